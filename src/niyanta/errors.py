@@ -1,0 +1,191 @@
+"""Every exception that Niyanta shows its users.
+
+    NiyantaError
+    ├── ApiError                      an answer of the service that is not a success
+    │   ├── InvalidInputError         INVALID_INPUT        400
+    │   ├── InvalidStateError         INVALID_STATE        400
+    │   ├── UnauthorizedError         UNAUTHORIZED         401
+    │   ├── ForbiddenError            FORBIDDEN            403
+    │   ├── NotFoundError             NOT_FOUND            404
+    │   ├── ConflictError             CONFLICT             409
+    │   ├── RateLimitedError          RATE_LIMITED         429
+    │   ├── ServiceUnavailableError   SERVICE_UNAVAILABLE  503
+    │   └── InternalError             INTERNAL_ERROR       500
+    ├── ConnectionFailedError         the service could not be reached at all
+    ├── WaitTimeoutError              wait_for_completion ran out of time
+    ├── WorkloadFailedError           a workload that was waited for ended FAILED
+    ├── WorkloadCancelledError        a workload that was waited for ended CANCELLED
+    ├── PermanentError                raised by a handler: do not try again
+    ├── TransientError                raised by a handler: try again
+    ├── CheckpointError               a checkpoint was refused (too large, not JSON)
+    └── ConfigurationError            a setting, an app or an argument that cannot work
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+__all__ = [
+    "ApiError",
+    "CheckpointError",
+    "ConfigurationError",
+    "ConflictError",
+    "ConnectionFailedError",
+    "ForbiddenError",
+    "InternalError",
+    "InvalidInputError",
+    "InvalidStateError",
+    "NiyantaError",
+    "NotFoundError",
+    "PermanentError",
+    "RateLimitedError",
+    "ServiceUnavailableError",
+    "TransientError",
+    "UnauthorizedError",
+    "WaitTimeoutError",
+    "WorkloadCancelledError",
+    "WorkloadFailedError",
+]
+
+
+class NiyantaError(Exception):
+    """Root of everything that Niyanta raises on purpose."""
+
+
+class ApiError(NiyantaError):
+    """An answer of the service that is not a success.
+
+    The server raises these and the clients raise the same classes for the same answers.
+
+    Attributes:
+        message: One sentence that says what was wrong.
+        details: JSON object with what is allowed, which field, and so on.
+        retry_after_seconds: How long to wait before trying again; None where waiting doesn't help.
+        request_id: The id under which the service logged the request; None on the server side.
+    """
+
+    code: ClassVar[str] = "INTERNAL_ERROR"
+    http_status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        details: dict[str, Any] | None = None,
+        retry_after_seconds: float | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details: dict[str, Any] = details or {}
+        self.retry_after_seconds = retry_after_seconds
+        self.request_id = request_id
+
+
+class InvalidInputError(ApiError):
+    """The request itself is wrong; ``details`` names the field and what is allowed."""
+
+    code = "INVALID_INPUT"
+    http_status = 400
+
+
+class PayloadTooLargeError(InvalidInputError):
+    """The body is larger than the service takes."""
+
+    http_status = 413
+
+
+class InvalidStateError(ApiError):
+    """The operation isn't allowed in the workload's state; ``details.current_status`` names it."""
+
+    code = "INVALID_STATE"
+    http_status = 400
+
+
+class UnauthorizedError(ApiError):
+    """No credentials, or credentials that are unknown, expired or revoked."""
+
+    code = "UNAUTHORIZED"
+    http_status = 401
+
+
+class ForbiddenError(ApiError):
+    """The credentials are good but don't allow this (role, suspended customer)."""
+
+    code = "FORBIDDEN"
+    http_status = 403
+
+
+class NotFoundError(ApiError):
+    """No such object, or one of another customer: the two look the same."""
+
+    code = "NOT_FOUND"
+    http_status = 404
+
+
+class ConflictError(ApiError):
+    """The object exists already, is in use, or an idempotency key came with another body."""
+
+    code = "CONFLICT"
+    http_status = 409
+
+
+class RateLimitedError(ApiError):
+    """Too many requests; ``retry_after_seconds`` says how long to wait."""
+
+    code = "RATE_LIMITED"
+    http_status = 429
+    retryable = True
+
+
+class ServiceUnavailableError(ApiError):
+    """Queue full, or a dependency of the service is away for the moment."""
+
+    code = "SERVICE_UNAVAILABLE"
+    http_status = 503
+    retryable = True
+
+
+class InternalError(ApiError):
+    """A defect in the service."""
+
+
+class ConnectionFailedError(NiyantaError):
+    """The service could not be reached: nothing listens, the name doesn't resolve, the link broke."""
+
+
+class WaitTimeoutError(NiyantaError, TimeoutError):
+    """The workload wasn't terminal when the caller's time ran out; it goes on all the same."""
+
+
+class WorkloadFailedError(NiyantaError):
+    """A workload that was waited for ended FAILED; ``workload`` carries it."""
+
+    def __init__(self, message: str, workload: Any) -> None:
+        super().__init__(message)
+        self.workload = workload
+
+
+class WorkloadCancelledError(NiyantaError):
+    """A workload that was waited for ended CANCELLED; ``workload`` carries it."""
+
+    def __init__(self, message: str, workload: Any) -> None:
+        super().__init__(message)
+        self.workload = workload
+
+
+class PermanentError(NiyantaError):
+    """Raised by a handler: this input can never succeed, so the workload fails at once."""
+
+
+class TransientError(NiyantaError):
+    """Raised by a handler: this attempt failed, another may succeed."""
+
+
+class CheckpointError(NiyantaError):
+    """A checkpoint was refused (too large, not JSON); the last good one still stands."""
+
+
+class ConfigurationError(NiyantaError):
+    """A setting, an app or an argument that cannot work; the message says what to change."""
