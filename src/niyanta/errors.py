@@ -1,24 +1,24 @@
 """Every exception that Niyanta shows its users.
 
-    NiyantaError
-    ├── ApiError                      an answer of the service that is not a success
-    │   ├── InvalidInputError         INVALID_INPUT        400
-    │   ├── InvalidStateError         INVALID_STATE        400
-    │   ├── UnauthorizedError         UNAUTHORIZED         401
-    │   ├── ForbiddenError            FORBIDDEN            403
-    │   ├── NotFoundError             NOT_FOUND            404
-    │   ├── ConflictError             CONFLICT             409
-    │   ├── RateLimitedError          RATE_LIMITED         429
-    │   ├── ServiceUnavailableError   SERVICE_UNAVAILABLE  503
-    │   └── InternalError             INTERNAL_ERROR       500
-    ├── ConnectionFailedError         the service could not be reached at all
-    ├── WaitTimeoutError              wait_for_completion ran out of time
-    ├── WorkloadFailedError           a workload that was waited for ended FAILED
-    ├── WorkloadCancelledError        a workload that was waited for ended CANCELLED
-    ├── PermanentError                raised by a handler: do not try again
-    ├── TransientError                raised by a handler: try again
-    ├── CheckpointError               a checkpoint was refused (too large, not JSON)
-    └── ConfigurationError            a setting, an app or an argument that cannot work
+NiyantaError
+├── ApiError                      an answer of the service that is not a success
+│   ├── InvalidInputError         INVALID_INPUT        400
+│   ├── InvalidStateError         INVALID_STATE        400
+│   ├── UnauthorizedError         UNAUTHORIZED         401
+│   ├── ForbiddenError            FORBIDDEN            403
+│   ├── NotFoundError             NOT_FOUND            404
+│   ├── ConflictError             CONFLICT             409
+│   ├── RateLimitedError          RATE_LIMITED         429
+│   ├── ServiceUnavailableError   SERVICE_UNAVAILABLE  503
+│   └── InternalError             INTERNAL_ERROR       500
+├── ConnectionFailedError         the service could not be reached at all
+├── WaitTimeoutError              wait_for_completion ran out of time
+├── WorkloadFailedError           a workload that was waited for ended FAILED
+├── WorkloadCancelledError        a workload that was waited for ended CANCELLED
+├── PermanentError                raised by a handler: do not try again
+├── TransientError                raised by a handler: try again
+├── CheckpointError               a checkpoint was refused (too large, not JSON)
+└── ConfigurationError            a setting, an app or an argument that cannot work
 """
 
 from __future__ import annotations

@@ -1,0 +1,230 @@
+"""The connection to NATS that never gives up, and large messages in frames.
+
+NATS refuses a message over its ``max_payload`` (1 MB by default). A larger one is cut into frames: the first
+goes to the subject proper with the header ``Niyanta-Frames: n``, its receiver answers with a private subject, and
+the rest go there one by one, each acknowledged; the reply to the last frame is the reply to the whole. A receiver
+keeps an unfinished message for `FRAME_TIMEOUT_SECONDS` and at most `MAX_MESSAGE_BYTES`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Awaitable, Callable
+
+from nats.aio.client import Client as NatsClient
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.errors import Error as NatsError
+from nats.errors import NoRespondersError
+from nats.errors import TimeoutError as NatsTimeoutError
+
+from niyanta.errors import ConnectionFailedError
+
+__all__ = ["FRAME_TIMEOUT_SECONDS", "MAX_MESSAGE_BYTES", "Broker", "Handler"]
+
+log = logging.getLogger(__name__)
+
+MAX_MESSAGE_BYTES = 24 * 1024 * 1024
+FRAME_TIMEOUT_SECONDS = 30.0
+_FRAMES_HEADER = "Niyanta-Frames"
+_FRAME_BYTES = 512 * 1024
+
+Handler = Callable[[bytes], Awaitable[bytes | None]]
+"""Takes a whole message, gives the reply (None: no reply)."""
+
+
+class Broker:
+    """One connection to NATS: publish, request, serve.
+
+    Reconnects for ever, notices a dead link within about ten seconds (ping every 3 s, two may be missing), and
+    buffers nothing while disconnected: callers own what must survive, and send it again.
+
+    Attributes:
+        connected: Whether the link stands at this moment.
+        interruptions: How often the link was lost so far; the monitor's brake looks at it.
+    """
+
+    def __init__(self, url: str, *, name: str) -> None:
+        self._url = url
+        self._name = name
+        self._nc = NatsClient()
+        self._subscriptions: list[Subscription] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.interruptions = 0
+        self.on_reconnect: list[Callable[[], None]] = []
+
+    @property
+    def connected(self) -> bool:
+        return self._nc.is_connected
+
+    async def connect(self, *, timeout_seconds: float = 10.0) -> None:
+        """Open the link.
+
+        Raises:
+            ConnectionFailedError: Nothing answers at the URL, or it refuses the credentials.
+        """
+
+        async def disconnected() -> None:
+            self.interruptions += 1
+            log.warning("broker.disconnected")
+
+        async def reconnected() -> None:
+            log.info("broker.reconnected")
+            for callback in self.on_reconnect:
+                callback()
+
+        async def failed(error: Exception) -> None:
+            log.debug("broker.error", extra={"error": str(error)})
+
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self._nc.connect(
+                    servers=[self._url],
+                    name=self._name,
+                    allow_reconnect=False,
+                    connect_timeout=3,
+                    error_cb=failed,
+                )
+                # The first connection fails at once when nothing is there; every later one is kept for ever.
+                await self._nc.close()
+                self._nc = NatsClient()
+                await self._nc.connect(
+                    servers=[self._url],
+                    name=self._name,
+                    allow_reconnect=True,
+                    max_reconnect_attempts=-1,
+                    reconnect_time_wait=0.5,
+                    connect_timeout=3,
+                    ping_interval=3,
+                    max_outstanding_pings=2,
+                    pending_size=0,
+                    flusher_queue_size=4096,
+                    inbox_prefix=f"_INBOX.{uuid.uuid4().hex}".encode(),
+                    disconnected_cb=disconnected,
+                    reconnected_cb=reconnected,
+                    error_cb=failed,
+                )
+        except (NatsError, OSError, TimeoutError) as exc:
+            raise ConnectionFailedError(
+                f"cannot reach the broker: {exc or type(exc).__name__}. "
+                "Is NATS running there, and is the URL (nats://host:4222) right?"
+            ) from exc
+
+    async def close(self) -> None:
+        """Close the link and end the handlers under way. Idempotent."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if not self._nc.is_closed:
+            await self._nc.close()
+
+    async def publish(self, subject: str, payload: bytes) -> None:
+        """Send and hope: the broker may lose it. Large messages are framed.
+
+        Raises:
+            ConnectionFailedError: The link is down, or (large messages only) nobody took the message.
+        """
+        if len(payload) > _FRAME_BYTES:
+            await self.request(subject, payload, timeout_seconds=10.0)
+            return
+        if not self.connected:
+            raise ConnectionFailedError("the broker is away")
+        try:
+            await self._nc.publish(subject, payload)
+        except (NatsError, OSError) as exc:
+            raise ConnectionFailedError(f"the broker is away: {exc}") from exc
+
+    async def request(self, subject: str, payload: bytes, *, timeout_seconds: float) -> bytes:
+        """Send, and wait for the reply.
+
+        Raises:
+            ConnectionFailedError: No reply in time, nobody listens, or the link is down. What the other side
+                did is unknown then.
+        """
+        if not self.connected:
+            raise ConnectionFailedError("the broker is away")
+        try:
+            if len(payload) <= _FRAME_BYTES:
+                return (await self._nc.request(subject, payload, timeout=timeout_seconds)).data
+            async with asyncio.timeout(timeout_seconds):
+                return await self._request_framed(subject, payload, timeout_seconds)
+        except (NatsTimeoutError, TimeoutError) as exc:
+            raise ConnectionFailedError(f"no reply within {timeout_seconds:g} s") from exc
+        except NoRespondersError as exc:
+            raise ConnectionFailedError("nobody listens at the other side") from exc
+        except (NatsError, OSError) as exc:
+            raise ConnectionFailedError(f"the broker is away: {exc}") from exc
+
+    async def _request_framed(self, subject: str, payload: bytes, timeout_seconds: float) -> bytes:
+        frames = [payload[i : i + _FRAME_BYTES] for i in range(0, len(payload), _FRAME_BYTES)]
+        reply = await self._nc.request(
+            subject, frames[0], timeout=timeout_seconds, headers={_FRAMES_HEADER: str(len(frames))}
+        )
+        for frame in frames[1:]:
+            private = reply.reply
+            if not private:
+                raise ConnectionFailedError("the other side doesn't take large messages")
+            reply = await self._nc.request(private, frame, timeout=timeout_seconds)
+        return reply.data
+
+    async def serve(self, subject: str, handler: Handler, *, queue_group: str = "") -> None:
+        """Answer messages on a subject, each in a task of its own.
+
+        A handler that raises is logged, and the sender gets no reply (it will send again).
+        """
+
+        async def received(msg: Msg) -> None:
+            if msg.headers and _FRAMES_HEADER in msg.headers:
+                self._spawn(self._receive_framed(msg, handler))
+            else:
+                self._spawn(self._answer(msg, msg.data, handler))
+
+        subscription = await self._nc.subscribe(
+            subject, queue=queue_group, cb=received, pending_msgs_limit=65536, pending_bytes_limit=256 << 20
+        )
+        self._subscriptions.append(subscription)
+        await self._nc.flush()
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _answer(self, msg: Msg, payload: bytes, handler: Handler) -> None:
+        try:
+            reply = await handler(payload)
+            if reply is not None and msg.reply:
+                await self._nc.publish(msg.reply, reply)
+        except asyncio.CancelledError:
+            raise
+        except (NatsError, OSError) as exc:
+            log.warning("broker.reply_lost", extra={"error": str(exc)})
+        except Exception:
+            log.exception("broker.handler_failed", extra={"subject": msg.subject})
+
+    async def _receive_framed(self, first: Msg, handler: Handler) -> None:
+        try:
+            total = int((first.headers or {})[_FRAMES_HEADER])
+        except ValueError:
+            return
+        if not 2 <= total <= MAX_MESSAGE_BYTES // _FRAME_BYTES:
+            log.warning("broker.framed_message_refused", extra={"frames": total})
+            return
+        private = self._nc.new_inbox()
+        subscription = await self._nc.subscribe(private)
+        try:
+            frames = [first.data]
+            msg = first
+            async with asyncio.timeout(FRAME_TIMEOUT_SECONDS):
+                while len(frames) < total:
+                    await self._nc.publish(msg.reply, b"", reply=private)
+                    msg = await subscription.next_msg(timeout=FRAME_TIMEOUT_SECONDS)
+                    frames.append(msg.data)
+            await self._answer(msg, b"".join(frames), handler)
+        except (NatsError, TimeoutError, OSError) as exc:
+            log.warning("broker.framed_message_incomplete", extra={"error": str(exc)})
+        finally:
+            if not self._nc.is_closed:
+                await subscription.unsubscribe()

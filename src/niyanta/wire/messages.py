@@ -1,0 +1,328 @@
+"""The messages that cross the broker, as msgspec structs in MessagePack.
+
+``docs/protocol.md`` tells who sends what to whom, and what happens when it is lost. Unknown fields are
+ignored, so that releases N and N+1 can talk; a field once published keeps its meaning.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import msgspec
+
+__all__ = [
+    "PROTOCOL_VERSION",
+    "Assign",
+    "Assignment",
+    "AttemptRef",
+    "BatchReply",
+    "CancelAttempt",
+    "Changed",
+    "CheckpointReply",
+    "CheckpointRequest",
+    "CheckpointSaved",
+    "Command",
+    "Completed",
+    "DrainWorker",
+    "Event",
+    "EventBatch",
+    "EventReply",
+    "Failed",
+    "HandlerInfo",
+    "Heartbeat",
+    "HeartbeatReply",
+    "LogLine",
+    "Paused",
+    "PauseAttempt",
+    "Progressed",
+    "Refused",
+    "Register",
+    "RegisterReply",
+    "Released",
+    "Started",
+    "WithdrawPause",
+    "WorkloadChange",
+]
+
+PROTOCOL_VERSION = 1
+
+
+class AttemptRef(msgspec.Struct, frozen=True):
+    """One attempt of one workload: what a worker holds and what every event is about."""
+
+    customer_id: str
+    workload_id: str
+    generation: int
+
+
+# --- coordinator -> worker, on the worker's own subject -------------------------------------------
+
+
+class Assignment(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One workload to run, with all that the handler needs but the checkpoint's bytes."""
+
+    ref: AttemptRef
+    workload_type: str
+    input_json: bytes
+    """The submission's ``input_params`` as UTF-8 JSON."""
+    config_json: bytes = b"{}"
+    """The type's ``config_json`` as UTF-8 JSON."""
+    checkpoint_sequence: int = 0
+    """The acknowledged checkpoint to start from; 0 for none. Its bytes are fetched on demand."""
+    progress_percent: int = 0
+    checkpoint_interval_seconds: float = 300.0
+    timeout_seconds: int | None = None
+    """Bound on this attempt's running time; None for none."""
+    cpu_cores: float = 1.0
+    memory_mb: int = 512
+    disk_mb: int = 1024
+
+
+class Assign(msgspec.Struct, frozen=True, tag="assign"):
+    """Push of new assignments. The worker answers with `Started` or `Refused` events, not here."""
+
+    epoch: int
+    incarnation: str
+    assignments: list[Assignment]
+
+
+class CancelAttempt(msgspec.Struct, frozen=True, tag="cancel"):
+    """Stop this attempt and report nothing more of it: it is cancelled or superseded."""
+
+    ref: AttemptRef
+    reason: str = ""
+
+
+class PauseAttempt(msgspec.Struct, frozen=True, tag="pause"):
+    """Checkpoint, and when the checkpoint's acknowledgement says so, end the attempt."""
+
+    ref: AttemptRef
+
+
+class WithdrawPause(msgspec.Struct, frozen=True, tag="withdraw_pause"):
+    """The pause ran out of time: forget it and go on."""
+
+    ref: AttemptRef
+
+
+class DrainWorker(msgspec.Struct, frozen=True, tag="drain"):
+    """An operator drains the worker: take nothing new, finish what runs."""
+
+
+Command: TypeAlias = Assign | CancelAttempt | PauseAttempt | WithdrawPause | DrainWorker
+
+
+# --- worker -> coordinator, requests to the queue group -------------------------------------------
+
+
+class HandlerInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a worker says of one workload type that it serves."""
+
+    workload_type: str
+    isolation: str = "process"
+    exclusive: bool = False
+    input_schema: dict[str, Any] | None = None
+    """JSON Schema (2020-12) of the input, when the handler's parameters are typed."""
+
+
+class Register(msgspec.Struct, frozen=True):
+    """A worker comes to life. Idempotent for one incarnation."""
+
+    worker_id: str
+    incarnation: str
+    """Made new at each registration; heartbeats, events and assignments carry it."""
+    capacity: int
+    tags: dict[str, str]
+    handlers: list[HandlerInfo]
+    version: str
+    protocol: int = PROTOCOL_VERSION
+
+
+class RegisterReply(msgspec.Struct, frozen=True, omit_defaults=True):
+    """``accepted`` False with a reason: ``in_use`` (try again after the lease), or final ones."""
+
+    accepted: bool
+    reason: str = ""
+    message: str = ""
+    heartbeat_interval_seconds: float = 2.0
+    lease_seconds: float = 10.0
+
+
+class Heartbeat(msgspec.Struct, frozen=True):
+    """Sent every two seconds. ``attempts`` lets the service notice pushes that never arrived."""
+
+    worker_id: str
+    incarnation: str
+    draining: bool
+    attempts: list[AttemptRef]
+    leaving: bool = False
+    """True in the very last beat of a worker that has handed everything back and exits."""
+
+
+class HeartbeatReply(msgspec.Struct, frozen=True, omit_defaults=True):
+    """``ok``: beat recorded. ``hold``: the service can't record it now, go on. Neither: register anew."""
+
+    ok: bool
+    hold: bool = False
+    draining: bool = False
+    """An operator has drained this worker."""
+    superseded: list[AttemptRef] = []
+    """Attempts among those reported that are no longer this worker's: stop them."""
+
+
+class Started(msgspec.Struct, frozen=True, tag="started"):
+    """The handler is about to run its first line."""
+
+
+class Refused(msgspec.Struct, frozen=True, tag="refused"):
+    """The worker won't run it (full, draining, type unknown): back to where it came from."""
+
+    reason: str
+
+
+class Progressed(msgspec.Struct, frozen=True, tag="progress", omit_defaults=True):
+    percent: int
+    message: str | None = None
+
+
+class LogLine(msgspec.Struct, frozen=True, tag="log", omit_defaults=True):
+    """One line of the workload's log. ``level`` is DEBUG, INFO, WARN or ERROR."""
+
+    level: str
+    message: str
+    details: dict[str, Any] = {}
+
+
+class CheckpointSaved(msgspec.Struct, frozen=True, tag="checkpoint", omit_defaults=True):
+    """A checkpoint to keep. The reply to its batch carries the outcome (`EventReply`)."""
+
+    data: bytes
+    """The state: UTF-8 JSON, or raw bytes when ``encoding`` is ``bytes``. Not compressed."""
+    sha256: bytes
+    encoding: str = "json"
+    object_key: str | None = None
+    """Set when the bytes lie in the object store; ``data`` is empty then."""
+    size_bytes: int = 0
+
+
+class Paused(msgspec.Struct, frozen=True, tag="paused"):
+    """A granted pause is complete: the attempt's processes are gone."""
+
+
+class Released(msgspec.Struct, frozen=True, tag="released"):
+    """Handed back without a result (drain): schedulable at once, no retry counted."""
+
+    reason: str
+
+
+class Completed(msgspec.Struct, frozen=True, tag="completed"):
+    result_json: bytes
+    """A JSON object as UTF-8."""
+
+
+class Failed(msgspec.Struct, frozen=True, tag="failed", omit_defaults=True):
+    message: str
+    permanent: bool = False
+    timed_out: bool = False
+    details: dict[str, Any] = {}
+
+
+EventBody: TypeAlias = (
+    Started | Refused | Progressed | LogLine | CheckpointSaved | Paused | Released | Completed | Failed
+)
+
+
+class Event(msgspec.Struct, frozen=True):
+    """Something that happened to an attempt. (ref, sequence) names it for ever: resends are harmless."""
+
+    ref: AttemptRef
+    sequence: int
+    """1, 2, 3 … within the attempt."""
+    occurred_at_ms: int
+    """Unix milliseconds on the worker's clock; for the log only."""
+    body: EventBody
+
+
+class EventBatch(msgspec.Struct, frozen=True):
+    """Events of one worker, oldest first; one batch is under way at a time."""
+
+    worker_id: str
+    incarnation: str
+    events: list[Event]
+
+
+class EventReply(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of one attempt's events in the batch."""
+
+    ref: AttemptRef
+    outcome: str
+    """``applied``; ``fenced`` (stop the attempt, it is no longer yours or is over)."""
+    checkpoint_sequence: int = 0
+    """Sequence of the newest checkpoint in the batch that was kept; 0 for none."""
+    checkpoint_error: str | None = None
+    """Why a checkpoint in the batch was refused; the attempt goes on."""
+    pause_granted: bool = False
+    """The checkpoint just kept fulfils a pause: end the attempt, then report `Paused`."""
+
+
+class BatchReply(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Sent after the commit. ``ok`` False: not committed, send the same batch again."""
+
+    ok: bool
+    replies: list[EventReply] = []
+    unknown_worker: bool = False
+    """The incarnation isn't live any more: stop everything and register anew."""
+
+
+class CheckpointRequest(msgspec.Struct, frozen=True):
+    """Fetch (a range of) the checkpoint that an assignment named."""
+
+    worker_id: str
+    incarnation: str
+    ref: AttemptRef
+    sequence: int
+    offset: int = 0
+    max_bytes: int = 512 * 1024
+
+
+class CheckpointReply(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One range of a checkpoint's uncompressed bytes."""
+
+    ok: bool
+    error: str | None = None
+    sequence: int = 0
+    """May be older than asked for when that one turned out corrupt."""
+    encoding: str = "json"
+    data: bytes = b""
+    total_bytes: int = 0
+    sha256: bytes = b""
+    object_key: str | None = None
+
+
+# --- coordinator -> coordinators ------------------------------------------------------------------
+
+
+class WorkloadChange(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One committed change, for watchers and for the leader's scheduler."""
+
+    customer_id: str
+    workload_id: str
+    version: int
+    status: str
+    generation: int
+    workload_type: str
+    worker_id: str | None = None
+    """The worker that holds it after the change, or held it when the change took it away."""
+    progress_percent: int = 0
+    message: str | None = None
+
+
+class Changed(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What one transaction changed. ``origin`` is the coordinator that committed it."""
+
+    origin: str
+    changes: list[WorkloadChange] = []
+    fleet: bool = False
+    """Workers came, went or drained: read them again."""
+    customers: list[str] = []
+    """Customers whose limits, status or keys changed."""
