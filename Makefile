@@ -1,0 +1,60 @@
+# Every verb makes its own virtual environment in .venv first, with uv or without it.
+# `make` lists the verbs.
+
+PY := .venv/bin/python
+# Workers of the test run; PYTEST_ARGS adds anything else, as in `make test PYTEST_ARGS="-k pause -x"`.
+TEST_PROCESSES ?= 2
+PYTEST_ARGS ?=
+DEV_ARGS ?=
+BENCH_ARGS ?=
+VIDEO ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo dev test lint format types bench verify docs generate lock clean
+
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## make .venv ready (every other verb does this first)
+	@sh scripts/setup
+
+demo: setup ## transcode a real video, kill its worker half way, print the proof (VIDEO=path for your own)
+	@$(PY) -m niyanta.cli.demo $(if $(VIDEO),--video "$(VIDEO)")
+
+dev: setup ## the whole system on this machine, with the example workloads (DEV_ARGS="--port 0")
+	@.venv/bin/niyanta dev $(DEV_ARGS)
+
+test: setup ## all tests, on real PostgreSQL and NATS (PYTEST_ARGS="-k pause")
+	@$(PY) -m pytest -n $(TEST_PROCESSES) $(PYTEST_ARGS)
+
+lint: setup ## style, formatting and the import rules
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/lint-imports
+
+format: setup ## put the code into the form that lint asks for
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/ruff format .
+
+types: setup ## mypy, strict
+	@.venv/bin/mypy
+
+bench: setup ## measure throughput, latency and memory; a table, and JSON in bench/results
+	@$(PY) -m bench $(BENCH_ARGS)
+
+generate: setup ## write the generated files anew
+	@$(PY) scripts/state_diagram.py
+
+verify: generate ## fail when a generated file isn't what its source says
+	@git ls-files --error-unmatch docs/states.md >/dev/null
+	@git diff --exit-code -- docs/states.md
+	@echo "Generated files are up to date."
+
+docs: generate ## write the generated pages anew and check every link
+	@$(PY) scripts/check_links.py
+
+lock: setup ## write requirements.lock anew from pyproject.toml (UPGRADE=1 for the newest versions)
+	@UPGRADE="$(UPGRADE)" sh scripts/lock
+
+clean: ## remove what the verbs made, except .niyanta (your data)
+	rm -rf .venv .venv.lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist bench/results
