@@ -1,9 +1,9 @@
 """The connection to NATS that never gives up, and large messages in frames.
 
-NATS refuses a message over its ``max_payload`` (1 MB by default). A larger one is cut into frames: the first
-goes to the subject proper with the header ``Niyanta-Frames: n``, its receiver answers with a private subject, and
-the rest go there one by one, each acknowledged; the reply to the last frame is the reply to the whole. A receiver
-keeps an unfinished message for `FRAME_TIMEOUT_SECONDS` and at most `MAX_MESSAGE_BYTES`.
+NATS refuses a message over its ``max_payload`` (1 MB by default). A larger one is cut into frames: the
+first goes to the subject proper with the header ``Niyanta-Frames: n``, its receiver answers with a private
+subject, and the rest go there one by one, each acknowledged; the reply to the last frame is the reply to the
+whole. A receiver keeps an unfinished message for `FRAME_TIMEOUT_SECONDS` and at most `MAX_MESSAGE_BYTES`.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ Handler = Callable[[bytes], Awaitable[bytes | None]]
 class Broker:
     """One connection to NATS: publish, request, serve.
 
-    Reconnects for ever, notices a dead link within about ten seconds (ping every 3 s, two may be missing), and
-    buffers nothing while disconnected: callers own what must survive, and send it again.
+    Reconnects for ever, notices a dead link within about ten seconds (ping every 3 s, two may be missing),
+    and buffers nothing while disconnected: callers own what must survive, and send it again.
 
     Attributes:
         connected: Whether the link stands at this moment.
@@ -95,7 +95,7 @@ class Broker:
                     name=self._name,
                     allow_reconnect=True,
                     max_reconnect_attempts=-1,
-                    reconnect_time_wait=0.5,
+                    reconnect_time_wait=1,
                     connect_timeout=3,
                     ping_interval=3,
                     max_outstanding_pings=2,

@@ -32,8 +32,8 @@ __all__ = [
     "Heartbeat",
     "HeartbeatReply",
     "LogLine",
-    "Paused",
     "PauseAttempt",
+    "Paused",
     "Progressed",
     "Refused",
     "Register",
@@ -315,6 +315,10 @@ class WorkloadChange(msgspec.Struct, frozen=True, omit_defaults=True):
     """The worker that holds it after the change, or held it when the change took it away."""
     progress_percent: int = 0
     message: str | None = None
+    placement_key: int = 0
+    """The queue's lane it stands in, while it is queued."""
+    released_from: str | None = None
+    """The worker whose slot this change freed."""
 
 
 class Changed(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -1,0 +1,130 @@
+"""Which worker takes a workload: affinity, capacity, and why none can."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+__all__ = ["Affinity", "Constraint", "WorkerView", "choose", "could_run", "eligible", "explain"]
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """One side of an affinity rule; an empty one says nothing."""
+
+    worker_id: str | None = None
+    worker_tags: Mapping[str, str] = field(default_factory=dict)
+    workload_types: tuple[str, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        return self.worker_id is None and not self.worker_tags and not self.workload_types
+
+
+@dataclass(frozen=True, slots=True)
+class Affinity:
+    """``hard`` and ``anti`` filter, ``soft`` prefers."""
+
+    hard: Constraint = Constraint()
+    soft: Constraint = Constraint()
+    anti: Constraint = Constraint()
+
+
+@dataclass(slots=True)
+class WorkerView:
+    """What the scheduler knows of one live worker."""
+
+    worker_id: str
+    incarnation: str
+    capacity: int
+    tags: Mapping[str, str]
+    types: frozenset[str]
+    """Workload types that it serves."""
+    draining: bool = False
+    used: int = 0
+    running: Counter[str] = field(default_factory=Counter)
+    """Workloads by type that hold its slots now."""
+
+    @property
+    def free(self) -> int:
+        return 0 if self.draining else max(0, self.capacity - self.used)
+
+    def take(self, workload_type: str) -> None:
+        self.used += 1
+        self.running[workload_type] += 1
+
+    def give_back(self, workload_type: str) -> None:
+        self.used -= 1
+        self.running[workload_type] -= 1
+        if self.running[workload_type] <= 0:
+            del self.running[workload_type]
+
+
+def could_run(worker: WorkerView, workload_type: str, affinity: Affinity) -> bool:
+    """Whether the worker fits the workload, leaving aside what runs on it at the moment."""
+    if workload_type not in worker.types:
+        return False
+    hard, anti = affinity.hard, affinity.anti
+    if hard.worker_id is not None and worker.worker_id != hard.worker_id:
+        return False
+    if any(worker.tags.get(key) != value for key, value in hard.worker_tags.items()):
+        return False
+    if any(served not in worker.types for served in hard.workload_types):
+        return False
+    if anti.worker_id is not None and worker.worker_id == anti.worker_id:
+        return False
+    return not any(worker.tags.get(key) == value for key, value in anti.worker_tags.items())
+
+
+def eligible(workers: Iterable[WorkerView], workload_type: str, affinity: Affinity) -> list[WorkerView]:
+    """The workers that `could_run` it and take new work at all."""
+    return [w for w in workers if not w.draining and could_run(w, workload_type, affinity)]
+
+
+def _preference(worker: WorkerView, soft: Constraint) -> int:
+    score = 0
+    if soft.worker_id is not None and worker.worker_id == soft.worker_id:
+        score += 1
+    score += sum(worker.tags.get(key) == value for key, value in soft.worker_tags.items())
+    score += sum(served in worker.types for served in soft.workload_types)
+    return score
+
+
+def choose(candidates: Iterable[WorkerView], affinity: Affinity) -> WorkerView | None:
+    """The best of the eligible workers with a free slot: most soft matches, then least loaded, then by id."""
+    away_from = affinity.anti.workload_types
+    best: WorkerView | None = None
+    best_key: tuple[int, float, str] | None = None
+    for worker in candidates:
+        if worker.free <= 0 or any(worker.running.get(kind) for kind in away_from):
+            continue
+        key = (-_preference(worker, affinity.soft), worker.used / worker.capacity, worker.worker_id)
+        if best_key is None or key < best_key:
+            best, best_key = worker, key
+    return best
+
+
+def explain(workers: Iterable[WorkerView], workload_type: str, affinity: Affinity) -> str | None:
+    """Why no worker can take it now, in a sentence; None when one can."""
+    live = [worker for worker in workers if not worker.draining]
+    if not any(workload_type in worker.types for worker in live):
+        return f"no live worker serves workload type '{workload_type}'"
+    fitting = eligible(live, workload_type, affinity)
+    if not fitting:
+        hard, anti = affinity.hard, affinity.anti
+        wants: list[str] = []
+        if hard.worker_id is not None:
+            wants.append(f"worker '{hard.worker_id}'")
+        if hard.worker_tags:
+            wants.append("tags " + ", ".join(f"{k}={v}" for k, v in sorted(hard.worker_tags.items())))
+        if hard.workload_types:
+            wants.append("a worker that serves " + ", ".join(hard.workload_types))
+        if not anti.is_empty:
+            wants.append("a worker outside its anti-affinity")
+        return "no live worker matches its affinity rules: it needs " + " and ".join(wants)
+    if choose(fitting, affinity) is None:
+        if any(worker.free for worker in fitting):
+            return "every matching worker runs a workload type that its anti-affinity avoids"
+        return "every matching worker is full"
+    return None

@@ -1,0 +1,495 @@
+"""The life of a workload: its states, and the only moves between them.
+
+`TRANSITIONS` is the table. Each move has one constructor below, which takes the workload's state as it stands and
+gives the state after it together with the audit event; a move that the table doesn't have raises `IllegalMove`.
+Nothing else in Niyanta assigns a status. The store writes what these functions return, guarded by ``version``.
+
+Times are the database's clock, handed in by the caller.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+__all__ = [
+    "DEATHS_BEFORE_FAILURE",
+    "TERMINAL",
+    "TRANSITIONS",
+    "Actor",
+    "AuditEvent",
+    "EventType",
+    "IllegalMove",
+    "Move",
+    "PausePhase",
+    "Status",
+    "Transition",
+    "WorkloadState",
+    "cancel",
+    "complete",
+    "fail",
+    "fail_attempt",
+    "lose_worker",
+    "pause",
+    "record_checkpoint",
+    "release",
+    "report_progress",
+    "request_pause",
+    "resume",
+    "schedule",
+    "start",
+    "unschedule",
+    "withdraw_pause",
+]
+
+DEATHS_BEFORE_FAILURE = 3
+"""A workload whose worker died this often in a row, with no new checkpoint between, fails as poison."""
+
+
+class Status(StrEnum):
+    """What the contract calls ``status``."""
+
+    PENDING = "PENDING"
+    SCHEDULED = "SCHEDULED"
+    RUNNING = "RUNNING"
+    PAUSED = "PAUSED"
+    REDISTRIBUTING = "REDISTRIBUTING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def is_terminal(self) -> bool:
+        return self in TERMINAL
+
+    @property
+    def is_queued(self) -> bool:
+        """Counts against ``max_queue_depth``."""
+        return self in (Status.PENDING, Status.REDISTRIBUTING)
+
+    @property
+    def is_held(self) -> bool:
+        """Holds a worker's slot and counts against ``max_concurrent_workloads``."""
+        return self in (Status.SCHEDULED, Status.RUNNING)
+
+
+TERMINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
+
+
+class EventType(StrEnum):
+    """Audit events, one for each move."""
+
+    CREATED = "workload.created"
+    SCHEDULED = "workload.scheduled"
+    UNSCHEDULED = "workload.unscheduled"
+    STARTED = "workload.started"
+    CHECKPOINT_CREATED = "workload.checkpoint_created"
+    PAUSED = "workload.paused"
+    RESUMED = "workload.resumed"
+    REDISTRIBUTED = "workload.redistributed"
+    COMPLETED = "workload.completed"
+    FAILED = "workload.failed"
+    CANCELLED = "workload.cancelled"
+
+
+class PausePhase(StrEnum):
+    """How far a pause has come while the workload is still RUNNING."""
+
+    REQUESTED = "requested"
+    """The worker has been asked; the pause can still be withdrawn."""
+    GRANTED = "granted"
+    """Its checkpoint is committed; the attempt is ending."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One row of the table."""
+
+    event: EventType
+    source: Status | None
+    target: Status
+    summary: str
+
+
+def _rows(
+    event: EventType, sources: tuple[Status | None, ...], target: Status, summary: str
+) -> list[Transition]:
+    return [Transition(event, source, target, summary) for source in sources]
+
+
+_S = Status
+TRANSITIONS: tuple[Transition, ...] = (
+    *_rows(EventType.CREATED, (None,), _S.PENDING, "a customer submits"),
+    *_rows(EventType.SCHEDULED, (_S.PENDING, _S.REDISTRIBUTING), _S.SCHEDULED, "the leader assigns it"),
+    *_rows(EventType.STARTED, (_S.SCHEDULED,), _S.RUNNING, "the worker runs it"),
+    *_rows(EventType.UNSCHEDULED, (_S.SCHEDULED,), _S.PENDING, "refused or unanswered: back"),
+    *_rows(EventType.UNSCHEDULED, (_S.SCHEDULED,), _S.REDISTRIBUTING, "refused or unanswered: back"),
+    *_rows(EventType.COMPLETED, (_S.RUNNING,), _S.COMPLETED, "its result is accepted"),
+    *_rows(
+        EventType.REDISTRIBUTED,
+        (_S.SCHEDULED, _S.RUNNING),
+        _S.REDISTRIBUTING,
+        "worker lost, attempt failed with retries left, or handed back",
+    ),
+    *_rows(
+        EventType.FAILED,
+        (_S.SCHEDULED, _S.RUNNING, _S.REDISTRIBUTING),
+        _S.FAILED,
+        "failed for good, or retries used up",
+    ),
+    *_rows(EventType.PAUSED, (_S.RUNNING,), _S.PAUSED, "checkpointed and stopped"),
+    *_rows(EventType.RESUMED, (_S.PAUSED,), _S.PENDING, "a customer resumes"),
+    *_rows(
+        EventType.CANCELLED,
+        (_S.PENDING, _S.SCHEDULED, _S.RUNNING, _S.PAUSED, _S.REDISTRIBUTING),
+        _S.CANCELLED,
+        "a customer cancels",
+    ),
+)
+
+_LEGAL = frozenset((row.event, row.source, row.target) for row in TRANSITIONS)
+
+
+class IllegalMove(Exception):
+    """The table has no such move from the workload's present state."""
+
+    def __init__(self, event: EventType, current: Status, wanted: str = "") -> None:
+        super().__init__(f"{event} is not possible from {current}{wanted}")
+        self.event = event
+        self.current = current
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who did it: ``user``, ``coordinator`` or ``worker``, and which one."""
+
+    type: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """One line of a workload's history. ``event_id`` counts from 1 within the workload."""
+
+    event_id: int
+    type: EventType
+    at: datetime
+    actor: Actor
+    details: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadState:
+    """All of a workload that its moves read or change."""
+
+    customer_id: str
+    workload_id: str
+    workload_type: str
+    status: Status
+    version: int = 1
+    generation: int = 0
+    event_count: int = 1
+    """Audit events so far; the newest one's ``event_id``."""
+    worker_id: str | None = None
+    incarnation: str | None = None
+    """Of the worker that holds it; None unless SCHEDULED or RUNNING."""
+    scheduled_from: Status | None = None
+    """Where a refused assignment goes back to."""
+    event_sequence: int = 0
+    """The newest of the current attempt's events that has been applied."""
+    progress_percent: int = 0
+    progress_message: str | None = None
+    retry_count: int = 0
+    failure_count: int = 0
+    """Attempts that failed by themselves; bounded by ``max_retries``."""
+    death_streak: int = 0
+    """Workers that died running it since its last checkpoint."""
+    checkpoint_sequence: int = 0
+    pause_phase: PausePhase | None = None
+    ready: bool = True
+    """In the scheduler's queue: queued, and not waiting for a back-off to end."""
+    available_at: datetime | None = None
+    """End of the back-off."""
+    scheduled_at: datetime | None = None
+    started_at: datetime | None = None
+    attempt_started_at: datetime | None = None
+    paused_at: datetime | None = None
+    completed_at: datetime | None = None
+    error_message: str | None = None
+    result_json: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A state and the audit event that explains it (None for changes that are no moves)."""
+
+    state: WorkloadState
+    event: AuditEvent | None
+
+
+def _move(
+    old: WorkloadState,
+    event: EventType,
+    target: Status,
+    now: datetime,
+    actor: Actor,
+    details: dict[str, Any] | None = None,
+    **changes: Any,
+) -> Move:
+    if (event, old.status, target) not in _LEGAL:
+        raise IllegalMove(event, old.status)
+    new = replace(old, status=target, version=old.version + 1, event_count=old.event_count + 1, **changes)
+    facts: dict[str, Any] = {"from": old.status.value, "to": target.value, "attempt": new.generation}
+    worker_id = new.worker_id or old.worker_id
+    if worker_id is not None:
+        facts["worker_id"] = worker_id
+    if new.checkpoint_sequence:
+        facts["checkpoint_sequence"] = new.checkpoint_sequence
+    if details:
+        facts.update(details)
+    return Move(new, AuditEvent(new.event_count, event, now, actor, facts))
+
+
+_LET_GO: dict[str, Any] = {"worker_id": None, "incarnation": None, "pause_phase": None}
+"""What every move that takes the workload off its worker clears."""
+
+
+def schedule(old: WorkloadState, now: datetime, actor: Actor, worker_id: str, incarnation: str) -> Move:
+    """Assign to a worker: the next generation begins."""
+    return _move(
+        old,
+        EventType.SCHEDULED,
+        Status.SCHEDULED,
+        now,
+        actor,
+        generation=old.generation + 1,
+        worker_id=worker_id,
+        incarnation=incarnation,
+        scheduled_from=old.status,
+        event_sequence=0,
+        ready=False,
+        available_at=None,
+        scheduled_at=now,
+        attempt_started_at=None,
+        pause_phase=None,
+    )
+
+
+def unschedule(old: WorkloadState, now: datetime, actor: Actor, reason: str) -> Move:
+    """Take an assignment back that was refused, never answered, or whose worker was lost before it began."""
+    target = old.scheduled_from or Status.PENDING
+    return _move(old, EventType.UNSCHEDULED, target, now, actor, {"reason": reason}, ready=True, **_LET_GO)
+
+
+def start(old: WorkloadState, now: datetime, actor: Actor) -> Move:
+    """The handler is about to run its first line."""
+    return _move(
+        old,
+        EventType.STARTED,
+        Status.RUNNING,
+        now,
+        actor,
+        started_at=old.started_at or now,
+        attempt_started_at=now,
+    )
+
+
+def complete(old: WorkloadState, now: datetime, actor: Actor, result_json: str) -> Move:
+    """Accept the result."""
+    return _move(
+        old,
+        EventType.COMPLETED,
+        Status.COMPLETED,
+        now,
+        actor,
+        completed_at=now,
+        progress_percent=100,
+        result_json=result_json,
+        error_message=None,
+        pause_phase=None,
+        incarnation=None,
+    )
+
+
+def fail(old: WorkloadState, now: datetime, actor: Actor, error: str, reason: str) -> Move:
+    """Fail for good."""
+    return _move(
+        old,
+        EventType.FAILED,
+        Status.FAILED,
+        now,
+        actor,
+        {"error": error, "reason": reason},
+        completed_at=now,
+        error_message=error,
+        pause_phase=None,
+        incarnation=None,
+        ready=False,
+    )
+
+
+def fail_attempt(
+    old: WorkloadState,
+    now: datetime,
+    actor: Actor,
+    error: str,
+    *,
+    permanent: bool,
+    timed_out: bool,
+    max_retries: int,
+    backoff_seconds: float,
+) -> Move:
+    """The attempt failed by itself: again after a back-off while retries are left, else FAILED."""
+    failed = replace(old, failure_count=old.failure_count + 1)
+    if permanent:
+        return fail(failed, now, actor, error, "permanent")
+    if failed.failure_count > max_retries:
+        return fail(failed, now, actor, error, "retries_used_up")
+    return _move(
+        failed,
+        EventType.REDISTRIBUTED,
+        Status.REDISTRIBUTING,
+        now,
+        actor,
+        {
+            "reason": "timed_out" if timed_out else "attempt_failed",
+            "error": error,
+            "backoff_seconds": round(backoff_seconds, 3),
+        },
+        retry_count=old.retry_count + 1,
+        error_message=error,
+        ready=backoff_seconds <= 0,
+        available_at=now + timedelta(seconds=backoff_seconds) if backoff_seconds > 0 else None,
+        **_LET_GO,
+    )
+
+
+def lose_worker(old: WorkloadState, now: datetime, actor: Actor, reason: str, *, died: bool) -> Move:
+    """The worker died (``died``) or was removed.
+
+    A workload that hadn't begun goes back unharmed. Otherwise the loss raises ``retry_count``, and the third
+    death in a row without a checkpoint between fails the workload: it may be what kills the workers.
+    """
+    if old.status is Status.SCHEDULED:
+        return unschedule(old, now, actor, reason)
+    streak = old.death_streak + (1 if died else 0)
+    if streak >= DEATHS_BEFORE_FAILURE:
+        error = f"{reason}; the workload's worker died {streak} times in a row without a new checkpoint"
+        return fail(replace(old, death_streak=streak), now, actor, error, "poison")
+    return _move(
+        old,
+        EventType.REDISTRIBUTED,
+        Status.REDISTRIBUTING,
+        now,
+        actor,
+        {"reason": "worker_died" if died else "worker_removed", "error": reason},
+        retry_count=old.retry_count + 1,
+        death_streak=streak,
+        error_message=reason,
+        ready=True,
+        **_LET_GO,
+    )
+
+
+def release(old: WorkloadState, now: datetime, actor: Actor, reason: str) -> Move:
+    """Handed back by a worker that stops: schedulable at once, no retry counted."""
+    if old.status is Status.SCHEDULED:
+        return unschedule(old, now, actor, reason)
+    return _move(
+        old,
+        EventType.REDISTRIBUTED,
+        Status.REDISTRIBUTING,
+        now,
+        actor,
+        {"reason": reason},
+        ready=True,
+        **_LET_GO,
+    )
+
+
+def pause(old: WorkloadState, now: datetime, actor: Actor) -> Move:
+    """A granted pause is complete."""
+    if old.pause_phase is not PausePhase.GRANTED:
+        raise IllegalMove(EventType.PAUSED, old.status, " without a granted pause")
+    return _move(old, EventType.PAUSED, Status.PAUSED, now, actor, paused_at=now, ready=False, **_LET_GO)
+
+
+def resume(old: WorkloadState, now: datetime, actor: Actor) -> Move:
+    """Back into the queue, to go on from the last checkpoint."""
+    return _move(old, EventType.RESUMED, Status.PENDING, now, actor, paused_at=None, ready=True)
+
+
+def cancel(old: WorkloadState, now: datetime, actor: Actor, reason: str | None) -> Move:
+    """Wins over everything that happens later."""
+    return _move(
+        old,
+        EventType.CANCELLED,
+        Status.CANCELLED,
+        now,
+        actor,
+        {"reason": reason} if reason else None,
+        completed_at=now,
+        paused_at=None,
+        pause_phase=None,
+        incarnation=None,
+        ready=False,
+        available_at=None,
+    )
+
+
+def report_progress(old: WorkloadState, percent: int, message: str | None) -> Move:
+    """No move: progress within an attempt, never backwards."""
+    return Move(
+        replace(
+            old,
+            version=old.version + 1,
+            progress_percent=max(old.progress_percent, min(100, max(0, percent))),
+            progress_message=message if message is not None else old.progress_message,
+        ),
+        None,
+    )
+
+
+def record_checkpoint(old: WorkloadState, now: datetime, actor: Actor) -> Move:
+    """Keep a checkpoint: the next sequence number; grants a pause that waits for it.
+
+    Raises:
+        IllegalMove: The workload isn't RUNNING.
+    """
+    if old.status is not Status.RUNNING:
+        raise IllegalMove(EventType.CHECKPOINT_CREATED, old.status)
+    sequence = old.checkpoint_sequence + 1
+    new = replace(
+        old,
+        version=old.version + 1,
+        event_count=old.event_count + 1,
+        checkpoint_sequence=sequence,
+        death_streak=0,
+        pause_phase=PausePhase.GRANTED if old.pause_phase else None,
+    )
+    details = {
+        "from": old.status.value,
+        "to": new.status.value,
+        "attempt": new.generation,
+        "worker_id": new.worker_id,
+        "checkpoint_sequence": sequence,
+    }
+    return Move(new, AuditEvent(new.event_count, EventType.CHECKPOINT_CREATED, now, actor, details))
+
+
+def request_pause(old: WorkloadState) -> Move:
+    """No move yet: note that a pause waits for the next checkpoint. Twice is once."""
+    if old.status is not Status.RUNNING:
+        raise IllegalMove(EventType.PAUSED, old.status)
+    if old.pause_phase is not None:
+        return Move(old, None)
+    return Move(replace(old, version=old.version + 1, pause_phase=PausePhase.REQUESTED), None)
+
+
+def withdraw_pause(old: WorkloadState) -> Move:
+    """The pause ran out of time. One that is granted already can't be withdrawn and stays."""
+    if old.pause_phase is not PausePhase.REQUESTED:
+        return Move(old, None)
+    return Move(replace(old, version=old.version + 1, pause_phase=None), None)
