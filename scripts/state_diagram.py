@@ -11,9 +11,9 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "states.md"
 HEAD = """\
 # The states of a workload
 
-Made by `make generate` from `niyanta.domain.transitions`; don't edit it by hand. Nothing moves a workload but the
-transitions below. Each is one transaction that also writes the audit event named in the table, and raises the
-workload's version by one.
+Made by `make generate` from `niyanta.domain.transitions`; don't edit it by hand. Nothing moves a workload
+but the transitions below. Each is one transaction that also writes the audit event named in the table, and
+raises the workload's version by one.
 """
 
 

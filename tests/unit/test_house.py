@@ -1,0 +1,182 @@
+"""The rules of the house that neither ruff, mypy nor import-linter can check."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import niyanta
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCE = ROOT / "src" / "niyanta"
+
+PUBLIC_NAMES = {
+    "ApiError",
+    "AsyncClient",
+    "CheckpointError",
+    "Client",
+    "ConfigurationError",
+    "ConflictError",
+    "ConnectionFailedError",
+    "Context",
+    "ForbiddenError",
+    "InternalError",
+    "InvalidInputError",
+    "InvalidStateError",
+    "NiyantaError",
+    "NotFoundError",
+    "PermanentError",
+    "RateLimitedError",
+    "ServiceUnavailableError",
+    "TransientError",
+    "UnauthorizedError",
+    "WaitTimeoutError",
+    "Worker",
+    "WorkloadCancelledError",
+    "WorkloadFailedError",
+    "__version__",
+}
+
+# docs/glossary.md has a better word for each, or the word says too little.
+UNUSED_WORDS = {"common", "helper", "helpers", "job", "jobs", "manager", "tenant", "util", "utils"}
+
+# Pickle of data from outside runs code; nothing that crosses a process or is stored may need it.
+FORBIDDEN_MODULES = {"marshal", "pickle", "shelve"}
+
+
+def _script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"scripts_{name}", ROOT / "scripts" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _modules() -> list[Path]:
+    return sorted(SOURCE.rglob("*.py"))
+
+
+def _parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+def _words(name: str) -> set[str]:
+    return {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)}
+
+
+def _defined_names(tree: ast.AST) -> Iterator[str]:
+    for entry in ast.walk(tree):
+        if isinstance(entry, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield entry.name
+
+
+def _imported_modules(tree: ast.AST) -> Iterator[str]:
+    for entry in ast.walk(tree):
+        if isinstance(entry, ast.Import):
+            yield from (alias.name for alias in entry.names)
+        elif isinstance(entry, ast.ImportFrom) and entry.module and not entry.level:
+            yield entry.module
+
+
+def test_public_names_are_frozen() -> None:
+    assert set(niyanta.__all__) == PUBLIC_NAMES
+
+
+def test_every_public_name_is_there() -> None:
+    assert [name for name in niyanta.__all__ if not hasattr(niyanta, name)] == []
+
+
+def test_client_loads_no_server_and_no_worker() -> None:
+    code = "import sys; from niyanta import Client; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = ("niyanta.server", "niyanta.worker", "asyncpg", "nats")
+    assert [name for name in done.stdout.split() if name.startswith(heavy)] == []
+
+
+def test_names_keep_to_the_glossary() -> None:
+    offending = []
+    for path in _modules():
+        names = [path.stem, *_defined_names(_parse(path))]
+        offending += [f"{path.relative_to(ROOT)}: {name}" for name in names if _words(name) & UNUSED_WORDS]
+    assert offending == []
+
+
+def test_no_module_unpickles() -> None:
+    offending = []
+    for path in _modules():
+        imported = set(_imported_modules(_parse(path)))
+        offending += [f"{path.relative_to(ROOT)}: {name}" for name in imported & FORBIDDEN_MODULES]
+    assert offending == []
+
+
+def test_links_in_the_documents_lead_somewhere() -> None:
+    assert list(_script("check_links").broken_links()) == []
+
+
+def test_the_states_page_is_what_the_table_says() -> None:
+    page = _script("state_diagram")
+    assert page.PAGE.read_text(encoding="utf-8") == page.render()
+
+
+def test_decisions_are_numbered_listed_and_whole() -> None:
+    pages = sorted((ROOT / "docs" / "adr").glob("[0-9]*.md"))
+    index = (ROOT / "docs" / "adr" / "README.md").read_text(encoding="utf-8")
+    assert [int(page.name[:4]) for page in pages] == list(range(1, len(pages) + 1))
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        assert page.name in index
+        assert text.startswith(f"# {page.name[:4]}: ")
+        assert re.findall(r"^## (.+)$", text, re.MULTILINE) == ["Context", "Decision", "Consequences"]
+
+
+def test_changelog_has_a_place_for_what_comes() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert "\n## [Unreleased]\n" in changelog
+
+
+def _locked() -> dict[str, list[str]]:
+    """Lines of each package's entry in the lock file."""
+    entries: dict[str, list[str]] = {}
+    for line in (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines():
+        if line and not line[0].isspace() and not line.startswith("#"):
+            current = entries.setdefault(line.split("==")[0], [])
+        if not line.startswith("#"):
+            current.append(line)
+    return entries
+
+
+def test_lock_names_no_index() -> None:
+    assert "://" not in (ROOT / "requirements.lock").read_text(encoding="utf-8")
+
+
+def test_lock_has_a_hash_for_every_package() -> None:
+    assert [name for name, lines in _locked().items() if "--hash=sha256:" not in "".join(lines)] == []
+
+
+def test_lock_has_every_dependency_of_the_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    wanted = [
+        *project["build-system"]["requires"],
+        *project["project"]["dependencies"],
+        *(line for extra in project["project"]["optional-dependencies"].values() for line in extra),
+    ]
+    names = {re.split(r"[\[<>=~!; ]", line, maxsplit=1)[0] for line in wanted} - {"niyanta"}
+    assert names - set(_locked()) == set(), "run `make lock`"
+
+
+@pytest.mark.parametrize(
+    "verb", ["setup", "demo", "dev", "test", "lint", "types", "bench", "verify", "docs", "lock"]
+)
+def test_every_verb_is_in_the_help(verb: str) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert re.search(rf"^{verb}:.*## \w", makefile, re.MULTILINE)
