@@ -1,8 +1,9 @@
 """Whose turn it is, and which workloads a pass of the scheduler assigns.
 
-Between customers: stride scheduling. Each customer has a *pass* value that grows by 1/weight with every dispatch;
-the lowest goes next. A customer that was away starts at the present pass, so that idling saves nothing up. Over any n
-consecutive dispatches a customer that always has something eligible gets its weighted share, give or take one.
+Between customers: stride scheduling. Each customer has a *pass* value that grows by 1/weight with every
+dispatch; the lowest goes next. A customer that was away starts at the present pass, so that idling saves
+nothing up. Over any n consecutive dispatches a customer that always has something eligible gets its weighted
+share, give or take one.
 Source: Waldspurger and Weihl, "Stride Scheduling", 1995.
 
 Within a customer: by rank, see `queue_rank`.

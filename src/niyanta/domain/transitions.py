@@ -1,8 +1,9 @@
 """The life of a workload: its states, and the only moves between them.
 
-`TRANSITIONS` is the table. Each move has one constructor below, which takes the workload's state as it stands and
-gives the state after it together with the audit event; a move that the table doesn't have raises `IllegalMove`.
-Nothing else in Niyanta assigns a status. The store writes what these functions return, guarded by ``version``.
+`TRANSITIONS` is the table. Each move has one constructor below, which takes the workload's state as it stands
+and gives the state after it together with the audit event; a move that the table doesn't have raises
+`IllegalMove`. Nothing else in Niyanta assigns a status. The store writes what these functions return, guarded
+by ``version``.
 
 Times are the database's clock, handed in by the caller.
 """

@@ -1,0 +1,139 @@
+"""What attempts leave behind in PostgreSQL: checkpoints, log lines, history."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import zstandard
+
+from niyanta.server.store.database import Connection, Queries
+
+__all__ = ["AttemptStore", "LogRow", "NewCheckpoint", "StoredCheckpoint"]
+
+_queries = Queries("attempts.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class NewCheckpoint:
+    """A checkpoint to keep; ``data`` is uncompressed, or None when ``object_key`` names where it lies."""
+
+    customer_id: str
+    workload_id: str
+    sequence: int
+    generation: int
+    encoding: str
+    data: bytes | None
+    object_key: str | None
+    size_bytes: int
+    sha256: bytes
+    progress_percent: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCheckpoint:
+    """A whole, checked checkpoint."""
+
+    sequence: int
+    encoding: str
+    data: bytes
+    object_key: str | None
+    sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LogRow:
+    """One log line. (workload, generation, sequence, logged_at) names it, so that a resend adds nothing."""
+
+    customer_id: str
+    workload_id: str
+    generation: int
+    sequence: int
+    logged_at: datetime
+    level: str
+    message: str
+    details_json: str
+
+
+class AttemptStore:
+    """Queries on checkpoints, logs and audit events."""
+
+    async def add_checkpoints(self, conn: Connection, checkpoints: Sequence[NewCheckpoint]) -> None:
+        """Compress and keep; only the last ten of a workload stay."""
+        compressor = zstandard.ZstdCompressor(level=3)
+        await _queries.add_checkpoints(
+            conn,
+            customer_ids=[c.customer_id for c in checkpoints],
+            workload_ids=[c.workload_id for c in checkpoints],
+            sequences=[c.sequence for c in checkpoints],
+            generations=[c.generation for c in checkpoints],
+            encodings=[c.encoding for c in checkpoints],
+            datas=[None if c.data is None else compressor.compress(c.data) for c in checkpoints],
+            object_keys=[c.object_key for c in checkpoints],
+            sizes=[c.size_bytes for c in checkpoints],
+            hashes=[c.sha256 for c in checkpoints],
+            progress=[c.progress_percent for c in checkpoints],
+        )
+
+    async def newest_good_checkpoint(
+        self, conn: Connection, customer_id: str, workload_id: str, up_to: int
+    ) -> StoredCheckpoint | None:
+        """The newest checkpoint up to a sequence whose length and SHA-256 are right; None when none is."""
+        rows = await _queries.checkpoints(conn, customer_id=customer_id, workload_id=workload_id, up_to=up_to)
+        for row in rows:
+            data = b""
+            if row["object_key"] is None:
+                try:
+                    data = zstandard.ZstdDecompressor().decompress(
+                        row["data"], max_output_size=row["size_bytes"] or 1
+                    )
+                except zstandard.ZstdError:
+                    continue
+                if len(data) != row["size_bytes"] or hashlib.sha256(data).digest() != row["sha256"]:
+                    continue
+            return StoredCheckpoint(row["sequence"], row["encoding"], data, row["object_key"], row["sha256"])
+        return None
+
+    async def add_logs(self, conn: Connection, lines: Sequence[LogRow]) -> None:
+        """Append log lines."""
+        await _queries.add_logs(
+            conn,
+            customer_ids=[line.customer_id for line in lines],
+            workload_ids=[line.workload_id for line in lines],
+            generations=[line.generation for line in lines],
+            sequences=[line.sequence for line in lines],
+            logged_ats=[line.logged_at for line in lines],
+            levels=[line.level for line in lines],
+            messages=[line.message for line in lines],
+            details=[line.details_json for line in lines],
+        )
+
+    async def logs(
+        self,
+        conn: Connection,
+        customer_id: str,
+        workload_id: str,
+        *,
+        since: datetime | None,
+        until: datetime | None,
+        most: int,
+    ) -> list[Any]:
+        """Log lines after ``since`` up to ``until``, oldest first."""
+        return list(
+            await _queries.logs(
+                conn, customer_id=customer_id, workload_id=workload_id, since=since, until=until, most=most
+            )
+        )
+
+    async def audit(
+        self, conn: Connection, customer_id: str, workload_id: str, *, after: int = 0, most: int = 1000
+    ) -> list[Any]:
+        """A workload's audit events after an ``event_id``, in order."""
+        return list(
+            await _queries.audit(
+                conn, customer_id=customer_id, workload_id=workload_id, after=after, most=most
+            )
+        )

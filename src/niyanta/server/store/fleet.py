@@ -1,0 +1,138 @@
+"""Workers and the leader's lease in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from niyanta.server.store.database import Connection, Queries
+from niyanta.wire.messages import HandlerInfo, Register
+
+__all__ = ["LeaseStore", "WorkerRow", "WorkerStore"]
+
+_workers = Queries("workers.sql")
+_lease = Queries("lease.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRow:
+    """One worker as the database has it."""
+
+    worker_id: str
+    incarnation: str
+    status: str
+    """``HEALTHY``, ``DRAINING`` or ``DEAD``."""
+    capacity: int
+    tags: dict[str, str]
+    handlers: list[HandlerInfo]
+    version: str
+    last_heartbeat: datetime
+    silent_seconds: float
+
+
+class WorkerStore:
+    """Queries on workers."""
+
+    async def register(self, conn: Connection, worker: Register, lease_seconds: float) -> bool:
+        """Bring an incarnation to life; False while another one holds the id."""
+        row = await _workers.register(
+            conn,
+            worker_id=worker.worker_id,
+            incarnation=worker.incarnation,
+            capacity=worker.capacity,
+            tags=msgspec.json.encode(worker.tags).decode(),
+            handlers=msgspec.json.encode(worker.handlers).decode(),
+            version=worker.version,
+            lease_seconds=lease_seconds,
+        )
+        return row is not None
+
+    async def beat(
+        self, conn: Connection, beats: Sequence[tuple[str, str, bool]]
+    ) -> dict[tuple[str, str], str]:
+        """Record (worker, incarnation, draining) beats; gives the status of those that are live."""
+        rows = await _workers.beat(
+            conn,
+            worker_ids=[b[0] for b in beats],
+            incarnations=[b[1] for b in beats],
+            drainings=[b[2] for b in beats],
+        )
+        return {(row["worker_id"], row["incarnation"]): row["status"] for row in rows}
+
+    async def live(self, conn: Connection, incarnations: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Which (worker, incarnation) pairs are live."""
+        rows = await _workers.live(
+            conn, worker_ids=[i[0] for i in incarnations], incarnations=[i[1] for i in incarnations]
+        )
+        return {(row["worker_id"], row["incarnation"]) for row in rows}
+
+    async def all(self, conn: Connection) -> list[WorkerRow]:
+        """The whole fleet, the dead that aren't forgotten yet included."""
+        return [
+            WorkerRow(
+                row["worker_id"],
+                row["incarnation"],
+                row["status"],
+                row["capacity"],
+                msgspec.json.decode(row["tags"], type=dict[str, str]),
+                msgspec.json.decode(row["handlers"], type=list[HandlerInfo]),
+                row["version"],
+                row["last_heartbeat"],
+                row["silent_seconds"],
+            )
+            for row in await _workers.all_workers(conn)
+        ]
+
+    async def end(
+        self,
+        conn: Connection,
+        worker_id: str,
+        reason: str,
+        *,
+        incarnation: str | None = None,
+        silent_for_seconds: float | None = None,
+        epoch: int | None = None,
+    ) -> bool:
+        """Declare a worker dead; False when it is already, has spoken meanwhile, or the epoch is over."""
+        row = await _workers.end_worker(
+            conn,
+            worker_id=worker_id,
+            incarnation=incarnation,
+            reason=reason,
+            silent_for_seconds=silent_for_seconds,
+            epoch=epoch,
+        )
+        return row is not None
+
+    async def drain(self, conn: Connection, worker_id: str) -> bool:
+        """Take no new work on this worker; False when it isn't live."""
+        return await _workers.drain(conn, worker_id=worker_id) is not None
+
+    async def forget_dead(self, conn: Connection, older_than_seconds: float) -> None:
+        """Drop the rows of workers that ended long ago."""
+        await _workers.forget_dead(conn, older_than_seconds=older_than_seconds)
+
+
+class LeaseStore:
+    """The leader's lease: one row, whose epoch fences every write of the leader (ADR 0003)."""
+
+    async def take(self, conn: Connection, holder: str, lease_seconds: float) -> int | None:
+        """Become the leader; gives the new epoch, or None while another's lease runs."""
+        row = await _lease.take(conn, holder=holder, lease_seconds=lease_seconds)
+        return None if row is None else int(row["epoch"])
+
+    async def renew(self, conn: Connection, epoch: int, lease_seconds: float) -> bool:
+        """Stay the leader; False when another epoch has begun."""
+        return await _lease.renew(conn, epoch=epoch, lease_seconds=lease_seconds) is not None
+
+    async def give_up(self, conn: Connection, epoch: int) -> None:
+        """Let another take over at once."""
+        await _lease.give_up(conn, epoch=epoch)
+
+    async def current(self, conn: Connection) -> Any:
+        """Who leads: ``epoch``, ``holder``, ``held``."""
+        return await _lease.current(conn)

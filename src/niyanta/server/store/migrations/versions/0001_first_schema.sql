@@ -1,0 +1,203 @@
+-- The first schema. Every customer-owned table has customer_id first in its primary key, so that the database can be
+-- split by customer later without a change of schema or query. CHECK constraints repeat the domain's invariants.
+
+CREATE TABLE customers (
+    customer_id              text PRIMARY KEY CHECK (customer_id ~ '^cust_[A-Za-z0-9][A-Za-z0-9_-]{0,58}$'),
+    name                     text NOT NULL,
+    tier                     text NOT NULL CHECK (tier IN ('free', 'standard', 'premium', 'enterprise')),
+    status                   text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'suspended')),
+    max_concurrent_workloads integer CHECK (max_concurrent_workloads >= 0),
+    max_queue_depth          integer CHECK (max_queue_depth >= 0),
+    rate_limit_per_sec       double precision CHECK (rate_limit_per_sec > 0),
+    burst                    integer CHECK (burst > 0),
+    created_at               timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON COLUMN customers.max_queue_depth IS 'NULL: what the tier gives; so for the other three limits';
+
+CREATE TABLE api_keys (
+    customer_id  text NOT NULL REFERENCES customers,
+    key_id       text NOT NULL,
+    key_sha256   bytea NOT NULL CHECK (length(key_sha256) = 32),
+    name         text NOT NULL,
+    role         text NOT NULL CHECK (role IN ('customer', 'admin')),
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    expires_at   timestamptz,
+    revoked_at   timestamptz,
+    last_used_at timestamptz,
+    PRIMARY KEY (customer_id, key_id)
+);
+CREATE UNIQUE INDEX api_keys_by_hash ON api_keys (key_sha256);
+CREATE UNIQUE INDEX api_keys_by_key_id ON api_keys (key_id);
+
+CREATE TABLE customer_usage (
+    customer_id text PRIMARY KEY REFERENCES customers,
+    queued      integer NOT NULL DEFAULT 0 CHECK (queued >= 0),
+    running     integer NOT NULL DEFAULT 0 CHECK (running >= 0)
+) WITH (fillfactor = 20);
+COMMENT ON TABLE customer_usage IS 'Live counts, kept in the transactions that move workloads';
+
+CREATE TABLE workload_configs (
+    customer_id             text NOT NULL REFERENCES customers,
+    config_id               text NOT NULL,
+    workload_type           text NOT NULL,
+    description             text NOT NULL DEFAULT '',
+    config_json             json NOT NULL DEFAULT '{}',
+    input_schema            json,
+    cpu_cores               double precision NOT NULL DEFAULT 1 CHECK (cpu_cores > 0),
+    memory_mb               integer NOT NULL DEFAULT 512 CHECK (memory_mb > 0),
+    disk_mb                 integer NOT NULL DEFAULT 1024 CHECK (disk_mb > 0),
+    checkpoint_interval_sec integer NOT NULL DEFAULT 300 CHECK (checkpoint_interval_sec > 0),
+    max_retries             integer NOT NULL DEFAULT 3 CHECK (max_retries >= 0),
+    timeout_seconds         integer CHECK (timeout_seconds > 0),
+    created_at              timestamptz NOT NULL DEFAULT now(),
+    updated_at              timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (customer_id, config_id),
+    UNIQUE (customer_id, workload_type)
+);
+
+CREATE TABLE workloads (
+    customer_id         text NOT NULL,
+    workload_id         text NOT NULL,
+    workload_type       text NOT NULL,
+    status              text NOT NULL CHECK (status IN ('PENDING', 'SCHEDULED', 'RUNNING', 'PAUSED',
+                                                        'REDISTRIBUTING', 'COMPLETED', 'FAILED', 'CANCELLED')),
+    version             bigint NOT NULL DEFAULT 1,
+    generation          integer NOT NULL DEFAULT 0 CHECK (generation >= 0),
+    event_count         integer NOT NULL DEFAULT 1,
+    worker_id           text,
+    incarnation         text,
+    scheduled_from      text CHECK (scheduled_from IN ('PENDING', 'REDISTRIBUTING')),
+    event_sequence      bigint NOT NULL DEFAULT 0,
+    progress_percent    integer NOT NULL DEFAULT 0 CHECK (progress_percent BETWEEN 0 AND 100),
+    progress_message    text,
+    retry_count         integer NOT NULL DEFAULT 0,
+    failure_count       integer NOT NULL DEFAULT 0,
+    death_streak        integer NOT NULL DEFAULT 0,
+    checkpoint_sequence integer NOT NULL DEFAULT 0,
+    pause_phase         text CHECK (pause_phase IN ('requested', 'granted')),
+    ready               boolean NOT NULL DEFAULT true,
+    available_at        timestamptz,
+    scheduled_at        timestamptz,
+    started_at          timestamptz,
+    attempt_started_at  timestamptz,
+    paused_at           timestamptz,
+    completed_at        timestamptz,
+    error_message       text,
+    result_json         json,
+    -- What never changes after the submission.
+    priority            integer NOT NULL CHECK (priority BETWEEN 0 AND 1000),
+    input_params        json NOT NULL,
+    affinity_rules      json,
+    timeout_seconds     integer CHECK (timeout_seconds > 0),
+    placement_key       bigint NOT NULL,
+    queue_rank          double precision NOT NULL,
+    created_at          timestamptz NOT NULL,
+    -- The customer's config of the type as it was at the first assignment; NULL: there was none, or not assigned yet.
+    config_snapshot     json,
+    PRIMARY KEY (customer_id, workload_id),
+    CONSTRAINT held_by_a_worker CHECK ((status IN ('SCHEDULED', 'RUNNING')) = (incarnation IS NOT NULL)),
+    CONSTRAINT no_worker_while_waiting CHECK (status NOT IN ('PENDING', 'REDISTRIBUTING', 'PAUSED') OR worker_id IS NULL),
+    CONSTRAINT ended_when_terminal CHECK ((status IN ('COMPLETED', 'FAILED', 'CANCELLED')) = (completed_at IS NOT NULL)),
+    CONSTRAINT ready_only_when_queued CHECK (NOT ready OR status IN ('PENDING', 'REDISTRIBUTING')),
+    CONSTRAINT result_only_when_completed CHECK (result_json IS NULL OR status = 'COMPLETED'),
+    CONSTRAINT pause_only_when_running CHECK (pause_phase IS NULL OR status = 'RUNNING'),
+    CONSTRAINT paused_at_when_paused CHECK ((status = 'PAUSED') = (paused_at IS NOT NULL))
+) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000,
+        autovacuum_vacuum_cost_delay = 1);
+CREATE INDEX workloads_queue ON workloads (customer_id, placement_key, queue_rank, workload_id) WHERE ready;
+CREATE INDEX workloads_backing_off ON workloads (available_at) WHERE available_at IS NOT NULL AND NOT ready;
+CREATE INDEX workloads_held ON workloads (worker_id) WHERE incarnation IS NOT NULL;
+CREATE INDEX workloads_by_status ON workloads (customer_id, status, workload_id);
+CREATE INDEX workloads_by_type ON workloads (customer_id, workload_type, workload_id);
+
+CREATE VIEW workload_states AS
+SELECT customer_id, workload_id, workload_type, status, version, generation, event_count, worker_id, incarnation,
+       scheduled_from, event_sequence, progress_percent, progress_message, retry_count, failure_count, death_streak,
+       checkpoint_sequence, pause_phase, ready, available_at, scheduled_at, started_at, attempt_started_at, paused_at,
+       completed_at, error_message, result_json, placement_key, config_snapshot, timeout_seconds
+  FROM workloads;
+COMMENT ON VIEW workload_states IS 'What the moves read: the columns of domain.WorkloadState in its order, and what a decision needs besides';
+
+CREATE TABLE idempotency_keys (
+    customer_id text NOT NULL,
+    key         text NOT NULL CHECK (length(key) BETWEEN 1 AND 255),
+    body_sha256 bytea NOT NULL,
+    workload_id text NOT NULL,
+    estimated_start_at timestamptz,
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (customer_id, key)
+);
+CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at);
+
+CREATE TABLE checkpoints (
+    customer_id      text NOT NULL,
+    workload_id      text NOT NULL,
+    sequence         integer NOT NULL CHECK (sequence > 0),
+    generation       integer NOT NULL,
+    encoding         text NOT NULL CHECK (encoding IN ('json', 'bytes')),
+    data             bytea,
+    object_key       text,
+    size_bytes       bigint NOT NULL,
+    sha256           bytea NOT NULL CHECK (length(sha256) = 32),
+    progress_percent integer NOT NULL,
+    created_at       timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (customer_id, workload_id, sequence),
+    CONSTRAINT somewhere CHECK ((data IS NULL) <> (object_key IS NULL))
+);
+ALTER TABLE checkpoints ALTER COLUMN data SET STORAGE EXTERNAL;
+COMMENT ON COLUMN checkpoints.sha256 IS 'Of the uncompressed bytes; data is zstd';
+
+CREATE TABLE workload_logs (
+    customer_id text NOT NULL,
+    workload_id text NOT NULL,
+    generation  integer NOT NULL,
+    sequence    bigint NOT NULL,
+    logged_at   timestamptz NOT NULL,
+    level       text NOT NULL CHECK (level IN ('DEBUG', 'INFO', 'WARN', 'ERROR')),
+    message     text NOT NULL,
+    details     json NOT NULL DEFAULT '{}',
+    PRIMARY KEY (customer_id, workload_id, logged_at, generation, sequence)
+) PARTITION BY RANGE (logged_at);
+CREATE TABLE workload_logs_default PARTITION OF workload_logs DEFAULT;
+
+CREATE TABLE audit_events (
+    customer_id text NOT NULL,
+    workload_id text NOT NULL,
+    event_id    integer NOT NULL,
+    event_type  text NOT NULL,
+    occurred_at timestamptz NOT NULL,
+    actor_type  text NOT NULL CHECK (actor_type IN ('user', 'coordinator', 'worker')),
+    actor_id    text NOT NULL,
+    details     json NOT NULL,
+    PRIMARY KEY (customer_id, workload_id, event_id, occurred_at)
+) PARTITION BY RANGE (occurred_at);
+CREATE TABLE audit_events_default PARTITION OF audit_events DEFAULT;
+
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'history is never rewritten: % on % refused', TG_OP, TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
+END $$;
+CREATE TRIGGER audit_is_append_only BEFORE UPDATE OR DELETE ON audit_events
+    FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TABLE workers (
+    worker_id      text PRIMARY KEY,
+    incarnation    text NOT NULL,
+    status         text NOT NULL CHECK (status IN ('HEALTHY', 'DRAINING', 'DEAD')),
+    capacity       integer NOT NULL CHECK (capacity > 0),
+    tags           json NOT NULL,
+    handlers       json NOT NULL,
+    version        text NOT NULL,
+    registered_at  timestamptz NOT NULL DEFAULT now(),
+    last_heartbeat timestamptz NOT NULL DEFAULT now(),
+    ended_reason   text
+) WITH (fillfactor = 50);
+
+CREATE TABLE leader_lease (
+    one_row    boolean PRIMARY KEY DEFAULT true CHECK (one_row),
+    epoch      bigint NOT NULL UNIQUE,
+    holder     text NOT NULL,
+    expires_at timestamptz NOT NULL
+) WITH (fillfactor = 20);
+COMMENT ON COLUMN leader_lease.epoch IS 'UNIQUE, so that a take-over takes a key lock: it waits for leader writes under way, which hold FOR KEY SHARE, while renewals do not conflict';
+INSERT INTO leader_lease (epoch, holder, expires_at) VALUES (0, '', '-infinity');

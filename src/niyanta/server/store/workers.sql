@@ -1,0 +1,53 @@
+-- name: register(worker_id, incarnation, capacity, tags, handlers, version, lease_seconds)^
+-- A worker comes to life; nothing is written, and nothing given, while another incarnation with that id is live.
+-- Locking: the worker's row.
+INSERT INTO workers AS k (worker_id, incarnation, status, capacity, tags, handlers, version)
+VALUES (:worker_id, :incarnation, 'HEALTHY', :capacity, :tags::json, :handlers::json, :version)
+ON CONFLICT (worker_id) DO UPDATE
+   SET incarnation = excluded.incarnation, status = 'HEALTHY', capacity = excluded.capacity, tags = excluded.tags,
+       handlers = excluded.handlers, version = excluded.version, registered_at = now(), last_heartbeat = now(),
+       ended_reason = NULL
+ WHERE k.incarnation = excluded.incarnation OR k.status = 'DEAD'
+    OR k.last_heartbeat < now() - make_interval(secs => :lease_seconds)
+RETURNING worker_id;
+
+-- name: beat(worker_ids, incarnations, drainings)
+-- Record heartbeats; gives the status of those that are live. Locking: the workers' rows, in order of id.
+WITH beat AS (
+    SELECT * FROM unnest(:worker_ids::text[], :incarnations::text[], :drainings::boolean[])
+        AS b (worker_id, incarnation, draining)
+), live AS (
+    SELECT k.worker_id FROM workers k JOIN beat b USING (worker_id, incarnation)
+     WHERE k.status <> 'DEAD' ORDER BY k.worker_id FOR NO KEY UPDATE OF k
+)
+UPDATE workers k SET last_heartbeat = now(), status = CASE WHEN b.draining THEN 'DRAINING' ELSE k.status END
+  FROM beat b JOIN live l USING (worker_id)
+ WHERE k.worker_id = b.worker_id AND k.incarnation = b.incarnation
+RETURNING k.worker_id, k.incarnation, k.status;
+
+-- name: live(worker_ids, incarnations)
+-- Which of these incarnations are live, held so until the transaction ends: a worker can't be declared dead in between.
+SELECT k.worker_id, k.incarnation FROM workers k
+  JOIN unnest(:worker_ids::text[], :incarnations::text[]) AS b (worker_id, incarnation) USING (worker_id, incarnation)
+ WHERE k.status <> 'DEAD';
+
+-- name: all_workers()
+-- The whole fleet, with how long each has been silent on the database's clock.
+SELECT k.*, extract(epoch FROM now() - k.last_heartbeat)::double precision AS silent_seconds FROM workers k ORDER BY worker_id;
+
+-- name: end_worker(worker_id, incarnation, reason, silent_for_seconds, epoch)^
+-- Declare a worker dead. With silent_for_seconds only if it is still silent; with epoch only while that leader leads.
+UPDATE workers SET status = 'DEAD', ended_reason = :reason
+ WHERE worker_id = :worker_id AND (:incarnation::text IS NULL OR incarnation = :incarnation) AND status <> 'DEAD'
+   AND (:silent_for_seconds::double precision IS NULL
+        OR last_heartbeat < now() - make_interval(secs => :silent_for_seconds::double precision))
+   AND (:epoch::bigint IS NULL OR EXISTS (SELECT FROM leader_lease WHERE epoch = :epoch::bigint))
+RETURNING worker_id, incarnation;
+
+-- name: drain(worker_id)^
+-- An operator drains it.
+UPDATE workers SET status = 'DRAINING' WHERE worker_id = :worker_id AND status <> 'DEAD' RETURNING *;
+
+-- name: forget_dead(older_than_seconds)!
+-- Drop the rows of workers that ended long ago.
+DELETE FROM workers WHERE status = 'DEAD' AND last_heartbeat < now() - make_interval(secs => :older_than_seconds);

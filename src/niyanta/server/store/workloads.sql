@@ -1,0 +1,220 @@
+-- name: admit(customer_ids)
+-- The queue depth of each customer of a batch of submissions, locked until its commit so that the limit is exact under
+-- concurrent submission. Locking: first of all locks of a submission, in order of customer.
+SELECT u.customer_id, u.queued FROM customer_usage u
+ WHERE u.customer_id = ANY(:customer_ids::text[]) ORDER BY u.customer_id FOR NO KEY UPDATE;
+
+-- name: claim_keys(customer_ids, keys, hashes, workload_ids, estimates)
+-- Claim idempotency keys; those that exist already are left out of the answer. A key older than a day is taken over.
+-- Locking: waits for another transaction that claims the same key, so that only one of two that race gets it.
+INSERT INTO idempotency_keys AS k (customer_id, key, body_sha256, workload_id, estimated_start_at)
+SELECT * FROM unnest(:customer_ids::text[], :keys::text[], :hashes::bytea[], :workload_ids::text[],
+                     :estimates::timestamptz[])
+ON CONFLICT (customer_id, key) DO UPDATE
+   SET body_sha256 = excluded.body_sha256, workload_id = excluded.workload_id, created_at = now(),
+       estimated_start_at = excluded.estimated_start_at
+ WHERE k.created_at < now() - interval '24 hours'
+RETURNING customer_id, key;
+
+-- name: keyed(customer_ids, keys)
+-- What earlier submissions with these keys created.
+SELECT k.customer_id, k.key, k.body_sha256, w.workload_id, w.created_at, k.estimated_start_at
+  FROM unnest(:customer_ids::text[], :keys::text[]) AS i (customer_id, key)
+  JOIN idempotency_keys k USING (customer_id, key)
+  JOIN workloads w ON w.customer_id = k.customer_id AND w.workload_id = k.workload_id;
+
+-- name: insert_batch(customer_ids, workload_ids, workload_types, priorities, inputs, affinities, timeouts, placement_keys, ranks, created_ats, actor_ids, queued_customers, queued_counts)
+-- Submissions that passed, with their first audit event and the customers' counts, in one statement. Locking: only
+-- rows that nobody else can see, and the usage rows that `admit` holds already.
+WITH added AS (
+    INSERT INTO workloads (customer_id, workload_id, workload_type, status, priority, input_params, affinity_rules,
+                           timeout_seconds, placement_key, queue_rank, created_at)
+    SELECT i.customer_id, i.workload_id, i.workload_type, 'PENDING', i.priority, i.input_params::json,
+           i.affinity_rules::json, i.timeout_seconds, i.placement_key, i.queue_rank, i.created_at
+      FROM unnest(:customer_ids::text[], :workload_ids::text[], :workload_types::text[], :priorities::int[],
+                  :inputs::text[], :affinities::text[], :timeouts::int[], :placement_keys::bigint[],
+                  :ranks::double precision[], :created_ats::timestamptz[])
+        AS i (customer_id, workload_id, workload_type, priority, input_params, affinity_rules, timeout_seconds,
+              placement_key, queue_rank, created_at)
+), history AS (
+    INSERT INTO audit_events (customer_id, workload_id, event_id, event_type, occurred_at, actor_type, actor_id, details)
+    SELECT customer_id, workload_id, 1, 'workload.created', created_at, 'user', actor_id,
+           '{"from": null, "to": "PENDING", "attempt": 0}'
+      FROM unnest(:customer_ids::text[], :workload_ids::text[], :created_ats::timestamptz[], :actor_ids::text[])
+        AS i (customer_id, workload_id, created_at, actor_id)
+)
+UPDATE customer_usage u SET queued = u.queued + d.n
+  FROM unnest(:queued_customers::text[], :queued_counts::int[]) AS d (customer_id, n)
+ WHERE u.customer_id = d.customer_id;
+
+-- name: existing(customer_ids, workload_ids)
+-- Which of these are stored: resolves a COMMIT whose outcome is unknown.
+SELECT w.workload_id FROM unnest(:customer_ids::text[], :workload_ids::text[]) AS i (customer_id, workload_id)
+  JOIN workloads w USING (customer_id, workload_id);
+
+-- name: lock_states(customer_ids, workload_ids)
+-- The states of some workloads, locked, with the database's time. Locking: in order of id, before any usage row.
+SELECT s.*, now() AS db_now
+  FROM workload_states s
+ WHERE (s.customer_id, s.workload_id) IN
+       (SELECT * FROM unnest(:customer_ids::text[], :workload_ids::text[]))
+ ORDER BY s.customer_id, s.workload_id FOR NO KEY UPDATE;
+
+-- name: lock_held(worker_id, most)
+-- The states of what a worker holds, locked; for a worker that is lost. Locking: as `lock_states`.
+SELECT s.*, now() AS db_now FROM workload_states s
+ WHERE s.worker_id = :worker_id AND s.incarnation IS NOT NULL
+ ORDER BY s.customer_id, s.workload_id LIMIT :most FOR NO KEY UPDATE;
+
+-- name: apply_changes(epoch, customer_ids, workload_ids, expected_versions, statuses, versions, generations, event_counts, worker_ids, incarnations, scheduled_froms, event_sequences, progress, progress_messages, retry_counts, failure_counts, death_streaks, checkpoint_sequences, pause_phases, readies, available_ats, scheduled_ats, started_ats, attempt_started_ats, paused_ats, completed_ats, error_messages, results, audit_customer_ids, audit_workload_ids, audit_event_ids, audit_types, audit_ats, audit_actor_types, audit_actor_ids, audit_details)
+-- The one statement that moves workloads. A row is written only at the version that its decision was made on (and, for
+-- the leader, only while its epoch is the newest); the audit events and the customers' counts go with the rows that were.
+-- Gives what was written. Locking: the workloads' rows, then the usage rows in order of customer.
+WITH fence AS MATERIALIZED (
+    SELECT epoch FROM leader_lease WHERE epoch = :epoch::bigint FOR KEY SHARE
+), change AS MATERIALIZED (
+    SELECT * FROM unnest(
+        :customer_ids::text[], :workload_ids::text[], :expected_versions::bigint[], :statuses::text[],
+        :versions::bigint[], :generations::int[], :event_counts::int[], :worker_ids::text[], :incarnations::text[],
+        :scheduled_froms::text[], :event_sequences::bigint[], :progress::int[], :progress_messages::text[],
+        :retry_counts::int[], :failure_counts::int[], :death_streaks::int[], :checkpoint_sequences::int[],
+        :pause_phases::text[], :readies::boolean[], :available_ats::timestamptz[], :scheduled_ats::timestamptz[],
+        :started_ats::timestamptz[], :attempt_started_ats::timestamptz[], :paused_ats::timestamptz[],
+        :completed_ats::timestamptz[], :error_messages::text[], :results::text[])
+      AS c (customer_id, workload_id, expected_version, status, version, generation, event_count, worker_id,
+            incarnation, scheduled_from, event_sequence, progress_percent, progress_message, retry_count, failure_count,
+            death_streak, checkpoint_sequence, pause_phase, ready, available_at, scheduled_at, started_at,
+            attempt_started_at, paused_at, completed_at, error_message, result_json)
+     WHERE :epoch::bigint IS NULL OR EXISTS (SELECT FROM fence)
+), before AS MATERIALIZED (
+    SELECT w.customer_id, w.workload_id, w.status
+      FROM change c JOIN workloads w ON w.customer_id = c.customer_id AND w.workload_id = c.workload_id
+), moved AS (
+    UPDATE workloads w
+       SET status = c.status, version = c.version, generation = c.generation, event_count = c.event_count,
+           worker_id = c.worker_id, incarnation = c.incarnation, scheduled_from = c.scheduled_from,
+           event_sequence = c.event_sequence, progress_percent = c.progress_percent,
+           progress_message = c.progress_message, retry_count = c.retry_count, failure_count = c.failure_count,
+           death_streak = c.death_streak, checkpoint_sequence = c.checkpoint_sequence, pause_phase = c.pause_phase,
+           ready = c.ready, available_at = c.available_at, scheduled_at = c.scheduled_at, started_at = c.started_at,
+           attempt_started_at = c.attempt_started_at, paused_at = c.paused_at, completed_at = c.completed_at,
+           error_message = c.error_message, result_json = c.result_json::json,
+           config_snapshot = CASE WHEN c.status = 'SCHEDULED' AND w.generation = 0 THEN (
+                SELECT json_build_object('config_json', f.config_json, 'max_retries', f.max_retries,
+                           'timeout_seconds', f.timeout_seconds, 'checkpoint_interval_sec', f.checkpoint_interval_sec,
+                           'cpu_cores', f.cpu_cores, 'memory_mb', f.memory_mb, 'disk_mb', f.disk_mb)
+                  FROM workload_configs f
+                 WHERE f.customer_id = w.customer_id AND f.workload_type = w.workload_type)
+                ELSE w.config_snapshot END
+      FROM change c
+     WHERE w.customer_id = c.customer_id AND w.workload_id = c.workload_id AND w.version = c.expected_version
+    RETURNING w.customer_id, w.workload_id, w.status
+), history AS (
+    INSERT INTO audit_events (customer_id, workload_id, event_id, event_type, occurred_at, actor_type, actor_id, details)
+    SELECT a.customer_id, a.workload_id, a.event_id, a.event_type, a.occurred_at, a.actor_type, a.actor_id, a.details::json
+      FROM unnest(:audit_customer_ids::text[], :audit_workload_ids::text[], :audit_event_ids::int[],
+                  :audit_types::text[], :audit_ats::timestamptz[], :audit_actor_types::text[],
+                  :audit_actor_ids::text[], :audit_details::text[])
+        AS a (customer_id, workload_id, event_id, event_type, occurred_at, actor_type, actor_id, details)
+      JOIN moved m ON m.customer_id = a.customer_id AND m.workload_id = a.workload_id
+), difference AS (
+    SELECT m.customer_id,
+           sum((m.status IN ('PENDING', 'REDISTRIBUTING'))::int - (b.status IN ('PENDING', 'REDISTRIBUTING'))::int) AS queued,
+           sum((m.status IN ('SCHEDULED', 'RUNNING'))::int - (b.status IN ('SCHEDULED', 'RUNNING'))::int) AS running
+      FROM moved m JOIN before b ON b.customer_id = m.customer_id AND b.workload_id = m.workload_id
+     GROUP BY m.customer_id
+), counted AS MATERIALIZED (
+    SELECT u.customer_id FROM customer_usage u
+     WHERE u.customer_id IN (SELECT customer_id FROM difference WHERE queued <> 0 OR running <> 0)
+     ORDER BY u.customer_id FOR NO KEY UPDATE
+), usage AS (
+    UPDATE customer_usage u SET queued = u.queued + d.queued, running = u.running + d.running
+      FROM difference d JOIN counted USING (customer_id)
+     WHERE u.customer_id = d.customer_id
+)
+SELECT customer_id, workload_id FROM moved;
+
+-- name: lanes()
+-- Every customer's placement classes with something ready. Walks the queue's index from class to class: the cost grows
+-- with the classes, not with the backlog.
+WITH RECURSIVE lane AS (
+    (SELECT customer_id, placement_key FROM workloads WHERE ready ORDER BY customer_id, placement_key LIMIT 1)
+    UNION ALL
+    SELECT n.customer_id, n.placement_key FROM lane l CROSS JOIN LATERAL (
+        SELECT w.customer_id, w.placement_key FROM workloads w
+         WHERE w.ready AND (w.customer_id, w.placement_key) > (l.customer_id, l.placement_key)
+         ORDER BY w.customer_id, w.placement_key LIMIT 1) n
+)
+SELECT customer_id, placement_key FROM lane;
+
+-- name: heads(customer_ids, placement_keys, most)
+-- The first few ready workloads of each lane, in rank order, with their states and the database's time.
+SELECT l.customer_id AS lane_customer, h.*, now() AS db_now
+  FROM unnest(:customer_ids::text[], :placement_keys::bigint[]) AS l (customer_id, placement_key)
+ CROSS JOIN LATERAL (
+    SELECT s.*, w.queue_rank, w.affinity_rules
+      FROM workloads w JOIN workload_states s USING (customer_id, workload_id)
+     WHERE w.ready AND w.customer_id = l.customer_id AND w.placement_key = l.placement_key
+     ORDER BY w.queue_rank, w.workload_id LIMIT :most) h;
+
+-- name: assignments(customer_ids, workload_ids)
+-- What a worker needs to run these.
+SELECT w.customer_id, w.workload_id, w.generation, w.workload_type, w.input_params, w.config_snapshot,
+       w.checkpoint_sequence, w.progress_percent, w.timeout_seconds, w.worker_id, w.incarnation
+  FROM unnest(:customer_ids::text[], :workload_ids::text[]) AS i (customer_id, workload_id)
+  JOIN workloads w USING (customer_id, workload_id)
+ WHERE w.status = 'SCHEDULED';
+
+-- name: held()
+-- Who holds what: the leader's picture of the fleet, at election and from time to time.
+SELECT customer_id, workload_id, workload_type, worker_id, incarnation FROM workloads WHERE incarnation IS NOT NULL;
+
+-- name: held_by(worker_id, incarnation)
+-- What one worker should be running, to compare with what it says it runs.
+SELECT customer_id, workload_id, generation FROM workloads
+ WHERE worker_id = :worker_id AND incarnation = :incarnation;
+
+-- name: unanswered(older_than_seconds)
+-- Assignments that no worker has confirmed.
+SELECT customer_id, workload_id, generation, worker_id, incarnation,
+       extract(epoch FROM now() - scheduled_at)::double precision AS age_seconds
+  FROM workloads
+ WHERE incarnation IS NOT NULL AND status = 'SCHEDULED'
+   AND scheduled_at < now() - make_interval(secs => :older_than_seconds) LIMIT 1000;
+
+-- name: overdue(grace_seconds)
+-- Attempts that run longer than their time-out plus a grace: the second enforcement, on the database's clock.
+SELECT customer_id, workload_id, generation, worker_id,
+       coalesce(timeout_seconds, (config_snapshot->>'timeout_seconds')::int) AS timeout_seconds
+  FROM workloads
+ WHERE incarnation IS NOT NULL AND status = 'RUNNING'
+   AND attempt_started_at + make_interval(secs => :grace_seconds
+         + coalesce(timeout_seconds, (config_snapshot->>'timeout_seconds')::int)) < now() LIMIT 1000;
+
+-- name: orphaned()
+-- Held by a worker that is gone or has come back as another incarnation.
+SELECT DISTINCT w.worker_id FROM workloads w
+  LEFT JOIN workers k ON k.worker_id = w.worker_id AND k.incarnation = w.incarnation AND k.status <> 'DEAD'
+ WHERE w.incarnation IS NOT NULL AND k.worker_id IS NULL LIMIT 100;
+
+-- name: promote()
+-- Back-offs that have ended: into the queue. No move of state, so no version.
+UPDATE workloads SET ready = true, available_at = NULL
+ WHERE available_at IS NOT NULL AND NOT ready AND available_at <= now()
+   AND status = 'REDISTRIBUTING'
+RETURNING customer_id, placement_key;
+
+-- name: next_promotion()^
+-- Seconds until the next back-off ends; NULL when none is waiting.
+SELECT extract(epoch FROM min(available_at) - now())::double precision AS seconds
+  FROM workloads WHERE available_at IS NOT NULL AND NOT ready;
+
+-- name: get(customer_id, workload_id)^
+-- One workload, whole.
+SELECT *, now() AS db_now FROM workloads WHERE customer_id = :customer_id AND workload_id = :workload_id;
+
+-- name: config_snapshots(customer_ids, workload_ids)
+-- The configs kept since the first assignment, for deciding about retries.
+SELECT customer_id, workload_id, config_snapshot
+  FROM unnest(:customer_ids::text[], :workload_ids::text[]) AS i (customer_id, workload_id)
+  JOIN workloads USING (customer_id, workload_id);
