@@ -20,6 +20,10 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 LOCK_FILE = ROOT / "requirements.lock"
 STAMP = VENV / ".niyanta-ready"
+# When .venv is active, the Python that runs this is the one inside it, which may be about to be replaced.
+BASE_PYTHON = getattr(sys, "_base_executable", None) or sys.executable
+# Another environment that happens to be active, or an install for one user, must not get in the way.
+UNWANTED = {"VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH", "PIP_USER", "PIP_TARGET", "PIP_PREFIX"}
 
 
 def wanted_stamp() -> str:
@@ -53,14 +57,13 @@ def is_sound() -> bool:
 
 
 def run(*command: str | Path) -> None:
-    # Another environment that happens to be active must not be the one that is changed.
-    env = {k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH")}
+    env = {name: value for name, value in os.environ.items() if name not in UNWANTED}
     subprocess.run([str(part) for part in command], cwd=ROOT, env=env, stdin=subprocess.DEVNULL, check=True)
 
 
 def install_with_uv(uv: str) -> None:
     if not is_sound():
-        run(uv, "venv", "--quiet", "--clear", "--python", sys.executable, VENV)
+        run(uv, "venv", "--quiet", "--clear", "--python", BASE_PYTHON, VENV)
     install = (uv, "pip", "install", "--quiet", "--python", PYTHON)
     run(*install, "--require-hashes", "-r", LOCK_FILE)
     run(*install, "--no-deps", "--no-build-isolation", "--editable", ROOT)
@@ -70,11 +73,11 @@ def install_with_pip() -> None:
     if not is_sound():
         shutil.rmtree(VENV, ignore_errors=True)
         try:
-            run(sys.executable, "-m", "venv", VENV)
+            run(BASE_PYTHON, "-m", "venv", VENV)
         except subprocess.CalledProcessError:
             shutil.rmtree(VENV, ignore_errors=True)
             sys.exit(
-                f"{sys.executable} can't make a virtual environment. On Debian and Ubuntu install "
+                f"{BASE_PYTHON} can't make a virtual environment. On Debian and Ubuntu install "
                 f"python{sys.version_info[0]}.{sys.version_info[1]}-venv; or install uv. Then run it again."
             )
     if not _runs(PYTHON, "import pip"):
