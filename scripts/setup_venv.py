@@ -61,6 +61,12 @@ def run(*command: str | Path) -> None:
     subprocess.run([str(part) for part in command], cwd=ROOT, env=env, stdin=subprocess.DEVNULL, check=True)
 
 
+def find_uv() -> str | None:
+    """The uv on PATH, leaving out the one inside the environment that may be about to be replaced."""
+    places = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return shutil.which("uv", path=os.pathsep.join(p for p in places if Path(p) != VENV / "bin"))
+
+
 def install_with_uv(uv: str) -> None:
     if not is_sound():
         run(uv, "venv", "--quiet", "--clear", "--python", BASE_PYTHON, VENV)
@@ -95,7 +101,7 @@ def main() -> None:
             return
         print("Making .venv ready; the first time this takes a minute …", file=sys.stderr, flush=True)
         STAMP.unlink(missing_ok=True)
-        uv = shutil.which("uv")
+        uv = find_uv()
         try:
             if uv:
                 install_with_uv(uv)
