@@ -133,7 +133,5 @@ class AttemptStore:
     ) -> list[Any]:
         """A workload's audit events after an ``event_id``, in order."""
         return list(
-            await _queries.audit(
-                conn, customer_id=customer_id, workload_id=workload_id, after=after, most=most
-            )
+            await _queries.audit(conn, customer_id=customer_id, workload_id=workload_id, after=after, most=most)
         )

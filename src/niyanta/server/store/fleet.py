@@ -32,6 +32,8 @@ class WorkerRow:
     version: str
     last_heartbeat: datetime
     silent_seconds: float
+    ended_reason: str | None = None
+    """``lost``, ``removed`` or ``stopped`` for a dead worker."""
 
 
 class WorkerStore:
@@ -51,9 +53,7 @@ class WorkerStore:
         )
         return row is not None
 
-    async def beat(
-        self, conn: Connection, beats: Sequence[tuple[str, str, bool]]
-    ) -> dict[tuple[str, str], str]:
+    async def beat(self, conn: Connection, beats: Sequence[tuple[str, str, bool]]) -> dict[tuple[str, str], str]:
         """Record (worker, incarnation, draining) beats; gives the status of those that are live."""
         rows = await _workers.beat(
             conn,
@@ -83,6 +83,7 @@ class WorkerStore:
                 row["version"],
                 row["last_heartbeat"],
                 row["silent_seconds"],
+                row["ended_reason"],
             )
             for row in await _workers.all_workers(conn)
         ]

@@ -194,9 +194,7 @@ class WorkloadStore:
         )
         return {(row["customer_id"], row["key"]) for row in rows}
 
-    async def keyed(
-        self, conn: Connection, keys: Sequence[tuple[str, str]]
-    ) -> dict[tuple[str, str], dict[str, Any]]:
+    async def keyed(self, conn: Connection, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], dict[str, Any]]:
         """What earlier submissions with these (customer, key) pairs created."""
         rows = await _queries.keyed(conn, customer_ids=[k[0] for k in keys], keys=[k[1] for k in keys])
         return {(row["customer_id"], row["key"]): dict(row) for row in rows}
@@ -320,9 +318,7 @@ class WorkloadStore:
 
     async def assignments(self, conn: Connection, refs: Sequence[tuple[str, str]]) -> list[Any]:
         """What a worker needs to run these, as rows; those no longer SCHEDULED are left out."""
-        rows = await _queries.assignments(
-            conn, customer_ids=[r[0] for r in refs], workload_ids=[r[1] for r in refs]
-        )
+        rows = await _queries.assignments(conn, customer_ids=[r[0] for r in refs], workload_ids=[r[1] for r in refs])
         return list(rows)
 
     async def held(self, conn: Connection) -> list[Any]:

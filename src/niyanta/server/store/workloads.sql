@@ -167,7 +167,7 @@ SELECT w.customer_id, w.workload_id, w.generation, w.workload_type, w.input_para
 
 -- name: held()
 -- Who holds what: the leader's picture of the fleet, at election and from time to time.
-SELECT customer_id, workload_id, workload_type, worker_id, incarnation FROM workloads WHERE incarnation IS NOT NULL;
+SELECT customer_id, workload_id, generation, workload_type, worker_id FROM workloads WHERE incarnation IS NOT NULL;
 
 -- name: held_by(worker_id, incarnation)
 -- What one worker should be running, to compare with what it says it runs.

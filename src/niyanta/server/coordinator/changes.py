@@ -1,0 +1,119 @@
+"""The feed of committed changes: to this process at once, to the other coordinators over the broker.
+
+The feed is a hint, never the truth: what it tells can be lost, and whoever listens reads the database again from time
+to time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import msgspec
+
+from niyanta.errors import ConnectionFailedError
+from niyanta.server.store.workloads import Change
+from niyanta.wire.broker import Broker
+from niyanta.wire.messages import Changed, WorkloadChange
+from niyanta.wire.subjects import Subjects
+
+__all__ = ["ChangeFeed", "describe"]
+
+log = logging.getLogger(__name__)
+
+
+def describe(change: Change) -> WorkloadChange:
+    """A committed change as the feed tells it."""
+    before, after = change.before.state, change.state
+    freed = before.status.is_held and not after.status.is_held
+    return WorkloadChange(
+        after.customer_id,
+        after.workload_id,
+        after.version,
+        after.status.value,
+        before.generation if freed else after.generation,
+        after.workload_type,
+        after.worker_id,
+        after.progress_percent,
+        after.progress_message,
+        change.before.placement_key if after.ready else 0,
+        before.worker_id if freed else None,
+    )
+
+
+class ChangeFeed:
+    """Publishes what this coordinator commits, and hands on what any coordinator committed."""
+
+    def __init__(self, broker: Broker, subjects: Subjects, origin: str) -> None:
+        self._broker = broker
+        self._subjects = subjects
+        self._origin = origin
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._decode = msgspec.msgpack.Decoder(Changed).decode
+        self._outgoing: asyncio.Queue[Changed] = asyncio.Queue(maxsize=10_000)
+        self._watchers: dict[tuple[str, str], set[asyncio.Event]] = {}
+        self.listeners: list[Callable[[Changed], None]] = []
+
+    async def start(self) -> None:
+        """Begin to hear the others."""
+        await self._broker.serve(self._subjects.changed, self._received)
+
+    async def _received(self, payload: bytes) -> None:
+        changed = self._decode(payload)
+        if changed.origin != self._origin:
+            self._hand_on(changed)
+
+    def announce(
+        self,
+        changes: Sequence[WorkloadChange] = (),
+        *,
+        fleet: bool = False,
+        customers: Sequence[str] = (),
+    ) -> None:
+        """Tell of a commit. Call after it, never before."""
+        changed = Changed(self._origin, list(changes), fleet, list(customers))
+        self._hand_on(changed)
+        try:
+            self._outgoing.put_nowait(changed)
+        except asyncio.QueueFull:
+            log.warning("changes.dropped")
+
+    def _hand_on(self, changed: Changed) -> None:
+        for listener in self.listeners:
+            listener(changed)
+        if self._watchers:
+            for change in changed.changes:
+                for event in self._watchers.get((change.customer_id, change.workload_id), ()):
+                    event.set()
+
+    @contextmanager
+    def watch(self, customer_id: str, workload_id: str) -> Iterator[asyncio.Event]:
+        """An event that is set at each change of one workload; the holder clears it."""
+        key = (customer_id, workload_id)
+        event = asyncio.Event()
+        self._watchers.setdefault(key, set()).add(event)
+        try:
+            yield event
+        finally:
+            watchers = self._watchers[key]
+            watchers.discard(event)
+            if not watchers:
+                del self._watchers[key]
+
+    async def run(self) -> None:
+        """Publish until cancelled; what waits together goes as one message."""
+        while True:
+            first = await self._outgoing.get()
+            changes, fleet, customers = list(first.changes), first.fleet, list(first.customers)
+            while not self._outgoing.empty() and len(changes) < 1000:
+                more = self._outgoing.get_nowait()
+                changes += more.changes
+                fleet |= more.fleet
+                customers += more.customers
+            message = self._encode(Changed(self._origin, changes, fleet, customers))
+            try:
+                await self._broker.publish(self._subjects.changed, message)
+            except ConnectionFailedError:
+                log.debug("changes.not_published")

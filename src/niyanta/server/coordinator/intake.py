@@ -1,0 +1,269 @@
+"""Events from workers: applied in order, once, and acknowledged after the commit.
+
+An event is named for ever by (customer, workload, generation, sequence). It is applied when the workload is still held
+by the incarnation that sent it, at that generation, and its sequence is newer than the last applied one; an older
+sequence is acknowledged again without effect; anything else is *fenced*, and its sender stops the attempt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+import msgspec
+
+from niyanta.domain import transitions
+from niyanta.domain.retry import backoff_seconds
+from niyanta.domain.transitions import Actor, IllegalMove, PausePhase, Status
+from niyanta.errors import ServiceUnavailableError
+from niyanta.server.coordinator.changes import ChangeFeed, describe
+from niyanta.server.coordinator.group_commit import GroupCommit
+from niyanta.server.settings import CoordinatorSettings
+from niyanta.server.store.attempts import AttemptStore, LogRow, NewCheckpoint
+from niyanta.server.store.database import Database, RetryableConflict
+from niyanta.server.store.workloads import Change, Locked, WorkloadStore
+from niyanta.wire import messages
+from niyanta.wire.messages import AttemptRef, BatchReply, Event, EventBatch, EventReply
+
+__all__ = ["EventIntake"]
+
+log = logging.getLogger(__name__)
+
+_LEVELS = frozenset({"DEBUG", "INFO", "WARN", "ERROR"})
+
+
+@dataclass(slots=True)
+class _Writes:
+    """What one transaction will write."""
+
+    changes: dict[tuple[str, str], Change]
+    checkpoints: list[NewCheckpoint] = field(default_factory=list)
+    logs: list[LogRow] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What becomes of one attempt's events in one batch."""
+
+    fenced: bool = False
+    checkpoint_sequence: int = 0
+    checkpoint_error: str | None = None
+
+
+class EventIntake:
+    """Applies batches of events; batches that arrive together share a transaction."""
+
+    def __init__(self, database: Database, feed: ChangeFeed, settings: CoordinatorSettings) -> None:
+        self._database = database
+        self._feed = feed
+        self._settings = settings
+        self._workloads = WorkloadStore()
+        self._attempts = AttemptStore()
+        self._decode = msgspec.msgpack.Decoder(EventBatch).decode
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._group = GroupCommit[EventBatch, BatchReply](self._commit, most=64)
+
+    async def run(self) -> None:
+        """Apply until cancelled."""
+        await self._group.run()
+
+    async def receive(self, payload: bytes) -> bytes:
+        """Answer one batch. The broker's handler for the events subject."""
+        try:
+            batch = self._decode(payload)
+        except msgspec.DecodeError as exc:
+            log.warning("intake.undecodable", extra={"error": str(exc)})
+            return self._encode(BatchReply(ok=False))
+        try:
+            return self._encode(await self._group.submit(batch))
+        except (ServiceUnavailableError, RetryableConflict) as exc:
+            log.warning("intake.not_committed", extra={"worker_id": batch.worker_id, "error": str(exc)})
+            return self._encode(BatchReply(ok=False))
+
+    async def _commit(self, batches: Sequence[EventBatch]) -> list[BatchReply | Exception]:
+        try:
+            return list(await self._commit_together(batches))
+        except (ServiceUnavailableError, RetryableConflict):
+            raise
+        except Exception:
+            if len(batches) == 1:
+                log.exception("intake.batch_failed", extra={"worker_id": batches[0].worker_id})
+                return [BatchReply(ok=False)]
+        # One bad batch must not hold up the others.
+        results: list[BatchReply | Exception] = []
+        for batch in batches:
+            try:
+                results += await self._commit([batch])
+            except (ServiceUnavailableError, RetryableConflict) as exc:
+                results.append(exc)
+        return results
+
+    async def _commit_together(self, batches: Sequence[EventBatch]) -> list[BatchReply]:
+        refs = sorted({(e.ref.customer_id, e.ref.workload_id) for batch in batches for e in batch.events})
+        async with self._database.transaction("vital") as conn:
+            locked = await self._workloads.lock(conn, refs)
+            writes = _Writes({key: Change.begin(found) for key, found in locked.items()})
+            replies = [self._fold(batch, writes) for batch in batches]
+            changed = [change for change in writes.changes.values() if not change.is_empty]
+            written = await self._workloads.apply(conn, changed)
+            if len(written) != len(changed):
+                raise RetryableConflict("a locked workload changed under its lock")
+            if writes.checkpoints:
+                await self._attempts.add_checkpoints(conn, writes.checkpoints)
+            if writes.logs:
+                await self._attempts.add_logs(conn, writes.logs)
+        news = [describe(c) for c in changed if c.state.version != c.before.state.version]
+        if news:
+            self._feed.announce(news)
+        return replies
+
+    def _fold(self, batch: EventBatch, writes: _Writes) -> BatchReply:
+        actor = Actor("worker", batch.worker_id)
+        outcomes: dict[AttemptRef, _Outcome] = {}
+        for event in batch.events:
+            outcome = outcomes.setdefault(event.ref, _Outcome())
+            if outcome.fenced:
+                continue
+            change = writes.changes.get((event.ref.customer_id, event.ref.workload_id))
+            if change is None or change.state.generation != event.ref.generation:
+                outcome.fenced = True
+                continue
+            state = change.state
+            if event.sequence <= state.event_sequence:
+                outcome.checkpoint_sequence = state.checkpoint_sequence
+                continue
+            if state.incarnation != batch.incarnation or state.worker_id != batch.worker_id:
+                outcome.fenced = True
+                continue
+            try:
+                self._apply(event, change, actor, writes, outcome)
+            except IllegalMove as exc:
+                log.warning("intake.event_ignored", extra={"workload_id": state.workload_id, "why": str(exc)})
+            change.state = replace(change.state, event_sequence=event.sequence)
+        return BatchReply(ok=True, replies=[self._reply(ref, o, writes) for ref, o in outcomes.items()])
+
+    def _reply(self, ref: AttemptRef, outcome: _Outcome, writes: _Writes) -> EventReply:
+        if outcome.fenced:
+            return EventReply(ref, "fenced")
+        state = writes.changes[ref.customer_id, ref.workload_id].state
+        return EventReply(
+            ref,
+            "applied",
+            outcome.checkpoint_sequence,
+            outcome.checkpoint_error,
+            state.pause_phase is PausePhase.GRANTED,
+        )
+
+    def _apply(self, event: Event, change: Change, actor: Actor, writes: _Writes, outcome: _Outcome) -> None:
+        state, now, body = change.state, change.before.now, event.body
+        match body:
+            case messages.Started():
+                change.then(transitions.start(state, now, actor))
+            case messages.Progressed():
+                if state.status is Status.RUNNING:
+                    change.then(transitions.report_progress(state, body.percent, clean(body.message)))
+                if body.message:
+                    details = {"progress_percent": change.state.progress_percent}
+                    writes.logs.append(_log_row(event, "INFO", body.message, details))
+            case messages.LogLine():
+                writes.logs.append(_log_row(event, body.level, body.message, body.details))
+            case messages.CheckpointSaved():
+                self._checkpoint(event, body, change, actor, writes, outcome)
+            case messages.Completed():
+                if problem := self._result_problem(body.result_json):
+                    change.then(transitions.fail(state, now, actor, problem, "permanent"))
+                else:
+                    change.then(transitions.complete(state, now, actor, body.result_json.decode()))
+            case messages.Failed():
+                change.then(self._failure(body, change.before, change, actor))
+            case messages.Paused():
+                if state.pause_phase is PausePhase.GRANTED:
+                    change.then(transitions.pause(state, now, actor))
+                else:
+                    change.then(transitions.release(state, now, actor, "stopped without a pause"))
+            case messages.Released():
+                change.then(transitions.release(state, now, actor, clean(body.reason) or "released"))
+            case messages.Refused():
+                change.then(transitions.unschedule(state, now, actor, clean(body.reason) or "refused"))
+
+    def _checkpoint(
+        self,
+        event: Event,
+        body: messages.CheckpointSaved,
+        change: Change,
+        actor: Actor,
+        writes: _Writes,
+        outcome: _Outcome,
+    ) -> None:
+        limit = self._settings.max_checkpoint_bytes
+        size = body.size_bytes if body.object_key else len(body.data)
+        if not body.object_key and size > limit:
+            outcome.checkpoint_error = (
+                f"the checkpoint has {size} bytes, the limit is {limit}; the last good one still stands"
+            )
+            return
+        if len(body.sha256) != 32 or (not body.object_key and hashlib.sha256(body.data).digest() != body.sha256):
+            outcome.checkpoint_error = "the checkpoint arrived damaged; the last good one still stands"
+            return
+        change.then(transitions.record_checkpoint(change.state, change.before.now, actor))
+        state = change.state
+        outcome.checkpoint_sequence = state.checkpoint_sequence
+        writes.checkpoints.append(
+            NewCheckpoint(
+                state.customer_id,
+                state.workload_id,
+                state.checkpoint_sequence,
+                state.generation,
+                "bytes" if body.encoding == "bytes" else "json",
+                None if body.object_key else body.data,
+                body.object_key,
+                size,
+                body.sha256,
+                state.progress_percent,
+            )
+        )
+
+    def _failure(self, body: messages.Failed, before: Locked, change: Change, actor: Actor) -> transitions.Move:
+        failures = change.state.failure_count + 1
+        return transitions.fail_attempt(
+            change.state,
+            before.now,
+            actor,
+            clean(body.message) or "the attempt failed",
+            permanent=body.permanent,
+            timed_out=body.timed_out,
+            max_retries=before.config.max_retries,
+            backoff_seconds=backoff_seconds(failures, random.random()),  # noqa: S311 -- jitter, no secret
+        )
+
+    def _result_problem(self, result: bytes) -> str | None:
+        limit = self._settings.max_result_bytes
+        if len(result) > limit:
+            return f"the result has {len(result)} bytes, the limit is {limit}"
+        try:
+            msgspec.json.decode(result, type=dict[str, msgspec.Raw])
+        except msgspec.DecodeError as exc:
+            return f"the result is not a JSON object: {exc}"
+        return None
+
+
+def clean(text: str | None) -> str | None:
+    """Text that PostgreSQL can hold: NUL becomes U+FFFD."""
+    return text.replace("\0", "\ufffd") if text and "\0" in text else text
+
+
+def _log_row(event: Event, level: str, message: str, details: dict[str, object]) -> LogRow:
+    return LogRow(
+        event.ref.customer_id,
+        event.ref.workload_id,
+        event.ref.generation,
+        event.sequence,
+        datetime.fromtimestamp(event.occurred_at_ms / 1000, UTC),
+        level if level in _LEVELS else "INFO",
+        clean(message) or "",
+        msgspec.json.encode(details).decode(),
+    )

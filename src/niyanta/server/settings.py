@@ -1,0 +1,96 @@
+"""The coordinator's settings: read once, validated together, frozen."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from niyanta.errors import ConfigurationError
+
+__all__ = ["CoordinatorSettings"]
+
+
+class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one coordinator needs to know. Each field is also ``NIYANTA_<NAME>`` in the environment."""
+
+    database_url: str
+    nats_url: str
+    host: str = "127.0.0.1"
+    port: int = 8080
+    """TCP port of REST and WebSocket; 0 picks a free one."""
+    grpc_port: int = 9090
+    coordinator_id: str = ""
+    """Unique among replicas; made from the host's name when empty."""
+    subject_prefix: str = "niyanta.v1"
+    heartbeat_interval_seconds: float = 2.0
+    """How often a worker is asked to beat."""
+    worker_lease_seconds: float = 10.0
+    """A worker silent for this long is declared dead."""
+    leader_lease_seconds: float = 5.0
+    leader_renew_seconds: float = 1.0
+    leader_trust_seconds: float = 3.5
+    """How long after sending its last successful renewal a leader still trusts its lease."""
+    answer_seconds: float = 2.0
+    """An assignment that no worker has confirmed is pushed again after this long."""
+    unanswered_seconds: float = 10.0
+    """And taken back after this long."""
+    timeout_grace_seconds: float = 8.0
+    """The coordinator ends an attempt this long after the worker should have."""
+    pause_wait_seconds: float = 30.0
+    max_body_bytes: int = 1 << 20
+    max_result_bytes: int = 1 << 20
+    max_checkpoint_bytes: int = 10 << 20
+    log_level: str = "INFO"
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ, **given: Any) -> CoordinatorSettings:
+        """Settings from ``NIYANTA_…`` variables, overridden by what is given and not None.
+
+        Raises:
+            ConfigurationError: Says which setting is wrong and what is allowed.
+        """
+        values: dict[str, Any] = {
+            field.name: environment[f"NIYANTA_{field.name.upper()}"]
+            for field in msgspec.structs.fields(cls)
+            if environment.get(f"NIYANTA_{field.name.upper()}")
+        }
+        values.update({name: value for name, value in given.items() if value is not None})
+        if not values.get("coordinator_id"):
+            host = "".join(c if c.isalnum() else "-" for c in socket.gethostname())[:40]
+            values["coordinator_id"] = f"coordinator-{host}-{secrets.token_hex(3)}"
+        try:
+            settings = msgspec.convert(values, cls, strict=False)
+        except msgspec.ValidationError as exc:
+            raise ConfigurationError(f"a setting is missing or wrong: {exc}") from exc
+        settings._check()
+        return settings
+
+    def _check(self) -> None:
+        rules = [
+            (0 <= self.port <= 65535, "port must be 0 to 65535"),
+            (0 <= self.grpc_port <= 65535, "grpc_port must be 0 to 65535"),
+            (self.heartbeat_interval_seconds > 0, "heartbeat_interval_seconds must be positive"),
+            (
+                self.worker_lease_seconds >= 3 * self.heartbeat_interval_seconds,
+                "worker_lease_seconds must be at least three heartbeats",
+            ),
+            (
+                self.leader_renew_seconds < self.leader_trust_seconds < self.leader_lease_seconds,
+                "leader_renew_seconds < leader_trust_seconds < leader_lease_seconds must hold",
+            ),
+            (
+                self.answer_seconds < self.unanswered_seconds,
+                "answer_seconds must be less than unanswered_seconds",
+            ),
+        ]
+        for holds, message in rules:
+            if not holds:
+                raise ConfigurationError(message)
+
+    def __repr__(self) -> str:
+        return f"CoordinatorSettings(coordinator_id={self.coordinator_id!r}, host={self.host!r}, …)"
