@@ -1,7 +1,7 @@
 """Events from workers: applied in order, once, and acknowledged after the commit.
 
-An event is named for ever by (customer, workload, generation, sequence). It is applied when the workload is still held
-by the incarnation that sent it, at that generation, and its sequence is newer than the last applied one; an older
+An event is named for ever by (customer, workload, generation, sequence). It is applied when the workload is still
+held by the incarnation that sent it, at that generation, and its sequence is newer than the last applied one; an older
 sequence is acknowledged again without effect; anything else is *fenced*, and its sender stops the attempt.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -256,7 +256,7 @@ def clean(text: str | None) -> str | None:
     return text.replace("\0", "\ufffd") if text and "\0" in text else text
 
 
-def _log_row(event: Event, level: str, message: str, details: dict[str, object]) -> LogRow:
+def _log_row(event: Event, level: str, message: str, details: Mapping[str, object]) -> LogRow:
     return LogRow(
         event.ref.customer_id,
         event.ref.workload_id,

@@ -15,13 +15,14 @@ async def lose_workloads(
     database: Database,
     feed: ChangeFeed,
     worker_id: str,
+    incarnation: str,
     actor: Actor,
     reason: str,
     *,
     died: bool,
     epoch: int | None = None,
 ) -> int:
-    """Redistribute all that a dead, stopped or removed worker holds; gives how many there were.
+    """Redistribute all that an incarnation of a dead, stopped or removed worker holds; gives how many there were.
 
     Works through it in batches, each a transaction of its own; interrupted, it goes on at the next sweep.
     """
@@ -30,7 +31,7 @@ async def lose_workloads(
     while True:
         async with database.transaction("vital") as conn:
             changes = []
-            for locked in await store.lock_held(conn, worker_id):
+            for locked in await store.lock_held(conn, worker_id, incarnation):
                 change = Change.begin(locked)
                 change.then(transitions.lose_worker(locked.state, locked.now, actor, reason, died=died))
                 changes.append(change)

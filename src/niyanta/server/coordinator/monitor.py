@@ -115,8 +115,8 @@ class Monitor:
             orphaned = await self._workloads.orphaned(conn)
         by_id = {worker.worker_id: worker for worker in workers}
         pause = await self._bury(epoch, [w for w in workers if w.status != "DEAD"])
-        for worker_id in orphaned:
-            await self._redistribute(epoch, worker_id, by_id.get(worker_id))
+        for worker_id, incarnation in orphaned:
+            await self._redistribute(epoch, worker_id, incarnation, by_id.get(worker_id))
         await self._chase_assignments(epoch)
         await self._end_overdue(epoch)
         if any(w.status == "DEAD" and w.silent_seconds > _FORGET_DEAD_SECONDS for w in workers):
@@ -152,16 +152,17 @@ class Monitor:
                     "worker.lost",
                     extra={"worker_id": worker.worker_id, "silent_seconds": round(worker.silent_seconds, 3)},
                 )
-                await self._redistribute(epoch, worker.worker_id, None)
+                await self._redistribute(epoch, worker.worker_id, worker.incarnation, None)
                 self._feed.announce(fleet=True)
         waits = [lease - worker.silent_seconds for worker in live if worker.silent_seconds < lease]
         return min(waits, default=_TICK_SECONDS) + 0.005
 
-    async def _redistribute(self, epoch: int, worker_id: str, worker: WorkerRow | None) -> None:
-        stopped = worker is not None and worker.ended_reason in ("removed", "stopped")
+    async def _redistribute(self, epoch: int, worker_id: str, incarnation: str, worker: WorkerRow | None) -> None:
+        same = worker is not None and worker.incarnation == incarnation
+        stopped = same and worker is not None and worker.ended_reason in ("removed", "stopped")
         reason = f"Worker '{worker_id}' was {worker.ended_reason}" if stopped and worker else _HEARTBEAT_TIMEOUT
         count = await lose_workloads(
-            self._database, self._feed, worker_id, self._actor, reason, died=not stopped, epoch=epoch
+            self._database, self._feed, worker_id, incarnation, self._actor, reason, died=not stopped, epoch=epoch
         )
         if count:
             log.info("monitor.redistributed", extra={"worker_id": worker_id, "workloads": count})

@@ -179,10 +179,11 @@ class WorkerService:
             NotFoundError: No live worker has that id.
         """
         async with self._database.connection() as conn:
-            if not await self._workers.end(conn, worker_id, "removed"):
+            incarnation = await self._workers.end(conn, worker_id, "removed")
+            if incarnation is None:
                 raise NotFoundError(f"There is no live worker '{worker_id}'")
         await lose_workloads(
-            self._database, self._feed, worker_id, actor, f"Worker '{worker_id}' was removed", died=False
+            self._database, self._feed, worker_id, incarnation, actor, f"Worker '{worker_id}' was removed", died=False
         )
         self._feed.announce(fleet=True)
 

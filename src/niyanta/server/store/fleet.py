@@ -97,8 +97,11 @@ class WorkerStore:
         incarnation: str | None = None,
         silent_for_seconds: float | None = None,
         epoch: int | None = None,
-    ) -> bool:
-        """Declare a worker dead; False when it is already, has spoken meanwhile, or the epoch is over."""
+    ) -> str | None:
+        """Declare a worker dead; gives the incarnation that ended.
+
+        None when it is dead already, has spoken meanwhile, or the epoch is over.
+        """
         row = await _workers.end_worker(
             conn,
             worker_id=worker_id,
@@ -107,7 +110,7 @@ class WorkerStore:
             silent_for_seconds=silent_for_seconds,
             epoch=epoch,
         )
-        return row is not None
+        return None if row is None else str(row["incarnation"])
 
     async def drain(self, conn: Connection, worker_id: str) -> bool:
         """Take no new work on this worker; False when it isn't live."""

@@ -237,9 +237,12 @@ class WorkloadStore:
         )
         return {(row["customer_id"], row["workload_id"]): _locked(row) for row in rows}
 
-    async def lock_held(self, conn: Connection, worker_id: str, most: int = 500) -> list[Locked]:
-        """Lock what a worker holds, ``most`` at a time."""
-        return [_locked(row) for row in await _queries.lock_held(conn, worker_id=worker_id, most=most)]
+    async def lock_held(self, conn: Connection, worker_id: str, incarnation: str, most: int = 500) -> list[Locked]:
+        """Lock what one incarnation of a worker holds, ``most`` at a time."""
+        return [
+            _locked(row)
+            for row in await _queries.lock_held(conn, worker_id=worker_id, incarnation=incarnation, most=most)
+        ]
 
     async def apply(
         self, conn: Connection, changes: Sequence[Change], *, epoch: int | None = None
@@ -338,9 +341,9 @@ class WorkloadStore:
         """Attempts past their time-out and a grace, on the database's clock."""
         return list(await _queries.overdue(conn, grace_seconds=grace_seconds))
 
-    async def orphaned(self, conn: Connection) -> list[str]:
-        """Ids of workers that hold workloads but are gone."""
-        return [row["worker_id"] for row in await _queries.orphaned(conn)]
+    async def orphaned(self, conn: Connection) -> list[tuple[str, str]]:
+        """(worker, incarnation) pairs that hold workloads but are gone."""
+        return [(row["worker_id"], row["incarnation"]) for row in await _queries.orphaned(conn)]
 
     async def promote(self, conn: Connection) -> set[tuple[str, int]]:
         """Put workloads whose back-off has ended into the queue; gives their lanes."""

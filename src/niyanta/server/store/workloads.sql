@@ -60,10 +60,10 @@ SELECT s.*, now() AS db_now
        (SELECT * FROM unnest(:customer_ids::text[], :workload_ids::text[]))
  ORDER BY s.customer_id, s.workload_id FOR NO KEY UPDATE;
 
--- name: lock_held(worker_id, most)
+-- name: lock_held(worker_id, incarnation, most)
 -- The states of what a worker holds, locked; for a worker that is lost. Locking: as `lock_states`.
 SELECT s.*, now() AS db_now FROM workload_states s
- WHERE s.worker_id = :worker_id AND s.incarnation IS NOT NULL
+ WHERE s.worker_id = :worker_id AND s.incarnation = :incarnation
  ORDER BY s.customer_id, s.workload_id LIMIT :most FOR NO KEY UPDATE;
 
 -- name: apply_changes(epoch, customer_ids, workload_ids, expected_versions, statuses, versions, generations, event_counts, worker_ids, incarnations, scheduled_froms, event_sequences, progress, progress_messages, retry_counts, failure_counts, death_streaks, checkpoint_sequences, pause_phases, readies, available_ats, scheduled_ats, started_ats, attempt_started_ats, paused_ats, completed_ats, error_messages, results, audit_customer_ids, audit_workload_ids, audit_event_ids, audit_types, audit_ats, audit_actor_types, audit_actor_ids, audit_details)
@@ -193,7 +193,7 @@ SELECT customer_id, workload_id, generation, worker_id,
 
 -- name: orphaned()
 -- Held by a worker that is gone or has come back as another incarnation.
-SELECT DISTINCT w.worker_id FROM workloads w
+SELECT DISTINCT w.worker_id, w.incarnation FROM workloads w
   LEFT JOIN workers k ON k.worker_id = w.worker_id AND k.incarnation = w.incarnation AND k.status <> 'DEAD'
  WHERE w.incarnation IS NOT NULL AND k.worker_id IS NULL LIMIT 100;
 
