@@ -122,7 +122,7 @@ class WorkloadService:
         async with self._database.connection() as conn:
             return await self._store.held(conn)
 
-    async def list(self, query: ListQuery, *, with_total: bool) -> tuple[list[Any], bool, int | None]:
+    async def list_page(self, query: ListQuery, *, with_total: bool) -> tuple[list[Any], bool, int | None]:
         """A page: rows, whether there are more, and the total if asked for."""
         async with self._database.connection() as conn:
             rows = await self._listing.page(conn, query)

@@ -1,0 +1,51 @@
+"""Whether this coordinator can serve: its database, its broker, and whether anybody leads."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from niyanta.errors import ServiceUnavailableError
+from niyanta.server.store.database import Database, RetryableConflict
+from niyanta.server.store.fleet import LeaseStore
+from niyanta.wire.broker import Broker
+
+__all__ = ["Health", "Readiness"]
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    database: bool
+    broker: bool
+    leader_elected: bool
+
+    @property
+    def is_ready(self) -> bool:
+        return self.database and self.broker and self.leader_elected
+
+    def dependencies(self) -> dict[str, str | bool]:
+        """As the contract shows them."""
+        words = {True: "connected", False: "disconnected"}
+        return {
+            "database": words[self.database],
+            "broker": words[self.broker],
+            "leader_elected": self.leader_elected,
+        }
+
+
+class Health:
+    """Real checks, each bounded."""
+
+    def __init__(self, database: Database, broker: Broker) -> None:
+        self._database = database
+        self._broker = broker
+        self._lease = LeaseStore()
+
+    async def check(self) -> Readiness:
+        """Ask the database who leads, within two seconds."""
+        try:
+            async with asyncio.timeout(2), self._database.connection("vital") as conn:
+                held = bool((await self._lease.current(conn))["held"])
+        except (ServiceUnavailableError, RetryableConflict, TimeoutError):
+            return Readiness(False, self._broker.connected, False)
+        return Readiness(True, self._broker.connected, held)
