@@ -37,11 +37,13 @@ __all__ = [
     "InvalidStateError",
     "NiyantaError",
     "NotFoundError",
+    "PayloadTooLargeError",
     "PermanentError",
     "RateLimitedError",
     "ServiceUnavailableError",
     "TransientError",
     "UnauthorizedError",
+    "UnsupportedMediaTypeError",
     "WaitTimeoutError",
     "WorkloadCancelledError",
     "WorkloadFailedError",
@@ -94,6 +96,12 @@ class PayloadTooLargeError(InvalidInputError):
     """The body is larger than the service takes."""
 
     http_status = 413
+
+
+class UnsupportedMediaTypeError(InvalidInputError):
+    """The body is of a type that the service doesn't take."""
+
+    http_status = 415
 
 
 class InvalidStateError(ApiError):

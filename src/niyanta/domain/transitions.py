@@ -114,9 +114,7 @@ class Transition:
     summary: str
 
 
-def _rows(
-    event: EventType, sources: tuple[Status | None, ...], target: Status, summary: str
-) -> list[Transition]:
+def _rows(event: EventType, sources: tuple[Status | None, ...], target: Status, summary: str) -> list[Transition]:
     return [Transition(event, source, target, summary) for source in sources]
 
 

@@ -1,7 +1,7 @@
 """Events from workers: applied in order, once, and acknowledged after the commit.
 
-An event is named for ever by (customer, workload, generation, sequence). It is applied when the workload is
-held by the incarnation that sent it, at that generation, and its sequence is newer than the last applied one; an older
+An event is named for ever by (customer, workload, generation, sequence). It is applied when the workload is held
+by the incarnation that sent it, at that generation, and its sequence is newer than the last applied one; an older
 sequence is acknowledged again without effect; anything else is *fenced*, and its sender stops the attempt.
 """
 

@@ -18,7 +18,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from niyanta.domain.ids import make_id
-from niyanta.errors import ApiError, InternalError, InvalidInputError, NotFoundError, PayloadTooLargeError
+from niyanta.errors import (
+    ApiError,
+    ForbiddenError,
+    InternalError,
+    InvalidInputError,
+    NotFoundError,
+    PayloadTooLargeError,
+    UnsupportedMediaTypeError,
+)
 from niyanta.server.coordinator.health import Health
 from niyanta.server.coordinator.identity import Authenticator
 from niyanta.server.coordinator.submission import SubmissionService, SubmitRequest
@@ -97,8 +105,6 @@ class RestApi:
         async def run(request: Request) -> Response:
             identity = await self._authenticator.identify(request.headers.get("authorization"))
             if identity.suspended:
-                from niyanta.errors import ForbiddenError
-
                 raise ForbiddenError("This customer is suspended")
             return await endpoint(request, identity)
 
@@ -320,11 +326,9 @@ class RestApi:
 def _require_json(request: Request) -> None:
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if kind != "application/json":
-        error = InvalidInputError(
+        raise UnsupportedMediaTypeError(
             "The body must be application/json", details={"field": "Content-Type", "allowed": ["application/json"]}
         )
-        error.http_status = 415  # type: ignore[misc] -- this one answer of its code has another status
-        raise error
 
 
 def _too_large(limit: int) -> PayloadTooLargeError:
