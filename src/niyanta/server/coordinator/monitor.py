@@ -152,8 +152,9 @@ class Monitor:
                     "worker.lost",
                     extra={"worker_id": worker.worker_id, "silent_seconds": round(worker.silent_seconds, 3)},
                 )
-                await self._redistribute(epoch, worker.worker_id, worker.incarnation, None)
+                # The fleet first: the scheduler must not give the dead worker its workloads again.
                 self._feed.announce(fleet=True)
+                await self._redistribute(epoch, worker.worker_id, worker.incarnation, None)
         waits = [lease - worker.silent_seconds for worker in live if worker.silent_seconds < lease]
         return min(waits, default=_TICK_SECONDS) + 0.005
 

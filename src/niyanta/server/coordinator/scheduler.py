@@ -95,9 +95,9 @@ class Scheduler:
             self._resync_at = 0.0
             while self._election.epoch == epoch:
                 try:
+                    self._read_inbox()
                     if time.monotonic() >= self._resync_at:
                         await self._resync()
-                    self._read_inbox()
                     more = await self._pass(epoch)
                 except (ServiceUnavailableError, RetryableConflict, ConnectionFailedError) as exc:
                     log.warning("scheduler.pass_failed", extra={"error": str(exc)})

@@ -182,10 +182,10 @@ class WorkerService:
             incarnation = await self._workers.end(conn, worker_id, "removed")
             if incarnation is None:
                 raise NotFoundError(f"There is no live worker '{worker_id}'")
+        self._feed.announce(fleet=True)
         await lose_workloads(
             self._database, self._feed, worker_id, incarnation, actor, f"Worker '{worker_id}' was removed", died=False
         )
-        self._feed.announce(fleet=True)
 
 
 def _registration_problem(worker: Register) -> str | None:

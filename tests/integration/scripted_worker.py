@@ -1,0 +1,118 @@
+"""A worker that does exactly what a test tells it, over the real broker."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+import time
+from typing import Any
+
+import msgspec
+
+from niyanta.wire import messages
+from niyanta.wire.broker import Broker
+from niyanta.wire.messages import (
+    Assign,
+    Assignment,
+    AttemptRef,
+    BatchReply,
+    Command,
+    Event,
+    EventBatch,
+    EventReply,
+    HandlerInfo,
+    Heartbeat,
+    HeartbeatReply,
+    Register,
+    RegisterReply,
+)
+from niyanta.wire.subjects import Subjects
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class ScriptedWorker:
+    """Speaks the protocol; decides nothing."""
+
+    def __init__(self, broker: Broker, subjects: Subjects, worker_id: str, **options: Any) -> None:
+        self.broker = broker
+        self.subjects = subjects
+        self.worker_id = worker_id
+        self.incarnation = secrets.token_hex(8)
+        self.capacity: int = options.get("capacity", 10)
+        self.tags: dict[str, str] = options.get("tags", {})
+        self.types: list[str] = options.get("types", ["count"])
+        self.assignments: asyncio.Queue[Assignment] = asyncio.Queue()
+        self.commands: asyncio.Queue[Any] = asyncio.Queue()
+        self._sequences: dict[AttemptRef, int] = {}
+
+    async def register(self) -> RegisterReply:
+        """Listen, and come to life."""
+        await self.broker.serve(self.subjects.worker(self.worker_id), self._received)
+        return await self.register_again()
+
+    async def register_again(self) -> RegisterReply:
+        message = Register(
+            self.worker_id,
+            self.incarnation,
+            self.capacity,
+            self.tags,
+            [HandlerInfo(kind) for kind in self.types],
+            "test",
+        )
+        return msgspec.msgpack.decode(
+            await self.broker.request(self.subjects.register, _encode(message), timeout_seconds=5), type=RegisterReply
+        )
+
+    async def _received(self, payload: bytes) -> None:
+        command = msgspec.msgpack.decode(payload, type=Command)
+        if isinstance(command, Assign):
+            for assignment in command.assignments:
+                self.assignments.put_nowait(assignment)
+        else:
+            self.commands.put_nowait(command)
+
+    async def next_assignment(self, timeout_seconds: float = 5.0) -> Assignment:
+        async with asyncio.timeout(timeout_seconds):
+            return await self.assignments.get()
+
+    async def next_command(self, timeout_seconds: float = 5.0) -> Any:
+        async with asyncio.timeout(timeout_seconds):
+            return await self.commands.get()
+
+    def event(self, ref: AttemptRef, body: Any) -> Event:
+        """The next event of an attempt."""
+        self._sequences[ref] = self._sequences.get(ref, 0) + 1
+        return Event(ref, self._sequences[ref], int(time.time() * 1000), body)
+
+    async def send(self, *events: Event) -> list[EventReply]:
+        """One batch; gives the replies, in the order of the attempts."""
+        batch = EventBatch(self.worker_id, self.incarnation, list(events))
+        reply = msgspec.msgpack.decode(
+            await self.broker.request(self.subjects.events, _encode(batch), timeout_seconds=5), type=BatchReply
+        )
+        assert reply.ok
+        return reply.replies
+
+    async def report(self, ref: AttemptRef, *bodies: Any) -> EventReply:
+        """Report about one attempt."""
+        (reply,) = await self.send(*(self.event(ref, body) for body in bodies))
+        return reply
+
+    async def checkpoint(self, ref: AttemptRef, state: bytes) -> EventReply:
+        return await self.report(ref, messages.CheckpointSaved(state, hashlib.sha256(state).digest()))
+
+    async def beat(self, *attempts: AttemptRef, draining: bool = False, leaving: bool = False) -> HeartbeatReply:
+        message = Heartbeat(self.worker_id, self.incarnation, draining, list(attempts), leaving)
+        return msgspec.msgpack.decode(
+            await self.broker.request(self.subjects.heartbeat, _encode(message), timeout_seconds=5),
+            type=HeartbeatReply,
+        )
+
+    async def fetch_checkpoint(self, ref: AttemptRef, sequence: int) -> messages.CheckpointReply:
+        request = messages.CheckpointRequest(self.worker_id, self.incarnation, ref, sequence)
+        return msgspec.msgpack.decode(
+            await self.broker.request(self.subjects.checkpoint, _encode(request), timeout_seconds=5),
+            type=messages.CheckpointReply,
+        )
