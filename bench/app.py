@@ -1,0 +1,16 @@
+"""The worker that the benchmark drives: does nothing, as fast as it can, and says when it began."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from niyanta import Context, Worker
+
+worker = Worker(capacity=1000)
+
+
+@worker.workload("bench_noop", isolation="inline")
+async def noop(ctx: Context) -> dict[str, Any]:
+    """Return the wall-clock time of the first line, in seconds."""
+    return {"began": time.time()}
