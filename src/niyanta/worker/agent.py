@@ -1,0 +1,297 @@
+"""The agent: registers, beats, takes assignments, runs them, reports.
+
+One incarnation lasts from a registration to the moment the service no longer knows it; then every attempt is stopped
+and the agent registers anew. The lease is measured on the monotonic clock from the send of the last acknowledged beat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from niyanta.errors import ConfigurationError, ConnectionFailedError
+from niyanta.wire.broker import Broker
+from niyanta.wire.messages import (
+    Assign,
+    Assignment,
+    AttemptRef,
+    CancelAttempt,
+    CheckpointSaved,
+    Command,
+    DrainWorker,
+    Event,
+    EventReply,
+    Heartbeat,
+    HeartbeatReply,
+    PauseAttempt,
+    Refused,
+    Register,
+    RegisterReply,
+    WithdrawPause,
+)
+from niyanta.wire.messages import HandlerInfo as WireHandler
+from niyanta.wire.subjects import WORKER_ID_PATTERN, Subjects
+from niyanta.worker.app import Worker
+from niyanta.worker.attempt import Attempt
+from niyanta.worker.outbox import Outbox
+from niyanta.worker.processes import ProcessPool
+
+__all__ = ["Agent"]
+
+log = logging.getLogger(__name__)
+
+SELF_FENCE_SECONDS = 60.0
+EXCLUSIVE_SHARE = 0.7
+"""Of the lease: when attempts of exclusive types stop themselves."""
+DRAIN_SECONDS = 30.0
+
+
+class Agent:
+    """Runs a worker's handlers for the service."""
+
+    def __init__(self, worker: Worker, app: Sequence[str], broker: Broker, subjects: Subjects, scratch: Path) -> None:
+        self.worker = worker
+        self.worker_id = worker.make_id()
+        if not WORKER_ID_PATTERN.fullmatch(self.worker_id):
+            raise ConfigurationError(f"the worker id must match {WORKER_ID_PATTERN.pattern}")
+        self.incarnation = secrets.token_hex(8)
+        self.scratch = scratch
+        self.broker = broker
+        self.subjects = subjects
+        needs_processes = any(h.isolation == "process" for h in worker.handlers.values())
+        self.pool = ProcessPool(app, min(2, worker.capacity)) if needs_processes else None
+        self.outbox = Outbox(
+            broker, subjects.events, lambda: (self.worker_id, self.incarnation), self._on_reply, self._lost
+        )
+        self._attempts: dict[AttemptRef, Attempt] = {}
+        self._epoch = 0
+        self._draining = False
+        self._operator_drain = False
+        self._acknowledged_at = time.monotonic()
+        self._exclusive_at = time.monotonic()
+        self._interval, self._lease = 2.0, 10.0
+        self._registered = asyncio.Event()
+        self._beat_now = asyncio.Event()
+        self._decode = msgspec.msgpack.Decoder(Command).decode
+        self._encode = msgspec.msgpack.Encoder().encode
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until ``stop`` is set, then drain.
+
+        Raises:
+            ConfigurationError: The service refuses the registration for good.
+        """
+        if self.pool is not None:
+            await self.pool.start()
+        await self.broker.serve(self.subjects.worker(self.worker_id), self._on_command)
+        self.broker.on_reconnect.append(self._beat_now.set)
+        loops = [
+            asyncio.create_task(self.outbox.run()),
+            asyncio.create_task(self._live()),
+            asyncio.create_task(self._fence()),
+        ]
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            done, _ = await asyncio.wait([*loops, stopping], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+            await self._drain()
+        finally:
+            for task in (*loops, stopping):
+                task.cancel()
+            await asyncio.gather(*loops, stopping, return_exceptions=True)
+            for attempt in list(self._attempts.values()):
+                attempt.stop(report=False)
+            if self.pool is not None:
+                await self.pool.close()
+
+    # --- registration and heartbeats ------------------------------------------------------------
+
+    async def _live(self) -> None:
+        while True:
+            await self._register()
+            while self._registered.is_set():
+                await self._beat()
+                try:
+                    async with asyncio.timeout(self._interval):
+                        await self._beat_now.wait()
+                except TimeoutError:
+                    pass
+                self._beat_now.clear()
+
+    async def _register(self) -> None:
+        from niyanta import __version__
+
+        self.incarnation = secrets.token_hex(8)
+        handlers = [
+            WireHandler(h.workload_type, h.isolation, h.exclusive, h.input_schema)
+            for h in self.worker.handlers.values()
+        ]
+        message = Register(
+            self.worker_id, self.incarnation, self.worker.capacity, self.worker.tags, handlers, __version__
+        )
+        said = ""
+        while True:
+            sent = time.monotonic()
+            try:
+                raw = await self.broker.request(self.subjects.register, self._encode(message), timeout_seconds=5)
+                reply = msgspec.msgpack.decode(raw, type=RegisterReply)
+            except ConnectionFailedError as exc:
+                reply = RegisterReply(False, "away", str(exc))
+            if reply.accepted:
+                break
+            if reply.reason == "invalid":
+                raise ConfigurationError(f"the service refuses this worker: {reply.message}")
+            if reply.message != said:
+                log.warning("worker.not_registered_yet", extra={"why": reply.message})
+                said = reply.message
+            await asyncio.sleep(0.5)
+        self._interval, self._lease = reply.heartbeat_interval_seconds, reply.lease_seconds
+        self._acknowledge(sent, exclusive=True)
+        self._registered.set()
+        log.info("worker.registered", extra={"worker_id": self.worker_id, "incarnation": self.incarnation})
+
+    async def _beat(self, *, leaving: bool = False) -> None:
+        refs = list(self._attempts)
+        message = Heartbeat(self.worker_id, self.incarnation, self._draining, refs, leaving)
+        sent = time.monotonic()
+        try:
+            raw = await self.broker.request(
+                self.subjects.heartbeat, self._encode(message), timeout_seconds=max(0.5, self._interval)
+            )
+        except ConnectionFailedError as exc:
+            log.debug("worker.beat_lost", extra={"error": str(exc)})
+            return
+        reply = msgspec.msgpack.decode(raw, type=HeartbeatReply)
+        if reply.hold:
+            self._acknowledge(sent, exclusive=False)
+        elif not reply.ok:
+            self._lost()
+        else:
+            self._acknowledge(sent, exclusive=True)
+            self._operator_drain = reply.draining
+            for ref in reply.superseded:
+                self._stop(ref)
+
+    def _acknowledge(self, sent: float, *, exclusive: bool) -> None:
+        self._acknowledged_at = sent
+        if exclusive:
+            self._exclusive_at = sent
+        if self.pool is not None:
+            now = time.monotonic()
+            self.pool.renew(
+                SELF_FENCE_SECONDS - (now - self._acknowledged_at),
+                self._lease * EXCLUSIVE_SHARE - (now - self._exclusive_at),
+            )
+
+    def _lost(self) -> None:
+        """The service no longer knows this incarnation: stop everything, register anew."""
+        if not self._registered.is_set():
+            return
+        log.warning("worker.superseded", extra={"incarnation": self.incarnation})
+        self._registered.clear()
+        self.incarnation = ""
+        for ref in list(self._attempts):
+            self._stop(ref)
+        self.outbox.forget()
+        self._beat_now.set()
+
+    async def _fence(self) -> None:
+        """Stop attempts when the lease has run out unheard."""
+        while True:
+            await asyncio.sleep(0.25)
+            now = time.monotonic()
+            if now - self._acknowledged_at > SELF_FENCE_SECONDS:
+                for ref in list(self._attempts):
+                    self._stop(ref)
+            elif now - self._exclusive_at > self._lease * EXCLUSIVE_SHARE:
+                for ref, attempt in list(self._attempts.items()):
+                    if attempt.handler.exclusive:
+                        self._stop(ref)
+
+    # --- commands and replies -------------------------------------------------------------------
+
+    async def _on_command(self, payload: bytes) -> None:
+        match self._decode(payload):
+            case Assign() as assign:
+                if assign.incarnation == self.incarnation and assign.epoch >= self._epoch:
+                    self._epoch = assign.epoch
+                    for assignment in assign.assignments:
+                        self._take(assignment)
+            case CancelAttempt(ref=ref):
+                self._stop(ref)
+            case PauseAttempt(ref=ref):
+                if attempt := self._attempts.get(ref):
+                    attempt.ask("pause")
+            case WithdrawPause(ref=ref):
+                if attempt := self._attempts.get(ref):
+                    attempt.ask(None)
+            case DrainWorker():
+                self._operator_drain = True
+
+    def _take(self, assignment: Assignment) -> None:
+        ref = assignment.ref
+        if ref in self._attempts:
+            return
+        handler = self.worker.handlers.get(assignment.workload_type)
+        if handler is None:
+            self.outbox.add(ref, 1, Refused(f"this worker doesn't serve '{assignment.workload_type}'"))
+        elif self._draining:
+            self.outbox.add(ref, 1, Refused("this worker is stopping"))
+        elif len(self._attempts) >= self.worker.capacity:
+            self.outbox.add(ref, 1, Refused("this worker is full"))
+        else:
+            attempt = Attempt(self, assignment, handler)
+            self._attempts[ref] = attempt
+            attempt.start()
+
+    def ended(self, attempt: Attempt) -> None:
+        """The attempt's processes are gone: its slot is free."""
+        self._attempts.pop(attempt.ref, None)
+
+    def _stop(self, ref: AttemptRef) -> None:
+        if attempt := self._attempts.get(ref):
+            attempt.stop(report=False)
+
+    def _on_reply(self, reply: EventReply, batch: list[Event]) -> None:
+        attempt = self._attempts.get(reply.ref)
+        if attempt is None:
+            return
+        if reply.outcome == "fenced":
+            attempt.stop(report=False)
+        elif any(e.ref == reply.ref and isinstance(e.body, CheckpointSaved) for e in batch):
+            attempt.checkpoint_answered(reply)
+
+    # --- stopping -------------------------------------------------------------------------------
+
+    async def _drain(self) -> None:
+        """Ask everything for a checkpoint, hand it back; whatever doesn't give one in time is ended all the same."""
+        self._draining = True
+        if self._registered.is_set():
+            await self._beat()
+        for attempt in self._attempts.values():
+            attempt.ask("drain")
+        deadline = time.monotonic() + DRAIN_SECONDS
+        while self._attempts and time.monotonic() < deadline:
+            await asyncio.wait(
+                [attempt.task for attempt in self._attempts.values()],
+                timeout=max(0.0, deadline - time.monotonic()),
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        for attempt in list(self._attempts.values()):
+            attempt.stop(report=True)
+        if self._attempts:
+            await asyncio.wait([attempt.task for attempt in self._attempts.values()], timeout=10)
+        try:
+            async with asyncio.timeout(10):
+                await self.outbox.flushed()
+                if self._registered.is_set():
+                    await self._beat(leaving=True)
+        except TimeoutError:
+            log.warning("worker.left_without_acknowledgement")

@@ -1,0 +1,146 @@
+"""The worker as its author writes it."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import secrets
+import socket
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from niyanta.errors import ConfigurationError
+from niyanta.worker.command import command_handler
+from niyanta.worker.handlers import Handler, make_handler
+
+__all__ = ["Worker", "load_app"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Worker:
+    """A set of handlers, and where they run.
+
+    Args:
+        id: Unique in the fleet; made from the host's name when None.
+        tags: What affinity rules can ask for.
+        capacity: Workloads at the same time; the number of cores when None.
+    """
+
+    def __init__(
+        self, id: str | None = None, tags: Mapping[str, str] | None = None, capacity: int | None = None
+    ) -> None:
+        self.id = id
+        self.tags = dict(tags or {})
+        self.capacity = capacity if capacity is not None else (os.cpu_count() or 1)
+        if self.capacity < 1:
+            raise ConfigurationError("a worker's capacity must be at least 1")
+        self.handlers: dict[str, Handler] = {}
+
+    def workload(
+        self, workload_type: str, *, isolation: str = "process", exclusive: bool = False
+    ) -> Callable[[F], F]:
+        """Serve a workload type with the decorated function.
+
+        Args:
+            workload_type: Its name.
+            isolation: ``process`` (a process of its own) or ``inline`` (an async handler in the agent itself).
+            exclusive: Two attempts never run at once, even when the worker is cut off.
+        """
+
+        def register(function: F) -> F:
+            self._add(make_handler(workload_type, function, isolation, exclusive))
+            return function
+
+        return register
+
+    def command(
+        self,
+        workload_type: str,
+        argv: Sequence[str],
+        *,
+        checkpoint_signal: str | None = None,
+        exclusive: bool = False,
+    ) -> None:
+        """Serve a workload type with any program, in any language.
+
+        Args:
+            workload_type: Its name.
+            argv: The program and its arguments.
+            checkpoint_signal: A signal's name, such as ``SIGUSR1``, that asks the program for a checkpoint.
+            exclusive: As for `workload`.
+        """
+        function = command_handler(list(argv), checkpoint_signal)
+        self._add(make_handler(workload_type, function, "process", exclusive))
+
+    def _add(self, handler: Handler) -> None:
+        if handler.workload_type in self.handlers:
+            raise ConfigurationError(f"workload type '{handler.workload_type}' is registered twice")
+        self.handlers[handler.workload_type] = handler
+
+    def include(self, other: Worker) -> None:
+        """Serve another worker's types as well."""
+        for handler in other.handlers.values():
+            self._add(handler)
+        self.tags = {**other.tags, **self.tags}
+
+    def run(self) -> None:
+        """Run as the program that defines it; reads ``NIYANTA_NATS_URL`` and the like. Blocks until stopped."""
+        from niyanta.worker.program import run_worker
+
+        main = sys.modules["__main__"]
+        name = next((key for key, value in vars(main).items() if value is self), None)
+        if name is None or not getattr(main, "__file__", None):
+            raise ConfigurationError("worker.run() must be called in the module that holds the worker")
+        run_worker([f"{main.__file__}:{name}"])
+
+    def make_id(self) -> str:
+        """The id, made once when none was given."""
+        if self.id is None:
+            host = "".join(c if c.isascii() and c.isalnum() else "-" for c in socket.gethostname())[:30]
+            self.id = f"worker-{host.strip('-') or 'host'}-{secrets.token_hex(3)}"
+        return self.id
+
+
+def load_app(references: Sequence[str]) -> Worker:
+    """The workers that ``module:name`` (or ``path.py:name``) references name, as one.
+
+    Raises:
+        ConfigurationError: One can't be imported or holds no `Worker`; says why.
+    """
+    found: list[Worker] = []
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    for reference in references:
+        module_name, _, attribute = reference.rpartition(":")
+        if not module_name or not attribute:
+            raise ConfigurationError(f"'{reference}' must look like module:worker")
+        try:
+            module = _load_file(module_name) if module_name.endswith(".py") else importlib.import_module(module_name)
+        except ConfigurationError:
+            raise
+        except Exception as exc:
+            raise ConfigurationError(f"app '{reference}' can't be imported: {type(exc).__name__}: {exc}") from exc
+        worker = getattr(module, attribute, None)
+        if not isinstance(worker, Worker):
+            raise ConfigurationError(f"'{attribute}' in '{module_name}' is no niyanta.Worker")
+        found.append(worker)
+    first = found[0]
+    for other in found[1:]:
+        if other is not first:
+            first.include(other)
+    if not first.handlers:
+        raise ConfigurationError(f"app '{references[0]}' serves no workload type")
+    return first
+
+
+def _load_file(path: str) -> Any:
+    spec = importlib.util.spec_from_file_location("niyanta_app", path)
+    if spec is None or spec.loader is None:
+        raise ConfigurationError(f"'{path}' is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["niyanta_app"] = module
+    spec.loader.exec_module(module)
+    return module

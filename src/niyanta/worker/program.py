@@ -1,0 +1,97 @@
+"""Runs a worker as a program: settings, signals, the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import tempfile
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+from niyanta.errors import ConfigurationError
+from niyanta.wire.broker import Broker
+from niyanta.wire.subjects import Subjects
+from niyanta.worker.agent import Agent
+from niyanta.worker.app import load_app
+
+__all__ = ["run_worker"]
+
+log = logging.getLogger(__name__)
+
+
+def run_worker(
+    app: Sequence[str],
+    *,
+    nats_url: str | None = None,
+    worker_id: str | None = None,
+    capacity: int | None = None,
+    tags: dict[str, str] | None = None,
+) -> None:
+    """Run until SIGTERM or SIGINT, then drain; a second signal stops at once.
+
+    Raises:
+        ConfigurationError: The app or a setting can't work.
+        ConnectionFailedError: The broker can't be reached.
+    """
+    worker = load_app(app)
+    url = nats_url or os.environ.get("NIYANTA_NATS_URL")
+    if not url:
+        raise ConfigurationError("say where NATS is: --nats-url or NIYANTA_NATS_URL")
+    if worker_id or os.environ.get("NIYANTA_ID"):
+        worker.id = worker_id or os.environ["NIYANTA_ID"]
+    if capacity is not None:
+        worker.capacity = capacity
+    worker.tags.update(tags or {})
+    prefix = os.environ.get("NIYANTA_SUBJECT_PREFIX", "niyanta.v1")
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        this = asyncio.current_task()
+
+        def stopped() -> None:
+            if stop.is_set() and this is not None:
+                this.cancel()
+            stop.set()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopped)
+        watch_parent(stopped)
+        broker = Broker(url, name=worker.make_id())
+        await broker.connect()
+        try:
+            with tempfile.TemporaryDirectory(prefix="niyanta-") as scratch:
+                await Agent(worker, app, broker, Subjects(prefix), Path(scratch)).run(stop)
+        finally:
+            await broker.close()
+
+    try:
+        _runner()(main())
+    except asyncio.CancelledError:
+        log.warning("worker.stopped_at_once")
+
+
+def watch_parent(ended: Callable[[], None]) -> None:
+    """Call back when the pipe named by ``NIYANTA_PARENT_FD`` closes: whoever started us is gone."""
+    number = os.environ.pop("NIYANTA_PARENT_FD", "")
+    if number.isdigit():
+        loop = asyncio.get_running_loop()
+        fd = int(number)
+
+        def readable() -> None:
+            if not os.read(fd, 64):
+                loop.remove_reader(fd)
+                ended()
+
+        loop.add_reader(fd, readable)
+
+
+def _runner() -> Callable[[Coroutine[Any, Any, None]], None]:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run
+    return uvloop.run
