@@ -25,9 +25,7 @@ def main() -> int:
     os.set_blocking(ended_write, False)
     signal.set_wakeup_fd(ended_write)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    engine = subprocess.Popen(
-        sys.argv[4:], stdin=subprocess.DEVNULL, restore_signals=True, start_new_session=True
-    )
+    engine = subprocess.Popen(sys.argv[4:], stdin=subprocess.DEVNULL, restore_signals=True, start_new_session=True)
     deadline: float | None = None
     while engine.poll() is None:
         watched = [ended_read] if deadline is not None else [ended_read, pipe]

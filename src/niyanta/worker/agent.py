@@ -1,7 +1,8 @@
 """The agent: registers, beats, takes assignments, runs them, reports.
 
-One incarnation lasts from a registration to the moment the service no longer knows it; then every attempt is stopped
-and the agent registers anew. The lease is measured on the monotonic clock from the send of the last acknowledged beat.
+One incarnation lasts from a registration to the moment the service no longer knows it; then every attempt is
+stopped and the agent registers anew. The lease is measured on the monotonic clock from the send of the last
+acknowledged beat.
 """
 
 from __future__ import annotations

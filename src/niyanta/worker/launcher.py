@@ -84,10 +84,10 @@ class Launcher:
         for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(ignored, signal.SIG_IGN)
         while True:
-            ready, _, _ = select.select([self.control, woken_read], [], [], 0.25)
+            ready, _, _ = select.select([self.control.fileno(), woken_read], [], [], 0.25)
             if woken_read in ready:
                 os.read(woken_read, 512)
-            if self.control in ready and not self.receive():
+            if self.control.fileno() in ready and not self.receive():
                 break
             self.reap()
             self.enforce()

@@ -201,3 +201,10 @@ CREATE TABLE leader_lease (
 ) WITH (fillfactor = 20);
 COMMENT ON COLUMN leader_lease.epoch IS 'UNIQUE, so that a take-over takes a key lock: it waits for leader writes under way, which hold FOR KEY SHARE, while renewals do not conflict';
 INSERT INTO leader_lease (epoch, holder, expires_at) VALUES (0, '', '-infinity');
+
+CREATE UNLOGGED TABLE rate_buckets (
+    customer_id text PRIMARY KEY,
+    tokens      double precision NOT NULL,
+    filled_at   timestamptz NOT NULL
+) WITH (fillfactor = 20);
+COMMENT ON TABLE rate_buckets IS 'Token buckets that all replicas borrow from; UNLOGGED: after a crash they begin full';

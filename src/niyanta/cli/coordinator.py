@@ -1,0 +1,56 @@
+"""``niyanta coordinator``: one replica."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+import click
+import uvloop
+
+from niyanta.server.observability.logs import configure_logging
+from niyanta.server.settings import CoordinatorSettings
+from niyanta.server.wiring import Coordinator
+from niyanta.worker.program import watch_parent
+
+__all__ = ["command"]
+
+
+@click.command("coordinator")
+@click.option("--database-url", envvar="NIYANTA_DATABASE_URL", required=True, help="postgresql://…")
+@click.option("--nats-url", envvar="NIYANTA_NATS_URL", required=True, help="nats://…")
+@click.option("--host", envvar="NIYANTA_HOST", default="127.0.0.1", show_default=True)
+@click.option("--port", envvar="NIYANTA_PORT", default=8080, show_default=True, help="0 picks a free one.")
+@click.option("--grpc-port", envvar="NIYANTA_GRPC_PORT", default=9090, show_default=True)
+@click.option("--id", "coordinator_id", envvar="NIYANTA_COORDINATOR_ID", help="Unique among replicas.")
+def command(
+    database_url: str, nats_url: str, host: str, port: int, grpc_port: int, coordinator_id: str | None
+) -> None:
+    """Run one coordinator until SIGTERM."""
+    settings = CoordinatorSettings.from_environment(
+        database_url=database_url,
+        nats_url=nats_url,
+        host=host,
+        port=port,
+        grpc_port=grpc_port,
+        coordinator_id=coordinator_id,
+    )
+    configure_logging(settings.log_level)
+    uvloop.run(_run(settings))
+
+
+async def _run(settings: CoordinatorSettings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    watch_parent(stop.set)
+    coordinator = Coordinator(settings)
+    await coordinator.start()
+    click.echo(f"listening on http://{settings.host}:{coordinator.port}")
+    ended = asyncio.create_task(coordinator.wait_failed())
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait([ended, stopping], return_when=asyncio.FIRST_COMPLETED)
+    await coordinator.stop()
+    stopping.cancel()
+    if not stop.is_set():
+        await ended

@@ -1,0 +1,34 @@
+"""``niyanta worker``: one worker agent."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import click
+
+from niyanta.worker.program import run_worker
+
+__all__ = ["command", "parse_tags"]
+
+
+def parse_tags(tags: tuple[str, ...]) -> dict[str, str]:
+    """``k=v`` texts as a dict."""
+    for tag in tags:
+        if "=" not in tag:
+            raise click.BadParameter(f"'{tag}' must look like key=value", param_hint="--tag")
+    return dict(tag.split("=", 1) for tag in tags)
+
+
+@click.command("worker")
+@click.option("--nats-url", envvar="NIYANTA_NATS_URL", required=True, help="nats://…")
+@click.option("--app", required=True, multiple=True, help="module:worker; may be given several times.")
+@click.option("--id", "worker_id", help="Unique in the fleet.")
+@click.option("--capacity", type=click.IntRange(1, 10_000), help="Workloads at the same time.")
+@click.option("--tag", multiple=True, help="key=value, added to the app's tags.")
+def command(
+    nats_url: str, app: tuple[str, ...], worker_id: str | None, capacity: int | None, tag: tuple[str, ...]
+) -> None:
+    """Run one worker. SIGTERM drains: checkpoint, hand back, exit 0."""
+    logging.basicConfig(level="INFO", stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    run_worker(app, nats_url=nats_url, worker_id=worker_id, capacity=capacity, tags=parse_tags(tag))

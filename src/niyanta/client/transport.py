@@ -1,0 +1,197 @@
+"""HTTP with credentials, retries and errors: the one place that talks to the service."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from niyanta.errors import (
+    ApiError,
+    ConfigurationError,
+    ConflictError,
+    ConnectionFailedError,
+    ForbiddenError,
+    InternalError,
+    InvalidInputError,
+    InvalidStateError,
+    NotFoundError,
+    RateLimitedError,
+    ServiceUnavailableError,
+    UnauthorizedError,
+)
+
+__all__ = ["Credentials", "Transport", "find_credentials"]
+
+_ERRORS: dict[str, type[ApiError]] = {
+    kind.code: kind
+    for kind in (
+        InvalidInputError,
+        InvalidStateError,
+        UnauthorizedError,
+        ForbiddenError,
+        NotFoundError,
+        ConflictError,
+        RateLimitedError,
+        ServiceUnavailableError,
+        InternalError,
+    )
+}
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """Where the service is, and who asks."""
+
+    base_url: str
+    api_key: str
+
+    def __repr__(self) -> str:
+        return f"Credentials(base_url={self.base_url!r}, api_key=…)"
+
+
+def find_credentials(api_key: str | None, base_url: str | None, *, admin: bool = False) -> Credentials:
+    """Explicit values, else the environment, else the nearest ``.niyanta/credentials.json`` above here.
+
+    Raises:
+        ConfigurationError: Nothing says where the service is or which key to use.
+    """
+    api_key = api_key or os.environ.get("NIYANTA_API_KEY")
+    base_url = base_url or os.environ.get("NIYANTA_URL")
+    if api_key is None or base_url is None:
+        found = _dev_credentials()
+        api_key = api_key or found.get("admin_api_key" if admin else "api_key")
+        base_url = base_url or found.get("base_url")
+    if not base_url:
+        raise ConfigurationError(
+            "no service is named: give base_url, set NIYANTA_URL, or run `niyanta dev` in this folder"
+        )
+    if not api_key:
+        raise ConfigurationError("no API key: give api_key or set NIYANTA_API_KEY")
+    return Credentials(base_url.rstrip("/").removesuffix("/v1"), api_key)
+
+
+def _dev_credentials() -> dict[str, Any]:
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        path = folder / ".niyanta" / "credentials.json"
+        try:
+            return dict(json.loads(path.read_text()))
+        except (OSError, ValueError):
+            continue
+    return {}
+
+
+class Transport:
+    """One connection pool."""
+
+    def __init__(self, credentials: Credentials, timeout: float, max_retries: int) -> None:
+        self.credentials = credentials
+        self._timeout = timeout
+        self._max_retries = max_retries
+        self._session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        """Close the connections. Idempotent."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        safe_to_repeat: bool | None = None,
+        timeout: float | None = None,
+    ) -> bytes:
+        """One request, repeated where that is safe.
+
+        429 and 503 are repeated after ``Retry-After``, a broken link only when the call may be repeated
+        (``safe_to_repeat``; by default GET, PUT and DELETE).
+
+        Raises:
+            ApiError: The service's answer, as the class of its code.
+            ConnectionFailedError: It could not be reached.
+        """
+        repeatable = method in ("GET", "PUT", "DELETE") if safe_to_repeat is None else safe_to_repeat
+        attempt = 0
+        while True:
+            failure: ApiError | ConnectionFailedError
+            try:
+                return await self._once(method, path, body, params, headers, timeout or self._timeout)
+            except ApiError as error:
+                if not error.retryable or error.retry_after_seconds is None:
+                    raise
+                failure, wait = error, error.retry_after_seconds
+            except ConnectionFailedError as error:
+                if not repeatable:
+                    raise
+                failure, wait = error, 0.0
+            attempt += 1
+            if attempt > self._max_retries:
+                raise failure
+            jitter = random.random() * min(8.0, 0.1 * 2.0**attempt)  # noqa: S311 -- jitter, no secret
+            await asyncio.sleep(wait + jitter)
+
+    async def _once(
+        self,
+        method: str,
+        path: str,
+        body: Any,
+        params: Mapping[str, Any] | None,
+        headers: Mapping[str, str] | None,
+        timeout: float,
+    ) -> bytes:
+        if self._session is None:
+            self._session = aiohttp.ClientSession()
+        sent = {"Authorization": f"Bearer {self.credentials.api_key}", **(headers or {})}
+        data = None
+        if body is not None:
+            data = msgspec.json.encode(body)
+            sent["Content-Type"] = "application/json"
+        given = {k: str(v) for k, v in (params or {}).items() if v is not None}
+        try:
+            async with self._session.request(
+                method,
+                f"{self.credentials.base_url}/v1{path}",
+                data=data,
+                params=given,
+                headers=sent,
+                timeout=aiohttp.ClientTimeout(total=timeout),
+            ) as response:
+                answer = await response.read()
+                if response.status < 400:
+                    return answer
+                raise _error(response.status, answer, response.headers)
+        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
+            raise ConnectionFailedError(
+                f"cannot reach the service at {self.credentials.base_url}: {exc or type(exc).__name__}"
+            ) from exc
+
+
+def _error(status: int, answer: bytes, headers: Mapping[str, str]) -> ApiError:
+    try:
+        found = msgspec.json.decode(answer)["error"]
+        code, message = str(found["code"]), str(found["message"])
+        details, request_id = dict(found.get("details") or {}), found.get("request_id")
+    except (msgspec.DecodeError, KeyError, TypeError, ValueError):
+        code, message, details, request_id = "", f"the service answered {status}", {}, None
+        if status in (429, 503):
+            code = "RATE_LIMITED" if status == 429 else "SERVICE_UNAVAILABLE"
+    wait = headers.get("Retry-After", "")
+    return _ERRORS.get(code, InternalError)(
+        message,
+        details=details,
+        retry_after_seconds=float(wait) if wait.isdigit() else None,
+        request_id=request_id or headers.get("X-Request-ID"),
+    )

@@ -1,0 +1,26 @@
+-- name: open_full(customer_ids, bursts)!
+-- Buckets of customers that have none yet, full.
+INSERT INTO rate_buckets (customer_id, tokens, filled_at)
+SELECT i.customer_id, i.burst, clock_timestamp()
+  FROM unnest(:customer_ids::text[], :bursts::double precision[]) AS i (customer_id, burst) ORDER BY i.customer_id
+ON CONFLICT (customer_id) DO NOTHING;
+
+-- name: take(customer_ids, rates, bursts, wants)
+-- Fill the buckets by the time that has passed and take what is wanted, or what there is, in whole tokens. Locking: the
+-- buckets' rows, in order of customer.
+WITH asked AS (
+    SELECT * FROM unnest(:customer_ids::text[], :rates::double precision[], :bursts::double precision[],
+                         :wants::double precision[]) AS i (customer_id, rate, burst, want)
+), locked AS MATERIALIZED (
+    SELECT b.customer_id, b.tokens, b.filled_at FROM rate_buckets b
+     WHERE b.customer_id IN (SELECT customer_id FROM asked) ORDER BY b.customer_id FOR NO KEY UPDATE
+), filled AS (
+    SELECT a.customer_id, a.want,
+           least(a.burst, l.tokens + a.rate * greatest(0, extract(epoch FROM clock_timestamp() - l.filled_at))) AS tokens
+      FROM asked a JOIN locked l USING (customer_id)
+), granted AS (
+    SELECT customer_id, tokens, least(want, floor(tokens)) AS amount FROM filled
+)
+UPDATE rate_buckets b SET tokens = g.tokens - g.amount, filled_at = clock_timestamp()
+  FROM granted g WHERE b.customer_id = g.customer_id
+RETURNING b.customer_id, g.amount, b.tokens;
