@@ -30,5 +30,6 @@ def command(
     nats_url: str, app: tuple[str, ...], worker_id: str | None, capacity: int | None, tag: tuple[str, ...]
 ) -> None:
     """Run one worker. SIGTERM drains: checkpoint, hand back, exit 0."""
-    logging.basicConfig(level="INFO", stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    form = "%(asctime)s %(levelname)s %(name)s %(message)s"
+    logging.basicConfig(level="INFO", stream=sys.stderr, format=form)
     run_worker(app, nats_url=nats_url, worker_id=worker_id, capacity=capacity, tags=parse_tags(tag))

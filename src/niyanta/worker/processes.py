@@ -204,12 +204,16 @@ class ProcessPool:
         """End everything."""
         self._closing = True
         if self._socket is not None:
-            self._socket.close()
+            # A close alone would not reach the launcher while the event loop still reads from the socket.
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
         if self._launcher is not None:
             await self._launcher.wait()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._socket is not None:
+            self._socket.close()
         for runner in list(self._runners.values()):
             if runner.writer is not None:
                 runner.writer.close()
