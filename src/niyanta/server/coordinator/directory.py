@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import Any
 
 import msgspec
@@ -33,6 +34,7 @@ class Directory:
         self._customers: dict[str, Customer] = {}
         self._configured: dict[str, dict[str, str | None]] = {}
         self._stale = asyncio.Event()
+        self._refreshed_at = 0.0
         self.workers: list[WorkerRow] = []
         self._schemas: dict[str, dict[str, Any] | None] = {}
         feed.listeners.append(self._on_change)
@@ -45,6 +47,7 @@ class Directory:
 
     async def refresh(self) -> None:
         """Read everything anew."""
+        self._refreshed_at = time.monotonic()
         customers = await self._store.all()
         async with self._database.connection("vital") as conn:
             workers = await self._workers.all(conn)
@@ -54,6 +57,11 @@ class Directory:
         self._schemas = {
             handler.workload_type: handler.input_schema for worker in self.workers for handler in worker.handlers
         }
+
+    async def refresh_if_older(self, seconds: float) -> None:
+        """Read everything anew unless that was done just now."""
+        if time.monotonic() - self._refreshed_at > seconds:
+            await self.refresh()
 
     async def run(self) -> None:
         """Stay fresh until cancelled."""

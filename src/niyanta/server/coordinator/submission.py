@@ -131,6 +131,9 @@ class SubmissionService:
         supported = await self._directory.schemas(identity.customer_id)
         kind = request.workload_type
         if kind not in supported:
+            await self._directory.refresh_if_older(0.2)  # its first worker may have come this instant
+            supported = await self._directory.schemas(identity.customer_id)
+        if kind not in supported:
             raise InvalidInputError(
                 f"Workload type '{kind[:100]}' is not supported",
                 details={"field": "workload_type", "supported_types": sorted(supported)},

@@ -129,7 +129,7 @@ class RestApi:
             except Exception:
                 log.exception("rest.request_failed", extra={"request_id": request_id})
                 response = error_response(InternalError("An unexpected error; it has been logged"), request_id)
-            _common_headers(response, request_id)
+            _standard_headers(response, request_id)
             return response
 
         return run
@@ -148,7 +148,7 @@ class RestApi:
             error = NotFoundError("There is nothing at this path", details={"path": request.url.path[:200]})
         response = error_response(error, request_id, headers)
         response.status_code = status
-        _common_headers(response, request_id)
+        _standard_headers(response, request_id)
         return response
 
     async def _body(self, request: Request) -> bytes:
@@ -349,7 +349,7 @@ def _request_id(request: Request) -> str:
     return found
 
 
-def _common_headers(response: Response, request_id: str) -> None:
+def _standard_headers(response: Response, request_id: str) -> None:
     response.headers["X-Request-ID"] = request_id
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Cache-Control"] = "no-store"

@@ -1,0 +1,220 @@
+"""``niyanta dev`` as its users run it: real processes, killed and stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from niyanta import Client, WorkloadCancelledError, WorkloadFailedError
+
+_HERE = Path(__file__).parent
+
+
+class Dev:
+    """A ``niyanta dev`` in a directory of the test's own."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        output = self.data_dir.with_suffix(".out")
+        with output.open("wb") as stdout:
+            self.process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "niyanta.cli.main", "dev", "--port", "0", "--grpc-port", "0"),
+                    *("--data-dir", str(self.data_dir), "--app", "counting:worker"),
+                ],
+                cwd=_HERE,
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                stdout=stdout,
+                stderr=stdout,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + 60
+        while b"is ready at" not in output.read_bytes():
+            assert self.process.poll() is None, output.read_text()
+            assert time.monotonic() < deadline, output.read_text()
+            time.sleep(0.02)
+
+    def client(self) -> Client:
+        found = json.loads((self.data_dir / "credentials.json").read_text())
+        return Client(found["api_key"], found["base_url"])
+
+    def descendants(self) -> list[psutil.Process]:
+        assert self.process is not None
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def pids(self) -> dict[str, int]:
+        found: dict[str, int] = json.loads((self.data_dir / "processes.json").read_text())
+        return found
+
+    def terminate(self) -> int:
+        assert self.process is not None
+        self.process.terminate()
+        return self.process.wait(timeout=60)
+
+    def end(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.terminate()
+            self.process.kill()
+            self.process.wait()
+
+
+@pytest.fixture
+def dev(tmp_path: Path) -> Iterator[Dev]:
+    system = Dev(tmp_path / "data")
+    system.start()
+    yield system
+    system.end()
+
+
+def until_gone(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Those that are still there when the time is up."""
+    _, alive = psutil.wait_procs(processes, timeout=seconds)
+    return alive
+
+
+def until(client: Client, workload_id: str, status: str, seconds: float = 30.0) -> Any:
+    deadline = time.monotonic() + seconds
+    for workload in client.workloads.watch(workload_id):
+        if workload.status == status:
+            return workload
+        assert time.monotonic() < deadline, workload
+    raise AssertionError(f"ended without being {status}")
+
+
+def events(client: Client, workload_id: str) -> list[str]:
+    return [event.event_type.removeprefix("workload.") for event in client.workloads.audit(workload_id)]
+
+
+def test_every_kind_of_handler_runs_and_everything_stops(dev: Dev) -> None:
+    with dev.client() as client:
+        results = {
+            kind: client.workloads.wait_for_completion(client.workloads.submit(kind, params).id, 30).result_data
+            for kind, params in (("hello", {}), ("count", {"to": 3}), ("tool", {}))
+        }
+        assert results["hello"] == {"value": "hello"}
+        assert results["count"] is not None
+        assert results["count"]["number"] == 3
+        assert results["tool"] == {"ok": 1}
+        failing = client.workloads.submit("hopeless", {})
+        with pytest.raises(WorkloadFailedError) as failed:
+            client.workloads.wait_for_completion(failing.id, 30)
+        assert failed.value.workload.error_message == "there is no such file"
+        assert failed.value.workload.retry_count == 0
+    children = dev.descendants()
+    assert dev.terminate() == 0
+    assert until_gone(children, 10) == []
+
+
+def test_pause_resume_cancel_and_time_out(dev: Dev) -> None:
+    with dev.client() as client:
+        counting = client.workloads.submit("count", {"to": 60})
+        until(client, counting.id, "RUNNING")
+        paused = client.workloads.pause(counting.id)
+        assert paused.status == "PAUSED"
+        assert paused.checkpoint_sequence >= 1
+        client.workloads.resume(counting.id)
+        done = client.workloads.wait_for_completion(counting.id, 30)
+        assert done.result_data is not None
+        assert done.result_data["begun_at"] == paused.checkpoint_sequence
+        assert done.retry_count == 0
+        assert {"paused", "resumed"} <= set(events(client, counting.id))
+
+        stubborn = client.workloads.submit("stubborn", {})
+        until(client, stubborn.id, "RUNNING")
+        client.workloads.cancel(stubborn.id, "enough")
+        with pytest.raises(WorkloadCancelledError):
+            client.workloads.wait_for_completion(stubborn.id, 10)
+
+        late = client.workloads.submit("stubborn", {}, timeout_seconds=1)
+        again = until(client, late.id, "REDISTRIBUTING")
+        assert again.error_message == "timed out after 1 s"
+        client.workloads.cancel(late.id)
+
+
+def test_a_killed_worker_s_workload_goes_on_from_its_checkpoint(dev: Dev) -> None:
+    with dev.client() as client:
+        counting = client.workloads.submit("count", {"to": 250})
+        running = until(client, counting.id, "RUNNING")
+        for running in client.workloads.watch(counting.id):
+            if running.checkpoint_sequence >= 10:
+                break
+        agent = psutil.Process(dev.pids()["worker-1"])
+        family = agent.children(recursive=True)
+        agent.kill()
+        assert until_gone(family, 2.0) == []
+        done = client.workloads.wait_for_completion(counting.id, 60)
+        assert done.result_data is not None
+        assert done.result_data["begun_at"] >= 10
+        assert done.retry_count == 1
+        assert "redistributed" in events(client, counting.id)
+        assert [e.event_id for e in client.workloads.audit(counting.id)] == list(
+            range(1, len(client.workloads.audit(counting.id)) + 1)
+        )
+
+
+def test_a_killed_system_has_lost_nothing_when_it_starts_again(dev: Dev) -> None:
+    with dev.client() as client:
+        ids = [client.workloads.submit("count", {"to": 40}).id for _ in range(8)]
+    children = dev.descendants()
+    assert dev.process is not None
+    os.killpg(dev.process.pid, signal.SIGKILL)
+    dev.process.wait()
+    assert until_gone(children, 60) == []
+    dev.start()
+    with dev.client() as client:
+        for workload_id in ids:
+            assert client.workloads.wait_for_completion(workload_id, 60).status == "COMPLETED"
+
+
+def test_a_second_one_on_the_same_directory_is_refused(dev: Dev) -> None:
+    second = subprocess.run(
+        [
+            *(sys.executable, "-m", "niyanta.cli.main", "dev", "--port", "0"),
+            *("--data-dir", str(dev.data_dir), "--app", "counting:worker"),
+        ],
+        cwd=_HERE,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert second.returncode == 1
+    assert "is in use by process" in second.stderr
+
+
+@pytest.mark.parametrize(
+    ("app", "says"),
+    [
+        ("no_such_module:worker", "can't be imported"),
+        ("counting:nothing", "no niyanta.Worker"),
+        ("x", "module:worker"),
+    ],
+)
+def test_an_app_that_can_t_work_is_refused_before_anything_starts(tmp_path: Path, app: str, says: str) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "niyanta.cli.main", "dev", "--data-dir", str(tmp_path / "d"), "--app", app],
+        cwd=_HERE,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert run.returncode == 1
+    assert says in run.stderr
+    assert "Traceback" not in run.stderr
+    assert not (tmp_path / "d").exists()
