@@ -18,8 +18,8 @@ help: ## list the verbs
 setup: ## make .venv ready (every other verb does this first)
 	@sh scripts/setup
 
-demo: setup ## transcode a real video, kill its worker half way, print the proof (VIDEO=path for your own)
-	@$(PY) -m niyanta.cli.demo $(if $(VIDEO),--video "$(VIDEO)")
+demo: setup ## kill a worker half way, print the proof that another carried on
+	@$(PY) -m niyanta.cli.demo
 
 dev: setup ## the whole system on this machine, with the example workloads (DEV_ARGS="--port 0")
 	@.venv/bin/niyanta dev $(DEV_ARGS)

@@ -2,8 +2,8 @@
 
 Who holds what, and what follows from it:
 
-- A data directory belongs to whoever holds the lock on its ``lock`` file. The program takes it and passes the open file
-  on to the guardian and to the engine, so it is free only when the last of them is gone. Two servers never share one.
+- A data directory belongs to whoever holds the lock on its ``lock`` file. The program takes it and passes the open
+  file on to the guardian and the engine, so it is free once all of them are gone. Two servers never share it.
 - The program holds one end of a socket pair, the guardian the other. However the program ends, the guardian sees the
   end of file and stops the engine. If the guardian is killed, the kernel tells the engine to stop.
 - ``engine.json`` (mode 0600) keeps the password and the port from one start to the next.

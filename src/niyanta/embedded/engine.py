@@ -21,7 +21,6 @@ from niyanta.errors import ConfigurationError
 
 __all__ = ["DirectoryLock", "Engine", "free_port"]
 
-_LIVE_HOLDER_WAIT_SECONDS = 2.0
 _LOG_LIMIT_BYTES = 16 * 1024 * 1024
 
 
@@ -53,18 +52,22 @@ class DirectoryLock:
         self._path = directory / "lock"
         self._fd: int | None = None
 
-    async def acquire(self, *, wait_seconds: float) -> None:
-        """Take it.
+    async def acquire(self, *, wait_seconds: float, live_holder_seconds: float | None = None) -> None:
+        """Take it; an earlier user that is just stopping is waited for.
 
-        An earlier user that is just stopping is waited for: up to ``wait_seconds`` where its program is dead and
-        only the guardian is left, two seconds at most where the program lives.
+        Args:
+            wait_seconds: How long at most.
+            live_holder_seconds: How long while the program that took the lock lives, and more than its guardian
+                is left; ``wait_seconds`` when None.
 
         Raises:
             ConfigurationError: Somebody else uses the directory.
         """
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            await self._wait_for(fd, wait_seconds)
+            await self._wait_for(
+                fd, wait_seconds, wait_seconds if live_holder_seconds is None else live_holder_seconds
+            )
             os.ftruncate(fd, 0)
             os.pwrite(fd, str(os.getpid()).encode(), 0)
         except BaseException:
@@ -72,7 +75,7 @@ class DirectoryLock:
             raise
         self._fd = fd
 
-    async def _wait_for(self, fd: int, wait_seconds: float) -> None:
+    async def _wait_for(self, fd: int, wait_seconds: float, live_holder_seconds: float) -> None:
         clock = asyncio.get_running_loop().time
         begun = clock()
         while True:
@@ -81,7 +84,7 @@ class DirectoryLock:
                 return
             except BlockingIOError:
                 holder = os.pread(fd, 32, 0).decode(errors="replace").strip()
-            limit = min(wait_seconds, _LIVE_HOLDER_WAIT_SECONDS) if _is_alive(holder) else wait_seconds
+            limit = live_holder_seconds if _is_alive(holder) else wait_seconds
             if clock() - begun > limit:
                 raise ConfigurationError(
                     f"data directory {self._path.parent} is in use by process {holder or 'unknown'}: "
@@ -188,7 +191,7 @@ class Engine(ABC):
             await self._end()
             try:
                 self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-                await self._lock.acquire(wait_seconds=GRACE_SECONDS + 7)
+                await self._lock.acquire(wait_seconds=GRACE_SECONDS + 7, live_holder_seconds=2.0)
                 await self._bring_up()
             except OSError as exc:
                 await self._end()
@@ -238,10 +241,13 @@ class Engine(ABC):
 
     async def _guard(self, command: Sequence[str], grace_signal: str) -> _Guarded:
         """Run a command under a guardian."""
+        log_path = self.data_dir / f"{self.name}.log"
+        if log_path.exists() and log_path.stat().st_size > _LOG_LIMIT_BYTES:
+            log_path.replace(log_path.with_suffix(".log.1"))
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         try:
-            with theirs, self._log_path.open("ab") as log:
+            with theirs, log_path.open("ab") as log:
                 guardian = await asyncio.create_subprocess_exec(
                     sys.executable,
                     *("-I", str(Path(__file__).with_name("guardian.py")), str(theirs.fileno()), grace_signal, "--"),
@@ -282,15 +288,8 @@ class Engine(ABC):
                 f"{self.name} did not answer within {self.start_seconds:.0f} s: {self._last_words()}"
             ) from exc
 
-    @property
-    def _log_path(self) -> Path:
-        path = self.data_dir / f"{self.name}.log"
-        if path.exists() and path.stat().st_size > _LOG_LIMIT_BYTES:
-            path.replace(path.with_suffix(".log.1"))
-        return path
-
     def _last_words(self) -> str:
-        path = self._log_path
+        path = self.data_dir / f"{self.name}.log"
         lines = path.read_text(errors="replace").splitlines() if path.exists() else []
         return " | ".join(lines[-3:]) + f" (see {path})"
 

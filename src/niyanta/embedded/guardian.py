@@ -73,7 +73,7 @@ def _start(command: list[str], grace: signal.Signals) -> subprocess.Popen[bytes]
         stdin=subprocess.DEVNULL,
         close_fds=False,
         start_new_session=True,
-        preexec_fn=follow,  # noqa: PLW1509 - there are no threads here
+        preexec_fn=follow,  # safe, as there are no threads here
     )
 
 

@@ -156,7 +156,7 @@ class Agent:
         self._interval, self._lease = reply.heartbeat_interval_seconds, reply.lease_seconds
         self._acknowledge(sent, exclusive=True)
         self._registered.set()
-        log.info("worker.registered", extra={"worker_id": self.worker_id, "incarnation": self.incarnation})
+        log.info("worker.registered %s", self.worker_id, extra={"incarnation": self.incarnation})
 
     async def _beat(self, *, leaving: bool = False) -> None:
         refs = list(self._attempts)
