@@ -1,4 +1,4 @@
-"""The two real engines: one pair for the whole run, a database and a subject prefix of its own for each test."""
+"""The two real engines: one pair for each test process, a database and a subject prefix of its own for each test."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 @pytest.fixture(scope="session")
 def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """URLs of engines that one of the test processes started, and that end with the last."""
+    """URLs of the pair that this test process starts, and that ends with it."""
     folder = tmp_path_factory.mktemp("engines")
     pair = Engines(folder, extra_settings={"shared_buffers": "64MB"})
     with asyncio.Runner() as runner:
         runner.run(pair.start())
-        runner.run(_make_template(pair.database_url))
-        yield {"database_url": pair.database_url, "nats_url": pair.nats_url}
-        runner.run(pair.stop())
+        try:
+            runner.run(_make_template(pair.database_url))
+            yield {"database_url": pair.database_url, "nats_url": pair.nats_url}
+        finally:
+            runner.run(pair.stop())
 
 
 async def _make_template(url: str) -> None:
@@ -49,6 +51,7 @@ async def database_url(engines: dict[str, str]) -> AsyncIterator[str]:
 
 @pytest.fixture
 def nats_url(engines: dict[str, str]) -> str:
+    """The broker that the tests of this process share."""
     return engines["nats_url"]
 
 
