@@ -1,0 +1,150 @@
+"""Every state against every move, by a table written out by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from niyanta.domain import transitions as t
+from niyanta.domain.transitions import Actor, IllegalMove, Move, PausePhase, Status, WorkloadState
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+ACTOR = Actor("coordinator", "c1")
+
+
+def state(status: Status) -> WorkloadState:
+    """A workload as it can be found in a state."""
+    held = status.is_held
+    return WorkloadState(
+        "cust_a",
+        "wl_1",
+        "count",
+        status,
+        version=7,
+        generation=2,
+        event_count=5,
+        worker_id="w1" if held or status.is_terminal else None,
+        incarnation="i1" if held else None,
+        scheduled_from=Status.PENDING if held else None,
+        checkpoint_sequence=3,
+        pause_phase=PausePhase.GRANTED if status is Status.RUNNING else None,
+        ready=status.is_queued,
+        paused_at=NOW if status is Status.PAUSED else None,
+        completed_at=NOW if status.is_terminal else None,
+    )
+
+
+MOVES: dict[str, Callable[[WorkloadState], Move]] = {
+    "schedule": lambda s: t.schedule(s, NOW, ACTOR, "w2", "i2"),
+    "unschedule": lambda s: t.unschedule(s, NOW, ACTOR, "refused"),
+    "start": lambda s: t.start(s, NOW, ACTOR),
+    "complete": lambda s: t.complete(s, NOW, ACTOR, "{}"),
+    "fail": lambda s: t.fail(s, NOW, ACTOR, "broken", "permanent"),
+    "retry": lambda s: t.fail_attempt(
+        s, NOW, ACTOR, "broken", permanent=False, timed_out=False, max_retries=3, backoff_seconds=2.0
+    ),
+    "lose": lambda s: t.lose_worker(s, NOW, ACTOR, "gone", died=True),
+    "release": lambda s: t.release(s, NOW, ACTOR, "drained"),
+    "pause": lambda s: t.pause(s, NOW, ACTOR),
+    "resume": lambda s: t.resume(s, NOW, ACTOR),
+    "cancel": lambda s: t.cancel(s, NOW, ACTOR, None),
+}
+
+P, S, R, A, D, C, F, X = (
+    Status.PENDING,
+    Status.SCHEDULED,
+    Status.RUNNING,
+    Status.PAUSED,
+    Status.REDISTRIBUTING,
+    Status.COMPLETED,
+    Status.FAILED,
+    Status.CANCELLED,
+)
+
+LEGAL: dict[str, dict[Status, Status]] = {
+    "schedule": {P: S, D: S},
+    "unschedule": {S: P},
+    "start": {S: R},
+    "complete": {R: C},
+    "fail": {S: F, R: F, D: F},
+    "retry": {S: D, R: D},
+    "lose": {S: P, R: D},
+    "release": {S: P, R: D},
+    "pause": {R: A},
+    "resume": {A: P},
+    "cancel": {P: X, S: X, R: X, A: X, D: X},
+}
+
+
+@pytest.mark.parametrize("name", MOVES)
+@pytest.mark.parametrize("status", list(Status))
+def test_every_move_from_every_state(name: str, status: Status) -> None:
+    before = state(status)
+    target = LEGAL[name].get(status)
+    if target is None:
+        with pytest.raises(IllegalMove):
+            MOVES[name](before)
+        return
+    move = MOVES[name](before)
+    after = move.state
+    assert after.status is target
+    assert after.version == before.version + 1
+    assert after.event_count == before.event_count + 1
+    assert move.event is not None
+    assert move.event.event_id == after.event_count
+    assert move.event.details["from"] == status
+    assert move.event.details["to"] == target
+    assert (after.incarnation is not None) == target.is_held
+    assert (after.completed_at is not None) == target.is_terminal
+    assert (after.paused_at is not None) == (target is Status.PAUSED)
+    assert not after.ready or target.is_queued
+    if target in (P, D, A):
+        assert after.worker_id is None
+    if after.pause_phase is not None:
+        assert target is Status.RUNNING
+
+
+def test_each_assignment_is_a_new_generation() -> None:
+    assert MOVES["schedule"](state(P)).state.generation == 3
+
+
+def test_a_refused_assignment_goes_back_where_it_came_from() -> None:
+    again = replace(state(S), scheduled_from=Status.REDISTRIBUTING)
+    assert t.unschedule(again, NOW, ACTOR, "refused").state.status is D
+
+
+def test_retries_are_used_up_by_failures_and_not_by_lost_workers() -> None:
+    running = replace(state(R), retry_count=9, failure_count=3)
+    assert MOVES["retry"](running).state.status is F
+    lost = MOVES["lose"](running).state
+    assert (lost.status, lost.retry_count, lost.failure_count) == (D, 10, 3)
+
+
+def test_the_third_death_in_a_row_fails_and_a_checkpoint_begins_anew() -> None:
+    twice = replace(state(R), death_streak=2, pause_phase=None)
+    assert MOVES["lose"](twice).state.status is F
+    saved = t.record_checkpoint(twice, NOW, ACTOR).state
+    assert MOVES["lose"](saved).state.status is D
+    assert t.lose_worker(twice, NOW, ACTOR, "removed", died=False).state.status is D
+
+
+def test_a_pause_needs_a_checkpoint_after_it_was_asked_for() -> None:
+    running = replace(state(R), pause_phase=None)
+    asked = t.request_pause(running).state
+    with pytest.raises(IllegalMove):
+        t.pause(asked, NOW, ACTOR)
+    saved = t.record_checkpoint(asked, NOW, ACTOR).state
+    assert saved.pause_phase is PausePhase.GRANTED
+    assert t.withdraw_pause(saved).state is saved
+    assert t.pause(saved, NOW, ACTOR).state.checkpoint_sequence == 4
+    withdrawn = t.withdraw_pause(asked).state
+    assert t.record_checkpoint(withdrawn, NOW, ACTOR).state.pause_phase is None
+
+
+def test_progress_never_goes_back_and_stays_within_bounds() -> None:
+    running = replace(state(R), progress_percent=40)
+    assert t.report_progress(running, 30, None).state.progress_percent == 40
+    assert t.report_progress(running, 300, None).state.progress_percent == 100
