@@ -2,75 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
 from niyanta import Client, WorkloadCancelledError, WorkloadFailedError
+from processes import Dev, until, until_gone
 
 _HERE = Path(__file__).parent
-
-
-class Dev:
-    """A ``niyanta dev`` in a directory of the test's own."""
-
-    def __init__(self, data_dir: Path) -> None:
-        self.data_dir = data_dir
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        output = self.data_dir.with_suffix(".out")
-        with output.open("wb") as stdout:
-            self.process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "niyanta.cli.main", "dev", "--port", "0", "--grpc-port", "0"),
-                    *("--data-dir", str(self.data_dir), "--app", "counting:worker"),
-                ],
-                cwd=_HERE,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
-                stdout=stdout,
-                stderr=stdout,
-                start_new_session=True,
-            )
-        deadline = time.monotonic() + 60
-        while b"is ready at" not in output.read_bytes():
-            assert self.process.poll() is None, output.read_text()
-            assert time.monotonic() < deadline, output.read_text()
-            time.sleep(0.02)
-
-    def client(self) -> Client:
-        found = json.loads((self.data_dir / "credentials.json").read_text())
-        return Client(found["api_key"], found["base_url"])
-
-    def descendants(self) -> list[psutil.Process]:
-        assert self.process is not None
-        return psutil.Process(self.process.pid).children(recursive=True)
-
-    def pids(self) -> dict[str, int]:
-        found: dict[str, int] = json.loads((self.data_dir / "processes.json").read_text())
-        return found
-
-    def terminate(self) -> int:
-        assert self.process is not None
-        self.process.terminate()
-        return self.process.wait(timeout=60)
-
-    def end(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.terminate()
-            self.process.kill()
-            self.process.wait()
 
 
 @pytest.fixture
@@ -79,21 +24,6 @@ def dev(tmp_path: Path) -> Iterator[Dev]:
     system.start()
     yield system
     system.end()
-
-
-def until_gone(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
-    """Those that are still there when the time is up."""
-    _, alive = psutil.wait_procs(processes, timeout=seconds)
-    return alive
-
-
-def until(client: Client, workload_id: str, status: str, seconds: float = 30.0) -> Any:
-    deadline = time.monotonic() + seconds
-    for workload in client.workloads.watch(workload_id):
-        if workload.status == status:
-            return workload
-        assert time.monotonic() < deadline, workload
-    raise AssertionError(f"ended without being {status}")
 
 
 def events(client: Client, workload_id: str) -> list[str]:

@@ -12,8 +12,9 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import nats
@@ -97,6 +98,29 @@ async def broker(tmp_path: Path) -> AsyncIterator[Nats]:
     await engine.stop()
 
 
+Start = Callable[[str], Awaitable[tuple[asyncio.subprocess.Process, dict[str, Any]]]]
+
+
+@pytest.fixture
+async def start_parent(tmp_path: Path) -> AsyncIterator[Start]:
+    """Starts a program with both engines in ``tmp_path``, in a session of its own; gives it and what it said."""
+    parents: list[asyncio.subprocess.Process] = []
+
+    async def start(program: str) -> tuple[asyncio.subprocess.Process, dict[str, Any]]:
+        parent = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", program, str(tmp_path), stdout=subprocess.PIPE, start_new_session=True
+        )
+        parents.append(parent)
+        assert parent.stdout is not None
+        return parent, json.loads(await asyncio.wait_for(parent.stdout.readline(), 60))
+
+    yield start
+    for parent in parents:
+        if parent.returncode is None:
+            parent.kill()
+            await parent.wait()
+
+
 async def test_data_port_and_password_survive_a_restart(postgres: Postgres) -> None:
     first = postgres.url
     assert await postgres.start() == first, "a second start does nothing"
@@ -171,12 +195,8 @@ async def test_a_server_started_by_hand_is_respected(postgres: Postgres) -> None
 
 
 @pytest.mark.parametrize("how", ["program", "group"])
-async def test_nothing_outlives_a_killed_parent(tmp_path: Path, how: str) -> None:
-    parent = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", PARENT, str(tmp_path), stdout=subprocess.PIPE, start_new_session=True
-    )
-    assert parent.stdout is not None
-    said = json.loads(await asyncio.wait_for(parent.stdout.readline(), 60))
+async def test_nothing_outlives_a_killed_parent(tmp_path: Path, start_parent: Start, how: str) -> None:
+    parent, said = await start_parent(PARENT)
     await store(said["database_url"], 1)
     at_work = {process.pid for process in living(tmp_path)}
     assert at_work >= {*said["pids"], *said["guardians"]}, "both engines and guardians must be there to be missed"
@@ -196,15 +216,8 @@ async def test_nothing_outlives_a_killed_parent(tmp_path: Path, how: str) -> Non
     await until_nothing_lives(tmp_path)
 
 
-async def test_ctrl_c_in_the_terminal_does_not_reach_the_engines(tmp_path: Path) -> None:
-    parent = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n" + PARENT),
-        str(tmp_path),
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-    )
-    assert parent.stdout is not None
-    said = json.loads(await asyncio.wait_for(parent.stdout.readline(), 60))
+async def test_ctrl_c_in_the_terminal_does_not_reach_the_engines(tmp_path: Path, start_parent: Start) -> None:
+    parent, said = await start_parent("import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n" + PARENT)
     at_work = {process.pid for process in living(tmp_path)}
     os.killpg(parent.pid, signal.SIGINT)  # which this parent ignores, as one does that is still draining
     assert {os.getpgid(pid) for pid in at_work}.isdisjoint({parent.pid})

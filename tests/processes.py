@@ -1,0 +1,89 @@
+"""A whole system of real processes, for tests that kill parts of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from niyanta import Client
+
+__all__ = ["Dev", "until", "until_gone"]
+
+APPS = Path(__file__).parent / "e2e"
+
+
+class Dev:
+    """A ``niyanta dev`` in a directory of the test's own."""
+
+    def __init__(self, data_dir: Path, environment: Mapping[str, str] | None = None) -> None:
+        self.data_dir = data_dir
+        self._environment = dict(environment or {})
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        output = self.data_dir.with_suffix(".out")
+        with output.open("wb") as stdout:
+            self.process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "niyanta.cli.main", "dev", "--port", "0", "--grpc-port", "0"),
+                    *("--data-dir", str(self.data_dir), "--app", "counting:worker"),
+                ],
+                cwd=APPS,
+                env={**os.environ, **self._environment, "PYTHONUNBUFFERED": "1"},
+                stdout=stdout,
+                stderr=stdout,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + 60
+        while b"is ready at" not in output.read_bytes():
+            assert self.process.poll() is None, output.read_text()
+            assert time.monotonic() < deadline, output.read_text()
+            time.sleep(0.02)
+
+    def client(self) -> Client:
+        found = json.loads((self.data_dir / "credentials.json").read_text())
+        return Client(found["api_key"], found["base_url"])
+
+    def descendants(self) -> list[psutil.Process]:
+        assert self.process is not None
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def pids(self) -> dict[str, int]:
+        found: dict[str, int] = json.loads((self.data_dir / "processes.json").read_text())
+        return found
+
+    def terminate(self) -> int:
+        assert self.process is not None
+        self.process.terminate()
+        return self.process.wait(timeout=60)
+
+    def end(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.terminate()
+            self.process.kill()
+            self.process.wait()
+
+
+def until_gone(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Those that are still there when the time is up."""
+    _, alive = psutil.wait_procs(processes, timeout=seconds)
+    return alive
+
+
+def until(client: Client, workload_id: str, status: str, seconds: float = 30.0) -> Any:
+    deadline = time.monotonic() + seconds
+    for workload in client.workloads.watch(workload_id):
+        if workload.status == status:
+            return workload
+        assert time.monotonic() < deadline, workload
+    raise AssertionError(f"ended without being {status}")
