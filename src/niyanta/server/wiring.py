@@ -14,15 +14,19 @@ from niyanta.errors import ConfigurationError
 from niyanta.server.coordinator.changes import ChangeFeed
 from niyanta.server.coordinator.directory import Directory
 from niyanta.server.coordinator.election import Election
+from niyanta.server.coordinator.gate import Gate
 from niyanta.server.coordinator.health import Health
 from niyanta.server.coordinator.identity import Authenticator
 from niyanta.server.coordinator.intake import EventIntake
 from niyanta.server.coordinator.monitor import Monitor
+from niyanta.server.coordinator.rate_limits import RateLimiter
 from niyanta.server.coordinator.scheduler import Scheduler
 from niyanta.server.coordinator.submission import SubmissionService
 from niyanta.server.coordinator.workers import WorkerService
 from niyanta.server.coordinator.workloads import WorkloadService
 from niyanta.server.rest.app import RestApi
+from niyanta.server.rest.probes import ProbeRoutes
+from niyanta.server.rest.workloads import WorkloadRoutes
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store import migrate
 from niyanta.server.store.customers import CustomerStore
@@ -92,7 +96,13 @@ class Coordinator:
         submissions = SubmissionService(database, feed, directory)
         workloads = WorkloadService(database, broker, subjects, feed, directory, settings)
         authenticator = Authenticator(customers)
-        api = RestApi(authenticator, submissions, workloads, Health(database, broker), settings)
+        limiter = RateLimiter(database, directory)
+        gate = Gate(authenticator, limiter)
+        operations = [
+            *WorkloadRoutes(submissions, workloads).operations(),
+            *ProbeRoutes(Health(database, broker)).operations(),
+        ]
+        api = RestApi(gate, operations, settings.max_body_bytes)
         await directory.refresh()
         await feed.start()
         await broker.serve(subjects.events, intake.receive, queue_group=subjects.queue_group)
@@ -121,6 +131,7 @@ class Coordinator:
             workers.run(),
             submissions.run(),
             authenticator.run(),
+            limiter.run(),
         ]
         self._main = asyncio.create_task(self._run(loops), name="coordinator")
         while not self._server.started:

@@ -23,15 +23,6 @@ class Readiness:
     def is_ready(self) -> bool:
         return self.database and self.broker and self.leader_elected
 
-    def dependencies(self) -> dict[str, str | bool]:
-        """As the contract shows them."""
-        words = {True: "connected", False: "disconnected"}
-        return {
-            "database": words[self.database],
-            "broker": words[self.broker],
-            "leader_elected": self.leader_elected,
-        }
-
 
 class Health:
     """Real checks, each bounded."""

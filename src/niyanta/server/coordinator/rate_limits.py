@@ -39,6 +39,7 @@ class RateStatus:
     """Unix second at which the bucket is full again."""
 
     def headers(self) -> dict[str, str]:
+        """The three headers of the contract."""
         return {
             "X-RateLimit-Limit": f"{self.limit:g}",
             "X-RateLimit-Remaining": str(self.remaining),
@@ -66,12 +67,8 @@ class RateLimiter:
         """Borrow until cancelled."""
         await self._group.run()
 
-    async def take(self, customer_id: str) -> RateStatus:
-        """Count one request.
-
-        Raises:
-            RateLimitedError: The bucket is empty; says when to come back.
-        """
+    async def take(self, customer_id: str) -> tuple[RateStatus, RateLimitedError | None]:
+        """Count one request; with the error, which says when to come back, when the bucket is empty."""
         customer = await self._directory.customer(customer_id)
         stock = self._stocks.setdefault(customer_id, _Stock())
         now = time.monotonic()
@@ -91,7 +88,7 @@ class RateLimiter:
         )
         if stock.tokens < 1:
             wait = max(1, math.ceil((1 - stock.left_in_bucket) / customer.rate_limit_per_sec))
-            raise RateLimitedError(
+            return status, RateLimitedError(
                 f"Rate limit exceeded. Retry after {wait} seconds.",
                 details={
                     "limit": customer.rate_limit_per_sec,
@@ -101,7 +98,7 @@ class RateLimiter:
                 retry_after_seconds=wait,
             )
         stock.tokens -= 1
-        return status
+        return status, None
 
     async def _borrow(self, customers: Sequence[Customer]) -> list[tuple[float, float] | Exception]:
         asked: dict[str, Customer] = {customer.customer_id: customer for customer in customers}

@@ -146,11 +146,12 @@ class WorkloadService:
             )
         return rows[:limit], len(rows) > limit
 
-    async def audit(self, identity: Identity, workload_id: str) -> list[Any]:
-        """The workload's history in order."""
+    async def audit(self, identity: Identity, workload_id: str, *, after: int, limit: int) -> tuple[list[Any], bool]:
+        """The workload's history after an ``event_id``, in order, and whether there is more."""
         await self.get(identity, workload_id)
         async with self._database.connection() as conn:
-            return await self._attempts.audit(conn, identity.customer_id, workload_id)
+            rows = await self._attempts.audit(conn, identity.customer_id, workload_id, after=after, most=limit + 1)
+        return rows[:limit], len(rows) > limit
 
     async def cancel(self, identity: Identity, workload_id: str, reason: str | None) -> Change:
         """Cancel, at once and for good; the worker is told and ends its processes.

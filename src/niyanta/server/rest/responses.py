@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, overload
 
 import msgspec
 from starlette.responses import Response
 
 from niyanta.errors import ApiError
 
-__all__ = ["error_response", "json_response", "timestamp", "workload_body", "workload_row_body"]
+__all__ = ["error_response", "json_response", "timestamp"]
 
 _encode = msgspec.json.Encoder().encode
 
 
+@overload
+def timestamp(at: datetime) -> str: ...
+@overload
+def timestamp(at: None) -> None: ...
 def timestamp(at: datetime | None) -> str | None:
     """RFC 3339, UTC, milliseconds, ``Z``."""
     if at is None:
@@ -41,58 +45,3 @@ def error_response(error: ApiError, request_id: str, headers: dict[str, str] | N
         }
     }
     return json_response(body, error.http_status, headers)
-
-
-def _raw(text: str | None) -> Any:
-    return None if text is None else msgspec.Raw(text.encode())
-
-
-def workload_body(row: Any, pending_reason: str | None) -> dict[str, Any]:
-    """One workload, whole, from its row."""
-    body = {
-        "workload_id": row["workload_id"],
-        "customer_id": row["customer_id"],
-        "workload_type": row["workload_type"],
-        "status": row["status"],
-        "priority": row["priority"],
-        "progress_percent": row["progress_percent"],
-        "worker_id": row["worker_id"],
-        "input_params": _raw(row["input_params"]),
-        "result_data": _raw(row["result_json"]),
-        "error_message": row["error_message"],
-        "retry_count": row["retry_count"],
-        "created_at": timestamp(row["created_at"]),
-        "scheduled_at": timestamp(row["scheduled_at"]),
-        "started_at": timestamp(row["started_at"]),
-        "completed_at": timestamp(row["completed_at"]),
-        "estimated_completion_time": None,
-        "version": row["version"],
-        "generation": row["generation"],
-        "checkpoint_sequence": row["checkpoint_sequence"],
-        "timeout_seconds": row["timeout_seconds"],
-        "affinity_rules": _raw(row["affinity_rules"]),
-        "pending_reason": pending_reason,
-        "progress_message": row["progress_message"],
-    }
-    if row["status"] == "PAUSED":
-        body["paused_at"] = timestamp(row["paused_at"])
-    if row["status"] == "CANCELLED":
-        body["cancelled_at"] = timestamp(row["completed_at"])
-    return body
-
-
-def workload_row_body(row: Any) -> dict[str, Any]:
-    """One workload as lists show it."""
-    return {
-        "workload_id": row["workload_id"],
-        "workload_type": row["workload_type"],
-        "status": row["status"],
-        "priority": row["priority"],
-        "progress_percent": row["progress_percent"],
-        "worker_id": row["worker_id"],
-        "retry_count": row["retry_count"],
-        "created_at": timestamp(row["created_at"]),
-        "started_at": timestamp(row["started_at"]),
-        "completed_at": timestamp(row["completed_at"]),
-        "version": row["version"],
-    }

@@ -1,0 +1,55 @@
+"""The way in: who asks, how often, and whether they may. The same for every protocol.
+
+Refusals come in a fixed order: who (401), how often (429), whether allowed (403).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from niyanta.errors import ApiError, ForbiddenError
+from niyanta.server.coordinator.identity import Authenticator
+from niyanta.server.coordinator.rate_limits import RateLimiter, RateStatus
+from niyanta.server.store.customers import Identity
+
+__all__ = ["Entry", "Gate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Who came in, and what the rate limit says; with ``refusal`` they go no further."""
+
+    identity: Identity
+    rate: RateStatus | None
+    """None for admin keys, which aren't counted."""
+    refusal: ApiError | None = None
+
+
+class Gate:
+    """Authenticates, counts and authorizes one request."""
+
+    def __init__(self, authenticator: Authenticator, limiter: RateLimiter) -> None:
+        self._authenticator = authenticator
+        self._limiter = limiter
+
+    async def enter(self, authorization: str | None, *, admin: bool = False) -> Entry:
+        """Let a request in.
+
+        Args:
+            authorization: ``Bearer <api_key or JWT>``.
+            admin: Whether it needs the admin role.
+
+        Raises:
+            UnauthorizedError: The credentials are missing or not good.
+        """
+        identity = await self._authenticator.identify(authorization)
+        rate: RateStatus | None = None
+        if identity.role != "admin":
+            rate, limited = await self._limiter.take(identity.customer_id)
+            if limited is not None:
+                return Entry(identity, rate, limited)
+        if identity.suspended:
+            return Entry(identity, rate, ForbiddenError("This customer is suspended"))
+        if admin and identity.role != "admin":
+            return Entry(identity, rate, ForbiddenError("This needs a key with the admin role"))
+        return Entry(identity, rate)
