@@ -15,7 +15,7 @@ CLIENT = Path(__file__).resolve().parent.parent / "src" / "niyanta" / "client"
 TARGET = CLIENT / "synchronous.py"
 PARTS = {"workloads": "AsyncWorkloads", "configs": "AsyncConfigs", "customer": "AsyncAccount", "admin": "AsyncAdmin"}
 
-HEAD = '''"""The client without ``await``. Made by ``make generate`` from the asynchronous one; not to be edited by hand."""
+HEAD = '''"""The client without ``await``. Made by ``make generate`` from the asynchronous one; not edited by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The client without ``await``. Made by ``make generate`` from the asynchronous one; not to be edited by hand."""
+"""The client without ``await``. Made by ``make generate`` from the asynchronous one; not edited by hand."""
 
 from __future__ import annotations
 
