@@ -20,8 +20,15 @@ _COMMANDS = {
     "admin": "niyanta.cli.admin",
     **{
         name: f"niyanta.cli.workloads:{name}"
-        for name in ("submit", "list", "get", "watch", "logs", "audit", "cancel", "pause", "resume")
+        for name in (
+            *("submit", "submit-batch", "list", "get", "watch", "logs"),
+            *("audit", "cancel", "pause", "resume"),
+        )
     },
+    "configs": "niyanta.cli.configs",
+    "workers": "niyanta.cli.workers",
+    "customer": "niyanta.cli.account:customer",
+    "stats": "niyanta.cli.account:stats",
 }
 
 
