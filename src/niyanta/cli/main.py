@@ -59,6 +59,14 @@ def root() -> None:
     """Runs long jobs for many customers on one pool of machines and loses none of them."""
 
 
+def _hint(error: ApiError) -> str:
+    """What would have been right, where the answer says so."""
+    for name in ("allowed", "supported_types"):
+        if found := error.details.get(name):
+            return f" ({name.replace('_', ' ')}: {', '.join(map(str, found)) if isinstance(found, list) else found})"
+    return ""
+
+
 def main() -> None:
     """Run; exit 0 when done, 1 when it failed, 2 on wrong use."""
     try:
@@ -72,7 +80,7 @@ def main() -> None:
         exc.show()
         sys.exit(exc.exit_code)
     except ApiError as exc:
-        click.echo(f"niyanta: {exc.code}: {exc.message}", err=True)
+        click.echo(f"niyanta: {exc.code}: {exc.message}{_hint(exc)}", err=True)
         sys.exit(1)
     except NiyantaError as exc:
         click.echo(f"niyanta: {exc}", err=True)

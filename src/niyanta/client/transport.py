@@ -139,7 +139,7 @@ class Transport:
                     if message.type is aiohttp.WSMsgType.TEXT:
                         yield message.data.encode()
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
-            raise ConnectionFailedError(f"the WebSocket could not be used: {exc or type(exc).__name__}") from exc
+            raise ConnectionFailedError(f"the WebSocket could not be used: {str(exc) or type(exc).__name__}") from exc
 
     async def call(
         self,
@@ -211,7 +211,7 @@ class Transport:
                 raise _error(response.status, answer, response.headers)
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
             raise ConnectionFailedError(
-                f"cannot reach the service at {self.credentials.base_url}: {exc or type(exc).__name__}"
+                f"cannot reach the service at {self.credentials.base_url}: {str(exc) or type(exc).__name__}"
             ) from exc
 
 
