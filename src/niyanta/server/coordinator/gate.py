@@ -5,14 +5,27 @@ Refusals come in a fixed order: who (401), how often (429), whether allowed (403
 
 from __future__ import annotations
 
+import re
+import secrets
+import time
 from dataclasses import dataclass
 
+from niyanta.domain.ids import make_id
 from niyanta.errors import ApiError, ForbiddenError
 from niyanta.server.coordinator.identity import Authenticator
 from niyanta.server.coordinator.rate_limits import RateLimiter, RateStatus
 from niyanta.server.store.customers import Identity
 
-__all__ = ["Entry", "Gate"]
+__all__ = ["Entry", "Gate", "request_id"]
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,100}", re.ASCII)
+
+
+def request_id(given: str | None) -> str:
+    """The id that the caller gave a request when it is sane, else a new one."""
+    if given is not None and _REQUEST_ID.fullmatch(given):
+        return given
+    return make_id("req_", time.time_ns() // 1_000_000, secrets.randbits(80))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +66,13 @@ class Gate:
         if admin and identity.role != "admin":
             return Entry(identity, rate, ForbiddenError("This needs a key with the admin role"))
         return Entry(identity, rate)
+
+    async def recheck(self, authorization: str | None) -> None:
+        """Whether who came in earlier, and is still being served, may stay. Counts nothing.
+
+        Raises:
+            UnauthorizedError: The credentials are no longer good.
+            ForbiddenError: The customer was suspended.
+        """
+        if (await self._authenticator.identify(authorization)).suspended:
+            raise ForbiddenError("This customer is suspended")

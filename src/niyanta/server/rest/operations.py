@@ -7,9 +7,6 @@ from it, so that none of them can say something else than the others.
 from __future__ import annotations
 
 import logging
-import re
-import secrets
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,7 +17,6 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from niyanta.domain.ids import make_id
 from niyanta.errors import (
     ApiError,
     InternalError,
@@ -29,7 +25,7 @@ from niyanta.errors import (
     PayloadTooLargeError,
     UnsupportedMediaTypeError,
 )
-from niyanta.server.coordinator.gate import Gate
+from niyanta.server.coordinator.gate import Gate, request_id
 from niyanta.server.rest import parameters
 from niyanta.server.rest.parameters import Parameter
 from niyanta.server.rest.responses import error_response
@@ -39,8 +35,6 @@ from niyanta.wire.strict_json import StrictDecoder
 __all__ = ["Access", "Call", "Deprecation", "Frame", "Operation", "request_id_of", "standard_headers"]
 
 log = logging.getLogger(__name__)
-
-_REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,100}", re.ASCII)
 
 
 class Access(Enum):
@@ -204,10 +198,7 @@ def request_id_of(request: Request) -> str:
     """The caller's ``X-Request-ID`` when it is sane, else a new one; the same for the whole request."""
     found: str | None = getattr(request.state, "request_id", None)
     if found is None:
-        given = request.headers.get("x-request-id", "")
-        made = make_id("req_", time.time_ns() // 1_000_000, secrets.randbits(80))
-        found = given if _REQUEST_ID.fullmatch(given) else made
-        request.state.request_id = found
+        found = request.state.request_id = request_id(request.headers.get("x-request-id"))
     return found
 
 
