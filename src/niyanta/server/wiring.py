@@ -22,6 +22,7 @@ from niyanta.server.coordinator.monitor import Monitor
 from niyanta.server.coordinator.rate_limits import RateLimiter
 from niyanta.server.coordinator.scheduler import Scheduler
 from niyanta.server.coordinator.submission import SubmissionService
+from niyanta.server.coordinator.watching import WatchService
 from niyanta.server.coordinator.workers import WorkerService
 from niyanta.server.coordinator.workloads import WorkloadService
 from niyanta.server.grpc.server import GrpcServer
@@ -104,6 +105,7 @@ class Coordinator:
         workloads = WorkloadService(database, broker, subjects, feed, directory, settings)
         authenticator = Authenticator(customers)
         limiter = RateLimiter(database, directory)
+        watches = WatchService(database, feed, authenticator)
         gate = Gate(authenticator, limiter)
         health = Health(database, broker)
         operations = [
@@ -141,6 +143,7 @@ class Coordinator:
             submissions.run(),
             authenticator.run(),
             limiter.run(),
+            watches.run(),
         ]
         await grpc_server.start(gate, methods, health)
         self._main = asyncio.create_task(self._run(loops), name="coordinator")

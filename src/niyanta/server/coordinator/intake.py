@@ -117,8 +117,9 @@ class EventIntake:
             if writes.logs:
                 await self._attempts.add_logs(conn, writes.logs)
         news = [describe(c) for c in changed if c.state.version != c.before.state.version]
-        if news:
-            self._feed.announce(news)
+        logged = {(line.customer_id, line.workload_id) for line in writes.logs}
+        if news or logged:
+            self._feed.announce(news, logged=sorted(logged))
         return replies
 
     def _fold(self, batch: EventBatch, writes: _Writes) -> BatchReply:
