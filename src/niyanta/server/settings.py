@@ -29,6 +29,8 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     """Whether anybody may ask which gRPC services and messages there are."""
     grpc_max_streams: int = 1000
     """Calls, streams among them, that one connection may have under way."""
+    grpc_max_streams_per_customer: int = 10_000
+    """Status streams open at once on one coordinator."""
     coordinator_id: str = ""
     """Unique among replicas; made from the host's name when empty."""
     subject_prefix: str = "niyanta.v1"

@@ -26,6 +26,7 @@ from niyanta.server.coordinator.watching import WatchService
 from niyanta.server.coordinator.workers import WorkerService
 from niyanta.server.coordinator.workloads import WorkloadService
 from niyanta.server.grpc.server import GrpcServer
+from niyanta.server.grpc.streams import StreamMethods
 from niyanta.server.grpc.workloads import WorkloadMethods
 from niyanta.server.rest.app import RestApi
 from niyanta.server.rest.probes import ProbeRoutes
@@ -113,14 +114,18 @@ class Coordinator:
             *ProbeRoutes(health).operations(),
         ]
         api = RestApi(gate, operations, settings.max_body_bytes)
-        methods = WorkloadMethods(submissions, workloads, settings.max_body_bytes).methods()
+        streams = StreamMethods(watches, settings.grpc_max_streams_per_customer)
+        methods = [
+            *WorkloadMethods(submissions, workloads, settings.max_body_bytes).methods(),
+            *streams.methods(),
+        ]
         await directory.refresh()
         await feed.start()
         await broker.serve(subjects.events, intake.receive, queue_group=subjects.queue_group)
         await workers.start()
         self._server = _Server(
             uvicorn.Config(
-                api.app,
+                api,
                 loop="none",
                 http="httptools",
                 ws="none",
@@ -128,6 +133,7 @@ class Coordinator:
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,
                 timeout_graceful_shutdown=5,
                 timeout_keep_alive=75,
             )
@@ -145,7 +151,7 @@ class Coordinator:
             limiter.run(),
             watches.run(),
         ]
-        await grpc_server.start(gate, methods, health)
+        await grpc_server.start(gate, methods, health, streams.end_all)
         self._main = asyncio.create_task(self._run(loops), name="coordinator")
         while not self._server.started:
             if self._main.done():

@@ -33,6 +33,7 @@ class Directory:
         self._workers = WorkerStore()
         self._customers: dict[str, Customer] = {}
         self._configured: dict[str, dict[str, str | None]] = {}
+        self._supported: dict[str, dict[str, list[Any]]] = {}
         self._stale = asyncio.Event()
         self._refreshed_at = 0.0
         self.workers: list[WorkerRow] = []
@@ -43,6 +44,7 @@ class Directory:
         if changed.fleet or changed.customers:
             for customer_id in changed.customers:
                 self._configured.pop(customer_id, None)
+                self._supported.pop(customer_id, None)
             self._stale.set()
 
     async def refresh(self) -> None:
@@ -53,6 +55,7 @@ class Directory:
             workers = await self._workers.all(conn)
         self._customers = {customer.customer_id: customer for customer in customers}
         self._configured.clear()
+        self._supported.clear()
         self.workers = [worker for worker in workers if worker.status != "DEAD"]
         self._schemas = {
             handler.workload_type: handler.input_schema for worker in self.workers for handler in worker.handlers
@@ -90,16 +93,18 @@ class Directory:
 
     async def schemas(self, customer_id: str) -> dict[str, list[Any]]:
         """Supported workload types, each with the JSON Schemas that its input must fit."""
+        found = self._supported.get(customer_id)
+        if found is not None:
+            return found
         configured = self._configured.get(customer_id)
         if configured is None:
             configured = self._configured[customer_id] = await self._store.configured_types(customer_id)
-        found: dict[str, list[Any]] = {
-            kind: [schema] if schema is not None else [] for kind, schema in self._schemas.items()
-        }
+        found = {kind: [schema] if schema is not None else [] for kind, schema in self._schemas.items()}
         for kind, text in configured.items():
             found.setdefault(kind, [])
             if text is not None:
                 found[kind].append(msgspec.json.decode(text))
+        self._supported[customer_id] = found
         return found
 
     def views(self) -> list[WorkerView]:

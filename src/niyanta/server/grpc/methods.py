@@ -6,10 +6,8 @@ A `Method` declares everything about one method of the service; `Frame` makes it
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -24,9 +22,9 @@ from niyanta.errors import (
     InvalidInputError,
     NotFoundError,
     PayloadTooLargeError,
-    ServiceUnavailableError,
 )
 from niyanta.server.coordinator.gate import Gate, request_id
+from niyanta.server.coordinator.rate_limits import RateStatus
 from niyanta.server.grpc import status
 from niyanta.server.store.customers import Identity
 
@@ -35,9 +33,6 @@ __all__ = ["Call", "Frame", "Method", "workload_id_of"]
 log = logging.getLogger(__name__)
 
 Request = TypeVar("Request", bound=Message)
-
-_RECHECK_SECONDS = 2.0
-"""A stream ends this soon after its key was revoked or its customer suspended, and a little more."""
 
 
 @dataclass(slots=True)
@@ -74,13 +69,11 @@ class Frame:
     Args:
         gate: Lets calls in.
         max_bytes: Larger requests are refused, where the method says nothing else.
-        stopping: Set when the server begins to stop; streams end then.
     """
 
-    def __init__(self, gate: Gate, max_bytes: int, stopping: asyncio.Event) -> None:
+    def __init__(self, gate: Gate, max_bytes: int) -> None:
         self._gate = gate
         self._max_bytes = max_bytes
-        self._stopping = stopping
 
     def handler(self, method: Method[Any]) -> grpc.RpcMethodHandler:
         """What grpc calls; it gets and gives encoded messages, as decoding comes after the gate."""
@@ -116,7 +109,7 @@ class Frame:
             entry = _Entry(context)
             try:
                 call = await self._enter(method, raw, entry)
-                async with contextlib.aclosing(self._guarded(serve(call), entry)) as messages:
+                async with contextlib.aclosing(serve(call)) as messages:
                     async for message in messages:
                         await entry.begin_answer(call.answer_metadata)
                         await context.write(message.SerializeToString())
@@ -132,8 +125,7 @@ class Frame:
     async def _enter(self, method: Method[Any], raw: bytes, entry: _Entry) -> Call[Any]:
         """The checked call; raises what refuses it."""
         entered = await self._gate.enter(entry.metadata.get("authorization"))
-        if entered.rate is not None:
-            entry.rate_headers = entered.rate.headers()
+        entry.rate = entered.rate
         if entered.refusal is not None:
             raise entered.refusal
         limit = self._max_bytes if method.max_bytes is None else method.max_bytes
@@ -149,44 +141,6 @@ class Frame:
             ) from exc
         return Call(entered.identity, request, entry.metadata, entry.seconds_left)
 
-    async def _guarded(self, updates: AsyncGenerator[Message, None], entry: _Entry) -> AsyncGenerator[Message, None]:
-        """The updates, as long as the caller's credentials are good and the server runs."""
-        stopping = asyncio.ensure_future(self._stopping.wait())
-        following: asyncio.Future[Message] | None = None
-        recheck_at = time.monotonic() + _RECHECK_SECONDS
-        try:
-            while True:
-                if following is None:
-                    following = asyncio.ensure_future(anext(updates))
-                await asyncio.wait(
-                    (following, stopping),
-                    timeout=max(0.0, recheck_at - time.monotonic()),
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
-                if stopping.done():
-                    raise ServiceUnavailableError("The server is stopping; call again", retry_after_seconds=1)
-                if time.monotonic() >= recheck_at:
-                    await self._recheck(entry)
-                    recheck_at = time.monotonic() + _RECHECK_SECONDS
-                if following.done():
-                    try:
-                        message = following.result()
-                    except StopAsyncIteration:
-                        return
-                    following = None
-                    yield message
-        finally:
-            stopping.cancel()
-            if following is not None:
-                following.cancel()
-                await asyncio.gather(following, return_exceptions=True)
-            await updates.aclose()
-
-    async def _recheck(self, entry: _Entry) -> None:
-        # An outage of the database is no reason to end a stream: it ends when the answer is no.
-        with contextlib.suppress(ServiceUnavailableError):
-            await self._gate.recheck(entry.metadata.get("authorization"))
-
 
 class _Entry:
     """What is known of a call before, and needed after, everything else: its id, its metadata, the way to answer."""
@@ -199,15 +153,19 @@ class _Entry:
                 self.metadata.setdefault(key, value)
         self.request_id = request_id(self.metadata.get("x-request-id"))
         self.seconds_left: float | None = context.time_remaining()
-        self.rate_headers: dict[str, str] = {}
+        self.rate: RateStatus | None = None
         self._begun = False
 
     async def begin_answer(self, more: dict[str, str]) -> None:
         """Send the initial metadata, the first time."""
         if not self._begun:
             self._begun = True
-            sent = {"x-request-id": self.request_id, **self.rate_headers, **more}
-            await self._context.send_initial_metadata(tuple((key.lower(), value) for key, value in sent.items()))
+            sent = {"x-request-id": self.request_id, **more}
+            if self.rate is not None:
+                sent["x-ratelimit-limit"] = f"{self.rate.limit:.15g}"
+                sent["x-ratelimit-remaining"] = str(self.rate.remaining)
+                sent["x-ratelimit-reset"] = str(self.rate.reset_at)
+            await self._context.send_initial_metadata(tuple(sent.items()))
 
     def unexpected(self, method: str) -> ApiError:
         """Log the exception under way, which the caller learns nothing about but the request id."""

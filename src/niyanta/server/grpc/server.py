@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import grpc
@@ -34,6 +34,7 @@ class GrpcServer:
     def __init__(self, settings: CoordinatorSettings) -> None:
         self._settings = settings
         self._stopping = asyncio.Event()
+        self._when_stopping: Callable[[], None] = lambda: None
         self._server = grpc.aio.server(options=_options(settings))
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         try:
@@ -43,9 +44,23 @@ class GrpcServer:
         if self.port == 0:
             raise _cannot_listen(settings)
 
-    async def start(self, gate: Gate, methods: Sequence[Method[Any]], health: Health) -> None:
-        """Begin to serve."""
-        frame = Frame(gate, self._settings.max_body_bytes, self._stopping)
+    async def start(
+        self,
+        gate: Gate,
+        methods: Sequence[Method[Any]],
+        health: Health,
+        when_stopping: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Begin to serve.
+
+        Args:
+            gate: Lets calls in.
+            methods: Of the service.
+            health: What the health service tells.
+            when_stopping: Called when the server begins to stop, to end what would go on for ever.
+        """
+        self._when_stopping = when_stopping
+        frame = Frame(gate, self._settings.max_body_bytes)
         handlers = {method.name: frame.handler(method) for method in methods}
         probes = HealthMethods(health, [SERVICE], self._stopping)
         self._add(SERVICE, handlers)
@@ -71,6 +86,7 @@ class GrpcServer:
     async def stop(self) -> None:
         """Take no more calls, end the streams, let the others finish for a while. Idempotent."""
         self._stopping.set()
+        self._when_stopping()
         await self._server.stop(_STOP_SECONDS)
 
 
