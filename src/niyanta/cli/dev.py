@@ -95,9 +95,9 @@ class _Dev:
         await lock.acquire(wait_seconds=12.0)
         keeping: list[asyncio.Task[None]] = []
         try:
-            base_url = await self._start()
+            base_url, grpc_target = await self._start()
             await self._until_ready(base_url)
-            self._say(base_url)
+            self._say(base_url, grpc_target)
             keeping = [asyncio.create_task(self._keep(child)) for child in self.children]
             keeping += [asyncio.create_task(self._keep_engine(e)) for e in (self.postgres, self.nats) if e]
             await stop.wait()
@@ -123,7 +123,7 @@ class _Dev:
             raise ConfigurationError(f"cannot use the data directory {self.data_dir}: {exc}") from exc
         return DirectoryLock(self.data_dir)
 
-    async def _start(self) -> str:
+    async def _start(self) -> tuple[str, str]:
         options = self.options
         await asyncio.gather(*(engine.start() for engine in (self.postgres, self.nats) if engine))
         database_url = self.postgres.url if self.postgres else options["database_url"]
@@ -134,9 +134,9 @@ class _Dev:
             port = free_port()
         grpc_port = options["grpc_port"] or free_port()
         shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 -- compared, not bound
-        base_url = f"http://{shown}:{port}"
-        await self._credentials(database_url, nats_url, base_url, f"{shown}:{grpc_port}")
-        urls = {"NIYANTA_DATABASE_URL": database_url, "NIYANTA_NATS_URL": nats_url}
+        base_url, grpc_target = f"http://{shown}:{port}", f"{shown}:{grpc_port}"
+        await self._credentials(database_url, nats_url, base_url, grpc_target)
+        urls = {"NIYANTA_DATABASE_URL": database_url, "NIYANTA_NATS_URL": nats_url, "NIYANTA_GRPC_REFLECTION": "true"}
         coordinator = ["coordinator", "--host", host, "--port", str(port), "--grpc-port", str(grpc_port)]
         self.children.append(_Child("coordinator", coordinator, urls, self._log("coordinator")))
         if not options["no_worker"]:
@@ -149,7 +149,7 @@ class _Dev:
         for child in self.children:
             await child.start()
         self._write_processes()
-        return base_url
+        return base_url, grpc_target
 
     def _log(self, name: str) -> Path:
         return self.data_dir / "logs" / f"{name}.log"
@@ -214,9 +214,10 @@ class _Dev:
                         raise ConfigurationError(f"{worker.name} would not start: {worker.last_words()}")
                 await asyncio.sleep(0.05)
 
-    def _say(self, base_url: str) -> None:
+    def _say(self, base_url: str, grpc_target: str) -> None:
         names = ", ".join(child.name for child in self.children)
         click.echo(f"Niyanta is ready at {base_url}/v1")
+        click.echo(f"  gRPC         {grpc_target}")
         click.echo(f"  processes    {names}")
         click.echo(f"  credentials  {self.data_dir / 'credentials.json'}")
         click.echo(f"  logs         {self.data_dir / 'logs'}")
@@ -261,7 +262,7 @@ def _how(code: int) -> str:
 @click.command("dev")
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0: a free one.")
-@click.option("--grpc-port", default=9090, show_default=True, type=click.IntRange(0, 65535))
+@click.option("--grpc-port", default=9090, show_default=True, type=click.IntRange(0, 65535), help="0: a free one.")
 @click.option("--data-dir", default=Path(".niyanta"), show_default=True, type=click.Path(path_type=Path))
 @click.option("--app", multiple=True, help="module:worker; the bundled examples when none is given.")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 100))

@@ -28,10 +28,11 @@ from niyanta.server.store.database import Database, OutcomeUnknownError, Retryab
 from niyanta.server.store.workloads import NewWorkload, WorkloadStore
 from niyanta.wire.messages import WorkloadChange
 
-__all__ = ["Submission", "SubmissionService", "SubmitRequest"]
+__all__ = ["Submission", "SubmissionService", "SubmitRequest", "check_idempotency_key"]
 
 log = logging.getLogger(__name__)
 
+_MOST_KEY_LENGTH = 255
 _MOST_TAGS = 64
 _MOST_TAG_LENGTH = 256
 _MOST_SCHEMA_ERRORS = 20
@@ -257,6 +258,20 @@ class SubmissionService:
             else ServiceUnavailableError("Not stored; try again", retry_after_seconds=1)
             for new in batch
         ]
+
+
+def check_idempotency_key(key: str | None) -> str | None:
+    """The key as it is, or None when none was given.
+
+    Raises:
+        InvalidInputError: Empty, too long, or not printable ASCII.
+    """
+    if key is None or (1 <= len(key) <= _MOST_KEY_LENGTH and key.isascii() and key.isprintable()):
+        return key
+    raise InvalidInputError(
+        f"Idempotency-Key must have 1 to {_MOST_KEY_LENGTH} printable ASCII characters",
+        details={"field": "Idempotency-Key", "max_length": _MOST_KEY_LENGTH},
+    )
 
 
 def _replay(new: NewWorkload, earlier: dict[str, Any]) -> Submission | Exception:
