@@ -9,13 +9,14 @@ from datetime import datetime
 import msgspec
 
 from niyanta.errors import InvalidInputError
-from niyanta.server.store.listing import ListQuery, Place, place_fits
+from niyanta.server.store.listing import ListQuery, Place, SortValue, place_fits
 
 __all__ = ["next_cursor", "read_cursor"]
 
 
 class _Cursor(msgspec.Struct, array_like=True):
-    value: str | int | datetime | None
+    value: str | int | None
+    """A time as ISO 8601 text, to the microsecond."""
     workload_id: str
     status: str | None
     workload_type: str | None
@@ -33,7 +34,9 @@ class _Cursor(msgspec.Struct, array_like=True):
 
 def next_cursor(query: ListQuery, place: Place) -> str:
     """The cursor after a page's last workload, whose place in the query's order is given."""
-    cursor = _Cursor(*place, query.status, query.workload_type, query.order_by, query.descending)
+    value, workload_id = place
+    spelt = value.isoformat() if isinstance(value, datetime) else value
+    cursor = _Cursor(spelt, workload_id, query.status, query.workload_type, query.order_by, query.descending)
     return base64.urlsafe_b64encode(msgspec.msgpack.encode(cursor)).decode().rstrip("=")
 
 
@@ -53,7 +56,16 @@ def read_cursor(text: str, query: ListQuery) -> Place:
             "The cursor belongs to other filters or another order; begin again without it",
             details={"field": "cursor"},
         )
-    place = (cursor.value, cursor.workload_id)
+    place = (_value(cursor), cursor.workload_id)
     if not place_fits(place, query.order_by):
         raise InvalidInputError("The cursor is not one of ours", details={"field": "cursor"})
     return place
+
+
+def _value(cursor: _Cursor) -> SortValue:
+    if cursor.order_by not in ("started_at", "completed_at") or not isinstance(cursor.value, str):
+        return cursor.value
+    try:
+        return datetime.fromisoformat(cursor.value)
+    except ValueError:
+        return cursor.value  # which fits nowhere
