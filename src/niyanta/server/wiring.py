@@ -22,6 +22,7 @@ from niyanta.server.coordinator.monitor import Monitor
 from niyanta.server.coordinator.rate_limits import RateLimiter
 from niyanta.server.coordinator.scheduler import Scheduler
 from niyanta.server.coordinator.submission import SubmissionService
+from niyanta.server.coordinator.upkeep import Upkeep
 from niyanta.server.coordinator.watching import WatchService
 from niyanta.server.coordinator.workers import WorkerService
 from niyanta.server.coordinator.workloads import WorkloadService
@@ -100,6 +101,7 @@ class Coordinator:
         election = Election(database, settings)
         scheduler = Scheduler(database, broker, subjects, feed, directory, election, settings.coordinator_id)
         monitor = Monitor(database, broker, subjects, feed, election, settings)
+        upkeep = Upkeep(database, election, settings)
         intake = EventIntake(database, feed, settings)
         workers = WorkerService(database, broker, subjects, feed, settings)
         submissions = SubmissionService(database, feed, directory)
@@ -119,6 +121,7 @@ class Coordinator:
             *WorkloadMethods(submissions, workloads, settings.max_body_bytes).methods(),
             *streams.methods(),
         ]
+        await upkeep.prepare()
         await directory.refresh()
         await feed.start()
         await broker.serve(subjects.events, intake.receive, queue_group=subjects.queue_group)
@@ -144,6 +147,7 @@ class Coordinator:
             election.run(),
             scheduler.run(),
             monitor.run(),
+            upkeep.run(),
             intake.run(),
             workers.run(),
             submissions.run(),

@@ -26,10 +26,10 @@ from niyanta.errors import (
 from niyanta.server.coordinator.changes import ChangeFeed, describe
 from niyanta.server.coordinator.directory import Directory
 from niyanta.server.settings import CoordinatorSettings
-from niyanta.server.store.attempts import AttemptStore
+from niyanta.server.store.attempts import AttemptStore, Lifetime
 from niyanta.server.store.customers import Identity
 from niyanta.server.store.database import Database, RetryableConflict
-from niyanta.server.store.listing import ListingStore, ListQuery
+from niyanta.server.store.listing import ListingStore, ListQuery, Total
 from niyanta.server.store.workloads import Change, WorkloadStore, affinity_from_json
 from niyanta.wire.broker import Broker
 from niyanta.wire.messages import AttemptRef, CancelAttempt, Command, PauseAttempt, WithdrawPause
@@ -131,7 +131,7 @@ class WorkloadService:
         async with self._database.connection() as conn:
             return await self._store.held(conn)
 
-    async def list_page(self, query: ListQuery, *, with_total: bool) -> tuple[list[Any], bool, int | None]:
+    async def list_page(self, query: ListQuery, *, with_total: bool) -> tuple[list[Any], bool, Total | None]:
         """A page: rows, whether there are more, and the total if asked for."""
         async with self._database.connection() as conn:
             rows = await self._listing.page(conn, query)
@@ -148,18 +148,20 @@ class WorkloadService:
         limit: int,
     ) -> tuple[list[Any], bool]:
         """Log lines, oldest first, and whether there are more."""
-        await self.get(identity, workload_id)
+        lifetime = Lifetime.of(await self.get(identity, workload_id))
         async with self._database.connection() as conn:
             rows = await self._attempts.logs(
-                conn, identity.customer_id, workload_id, since=since, until=until, most=limit + 1
+                conn, identity.customer_id, workload_id, lifetime, since=since, until=until, most=limit + 1
             )
         return rows[:limit], len(rows) > limit
 
     async def audit(self, identity: Identity, workload_id: str, *, after: int, limit: int) -> tuple[list[Any], bool]:
         """The workload's history after an ``event_id``, in order, and whether there is more."""
-        await self.get(identity, workload_id)
+        lifetime = Lifetime.of(await self.get(identity, workload_id))
         async with self._database.connection() as conn:
-            rows = await self._attempts.audit(conn, identity.customer_id, workload_id, after=after, most=limit + 1)
+            rows = await self._attempts.audit(
+                conn, identity.customer_id, workload_id, lifetime, after=after, most=limit + 1
+            )
         return rows[:limit], len(rows) > limit
 
     async def cancel(self, identity: Identity, workload_id: str, reason: str | None) -> Change:

@@ -24,7 +24,7 @@ from niyanta.server.rest.cursors import next_cursor, read_cursor
 from niyanta.server.rest.operations import Call, Operation
 from niyanta.server.rest.parameters import Choice, Integer, Moment, Text
 from niyanta.server.rest.responses import json_response, timestamp
-from niyanta.server.store.listing import ORDERS, ListQuery
+from niyanta.server.store.listing import ORDERS, ListQuery, cursor_values
 
 __all__ = ["WorkloadRoutes", "idempotency_key"]
 
@@ -195,13 +195,14 @@ class WorkloadRoutes:
     async def list(self, call: Call) -> Response:
         """§1.3."""
         query = list_query(call.request, call.identity.customer_id)
-        by_cursor = query.after_id is not None
+        by_cursor = query.after is not None
         rows, has_more, total = await self._workloads.list_page(query, with_total=not by_cursor)
         pagination = bodies.Pagination(has_more=has_more)
-        if has_more and query.order_by == "created_at":
-            pagination.next_cursor = next_cursor(query, rows[-1]["workload_id"])
-        if not by_cursor and total is not None:
-            pagination.total, pagination.limit, pagination.offset = total, query.limit, query.offset
+        if has_more:
+            pagination.next_cursor = next_cursor(query, cursor_values(rows[-1], query.order_by))
+        if total is not None:
+            pagination.total, pagination.limit, pagination.offset = total.count, query.limit, query.offset
+            pagination.total_is_estimate = not total.is_exact
         return json_response(bodies.ListAnswer([workload_row_body(row) for row in rows], pagination))
 
     async def cancel(self, call: Call) -> Response:
@@ -289,7 +290,7 @@ def list_query(request: Request, customer_id: str) -> ListQuery:
         LIMIT.read(request) or 0,
         OFFSET.read(request) or 0,
     )
-    return query if cursor is None else replace(query, after_id=read_cursor(cursor, query))
+    return query if cursor is None else replace(query, after=read_cursor(cursor, query))
 
 
 def _raw(text: str) -> msgspec.Raw:
