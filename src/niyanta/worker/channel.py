@@ -12,6 +12,8 @@ import msgspec
 from niyanta.wire.messages import Assignment, EventBody
 
 __all__ = [
+    "CHECKPOINT",
+    "WORK",
     "Cancelled",
     "Done",
     "Due",
@@ -28,19 +30,29 @@ __all__ = [
     "encode",
     "read_frame",
     "receive_frame",
+    "saving_name",
 ]
 
 MAX_FRAME_BYTES = 64 << 20
+WORK = "work"
+CHECKPOINT = "checkpoint"
+
+
+def saving_name(number: int) -> str:
+    """The file in the attempt's directory that holds a checkpoint too large to send, on its way out."""
+    return f"saving-{number}"
 
 
 class Run(msgspec.Struct, tag="run"):
     """Run this workload, once."""
 
     assignment: Assignment
-    checkpoint: bytes | None
-    encoding: str
-    work_dir: str
+    encoding: str | None
+    """Of the checkpoint to start from, which is in the file ``CHECKPOINT``; None when there is none."""
+    directory: str
+    """The attempt's own: the scratch directory ``WORK`` in it, and files for what is too large to send."""
     waiting: str | None
+    most_checkpoint_bytes: int
 
 
 class Saved(msgspec.Struct, tag="saved"):
@@ -77,8 +89,12 @@ class Report(msgspec.Struct, tag="report"):
 
 
 class Save(msgspec.Struct, tag="save"):
-    data: bytes
+    """Keep a checkpoint. The answers come in the order of the requests."""
+
+    data: bytes | None
+    """None when the state lies in the file `saving_name` of ``number``."""
     encoding: str
+    number: int
 
 
 class Done(msgspec.Struct, tag="done"):
@@ -124,7 +140,7 @@ def receive_frame(control: socket.socket) -> bytes | None:
     """The same, blocking."""
 
     def exactly(count: int) -> bytes | None:
-        parts = b""
+        parts = bytearray()
         while len(parts) < count:
             try:
                 part = control.recv(min(1 << 20, count - len(parts)))
@@ -133,7 +149,7 @@ def receive_frame(control: socket.socket) -> bytes | None:
             if not part:
                 return None
             parts += part
-        return parts
+        return bytes(parts)
 
     head = exactly(4)
     return exactly(_length.unpack(head)[0]) if head is not None else None
