@@ -11,8 +11,9 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -55,6 +56,8 @@ DRAIN_SECONDS = 30.0
 ENDING_SECONDS = 15.0
 """For attempts to end after the drain's time is up; more than the grace of a process or an inline handler."""
 LEAVE_SECONDS = 10.0
+AWAY_SECONDS = 5.0
+"""A worker that is stopping doesn't wait longer than this for a broker that is away."""
 
 
 class Agent:
@@ -163,7 +166,7 @@ class Agent:
             if reply.reason == "invalid":
                 raise ConfigurationError(f"the service refuses this worker: {reply.message}")
             if reply.message != said:
-                log.warning("worker.not_registered_yet", extra={"why": reply.message})
+                log.warning("worker.not_registered_yet: %s", reply.message)
                 said = reply.message
             await asyncio.sleep(0.5)
         self._interval, self._lease = reply.heartbeat_interval_seconds, reply.lease_seconds
@@ -293,13 +296,7 @@ class Agent:
             await self._beat()
         for attempt in self._attempts.values():
             attempt.tell_waiting()
-        deadline = time.monotonic() + DRAIN_SECONDS
-        while self._attempts and time.monotonic() < deadline:
-            await asyncio.wait(
-                [attempt.task for attempt in self._attempts.values()],
-                timeout=max(0.0, deadline - time.monotonic()),
-                return_when=asyncio.FIRST_COMPLETED,
-            )
+        await self._wait_reachable(self._until_idle(), DRAIN_SECONDS)
         for attempt in list(self._attempts.values()):
             attempt.stop("the worker stopped before the workload gave a checkpoint", report=True)
         if self._attempts:
@@ -307,10 +304,33 @@ class Agent:
 
     async def _leave(self) -> None:
         """Have everything acknowledged, and say good-bye."""
-        try:
-            async with asyncio.timeout(LEAVE_SECONDS):
-                await self.outbox.flushed()
-                if self._registered.is_set():
-                    await self._beat(leaving=True)
-        except TimeoutError:
+
+        async def leave() -> None:
+            await self.outbox.flushed()
+            if self._registered.is_set():
+                await self._beat(leaving=True)
+
+        if not await self._wait_reachable(leave(), LEAVE_SECONDS):
             log.warning("worker.left_without_acknowledgement")
+
+    async def _until_idle(self) -> None:
+        while self._attempts:
+            await asyncio.wait([attempt.task for attempt in self._attempts.values()])
+
+    async def _wait_reachable(self, work: Coroutine[Any, Any, None], seconds: float) -> bool:
+        """Wait for what needs the service's word, but not while the broker stays away. True when it came about."""
+        task = asyncio.create_task(work)
+        deadline = time.monotonic() + seconds
+        reached_at = time.monotonic()
+        while not task.done() and time.monotonic() < deadline:
+            if self.broker.connected:
+                reached_at = time.monotonic()
+            elif time.monotonic() - reached_at > AWAY_SECONDS:
+                break
+            await asyncio.wait({task}, timeout=0.25)
+        if task.done():
+            task.result()
+            return True
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return False
