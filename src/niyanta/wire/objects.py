@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from niyanta.errors import ConfigurationError, ConnectionFailedError
 
-__all__ = ["DamagedObjectError", "ObjectStore", "size_and_sha256"]
+__all__ = ["DamagedObjectError", "ObjectStore", "checkpoint_folder", "size_and_sha256"]
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +26,11 @@ _CHUNK_BYTES = 4 << 20
 
 class DamagedObjectError(Exception):
     """The object is missing, or isn't what was stored."""
+
+
+def checkpoint_folder(customer_id: str, workload_id: str, generation: int) -> str:
+    """Where the large checkpoints of one attempt lie; ends with a slash."""
+    return f"checkpoints/{quote(customer_id, safe='')}/{quote(workload_id, safe='')}/{generation}/"
 
 
 class ObjectStore:
@@ -51,15 +56,15 @@ class ObjectStore:
         except Exception as exc:  # obstore has no one class for what is wrong with a URL
             raise ConfigurationError(f"NIYANTA_OBJECT_STORE_URL can't be used: {_first_line(exc)}") from exc
 
-    async def put(self, path: Path, *parts: str) -> str:
-        """Store a file under a new key, which begins with ``parts``; all of it or nothing.
+    async def put(self, path: Path, folder: str) -> str:
+        """Store a file under a new key in a folder; all of it or nothing.
 
         Raises:
             ConnectionFailedError: The store is away or refuses it.
         """
         import obstore
 
-        key = "/".join(quote(part, safe="") for part in ("checkpoints", *parts, secrets.token_hex(8)))
+        key = f"{folder}{secrets.token_hex(8)}"
         try:
             await obstore.put_async(self._store, key, path)
         except Exception as exc:

@@ -11,7 +11,7 @@ import msgspec
 
 from niyanta.errors import CheckpointError, ConnectionFailedError, PermanentError, TransientError
 from niyanta.wire.messages import CheckpointReply, CheckpointRequest, CheckpointSaved, LogLine
-from niyanta.wire.objects import DamagedObjectError, size_and_sha256
+from niyanta.wire.objects import DamagedObjectError, checkpoint_folder, size_and_sha256
 
 if TYPE_CHECKING:
     from niyanta.worker.attempt import Attempt
@@ -118,7 +118,7 @@ async def put_away(attempt: Attempt, path: Path, encoding: str) -> CheckpointSav
         raise CheckpointError("the worker has no object store for a checkpoint of this size")
     try:
         size_bytes, sha256 = await asyncio.to_thread(size_and_sha256, path)
-        key = await store.put(path, ref.customer_id, ref.workload_id, str(ref.generation))
+        key = await store.put(path, checkpoint_folder(ref.customer_id, ref.workload_id, ref.generation))
         return CheckpointSaved(b"", sha256, encoding, key, size_bytes)
     except (ConnectionFailedError, OSError) as exc:
         raise CheckpointError(f"{exc}. The last good one still stands") from exc
