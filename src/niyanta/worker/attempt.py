@@ -155,6 +155,10 @@ class Attempt:
         for line in lines[: self._gate.admit(len(lines))]:
             self._queue(LogLine(level, plain(line.decode(errors="replace").rstrip("\r"))))
 
+    def lines_dropped(self, count: int) -> None:
+        """The process has dropped log lines by itself."""
+        self._gate.drop(count)
+
     def _queue(self, body: Any) -> int:
         if self._silent:
             return 0
@@ -166,8 +170,8 @@ class Attempt:
         return self._add(body)
 
     def _say_dropped(self) -> None:
-        if notice := self._gate.notice():
-            self._add(LogLine("WARN", notice))
+        if count := self._gate.take_dropped():
+            self._add(LogLine("WARN", f"{count} log lines were dropped: too many at once"))
 
     def _add(self, body: Any) -> int:
         self._sequence += 1

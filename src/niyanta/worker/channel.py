@@ -16,6 +16,7 @@ __all__ = [
     "WORK",
     "Cancelled",
     "Done",
+    "Dropped",
     "Due",
     "Ended",
     "FromRunner",
@@ -88,6 +89,12 @@ class Report(msgspec.Struct, tag="report"):
     body: EventBody
 
 
+class Dropped(msgspec.Struct, tag="dropped"):
+    """So many log lines were not sent: too many at once."""
+
+    lines: int
+
+
 class Save(msgspec.Struct, tag="save"):
     """Keep a checkpoint. The answers come in the order of the requests."""
 
@@ -113,7 +120,7 @@ class Ended(msgspec.Struct, tag="ended"):
     """The attempt ended after a checkpoint, for a pause or a drain."""
 
 
-FromRunner: TypeAlias = Ready | Started | Report | Save | Done | Problem | Ended
+FromRunner: TypeAlias = Ready | Started | Report | Dropped | Save | Done | Problem | Ended
 
 _encoder = msgspec.msgpack.Encoder()
 _length = struct.Struct("!I")

@@ -6,13 +6,13 @@ keeps its checkpoint as a file (docs/commands.md).
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import signal
 import subprocess
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Any
 
@@ -121,12 +121,19 @@ class _Run:
         """The attempt is over: the program gets SIGTERM, here or with us, and the rest of our grace to obey it."""
         if process.poll() is None:
             process.terminate()
-        # It may have much to say in the meantime, and must not block on it.
-        threading.Thread(target=lambda: deque(_lines(process.stdout), maxlen=0), daemon=True).start()
+        # What it says in the meantime counts as before; and it must not block on it.
+        rest = threading.Thread(target=self._read_rest, args=(process.stdout,), daemon=True)
+        rest.start()
         try:
             process.wait(timeout=_GRACE_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
+        rest.join(timeout=0.2)
+
+    def _read_rest(self, stream: IO[bytes] | None) -> None:
+        for line, whole in _lines(stream):
+            with contextlib.suppress(AttemptEnded):
+                self._line(line, whole)
 
     def _ask(self, process: subprocess.Popen[bytes], number: signal.Signals) -> None:
         """Send the checkpoint signal when one is due, once for each time, until the program has ended."""

@@ -33,8 +33,8 @@ MAX_CHECKPOINT_BYTES = 10 << 20
 MAX_LARGE_CHECKPOINT_BYTES = 1 << 30
 """Of one that an object store keeps."""
 _SAVER_POLL_SECONDS = 0.2
-_SAVER_PAUSE_SECONDS = 5.0
-"""Rest after a save that failed, so that a state that can't be saved doesn't fill the log."""
+_MOST_SAVER_REST_SECONDS = 60.0
+"""After saves that failed: twice as long each time, so that a state that can't be saved doesn't fill the log."""
 
 
 class AttemptEnded(BaseException):
@@ -200,6 +200,7 @@ async def keep_saving(ctx: Context) -> None:
     Raises:
         AttemptEnded: A pause or a drain waited for the checkpoint: the handler must end.
     """
+    rest = 1.0
     while True:
         await asyncio.sleep(_SAVER_POLL_SECONDS)
         if ctx.saver is None or not ctx.checkpoint_due:
@@ -207,9 +208,11 @@ async def keep_saving(ctx: Context) -> None:
         try:
             state = ctx.saver()
             await ctx.save_checkpoint(await state if inspect.isawaitable(state) else state)
+            rest = 1.0
         except Exception as exc:
             _say_failed(ctx, exc)
-            await asyncio.sleep(_SAVER_PAUSE_SECONDS)
+            await asyncio.sleep(rest)
+            rest = min(_MOST_SAVER_REST_SECONDS, rest * 2)
 
 
 def keep_saving_in_thread(ctx: Context) -> None:
@@ -218,15 +221,18 @@ def keep_saving_in_thread(ctx: Context) -> None:
     Raises:
         AttemptEnded: As above.
     """
+    rest = 1.0
     while True:
         time.sleep(_SAVER_POLL_SECONDS)
         if ctx.saver is None or not ctx.checkpoint_due:
             continue
         try:
             ctx.save_checkpoint(ctx.saver())
+            rest = 1.0
         except Exception as exc:
             _say_failed(ctx, exc)
-            time.sleep(_SAVER_PAUSE_SECONDS)
+            time.sleep(rest)
+            rest = min(_MOST_SAVER_REST_SECONDS, rest * 2)
 
 
 def _say_failed(ctx: Context, exc: Exception) -> None:

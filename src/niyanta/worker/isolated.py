@@ -141,6 +141,8 @@ class _Conversation:
                             self.begun.set_result(None)
                     case channel.Report(body=LogLine() | Progressed() as body):
                         self._attempt.report(body)
+                    case channel.Dropped(lines=lines):
+                        self._attempt.lines_dropped(lines)
                     case channel.Save() as save:
                         self._saves.put_nowait(save)
                     case channel.Done(result_json=result):

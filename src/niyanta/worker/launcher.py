@@ -105,13 +105,12 @@ class Launcher:
         """Reap, enforce, and let go of what has ended."""
         self.reap()
         table = processtree.Table() if self.needs_table() else None
-        if table is not None:
-            self.end_strays(table)
+        strays = table is not None and self.end_strays(table)
         for slot in list(self.slots.values()):
             if slot.code is None:
                 self.enforce(slot, table)
             else:
-                self.finish(slot, table)
+                self.finish(slot, table, strays)
         self.leaving = [group for group in self.leaving if not group.remove()]
 
     def needs_table(self) -> bool:
@@ -238,16 +237,19 @@ class Launcher:
         slot.used_bytes = used_bytes
         self.kill(slot)
 
-    def end_strays(self, table: processtree.Table) -> None:
+    def end_strays(self, table: processtree.Table) -> bool:
         """Without cgroups: kill what left its session and its environment behind, as it belongs to nobody we know."""
         roots = {slot.root: slot.name for slot in self.slots.values()}
-        for pid in table.strays(os.getpid(), roots):
+        strays = table.strays(os.getpid(), roots)
+        for pid in strays:
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
+        return bool(strays)
 
-    def finish(self, slot: Slot, table: processtree.Table | None) -> None:
+    def finish(self, slot: Slot, table: processtree.Table | None, strays: bool) -> None:
         """The root has ended: end what it left running, and say so once that is gone."""
-        if self.members(slot, table) and time.monotonic() - slot.ending_since < _MOST_ENDING_SECONDS:
+        left = self.members(slot, table) or strays
+        if left and time.monotonic() - slot.ending_since < _MOST_ENDING_SECONDS:
             self.kill(slot)
             return
         del self.slots[slot.name]

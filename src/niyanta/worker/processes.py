@@ -82,6 +82,10 @@ class Runner:
         """Wait until all of its output has been read, but not longer than so many seconds."""
         if self.pumps:
             await asyncio.wait(self.pumps, timeout=seconds)
+        self.close()
+
+    def close(self) -> None:
+        """Let go of our ends. Idempotent."""
         for pump in self.pumps:
             pump.cancel()
         self.writer.close()
@@ -213,6 +217,7 @@ class ProcessPool:
         self._runners.pop(runner.slot, None)
         if runner in self._idle:
             self._idle.remove(runner)
+            runner.close()
         if not runner.exited.done():
             runner.exited.set_result(how)
         if not runner.limited.done():
@@ -272,6 +277,7 @@ class ProcessPool:
                 raise TransientError(f"the workload's limits can't be set: {problem}")
         except BaseException:
             self.kill(runner, at_once=True)
+            runner.close()
             raise
         return runner
 
@@ -290,13 +296,13 @@ class ProcessPool:
     async def close(self) -> None:
         """End everything. Idempotent."""
         self._closing = True
+        runners = list(self._runners.values())
         if self._socket is not None:
             # A close alone would not reach the launcher while the event loop still reads from the socket.
             with contextlib.suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
         if self._launcher is not None:
             await self._launcher.wait()
-        runners = list(self._runners.values())
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -305,7 +311,7 @@ class ProcessPool:
             self._socket = None
         for runner in runners:
             self._ended(runner, Exit(-9))
-            await runner.copied(0)
+            runner.close()
 
 
 def limits_text(kernel: dict[str, int]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 __all__ = ["SLOT_VARIABLE", "Table", "memory_bytes"]
 
@@ -38,11 +38,13 @@ class Table:
         found.discard(reaper)
         return found
 
-    def strays(self, reaper: int, roots: Mapping[int, str]) -> Iterator[int]:
+    def strays(self, reaper: int, roots: Mapping[int, str]) -> list[int]:
         """Orphans that nothing ties to a slot any more: another session, and an environment without a slot."""
-        for pid, (parent, session) in self._rows.items():
-            if parent == reaper and pid not in roots and session not in roots and _slot_of(pid) not in roots.values():
-                yield pid
+        return [
+            pid
+            for pid, (parent, session) in self._rows.items()
+            if parent == reaper and pid not in roots and session not in roots and _slot_of(pid) not in roots.values()
+        ]
 
 
 def memory_bytes(pids: Iterable[int], limit_bytes: float) -> int:

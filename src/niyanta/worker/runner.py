@@ -78,9 +78,9 @@ class SocketLink:
 
     def say_dropped(self) -> None:
         with self._gate_lock:
-            notice = self._gate.notice()
-        if notice:
-            self.send(channel.Report(LogLine("WARN", notice)))
+            lines = self._gate.take_dropped()
+        if lines:
+            self.send(channel.Dropped(lines))
 
     def save(self, data: bytes, encoding: str) -> Any:
         if self.ended:

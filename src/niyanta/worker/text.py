@@ -100,7 +100,7 @@ class LineGate:
         """Count lines that were dropped elsewhere."""
         self._dropped += lines
 
-    def notice(self) -> str | None:
-        """What to say of the lines dropped since this was last asked; None when there are none."""
+    def take_dropped(self) -> int:
+        """How many were dropped since this was last asked."""
         count, self._dropped = self._dropped, 0
-        return f"{count} log lines were dropped: too many at once" if count else None
+        return count
