@@ -53,6 +53,9 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     max_batch_body_bytes: int = 16 << 20
     max_result_bytes: int = 1 << 20
     max_checkpoint_bytes: int = 10 << 20
+    """Of one that the database keeps."""
+    object_store_url: str = ""
+    """Where workers put larger ones (``file:///…``, ``s3://…``); needed here to delete those that nobody needs."""
     log_retention_days: int = 30
     """Workloads' log lines are dropped, by whole days, when they are older."""
     audit_retention_days: int = 365

@@ -37,6 +37,7 @@ from niyanta.server.store import migrate
 from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
 from niyanta.wire.broker import Broker
+from niyanta.wire.objects import ObjectStore
 from niyanta.wire.subjects import Subjects
 
 __all__ = ["Coordinator"]
@@ -102,7 +103,8 @@ class Coordinator:
         scheduler = Scheduler(database, broker, subjects, feed, directory, election, settings.coordinator_id)
         monitor = Monitor(database, broker, subjects, feed, election, settings)
         upkeep = Upkeep(database, election, settings)
-        intake = EventIntake(database, feed, settings)
+        object_store = ObjectStore(settings.object_store_url) if settings.object_store_url else None
+        intake = EventIntake(database, feed, settings, object_store)
         workers = WorkerService(database, broker, subjects, feed, settings)
         submissions = SubmissionService(database, feed, directory)
         workloads = WorkloadService(database, broker, subjects, feed, directory, settings)

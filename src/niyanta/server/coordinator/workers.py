@@ -150,7 +150,7 @@ class WorkerService:
                 found.sequence,
                 found.encoding,
                 found.data[request.offset : end],
-                len(found.data),
+                found.size_bytes,
                 found.sha256,
                 found.object_key,
             )
