@@ -215,6 +215,7 @@ class LocalPlace(Place):
 
 _LASTING = {
     errno.ENOENT: "there is no such file on this worker",
+    errno.EEXIST: "a part of the path is no folder",
     errno.ENOTDIR: "a part of the path is no folder",
     errno.EISDIR: "this is a folder",
     errno.EACCES: "the worker may not use it",

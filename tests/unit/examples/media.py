@@ -71,7 +71,7 @@ def read(path: Path, *, sound: bool = True) -> Media:
     return found
 
 
-def write_video(path: Path, times: list[int], *, width: int = 160, height: int = 90, rotation: int = 0) -> None:
+def write_video(path: Path, times: list[int], *, width: int = 160, height: int = 90) -> None:
     """A picture that gets brighter, with frames at these milliseconds."""
     from fractions import Fraction
 
@@ -80,8 +80,6 @@ def write_video(path: Path, times: list[int], *, width: int = 160, height: int =
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv444p"
         stream.codec_context.time_base = stream.time_base = Fraction(1, 1000)
         stream.codec_context.gop_size = 10
-        if rotation:
-            stream.metadata["rotate"] = str(rotation)
         for number, time in enumerate(times):
             grey = np.full((height, width, 3), 40 + number * 170 // max(1, len(times)), dtype=np.uint8)
             grey[: height // 4, : width // 4] = 250  # a corner that shows which way is up

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from attempts import Killed, Service
 from media import Media, read, write_video
+from s3_server import S3Server
 
 from niyanta.errors import PermanentError
 from niyanta.examples.samples import make_video
@@ -219,6 +221,31 @@ def test_sizes(tmp_path: Path, width: int, height: int, resolution: str | None, 
     assert (found.width, found.height) == (result["width"], result["height"]) == expected
 
 
+@pytest.mark.parametrize(
+    ("matrix", "size", "corner"),
+    [
+        ((0, 1, 0, -1, 0, 0), (90, 160), (0, -1)),  # held upright: turned by 90 degrees
+        ((-1, 0, 0, 0, -1, 0), (160, 90), (-1, -1)),
+        ((0, -1, 0, 1, 0, 0), (90, 160), (-1, 0)),
+    ],
+)
+def test_videos_of_phones_come_out_upright(
+    tmp_path: Path, matrix: tuple[int, ...], size: tuple[int, int], corner: tuple[int, int]
+) -> None:
+    """Players turn the picture as the file's header says; the corner that was at the top left shows where it goes."""
+    video = tmp_path / "in.mp4"
+    write_video(video, [0, 40, 80])
+    data = bytearray(video.read_bytes())
+    at = data.index(b"tkhd") + 4 + 40
+    data[at : at + 36] = struct.pack(">9i", *(number << 16 for number in matrix), 0, 0, 1 << 30)
+    video.write_bytes(data)
+    result = service(tmp_path, video).attempt()
+    found = read(Path(result["output_url"]))
+    assert (found.width, found.height) == size
+    assert found.pictures[0][corner] > 200
+    assert (found.pictures[0] > 200).mean() < 0.1
+
+
 def test_one_frame_is_a_video_too(tmp_path: Path) -> None:
     video = tmp_path / "in.mkv"
     write_video(video, [0])
@@ -425,3 +452,22 @@ def test_a_tiny_disk_limit_fails_for_good(tmp_path: Path, source: Path) -> None:
             run.attempt()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_from_and_to_an_object_store(tmp_path: Path, source: Path, s3: S3Server) -> None:
+    s3.objects["media/in/clip.mp4"] = source.read_bytes()
+    run = service(tmp_path, source, video_url="s3://media/in/clip.mp4", output_url="s3://media/out/clip.mp4")
+    run.end_after = 3
+    with pytest.raises(AttemptEnded):
+        run.attempt()
+    folder = "media/out/clip.mp4.segments-wl_test"
+    assert sorted(s3.objects) == [
+        "media/in/clip.mp4",
+        *(f"{folder}/{name}" for name in ("00000-1.nut", "00001-1.nut", "sound-1.nut")),
+    ]
+    result = run.attempt()
+    assert sorted(s3.objects) == ["media/in/clip.mp4", "media/out/clip.mp4"]
+    assert result["output_url"] == "s3://media/out/clip.mp4"
+    local = tmp_path / "clip.mp4"
+    local.write_bytes(s3.objects["media/out/clip.mp4"])
+    same_as_source(read(local), source)

@@ -88,8 +88,9 @@ def short(value: Decimal) -> str:
 
 
 def _ticks(low: Decimal, high: Decimal) -> Iterator[Decimal]:
-    """Four to nine round numbers that enclose both."""
-    span = (high - low) or Decimal(1)
+    """Two to nine round numbers that enclose both."""
+    high = high if high > low else low + 1
+    span = high - low
     step = Decimal(10) ** (span.adjusted() - 1)
     for factor in (1, 2, 5, 10, 20):
         if span / (step * factor) <= 7:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Context, Decimal, Inexact, InvalidOperation
 
 from niyanta.errors import PermanentError
 from niyanta.examples.reports.parameters import Figures, Progress, ReportParams
 
-__all__ = ["Counts"]
+__all__ = ["Counts", "exact_sum"]
 
 _MOST_CELLS = 50_000  # groups times columns; keeps the checkpoint under its limit
 _MOST_NAME_CHARACTERS = 200
@@ -17,9 +17,9 @@ _MOST_EXAMPLES = 20
 _MOST_DIGITS = 30
 _MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])(?=-|$)")
 
-# A sum that would need more digits than this is refused and not rounded.
+# Enough for any sum of numbers that are taken: none is rounded.
 _exact = Context(prec=100, traps=[Inexact, InvalidOperation])
-_number = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2})?")
+_number = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?(1[0-5]|0?[0-9]))?")
 
 
 class _Column:
@@ -125,6 +125,14 @@ class Counts:
         }
         self.progress.months = {name: [str(total) for total in sums] for name, sums in self._months.items()}
         return self.progress
+
+
+def exact_sum(values: Iterable[Decimal]) -> Decimal:
+    """The sum without any rounding."""
+    total = Decimal(0)
+    for value in values:
+        total = _exact.add(total, value)
+    return total
 
 
 def _position(header: Sequence[str], name: str, field: str) -> int:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from html import escape
 
 from niyanta.examples.reports.charts import bar_chart, line_chart
+from niyanta.examples.reports.counting import exact_sum
 from niyanta.examples.reports.parameters import Progress, ReportParams
 
 __all__ = ["render", "totals_of"]
@@ -44,7 +45,7 @@ svg .dot { fill: var(--mark) } svg text { fill: var(--ink) } svg .soft { fill: v
 def totals_of(params: ReportParams, progress: Progress) -> dict[str, Decimal]:
     """The exact sum of each value column."""
     return {
-        name: sum((Decimal(figures[at].sum) for _, figures in progress.groups.values()), Decimal(0))
+        name: exact_sum(Decimal(figures[at].sum) for _, figures in progress.groups.values())
         for at, name in enumerate(params.value_columns)
     }
 
@@ -87,7 +88,7 @@ def _column_chart(params: ReportParams, progress: Progress, at: int, name: str, 
     ranked = sorted(sums, key=lambda group: (-sums[group], group))
     shown = [(group, sums[group]) for group in ranked[: params.top]]
     if len(ranked) > params.top:
-        rest = sum((sums[group] for group in ranked[params.top :]), Decimal(0))
+        rest = exact_sum(sums[group] for group in ranked[params.top :])
         shown.append((f"{len(ranked) - params.top:,} others", rest))
     heading = f"{escape(name)} by {escape(params.group_by)}"
     return f"<section><h2>{heading}</h2>{bar_chart(shown, total)}</section>"

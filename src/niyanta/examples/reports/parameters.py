@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -26,7 +26,7 @@ class ReportParams(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         Annotated[str, Meta(min_length=1, max_length=2048, description="HTML; beside the CSV when absent.")] | None
     ) = None
     title: Annotated[str, Meta(max_length=200)] | None = None
-    delimiter: Annotated[str, Meta(min_length=1, max_length=1, description="Between two fields.")] = ","
+    delimiter: Annotated[Literal[",", ";", "\t", "|", ":", " "], Meta(description="Between two fields.")] = ","
     top: Annotated[int, Meta(ge=1, le=1000, description="Groups that the tables and charts show.")] = 20
     chunk_mb: Annotated[int, Meta(ge=1, le=1024, description="A checkpoint after this much of the file.")] = 32
 

@@ -31,7 +31,7 @@ class RecordReader:
         while True:
             begin, first_line = self.offset, self.line
             self._file.seek(begin)
-            records = csv.reader(self._lines(), delimiter=self._delimiter)
+            records = csv.reader(self._lines(), delimiter=self._delimiter, strict=True)
             try:
                 while True:
                     begin, first_line = self.offset, self.line
@@ -44,9 +44,9 @@ class RecordReader:
                     elif fields:
                         yield fields
             except csv.Error:
-                # A quote that is never closed swallows what follows: leave only its first line out.
+                # A quote that is never closed has swallowed what follows: leave only its first line out.
                 self._skip_line(begin, first_line)
-                yield "a quote without an end, or a field that is too long"
+                yield "broken quotes, or a field that is too long"
 
     def _lines(self) -> Iterator[str]:
         read = self._file.readline
