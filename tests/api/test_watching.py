@@ -1,4 +1,4 @@
-"""Watches: a snapshot first, every move in order, log lines once, the terminal state last; whatever the feed loses."""
+"""Watches: a snapshot first, every move in order, log lines once, the end last; whatever the feed loses."""
 
 from __future__ import annotations
 

@@ -53,6 +53,10 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     max_batch_body_bytes: int = 16 << 20
     max_result_bytes: int = 1 << 20
     max_checkpoint_bytes: int = 10 << 20
+    max_websockets_per_customer: int = 20_000
+    """Open at once on one coordinator."""
+    allowed_origins: str = ""
+    """Origins, separated by commas, whose pages may open WebSockets besides the coordinator's own; ``*`` for all."""
     log_level: str = "INFO"
 
     @classmethod

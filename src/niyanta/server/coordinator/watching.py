@@ -15,6 +15,7 @@ import asyncio
 import logging
 from itertools import islice
 from types import TracebackType
+from typing import NoReturn
 
 from niyanta.errors import ApiError, ForbiddenError, NotFoundError, ServiceUnavailableError
 from niyanta.server.coordinator.changes import ChangeFeed
@@ -108,11 +109,20 @@ class Watch:
                 return update
             if self.watched.current is not None and self.watched.current.is_terminal:
                 raise StopAsyncIteration
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
+            await self._woken()
+
+    async def interruption(self) -> NoReturn:
+        """Raise what the watch is interrupted with, once it is; for a watcher that is busy with an earlier update."""
+        while self._error is None:
+            await self._woken()
+        raise self._error
+
+    async def _woken(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
 
     def begin(self) -> None:
         """Take the snapshot: the updates that it is followed by are those that come from now on."""
