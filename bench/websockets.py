@@ -1,8 +1,8 @@
 """``python -m bench.websockets --count 10000``: many WebSockets on one coordinator; prints JSON.
 
-Starts a ``niyanta dev`` of its own, opens the sockets from this process with as little as a client needs, and reports how
-long that took, what it costs the coordinator in memory, and how long updates take from the moment the worker sends them
-until each socket has them. Client, coordinator and engines share the machine's cores.
+Starts a ``niyanta dev`` of its own, opens the sockets from this process with as little as a client needs, and reports
+how long that took, what it costs the coordinator in memory, and how long updates take from the moment when the worker
+sends them until each socket has them. Client, coordinator and engines share the machine's cores.
 """
 
 from __future__ import annotations
@@ -14,18 +14,15 @@ import json
 import os
 import secrets
 import socket
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import asyncpg
 import msgspec
 import uvloop
 
-from bench.__main__ import System
 from bench.load import percentile
+from bench.system import running_system
 from niyanta.wire import messages
 from niyanta.wire.broker import Broker
 from niyanta.wire.messages import Assign, AttemptRef, Command, Event, EventBatch, HandlerInfo, Heartbeat, Register
@@ -69,7 +66,8 @@ class Worker:
         """The same event for all attempts, in batches as an agent would send them."""
         self._sequence += 1
         for first in range(0, len(self.refs), 500):
-            events = [Event(ref, self._sequence, int(time.time() * 1000), body) for ref in self.refs[first : first + 500]]
+            now = int(time.time() * 1000)
+            events = [Event(ref, self._sequence, now, body) for ref in self.refs[first : first + 500]]
             batch = EventBatch(self._id, self._incarnation, events)
             await self._broker.request(self._subjects.events, _encode(batch), timeout_seconds=30)
 
@@ -99,7 +97,7 @@ class Client(asyncio.Protocol):
                 self._buffer = head
                 return
             if not head.startswith(b"HTTP/1.1 101"):
-                self._board.failed.append(head.split(b"\r\n")[0].decode())
+                self._board.fail(f"refused: {(head + end + data).decode()}")
                 return
             self._open = True
         while len(data) >= 2:
@@ -116,7 +114,8 @@ class Client(asyncio.Protocol):
         self._buffer = data
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._board.lost += 1
+        if not self._board.all.is_set():
+            self._board.fail(f"lost a connection: {exc}")
 
 
 class Board:
@@ -124,18 +123,33 @@ class Board:
 
     def __init__(self, count: int) -> None:
         self._count = count
+        self._failure = ""
         self.times: list[float] = []
-        self.failed: list[str] = []
-        self.lost = 0
         self.all = asyncio.Event()
-
-    def expect(self) -> None:
-        self.times, self.all = [], asyncio.Event()
 
     def arrived(self) -> None:
         self.times.append(time.perf_counter())
         if len(self.times) == self._count:
             self.all.set()
+
+    def fail(self, why: str) -> None:
+        self._failure = why
+        self.all.set()
+
+    def expect(self) -> None:
+        """Begin to count anew."""
+        self.times, self.all = [], asyncio.Event()
+
+    async def wait(self) -> None:
+        """Until every client has had its message.
+
+        Raises:
+            RuntimeError: One of them never will.
+        """
+        async with asyncio.timeout(120):
+            await self.all.wait()
+        if self._failure:
+            raise RuntimeError(self._failure)
 
 
 async def fan_out(board: Board, worker: Worker, body: Any) -> dict[str, float]:
@@ -143,8 +157,7 @@ async def fan_out(board: Board, worker: Worker, body: Any) -> dict[str, float]:
     board.expect()
     began = time.perf_counter()
     await worker.report(body)
-    async with asyncio.timeout(60):
-        await board.all.wait()
+    await board.wait()
     taken = [(at - began) * 1000 for at in board.times]
     return {
         "p50_ms": round(percentile(taken, 0.5), 1),
@@ -171,32 +184,21 @@ async def open_all(base_url: str, api_key: str, board: Board, workload_ids: list
 
     began = time.perf_counter()
     await asyncio.gather(*(open_one(number) for number in range(count)))
-    async with asyncio.timeout(120):
-        await board.all.wait()
+    await board.wait()
     return time.perf_counter() - began
 
 
 async def measure(count: int, workloads: int) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory(prefix="niyanta-bench-") as folder:
-        system = System(Path(folder) / "data")
-        await system.start()
+    async with running_system() as system:
         found = system.credentials
         worker = Worker(found["nats_url"], workloads)
-        beating: asyncio.Task[None] | None = None
+        await worker.start()
+        beating = asyncio.create_task(worker.beat_for_ever())
         try:
-            connection = await asyncpg.connect(found["database_url"])
-            await connection.execute(
-                "UPDATE customers SET max_queue_depth = 1000000, max_concurrent_workloads = 100000, "
-                "rate_limit_per_sec = 1000000, burst = 1000000 WHERE customer_id = $1",
-                found["customer_id"],
-            )
-            await connection.close()
-            await worker.start()
-            beating = asyncio.create_task(worker.beat_for_ever())
-            await asyncio.sleep(1.5)  # the coordinators learn of new limits within a second
             load = await system.api().submit({"workload_type": TYPE, "input_params": {}}, 16, count=workloads)
-            while len(worker.refs) < workloads:
-                await asyncio.sleep(0.05)
+            async with asyncio.timeout(60):
+                while len(worker.refs) < workloads:
+                    await asyncio.sleep(0.05)
             await worker.report(messages.Started())
             board = Board(count)
             before = system.memory_mb()["coordinator"]
@@ -205,7 +207,6 @@ async def measure(count: int, workloads: int) -> dict[str, Any]:
             results: dict[str, Any] = {
                 "sockets": count,
                 "workloads": workloads,
-                "refused": len(board.failed),
                 "open_seconds": round(opened, 2),
                 "coordinator_before_mb": before,
                 "coordinator_after_mb": after,
@@ -216,11 +217,9 @@ async def measure(count: int, workloads: int) -> dict[str, Any]:
             results["coordinator_at_last_mb"] = system.memory_mb()["coordinator"]
             return results
         finally:
-            if beating is not None:
-                beating.cancel()
-                await asyncio.gather(beating, return_exceptions=True)
+            beating.cancel()
+            await asyncio.gather(beating, return_exceptions=True)
             await worker.stop()
-            await system.stop()
 
 
 def main() -> None:

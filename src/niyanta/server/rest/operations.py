@@ -238,11 +238,11 @@ def _announce(deprecation: Deprecation, response: Response) -> None:
     response.headers["Link"] = f'<{deprecation.successor}>; rel="successor-version"'
 
 
-def http_error(request: Request, status: int, allow: str) -> Response:
+def http_error(request: HTTPConnection, status: int, allow: str) -> Response:
     """The envelope for what no operation answers: an unknown path, or a method that the path doesn't take."""
     if status == 405:
         error: ApiError = InvalidInputError(
-            f"This path doesn't take {request.method[:20]}; it takes {allow}",
+            f"This path doesn't take {request.scope['method'][:20]}; it takes {allow}",
             details={"field": "method", "allowed": allow.split(", ")},
         )
     else:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 import msgspec
 from starlette.routing import BaseRoute, WebSocketRoute
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from niyanta.domain.transitions import Status
@@ -16,7 +18,6 @@ from niyanta.errors import (
     ApiError,
     ForbiddenError,
     InvalidInputError,
-    NotFoundError,
     RateLimitedError,
     UnauthorizedError,
 )
@@ -30,13 +31,17 @@ from niyanta.server.settings import CoordinatorSettings
 
 __all__ = ["WorkloadSockets"]
 
+log = logging.getLogger(__name__)
+
 _AUTH_SECONDS = 5.0
 _STALLED_SECONDS = 10.0
 """How long a client may take nothing at all while something waits for it."""
 _SPARE_MESSAGES = 20
 """Messages that a client may send on top of one a second. They are ignored; some clients send pings of their own."""
 _MOST_REASON_BYTES = 123
-_WRONG_KIND, _POLICY, _TRY_AGAIN = 1003, 1008, 1013
+_WRONG_KIND, _POLICY, _INTERNAL, _TRY_AGAIN = 1003, 1008, 1011, 1013
+
+_Headers: TypeAlias = list[tuple[bytes, bytes]]
 
 
 class _StatusUpdate(msgspec.Struct, tag_field="type", tag="status_update"):
@@ -104,57 +109,46 @@ class WorkloadSockets:
         self._newest: tuple[Update, bytes] | None = None
 
     def routes(self) -> list[BaseRoute]:
-        """This endpoint, and the answer to WebSockets on any other path. They go behind all other routes."""
-        return [
-            WebSocketRoute("/v1/ws/workloads/{workload_id}", self, name="watchWorkload"),
-            WebSocketRoute("/{path:path}", _nothing_here, name="noSuchWebSocket"),
-        ]
+        """This endpoint."""
+        return [WebSocketRoute("/v1/ws/workloads/{workload_id}", self, name="watchWorkload")]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection."""
-        socket = WebSocket(scope, receive, send)
-        connection: Connection = scope["extensions"][EXTENSION]
-        authorization = _credentials(socket)
-        if authorization is None:
-            watch = await self._enter_late(socket, connection)
-        else:
-            watch = await self._enter(socket, authorization)
+        watch = await self._enter(WebSocket(scope, receive, send))
         if watch is not None:
             try:
-                await self._tell(socket, connection, watch)
+                await self._tell(_connection(scope), watch)
             finally:
                 self._leave(watch)
 
-    async def _enter(self, socket: WebSocket, authorization: str) -> Watch | None:
-        """Shake hands with a client that has shown its credentials; None when it was refused."""
-        headers: dict[str, str] = {}
+    async def _enter(self, socket: WebSocket) -> Watch | None:
+        """Shake hands and open the watch, in the order that the credentials ask for; None when it was refused."""
+        authorization = _credentials(socket)
+        headers: _Headers = []
+        watch: Watch | None = None
         try:
             self._check_origin(socket)
-            watch = await self._open_watch(socket, authorization, headers)
+            if authorization is not None:
+                watch = await self._open_watch(socket, authorization, headers)
         except ApiError as error:
             await _refuse(socket, error, headers)
             return None
         try:
-            await _accept(socket, headers)
+            await socket.accept(headers=[*headers, (b"x-request-id", request_id_of(socket).encode())])
         except BaseException:
-            self._leave(watch)
+            if watch is not None:
+                self._leave(watch)
             raise
-        return watch
+        return watch if watch is not None else await self._enter_late(socket)
 
-    async def _enter_late(self, socket: WebSocket, connection: Connection) -> Watch | None:
-        """Shake hands with a client that is to send its credentials; None when it was refused."""
+    async def _enter_late(self, socket: WebSocket) -> Watch | None:
+        """Open the watch once the client has sent its credentials; None when it was closed."""
         try:
-            self._check_origin(socket)
+            return await self._open_watch(socket, f"Bearer {await _first_message(socket)}", [])
         except ApiError as error:
-            await _refuse(socket, error, {})
-            return None
-        await _accept(socket, {})
-        try:
-            return await self._open_watch(socket, f"Bearer {await _first_message(socket)}", {})
-        except ApiError as error:
-            connection.end(_close_code(error), _short(error.message))
+            _connection(socket.scope).end(_close_code(error), _short(error.message))
         except _Closed as closed:
-            connection.end(closed.code, closed.reason)
+            _connection(socket.scope).end(closed.code, closed.reason)
         return None
 
     def _check_origin(self, socket: WebSocket) -> None:
@@ -164,11 +158,11 @@ class WorkloadSockets:
         if origin and not same and origin not in self._origins and "*" not in self._origins:
             raise ForbiddenError("Pages of this origin may not connect", details={"field": "Origin"})
 
-    async def _open_watch(self, socket: WebSocket, authorization: str, headers: dict[str, str]) -> Watch:
+    async def _open_watch(self, socket: WebSocket, authorization: str, headers: _Headers) -> Watch:
         """Pass the gate and find the workload; ``headers`` get what is to be answered in either case."""
         entry = await self._gate.enter(authorization)
         if entry.rate is not None:
-            headers.update(entry.rate.headers())
+            headers += entry.rate.headers()
         if entry.refusal is not None:
             raise entry.refusal
         customer_id = entry.identity.customer_id
@@ -204,9 +198,9 @@ class WorkloadSockets:
         else:
             self._open.pop(customer_id, None)
 
-    async def _tell(self, socket: WebSocket, connection: Connection, watch: Watch) -> None:
+    async def _tell(self, connection: Connection, watch: Watch) -> None:
         """Send updates until the workload has ended, or something comes between."""
-        listening = asyncio.create_task(_listen(socket, watch))
+        connection.listen(_Listener(watch))
         code, reason = 1000, ""
         try:
             async for update in watch:
@@ -219,8 +213,9 @@ class WorkloadSockets:
             code, reason = closed.code, closed.reason
         except ApiError as error:
             code, reason = _close_code(error), _short(error.message)
-        finally:
-            listening.cancel()
+        except Exception:
+            log.exception("websocket.failed", extra={"workload_id": watch.watched.workload_id})
+            code, reason = _INTERNAL, "an unexpected error; it has been logged"
         connection.end(code, reason)
 
     def _frame(self, update: Update) -> bytes:
@@ -229,6 +224,11 @@ class WorkloadSockets:
         if newest is None or newest[0] is not update:
             newest = self._newest = (update, text_frame(_encode(_message(update))))
         return newest[1]
+
+
+def _connection(scope: Scope) -> Connection:
+    found: Connection = scope["extensions"][EXTENSION]
+    return found
 
 
 def _credentials(socket: WebSocket) -> str | None:
@@ -240,20 +240,12 @@ def _credentials(socket: WebSocket) -> str | None:
     return header
 
 
-async def _accept(socket: WebSocket, headers: dict[str, str]) -> None:
-    headers = {**headers, "X-Request-ID": request_id_of(socket)}
-    await socket.accept(headers=[(name.lower().encode(), value.encode()) for name, value in headers.items()])
-
-
-async def _refuse(socket: WebSocket, error: ApiError, headers: dict[str, str]) -> None:
+async def _refuse(socket: WebSocket, error: ApiError, headers: _Headers) -> None:
     request_id = request_id_of(socket)
-    response = error_response(error, request_id, headers)
+    response = error_response(error, request_id)
     standard_headers(response, request_id)
+    response.raw_headers += headers
     await socket.send_denial_response(response)
-
-
-async def _nothing_here(socket: WebSocket) -> None:
-    await _refuse(socket, NotFoundError("There is nothing at this path"), {})
 
 
 async def _first_message(socket: WebSocket) -> str:
@@ -275,21 +267,24 @@ async def _first_message(socket: WebSocket) -> str:
         raise UnauthorizedError('The first message must be {"type": "auth", "token": …}') from None
 
 
-async def _listen(socket: WebSocket, watch: Watch) -> None:
-    """Notice that the client leaves; what it says is ignored, but not without end."""
-    began, heard = time.monotonic(), 0
-    while True:
-        event = await socket.receive()
-        heard += 1
+class _Listener:
+    """Notices that the client leaves. What it says is ignored, but not without end."""
+
+    __slots__ = ("_began", "_heard", "_watch")
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+        self._began = time.monotonic()
+        self._heard = 0
+
+    def __call__(self, event: Message) -> None:
+        self._heard += 1
         if event["type"] == "websocket.disconnect":
-            watch.interrupt(_Closed(1000))
-            return
-        if event.get("bytes") is not None:
-            watch.interrupt(_Closed(_WRONG_KIND, "binary messages mean nothing here"))
-            return
-        if heard > _SPARE_MESSAGES + time.monotonic() - began:
-            watch.interrupt(_Closed(_POLICY, "too many messages; none is needed"))
-            return
+            self._watch.interrupt(_Closed(1000))
+        elif event.get("bytes") is not None:
+            self._watch.interrupt(_Closed(_WRONG_KIND, "binary messages mean nothing here"))
+        elif self._heard > _SPARE_MESSAGES + time.monotonic() - self._began:
+            self._watch.interrupt(_Closed(_POLICY, "too many messages; none is needed"))
 
 
 async def _until_writable(connection: Connection, watch: Watch) -> None:
