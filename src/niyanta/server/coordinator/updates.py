@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from niyanta.domain.transitions import Status
-from niyanta.server.store.watching import LinePlace, Move
+from niyanta.server.store.watching import LineSpan, Move
 
 __all__ = ["Update", "Watched"]
 
@@ -98,15 +98,14 @@ class Watched:
             self.size_bytes -= self._updates.popleft().size_bytes
             self.first += 1
 
-    def line_place(self, generation: int) -> LinePlace:
-        """Where the next log lines are to be read from, for a reading that found the workload at a generation."""
+    def new_lines(self, row: Any) -> LineSpan | None:
+        """Where log lines may lie that somebody wants and that came before a row was read; None: nowhere."""
+        last = (row["generation"], row["event_sequence"])
+        if not self.follows_log or last <= (self.generation, self.sequence):
+            return None
         # Another attempt may run on a worker whose clock is far behind the last one's.
-        floor = self._floor if generation == self.generation else None
-        return LinePlace(self.customer_id, self.workload_id, self.generation, self.sequence, floor)
-
-    def has_new_lines(self, row: Any) -> bool:
-        """Whether log lines may have come that somebody wants."""
-        return self.follows_log and (row["generation"], row["event_sequence"]) > (self.generation, self.sequence)
+        floor = self._floor if row["generation"] == self.generation else None
+        return LineSpan(self.customer_id, self.workload_id, self.generation, self.sequence, *last, floor)
 
     def fold(self, row: Any, moves: Sequence[Move], lines: Sequence[Any], *, whole: bool) -> bool:
         """Take a reading; whether it brought anything to tell.
@@ -114,7 +113,7 @@ class Watched:
         Args:
             row: From `WatchStore.states`.
             moves: All since the last reading.
-            lines: The next log lines, in the order of their commit.
+            lines: The first of `new_lines`.
             whole: Whether these are all lines there are. If not, what comes after them is left for another reading.
         """
         end, newest = self.end, self.progress

@@ -331,12 +331,8 @@ class WatchService:
         """Read some workloads and hand on what is new."""
         async with self._database.connection() as conn:
             found = await self._store.states(conn, [(*key, e.watched.events_seen) for key, e in batch.items()])
-            places = [
-                batch[key].watched.line_place(row["generation"])
-                for key, (row, _) in found.items()
-                if batch[key].watched.has_new_lines(row)
-            ]
-            lines = await self._store.lines(conn, places, _MOST_LINES) if places else {}
+            spans = [span for key, (row, _) in found.items() if (span := batch[key].watched.new_lines(row))]
+            lines = await self._store.lines(conn, spans, _MOST_LINES) if spans else {}
         for key, entry in batch.items():
             if self._entries.get(key) is not entry:
                 continue
