@@ -83,6 +83,12 @@ class Connection(WebSocketsSansIOProtocol):
         if scope is not None:
             scope["extensions"][EXTENSION] = self
 
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body":
+            # Otherwise uvicorn complains of every refusal that no handshake was completed.
+            self.handshake_complete = True
+
     def listen(self, listener: Callable[[Any], None]) -> None:
         """From here on have every ASGI event handed to a function, those first that wait already.
 
