@@ -65,6 +65,10 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     checkpoint_retention_hours: int = 24
     """Checkpoints are deleted this long after their workload ended, when nothing can start from them any more."""
     upkeep_interval_seconds: float = 300.0
+    max_websockets_per_customer: int = 20_000
+    """Open at once on one coordinator."""
+    allowed_origins: str = ""
+    """Origins, separated by commas, whose pages may open WebSockets besides the coordinator's own; ``*`` for all."""
     log_level: str = "INFO"
 
     @classmethod

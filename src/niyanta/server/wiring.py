@@ -30,7 +30,9 @@ from niyanta.server.grpc.server import GrpcServer
 from niyanta.server.grpc.streams import StreamMethods
 from niyanta.server.grpc.workloads import WorkloadMethods
 from niyanta.server.rest.app import RestApi
+from niyanta.server.rest.connection import Connection
 from niyanta.server.rest.probes import ProbeRoutes
+from niyanta.server.rest.websocket import WorkloadSockets
 from niyanta.server.rest.workloads import WorkloadRoutes
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store import migrate
@@ -117,7 +119,8 @@ class Coordinator:
             *WorkloadRoutes(submissions, workloads).operations(),
             *ProbeRoutes(health).operations(),
         ]
-        api = RestApi(gate, operations, settings.max_body_bytes)
+        sockets = WorkloadSockets(gate, watches, settings)
+        api = RestApi(gate, operations, settings.max_body_bytes, sockets.routes())
         streams = StreamMethods(watches, settings.grpc_max_streams_per_customer)
         methods = [
             *WorkloadMethods(submissions, workloads, settings.max_body_bytes).methods(),
@@ -133,9 +136,15 @@ class Coordinator:
                 api,
                 loop="none",
                 http="httptools",
-                ws="none",
+                ws=Connection,
+                ws_max_size=64 * 1024,
+                ws_ping_interval=30,
+                ws_ping_timeout=20,
+                ws_per_message_deflate=False,
                 lifespan="off",
                 log_config=None,
+                # At the level below, a WebSocket's address is logged with the token in it.
+                log_level="warning",
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from niyanta.server.coordinator.gate import Gate
 from niyanta.server.rest.operations import Frame, Operation, http_error
@@ -61,7 +62,8 @@ class RestApi:
             if match is Match.PARTIAL and isinstance(route, Route):
                 allowed |= route.methods or set()
         if scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 4404, "reason": "There is nothing at this path"})
+            response = http_error(HTTPConnection(scope), 404, "")
+            await WebSocket(scope, receive, send).send_denial_response(response)
             return
         response = http_error(Request(scope), 405 if allowed else 404, ", ".join(sorted(allowed)))
         await response(scope, receive, send)

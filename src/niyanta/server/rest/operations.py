@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -214,7 +214,7 @@ def _too_large(limit: int) -> PayloadTooLargeError:
     return PayloadTooLargeError(f"The body is larger than {limit} bytes", details={"max_bytes": limit})
 
 
-def request_id_of(request: Request) -> str:
+def request_id_of(request: HTTPConnection) -> str:
     """The caller's ``X-Request-ID`` when it is sane, else a new one; the same for the whole request."""
     found: str | None = getattr(request.state, "request_id", None)
     if found is None:
@@ -238,11 +238,11 @@ def _announce(deprecation: Deprecation, response: Response) -> None:
     response.headers["Link"] = f'<{deprecation.successor}>; rel="successor-version"'
 
 
-def http_error(request: Request, status: int, allow: str) -> Response:
+def http_error(request: HTTPConnection, status: int, allow: str) -> Response:
     """The envelope for what no operation answers: an unknown path, or a method that the path doesn't take."""
     if status == 405:
         error: ApiError = InvalidInputError(
-            f"This path doesn't take {request.method[:20]}; it takes {allow}",
+            f"This path doesn't take {request.scope['method'][:20]}; it takes {allow}",
             details={"field": "method", "allowed": allow.split(", ")},
         )
     else:
