@@ -1,4 +1,4 @@
-"""The REST API: every part's operations as one ASGI application."""
+"""The REST API: every part's operations, and the document that describes them, as one ASGI application."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from niyanta.server.coordinator.gate import Gate
+from niyanta.server.rest.docs import DocumentPages
 from niyanta.server.rest.operations import Frame, Operation, http_error
 
 __all__ = ["RestApi"]
@@ -36,7 +37,8 @@ class RestApi:
     ) -> None:
         frame = Frame(gate, max_body_bytes)
         self.operations = list(operations)
-        self._routes: list[BaseRoute] = [*(frame.route(operation) for operation in operations), *routes]
+        pages = DocumentPages(operations).routes()
+        self._routes: list[BaseRoute] = [*(frame.route(operation) for operation in operations), *routes, *pages]
         self._fixed: dict[tuple[str, str], ASGIApp] = {
             (route.path, method): route.app
             for route in self._routes
