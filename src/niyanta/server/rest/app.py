@@ -1,4 +1,4 @@
-"""The REST API: every part's operations as one ASGI application."""
+"""The REST API: every part's operations, and the document that describes them, as one ASGI application."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from niyanta.server.coordinator.gate import Gate
+from niyanta.server.rest.docs import DocumentPages
 from niyanta.server.rest.operations import Frame, Operation, http_error
 
 __all__ = ["RestApi"]
@@ -37,7 +38,8 @@ class RestApi:
     ) -> None:
         frame = Frame(gate, max_body_bytes)
         self.operations = list(operations)
-        self._routes: list[BaseRoute] = [*(frame.route(operation) for operation in operations), *routes]
+        pages = DocumentPages(operations).routes()
+        self._routes: list[BaseRoute] = [*(frame.route(operation) for operation in operations), *routes, *pages]
         self._fixed: dict[tuple[str, str], ASGIApp] = {
             (route.path, method): route.app
             for route in self._routes

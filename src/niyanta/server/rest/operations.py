@@ -95,6 +95,8 @@ class Operation:
     """Type of a success's JSON body; None for none, or for another media type."""
     media_type: str = "application/json"
     status: int = 200
+    other_answers: dict[int, type] = field(default_factory=dict)
+    """Types of the bodies of other statuses that are no errors, by status."""
     headers: tuple[str, ...] = ()
     """Headers that a success carries besides the standard ones."""
     request_headers: tuple[str, ...] = ()

@@ -46,6 +46,7 @@ class ProbeRoutes:
                     handler=self.ready,
                     access=Access.PUBLIC,
                     answer=bodies.ReadyAnswer,
+                    other_answers={503: bodies.ReadyAnswer},
                 ),
             ]
         return found
