@@ -10,6 +10,7 @@ import re
 __all__ = ["CUSTOMER_ID_PATTERN", "WORKLOAD_TYPE_PATTERN", "make_id", "milliseconds_of"]
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _VALUES = {letter: value for value, letter in enumerate(_ALPHABET)}
 
 CUSTOMER_ID_PATTERN = re.compile(r"cust_[A-Za-z0-9][A-Za-z0-9_-]{0,58}")
@@ -28,8 +29,7 @@ def make_id(prefix: str, unix_ms: int, random_bits: int) -> str:
         random_bits: 80 random bits.
     """
     number = (unix_ms << 80) | (random_bits & ((1 << 80) - 1))
-    text = "".join(_ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5))
-    return prefix + text
+    return prefix + "".join([_PAIRS[(number >> shift) & 1023] for shift in range(120, -1, -10)])
 
 
 def milliseconds_of(identifier: str) -> int | None:

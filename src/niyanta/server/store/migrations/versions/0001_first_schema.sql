@@ -120,13 +120,14 @@ COMMENT ON VIEW workload_states IS 'What the moves read: the columns of domain.W
 
 CREATE TABLE idempotency_keys (
     customer_id text NOT NULL,
+    operation   text NOT NULL CHECK (operation IN ('submit', 'submit_batch')),
     key         text NOT NULL CHECK (length(key) BETWEEN 1 AND 255),
     body_sha256 bytea NOT NULL,
-    workload_id text NOT NULL,
-    estimated_start_at timestamptz,
+    answer      json NOT NULL,
     created_at  timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (customer_id, key)
+    PRIMARY KEY (customer_id, operation, key)
 );
+COMMENT ON COLUMN idempotency_keys.answer IS 'The outcome of each workload of the submission, given again when the key comes again';
 CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at);
 
 CREATE TABLE checkpoints (
