@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Any
 
@@ -51,7 +52,7 @@ SCHEMAS: list[Any] = [
     {"required": ["a"]},
     {"properties": {"a": {"type": "integer"}, "b": {"minLength": 2}}, "required": ["b"]},
     {"properties": {"a": {}}, "additionalProperties": False},
-    {"properties": {"a": {}}, "patternProperties": {"^x-": {"type": "integer"}}, "additionalProperties": {"type": "string"}},
+    {"properties": {"a": {}}, "patternProperties": {"^x-": {"type": "integer"}}, "additionalProperties": {"minLength": 1}},
     {"propertyNames": {"maxLength": 1}},
     {"dependentRequired": {"a": ["b"]}},
     {"dependentSchemas": {"a": {"required": ["c"]}}},
@@ -173,10 +174,8 @@ for _ in range(60):
 def test_no_check_runs_for_long(source: Any, value: Any) -> None:
     schema = Schema(source)
     began = time.perf_counter()
-    try:
+    with contextlib.suppress(TooExpensive):
         schema.problems(value)
-    except TooExpensive:
-        pass
     assert time.perf_counter() - began < 2
 
 
