@@ -11,6 +11,8 @@ __all__ = ["CUSTOMER_ID_PATTERN", "WORKLOAD_TYPE_PATTERN", "make_id", "milliseco
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
+"""Two letters at a time: an id is made for every request."""
+_SHIFTS = tuple(range(120, -1, -10))
 _VALUES = {letter: value for value, letter in enumerate(_ALPHABET)}
 
 CUSTOMER_ID_PATTERN = re.compile(r"cust_[A-Za-z0-9][A-Za-z0-9_-]{0,58}")
@@ -29,7 +31,7 @@ def make_id(prefix: str, unix_ms: int, random_bits: int) -> str:
         random_bits: 80 random bits.
     """
     number = (unix_ms << 80) | (random_bits & ((1 << 80) - 1))
-    return prefix + "".join([_PAIRS[(number >> shift) & 1023] for shift in range(120, -1, -10)])
+    return prefix + "".join([_PAIRS[(number >> shift) & 1023] for shift in _SHIFTS])
 
 
 def milliseconds_of(identifier: str) -> int | None:

@@ -109,7 +109,7 @@ class Coordinator:
         await workers.start()
         self._server = _Server(
             uvicorn.Config(
-                api.app,
+                api,
                 loop="none",
                 http="httptools",
                 ws="none",
@@ -117,6 +117,7 @@ class Coordinator:
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,
                 timeout_graceful_shutdown=5,
                 timeout_keep_alive=75,
             )

@@ -100,6 +100,7 @@ class Broker:
                     ping_interval=3,
                     max_outstanding_pings=2,
                     pending_size=0,
+                    no_echo=True,  # a coordinator hears of its own changes at once, and not again from the broker
                     flusher_queue_size=4096,
                     inbox_prefix=f"_INBOX.{uuid.uuid4().hex}".encode(),
                     disconnected_cb=disconnected,

@@ -52,7 +52,7 @@ SCHEMAS: list[Any] = [
     {"required": ["a"]},
     {"properties": {"a": {"type": "integer"}, "b": {"minLength": 2}}, "required": ["b"]},
     {"properties": {"a": {}}, "additionalProperties": False},
-    {"properties": {"a": {}}, "patternProperties": {"^x-": {"type": "integer"}}, "additionalProperties": {"minLength": 1}},
+    {"properties": {"a": {}}, "patternProperties": {"^x-": {"minimum": 1}}, "additionalProperties": {"minLength": 1}},
     {"propertyNames": {"maxLength": 1}},
     {"dependentRequired": {"a": ["b"]}},
     {"dependentSchemas": {"a": {"required": ["c"]}}},

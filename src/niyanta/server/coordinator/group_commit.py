@@ -1,4 +1,4 @@
-"""Natural group commit: one item goes at once, those that arrive meanwhile share the next commit (ADR 0006)."""
+"""Group commit: a lone item goes at once, those that arrive meanwhile share the next commit (ADR 0006)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-__all__ = ["GroupCommit"]
+__all__ = ["BUSY_BATCH", "LINGER_SECONDS", "GroupCommit"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+BUSY_BATCH = 3
+"""A batch this large says that more is on its way."""
+LINGER_SECONDS = 0.002
+"""How long the next batch then waits for it: fewer, larger batches cost less, and a lone item never waits."""
+
+
 class GroupCommit(Generic[Item, Result]):
-    """Turns single items into batches, without a timer.
+    """Turns single items into batches.
 
     Args:
         process: Commits a batch and gives one result, or one exception, per item. If it raises, every item of the
@@ -57,8 +63,13 @@ class GroupCommit(Generic[Item, Result]):
         while True:
             await self._arrived.wait()
             self._arrived.clear()
+            busy = False
             while self._waiting:
-                await self._commit(self._next_batch())
+                if busy:
+                    await asyncio.sleep(LINGER_SECONDS)
+                batch = self._next_batch()
+                await self._commit(batch)
+                busy = len(batch) >= BUSY_BATCH
 
     def _next_batch(self) -> list[tuple[Item, asyncio.Future[Result]]]:
         batch = []

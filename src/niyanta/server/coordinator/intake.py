@@ -33,6 +33,15 @@ __all__ = ["EventIntake"]
 
 log = logging.getLogger(__name__)
 
+_MOVES_ONLY = (
+    messages.Started,
+    messages.Completed,
+    messages.Failed,
+    messages.Refused,
+    messages.Released,
+    messages.Paused,
+)
+"""Events that write nothing but the workload's row and its history."""
 _LEVELS = frozenset({"DEBUG", "INFO", "WARN", "ERROR"})
 
 
@@ -43,6 +52,13 @@ class _Writes:
     changes: dict[tuple[str, str], Change]
     checkpoints: list[NewCheckpoint] = field(default_factory=list)
     logs: list[LogRow] = field(default_factory=list)
+
+    @classmethod
+    def begin(cls, found: Mapping[tuple[str, str], Locked]) -> _Writes:
+        return cls({key: Change.begin(locked) for key, locked in found.items()})
+
+    def changed(self) -> list[Change]:
+        return [change for change in self.changes.values() if not change.is_empty]
 
 
 @dataclass(slots=True)
@@ -104,11 +120,14 @@ class EventIntake:
 
     async def _commit_together(self, batches: Sequence[EventBatch]) -> list[BatchReply]:
         refs = sorted({(e.ref.customer_id, e.ref.workload_id) for batch in batches for e in batch.events})
+        if all(isinstance(event.body, _MOVES_ONLY) for batch in batches for event in batch.events):
+            replies = await self._commit_moves(refs, batches)
+            if replies is not None:
+                return replies
         async with self._database.transaction("vital") as conn:
-            locked = await self._workloads.lock(conn, refs)
-            writes = _Writes({key: Change.begin(found) for key, found in locked.items()})
+            writes = _Writes.begin(await self._workloads.lock(conn, refs))
             replies = [self._fold(batch, writes) for batch in batches]
-            changed = [change for change in writes.changes.values() if not change.is_empty]
+            changed = writes.changed()
             written = await self._workloads.apply(conn, changed)
             if len(written) != len(changed):
                 raise RetryableConflict("a locked workload changed under its lock")
@@ -116,10 +135,29 @@ class EventIntake:
                 await self._attempts.add_checkpoints(conn, writes.checkpoints)
             if writes.logs:
                 await self._attempts.add_logs(conn, writes.logs)
+        self._announce(changed)
+        return replies
+
+    async def _commit_moves(
+        self, refs: list[tuple[str, str]], batches: Sequence[EventBatch]
+    ) -> list[BatchReply] | None:
+        """Batches that only move workloads need no transaction around the one statement that writes them.
+
+        None when somebody else was quicker with one of the workloads: what was written is, and the batches are
+        to be folded again, which finds those events applied.
+        """
+        async with self._database.connection("vital") as conn:
+            writes = _Writes.begin(await self._workloads.states(conn, refs))
+            replies = [self._fold(batch, writes) for batch in batches]
+            changed = writes.changed()
+            written = await self._workloads.apply(conn, changed)
+        self._announce([c for c in changed if (c.state.customer_id, c.state.workload_id) in written])
+        return replies if len(written) == len(changed) else None
+
+    def _announce(self, changed: Sequence[Change]) -> None:
         news = [describe(c) for c in changed if c.state.version != c.before.state.version]
         if news:
             self._feed.announce(news)
-        return replies
 
     def _fold(self, batch: EventBatch, writes: _Writes) -> BatchReply:
         actor = Actor("worker", batch.worker_id)

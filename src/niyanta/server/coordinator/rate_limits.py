@@ -38,13 +38,16 @@ class RateStatus:
     reset_at: int
     """Unix second at which the bucket is full again."""
 
-    def headers(self) -> dict[str, str]:
-        """The three headers of the contract."""
-        return {
-            "X-RateLimit-Limit": f"{self.limit:g}",
-            "X-RateLimit-Remaining": str(self.remaining),
-            "X-RateLimit-Reset": str(self.reset_at),
-        }
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """The three headers of the contract, as ASGI has them."""
+        return [
+            (
+                b"x-ratelimit-limit",
+                b"%d" % self.limit if self.limit == int(self.limit) else f"{self.limit:g}".encode(),
+            ),
+            (b"x-ratelimit-remaining", b"%d" % self.remaining),
+            (b"x-ratelimit-reset", b"%d" % self.reset_at),
+        ]
 
 
 @dataclass(slots=True)

@@ -27,6 +27,7 @@ from niyanta.errors import ConnectionFailedError, ServiceUnavailableError
 from niyanta.server.coordinator.changes import ChangeFeed, describe
 from niyanta.server.coordinator.directory import Directory
 from niyanta.server.coordinator.election import Election
+from niyanta.server.coordinator.group_commit import BUSY_BATCH, LINGER_SECONDS
 from niyanta.server.store.database import Database, RetryableConflict
 from niyanta.server.store.workloads import Change, Head, WorkloadStore, config_from_json
 from niyanta.wire.broker import Broker
@@ -98,13 +99,15 @@ class Scheduler:
                     self._read_inbox()
                     if time.monotonic() >= self._resync_at:
                         await self._resync()
-                    more = await self._pass(epoch)
+                    assigned = await self._pass(epoch)
                 except (ServiceUnavailableError, RetryableConflict, ConnectionFailedError) as exc:
                     log.warning("scheduler.pass_failed", extra={"error": str(exc)})
                     self._resync_at = 0.0
                     await asyncio.sleep(0.2)
                     continue
-                if not more and not self._inbox:
+                if assigned >= BUSY_BATCH:
+                    await asyncio.sleep(LINGER_SECONDS)
+                elif not assigned and not self._inbox:
                     await self._sleep()
 
     async def _sleep(self) -> None:
@@ -179,11 +182,11 @@ class Scheduler:
             chosen.append(lane)
         return chosen
 
-    async def _pass(self, epoch: int) -> bool:
-        """One pass: read heads, plan, write, push. True when there may be more to do at once."""
+    async def _pass(self, epoch: int) -> int:
+        """One pass: read heads, plan, write, push. Gives how many it tried to assign; 0: nothing to do."""
         lanes = self._placeable_lanes()
         if not lanes:
-            return False
+            return 0
         free = sum(worker.free for worker in self._fleet.values())
         lanes = lanes[:_LANES_PER_PASS]
         most = max(1, min(free, _MOST_PER_PASS // len(lanes) + 1))
@@ -192,7 +195,7 @@ class Scheduler:
             queues, by_id = self._queues(lanes, heads)
             placements = plan(queues, self._fleet.values(), self._clock)
             if not placements:
-                return False
+                return 0
             changes = []
             for placement in placements:
                 head = by_id[placement.customer_id, placement.workload_id]
@@ -219,10 +222,9 @@ class Scheduler:
                 holding = _Holding(state.generation, state.worker_id or "", state.workload_type)
                 self._hold((state.customer_id, state.workload_id), holding)
             self._resync_at = resync_at
-            rows = await self._store.assignments(conn, list(written)) if written else []
-        await push_assignments(self._broker, self._subjects, epoch, rows)
+        await push_assignments(self._broker, self._subjects, epoch, list(written.values()))
         self._feed.announce([describe(change) for change in done])
-        return True
+        return len(placements)
 
     async def _notice_fence(self, conn: Any, epoch: int) -> None:
         """Nothing was written: step down if that is because another leads."""

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from niyanta.server.coordinator.gate import Gate
 from niyanta.server.rest.operations import Frame, Operation, http_error
@@ -18,6 +16,9 @@ __all__ = ["RestApi"]
 
 class RestApi:
     """The application, and the operations that it is made of.
+
+    It hands each request straight to its route: the frame around every operation does what Starlette's own middleware
+    would, and knows the error envelope.
 
     Args:
         gate: Lets requests in.
@@ -35,17 +36,32 @@ class RestApi:
     ) -> None:
         frame = Frame(gate, max_body_bytes)
         self.operations = list(operations)
-        self.app = Starlette(
-            routes=[*(frame.route(operation) for operation in operations), *routes],
-            exception_handlers={HTTPException: self._http_exception},
-        )
-        self.app.router.redirect_slashes = False
+        self._routes: list[BaseRoute] = [*(frame.route(operation) for operation in operations), *routes]
+        self._fixed: dict[tuple[str, str], ASGIApp] = {
+            (route.path, method): route.app
+            for route in self._routes
+            if isinstance(route, Route) and "{" not in route.path
+            for method in route.methods or ()
+        }
 
-    async def _http_exception(self, request: Request, exc: Exception) -> Response:
-        status = exc.status_code if isinstance(exc, HTTPException) else 500
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request or WebSocket."""
+        if scope["type"] == "http":
+            fixed = self._fixed.get((scope["path"], scope["method"]))
+            if fixed is not None:
+                await fixed(scope, receive, send)
+                return
         allowed: set[str] = set()
-        if status == 405:
-            for route in self.app.routes:
-                if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
-                    allowed |= route.methods or set()
-        return http_error(request, status, ", ".join(sorted(allowed)))
+        for route in self._routes:
+            match, found = route.matches(scope)
+            if match is Match.FULL:
+                scope.update(found)
+                await route.handle(scope, receive, send)
+                return
+            if match is Match.PARTIAL and isinstance(route, Route):
+                allowed |= route.methods or set()
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 4404, "reason": "There is nothing at this path"})
+            return
+        response = http_error(Request(scope), 405 if allowed else 404, ", ".join(sorted(allowed)))
+        await response(scope, receive, send)

@@ -7,8 +7,8 @@ from it, so that none of them can say something else than the others.
 from __future__ import annotations
 
 import logging
+import random
 import re
-import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -19,6 +19,7 @@ from typing import Any
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from niyanta.domain.ids import make_id
 from niyanta.errors import (
@@ -113,6 +114,17 @@ class Operation:
     deprecation: Deprecation | None = None
 
 
+class _Endpoint:
+    """An ASGI application; Starlette wraps plain functions in error handling that the frame has already."""
+
+    def __init__(self, serve: Callable[[Request], Awaitable[Response]]) -> None:
+        self._serve = serve
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self._serve(Request(scope, receive, send))
+        await response(scope, receive, send)
+
+
 class Frame:
     """Turns operations into routes."""
 
@@ -123,6 +135,14 @@ class Frame:
 
     def route(self, operation: Operation) -> Route:
         """The route that serves an operation."""
+        return Route(
+            operation.path,
+            _Endpoint(self._server_of(operation)),
+            methods=[operation.method],
+            name=operation.operation_id,
+        )
+
+    def _server_of(self, operation: Operation) -> Callable[[Request], Awaitable[Response]]:
         decoder: StrictDecoder[Any] | None = StrictDecoder(operation.body) if operation.body is not None else None
         allowed = frozenset(parameter.name for parameter in operation.query)
         public, admin = operation.access is Access.PUBLIC, operation.access is Access.ADMIN
@@ -157,12 +177,12 @@ class Frame:
                 response = error_response(InternalError("An unexpected error; it has been logged"), request_id)
             standard_headers(response, request_id)
             if rate is not None:
-                response.headers.update(rate.headers())
+                response.raw_headers += rate.headers()
             if operation.deprecation is not None:
                 _announce(operation.deprecation, response)
             return response
 
-        return Route(operation.path, serve, methods=[operation.method], name=operation.operation_id)
+        return serve
 
     async def _body(self, request: Request, decoder: StrictDecoder[Any], required: bool) -> Any:
         """The body, decoded; None when there is none and none is needed.
@@ -205,17 +225,21 @@ def request_id_of(request: Request) -> str:
     found: str | None = getattr(request.state, "request_id", None)
     if found is None:
         given = request.headers.get("x-request-id", "")
-        made = make_id("req_", time.time_ns() // 1_000_000, secrets.randbits(80))
-        found = given if _REQUEST_ID.fullmatch(given) else made
+        if given and _REQUEST_ID.fullmatch(given):
+            found = given
+        else:
+            found = make_id("req_", time.time_ns() // 1_000_000, random.getrandbits(80))
         request.state.request_id = found
     return found
 
 
 def standard_headers(response: Response, request_id: str) -> None:
     """What every response carries."""
-    response.headers["X-Request-ID"] = request_id
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Cache-Control"] = "no-store"
+    response.raw_headers += [
+        (b"x-request-id", request_id.encode()),
+        (b"x-content-type-options", b"nosniff"),
+        (b"cache-control", b"no-store"),
+    ]
 
 
 def _announce(deprecation: Deprecation, response: Response) -> None:

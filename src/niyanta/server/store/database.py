@@ -71,6 +71,14 @@ def _as_list(query: Callable[..., AsyncIterator[Any]]) -> Callable[..., Awaitabl
     return run
 
 
+class _PoolConnection(asyncpg.Connection):
+    """A connection that needs no clean-up between two holders: nothing here changes a session's state."""
+
+    def get_reset_query(self) -> str:
+        """None, which saves a round trip at each release."""
+        return ""
+
+
 class Database:
     """Both pools of one process."""
 
@@ -96,6 +104,7 @@ class Database:
                     command_timeout=15,
                     timeout=5,
                     max_inactive_connection_lifetime=0,
+                    connection_class=_PoolConnection,
                     server_settings={
                         "application_name": f"niyanta-{name}",
                         "statement_timeout": "10000",

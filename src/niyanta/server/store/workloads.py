@@ -262,6 +262,13 @@ class WorkloadStore:
         )
         return {(row["customer_id"], row["workload_id"]): _locked(row) for row in rows}
 
+    async def states(self, conn: Connection, refs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Locked]:
+        """As `lock`, without the lock: what is decided on it may find another version when it is written."""
+        rows = await _queries.states(
+            conn, customer_ids=[ref[0] for ref in refs], workload_ids=[ref[1] for ref in refs]
+        )
+        return {(row["customer_id"], row["workload_id"]): _locked(row) for row in rows}
+
     async def lock_held(self, conn: Connection, worker_id: str, incarnation: str, most: int = 500) -> list[Locked]:
         """Lock what one incarnation of a worker holds, ``most`` at a time."""
         return [
@@ -271,15 +278,16 @@ class WorkloadStore:
 
     async def apply(
         self, conn: Connection, changes: Sequence[Change], *, epoch: int | None = None
-    ) -> set[tuple[str, str]]:
-        """Write changes and their audit events; gives the (customer, workload) pairs that were written.
+    ) -> dict[tuple[str, str], Any]:
+        """Write changes and their audit events; gives the rows that were written by (customer, workload).
 
         One that is missing from the answer had another version by then, or the leader's ``epoch`` is no
-        longer the newest: nothing of it was written.
+        longer the newest: nothing of it was written. The row of one that was assigned has all that its
+        worker needs, as `assignments` gives it.
         """
         written = [change for change in changes if not change.is_empty]
         if not written:
-            return set()
+            return {}
         states = [change.state for change in written]
         audit = [(c.state.customer_id, c.state.workload_id, e) for c in written for e in c.events]
         rows = await _queries.apply_changes(
@@ -312,6 +320,8 @@ class WorkloadStore:
             completed_ats=[s.completed_at for s in states],
             error_messages=[s.error_message for s in states],
             results=[s.result_json for s in states],
+            queued_deltas=[c.state.status.is_queued - c.before.state.status.is_queued for c in written],
+            running_deltas=[c.state.status.is_held - c.before.state.status.is_held for c in written],
             audit_customer_ids=[a[0] for a in audit],
             audit_workload_ids=[a[1] for a in audit],
             audit_event_ids=[a[2].event_id for a in audit],
@@ -321,7 +331,7 @@ class WorkloadStore:
             audit_actor_ids=[a[2].actor.id for a in audit],
             audit_details=[_encode(a[2].details).decode() for a in audit],
         )
-        return {(row["customer_id"], row["workload_id"]) for row in rows}
+        return {(row["customer_id"], row["workload_id"]): row for row in rows}
 
     async def lanes(self, conn: Connection) -> list[tuple[str, int]]:
         """Every (customer, placement key) with something ready."""

@@ -60,16 +60,23 @@ SELECT s.*, now() AS db_now
        (SELECT * FROM unnest(:customer_ids::text[], :workload_ids::text[]))
  ORDER BY s.customer_id, s.workload_id FOR NO KEY UPDATE;
 
+-- name: states(customer_ids, workload_ids)
+-- The states of some workloads, not locked: for a decision whose write is guarded by the version it was made on.
+SELECT s.*, now() AS db_now
+  FROM unnest(:customer_ids::text[], :workload_ids::text[]) AS i (customer_id, workload_id)
+  JOIN workload_states s USING (customer_id, workload_id);
+
 -- name: lock_held(worker_id, incarnation, most)
 -- The states of what a worker holds, locked; for a worker that is lost. Locking: as `lock_states`.
 SELECT s.*, now() AS db_now FROM workload_states s
  WHERE s.worker_id = :worker_id AND s.incarnation = :incarnation
  ORDER BY s.customer_id, s.workload_id LIMIT :most FOR NO KEY UPDATE;
 
--- name: apply_changes(epoch, customer_ids, workload_ids, expected_versions, statuses, versions, generations, event_counts, worker_ids, incarnations, scheduled_froms, event_sequences, progress, progress_messages, retry_counts, failure_counts, death_streaks, checkpoint_sequences, pause_phases, readies, available_ats, scheduled_ats, started_ats, attempt_started_ats, paused_ats, completed_ats, error_messages, results, audit_customer_ids, audit_workload_ids, audit_event_ids, audit_types, audit_ats, audit_actor_types, audit_actor_ids, audit_details)
+-- name: apply_changes(epoch, customer_ids, workload_ids, expected_versions, statuses, versions, generations, event_counts, worker_ids, incarnations, scheduled_froms, event_sequences, progress, progress_messages, retry_counts, failure_counts, death_streaks, checkpoint_sequences, pause_phases, readies, available_ats, scheduled_ats, started_ats, attempt_started_ats, paused_ats, completed_ats, error_messages, results, queued_deltas, running_deltas, audit_customer_ids, audit_workload_ids, audit_event_ids, audit_types, audit_ats, audit_actor_types, audit_actor_ids, audit_details)
 -- The one statement that moves workloads. A row is written only at the version that its decision was made on (and, for
--- the leader, only while its epoch is the newest); the audit events and the customers' counts go with the rows that were.
--- Gives what was written. Locking: the workloads' rows, then the usage rows in order of customer.
+-- the leader, only while its epoch is the newest), so the deltas of the customers' counts are those of the decision; the
+-- audit events and the counts go with the rows that were written. Gives what was, and of what was assigned all that its worker needs.
+-- Locking: the workloads' rows, then the usage rows in order of customer.
 WITH fence AS MATERIALIZED (
     SELECT epoch FROM leader_lease WHERE epoch = :epoch::bigint FOR KEY SHARE
 ), change AS MATERIALIZED (
@@ -80,15 +87,13 @@ WITH fence AS MATERIALIZED (
         :retry_counts::int[], :failure_counts::int[], :death_streaks::int[], :checkpoint_sequences::int[],
         :pause_phases::text[], :readies::boolean[], :available_ats::timestamptz[], :scheduled_ats::timestamptz[],
         :started_ats::timestamptz[], :attempt_started_ats::timestamptz[], :paused_ats::timestamptz[],
-        :completed_ats::timestamptz[], :error_messages::text[], :results::text[])
+        :completed_ats::timestamptz[], :error_messages::text[], :results::text[], :queued_deltas::int[],
+        :running_deltas::int[])
       AS c (customer_id, workload_id, expected_version, status, version, generation, event_count, worker_id,
             incarnation, scheduled_from, event_sequence, progress_percent, progress_message, retry_count, failure_count,
             death_streak, checkpoint_sequence, pause_phase, ready, available_at, scheduled_at, started_at,
-            attempt_started_at, paused_at, completed_at, error_message, result_json)
+            attempt_started_at, paused_at, completed_at, error_message, result_json, queued_delta, running_delta)
      WHERE :epoch::bigint IS NULL OR EXISTS (SELECT FROM fence)
-), before AS MATERIALIZED (
-    SELECT w.customer_id, w.workload_id, w.status
-      FROM change c JOIN workloads w ON w.customer_id = c.customer_id AND w.workload_id = c.workload_id
 ), moved AS (
     UPDATE workloads w
        SET status = c.status, version = c.version, generation = c.generation, event_count = c.event_count,
@@ -108,7 +113,9 @@ WITH fence AS MATERIALIZED (
                 ELSE w.config_snapshot END
       FROM change c
      WHERE w.customer_id = c.customer_id AND w.workload_id = c.workload_id AND w.version = c.expected_version
-    RETURNING w.customer_id, w.workload_id, w.status
+    RETURNING w.customer_id, w.workload_id, c.queued_delta, c.running_delta, w.status = 'SCHEDULED' AS assigned,
+              w.generation, w.workload_type, CASE WHEN w.status = 'SCHEDULED' THEN w.input_params END AS input_params,
+              w.config_snapshot, w.checkpoint_sequence, w.progress_percent, w.timeout_seconds, w.worker_id, w.incarnation
 ), history AS (
     INSERT INTO audit_events (customer_id, workload_id, event_id, event_type, occurred_at, actor_type, actor_id, details)
     SELECT a.customer_id, a.workload_id, a.event_id, a.event_type, a.occurred_at, a.actor_type, a.actor_id, a.details::json
@@ -118,11 +125,7 @@ WITH fence AS MATERIALIZED (
         AS a (customer_id, workload_id, event_id, event_type, occurred_at, actor_type, actor_id, details)
       JOIN moved m ON m.customer_id = a.customer_id AND m.workload_id = a.workload_id
 ), difference AS (
-    SELECT m.customer_id,
-           sum((m.status IN ('PENDING', 'REDISTRIBUTING'))::int - (b.status IN ('PENDING', 'REDISTRIBUTING'))::int) AS queued,
-           sum((m.status IN ('SCHEDULED', 'RUNNING'))::int - (b.status IN ('SCHEDULED', 'RUNNING'))::int) AS running
-      FROM moved m JOIN before b ON b.customer_id = m.customer_id AND b.workload_id = m.workload_id
-     GROUP BY m.customer_id
+    SELECT customer_id, sum(queued_delta) AS queued, sum(running_delta) AS running FROM moved GROUP BY customer_id
 ), counted AS MATERIALIZED (
     SELECT u.customer_id FROM customer_usage u
      WHERE u.customer_id IN (SELECT customer_id FROM difference WHERE queued <> 0 OR running <> 0)
@@ -132,7 +135,7 @@ WITH fence AS MATERIALIZED (
       FROM difference d JOIN counted USING (customer_id)
      WHERE u.customer_id = d.customer_id
 )
-SELECT customer_id, workload_id FROM moved;
+SELECT * FROM moved;
 
 -- name: lanes()
 -- Every customer's placement classes with something ready. Walks the queue's index from class to class: the cost grows
