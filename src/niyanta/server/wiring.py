@@ -11,6 +11,7 @@ from typing import Any
 import uvicorn
 
 from niyanta.errors import ConfigurationError
+from niyanta.server.coordinator.batches import BatchService
 from niyanta.server.coordinator.changes import ChangeFeed
 from niyanta.server.coordinator.directory import Directory
 from niyanta.server.coordinator.election import Election
@@ -25,6 +26,7 @@ from niyanta.server.coordinator.submission import SubmissionService
 from niyanta.server.coordinator.workers import WorkerService
 from niyanta.server.coordinator.workloads import WorkloadService
 from niyanta.server.rest.app import RestApi
+from niyanta.server.rest.batches import BatchRoutes
 from niyanta.server.rest.probes import ProbeRoutes
 from niyanta.server.rest.workloads import WorkloadRoutes
 from niyanta.server.settings import CoordinatorSettings
@@ -98,7 +100,9 @@ class Coordinator:
         authenticator = Authenticator(customers)
         limiter = RateLimiter(database, directory)
         gate = Gate(authenticator, limiter)
+        batches = BatchService(database, workloads)
         operations = [
+            *BatchRoutes(submissions, batches, settings.max_batch_body_bytes).operations(),
             *WorkloadRoutes(submissions, workloads).operations(),
             *ProbeRoutes(Health(database, broker)).operations(),
         ]

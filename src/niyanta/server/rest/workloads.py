@@ -17,7 +17,7 @@ from niyanta.errors import (
     NotFoundError,
     ServiceUnavailableError,
 )
-from niyanta.server.coordinator.submission import SubmissionService, SubmitRequest
+from niyanta.server.coordinator.submission import SubmissionService, SubmitRequest, check_idempotency_key
 from niyanta.server.coordinator.workloads import WorkloadService
 from niyanta.server.rest import bodies
 from niyanta.server.rest.cursors import next_cursor, read_cursor
@@ -30,7 +30,6 @@ __all__ = ["WorkloadRoutes", "idempotency_key"]
 
 _ONE = "/v1/workloads/{workload_id}"
 _TAG = "Workloads"
-_MAX_KEY_LENGTH = 255
 
 LIMIT = Integer("limit", "Results per page.", 1, 100, 50)
 OFFSET = Integer("offset", "How many to leave out before the page. Not together with a cursor.", 0, 10_000_000, 0)
@@ -272,18 +271,8 @@ class WorkloadRoutes:
 
 
 def idempotency_key(request: Request) -> str | None:
-    """The ``Idempotency-Key`` header.
-
-    Raises:
-        InvalidInputError: Empty, too long, or not printable ASCII.
-    """
-    key = request.headers.get("idempotency-key")
-    if key is None or (1 <= len(key) <= _MAX_KEY_LENGTH and key.isascii() and key.isprintable()):
-        return key
-    raise InvalidInputError(
-        f"Idempotency-Key must have 1 to {_MAX_KEY_LENGTH} printable ASCII characters",
-        details={"field": "Idempotency-Key", "max_length": _MAX_KEY_LENGTH},
-    )
+    """The ``Idempotency-Key`` header, checked."""
+    return check_idempotency_key(request.headers.get("idempotency-key"))
 
 
 def list_query(request: Request, customer_id: str) -> ListQuery:
