@@ -27,12 +27,14 @@ from niyanta.server.coordinator.workers import WorkerService
 from niyanta.server.coordinator.workloads import WorkloadService
 from niyanta.server.rest.app import RestApi
 from niyanta.server.rest.batches import BatchRoutes
+from niyanta.server.rest.cursors import Cursors
 from niyanta.server.rest.probes import ProbeRoutes
 from niyanta.server.rest.workloads import WorkloadRoutes
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store import migrate
 from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
+from niyanta.server.store.shared_secrets import shared_secret
 from niyanta.wire.broker import Broker
 from niyanta.wire.subjects import Subjects
 
@@ -101,9 +103,10 @@ class Coordinator:
         limiter = RateLimiter(database, directory)
         gate = Gate(authenticator, limiter)
         batches = BatchService(database, workloads)
+        cursors = Cursors(await shared_secret(database, "cursors"))
         operations = [
             *BatchRoutes(submissions, batches, settings.max_batch_body_bytes).operations(),
-            *WorkloadRoutes(submissions, workloads).operations(),
+            *WorkloadRoutes(submissions, workloads, cursors).operations(),
             *ProbeRoutes(Health(database, broker)).operations(),
         ]
         api = RestApi(gate, operations, settings.max_body_bytes)

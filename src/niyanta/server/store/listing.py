@@ -153,9 +153,7 @@ class ListingStore:
         return total
 
     async def _upper_bound(self, conn: Connection, query: ListQuery) -> int:
-        sums = await _queries.upper_bounds(
-            conn, customer_id=query.customer_id, workload_type=query.workload_type
-        )
+        sums = await _queries.upper_bounds(conn, customer_id=query.customer_id, workload_type=query.workload_type)
         ended = {name: int(sums[name]) for name in ("completed", "failed", "cancelled")}
         if query.status is None:
             return int(sums["created"])
