@@ -23,6 +23,7 @@ from niyanta.server.coordinator.monitor import Monitor
 from niyanta.server.coordinator.rate_limits import RateLimiter
 from niyanta.server.coordinator.scheduler import Scheduler
 from niyanta.server.coordinator.submission import SubmissionService
+from niyanta.server.coordinator.upkeep import Upkeep
 from niyanta.server.coordinator.workers import WorkerService
 from niyanta.server.coordinator.workloads import WorkloadService
 from niyanta.server.rest.app import RestApi
@@ -95,6 +96,7 @@ class Coordinator:
         election = Election(database, settings)
         scheduler = Scheduler(database, broker, subjects, feed, directory, election, settings.coordinator_id)
         monitor = Monitor(database, broker, subjects, feed, election, settings)
+        upkeep = Upkeep(database, election, settings)
         intake = EventIntake(database, feed, settings)
         workers = WorkerService(database, broker, subjects, feed, settings)
         submissions = SubmissionService(database, feed, directory)
@@ -110,6 +112,7 @@ class Coordinator:
             *ProbeRoutes(Health(database, broker)).operations(),
         ]
         api = RestApi(gate, operations, settings.max_body_bytes)
+        await upkeep.prepare()
         await directory.refresh()
         await feed.start()
         await broker.serve(subjects.events, intake.receive, queue_group=subjects.queue_group)
@@ -135,6 +138,7 @@ class Coordinator:
             election.run(),
             scheduler.run(),
             monitor.run(),
+            upkeep.run(),
             intake.run(),
             workers.run(),
             submissions.run(),

@@ -24,7 +24,7 @@ from niyanta.errors import (
 from niyanta.server.coordinator.changes import ChangeFeed, describe
 from niyanta.server.coordinator.directory import Directory
 from niyanta.server.settings import CoordinatorSettings
-from niyanta.server.store.attempts import AttemptStore
+from niyanta.server.store.attempts import AttemptStore, Lifetime
 from niyanta.server.store.customers import Identity
 from niyanta.server.store.database import Database, RetryableConflict
 from niyanta.server.store.listing import ListingStore, ListQuery, Total
@@ -140,18 +140,20 @@ class WorkloadService:
         limit: int,
     ) -> tuple[list[Any], bool]:
         """Log lines, oldest first, and whether there are more."""
-        await self.get(identity, workload_id)
+        lifetime = Lifetime.of(await self.get(identity, workload_id))
         async with self._database.connection() as conn:
             rows = await self._attempts.logs(
-                conn, identity.customer_id, workload_id, since=since, until=until, most=limit + 1
+                conn, identity.customer_id, workload_id, lifetime, since=since, until=until, most=limit + 1
             )
         return rows[:limit], len(rows) > limit
 
     async def audit(self, identity: Identity, workload_id: str, *, after: int, limit: int) -> tuple[list[Any], bool]:
         """The workload's history after an ``event_id``, in order, and whether there is more."""
-        await self.get(identity, workload_id)
+        lifetime = Lifetime.of(await self.get(identity, workload_id))
         async with self._database.connection() as conn:
-            rows = await self._attempts.audit(conn, identity.customer_id, workload_id, after=after, most=limit + 1)
+            rows = await self._attempts.audit(
+                conn, identity.customer_id, workload_id, lifetime, after=after, most=limit + 1
+            )
         return rows[:limit], len(rows) > limit
 
     async def cancel(self, identity: Identity, workload_id: str, reason: str | None) -> Change:
