@@ -30,8 +30,7 @@ async def filled(system: System) -> AsyncIterator[None]:
                 bodies.append(messages.Progressed(10 * number, None))
             if number % 3 == 1:
                 bodies.append(messages.Completed(b"{}"))
-            if number < 5:
-                await worker.report(ref, *bodies)
+            await worker.report(ref, *bodies)
         for number in range(5):
             await system.submit(priority=number % 2, affinity_rules=NOWHERE)
         yield

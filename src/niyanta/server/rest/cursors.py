@@ -45,10 +45,7 @@ class Cursors:
     def after_row(self, query: ListQuery, row: Any) -> str:
         """The cursor behind the last row of a page of workloads."""
         value, workload_id = cursor_values(row, query.order_by)
-        if isinstance(value, datetime):
-            place = _Place(workload_id, at=value)
-        else:
-            place = _Place(workload_id, value)
+        place = _Place(workload_id, at=value) if isinstance(value, datetime) else _Place(workload_id, value)
         return self._seal(self._encode(place), _list_of(query))
 
     def read_place(self, text: str, query: ListQuery) -> Place:
