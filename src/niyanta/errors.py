@@ -41,6 +41,7 @@ __all__ = [
     "PayloadTooLargeError",
     "PermanentError",
     "RateLimitedError",
+    "RequestTimeoutError",
     "ServiceUnavailableError",
     "TransientError",
     "UnauthorizedError",
@@ -97,6 +98,12 @@ class PayloadTooLargeError(InvalidInputError):
     """The body is larger than the service takes."""
 
     http_status = 413
+
+
+class RequestTimeoutError(InvalidInputError):
+    """The request took too long to arrive."""
+
+    http_status = 408
 
 
 class UnsupportedMediaTypeError(InvalidInputError):

@@ -30,6 +30,7 @@ from niyanta.server.rest.app import RestApi
 from niyanta.server.rest.batches import BatchRoutes
 from niyanta.server.rest.cursors import Cursors
 from niyanta.server.rest.probes import ProbeRoutes
+from niyanta.server.rest.protocol import HeadLimits, bounded_http
 from niyanta.server.rest.workloads import WorkloadRoutes
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store import migrate
@@ -111,7 +112,7 @@ class Coordinator:
             *WorkloadRoutes(submissions, workloads, cursors).operations(),
             *ProbeRoutes(Health(database, broker)).operations(),
         ]
-        api = RestApi(gate, operations, settings.max_body_bytes)
+        api = RestApi(gate, operations, settings.max_body_bytes, settings.request_seconds)
         await upkeep.prepare()
         await directory.refresh()
         await feed.start()
@@ -121,7 +122,7 @@ class Coordinator:
             uvicorn.Config(
                 api,
                 loop="none",
-                http="httptools",
+                http=bounded_http(HeadLimits(seconds=settings.request_seconds)),
                 ws="none",
                 lifespan="off",
                 log_config=None,

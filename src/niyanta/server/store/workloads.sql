@@ -207,6 +207,10 @@ SELECT w.customer_id, w.workload_id, w.generation, w.workload_type, w.input_para
 -- Who holds what: the leader's picture of the fleet, at election and from time to time.
 SELECT customer_id, workload_id, generation, workload_type, worker_id FROM workloads WHERE incarnation IS NOT NULL;
 
+-- name: held_counts()
+-- How many workloads of each type each worker holds.
+SELECT worker_id, workload_type, count(*) AS held FROM workloads WHERE incarnation IS NOT NULL GROUP BY 1, 2;
+
 -- name: held_by(worker_id, incarnation)
 -- What one worker should be running, to compare with what it says it runs.
 SELECT customer_id, workload_id, generation FROM workloads
