@@ -24,6 +24,7 @@ __all__ = ["System", "beating", "running_system", "system"]
 
 QUICK = {
     "port": 0,
+    "grpc_port": 0,
     "pause_wait_seconds": 1.0,
     "heartbeat_interval_seconds": 0.2,
     "worker_lease_seconds": 1.5,

@@ -2,15 +2,15 @@
 
 NiyantaError
 ├── ApiError                      an answer of the service that is not a success
-│   ├── InvalidInputError         INVALID_INPUT        400
-│   ├── InvalidStateError         INVALID_STATE        400
-│   ├── UnauthorizedError         UNAUTHORIZED         401
-│   ├── ForbiddenError            FORBIDDEN            403
-│   ├── NotFoundError             NOT_FOUND            404
-│   ├── ConflictError             CONFLICT             409
-│   ├── RateLimitedError          RATE_LIMITED         429
-│   ├── ServiceUnavailableError   SERVICE_UNAVAILABLE  503
-│   └── InternalError             INTERNAL_ERROR       500
+│   ├── InvalidInputError         INVALID_INPUT        400  INVALID_ARGUMENT
+│   ├── InvalidStateError         INVALID_STATE        400  FAILED_PRECONDITION
+│   ├── UnauthorizedError         UNAUTHORIZED         401  UNAUTHENTICATED
+│   ├── ForbiddenError            FORBIDDEN            403  PERMISSION_DENIED
+│   ├── NotFoundError             NOT_FOUND            404  NOT_FOUND
+│   ├── ConflictError             CONFLICT             409  ALREADY_EXISTS
+│   ├── RateLimitedError          RATE_LIMITED         429  RESOURCE_EXHAUSTED
+│   ├── ServiceUnavailableError   SERVICE_UNAVAILABLE  503  UNAVAILABLE
+│   └── InternalError             INTERNAL_ERROR       500  INTERNAL
 ├── ConnectionFailedError         the service could not be reached at all
 ├── WaitTimeoutError              wait_for_completion ran out of time
 ├── WorkloadFailedError           a workload that was waited for ended FAILED
@@ -70,6 +70,8 @@ class ApiError(NiyantaError):
 
     code: ClassVar[str] = "INTERNAL_ERROR"
     http_status: ClassVar[int] = 500
+    grpc_code: ClassVar[str] = "INTERNAL"
+    """Name of the gRPC status code that says the same."""
     retryable: ClassVar[bool] = False
 
     def __init__(
@@ -92,12 +94,14 @@ class InvalidInputError(ApiError):
 
     code = "INVALID_INPUT"
     http_status = 400
+    grpc_code = "INVALID_ARGUMENT"
 
 
 class PayloadTooLargeError(InvalidInputError):
     """The body is larger than the service takes."""
 
     http_status = 413
+    grpc_code = "RESOURCE_EXHAUSTED"
 
 
 class RequestTimeoutError(InvalidInputError):
@@ -123,6 +127,7 @@ class InvalidStateError(ApiError):
 
     code = "INVALID_STATE"
     http_status = 400
+    grpc_code = "FAILED_PRECONDITION"
 
 
 class UnauthorizedError(ApiError):
@@ -130,6 +135,7 @@ class UnauthorizedError(ApiError):
 
     code = "UNAUTHORIZED"
     http_status = 401
+    grpc_code = "UNAUTHENTICATED"
 
 
 class ForbiddenError(ApiError):
@@ -137,6 +143,7 @@ class ForbiddenError(ApiError):
 
     code = "FORBIDDEN"
     http_status = 403
+    grpc_code = "PERMISSION_DENIED"
 
 
 class NotFoundError(ApiError):
@@ -144,6 +151,7 @@ class NotFoundError(ApiError):
 
     code = "NOT_FOUND"
     http_status = 404
+    grpc_code = "NOT_FOUND"
 
 
 class ConflictError(ApiError):
@@ -151,6 +159,7 @@ class ConflictError(ApiError):
 
     code = "CONFLICT"
     http_status = 409
+    grpc_code = "ALREADY_EXISTS"
 
 
 class RateLimitedError(ApiError):
@@ -158,6 +167,7 @@ class RateLimitedError(ApiError):
 
     code = "RATE_LIMITED"
     http_status = 429
+    grpc_code = "RESOURCE_EXHAUSTED"
     retryable = True
 
 
@@ -166,6 +176,7 @@ class ServiceUnavailableError(ApiError):
 
     code = "SERVICE_UNAVAILABLE"
     http_status = 503
+    grpc_code = "UNAVAILABLE"
     retryable = True
 
 

@@ -21,7 +21,7 @@ __all__ = ["command"]
 @click.option("--nats-url", envvar="NIYANTA_NATS_URL", required=True, help="nats://…")
 @click.option("--host", envvar="NIYANTA_HOST", default="127.0.0.1", show_default=True)
 @click.option("--port", envvar="NIYANTA_PORT", default=8080, show_default=True, help="0 picks a free one.")
-@click.option("--grpc-port", envvar="NIYANTA_GRPC_PORT", default=9090, show_default=True)
+@click.option("--grpc-port", envvar="NIYANTA_GRPC_PORT", default=9090, show_default=True, help="0 picks a free one.")
 @click.option("--id", "coordinator_id", envvar="NIYANTA_COORDINATOR_ID", help="Unique among replicas.")
 def command(
     database_url: str, nats_url: str, host: str, port: int, grpc_port: int, coordinator_id: str | None
@@ -46,7 +46,7 @@ async def _run(settings: CoordinatorSettings) -> None:
     watch_parent(stop.set)
     coordinator = Coordinator(settings)
     await coordinator.start()
-    click.echo(f"listening on http://{settings.host}:{coordinator.port}")
+    click.echo(f"listening on http://{settings.host}:{coordinator.port}, gRPC on port {coordinator.grpc_port}")
     ended = asyncio.create_task(coordinator.wait_failed())
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait([ended, stopping], return_when=asyncio.FIRST_COMPLETED)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["CUSTOMER_ID_PATTERN", "WORKLOAD_TYPE_PATTERN", "make_id", "milliseconds_of"]
+__all__ = ["CUSTOMER_ID_PATTERN", "ID_PATTERN", "WORKLOAD_TYPE_PATTERN", "make_id", "milliseconds_of"]
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
@@ -17,6 +17,9 @@ _VALUES = {letter: value for value, letter in enumerate(_ALPHABET)}
 
 CUSTOMER_ID_PATTERN = re.compile(r"cust_[A-Za-z0-9][A-Za-z0-9_-]{0,58}")
 """A customer id, to be used with ``fullmatch``."""
+
+ID_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,100}", re.ASCII)
+"""What any id looks like, to be used with ``fullmatch``; what doesn't fit is the id of nothing."""
 
 WORKLOAD_TYPE_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 """A workload type's name, to be used with ``fullmatch``."""

@@ -240,7 +240,12 @@ def _move(
     if (event, old.status, target) not in _LEGAL:
         raise IllegalMove(event, old.status)
     new = replace(old, status=target, version=old.version + 1, event_count=old.event_count + 1, **changes)
-    facts: dict[str, Any] = {"from": old.status.value, "to": target.value, "attempt": new.generation}
+    facts: dict[str, Any] = {
+        "from": old.status.value,
+        "to": target.value,
+        "attempt": new.generation,
+        "version": new.version,
+    }
     worker_id = new.worker_id or old.worker_id
     if worker_id is not None:
         facts["worker_id"] = worker_id
@@ -472,6 +477,7 @@ def record_checkpoint(old: WorkloadState, now: datetime, actor: Actor) -> Move:
         "from": old.status.value,
         "to": new.status.value,
         "attempt": new.generation,
+        "version": new.version,
         "worker_id": new.worker_id,
         "checkpoint_sequence": sequence,
     }

@@ -24,6 +24,13 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     port: int = 8080
     """TCP port of REST and WebSocket; 0 picks a free one."""
     grpc_port: int = 9090
+    """TCP port of gRPC; 0 picks a free one."""
+    grpc_reflection: bool = False
+    """Whether anybody may ask which gRPC services and messages there are."""
+    grpc_max_streams: int = 1000
+    """Calls, streams among them, that one connection may have under way."""
+    grpc_max_streams_per_customer: int = 10_000
+    """Status streams open at once on one coordinator."""
     coordinator_id: str = ""
     """Unique among replicas; made from the host's name when empty."""
     subject_prefix: str = "niyanta.v1"
@@ -88,6 +95,7 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
             (0 <= self.port <= 65535, "port must be 0 to 65535"),
             (0 <= self.grpc_port <= 65535, "grpc_port must be 0 to 65535"),
             (self.request_seconds > 0, "request_seconds must be positive"),
+            (self.grpc_max_streams > 0, "grpc_max_streams must be positive"),
             (self.heartbeat_interval_seconds > 0, "heartbeat_interval_seconds must be positive"),
             (
                 self.worker_lease_seconds >= 3 * self.heartbeat_interval_seconds,

@@ -13,6 +13,7 @@ import uvicorn
 from niyanta.errors import ConfigurationError
 from niyanta.server.coordinator.batches import BatchService
 from niyanta.server.coordinator.changes import ChangeFeed
+from niyanta.server.coordinator.cursors import Cursors
 from niyanta.server.coordinator.directory import Directory
 from niyanta.server.coordinator.election import Election
 from niyanta.server.coordinator.gate import Gate
@@ -24,11 +25,14 @@ from niyanta.server.coordinator.rate_limits import RateLimiter
 from niyanta.server.coordinator.scheduler import Scheduler
 from niyanta.server.coordinator.submission import SubmissionService
 from niyanta.server.coordinator.upkeep import Upkeep
+from niyanta.server.coordinator.watching import WatchService
 from niyanta.server.coordinator.workers import WorkerService
 from niyanta.server.coordinator.workloads import WorkloadService
+from niyanta.server.grpc.server import GrpcServer
+from niyanta.server.grpc.streams import StreamMethods
+from niyanta.server.grpc.workloads import WorkloadMethods
 from niyanta.server.rest.app import RestApi
 from niyanta.server.rest.batches import BatchRoutes
-from niyanta.server.rest.cursors import Cursors
 from niyanta.server.rest.probes import ProbeRoutes
 from niyanta.server.rest.protocol import HeadLimits, bounded_http
 from niyanta.server.rest.workloads import WorkloadRoutes
@@ -53,16 +57,19 @@ class _Server(uvicorn.Server):
 
 
 class Coordinator:
-    """One replica: REST, event intake, and a candidate for leadership.
+    """One replica: REST, gRPC, event intake, and a candidate for leadership.
 
     Attributes:
         port: The TCP port that REST listens on, once started.
+        grpc_port: The TCP port that gRPC listens on, once started.
     """
 
     def __init__(self, settings: CoordinatorSettings) -> None:
         self.settings = settings
         self.port = settings.port
+        self.grpc_port = settings.grpc_port
         self._socket: socket.socket | None = None
+        self._grpc: GrpcServer | None = None
         self._database: Database | None = None
         self._broker: Broker | None = None
         self._server: _Server | None = None
@@ -72,23 +79,25 @@ class Coordinator:
         """Connect, begin to serve.
 
         Raises:
-            ConfigurationError: Port in use, database away or with another schema, unsafe durability.
+            ConfigurationError: A port in use, database away or with another schema, unsafe durability.
             ConnectionFailedError: The broker is away.
         """
         settings = self.settings
         self._socket = _listen(settings.host, settings.port)
         self.port = self._socket.getsockname()[1]
         try:
+            self._grpc = GrpcServer(settings)
+            self.grpc_port = self._grpc.port
             await migrate.require_current(settings.database_url)
             self._database = await Database.open(settings.database_url)
             self._broker = Broker(settings.nats_url, name=settings.coordinator_id)
             await self._broker.connect()
-            await self._serve(self._database, self._broker)
+            await self._serve(self._database, self._broker, self._grpc)
         except BaseException:
             await self.stop()
             raise
 
-    async def _serve(self, database: Database, broker: Broker) -> None:
+    async def _serve(self, database: Database, broker: Broker, grpc_server: GrpcServer) -> None:
         settings = self.settings
         subjects = Subjects(settings.subject_prefix)
         customers = CustomerStore(database)
@@ -104,15 +113,22 @@ class Coordinator:
         workloads = WorkloadService(database, broker, subjects, feed, directory, settings)
         authenticator = Authenticator(customers)
         limiter = RateLimiter(database, directory)
+        watches = WatchService(database, feed, authenticator)
         gate = Gate(authenticator, limiter)
+        health = Health(database, broker)
         batches = BatchService(database, workloads)
         cursors = Cursors(await shared_secret(database, "cursors"))
         operations = [
             *BatchRoutes(submissions, batches, settings.max_batch_body_bytes).operations(),
             *WorkloadRoutes(submissions, workloads, cursors).operations(),
-            *ProbeRoutes(Health(database, broker)).operations(),
+            *ProbeRoutes(health).operations(),
         ]
         api = RestApi(gate, operations, settings.max_body_bytes, settings.request_seconds)
+        streams = StreamMethods(watches, settings.grpc_max_streams_per_customer)
+        methods = [
+            *WorkloadMethods(submissions, workloads, settings.max_body_bytes).methods(),
+            *streams.methods(),
+        ]
         await upkeep.prepare()
         await directory.refresh()
         await feed.start()
@@ -145,21 +161,28 @@ class Coordinator:
             submissions.run(),
             authenticator.run(),
             limiter.run(),
+            watches.run(),
         ]
+        await grpc_server.start(gate, methods, health, streams.end_all)
         self._main = asyncio.create_task(self._run(loops), name="coordinator")
         while not self._server.started:
             if self._main.done():
                 await self._main
             await asyncio.sleep(0.005)
-        log.info("coordinator.started", extra={"coordinator_id": settings.coordinator_id, "port": self.port})
+        log.info(
+            "coordinator.started",
+            extra={"coordinator_id": settings.coordinator_id, "port": self.port, "grpc_port": self.grpc_port},
+        )
 
     async def _run(self, loops: list[Coroutine[Any, Any, None]]) -> None:
         """All loops in one group: when one fails, all end, and the failure is seen."""
         assert self._server is not None  # noqa: S101 -- set by the only caller
         assert self._socket is not None  # noqa: S101
+        assert self._grpc is not None  # noqa: S101
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(loop) for loop in loops]
             await self._server.serve(sockets=[self._socket])
+            await self._grpc.stop()
             for task in tasks:
                 task.cancel()
 
@@ -175,6 +198,9 @@ class Coordinator:
         if self._main is not None:
             await asyncio.gather(self._main, return_exceptions=True)
             self._main = None
+        if self._grpc is not None:
+            await self._grpc.stop()
+            self._grpc = None
         if self._broker is not None:
             await self._broker.close()
             self._broker = None

@@ -330,3 +330,5 @@ class Changed(msgspec.Struct, frozen=True, omit_defaults=True):
     """Workers came, went or drained: read them again."""
     customers: list[str] = []
     """Customers whose limits, status or keys changed."""
+    logged: list[tuple[str, str]] = []
+    """(customer, workload) of those with new log lines."""

@@ -71,9 +71,10 @@ class ChangeFeed:
         *,
         fleet: bool = False,
         customers: Sequence[str] = (),
+        logged: Sequence[tuple[str, str]] = (),
     ) -> None:
         """Tell of a commit. Call after it, never before."""
-        changed = Changed(self._origin, list(changes), fleet, list(customers))
+        changed = Changed(self._origin, list(changes), fleet, list(customers), list(logged))
         self._hand_on(changed)
         try:
             self._outgoing.put_nowait(changed)
@@ -107,12 +108,14 @@ class ChangeFeed:
         while True:
             first = await self._outgoing.get()
             changes, fleet, customers = list(first.changes), first.fleet, list(first.customers)
-            while not self._outgoing.empty() and len(changes) < 1000:
+            logged = list(first.logged)
+            while not self._outgoing.empty() and len(changes) + len(logged) < 1000:
                 more = self._outgoing.get_nowait()
                 changes += more.changes
                 fleet |= more.fleet
                 customers += more.customers
-            message = self._encode(Changed(self._origin, changes, fleet, customers))
+                logged += more.logged
+            message = self._encode(Changed(self._origin, changes, fleet, customers, logged))
             try:
                 await self._broker.publish(self._subjects.changed, message)
             except ConnectionFailedError:

@@ -29,9 +29,7 @@ _MOST_PASTS = 10_000
 class Estimator:
     """Knows how fast each customer's queue is served, from that customer's own counters only."""
 
-    def __init__(
-        self, database: Database, directory: Directory, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, database: Database, directory: Directory, clock: Callable[[], float] = time.monotonic) -> None:
         self._database = database
         self._directory = directory
         self._clock = clock

@@ -5,14 +5,27 @@ Refusals come in a fixed order: who (401), how often (429), whether allowed (403
 
 from __future__ import annotations
 
+import random
+import re
+import time
 from dataclasses import dataclass
 
+from niyanta.domain.ids import make_id
 from niyanta.errors import ApiError, ForbiddenError
 from niyanta.server.coordinator.identity import Authenticator
 from niyanta.server.coordinator.rate_limits import RateLimiter, RateStatus
 from niyanta.server.store.customers import Identity
 
-__all__ = ["Entry", "Gate"]
+__all__ = ["Entry", "Gate", "request_id"]
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,100}", re.ASCII)
+
+
+def request_id(given: str | None) -> str:
+    """The id that the caller gave a request when it is sane, else a new one."""
+    if given is not None and _REQUEST_ID.fullmatch(given):
+        return given
+    return make_id("req_", time.time_ns() // 1_000_000, random.getrandbits(80))
 
 
 @dataclass(frozen=True, slots=True)

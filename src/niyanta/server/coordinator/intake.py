@@ -138,7 +138,7 @@ class EventIntake:
                 await self._attempts.add_checkpoints(conn, writes.checkpoints)
             if writes.logs:
                 await self._attempts.add_logs(conn, writes.logs)
-        self._announce(changed)
+        self._announce(changed, writes)
         return replies
 
     async def _commit_moves(
@@ -154,13 +154,14 @@ class EventIntake:
             replies = [self._fold(batch, writes) for batch in batches]
             changed = writes.changed()
             written = await self._workloads.apply(conn, changed)
-        self._announce([c for c in changed if (c.state.customer_id, c.state.workload_id) in written])
+        self._announce([c for c in changed if (c.state.customer_id, c.state.workload_id) in written], writes)
         return replies if len(written) == len(changed) else None
 
-    def _announce(self, changed: Sequence[Change]) -> None:
+    def _announce(self, changed: Sequence[Change], writes: _Writes) -> None:
         news = [describe(c) for c in changed if c.state.version != c.before.state.version]
-        if news:
-            self._feed.announce(news)
+        logged = {(line.customer_id, line.workload_id) for line in writes.logs}
+        if news or logged:
+            self._feed.announce(news, logged=sorted(logged))
 
     def _fold(self, batch: EventBatch, writes: _Writes) -> BatchReply:
         actor = Actor("worker", batch.worker_id)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from niyanta.domain import transitions
 from niyanta.domain.placement import explain
@@ -34,12 +36,18 @@ from niyanta.wire.broker import Broker
 from niyanta.wire.messages import AttemptRef, CancelAttempt, Command, PauseAttempt, WithdrawPause
 from niyanta.wire.subjects import Subjects
 
-__all__ = ["WorkloadService"]
+__all__ = ["CancelRequest", "WorkloadService"]
 
 log = logging.getLogger(__name__)
 
 _ENDING_SECONDS = 12.0
 """How long a granted pause may take to end its attempt: five seconds' grace for the processes, and some."""
+
+
+class CancelRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """The optional body of a cancellation."""
+
+    reason: Annotated[str, Meta(max_length=1000)] | None = None
 
 
 class WorkloadService:
@@ -215,11 +223,16 @@ class WorkloadService:
             identity, workload_id, "resume", lambda c: transitions.resume(c.state, c.before.now, actor)
         )
 
-    async def pause(self, identity: Identity, workload_id: str) -> Any:
+    async def pause(self, identity: Identity, workload_id: str, wait_seconds: float | None = None) -> Any:
         """Checkpoint, stop, free the slot; returns the PAUSED row.
 
-        The pause is committed with the checkpoint: on time-out it is withdrawn and the workload goes on, unless the
-        checkpoint came first, in which case it ends PAUSED.
+        The pause is committed with the checkpoint: when the time is up, or the caller is cancelled, it is withdrawn
+        and the workload goes on, unless the checkpoint came first, in which case it ends PAUSED.
+
+        Args:
+            identity: Who asks.
+            workload_id: Of the workload.
+            wait_seconds: How long to wait for the checkpoint; no longer than the settings allow.
 
         Raises:
             NotFoundError: The customer has no such workload.
@@ -230,16 +243,22 @@ class WorkloadService:
             change = await self._change(identity, workload_id, "pause", lambda c: transitions.request_pause(c.state))
             ref = _ref(change)
             worker_id = change.state.worker_id or ""
-            await self._tell(worker_id, PauseAttempt(ref))
-            deadline = time.monotonic() + self._settings.pause_wait_seconds
-            row = await self._await_pause(identity, workload_id, ref, worker_id, changed, deadline)
+            most = self._settings.pause_wait_seconds
+            waiting = most if wait_seconds is None else min(most, wait_seconds)
+            try:
+                await self._tell(worker_id, PauseAttempt(ref))
+                deadline = time.monotonic() + waiting
+                row = await self._await_pause(identity, workload_id, ref, worker_id, changed, deadline)
+            except asyncio.CancelledError:
+                # Nobody waits for it any more, so a later checkpoint must not pause the workload.
+                with contextlib.suppress(ApiError):
+                    await self._withdraw(identity, workload_id, worker_id, ref)
+                raise
             if row is None:
-                withdrawn = await self._withdraw(identity, workload_id)
-                if withdrawn:
-                    await self._tell(worker_id, WithdrawPause(ref))
+                if await self._withdraw(identity, workload_id, worker_id, ref):
                     raise ServiceUnavailableError(
                         "The workload gave no checkpoint in time; it was not paused and goes on running",
-                        details={"waited_seconds": self._settings.pause_wait_seconds},
+                        details={"waited_seconds": round(waiting, 3)},
                         retry_after_seconds=5,
                     )
                 ending = time.monotonic() + _ENDING_SECONDS
@@ -286,12 +305,16 @@ class WorkloadService:
                 if row["pause_phase"] == PausePhase.REQUESTED:
                     await self._tell(worker_id, PauseAttempt(ref))  # the first may have been lost
 
-    async def _withdraw(self, identity: Identity, workload_id: str) -> bool:
+    async def _withdraw(self, identity: Identity, workload_id: str, worker_id: str, ref: AttemptRef) -> bool:
+        """Take the pause back; False when it was granted already, or is moot."""
         try:
             change = await self._change(identity, workload_id, "pause", lambda c: transitions.withdraw_pause(c.state))
         except InvalidStateError:
             return False
-        return change.state.pause_phase is None and change.state.status is Status.RUNNING
+        if change.state.pause_phase is not None or change.state.status is not Status.RUNNING:
+            return False
+        await self._tell(worker_id, WithdrawPause(ref))
+        return True
 
     async def _change(
         self,

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
+from niyanta.server.coordinator.workloads import CancelRequest
+
 __all__ = [
     "AuditAnswer",
     "AuditEvent",
@@ -82,12 +84,6 @@ class ErrorEnvelope(msgspec.Struct):
 
 class NoFields(msgspec.Struct, forbid_unknown_fields=True):
     """A body that may be ``{}`` or nothing."""
-
-
-class CancelRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """The optional body of a cancellation."""
-
-    reason: Annotated[str, Meta(max_length=1000)] | None = None
 
 
 class SubmitAnswer(msgspec.Struct):

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import re
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,7 +20,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from niyanta.domain.ids import make_id
 from niyanta.errors import (
     ApiError,
     InternalError,
@@ -33,7 +30,7 @@ from niyanta.errors import (
     RequestTimeoutError,
     UnsupportedMediaTypeError,
 )
-from niyanta.server.coordinator.gate import Gate
+from niyanta.server.coordinator.gate import Gate, request_id
 from niyanta.server.rest import parameters
 from niyanta.server.rest.parameters import Parameter
 from niyanta.server.rest.responses import error_response
@@ -46,7 +43,6 @@ log = logging.getLogger(__name__)
 
 _BODY_BYTES_PER_SECOND = 64 * 1024
 """A body may take a second more for so many bytes."""
-_REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,100}", re.ASCII)
 
 
 class Access(Enum):
@@ -268,12 +264,7 @@ def request_id_of(request: Request) -> str:
     """The caller's ``X-Request-ID`` when it is sane, else a new one; the same for the whole request."""
     found: str | None = getattr(request.state, "request_id", None)
     if found is None:
-        given = request.headers.get("x-request-id", "")
-        if given and _REQUEST_ID.fullmatch(given):
-            found = given
-        else:
-            found = make_id("req_", time.time_ns() // 1_000_000, random.getrandbits(80))
-        request.state.request_id = found
+        found = request.state.request_id = request_id(request.headers.get("x-request-id"))
     return found
 
 

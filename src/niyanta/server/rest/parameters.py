@@ -10,18 +10,18 @@ from typing import Any
 
 from starlette.requests import Request
 
+from niyanta.domain.ids import ID_PATTERN
 from niyanta.errors import InvalidInputError, NotFoundError
 
 __all__ = ["Choice", "Integer", "Moment", "Parameter", "Text", "only", "path_id"]
 
 _INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
-_ID = re.compile(r"[A-Za-z0-9_-]{1,100}", re.ASCII)
 
 
 def path_id(request: Request, name: str) -> str:
     """An id from the path; one that can't be an id is as missing as one that doesn't exist."""
     value = str(request.path_params[name])
-    if not _ID.fullmatch(value):
+    if not ID_PATTERN.fullmatch(value):
         raise NotFoundError("There is no such object")
     return value
 

@@ -17,10 +17,10 @@ from niyanta.errors import (
     NotFoundError,
     ServiceUnavailableError,
 )
+from niyanta.server.coordinator.cursors import Cursors
 from niyanta.server.coordinator.submission import SubmissionService, SubmitRequest, check_idempotency_key
 from niyanta.server.coordinator.workloads import WorkloadService
 from niyanta.server.rest import bodies
-from niyanta.server.rest.cursors import Cursors
 from niyanta.server.rest.operations import Call, Operation
 from niyanta.server.rest.parameters import Choice, Integer, Moment, Text
 from niyanta.server.rest.responses import json_response, timestamp

@@ -41,7 +41,7 @@ WITH added AS (
     INSERT INTO audit_events (customer_id, workload_id, event_id, event_type, occurred_at, actor_type, actor_id, details)
     SELECT customer_id, workload_id, 1, 'workload.created',
            least(greatest(created_at, now() - interval '1 hour'), now() + interval '1 hour'), 'user', actor_id,
-           '{"from": null, "to": "PENDING", "attempt": 0}'
+           '{"from": null, "to": "PENDING", "attempt": 0, "version": 1}'
       FROM unnest(:customer_ids::text[], :workload_ids::text[], :created_ats::timestamptz[], :actor_ids::text[])
         AS i (customer_id, workload_id, created_at, actor_id)
 ), hours AS (

@@ -1,0 +1,234 @@
+"""A watched workload: what its readings are turned into, and what its watchers have not taken yet.
+
+One `Watched` serves all watchers of a workload. Status changes and log lines stand in one list, in the order in
+which they were committed; each watcher has a place in it. Progress needs no place: only the newest counts, and a
+watcher gets it when it has taken all that stands in the list.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from niyanta.domain.transitions import Status
+from niyanta.server.store.watching import LinePlace, Move
+
+__all__ = ["Update", "Watched"]
+
+_CLOCK_STEP = timedelta(seconds=60)
+"""How far a worker's clock may be set back within an attempt without its next log lines being missed."""
+_SMALL_BYTES = 300
+"""What an update takes besides its texts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """One thing that a watcher is told."""
+
+    kind: Literal["status", "log"]
+    workload_id: str
+    version: int
+    """Of a log line: the version that was told before it."""
+    status: Status
+    progress_percent: int
+    timestamp: datetime
+    message: str | None
+    """Of a status: the progress message, or why it moved. Of a log line: the line."""
+    generation: int
+    result_json: str | None = None
+    """A JSON object; only with COMPLETED."""
+    error_message: str | None = None
+    """Only with FAILED."""
+    level: str = ""
+    """Of a log line: DEBUG, INFO, WARN or ERROR."""
+    details_json: str = "{}"
+    """Of a log line: a JSON object."""
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether it is the last that a watcher is told."""
+        return self.kind == "status" and self.status.is_terminal
+
+    @property
+    def size_bytes(self) -> int:
+        """About what it takes in memory."""
+        texts = (self.message, self.result_json, self.error_message, self.details_json)
+        return _SMALL_BYTES + sum(len(text) for text in texts if text)
+
+
+class Watched:
+    """One workload's newest state and the updates that some watcher still has to take.
+
+    Attributes:
+        current: The newest status update; None until the first reading.
+        progress: The newest progress, when it is newer than all that stands in the list.
+        first, end: Places in the list: of the oldest update that is kept, and after the newest.
+        version, sequence, events_seen: What the last reading has seen: for telling what is new.
+    """
+
+    def __init__(self, customer_id: str, workload_id: str) -> None:
+        self.customer_id = customer_id
+        self.workload_id = workload_id
+        self.current: Update | None = None
+        self.progress: Update | None = None
+        self.first = 0
+        self.version = 0
+        self.generation = 0
+        self.sequence = 0
+        self.events_seen = 0
+        self.follows_log = False
+        self.size_bytes = 0
+        self._floor: datetime | None = None
+        self._progress: tuple[int, str | None] = (0, None)
+        self._updates: deque[Update] = deque()
+
+    @property
+    def end(self) -> int:
+        return self.first + len(self._updates)
+
+    def __getitem__(self, place: int) -> Update:
+        return self._updates[place - self.first]
+
+    def trim(self, place: int) -> None:
+        """Forget what stands before a place."""
+        while self.first < place and self._updates:
+            self.size_bytes -= self._updates.popleft().size_bytes
+            self.first += 1
+
+    def line_place(self, generation: int) -> LinePlace:
+        """Where the next log lines are to be read from, for a reading that found the workload at a generation."""
+        # Another attempt may run on a worker whose clock is far behind the last one's.
+        floor = self._floor if generation == self.generation else None
+        return LinePlace(self.customer_id, self.workload_id, self.generation, self.sequence, floor)
+
+    def has_new_lines(self, row: Any) -> bool:
+        """Whether log lines may have come that somebody wants."""
+        return self.follows_log and (row["generation"], row["event_sequence"]) > (self.generation, self.sequence)
+
+    def fold(self, row: Any, moves: Sequence[Move], lines: Sequence[Any], *, whole: bool) -> bool:
+        """Take a reading; whether it brought anything to tell.
+
+        Args:
+            row: From `WatchStore.states`.
+            moves: All since the last reading.
+            lines: The next log lines, in the order of their commit.
+            whole: Whether these are all lines there are. If not, what comes after them is left for another reading.
+        """
+        end, newest = self.end, self.progress
+        if self.current is None:
+            self.current = _status_update(row, row["completed_at"] or row["db_now"], _reason(row))
+            self._seen(row)
+            return True
+        waiting = deque(moves)
+        for line in lines:
+            while waiting and _comes_before(waiting[0], line["generation"]):
+                self._move(waiting.popleft(), row)
+            self._line(line)
+        if whole:
+            while waiting:
+                self._move(waiting.popleft(), row)
+            self._settle(row)
+            self._seen(row)
+        return self.end > end or self.progress is not newest
+
+    def _seen(self, row: Any) -> None:
+        if row["generation"] != self.generation:
+            self._floor = None
+        self.version = row["version"]
+        self.generation, self.sequence = row["generation"], row["event_sequence"]
+        self.events_seen = row["event_count"]
+        self._progress = (row["progress_percent"], row["progress_message"])
+
+    def _told(self) -> Update:
+        """The newest status or progress."""
+        assert self.current is not None  # noqa: S101 -- set by the first reading
+        return self.progress or self.current
+
+    def _add(self, update: Update) -> None:
+        self._updates.append(update)
+        self.size_bytes += update.size_bytes
+
+    def _move(self, move: Move, row: Any) -> None:
+        told, details = self._told(), move.details
+        status = Status(details.to)
+        message = details.error or details.reason
+        if status.is_terminal:
+            update = _status_update(row, move.at, message)
+        else:
+            update = Update(
+                "status",
+                self.workload_id,
+                max(details.version, told.version + 1),
+                status,
+                told.progress_percent,
+                move.at,
+                message,
+                details.attempt,
+            )
+        self._status(update)
+        self.events_seen = move.event_id
+
+    def _status(self, update: Update) -> None:
+        self._add(update)
+        self.current, self.progress = update, None
+
+    def _line(self, line: Any) -> None:
+        told = self._told()
+        self._add(
+            Update(
+                "log",
+                self.workload_id,
+                told.version,
+                told.status,
+                told.progress_percent,
+                line["logged_at"],
+                line["message"],
+                line["generation"],
+                level=line["level"],
+                details_json=line["details"],
+            )
+        )
+        self.generation, self.sequence = line["generation"], line["sequence"]
+        self._floor = line["logged_at"] - _CLOCK_STEP
+
+    def _settle(self, row: Any) -> None:
+        """Tell what the row says beyond the moves."""
+        told = self._told()
+        if row["version"] <= told.version:
+            return
+        if row["status"] != told.status:
+            self._status(_status_update(row, row["completed_at"] or row["db_now"], _reason(row)))
+        elif (row["progress_percent"], row["progress_message"]) != self._progress:
+            self.progress = _status_update(row, row["db_now"], row["progress_message"])
+
+
+def _comes_before(move: Move, generation: int) -> bool:
+    """Whether a move comes before the log lines of an attempt: those that led to its running do."""
+    attempt = move.details.attempt
+    return attempt < generation or (attempt == generation and move.details.to in (Status.SCHEDULED, Status.RUNNING))
+
+
+def _reason(row: Any) -> str | None:
+    """The message that goes with a state of which no move is known."""
+    if row["status"] in (Status.REDISTRIBUTING, Status.FAILED):
+        return str(row["error_message"])
+    return row["progress_message"] if row["status"] == Status.RUNNING else None
+
+
+def _status_update(row: Any, at: datetime, message: str | None) -> Update:
+    status = Status(row["status"])
+    return Update(
+        "status",
+        row["workload_id"],
+        row["version"],
+        status,
+        row["progress_percent"],
+        at,
+        message,
+        row["generation"],
+        row["result_json"],
+        row["error_message"] if status is Status.FAILED else None,
+    )

@@ -1,0 +1,120 @@
+"""Between the protocol's messages and what the services take and give."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from google.protobuf.json_format import ParseDict
+
+from niyanta.domain.transitions import Status
+from niyanta.errors import InvalidInputError
+from niyanta.server.grpc.values import json_of, put_time, struct_of
+from niyanta.wire.v1 import workload_service_pb2 as pb
+
+__all__ = ["status_message", "status_of", "submission_of", "workload_message", "workload_row_message"]
+
+_PREFIX = "WORKLOAD_STATUS_"
+_NUMBERS: dict[str, Any] = {status.value: pb.WorkloadStatus.Value(_PREFIX + status.value) for status in Status}
+_NAMES: dict[int, str] = {number: name for name, number in _NUMBERS.items()}
+_SIDES = ("hard_affinity", "soft_affinity", "anti_affinity")
+
+
+def status_message(status: str) -> Any:
+    """The protocol's number for a status, of the enum's type."""
+    return _NUMBERS[status]
+
+
+def status_of(number: int, field: str = "status") -> str | None:
+    """The status that a filter names; None when it names none.
+
+    Raises:
+        InvalidInputError: There is no such status.
+    """
+    if not number:
+        return None
+    if number not in _NAMES:
+        raise InvalidInputError(
+            f"{field}: there is no status {number}",
+            details={"field": field, "allowed": [_PREFIX + name for name in _NAMES.values()]},
+        )
+    return _NAMES[number]
+
+
+def submission_of(request: pb.SubmitWorkloadRequest, place: str = "") -> dict[str, Any]:
+    """A submission as REST's body has it, so that the same decoder checks both; what is unset is left out.
+
+    Raises:
+        InvalidInputError: A number or a nesting that can't be taken; ``details.field``, after ``place``, says where.
+    """
+    found: dict[str, Any] = {}
+    if request.workload_type:
+        found["workload_type"] = request.workload_type
+    if request.HasField("input_params"):
+        found["input_params"] = json_of(request.input_params, f"{place}input_params")
+    if request.HasField("priority"):
+        found["priority"] = request.priority
+    if request.HasField("affinity_rules"):
+        rules = request.affinity_rules
+        found["affinity_rules"] = {
+            side: _constraint_of(getattr(rules, side)) for side in _SIDES if rules.HasField(side)
+        }
+    if request.timeout_seconds:
+        found["timeout_seconds"] = request.timeout_seconds
+    return found
+
+
+def _constraint_of(constraint: pb.AffinityConstraint) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if constraint.worker_id:
+        found["worker_id"] = constraint.worker_id
+    if constraint.worker_tags:
+        found["worker_tags"] = dict(constraint.worker_tags)
+    if constraint.workload_types:
+        found["workload_types"] = list(constraint.workload_types)
+    return found
+
+
+def workload_message(row: Any, pending_reason: str | None) -> pb.Workload:
+    """One workload, whole, from its row.
+
+    Raises:
+        InvalidStateError: Its input or result can't be carried exactly.
+    """
+    found = workload_row_message(row)
+    found.customer_id = row["customer_id"]
+    struct_of(row["input_params"], "input_params", found.input_params)
+    if row["result_json"] is not None:
+        struct_of(row["result_json"], "result_data", found.result_data)
+    if row["affinity_rules"] is not None:
+        ParseDict(msgspec.json.decode(row["affinity_rules"]), found.affinity_rules)
+    found.error_message = row["error_message"] or ""
+    put_time(found.scheduled_at, row["scheduled_at"])
+    found.checkpoint_sequence = row["checkpoint_sequence"]
+    found.generation = row["generation"]
+    found.timeout_seconds = row["timeout_seconds"] or 0
+    found.pending_reason = pending_reason or ""
+    found.progress_message = row["progress_message"] or ""
+    if row["status"] == Status.PAUSED:
+        put_time(found.paused_at, row["paused_at"])
+    if row["status"] == Status.CANCELLED:
+        put_time(found.cancelled_at, row["completed_at"])
+    return found
+
+
+def workload_row_message(row: Any) -> pb.Workload:
+    """One workload as lists show it."""
+    found = pb.Workload(
+        workload_id=row["workload_id"],
+        workload_type=row["workload_type"],
+        status=status_message(row["status"]),
+        priority=row["priority"],
+        progress_percent=row["progress_percent"],
+        worker_id=row["worker_id"] or "",
+        retry_count=row["retry_count"],
+        version=row["version"],
+    )
+    put_time(found.created_at, row["created_at"])
+    put_time(found.started_at, row["started_at"])
+    put_time(found.completed_at, row["completed_at"])
+    return found

@@ -1,0 +1,196 @@
+"""What a method is, and the frame around each: request id, credentials, limits, input, statuses with details.
+
+A `Method` declares everything about one method of the service; `Frame` makes its handler. It is to gRPC what
+``rest.operations`` is to REST, over the same gate and the same errors.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+
+from niyanta.domain.ids import ID_PATTERN
+from niyanta.errors import (
+    ApiError,
+    InternalError,
+    InvalidInputError,
+    NotFoundError,
+    PayloadTooLargeError,
+)
+from niyanta.server.coordinator.gate import Gate, request_id
+from niyanta.server.coordinator.rate_limits import RateStatus
+from niyanta.server.grpc import status
+from niyanta.server.store.customers import Identity
+
+__all__ = ["Call", "Frame", "Method", "workload_id_of"]
+
+log = logging.getLogger(__name__)
+
+Request = TypeVar("Request", bound=Message)
+
+
+@dataclass(slots=True)
+class Call(Generic[Request]):
+    """One call on its way through: checked, decoded, and from whom."""
+
+    identity: Identity
+    request: Request
+    metadata: dict[str, str]
+    """What came with the call; of a key that came twice, the first."""
+    seconds_left: float | None
+    """Until the call's deadline, as the call came in; None without one."""
+    answer_metadata: dict[str, str] = field(default_factory=dict)
+    """Goes with the answer, besides the standard ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method(Generic[Request]):
+    """One method of the service; exactly one of ``unary`` and ``stream`` serves it."""
+
+    name: str
+    request: type[Request]
+    unary: Callable[[Call[Request]], Awaitable[Message]] | None = None
+    stream: Callable[[Call[Request]], AsyncGenerator[Message, None]] | None = None
+    max_bytes: int | None = None
+    """Larger requests are refused; None for what the frame allows."""
+    exists: Callable[[Call[Request]], Awaitable[object]] | None = None
+    """Called when the input is refused: raises `NotFoundError` when there isn't anything it could be about."""
+
+
+class Frame:
+    """Turns methods into handlers.
+
+    Args:
+        gate: Lets calls in.
+        max_bytes: Larger requests are refused, where the method says nothing else.
+    """
+
+    def __init__(self, gate: Gate, max_bytes: int) -> None:
+        self._gate = gate
+        self._max_bytes = max_bytes
+
+    def handler(self, method: Method[Any]) -> grpc.RpcMethodHandler:
+        """What grpc calls; it gets and gives encoded messages, as decoding comes after the gate."""
+        if method.stream is not None:
+            return grpc.unary_stream_rpc_method_handler(self._streaming(method, method.stream))
+        assert method.unary is not None  # noqa: S101 -- one of the two is there
+        return grpc.unary_unary_rpc_method_handler(self._answering(method, method.unary))
+
+    def _answering(self, method: Method[Any], serve: Callable[[Call[Any]], Awaitable[Message]]) -> Any:
+        async def answer(raw: bytes, context: grpc.aio.ServicerContext) -> bytes:
+            entry = _Entry(context)
+            try:
+                call = await self._enter(method, raw, entry)
+                try:
+                    message = await serve(call)
+                except InvalidInputError:
+                    if method.exists is not None:
+                        await method.exists(call)
+                    raise
+                encoded = message.SerializeToString()
+                await entry.begin_answer(call.answer_metadata)
+                return encoded
+            except ApiError as error:
+                failure = error
+            except Exception:
+                failure = entry.unexpected(method.name)
+            return await entry.refuse(failure)
+
+        return answer
+
+    def _streaming(self, method: Method[Any], serve: Callable[[Call[Any]], AsyncGenerator[Message, None]]) -> Any:
+        async def answer(raw: bytes, context: grpc.aio.ServicerContext) -> None:
+            entry = _Entry(context)
+            try:
+                call = await self._enter(method, raw, entry)
+                async with contextlib.aclosing(serve(call)) as messages:
+                    async for message in messages:
+                        await entry.begin_answer(call.answer_metadata)
+                        await context.write(message.SerializeToString())
+                return
+            except ApiError as error:
+                failure = error
+            except Exception:
+                failure = entry.unexpected(method.name)
+            await entry.refuse(failure)
+
+        return answer
+
+    async def _enter(self, method: Method[Any], raw: bytes, entry: _Entry) -> Call[Any]:
+        """The checked call; raises what refuses it."""
+        entered = await self._gate.enter(entry.metadata.get("authorization"))
+        entry.rate = entered.rate
+        if entered.refusal is not None:
+            raise entered.refusal
+        limit = self._max_bytes if method.max_bytes is None else method.max_bytes
+        if len(raw) > limit:
+            raise PayloadTooLargeError(f"The request is larger than {limit} bytes", details={"max_bytes": limit})
+        try:
+            request = method.request.FromString(raw)
+        except DecodeError as exc:
+            raise InvalidInputError(
+                f"The request is no {method.request.DESCRIPTOR.name}: damaged, with text that isn't UTF-8, "
+                "or nested deeper than 100 messages (about 30 levels of objects)",
+                details={"field": "request", "max_messages": 100},
+            ) from exc
+        return Call(entered.identity, request, entry.metadata, entry.seconds_left)
+
+
+class _Entry:
+    """What is known of a call before, and needed after, everything else: its id, its metadata, the way to answer."""
+
+    def __init__(self, context: grpc.aio.ServicerContext) -> None:
+        self._context = context
+        self.metadata: dict[str, str] = {}
+        for key, value in context.invocation_metadata() or ():
+            if isinstance(value, str):
+                self.metadata.setdefault(key, value)
+        self.request_id = request_id(self.metadata.get("x-request-id"))
+        self.seconds_left: float | None = context.time_remaining()
+        self.rate: RateStatus | None = None
+        self._begun = False
+
+    async def begin_answer(self, more: dict[str, str]) -> None:
+        """Send the initial metadata, the first time."""
+        if not self._begun:
+            self._begun = True
+            sent = {"x-request-id": self.request_id, **more}
+            if self.rate is not None:
+                sent["x-ratelimit-limit"] = f"{self.rate.limit:.15g}"
+                sent["x-ratelimit-remaining"] = str(self.rate.remaining)
+                sent["x-ratelimit-reset"] = str(self.rate.reset_at)
+            await self._context.send_initial_metadata(tuple(sent.items()))
+
+    def unexpected(self, method: str) -> ApiError:
+        """Log the exception under way, which the caller learns nothing about but the request id."""
+        log.exception("grpc.request_failed", extra={"request_id": self.request_id, "method": method})
+        return InternalError("An unexpected error; it has been logged")
+
+    async def refuse(self, error: ApiError) -> bytes:
+        """End the call with the error's status, by an exception of grpc's."""
+        await self.begin_answer({})
+        await self._context.abort(
+            status.code_of(error), status.safe_message(error), status.metadata_of(error, self.request_id)
+        )
+        return b""
+
+
+def workload_id_of(call: Call[Any]) -> str:
+    """The request's ``workload_id``; one that can't be an id is as missing as one that doesn't exist.
+
+    Raises:
+        InvalidInputError: None was given.
+        NotFoundError: It can't be an id.
+    """
+    found: str = call.request.workload_id
+    if not found:
+        raise InvalidInputError("workload_id is needed", details={"field": "workload_id"})
+    if not ID_PATTERN.fullmatch(found):
+        raise NotFoundError("There is no such workload")
+    return found

@@ -1,0 +1,114 @@
+"""The gRPC server: its port, its limits, its life; the service beside health and reflection."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2
+
+from niyanta.errors import ConfigurationError
+from niyanta.server.coordinator.gate import Gate
+from niyanta.server.coordinator.health import Health
+from niyanta.server.grpc.health import HEALTH_SERVICE, HealthMethods
+from niyanta.server.grpc.methods import Frame, Method
+from niyanta.server.settings import CoordinatorSettings
+from niyanta.wire.v1 import workload_service_pb2 as pb
+
+__all__ = ["SERVICE", "GrpcServer"]
+
+SERVICE = pb.DESCRIPTOR.services_by_name["WorkloadService"].full_name
+_STOP_SECONDS = 5.0
+_KIB = 1024
+
+
+class GrpcServer:
+    """Binds its port at once, so that a port in use is found out before anything else starts.
+
+    Attributes:
+        port: The TCP port.
+    """
+
+    def __init__(self, settings: CoordinatorSettings) -> None:
+        self._settings = settings
+        self._stopping = asyncio.Event()
+        self._when_stopping: Callable[[], None] = lambda: None
+        self._server = grpc.aio.server(options=_options(settings))
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        try:
+            self.port = int(self._server.add_insecure_port(f"{host}:{settings.grpc_port}"))
+        except RuntimeError as exc:
+            raise _cannot_listen(settings) from exc
+        if self.port == 0:
+            raise _cannot_listen(settings)
+
+    async def start(
+        self,
+        gate: Gate,
+        methods: Sequence[Method[Any]],
+        health: Health,
+        when_stopping: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Begin to serve.
+
+        Args:
+            gate: Lets calls in.
+            methods: Of the service.
+            health: What the health service tells.
+            when_stopping: Called when the server begins to stop, to end what would go on for ever.
+        """
+        self._when_stopping = when_stopping
+        frame = Frame(gate, self._settings.max_body_bytes)
+        handlers = {method.name: frame.handler(method) for method in methods}
+        probes = HealthMethods(health, [SERVICE], self._stopping)
+        self._add(SERVICE, handlers)
+        self._add(HEALTH_SERVICE, probes.handlers())
+        if self._settings.grpc_reflection:
+            self._reflect()
+        await self._server.start()
+
+    def _add(self, service: str, handlers: dict[str, grpc.RpcMethodHandler]) -> None:
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+
+    def _reflect(self) -> None:
+        """The reflection service under both of its names: their messages are the same."""
+        servicer = reflection.aio.ReflectionServicer([SERVICE, HEALTH_SERVICE, reflection.SERVICE_NAME])
+        handler = grpc.stream_stream_rpc_method_handler(
+            servicer.ServerReflectionInfo,
+            reflection_pb2.ServerReflectionRequest.FromString,
+            reflection_pb2.ServerReflectionResponse.SerializeToString,
+        )
+        for name in (reflection.SERVICE_NAME, "grpc.reflection.v1.ServerReflection"):
+            self._add(name, {"ServerReflectionInfo": handler})
+
+    async def stop(self) -> None:
+        """Take no more calls, end the streams, let the others finish for a while. Idempotent."""
+        self._stopping.set()
+        self._when_stopping()
+        await self._server.stop(_STOP_SECONDS)
+
+
+def _options(settings: CoordinatorSettings) -> list[tuple[str, int]]:
+    """Bounds against callers that take too much; what a method may take in particular is the frame's to check."""
+    return [
+        ("grpc.so_reuseport", 0),  # else two servers share a port, and neither is told
+        ("grpc.max_receive_message_length", settings.max_batch_body_bytes + 64 * _KIB),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.max_concurrent_streams", settings.grpc_max_streams),
+        # Finds callers that are gone, so that their streams end.
+        ("grpc.keepalive_time_ms", 30_000),
+        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        # A caller that pings more often than this, three times over, loses its connection.
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+        ("grpc.http2.max_ping_strikes", 2),
+    ]
+
+
+def _cannot_listen(settings: CoordinatorSettings) -> ConfigurationError:
+    return ConfigurationError(
+        f"cannot listen on {settings.host}:{settings.grpc_port} for gRPC. Is another program on that port? "
+        "Choose another with --grpc-port, or 0 for a free one."
+    )

@@ -1,0 +1,1 @@
+"""What `make generate` makes of ``api/niyanta/v1/workload_service.proto``; not edited by hand."""

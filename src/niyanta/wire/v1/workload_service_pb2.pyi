@@ -1,0 +1,364 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf import struct_pb2 as _struct_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class WorkloadStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    WORKLOAD_STATUS_UNSPECIFIED: _ClassVar[WorkloadStatus]
+    WORKLOAD_STATUS_PENDING: _ClassVar[WorkloadStatus]
+    WORKLOAD_STATUS_SCHEDULED: _ClassVar[WorkloadStatus]
+    WORKLOAD_STATUS_RUNNING: _ClassVar[WorkloadStatus]
+    WORKLOAD_STATUS_PAUSED: _ClassVar[WorkloadStatus]
+    WORKLOAD_STATUS_REDISTRIBUTING: _ClassVar[WorkloadStatus]
+    WORKLOAD_STATUS_COMPLETED: _ClassVar[WorkloadStatus]
+    WORKLOAD_STATUS_FAILED: _ClassVar[WorkloadStatus]
+    WORKLOAD_STATUS_CANCELLED: _ClassVar[WorkloadStatus]
+WORKLOAD_STATUS_UNSPECIFIED: WorkloadStatus
+WORKLOAD_STATUS_PENDING: WorkloadStatus
+WORKLOAD_STATUS_SCHEDULED: WorkloadStatus
+WORKLOAD_STATUS_RUNNING: WorkloadStatus
+WORKLOAD_STATUS_PAUSED: WorkloadStatus
+WORKLOAD_STATUS_REDISTRIBUTING: WorkloadStatus
+WORKLOAD_STATUS_COMPLETED: WorkloadStatus
+WORKLOAD_STATUS_FAILED: WorkloadStatus
+WORKLOAD_STATUS_CANCELLED: WorkloadStatus
+
+class SubmitWorkloadRequest(_message.Message):
+    __slots__ = ("workload_type", "input_params", "priority", "affinity_rules", "timeout_seconds")
+    WORKLOAD_TYPE_FIELD_NUMBER: _ClassVar[int]
+    INPUT_PARAMS_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    AFFINITY_RULES_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    workload_type: str
+    input_params: _struct_pb2.Struct
+    priority: int
+    affinity_rules: AffinityRules
+    timeout_seconds: int
+    def __init__(self, workload_type: _Optional[str] = ..., input_params: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., priority: _Optional[int] = ..., affinity_rules: _Optional[_Union[AffinityRules, _Mapping]] = ..., timeout_seconds: _Optional[int] = ...) -> None: ...
+
+class SubmitWorkloadResponse(_message.Message):
+    __slots__ = ("workload_id", "status", "created_at", "estimated_start_time", "version")
+    WORKLOAD_ID_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    ESTIMATED_START_TIME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    workload_id: str
+    status: WorkloadStatus
+    created_at: _timestamp_pb2.Timestamp
+    estimated_start_time: _timestamp_pb2.Timestamp
+    version: int
+    def __init__(self, workload_id: _Optional[str] = ..., status: _Optional[_Union[WorkloadStatus, str]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., estimated_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[int] = ...) -> None: ...
+
+class GetWorkloadRequest(_message.Message):
+    __slots__ = ("workload_id",)
+    WORKLOAD_ID_FIELD_NUMBER: _ClassVar[int]
+    workload_id: str
+    def __init__(self, workload_id: _Optional[str] = ...) -> None: ...
+
+class GetWorkloadResponse(_message.Message):
+    __slots__ = ("workload",)
+    WORKLOAD_FIELD_NUMBER: _ClassVar[int]
+    workload: Workload
+    def __init__(self, workload: _Optional[_Union[Workload, _Mapping]] = ...) -> None: ...
+
+class Workload(_message.Message):
+    __slots__ = ("workload_id", "customer_id", "workload_type", "status", "priority", "progress_percent", "worker_id", "input_params", "result_data", "error_message", "retry_count", "created_at", "scheduled_at", "started_at", "completed_at", "version", "pending_reason", "checkpoint_sequence", "generation", "timeout_seconds", "affinity_rules", "paused_at", "cancelled_at", "estimated_start_time", "estimated_completion_time", "progress_message")
+    WORKLOAD_ID_FIELD_NUMBER: _ClassVar[int]
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    WORKLOAD_TYPE_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    WORKER_ID_FIELD_NUMBER: _ClassVar[int]
+    INPUT_PARAMS_FIELD_NUMBER: _ClassVar[int]
+    RESULT_DATA_FIELD_NUMBER: _ClassVar[int]
+    ERROR_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    RETRY_COUNT_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    SCHEDULED_AT_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_FIELD_NUMBER: _ClassVar[int]
+    COMPLETED_AT_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    PENDING_REASON_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    AFFINITY_RULES_FIELD_NUMBER: _ClassVar[int]
+    PAUSED_AT_FIELD_NUMBER: _ClassVar[int]
+    CANCELLED_AT_FIELD_NUMBER: _ClassVar[int]
+    ESTIMATED_START_TIME_FIELD_NUMBER: _ClassVar[int]
+    ESTIMATED_COMPLETION_TIME_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    workload_id: str
+    customer_id: str
+    workload_type: str
+    status: WorkloadStatus
+    priority: int
+    progress_percent: int
+    worker_id: str
+    input_params: _struct_pb2.Struct
+    result_data: _struct_pb2.Struct
+    error_message: str
+    retry_count: int
+    created_at: _timestamp_pb2.Timestamp
+    scheduled_at: _timestamp_pb2.Timestamp
+    started_at: _timestamp_pb2.Timestamp
+    completed_at: _timestamp_pb2.Timestamp
+    version: int
+    pending_reason: str
+    checkpoint_sequence: int
+    generation: int
+    timeout_seconds: int
+    affinity_rules: AffinityRules
+    paused_at: _timestamp_pb2.Timestamp
+    cancelled_at: _timestamp_pb2.Timestamp
+    estimated_start_time: _timestamp_pb2.Timestamp
+    estimated_completion_time: _timestamp_pb2.Timestamp
+    progress_message: str
+    def __init__(self, workload_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., workload_type: _Optional[str] = ..., status: _Optional[_Union[WorkloadStatus, str]] = ..., priority: _Optional[int] = ..., progress_percent: _Optional[int] = ..., worker_id: _Optional[str] = ..., input_params: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., result_data: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., error_message: _Optional[str] = ..., retry_count: _Optional[int] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., scheduled_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[int] = ..., pending_reason: _Optional[str] = ..., checkpoint_sequence: _Optional[int] = ..., generation: _Optional[int] = ..., timeout_seconds: _Optional[int] = ..., affinity_rules: _Optional[_Union[AffinityRules, _Mapping]] = ..., paused_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cancelled_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., estimated_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., estimated_completion_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., progress_message: _Optional[str] = ...) -> None: ...
+
+class AffinityRules(_message.Message):
+    __slots__ = ("hard_affinity", "soft_affinity", "anti_affinity")
+    HARD_AFFINITY_FIELD_NUMBER: _ClassVar[int]
+    SOFT_AFFINITY_FIELD_NUMBER: _ClassVar[int]
+    ANTI_AFFINITY_FIELD_NUMBER: _ClassVar[int]
+    hard_affinity: AffinityConstraint
+    soft_affinity: AffinityConstraint
+    anti_affinity: AffinityConstraint
+    def __init__(self, hard_affinity: _Optional[_Union[AffinityConstraint, _Mapping]] = ..., soft_affinity: _Optional[_Union[AffinityConstraint, _Mapping]] = ..., anti_affinity: _Optional[_Union[AffinityConstraint, _Mapping]] = ...) -> None: ...
+
+class AffinityConstraint(_message.Message):
+    __slots__ = ("worker_id", "worker_tags", "workload_types")
+    class WorkerTagsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    WORKER_ID_FIELD_NUMBER: _ClassVar[int]
+    WORKER_TAGS_FIELD_NUMBER: _ClassVar[int]
+    WORKLOAD_TYPES_FIELD_NUMBER: _ClassVar[int]
+    worker_id: str
+    worker_tags: _containers.ScalarMap[str, str]
+    workload_types: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, worker_id: _Optional[str] = ..., worker_tags: _Optional[_Mapping[str, str]] = ..., workload_types: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class StreamWorkloadStatusRequest(_message.Message):
+    __slots__ = ("workload_id",)
+    WORKLOAD_ID_FIELD_NUMBER: _ClassVar[int]
+    workload_id: str
+    def __init__(self, workload_id: _Optional[str] = ...) -> None: ...
+
+class WorkloadStatusUpdate(_message.Message):
+    __slots__ = ("workload_id", "status", "progress_percent", "timestamp", "message", "version", "generation", "result_data", "error_message")
+    WORKLOAD_ID_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    RESULT_DATA_FIELD_NUMBER: _ClassVar[int]
+    ERROR_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    workload_id: str
+    status: WorkloadStatus
+    progress_percent: int
+    timestamp: _timestamp_pb2.Timestamp
+    message: str
+    version: int
+    generation: int
+    result_data: _struct_pb2.Struct
+    error_message: str
+    def __init__(self, workload_id: _Optional[str] = ..., status: _Optional[_Union[WorkloadStatus, str]] = ..., progress_percent: _Optional[int] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., message: _Optional[str] = ..., version: _Optional[int] = ..., generation: _Optional[int] = ..., result_data: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., error_message: _Optional[str] = ...) -> None: ...
+
+class ListWorkloadsRequest(_message.Message):
+    __slots__ = ("status", "workload_type", "limit", "offset", "order_by", "order", "cursor")
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    WORKLOAD_TYPE_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    ORDER_BY_FIELD_NUMBER: _ClassVar[int]
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    status: WorkloadStatus
+    workload_type: str
+    limit: int
+    offset: int
+    order_by: str
+    order: str
+    cursor: str
+    def __init__(self, status: _Optional[_Union[WorkloadStatus, str]] = ..., workload_type: _Optional[str] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., order_by: _Optional[str] = ..., order: _Optional[str] = ..., cursor: _Optional[str] = ...) -> None: ...
+
+class ListWorkloadsResponse(_message.Message):
+    __slots__ = ("workloads", "pagination")
+    WORKLOADS_FIELD_NUMBER: _ClassVar[int]
+    PAGINATION_FIELD_NUMBER: _ClassVar[int]
+    workloads: _containers.RepeatedCompositeFieldContainer[Workload]
+    pagination: Pagination
+    def __init__(self, workloads: _Optional[_Iterable[_Union[Workload, _Mapping]]] = ..., pagination: _Optional[_Union[Pagination, _Mapping]] = ...) -> None: ...
+
+class Pagination(_message.Message):
+    __slots__ = ("total", "limit", "offset", "has_more", "next_cursor", "total_is_estimate")
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    HAS_MORE_FIELD_NUMBER: _ClassVar[int]
+    NEXT_CURSOR_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_IS_ESTIMATE_FIELD_NUMBER: _ClassVar[int]
+    total: int
+    limit: int
+    offset: int
+    has_more: bool
+    next_cursor: str
+    total_is_estimate: bool
+    def __init__(self, total: _Optional[int] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., has_more: _Optional[bool] = ..., next_cursor: _Optional[str] = ..., total_is_estimate: _Optional[bool] = ...) -> None: ...
+
+class CancelWorkloadRequest(_message.Message):
+    __slots__ = ("workload_id", "reason")
+    WORKLOAD_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    workload_id: str
+    reason: str
+    def __init__(self, workload_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class CancelWorkloadResponse(_message.Message):
+    __slots__ = ("workload_id", "status", "cancelled_at", "version")
+    WORKLOAD_ID_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    CANCELLED_AT_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    workload_id: str
+    status: WorkloadStatus
+    cancelled_at: _timestamp_pb2.Timestamp
+    version: int
+    def __init__(self, workload_id: _Optional[str] = ..., status: _Optional[_Union[WorkloadStatus, str]] = ..., cancelled_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[int] = ...) -> None: ...
+
+class PauseWorkloadRequest(_message.Message):
+    __slots__ = ("workload_id",)
+    WORKLOAD_ID_FIELD_NUMBER: _ClassVar[int]
+    workload_id: str
+    def __init__(self, workload_id: _Optional[str] = ...) -> None: ...
+
+class PauseWorkloadResponse(_message.Message):
+    __slots__ = ("workload_id", "status", "paused_at", "checkpoint_sequence", "version")
+    WORKLOAD_ID_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    PAUSED_AT_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    workload_id: str
+    status: WorkloadStatus
+    paused_at: _timestamp_pb2.Timestamp
+    checkpoint_sequence: int
+    version: int
+    def __init__(self, workload_id: _Optional[str] = ..., status: _Optional[_Union[WorkloadStatus, str]] = ..., paused_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., checkpoint_sequence: _Optional[int] = ..., version: _Optional[int] = ...) -> None: ...
+
+class ResumeWorkloadRequest(_message.Message):
+    __slots__ = ("workload_id",)
+    WORKLOAD_ID_FIELD_NUMBER: _ClassVar[int]
+    workload_id: str
+    def __init__(self, workload_id: _Optional[str] = ...) -> None: ...
+
+class ResumeWorkloadResponse(_message.Message):
+    __slots__ = ("workload_id", "status", "checkpoint_sequence", "version")
+    WORKLOAD_ID_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    workload_id: str
+    status: WorkloadStatus
+    checkpoint_sequence: int
+    version: int
+    def __init__(self, workload_id: _Optional[str] = ..., status: _Optional[_Union[WorkloadStatus, str]] = ..., checkpoint_sequence: _Optional[int] = ..., version: _Optional[int] = ...) -> None: ...
+
+class SubmitWorkloadBatchRequest(_message.Message):
+    __slots__ = ("workloads",)
+    WORKLOADS_FIELD_NUMBER: _ClassVar[int]
+    workloads: _containers.RepeatedCompositeFieldContainer[SubmitWorkloadRequest]
+    def __init__(self, workloads: _Optional[_Iterable[_Union[SubmitWorkloadRequest, _Mapping]]] = ...) -> None: ...
+
+class SubmitWorkloadBatchResponse(_message.Message):
+    __slots__ = ("results", "accepted", "rejected")
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    REJECTED_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[SubmitWorkloadBatchResult]
+    accepted: int
+    rejected: int
+    def __init__(self, results: _Optional[_Iterable[_Union[SubmitWorkloadBatchResult, _Mapping]]] = ..., accepted: _Optional[int] = ..., rejected: _Optional[int] = ...) -> None: ...
+
+class SubmitWorkloadBatchResult(_message.Message):
+    __slots__ = ("index", "workload", "error")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    WORKLOAD_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    index: int
+    workload: SubmitWorkloadResponse
+    error: ItemError
+    def __init__(self, index: _Optional[int] = ..., workload: _Optional[_Union[SubmitWorkloadResponse, _Mapping]] = ..., error: _Optional[_Union[ItemError, _Mapping]] = ...) -> None: ...
+
+class ItemError(_message.Message):
+    __slots__ = ("code", "message", "details")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    DETAILS_FIELD_NUMBER: _ClassVar[int]
+    code: str
+    message: str
+    details: _struct_pb2.Struct
+    def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ..., details: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+
+class CancelWorkloadBatchRequest(_message.Message):
+    __slots__ = ("workload_ids", "filter", "reason")
+    WORKLOAD_IDS_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    workload_ids: _containers.RepeatedScalarFieldContainer[str]
+    filter: WorkloadFilter
+    reason: str
+    def __init__(self, workload_ids: _Optional[_Iterable[str]] = ..., filter: _Optional[_Union[WorkloadFilter, _Mapping]] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class WorkloadFilter(_message.Message):
+    __slots__ = ("status", "workload_type", "created_before", "created_after")
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    WORKLOAD_TYPE_FIELD_NUMBER: _ClassVar[int]
+    CREATED_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AFTER_FIELD_NUMBER: _ClassVar[int]
+    status: WorkloadStatus
+    workload_type: str
+    created_before: _timestamp_pb2.Timestamp
+    created_after: _timestamp_pb2.Timestamp
+    def __init__(self, status: _Optional[_Union[WorkloadStatus, str]] = ..., workload_type: _Optional[str] = ..., created_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class CancelWorkloadBatchResponse(_message.Message):
+    __slots__ = ("results", "cancelled", "failed", "has_more")
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    CANCELLED_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    HAS_MORE_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[CancelWorkloadBatchResult]
+    cancelled: int
+    failed: int
+    has_more: bool
+    def __init__(self, results: _Optional[_Iterable[_Union[CancelWorkloadBatchResult, _Mapping]]] = ..., cancelled: _Optional[int] = ..., failed: _Optional[int] = ..., has_more: _Optional[bool] = ...) -> None: ...
+
+class CancelWorkloadBatchResult(_message.Message):
+    __slots__ = ("workload_id", "cancelled", "error")
+    WORKLOAD_ID_FIELD_NUMBER: _ClassVar[int]
+    CANCELLED_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    workload_id: str
+    cancelled: CancelWorkloadResponse
+    error: ItemError
+    def __init__(self, workload_id: _Optional[str] = ..., cancelled: _Optional[_Union[CancelWorkloadResponse, _Mapping]] = ..., error: _Optional[_Union[ItemError, _Mapping]] = ...) -> None: ...
