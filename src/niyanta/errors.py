@@ -36,10 +36,12 @@ __all__ = [
     "InvalidInputError",
     "InvalidStateError",
     "NiyantaError",
+    "NotAcceptableError",
     "NotFoundError",
     "PayloadTooLargeError",
     "PermanentError",
     "RateLimitedError",
+    "RequestTimeoutError",
     "ServiceUnavailableError",
     "TransientError",
     "UnauthorizedError",
@@ -102,10 +104,22 @@ class PayloadTooLargeError(InvalidInputError):
     grpc_code = "RESOURCE_EXHAUSTED"
 
 
+class RequestTimeoutError(InvalidInputError):
+    """The request took too long to arrive."""
+
+    http_status = 408
+
+
 class UnsupportedMediaTypeError(InvalidInputError):
     """The body is of a type that the service doesn't take."""
 
     http_status = 415
+
+
+class NotAcceptableError(InvalidInputError):
+    """The caller says that it can't read what the service answers."""
+
+    http_status = 406
 
 
 class InvalidStateError(ApiError):

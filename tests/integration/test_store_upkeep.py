@@ -55,7 +55,9 @@ def upkeep(database: Database, settings: CoordinatorSettings) -> Upkeep:
 
 
 async def partitions(conn: Connection, parent: str) -> list[str]:
-    rows = await conn.fetch("SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = $1::regclass", parent)
+    rows = await conn.fetch(
+        "SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = $1::regclass", parent
+    )
     return sorted(row["name"] for row in rows)
 
 
@@ -232,7 +234,9 @@ async def test_old_ended_workloads_are_forgotten_in_batches_and_nothing_else(
                       completed_at = completed_at - interval '100 days', started_at = started_at - interval '100 days'
                 WHERE customer_id = 'cust_a' AND workload_id = $1""",
             row["workload_id"],
-            make_id("wl_", int((datetime.now(UTC) - timedelta(days=100)).timestamp() * 1000), hash(row["workload_id"])),
+            make_id(
+                "wl_", int((datetime.now(UTC) - timedelta(days=100)).timestamp() * 1000), hash(row["workload_id"])
+            ),
         )
     await conn.execute(
         """UPDATE workloads SET completed_at = now() - interval '1 day' WHERE workload_id IN (
@@ -267,7 +271,10 @@ async def test_checkpoints_that_nothing_can_start_from_are_forgotten_with_their_
     monkeypatch.setattr("niyanta.server.coordinator.upkeep._BATCH", 7)
     await add_workloads(conn, "cust_a", 100)
     rows = await conn.fetch("SELECT workload_id, status FROM workloads ORDER BY workload_id")
-    of = {status: [r["workload_id"] for r in rows if r["status"] == status] for status in ("RUNNING", "PAUSED", "FAILED")}
+    of = {
+        status: [r["workload_id"] for r in rows if r["status"] == status]
+        for status in ("RUNNING", "PAUSED", "FAILED")
+    }
     completed = [r["workload_id"] for r in rows if r["status"] == "COMPLETED"]
     await conn.execute(
         "UPDATE workloads SET completed_at = now() - interval '23 hours' WHERE workload_id = $1", completed[0]

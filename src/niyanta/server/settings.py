@@ -51,6 +51,9 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     pause_wait_seconds: float = 30.0
     max_body_bytes: int = 1 << 20
     max_batch_body_bytes: int = 16 << 20
+    """Of a batch of submissions."""
+    request_seconds: float = 10.0
+    """How long the head of a request may take to arrive, and then its body, with a second more for each 64 KiB."""
     max_result_bytes: int = 1 << 20
     max_checkpoint_bytes: int = 10 << 20
     """Of one that the database keeps."""
@@ -98,6 +101,7 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
         rules = [
             (0 <= self.port <= 65535, "port must be 0 to 65535"),
             (0 <= self.grpc_port <= 65535, "grpc_port must be 0 to 65535"),
+            (self.request_seconds > 0, "request_seconds must be positive"),
             (self.grpc_max_streams > 0, "grpc_max_streams must be positive"),
             (self.heartbeat_interval_seconds > 0, "heartbeat_interval_seconds must be positive"),
             (

@@ -11,7 +11,9 @@ from typing import Any
 import uvicorn
 
 from niyanta.errors import ConfigurationError
+from niyanta.server.coordinator.batches import BatchService
 from niyanta.server.coordinator.changes import ChangeFeed
+from niyanta.server.coordinator.cursors import Cursors
 from niyanta.server.coordinator.directory import Directory
 from niyanta.server.coordinator.election import Election
 from niyanta.server.coordinator.gate import Gate
@@ -30,14 +32,17 @@ from niyanta.server.grpc.server import GrpcServer
 from niyanta.server.grpc.streams import StreamMethods
 from niyanta.server.grpc.workloads import WorkloadMethods
 from niyanta.server.rest.app import RestApi
+from niyanta.server.rest.batches import BatchRoutes
 from niyanta.server.rest.connection import Connection
 from niyanta.server.rest.probes import ProbeRoutes
+from niyanta.server.rest.protocol import HeadLimits, bounded_http
 from niyanta.server.rest.websocket import WorkloadSockets
 from niyanta.server.rest.workloads import WorkloadRoutes
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store import migrate
 from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
+from niyanta.server.store.shared_secrets import shared_secret
 from niyanta.wire.broker import Broker
 from niyanta.wire.objects import ObjectStore
 from niyanta.wire.subjects import Subjects
@@ -115,12 +120,15 @@ class Coordinator:
         watches = WatchService(database, feed, authenticator)
         gate = Gate(authenticator, limiter)
         health = Health(database, broker)
+        batches = BatchService(database, workloads)
+        cursors = Cursors(await shared_secret(database, "cursors"))
         operations = [
-            *WorkloadRoutes(submissions, workloads).operations(),
+            *BatchRoutes(submissions, batches, settings.max_batch_body_bytes).operations(),
+            *WorkloadRoutes(submissions, workloads, cursors).operations(),
             *ProbeRoutes(health).operations(),
         ]
         sockets = WorkloadSockets(gate, watches, settings)
-        api = RestApi(gate, operations, settings.max_body_bytes, sockets.routes())
+        api = RestApi(gate, operations, settings.max_body_bytes, settings.request_seconds, sockets.routes())
         streams = StreamMethods(watches, settings.grpc_max_streams_per_customer)
         methods = [
             *WorkloadMethods(submissions, workloads, settings.max_body_bytes).methods(),
@@ -135,7 +143,7 @@ class Coordinator:
             uvicorn.Config(
                 api,
                 loop="none",
-                http="httptools",
+                http=bounded_http(HeadLimits(seconds=settings.request_seconds)),
                 ws=Connection,
                 ws_max_size=64 * 1024,
                 ws_ping_interval=30,

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from niyanta.domain import transitions
 from niyanta.domain.placement import explain
-from niyanta.domain.transitions import Actor, IllegalMove, PausePhase, Status
+from niyanta.domain.transitions import Actor, IllegalMove, PausePhase, Status, WorkloadState
 from niyanta.errors import (
     ApiError,
     ConnectionFailedError,
@@ -25,6 +25,7 @@ from niyanta.errors import (
 )
 from niyanta.server.coordinator.changes import ChangeFeed, describe
 from niyanta.server.coordinator.directory import Directory
+from niyanta.server.coordinator.occupancy import Occupancy
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.attempts import AttemptStore, Lifetime
 from niyanta.server.store.customers import Identity
@@ -66,6 +67,7 @@ class WorkloadService:
         self._subjects = subjects
         self._feed = feed
         self._directory = directory
+        self._occupancy = Occupancy(database, directory)
         self._settings = settings
         self._store = WorkloadStore()
         self._attempts = AttemptStore()
@@ -113,29 +115,18 @@ class WorkloadService:
         customer = await self._directory.customer(row["customer_id"])
         if customer.status != "active":
             return "the customer is suspended"
-        views = self._directory.views()
-        held = [w for w in await self._held() if w["worker_id"] is not None]
-        by_id = {view.worker_id: view for view in views}
-        running = 0
-        for holding in held:
-            running += holding["customer_id"] == row["customer_id"]
-            if view := by_id.get(holding["worker_id"]):
-                view.take(holding["workload_type"])
-        if reason := explain(views, row["workload_type"], affinity_from_json(row["affinity_rules"])):
+        rules = affinity_from_json(row["affinity_rules"])
+        if reason := explain(await self._occupancy.views(), row["workload_type"], rules):
             return reason
-        if running >= customer.max_concurrent_workloads:
-            return f"{running} of {customer.max_concurrent_workloads} concurrent workloads are running"
+        if customer.running >= customer.max_concurrent_workloads:
+            return f"{customer.running} of {customer.max_concurrent_workloads} concurrent workloads are running"
         return "waiting for its turn"
 
-    async def _held(self) -> list[Any]:
-        async with self._database.connection() as conn:
-            return await self._store.held(conn)
-
-    async def list_page(self, query: ListQuery, *, with_total: bool) -> tuple[list[Any], bool, Total | None]:
-        """A page: rows, whether there are more, and the total if asked for."""
+    async def list_page(self, query: ListQuery) -> tuple[list[Any], bool, Total | None]:
+        """A page: rows, whether there are more, and the total when the page isn't found by a cursor."""
         async with self._database.connection() as conn:
             rows = await self._listing.page(conn, query)
-            total = await self._listing.total(conn, query) if with_total else None
+            total = await self._listing.total(conn, query) if query.after is None else None
         return rows[: query.limit], len(rows) > query.limit, total
 
     async def logs(
@@ -178,10 +169,47 @@ class WorkloadService:
             "cancel",
             lambda c: transitions.cancel(c.state, c.before.now, actor, reason),
         )
+        await self._tell_cancelled(change)
+        return change
+
+    async def cancel_together(
+        self, identity: Identity, workload_ids: Sequence[str], reason: str | None
+    ) -> dict[str, WorkloadState | ApiError]:
+        """Cancel several in one transaction; gives what became of each, by its id. Those that can't be stay as is.
+
+        Raises:
+            ServiceUnavailableError: The database is away; whether they were cancelled may be unknown.
+        """
+        actor = Actor("user", identity.actor_id)
+        keys = [(identity.customer_id, workload_id) for workload_id in workload_ids]
+        for _ in range(5):
+            outcomes: dict[str, WorkloadState | ApiError] = {workload_id: _missing() for workload_id in workload_ids}
+            changes: list[Change] = []
+            try:
+                async with self._database.transaction() as conn:
+                    for locked in (await self._store.lock(conn, keys)).values():
+                        change = Change.begin(locked)
+                        try:
+                            change.then(transitions.cancel(change.state, locked.now, actor, reason))
+                        except IllegalMove:
+                            outcomes[locked.state.workload_id] = _wrong_state("cancel", locked.state.status)
+                            continue
+                        changes.append(change)
+                        outcomes[locked.state.workload_id] = change.state
+                    await self._store.apply(conn, changes)
+            except RetryableConflict:
+                continue
+            if changes:
+                self._feed.announce([describe(change) for change in changes])
+            for change in changes:
+                await self._tell_cancelled(change)
+            return outcomes
+        raise ServiceUnavailableError("The database is too busy; try again", retry_after_seconds=1)
+
+    async def _tell_cancelled(self, change: Change) -> None:
         before = change.before.state
         if before.status.is_held and before.worker_id is not None:
             await self._tell(before.worker_id, CancelAttempt(_ref(change), "cancelled"))
-        return change
 
     async def resume(self, identity: Identity, workload_id: str) -> Change:
         """Put a paused workload back into the queue, to go on from its checkpoint.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
@@ -26,6 +27,7 @@ class RestApi:
         gate: Lets requests in.
         operations: Of all parts; the first that fits a path serves it.
         max_body_bytes: Larger bodies are refused.
+        body_seconds: Slower ones too; a second more for each 64 KiB.
         routes: What is no operation: WebSockets, static files.
     """
 
@@ -34,9 +36,10 @@ class RestApi:
         gate: Gate,
         operations: Sequence[Operation],
         max_body_bytes: int,
+        body_seconds: float,
         routes: Sequence[BaseRoute] = (),
     ) -> None:
-        frame = Frame(gate, max_body_bytes)
+        frame = Frame(gate, max_body_bytes, body_seconds)
         self.operations = list(operations)
         pages = DocumentPages(operations).routes()
         self._routes: list[BaseRoute] = [*(frame.route(operation) for operation in operations), *routes, *pages]
@@ -62,10 +65,13 @@ class RestApi:
                 await route.handle(scope, receive, send)
                 return
             if match is Match.PARTIAL and isinstance(route, Route):
-                allowed |= route.methods or set()
+                allowed |= {*(route.methods or ()), "OPTIONS"}
         if scope["type"] == "websocket":
             response = http_error(HTTPConnection(scope), 404, "")
             await WebSocket(scope, receive, send).send_denial_response(response)
+            return
+        if allowed and scope["method"] == "OPTIONS":
+            await Response(status_code=204, headers={"Allow": ", ".join(sorted(allowed))})(scope, receive, send)
             return
         response = http_error(Request(scope), 405 if allowed else 404, ", ".join(sorted(allowed)))
         await response(scope, receive, send)

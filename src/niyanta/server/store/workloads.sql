@@ -4,24 +4,24 @@
 SELECT u.customer_id, u.queued FROM customer_usage u
  WHERE u.customer_id = ANY(:customer_ids::text[]) ORDER BY u.customer_id FOR NO KEY UPDATE;
 
--- name: claim_keys(customer_ids, keys, hashes, workload_ids, estimates)
+-- name: claim_keys(customer_ids, operations, keys, hashes, answers)
 -- Claim idempotency keys; those that exist already are left out of the answer. A key older than a day is taken over.
 -- Locking: waits for another transaction that claims the same key, so that only one of two that race gets it.
-INSERT INTO idempotency_keys AS k (customer_id, key, body_sha256, workload_id, estimated_start_at)
-SELECT * FROM unnest(:customer_ids::text[], :keys::text[], :hashes::bytea[], :workload_ids::text[],
-                     :estimates::timestamptz[])
-ON CONFLICT (customer_id, key) DO UPDATE
-   SET body_sha256 = excluded.body_sha256, workload_id = excluded.workload_id, created_at = now(),
-       estimated_start_at = excluded.estimated_start_at
+INSERT INTO idempotency_keys AS k (customer_id, operation, key, body_sha256, answer)
+SELECT customer_id, operation, key, body_sha256, answer::json
+  FROM unnest(:customer_ids::text[], :operations::text[], :keys::text[], :hashes::bytea[], :answers::text[])
+    AS i (customer_id, operation, key, body_sha256, answer)
+ON CONFLICT (customer_id, operation, key) DO UPDATE
+   SET body_sha256 = excluded.body_sha256, answer = excluded.answer, created_at = now()
  WHERE k.created_at < now() - interval '24 hours'
-RETURNING customer_id, key;
+RETURNING key;
 
--- name: keyed(customer_ids, keys)
--- What earlier submissions with these keys created.
-SELECT k.customer_id, k.key, k.body_sha256, w.workload_id, w.created_at, k.estimated_start_at
-  FROM unnest(:customer_ids::text[], :keys::text[]) AS i (customer_id, key)
-  JOIN idempotency_keys k USING (customer_id, key)
-  JOIN workloads w ON w.customer_id = k.customer_id AND w.workload_id = k.workload_id;
+-- name: keyed(customer_ids, operations, keys)
+-- What earlier submissions with these keys had for an answer, for a day.
+SELECT k.customer_id, k.operation, k.key, k.body_sha256, k.answer
+  FROM unnest(:customer_ids::text[], :operations::text[], :keys::text[]) AS i (customer_id, operation, key)
+  JOIN idempotency_keys k USING (customer_id, operation, key)
+ WHERE k.created_at >= now() - interval '24 hours';
 
 -- name: insert_batch(customer_ids, workload_ids, workload_types, priorities, inputs, affinities, timeouts, placement_keys, ranks, created_ats, actor_ids, queued_customers, queued_counts)
 -- Submissions that passed, with their first audit event, the customers' counts and the hour's, in one statement. The
@@ -209,6 +209,10 @@ SELECT w.customer_id, w.workload_id, w.generation, w.workload_type, w.input_para
 -- name: held()
 -- Who holds what: the leader's picture of the fleet, at election and from time to time.
 SELECT customer_id, workload_id, generation, workload_type, worker_id FROM workloads WHERE incarnation IS NOT NULL;
+
+-- name: held_counts()
+-- How many workloads of each type each worker holds.
+SELECT worker_id, workload_type, count(*) AS held FROM workloads WHERE incarnation IS NOT NULL GROUP BY 1, 2;
 
 -- name: held_by(worker_id, incarnation)
 -- What one worker should be running, to compare with what it says it runs.

@@ -157,13 +157,14 @@ COMMENT ON VIEW workload_states IS 'What the moves read: the columns of domain.W
 
 CREATE TABLE idempotency_keys (
     customer_id text COLLATE "C" NOT NULL,
-    key         text NOT NULL CHECK (length(key) BETWEEN 1 AND 255),
+    operation   text COLLATE "C" NOT NULL CHECK (operation IN ('submit', 'submit_batch')),
+    key         text COLLATE "C" NOT NULL CHECK (length(key) BETWEEN 1 AND 255),
     body_sha256 bytea NOT NULL,
-    workload_id text COLLATE "C" NOT NULL,
-    estimated_start_at timestamptz,
+    answer      json NOT NULL,
     created_at  timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (customer_id, key)
+    PRIMARY KEY (customer_id, operation, key)
 );
+COMMENT ON COLUMN idempotency_keys.answer IS 'The outcome of each workload of the submission, given again when the key comes again';
 CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at);
 
 CREATE TABLE checkpoints (
@@ -279,3 +280,11 @@ CREATE UNLOGGED TABLE rate_buckets (
     filled_at   timestamptz NOT NULL
 ) WITH (fillfactor = 20);
 COMMENT ON TABLE rate_buckets IS 'Token buckets that all replicas borrow from; UNLOGGED: after a crash they begin full';
+
+CREATE TABLE shared_secrets (
+    name  text PRIMARY KEY,
+    value bytea NOT NULL CHECK (length(value) >= 32)
+);
+COMMENT ON TABLE shared_secrets IS 'Random keys that all replicas share; read at start';
+INSERT INTO shared_secrets (name, value)
+SELECT 'cursors', sha256(string_agg(uuid_send(gen_random_uuid()), '')) FROM generate_series(1, 4);
