@@ -1,9 +1,9 @@
 """JSON values in Protocol Buffers and back, exactly or not at all.
 
 A ``google.protobuf.Struct`` knows doubles only. Going in, a whole number becomes an integer, unless it is so large
-that it may have been rounded before; going out, an integer that no double equals is refused. Decoders also stop at 100
-nested messages, and each object takes three, so that limit is kept in both directions: what is submitted here can be
-read here.
+that it may have been rounded before; going out, an integer that no double equals is refused. Decoders also stop at
+100 nested messages, and each object takes three, so that limit is kept in both directions: what is submitted here can
+be read here.
 """
 
 from __future__ import annotations
