@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
@@ -14,3 +15,13 @@ worker = Worker(capacity=1000)
 async def noop(ctx: Context) -> dict[str, Any]:
     """Return the wall-clock time of the first line, in seconds."""
     return {"began": time.time()}
+
+
+slow = Worker(capacity=2)
+
+
+@slow.workload("bench_sleep", isolation="inline")
+async def sleep(ctx: Context) -> None:
+    """Run until it is stopped."""
+    while True:
+        await asyncio.sleep(1)

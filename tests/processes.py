@@ -8,15 +8,15 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import psutil
 
 from niyanta import Client
+from niyanta.client.models import Workload
 
-__all__ = ["Dev", "until", "until_gone"]
+__all__ = ["Dev", "changes", "until", "until_gone"]
 
 APPS = Path(__file__).parent / "e2e"
 
@@ -80,9 +80,21 @@ def until_gone(processes: list[psutil.Process], seconds: float) -> list[psutil.P
     return alive
 
 
-def until(client: Client, workload_id: str, status: str, seconds: float = 30.0) -> Any:
+def changes(client: Client, workload_id: str) -> Iterator[Workload]:
+    """The workload, whole, at each change that a poll sees, to its end."""
+    version = 0
+    while True:
+        workload = client.workloads.get(workload_id, wait_seconds=10, version=version)
+        if workload.version > version:
+            version = workload.version
+            yield workload
+        if workload.is_terminal:
+            return
+
+
+def until(client: Client, workload_id: str, status: str, seconds: float = 30.0) -> Workload:
     deadline = time.monotonic() + seconds
-    for workload in client.workloads.watch(workload_id):
+    for workload in changes(client, workload_id):
         if workload.status == status:
             return workload
         assert time.monotonic() < deadline, workload

@@ -36,6 +36,7 @@ __all__ = [
     "InvalidInputError",
     "InvalidStateError",
     "NiyantaError",
+    "NotAcceptableError",
     "NotFoundError",
     "PayloadTooLargeError",
     "PermanentError",
@@ -106,6 +107,12 @@ class UnsupportedMediaTypeError(InvalidInputError):
     """The body is of a type that the service doesn't take."""
 
     http_status = 415
+
+
+class NotAcceptableError(InvalidInputError):
+    """The caller says that it can't read what the service answers."""
+
+    http_status = 406
 
 
 class InvalidStateError(ApiError):

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from niyanta import Client
-from processes import Dev, until
+from processes import Dev, changes, until
 
 pytestmark = pytest.mark.chaos
 
@@ -37,7 +37,7 @@ def engine(dev: Dev, name: str) -> psutil.Process:
 
 
 def wait_for_checkpoint(client: Client, workload_id: str) -> None:
-    for workload in client.workloads.watch(workload_id):
+    for workload in changes(client, workload_id):
         if workload.checkpoint_sequence >= 3:
             return
 

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from niyanta import Client, WorkloadCancelledError, WorkloadFailedError
-from processes import Dev, until, until_gone
+from processes import Dev, changes, until, until_gone
 
 _HERE = Path(__file__).parent
 
@@ -80,7 +80,7 @@ def test_a_killed_worker_s_workload_goes_on_from_its_checkpoint(dev: Dev) -> Non
     with dev.client() as client:
         counting = client.workloads.submit("count", {"to": 250})
         running = until(client, counting.id, "RUNNING")
-        for running in client.workloads.watch(counting.id):
+        for running in changes(client, counting.id):
             if running.checkpoint_sequence >= 10:
                 break
         agent = psutil.Process(dev.pids()["worker-1"])

@@ -130,6 +130,11 @@ def test_the_states_page_is_what_the_table_says() -> None:
     assert page.PAGE.read_text(encoding="utf-8") == page.render()
 
 
+def test_the_client_without_await_is_made_from_the_other() -> None:
+    source = _script("sync_client")
+    assert source.TARGET.read_text(encoding="utf-8") == source.render()
+
+
 def test_decisions_are_numbered_listed_and_whole() -> None:
     pages = sorted((ROOT / "docs" / "adr").glob("[0-9]*.md"))
     index = (ROOT / "docs" / "adr" / "README.md").read_text(encoding="utf-8")

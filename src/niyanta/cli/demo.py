@@ -69,7 +69,8 @@ def _show(here: Path, dev: subprocess.Popen[bytes]) -> bool:
     with Client(found["api_key"], found["base_url"]) as client:
         workload = client.workloads.submit("counting", {"to": _STEPS})
         killed_at, killed_worker = 0.0, ""
-        for now in client.workloads.watch(workload.id):
+        for update in client.workloads.watch(workload.id):
+            now = client.workloads.get(update.workload_id)
             if now.progress_percent % 10 == 0 and now.progress_percent:
                 click.echo(f"\r{now.status:<15} {now.progress_percent:>3} %  on {now.worker_id or '–'}   ", nl=False)
             if not killed_worker and now.progress_percent >= 50 and now.worker_id:

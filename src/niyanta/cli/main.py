@@ -20,8 +20,15 @@ _COMMANDS = {
     "admin": "niyanta.cli.admin",
     **{
         name: f"niyanta.cli.workloads:{name}"
-        for name in ("submit", "list", "get", "watch", "logs", "audit", "cancel", "pause", "resume")
+        for name in (
+            *("submit", "submit-batch", "list", "get", "watch", "logs"),
+            *("audit", "cancel", "pause", "resume"),
+        )
     },
+    "configs": "niyanta.cli.configs",
+    "workers": "niyanta.cli.workers",
+    "customer": "niyanta.cli.account:customer",
+    "stats": "niyanta.cli.account:stats",
 }
 
 
@@ -52,6 +59,14 @@ def root() -> None:
     """Runs long jobs for many customers on one pool of machines and loses none of them."""
 
 
+def _hint(error: ApiError) -> str:
+    """What would have been right, where the answer says so."""
+    for name in ("allowed", "supported_types"):
+        if found := error.details.get(name):
+            return f" ({name.replace('_', ' ')}: {', '.join(map(str, found)) if isinstance(found, list) else found})"
+    return ""
+
+
 def main() -> None:
     """Run; exit 0 when done, 1 when it failed, 2 on wrong use."""
     try:
@@ -65,7 +80,7 @@ def main() -> None:
         exc.show()
         sys.exit(exc.exit_code)
     except ApiError as exc:
-        click.echo(f"niyanta: {exc.code}: {exc.message}", err=True)
+        click.echo(f"niyanta: {exc.code}: {exc.message}{_hint(exc)}", err=True)
         sys.exit(1)
     except NiyantaError as exc:
         click.echo(f"niyanta: {exc}", err=True)

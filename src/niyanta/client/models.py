@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import msgspec
 
-__all__ = ["AuditEvent", "LogLine", "Page", "Pagination", "Workload"]
+__all__ = [
+    "ApiKey",
+    "AuditEvent",
+    "BatchCancelled",
+    "BatchCancelledItem",
+    "BatchSubmitted",
+    "BatchSubmittedItem",
+    "Customer",
+    "CustomerLimits",
+    "CustomerUsage",
+    "FleetWorker",
+    "ItemError",
+    "LogLine",
+    "Page",
+    "Pagination",
+    "Period",
+    "ResourceLimits",
+    "Statistics",
+    "StatisticsSummary",
+    "TypeStatistics",
+    "Update",
+    "Workload",
+    "WorkloadConfig",
+]
+
+_TERMINAL = ("COMPLETED", "FAILED", "CANCELLED")
 
 
 class Workload(msgspec.Struct, kw_only=True):
@@ -46,13 +71,38 @@ class Workload(msgspec.Struct, kw_only=True):
 
     @property
     def is_terminal(self) -> bool:
-        return self.status in ("COMPLETED", "FAILED", "CANCELLED")
+        return self.status in _TERMINAL
+
+
+class Update(msgspec.Struct, kw_only=True):
+    """One thing that happened to a workload that is watched: its status or progress changed, or it logged a line."""
+
+    type: str
+    """``status_update``, ``log_line``, ``completed`` or ``failed``."""
+    workload_id: str
+    status: str | None = None
+    """None for a log line."""
+    progress_percent: int = 0
+    version: int = 0
+    timestamp: datetime | None = None
+    message: str | None = None
+    """The handler's progress message, or the log line."""
+    level: str | None = None
+    """Of a log line: ``DEBUG``, ``INFO``, ``WARN`` or ``ERROR``."""
+    details: dict[str, Any] | None = None
+    result_data: dict[str, Any] | None = None
+    error_message: str | None = None
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.status in _TERMINAL
 
 
 class Pagination(msgspec.Struct):
     has_more: bool
     next_cursor: str | None = None
     total: int | None = None
+    total_is_estimate: bool = False
     limit: int | None = None
     offset: int | None = None
 
@@ -72,9 +122,184 @@ class LogLine(msgspec.Struct):
 
 
 class AuditEvent(msgspec.Struct):
+    """One move of a workload."""
+
     event_id: int
     event_type: str
     timestamp: datetime
     actor_type: str
     actor_id: str
     details: dict[str, Any] = {}
+
+
+class ItemError(msgspec.Struct):
+    """Why one item of a batch was refused."""
+
+    code: str
+    message: str
+    details: dict[str, Any] = {}
+
+
+class BatchSubmittedItem(msgspec.Struct, kw_only=True):
+    """What became of one item of a batch; it has a ``workload_id`` or an ``error``."""
+
+    index: int
+    workload_id: str | None = None
+    status: str | None = None
+    created_at: datetime | None = None
+    estimated_start_time: datetime | None = None
+    version: int = 0
+    error: ItemError | None = None
+
+
+class BatchSubmitted(msgspec.Struct):
+    """What became of a batch, item by item in the order given."""
+
+    results: list[BatchSubmittedItem]
+    accepted: int
+    rejected: int
+
+
+class BatchCancelledItem(msgspec.Struct, kw_only=True):
+    """What became of one cancellation; it has a ``status`` or an ``error``."""
+
+    workload_id: str
+    status: str | None = None
+    cancelled_at: datetime | None = None
+    version: int = 0
+    error: ItemError | None = None
+
+
+class BatchCancelled(msgspec.Struct):
+    """What became of a batch of cancellations. ``has_more``: the filter fits more, call again."""
+
+    results: list[BatchCancelledItem]
+    cancelled: int
+    failed: int
+    has_more: bool = False
+
+
+class ResourceLimits(msgspec.Struct, omit_defaults=True):
+    """What one attempt may use; None leaves the default."""
+
+    cpu_cores: float | None = None
+    memory_mb: int | None = None
+    disk_mb: int | None = None
+
+
+class WorkloadConfig(msgspec.Struct, kw_only=True):
+    """The settings of one workload type."""
+
+    config_id: str
+    workload_type: str
+    description: str = ""
+    config_json: dict[str, Any] = {}
+    resource_limits: ResourceLimits | None = None
+    checkpoint_interval_sec: int | None = None
+    max_retries: int | None = None
+    timeout_seconds: int | None = None
+    input_schema: dict[str, Any] | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+
+    @property
+    def id(self) -> str:
+        return self.config_id
+
+
+class CustomerLimits(msgspec.Struct):
+    max_concurrent_workloads: int
+    max_queue_depth: int
+    rate_limit_per_sec: float
+    burst: int | None = None
+
+
+class CustomerUsage(msgspec.Struct):
+    current_running_workloads: int
+    current_queue_depth: int
+    workloads_today: int
+
+
+class Customer(msgspec.Struct, kw_only=True):
+    """A customer's account."""
+
+    customer_id: str
+    name: str
+    tier: str
+    limits: CustomerLimits
+    status: str | None = None
+    usage: CustomerUsage | None = None
+    created_at: datetime | None = None
+
+    @property
+    def id(self) -> str:
+        return self.customer_id
+
+
+class StatisticsSummary(msgspec.Struct):
+    total_workloads: int
+    completed_workloads: int
+    failed_workloads: int
+    cancelled_workloads: int
+    total_execution_hours: float
+
+
+class TypeStatistics(msgspec.Struct):
+    workload_type: str
+    count: int
+    avg_duration_seconds: float | None = None
+    failure_rate: float | None = None
+
+
+class Period(msgspec.Struct, kw_only=True):
+    """One day or hour."""
+
+    start: str
+    count: int
+    completed: int
+    failed: int
+    cancelled: int
+    avg_duration_seconds: float | None = None
+
+
+class Statistics(msgspec.Struct, kw_only=True):
+    """What a customer used between two days, both included."""
+
+    start_date: date
+    end_date: date
+    summary: StatisticsSummary
+    by_workload_type: list[TypeStatistics] = []
+    by_day: list[Period] = []
+    by_hour: list[Period] = []
+
+
+class FleetWorker(msgspec.Struct, kw_only=True):
+    """One registered worker, as operators see it."""
+
+    worker_id: str
+    status: str
+    capabilities: list[str] = []
+    capacity_total: int = 0
+    capacity_used: int = 0
+    tags: dict[str, str] = {}
+    last_heartbeat: datetime | None = None
+    running_workloads: list[str] = []
+    version: str | None = None
+
+
+class ApiKey(msgspec.Struct, kw_only=True):
+    """One API key; ``api_key`` itself comes only with its creation."""
+
+    key_id: str
+    customer_id: str | None = None
+    name: str = ""
+    role: str = "customer"
+    api_key: str | None = None
+    status: str | None = None
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+    last_used_at: datetime | None = None
+
+    def __repr__(self) -> str:
+        return f"ApiKey(key_id={self.key_id!r}, name={self.name!r}, role={self.role!r}, status={self.status!r})"

@@ -6,9 +6,10 @@ import asyncio
 import json
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
@@ -28,7 +29,7 @@ from niyanta.errors import (
     UnauthorizedError,
 )
 
-__all__ = ["Credentials", "Transport", "find_credentials"]
+__all__ = ["Credentials", "Transport", "find_credentials", "quoted", "without_none"]
 
 _ERRORS: dict[str, type[ApiError]] = {
     kind.code: kind
@@ -88,6 +89,16 @@ def _dev_credentials() -> dict[str, Any]:
     return {}
 
 
+def quoted(identifier: str) -> str:
+    """An id as a part of a path."""
+    return quote(identifier, safe="")
+
+
+def without_none(**values: Any) -> dict[str, Any]:
+    """The values that are given."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
 class Transport:
     """One connection pool."""
 
@@ -102,6 +113,33 @@ class Transport:
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession()
+        return self._session
+
+    def _authorization(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.credentials.api_key}"}
+
+    async def stream(self, path: str) -> AsyncGenerator[bytes, None]:
+        """The messages of a WebSocket, to its end.
+
+        Raises:
+            ConnectionFailedError: It could not be opened, whatever the reason, or broke.
+        """
+        try:
+            async with self._opened().ws_connect(
+                f"{self.credentials.base_url}/v1{path}",
+                headers=self._authorization(),
+                heartbeat=20,
+                max_msg_size=8 << 20,
+            ) as socket:
+                async for message in socket:
+                    if message.type is aiohttp.WSMsgType.TEXT:
+                        yield message.data.encode()
+        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
+            raise ConnectionFailedError(f"the WebSocket could not be used: {str(exc) or type(exc).__name__}") from exc
 
     async def call(
         self,
@@ -152,16 +190,14 @@ class Transport:
         headers: Mapping[str, str] | None,
         timeout: float,
     ) -> bytes:
-        if self._session is None:
-            self._session = aiohttp.ClientSession()
-        sent = {"Authorization": f"Bearer {self.credentials.api_key}", **(headers or {})}
+        sent = {**self._authorization(), **(headers or {})}
         data = None
         if body is not None:
             data = msgspec.json.encode(body)
             sent["Content-Type"] = "application/json"
         given = {k: str(v) for k, v in (params or {}).items() if v is not None}
         try:
-            async with self._session.request(
+            async with self._opened().request(
                 method,
                 f"{self.credentials.base_url}/v1{path}",
                 data=data,
@@ -175,7 +211,7 @@ class Transport:
                 raise _error(response.status, answer, response.headers)
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
             raise ConnectionFailedError(
-                f"cannot reach the service at {self.credentials.base_url}: {exc or type(exc).__name__}"
+                f"cannot reach the service at {self.credentials.base_url}: {str(exc) or type(exc).__name__}"
             ) from exc
 
 

@@ -51,6 +51,7 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     pause_wait_seconds: float = 30.0
     max_body_bytes: int = 1 << 20
     max_batch_body_bytes: int = 16 << 20
+    """Of a batch of submissions."""
     max_result_bytes: int = 1 << 20
     max_checkpoint_bytes: int = 10 << 20
     log_level: str = "INFO"

@@ -109,7 +109,7 @@ class Broker:
                 )
         except (NatsError, OSError, TimeoutError) as exc:
             raise ConnectionFailedError(
-                f"cannot reach the broker: {exc or type(exc).__name__}. "
+                f"cannot reach the broker: {str(exc) or type(exc).__name__}. "
                 "Is NATS running there, and is the URL (nats://host:4222) right?"
             ) from exc
 

@@ -1,8 +1,8 @@
 """The one JSON decoder for what customers send: UTF-8 only, bounded, and nothing that can't be stored exactly.
 
 msgspec refuses invalid UTF-8, other encodings, byte order marks, lone surrogates, NaN, Infinity and numbers beyond a
-double; of duplicate keys it keeps the last. The rest is checked here: NUL characters, integers beyond 64 bits, nesting,
-and the number of values, which bounds the time that anything done with a body can take.
+double; of duplicate keys it keeps the last. The rest is checked here: NUL characters, integers beyond 64 bits,
+nesting, and the number of values, which bounds the time that anything done with a body can take.
 """
 
 from __future__ import annotations
@@ -85,7 +85,8 @@ def check_value(value: Any) -> None:
         value: Decoded: structs, objects, arrays and what is in them.
 
     Raises:
-        InvalidInputError: NUL characters, integers beyond 64 bits, nesting beyond `MAX_DEPTH`; ``details.field`` says where.
+        InvalidInputError: NUL characters, integers beyond 64 bits, or nesting beyond `MAX_DEPTH`; ``details.field``
+            says where.
     """
     try:
         _walk(value, 0)
@@ -122,12 +123,12 @@ def _walk(value: Any, depth: int) -> None:
     try:
         if kind is dict:
             for key, inner in value.items():
-                if "\0" in key:
+                if "\0" in key:  # type: ignore[operator]  # JSON's keys are text
                     raise _Unstorable("NUL characters are not allowed in keys", {"allowed": "text without NUL"})
                 if type(inner) not in _HARMLESS:
                     _walk(inner, depth + 1)
         elif kind is list:
-            for key, inner in enumerate(value):
+            for key, inner in enumerate(value):  # noqa: B007 -- `key` is read when it goes wrong
                 if type(inner) not in _HARMLESS:
                     _walk(inner, depth + 1)
         elif isinstance(value, msgspec.Struct):

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from niyanta.domain.json_schema import Schema, SchemaError
 from niyanta.domain.placement import WorkerView
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.coordinator.changes import ChangeFeed
@@ -22,6 +23,8 @@ __all__ = ["Directory"]
 log = logging.getLogger(__name__)
 
 _REFRESH_SECONDS = 0.9
+_MOST_COMPILED = 1000
+"""JSON Schemas kept ready for use."""
 
 
 class Directory:
@@ -32,18 +35,19 @@ class Directory:
         self._store = customers
         self._workers = WorkerStore()
         self._customers: dict[str, Customer] = {}
-        self._configured: dict[str, dict[str, str | None]] = {}
-        self._supported: dict[str, dict[str, list[Any]]] = {}
+        self._supported: dict[str, dict[str, tuple[Schema, ...]]] = {}
+        self._compiled: dict[bytes, Schema | None] = {}
+        self._changes = 0
         self._stale = asyncio.Event()
         self._refreshed_at = 0.0
         self.workers: list[WorkerRow] = []
-        self._schemas: dict[str, dict[str, Any] | None] = {}
+        self._handlers: dict[str, tuple[Schema, ...]] = {}
         feed.listeners.append(self._on_change)
 
     def _on_change(self, changed: Changed) -> None:
         if changed.fleet or changed.customers:
+            self._changes += 1
             for customer_id in changed.customers:
-                self._configured.pop(customer_id, None)
                 self._supported.pop(customer_id, None)
             self._stale.set()
 
@@ -54,11 +58,12 @@ class Directory:
         async with self._database.connection("vital") as conn:
             workers = await self._workers.all(conn)
         self._customers = {customer.customer_id: customer for customer in customers}
-        self._configured.clear()
         self._supported.clear()
         self.workers = [worker for worker in workers if worker.status != "DEAD"]
-        self._schemas = {
-            handler.workload_type: handler.input_schema for worker in self.workers for handler in worker.handlers
+        self._handlers = {
+            handler.workload_type: self._compile(handler.input_schema)
+            for worker in self.workers
+            for handler in worker.handlers
         }
 
     async def refresh_if_older(self, seconds: float) -> None:
@@ -91,21 +96,33 @@ class Directory:
         """A customer's limits as last read."""
         return self._customers.get(customer_id)
 
-    async def schemas(self, customer_id: str) -> dict[str, list[Any]]:
-        """Supported workload types, each with the JSON Schemas that its input must fit."""
+    async def supported(self, customer_id: str) -> dict[str, tuple[Schema, ...]]:
+        """Workload types that the customer may submit, each with the JSON Schemas that its input must fit."""
         found = self._supported.get(customer_id)
-        if found is not None:
-            return found
-        configured = self._configured.get(customer_id)
-        if configured is None:
-            configured = self._configured[customer_id] = await self._store.configured_types(customer_id)
-        found = {kind: [schema] if schema is not None else [] for kind, schema in self._schemas.items()}
-        for kind, text in configured.items():
-            found.setdefault(kind, [])
-            if text is not None:
-                found[kind].append(msgspec.json.decode(text))
-        self._supported[customer_id] = found
+        if found is None:
+            found, changes = dict(self._handlers), self._changes
+            for kind, text in (await self._store.configured_types(customer_id)).items():
+                own = self._compile(None if text is None else msgspec.json.decode(text))
+                found[kind] = found.get(kind, ()) + own
+            if changes == self._changes:
+                self._supported[customer_id] = found
         return found
+
+    def _compile(self, source: Any) -> tuple[Schema, ...]:
+        """A schema ready for use; none when there is none, or it is one that only the handler itself can check."""
+        if source is None:
+            return ()
+        key = msgspec.json.encode(source)
+        if key not in self._compiled:
+            if len(self._compiled) >= _MOST_COMPILED:
+                self._compiled.clear()
+            try:
+                self._compiled[key] = Schema(source)
+            except SchemaError as exc:
+                log.warning("directory.schema_not_used", extra={"error": str(exc)})
+                self._compiled[key] = None
+        schema = self._compiled[key]
+        return () if schema is None else (schema,)
 
     def views(self) -> list[WorkerView]:
         """The live workers without their load."""

@@ -25,8 +25,9 @@ class GroupCommit(Generic[Item, Result]):
     Args:
         process: Commits a batch and gives one result, or one exception, per item. If it raises, every item of the
             batch gets that exception.
-        most: Items in one batch at the most.
-        room: Items that may wait; one more is refused by the caller's ``is_full`` check.
+        most: A batch takes no more items once it weighs this much.
+        room: Weight that may wait; when it is there, the caller's ``is_full`` check refuses more.
+        weigh: An item's weight; 1 each when not given.
     """
 
     def __init__(
@@ -35,21 +36,25 @@ class GroupCommit(Generic[Item, Result]):
         *,
         most: int = 500,
         room: int = 20_000,
+        weigh: Callable[[Item], int] = lambda _: 1,
     ) -> None:
         self._process = process
         self._most = most
         self._room = room
+        self._weigh = weigh
+        self._load = 0
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._arrived = asyncio.Event()
 
     @property
     def is_full(self) -> bool:
-        return len(self._waiting) >= self._room
+        return self._load >= self._room
 
     async def submit(self, item: Item) -> Result:
         """Have the item committed; returns after the commit. Cancelling the wait doesn't take the item back."""
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
+        self._load += self._weigh(item)
         self._arrived.set()
         return await future
 
@@ -62,9 +67,18 @@ class GroupCommit(Generic[Item, Result]):
             while self._waiting:
                 if busy:
                     await asyncio.sleep(LINGER_SECONDS)
-                batch = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
+                batch = self._next_batch()
                 await self._commit(batch)
                 busy = len(batch) >= BUSY_BATCH
+
+    def _next_batch(self) -> list[tuple[Item, asyncio.Future[Result]]]:
+        batch = []
+        weight = 0
+        while self._waiting and weight < self._most:
+            batch.append(self._waiting.popleft())
+            weight += self._weigh(batch[-1][0])
+        self._load -= weight
+        return batch
 
     async def _commit(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         results: Sequence[Result | Exception]

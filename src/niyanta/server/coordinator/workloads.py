@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from niyanta.domain import transitions
 from niyanta.domain.placement import explain
-from niyanta.domain.transitions import Actor, IllegalMove, PausePhase, Status
+from niyanta.domain.transitions import Actor, IllegalMove, PausePhase, Status, WorkloadState
 from niyanta.errors import (
     ApiError,
     ConnectionFailedError,
@@ -176,10 +176,47 @@ class WorkloadService:
             "cancel",
             lambda c: transitions.cancel(c.state, c.before.now, actor, reason),
         )
+        await self._tell_cancelled(change)
+        return change
+
+    async def cancel_together(
+        self, identity: Identity, workload_ids: Sequence[str], reason: str | None
+    ) -> dict[str, WorkloadState | ApiError]:
+        """Cancel several in one transaction; gives what became of each, by its id. Those that can't be stay as is.
+
+        Raises:
+            ServiceUnavailableError: The database is away; whether they were cancelled may be unknown.
+        """
+        actor = Actor("user", identity.actor_id)
+        keys = [(identity.customer_id, workload_id) for workload_id in workload_ids]
+        for _ in range(5):
+            outcomes: dict[str, WorkloadState | ApiError] = {workload_id: _missing() for workload_id in workload_ids}
+            changes: list[Change] = []
+            try:
+                async with self._database.transaction() as conn:
+                    for locked in (await self._store.lock(conn, keys)).values():
+                        change = Change.begin(locked)
+                        try:
+                            change.then(transitions.cancel(change.state, locked.now, actor, reason))
+                        except IllegalMove:
+                            outcomes[locked.state.workload_id] = _wrong_state("cancel", locked.state.status)
+                            continue
+                        changes.append(change)
+                        outcomes[locked.state.workload_id] = change.state
+                    await self._store.apply(conn, changes)
+            except RetryableConflict:
+                continue
+            if changes:
+                self._feed.announce([describe(change) for change in changes])
+            for change in changes:
+                await self._tell_cancelled(change)
+            return outcomes
+        raise ServiceUnavailableError("The database is too busy; try again", retry_after_seconds=1)
+
+    async def _tell_cancelled(self, change: Change) -> None:
         before = change.before.state
         if before.status.is_held and before.worker_id is not None:
             await self._tell(before.worker_id, CancelAttempt(_ref(change), "cancelled"))
-        return change
 
     async def resume(self, identity: Identity, workload_id: str) -> Change:
         """Put a paused workload back into the queue, to go on from its checkpoint.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -59,9 +60,12 @@ class RestApi:
                 await route.handle(scope, receive, send)
                 return
             if match is Match.PARTIAL and isinstance(route, Route):
-                allowed |= route.methods or set()
+                allowed |= {*(route.methods or ()), "OPTIONS"}
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 4404, "reason": "There is nothing at this path"})
+            return
+        if allowed and scope["method"] == "OPTIONS":
+            await Response(status_code=204, headers={"Allow": ", ".join(sorted(allowed))})(scope, receive, send)
             return
         response = http_error(Request(scope), 405 if allowed else 404, ", ".join(sorted(allowed)))
         await response(scope, receive, send)

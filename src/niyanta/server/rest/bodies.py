@@ -12,11 +12,16 @@ from niyanta.server.coordinator.workloads import CancelRequest
 __all__ = [
     "AuditAnswer",
     "AuditEvent",
+    "BatchAnswer",
+    "BatchResult",
     "CancelAnswer",
+    "CancelBatchAnswer",
     "CancelRequest",
+    "CancelResult",
     "ErrorBody",
     "ErrorEnvelope",
     "HealthAnswer",
+    "ItemError",
     "JsonObject",
     "ListAnswer",
     "LogLine",
@@ -91,6 +96,34 @@ class SubmitAnswer(msgspec.Struct):
     version: Version
 
 
+class ItemError(msgspec.Struct):
+    """Why one item of a batch was refused; as in the error envelope."""
+
+    code: str
+    message: str
+    details: dict[str, Any]
+
+
+class BatchResult(msgspec.Struct):
+    """What became of one workload of a batch: created, or refused with ``error``."""
+
+    index: Annotated[int, Meta(description="Its place in the request, from 0.", ge=0)]
+    workload_id: str | UnsetType = UNSET
+    status: WorkloadStatus | UnsetType = UNSET
+    created_at: Timestamp | UnsetType = UNSET
+    estimated_start_time: Timestamp | UnsetType | None = UNSET
+    version: Version | UnsetType = UNSET
+    error: ItemError | UnsetType = UNSET
+
+
+class BatchAnswer(msgspec.Struct):
+    """A batch that was looked at; what it says was accepted is stored."""
+
+    results: list[BatchResult]
+    accepted: int
+    rejected: int
+
+
 class WorkloadRow(msgspec.Struct, kw_only=True):
     """One workload as lists show it."""
 
@@ -163,6 +196,25 @@ class CancelAnswer(msgspec.Struct):
     status: WorkloadStatus
     cancelled_at: Timestamp | None
     version: Version
+
+
+class CancelResult(msgspec.Struct):
+    """What became of one workload of a batch: cancelled, or not for the reason in ``error``."""
+
+    workload_id: str
+    status: WorkloadStatus | UnsetType = UNSET
+    cancelled_at: Timestamp | UnsetType | None = UNSET
+    version: Version | UnsetType = UNSET
+    error: ItemError | UnsetType = UNSET
+
+
+class CancelBatchAnswer(msgspec.Struct):
+    """The cancellations are committed."""
+
+    results: list[CancelResult]
+    cancelled: int
+    failed: int
+    has_more: Annotated[bool, Meta(description="The filter means more workloads: call again.")]
 
 
 class PauseAnswer(msgspec.Struct):

@@ -7,6 +7,7 @@ from it, so that none of them can say something else than the others.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,6 +23,7 @@ from niyanta.errors import (
     ApiError,
     InternalError,
     InvalidInputError,
+    NotAcceptableError,
     NotFoundError,
     PayloadTooLargeError,
     UnsupportedMediaTypeError,
@@ -31,7 +33,7 @@ from niyanta.server.rest import parameters
 from niyanta.server.rest.parameters import Parameter
 from niyanta.server.rest.responses import error_response
 from niyanta.server.store.customers import Identity
-from niyanta.wire.strict_json import StrictDecoder
+from niyanta.wire.strict_json import MAX_VALUES, StrictDecoder
 
 __all__ = ["Access", "Call", "Deprecation", "Frame", "Operation", "request_id_of", "standard_headers"]
 
@@ -91,6 +93,10 @@ class Operation:
     body: type | None = None
     """Type of the JSON body."""
     body_required: bool = True
+    max_body_bytes: int | None = None
+    """Larger bodies are refused; None for the limit that holds where none is declared."""
+    max_values: int = MAX_VALUES
+    """Values that a body may hold."""
     answer: type | None = None
     """Type of a success's JSON body; None for none, or for another media type."""
     media_type: str = "application/json"
@@ -137,7 +143,10 @@ class Frame:
         )
 
     def _server_of(self, operation: Operation) -> Callable[[Request], Awaitable[Response]]:
-        decoder: StrictDecoder[Any] | None = StrictDecoder(operation.body) if operation.body is not None else None
+        decoder: StrictDecoder[Any] | None = None
+        if operation.body is not None:
+            decoder = StrictDecoder(operation.body, operation.max_values)
+        limit = operation.max_body_bytes or self._max_body_bytes
         allowed = frozenset(parameter.name for parameter in operation.query)
         public, admin = operation.access is Access.PUBLIC, operation.access is Access.ADMIN
 
@@ -153,10 +162,12 @@ class Frame:
                         raise entry.refusal
                 call = Call(request, identity)
                 try:
+                    if operation.answer is not None:
+                        _check_accept(request.headers.get("accept"), operation.media_type)
                     if request.scope["query_string"]:
                         parameters.only(request, allowed)
                     if decoder is not None:
-                        call.body = await self._body(request, decoder, operation.body_required)
+                        call.body = await self._body(request, decoder, operation.body_required, limit)
                     response = await operation.handler(call)
                 except InvalidInputError:
                     if operation.exists is not None:
@@ -178,13 +189,13 @@ class Frame:
 
         return serve
 
-    async def _body(self, request: Request, decoder: StrictDecoder[Any], required: bool) -> Any:
+    async def _body(self, request: Request, decoder: StrictDecoder[Any], required: bool, limit: int) -> Any:
         """The body, decoded; None when there is none and none is needed.
 
         Raises:
             PayloadTooLargeError, UnsupportedMediaTypeError, InvalidInputError: Says what is allowed.
         """
-        raw = await self._read(request)
+        raw = await self._read(request, limit)
         if not required and not raw.strip():
             return None
         kind = request.headers.get("content-type", "application/json")
@@ -195,8 +206,7 @@ class Frame:
             )
         return decoder.decode(raw)
 
-    async def _read(self, request: Request) -> bytes:
-        limit = self._max_body_bytes
+    async def _read(self, request: Request, limit: int) -> bytes:
         length = request.headers.get("content-length")
         if length is not None and length.isascii() and length.isdigit() and int(length) > limit:
             raise _too_large(limit)
@@ -210,8 +220,27 @@ class Frame:
         return b"".join(parts)
 
 
+def _check_accept(accept: str | None, media_type: str) -> None:
+    """Refuse what the caller says it can't read. Source: RFC 9110, section 12.5.1."""
+    if accept is None or accept in ("*/*", media_type):
+        return
+    wildcards = (media_type, media_type.partition("/")[0] + "/*", "*/*")
+    quality: dict[str, bool] = {}
+    for part in accept.lower().split(","):
+        kind, *parameters = (piece.strip() for piece in part.split(";"))
+        zero = any(re.fullmatch(r"q\s*=\s*0(\.0*)?", parameter) for parameter in parameters)
+        quality[kind] = not zero
+    if not next((quality[kind] for kind in wildcards if kind in quality), not accept.strip()):
+        raise NotAcceptableError(
+            f"The answer is {media_type}, which the Accept header excludes",
+            details={"field": "Accept", "allowed": [media_type]},
+        )
+
+
 def _too_large(limit: int) -> PayloadTooLargeError:
-    return PayloadTooLargeError(f"The body is larger than {limit} bytes", details={"max_bytes": limit})
+    return PayloadTooLargeError(
+        f"The body is larger than {limit} bytes", details={"field": "body", "max_bytes": limit}
+    )
 
 
 def request_id_of(request: Request) -> str:

@@ -45,6 +45,8 @@ class Customer:
     created_at: datetime
     queued: int = 0
     running: int = 0
+    assigned: int = 0
+    """Assignments ever made of this customer's workloads."""
 
     @property
     def weight(self) -> int:
@@ -66,7 +68,7 @@ class Identity:
 def _customer(row: Any) -> Customer:
     tier = Tier(row["tier"])
     limits = {name: getattr(TIERS[tier], name) if row[name] is None else row[name] for name in LIMIT_NAMES}
-    counts = {name: row[name] for name in ("queued", "running") if name in row}
+    counts = {name: row[name] for name in ("queued", "running", "assigned") if name in row}
     return Customer(
         row["customer_id"], row["name"], tier, row["status"], created_at=row["created_at"], **limits, **counts
     )

@@ -20,11 +20,11 @@ UPDATE customers
 
 -- name: customers()
 -- All of them, oldest first; the coordinators keep them in memory.
-SELECT c.*, u.queued, u.running FROM customers c JOIN customer_usage u USING (customer_id) ORDER BY c.created_at, c.customer_id;
+SELECT c.*, u.queued, u.running, u.assigned FROM customers c JOIN customer_usage u USING (customer_id) ORDER BY c.created_at, c.customer_id;
 
 -- name: customer(customer_id)^
 -- One, with its counts.
-SELECT c.*, u.queued, u.running FROM customers c JOIN customer_usage u USING (customer_id) WHERE c.customer_id = :customer_id;
+SELECT c.*, u.queued, u.running, u.assigned FROM customers c JOIN customer_usage u USING (customer_id) WHERE c.customer_id = :customer_id;
 
 -- name: create_key(customer_id, key_id, key_sha256, name, role, expires_at)^
 -- Store a key's hash; the key itself is never stored.

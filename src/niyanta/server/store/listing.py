@@ -1,13 +1,25 @@
-"""Listing a customer's workloads, page by page."""
+"""Listing a customer's workloads, page by page, in any order (ADR 0011).
+
+What rests (is queued, paused or has ended) is read from indexes in the wanted order; what workers hold is at most the
+customer's concurrency, and is sorted when asked for. So a page costs the same with a thousand workloads and with a
+million.
+"""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
+import asyncpg
+
+from niyanta.domain.transitions import Status
+from niyanta.errors import InvalidInputError
 from niyanta.server.store.database import Connection, Queries
 
-__all__ = ["ORDERS", "ListQuery", "ListingStore"]
+__all__ = ["ORDERS", "ListQuery", "ListingStore", "Place", "SortValue", "Total", "cursor_values", "sort_value_fits"]
 
 _queries = Queries("listing.sql")
 
@@ -21,47 +33,212 @@ ORDERS = (
     "completed_at",
 )
 
+SortValue = str | int | datetime | None
+"""Where a workload stands in an order. None: it has no such time, and comes last in both directions."""
+
+Place = tuple[SortValue, str]
+"""A place between two workloads of a list: behind the one with this sort value and id."""
+
+_VALUE_TYPES: Mapping[str, tuple[type, ...]] = {
+    "created_at": (str,),
+    "priority": (int,),
+    "status": (str,),
+    "workload_type": (str,),
+    "progress_percent": (int,),
+    "started_at": (datetime, type(None)),
+    "completed_at": (datetime, type(None)),
+}
+
+_FIRST_ID, _LAST_ID = "", "~"
+"""Sort before and after every id and every place, as bytes."""
+_EARLIEST, _LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+"""asyncpg sends these two as -infinity and infinity."""
+_LOWEST, _HIGHEST = -1, 2**31 - 1
+
+EXACT_UP_TO = 10_000
+"""Totals up to here are counted."""
+_KEEP_BOUND_SECONDS = 5.0
+_MOST_BOUNDS = 10_000
+_DEEP_OFFSET = 10_000
+_DEEP_SECONDS = 4
+
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
-    """What to list. ``after_id`` (a cursor's place) goes with the default order only."""
+    """What to list."""
 
     customer_id: str
     status: str | None = None
     workload_type: str | None = None
     order_by: str = "created_at"
+    """One of `ORDERS`. Ties go by id, in the same direction; what has no value comes last in both."""
     descending: bool = True
     limit: int = 50
     offset: int = 0
-    after_id: str | None = None
+    after: Place | None = None
+    """Where the page before ended, from `cursor_values`. Not together with an offset."""
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """How many workloads the filters let through."""
+
+    count: int
+    is_exact: bool
+    """False: an upper bound, and close to the truth unless retention has deleted much."""
+
+
+def cursor_values(row: Any, order_by: str) -> Place:
+    """The place of a row in an order; with it as ``after``, a page begins behind the row."""
+    workload_id = str(row["workload_id"])
+    return ("", workload_id) if order_by == "created_at" else (row[order_by], workload_id)
+
+
+def sort_value_fits(value: object, order_by: str) -> bool:
+    """Whether a value that came back from outside can be a sort value of this order."""
+    if not isinstance(value, _VALUE_TYPES[order_by]) or isinstance(value, bool):
+        return False
+    if isinstance(value, int):
+        return _LOWEST <= value <= _HIGHEST
+    return not isinstance(value, datetime) or value.tzinfo is not None
 
 
 class ListingStore:
     """Queries for pages of workloads."""
 
-    async def page(self, conn: Connection, query: ListQuery) -> list[Any]:
-        """One row more than the limit, when there are more."""
-        filters = {
-            "customer_id": query.customer_id,
-            "statuses": [query.status] if query.status else None,
-            "workload_types": [query.workload_type] if query.workload_type else None,
-            "most": query.limit + 1,
-            "skip": query.offset,
-        }
-        if query.order_by != "created_at":
-            rows = await _queries.list_sorted(conn, order_by=query.order_by, descending=query.descending, **filters)
-        elif query.descending:
-            rows = await _queries.list_newest(conn, before=query.after_id, **filters)
-        else:
-            rows = await _queries.list_oldest(conn, after=query.after_id, **filters)
-        return list(rows)
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._bounds: dict[tuple[str, str | None, str | None], tuple[float, Total]] = {}
 
-    async def total(self, conn: Connection, query: ListQuery) -> int:
-        """How many workloads the filters let through."""
-        row = await _queries.count_listed(
-            conn,
-            customer_id=query.customer_id,
-            statuses=[query.status] if query.status else None,
-            workload_types=[query.workload_type] if query.workload_type else None,
-        )
-        return int(row["total"])
+    async def page(self, conn: Connection, query: ListQuery) -> list[Any]:
+        """One page's rows, and one more when there are more.
+
+        Raises:
+            InvalidInputError: The offset is so deep that the page can't be read in reasonable time.
+        """
+        if query.offset < _DEEP_OFFSET:
+            return await self._page(conn, query)
+        if query.offset >= (await self.total(conn, query)).count:
+            return []
+        try:
+            async with conn.transaction(readonly=True):
+                await _queries.bound_time(conn, milliseconds=str(_DEEP_SECONDS * 1000))
+                return await self._page(conn, query)
+        except asyncpg.QueryCanceledError as exc:
+            raise InvalidInputError(
+                "offset is too deep for these filters and this order; follow the cursor instead",
+                details={"field": "offset", "allowed": "cursor"},
+            ) from exc
+
+    async def total(self, conn: Connection, query: ListQuery) -> Total:
+        """How many workloads the filters let through: counted up to `EXACT_UP_TO`, else from the hourly figures.
+
+        An inexact total is kept for some seconds.
+        """
+        key = (query.customer_id, query.status, query.workload_type)
+        until, kept = self._bounds.get(key, (0.0, None))
+        if kept is not None and self._clock() < until:
+            return kept
+        if query.status is None and query.workload_type is None:
+            row = await _queries.count_everything(conn, customer_id=query.customer_id, most=EXACT_UP_TO + 1)
+        else:
+            row = await _queries.count_streams(conn, most=EXACT_UP_TO + 1, **await self._filters(conn, query))
+        if row["total"] <= EXACT_UP_TO:
+            self._bounds.pop(key, None)
+            return Total(int(row["total"]), True)
+        if len(self._bounds) >= _MOST_BOUNDS:
+            self._bounds.clear()
+        total = Total(max(int(row["total"]), await self._upper_bound(conn, query)), False)
+        self._bounds[key] = (self._clock() + _KEEP_BOUND_SECONDS, total)
+        return total
+
+    async def _upper_bound(self, conn: Connection, query: ListQuery) -> int:
+        sums = await _queries.upper_bounds(conn, customer_id=query.customer_id, workload_type=query.workload_type)
+        ended = {name: int(sums[name]) for name in ("completed", "failed", "cancelled")}
+        if query.status is None:
+            return int(sums["created"])
+        return ended.get(query.status.lower(), int(sums["created"]) - sum(ended.values()))
+
+    async def _filters(self, conn: Connection, query: ListQuery) -> dict[str, Any]:
+        """The filters, and the streams that they let through."""
+        if query.status is not None and query.workload_type is not None:
+            pairs = [(query.status, query.workload_type)]
+        elif query.status is not None and Status(query.status).is_held:
+            pairs = []
+        else:
+            pairs = [
+                (row["status"], row["workload_type"])
+                for row in await _queries.streams(conn, customer_id=query.customer_id)
+                if query.status in (None, row["status"]) and query.workload_type in (None, row["workload_type"])
+            ]
+        return {
+            "customer_id": query.customer_id,
+            "statuses": [pair[0] for pair in pairs],
+            "types": [pair[1] for pair in pairs],
+            "status": query.status,
+            "workload_type": query.workload_type,
+        }
+
+    async def _page(self, conn: Connection, query: ListQuery) -> list[Any]:
+        window = {"most": query.limit + 1, "skip": query.offset}
+        start = _start(query)
+        if query.order_by == "created_at" and query.status is None and query.workload_type is None:
+            if query.descending:
+                return list(await _queries.newest(conn, customer_id=query.customer_id, before_id=start[1], **window))
+            return list(await _queries.oldest(conn, customer_id=query.customer_id, after_id=start[1], **window))
+        given = {**await self._filters(conn, query), **window, "reach": query.limit + 1 + query.offset}
+        bound = "before" if query.descending else "after"
+        way = "down" if query.descending else "up"
+        if query.order_by in ("created_at", "status", "workload_type"):
+            _give_places(given, query, start, bound)
+            name = "place"
+        elif query.order_by in ("started_at", "completed_at"):
+            given |= _bounds_of_time(query, start, bound)
+            name = "start" if query.order_by == "started_at" else "end"
+        else:
+            given |= {bound: start[0], f"{bound}_id": start[1]}
+            name = "priority" if query.order_by == "priority" else "progress"
+        return list(await getattr(_queries, f"by_{name}_{way}")(conn, **given))
+
+
+def _start(query: ListQuery) -> Place:
+    """Behind which place the page begins; before everything when there is no cursor."""
+    if query.after is not None:
+        return query.after
+    if query.order_by in ("priority", "progress_percent"):
+        return (_HIGHEST, _LAST_ID) if query.descending else (_LOWEST, _FIRST_ID)
+    if query.order_by in ("started_at", "completed_at"):
+        return (_LATEST, _LAST_ID) if query.descending else (_EARLIEST, _FIRST_ID)
+    if query.order_by == "created_at":
+        return ("", _LAST_ID if query.descending else _FIRST_ID)
+    return (_LAST_ID, _LAST_ID) if query.descending else (_FIRST_ID, _FIRST_ID)
+
+
+def _give_places(given: dict[str, Any], query: ListQuery, start: Place, bound: str) -> None:
+    """Give each stream its place in the order, and drop those that lie before the start."""
+    value, workload_id = start
+    streams = []
+    for status, workload_type in zip(given["statuses"], given["types"], strict=True):
+        place = {"status": status, "workload_type": workload_type}.get(query.order_by, "")
+        if place == value:
+            streams.append((status, workload_type, place, workload_id))
+        elif (place < str(value)) == query.descending:
+            streams.append((status, workload_type, place, _LAST_ID if query.descending else _FIRST_ID))
+    given |= {name: [s[n] for s in streams] for n, name in enumerate(("statuses", "types", "places"))}
+    given |= {
+        f"{bound}_ids": [s[3] for s in streams],
+        "order_by": query.order_by,
+        "place": value,
+        f"{bound}_id": workload_id,
+    }
+
+
+def _bounds_of_time(query: ListQuery, start: Place, bound: str) -> dict[str, Any]:
+    """Where to begin among those that have the time, and among those, behind all of these, that haven't."""
+    value, workload_id = start
+    if value is not None:
+        unset = _LAST_ID if query.descending else _FIRST_ID
+        return {bound: value, f"{bound}_id": workload_id, f"unset_{bound}_id": unset}
+    # All that have the time lie before: begin behind the last of them.
+    nowhere = (_EARLIEST, _FIRST_ID) if query.descending else (_LATEST, _LAST_ID)
+    return {bound: nowhere[0], f"{bound}_id": nowhere[1], f"unset_{bound}_id": workload_id}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -17,6 +17,8 @@ from niyanta.server.store.database import Connection, Queries
 __all__ = [
     "Change",
     "Head",
+    "KeyName",
+    "KeyUse",
     "Locked",
     "NewWorkload",
     "WorkloadStore",
@@ -47,9 +49,26 @@ class NewWorkload:
     queue_rank: float
     created_at: datetime
     actor_id: str
-    idempotency_key: str | None = None
-    body_sha256: bytes = b""
     estimated_start_at: datetime | None = None
+
+
+class KeyName(NamedTuple):
+    """An idempotency key, which means something to one customer and one operation only."""
+
+    customer_id: str
+    operation: str
+    """``submit`` or ``submit_batch``."""
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyUse:
+    """What an idempotency key was used for."""
+
+    name: KeyName
+    body_sha256: bytes
+    answer: str
+    """JSON: the outcome of each workload of the submission."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,23 +200,29 @@ class WorkloadStore:
         rows = await _queries.admit(conn, customer_ids=sorted(set(customer_ids)))
         return {row["customer_id"]: row["queued"] for row in rows}
 
-    async def claim_keys(self, conn: Connection, batch: Sequence[NewWorkload]) -> set[tuple[str, str]]:
-        """Claim the idempotency keys of a batch (each key at most once in it); gives those that were free."""
-        ordered = sorted(batch, key=lambda w: (w.customer_id, w.idempotency_key or ""))
+    async def claim_keys(self, conn: Connection, uses: Sequence[KeyUse]) -> int:
+        """Claim idempotency keys (each at most once in a call); gives how many were free."""
+        ordered = sorted(uses, key=lambda use: use.name)
         rows = await _queries.claim_keys(
             conn,
-            customer_ids=[w.customer_id for w in ordered],
-            keys=[w.idempotency_key for w in ordered],
-            hashes=[w.body_sha256 for w in ordered],
-            workload_ids=[w.workload_id for w in ordered],
-            estimates=[w.estimated_start_at for w in ordered],
+            customer_ids=[use.name.customer_id for use in ordered],
+            operations=[use.name.operation for use in ordered],
+            keys=[use.name.key for use in ordered],
+            hashes=[use.body_sha256 for use in ordered],
+            answers=[use.answer for use in ordered],
         )
-        return {(row["customer_id"], row["key"]) for row in rows}
+        return len(rows)
 
-    async def keyed(self, conn: Connection, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], dict[str, Any]]:
-        """What earlier submissions with these (customer, key) pairs created."""
-        rows = await _queries.keyed(conn, customer_ids=[k[0] for k in keys], keys=[k[1] for k in keys])
-        return {(row["customer_id"], row["key"]): dict(row) for row in rows}
+    async def keyed(self, conn: Connection, names: Sequence[KeyName]) -> dict[KeyName, KeyUse]:
+        """What these keys were used for within a day; unused ones are left out."""
+        rows = await _queries.keyed(
+            conn,
+            customer_ids=[name.customer_id for name in names],
+            operations=[name.operation for name in names],
+            keys=[name.key for name in names],
+        )
+        uses = [KeyUse(KeyName(*tuple(row)[:3]), row["body_sha256"], row["answer"]) for row in rows]
+        return {use.name: use for use in uses}
 
     async def insert_batch(self, conn: Connection, batch: Sequence[NewWorkload]) -> None:
         """Store submissions with their first audit event and the customers' counts."""
@@ -229,6 +254,29 @@ class WorkloadStore:
             workload_ids=[w.workload_id for w in batch],
         )
         return {row["workload_id"] for row in rows}
+
+    async def unended(
+        self,
+        conn: Connection,
+        customer_id: str,
+        statuses: Sequence[str],
+        workload_type: str | None,
+        *,
+        from_id: str,
+        below_id: str,
+        most: int,
+    ) -> list[str]:
+        """Ids of a customer's workloads in any of some statuses, oldest first."""
+        rows = await _queries.unended(
+            conn,
+            customer_id=customer_id,
+            statuses=list(statuses),
+            workload_type=workload_type,
+            from_id=from_id,
+            below_id=below_id,
+            most=most,
+        )
+        return [row["workload_id"] for row in rows]
 
     async def lock(self, conn: Connection, refs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Locked]:
         """Lock (customer, workload) pairs and give their states; those that don't exist are left out."""

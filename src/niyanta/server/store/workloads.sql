@@ -4,28 +4,29 @@
 SELECT u.customer_id, u.queued FROM customer_usage u
  WHERE u.customer_id = ANY(:customer_ids::text[]) ORDER BY u.customer_id FOR NO KEY UPDATE;
 
--- name: claim_keys(customer_ids, keys, hashes, workload_ids, estimates)
+-- name: claim_keys(customer_ids, operations, keys, hashes, answers)
 -- Claim idempotency keys; those that exist already are left out of the answer. A key older than a day is taken over.
 -- Locking: waits for another transaction that claims the same key, so that only one of two that race gets it.
-INSERT INTO idempotency_keys AS k (customer_id, key, body_sha256, workload_id, estimated_start_at)
-SELECT * FROM unnest(:customer_ids::text[], :keys::text[], :hashes::bytea[], :workload_ids::text[],
-                     :estimates::timestamptz[])
-ON CONFLICT (customer_id, key) DO UPDATE
-   SET body_sha256 = excluded.body_sha256, workload_id = excluded.workload_id, created_at = now(),
-       estimated_start_at = excluded.estimated_start_at
+INSERT INTO idempotency_keys AS k (customer_id, operation, key, body_sha256, answer)
+SELECT customer_id, operation, key, body_sha256, answer::json
+  FROM unnest(:customer_ids::text[], :operations::text[], :keys::text[], :hashes::bytea[], :answers::text[])
+    AS i (customer_id, operation, key, body_sha256, answer)
+ON CONFLICT (customer_id, operation, key) DO UPDATE
+   SET body_sha256 = excluded.body_sha256, answer = excluded.answer, created_at = now()
  WHERE k.created_at < now() - interval '24 hours'
-RETURNING customer_id, key;
+RETURNING key;
 
--- name: keyed(customer_ids, keys)
--- What earlier submissions with these keys created.
-SELECT k.customer_id, k.key, k.body_sha256, w.workload_id, w.created_at, k.estimated_start_at
-  FROM unnest(:customer_ids::text[], :keys::text[]) AS i (customer_id, key)
-  JOIN idempotency_keys k USING (customer_id, key)
-  JOIN workloads w ON w.customer_id = k.customer_id AND w.workload_id = k.workload_id;
+-- name: keyed(customer_ids, operations, keys)
+-- What earlier submissions with these keys had for an answer, for a day.
+SELECT k.customer_id, k.operation, k.key, k.body_sha256, k.answer
+  FROM unnest(:customer_ids::text[], :operations::text[], :keys::text[]) AS i (customer_id, operation, key)
+  JOIN idempotency_keys k USING (customer_id, operation, key)
+ WHERE k.created_at >= now() - interval '24 hours';
 
 -- name: insert_batch(customer_ids, workload_ids, workload_types, priorities, inputs, affinities, timeouts, placement_keys, ranks, created_ats, actor_ids, queued_customers, queued_counts)
--- Submissions that passed, with their first audit event and the customers' counts, in one statement. Locking: only
--- rows that nobody else can see, and the usage rows that `admit` holds already.
+-- Submissions that passed, with their first audit event, the customers' counts and the hour's, in one statement. The
+-- event's time is kept near the database's, whatever this replica's clock says, so that it finds its partition.
+-- Locking: only rows that nobody else can see, the usage rows that `admit` holds already, then the hours' in order.
 WITH added AS (
     INSERT INTO workloads (customer_id, workload_id, workload_type, status, priority, input_params, affinity_rules,
                            timeout_seconds, placement_key, queue_rank, created_at)
@@ -38,10 +39,18 @@ WITH added AS (
               placement_key, queue_rank, created_at)
 ), history AS (
     INSERT INTO audit_events (customer_id, workload_id, event_id, event_type, occurred_at, actor_type, actor_id, details)
-    SELECT customer_id, workload_id, 1, 'workload.created', created_at, 'user', actor_id,
+    SELECT customer_id, workload_id, 1, 'workload.created',
+           least(greatest(created_at, now() - interval '1 hour'), now() + interval '1 hour'), 'user', actor_id,
            '{"from": null, "to": "PENDING", "attempt": 0, "version": 1}'
       FROM unnest(:customer_ids::text[], :workload_ids::text[], :created_ats::timestamptz[], :actor_ids::text[])
         AS i (customer_id, workload_id, created_at, actor_id)
+), hours AS (
+    INSERT INTO workload_hours AS h (customer_id, hour, workload_type, created)
+    SELECT customer_id, date_trunc('hour', created_at, 'UTC'), workload_type, count(*)
+      FROM unnest(:customer_ids::text[], :workload_types::text[], :created_ats::timestamptz[])
+        AS i (customer_id, workload_type, created_at)
+     GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+        ON CONFLICT (customer_id, hour, workload_type) DO UPDATE SET created = h.created + excluded.created
 )
 UPDATE customer_usage u SET queued = u.queued + d.n
   FROM unnest(:queued_customers::text[], :queued_counts::int[]) AS d (customer_id, n)
@@ -51,6 +60,18 @@ UPDATE customer_usage u SET queued = u.queued + d.n
 -- Which of these are stored: resolves a COMMIT whose outcome is unknown.
 SELECT w.workload_id FROM unnest(:customer_ids::text[], :workload_ids::text[]) AS i (customer_id, workload_id)
   JOIN workloads w USING (customer_id, workload_id);
+
+-- name: unended(customer_id, statuses, workload_type, from_id, below_id, most)
+-- Which workloads a filter means, oldest first. One walk of the index for each status, so that the many that have ended
+-- cost nothing.
+SELECT f.workload_id FROM unnest(:statuses::text[]) AS s (status)
+ CROSS JOIN LATERAL (
+    SELECT w.workload_id FROM workloads w
+     WHERE w.customer_id = :customer_id AND w.status = s.status
+       AND (:workload_type::text IS NULL OR w.workload_type = :workload_type)
+       AND w.workload_id >= :from_id AND w.workload_id < :below_id
+     ORDER BY w.workload_id LIMIT :most) f
+ ORDER BY f.workload_id LIMIT :most;
 
 -- name: lock_states(customer_ids, workload_ids)
 -- The states of some workloads, locked, with the database's time. Locking: in order of id, before any usage row.
@@ -75,8 +96,9 @@ SELECT s.*, now() AS db_now FROM workload_states s
 -- name: apply_changes(epoch, customer_ids, workload_ids, expected_versions, statuses, versions, generations, event_counts, worker_ids, incarnations, scheduled_froms, event_sequences, progress, progress_messages, retry_counts, failure_counts, death_streaks, checkpoint_sequences, pause_phases, readies, available_ats, scheduled_ats, started_ats, attempt_started_ats, paused_ats, completed_ats, error_messages, results, queued_deltas, running_deltas, audit_customer_ids, audit_workload_ids, audit_event_ids, audit_types, audit_ats, audit_actor_types, audit_actor_ids, audit_details)
 -- The one statement that moves workloads. A row is written only at the version that its decision was made on (and, for
 -- the leader, only while its epoch is the newest), so the deltas of the customers' counts are those of the decision; the
--- audit events and the counts go with the rows that were written. Gives what was, and of what was assigned all that its worker needs.
--- Locking: the workloads' rows, then the usage rows in order of customer.
+-- audit events, the counts and the hours' figures go with the rows that were written. Gives what was, and of what was assigned
+-- all that its worker needs. Locking: the workloads' rows, the usage rows in order of customer, then the rows of the hours in
+-- which what has ended was created, in order of their key.
 WITH fence AS MATERIALIZED (
     SELECT epoch FROM leader_lease WHERE epoch = :epoch::bigint FOR KEY SHARE
 ), change AS MATERIALIZED (
@@ -113,8 +135,9 @@ WITH fence AS MATERIALIZED (
                 ELSE w.config_snapshot END
       FROM change c
      WHERE w.customer_id = c.customer_id AND w.workload_id = c.workload_id AND w.version = c.expected_version
-    RETURNING w.customer_id, w.workload_id, c.queued_delta, c.running_delta, w.status = 'SCHEDULED' AS assigned,
-              w.generation, w.workload_type, CASE WHEN w.status = 'SCHEDULED' THEN w.input_params END AS input_params,
+    RETURNING w.customer_id, w.workload_id, c.queued_delta, c.running_delta, w.status, w.created_at, w.started_at,
+              w.completed_at, w.generation, w.workload_type,
+              CASE WHEN w.status = 'SCHEDULED' THEN w.input_params END AS input_params,
               w.config_snapshot, w.checkpoint_sequence, w.progress_percent, w.timeout_seconds, w.worker_id, w.incarnation
 ), history AS (
     INSERT INTO audit_events (customer_id, workload_id, event_id, event_type, occurred_at, actor_type, actor_id, details)
@@ -125,17 +148,44 @@ WITH fence AS MATERIALIZED (
         AS a (customer_id, workload_id, event_id, event_type, occurred_at, actor_type, actor_id, details)
       JOIN moved m ON m.customer_id = a.customer_id AND m.workload_id = a.workload_id
 ), difference AS (
-    SELECT customer_id, sum(queued_delta) AS queued, sum(running_delta) AS running FROM moved GROUP BY customer_id
+    SELECT customer_id, sum(queued_delta) AS queued, sum(running_delta) AS running,
+           count(*) FILTER (WHERE status = 'SCHEDULED' AND queued_delta < 0) AS assigned
+      FROM moved GROUP BY customer_id
 ), counted AS MATERIALIZED (
     SELECT u.customer_id FROM customer_usage u
      WHERE u.customer_id IN (SELECT customer_id FROM difference WHERE queued <> 0 OR running <> 0)
      ORDER BY u.customer_id FOR NO KEY UPDATE
 ), usage AS (
-    UPDATE customer_usage u SET queued = u.queued + d.queued, running = u.running + d.running
+    UPDATE customer_usage u SET queued = u.queued + d.queued, running = u.running + d.running,
+           assigned = u.assigned + d.assigned
       FROM difference d JOIN counted USING (customer_id)
      WHERE u.customer_id = d.customer_id
+    RETURNING u.customer_id
+), ended AS (
+    SELECT m.customer_id, date_trunc('hour', m.created_at, 'UTC') AS hour, m.workload_type,
+           count(*) FILTER (WHERE m.status = 'COMPLETED') AS completed,
+           count(*) FILTER (WHERE m.status = 'FAILED') AS failed,
+           count(*) FILTER (WHERE m.status = 'CANCELLED') AS cancelled,
+           coalesce(sum(extract(epoch FROM m.completed_at - m.started_at)) FILTER (WHERE m.status = 'COMPLETED'), 0)
+               AS completed_seconds,
+           coalesce(sum(extract(epoch FROM m.completed_at - m.started_at)), 0) AS execution_seconds
+      FROM moved m WHERE m.completed_at IS NOT NULL GROUP BY 1, 2, 3
+), hours AS MATERIALIZED (
+    SELECT h.customer_id, h.hour, h.workload_type FROM workload_hours h
+     WHERE (h.customer_id, h.hour, h.workload_type) IN (SELECT customer_id, hour, workload_type FROM ended)
+       AND (SELECT count(*) FROM usage) >= 0 -- only to have the usage rows locked first
+     ORDER BY h.customer_id, h.hour, h.workload_type FOR NO KEY UPDATE
+), outcomes AS (
+    UPDATE workload_hours h
+       SET completed = h.completed + e.completed, failed = h.failed + e.failed, cancelled = h.cancelled + e.cancelled,
+           completed_seconds = h.completed_seconds + e.completed_seconds,
+           execution_seconds = h.execution_seconds + e.execution_seconds
+      FROM ended e JOIN hours USING (customer_id, hour, workload_type)
+     WHERE h.customer_id = e.customer_id AND h.hour = e.hour AND h.workload_type = e.workload_type
 )
-SELECT * FROM moved;
+SELECT customer_id, workload_id, status = 'SCHEDULED' AS assigned, generation, workload_type, input_params, config_snapshot,
+       checkpoint_sequence, progress_percent, timeout_seconds, worker_id, incarnation
+  FROM moved;
 
 -- name: lanes()
 -- Every customer's placement classes with something ready. Walks the queue's index from class to class: the cost grows

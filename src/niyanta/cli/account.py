@@ -1,0 +1,63 @@
+"""``niyanta customer`` and ``niyanta stats``: the account, and what was used."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+
+from niyanta.cli.output import api_command, echo_json, show_fields, show_table
+from niyanta.client import Client
+from niyanta.client.models import Statistics
+
+__all__ = ["COMMANDS"]
+
+COMMANDS: dict[str, click.Command] = {}
+
+
+def _customer(client: Client, as_json: bool) -> None:
+    """The account: limits, and what is used now."""
+    show_fields(client.customer.get(), as_json)
+
+
+def _stats(client: Client, as_json: bool, start: datetime | None, end: datetime | None, group_by: str) -> None:
+    """What was used; the last seven days unless dates are given."""
+    last = (end or datetime.now(UTC)).date()
+    first = start.date() if start else last - timedelta(days=6)
+    found = client.customer.stats(first, last, group_by=group_by)
+    if as_json:
+        echo_json(found)
+        return
+    click.echo(f"{found.start_date} to {found.end_date} (UTC)")
+    show_fields(found.summary, as_json=False)
+    show_table(*_groups(found))
+
+
+def _groups(found: Statistics) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    if periods := found.by_day or found.by_hour:
+        return ("start", "count", "completed", "failed", "cancelled", "average s"), [
+            (p.start, p.count, p.completed, p.failed, p.cancelled, _rounded(p.avg_duration_seconds)) for p in periods
+        ]
+    return ("type", "count", "average s", "failure rate"), [
+        (t.workload_type, t.count, _rounded(t.avg_duration_seconds), _rounded(t.failure_rate, 3))
+        for t in found.by_workload_type
+    ]
+
+
+def _rounded(value: float | None, digits: int = 1) -> float | None:
+    return None if value is None else round(value, digits)
+
+
+_day = click.DateTime(["%Y-%m-%d"])
+_group_by = click.option(
+    "--by",
+    "group_by",
+    type=click.Choice(["workload_type", "day", "hour"]),
+    default="workload_type",
+    show_default=True,
+)
+_start = click.option("--start", type=_day, help="First day, YYYY-MM-DD.")
+_end = click.option("--end", type=_day, help="Last day, included.")
+COMMANDS["customer"] = api_command("customer")(_customer)
+COMMANDS["stats"] = api_command("stats")(_start(_end(_group_by(_stats))))

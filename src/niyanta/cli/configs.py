@@ -1,0 +1,106 @@
+"""``niyanta configs``: the settings of workload types."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from niyanta.cli.output import api_command, echo_json, json_input, show_fields, show_table
+from niyanta.client import Client
+
+__all__ = ["command"]
+
+
+@click.group("configs")
+def command() -> None:
+    """Set workload types up."""
+
+
+def _settings(function: Any) -> Any:
+    for option in (
+        click.option("--input-schema", help="JSON Schema of the input: JSON, @file or @-."),
+        click.option("--timeout", "timeout_seconds", type=click.IntRange(1), help="Seconds for one attempt."),
+        click.option("--max-retries", type=click.IntRange(0), help="Attempts that may fail by themselves."),
+        click.option("--checkpoint-interval", "checkpoint_interval_sec", type=click.IntRange(1), help="Seconds."),
+        click.option("--disk-mb", type=click.IntRange(1)),
+        click.option("--memory-mb", type=click.IntRange(1)),
+        click.option("--cpu-cores", type=click.FloatRange(0, min_open=True)),
+        click.option("--config", "config_json", help="What handlers see as ctx.config: JSON, @file or @-."),
+        click.option("--description"),
+    ):
+        function = option(function)
+    return function
+
+
+def _fields(
+    cpu_cores: float | None,
+    memory_mb: int | None,
+    disk_mb: int | None,
+    config_json: str | None,
+    input_schema: str | None,
+    **fields: Any,
+) -> dict[str, Any]:
+    limits = {"cpu_cores": cpu_cores, "memory_mb": memory_mb, "disk_mb": disk_mb}
+    limits = {name: value for name, value in limits.items() if value is not None}
+    return {
+        **fields,
+        "resource_limits": limits or None,
+        "config_json": json_input(config_json, "--config"),
+        "input_schema": json_input(input_schema, "--input-schema"),
+    }
+
+
+def _create(client: Client, as_json: bool, workload_type: str, **options: Any) -> None:
+    """Set a workload type up."""
+    show_fields(client.configs.create(workload_type, **_fields(**options)), as_json)
+
+
+def _update(client: Client, as_json: bool, config_id: str, **options: Any) -> None:
+    """Change what is given; running workloads keep what they began with."""
+    show_fields(client.configs.update(config_id, **_fields(**options)), as_json)
+
+
+api_command("create", command)(click.argument("workload_type")(_settings(_create)))
+api_command("update", command)(click.argument("config_id")(_settings(_update)))
+
+
+def _list(client: Client, as_json: bool) -> None:
+    """All workload types that are set up."""
+    configs = client.configs.list()
+    if as_json:
+        echo_json(configs)
+        return
+    show_table(
+        ("config", "type", "retries", "time-out", "memory MB", "description"),
+        (
+            (
+                c.id,
+                c.workload_type,
+                c.max_retries,
+                c.timeout_seconds,
+                c.resource_limits.memory_mb if c.resource_limits else None,
+                c.description,
+            )
+            for c in configs
+        ),
+    )
+
+
+def _get(client: Client, as_json: bool, config_id: str) -> None:
+    """Show one."""
+    show_fields(client.configs.get(config_id), as_json)
+
+
+def _delete(client: Client, as_json: bool, config_id: str) -> None:
+    """Remove one; refused while workloads of its type exist."""
+    client.configs.delete(config_id)
+    if as_json:
+        echo_json({"config_id": config_id, "deleted": True})
+    else:
+        click.echo(f"{config_id} deleted")
+
+
+api_command("list", command)(_list)
+api_command("get", command)(click.argument("config_id")(_get))
+api_command("delete", command)(click.argument("config_id")(_delete))

@@ -1,0 +1,135 @@
+"""Calls of operators: workers, customers and their keys. They need a key with the admin role."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from niyanta.client.models import ApiKey, Customer, FleetWorker, Pagination
+from niyanta.client.transport import Transport, quoted, without_none
+
+__all__ = ["AsyncAdmin"]
+
+
+class _Workers(msgspec.Struct):
+    workers: list[FleetWorker]
+
+
+class _Customers(msgspec.Struct):
+    customers: list[Customer]
+    pagination: Pagination | None = None
+
+
+class _Keys(msgspec.Struct):
+    api_keys: list[ApiKey]
+    pagination: Pagination | None = None
+
+
+class AsyncAdmin:
+    """Calls of operators."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    async def workers(self, *, status: str | None = None) -> Sequence[FleetWorker]:
+        """The registered workers; ``status`` is ``HEALTHY``, ``DRAINING`` or ``DEAD``."""
+        answer = await self._transport.call("GET", "/admin/workers", params=without_none(status=status))
+        return msgspec.json.decode(answer, type=_Workers).workers
+
+    async def drain_worker(self, worker_id: str) -> None:
+        """Give it nothing new; what it runs finishes."""
+        await self._transport.call("POST", f"/admin/workers/{quoted(worker_id)}/drain", safe_to_repeat=True)
+
+    async def remove_worker(self, worker_id: str) -> None:
+        """Take everything away from it, at once."""
+        await self._transport.call("DELETE", f"/admin/workers/{quoted(worker_id)}")
+
+    async def create_customer(
+        self,
+        name: str,
+        *,
+        customer_id: str | None = None,
+        tier: str | None = None,
+        limits: dict[str, Any] | None = None,
+    ) -> Customer:
+        """Add a customer.
+
+        Args:
+            name: For people.
+            customer_id: ``cust_…``; made when None.
+            tier: ``free``, ``standard``, ``premium`` or ``enterprise``.
+            limits: Any of ``max_concurrent_workloads``, ``max_queue_depth``, ``rate_limit_per_sec``, ``burst``.
+        """
+        body = without_none(name=name, customer_id=customer_id, tier=tier, limits=limits)
+        return msgspec.json.decode(await self._transport.call("POST", "/admin/customers", body), type=Customer)
+
+    async def customers(self) -> AsyncIterator[Customer]:
+        """All customers, page by page."""
+        cursor: str | None = None
+        while True:
+            answer = await self._transport.call(
+                "GET", "/admin/customers", params=without_none(limit=100, cursor=cursor)
+            )
+            page = msgspec.json.decode(answer, type=_Customers)
+            for customer in page.customers:
+                yield customer
+            cursor = page.pagination.next_cursor if page.pagination else None
+            if cursor is None:
+                return
+
+    async def get_customer(self, customer_id: str) -> Customer:
+        """One customer."""
+        answer = await self._transport.call("GET", f"/admin/customers/{quoted(customer_id)}")
+        return msgspec.json.decode(answer, type=Customer)
+
+    async def update_customer(
+        self,
+        customer_id: str,
+        *,
+        name: str | None = None,
+        tier: str | None = None,
+        limits: dict[str, Any] | None = None,
+        status: str | None = None,
+    ) -> Customer:
+        """Change what is given; ``status`` is ``active`` or ``suspended``. A limit of None is the tier's again."""
+        body = without_none(name=name, tier=tier, limits=limits, status=status)
+        answer = await self._transport.call(
+            "PATCH", f"/admin/customers/{quoted(customer_id)}", body, safe_to_repeat=True
+        )
+        return msgspec.json.decode(answer, type=Customer)
+
+    async def create_key(
+        self,
+        customer_id: str,
+        name: str,
+        *,
+        role: str | None = None,
+        expires_at: datetime | None = None,
+    ) -> ApiKey:
+        """Make an API key; its ``api_key`` is shown this once. ``role`` is ``customer`` (when None) or ``admin``."""
+        body = without_none(name=name, role=role, expires_at=expires_at.isoformat() if expires_at else None)
+        answer = await self._transport.call("POST", f"/admin/customers/{quoted(customer_id)}/api-keys", body)
+        return msgspec.json.decode(answer, type=ApiKey)
+
+    async def keys(self, customer_id: str) -> Sequence[ApiKey]:
+        """A customer's keys."""
+        found: list[ApiKey] = []
+        cursor: str | None = None
+        while True:
+            answer = await self._transport.call(
+                "GET",
+                f"/admin/customers/{quoted(customer_id)}/api-keys",
+                params=without_none(limit=100, cursor=cursor),
+            )
+            page = msgspec.json.decode(answer, type=_Keys)
+            found += page.api_keys
+            cursor = page.pagination.next_cursor if page.pagination else None
+            if cursor is None:
+                return found
+
+    async def revoke_key(self, customer_id: str, key_id: str) -> None:
+        """End a key for ever."""
+        await self._transport.call("DELETE", f"/admin/customers/{quoted(customer_id)}/api-keys/{quoted(key_id)}")

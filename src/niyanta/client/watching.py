@@ -1,0 +1,78 @@
+"""Watching a workload: by WebSocket, and by long polls where that can't be had."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import msgspec
+
+from niyanta.client.models import Update, Workload
+from niyanta.client.transport import Transport, quoted
+from niyanta.errors import ConnectionFailedError
+
+__all__ = ["get_workload", "watch_workload"]
+
+LONGEST_POLL_SECONDS = 20
+
+
+async def get_workload(
+    transport: Transport, workload_id: str, *, wait_seconds: int | None = None, version: int | None = None
+) -> Workload:
+    """One workload, at once or by a long poll."""
+    answer = await transport.call(
+        "GET",
+        f"/workloads/{quoted(workload_id)}",
+        params={"wait_seconds": wait_seconds, "version": version},
+        timeout=None if wait_seconds is None else wait_seconds + 15.0,
+    )
+    return msgspec.json.decode(answer, type=Workload)
+
+
+async def watch_workload(transport: Transport, workload_id: str, *, logs: bool) -> AsyncGenerator[Update, None]:
+    """Updates in order, never going back, ending with the terminal one.
+
+    A link that breaks is replaced; what was seen already isn't given again. Log lines come only over WebSocket, and
+    those written while there was no link are left out.
+    """
+    version = 0
+    while True:
+        try:
+            async with aclosing(transport.stream(f"/ws/workloads/{quoted(workload_id)}")) as messages:
+                async for message in messages:
+                    update = msgspec.json.decode(message, type=Update)
+                    if update.type == "log_line":
+                        if logs:
+                            yield update
+                        continue
+                    if update.version <= version:
+                        continue
+                    version = update.version
+                    yield update
+                    if update.is_terminal:
+                        return
+        except ConnectionFailedError:
+            pass  # the poll below finds out whether it is the WebSocket alone, and says what else is wrong
+        workload = await get_workload(transport, workload_id, wait_seconds=LONGEST_POLL_SECONDS, version=version)
+        if workload.version > version:
+            version = workload.version
+            update = _update_from(workload)
+            yield update
+            if update.is_terminal:
+                return
+
+
+_TYPES = {"COMPLETED": "completed", "FAILED": "failed"}
+
+
+def _update_from(workload: Workload) -> Update:
+    return Update(
+        type=_TYPES.get(workload.status, "status_update"),
+        workload_id=workload.workload_id,
+        status=workload.status,
+        progress_percent=workload.progress_percent,
+        version=workload.version,
+        message=workload.progress_message,
+        result_data=workload.result_data,
+        error_message=workload.error_message,
+    )

@@ -1,0 +1,238 @@
+"""Calls on workloads."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from niyanta.client.models import (
+    AuditEvent,
+    BatchCancelled,
+    BatchSubmitted,
+    LogLine,
+    Page,
+    Pagination,
+    Update,
+    Workload,
+)
+from niyanta.client.transport import Transport, quoted, without_none
+from niyanta.client.watching import get_workload, watch_workload
+from niyanta.errors import WaitTimeoutError, WorkloadCancelledError, WorkloadFailedError
+
+__all__ = ["AsyncWorkloads"]
+
+
+class _Logs(msgspec.Struct):
+    logs: list[LogLine]
+    has_more: bool = False
+
+
+class _Audit(msgspec.Struct):
+    events: list[AuditEvent]
+    pagination: Pagination | None = None
+
+
+class AsyncWorkloads:
+    """Calls on workloads."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    async def submit(
+        self,
+        workload_type: str,
+        input_params: dict[str, Any],
+        *,
+        priority: int | None = None,
+        affinity_rules: dict[str, Any] | None = None,
+        timeout_seconds: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> Workload:
+        """Submit a workload.
+
+        Args:
+            workload_type: One that a worker serves or that has a config.
+            input_params: A JSON object.
+            priority: 0 to 1000, higher first; 10 when None.
+            affinity_rules: ``hard_affinity``, ``soft_affinity``, ``anti_affinity``.
+            timeout_seconds: Bound on one attempt's running time.
+            idempotency_key: Made when None, so that a repeated request never makes a second workload.
+        """
+        body = without_none(
+            workload_type=workload_type,
+            input_params=input_params,
+            priority=priority,
+            affinity_rules=affinity_rules,
+            timeout_seconds=timeout_seconds,
+        )
+        headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+        answer = await self._transport.call("POST", "/workloads", body, headers=headers, safe_to_repeat=True)
+        workload = msgspec.json.decode(answer, type=Workload)
+        workload.workload_type, workload.input_params = workload_type, input_params
+        return workload
+
+    async def submit_batch(
+        self, workloads: Sequence[dict[str, Any]], *, idempotency_key: str | None = None
+    ) -> BatchSubmitted:
+        """Submit 1 to 1,000 workloads at once; each has an outcome of its own.
+
+        Args:
+            workloads: Dicts with the fields of `submit`: ``workload_type``, ``input_params`` and so on.
+            idempotency_key: For the batch as a whole; made when None.
+        """
+        headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+        answer = await self._transport.call(
+            "POST", "/workloads/batch", {"workloads": list(workloads)}, headers=headers, safe_to_repeat=True
+        )
+        return msgspec.json.decode(answer, type=BatchSubmitted)
+
+    async def get(self, workload_id: str, *, wait_seconds: int | None = None, version: int | None = None) -> Workload:
+        """One workload; with ``wait_seconds`` once its version has passed ``version``, or the time is up."""
+        return await get_workload(self._transport, workload_id, wait_seconds=wait_seconds, version=version)
+
+    async def list(
+        self,
+        *,
+        status: str | None = None,
+        workload_type: str | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+        order_by: str | None = None,
+        order: str | None = None,
+        cursor: str | None = None,
+    ) -> Page:
+        """One page of workloads."""
+        params = without_none(
+            status=status,
+            workload_type=workload_type,
+            limit=limit,
+            offset=offset,
+            order_by=order_by,
+            order=order,
+            cursor=cursor,
+        )
+        return msgspec.json.decode(await self._transport.call("GET", "/workloads", params=params), type=Page)
+
+    async def iterate(
+        self,
+        *,
+        status: str | None = None,
+        workload_type: str | None = None,
+        order_by: str | None = None,
+        order: str | None = None,
+    ) -> AsyncIterator[Workload]:
+        """All workloads that fit, page by page; newest first unless an order is given."""
+        cursor: str | None = None
+        while True:
+            page = await self.list(
+                status=status, workload_type=workload_type, order_by=order_by, order=order, limit=100, cursor=cursor
+            )
+            for workload in page.workloads:
+                yield workload
+            cursor = page.pagination.next_cursor
+            if not page.pagination.has_more or cursor is None:
+                return
+
+    async def cancel(self, workload_id: str, reason: str | None = None) -> Workload:
+        """Cancel, at once and for good."""
+        body = without_none(reason=reason)
+        answer = await self._transport.call("POST", f"/workloads/{quoted(workload_id)}/cancel", body)
+        return msgspec.json.decode(answer, type=Workload)
+
+    async def cancel_batch(
+        self,
+        workload_ids: Sequence[str] | None = None,
+        *,
+        filter: dict[str, Any] | None = None,
+        reason: str | None = None,
+    ) -> BatchCancelled:
+        """Cancel up to 1,000 workloads at once.
+
+        Args:
+            workload_ids: Which; or
+            filter: any of ``status``, ``workload_type``, ``created_before``, ``created_after``; oldest first.
+            reason: For the history.
+        """
+        ids = None if workload_ids is None else [*workload_ids]
+        body = without_none(workload_ids=ids, filter=filter, reason=reason)
+        answer = await self._transport.call("POST", "/workloads/batch/cancel", body)
+        return msgspec.json.decode(answer, type=BatchCancelled)
+
+    async def pause(self, workload_id: str) -> Workload:
+        """Checkpoint and stop; returns when the checkpoint is safe and the processes are gone."""
+        answer = await self._transport.call("POST", f"/workloads/{quoted(workload_id)}/pause", timeout=60.0)
+        return msgspec.json.decode(answer, type=Workload)
+
+    async def resume(self, workload_id: str) -> Workload:
+        """Go on from the last checkpoint."""
+        answer = await self._transport.call("POST", f"/workloads/{quoted(workload_id)}/resume")
+        return msgspec.json.decode(answer, type=Workload)
+
+    async def logs(
+        self,
+        workload_id: str,
+        *,
+        limit: int | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Sequence[LogLine]:
+        """Log lines after ``since`` up to ``until``, oldest first; 100 unless a ``limit`` (to 1,000) is given."""
+        params = without_none(
+            limit=limit,
+            since=since.isoformat() if since else None,
+            until=until.isoformat() if until else None,
+        )
+        answer = await self._transport.call("GET", f"/workloads/{quoted(workload_id)}/logs", params=params)
+        return msgspec.json.decode(answer, type=_Logs).logs
+
+    async def audit(self, workload_id: str) -> Sequence[AuditEvent]:
+        """The workload's whole history, in order."""
+        events: list[AuditEvent] = []
+        cursor: str | None = None
+        while True:
+            answer = await self._transport.call(
+                "GET", f"/workloads/{quoted(workload_id)}/audit", params=without_none(limit=100, cursor=cursor)
+            )
+            page = msgspec.json.decode(answer, type=_Audit)
+            events += page.events
+            cursor = page.pagination.next_cursor if page.pagination else None
+            if cursor is None:
+                return events
+
+    async def watch(self, workload_id: str, *, logs: bool = False) -> AsyncIterator[Update]:
+        """What happens to it, in order, ending with its terminal state.
+
+        Args:
+            workload_id: Which.
+            logs: Whether to give the log lines as well that it writes from now on.
+        """
+        async with aclosing(watch_workload(self._transport, workload_id, logs=logs)) as updates:
+            async for update in updates:
+                yield update
+
+    async def wait_for_completion(self, workload_id: str, timeout: float | None = None) -> Workload:
+        """Wait until it is COMPLETED.
+
+        Raises:
+            WorkloadFailedError, WorkloadCancelledError: It ended so; they carry the workload.
+            WaitTimeoutError: Not terminal after ``timeout`` seconds; it goes on.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                async with aclosing(watch_workload(self._transport, workload_id, logs=False)) as updates:
+                    async for _ in updates:
+                        pass
+        except TimeoutError as exc:
+            raise WaitTimeoutError(f"workload {workload_id} has not ended after {timeout:g} s") from exc
+        workload = await self.get(workload_id)
+        if workload.status == "FAILED":
+            raise WorkloadFailedError(f"workload {workload_id} failed: {workload.error_message}", workload)
+        if workload.status == "CANCELLED":
+            raise WorkloadCancelledError(f"workload {workload_id} was cancelled", workload)
+        return workload

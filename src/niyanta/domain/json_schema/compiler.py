@@ -1,0 +1,124 @@
+"""From a JSON Schema to one function."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from niyanta.domain.json_schema.checks import Check, Problem, Run, SchemaError, TooExpensive, all_of, never
+from niyanta.domain.json_schema.keywords import KEYWORDS
+from niyanta.domain.patterns import Pattern, PatternError
+
+__all__ = ["DIALECT", "Schema"]
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+_MOST_PATTERN_STEPS = 20_000
+_UNSUPPORTED = frozenset(
+    {
+        "$anchor",
+        "$dynamicAnchor",
+        "$dynamicRef",
+        "$id",
+        "$recursiveRef",
+        "$vocabulary",
+        "dependencies",
+        "unevaluatedItems",
+        "unevaluatedProperties",
+    }
+)
+
+
+class Schema:
+    """A schema, ready to check values.
+
+    Args:
+        source: The decoded JSON Schema; bounded in size and depth by the caller.
+
+    Raises:
+        SchemaError: Not a JSON Schema, or one with something unsupported; ``pointer`` says where.
+    """
+
+    def __init__(self, source: Any) -> None:
+        self._check = Compiler(source).whole()
+
+    def problems(self, value: Any, most: int = 20) -> list[Problem]:
+        """Why the value doesn't fit, ``most`` reasons at the most; empty when it fits.
+
+        Raises:
+            TooExpensive: The value is too large for such a schema.
+        """
+        run = Run(most)
+        try:
+            self._check(value, None, run, True)
+        except RecursionError as exc:
+            raise TooExpensive("the schema refers to itself too often") from exc
+        return run.problems
+
+
+class Compiler:
+    """Turns a schema into one function."""
+
+    def __init__(self, root: Any) -> None:
+        self._root = root
+        self._referred: dict[str, list[Check]] = {}
+        self._patterns: dict[str, Pattern] = {}
+        self._pattern_steps = 0
+
+    def whole(self) -> Check:
+        return self.compile(self._root, "")
+
+    def compile(self, schema: Any, at: str) -> Check:
+        """The check of a schema at a pointer."""
+        if schema is True:
+            return lambda value, path, run, report: True
+        if schema is False:
+            return never
+        if not isinstance(schema, dict):
+            raise SchemaError(at, "a schema must be an object, true or false")
+        if schema.get("$schema", DIALECT) not in (DIALECT, DIALECT + "#"):
+            raise SchemaError(f"{at}/$schema", f"must be {DIALECT}, or left out")
+        checks: list[Check] = []
+        for keyword, argument in schema.items():
+            if keyword in _UNSUPPORTED:
+                raise SchemaError(f"{at}/{keyword}", "is not supported; use $defs and $ref within the schema")
+            build = KEYWORDS.get(keyword)
+            if build is not None and (check := build(self, argument, schema, f"{at}/{keyword}")) is not None:
+                checks.append(check)
+        return all_of(checks)
+
+    def reference(self, pointer: Any, at: str) -> Check:
+        """The check of what a ``$ref`` names; it may name a schema that encloses it."""
+        if not isinstance(pointer, str) or not (pointer == "#" or pointer.startswith("#/")):
+            raise SchemaError(at, "must be a pointer into the same schema, such as #/$defs/name")
+        holder = self._referred.get(pointer)
+        if holder is None:
+            holder = self._referred[pointer] = []
+            holder.append(self.compile(self._find(pointer, at), pointer[1:]))
+        return lambda value, path, run, report: holder[0](value, path, run, report)
+
+    def pattern(self, source: Any, at: str) -> Pattern:
+        """A regular expression, compiled once however often it comes."""
+        if not isinstance(source, str):
+            raise SchemaError(at, "must be a string")
+        found = self._patterns.get(source)
+        if found is None:
+            try:
+                found = self._patterns[source] = Pattern(source)
+            except PatternError as exc:
+                raise SchemaError(at, str(exc)) from exc
+            self._pattern_steps += found.size
+            if self._pattern_steps > _MOST_PATTERN_STEPS:
+                raise SchemaError(at, "the schema's patterns are too large together")
+        return found
+
+    def _find(self, pointer: str, at: str) -> Any:
+        found = self._root
+        for step in pointer.split("/")[1:]:
+            key = step.replace("~1", "/").replace("~0", "~")
+            if isinstance(found, dict) and key in found:
+                found = found[key]
+            elif isinstance(found, list) and key in map(str, range(len(found))):
+                found = found[int(key)]
+            else:
+                raise SchemaError(at, f"there is nothing at {pointer[:100]}")
+        return found

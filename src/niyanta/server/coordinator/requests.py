@@ -1,0 +1,152 @@
+"""What a submission is, and what its values must be."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from niyanta.domain.limits import MAX_PRIORITY, MAX_TIMEOUT_SECONDS
+from niyanta.errors import InvalidInputError
+
+__all__ = [
+    "MAX_BATCH",
+    "MAX_BATCH_VALUES",
+    "AffinityRequest",
+    "BatchRequest",
+    "ConstraintRequest",
+    "SubmitRequest",
+    "check_idempotency_key",
+    "check_values",
+]
+
+MAX_BATCH = 1000
+"""Workloads in one batch."""
+
+MAX_BATCH_VALUES = 1_000_000
+"""Values in one batch."""
+
+_MOST_KEY_LENGTH = 255
+_MOST_ENTRIES = 64
+_MOST_TEXT_LENGTH = 256
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+_Texts = {"maxItems": _MOST_ENTRIES, "items": {"type": "string", "minLength": 1, "maxLength": _MOST_TEXT_LENGTH}}
+_Tags = {
+    "maxProperties": _MOST_ENTRIES,
+    "additionalProperties": {"type": "string", "minLength": 1, "maxLength": _MOST_TEXT_LENGTH},
+}
+
+
+class ConstraintRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """One side of the affinity rules."""
+
+    worker_id: Annotated[str, Meta(description="This worker.")] | None = None
+    worker_tags: Annotated[dict[str, str], Meta(description="Tags a worker has.", extra_json_schema=_Tags)] | None = (
+        None
+    )
+    workload_types: (
+        Annotated[list[str], Meta(description="Types a worker serves (anti: runs).", extra_json_schema=_Texts)] | None
+    ) = None
+
+
+class AffinityRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """Which workers may (hard), should (soft) and must not (anti) run a workload."""
+
+    hard_affinity: ConstraintRequest | None = None
+    soft_affinity: ConstraintRequest | None = None
+    anti_affinity: ConstraintRequest | None = None
+
+
+class SubmitRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """A workload to run."""
+
+    workload_type: Annotated[str, Meta(examples=["video_transcoding"])]
+    input_params: Annotated[dict[str, Any], Meta(description="What the handler gets.")]
+    priority: (
+        Annotated[
+            int,
+            Meta(
+                description="Higher goes first.",
+                extra_json_schema={"minimum": 0, "maximum": MAX_PRIORITY, "default": 10},
+            ),
+        ]
+        | None
+    ) = None
+    affinity_rules: AffinityRequest | None = None
+    timeout_seconds: (
+        Annotated[
+            int,
+            Meta(
+                description="Bounds one attempt's running time; wins over the config's.",
+                extra_json_schema={"minimum": 1, "maximum": MAX_TIMEOUT_SECONDS},
+            ),
+        ]
+        | None
+    ) = None
+
+
+class BatchRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """Workloads to run, each accepted or refused by itself."""
+
+    workloads: Annotated[list[SubmitRequest], Meta(min_length=1, max_length=MAX_BATCH)]
+
+
+def check_idempotency_key(key: str | None) -> str | None:
+    """The key as it is, or None when none was given.
+
+    Raises:
+        InvalidInputError: Empty, too long, or not printable ASCII.
+    """
+    if key is None or (1 <= len(key) <= _MOST_KEY_LENGTH and key.isascii() and key.isprintable()):
+        return key
+    raise InvalidInputError(
+        f"Idempotency-Key must have 1 to {_MOST_KEY_LENGTH} printable ASCII characters",
+        details={"field": "Idempotency-Key", "min_length": 1, "max_length": _MOST_KEY_LENGTH},
+    )
+
+
+def check_values(request: SubmitRequest) -> None:
+    """Check all but the workload type and what depends on it.
+
+    Raises:
+        InvalidInputError: Says which field is wrong and what is allowed.
+    """
+    if request.priority is not None and not 0 <= request.priority <= MAX_PRIORITY:
+        raise InvalidInputError(
+            f"priority must be 0 to {MAX_PRIORITY}",
+            details={"field": "priority", "minimum": 0, "maximum": MAX_PRIORITY},
+        )
+    timeout = request.timeout_seconds
+    if timeout is not None and not 1 <= timeout <= MAX_TIMEOUT_SECONDS:
+        raise InvalidInputError(
+            f"timeout_seconds must be 1 to {MAX_TIMEOUT_SECONDS}",
+            details={"field": "timeout_seconds", "minimum": 1, "maximum": MAX_TIMEOUT_SECONDS},
+        )
+    rules = request.affinity_rules
+    if rules is not None:
+        for name in rules.__struct_fields__:
+            side: ConstraintRequest | None = getattr(rules, name)
+            if side is not None:
+                _check_side(f"affinity_rules.{name}", side)
+
+
+def _check_side(place: str, side: ConstraintRequest) -> None:
+    tags, kinds = side.worker_tags or {}, side.workload_types or []
+    for field, entries in (("worker_tags", tags), ("workload_types", kinds)):
+        if len(entries) > _MOST_ENTRIES:
+            raise InvalidInputError(
+                f"{place}.{field} has {len(entries)} entries; {_MOST_ENTRIES} are allowed",
+                details={"field": f"{place}.{field}", "maximum": _MOST_ENTRIES},
+            )
+    texts = {"worker_tags": [*tags, *tags.values()], "workload_types": kinds}
+    if side.worker_id is not None:
+        texts["worker_id"] = [side.worker_id]
+    for field, found in texts.items():
+        if any(not text or len(text) > _MOST_TEXT_LENGTH or _CONTROL.search(text) for text in found):
+            raise InvalidInputError(
+                f"{place}.{field}: texts must have 1 to {_MOST_TEXT_LENGTH} characters and no control characters",
+                details={"field": f"{place}.{field}", "min_length": 1, "max_length": _MOST_TEXT_LENGTH},
+            )
