@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 DEV_ARGS ?=
 BENCH_ARGS ?=
 VIDEO ?=
-GENERATED := docs/states.md src/niyanta/wire/v1 src/niyanta/client/synchronous.py
+GENERATED := docs/states.md src/niyanta/client/synchronous.py src/niyanta/wire/v1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo dev test lint format types bench verify docs generate lock clean
@@ -45,8 +45,8 @@ bench: setup ## measure throughput, latency and memory; a table, and JSON in ben
 
 generate: setup ## write the generated files anew
 	@$(PY) scripts/state_diagram.py
-	@$(PY) scripts/protobuf.py
 	@$(PY) scripts/sync_client.py
+	@$(PY) scripts/protobuf.py
 
 verify: generate ## fail when a generated file isn't what its source says
 	@git ls-files --error-unmatch $(GENERATED) >/dev/null

@@ -1,8 +1,7 @@
-"""The core's figures: submissions, end-to-end throughput, idle latency, memory, and all of it over a growing backlog."""
+"""The core: submissions, end-to-end throughput, idle latency, memory, and all of it over a growing backlog."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import statistics
 import time

@@ -1,4 +1,4 @@
-"""The system that is measured: a `niyanta dev` of its own in a temporary directory, everything on as in production."""
+"""The system that is measured: a `niyanta dev` of its own in a temporary directory, everything switched on."""
 
 from __future__ import annotations
 

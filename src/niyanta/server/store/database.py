@@ -119,7 +119,8 @@ class Database:
             ]
         except (OSError, TimeoutError) as exc:
             raise ConfigurationError(
-                f"cannot reach the database: {str(exc) or 'time-out'}. Is PostgreSQL running there, and is the URL right?"
+                f"cannot reach the database: {str(exc) or 'time-out'}. "
+                "Is PostgreSQL running there, and is the URL right?"
             ) from exc
         except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as exc:
             raise ConfigurationError(f"the database refused: {exc}") from exc
