@@ -32,12 +32,14 @@ from niyanta.server.grpc.streams import StreamMethods
 from niyanta.server.grpc.workloads import WorkloadMethods
 from niyanta.server.rest.app import RestApi
 from niyanta.server.rest.batches import BatchRoutes
+from niyanta.server.rest.cursors import Cursors
 from niyanta.server.rest.probes import ProbeRoutes
 from niyanta.server.rest.workloads import WorkloadRoutes
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store import migrate
 from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
+from niyanta.server.store.shared_secrets import shared_secret
 from niyanta.wire.broker import Broker
 from niyanta.wire.subjects import Subjects
 
@@ -113,9 +115,10 @@ class Coordinator:
         gate = Gate(authenticator, limiter)
         health = Health(database, broker)
         batches = BatchService(database, workloads)
+        cursors = Cursors(await shared_secret(database, "cursors"))
         operations = [
             *BatchRoutes(submissions, batches, settings.max_batch_body_bytes).operations(),
-            *WorkloadRoutes(submissions, workloads).operations(),
+            *WorkloadRoutes(submissions, workloads, cursors).operations(),
             *ProbeRoutes(health).operations(),
         ]
         api = RestApi(gate, operations, settings.max_body_bytes)

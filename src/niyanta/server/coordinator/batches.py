@@ -16,7 +16,7 @@ from niyanta.server.coordinator.requests import MAX_BATCH
 from niyanta.server.coordinator.workloads import WorkloadService
 from niyanta.server.store.customers import Identity
 from niyanta.server.store.database import Database
-from niyanta.server.store.workloads import WorkloadStore
+from niyanta.server.store.listing import ListingStore, ListQuery
 
 __all__ = ["BatchService", "CancelBatchRequest", "CancelFilter", "Cancellations"]
 
@@ -64,7 +64,7 @@ class BatchService:
     def __init__(self, database: Database, workloads: WorkloadService) -> None:
         self._database = database
         self._workloads = workloads
-        self._store = WorkloadStore()
+        self._listing = ListingStore()
 
     async def cancel(self, identity: Identity, request: CancelBatchRequest) -> Cancellations:
         """Cancel up to 1000 workloads, at once and for good; workers are told. Each has its own outcome.
@@ -109,17 +109,22 @@ class BatchService:
                 f"filter.status must be one of: {', '.join(_CANCELLABLE)}",
                 details={"field": "filter.status", "allowed": _CANCELLABLE},
             )
+        # An id begins with the millisecond of its creation, so bounds on time are bounds on ids.
+        above = _first_id(wanted.created_after, 1) if wanted.created_after else ""
+        below = _first_id(wanted.created_before, 0) if wanted.created_before else "~"
+        found: list[str] = []
         async with self._database.connection() as conn:
-            return await self._store.unended(
-                conn,
-                identity.customer_id,
-                [wanted.status] if wanted.status else _CANCELLABLE,
-                wanted.workload_type,
-                # An id begins with the millisecond of its creation, so bounds on time are bounds on ids.
-                from_id=_first_id(wanted.created_after, 1) if wanted.created_after else "",
-                below_id=_first_id(wanted.created_before, 0) if wanted.created_before else "wl_~",
-                most=MAX_BATCH + 1,
-            )
+            for status in [wanted.status] if wanted.status else _CANCELLABLE:
+                query = ListQuery(
+                    identity.customer_id,
+                    status,
+                    wanted.workload_type,
+                    descending=False,
+                    limit=MAX_BATCH,
+                    after=("", above),
+                )
+                found += [row["workload_id"] for row in await self._listing.page(conn, query)]
+        return sorted(workload_id for workload_id in found if workload_id < below)[: MAX_BATCH + 1]
 
 
 def _first_id(at: datetime, after_ms: int) -> str:

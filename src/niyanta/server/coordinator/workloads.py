@@ -29,7 +29,7 @@ from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.attempts import AttemptStore
 from niyanta.server.store.customers import Identity
 from niyanta.server.store.database import Database, RetryableConflict
-from niyanta.server.store.listing import ListingStore, ListQuery
+from niyanta.server.store.listing import ListingStore, ListQuery, Total
 from niyanta.server.store.workloads import Change, WorkloadStore, affinity_from_json
 from niyanta.wire.broker import Broker
 from niyanta.wire.messages import AttemptRef, CancelAttempt, Command, PauseAttempt, WithdrawPause
@@ -131,11 +131,11 @@ class WorkloadService:
         async with self._database.connection() as conn:
             return await self._store.held(conn)
 
-    async def list_page(self, query: ListQuery, *, with_total: bool) -> tuple[list[Any], bool, int | None]:
-        """A page: rows, whether there are more, and the total if asked for."""
+    async def list_page(self, query: ListQuery) -> tuple[list[Any], bool, Total | None]:
+        """A page: rows, whether there are more, and the total when the page isn't found by a cursor."""
         async with self._database.connection() as conn:
             rows = await self._listing.page(conn, query)
-            total = await self._listing.total(conn, query) if with_total else None
+            total = await self._listing.total(conn, query) if query.after is None else None
         return rows[: query.limit], len(rows) > query.limit, total
 
     async def logs(

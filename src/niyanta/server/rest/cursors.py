@@ -1,50 +1,108 @@
-"""Where the next page of a list begins: opaque to clients, tied to filters and order."""
+"""Where the next page begins: opaque to clients, authenticated, tied to whose list it is, its filters and its order.
+
+A cursor is a place and a tag over the place and everything it is tied to, keyed with a secret that all replicas
+share. So a cursor that was changed, made up, or is used for another list is refused, and the query never sees it.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
+import hmac
+from datetime import datetime
+from typing import Any
 
 import msgspec
 
 from niyanta.errors import InvalidInputError
-from niyanta.server.store.listing import ListQuery
+from niyanta.server.store.listing import ListQuery, Place, cursor_values, sort_value_fits
 
-__all__ = ["next_cursor", "read_cursor"]
+__all__ = ["Cursors"]
 
-
-class _Cursor(msgspec.Struct, array_like=True):
-    after_id: str
-    status: str | None
-    workload_type: str | None
-    descending: bool
+_TAG_BYTES = 16
 
 
-def next_cursor(query: ListQuery, last_id: str) -> str:
-    """The cursor after a page's last workload."""
-    place = _Cursor(last_id, query.status, query.workload_type, query.descending)
-    return base64.urlsafe_b64encode(msgspec.msgpack.encode(place)).decode().rstrip("=")
+class _Place(msgspec.Struct, array_like=True):
+    workload_id: str
+    value: str | int | None = None
+    at: datetime | None = None
 
 
-def read_cursor(text: str, query: ListQuery) -> str:
-    """The id after which a page begins.
+class Cursors:
+    """Makes cursors and reads them.
 
-    Raises:
-        InvalidInputError: Not one of ours, or of other filters or another order.
+    Args:
+        secret: At least 32 random bytes, the same on all replicas.
     """
-    try:
-        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        place = msgspec.msgpack.decode(raw, type=_Cursor)
-    except (binascii.Error, ValueError, msgspec.DecodeError) as exc:
-        raise InvalidInputError("The cursor is not one of ours", details={"field": "cursor"}) from exc
-    same = (place.status, place.workload_type, place.descending) == (
-        query.status,
-        query.workload_type,
-        query.descending,
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._place = msgspec.msgpack.Decoder(_Place).decode
+        self._number = msgspec.msgpack.Decoder(int).decode
+
+    def after_row(self, query: ListQuery, row: Any) -> str:
+        """The cursor behind the last row of a page of workloads."""
+        value, workload_id = cursor_values(row, query.order_by)
+        if isinstance(value, datetime):
+            place = _Place(workload_id, at=value)
+        else:
+            place = _Place(workload_id, value)
+        return self._seal(self._encode(place), _list_of(query))
+
+    def read_place(self, text: str, query: ListQuery) -> Place:
+        """Behind which place a page of workloads begins.
+
+        Raises:
+            InvalidInputError: Not one of ours, or of another list.
+        """
+        place = self._place(self._open(text, _list_of(query)))
+        value = place.value if place.at is None else place.at
+        if not sort_value_fits(value, query.order_by):
+            raise _foreign()
+        return value, place.workload_id
+
+    def after_number(self, number: int, *listed: str) -> str:
+        """The cursor behind a numbered entry of the list that ``listed`` names."""
+        return self._seal(self._encode(number), self._encode(listed))
+
+    def read_number(self, text: str, *listed: str) -> int:
+        """Behind which number a page begins.
+
+        Raises:
+            InvalidInputError: Not one of ours, or of another list.
+        """
+        return self._number(self._open(text, self._encode(listed)))
+
+    def _seal(self, place: bytes, listed: bytes) -> str:
+        return base64.urlsafe_b64encode(self._tag(place, listed) + place).decode().rstrip("=")
+
+    def _open(self, text: str, listed: bytes) -> bytes:
+        try:
+            raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        except (binascii.Error, ValueError) as exc:
+            raise _foreign() from exc
+        tag, place = raw[:_TAG_BYTES], raw[_TAG_BYTES:]
+        # Decoding lets the unused bits of the last letter differ; a cursor has one spelling only.
+        canonical = base64.urlsafe_b64encode(raw).decode().rstrip("=")
+        if canonical != text or not hmac.compare_digest(tag, self._tag(place, listed)):
+            raise _foreign()
+        return place
+
+    def _tag(self, place: bytes, listed: bytes) -> bytes:
+        message = len(listed).to_bytes(4, "big") + listed + place
+        return hmac.digest(self._secret, message, hashlib.sha256)[:_TAG_BYTES]
+
+
+def _list_of(query: ListQuery) -> bytes:
+    """All that names a list of workloads; its page size doesn't."""
+    names = ("workloads", query.customer_id, query.status, query.workload_type, query.order_by, query.descending)
+    return msgspec.msgpack.encode(names)
+
+
+def _foreign() -> InvalidInputError:
+    return InvalidInputError(
+        "The cursor is not one of ours for this list, these filters and this order; begin again without it",
+        details={"field": "cursor", "allowed": "next_cursor of the page before, with the same filters and order"},
     )
-    if not same or query.order_by != "created_at":
-        raise InvalidInputError(
-            "The cursor belongs to other filters or another order; begin again without it",
-            details={"field": "cursor"},
-        )
-    return place.after_id

@@ -20,7 +20,7 @@ from niyanta.errors import (
 from niyanta.server.coordinator.submission import SubmissionService, SubmitRequest, check_idempotency_key
 from niyanta.server.coordinator.workloads import WorkloadService
 from niyanta.server.rest import bodies
-from niyanta.server.rest.cursors import next_cursor, read_cursor
+from niyanta.server.rest.cursors import Cursors
 from niyanta.server.rest.operations import Call, Operation
 from niyanta.server.rest.parameters import Choice, Integer, Moment, Text
 from niyanta.server.rest.responses import json_response, timestamp
@@ -43,15 +43,15 @@ VERSION = Integer("version", "With wait_seconds: answer when the version passes 
 LOG_LIMIT = Integer("limit", "Log lines per page.", 1, 1000, 100)
 SINCE = Moment("since", "Only lines after this time.")
 UNTIL = Moment("until", "Only lines up to this time.")
-AFTER_EVENT = Integer("after", "Only events after this event_id.", 0, 2**31 - 1, 0)
 
 
 class WorkloadRoutes:
     """Submit, read, list, cancel, pause, resume, logs, audit."""
 
-    def __init__(self, submissions: SubmissionService, workloads: WorkloadService) -> None:
+    def __init__(self, submissions: SubmissionService, workloads: WorkloadService, cursors: Cursors) -> None:
         self._submissions = submissions
         self._workloads = workloads
+        self._cursors = cursors
 
     def operations(self) -> list[Operation]:
         """What this part of the API offers."""
@@ -194,15 +194,33 @@ class WorkloadRoutes:
 
     async def list(self, call: Call) -> Response:
         """§1.3."""
-        query = list_query(call.request, call.identity.customer_id)
-        by_cursor = query.after_id is not None
-        rows, has_more, total = await self._workloads.list_page(query, with_total=not by_cursor)
+        query = self._list_query(call)
+        rows, has_more, total = await self._workloads.list_page(query)
         pagination = bodies.Pagination(has_more=has_more)
-        if has_more and query.order_by == "created_at":
-            pagination.next_cursor = next_cursor(query, rows[-1]["workload_id"])
-        if not by_cursor and total is not None:
-            pagination.total, pagination.limit, pagination.offset = total, query.limit, query.offset
+        if has_more:
+            pagination.next_cursor = self._cursors.after_row(query, rows[-1])
+        if total is not None:
+            pagination.total, pagination.total_is_estimate = total.count, not total.is_exact
+            pagination.limit, pagination.offset = query.limit, query.offset
         return json_response(bodies.ListAnswer([workload_row_body(row) for row in rows], pagination))
+
+    def _list_query(self, call: Call) -> ListQuery:
+        request = call.request
+        cursor = CURSOR.read(request)
+        if cursor is not None and OFFSET.text(request) is not None:
+            raise InvalidInputError(
+                "Give either cursor or offset, not both", details={"field": "cursor", "allowed": ["cursor", "offset"]}
+            )
+        query = ListQuery(
+            call.identity.customer_id,
+            STATUS.read(request),
+            WORKLOAD_TYPE.read(request),
+            ORDER_BY.read(request) or "",
+            ORDER.read(request) == "desc",
+            LIMIT.read(request) or 0,
+            OFFSET.read(request) or 0,
+        )
+        return query if cursor is None else replace(query, after=self._cursors.read_place(cursor, query))
 
     async def cancel(self, call: Call) -> Response:
         """§1.4."""
@@ -236,7 +254,9 @@ class WorkloadRoutes:
         workload_id = call.path_id("workload_id")
         since, until = SINCE.read(call.request), UNTIL.read(call.request)
         if since is not None and until is not None and since > until:
-            raise InvalidInputError("since must not be after until", details={"field": "since"})
+            raise InvalidInputError(
+                "since must not be after until", details={"field": "since", "allowed": "a time up to until"}
+            )
         limit = LOG_LIMIT.read(call.request) or 0
         rows, has_more = await self._workloads.logs(call.identity, workload_id, since=since, until=until, limit=limit)
         lines = [
@@ -249,10 +269,10 @@ class WorkloadRoutes:
         """§1.8; pages like a list, by cursor."""
         workload_id = call.path_id("workload_id")
         limit = LIMIT.read(call.request) or 0
+        listed = ("audit", call.identity.customer_id, workload_id)
         cursor = CURSOR.read(call.request)
-        if cursor is not None and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 10):
-            raise InvalidInputError("The cursor is not one of ours", details={"field": "cursor"})
-        rows, has_more = await self._workloads.audit(call.identity, workload_id, after=int(cursor or 0), limit=limit)
+        after = self._cursors.read_number(cursor, *listed) if cursor is not None else 0
+        rows, has_more = await self._workloads.audit(call.identity, workload_id, after=after, limit=limit)
         events = [
             bodies.AuditEvent(
                 row["event_id"],
@@ -266,30 +286,13 @@ class WorkloadRoutes:
         ]
         pagination = bodies.Pagination(has_more=has_more)
         if has_more:
-            pagination.next_cursor = str(events[-1].event_id)
+            pagination.next_cursor = self._cursors.after_number(events[-1].event_id, *listed)
         return json_response(bodies.AuditAnswer(workload_id, events, pagination))
 
 
 def idempotency_key(request: Request) -> str | None:
     """The ``Idempotency-Key`` header, checked."""
     return check_idempotency_key(request.headers.get("idempotency-key"))
-
-
-def list_query(request: Request, customer_id: str) -> ListQuery:
-    """The list endpoint's parameters."""
-    cursor = CURSOR.read(request)
-    if cursor is not None and OFFSET.text(request) is not None:
-        raise InvalidInputError("Give either cursor or offset, not both", details={"field": "cursor"})
-    query = ListQuery(
-        customer_id,
-        STATUS.read(request),
-        WORKLOAD_TYPE.read(request),
-        ORDER_BY.read(request) or "",
-        ORDER.read(request) == "desc",
-        LIMIT.read(request) or 0,
-        OFFSET.read(request) or 0,
-    )
-    return query if cursor is None else replace(query, after_id=read_cursor(cursor, query))
 
 
 def _raw(text: str) -> msgspec.Raw:

@@ -255,29 +255,6 @@ class WorkloadStore:
         )
         return {row["workload_id"] for row in rows}
 
-    async def unended(
-        self,
-        conn: Connection,
-        customer_id: str,
-        statuses: Sequence[str],
-        workload_type: str | None,
-        *,
-        from_id: str,
-        below_id: str,
-        most: int,
-    ) -> list[str]:
-        """Ids of a customer's workloads in any of some statuses, oldest first."""
-        rows = await _queries.unended(
-            conn,
-            customer_id=customer_id,
-            statuses=list(statuses),
-            workload_type=workload_type,
-            from_id=from_id,
-            below_id=below_id,
-            most=most,
-        )
-        return [row["workload_id"] for row in rows]
-
     async def lock(self, conn: Connection, refs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Locked]:
         """Lock (customer, workload) pairs and give their states; those that don't exist are left out."""
         rows = await _queries.lock_states(

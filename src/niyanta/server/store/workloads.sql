@@ -61,18 +61,6 @@ UPDATE customer_usage u SET queued = u.queued + d.n
 SELECT w.workload_id FROM unnest(:customer_ids::text[], :workload_ids::text[]) AS i (customer_id, workload_id)
   JOIN workloads w USING (customer_id, workload_id);
 
--- name: unended(customer_id, statuses, workload_type, from_id, below_id, most)
--- Which workloads a filter means, oldest first. One walk of the index for each status, so that the many that have ended
--- cost nothing.
-SELECT f.workload_id FROM unnest(:statuses::text[]) AS s (status)
- CROSS JOIN LATERAL (
-    SELECT w.workload_id FROM workloads w
-     WHERE w.customer_id = :customer_id AND w.status = s.status
-       AND (:workload_type::text IS NULL OR w.workload_type = :workload_type)
-       AND w.workload_id >= :from_id AND w.workload_id < :below_id
-     ORDER BY w.workload_id LIMIT :most) f
- ORDER BY f.workload_id LIMIT :most;
-
 -- name: lock_states(customer_ids, workload_ids)
 -- The states of some workloads, locked, with the database's time. Locking: in order of id, before any usage row.
 SELECT s.*, now() AS db_now
