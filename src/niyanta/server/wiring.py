@@ -13,6 +13,7 @@ import uvicorn
 from niyanta.errors import ConfigurationError
 from niyanta.server.coordinator.batches import BatchService
 from niyanta.server.coordinator.changes import ChangeFeed
+from niyanta.server.coordinator.cursors import Cursors
 from niyanta.server.coordinator.directory import Directory
 from niyanta.server.coordinator.election import Election
 from niyanta.server.coordinator.gate import Gate
@@ -27,12 +28,12 @@ from niyanta.server.coordinator.watching import WatchService
 from niyanta.server.coordinator.workers import WorkerService
 from niyanta.server.coordinator.workloads import WorkloadService
 from niyanta.server.grpc.batches import BatchMethods
+from niyanta.server.grpc.listing import ListMethods
 from niyanta.server.grpc.server import GrpcServer
 from niyanta.server.grpc.streams import StreamMethods
 from niyanta.server.grpc.workloads import WorkloadMethods
 from niyanta.server.rest.app import RestApi
 from niyanta.server.rest.batches import BatchRoutes
-from niyanta.server.rest.cursors import Cursors
 from niyanta.server.rest.probes import ProbeRoutes
 from niyanta.server.rest.workloads import WorkloadRoutes
 from niyanta.server.settings import CoordinatorSettings
@@ -125,6 +126,7 @@ class Coordinator:
         streams = StreamMethods(watches, settings.grpc_max_streams_per_customer)
         methods = [
             *WorkloadMethods(submissions, workloads, settings.max_body_bytes).methods(),
+            *ListMethods(workloads, cursors).methods(),
             *BatchMethods(submissions, batches, settings.max_batch_body_bytes).methods(),
             *streams.methods(),
         ]
