@@ -18,7 +18,7 @@ from niyanta.wire.v1 import workload_service_pb2 as pb
 from niyanta.wire.v1.workload_service_pb2_grpc import WorkloadServiceStub
 from system import System
 
-__all__ = ["Calls", "Refusal", "calls", "connected", "rest_of", "struct", "submission"]
+__all__ = ["Calls", "Refusal", "calls", "connected", "fill", "rest_of", "struct", "submission"]
 
 
 @dataclass(frozen=True)
