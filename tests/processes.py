@@ -29,9 +29,13 @@ class Dev:
         self._environment = dict(environment or {})
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        output = self.data_dir.with_suffix(".out")
-        with output.open("wb") as stdout:
+    @property
+    def output(self) -> Path:
+        return self.data_dir.with_suffix(".out")
+
+    def launch(self) -> None:
+        """Start it without waiting until it is ready."""
+        with self.output.open("wb") as stdout:
             self.process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "niyanta.cli.main", "dev", "--port", "0", "--grpc-port", "0"),
@@ -43,10 +47,14 @@ class Dev:
                 stderr=stdout,
                 start_new_session=True,
             )
+
+    def start(self) -> None:
+        self.launch()
+        assert self.process is not None
         deadline = time.monotonic() + 60
-        while b"is ready at" not in output.read_bytes():
-            assert self.process.poll() is None, output.read_text()
-            assert time.monotonic() < deadline, output.read_text()
+        while b"is ready at" not in self.output.read_bytes():
+            assert self.process.poll() is None, self.output.read_text()
+            assert time.monotonic() < deadline, self.output.read_text()
             time.sleep(0.02)
 
     def client(self) -> Client:

@@ -41,6 +41,7 @@ __all__ = [
     "PayloadTooLargeError",
     "PermanentError",
     "RateLimitedError",
+    "RequestTimeoutError",
     "ServiceUnavailableError",
     "TransientError",
     "UnauthorizedError",
@@ -101,6 +102,12 @@ class PayloadTooLargeError(InvalidInputError):
 
     http_status = 413
     grpc_code = "RESOURCE_EXHAUSTED"
+
+
+class RequestTimeoutError(InvalidInputError):
+    """The request took too long to arrive."""
+
+    http_status = 408
 
 
 class UnsupportedMediaTypeError(InvalidInputError):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -125,6 +127,41 @@ def test_a_second_one_on_the_same_directory_is_refused(dev: Dev) -> None:
     )
     assert second.returncode == 1
     assert "is in use by process" in second.stderr
+
+
+def test_a_port_in_use_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        run = subprocess.run(
+            [
+                *(sys.executable, "-m", "niyanta.cli.main", "dev", "--port", "0", "--grpc-port", port),
+                *("--data-dir", str(tmp_path / "d"), "--app", "counting:worker"),
+            ],
+            cwd=_HERE,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert run.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert not (tmp_path / "d").exists()
+
+
+def test_a_signal_while_it_starts_stops_it_cleanly(tmp_path: Path) -> None:
+    dev = Dev(tmp_path / "data")
+    dev.launch()
+    assert dev.process is not None
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "data" / "postgres").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    children = dev.descendants()
+    assert dev.terminate() == 0
+    assert until_gone(children, 10) == []
 
 
 @pytest.mark.parametrize(

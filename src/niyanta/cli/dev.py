@@ -8,10 +8,11 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ __all__ = ["command"]
 
 _CUSTOMER = "cust_dev"
 _STOP_SECONDS = 45.0
+_START_SECONDS = 120.0
 
 
 class _Child:
@@ -91,18 +93,19 @@ class _Dev:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        for port in (self.options["port"], self.options["grpc_port"]):
+            _refuse_taken(self.options["host"], port)
         lock = self._prepare_directory()
         await lock.acquire(wait_seconds=12.0)
         keeping: list[asyncio.Task[None]] = []
         try:
-            base_url, grpc_target = await self._start()
-            await self._until_ready(base_url)
-            self._say(base_url, grpc_target)
+            if not await _unless(stop, self._bring_up()):
+                return
             keeping = [asyncio.create_task(self._keep(child)) for child in self.children]
             keeping += [asyncio.create_task(self._keep_engine(e)) for e in (self.postgres, self.nats) if e]
             await stop.wait()
-            click.echo("stopping …")
         finally:
+            click.echo("stopping …")
             for task in keeping:
                 task.cancel()
             await asyncio.gather(*keeping, return_exceptions=True)
@@ -110,6 +113,11 @@ class _Dev:
             await asyncio.gather(*(child.stop() for child in self.children))
             await asyncio.gather(*(engine.stop() for engine in (self.postgres, self.nats) if engine))
             lock.release()
+
+    async def _bring_up(self) -> None:
+        base_url, grpc_target = await self._start()
+        await self._until_ready(base_url)
+        self._say(base_url, grpc_target)
 
     def _prepare_directory(self) -> DirectoryLock:
         if self.options["reset"] and self.data_dir.exists():
@@ -192,8 +200,6 @@ class _Dev:
         fresh.replace(path)
 
     async def _until_ready(self, base_url: str) -> None:
-        coordinator = self.children[0]
-
         def ready() -> bool:
             try:
                 with urllib.request.urlopen(f"{base_url}/ready", timeout=2) as response:  # noqa: S310 -- ours
@@ -201,18 +207,26 @@ class _Dev:
             except (OSError, urllib.error.URLError):
                 return False
 
-        async with asyncio.timeout(60):
-            while not await asyncio.to_thread(ready):
-                if coordinator.process and coordinator.process.returncode is not None:
-                    raise ConfigurationError(f"the coordinator would not start: {coordinator.last_words()}")
-                await asyncio.sleep(0.05)
-            database_url = self.postgres.url if self.postgres else self.options["database_url"]
-            workers = self.children[1:]
-            while len(await _registrations(database_url) - self._workers_before) < len(workers):
-                for worker in workers:
-                    if worker.process and worker.process.returncode is not None:
-                        raise ConfigurationError(f"{worker.name} would not start: {worker.last_words()}")
-                await asyncio.sleep(0.05)
+        database_url = self.postgres.url if self.postgres else self.options["database_url"]
+        workers = self.children[1:]
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                while not await asyncio.to_thread(ready):
+                    self._refuse_ended()
+                    await asyncio.sleep(0.05)
+                while len(await _registrations(database_url) - self._workers_before) < len(workers):
+                    self._refuse_ended()
+                    await asyncio.sleep(0.05)
+        except TimeoutError as exc:
+            raise ConfigurationError(
+                f"not ready after {_START_SECONDS:.0f} s; the logs in {self.data_dir / 'logs'} say more"
+            ) from exc
+
+    def _refuse_ended(self) -> None:
+        """One that ends while it starts can't work: say why, in its own last words."""
+        for child in self.children:
+            if child.process is not None and child.process.returncode is not None:
+                raise ConfigurationError(f"{child.name} would not start: {child.last_words()}")
 
     def _say(self, base_url: str, grpc_target: str) -> None:
         names = ", ".join(child.name for child in self.children)
@@ -243,6 +257,34 @@ class _Dev:
             click.echo(f"{engine.name} ended ({_how(code)}): starting it again", err=True)
             await engine.stop()
             await engine.start()
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
+    """Do the work; False when a signal to stop came first, which ends it."""
+    task, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait([task, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            task.result()
+        return task.done()
+    finally:
+        for pending in (task, stopping):
+            pending.cancel()
+        await asyncio.gather(task, stopping, return_exceptions=True)
+
+
+def _refuse_taken(host: str, port: int) -> None:
+    """Say so before anything is started when a port is in use."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as exc:
+            raise ConfigurationError(
+                f"cannot listen on {host}:{port}: {exc.strerror or exc}. Is another program on that port? "
+                "Choose others with --port and --grpc-port, or 0 for free ones."
+            ) from exc
 
 
 async def _registrations(database_url: str) -> set[str]:

@@ -52,8 +52,19 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     max_body_bytes: int = 1 << 20
     max_batch_body_bytes: int = 16 << 20
     """Of a batch of submissions."""
+    request_seconds: float = 10.0
+    """How long the head of a request may take to arrive, and then its body, with a second more for each 64 KiB."""
     max_result_bytes: int = 1 << 20
     max_checkpoint_bytes: int = 10 << 20
+    log_retention_days: int = 30
+    """Workloads' log lines are dropped, by whole days, when they are older."""
+    audit_retention_days: int = 365
+    """Audit events are dropped, by whole months, when they are older; those of a workload that runs on, too."""
+    workload_retention_days: int = 90
+    """Workloads are deleted this long after they ended. Their share in the statistics stays."""
+    checkpoint_retention_hours: int = 24
+    """Checkpoints are deleted this long after their workload ended, when nothing can start from them any more."""
+    upkeep_interval_seconds: float = 300.0
     log_level: str = "INFO"
 
     @classmethod
@@ -83,6 +94,7 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
         rules = [
             (0 <= self.port <= 65535, "port must be 0 to 65535"),
             (0 <= self.grpc_port <= 65535, "grpc_port must be 0 to 65535"),
+            (self.request_seconds > 0, "request_seconds must be positive"),
             (self.grpc_max_streams > 0, "grpc_max_streams must be positive"),
             (self.heartbeat_interval_seconds > 0, "heartbeat_interval_seconds must be positive"),
             (
@@ -97,6 +109,14 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
                 self.answer_seconds < self.unanswered_seconds,
                 "answer_seconds must be less than unanswered_seconds",
             ),
+            (self.log_retention_days >= 2, "log_retention_days must be at least 2"),
+            (self.workload_retention_days >= 2, "workload_retention_days must be at least 2"),
+            (
+                self.audit_retention_days >= self.workload_retention_days,
+                "audit_retention_days must be at least workload_retention_days",
+            ),
+            (self.checkpoint_retention_hours >= 0, "checkpoint_retention_hours must not be negative"),
+            (self.upkeep_interval_seconds > 0, "upkeep_interval_seconds must be positive"),
         ]
         for holds, message in rules:
             if not holds:

@@ -24,6 +24,7 @@ from niyanta.server.coordinator.monitor import Monitor
 from niyanta.server.coordinator.rate_limits import RateLimiter
 from niyanta.server.coordinator.scheduler import Scheduler
 from niyanta.server.coordinator.submission import SubmissionService
+from niyanta.server.coordinator.upkeep import Upkeep
 from niyanta.server.coordinator.watching import WatchService
 from niyanta.server.coordinator.workers import WorkerService
 from niyanta.server.coordinator.workloads import WorkloadService
@@ -35,6 +36,7 @@ from niyanta.server.grpc.workloads import WorkloadMethods
 from niyanta.server.rest.app import RestApi
 from niyanta.server.rest.batches import BatchRoutes
 from niyanta.server.rest.probes import ProbeRoutes
+from niyanta.server.rest.protocol import HeadLimits, bounded_http
 from niyanta.server.rest.workloads import WorkloadRoutes
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store import migrate
@@ -106,6 +108,7 @@ class Coordinator:
         election = Election(database, settings)
         scheduler = Scheduler(database, broker, subjects, feed, directory, election, settings.coordinator_id)
         monitor = Monitor(database, broker, subjects, feed, election, settings)
+        upkeep = Upkeep(database, election, settings)
         intake = EventIntake(database, feed, settings)
         workers = WorkerService(database, broker, subjects, feed, settings)
         submissions = SubmissionService(database, feed, directory)
@@ -122,7 +125,7 @@ class Coordinator:
             *WorkloadRoutes(submissions, workloads, cursors).operations(),
             *ProbeRoutes(health).operations(),
         ]
-        api = RestApi(gate, operations, settings.max_body_bytes)
+        api = RestApi(gate, operations, settings.max_body_bytes, settings.request_seconds)
         streams = StreamMethods(watches, settings.grpc_max_streams_per_customer)
         methods = [
             *WorkloadMethods(submissions, workloads, settings.max_body_bytes).methods(),
@@ -130,6 +133,7 @@ class Coordinator:
             *BatchMethods(submissions, batches, settings.max_batch_body_bytes).methods(),
             *streams.methods(),
         ]
+        await upkeep.prepare()
         await directory.refresh()
         await feed.start()
         await broker.serve(subjects.events, intake.receive, queue_group=subjects.queue_group)
@@ -138,7 +142,7 @@ class Coordinator:
             uvicorn.Config(
                 api,
                 loop="none",
-                http="httptools",
+                http=bounded_http(HeadLimits(seconds=settings.request_seconds)),
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -155,6 +159,7 @@ class Coordinator:
             election.run(),
             scheduler.run(),
             monitor.run(),
+            upkeep.run(),
             intake.run(),
             workers.run(),
             submissions.run(),

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from niyanta.errors import InvalidInputError
-from niyanta.server.store.listing import ListQuery, Place, cursor_values, sort_value_fits
+from niyanta.server.store.listing import ListQuery, Place, cursor_values
 
 __all__ = ["Cursors"]
 
@@ -45,10 +45,7 @@ class Cursors:
     def after_row(self, query: ListQuery, row: Any) -> str:
         """The cursor behind the last row of a page of workloads."""
         value, workload_id = cursor_values(row, query.order_by)
-        if isinstance(value, datetime):
-            place = _Place(workload_id, at=value)
-        else:
-            place = _Place(workload_id, value)
+        place = _Place(workload_id, at=value) if isinstance(value, datetime) else _Place(workload_id, value)
         return self._seal(self._encode(place), _list_of(query))
 
     def read_place(self, text: str, query: ListQuery) -> Place:
@@ -58,10 +55,7 @@ class Cursors:
             InvalidInputError: Not one of ours, or of another list.
         """
         place = self._place(self._open(text, _list_of(query)))
-        value = place.value if place.at is None else place.at
-        if not sort_value_fits(value, query.order_by):
-            raise _foreign()
-        return value, place.workload_id
+        return place.value if place.at is None else place.at, place.workload_id
 
     def after_number(self, number: int, *listed: str) -> str:
         """The cursor behind a numbered entry of the list that ``listed`` names."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -91,6 +92,11 @@ class Directory:
         if found is None:
             found = self._customers[customer_id] = await self._store.get(customer_id)
         return found
+
+    @property
+    def customers(self) -> Mapping[str, Customer]:
+        """All customers with their counts, as last read."""
+        return self._customers
 
     def known_customer(self, customer_id: str) -> Customer | None:
         """A customer's limits as last read."""

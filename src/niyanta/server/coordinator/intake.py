@@ -42,6 +42,9 @@ _MOVES_ONLY = (
     messages.Paused,
 )
 """Events that write nothing but the workload's row and its history."""
+_LATEST_LINE_MS = 24 * 3_600_000
+"""A line that arrives later than this after it was written gets a later time."""
+_CLOCK_SKEW_MS = 3_600_000
 _LEVELS = frozenset({"DEBUG", "INFO", "WARN", "ERROR"})
 
 
@@ -207,9 +210,9 @@ class EventIntake:
                     change.then(transitions.report_progress(state, body.percent, clean(body.message)))
                 if body.message:
                     details = {"progress_percent": change.state.progress_percent}
-                    writes.logs.append(_log_row(event, "INFO", body.message, details))
+                    writes.logs.append(_log_row(event, now, "INFO", body.message, details))
             case messages.LogLine():
-                writes.logs.append(_log_row(event, body.level, body.message, body.details))
+                writes.logs.append(_log_row(event, now, body.level, body.message, body.details))
             case messages.CheckpointSaved():
                 self._checkpoint(event, body, change, actor, writes, outcome)
             case messages.Completed():
@@ -295,13 +298,20 @@ def clean(text: str | None) -> str | None:
     return text.replace("\0", "\ufffd") if text and "\0" in text else text
 
 
-def _log_row(event: Event, level: str, message: str, details: Mapping[str, object]) -> LogRow:
+def _logged_at(occurred_at_ms: int, now: datetime) -> datetime:
+    """A worker's time of a line, kept near the database's: a clock that is far off chooses no partition."""
+    now_ms = int(now.timestamp() * 1000)
+    sane = min(max(occurred_at_ms, now_ms - _LATEST_LINE_MS), now_ms + _CLOCK_SKEW_MS)
+    return datetime.fromtimestamp(sane / 1000, UTC)
+
+
+def _log_row(event: Event, now: datetime, level: str, message: str, details: Mapping[str, object]) -> LogRow:
     return LogRow(
         event.ref.customer_id,
         event.ref.workload_id,
         event.ref.generation,
         event.sequence,
-        datetime.fromtimestamp(event.occurred_at_ms / 1000, UTC),
+        _logged_at(event.occurred_at_ms, now),
         level if level in _LEVELS else "INFO",
         clean(message) or "",
         msgspec.json.encode(details).decode(),

@@ -25,8 +25,9 @@ from niyanta.errors import (
 )
 from niyanta.server.coordinator.changes import ChangeFeed, describe
 from niyanta.server.coordinator.directory import Directory
+from niyanta.server.coordinator.occupancy import Occupancy
 from niyanta.server.settings import CoordinatorSettings
-from niyanta.server.store.attempts import AttemptStore
+from niyanta.server.store.attempts import AttemptStore, Lifetime
 from niyanta.server.store.customers import Identity
 from niyanta.server.store.database import Database, RetryableConflict
 from niyanta.server.store.listing import ListingStore, ListQuery, Total
@@ -66,6 +67,7 @@ class WorkloadService:
         self._subjects = subjects
         self._feed = feed
         self._directory = directory
+        self._occupancy = Occupancy(database, directory)
         self._settings = settings
         self._store = WorkloadStore()
         self._attempts = AttemptStore()
@@ -113,23 +115,12 @@ class WorkloadService:
         customer = await self._directory.customer(row["customer_id"])
         if customer.status != "active":
             return "the customer is suspended"
-        views = self._directory.views()
-        held = [w for w in await self._held() if w["worker_id"] is not None]
-        by_id = {view.worker_id: view for view in views}
-        running = 0
-        for holding in held:
-            running += holding["customer_id"] == row["customer_id"]
-            if view := by_id.get(holding["worker_id"]):
-                view.take(holding["workload_type"])
-        if reason := explain(views, row["workload_type"], affinity_from_json(row["affinity_rules"])):
+        rules = affinity_from_json(row["affinity_rules"])
+        if reason := explain(await self._occupancy.views(), row["workload_type"], rules):
             return reason
-        if running >= customer.max_concurrent_workloads:
-            return f"{running} of {customer.max_concurrent_workloads} concurrent workloads are running"
+        if customer.running >= customer.max_concurrent_workloads:
+            return f"{customer.running} of {customer.max_concurrent_workloads} concurrent workloads are running"
         return "waiting for its turn"
-
-    async def _held(self) -> list[Any]:
-        async with self._database.connection() as conn:
-            return await self._store.held(conn)
 
     async def list_page(self, query: ListQuery) -> tuple[list[Any], bool, Total | None]:
         """A page: rows, whether there are more, and the total when the page isn't found by a cursor."""
@@ -148,18 +139,20 @@ class WorkloadService:
         limit: int,
     ) -> tuple[list[Any], bool]:
         """Log lines, oldest first, and whether there are more."""
-        await self.get(identity, workload_id)
+        lifetime = Lifetime.of(await self.get(identity, workload_id))
         async with self._database.connection() as conn:
             rows = await self._attempts.logs(
-                conn, identity.customer_id, workload_id, since=since, until=until, most=limit + 1
+                conn, identity.customer_id, workload_id, lifetime, since=since, until=until, most=limit + 1
             )
         return rows[:limit], len(rows) > limit
 
     async def audit(self, identity: Identity, workload_id: str, *, after: int, limit: int) -> tuple[list[Any], bool]:
         """The workload's history after an ``event_id``, in order, and whether there is more."""
-        await self.get(identity, workload_id)
+        lifetime = Lifetime.of(await self.get(identity, workload_id))
         async with self._database.connection() as conn:
-            rows = await self._attempts.audit(conn, identity.customer_id, workload_id, after=after, most=limit + 1)
+            rows = await self._attempts.audit(
+                conn, identity.customer_id, workload_id, lifetime, after=after, most=limit + 1
+            )
         return rows[:limit], len(rows) > limit
 
     async def cancel(self, identity: Identity, workload_id: str, reason: str | None) -> Change:

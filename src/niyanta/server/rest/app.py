@@ -25,6 +25,7 @@ class RestApi:
         gate: Lets requests in.
         operations: Of all parts; the first that fits a path serves it.
         max_body_bytes: Larger bodies are refused.
+        body_seconds: Slower ones too; a second more for each 64 KiB.
         routes: What is no operation: WebSockets, static files.
     """
 
@@ -33,9 +34,10 @@ class RestApi:
         gate: Gate,
         operations: Sequence[Operation],
         max_body_bytes: int,
+        body_seconds: float,
         routes: Sequence[BaseRoute] = (),
     ) -> None:
-        frame = Frame(gate, max_body_bytes)
+        frame = Frame(gate, max_body_bytes, body_seconds)
         self.operations = list(operations)
         self._routes: list[BaseRoute] = [*(frame.route(operation) for operation in operations), *routes]
         self._fixed: dict[tuple[str, str], ASGIApp] = {

@@ -6,6 +6,7 @@ from it, so that none of them can say something else than the others.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable
@@ -26,6 +27,7 @@ from niyanta.errors import (
     NotAcceptableError,
     NotFoundError,
     PayloadTooLargeError,
+    RequestTimeoutError,
     UnsupportedMediaTypeError,
 )
 from niyanta.server.coordinator.gate import Gate, request_id
@@ -38,6 +40,9 @@ from niyanta.wire.strict_json import MAX_VALUES, StrictDecoder
 __all__ = ["Access", "Call", "Deprecation", "Frame", "Operation", "request_id_of", "standard_headers"]
 
 log = logging.getLogger(__name__)
+
+_BODY_BYTES_PER_SECOND = 64 * 1024
+"""A body may take a second more for so many bytes."""
 
 
 class Access(Enum):
@@ -128,7 +133,8 @@ class _Endpoint:
 class Frame:
     """Turns operations into routes."""
 
-    def __init__(self, gate: Gate, max_body_bytes: int) -> None:
+    def __init__(self, gate: Gate, max_body_bytes: int, body_seconds: float) -> None:
+        self._body_seconds = body_seconds
         self._gate = gate
         self._max_body_bytes = max_body_bytes
         self._nobody = Identity("", "", "")
@@ -181,6 +187,8 @@ class Frame:
                 log.exception("rest.request_failed", extra={"request_id": request_id})
                 response = error_response(InternalError("An unexpected error; it has been logged"), request_id)
             standard_headers(response, request_id)
+            if response.status_code in (408, 413):
+                response.raw_headers.append((b"connection", b"close"))  # rather than read on for nothing
             if rate is not None:
                 response.raw_headers += rate.headers()
             if operation.deprecation is not None:
@@ -212,11 +220,20 @@ class Frame:
             raise _too_large(limit)
         parts: list[bytes] = []
         size = 0
-        async for part in request.stream():
-            size += len(part)
-            if size > limit:
-                raise _too_large(limit)
-            parts.append(part)
+        began = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(self._body_seconds) as clock:
+                async for part in request.stream():
+                    size += len(part)
+                    if size > limit:
+                        raise _too_large(limit)
+                    parts.append(part)
+                    clock.reschedule(began + self._body_seconds + size / _BODY_BYTES_PER_SECOND)
+        except TimeoutError as exc:
+            raise RequestTimeoutError(
+                "The body took too long to arrive",
+                details={"field": "body", "allowed": f"{self._body_seconds:g} s and 1 s more for each 64 KiB"},
+            ) from exc
         return b"".join(parts)
 
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import zstandard
 
 from niyanta.server.store.database import Connection, Queries
 
-__all__ = ["AttemptStore", "LogRow", "NewCheckpoint", "StoredCheckpoint"]
+__all__ = ["AttemptStore", "Lifetime", "LogRow", "NewCheckpoint", "StoredCheckpoint"]
 
 _queries = Queries("attempts.sql")
+_LOG_SLACK = timedelta(days=2)
+_AUDIT_SLACK = timedelta(days=31)
+_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+_LATEST = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,24 @@ class LogRow:
     level: str
     message: str
     details_json: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetime:
+    """When a workload was there: which partitions of logs and history can have something of it."""
+
+    created_at: datetime
+    completed_at: datetime | None
+
+    @classmethod
+    def of(cls, row: Any) -> Lifetime:
+        """From a workload's row."""
+        return cls(row["created_at"], row["completed_at"])
+
+    def with_slack(self, slack: timedelta) -> tuple[datetime, datetime]:
+        """The first and the last moment, with room for clocks that differ."""
+        earliest = max(self.created_at, _EARLIEST) - slack
+        return earliest, _LATEST if self.completed_at is None else self.completed_at + slack
 
 
 class AttemptStore:
@@ -116,22 +138,45 @@ class AttemptStore:
         conn: Connection,
         customer_id: str,
         workload_id: str,
+        lifetime: Lifetime,
         *,
-        since: datetime | None,
-        until: datetime | None,
-        most: int,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        most: int = 1000,
     ) -> list[Any]:
         """Log lines after ``since`` up to ``until``, oldest first."""
+        earliest, latest = lifetime.with_slack(_LOG_SLACK)
         return list(
             await _queries.logs(
-                conn, customer_id=customer_id, workload_id=workload_id, since=since, until=until, most=most
+                conn,
+                customer_id=customer_id,
+                workload_id=workload_id,
+                since=earliest if since is None else max(since, earliest),
+                until=latest if until is None else min(until, latest),
+                most=most,
             )
         )
 
     async def audit(
-        self, conn: Connection, customer_id: str, workload_id: str, *, after: int = 0, most: int = 1000
+        self,
+        conn: Connection,
+        customer_id: str,
+        workload_id: str,
+        lifetime: Lifetime,
+        *,
+        after: int = 0,
+        most: int = 1000,
     ) -> list[Any]:
         """A workload's audit events after an ``event_id``, in order."""
+        since, until = lifetime.with_slack(_AUDIT_SLACK)
         return list(
-            await _queries.audit(conn, customer_id=customer_id, workload_id=workload_id, after=after, most=most)
+            await _queries.audit(
+                conn,
+                customer_id=customer_id,
+                workload_id=workload_id,
+                after=after,
+                since=since,
+                until=until,
+                most=most,
+            )
         )

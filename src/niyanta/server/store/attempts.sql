@@ -27,15 +27,15 @@ SELECT i.customer_id, i.workload_id, i.generation, i.sequence, i.logged_at, i.le
 ON CONFLICT DO NOTHING;
 
 -- name: logs(customer_id, workload_id, since, until, most)
--- A workload's log, oldest first: after since, up to until.
+-- A workload's log, oldest first: after since, up to until, which also say which partitions are read.
 SELECT logged_at, level, message, details FROM workload_logs
  WHERE customer_id = :customer_id AND workload_id = :workload_id
-   AND (:since::timestamptz IS NULL OR logged_at > :since::timestamptz)
-   AND (:until::timestamptz IS NULL OR logged_at <= :until::timestamptz)
+   AND logged_at > :since AND logged_at <= :until
  ORDER BY logged_at, generation, sequence LIMIT :most;
 
--- name: audit(customer_id, workload_id, after, most)
--- A workload's history in order.
+-- name: audit(customer_id, workload_id, after, since, until, most)
+-- A workload's history in order. since and until say which partitions are read.
 SELECT event_id, event_type, occurred_at, actor_type, actor_id, details FROM audit_events
  WHERE customer_id = :customer_id AND workload_id = :workload_id AND event_id > :after
+   AND occurred_at >= :since AND occurred_at <= :until
  ORDER BY event_id LIMIT :most;

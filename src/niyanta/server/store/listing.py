@@ -19,7 +19,7 @@ from niyanta.domain.transitions import Status
 from niyanta.errors import InvalidInputError
 from niyanta.server.store.database import Connection, Queries
 
-__all__ = ["ORDERS", "ListQuery", "ListingStore", "Place", "SortValue", "Total", "cursor_values", "sort_value_fits"]
+__all__ = ["ORDERS", "ListQuery", "ListingStore", "Place", "SortValue", "Total", "cursor_values", "place_fits"]
 
 _queries = Queries("listing.sql")
 
@@ -94,13 +94,16 @@ def cursor_values(row: Any, order_by: str) -> Place:
     return ("", workload_id) if order_by == "created_at" else (row[order_by], workload_id)
 
 
-def sort_value_fits(value: object, order_by: str) -> bool:
-    """Whether a value that came back from outside can be a sort value of this order."""
-    if not isinstance(value, _VALUE_TYPES[order_by]) or isinstance(value, bool):
+def place_fits(place: Place, order_by: str) -> bool:
+    """Whether a place that came back from outside can be one in this order."""
+    value, workload_id = place
+    if "\0" in workload_id or not isinstance(value, _VALUE_TYPES[order_by]) or isinstance(value, bool):
         return False
+    if isinstance(value, str):
+        return "\0" not in value
     if isinstance(value, int):
         return _LOWEST <= value <= _HIGHEST
-    return not isinstance(value, datetime) or value.tzinfo is not None
+    return value is None or value.tzinfo is not None
 
 
 class ListingStore:

@@ -363,6 +363,10 @@ class WorkloadStore:
         """Who holds what, all workers."""
         return list(await _queries.held(conn))
 
+    async def held_counts(self, conn: Connection) -> list[tuple[str, str, int]]:
+        """(worker, workload type, count) of what workers hold."""
+        return [tuple(row) for row in await _queries.held_counts(conn)]
+
     async def held_by(self, conn: Connection, worker_id: str, incarnation: str) -> set[tuple[str, str, int]]:
         """(customer, workload, generation) of what one incarnation should be running."""
         rows = await _queries.held_by(conn, worker_id=worker_id, incarnation=incarnation)

@@ -140,36 +140,33 @@ WITH fence AS MATERIALIZED (
            count(*) FILTER (WHERE status = 'SCHEDULED' AND queued_delta < 0) AS assigned
       FROM moved GROUP BY customer_id
 ), counted AS MATERIALIZED (
-    SELECT u.customer_id FROM customer_usage u
-     WHERE u.customer_id IN (SELECT customer_id FROM difference WHERE queued <> 0 OR running <> 0)
-     ORDER BY u.customer_id FOR NO KEY UPDATE
+    SELECT d.* FROM customer_usage u JOIN difference d USING (customer_id)
+     WHERE d.queued <> 0 OR d.running <> 0
+     ORDER BY u.customer_id FOR NO KEY UPDATE OF u
 ), usage AS (
     UPDATE customer_usage u SET queued = u.queued + d.queued, running = u.running + d.running,
            assigned = u.assigned + d.assigned
-      FROM difference d JOIN counted USING (customer_id)
-     WHERE u.customer_id = d.customer_id
+      FROM counted d WHERE u.customer_id = d.customer_id
     RETURNING u.customer_id
 ), ended AS (
-    SELECT m.customer_id, date_trunc('hour', m.created_at, 'UTC') AS hour, m.workload_type,
-           count(*) FILTER (WHERE m.status = 'COMPLETED') AS completed,
-           count(*) FILTER (WHERE m.status = 'FAILED') AS failed,
-           count(*) FILTER (WHERE m.status = 'CANCELLED') AS cancelled,
-           coalesce(sum(extract(epoch FROM m.completed_at - m.started_at)) FILTER (WHERE m.status = 'COMPLETED'), 0)
+    SELECT customer_id, date_trunc('hour', created_at, 'UTC') AS hour, workload_type,
+           count(*) FILTER (WHERE status = 'COMPLETED') AS completed,
+           count(*) FILTER (WHERE status = 'FAILED') AS failed,
+           count(*) FILTER (WHERE status = 'CANCELLED') AS cancelled,
+           coalesce(sum(extract(epoch FROM completed_at - started_at)) FILTER (WHERE status = 'COMPLETED'), 0)
                AS completed_seconds,
-           coalesce(sum(extract(epoch FROM m.completed_at - m.started_at)), 0) AS execution_seconds
-      FROM moved m WHERE m.completed_at IS NOT NULL GROUP BY 1, 2, 3
+           coalesce(sum(extract(epoch FROM completed_at - started_at)), 0) AS execution_seconds
+      FROM moved WHERE completed_at IS NOT NULL GROUP BY 1, 2, 3
 ), hours AS MATERIALIZED (
-    SELECT h.customer_id, h.hour, h.workload_type FROM workload_hours h
-     WHERE (h.customer_id, h.hour, h.workload_type) IN (SELECT customer_id, hour, workload_type FROM ended)
-       AND (SELECT count(*) FROM usage) >= 0 -- only to have the usage rows locked first
-     ORDER BY h.customer_id, h.hour, h.workload_type FOR NO KEY UPDATE
+    SELECT e.* FROM workload_hours h JOIN ended e USING (customer_id, hour, workload_type)
+     WHERE (SELECT count(*) FROM usage) >= 0 -- only to have the usage rows locked first
+     ORDER BY h.customer_id, h.hour, h.workload_type FOR NO KEY UPDATE OF h
 ), outcomes AS (
     UPDATE workload_hours h
        SET completed = h.completed + e.completed, failed = h.failed + e.failed, cancelled = h.cancelled + e.cancelled,
            completed_seconds = h.completed_seconds + e.completed_seconds,
            execution_seconds = h.execution_seconds + e.execution_seconds
-      FROM ended e JOIN hours USING (customer_id, hour, workload_type)
-     WHERE h.customer_id = e.customer_id AND h.hour = e.hour AND h.workload_type = e.workload_type
+      FROM hours e WHERE h.customer_id = e.customer_id AND h.hour = e.hour AND h.workload_type = e.workload_type
 )
 SELECT customer_id, workload_id, status = 'SCHEDULED' AS assigned, generation, workload_type, input_params, config_snapshot,
        checkpoint_sequence, progress_percent, timeout_seconds, worker_id, incarnation
@@ -209,6 +206,10 @@ SELECT w.customer_id, w.workload_id, w.generation, w.workload_type, w.input_para
 -- name: held()
 -- Who holds what: the leader's picture of the fleet, at election and from time to time.
 SELECT customer_id, workload_id, generation, workload_type, worker_id FROM workloads WHERE incarnation IS NOT NULL;
+
+-- name: held_counts()
+-- How many workloads of each type each worker holds.
+SELECT worker_id, workload_type, count(*) AS held FROM workloads WHERE incarnation IS NOT NULL GROUP BY 1, 2;
 
 -- name: held_by(worker_id, incarnation)
 -- What one worker should be running, to compare with what it says it runs.

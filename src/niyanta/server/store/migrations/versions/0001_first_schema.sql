@@ -41,7 +41,7 @@ COMMENT ON COLUMN customer_usage.assigned IS 'Assignments ever made; its growth 
 
 CREATE TABLE workload_configs (
     customer_id             text COLLATE "C" NOT NULL REFERENCES customers,
-    config_id               text NOT NULL,
+    config_id               text COLLATE "C" NOT NULL,
     workload_type           text COLLATE "C" NOT NULL,
     description             text NOT NULL DEFAULT '',
     config_json             json NOT NULL DEFAULT '{}',

@@ -1,0 +1,123 @@
+"""When a workload will start and end, as far as its customer's own past tells.
+
+Nothing here looks at other customers: an estimate must not tell how much they have waiting. Where there is nothing to
+estimate from, there is no estimate.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from statistics import median
+
+__all__ = ["ServiceRate", "estimated_completion", "estimated_start"]
+
+_FURTHEST = timedelta(days=30)
+"""An estimate further away than this says nothing."""
+_TRUSTED_PERCENT = 50.0
+"""From here on progress alone tells the rest; before, the type's past has its share."""
+
+
+class ServiceRate:
+    """How fast one customer's queue has been served lately, from a counter that is read now and then.
+
+    Args:
+        window_seconds: How far back to look.
+    """
+
+    def __init__(self, window_seconds: float = 300.0) -> None:
+        self._window_seconds = window_seconds
+        self._samples: deque[tuple[float, int]] = deque()
+
+    def note(self, at_seconds: float, assigned: int) -> None:
+        """Note the counter's value.
+
+        Args:
+            at_seconds: On a monotonic clock.
+            assigned: Assignments ever made of the customer's workloads; one that fell begins anew.
+        """
+        samples = self._samples
+        if samples and assigned < samples[-1][1]:
+            samples.clear()
+        # While nothing changes, only the first and the last moment of it are kept.
+        if len(samples) >= 2 and samples[-1][1] == assigned == samples[-2][1]:
+            samples.pop()
+        samples.append((at_seconds, assigned))
+        while len(samples) > 2 and samples[1][0] <= at_seconds - self._window_seconds:
+            samples.popleft()
+
+    @property
+    def per_second(self) -> float | None:
+        """Assignments a second over the window; None when none was made in it, or it has only begun."""
+        if len(self._samples) < 2:
+            return None
+        (began, first), (ended, last) = self._samples[0], self._samples[-1]
+        if ended <= began or last <= first:
+            return None
+        return (last - first) / (ended - began)
+
+
+def estimated_start(now: datetime, ahead: int, per_second: float | None, *, may_run: bool) -> datetime | None:
+    """When a workload that is queued now will start.
+
+    Args:
+        now: The present.
+        ahead: How many of the customer's own workloads go before it.
+        per_second: How fast the customer's queue is served, from `ServiceRate`.
+        may_run: The customer may run more, and a worker serves the type. Whether that worker is busy with others'
+            work isn't asked: the answer would tell of them.
+
+    Returns:
+        None when it can't run at once and nothing of the customer's was served lately; or when it is too far away.
+    """
+    if ahead <= 0 and may_run:
+        return now
+    if per_second is None or per_second <= 0:
+        return None
+    seconds = (max(0, ahead) + 1) / per_second
+    return now + timedelta(seconds=seconds) if seconds <= _FURTHEST.total_seconds() else None
+
+
+def estimated_completion(
+    now: datetime, began_at: datetime, progress_percent: float, recent_seconds: Sequence[float]
+) -> datetime | None:
+    """When a running workload will complete.
+
+    From its progress so far, and from how long its customer's workloads of the type took lately: the more progress,
+    the more that alone counts. Of the past only durations longer than what has passed already count.
+
+    Args:
+        now: The present.
+        began_at: When the work began that the progress is of: the attempt's start, or the first start for an attempt
+            that went on from a checkpoint.
+        progress_percent: 0 to 100.
+        recent_seconds: Durations of the customer's last completed workloads of the type.
+
+    Returns:
+        None when there is neither progress nor a longer duration in the past, or when it is too far away.
+    """
+    elapsed = max(0.0, (now - began_at).total_seconds())
+    by_progress = _by_progress(elapsed, progress_percent)
+    by_past = _by_past(elapsed, recent_seconds)
+    if by_progress is not None and by_past is not None:
+        share = min(1.0, progress_percent / _TRUSTED_PERCENT)
+        remaining = share * by_progress + (1 - share) * by_past
+    elif by_progress is not None:
+        remaining = by_progress
+    elif by_past is not None:
+        remaining = by_past
+    else:
+        return None
+    return now + timedelta(seconds=remaining) if remaining <= _FURTHEST.total_seconds() else None
+
+
+def _by_progress(elapsed: float, progress: float) -> float | None:
+    if progress >= 100:
+        return 0.0
+    return elapsed * (100 - progress) / progress if progress > 0 and elapsed > 0 else None
+
+
+def _by_past(elapsed: float, recent_seconds: Sequence[float]) -> float | None:
+    longer = [seconds for seconds in recent_seconds if seconds > elapsed]
+    return median(longer) - elapsed if longer else None

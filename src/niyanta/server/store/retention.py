@@ -1,0 +1,148 @@
+"""What time does to stored things: partitions are made before they are needed, and what is old is forgotten.
+
+Everything here may run on two coordinators at once, and be cut off at any statement: the next round carries on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import asyncpg
+
+from niyanta.domain.ids import make_id
+from niyanta.server.store.database import Database, Queries
+
+__all__ = ["AUDIT", "LOGS", "PartitionedTable", "RetentionStore", "SweptCheckpoint"]
+
+_queries = Queries("retention.sql")
+
+_LOCK_TIMEOUT_MS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionedTable:
+    """A table in slices of time."""
+
+    name: str
+    unit: str
+    """``day`` or ``month``, in UTC."""
+    ahead: timedelta
+    """For how long the table can be written when nobody makes new partitions."""
+
+
+LOGS = PartitionedTable("workload_logs", "day", timedelta(days=14))
+AUDIT = PartitionedTable("audit_events", "month", timedelta(days=93))
+
+
+@dataclass(frozen=True, slots=True)
+class SweptCheckpoint:
+    """One checkpoint that the sweep came by."""
+
+    customer_id: str
+    workload_id: str
+    sequence: int
+    object_key: str | None
+    is_over: bool
+    """Nothing can start from it any more."""
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        return self.customer_id, self.workload_id, self.sequence
+
+
+class RetentionStore:
+    """Making partitions, dropping partitions, deleting in batches."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def make_partitions(self, table: PartitionedTable) -> int:
+        """Make what is missing from the unit before the present one to ``ahead``; gives how many were made.
+
+        Raises:
+            ServiceUnavailableError: A lock didn't come free at once; try again.
+        """
+        async with self._database.transaction("vital") as conn:
+            await _queries.limit_locks(conn, milliseconds=str(_LOCK_TIMEOUT_MS))
+            row = await _queries.make_partitions(conn, parent=table.name, unit=table.unit, ahead=table.ahead)
+        return int(row["made"])
+
+    async def drop_expired_partitions(self, table: PartitionedTable, keep: timedelta) -> list[str]:
+        """Drop the partitions of which every row is older than ``keep``; gives their names.
+
+        Readers and writers aren't stopped: a partition is detached concurrently, which waits for whoever reads it.
+        If that is cut off, the next round finishes it.
+
+        Raises:
+            ServiceUnavailableError: A reader held a partition for too long; try again.
+        """
+        dropped = []
+        async with self._database.connection("vital") as conn:
+            for row in await _queries.expired_partitions(conn, parent=table.name, unit=table.unit, keep=keep):
+                try:
+                    if row["attached"]:
+                        await conn.execute(row["detach"])
+                    await conn.execute(row["drop"])
+                except (asyncpg.UndefinedTableError, asyncpg.ObjectNotInPrerequisiteStateError):
+                    continue  # another coordinator is at it
+                dropped.append(str(row["partition"]))
+        return dropped
+
+    async def customers_with_old_workloads(self, keep: timedelta, now_ms: int) -> list[str]:
+        """Customers that have workloads which ended longer ago than ``keep``.
+
+        Args:
+            keep: How long workloads stay after their end.
+            now_ms: Unix milliseconds, about; only saves reading what is too young.
+        """
+        async with self._database.connection("vital") as conn:
+            rows = await _queries.forgetful_customers(
+                conn, created_before_id=_first_id_after(keep, now_ms), keep=keep
+            )
+        return [row["customer_id"] for row in rows]
+
+    async def forget_workloads(self, customer_id: str, keep: timedelta, now_ms: int, most: int) -> int:
+        """Delete up to ``most`` of a customer's workloads that ended longer ago than ``keep``."""
+        async with self._database.connection("vital") as conn:
+            rows = await _queries.forget_workloads(
+                conn,
+                customer_id=customer_id,
+                created_before_id=_first_id_after(keep, now_ms),
+                keep=keep,
+                most=most,
+            )
+        return len(rows)
+
+    async def sweep_checkpoints(
+        self, after: tuple[str, str, int], keep: timedelta, most: int
+    ) -> list[SweptCheckpoint]:
+        """The next ``most`` checkpoints after a (customer, workload, sequence), in that order."""
+        async with self._database.connection("vital") as conn:
+            rows = await _queries.sweep_checkpoints(
+                conn, customer_id=after[0], workload_id=after[1], sequence=after[2], keep=keep, most=most
+            )
+        return [SweptCheckpoint(*row) for row in rows]
+
+    async def forget_checkpoints(self, checkpoints: Sequence[SweptCheckpoint]) -> int:
+        """Delete these; gives how many were still there."""
+        async with self._database.connection("vital") as conn:
+            rows = await _queries.forget_checkpoints(
+                conn,
+                customer_ids=[c.customer_id for c in checkpoints],
+                workload_ids=[c.workload_id for c in checkpoints],
+                sequences=[c.sequence for c in checkpoints],
+            )
+        return len(rows)
+
+    async def forget_keys(self, most: int) -> int:
+        """Delete up to ``most`` idempotency keys that are older than a day."""
+        async with self._database.connection("vital") as conn:
+            return len(await _queries.forget_keys(conn, most=most))
+
+
+def _first_id_after(keep: timedelta, now_ms: int) -> str:
+    """Smaller than every id made within ``keep``; a day is left for clocks that differ."""
+    moment = now_ms - int((keep - timedelta(days=1)).total_seconds() * 1000)
+    return make_id("wl_", max(0, moment), 0)

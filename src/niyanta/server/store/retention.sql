@@ -1,0 +1,70 @@
+-- name: limit_locks(milliseconds)
+-- Gives up soon rather than make others queue behind its lock, until the transaction ends.
+SELECT set_config('lock_timeout', :milliseconds, true);
+
+-- name: make_partitions(parent, unit, ahead)^
+-- Partitions from the unit before this one to the last that begins within ahead. Locking: one replica at a time; readers and
+-- writers of the parent aren't stopped.
+SELECT make_partitions(:parent, :unit, now(), :ahead::interval) AS made;
+
+-- name: expired_partitions(parent, unit, keep)
+-- Partitions of which every row is older than keep, oldest first, with the statements that take them off. Those that were
+-- detached and not dropped, or not detached to the end, are found again by their names.
+SELECT c.relname AS partition, c.relispartition AS attached,
+       format('ALTER TABLE %I DETACH PARTITION %I %s', :parent::text, c.relname,
+              CASE WHEN i.inhdetachpending THEN 'FINALIZE' ELSE 'CONCURRENTLY' END) AS detach,
+       format('DROP TABLE %I', c.relname) AS drop
+  FROM pg_class c LEFT JOIN pg_inherits i ON i.inhrelid = c.oid
+ WHERE c.relkind = 'r'
+   AND c.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = :parent::text::regclass)
+   AND c.relname ~ ('^' || :parent::text || '_p[0-9]{8}$')
+   AND (to_date(right(c.relname, 8), 'YYYYMMDD')::timestamp + ('1 ' || :unit::text)::interval) AT TIME ZONE 'UTC'
+       <= now() - :keep::interval
+ ORDER BY c.relname;
+
+-- name: forgetful_customers(created_before_id, keep)
+-- Customers with workloads that ended longer ago than keep. An id sorts by the time of its creation, and nothing ends
+-- before it is created, so the primary key leads to them.
+SELECT c.customer_id FROM customers c
+ WHERE EXISTS (SELECT FROM workloads w
+                WHERE w.customer_id = c.customer_id AND w.workload_id < :created_before_id
+                  AND w.completed_at < now() - :keep::interval)
+ ORDER BY c.customer_id;
+
+-- name: forget_workloads(customer_id, created_before_id, keep, most)
+-- Delete a batch of a customer's workloads that ended longer ago than keep. Locking: those rows; skips what is locked.
+WITH old AS MATERIALIZED (
+    SELECT workload_id FROM workloads
+     WHERE customer_id = :customer_id AND workload_id < :created_before_id AND completed_at < now() - :keep::interval
+     ORDER BY workload_id LIMIT :most FOR UPDATE SKIP LOCKED
+)
+DELETE FROM workloads w USING old
+ WHERE w.customer_id = :customer_id AND w.workload_id = old.workload_id
+RETURNING w.workload_id;
+
+-- name: sweep_checkpoints(customer_id, workload_id, sequence, keep, most)
+-- The next checkpoints behind a place, in the order of their key, and of each whether nothing can need it any more: its
+-- workload ended longer ago than keep, or is gone.
+SELECT k.customer_id, k.workload_id, k.sequence, k.object_key,
+       (w.workload_id IS NULL OR (w.completed_at IS NOT NULL AND w.completed_at < now() - :keep::interval)) AS is_over
+  FROM (SELECT customer_id, workload_id, sequence, object_key FROM checkpoints
+         WHERE (customer_id, workload_id, sequence) > (:customer_id, :workload_id, :sequence)
+         ORDER BY customer_id, workload_id, sequence LIMIT :most) k
+  LEFT JOIN workloads w ON w.customer_id = k.customer_id AND w.workload_id = k.workload_id
+ ORDER BY k.customer_id, k.workload_id, k.sequence;
+
+-- name: forget_checkpoints(customer_ids, workload_ids, sequences)
+-- Delete these. Locking: their rows, which no attempt uses any more.
+DELETE FROM checkpoints c
+ USING unnest(:customer_ids::text[], :workload_ids::text[], :sequences::int[]) AS i (customer_id, workload_id, sequence)
+ WHERE c.customer_id = i.customer_id AND c.workload_id = i.workload_id AND c.sequence = i.sequence
+RETURNING c.sequence;
+
+-- name: forget_keys(most)
+-- Delete a batch of idempotency keys that are older than a day. Locking: those rows; skips what is locked.
+WITH old AS MATERIALIZED (
+    SELECT customer_id, key FROM idempotency_keys
+     WHERE created_at < now() - interval '24 hours' ORDER BY created_at LIMIT :most FOR UPDATE SKIP LOCKED
+)
+DELETE FROM idempotency_keys k USING old WHERE k.customer_id = old.customer_id AND k.key = old.key
+RETURNING k.key;

@@ -1,0 +1,49 @@
+-- name: summary(customer_id, since, until)^
+-- What became of the workloads created from since up to, but not at, until.
+SELECT coalesce(sum(created), 0)::bigint AS total, coalesce(sum(completed), 0)::bigint AS completed,
+       coalesce(sum(failed), 0)::bigint AS failed, coalesce(sum(cancelled), 0)::bigint AS cancelled,
+       coalesce(sum(execution_seconds), 0) AS execution_seconds
+  FROM workload_hours WHERE customer_id = :customer_id AND hour >= :since AND hour < :until;
+
+-- name: by_type(customer_id, since, until)
+-- The same for each type, the most used first.
+SELECT workload_type, sum(created)::bigint AS total, sum(completed)::bigint AS completed, sum(failed)::bigint AS failed,
+       sum(completed_seconds) AS completed_seconds
+  FROM workload_hours WHERE customer_id = :customer_id AND hour >= :since AND hour < :until
+ GROUP BY workload_type ORDER BY total DESC, workload_type;
+
+-- name: by_time(customer_id, since, until, unit)
+-- The same for each hour or day (UTC) in which something was created, in order.
+SELECT date_trunc(:unit, hour, 'UTC') AS start, sum(created)::bigint AS total, sum(completed)::bigint AS completed,
+       sum(failed)::bigint AS failed, sum(cancelled)::bigint AS cancelled, sum(completed_seconds) AS completed_seconds
+  FROM workload_hours WHERE customer_id = :customer_id AND hour >= :since AND hour < :until
+ GROUP BY 1 ORDER BY 1;
+
+-- name: created_today(customer_id)^
+-- How many were created since midnight, UTC.
+SELECT coalesce(sum(created), 0)::bigint AS total
+  FROM workload_hours WHERE customer_id = :customer_id AND hour >= date_trunc('day', now(), 'UTC');
+
+-- name: recent_durations(customer_id, workload_type, most)
+-- How long the last completed workloads of a type took, in seconds.
+SELECT extract(epoch FROM completed_at - started_at)::double precision AS seconds FROM workloads
+ WHERE completed_at IS NOT NULL AND customer_id = :customer_id AND status = 'COMPLETED' AND workload_type = :workload_type
+ ORDER BY completed_at DESC, workload_id DESC LIMIT :most;
+
+-- name: queue_ahead(customer_id, rank, workload_id, most)^
+-- How many of the customer's own ready workloads go before this one, counted no further than most. Walks the customer's
+-- placement classes in the queue's index, and of each the part before the rank.
+WITH RECURSIVE lane AS (
+    (SELECT placement_key FROM workloads WHERE ready AND customer_id = :customer_id ORDER BY placement_key LIMIT 1)
+    UNION ALL
+    SELECT n.placement_key FROM lane l CROSS JOIN LATERAL (
+        SELECT w.placement_key FROM workloads w
+         WHERE w.ready AND w.customer_id = :customer_id AND w.placement_key > l.placement_key
+         ORDER BY w.placement_key LIMIT 1) n
+)
+SELECT count(*) AS ahead FROM (
+    SELECT FROM lane l CROSS JOIN LATERAL (
+        SELECT FROM workloads w
+         WHERE w.ready AND w.customer_id = :customer_id AND w.placement_key = l.placement_key
+           AND (w.queue_rank, w.workload_id) < (:rank::double precision, :workload_id) LIMIT :most) r
+     LIMIT :most) counted;

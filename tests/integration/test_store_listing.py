@@ -1,0 +1,226 @@
+"""Lists: right in every order, by cursor and by offset, and never by reading the whole table."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import asyncpg
+import pytest
+from store_rows import add_customer, add_workloads
+
+from niyanta.domain.transitions import Status
+from niyanta.errors import InvalidInputError
+from niyanta.server.rest.cursors import next_cursor, read_cursor
+from niyanta.server.store import listing
+from niyanta.server.store.database import Connection, Database
+from niyanta.server.store.listing import ORDERS, ListingStore, ListQuery, cursor_values
+
+FILTERS = [
+    (None, None),
+    ("PENDING", None),
+    ("RUNNING", None),
+    ("FAILED", None),
+    (None, "type_1"),
+    ("COMPLETED", "type_2"),
+    ("SCHEDULED", "type_0"),
+    (None, "nothing"),
+]
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    opened = await Database.open(database_url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def conn(database: Database) -> AsyncIterator[Connection]:
+    async with database.connection() as connection:
+        for customer_id in ("cust_a", "cust_b"):
+            await add_customer(connection, customer_id)
+        yield connection
+
+
+def sorted_rows(rows: list[Any], order_by: str, descending: bool) -> list[Any]:
+    """The order as the contract says it: nulls last in both directions, ties by id."""
+    value = "workload_id" if order_by == "created_at" else order_by
+    rows = sorted(rows, key=lambda row: row["workload_id"], reverse=descending)
+    there = [row for row in rows if row[value] is not None]
+    there.sort(key=lambda row: row[value], reverse=descending)
+    return there + [row for row in rows if row[value] is None]
+
+
+async def by_cursor(store: ListingStore, conn: Connection, query: ListQuery) -> list[str]:
+    """All ids, page by page, the cursor taken through its text each time."""
+    ids: list[str] = []
+    while True:
+        rows = await store.page(conn, query)
+        ids += [row["workload_id"] for row in rows[: query.limit]]
+        if len(rows) <= query.limit:
+            return ids
+        text = next_cursor(query, cursor_values(rows[query.limit - 1], query.order_by))
+        query = replace(query, after=read_cursor(text, query))
+
+
+@pytest.mark.parametrize("order_by", ORDERS)
+async def test_every_order_and_filter_lists_everything_once_in_order(conn: Connection, order_by: str) -> None:
+    await add_workloads(conn, "cust_a", 260)
+    await add_workloads(conn, "cust_b", 50)
+    everything = await conn.fetch("SELECT * FROM workloads WHERE customer_id = 'cust_a'")
+    assert {row["status"] for row in everything} == set(Status)
+    store = ListingStore()
+    for (status, workload_type), descending in itertools.product(FILTERS, (True, False)):
+        wanted = [
+            row["workload_id"]
+            for row in sorted_rows(everything, order_by, descending)
+            if status in (None, row["status"]) and workload_type in (None, row["workload_type"])
+        ]
+        query = ListQuery("cust_a", status, workload_type, order_by, descending, limit=17)
+        assert await by_cursor(store, conn, query) == wanted
+        for offset in (0, 3, len(wanted) - 2, len(wanted), len(wanted) + 5):
+            rows = await store.page(conn, replace(query, offset=max(0, offset), limit=20))
+            found = [row["workload_id"] for row in rows]
+            assert found == wanted[max(0, offset) : max(0, offset) + 21]
+        assert await store.total(conn, query) == listing.Total(len(wanted), True)
+
+
+async def test_a_cursor_stands_where_it_stood_while_others_come_and_go(conn: Connection) -> None:
+    await add_workloads(conn, "cust_a", 100)
+    store = ListingStore()
+    for order_by in ORDERS:
+        query = ListQuery("cust_a", order_by=order_by, limit=30)
+        rows = await store.page(conn, query)
+        place = cursor_values(rows[29], order_by)
+        rest = [row["workload_id"] for row in await store.page(conn, replace(query, after=place, limit=100))]
+        transaction = conn.transaction()
+        await transaction.start()
+        await conn.execute("DELETE FROM workloads WHERE workload_id = $1", rows[29]["workload_id"])
+        again = [row["workload_id"] for row in await store.page(conn, replace(query, after=place, limit=100))]
+        await transaction.rollback()
+        assert again == rest
+
+
+async def test_a_cursor_of_other_filters_or_made_up_is_refused(conn: Connection) -> None:
+    query = ListQuery("cust_a", order_by="priority")
+    text = next_cursor(query, (10, "wl_x"))
+    assert read_cursor(text, query) == (10, "wl_x")
+    others = [
+        replace(query, status="PENDING"),
+        replace(query, workload_type="t"),
+        replace(query, order_by="progress_percent"),
+        replace(query, descending=False),
+    ]
+    for other in others:
+        with pytest.raises(InvalidInputError, match="other filters"):
+            read_cursor(text, other)
+    for order_by, value in (("priority", "10"), ("priority", 2**40), ("status", None), ("started_at", "soon")):
+        asked = replace(query, order_by=order_by)
+        with pytest.raises(InvalidInputError, match="not one of ours"):
+            read_cursor(next_cursor(asked, (value, "wl_x")), asked)
+    with pytest.raises(InvalidInputError, match="not one of ours"):
+        read_cursor(next_cursor(query, (1, "wl_\0")), query)
+
+
+async def test_totals_are_counted_while_that_is_cheap_and_never_too_low(
+    conn: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await add_workloads(conn, "cust_a", 1000)
+    monkeypatch.setattr(listing, "EXACT_UP_TO", 100)
+    now = 0.0
+    store = ListingStore(clock=lambda: now)
+    for status, workload_type in FILTERS:
+        exact = await conn.fetchval(
+            """SELECT count(*) FROM workloads WHERE customer_id = 'cust_a' AND ($1::text IS NULL OR status = $1)
+               AND ($2::text IS NULL OR workload_type = $2)""",
+            status,
+            workload_type,
+        )
+        total = await store.total(conn, ListQuery("cust_a", status, workload_type))
+        assert total.is_exact == (exact <= 100)
+        assert total.count == exact or (not total.is_exact and exact < total.count <= 1000)
+        if status in (None, "COMPLETED", "FAILED"):
+            assert total.count == exact
+    query = ListQuery("cust_a")
+    await conn.execute("DELETE FROM workloads WHERE workload_id > (SELECT min(workload_id) FROM workloads)")
+    assert not (await store.total(conn, query)).is_exact, "kept for some seconds"
+    now = 60.0
+    assert await store.total(conn, query) == listing.Total(1, True)
+
+
+async def test_an_offset_behind_the_end_is_an_empty_page_and_one_too_deep_a_bad_request(
+    conn: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await add_workloads(conn, "cust_a", 300)
+    store = ListingStore()
+    assert await store.page(conn, ListQuery("cust_a", offset=10_000_000, order_by="priority")) == []
+    monkeypatch.setattr(listing, "_DEEP_OFFSET", 10)
+    assert len(await store.page(conn, ListQuery("cust_a", offset=250))) == 50
+    monkeypatch.setattr(listing, "_DEEP_SECONDS", 0.001)
+
+    async def slow(*_: object, **__: object) -> object:
+        return await conn.fetch("SELECT pg_sleep(10)")
+
+    monkeypatch.setattr(listing._queries, "newest", slow)
+    with pytest.raises(InvalidInputError, match="too deep"):
+        await store.page(conn, ListQuery("cust_a", offset=250))
+    assert await conn.fetchval("SHOW statement_timeout") == "10s", "only that page was bounded"
+
+
+async def test_no_list_reads_the_whole_table(conn: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    await add_workloads(conn, "cust_a", 30_000)
+    await add_workloads(conn, "cust_b", 2_000)
+    await conn.execute("VACUUM ANALYZE workloads")
+    read = await plans_of(conn, monkeypatch)
+    store = ListingStore()
+    held = await conn.fetchval(
+        "SELECT count(*) FROM workloads WHERE customer_id = 'cust_a' AND incarnation IS NOT NULL"
+    )
+    for order_by in ORDERS:
+        for status, workload_type in FILTERS[:-1]:
+            for descending in (True, False):
+                query = ListQuery("cust_a", status, workload_type, order_by, descending)
+                rows = await store.page(conn, query)
+                await store.page(conn, replace(query, after=cursor_values(rows[-1], order_by)))
+    assert len(read) == 13, sorted(read)
+    for name, (plan, most_rows) in read.items():
+        assert "Seq Scan on workloads" not in plan, f"{name}:\n{plan}"
+        assert most_rows <= held + 2 * 51 * 6 * 4 + 51, f"{name} read {most_rows} rows:\n{plan}"
+
+
+async def plans_of(conn: Connection, monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[str, int]]:
+    """Notes for each query of the listing its plan and the most rows that it has read from the table."""
+    read: dict[str, tuple[str, int]] = {}
+    for name in [n for n in vars(listing._queries) if n.startswith(("by_", "newest", "oldest", "streams"))]:
+        query = getattr(listing._queries, name)
+
+        async def explained(connection: Connection, *, _name: str = name, _query: Any = query, **given: Any) -> Any:
+            spy = ExplainFirst(connection)
+            rows = await _query(spy, **given)
+            if spy.rows_read >= read.get(_name, ("", -1))[1]:
+                read[_name] = (spy.plan, spy.rows_read)
+            return rows
+
+        monkeypatch.setattr(listing._queries, name, explained)
+    return read
+
+
+class ExplainFirst:
+    """A connection that explains a query before it runs it."""
+
+    def __init__(self, conn: asyncpg.Connection) -> None:
+        self._conn = conn
+        self.plan = ""
+        self.rows_read = 0
+
+    async def fetch(self, sql: str, *args: Any) -> Any:
+        lines = await self._conn.fetch(f"EXPLAIN (ANALYZE, TIMING OFF, COSTS OFF) {sql}", *args)
+        self.plan = "\n".join(line[0] for line in lines)
+        for line in self.plan.splitlines():
+            if " Scan" in line and "on workloads" in line and "rows=" in line:
+                loops = int(line.split("loops=")[1].rstrip(")"))
+                self.rows_read += round(float(line.split("rows=")[1].split()[0]) * loops)
+        return await self._conn.fetch(sql, *args)

@@ -1,0 +1,96 @@
+"""Estimates: from a customer's own past, and none where there is none."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from niyanta.domain.estimates import ServiceRate, estimated_completion, estimated_start
+
+NOW = datetime(2025, 10, 27, 12, tzinfo=UTC)
+
+
+def seconds(at: datetime | None) -> float | None:
+    return None if at is None else (at - NOW).total_seconds()
+
+
+@pytest.mark.parametrize(
+    ("ahead", "rate", "may_run", "wanted"),
+    [
+        (0, None, True, 0),
+        (0, None, False, None),
+        (0, 2.0, False, 0.5),
+        (9, 2.0, True, 5),
+        (9, None, True, None),
+        (9, 0.0, True, None),
+        (10**9, 0.001, True, None),
+    ],
+)
+def test_start(ahead: int, rate: float | None, may_run: bool, wanted: float | None) -> None:
+    assert seconds(estimated_start(NOW, ahead, rate, may_run=may_run)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "progress", "past", "wanted"),
+    [
+        (30, 0, [], None),
+        (30, 0, [10, 20], None),  # it takes longer than any before: nothing is known
+        (30, 0, [10, 40, 50, 60], 20),
+        (30, 75, [], 10),
+        (30, 75, [1000], 10),  # past the middle, progress alone counts
+        (30, 25, [150], 0.5 * 90 + 0.5 * 120),
+        (30, 100, [], 0),
+        (0, 40, [], None),
+        (-5, 0, [60], 60),
+        (3600, 0.001, [], None),
+    ],
+)
+def test_completion(elapsed: float, progress: float, past: list[float], wanted: float | None) -> None:
+    found = seconds(estimated_completion(NOW, NOW - timedelta(seconds=elapsed), progress, past))
+    assert found == (None if wanted is None else pytest.approx(wanted))
+
+
+@given(
+    st.floats(0, 1e6),
+    st.floats(0, 100),
+    st.lists(st.floats(0, 1e6), max_size=50),
+)
+def test_a_completion_is_never_in_the_past(elapsed: float, progress: float, past: list[float]) -> None:
+    found = estimated_completion(NOW, NOW - timedelta(seconds=elapsed), progress, past)
+    assert found is None or found >= NOW
+
+
+def test_the_rate_is_of_the_window() -> None:
+    rate = ServiceRate(window_seconds=10)
+    assert rate.per_second is None
+    rate.note(0, 100)
+    assert rate.per_second is None
+    for second in range(1, 21):
+        rate.note(second, 100 + 3 * second)
+    assert rate.per_second == pytest.approx(3)
+    for second in range(21, 60):
+        rate.note(second, 160)
+    assert rate.per_second is None, "nothing was served in the window"
+
+
+def test_a_counter_that_fell_begins_anew() -> None:
+    rate = ServiceRate()
+    rate.note(0, 1000)
+    rate.note(1, 5)
+    assert rate.per_second is None
+    rate.note(2, 9)
+    assert rate.per_second == 4
+
+
+@given(st.lists(st.integers(0, 3), min_size=500, max_size=500))
+def test_the_window_holds_few_samples(steps: list[int]) -> None:
+    rate, total = ServiceRate(window_seconds=60), 0
+    for second, step in enumerate(steps):
+        total += step
+        rate.note(second, total)
+        assert len(rate._samples) <= 63
+    found = rate.per_second
+    assert found is None or found <= 3
