@@ -28,6 +28,8 @@ from niyanta.server.coordinator.upkeep import Upkeep
 from niyanta.server.coordinator.watching import WatchService
 from niyanta.server.coordinator.workers import WorkerService
 from niyanta.server.coordinator.workloads import WorkloadService
+from niyanta.server.grpc.batches import BatchMethods
+from niyanta.server.grpc.listing import ListMethods
 from niyanta.server.grpc.server import GrpcServer
 from niyanta.server.grpc.streams import StreamMethods
 from niyanta.server.grpc.workloads import WorkloadMethods
@@ -132,6 +134,8 @@ class Coordinator:
         streams = StreamMethods(watches, settings.grpc_max_streams_per_customer)
         methods = [
             *WorkloadMethods(submissions, workloads, settings.max_body_bytes).methods(),
+            *ListMethods(workloads, cursors).methods(),
+            *BatchMethods(submissions, batches, settings.max_batch_body_bytes).methods(),
             *streams.methods(),
         ]
         await upkeep.prepare()

@@ -41,6 +41,8 @@ class Call(Generic[Request]):
 
     identity: Identity
     request: Request
+    size_bytes: int
+    """Of the encoded request."""
     metadata: dict[str, str]
     """What came with the call; of a key that came twice, the first."""
     seconds_left: float | None
@@ -139,7 +141,7 @@ class Frame:
                 "or nested deeper than 100 messages (about 30 levels of objects)",
                 details={"field": "request", "max_messages": 100},
             ) from exc
-        return Call(entered.identity, request, entry.metadata, entry.seconds_left)
+        return Call(entered.identity, request, len(raw), entry.metadata, entry.seconds_left)
 
 
 class _Entry:
