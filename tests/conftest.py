@@ -1,4 +1,4 @@
-"""Lets tests import what stands beside them."""
+"""Lets tests import what stands beside them, and gives all of them the two engines."""
 
 from __future__ import annotations
 
@@ -6,3 +6,6 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
+
+# For the whole run, not for one folder: a test process starts one pair of engines, wherever its tests are from.
+pytest_plugins = ["engines"]

@@ -3,137 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import Any
 
-import aiohttp
 import asyncpg
 import pytest
-from scripted_worker import ScriptedWorker
 
-from niyanta.server.settings import CoordinatorSettings
-from niyanta.server.store.customers import CustomerStore
-from niyanta.server.store.database import Database
-from niyanta.server.wiring import Coordinator
 from niyanta.wire import messages
-from niyanta.wire.broker import Broker
 from niyanta.wire.messages import CancelAttempt, PauseAttempt, WithdrawPause
-from niyanta.wire.subjects import Subjects
-
-
-@dataclass
-class System:
-    """Everything a test touches."""
-
-    coordinator: Coordinator
-    broker: Broker
-    subjects: Subjects
-    customers: CustomerStore
-    http: aiohttp.ClientSession
-    database_url: str
-    keys: dict[str, str]
-
-    async def call(self, method: str, path: str, body: Any = None, *, key: str = "cust_a", **headers: str) -> Any:
-        """(status, JSON body, headers) of one request."""
-        async with self.http.request(
-            method,
-            f"http://127.0.0.1:{self.coordinator.port}/v1{path}",
-            data=None if body is None else json.dumps(body),
-            headers={
-                "Authorization": f"Bearer {self.keys[key]}",
-                "Content-Type": "application/json",
-                **{name.replace("_", "-"): value for name, value in headers.items()},
-            },
-        ) as response:
-            return response.status, await response.json(), response.headers
-
-    async def submit(self, key: str = "cust_a", **fields: Any) -> str:
-        status, body, _ = await self.call(
-            "POST", "/workloads", {"workload_type": "count", "input_params": {}, **fields}, key=key
-        )
-        assert status == 202, body
-        return str(body["workload_id"])
-
-    async def get(self, workload_id: str, key: str = "cust_a") -> dict[str, Any]:
-        status, body, _ = await self.call("GET", f"/workloads/{workload_id}", key=key)
-        assert status == 200, body
-        return dict(body)
-
-    async def until(self, workload_id: str, status: str, seconds: float = 10.0) -> dict[str, Any]:
-        """The workload once it has the status; fails when the time is up."""
-        async with asyncio.timeout(seconds):
-            version = 0
-            while True:
-                _, body, _ = await self.call("GET", f"/workloads/{workload_id}?wait_seconds=5&version={version}")
-                if body["status"] == status:
-                    return dict(body)
-                version = body["version"]
-
-    async def audit(self, workload_id: str) -> list[str]:
-        _, body, _ = await self.call("GET", f"/workloads/{workload_id}/audit")
-        assert [event["event_id"] for event in body["events"]] == list(range(1, len(body["events"]) + 1))
-        return [event["event_type"].removeprefix("workload.") for event in body["events"]]
-
-    async def worker(self, worker_id: str = "w1", **options: Any) -> ScriptedWorker:
-        worker = ScriptedWorker(self.broker, self.subjects, worker_id, **options)
-        reply = await worker.register()
-        assert reply.accepted, reply
-        return worker
-
-
-@pytest.fixture
-async def system(database_url: str, nats_url: str, subject_prefix: str) -> AsyncIterator[System]:
-    settings = CoordinatorSettings.from_environment(
-        {},
-        database_url=database_url,
-        nats_url=nats_url,
-        subject_prefix=subject_prefix,
-        port=0,
-        pause_wait_seconds=1.0,
-        heartbeat_interval_seconds=0.2,
-        worker_lease_seconds=1.5,
-        leader_lease_seconds=1.2,
-        leader_renew_seconds=0.2,
-        leader_trust_seconds=0.9,
-        answer_seconds=0.4,
-        unanswered_seconds=1.2,
-    )
-    database = await Database.open(database_url)
-    customers = CustomerStore(database)
-    keys = {}
-    for customer_id in ("cust_a", "cust_b"):
-        await customers.create_customer(customer_id, customer_id, "enterprise")
-        keys[customer_id] = (await customers.create_key(customer_id, "test"))[1]
-    coordinator = Coordinator(settings)
-    await coordinator.start()
-    broker = Broker(nats_url, name="test")
-    await broker.connect()
-    async with aiohttp.ClientSession() as http:
-        yield System(coordinator, broker, Subjects(subject_prefix), customers, http, database_url, keys)
-    await broker.close()
-    await coordinator.stop()
-    await database.close()
-
-
-@contextlib.asynccontextmanager
-async def beating(*workers: ScriptedWorker) -> AsyncIterator[None]:
-    """Keep workers alive meanwhile."""
-
-    async def beat() -> None:
-        while True:
-            for worker in workers:
-                await worker.beat()
-            await asyncio.sleep(0.2)
-
-    task = asyncio.create_task(beat())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+from scripted_worker import ScriptedWorker
+from system import System, beating
 
 
 async def test_a_workload_runs_and_its_history_says_so(system: System) -> None:

@@ -1,0 +1,57 @@
+"""The two real engines: one pair for each test process, a database and a subject prefix of its own for each test."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Iterator
+
+import asyncpg
+import pytest
+
+from niyanta.embedded import Engines
+from niyanta.server.store import migrate
+
+
+@pytest.fixture(scope="session")
+def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """URLs of the pair that this test process starts, and that ends with it."""
+    folder = tmp_path_factory.mktemp("engines")
+    pair = Engines(folder, extra_settings={"shared_buffers": "64MB"})
+    with asyncio.Runner() as runner:
+        runner.run(pair.start())
+        try:
+            runner.run(_make_template(pair.database_url))
+            yield {"database_url": pair.database_url, "nats_url": pair.nats_url}
+        finally:
+            runner.run(pair.stop())
+
+
+async def _make_template(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute("CREATE DATABASE niyanta_template")
+    await connection.close()
+    await migrate.upgrade(url.rpartition("/")[0] + "/niyanta_template")
+
+
+@pytest.fixture
+async def database_url(engines: dict[str, str]) -> AsyncIterator[str]:
+    """A migrated database of the test's own."""
+    name = f"test_{uuid.uuid4().hex}"
+    connection = await asyncpg.connect(engines["database_url"])
+    await connection.execute(f"CREATE DATABASE {name} TEMPLATE niyanta_template STRATEGY FILE_COPY")
+    yield engines["database_url"].rpartition("/")[0] + f"/{name}"
+    await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await connection.close()
+
+
+@pytest.fixture
+def nats_url(engines: dict[str, str]) -> str:
+    """The broker that the tests of this process share."""
+    return engines["nats_url"]
+
+
+@pytest.fixture
+def subject_prefix() -> str:
+    """Keeps tests that share the broker apart."""
+    return f"test{uuid.uuid4().hex[:12]}"

@@ -1,0 +1,189 @@
+"""A whole system inside the test's process: real PostgreSQL and NATS, one coordinator or more, scripted workers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import pytest
+
+from niyanta.server.settings import CoordinatorSettings
+from niyanta.server.store.customers import CustomerStore
+from niyanta.server.store.database import Database
+from niyanta.server.wiring import Coordinator
+from niyanta.wire.broker import Broker
+from niyanta.wire.subjects import Subjects
+from scripted_worker import ScriptedWorker
+
+__all__ = ["System", "beating", "running_system", "system"]
+
+QUICK = {
+    "port": 0,
+    "pause_wait_seconds": 1.0,
+    "heartbeat_interval_seconds": 0.2,
+    "worker_lease_seconds": 1.5,
+    "leader_lease_seconds": 1.2,
+    "leader_renew_seconds": 0.2,
+    "leader_trust_seconds": 0.9,
+    "answer_seconds": 0.4,
+    "unanswered_seconds": 1.2,
+}
+"""Settings with which a test needs seconds, not minutes."""
+
+
+@dataclass
+class System:
+    """Everything a test touches.
+
+    Attributes:
+        keys: API keys: of ``cust_a`` and ``cust_b`` (both enterprise) by their customer's id, and ``admin``.
+    """
+
+    coordinator: Coordinator
+    broker: Broker
+    subjects: Subjects
+    customers: CustomerStore
+    http: aiohttp.ClientSession
+    database_url: str
+    keys: dict[str, str]
+
+    def url(self, path: str, coordinator: Coordinator | None = None) -> str:
+        """Address of a path below the server's root."""
+        return f"http://127.0.0.1:{(coordinator or self.coordinator).port}{path}"
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        key: str | None = "cust_a",
+        via: Coordinator | None = None,
+        **headers: str,
+    ) -> Any:
+        """(status, JSON body or None, headers) of one request.
+
+        Args:
+            method: HTTP method.
+            path: Below ``/v1``.
+            body: Sent as JSON.
+            key: A name in `keys`, or a credential itself; None for no credentials.
+            via: Another coordinator than the first.
+            **headers: More headers, ``_`` for ``-``.
+        """
+        sent = {"Content-Type": "application/json"} if body is not None else {}
+        if key is not None:
+            sent["Authorization"] = f"Bearer {self.keys.get(key, key)}"
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        data = None if body is None else json.dumps(body)
+        async with self.http.request(method, self.url("/v1" + path, via), data=data, headers=sent) as response:
+            raw = await response.read()
+            return response.status, json.loads(raw) if raw else None, response.headers
+
+    async def submit(self, key: str = "cust_a", **fields: Any) -> str:
+        status, body, _ = await self.call(
+            "POST", "/workloads", {"workload_type": "count", "input_params": {}, **fields}, key=key
+        )
+        assert status == 202, body
+        return str(body["workload_id"])
+
+    async def get(self, workload_id: str, key: str = "cust_a") -> dict[str, Any]:
+        status, body, _ = await self.call("GET", f"/workloads/{workload_id}", key=key)
+        assert status == 200, body
+        return dict(body)
+
+    async def until(self, workload_id: str, status: str, seconds: float = 10.0) -> dict[str, Any]:
+        """The workload once it has the status; fails when the time is up."""
+        async with asyncio.timeout(seconds):
+            version = 0
+            while True:
+                _, body, _ = await self.call("GET", f"/workloads/{workload_id}?wait_seconds=5&version={version}")
+                if body["status"] == status:
+                    return dict(body)
+                version = body["version"]
+
+    async def audit(self, workload_id: str) -> list[str]:
+        _, body, _ = await self.call("GET", f"/workloads/{workload_id}/audit")
+        assert [event["event_id"] for event in body["events"]] == list(range(1, len(body["events"]) + 1))
+        return [event["event_type"].removeprefix("workload.") for event in body["events"]]
+
+    async def worker(self, worker_id: str = "w1", **options: Any) -> ScriptedWorker:
+        worker = ScriptedWorker(self.broker, self.subjects, worker_id, **options)
+        reply = await worker.register()
+        assert reply.accepted, reply
+        return worker
+
+    @contextlib.asynccontextmanager
+    async def another_coordinator(self) -> AsyncIterator[Coordinator]:
+        """A second replica on the same database and broker."""
+        first = self.coordinator.settings
+        coordinator = Coordinator(
+            CoordinatorSettings.from_environment(
+                {},
+                database_url=first.database_url,
+                nats_url=first.nats_url,
+                subject_prefix=first.subject_prefix,
+                **QUICK,
+            )
+        )
+        await coordinator.start()
+        try:
+            yield coordinator
+        finally:
+            await coordinator.stop()
+
+
+@contextlib.asynccontextmanager
+async def running_system(
+    database_url: str, nats_url: str, subject_prefix: str, **settings: Any
+) -> AsyncIterator[System]:
+    """A system with other settings than `QUICK` where given."""
+    urls = {"database_url": database_url, "nats_url": nats_url, "subject_prefix": subject_prefix}
+    database = await Database.open(database_url)
+    customers = CustomerStore(database)
+    keys = {}
+    for customer_id in ("cust_a", "cust_b"):
+        await customers.create_customer(customer_id, customer_id, "enterprise")
+        keys[customer_id] = (await customers.create_key(customer_id, "test"))[1]
+    keys["admin"] = (await customers.create_key("cust_a", "admin", "admin"))[1]
+    coordinator = Coordinator(CoordinatorSettings.from_environment({}, **urls, **QUICK | settings))
+    broker = Broker(nats_url, name="test")
+    try:
+        await coordinator.start()
+        await broker.connect()
+        async with aiohttp.ClientSession() as http:
+            yield System(coordinator, broker, Subjects(subject_prefix), customers, http, database_url, keys)
+    finally:
+        await broker.close()
+        await coordinator.stop()
+        await database.close()
+
+
+@pytest.fixture
+async def system(database_url: str, nats_url: str, subject_prefix: str) -> AsyncIterator[System]:
+    """One coordinator with quick settings."""
+    async with running_system(database_url, nats_url, subject_prefix) as found:
+        yield found
+
+
+@contextlib.asynccontextmanager
+async def beating(*workers: ScriptedWorker) -> AsyncIterator[None]:
+    """Keep workers alive meanwhile."""
+
+    async def beat() -> None:
+        while True:
+            for worker in workers:
+                await worker.beat()
+            await asyncio.sleep(0.2)
+
+    task = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
