@@ -21,7 +21,7 @@ from niyanta.embedded import Nats, Postgres
 from niyanta.embedded.engine import DirectoryLock, free_port
 from niyanta.errors import ConfigurationError, ConflictError
 from niyanta.server.store import migrate
-from niyanta.server.store.customers import CustomerStore, hash_key
+from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
 from niyanta.server.store.fleet import WorkerStore
 from niyanta.worker.app import load_app
@@ -137,8 +137,10 @@ class _Dev:
         base_url = f"http://{shown}:{port}"
         await self._credentials(database_url, nats_url, base_url, f"{shown}:{grpc_port}")
         urls = {"NIYANTA_DATABASE_URL": database_url, "NIYANTA_NATS_URL": nats_url}
+        metrics_access = os.environ.get("NIYANTA_METRICS_ACCESS", "public")
         coordinator = ["coordinator", "--host", host, "--port", str(port), "--grpc-port", str(grpc_port)]
-        self.children.append(_Child("coordinator", coordinator, urls, self._log("coordinator")))
+        environment = {**urls, "NIYANTA_METRICS_ACCESS": metrics_access}
+        self.children.append(_Child("coordinator", coordinator, environment, self._log("coordinator")))
         if not options["no_worker"]:
             apps = [word for app in options["app"] for word in ("--app", app)]
             for number in range(1, options["workers"] + 1):
@@ -173,7 +175,7 @@ class _Dev:
             keys = {}
             for name, role in (("api_key", "customer"), ("admin_api_key", "admin")):
                 key = old.get(name)
-                if not key or await store.identify(hash_key(key)) is None:
+                if not key or not await store.identify([key]):
                     _, key = await store.create_key(_CUSTOMER, f"niyanta dev ({role})", role)
                 keys[name] = key
         finally:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import uvicorn
 
 from niyanta.errors import ConfigurationError
+from niyanta.server.coordinator.administration import AdminService
 from niyanta.server.coordinator.changes import ChangeFeed
 from niyanta.server.coordinator.directory import Directory
 from niyanta.server.coordinator.election import Election
@@ -22,9 +23,14 @@ from niyanta.server.coordinator.monitor import Monitor
 from niyanta.server.coordinator.rate_limits import RateLimiter
 from niyanta.server.coordinator.scheduler import Scheduler
 from niyanta.server.coordinator.submission import SubmissionService
+from niyanta.server.coordinator.tokens import TokenVerifier
+from niyanta.server.coordinator.vitals import Vitals
 from niyanta.server.coordinator.workers import WorkerService
 from niyanta.server.coordinator.workloads import WorkloadService
+from niyanta.server.observability.metrics import Metrics
+from niyanta.server.rest.admin import AdminRoutes
 from niyanta.server.rest.app import RestApi
+from niyanta.server.rest.operations import Access, Operation
 from niyanta.server.rest.probes import ProbeRoutes
 from niyanta.server.rest.workloads import WorkloadRoutes
 from niyanta.server.settings import CoordinatorSettings
@@ -32,6 +38,7 @@ from niyanta.server.store import migrate
 from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
 from niyanta.wire.broker import Broker
+from niyanta.wire.messages import Changed
 from niyanta.wire.subjects import Subjects
 
 __all__ = ["Coordinator"]
@@ -51,11 +58,13 @@ class Coordinator:
 
     Attributes:
         port: The TCP port that REST listens on, once started.
+        operations: What REST offers, once started.
     """
 
     def __init__(self, settings: CoordinatorSettings) -> None:
         self.settings = settings
         self.port = settings.port
+        self.operations: list[Operation] = []
         self._socket: socket.socket | None = None
         self._database: Database | None = None
         self._broker: Broker | None = None
@@ -91,18 +100,27 @@ class Coordinator:
         election = Election(database, settings)
         scheduler = Scheduler(database, broker, subjects, feed, directory, election, settings.coordinator_id)
         monitor = Monitor(database, broker, subjects, feed, election, settings)
-        intake = EventIntake(database, feed, settings)
+        metrics = Metrics()
+        feed.listeners.append(_count_own(metrics, settings.coordinator_id))
+        intake = EventIntake(database, feed, settings, metrics)
         workers = WorkerService(database, broker, subjects, feed, settings)
         submissions = SubmissionService(database, feed, directory)
         workloads = WorkloadService(database, broker, subjects, feed, directory, settings)
-        authenticator = Authenticator(customers)
+        tokens = TokenVerifier(settings)
+        await tokens.start()
+        authenticator = Authenticator(customers, tokens, feed)
         limiter = RateLimiter(database, directory)
-        gate = Gate(authenticator, limiter)
+        gate = Gate(authenticator, limiter, metrics)
+        administration = AdminService(customers, directory.customer_changed)
+        vitals = Vitals(database, broker, feed, election, customers)
+        metrics_access = Access.PUBLIC if settings.metrics_access == "public" else Access.ADMIN
         operations = [
             *WorkloadRoutes(submissions, workloads).operations(),
-            *ProbeRoutes(Health(database, broker)).operations(),
+            *AdminRoutes(administration, workers).operations(),
+            *ProbeRoutes(Health(database, broker), vitals, metrics, metrics_access).operations(),
         ]
-        api = RestApi(gate, operations, settings.max_body_bytes)
+        api = RestApi(gate, operations, settings.max_body_bytes, metrics)
+        self.operations = api.operations
         await directory.refresh()
         await feed.start()
         await broker.serve(subjects.events, intake.receive, queue_group=subjects.queue_group)
@@ -172,6 +190,17 @@ class Coordinator:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+
+def _count_own(metrics: Metrics, coordinator_id: str) -> Callable[[Changed], None]:
+    """Counts what this coordinator committed; what others did, they count."""
+
+    def count(changed: Changed) -> None:
+        if changed.origin == coordinator_id:
+            for change in changed.changes:
+                metrics.workload_changed(change)
+
+    return count
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
@@ -27,6 +28,7 @@ class GroupCommit(Generic[Item, Result]):
             batch gets that exception.
         most: Items in one batch at the most.
         room: Items that may wait; one more is refused by the caller's ``is_full`` check.
+        observe: Told of each batch that was committed, and of the seconds that took.
     """
 
     def __init__(
@@ -35,10 +37,12 @@ class GroupCommit(Generic[Item, Result]):
         *,
         most: int = 500,
         room: int = 20_000,
+        observe: Callable[[Sequence[Item], float], None] | None = None,
     ) -> None:
         self._process = process
         self._most = most
         self._room = room
+        self._observe = observe
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._arrived = asyncio.Event()
 
@@ -68,8 +72,12 @@ class GroupCommit(Generic[Item, Result]):
 
     async def _commit(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         results: Sequence[Result | Exception]
+        items = [item for item, _ in batch]
+        began = time.perf_counter()
         try:
-            results = await self._process([item for item, _ in batch])
+            results = await self._process(items)
+            if self._observe is not None:
+                self._observe(items, time.perf_counter() - began)
         except Exception as exc:
             results = [exc] * len(batch)
         except BaseException:

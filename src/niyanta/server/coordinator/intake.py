@@ -22,6 +22,7 @@ from niyanta.domain.transitions import Actor, IllegalMove, PausePhase, Status
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.coordinator.changes import ChangeFeed, describe
 from niyanta.server.coordinator.group_commit import GroupCommit
+from niyanta.server.observability.metrics import Metrics
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.attempts import AttemptStore, LogRow, NewCheckpoint
 from niyanta.server.store.database import Database, RetryableConflict
@@ -73,7 +74,7 @@ class _Outcome:
 class EventIntake:
     """Applies batches of events; batches that arrive together share a transaction."""
 
-    def __init__(self, database: Database, feed: ChangeFeed, settings: CoordinatorSettings) -> None:
+    def __init__(self, database: Database, feed: ChangeFeed, settings: CoordinatorSettings, metrics: Metrics) -> None:
         self._database = database
         self._feed = feed
         self._settings = settings
@@ -81,7 +82,7 @@ class EventIntake:
         self._attempts = AttemptStore()
         self._decode = msgspec.msgpack.Decoder(EventBatch).decode
         self._encode = msgspec.msgpack.Encoder().encode
-        self._group = GroupCommit[EventBatch, BatchReply](self._commit, most=64)
+        self._group = GroupCommit[EventBatch, BatchReply](self._commit, most=64, observe=metrics.events_committed)
 
     async def run(self) -> None:
         """Apply until cancelled."""

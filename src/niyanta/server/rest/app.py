@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from niyanta.server.coordinator.gate import Gate
+from niyanta.server.observability.metrics import Metrics
 from niyanta.server.rest.operations import Frame, Operation, http_error
 
 __all__ = ["RestApi"]
@@ -24,6 +25,7 @@ class RestApi:
         gate: Lets requests in.
         operations: Of all parts; the first that fits a path serves it.
         max_body_bytes: Larger bodies are refused.
+        metrics: Count what is answered.
         routes: What is no operation: WebSockets, static files.
     """
 
@@ -32,9 +34,10 @@ class RestApi:
         gate: Gate,
         operations: Sequence[Operation],
         max_body_bytes: int,
+        metrics: Metrics,
         routes: Sequence[BaseRoute] = (),
     ) -> None:
-        frame = Frame(gate, max_body_bytes)
+        frame = Frame(gate, max_body_bytes, metrics)
         self.operations = list(operations)
         self._routes: list[BaseRoute] = [*(frame.route(operation) for operation in operations), *routes]
         self._fixed: dict[tuple[str, str], ASGIApp] = {

@@ -31,6 +31,7 @@ from niyanta.errors import (
     UnsupportedMediaTypeError,
 )
 from niyanta.server.coordinator.gate import Gate
+from niyanta.server.observability.metrics import Metrics
 from niyanta.server.rest import parameters
 from niyanta.server.rest.parameters import Parameter
 from niyanta.server.rest.responses import error_response
@@ -128,8 +129,9 @@ class _Endpoint:
 class Frame:
     """Turns operations into routes."""
 
-    def __init__(self, gate: Gate, max_body_bytes: int) -> None:
+    def __init__(self, gate: Gate, max_body_bytes: int, metrics: Metrics) -> None:
         self._gate = gate
+        self._metrics = metrics
         self._max_body_bytes = max_body_bytes
         self._nobody = Identity("", "", "")
 
@@ -148,12 +150,14 @@ class Frame:
         public, admin = operation.access is Access.PUBLIC, operation.access is Access.ADMIN
 
         async def serve(request: Request) -> Response:
+            began = time.perf_counter()
             request_id = request_id_of(request)
             rate = None
             try:
                 identity = self._nobody
                 if not public:
-                    entry = await self._gate.enter(request.headers.get("authorization"), admin=admin)
+                    source = request.client.host if request.client else ""
+                    entry = await self._gate.enter(request.headers.get("authorization"), admin=admin, source=source)
                     identity, rate = entry.identity, entry.rate
                     if entry.refusal is not None:
                         raise entry.refusal
@@ -180,6 +184,7 @@ class Frame:
                 response.raw_headers += rate.headers()
             if operation.deprecation is not None:
                 _announce(operation.deprecation, response)
+            self._metrics.request_answered(operation.operation_id, response.status_code, time.perf_counter() - began)
             return response
 
         return serve
