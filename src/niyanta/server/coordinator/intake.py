@@ -23,6 +23,7 @@ from niyanta.domain.transitions import Actor, IllegalMove, PausePhase, Status
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.coordinator.changes import ChangeFeed, describe
 from niyanta.server.coordinator.group_commit import GroupCommit
+from niyanta.server.observability.metrics import Metrics
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.attempts import AttemptStore, LogRow, NewCheckpoint
 from niyanta.server.store.database import Database, RetryableConflict
@@ -83,6 +84,7 @@ class EventIntake:
         database: Database,
         feed: ChangeFeed,
         settings: CoordinatorSettings,
+        metrics: Metrics,
         object_store: ObjectStore | None = None,
     ) -> None:
         self._database = database
@@ -95,7 +97,7 @@ class EventIntake:
         self._attempts = AttemptStore()
         self._decode = msgspec.msgpack.Decoder(EventBatch).decode
         self._encode = msgspec.msgpack.Encoder().encode
-        self._group = GroupCommit[EventBatch, BatchReply](self._commit, most=64)
+        self._group = GroupCommit[EventBatch, BatchReply](self._commit, most=64, observe=metrics.events_committed)
 
     async def run(self) -> None:
         """Apply until cancelled."""

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from niyanta.server.coordinator.gate import Gate
+from niyanta.server.observability.metrics import Metrics
 from niyanta.server.rest.docs import DocumentPages
 from niyanta.server.rest.operations import Frame, Operation, http_error
 
@@ -28,6 +29,7 @@ class RestApi:
         operations: Of all parts; the first that fits a path serves it.
         max_body_bytes: Larger bodies are refused.
         body_seconds: Slower ones too; a second more for each 64 KiB.
+        metrics: Count what is answered.
         routes: What is no operation: WebSockets, static files.
     """
 
@@ -37,9 +39,10 @@ class RestApi:
         operations: Sequence[Operation],
         max_body_bytes: int,
         body_seconds: float,
+        metrics: Metrics,
         routes: Sequence[BaseRoute] = (),
     ) -> None:
-        frame = Frame(gate, max_body_bytes, body_seconds)
+        frame = Frame(gate, max_body_bytes, body_seconds, metrics)
         self.operations = list(operations)
         pages = DocumentPages(operations).routes()
         self._routes: list[BaseRoute] = [*(frame.route(operation) for operation in operations), *routes, *pages]

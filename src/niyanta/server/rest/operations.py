@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -31,6 +32,7 @@ from niyanta.errors import (
     UnsupportedMediaTypeError,
 )
 from niyanta.server.coordinator.gate import Gate, request_id
+from niyanta.server.observability.metrics import Metrics
 from niyanta.server.rest import parameters
 from niyanta.server.rest.parameters import Parameter
 from niyanta.server.rest.responses import error_response
@@ -135,9 +137,10 @@ class _Endpoint:
 class Frame:
     """Turns operations into routes."""
 
-    def __init__(self, gate: Gate, max_body_bytes: int, body_seconds: float) -> None:
+    def __init__(self, gate: Gate, max_body_bytes: int, body_seconds: float, metrics: Metrics) -> None:
         self._body_seconds = body_seconds
         self._gate = gate
+        self._metrics = metrics
         self._max_body_bytes = max_body_bytes
         self._nobody = Identity("", "", "")
 
@@ -159,12 +162,14 @@ class Frame:
         public, admin = operation.access is Access.PUBLIC, operation.access is Access.ADMIN
 
         async def serve(request: Request) -> Response:
+            began = time.perf_counter()
             request_id = request_id_of(request)
             rate = None
             try:
                 identity = self._nobody
                 if not public:
-                    entry = await self._gate.enter(request.headers.get("authorization"), admin=admin)
+                    source = request.client.host if request.client else ""
+                    entry = await self._gate.enter(request.headers.get("authorization"), admin=admin, source=source)
                     identity, rate = entry.identity, entry.rate
                     if entry.refusal is not None:
                         raise entry.refusal
@@ -195,6 +200,7 @@ class Frame:
                 response.raw_headers += rate.headers()
             if operation.deprecation is not None:
                 _announce(operation.deprecation, response)
+            self._metrics.request_answered(operation.operation_id, response.status_code, time.perf_counter() - began)
             return response
 
         return serve
