@@ -13,7 +13,7 @@ from starlette.websockets import WebSocket
 from niyanta.server.coordinator.gate import Gate
 from niyanta.server.observability.metrics import Metrics
 from niyanta.server.rest.docs import DocumentPages
-from niyanta.server.rest.operations import Frame, Operation, http_error
+from niyanta.server.rest.operations import Frame, Operation, http_error, request_id_of, standard_headers
 
 __all__ = ["RestApi"]
 
@@ -74,7 +74,9 @@ class RestApi:
             await WebSocket(scope, receive, send).send_denial_response(response)
             return
         if allowed and scope["method"] == "OPTIONS":
-            await Response(status_code=204, headers={"Allow": ", ".join(sorted(allowed))})(scope, receive, send)
+            options = Response(status_code=204, headers={"Allow": ", ".join(sorted(allowed))})
+            standard_headers(options, request_id_of(Request(scope)))
+            await options(scope, receive, send)
             return
         response = http_error(Request(scope), 405 if allowed else 404, ", ".join(sorted(allowed)))
         await response(scope, receive, send)
