@@ -117,12 +117,18 @@ class Assembly:
     def rest(self) -> RestApi:
         """REST and WebSocket."""
         settings = self._settings
-        vitals = Vitals(self._database, self._broker, self.feed, self.election, self.customers)
+        vitals = Vitals(
+            self._database,
+            self._broker,
+            self.election,
+            self.customers,
+            lambda: self.feed.watcher_count + self.watches.count,
+        )
         metrics_access = Access.PUBLIC if settings.metrics_access == "public" else Access.ADMIN
         operations = [
             *BatchRoutes(self.submissions, self.batches, settings.max_batch_body_bytes).operations(),
             *WorkloadRoutes(self.submissions, self.workloads, self.cursors).operations(),
-            *AdminRoutes(self.administration, self.workers).operations(),
+            *AdminRoutes(self.administration, self.workers, self.cursors).operations(),
             *ProbeRoutes(self.health, vitals, self.metrics, metrics_access).operations(),
         ]
         sockets = WorkloadSockets(self.gate, self.watches, settings)

@@ -73,10 +73,10 @@ class RestApi:
             response = http_error(HTTPConnection(scope), 404, "")
             await WebSocket(scope, receive, send).send_denial_response(response)
             return
-        if allowed and scope["method"] == "OPTIONS":
-            options = Response(status_code=204, headers={"Allow": ", ".join(sorted(allowed))})
-            standard_headers(options, request_id_of(Request(scope)))
-            await options(scope, receive, send)
-            return
-        response = http_error(Request(scope), 405 if allowed else 404, ", ".join(sorted(allowed)))
+        request, allow = Request(scope), ", ".join(sorted(allowed))
+        if allowed and request.method == "OPTIONS":
+            response = Response(status_code=204, headers={"Allow": allow})
+            standard_headers(response, request_id_of(request))
+        else:
+            response = http_error(request, 405 if allowed else 404, allow)
         await response(scope, receive, send)
