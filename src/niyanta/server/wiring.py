@@ -13,9 +13,12 @@ import uvicorn
 from niyanta.errors import ConfigurationError
 from niyanta.server.coordinator.batches import BatchService
 from niyanta.server.coordinator.changes import ChangeFeed
+from niyanta.server.coordinator.configs import ConfigService
 from niyanta.server.coordinator.cursors import Cursors
+from niyanta.server.coordinator.customers import CustomerService
 from niyanta.server.coordinator.directory import Directory
 from niyanta.server.coordinator.election import Election
+from niyanta.server.coordinator.estimator import Estimator
 from niyanta.server.coordinator.gate import Gate
 from niyanta.server.coordinator.health import Health
 from niyanta.server.coordinator.identity import Authenticator
@@ -33,6 +36,8 @@ from niyanta.server.grpc.streams import StreamMethods
 from niyanta.server.grpc.workloads import WorkloadMethods
 from niyanta.server.rest.app import RestApi
 from niyanta.server.rest.batches import BatchRoutes
+from niyanta.server.rest.configs import ConfigRoutes
+from niyanta.server.rest.customers import CustomerRoutes
 from niyanta.server.rest.probes import ProbeRoutes
 from niyanta.server.rest.protocol import HeadLimits, bounded_http
 from niyanta.server.rest.workloads import WorkloadRoutes
@@ -109,8 +114,9 @@ class Coordinator:
         upkeep = Upkeep(database, election, settings)
         intake = EventIntake(database, feed, settings)
         workers = WorkerService(database, broker, subjects, feed, settings)
-        submissions = SubmissionService(database, feed, directory)
-        workloads = WorkloadService(database, broker, subjects, feed, directory, settings)
+        estimator = Estimator(database, directory)
+        submissions = SubmissionService(database, feed, directory, estimator)
+        workloads = WorkloadService(database, broker, subjects, feed, directory, estimator, settings)
         authenticator = Authenticator(customers)
         limiter = RateLimiter(database, directory)
         watches = WatchService(database, feed, authenticator)
@@ -121,6 +127,8 @@ class Coordinator:
         operations = [
             *BatchRoutes(submissions, batches, settings.max_batch_body_bytes).operations(),
             *WorkloadRoutes(submissions, workloads, cursors).operations(),
+            *ConfigRoutes(ConfigService(database, feed), cursors).operations(),
+            *CustomerRoutes(CustomerService(database, customers)).operations(),
             *ProbeRoutes(health).operations(),
         ]
         api = RestApi(gate, operations, settings.max_body_bytes, settings.request_seconds)
@@ -152,6 +160,7 @@ class Coordinator:
         loops = [
             feed.run(),
             directory.run(),
+            estimator.run(),
             election.run(),
             scheduler.run(),
             monitor.run(),
