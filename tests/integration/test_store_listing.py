@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from niyanta.server.rest.cursors import next_cursor, read_cursor
 from store_rows import ExplainFirst, add_customer, add_workloads
 
 from niyanta.domain.transitions import Status
 from niyanta.errors import InvalidInputError
-from niyanta.server.rest.cursors import next_cursor, read_cursor
 from niyanta.server.store import listing
 from niyanta.server.store.database import Connection, Database
 from niyanta.server.store.listing import ORDERS, ListingStore, ListQuery, cursor_values

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from scripted_worker import ScriptedWorker
 
 from niyanta import AsyncClient
 from niyanta.server.settings import CoordinatorSettings
@@ -30,6 +29,7 @@ from niyanta.wire.messages import (
 )
 from niyanta.wire.objects import ObjectStore, checkpoint_folder
 from niyanta.wire.subjects import Subjects
+from scripted_worker import ScriptedWorker
 
 
 class System:

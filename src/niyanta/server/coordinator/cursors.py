@@ -41,7 +41,6 @@ class Cursors:
         self._encode = msgspec.msgpack.Encoder().encode
         self._place = msgspec.msgpack.Decoder(_Place).decode
         self._number = msgspec.msgpack.Decoder(int).decode
-        self._id = msgspec.msgpack.Decoder(str).decode
 
     def after_row(self, query: ListQuery, row: Any) -> str:
         """The cursor behind the last row of a page of workloads."""
@@ -72,7 +71,7 @@ class Cursors:
 
     def after_id(self, identifier: str, *listed: str) -> str:
         """The cursor behind an entry, named by its id, of the list that ``listed`` names."""
-        return self._seal(self._encode(identifier), self._encode(listed))
+        return self._seal(identifier.encode(), self._encode(listed))
 
     def read_id(self, text: str, *listed: str) -> str:
         """Behind which entry a page begins.
@@ -80,7 +79,7 @@ class Cursors:
         Raises:
             InvalidInputError: Not one of ours, or of another list.
         """
-        return self._id(self._open(text, self._encode(listed)))
+        return self._open(text, self._encode(listed)).decode()
 
     def _seal(self, place: bytes, listed: bytes) -> str:
         return base64.urlsafe_b64encode(self._tag(place, listed) + place).decode().rstrip("=")
