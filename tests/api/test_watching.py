@@ -13,6 +13,7 @@ import pytest
 from niyanta.errors import ForbiddenError, NotFoundError, ServiceUnavailableError, UnauthorizedError
 from niyanta.server.coordinator.changes import ChangeFeed
 from niyanta.server.coordinator.identity import Authenticator
+from niyanta.server.coordinator.tokens import TokenVerifier
 from niyanta.server.coordinator.watching import Update, Watch, WatcherTooSlow, WatchService
 from niyanta.server.store.customers import CustomerStore, Identity
 from niyanta.server.store.database import Database
@@ -52,13 +53,15 @@ async def watching(system: System, hears: Callable[[], bool] = lambda: True) -> 
     await broker.connect()
     feed = ChangeFeed(broker, Subjects(system.coordinator.settings.subject_prefix), "watching")
     await feed.start()
-    service = WatchService(database, feed, Authenticator(CustomerStore(database)))
-    running = asyncio.create_task(service.run())
+    authenticator = Authenticator(CustomerStore(database), TokenVerifier(system.coordinator.settings), feed)
+    service = WatchService(database, feed, authenticator)
+    running = [asyncio.create_task(loop) for loop in (service.run(), authenticator.run())]
     try:
         yield service
     finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        for loop in running:
+            loop.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
         await broker.close()
         await database.close()
     assert hears() or broker.lost
@@ -278,13 +281,13 @@ async def test_an_update_committed_on_one_replica_reaches_watchers_of_another_so
 async def test_open_watches_end_with_the_key_the_customer_and_the_coordinator(system: System) -> None:
     await system.worker()
     workload_id = await system.submit(affinity_rules={"hard_affinity": {"worker_id": "nobody"}})
-    key_id, key = await system.customers.create_key("cust_a", "to be revoked")
+    made, key = await system.customers.create_key("cust_a", "to be revoked")
     async with watching(system) as service:
         revoked = await service.open(A, workload_id, authorization=f"Bearer {key}")
         kept = await service.open(A, workload_id, authorization=f"Bearer {system.keys['cust_a']}")
         async with revoked, kept:
             assert [(await next_of(watch)).status for watch in (revoked, kept)] == ["PENDING", "PENDING"]
-            await system.customers.revoke_key(key_id)
+            await system.customers.revoke_key(made.key_id)
             with pytest.raises(UnauthorizedError):
                 await next_of(revoked, 3.0)
             await system.customers.update_customer("cust_a", status="suspended")

@@ -265,10 +265,10 @@ async def test_limits_refuse_before_and_after_the_handshake(
 async def test_a_revoked_key_and_a_suspended_customer_are_sent_away(system: System) -> None:
     await system.worker()
     workload_id = await system.submit(affinity_rules=NOWHERE)
-    key_id, key = await system.customers.create_key("cust_a", "to be revoked")
+    made, key = await system.customers.create_key("cust_a", "to be revoked")
     async with connected(system, workload_id, key=key) as revoked, connected(system, workload_id) as suspended:
         assert [(await message(ws))["status"] for ws in (revoked, suspended)] == ["PENDING", "PENDING"]
-        await system.customers.revoke_key(key_id)
+        await system.customers.revoke_key(made.key_id)
         assert await until_closed(revoked, 3.0) == ([], 4401)
         await system.customers.update_customer("cust_a", status="suspended")
         assert await until_closed(suspended, 3.0) == ([], 4403)

@@ -29,7 +29,7 @@ async def _headers(deprecation: Deprecation | None, query: bytes) -> tuple[int, 
         access=Access.PUBLIC,
         deprecation=deprecation,
     )
-    frame = Frame(cast(Gate, None), 1000, Metrics())
+    frame = Frame(cast(Gate, None), 1000, 1.0, Metrics())
     sent: list[Any] = []
 
     async def send(message: Any) -> None:
