@@ -8,10 +8,10 @@ PYTEST_ARGS ?=
 DEV_ARGS ?=
 BENCH_ARGS ?=
 VIDEO ?=
-GENERATED := docs/states.md src/niyanta/client/synchronous.py src/niyanta/wire/v1
+GENERATED := docs/states.md api/openapi/niyanta-v1.yaml src/niyanta/client/synchronous.py src/niyanta/wire/v1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test lint format types bench verify docs generate lock clean
+.PHONY: help setup demo dev test contract lint format types bench verify docs generate lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ dev: setup ## the whole system on this machine, with the example workloads (DEV_
 
 test: setup ## all tests, on real PostgreSQL and NATS (PYTEST_ARGS="-k pause")
 	@$(PY) -m pytest -n $(TEST_PROCESSES) $(PYTEST_ARGS)
+
+contract: setup ## ten thousand random requests made from the OpenAPI document (CASES=10000)
+	@NIYANTA_CONTRACT_CASES=$(or $(CASES),10000) $(PY) -m pytest tests/api/test_schemathesis.py $(PYTEST_ARGS)
 
 lint: setup ## style, formatting and the import rules
 	@.venv/bin/ruff check .
@@ -45,6 +48,7 @@ bench: setup ## measure throughput, latency and memory; a table, and JSON in ben
 
 generate: setup ## write the generated files anew
 	@$(PY) scripts/state_diagram.py
+	@$(PY) scripts/openapi.py
 	@$(PY) scripts/sync_client.py
 	@$(PY) scripts/protobuf.py
 

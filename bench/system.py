@@ -41,7 +41,7 @@ class System:
             *("-m", "niyanta.cli.main", "dev", "--port", "0", "--grpc-port", "0"),
             *("--data-dir", str(self.data_dir), *self._arguments),
             stdout=asyncio.subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": os.getcwd()},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([os.getcwd(), os.environ.get("PYTHONPATH", "")])},
         )
         path = self.data_dir / "credentials.json"
         async with asyncio.timeout(60):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from grpc_calls import calls
 from system import system
 
-__all__ = ["system"]
+__all__ = ["calls", "system"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -11,10 +12,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import psutil
 import pytest
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from niyanta import Client, WorkloadCancelledError, WorkloadFailedError
+from niyanta.wire.v1 import workload_service_pb2 as pb
+from niyanta.wire.v1.workload_service_pb2_grpc import WorkloadServiceStub
 from processes import Dev, changes, until, until_gone
 
 _HERE = Path(__file__).parent
@@ -185,3 +190,21 @@ def test_an_app_that_can_t_work_is_refused_before_anything_starts(tmp_path: Path
     assert says in run.stderr
     assert "Traceback" not in run.stderr
     assert not (tmp_path / "d").exists()
+
+
+def test_grpc_listens_where_the_credentials_say_and_tells_what_it_offers(dev: Dev) -> None:
+    found = json.loads((dev.data_dir / "credentials.json").read_text())
+    with grpc.insecure_channel(found["grpc_target"]) as channel:
+        request = pb.SubmitWorkloadRequest(workload_type="hello")
+        request.input_params.SetInParent()
+        who = [("authorization", f"Bearer {found['api_key']}")]
+        service = WorkloadServiceStub(channel)
+        submitted = service.SubmitWorkload(request, metadata=who, timeout=10)
+        watched = pb.StreamWorkloadStatusRequest(workload_id=submitted.workload_id)
+        *_, last = service.StreamWorkloadStatus(watched, metadata=who, timeout=30)
+        assert last.status == pb.WORKLOAD_STATUS_COMPLETED
+        assert dict(last.result_data) == {"value": "hello"}
+        asked = iter([reflection_pb2.ServerReflectionRequest(list_services="")])
+        (answer,) = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(asked, timeout=10)
+        assert "niyanta.v1.WorkloadService" in {one.name for one in answer.list_services_response.service}
+    assert dev.terminate() == 0

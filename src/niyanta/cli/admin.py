@@ -7,15 +7,21 @@ import json
 import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import click
+import msgspec
+from rich.markup import escape
 
-from niyanta.server.store.customers import CustomerStore
+from niyanta.cli.output import show_table
+from niyanta.server.coordinator.administration import AdminService
+from niyanta.server.store.customers import ApiKey, CustomerStore
 from niyanta.server.store.database import Database
 
 __all__ = ["command", "parse_duration"]
 
+_ROWS_PER_PAGE = 500
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -27,15 +33,31 @@ def parse_duration(text: str) -> timedelta:
     return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
 
 
-def _with_store(url: str, work: Callable[[CustomerStore], Awaitable[Any]]) -> Any:
+def _administer(url: str, work: Callable[[AdminService], Awaitable[Any]]) -> Any:
     async def run() -> Any:
         database = await Database.open(url, api_connections=1, vital_connections=1)
         try:
-            return await work(CustomerStore(database))
+            return await work(AdminService(CustomerStore(database)))
         finally:
             await database.close()
 
     return asyncio.run(run())
+
+
+async def _all(page: Callable[..., Awaitable[tuple[list[Any], int]]], id_of: str) -> list[Any]:
+    """Every page of a list, one after another."""
+    found: list[Any] = []
+    while True:
+        rows, _ = await page(_ROWS_PER_PAGE, after=getattr(found[-1], id_of) if found else None)
+        found += rows
+        if len(rows) < _ROWS_PER_PAGE:
+            return found
+
+
+def _plain(row: Any) -> dict[str, Any]:
+    """A dataclass as JSON has it."""
+    found: dict[str, Any] = msgspec.to_builtins(row)
+    return found
 
 
 def _show(found: dict[str, Any], as_json: bool) -> None:
@@ -47,42 +69,103 @@ def _show(found: dict[str, Any], as_json: bool) -> None:
             click.echo(f"{name}: {value}")
 
 
+_LIMIT_OPTIONS = {
+    "max_concurrent_workloads": click.option("--max-concurrent", "max_concurrent_workloads", type=int),
+    "max_queue_depth": click.option("--max-queue-depth", type=int),
+    "rate_limit_per_sec": click.option("--rate-limit", "rate_limit_per_sec", type=float, help="Requests per second."),
+    "burst": click.option("--burst", type=int, help="Requests at once, after a rest."),
+}
+
+
+def _limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(_LIMIT_OPTIONS.values()):
+        command = option(command)
+    return command
+
+
 _url = click.option("--database-url", envvar="NIYANTA_DATABASE_URL", required=True, help="postgresql://…")
 _json = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 
 
 @click.group("admin")
 def command() -> None:
-    """Make customers and keys."""
+    """Customers and keys."""
 
 
 @command.command("create-customer")
 @click.argument("name")
 @click.option("--id", "customer_id", help="cust_…; made when missing.")
 @click.option("--tier", default="standard", show_default=True)
-@click.option("--max-concurrent", type=click.IntRange(0))
-@click.option("--max-queue-depth", type=click.IntRange(0))
-@click.option("--rate-limit", type=click.FloatRange(0, min_open=True), help="Requests per second.")
+@_limit_options
 @_url
 @_json
 def create_customer(
-    name: str,
-    customer_id: str | None,
-    tier: str,
-    max_concurrent: int | None,
-    max_queue_depth: int | None,
-    rate_limit: float | None,
-    database_url: str,
-    as_json: bool,
+    name: str, customer_id: str | None, tier: str, database_url: str, as_json: bool, **limits: float | None
 ) -> None:
     """Add a customer."""
-    limits = {
-        "max_concurrent_workloads": max_concurrent,
-        "max_queue_depth": max_queue_depth,
-        "rate_limit_per_sec": rate_limit,
-    }
-    made = _with_store(database_url, lambda s: s.create_customer(name, customer_id, tier, limits))
+    made = _administer(database_url, lambda a: a.create_customer(name, customer_id, tier, limits))
     _show({"customer_id": made.customer_id, "name": made.name, "tier": made.tier.value}, as_json)
+
+
+@command.command("list-customers")
+@_url
+@_json
+def list_customers(database_url: str, as_json: bool) -> None:
+    """Show all customers, oldest first."""
+    found = _administer(database_url, lambda a: _all(a.customers, "customer_id"))
+    if as_json:
+        click.echo(json.dumps({"customers": [_plain(customer) for customer in found]}))
+        return
+    show_table(
+        ("customer", "name", "tier", "status", "running", "queued", "requests/s"),
+        (
+            (
+                c.customer_id,
+                escape(c.name),
+                c.tier.value,
+                c.status,
+                f"{c.running}/{c.max_concurrent_workloads}",
+                f"{c.queued}/{c.max_queue_depth}",
+                f"{c.rate_limit_per_sec:g}",
+            )
+            for c in found
+        ),
+    )
+
+
+@command.command("update-customer")
+@click.argument("customer_id")
+@click.option("--name")
+@click.option("--tier")
+@click.option("--suspend", "status", flag_value="suspended", help="Refuse its calls; running work finishes.")
+@click.option("--activate", "status", flag_value="active", help="End a suspension.")
+@_limit_options
+@click.option(
+    "--default", "defaults", multiple=True, type=click.Choice(list(_LIMIT_OPTIONS)), help="As the tier has it."
+)
+@_url
+@_json
+def update_customer(
+    customer_id: str,
+    name: str | None,
+    tier: str | None,
+    status: str | None,
+    defaults: tuple[str, ...],
+    database_url: str,
+    as_json: bool,
+    **limits: float | None,
+) -> None:
+    """Change a customer's name, tier, limits or status."""
+    changed = {limit: value for limit, value in limits.items() if value is not None}
+    both = sorted(set(defaults) & set(changed))
+    if both:
+        raise click.UsageError(f"{both[0]} is given both a figure and --default")
+    changes = {**changed, **dict.fromkeys(defaults)}
+    found = _administer(
+        database_url,
+        lambda a: a.update_customer(customer_id, name=name, tier=tier, status=status, limits=changes),
+    )
+    _show(_plain(found), as_json)
 
 
 @command.command("create-key")
@@ -98,8 +181,37 @@ def create_key(
     """Make an API key. It is shown this once."""
     expires_at = datetime.now(UTC) + parse_duration(expires_in) if expires_in else None
     role = "admin" if admin else "customer"
-    key_id, api_key = _with_store(database_url, lambda s: s.create_key(customer_id, name, role, expires_at))
-    _show({"key_id": key_id, "api_key": api_key, "expires_at": expires_at}, as_json)
+    made, api_key = _administer(database_url, lambda a: a.create_key(customer_id, name, role, expires_at))
+    _show({"key_id": made.key_id, "api_key": api_key, "expires_at": made.expires_at}, as_json)
+
+
+@command.command("list-keys")
+@click.option("--customer", "customer_id", required=True)
+@_url
+@_json
+def list_keys(customer_id: str, database_url: str, as_json: bool) -> None:
+    """Show a customer's API keys, oldest first, without what could be used."""
+
+    async def all_keys(administration: AdminService) -> list[ApiKey]:
+        return await _all(partial(administration.keys, customer_id), "key_id")
+
+    found = _administer(database_url, all_keys)
+    if as_json:
+        click.echo(json.dumps({"api_keys": [_plain(key) for key in found]}))
+        return
+    show_table(
+        ("key", "name", "role", "status", "created", "expires", "last used"),
+        (
+            (
+                key.key_id,
+                escape(key.name),
+                key.role,
+                key.status,
+                *(f"{at:%Y-%m-%d %H:%M}" if at else "" for at in (key.created_at, key.expires_at, key.last_used_at)),
+            )
+            for key in found
+        ),
+    )
 
 
 @command.command("revoke-key")
@@ -108,5 +220,5 @@ def create_key(
 @_json
 def revoke_key(key_id: str, database_url: str, as_json: bool) -> None:
     """End a key for ever."""
-    customer_id = _with_store(database_url, lambda s: s.revoke_key(key_id))
+    customer_id = _administer(database_url, lambda a: a.revoke_key(key_id))
     _show({"key_id": key_id, "customer_id": customer_id, "revoked": True}, as_json)

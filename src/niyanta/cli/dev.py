@@ -22,7 +22,7 @@ from niyanta.embedded import Nats, Postgres
 from niyanta.embedded.engine import DirectoryLock, free_port
 from niyanta.errors import ConfigurationError, ConflictError
 from niyanta.server.store import migrate
-from niyanta.server.store.customers import CustomerStore, hash_key
+from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
 from niyanta.server.store.fleet import WorkerStore
 from niyanta.worker.app import load_app
@@ -144,9 +144,14 @@ class _Dev:
         shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 -- compared, not bound
         base_url, grpc_target = f"http://{shown}:{port}", f"{shown}:{grpc_port}"
         await self._credentials(database_url, nats_url, base_url, grpc_target)
-        urls = {"NIYANTA_DATABASE_URL": database_url, "NIYANTA_NATS_URL": nats_url, "NIYANTA_GRPC_REFLECTION": "true"}
+        environment = {
+            "NIYANTA_DATABASE_URL": database_url,
+            "NIYANTA_NATS_URL": nats_url,
+            "NIYANTA_GRPC_REFLECTION": "true",
+            "NIYANTA_METRICS_ACCESS": os.environ.get("NIYANTA_METRICS_ACCESS", "public"),
+        }
         coordinator = ["coordinator", "--host", host, "--port", str(port), "--grpc-port", str(grpc_port)]
-        self.children.append(_Child("coordinator", coordinator, urls, self._log("coordinator")))
+        self.children.append(_Child("coordinator", coordinator, environment, self._log("coordinator")))
         if not options["no_worker"]:
             apps = [word for app in options["app"] for word in ("--app", app)]
             for number in range(1, options["workers"] + 1):
@@ -181,7 +186,7 @@ class _Dev:
             keys = {}
             for name, role in (("api_key", "customer"), ("admin_api_key", "admin")):
                 key = old.get(name)
-                if not key or await store.identify(hash_key(key)) is None:
+                if not key or not await store.identify([key]):
                     _, key = await store.create_key(_CUSTOMER, f"niyanta dev ({role})", role)
                 keys[name] = key
         finally:

@@ -16,6 +16,7 @@ __all__ = ["AsyncAdmin"]
 
 class _Workers(msgspec.Struct):
     workers: list[FleetWorker]
+    pagination: Pagination | None = None
 
 
 class _Customers(msgspec.Struct):
@@ -36,8 +37,17 @@ class AsyncAdmin:
 
     async def workers(self, *, status: str | None = None) -> Sequence[FleetWorker]:
         """The registered workers; ``status`` is ``HEALTHY``, ``DRAINING`` or ``DEAD``."""
-        answer = await self._transport.call("GET", "/admin/workers", params=without_none(status=status))
-        return msgspec.json.decode(answer, type=_Workers).workers
+        found: list[FleetWorker] = []
+        cursor: str | None = None
+        while True:
+            answer = await self._transport.call(
+                "GET", "/admin/workers", params=without_none(status=status, limit=100, cursor=cursor)
+            )
+            page = msgspec.json.decode(answer, type=_Workers)
+            found += page.workers
+            cursor = page.pagination.next_cursor if page.pagination else None
+            if cursor is None:
+                return found
 
     async def drain_worker(self, worker_id: str) -> None:
         """Give it nothing new; what it runs finishes."""

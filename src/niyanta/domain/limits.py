@@ -7,6 +7,7 @@ from enum import StrEnum
 
 __all__ = [
     "DEFAULT_CONFIG",
+    "LIMIT_RANGES",
     "MAX_PRIORITY",
     "MAX_TIMEOUT_SECONDS",
     "TIERS",
@@ -44,6 +45,15 @@ TIERS: dict[Tier, TierLimits] = {
     Tier.PREMIUM: TierLimits(50, 500, 2_000, 50, 200),
     Tier.ENTERPRISE: TierLimits(100, 2_000, 10_000, 200, 1_000),
 }
+
+
+LIMIT_RANGES: dict[str, tuple[float, float]] = {
+    "max_concurrent_workloads": (0, 1_000_000),
+    "max_queue_depth": (0, 10_000_000),
+    "rate_limit_per_sec": (0.001, 1_000_000),
+    "burst": (1, 1_000_000),
+}
+"""Least and greatest figure of its own that a customer may have."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -260,8 +260,10 @@ _LET_GO: dict[str, Any] = {"worker_id": None, "incarnation": None, "pause_phase"
 """What every move that takes the workload off its worker clears."""
 
 
-def schedule(old: WorkloadState, now: datetime, actor: Actor, worker_id: str, incarnation: str) -> Move:
-    """Assign to a worker: the next generation begins."""
+def schedule(
+    old: WorkloadState, now: datetime, actor: Actor, worker_id: str, incarnation: str, progress_percent: int
+) -> Move:
+    """Assign to a worker: the next generation begins, at the progress of the checkpoint it starts from."""
     return _move(
         old,
         EventType.SCHEDULED,
@@ -273,6 +275,7 @@ def schedule(old: WorkloadState, now: datetime, actor: Actor, worker_id: str, in
         incarnation=incarnation,
         scheduled_from=old.status,
         event_sequence=0,
+        progress_percent=progress_percent,
         ready=False,
         available_at=None,
         scheduled_at=now,

@@ -6,7 +6,8 @@ import os
 import secrets
 import socket
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -56,6 +57,9 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     """How long the head of a request may take to arrive, and then its body, with a second more for each 64 KiB."""
     max_result_bytes: int = 1 << 20
     max_checkpoint_bytes: int = 10 << 20
+    """Of one that the database keeps."""
+    object_store_url: str = ""
+    """Where workers put larger ones (``file:///…``, ``s3://…``); needed here to delete those that nobody needs."""
     log_retention_days: int = 30
     """Workloads' log lines are dropped, by whole days, when they are older."""
     audit_retention_days: int = 365
@@ -65,7 +69,23 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     checkpoint_retention_hours: int = 24
     """Checkpoints are deleted this long after their workload ended, when nothing can start from them any more."""
     upkeep_interval_seconds: float = 300.0
+    max_websockets_per_customer: int = 20_000
+    """Open at once on one coordinator."""
+    allowed_origins: str = ""
+    """Origins, separated by commas, whose pages may open WebSockets besides the coordinator's own; ``*`` for all."""
     log_level: str = "INFO"
+    metrics_access: Literal["admin", "public"] = "admin"
+    """Who may read ``/metrics``: keys with the admin role, or everybody."""
+    jwt_algorithm: Literal["", "HS256", "RS256", "ES256"] = ""
+    """The one algorithm of JSON Web Tokens; empty: no token is accepted."""
+    jwt_secret: str = ""
+    """For HS256: at least 256 bits, so 32 bytes."""
+    jwt_jwks: str = ""
+    """For RS256 and ES256: file or https URL of the JSON Web Key Set with the issuer's public keys."""
+    jwt_issuer: str = ""
+    """What a token's ``iss`` must be; not checked when empty."""
+    jwt_audience: str = ""
+    """What a token's ``aud`` must name; when empty, a token that has an audience is for somebody else."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ, **given: Any) -> CoordinatorSettings:
@@ -117,10 +137,34 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
             ),
             (self.checkpoint_retention_hours >= 0, "checkpoint_retention_hours must not be negative"),
             (self.upkeep_interval_seconds > 0, "upkeep_interval_seconds must be positive"),
+            *self._jwt_rules(),
         ]
         for holds, message in rules:
             if not holds:
                 raise ConfigurationError(message)
 
+    def _jwt_rules(self) -> list[tuple[bool, str]]:
+        if not self.jwt_algorithm:
+            return [
+                (not (self.jwt_secret or self.jwt_jwks), "jwt_secret and jwt_jwks need jwt_algorithm beside them")
+            ]
+        if self.jwt_algorithm == "HS256":
+            return [
+                (len(self.jwt_secret.encode()) >= 32, "jwt_secret must have at least 256 bits (32 bytes) for HS256"),
+                (not self.jwt_jwks, "jwt_jwks is for RS256 and ES256; with HS256 it must be empty"),
+            ]
+        return [
+            (bool(self.jwt_jwks), f"jwt_jwks must name a file or an https URL for {self.jwt_algorithm}"),
+            (not self.jwt_secret, f"jwt_secret is for HS256; with {self.jwt_algorithm} it must be empty"),
+            (
+                not self.jwt_jwks.startswith("http://") or _is_local(self.jwt_jwks),
+                "jwt_jwks must be an https URL: keys that came unprotected prove nothing",
+            ),
+        ]
+
     def __repr__(self) -> str:
         return f"CoordinatorSettings(coordinator_id={self.coordinator_id!r}, host={self.host!r}, …)"
+
+
+def _is_local(url: str) -> bool:
+    return urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")

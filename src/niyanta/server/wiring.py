@@ -1,4 +1,4 @@
-"""Puts one coordinator together, starts it and stops it."""
+"""Starts one coordinator and stops it."""
 
 from __future__ import annotations
 
@@ -11,43 +11,15 @@ from typing import Any
 import uvicorn
 
 from niyanta.errors import ConfigurationError
-from niyanta.server.coordinator.batches import BatchService
-from niyanta.server.coordinator.changes import ChangeFeed
-from niyanta.server.coordinator.configs import ConfigService
-from niyanta.server.coordinator.cursors import Cursors
-from niyanta.server.coordinator.customers import CustomerService
-from niyanta.server.coordinator.directory import Directory
-from niyanta.server.coordinator.election import Election
-from niyanta.server.coordinator.estimator import Estimator
-from niyanta.server.coordinator.gate import Gate
-from niyanta.server.coordinator.health import Health
-from niyanta.server.coordinator.identity import Authenticator
-from niyanta.server.coordinator.intake import EventIntake
-from niyanta.server.coordinator.monitor import Monitor
-from niyanta.server.coordinator.rate_limits import RateLimiter
-from niyanta.server.coordinator.scheduler import Scheduler
-from niyanta.server.coordinator.submission import SubmissionService
-from niyanta.server.coordinator.upkeep import Upkeep
-from niyanta.server.coordinator.watching import WatchService
-from niyanta.server.coordinator.workers import WorkerService
-from niyanta.server.coordinator.workloads import WorkloadService
+from niyanta.server.assembly import Assembly
 from niyanta.server.grpc.server import GrpcServer
-from niyanta.server.grpc.streams import StreamMethods
-from niyanta.server.grpc.workloads import WorkloadMethods
-from niyanta.server.rest.app import RestApi
-from niyanta.server.rest.batches import BatchRoutes
-from niyanta.server.rest.configs import ConfigRoutes
-from niyanta.server.rest.customers import CustomerRoutes
-from niyanta.server.rest.probes import ProbeRoutes
+from niyanta.server.rest.connection import Connection
+from niyanta.server.rest.operations import Operation
 from niyanta.server.rest.protocol import HeadLimits, bounded_http
-from niyanta.server.rest.workloads import WorkloadRoutes
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store import migrate
-from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
-from niyanta.server.store.shared_secrets import shared_secret
 from niyanta.wire.broker import Broker
-from niyanta.wire.subjects import Subjects
 
 __all__ = ["Coordinator"]
 
@@ -67,12 +39,14 @@ class Coordinator:
     Attributes:
         port: The TCP port that REST listens on, once started.
         grpc_port: The TCP port that gRPC listens on, once started.
+        operations: What REST offers, once started.
     """
 
     def __init__(self, settings: CoordinatorSettings) -> None:
         self.settings = settings
         self.port = settings.port
         self.grpc_port = settings.grpc_port
+        self.operations: list[Operation] = []
         self._socket: socket.socket | None = None
         self._grpc: GrpcServer | None = None
         self._database: Database | None = None
@@ -104,52 +78,24 @@ class Coordinator:
 
     async def _serve(self, database: Database, broker: Broker, grpc_server: GrpcServer) -> None:
         settings = self.settings
-        subjects = Subjects(settings.subject_prefix)
-        customers = CustomerStore(database)
-        feed = ChangeFeed(broker, subjects, settings.coordinator_id)
-        directory = Directory(database, customers, feed)
-        election = Election(database, settings)
-        scheduler = Scheduler(database, broker, subjects, feed, directory, election, settings.coordinator_id)
-        monitor = Monitor(database, broker, subjects, feed, election, settings)
-        upkeep = Upkeep(database, election, settings)
-        intake = EventIntake(database, feed, settings)
-        workers = WorkerService(database, broker, subjects, feed, settings)
-        estimator = Estimator(database, directory)
-        submissions = SubmissionService(database, feed, directory, estimator)
-        workloads = WorkloadService(database, broker, subjects, feed, directory, estimator, settings)
-        authenticator = Authenticator(customers)
-        limiter = RateLimiter(database, directory)
-        watches = WatchService(database, feed, authenticator)
-        gate = Gate(authenticator, limiter)
-        health = Health(database, broker)
-        batches = BatchService(database, workloads)
-        cursors = Cursors(await shared_secret(database, "cursors"))
-        operations = [
-            *BatchRoutes(submissions, batches, settings.max_batch_body_bytes).operations(),
-            *WorkloadRoutes(submissions, workloads, cursors).operations(),
-            *ConfigRoutes(ConfigService(database, feed), cursors).operations(),
-            *CustomerRoutes(CustomerService(database, customers)).operations(),
-            *ProbeRoutes(health).operations(),
-        ]
-        api = RestApi(gate, operations, settings.max_body_bytes, settings.request_seconds)
-        streams = StreamMethods(watches, settings.grpc_max_streams_per_customer)
-        methods = [
-            *WorkloadMethods(submissions, workloads, settings.max_body_bytes).methods(),
-            *streams.methods(),
-        ]
-        await upkeep.prepare()
-        await directory.refresh()
-        await feed.start()
-        await broker.serve(subjects.events, intake.receive, queue_group=subjects.queue_group)
-        await workers.start()
+        parts = Assembly(database, broker, settings)
+        await parts.prepare()
+        api = parts.rest()
+        self.operations = api.operations
         self._server = _Server(
             uvicorn.Config(
                 api,
                 loop="none",
                 http=bounded_http(HeadLimits(seconds=settings.request_seconds)),
-                ws="none",
+                ws=Connection,
+                ws_max_size=64 * 1024,
+                ws_ping_interval=30,
+                ws_ping_timeout=20,
+                ws_per_message_deflate=False,
                 lifespan="off",
                 log_config=None,
+                # At the level below, a WebSocket's address is logged with the token in it.
+                log_level="warning",
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
@@ -157,23 +103,9 @@ class Coordinator:
                 timeout_keep_alive=75,
             )
         )
-        loops = [
-            feed.run(),
-            directory.run(),
-            estimator.run(),
-            election.run(),
-            scheduler.run(),
-            monitor.run(),
-            upkeep.run(),
-            intake.run(),
-            workers.run(),
-            submissions.run(),
-            authenticator.run(),
-            limiter.run(),
-            watches.run(),
-        ]
-        await grpc_server.start(gate, methods, health, streams.end_all)
-        self._main = asyncio.create_task(self._run(loops), name="coordinator")
+        methods, streams = parts.grpc()
+        await grpc_server.start(parts.gate, methods, parts.health, streams.end_all)
+        self._main = asyncio.create_task(self._run(parts.loops()), name="coordinator")
         while not self._server.started:
             if self._main.done():
                 await self._main

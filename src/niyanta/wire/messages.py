@@ -319,6 +319,12 @@ class WorkloadChange(msgspec.Struct, frozen=True, omit_defaults=True):
     """The queue's lane it stands in, while it is queued."""
     released_from: str | None = None
     """The worker whose slot this change freed."""
+    waited_seconds: float | None = None
+    """Of a first assignment: how long after the submission it came."""
+    ran_seconds: float | None = None
+    """Of the end of a workload that had started: how long after that it came."""
+    cause: str | None = None
+    """Of a redistribution: worker_died, worker_removed, attempt_failed, timed_out or handed_back."""
 
 
 class Changed(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -1,6 +1,21 @@
 """The worker SDK: handlers in Python or in any language, run by an agent for the service."""
 
-from niyanta.worker.app import Worker
-from niyanta.worker.context import Context
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from niyanta.worker.app import Worker as Worker
+    from niyanta.worker.context import Context as Context
+
+# Loaded on first use, so that the launcher, which lives in this package, loads the standard library only.
+_LAZY = {"Context": "niyanta.worker.context", "Worker": "niyanta.worker.app"}
 
 __all__ = ["Context", "Worker"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,12 +12,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from niyanta.errors import ConfigurationError
+from niyanta.wire.subjects import WORKER_ID_PATTERN
 from niyanta.worker.command import command_handler
 from niyanta.worker.handlers import Handler, make_handler
+from niyanta.worker.text import clean, describe
 
 __all__ = ["Worker", "load_app"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_MOST_TAGS = 64
+_MOST_TAG_CHARACTERS = 256
 
 
 class Worker:
@@ -32,12 +37,36 @@ class Worker:
     def __init__(
         self, id: str | None = None, tags: Mapping[str, str] | None = None, capacity: int | None = None
     ) -> None:
+        if tags is not None and not isinstance(tags, Mapping):
+            raise ConfigurationError(f"a worker's tags map text to text; {tags!r} does not")
         self.id = id
         self.tags = dict(tags or {})
         self.capacity = capacity if capacity is not None else (os.cpu_count() or 1)
-        if self.capacity < 1:
-            raise ConfigurationError("a worker's capacity must be at least 1")
         self.handlers: dict[str, Handler] = {}
+        self.check()
+
+    def check(self) -> None:
+        """Look over what was given.
+
+        Raises:
+            ConfigurationError: The id, the tags or the capacity can't work; says what can.
+        """
+        if self.id is not None and not (isinstance(self.id, str) and WORKER_ID_PATTERN.fullmatch(self.id)):
+            raise ConfigurationError(
+                f"a worker's id must be 1 to 63 letters, digits, '_' and '-', and begin with a letter or digit, "
+                f"not {self.id!r}"
+            )
+        if isinstance(self.capacity, bool) or not isinstance(self.capacity, int) or not 1 <= self.capacity <= 10_000:
+            raise ConfigurationError(
+                f"a worker's capacity must be at least 1 and at most 10000, not {self.capacity!r}"
+            )
+        if len(self.tags) > _MOST_TAGS:
+            raise ConfigurationError(f"a worker can have {_MOST_TAGS} tags, not {len(self.tags)}")
+        for word in (*self.tags, *self.tags.values()):
+            if not isinstance(word, str) or len(word) > _MOST_TAG_CHARACTERS or clean(word) != word:
+                raise ConfigurationError(
+                    f"a worker's tags map text to text of at most {_MOST_TAG_CHARACTERS} characters; {word!r} is none"
+                )
 
     def workload(
         self, workload_type: str, *, isolation: str = "process", exclusive: bool = False
@@ -72,7 +101,7 @@ class Worker:
             checkpoint_signal: A signal's name, such as ``SIGUSR1``, that asks the program for a checkpoint.
             exclusive: As for `workload`.
         """
-        function = command_handler(list(argv), checkpoint_signal)
+        function = command_handler(argv, checkpoint_signal)
         self._add(make_handler(workload_type, function, "process", exclusive))
 
     def _add(self, handler: Handler) -> None:
@@ -93,7 +122,9 @@ class Worker:
         main = sys.modules["__main__"]
         name = next((key for key, value in vars(main).items() if value is self), None)
         if name is None or not getattr(main, "__file__", None):
-            raise ConfigurationError("worker.run() must be called in the module that holds the worker")
+            raise ConfigurationError(
+                "worker.run() must be called by the program that holds the worker, under if __name__ == '__main__':"
+            )
         run_worker([f"{main.__file__}:{name}"])
 
     def make_id(self) -> str:
@@ -121,8 +152,8 @@ def load_app(references: Sequence[str]) -> Worker:
             module = _load_file(module_name) if module_name.endswith(".py") else importlib.import_module(module_name)
         except ConfigurationError:
             raise
-        except Exception as exc:
-            raise ConfigurationError(f"app '{reference}' can't be imported: {type(exc).__name__}: {exc}") from exc
+        except (Exception, SystemExit) as exc:
+            raise ConfigurationError(f"app '{reference}' can't be imported: {describe(exc)}") from exc
         worker = getattr(module, attribute, None)
         if not isinstance(worker, Worker):
             raise ConfigurationError(f"'{attribute}' in '{module_name}' is no niyanta.Worker")
@@ -137,6 +168,9 @@ def load_app(references: Sequence[str]) -> Worker:
 
 
 def _load_file(path: str) -> Any:
+    folder = os.path.dirname(os.path.abspath(path))
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
     spec = importlib.util.spec_from_file_location("niyanta_app", path)
     if spec is None or spec.loader is None:
         raise ConfigurationError(f"'{path}' is no Python file")

@@ -3,324 +3,307 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import shutil
 import tempfile
 import traceback
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import msgspec
-
-from niyanta.errors import CheckpointError, ConnectionFailedError, PermanentError, TransientError
+from niyanta.errors import CheckpointError, PermanentError, TransientError
+from niyanta.wire.broker import Broker
 from niyanta.wire.messages import (
     Assignment,
-    CheckpointReply,
-    CheckpointRequest,
     CheckpointSaved,
     Completed,
     EventReply,
     Failed,
     LogLine,
     Paused,
+    Progressed,
     Released,
     Started,
 )
-from niyanta.worker import channel
-from niyanta.worker.context import AttemptEnded, Context, decode_state
-from niyanta.worker.handlers import Handler, encode_result
-from niyanta.worker.processes import Runner, lines_of
+from niyanta.wire.objects import ObjectStore
+from niyanta.wire.subjects import Subjects
+from niyanta.worker import channel, checkpoints, inline, isolated
+from niyanta.worker.context import MAX_CHECKPOINT_BYTES, MAX_LARGE_CHECKPOINT_BYTES, AttemptEnded
+from niyanta.worker.handlers import Handler
+from niyanta.worker.text import LineGate, describe, plain
 
 if TYPE_CHECKING:
     from niyanta.worker.agent import Agent
 
-__all__ = ["Attempt"]
+__all__ = ["Attempt", "StoppedError"]
 
 log = logging.getLogger(__name__)
 
-_MEMORY_POLL_SECONDS = 0.5
+T = TypeVar("T")
+
+_PREPARING_SECONDS = 5.0
+"""An attempt that takes longer to get ready says it has started all the same, lest its assignment be taken back."""
+
+
+class StoppedError(Exception):
+    """The attempt was told to stop while it got ready."""
 
 
 class Attempt:
     """Runs the handler, inline or in a process, and reports what becomes of it.
 
     It is the context's link for inline handlers, and the far end of the socket link for processes.
+
+    Attributes:
+        stopped: Done once the attempt must end without a checkpoint; gives why.
+        granted: Done once a checkpoint has fulfilled a pause or a drain, so that the attempt must end.
+        directory: The attempt's own; holds its scratch directory and large checkpoints.
     """
 
     def __init__(self, agent: Agent, assignment: Assignment, handler: Handler) -> None:
+        loop = asyncio.get_running_loop()
         self._agent = agent
         self.assignment = assignment
         self.ref = assignment.ref
         self.handler = handler
-        self.waiting: str | None = None
         self.cancelled = False
-        self._sequence = 0
-        self._report_end = True
-        self._ended_for: str | None = None
-        self._save_lock = asyncio.Lock()
-        self._answer: asyncio.Future[EventReply] | None = None
-        self._runner: Runner | None = None
-        self._saving: asyncio.Task[None] | None = None
+        self.stopped: asyncio.Future[str] = loop.create_future()
+        self.granted: asyncio.Future[None] = loop.create_future()
+        self.directory: Path
         self.task: asyncio.Task[None]
+        self.on_asked: list[Any] = []
+        """Called with ``pause``, ``drain`` or None when what is waited for changes."""
+        self._pausing = False
+        self._sequence = 0
+        self._silent = False
+        self._pause_granted = False
+        self._started = False
+        self._gate = LineGate()
+        self._save_lock = asyncio.Lock()
+        self._awaited: tuple[int, asyncio.Future[EventReply]] | None = None
+
+    # --- what it needs of its agent ---------------------------------------------------------------
+
+    @property
+    def broker(self) -> Broker:
+        return self._agent.broker
+
+    @property
+    def subjects(self) -> Subjects:
+        return self._agent.subjects
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        return self._agent.worker_id, self._agent.incarnation
+
+    @property
+    def object_store(self) -> ObjectStore | None:
+        return self._agent.object_store
+
+    @property
+    def most_checkpoint_bytes(self) -> int:
+        return MAX_LARGE_CHECKPOINT_BYTES if self.object_store is not None else MAX_CHECKPOINT_BYTES
+
+    # --- what the agent asks ----------------------------------------------------------------------
 
     def start(self) -> None:
         self.task = asyncio.get_running_loop().create_task(self._run())
 
-    # --- what the agent asks --------------------------------------------------------------------
+    @property
+    def waiting(self) -> str | None:
+        """``pause`` or ``drain`` while one waits for a checkpoint."""
+        return "pause" if self._pausing else "drain" if self._agent.draining else None
 
-    def ask(self, reason: str | None) -> None:
-        """``pause`` or ``drain``: end after the next checkpoint. None: a pause was withdrawn."""
-        if reason is None and self.waiting != "pause":
-            return
-        self.waiting = reason
-        if self._runner is not None:
-            self._runner.send(channel.Due(reason))
+    def ask_pause(self, wanted: bool) -> None:
+        """End after the next checkpoint; or don't, as the pause was withdrawn."""
+        self._pausing = wanted
+        self.tell_waiting()
 
-    def stop(self, *, report: bool) -> None:
+    def tell_waiting(self) -> None:
+        for tell in self.on_asked:
+            tell(self.waiting)
+
+    def stop(self, why: str, *, report: bool) -> None:
         """End it now. Without ``report`` the service already knows better."""
-        self._report_end = self._report_end and report
-        if not self.cancelled:
-            self.cancelled = not report
-            if self._runner is not None:
-                self._runner.send(channel.Cancelled())
-            self.task.cancel()
+        self._silent = self._silent or not report
+        self.cancelled = self.cancelled or not report
+        if not self.stopped.done():
+            self.stopped.set_result(why)
+        if self._awaited is not None and not report:
+            self._awaited[1].cancel()
 
-    def checkpoint_answered(self, reply: EventReply) -> None:
-        """The service's word on the checkpoint under way."""
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_result(reply)
+    def checkpoint_answered(self, sequences: set[int], reply: EventReply) -> None:
+        """The service's word on the checkpoints with these event numbers."""
+        if self._awaited is not None and self._awaited[0] in sequences and not self._awaited[1].done():
+            self._awaited[1].set_result(reply)
 
-    # --- what the handler asks (Link) -----------------------------------------------------------
+    # --- what the handler asks (Link) -------------------------------------------------------------
 
     def report(self, body: Any) -> None:
+        """Queue an event; log lines beyond what is bearable are counted instead."""
+        if isinstance(body, LogLine):
+            if not self._gate.admit(1):
+                return
+            body = LogLine(body.level, plain(body.message), body.details)
+        elif isinstance(body, Progressed) and body.message is not None:
+            body = Progressed(body.percent, plain(body.message) if self._gate.admit(1) else None)
+        self._queue(body)
+
+    def report_lines(self, level: str, lines: list[bytes]) -> None:
+        """Queue lines of output."""
+        lines = [line for line in lines if line]
+        for line in lines[: self._gate.admit(len(lines))]:
+            self._queue(LogLine(level, plain(line.decode(errors="replace").rstrip("\r"))))
+
+    def lines_dropped(self, count: int) -> None:
+        """The process has dropped log lines by itself."""
+        self._gate.drop(count)
+
+    def _queue(self, body: Any) -> int:
+        if self._silent:
+            return 0
+        if isinstance(body, LogLine):
+            if not self._agent.outbox.has_room(self.ref):
+                self._gate.drop(1)
+                return 0
+            self._say_dropped()
+        return self._add(body)
+
+    def _say_dropped(self) -> None:
+        if count := self._gate.take_dropped():
+            self._add(LogLine("WARN", f"{count} log lines were dropped: too many at once"))
+
+    def _add(self, body: Any) -> int:
         self._sequence += 1
         self._agent.outbox.add(self.ref, self._sequence, body)
+        return self._sequence
+
+    def started(self) -> None:
+        """Report that it runs, once."""
+        if not self._started:
+            self._started = True
+            self._queue(Started())
 
     async def save(self, data: bytes, encoding: str) -> int:
+        """Save a checkpoint (Link). What is too large for the database goes by way of a file."""
+        if len(data) <= MAX_CHECKPOINT_BYTES:
+            return await self.keep(checkpoints.saved_in_database(data, encoding))
+        path = self.directory / channel.saving_name(0)
+        await asyncio.to_thread(path.write_bytes, data)
+        return await self.save_file(path, encoding)
+
+    async def save_file(self, path: Path, encoding: str) -> int:
+        """Save a checkpoint that lies in a file, which is removed."""
+        try:
+            event = await checkpoints.put_away(self, path, encoding)
+        finally:
+            await asyncio.to_thread(path.unlink, True)
+        try:
+            return await self.keep(event)
+        except CheckpointError:
+            # Refused, so that nothing names it. In every other case something may.
+            if self.object_store is not None and event.object_key is not None:
+                await self.object_store.delete([event.object_key])
+            raise
+
+    async def keep(self, event: CheckpointSaved) -> int:
+        """Have the service keep a checkpoint; gives its sequence number.
+
+        Raises:
+            CheckpointError: It was refused.
+            AttemptEnded: It was kept, and fulfils a pause or a drain; or the attempt is over.
+        """
         async with self._save_lock:
-            self._answer = asyncio.get_running_loop().create_future()
-            self.report(CheckpointSaved(data, hashlib.sha256(data).digest(), encoding))
-            reply = await self._answer
-            self._answer = None
+            if self.granted.done() or self._silent:
+                raise AttemptEnded
+            answer: asyncio.Future[EventReply] = asyncio.get_running_loop().create_future()
+            self._awaited = (self._queue(event), answer)
+            try:
+                reply = await answer
+            except asyncio.CancelledError:
+                if self._silent:
+                    raise AttemptEnded from None
+                raise
+            finally:
+                self._awaited = None
         if reply.checkpoint_error is not None:
             raise CheckpointError(reply.checkpoint_error)
-        if reply.pause_granted:
-            self._ended_for = "pause"
-        elif self.waiting == "drain":
-            self._ended_for = "drain"
-        if self._ended_for is not None:
+        if reply.pause_granted or self.waiting == "drain":
+            self._pause_granted = reply.pause_granted
+            if not self.granted.done():
+                self.granted.set_result(None)
             raise AttemptEnded
         return reply.checkpoint_sequence
 
-    # --- running --------------------------------------------------------------------------------
+    # --- running ----------------------------------------------------------------------------------
+
+    async def unless_stopped(self, work: Coroutine[Any, Any, T]) -> T:
+        """Wait for something that belongs to getting ready.
+
+        Raises:
+            StoppedError: The attempt was stopped first.
+        """
+        task = asyncio.get_running_loop().create_task(work)
+        try:
+            ends: set[asyncio.Future[Any]] = {task, self.stopped}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise StoppedError
+            return task.result()
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
 
     async def _run(self) -> None:
         end: Any = None
+        preparing = asyncio.get_running_loop().call_later(_PREPARING_SECONDS, self.started)
         try:
             end = await self._work()
-        except asyncio.CancelledError:
-            end = Released("the worker stopped before the workload gave a checkpoint")
-        except AttemptEnded:
+        except (StoppedError, asyncio.CancelledError):
             end = None
         except PermanentError as exc:
-            end = Failed(str(exc), permanent=True)
+            end = Failed(plain(str(exc)), permanent=True)
+        except TransientError as exc:
+            end = Failed(plain(str(exc)))
         except Exception as exc:
-            end = Failed(f"{type(exc).__name__}: {exc}" if not isinstance(exc, TransientError) else str(exc))
+            log.exception("attempt.failed")
+            end = Failed(describe(exc))
         finally:
-            if self._ended_for is not None:
-                end = Paused() if self._ended_for == "pause" else Released("drained")
-            if self._report_end and end is not None:
-                if dropped := self._agent.outbox.take_dropped(self.ref):
-                    self.report(LogLine("WARN", f"{dropped} log lines were dropped: too many at once"))
-                self.report(end)
+            preparing.cancel()
+            self._say_dropped_unless_silent()
+            self._queue(self._end_event(end))
+            self._silent = True
             self._agent.ended(self)
 
+    def _say_dropped_unless_silent(self) -> None:
+        if not self._silent:
+            self._say_dropped()
+
+    def _end_event(self, end: Any) -> Any:
+        """What the attempt came to: a fulfilled pause or drain stands above what the handler did afterwards."""
+        if self.granted.done():
+            return Paused() if self._pause_granted else Released("drained")
+        if self.stopped.done() and not isinstance(end, Completed):
+            return Released(self.stopped.result())
+        return end if end is not None else Failed("the attempt ended without a result")
+
     async def _work(self) -> Any:
-        if self.handler.isolation == "inline":
-            return await self._run_inline()
-        checkpoint, encoding = await self._load_checkpoint()
-        work_dir = Path(tempfile.mkdtemp(prefix=f"{self.ref.workload_id}-", dir=self._agent.scratch))
+        self.directory = Path(tempfile.mkdtemp(prefix=f"{self.ref.workload_id}-", dir=self._agent.scratch))
         try:
-            return await self._run_process(checkpoint, encoding, work_dir)
+            (self.directory / channel.WORK).mkdir()
+            encoding = await self.unless_stopped(checkpoints.fetch(self, self.directory / channel.CHECKPOINT))
+            if self.handler.isolation == "inline":
+                return await inline.run(self, encoding)
+            assert self._agent.pool is not None  # noqa: S101 -- the agent makes one when any handler needs it
+            return await isolated.run(self, self._agent.pool, encoding)
         finally:
-            await asyncio.to_thread(shutil.rmtree, work_dir, True)
+            await asyncio.to_thread(shutil.rmtree, self.directory, True)
 
-    async def _run_inline(self) -> Any:
-        checkpoint, encoding = await self._load_checkpoint()
-        state = None if checkpoint is None else decode_state(checkpoint, encoding)
-        ctx = Context(self.assignment, self, state, self._agent.scratch, sync=False)
-        arguments = self.handler.arguments(ctx, self.assignment.input_json)
-        self.report(Started())
-        saving: asyncio.TimerHandle | None = None
-        try:
-            async with asyncio.timeout(self.assignment.timeout_seconds):
-                work = self.handler.function(*arguments)
-                saving = asyncio.get_running_loop().call_later(0.2, self._start_saving, ctx)
-                return Completed(encode_result(await work))
-        except TimeoutError:
-            return Failed(f"timed out after {self.assignment.timeout_seconds} s", timed_out=True)
-        except (AttemptEnded, asyncio.CancelledError, PermanentError):
-            raise
-        except Exception as exc:
-            self.report(LogLine("ERROR", traceback.format_exc()[-8000:]))
-            return Failed(f"{type(exc).__name__}: {exc}")
-        finally:
-            if saving is not None:
-                saving.cancel()
-            if self._saving is not None:
-                self._saving.cancel()
-
-    def _start_saving(self, ctx: Context) -> None:
-        self._saving = asyncio.get_running_loop().create_task(self._keep_saving(ctx))
-
-    async def _keep_saving(self, ctx: Context) -> None:
-        while True:
-            await asyncio.sleep(0.2)
-            if ctx.saver is not None and ctx.checkpoint_due:
-                state = ctx.saver()
-                try:
-                    await ctx.save_checkpoint(await state if asyncio.iscoroutine(state) else state)
-                except AttemptEnded:
-                    self.task.cancel()
-                    return
-                except CheckpointError as exc:
-                    ctx.log.warning("%s", exc)
-
-    async def _load_checkpoint(self) -> tuple[bytes | None, str]:
-        """The checkpoint to start from, whole and checked.
-
-        Raises:
-            PermanentError: The service has no good one left.
-        """
-        sequence = self.assignment.checkpoint_sequence
-        if not sequence:
-            return None, "json"
-        agent, data = self._agent, b""
-        while True:
-            request = CheckpointRequest(agent.worker_id, agent.incarnation, self.ref, sequence, len(data))
-            try:
-                raw = await agent.broker.request(
-                    agent.subjects.checkpoint, msgspec.msgpack.encode(request), timeout_seconds=5
-                )
-            except ConnectionFailedError:
-                await asyncio.sleep(0.2)
-                continue
-            reply = msgspec.msgpack.decode(raw, type=CheckpointReply)
-            if not reply.ok:
-                if reply.error is not None and reply.error.startswith("try again"):
-                    await asyncio.sleep(0.2)
-                    continue
-                raise PermanentError(f"checkpoint {sequence} can't be loaded: {reply.error}")
-            if reply.sequence != sequence:
-                sequence, data = reply.sequence, b""
-                continue
-            data += reply.data
-            if len(data) >= reply.total_bytes:
-                if hashlib.sha256(data).digest() != reply.sha256:
-                    data = b""
-                    continue
-                return data, reply.encoding
-
-    async def _run_process(self, checkpoint: bytes | None, encoding: str, work_dir: Path) -> Any:
-        pool = self._agent.pool
-        assert pool is not None  # noqa: S101 -- the agent makes one when any handler needs it
-        runner = await pool.take()
-        self._runner = runner
-        if self.handler.exclusive:
-            pool.mark_exclusive(runner)
-        runner.send(channel.Run(self.assignment, checkpoint, encoding, str(work_dir), self.waiting))
-        readers = [
-            asyncio.create_task(self._copy(runner.stdout, "INFO")),
-            asyncio.create_task(self._copy(runner.stderr, "WARN")),
-        ]
-        watch = asyncio.create_task(self._watch_memory(runner))
-        outcome: Any = None
-        try:
-            outcome = await self._converse(runner)
-        except TimeoutError:
-            outcome = Failed(f"timed out after {self.assignment.timeout_seconds} s", timed_out=True)
-        finally:
-            watch.cancel()
-            pool.kill(runner, at_once=isinstance(outcome, Completed) or self._ended_for is not None)
-            code = await asyncio.shield(runner.exited)
-            self._runner = None
-            await asyncio.wait(readers, timeout=1)
-            for reader in readers:
-                reader.cancel()
-            if runner.writer is not None:
-                runner.writer.close()
-        if watch.done() and not watch.cancelled() and watch.exception() is None:
-            return Failed(f"used more memory than its limit of {self.assignment.memory_mb} MB")
-        if outcome is not None:
-            return outcome
-        if self._ended_for is not None:
-            return None
-        what = f"exit status {code}" if code >= 0 else f"signal {-code}"
-        return Failed(f"the workload's process ended without a result ({what})")
-
-    async def _converse(self, runner: Runner) -> Any:
-        """Listen to the process until it has said how it ended; None when it just ended."""
-        saves: set[asyncio.Task[None]] = set()
-        deadline: float | None = None
-        try:
-            while True:
-                async with asyncio.timeout_at(deadline):
-                    message = await runner.receive()
-                match message:
-                    case None:
-                        return None
-                    case channel.Started():
-                        self.report(Started())
-                        if self.assignment.timeout_seconds is not None:
-                            deadline = asyncio.get_running_loop().time() + self.assignment.timeout_seconds
-                    case channel.Report(body=body):
-                        self.report(body)
-                    case channel.Save(data=data, encoding=encoding):
-                        task = asyncio.create_task(self._save_for(runner, data, encoding))
-                        saves.add(task)
-                        task.add_done_callback(saves.discard)
-                    case channel.Done(result_json=result):
-                        return Completed(result)
-                    case channel.Problem() as problem:
-                        if problem.traceback:
-                            self.report(LogLine("ERROR", problem.traceback[-8000:].replace("\0", "\ufffd")))
-                        return Failed(problem.message, permanent=problem.permanent)
-                    case channel.Ended():
-                        return None
-                    case _:
-                        pass
-        finally:
-            for task in saves:
-                task.cancel()
-
-    async def _save_for(self, runner: Runner, data: bytes, encoding: str) -> None:
-        try:
-            sequence = await self.save(data, encoding)
-            runner.send(channel.Saved(sequence, None, False))
-        except AttemptEnded:
-            runner.send(channel.Saved(0, None, True))
-        except CheckpointError as exc:
-            runner.send(channel.Saved(0, str(exc), False))
-
-    async def _copy(self, reader: asyncio.StreamReader, level: str) -> None:
-        async for line in lines_of(reader):
-            if line:
-                self.report(LogLine(level, line))
-
-    async def _watch_memory(self, runner: Runner) -> None:
-        """Return once the process uses more memory than it may; it is killed then."""
-        while True:
-            await asyncio.sleep(_MEMORY_POLL_SECONDS)
-            if runner.pid is not None and _resident_mb(runner.pid) > self.assignment.memory_mb:
-                if self._agent.pool is not None:
-                    self._agent.pool.kill(runner, at_once=True)
-                return
-
-
-def _resident_mb(pid: int) -> float:
-    try:
-        with open(f"/proc/{pid}/statm", "rb") as file:
-            return int(file.read().split()[1]) * 4096 / 1e6
-    except (OSError, IndexError):
-        return 0.0
+    def failure(self, exc: BaseException) -> Failed:
+        """What an exception of the handler means; its traceback goes to the log."""
+        if isinstance(exc, PermanentError):
+            return Failed(plain(str(exc)), permanent=True)
+        text = "".join(traceback.format_exception(exc))
+        self.report(LogLine("ERROR", text[-8000:]))
+        return Failed(plain(str(exc)) if isinstance(exc, TransientError) else describe(exc))

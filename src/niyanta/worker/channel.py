@@ -12,8 +12,11 @@ import msgspec
 from niyanta.wire.messages import Assignment, EventBody
 
 __all__ = [
+    "CHECKPOINT",
+    "WORK",
     "Cancelled",
     "Done",
+    "Dropped",
     "Due",
     "Ended",
     "FromRunner",
@@ -28,19 +31,29 @@ __all__ = [
     "encode",
     "read_frame",
     "receive_frame",
+    "saving_name",
 ]
 
 MAX_FRAME_BYTES = 64 << 20
+WORK = "work"
+CHECKPOINT = "checkpoint"
+
+
+def saving_name(number: int) -> str:
+    """The file in the attempt's directory that holds a checkpoint too large to send, on its way out."""
+    return f"saving-{number}"
 
 
 class Run(msgspec.Struct, tag="run"):
     """Run this workload, once."""
 
     assignment: Assignment
-    checkpoint: bytes | None
-    encoding: str
-    work_dir: str
+    encoding: str | None
+    """Of the checkpoint to start from, which is in the file ``CHECKPOINT``; None when there is none."""
+    directory: str
+    """The attempt's own: the scratch directory ``WORK`` in it, and files for what is too large to send."""
     waiting: str | None
+    most_checkpoint_bytes: int
 
 
 class Saved(msgspec.Struct, tag="saved"):
@@ -76,9 +89,19 @@ class Report(msgspec.Struct, tag="report"):
     body: EventBody
 
 
+class Dropped(msgspec.Struct, tag="dropped"):
+    """So many log lines were not sent: too many at once."""
+
+    lines: int
+
+
 class Save(msgspec.Struct, tag="save"):
-    data: bytes
+    """Keep a checkpoint. The answers come in the order of the requests."""
+
+    data: bytes | None
+    """None when the state lies in the file `saving_name` of ``number``."""
     encoding: str
+    number: int
 
 
 class Done(msgspec.Struct, tag="done"):
@@ -97,7 +120,7 @@ class Ended(msgspec.Struct, tag="ended"):
     """The attempt ended after a checkpoint, for a pause or a drain."""
 
 
-FromRunner: TypeAlias = Ready | Started | Report | Save | Done | Problem | Ended
+FromRunner: TypeAlias = Ready | Started | Report | Dropped | Save | Done | Problem | Ended
 
 _encoder = msgspec.msgpack.Encoder()
 _length = struct.Struct("!I")
@@ -124,7 +147,7 @@ def receive_frame(control: socket.socket) -> bytes | None:
     """The same, blocking."""
 
     def exactly(count: int) -> bytes | None:
-        parts = b""
+        parts = bytearray()
         while len(parts) < count:
             try:
                 part = control.recv(min(1 << 20, count - len(parts)))
@@ -133,7 +156,7 @@ def receive_frame(control: socket.socket) -> bytes | None:
             if not part:
                 return None
             parts += part
-        return parts
+        return bytes(parts)
 
     head = exactly(4)
     return exactly(_length.unpack(head)[0]) if head is not None else None

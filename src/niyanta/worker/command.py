@@ -6,33 +6,43 @@ keeps its checkpoint as a file (docs/commands.md).
 
 from __future__ import annotations
 
-import json
+import contextlib
+import errno
 import os
 import signal
 import subprocess
 import threading
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import IO, Any
 
 import msgspec
 
-from niyanta.errors import ConfigurationError, PermanentError, TransientError
-from niyanta.worker.context import Context
+from niyanta.errors import CheckpointError, ConfigurationError, PermanentError, TransientError
+from niyanta.worker.context import AttemptEnded, Context
+from niyanta.worker.handlers import MAX_RESULT_BYTES
 
 __all__ = ["command_handler"]
 
+MOST_EVENT_BYTES = 64 << 10
+"""Of one line that may be an event."""
 _POLL_SECONDS = 0.2
+_ASK_AGAIN_SECONDS = 5.0
+_GRACE_SECONDS = 4.5
+"""A little less than what our own process has between SIGTERM and SIGKILL."""
+_PERMANENT = frozenset({errno.ENOENT, errno.EACCES, errno.ENOEXEC, errno.ENOTDIR, errno.EISDIR, errno.E2BIG})
+_LEVELS = {"DEBUG": 10, "INFO": 20, "WARN": 30, "WARNING": 30, "ERROR": 40}
 
 
-def command_handler(argv: list[str], checkpoint_signal: str | None) -> Callable[[Context], Any]:
+def command_handler(argv: Sequence[str], checkpoint_signal: str | None) -> Callable[[Context], Any]:
     """A sync handler that runs a program.
 
     Raises:
         ConfigurationError: No program, or no such signal.
     """
-    if not argv:
-        raise ConfigurationError("a command needs at least the program's name")
+    if isinstance(argv, str) or not argv or not all(isinstance(word, str) and "\0" not in word for word in argv):
+        raise ConfigurationError("a command is a list of texts: the program's name and its arguments")
+    words = list(argv)
     number = None
     if checkpoint_signal is not None:
         number = getattr(signal, checkpoint_signal, None)
@@ -40,7 +50,7 @@ def command_handler(argv: list[str], checkpoint_signal: str | None) -> Callable[
             raise ConfigurationError(f"there is no signal '{checkpoint_signal}'")
 
     def run(ctx: Context) -> Any:
-        return _Run(ctx, argv, number).run()
+        return _Run(ctx, words, number).run()
 
     return run
 
@@ -53,27 +63,47 @@ class _Run:
         self._argv = argv
         self._signal = checkpoint_signal
         self._work = ctx.work_dir
+        self._checkpoint_file = ctx.work_dir / "checkpoint"
+        self._result_file = ctx.work_dir / "result.json"
         self._error: dict[str, Any] | None = None
 
     def run(self) -> Any:
+        process = self._start()
+        errors = threading.Thread(target=self._read_errors, args=(process.stderr,), daemon=True)
+        errors.start()
+        if self._signal is not None:
+            threading.Thread(target=self._ask, args=(process, self._signal), daemon=True).start()
+        try:
+            for line, whole in _lines(process.stdout):
+                self._line(line, whole)
+            code = process.wait()
+        except AttemptEnded:
+            self._end(process)
+            raise
+        except BaseException:
+            process.kill()
+            raise
+        errors.join(timeout=5)
+        return self._outcome(code)
+
+    def _start(self) -> subprocess.Popen[bytes]:
         ctx, work = self._ctx, self._work
-        input_file, checkpoint_file = work / "input.json", work / "checkpoint"
-        result_file = work / "result.json"
-        input_file.write_text(json.dumps({"input_params": ctx.input_params, "config": ctx.config}))
+        input_file = work / "input.json"
+        input_file.write_bytes(msgspec.json.encode({"input_params": ctx.input_params, "config": ctx.config}))
         if ctx.checkpoint is not None:
             state = ctx.checkpoint
-            checkpoint_file.write_bytes(state if isinstance(state, bytes) else msgspec.json.encode(state))
+            self._checkpoint_file.write_bytes(state if isinstance(state, bytes) else msgspec.json.encode(state))
         environment = {
             **os.environ,
             "NIYANTA_WORKLOAD_ID": ctx.workload_id,
             "NIYANTA_ATTEMPT": str(ctx.attempt),
             "NIYANTA_WORK_DIR": str(work),
             "NIYANTA_INPUT_FILE": str(input_file),
-            "NIYANTA_CHECKPOINT_FILE": str(checkpoint_file),
-            "NIYANTA_RESULT_FILE": str(result_file),
+            "NIYANTA_CHECKPOINT_FILE": str(self._checkpoint_file),
+            "NIYANTA_RESULT_FILE": str(self._result_file),
         }
         try:
-            process = subprocess.Popen(
+            return subprocess.Popen(
                 self._argv,
                 cwd=work,
                 env=environment,
@@ -82,68 +112,116 @@ class _Run:
                 stderr=subprocess.PIPE,
             )
         except OSError as exc:
-            raise PermanentError(f"'{self._argv[0]}' can't be started: {exc}") from exc
-        errors = threading.Thread(target=self._read_errors, args=(process.stderr,), daemon=True)
-        errors.start()
-        if self._signal is not None:
-            threading.Thread(target=self._ask, args=(process,), daemon=True).start()
-        try:
-            for line in process.stdout or ():
-                self._line(line, checkpoint_file)
-            code = process.wait()
-        except BaseException:
-            process.kill()
-            raise
-        errors.join(timeout=5)
-        return self._outcome(code, result_file)
+            problem = f"'{self._argv[0]}' can't be started: {exc.strerror or exc}"
+            if exc.errno in _PERMANENT:
+                raise PermanentError(problem) from exc
+            raise TransientError(problem) from exc
 
-    def _ask(self, process: subprocess.Popen[bytes]) -> None:
-        """Send the checkpoint signal whenever one is due, until the program has ended."""
+    def _end(self, process: subprocess.Popen[bytes]) -> None:
+        """The attempt is over: the program gets SIGTERM, here or with us, and the rest of our grace to obey it."""
+        if process.poll() is None:
+            process.terminate()
+        # What it says in the meantime counts as before; and it must not block on it.
+        rest = threading.Thread(target=self._read_rest, args=(process.stdout,), daemon=True)
+        rest.start()
+        try:
+            process.wait(timeout=_GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        rest.join(timeout=0.2)
+
+    def _read_rest(self, stream: IO[bytes] | None) -> None:
+        for line, whole in _lines(stream):
+            with contextlib.suppress(AttemptEnded):
+                self._line(line, whole)
+
+    def _ask(self, process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+        """Send the checkpoint signal when one is due, once for each time, until the program has ended."""
+        asked_at = -_ASK_AGAIN_SECONDS
         while True:
             try:
                 process.wait(timeout=_POLL_SECONDS)
                 return
             except subprocess.TimeoutExpired:
-                if self._ctx.checkpoint_due and self._signal is not None:
-                    process.send_signal(self._signal)
+                now = time.monotonic()
+                if not self._ctx.checkpoint_due:
+                    asked_at = now - _ASK_AGAIN_SECONDS
+                elif now - asked_at >= _ASK_AGAIN_SECONDS:
+                    asked_at = now
+                    process.send_signal(number)
 
-    def _read_errors(self, stream: Any) -> None:
-        for line in stream or ():
-            self._ctx.log.warning("%s", line.decode(errors="replace").rstrip())
+    def _read_errors(self, stream: IO[bytes] | None) -> None:
+        for line, _ in _lines(stream):
+            if text := line.decode(errors="replace").rstrip():
+                self._ctx.log.warning("%s", text)
 
-    def _line(self, line: bytes, checkpoint_file: Path) -> None:
+    def _line(self, line: bytes, whole: bool) -> None:
         event: Any = None
-        if line.lstrip().startswith(b"{"):
+        if whole and line.lstrip().startswith(b"{"):
             try:
                 event = msgspec.json.decode(line)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, RecursionError):
                 event = None
-        kind = event.get("type") if isinstance(event, dict) else None
-        if kind == "progress" and isinstance(event.get("percent"), (int, float)):
-            message = event.get("message")
-            self._ctx.report_progress(event["percent"], message if isinstance(message, str) else None)
-        elif kind == "checkpoint":
-            self._ctx.save_checkpoint(checkpoint_file.read_bytes())
-        elif kind == "log":
-            levels = {"DEBUG": 10, "INFO": 20, "WARN": 30, "ERROR": 40}
-            self._ctx.log.log(levels.get(str(event.get("level", "INFO")).upper(), 20), "%s", event.get("message"))
-        elif kind == "error":
-            self._error = event
-        else:
-            self._ctx.log.info("%s", line.decode(errors="replace").rstrip())
+        if isinstance(event, dict) and self._event(event):
+            return
+        if text := line.decode(errors="replace").rstrip():
+            self._ctx.log.info("%s", text)
 
-    def _outcome(self, code: int, result_file: Path) -> Any:
-        if code == 0 and self._error is None:
-            if not result_file.exists():
-                return {}
-            try:
-                return msgspec.json.decode(result_file.read_bytes())
-            except msgspec.DecodeError as exc:
-                raise PermanentError(f"the result file is not JSON: {exc}") from exc
-        what = f"exit status {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
+    def _event(self, event: dict[str, Any]) -> bool:
+        """Obey an event; False when it is none."""
+        match event:
+            case {"type": "progress", "percent": int() | float() as percent}:
+                message = event.get("message")
+                self._ctx.report_progress(percent, message if isinstance(message, str) else None)
+            case {"type": "checkpoint"}:
+                self._save_checkpoint()
+            case {"type": "log", "message": message}:
+                self._ctx.log.log(_LEVELS.get(str(event.get("level", "INFO")).upper(), 20), "%s", message)
+            case {"type": "error"}:
+                self._error = event
+            case _:
+                return False
+        return True
+
+    def _save_checkpoint(self) -> None:
+        try:
+            self._ctx.save_checkpoint(self._checkpoint_file.read_bytes())
+        except OSError as exc:
+            self._ctx.log.warning("the checkpoint file can't be read: %s", exc.strerror or exc)
+        except CheckpointError as exc:
+            self._ctx.log.warning("%s", exc)
+
+    def _outcome(self, code: int) -> Any:
         if self._error is not None:
-            message = str(self._error.get("message") or what)
-            if self._error.get("permanent"):
-                raise PermanentError(message)
-            raise TransientError(message)
-        raise TransientError(f"'{self._argv[0]}' ended with {what}")
+            message = str(self._error.get("message") or _how(code))
+            raise PermanentError(message) if self._error.get("permanent") is True else TransientError(message)
+        if code != 0:
+            raise TransientError(f"'{self._argv[0]}' ended with {_how(code)}")
+        try:
+            if self._result_file.stat().st_size > MAX_RESULT_BYTES:
+                raise PermanentError(f"the result file is larger than the limit of {MAX_RESULT_BYTES} bytes")
+            return msgspec.json.decode(self._result_file.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except (OSError, msgspec.DecodeError, RecursionError) as exc:
+            raise PermanentError(f"the result file is not JSON: {exc}") from exc
+
+
+def _lines(stream: IO[bytes] | None) -> Iterator[tuple[bytes, bool]]:
+    """Lines, and whether each is whole; what is longer than an event may be comes in pieces."""
+    whole = True
+    while stream is not None and (line := stream.readline(MOST_EVENT_BYTES)):
+        ended = line.endswith(b"\n")
+        yield line, whole and (ended or len(line) < MOST_EVENT_BYTES)
+        whole = ended
+
+
+def _how(code: int) -> str:
+    if code >= 0:
+        return f"exit status {code}"
+    if -code == signal.SIGXFSZ:
+        return "signal SIGXFSZ: a file grew beyond the disk limit"
+    try:
+        return f"signal {signal.Signals(-code).name}"
+    except ValueError:
+        return f"signal {-code}"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import logging
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,14 +15,33 @@ import msgspec
 
 from niyanta.errors import CheckpointError
 from niyanta.wire.messages import Assignment, LogLine, Progressed
+from niyanta.worker.text import describe, plain
 
-__all__ = ["AttemptEnded", "Context", "Link", "decode_state", "encode_state"]
+__all__ = [
+    "MAX_CHECKPOINT_BYTES",
+    "AttemptEnded",
+    "Context",
+    "Link",
+    "decode_state",
+    "encode_state",
+    "keep_saving",
+    "keep_saving_in_thread",
+]
 
 MAX_CHECKPOINT_BYTES = 10 << 20
+"""Of a checkpoint that the database keeps."""
+MAX_LARGE_CHECKPOINT_BYTES = 1 << 30
+"""Of one that an object store keeps."""
+_SAVER_POLL_SECONDS = 0.2
+_MOST_SAVER_REST_SECONDS = 60.0
+"""After saves that failed: twice as long each time, so that a state that can't be saved doesn't fill the log."""
 
 
 class AttemptEnded(BaseException):
-    """Ends an attempt whose checkpoint has fulfilled a pause or a drain. Not an `Exception`, on purpose."""
+    """Ends an attempt: its checkpoint has fulfilled a pause or a drain, or it was told to stop.
+
+    Not an `Exception`, on purpose: code that catches everything that may go wrong must not catch this.
+    """
 
 
 class Link(Protocol):
@@ -41,8 +63,13 @@ class Link(Protocol):
     @property
     def cancelled(self) -> bool: ...
 
+    @property
+    def most_checkpoint_bytes(self) -> int:
+        """What the worker can keep: more with an object store than without."""
+        ...
 
-def encode_state(state: Any) -> tuple[bytes, str]:
+
+def encode_state(state: Any, most_bytes: int = MAX_CHECKPOINT_BYTES) -> tuple[bytes, str]:
     """A checkpoint's bytes and encoding.
 
     Raises:
@@ -55,10 +82,12 @@ def encode_state(state: Any) -> tuple[bytes, str]:
             data, encoding = msgspec.json.encode(state), "json"
         except (TypeError, ValueError, RecursionError) as exc:
             raise CheckpointError(f"a checkpoint must be JSON or bytes: {exc}") from exc
-    if len(data) > MAX_CHECKPOINT_BYTES:
-        limit = MAX_CHECKPOINT_BYTES
+    if len(data) > most_bytes:
+        advice = ""
+        if most_bytes == MAX_CHECKPOINT_BYTES:
+            advice = "; larger ones need an object store: set NIYANTA_OBJECT_STORE_URL for the worker"
         raise CheckpointError(
-            f"the checkpoint has {len(data)} bytes, the limit is {limit}; the last good one still stands"
+            f"the checkpoint has {len(data)} bytes, the limit is {most_bytes}{advice}. The last good one still stands"
         )
     return data, encoding
 
@@ -116,22 +145,30 @@ class Context:
         return self._link.waiting is not None or time.monotonic() >= self._due_at
 
     def report_progress(self, percent: float, message: str | None = None) -> Any:
-        """Say how far it is, 0 to 100. Never blocks."""
-        self._percent = max(self._percent, min(100, max(0, int(percent))))
-        self._link.report(Progressed(self._percent, message))
+        """Say how far it is, 0 to 100. Never blocks.
+
+        Args:
+            percent: Rounded down; what is less than before, or no number (NaN), changes nothing.
+            message: A few words; also become a line of the log. Cut off at 8 KiB.
+        """
+        before = self._percent
+        if not math.isnan(percent):
+            self._percent = max(before, int(min(100, max(0, percent))))
+        if message is not None or self._percent != before:
+            self._link.report(Progressed(self._percent, None if message is None else plain(str(message))))
         return None if self._sync else _done(None)
 
     def save_checkpoint(self, state: Any) -> Any:
         """Save now; gives the checkpoint's sequence number once it is durable.
 
         Args:
-            state: Any JSON value, or bytes; at most 10 MiB.
+            state: Any JSON value, or bytes; at most 10 MiB, or 1 GiB where the worker has an object store.
 
         Raises:
             CheckpointError: Refused (too large, not JSON); the last good one still stands.
             AttemptEnded: A pause or a drain waited for it. Let it pass.
         """
-        data, encoding = encode_state(state)
+        data, encoding = encode_state(state, self._link.most_checkpoint_bytes)
         self._due_at = time.monotonic() + self._interval
         return self._link.save(data, encoding)
 
@@ -157,6 +194,51 @@ async def _done(value: Any) -> Any:
     return value
 
 
+async def keep_saving(ctx: Context) -> None:
+    """Call the function of ``checkpoint_with`` whenever a checkpoint is due, beside an async handler.
+
+    Raises:
+        AttemptEnded: A pause or a drain waited for the checkpoint: the handler must end.
+    """
+    rest = 1.0
+    while True:
+        await asyncio.sleep(_SAVER_POLL_SECONDS)
+        if ctx.saver is None or not ctx.checkpoint_due:
+            continue
+        try:
+            state = ctx.saver()
+            await ctx.save_checkpoint(await state if inspect.isawaitable(state) else state)
+            rest = 1.0
+        except Exception as exc:
+            _say_failed(ctx, exc)
+            await asyncio.sleep(rest)
+            rest = min(_MOST_SAVER_REST_SECONDS, rest * 2)
+
+
+def keep_saving_in_thread(ctx: Context) -> None:
+    """The same beside a sync handler, in a thread of its own.
+
+    Raises:
+        AttemptEnded: As above.
+    """
+    rest = 1.0
+    while True:
+        time.sleep(_SAVER_POLL_SECONDS)
+        if ctx.saver is None or not ctx.checkpoint_due:
+            continue
+        try:
+            ctx.save_checkpoint(ctx.saver())
+            rest = 1.0
+        except Exception as exc:
+            _say_failed(ctx, exc)
+            time.sleep(rest)
+            rest = min(_MOST_SAVER_REST_SECONDS, rest * 2)
+
+
+def _say_failed(ctx: Context, exc: Exception) -> None:
+    ctx.log.warning("no checkpoint by checkpoint_with: %s", describe(exc))
+
+
 _LEVELS = ((logging.ERROR, "ERROR"), (logging.WARNING, "WARN"), (logging.INFO, "INFO"))
 
 
@@ -168,7 +250,6 @@ class _LinkHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         level = next((name for floor, name in _LEVELS if record.levelno >= floor), "DEBUG")
         try:
-            text = self.format(record)[:8192].replace("\0", "\ufffd")
-            self._link.report(LogLine(level, text.encode("utf-8", "replace").decode()))
+            self._link.report(LogLine(level, plain(self.format(record))))
         except Exception:
             self.handleError(record)

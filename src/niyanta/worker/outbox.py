@@ -7,6 +7,7 @@ import logging
 import time
 from collections import Counter, deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -17,9 +18,11 @@ from niyanta.wire.messages import (
     AttemptRef,
     BatchReply,
     CheckpointSaved,
+    Completed,
     Event,
     EventBatch,
     EventReply,
+    Failed,
     LogLine,
     Progressed,
 )
@@ -31,7 +34,32 @@ log = logging.getLogger(__name__)
 _MOST_EVENTS = 1000
 _MOST_BYTES = 384 * 1024
 _MOST_LINES = 5_000
-"""Log lines of one attempt that may wait; more are dropped, and counted."""
+_MOST_LINE_BYTES = 1 << 20
+"""Log lines of one attempt that may wait, and their size; while more do there is no room for another."""
+_MOST_LINE_BYTES_OF_ALL = 64 << 20
+
+
+@dataclass(eq=False, slots=True)
+class _Waiting:
+    """An event that has not been sent yet."""
+
+    ref: AttemptRef
+    sequence: int
+    occurred_at_ms: int
+    body: Any
+
+    @property
+    def weight(self) -> int:
+        """About how many bytes it takes up."""
+        match self.body:
+            case CheckpointSaved(data=data):
+                return 100 + len(data)
+            case Completed(result_json=result):
+                return 100 + len(result)
+            case LogLine(message=str(message)) | Progressed(message=str(message)) | Failed(message=str(message)):
+                return 100 + 4 * len(message)
+            case _:
+                return 100
 
 
 class Outbox:
@@ -50,36 +78,60 @@ class Outbox:
         self._identity = identity
         self._on_reply = on_reply
         self._on_unknown = on_unknown
-        self._waiting: deque[Event] = deque()
+        self._waiting: deque[_Waiting] = deque()
+        self._progress: dict[AttemptRef, _Waiting] = {}
         self._lines: Counter[AttemptRef] = Counter()
-        self._dropped: Counter[AttemptRef] = Counter()
+        self._line_bytes: Counter[AttemptRef] = Counter()
+        self._all_line_bytes = 0
         self._arrived = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(BatchReply).decode
 
-    def add(self, ref: AttemptRef, sequence: int, body: Any) -> bool:
-        """Queue an event. False when a log line was dropped instead."""
-        if isinstance(body, LogLine):
-            if self._lines[ref] >= _MOST_LINES:
-                self._dropped[ref] += 1
-                return False
-            self._lines[ref] += 1
-        elif isinstance(body, Progressed) and body.message is None and self._waiting:
-            last = self._waiting[-1]
-            if last.ref == ref and isinstance(last.body, Progressed) and last.body.message is None:
-                self._waiting.pop()
-        self._waiting.append(Event(ref, sequence, int(time.time() * 1000), body))
+    def has_room(self, ref: AttemptRef) -> bool:
+        """Whether another log line of the attempt may wait: memory stays bounded, however long the broker is away."""
+        return (
+            self._lines[ref] < _MOST_LINES
+            and self._line_bytes[ref] < _MOST_LINE_BYTES
+            and self._all_line_bytes < _MOST_LINE_BYTES_OF_ALL
+        )
+
+    def add(self, ref: AttemptRef, sequence: int, body: Any) -> None:
+        """Queue an event. Of progress without a message only the newest waits."""
+        now_ms = int(time.time() * 1000)
+        if isinstance(body, Progressed):
+            if not self.has_room(ref):
+                body = Progressed(body.percent)
+            if body.message is None and (earlier := self._progress.get(ref)) is not None:
+                earlier.body, earlier.occurred_at_ms = body, now_ms
+                return
+        event = _Waiting(ref, sequence, now_ms, body)
+        if isinstance(body, LogLine) or (isinstance(body, Progressed) and body.message is not None):
+            self._count(event, 1)
+        elif isinstance(body, Progressed):
+            self._progress[ref] = event
+        else:
+            self._progress.pop(ref, None)  # progress must not overtake a checkpoint
+        self._waiting.append(event)
         self._idle.clear()
         self._arrived.set()
-        return True
+
+    def _count(self, event: _Waiting, sign: int) -> None:
+        size = sign * event.weight
+        self._lines[event.ref] += sign
+        self._line_bytes[event.ref] += size
+        self._all_line_bytes += size
+        if not self._lines[event.ref]:
+            del self._lines[event.ref], self._line_bytes[event.ref]
 
     def forget(self) -> None:
         """Drop everything: the incarnation that it belonged to is over."""
         self._waiting.clear()
+        self._progress.clear()
         self._lines.clear()
-        self._dropped.clear()
+        self._line_bytes.clear()
+        self._all_line_bytes = 0
 
     async def flushed(self) -> None:
         """Return once everything has been acknowledged."""
@@ -98,27 +150,22 @@ class Outbox:
         batch: list[Event] = []
         size = 0
         while self._waiting and len(batch) < _MOST_EVENTS:
-            event = self._waiting[0]
-            weight = 100
-            match event.body:
-                case CheckpointSaved(data=data):
-                    weight += len(data)
-                case LogLine(message=message):
-                    weight += len(message)
-                case _:
-                    weight += len(getattr(event.body, "result_json", b""))
-            if batch and size + weight > _MOST_BYTES:
+            waiting = self._waiting[0]
+            if batch and size + waiting.weight > _MOST_BYTES:
                 break
-            size += weight
-            batch.append(self._waiting.popleft())
-            if isinstance(event.body, LogLine):
-                self._lines[event.ref] -= 1
-                if not self._lines[event.ref]:
-                    del self._lines[event.ref]
+            size += waiting.weight
+            self._waiting.popleft()
+            if self._progress.get(waiting.ref) is waiting:
+                del self._progress[waiting.ref]
+            elif isinstance(waiting.body, LogLine | Progressed) and waiting.body.message is not None:
+                self._count(waiting, -1)
+            batch.append(Event(waiting.ref, waiting.sequence, waiting.occurred_at_ms, waiting.body))
         return batch
 
     async def _send(self, batch: list[Event]) -> None:
         worker_id, incarnation = self._identity()
+        if not incarnation:
+            return  # between two incarnations: nothing that waits belongs to the next
         message = self._encode(EventBatch(worker_id, incarnation, batch))
         pause = 0.1
         while True:
@@ -137,7 +184,3 @@ class Outbox:
             pause = min(1.0, pause * 2)
         for answer in reply.replies:
             self._on_reply(answer, batch)
-
-    def take_dropped(self, ref: AttemptRef) -> int:
-        """How many log lines of an attempt were dropped since the last time this was asked."""
-        return self._dropped.pop(ref, 0)

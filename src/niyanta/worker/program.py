@@ -13,6 +13,7 @@ from typing import Any
 
 from niyanta.errors import ConfigurationError
 from niyanta.wire.broker import Broker
+from niyanta.wire.objects import ObjectStore
 from niyanta.wire.subjects import Subjects
 from niyanta.worker.agent import Agent
 from niyanta.worker.app import load_app
@@ -45,6 +46,9 @@ def run_worker(
     if capacity is not None:
         worker.capacity = capacity
     worker.tags.update(tags or {})
+    worker.check()
+    object_store_url = os.environ.get("NIYANTA_OBJECT_STORE_URL")
+    object_store = ObjectStore(object_store_url) if object_store_url else None
     prefix = os.environ.get("NIYANTA_SUBJECT_PREFIX", "niyanta.v1")
 
     async def main() -> None:
@@ -64,7 +68,7 @@ def run_worker(
         await broker.connect()
         try:
             with tempfile.TemporaryDirectory(prefix="niyanta-") as scratch:
-                await Agent(worker, app, broker, Subjects(prefix), Path(scratch)).run(stop)
+                await Agent(worker, app, broker, Subjects(prefix), Path(scratch), object_store).run(stop)
         finally:
             await broker.close()
 

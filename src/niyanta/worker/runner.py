@@ -1,4 +1,4 @@
-"""The process of one workload: ``python -m niyanta.worker.runner APP … FD``.
+"""The process of one workload: ``python -m niyanta.worker.runner APPS FD``.
 
 It imports the app, waits warm for its one workload, runs the handler and ends. The main thread runs the handler; a
 second one reads the control socket, and ends the process when the agent is gone.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import json
 import os
 import resource
@@ -15,62 +16,98 @@ import signal
 import socket
 import sys
 import threading
-import time
 import traceback
+from collections import deque
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from niyanta.errors import CheckpointError, PermanentError
+from niyanta.errors import CheckpointError, PermanentError, TransientError
+from niyanta.wire.messages import Assignment, LogLine
 from niyanta.worker import channel
 from niyanta.worker.app import load_app
-from niyanta.worker.context import AttemptEnded, Context, decode_state
+from niyanta.worker.context import (
+    MAX_CHECKPOINT_BYTES,
+    AttemptEnded,
+    Context,
+    decode_state,
+    keep_saving,
+    keep_saving_in_thread,
+)
 from niyanta.worker.handlers import Handler, encode_result
+from niyanta.worker.text import LineGate, describe, plain
 
 __all__ = ["main"]
 
-_SAVER_POLL_SECONDS = 0.2
-
 
 class SocketLink:
-    """The context's way to the agent."""
+    """The context's way to the agent.
 
-    def __init__(self, control: socket.socket, waiting: str | None, loop: asyncio.AbstractEventLoop | None) -> None:
+    Attributes:
+        ended: A checkpoint has fulfilled a pause or a drain: whatever the handler does now, the attempt is over.
+    """
+
+    def __init__(self, control: socket.socket, run: channel.Run, loop: asyncio.AbstractEventLoop | None) -> None:
         self._control = control
+        self._directory = Path(run.directory)
         self._loop = loop
         self._send_lock = threading.Lock()
-        self._save_lock = threading.Lock()
-        self._saved: channel.Saved | None = None
-        self._saved_event = threading.Event()
-        self.waiting: str | None = waiting
+        self._gate_lock = threading.Lock()
+        self._gate = LineGate()
+        self._answers: deque[Future[int]] = deque()
+        self._saves = 0
+        self.most_checkpoint_bytes = run.most_checkpoint_bytes
+        self.waiting: str | None = run.waiting
         self.cancelled = False
+        self.ended = False
 
     def send(self, message: channel.FromRunner) -> None:
+        data = channel.encode(message)
         with self._send_lock, contextlib.suppress(OSError):
-            self._control.sendall(channel.encode(message))
+            self._control.sendall(data)
 
     def report(self, body: Any) -> None:
+        if isinstance(body, LogLine):
+            with self._gate_lock:  # logging comes from any thread
+                if not self._gate.admit(1):
+                    return
+            self.say_dropped()
         self.send(channel.Report(body))
 
-    def save(self, data: bytes, encoding: str) -> Any:
-        if self._loop is None or threading.current_thread() is not threading.main_thread():
-            return self._save(data, encoding)
-        return asyncio.to_thread(self._save, data, encoding)
+    def say_dropped(self) -> None:
+        with self._gate_lock:
+            lines = self._gate.take_dropped()
+        if lines:
+            self.send(channel.Dropped(lines))
 
-    def _save(self, data: bytes, encoding: str) -> int:
-        with self._save_lock:
-            self._saved_event.clear()
-            self.send(channel.Save(data, encoding))
-            self._saved_event.wait()
-            saved = self._saved
-        if saved is None:
+    def save(self, data: bytes, encoding: str) -> Any:
+        if self.ended:
             raise AttemptEnded
-        if saved.error is not None:
-            raise CheckpointError(saved.error)
-        if saved.ended:
-            raise AttemptEnded
-        return saved.sequence
+        if self._loop is None or threading.current_thread() is not threading.main_thread():
+            return self._request(data, encoding).result()
+        return self._save(data, encoding)
+
+    async def _save(self, data: bytes, encoding: str) -> int:
+        return await asyncio.wrap_future(self._request(data, encoding))
+
+    def _request(self, data: bytes, encoding: str) -> Future[int]:
+        with self._send_lock:
+            self._saves += 1
+            number = self._saves
+        small = len(data) <= MAX_CHECKPOINT_BYTES
+        if not small:
+            try:
+                (self._directory / channel.saving_name(number)).write_bytes(data)
+            except OSError as exc:
+                raise CheckpointError(f"the checkpoint can't be written to the scratch disk: {exc}") from exc
+        request = channel.encode(channel.Save(data if small else None, encoding, number))
+        answer: Future[int] = Future()
+        with self._send_lock, contextlib.suppress(OSError):
+            self._answers.append(answer)
+            self._control.sendall(request)
+        return answer
 
     def listen(self) -> None:
         """Read what the agent says, for ever; the process ends with the agent."""
@@ -81,8 +118,7 @@ class SocketLink:
                 os._exit(1)
             match decode(frame):
                 case channel.Saved() as saved:
-                    self._saved = saved
-                    self._saved_event.set()
+                    self._answered(saved)
                 case channel.Due(reason=reason):
                     self.waiting = reason
                 case channel.Cancelled():
@@ -90,56 +126,65 @@ class SocketLink:
                 case _:
                     pass
 
+    def _answered(self, saved: channel.Saved) -> None:
+        answer = self._answers.popleft()
+        if saved.ended:
+            self.ended = True
+        if not answer.set_running_or_notify_cancel():
+            return
+        if saved.ended:
+            answer.set_exception(AttemptEnded())
+        elif saved.error is not None:
+            answer.set_exception(CheckpointError(saved.error))
+        else:
+            answer.set_result(saved.sequence)
 
-def _limit(disk_mb: int) -> None:
-    for kind, wanted in ((resource.RLIMIT_FSIZE, disk_mb << 20), (resource.RLIMIT_CORE, 0)):
+
+def _limit(assignment: Assignment) -> None:
+    """What the process can be asked to keep by itself: no core dumps, no file beyond the disk limit."""
+    for kind, wanted in ((resource.RLIMIT_FSIZE, assignment.disk_mb << 20), (resource.RLIMIT_CORE, 0)):
         _, hard = resource.getrlimit(kind)
         value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(kind, (value, value))
 
 
-def _keep_saving(ctx: Context, link: SocketLink) -> None:
-    """Call the function of ``checkpoint_with`` whenever a checkpoint is due."""
-    while True:
-        time.sleep(_SAVER_POLL_SECONDS)
-        if ctx.saver is None or not ctx.checkpoint_due:
-            continue
+def _end_now(link: SocketLink) -> None:
+    """Leave from beside the handler: its thread can't be made to."""
+    _flush()
+    link.send(channel.Ended())
+    os._exit(0)
+
+
+def _run_sync(handler: Handler, ctx: Context, link: SocketLink, arguments: tuple[Any, ...]) -> Any:
+    def save() -> None:
         try:
-            ctx.save_checkpoint(ctx.saver())
+            keep_saving_in_thread(ctx)
         except AttemptEnded:
-            link.send(channel.Ended())
-            os._exit(0)
-        except Exception as exc:
-            ctx.log.warning("checkpoint_with: %s", exc)
+            _end_now(link)
 
+    def told_to_stop(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: cleaning up must not be interrupted
+        raise AttemptEnded
 
-def _run_sync(handler: Handler, ctx: Context, link: SocketLink, input_json: bytes) -> Any:
-    arguments = handler.arguments(ctx, input_json)
-    threading.Thread(target=_keep_saving, args=(ctx, link), daemon=True).start()
+    # Lets the handler's ``finally`` blocks run within the grace; the default action would end it on the spot.
+    signal.signal(signal.SIGTERM, told_to_stop)
+    threading.Thread(target=save, daemon=True).start()
     link.send(channel.Started())
     return handler.function(*arguments)
 
 
-async def _run_async(handler: Handler, ctx: Context, link: SocketLink, input_json: bytes) -> Any:
-    arguments = handler.arguments(ctx, input_json)
-    task = asyncio.current_task()
-    loop = asyncio.get_running_loop()
-    if task is not None:
-        loop.add_signal_handler(signal.SIGTERM, task.cancel)
+async def _run_async(handler: Handler, ctx: Context, link: SocketLink, arguments: tuple[Any, ...]) -> Any:
+    this = asyncio.current_task()
+    assert this is not None  # noqa: S101 -- a coroutine that runs is in a task
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
 
-    async def keep_saving() -> None:
-        while True:
-            await asyncio.sleep(_SAVER_POLL_SECONDS)
-            if ctx.saver is not None and ctx.checkpoint_due:
-                state = ctx.saver()
-                state = await state if asyncio.iscoroutine(state) else state
-                try:
-                    await ctx.save_checkpoint(state)
-                except AttemptEnded:
-                    link.send(channel.Ended())
-                    os._exit(0)
+    async def save() -> None:
+        try:
+            await keep_saving(ctx)
+        except AttemptEnded:
+            _end_now(link)
 
-    saving = asyncio.create_task(keep_saving())
+    saving = asyncio.create_task(save())
     link.send(channel.Started())
     try:
         return await handler.function(*arguments)
@@ -147,46 +192,75 @@ async def _run_async(handler: Handler, ctx: Context, link: SocketLink, input_jso
         saving.cancel()
 
 
-def _work(handler: Handler, run: channel.Run, control: socket.socket) -> channel.FromRunner | None:
+def _work(handler: Handler, run: channel.Run, control: socket.socket) -> channel.FromRunner:
     """Run the handler; gives what to tell the agent."""
     loop = asyncio.new_event_loop() if handler.is_async else None
-    link = SocketLink(control, run.waiting, loop)
+    link = SocketLink(control, run, loop)
     threading.Thread(target=link.listen, daemon=True).start()
-    checkpoint = None if run.checkpoint is None else decode_state(run.checkpoint, run.encoding)
-    ctx = Context(run.assignment, link, checkpoint, Path(run.work_dir), sync=loop is None)
-    input_json = run.assignment.input_json
     try:
+        outcome = _outcome(handler, run, link, loop)
+    except (AttemptEnded, asyncio.CancelledError):
+        # The agent knows better why, unless somebody else has sent the signal.
+        outcome = channel.Problem("the handler was told to stop (SIGTERM), or cancelled itself", False)
+    except SystemExit as exc:
+        _flush()
+        os._exit(exc.code if isinstance(exc.code, int) else 0 if exc.code is None else 1)
+    link.say_dropped()
+    return channel.Ended() if link.ended else outcome
+
+
+def _outcome(
+    handler: Handler, run: channel.Run, link: SocketLink, loop: asyncio.AbstractEventLoop | None
+) -> channel.FromRunner:
+    directory = Path(run.directory)
+    state = None
+    try:
+        if run.encoding is not None:
+            state = decode_state((directory / channel.CHECKPOINT).read_bytes(), run.encoding)
+        ctx = Context(run.assignment, link, state, directory / channel.WORK, sync=loop is None)
+        del state
+        arguments = handler.arguments(ctx, run.assignment.input_json)
         if loop is None:
-            result = _run_sync(handler, ctx, link, input_json)
+            result = _run_sync(handler, ctx, link, arguments)
         else:
-            result = loop.run_until_complete(_run_async(handler, ctx, link, input_json))
+            result = loop.run_until_complete(_run_async(handler, ctx, link, arguments))
         return channel.Done(encode_result(result))
-    except AttemptEnded:
-        return channel.Ended()
-    except asyncio.CancelledError:
-        return None
     except PermanentError as exc:
-        return channel.Problem(str(exc), True, traceback.format_exc())
+        return channel.Problem(plain(str(exc)), True, _traceback(exc))
+    except TransientError as exc:
+        return channel.Problem(plain(str(exc)), False, _traceback(exc))
     except Exception as exc:
-        return channel.Problem(f"{type(exc).__name__}: {exc}", False, traceback.format_exc())
+        return channel.Problem(describe(exc), False, _traceback(exc))
+
+
+def _traceback(exc: Exception) -> str:
+    return plain("".join(traceback.format_exception(exc))[-8000:])
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
 
 
 def main() -> None:
     control = socket.socket(fileno=int(sys.argv[-1]))
+    control.set_inheritable(False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True, errors="backslashreplace")
     worker = load_app(json.loads(sys.argv[1]))
     control.sendall(channel.encode(channel.Ready()))
     frame = channel.receive_frame(control)
     if frame is None:
         return
     run = msgspec.msgpack.decode(frame, type=channel.Run)
-    _limit(run.assignment.disk_mb)
-    os.chdir(run.work_dir)
+    _limit(run.assignment)
+    os.chdir(Path(run.directory) / channel.WORK)
     outcome = _work(worker.handlers[run.assignment.workload_type], run, control)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    if outcome is not None:
-        control.sendall(channel.encode(outcome))
+    _flush()
+    control.sendall(channel.encode(outcome))
     os._exit(0)  # threads and exit handlers of user code must not hold up the slot
 
 

@@ -38,7 +38,7 @@ def state(status: Status) -> WorkloadState:
 
 
 MOVES: dict[str, Callable[[WorkloadState], Move]] = {
-    "schedule": lambda s: t.schedule(s, NOW, ACTOR, "w2", "i2"),
+    "schedule": lambda s: t.schedule(s, NOW, ACTOR, "w2", "i2", 0),
     "unschedule": lambda s: t.unschedule(s, NOW, ACTOR, "refused"),
     "start": lambda s: t.start(s, NOW, ACTOR),
     "complete": lambda s: t.complete(s, NOW, ACTOR, "{}"),

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 
 import msgspec
 
+from niyanta.domain.ids import milliseconds_of
+from niyanta.domain.transitions import EventType, Status
 from niyanta.errors import ConnectionFailedError
 from niyanta.server.store.workloads import Change
 from niyanta.wire.broker import Broker
@@ -23,11 +25,19 @@ __all__ = ["ChangeFeed", "describe"]
 
 log = logging.getLogger(__name__)
 
+_CAUSES = frozenset({"worker_died", "worker_removed", "attempt_failed", "timed_out"})
+
 
 def describe(change: Change) -> WorkloadChange:
     """A committed change as the feed tells it."""
     before, after = change.before.state, change.state
     freed = before.status.is_held and not after.status.is_held
+    waited = ran = None
+    if after.status is Status.SCHEDULED and after.generation == 1 and after.scheduled_at is not None:
+        created_ms = milliseconds_of(after.workload_id)
+        waited = None if created_ms is None else max(0.0, after.scheduled_at.timestamp() - created_ms / 1000)
+    elif after.completed_at is not None and after.started_at is not None:
+        ran = max(0.0, (after.completed_at - after.started_at).total_seconds())
     return WorkloadChange(
         after.customer_id,
         after.workload_id,
@@ -40,7 +50,18 @@ def describe(change: Change) -> WorkloadChange:
         after.progress_message,
         change.before.placement_key if after.ready else 0,
         before.worker_id if freed else None,
+        waited,
+        ran,
+        _cause(change) if after.status is Status.REDISTRIBUTING else None,
     )
+
+
+def _cause(change: Change) -> str | None:
+    for event in change.events:
+        if event.type is EventType.REDISTRIBUTED:
+            reason = event.details.get("reason")
+            return reason if reason in _CAUSES else "handed_back"
+    return None
 
 
 class ChangeFeed:
@@ -88,6 +109,11 @@ class ChangeFeed:
             for change in changed.changes:
                 for event in self._watchers.get((change.customer_id, change.workload_id), ()):
                     event.set()
+
+    @property
+    def watcher_count(self) -> int:
+        """How many wait for some workload's changes."""
+        return sum(len(watchers) for watchers in self._watchers.values())
 
     @contextmanager
     def watch(self, customer_id: str, workload_id: str) -> Iterator[asyncio.Event]:

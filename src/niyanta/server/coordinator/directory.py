@@ -34,6 +34,7 @@ class Directory:
     def __init__(self, database: Database, customers: CustomerStore, feed: ChangeFeed) -> None:
         self._database = database
         self._store = customers
+        self._feed = feed
         self._workers = WorkerStore()
         self._customers: dict[str, Customer] = {}
         self._supported: dict[str, dict[str, tuple[Schema, ...]]] = {}
@@ -66,6 +67,14 @@ class Directory:
             for worker in self.workers
             for handler in worker.handlers
         }
+
+    async def customer_changed(self, customer_id: str) -> None:
+        """Tell every replica of a committed change of a customer or its keys; this one knows it on return."""
+        self._feed.announce(customers=[customer_id])
+        try:
+            await self.refresh()
+        except ServiceUnavailableError:
+            log.warning("directory.not_refreshed")
 
     async def refresh_if_older(self, seconds: float) -> None:
         """Read everything anew unless that was done just now."""

@@ -14,6 +14,7 @@ from niyanta.domain.ids import make_id
 from niyanta.errors import ApiError, ForbiddenError
 from niyanta.server.coordinator.identity import Authenticator
 from niyanta.server.coordinator.rate_limits import RateLimiter, RateStatus
+from niyanta.server.observability.metrics import Metrics
 from niyanta.server.store.customers import Identity
 
 __all__ = ["Entry", "Gate", "request_id"]
@@ -41,25 +42,29 @@ class Entry:
 class Gate:
     """Authenticates, counts and authorizes one request."""
 
-    def __init__(self, authenticator: Authenticator, limiter: RateLimiter) -> None:
+    def __init__(self, authenticator: Authenticator, limiter: RateLimiter, metrics: Metrics) -> None:
         self._authenticator = authenticator
         self._limiter = limiter
+        self._metrics = metrics
 
-    async def enter(self, authorization: str | None, *, admin: bool = False) -> Entry:
+    async def enter(self, authorization: str | None, *, admin: bool = False, source: str = "") -> Entry:
         """Let a request in.
 
         Args:
             authorization: ``Bearer <api_key or JWT>``.
             admin: Whether it needs the admin role.
+            source: Address that it comes from; refused credentials are counted by it.
 
         Raises:
             UnauthorizedError: The credentials are missing or not good.
+            RateLimitedError: Too many credentials from the source were refused.
         """
-        identity = await self._authenticator.identify(authorization)
+        identity = await self._authenticator.identify(authorization, source)
         rate: RateStatus | None = None
         if identity.role != "admin":
             rate, limited = await self._limiter.take(identity.customer_id)
             if limited is not None:
+                self._metrics.rate_limited(identity.customer_id)
                 return Entry(identity, rate, limited)
         if identity.suspended:
             return Entry(identity, rate, ForbiddenError("This customer is suspended"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
@@ -28,6 +29,7 @@ class GroupCommit(Generic[Item, Result]):
         most: A batch takes no more items once it weighs this much.
         room: Weight that may wait; when it is there, the caller's ``is_full`` check refuses more.
         weigh: An item's weight; 1 each when not given.
+        observe: Told of each batch that was committed, and of the seconds that took.
     """
 
     def __init__(
@@ -37,12 +39,14 @@ class GroupCommit(Generic[Item, Result]):
         most: int = 500,
         room: int = 20_000,
         weigh: Callable[[Item], int] = lambda _: 1,
+        observe: Callable[[Sequence[Item], float], None] | None = None,
     ) -> None:
         self._process = process
         self._most = most
         self._room = room
         self._weigh = weigh
         self._load = 0
+        self._observe = observe
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._arrived = asyncio.Event()
 
@@ -82,14 +86,19 @@ class GroupCommit(Generic[Item, Result]):
 
     async def _commit(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         results: Sequence[Result | Exception]
+        items = [item for item, _ in batch]
+        began = time.perf_counter()
         try:
-            results = await self._process([item for item, _ in batch])
+            results = await self._process(items)
         except Exception as exc:
             results = [exc] * len(batch)
         except BaseException:
             for _, future in batch:
                 future.cancel()
             raise
+        else:
+            if self._observe is not None:
+                self._observe(items, time.perf_counter() - began)
         for (_, future), result in zip(batch, results, strict=True):
             if future.done():
                 continue

@@ -7,6 +7,7 @@ sequence is acknowledged again without effect; anything else is *fenced*, and it
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import random
@@ -22,12 +23,14 @@ from niyanta.domain.transitions import Actor, IllegalMove, PausePhase, Status
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.coordinator.changes import ChangeFeed, describe
 from niyanta.server.coordinator.group_commit import GroupCommit
+from niyanta.server.observability.metrics import Metrics
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.attempts import AttemptStore, LogRow, NewCheckpoint
 from niyanta.server.store.database import Database, RetryableConflict
 from niyanta.server.store.workloads import Change, Locked, WorkloadStore
 from niyanta.wire import messages
 from niyanta.wire.messages import AttemptRef, BatchReply, Event, EventBatch, EventReply
+from niyanta.wire.objects import ObjectStore, checkpoint_folder
 
 __all__ = ["EventIntake"]
 
@@ -76,19 +79,38 @@ class _Outcome:
 class EventIntake:
     """Applies batches of events; batches that arrive together share a transaction."""
 
-    def __init__(self, database: Database, feed: ChangeFeed, settings: CoordinatorSettings) -> None:
+    def __init__(
+        self,
+        database: Database,
+        feed: ChangeFeed,
+        settings: CoordinatorSettings,
+        metrics: Metrics,
+        object_store: ObjectStore | None = None,
+    ) -> None:
         self._database = database
         self._feed = feed
         self._settings = settings
+        self._object_store = object_store
+        self._unneeded: asyncio.Queue[str] = asyncio.Queue()
+        """Keys of objects whose checkpoints have been dropped, in committed transactions only."""
         self._workloads = WorkloadStore()
         self._attempts = AttemptStore()
         self._decode = msgspec.msgpack.Decoder(EventBatch).decode
         self._encode = msgspec.msgpack.Encoder().encode
-        self._group = GroupCommit[EventBatch, BatchReply](self._commit, most=64)
+        self._group = GroupCommit[EventBatch, BatchReply](self._commit, most=64, observe=metrics.events_committed)
 
     async def run(self) -> None:
         """Apply until cancelled."""
-        await self._group.run()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._group.run())
+            group.create_task(self._delete_unneeded())
+
+    async def _delete_unneeded(self) -> None:
+        """Delete objects beside the intake, so that a slow store holds up no event."""
+        while True:
+            key = await self._unneeded.get()
+            if self._object_store is not None:
+                await self._object_store.delete([key])
 
     async def receive(self, payload: bytes) -> bytes:
         """Answer one batch. The broker's handler for the events subject."""
@@ -127,6 +149,7 @@ class EventIntake:
             replies = await self._commit_moves(refs, batches)
             if replies is not None:
                 return replies
+        unneeded: list[str] = []
         async with self._database.transaction("vital") as conn:
             writes = _Writes.begin(await self._workloads.lock(conn, refs))
             replies = [self._fold(batch, writes) for batch in batches]
@@ -135,9 +158,11 @@ class EventIntake:
             if len(written) != len(changed):
                 raise RetryableConflict("a locked workload changed under its lock")
             if writes.checkpoints:
-                await self._attempts.add_checkpoints(conn, writes.checkpoints)
+                unneeded = await self._attempts.add_checkpoints(conn, writes.checkpoints)
             if writes.logs:
                 await self._attempts.add_logs(conn, writes.logs)
+        for key in unneeded:
+            self._unneeded.put_nowait(key)
         self._announce(changed, writes)
         return replies
 
@@ -241,6 +266,11 @@ class EventIntake:
         writes: _Writes,
         outcome: _Outcome,
     ) -> None:
+        ref = event.ref
+        folder = checkpoint_folder(ref.customer_id, ref.workload_id, ref.generation)
+        if body.object_key and not body.object_key.startswith(folder):
+            outcome.checkpoint_error = "the checkpoint lies where it doesn't belong; the last good one still stands"
+            return
         limit = self._settings.max_checkpoint_bytes
         size = body.size_bytes if body.object_key else len(body.data)
         if not body.object_key and size > limit:

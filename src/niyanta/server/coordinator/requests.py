@@ -12,7 +12,13 @@ from niyanta.domain.limits import MAX_PRIORITY, MAX_TIMEOUT_SECONDS
 from niyanta.errors import InvalidInputError
 
 __all__ = [
+    "DEFAULT_PAGE",
     "MAX_BATCH",
+    "MAX_BATCH_VALUES",
+    "MAX_CURSOR_LENGTH",
+    "MAX_OFFSET",
+    "MAX_PAGE",
+    "MAX_TYPE_LENGTH",
     "AffinityRequest",
     "BatchRequest",
     "ConstraintRequest",
@@ -23,6 +29,17 @@ __all__ = [
 
 MAX_BATCH = 1000
 """Workloads in one batch."""
+
+MAX_BATCH_VALUES = 1_000_000
+"""Values in one batch."""
+
+DEFAULT_PAGE, MAX_PAGE = 50, 100
+"""Entries in one page of a list."""
+
+MAX_OFFSET = 10_000_000
+MAX_CURSOR_LENGTH = 2000
+MAX_TYPE_LENGTH = 200
+"""Of a workload type to look for."""
 
 _MOST_KEY_LENGTH = 255
 _MOST_ENTRIES = 64

@@ -203,7 +203,12 @@ class Scheduler:
                 worker = placement.worker
                 change.then(
                     transitions.schedule(
-                        change.state, head.locked.now, self._actor, worker.worker_id, worker.incarnation
+                        change.state,
+                        head.locked.now,
+                        self._actor,
+                        worker.worker_id,
+                        worker.incarnation,
+                        head.checkpoint_percent,
                     )
                 )
                 changes.append(change)

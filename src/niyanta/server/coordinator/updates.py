@@ -1,4 +1,4 @@
-"""A watched workload: what its readings are turned into, and what its watchers have not taken yet.
+"""A watched workload and its watchers: what readings are turned into, and what hasn't been taken yet.
 
 One `Watched` serves all watchers of a workload. Status changes and log lines stand in one list, in the order in
 which they were committed; each watcher has a place in it. Progress needs no place: only the newest counts, and a
@@ -7,16 +7,18 @@ watcher gets it when it has taken all that stands in the list.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from types import TracebackType
+from typing import Any, Literal, NoReturn
 
 from niyanta.domain.transitions import Status
-from niyanta.server.store.watching import LinePlace, Move
+from niyanta.server.store.watching import LineSpan, Move
 
-__all__ = ["Update", "Watched"]
+__all__ = ["Update", "Watch", "Watched", "WatcherTooSlow"]
 
 _CLOCK_STEP = timedelta(seconds=60)
 """How far a worker's clock may be set back within an attempt without its next log lines being missed."""
@@ -98,15 +100,14 @@ class Watched:
             self.size_bytes -= self._updates.popleft().size_bytes
             self.first += 1
 
-    def line_place(self, generation: int) -> LinePlace:
-        """Where the next log lines are to be read from, for a reading that found the workload at a generation."""
+    def new_lines(self, row: Any) -> LineSpan | None:
+        """Where log lines may lie that somebody wants and that came before a row was read; None: nowhere."""
+        last = (row["generation"], row["event_sequence"])
+        if not self.follows_log or last <= (self.generation, self.sequence):
+            return None
         # Another attempt may run on a worker whose clock is far behind the last one's.
-        floor = self._floor if generation == self.generation else None
-        return LinePlace(self.customer_id, self.workload_id, self.generation, self.sequence, floor)
-
-    def has_new_lines(self, row: Any) -> bool:
-        """Whether log lines may have come that somebody wants."""
-        return self.follows_log and (row["generation"], row["event_sequence"]) > (self.generation, self.sequence)
+        floor = self._floor if row["generation"] == self.generation else None
+        return LineSpan(self.customer_id, self.workload_id, self.generation, self.sequence, *last, floor)
 
     def fold(self, row: Any, moves: Sequence[Move], lines: Sequence[Any], *, whole: bool) -> bool:
         """Take a reading; whether it brought anything to tell.
@@ -114,7 +115,7 @@ class Watched:
         Args:
             row: From `WatchStore.states`.
             moves: All since the last reading.
-            lines: The next log lines, in the order of their commit.
+            lines: The first of `new_lines`.
             whole: Whether these are all lines there are. If not, what comes after them is left for another reading.
         """
         end, newest = self.end, self.progress
@@ -203,6 +204,125 @@ class Watched:
             self._status(_status_update(row, row["completed_at"] or row["db_now"], _reason(row)))
         elif (row["progress_percent"], row["progress_message"]) != self._progress:
             self.progress = _status_update(row, row["db_now"], row["progress_message"])
+
+
+class WatcherTooSlow(Exception):
+    """More waited for a watcher than is kept for one."""
+
+
+class Watch:
+    """One watcher of one workload: an async iterator of its updates, to be used as an async context manager.
+
+    The first update is a snapshot; versions strictly rise from there; the last is the one with a terminal status.
+
+    Raises while iterating:
+        WatcherTooSlow: Too much waited to be taken.
+        UnauthorizedError, ForbiddenError: The credentials it was opened with are no longer good.
+        NotFoundError: The workload was deleted.
+        ServiceUnavailableError: The coordinator stops.
+        Whatever `interrupt` was called with.
+    """
+
+    __slots__ = (
+        "_error",
+        "_leave",
+        "_place",
+        "_snapshot",
+        "_version",
+        "_waiter",
+        "authorization",
+        "logs",
+        "watched",
+    )
+
+    def __init__(
+        self, watched: Watched, leave: Callable[[Watch], None], authorization: str | None, *, logs: bool
+    ) -> None:
+        self.watched = watched
+        self.authorization = authorization
+        self.logs = logs
+        self._leave = leave
+        self._place: int | None = None
+        self._snapshot: Update | None = None
+        self._version = 0
+        self._error: Exception | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    async def __aenter__(self) -> Watch:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._leave(self)
+
+    def __aiter__(self) -> Watch:
+        return self
+
+    async def __anext__(self) -> Update:
+        while True:
+            if self._error is not None:
+                raise self._error
+            update = self._take()
+            if update is not None:
+                return update
+            if self.watched.current is not None and self.watched.current.is_terminal:
+                raise StopAsyncIteration
+            await self._woken()
+
+    async def interruption(self) -> NoReturn:
+        """Raise what the watch is interrupted with, once it is; for a watcher that is busy with an earlier update."""
+        while self._error is None:
+            await self._woken()
+        raise self._error
+
+    async def _woken(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def begin(self) -> None:
+        """Take the snapshot: the updates that it is followed by are those that come from now on."""
+        self._snapshot = self.watched.progress or self.watched.current
+        self._place = self.watched.end
+
+    def _take(self) -> Update | None:
+        watched = self.watched
+        if self._snapshot is not None:
+            snapshot, self._snapshot = self._snapshot, None
+            self._version = snapshot.version
+            return snapshot
+        while self.place < watched.end:
+            update = watched[self.place]
+            self._place = self.place + 1
+            if update.kind == "log":
+                if self.logs:
+                    return update
+            else:
+                self._version = update.version
+                return update
+        progress = watched.progress
+        if progress is not None and progress.version > self._version:
+            self._version = progress.version
+            return progress
+        return None
+
+    @property
+    def place(self) -> int:
+        """How far it has come in the list of updates; at its end while it has no need of them."""
+        return self.watched.end if self._place is None or self._error is not None else self._place
+
+    def interrupt(self, error: Exception) -> None:
+        """End the iteration with an error, before whatever still waits. The first one counts."""
+        self._error = self._error or error
+        self.wake()
+
+    def wake(self) -> None:
+        """Have it look for updates."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
 
 def _comes_before(move: Move, generation: int) -> bool:

@@ -14,12 +14,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from itertools import islice
-from types import TracebackType
 
-from niyanta.errors import ApiError, ForbiddenError, NotFoundError, ServiceUnavailableError
+from niyanta.errors import ApiError, ForbiddenError, NotFoundError, ServiceUnavailableError, UnauthorizedError
 from niyanta.server.coordinator.changes import ChangeFeed
 from niyanta.server.coordinator.identity import Authenticator
-from niyanta.server.coordinator.updates import Update, Watched
+from niyanta.server.coordinator.updates import Update, Watch, Watched, WatcherTooSlow
 from niyanta.server.store.customers import Identity
 from niyanta.server.store.database import Database, RetryableConflict
 from niyanta.server.store.watching import WatchStore
@@ -32,6 +31,7 @@ log = logging.getLogger(__name__)
 _LOOK_AGAIN_SECONDS = 1.2
 _CHECK_AGAIN_SECONDS = 1.0
 """How often the credentials behind open watches are checked."""
+_CHECKED_TOGETHER = 100
 _RETRY_SECONDS = 0.3
 _MOST_READ = 500
 """Workloads in one reading."""
@@ -46,114 +46,6 @@ _PATIENCE_SECONDS = 1.0
 _CATCH_UP_SECONDS = 0.02
 
 Key = tuple[str, str]
-
-
-class WatcherTooSlow(Exception):
-    """More waited for a watcher than is kept for one."""
-
-
-class Watch:
-    """One watcher of one workload: an async iterator of its updates, to be used as an async context manager.
-
-    The first update is a snapshot; versions strictly rise from there; the last is the one with a terminal status.
-
-    Raises while iterating:
-        WatcherTooSlow: Too much waited to be taken.
-        UnauthorizedError, ForbiddenError: The credentials it was opened with are no longer good.
-        NotFoundError: The workload was deleted.
-        ServiceUnavailableError: The coordinator stops.
-        Whatever `interrupt` was called with.
-    """
-
-    __slots__ = (
-        "_error",
-        "_place",
-        "_service",
-        "_snapshot",
-        "_version",
-        "_waiter",
-        "authorization",
-        "logs",
-        "watched",
-    )
-
-    def __init__(self, service: WatchService, watched: Watched, authorization: str | None, *, logs: bool) -> None:
-        self.watched = watched
-        self.authorization = authorization
-        self.logs = logs
-        self._service = service
-        self._place: int | None = None
-        self._snapshot: Update | None = None
-        self._version = 0
-        self._error: Exception | None = None
-        self._waiter: asyncio.Future[None] | None = None
-
-    async def __aenter__(self) -> Watch:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._service.leave(self)
-
-    def __aiter__(self) -> Watch:
-        return self
-
-    async def __anext__(self) -> Update:
-        while True:
-            if self._error is not None:
-                raise self._error
-            update = self._take()
-            if update is not None:
-                return update
-            if self.watched.current is not None and self.watched.current.is_terminal:
-                raise StopAsyncIteration
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
-
-    def begin(self) -> None:
-        """Take the snapshot: the updates that it is followed by are those that come from now on."""
-        self._snapshot = self.watched.progress or self.watched.current
-        self._place = self.watched.end
-
-    def _take(self) -> Update | None:
-        watched = self.watched
-        if self._snapshot is not None:
-            snapshot, self._snapshot = self._snapshot, None
-            self._version = snapshot.version
-            return snapshot
-        while self.place < watched.end:
-            update = watched[self.place]
-            self._place = self.place + 1
-            if update.kind == "log":
-                if self.logs:
-                    return update
-            else:
-                self._version = update.version
-                return update
-        progress = watched.progress
-        if progress is not None and progress.version > self._version:
-            self._version = progress.version
-            return progress
-        return None
-
-    @property
-    def place(self) -> int:
-        """How far it has come in the list of updates."""
-        return self.watched.end if self._place is None else self._place
-
-    def interrupt(self, error: Exception) -> None:
-        """End the iteration with an error, before whatever still waits. The first one counts."""
-        self._error = self._error or error
-        self.wake()
-
-    def wake(self) -> None:
-        """Have it look for updates."""
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
 
 
 class _Entry:
@@ -184,6 +76,11 @@ class WatchService:
         self._stopped = False
         feed.listeners.append(self._heard)
 
+    @property
+    def count(self) -> int:
+        """Open watches."""
+        return sum(len(entry.watches) for entry in self._entries.values())
+
     async def open(
         self, identity: Identity, workload_id: str, *, logs: bool = False, authorization: str | None = None
     ) -> Watch:
@@ -206,7 +103,7 @@ class WatchService:
         entry = self._entries.get(key)
         if entry is None:
             entry = self._entries[key] = _Entry(Watched(*key))
-        watch = Watch(self, entry.watched, authorization, logs=logs)
+        watch = Watch(entry.watched, self.leave, authorization, logs=logs)
         entry.watches.add(watch)
         read = asyncio.get_running_loop().create_future()
         entry.openers.append(read)
@@ -321,12 +218,8 @@ class WatchService:
         """Read some workloads and hand on what is new."""
         async with self._database.connection() as conn:
             found = await self._store.states(conn, [(*key, e.watched.events_seen) for key, e in batch.items()])
-            places = [
-                batch[key].watched.line_place(row["generation"])
-                for key, (row, _) in found.items()
-                if batch[key].watched.has_new_lines(row)
-            ]
-            lines = await self._store.lines(conn, places, _MOST_LINES) if places else {}
+            spans = [span for key, (row, _) in found.items() if (span := batch[key].watched.new_lines(row))]
+            lines = await self._store.lines(conn, spans, _MOST_LINES) if spans else {}
         for key, entry in batch.items():
             if self._entries.get(key) is not entry:
                 continue
@@ -370,18 +263,23 @@ class WatchService:
                 for watch in entry.watches:
                     if watch.authorization is not None:
                         held.setdefault(watch.authorization, []).append(watch)
-            for authorization, watches in held.items():
-                if (refusal := await self._refusal(authorization)) is not None:
-                    for watch in watches:
-                        watch.interrupt(refusal)
+            credentials = list(held)
+            for first in range(0, len(credentials), _CHECKED_TOGETHER):
+                together = credentials[first : first + _CHECKED_TOGETHER]
+                refusals = await asyncio.gather(*map(self._refusal, together))
+                for authorization, refusal in zip(together, refusals, strict=True):
+                    if refusal is not None:
+                        for watch in held[authorization]:
+                            watch.interrupt(refusal)
 
     async def _refusal(self, authorization: str) -> ApiError | None:
+        """Why credentials are no longer good; None when they are, and when that can't be found out at the moment."""
         try:
             identity = await self._authenticator.identify(authorization)
-        except (ServiceUnavailableError, RetryableConflict):
-            return None
-        except ApiError as exc:
+        except UnauthorizedError as exc:
             return exc
+        except (ApiError, RetryableConflict):
+            return None
         return ForbiddenError("This customer is suspended") if identity.suspended else None
 
 

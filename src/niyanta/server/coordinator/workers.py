@@ -15,7 +15,7 @@ from niyanta.server.coordinator.losses import lose_workloads
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.attempts import AttemptStore
 from niyanta.server.store.database import Database, RetryableConflict
-from niyanta.server.store.fleet import WorkerStore
+from niyanta.server.store.fleet import ListedWorker, WorkerStore
 from niyanta.server.store.workloads import WorkloadStore
 from niyanta.wire.broker import Broker
 from niyanta.wire.messages import (
@@ -150,11 +150,18 @@ class WorkerService:
                 found.sequence,
                 found.encoding,
                 found.data[request.offset : end],
-                len(found.data),
+                found.size_bytes,
                 found.sha256,
                 found.object_key,
             )
         )
+
+    async def page(
+        self, status: str | None, most: int, *, skip: int = 0, after: str | None = None
+    ) -> tuple[list[ListedWorker], int]:
+        """A page of the fleet by id, and how many workers there are in all; see `WorkerStore.page`."""
+        async with self._database.connection() as conn:
+            return await self._workers.page(conn, status, most, skip=skip, after=after)
 
     async def drain(self, worker_id: str) -> None:
         """Take no new work on a worker; what it runs finishes.

@@ -321,7 +321,7 @@ class WorkloadService:
                 async with asyncio.timeout(min(left, 2.0)):
                     await changed.wait()
             except TimeoutError:
-                if row["pause_phase"] == PausePhase.REQUESTED:
+                if row["pause_phase"] == PausePhase.REQUESTED and time.monotonic() < deadline:
                     await self._tell(worker_id, PauseAttempt(ref))  # the first may have been lost
 
     async def _withdraw(self, identity: Identity, workload_id: str, worker_id: str, ref: AttemptRef) -> bool:

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from google.protobuf.json_format import ParseDict
 
 from niyanta.domain.transitions import Status
-from niyanta.errors import InvalidInputError
+from niyanta.errors import InvalidInputError, PayloadTooLargeError
+from niyanta.server.coordinator.submission import Submission
 from niyanta.server.grpc.values import json_of, put_time, struct_of
+from niyanta.wire.strict_json import StrictDecoder
 from niyanta.wire.v1 import workload_service_pb2 as pb
 
-__all__ = ["status_message", "status_of", "submission_of", "workload_message", "workload_row_message"]
+__all__ = [
+    "checked",
+    "status_message",
+    "status_of",
+    "submission_of",
+    "submitted_message",
+    "workload_message",
+    "workload_row_message",
+]
+
+T = TypeVar("T")
+
+_encode = msgspec.json.Encoder().encode
 
 _PREFIX = "WORKLOAD_STATUS_"
 _NUMBERS: dict[str, Any] = {status.value: pb.WorkloadStatus.Value(_PREFIX + status.value) for status in Status}
@@ -72,6 +86,29 @@ def _constraint_of(constraint: pb.AffinityConstraint) -> dict[str, Any]:
         found["worker_tags"] = dict(constraint.worker_tags)
     if constraint.workload_types:
         found["workload_types"] = list(constraint.workload_types)
+    return found
+
+
+def checked(decoder: StrictDecoder[T], found: dict[str, Any], max_bytes: int) -> T:
+    """A request that was put into REST's form, under the rules that hold for REST's body.
+
+    Raises:
+        InvalidInputError: ``details.field`` names the place, where there is one.
+        PayloadTooLargeError: The JSON is larger than ``max_bytes``.
+    """
+    body = _encode(found)
+    if len(body) > max_bytes:
+        raise PayloadTooLargeError(
+            f"As JSON the request is larger than {max_bytes} bytes", details={"max_bytes": max_bytes}
+        )
+    return decoder.decode(body)
+
+
+def submitted_message(done: Submission) -> pb.SubmitWorkloadResponse:
+    """A submission that was accepted."""
+    found = pb.SubmitWorkloadResponse(workload_id=done.workload_id, status=status_message(Status.PENDING), version=1)
+    put_time(found.created_at, done.created_at)
+    put_time(found.estimated_start_time, done.estimated_start_at)
     return found
 
 

@@ -11,6 +11,7 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
+from urllib.parse import unquote
 
 import grpc
 from google.protobuf.message import DecodeError, Message
@@ -41,6 +42,8 @@ class Call(Generic[Request]):
 
     identity: Identity
     request: Request
+    size_bytes: int
+    """Of the encoded request."""
     metadata: dict[str, str]
     """What came with the call; of a key that came twice, the first."""
     seconds_left: float | None
@@ -124,7 +127,7 @@ class Frame:
 
     async def _enter(self, method: Method[Any], raw: bytes, entry: _Entry) -> Call[Any]:
         """The checked call; raises what refuses it."""
-        entered = await self._gate.enter(entry.metadata.get("authorization"))
+        entered = await self._gate.enter(entry.metadata.get("authorization"), source=entry.source)
         entry.rate = entered.rate
         if entered.refusal is not None:
             raise entered.refusal
@@ -139,7 +142,7 @@ class Frame:
                 "or nested deeper than 100 messages (about 30 levels of objects)",
                 details={"field": "request", "max_messages": 100},
             ) from exc
-        return Call(entered.identity, request, entry.metadata, entry.seconds_left)
+        return Call(entered.identity, request, len(raw), entry.metadata, entry.seconds_left)
 
 
 class _Entry:
@@ -152,6 +155,7 @@ class _Entry:
             if isinstance(value, str):
                 self.metadata.setdefault(key, value)
         self.request_id = request_id(self.metadata.get("x-request-id"))
+        self.source = _address(context.peer())
         self.seconds_left: float | None = context.time_remaining()
         self.rate: RateStatus | None = None
         self._begun = False
@@ -179,6 +183,12 @@ class _Entry:
             status.code_of(error), status.safe_message(error), status.metadata_of(error, self.request_id)
         )
         return b""
+
+
+def _address(peer: str) -> str:
+    """The address of a peer as grpc names it: ``ipv4:127.0.0.1:50412``, ``ipv6:%5B::1%5D:50412``."""
+    _, _, place = unquote(peer).partition(":")
+    return place.rpartition(":")[0].strip("[]")
 
 
 def workload_id_of(call: Call[Any]) -> str:

@@ -1,16 +1,18 @@
 """JSON values in Protocol Buffers and back, exactly or not at all.
 
 A ``google.protobuf.Struct`` knows doubles only. Going in, a whole number becomes an integer, unless it is so large
-that it may have been rounded before; going out, an integer that no double equals is refused. Decoders also stop at 100
-nested messages, and each object takes three, so that limit is kept in both directions: what is submitted here can be
-read here.
+that it may have been rounded before; going out, an integer that no double equals is refused. Decoders also stop at
+100 nested messages, and each object takes three, so that limit is kept in both directions: what is submitted here can
+be read here.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from math import copysign, isfinite
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import msgspec
 from google.protobuf.struct_pb2 import NULL_VALUE, ListValue, Struct, Value
@@ -18,14 +20,19 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from niyanta.errors import InvalidInputError, InvalidStateError
 
-__all__ = ["json_of", "moment_of", "put_time", "struct_of"]
+__all__ = ["aside", "json_of", "moment_of", "put_time", "struct_of"]
 
 _MOST_MESSAGES = 100
 _OUTSIDE = 3
 """Messages around what is in a workload's Struct: GetWorkloadResponse, Workload, and the Struct itself."""
+_ASIDE_BYTES = 32 * 1024
 _FIRST_UNSAFE = 2.0**53
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
+
+
+P = ParamSpec("P")
+Result = TypeVar("Result")
 
 
 class _Refused(Exception):
@@ -184,6 +191,13 @@ def _too_deep() -> _Refused:
         f"nested too deeply; Protocol Buffers stop at {_MOST_MESSAGES} messages, of which each object takes three",
         max_messages=_MOST_MESSAGES,
     )
+
+
+async def aside(size_bytes: int, work: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
+    """Do work on so much data: in a thread when it would hold up other calls."""
+    if size_bytes <= _ASIDE_BYTES:
+        return work(*args, **kwargs)
+    return await asyncio.to_thread(work, *args, **kwargs)
 
 
 def put_time(into: Timestamp, at: datetime | None) -> None:

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
-from niyanta.domain.transitions import Status
-from niyanta.errors import PayloadTooLargeError
-from niyanta.server.coordinator.submission import SubmissionService, SubmitRequest, check_idempotency_key
+from niyanta.server.coordinator.requests import SubmitRequest, check_idempotency_key
+from niyanta.server.coordinator.submission import SubmissionService
 from niyanta.server.coordinator.workloads import CancelRequest, WorkloadService
-from niyanta.server.grpc.messages import status_message, submission_of, workload_message
+from niyanta.server.grpc.messages import checked, status_message, submission_of, submitted_message, workload_message
 from niyanta.server.grpc.methods import Call, Method, workload_id_of
-from niyanta.server.grpc.values import put_time
+from niyanta.server.grpc.values import aside, put_time
 from niyanta.wire.strict_json import StrictDecoder
 from niyanta.wire.v1 import workload_service_pb2 as pb
 
 __all__ = ["WorkloadMethods"]
-
-_encode = msgspec.json.Encoder().encode
 
 
 class WorkloadMethods:
@@ -52,33 +47,28 @@ class WorkloadMethods:
 
     async def submit(self, call: Call[pb.SubmitWorkloadRequest]) -> pb.SubmitWorkloadResponse:
         """Store a workload."""
-        body = _encode(submission_of(call.request))
-        if len(body) > self._max_body_bytes:
-            raise PayloadTooLargeError(
-                f"As JSON the submission is larger than {self._max_body_bytes} bytes",
-                details={"max_bytes": self._max_body_bytes},
-            )
+        request = await aside(call.size_bytes, self._submission_of, call.request)
         key = check_idempotency_key(call.metadata.get("idempotency-key"))
-        done = await self._submissions.submit(call.identity, self._submission.decode(body), key)
+        done = await self._submissions.submit(call.identity, request, key)
         if done.replayed:
             call.answer_metadata["idempotent-replayed"] = "true"
-        answer = pb.SubmitWorkloadResponse(
-            workload_id=done.workload_id, status=status_message(Status.PENDING), version=1
-        )
-        put_time(answer.created_at, done.created_at)
-        put_time(answer.estimated_start_time, done.estimated_start_at)
-        return answer
+        return submitted_message(done)
+
+    def _submission_of(self, request: pb.SubmitWorkloadRequest) -> SubmitRequest:
+        return checked(self._submission, submission_of(request), self._max_body_bytes)
 
     async def get(self, call: Call[pb.GetWorkloadRequest]) -> pb.GetWorkloadResponse:
         """One workload, whole."""
         row = await self._workloads.get(call.identity, workload_id_of(call))
-        return pb.GetWorkloadResponse(workload=workload_message(row, await self._workloads.pending_reason(row)))
+        reason = await self._workloads.pending_reason(row)
+        size = len(row["input_params"]) + len(row["result_json"] or "")
+        return pb.GetWorkloadResponse(workload=await aside(size, workload_message, row, reason))
 
     async def cancel(self, call: Call[pb.CancelWorkloadRequest]) -> pb.CancelWorkloadResponse:
         """End a workload for good."""
         workload_id = workload_id_of(call)
         given = {"reason": call.request.reason} if call.request.reason else {}
-        reason = self._cancellation.decode(_encode(given)).reason
+        reason = checked(self._cancellation, given, self._max_body_bytes).reason
         state = (await self._workloads.cancel(call.identity, workload_id, reason)).state
         answer = pb.CancelWorkloadResponse(
             workload_id=workload_id, status=status_message(state.status), version=state.version

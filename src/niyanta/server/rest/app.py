@@ -1,16 +1,19 @@
-"""The REST API: every part's operations as one ASGI application."""
+"""The REST API: every part's operations, and the document that describes them, as one ASGI application."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from niyanta.server.coordinator.gate import Gate
-from niyanta.server.rest.operations import Frame, Operation, http_error
+from niyanta.server.observability.metrics import Metrics
+from niyanta.server.rest.docs import DocumentPages
+from niyanta.server.rest.operations import Frame, Operation, http_error, request_id_of, standard_headers
 
 __all__ = ["RestApi"]
 
@@ -26,6 +29,7 @@ class RestApi:
         operations: Of all parts; the first that fits a path serves it.
         max_body_bytes: Larger bodies are refused.
         body_seconds: Slower ones too; a second more for each 64 KiB.
+        metrics: Count what is answered.
         routes: What is no operation: WebSockets, static files.
     """
 
@@ -35,11 +39,13 @@ class RestApi:
         operations: Sequence[Operation],
         max_body_bytes: int,
         body_seconds: float,
+        metrics: Metrics,
         routes: Sequence[BaseRoute] = (),
     ) -> None:
-        frame = Frame(gate, max_body_bytes, body_seconds)
+        frame = Frame(gate, max_body_bytes, body_seconds, metrics)
         self.operations = list(operations)
-        self._routes: list[BaseRoute] = [*(frame.route(operation) for operation in operations), *routes]
+        pages = DocumentPages(operations).routes()
+        self._routes: list[BaseRoute] = [*(frame.route(operation) for operation in operations), *routes, *pages]
         self._fixed: dict[tuple[str, str], ASGIApp] = {
             (route.path, method): route.app
             for route in self._routes
@@ -64,10 +70,13 @@ class RestApi:
             if match is Match.PARTIAL and isinstance(route, Route):
                 allowed |= {*(route.methods or ()), "OPTIONS"}
         if scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 4404, "reason": "There is nothing at this path"})
+            response = http_error(HTTPConnection(scope), 404, "")
+            await WebSocket(scope, receive, send).send_denial_response(response)
             return
-        if allowed and scope["method"] == "OPTIONS":
-            await Response(status_code=204, headers={"Allow": ", ".join(sorted(allowed))})(scope, receive, send)
-            return
-        response = http_error(Request(scope), 405 if allowed else 404, ", ".join(sorted(allowed)))
+        request, allow = Request(scope), ", ".join(sorted(allowed))
+        if allowed and request.method == "OPTIONS":
+            response = Response(status_code=204, headers={"Allow": allow})
+            standard_headers(response, request_id_of(request))
+        else:
+            response = http_error(request, 405 if allowed else 404, allow)
         await response(scope, receive, send)

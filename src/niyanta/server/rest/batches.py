@@ -7,7 +7,7 @@ from starlette.responses import Response
 from niyanta.domain.transitions import Status
 from niyanta.errors import ApiError, ConflictError, ServiceUnavailableError
 from niyanta.server.coordinator.batches import BatchService, CancelBatchRequest
-from niyanta.server.coordinator.requests import BatchRequest
+from niyanta.server.coordinator.requests import MAX_BATCH_VALUES, BatchRequest
 from niyanta.server.coordinator.submission import Outcome, SubmissionService
 from niyanta.server.rest import bodies
 from niyanta.server.rest.operations import Call, Operation
@@ -17,7 +17,6 @@ from niyanta.server.rest.workloads import idempotency_key
 __all__ = ["BatchRoutes"]
 
 _TAG = "Workloads"
-_MAX_VALUES = 1_000_000
 
 
 class BatchRoutes:
@@ -45,7 +44,7 @@ class BatchRoutes:
                 handler=self.submit,
                 body=BatchRequest,
                 max_body_bytes=self._max_body_bytes,
-                max_values=_MAX_VALUES,
+                max_values=MAX_BATCH_VALUES,
                 answer=bodies.BatchAnswer,
                 status=202,
                 headers=("Idempotent-Replayed",),

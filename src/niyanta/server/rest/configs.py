@@ -109,12 +109,12 @@ class ConfigRoutes:
         """§2.2; all on one page, unless there are very many."""
         listed = ("configs", call.identity.customer_id)
         cursor = CURSOR.read(call.request)
-        after_id = self._cursors.read_text(cursor, *listed) if cursor is not None else ""
+        after_id = self._cursors.read_id(cursor, *listed) if cursor is not None else ""
         limit = LIMIT.read(call.request) or 0
         found, has_more = await self._configs.page(call.identity, after_id=after_id, limit=limit)
         pagination = Pagination(has_more=has_more)
         if has_more:
-            pagination.next_cursor = self._cursors.after_text(found[-1].config_id, *listed)
+            pagination.next_cursor = self._cursors.after_id(found[-1].config_id, *listed)
         return json_response(bodies.ConfigsAnswer([config_body(config) for config in found], pagination))
 
     async def get(self, call: Call) -> Response:

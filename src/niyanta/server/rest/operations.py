@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -31,6 +32,7 @@ from niyanta.errors import (
     UnsupportedMediaTypeError,
 )
 from niyanta.server.coordinator.gate import Gate, request_id
+from niyanta.server.observability.metrics import Metrics
 from niyanta.server.rest import parameters
 from niyanta.server.rest.parameters import Parameter
 from niyanta.server.rest.responses import error_response
@@ -106,6 +108,8 @@ class Operation:
     """Type of a success's JSON body; None for none, or for another media type."""
     media_type: str = "application/json"
     status: int = 200
+    other_answers: dict[int, type] = field(default_factory=dict)
+    """Types of the bodies of other statuses that are no errors, by status."""
     headers: tuple[str, ...] = ()
     """Headers that a success carries besides the standard ones."""
     request_headers: tuple[str, ...] = ()
@@ -133,9 +137,10 @@ class _Endpoint:
 class Frame:
     """Turns operations into routes."""
 
-    def __init__(self, gate: Gate, max_body_bytes: int, body_seconds: float) -> None:
+    def __init__(self, gate: Gate, max_body_bytes: int, body_seconds: float, metrics: Metrics) -> None:
         self._body_seconds = body_seconds
         self._gate = gate
+        self._metrics = metrics
         self._max_body_bytes = max_body_bytes
         self._nobody = Identity("", "", "")
 
@@ -157,12 +162,14 @@ class Frame:
         public, admin = operation.access is Access.PUBLIC, operation.access is Access.ADMIN
 
         async def serve(request: Request) -> Response:
+            began = time.perf_counter()
             request_id = request_id_of(request)
             rate = None
             try:
                 identity = self._nobody
                 if not public:
-                    entry = await self._gate.enter(request.headers.get("authorization"), admin=admin)
+                    source = request.client.host if request.client else ""
+                    entry = await self._gate.enter(request.headers.get("authorization"), admin=admin, source=source)
                     identity, rate = entry.identity, entry.rate
                     if entry.refusal is not None:
                         raise entry.refusal
@@ -193,6 +200,7 @@ class Frame:
                 response.raw_headers += rate.headers()
             if operation.deprecation is not None:
                 _announce(operation.deprecation, response)
+            self._metrics.request_answered(operation.operation_id, response.status_code, time.perf_counter() - began)
             return response
 
         return serve
@@ -260,7 +268,7 @@ def _too_large(limit: int) -> PayloadTooLargeError:
     )
 
 
-def request_id_of(request: Request) -> str:
+def request_id_of(request: HTTPConnection) -> str:
     """The caller's ``X-Request-ID`` when it is sane, else a new one; the same for the whole request."""
     found: str | None = getattr(request.state, "request_id", None)
     if found is None:
@@ -284,11 +292,11 @@ def _announce(deprecation: Deprecation, response: Response) -> None:
     response.headers["Link"] = f'<{deprecation.successor}>; rel="successor-version"'
 
 
-def http_error(request: Request, status: int, allow: str) -> Response:
+def http_error(request: HTTPConnection, status: int, allow: str) -> Response:
     """The envelope for what no operation answers: an unknown path, or a method that the path doesn't take."""
     if status == 405:
         error: ApiError = InvalidInputError(
-            f"This path doesn't take {request.method[:20]}; it takes {allow}",
+            f"This path doesn't take {request.scope['method'][:20]}; it takes {allow}",
             details={"field": "method", "allowed": allow.split(", ")},
         )
     else:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 
 from niyanta.domain.ids import ID_PATTERN
 from niyanta.errors import InvalidInputError, NotFoundError
@@ -24,7 +24,7 @@ _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 
 
-def path_id(request: Request, name: str) -> str:
+def path_id(request: HTTPConnection, name: str) -> str:
     """An id from the path; one that can't be an id is as missing as one that doesn't exist."""
     value = str(request.path_params[name])
     if not ID_PATTERN.fullmatch(value):
@@ -32,7 +32,7 @@ def path_id(request: Request, name: str) -> str:
     return value
 
 
-def only(request: Request, allowed: Collection[str]) -> None:
+def only(request: HTTPConnection, allowed: Collection[str]) -> None:
     """Refuse query parameters that the endpoint doesn't have, and any that comes twice."""
     seen: set[str] = set()
     for name, _ in request.query_params.multi_items():

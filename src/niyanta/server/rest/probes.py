@@ -1,12 +1,15 @@
-"""§5 of the contract: health and readiness."""
+"""§5 of the contract: health, readiness and metrics."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.responses import Response
 
 from niyanta.server.coordinator.health import Health
+from niyanta.server.coordinator.vitals import Vitals
+from niyanta.server.observability.metrics import Metrics
 from niyanta.server.rest import bodies
 from niyanta.server.rest.operations import Access, Call, Operation
 from niyanta.server.rest.responses import json_response, timestamp
@@ -19,8 +22,11 @@ _TAG = "Health & Monitoring"
 class ProbeRoutes:
     """What load balancers and operators ask."""
 
-    def __init__(self, health: Health) -> None:
+    def __init__(self, health: Health, vitals: Vitals, metrics: Metrics, metrics_access: Access) -> None:
         self._health = health
+        self._vitals = vitals
+        self._metrics = metrics
+        self._metrics_access = metrics_access
 
     def operations(self) -> list[Operation]:
         """What this part of the API offers, under ``/v1`` and at the root."""
@@ -46,6 +52,18 @@ class ProbeRoutes:
                     handler=self.ready,
                     access=Access.PUBLIC,
                     answer=bodies.ReadyAnswer,
+                    other_answers={503: bodies.ReadyAnswer},
+                ),
+                Operation(
+                    method="GET",
+                    path=f"{prefix}/metrics",
+                    operation_id=f"getMetrics{suffix}",
+                    summary="Metrics for Prometheus",
+                    tag=_TAG,
+                    handler=self.metrics,
+                    access=self._metrics_access,
+                    media_type="text/plain",
+                    description="Public or for admin keys only, as the service is set up.",
                 ),
             ]
         return found
@@ -61,3 +79,8 @@ class ProbeRoutes:
         found = bodies.Dependencies(words[state.database], words[state.broker], state.leader_elected)
         status = "ready" if state.is_ready else "not_ready"
         return json_response(bodies.ReadyAnswer(status, found), 200 if state.is_ready else 503)
+
+    async def metrics(self, call: Call) -> Response:
+        """§5.3."""
+        text = await self._metrics.scrape(await self._vitals.read())
+        return Response(text, headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})

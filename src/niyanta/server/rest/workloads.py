@@ -18,6 +18,13 @@ from niyanta.errors import (
     ServiceUnavailableError,
 )
 from niyanta.server.coordinator.cursors import Cursors
+from niyanta.server.coordinator.requests import (
+    DEFAULT_PAGE,
+    MAX_CURSOR_LENGTH,
+    MAX_OFFSET,
+    MAX_PAGE,
+    MAX_TYPE_LENGTH,
+)
 from niyanta.server.coordinator.submission import SubmissionService, SubmitRequest, check_idempotency_key
 from niyanta.server.coordinator.workloads import Outlook, WorkloadService
 from niyanta.server.rest import bodies
@@ -31,11 +38,11 @@ __all__ = ["WorkloadRoutes", "idempotency_key"]
 _ONE = "/v1/workloads/{workload_id}"
 _TAG = "Workloads"
 
-LIMIT = Integer("limit", "Results per page.", 1, 100, 50)
-OFFSET = Integer("offset", "How many to leave out before the page. Not together with a cursor.", 0, 10_000_000, 0)
-CURSOR = Text("cursor", "Where the page begins: next_cursor of the page before.", 2000)
+LIMIT = Integer("limit", "Results per page.", 1, MAX_PAGE, DEFAULT_PAGE)
+OFFSET = Integer("offset", "How many to leave out before the page. Not together with a cursor.", 0, MAX_OFFSET, 0)
+CURSOR = Text("cursor", "Where the page begins: next_cursor of the page before.", MAX_CURSOR_LENGTH)
 STATUS = Choice("status", "Only workloads in this status.", tuple(status.value for status in Status))
-WORKLOAD_TYPE = Text("workload_type", "Only workloads of this type.", 200)
+WORKLOAD_TYPE = Text("workload_type", "Only workloads of this type.", MAX_TYPE_LENGTH)
 ORDER_BY = Choice("order_by", "What to sort by; ties by id, nulls last.", ORDERS, "created_at")
 ORDER = Choice("order", "Sort direction.", ("asc", "desc"), "desc")
 WAIT = Integer("wait_seconds", "Answer when the version changes, or after this long.", 0, 60, 0)

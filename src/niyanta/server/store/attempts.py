@@ -44,7 +44,9 @@ class StoredCheckpoint:
     sequence: int
     encoding: str
     data: bytes
+    """Empty when ``object_key`` names where it lies; whoever fetches that checks it."""
     object_key: str | None
+    size_bytes: int
     sha256: bytes
 
 
@@ -83,10 +85,10 @@ class Lifetime:
 class AttemptStore:
     """Queries on checkpoints, logs and audit events."""
 
-    async def add_checkpoints(self, conn: Connection, checkpoints: Sequence[NewCheckpoint]) -> None:
-        """Compress and keep; only the last ten of a workload stay."""
+    async def add_checkpoints(self, conn: Connection, checkpoints: Sequence[NewCheckpoint]) -> list[str]:
+        """Compress and keep; only the last ten of a workload stay. Gives the object keys of those dropped."""
         compressor = zstandard.ZstdCompressor(level=3)
-        await _queries.add_checkpoints(
+        rows = await _queries.add_checkpoints(
             conn,
             customer_ids=[c.customer_id for c in checkpoints],
             workload_ids=[c.workload_id for c in checkpoints],
@@ -99,6 +101,7 @@ class AttemptStore:
             hashes=[c.sha256 for c in checkpoints],
             progress=[c.progress_percent for c in checkpoints],
         )
+        return [row["object_key"] for row in rows if row["object_key"] is not None]
 
     async def newest_good_checkpoint(
         self, conn: Connection, customer_id: str, workload_id: str, up_to: int
@@ -116,7 +119,9 @@ class AttemptStore:
                     continue
                 if len(data) != row["size_bytes"] or hashlib.sha256(data).digest() != row["sha256"]:
                     continue
-            return StoredCheckpoint(row["sequence"], row["encoding"], data, row["object_key"], row["sha256"])
+            return StoredCheckpoint(
+                row["sequence"], row["encoding"], data, row["object_key"], row["size_bytes"], row["sha256"]
+            )
         return None
 
     async def add_logs(self, conn: Connection, lines: Sequence[LogRow]) -> None:

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import string
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import asyncpg
 
-from niyanta.domain.ids import CUSTOMER_ID_PATTERN
+from niyanta.domain import api_keys
 from niyanta.domain.limits import TIERS, Tier
-from niyanta.errors import ConflictError, InvalidInputError, NotFoundError
+from niyanta.errors import ConflictError, NotFoundError
 from niyanta.server.store.database import Database, Queries
 
-__all__ = ["Customer", "CustomerStore", "Identity", "hash_key"]
+__all__ = ["LIMIT_NAMES", "ApiKey", "Customer", "CustomerStore", "Identity", "TierUsage"]
 
 _queries = Queries("customers.sql")
-_KEY_ALPHABET = string.ascii_lowercase + string.digits
 LIMIT_NAMES = ("max_concurrent_workloads", "max_queue_depth", "rate_limit_per_sec", "burst")
 
 
-def hash_key(api_key: str) -> bytes:
-    """What is stored of an API key. A plain hash is enough: the key holds 165 random bits."""
+def _hash(api_key: str) -> bytes:
+    """What is stored of an API key. A plain hash is enough: the key holds 134 random bits."""
     return hashlib.sha256(api_key.encode()).digest()
 
 
@@ -65,6 +63,33 @@ class Identity:
     suspended: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """What may be shown of an API key."""
+
+    customer_id: str
+    key_id: str
+    name: str
+    role: str
+    """``customer`` or ``admin``."""
+    status: str
+    """``active``, ``expired`` or ``revoked``."""
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+    """Within a minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class TierUsage:
+    """What all customers of one tier have under way."""
+
+    tier: str
+    queued: int
+    running: int
+
+
 def _customer(row: Any) -> Customer:
     tier = Tier(row["tier"])
     limits = {name: getattr(TIERS[tier], name) if row[name] is None else row[name] for name in LIMIT_NAMES}
@@ -97,19 +122,9 @@ class CustomerStore:
                 ``burst``; what is missing or None is the tier's.
 
         Raises:
-            InvalidInputError: The id or the tier isn't well formed.
             ConflictError: The id exists.
         """
         customer_id = customer_id or "cust_" + secrets.token_hex(8)
-        if not CUSTOMER_ID_PATTERN.fullmatch(customer_id):
-            raise InvalidInputError(
-                "The customer id is not well formed",
-                details={"field": "customer_id", "allowed": CUSTOMER_ID_PATTERN.pattern},
-            )
-        if tier not in list(Tier):
-            raise InvalidInputError(
-                f"There is no tier '{tier}'", details={"field": "tier", "allowed": [t.value for t in Tier]}
-            )
         given = {name: (limits or {}).get(name) for name in LIMIT_NAMES}
         async with self._database.connection() as conn:
             try:
@@ -123,14 +138,15 @@ class CustomerStore:
         return _customer(row)
 
     async def update_customer(self, customer_id: str, **changes: Any) -> Customer:
-        """Change ``name``, ``tier``, ``status`` or limits; what isn't given stays.
+        """Change ``name``, ``tier``, ``status`` or limits; what isn't given stays, a limit of None is the tier's.
 
         Raises:
             NotFoundError: No such customer.
         """
         given = {name: changes.get(name) for name in ("name", "tier", "status", *LIMIT_NAMES)}
+        to_default = [name for name in LIMIT_NAMES if name in changes and changes[name] is None]
         async with self._database.connection() as conn:
-            row = await _queries.update_customer(conn, customer_id=customer_id, **given)
+            row = await _queries.update_customer(conn, customer_id=customer_id, to_default=to_default, **given)
         if row is None:
             raise NotFoundError(f"There is no customer '{customer_id}'")
         return _customer(row)
@@ -139,6 +155,13 @@ class CustomerStore:
         """Every customer with its counts, oldest first."""
         async with self._database.connection() as conn:
             return [_customer(row) for row in await _queries.customers(conn)]
+
+    async def page(self, most: int, *, skip: int = 0, after: str | None = None) -> tuple[list[Customer], int]:
+        """At most ``most`` customers, oldest first, from the one after ``after``; and how many there are."""
+        async with self._database.connection() as conn:
+            rows = await _queries.customers_page(conn, after=after, most=most, skip=skip)
+            total = await _queries.count_customers(conn)
+        return [_customer(row) for row in rows], int(total["total"])
 
     async def get(self, customer_id: str) -> Customer:
         """One customer with its live counts.
@@ -154,53 +177,75 @@ class CustomerStore:
 
     async def create_key(
         self, customer_id: str, name: str, role: str = "customer", expires_at: datetime | None = None
-    ) -> tuple[str, str]:
+    ) -> tuple[ApiKey, str]:
         """Make an API key.
 
         Returns:
-            The key's id and the key itself, which is stored nowhere and can't be shown again.
+            What is stored of the key, and the key itself, which is stored nowhere and can't be shown again.
 
         Raises:
             NotFoundError: No such customer.
         """
-        api_key = f"nyt_{customer_id}_" + "".join(secrets.choice(_KEY_ALPHABET) for _ in range(32))
-        key_id = "key_" + secrets.token_hex(10)
+        random_text = "".join(secrets.choice(api_keys.ALPHABET) for _ in range(api_keys.RANDOM_LENGTH))
+        api_key = api_keys.spell_key(customer_id, random_text)
         async with self._database.connection() as conn:
             try:
-                await _queries.create_key(
+                row = await _queries.create_key(
                     conn,
                     customer_id=customer_id,
-                    key_id=key_id,
-                    key_sha256=hash_key(api_key),
+                    key_id="key_" + secrets.token_hex(10),
+                    key_sha256=_hash(api_key),
                     name=name,
                     role=role,
                     expires_at=expires_at,
                 )
             except asyncpg.ForeignKeyViolationError as exc:
                 raise NotFoundError(f"There is no customer '{customer_id}'") from exc
-        return key_id, api_key
+        return ApiKey(**row), api_key
 
-    async def identify(self, key_sha256: bytes) -> Identity | None:
-        """Who holds the key with this hash; None when it is unknown, expired or revoked."""
+    async def identify(self, candidates: Sequence[str]) -> dict[str, Identity]:
+        """Whose keys these are; what is malformed, unknown, expired or revoked is left out."""
+        claims = {key: claimed for key in candidates if (claimed := api_keys.customer_of(key)) is not None}
+        if not claims:
+            return {}
+        by_hash = {_hash(key): key for key in claims}
         async with self._database.connection() as conn:
-            row = await _queries.key_by_hash(conn, key_sha256=key_sha256)
-        if row is None or row["revoked_at"] is not None or row["expired"]:
-            return None
-        return Identity(row["customer_id"], row["key_id"], row["role"], row["status"] == "suspended")
+            rows = await _queries.live_keys(conn, hashes=list(by_hash))
+        return {
+            by_hash[row["key_sha256"]]: Identity(
+                row["customer_id"], row["key_id"], row["role"], row["customer_status"] == "suspended"
+            )
+            for row in rows
+            if row["customer_id"] == claims[by_hash[row["key_sha256"]]]
+        }
 
-    async def keys(self, customer_id: str) -> list[dict[str, Any]]:
-        """A customer's keys, oldest first, without anything that could be used."""
+    async def standings(self, customer_ids: Sequence[str]) -> dict[str, str]:
+        """The status of those of these customers that exist."""
         async with self._database.connection() as conn:
-            return [dict(row) for row in await _queries.keys(conn, customer_id=customer_id)]
+            rows = await _queries.standings(conn, customer_ids=list(customer_ids))
+        return {row["customer_id"]: row["status"] for row in rows}
 
-    async def revoke_key(self, key_id: str) -> str:
+    async def keys(
+        self, customer_id: str, most: int, *, skip: int = 0, after: str | None = None
+    ) -> tuple[list[ApiKey], int]:
+        """At most ``most`` of a customer's keys, oldest first, from the one after ``after``; and how many it has."""
+        async with self._database.connection() as conn:
+            rows = await _queries.keys_page(conn, customer_id=customer_id, after=after, most=most, skip=skip)
+            total = await _queries.count_keys(conn, customer_id=customer_id)
+        return [ApiKey(**row) for row in rows], int(total["total"])
+
+    async def revoke_key(self, key_id: str, customer_id: str | None = None) -> str:
         """End a key for ever; gives its customer. Twice is once.
+
+        Args:
+            key_id: Which.
+            customer_id: Whose it must be; anybody's when None.
 
         Raises:
             NotFoundError: No such key.
         """
         async with self._database.connection() as conn:
-            row = await _queries.revoke_key(conn, key_id=key_id)
+            row = await _queries.revoke_key(conn, key_id=key_id, customer_id=customer_id)
         if row is None:
             raise NotFoundError(f"There is no key '{key_id}'")
         return str(row["customer_id"])
@@ -215,3 +260,8 @@ class CustomerStore:
         async with self._database.connection() as conn:
             rows = await _queries.configured_types(conn, customer_id=customer_id)
         return {row["workload_type"]: row["input_schema"] for row in rows}
+
+    async def usage_by_tier(self) -> list[TierUsage]:
+        """What each tier has queued and running."""
+        async with self._database.connection("vital") as conn:
+            return [TierUsage(**row) for row in await _queries.usage_by_tier(conn)]

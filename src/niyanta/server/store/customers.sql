@@ -9,18 +9,38 @@ WITH added AS (
 )
 SELECT * FROM added;
 
--- name: update_customer(customer_id, name, tier, status, max_concurrent_workloads, max_queue_depth, rate_limit_per_sec, burst)^
--- Change what is given (not null).
+-- name: update_customer(customer_id, name, tier, status, max_concurrent_workloads, max_queue_depth, rate_limit_per_sec, burst, to_default)^
+-- Change what is given (not null), and let the limits named in to_default be the tier's again.
 UPDATE customers
    SET name = coalesce(:name, name), tier = coalesce(:tier, tier), status = coalesce(:status, status),
-       max_concurrent_workloads = coalesce(:max_concurrent_workloads, max_concurrent_workloads),
-       max_queue_depth = coalesce(:max_queue_depth, max_queue_depth),
-       rate_limit_per_sec = coalesce(:rate_limit_per_sec, rate_limit_per_sec), burst = coalesce(:burst, burst)
+       max_concurrent_workloads = CASE WHEN 'max_concurrent_workloads' = ANY(:to_default::text[]) THEN NULL
+                                       ELSE coalesce(:max_concurrent_workloads, max_concurrent_workloads) END,
+       max_queue_depth = CASE WHEN 'max_queue_depth' = ANY(:to_default::text[]) THEN NULL
+                              ELSE coalesce(:max_queue_depth, max_queue_depth) END,
+       rate_limit_per_sec = CASE WHEN 'rate_limit_per_sec' = ANY(:to_default::text[]) THEN NULL
+                                 ELSE coalesce(:rate_limit_per_sec, rate_limit_per_sec) END,
+       burst = CASE WHEN 'burst' = ANY(:to_default::text[]) THEN NULL ELSE coalesce(:burst, burst) END
  WHERE customer_id = :customer_id RETURNING *;
 
 -- name: customers()
 -- All of them, oldest first; the coordinators keep them in memory.
 SELECT c.*, u.queued, u.running, u.assigned FROM customers c JOIN customer_usage u USING (customer_id) ORDER BY c.created_at, c.customer_id;
+
+-- name: customers_page(after, most, skip)
+-- A page of them, oldest first. Customers are never deleted, so the row a cursor names is always there.
+SELECT c.*, u.queued, u.running FROM customers c JOIN customer_usage u USING (customer_id)
+ WHERE :after::text IS NULL
+    OR (c.created_at, c.customer_id) > (SELECT created_at, customer_id FROM customers WHERE customer_id = :after::text)
+ ORDER BY c.created_at, c.customer_id LIMIT :most OFFSET :skip;
+
+-- name: count_customers()^
+-- How many there are.
+SELECT count(*) AS total FROM customers;
+
+-- name: usage_by_tier()
+-- What each tier has under way: costs a row for each customer.
+SELECT c.tier, sum(u.queued)::bigint AS queued, sum(u.running)::bigint AS running
+  FROM customers c JOIN customer_usage u USING (customer_id) GROUP BY c.tier;
 
 -- name: customer(customer_id)^
 -- One, with its counts.
@@ -29,22 +49,42 @@ SELECT c.*, u.queued, u.running, u.assigned FROM customers c JOIN customer_usage
 -- name: create_key(customer_id, key_id, key_sha256, name, role, expires_at)^
 -- Store a key's hash; the key itself is never stored.
 INSERT INTO api_keys (customer_id, key_id, key_sha256, name, role, expires_at)
-VALUES (:customer_id, :key_id, :key_sha256, :name, :role, :expires_at) RETURNING *;
+VALUES (:customer_id, :key_id, :key_sha256, :name, :role, :expires_at)
+RETURNING customer_id, key_id, name, role, 'active' AS status, created_at, expires_at, revoked_at, last_used_at;
 
--- name: key_by_hash(key_sha256)^
--- The key with its customer, as far as authentication needs them.
-SELECT k.key_id, k.role, k.expires_at, k.revoked_at, (k.expires_at IS NOT NULL AND k.expires_at <= now()) AS expired,
-       c.customer_id, c.status
-  FROM api_keys k JOIN customers c USING (customer_id) WHERE k.key_sha256 = :key_sha256;
+-- name: live_keys(hashes)
+-- The keys with these hashes that are good now, with their customer, as far as authentication needs them.
+SELECT k.key_sha256, k.key_id, k.role, c.customer_id, c.status AS customer_status
+  FROM api_keys k JOIN customers c USING (customer_id)
+ WHERE k.key_sha256 = ANY(:hashes::bytea[]) AND k.revoked_at IS NULL
+   AND (k.expires_at IS NULL OR k.expires_at > now());
 
--- name: keys(customer_id)
--- A customer's keys, without anything that could be used.
-SELECT customer_id, key_id, name, role, created_at, expires_at, revoked_at, last_used_at
-  FROM api_keys WHERE customer_id = :customer_id ORDER BY created_at, key_id;
+-- name: standings(customer_ids)
+-- Whether these customers, whose tokens were good, exist and may call.
+SELECT customer_id, status FROM customers WHERE customer_id = ANY(:customer_ids::text[]);
 
--- name: revoke_key(key_id)^
--- Once revoked, for ever. Gives nothing for an unknown key.
-UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE key_id = :key_id RETURNING customer_id, key_id, revoked_at;
+-- name: keys_page(customer_id, after, most, skip)
+-- A page of a customer's keys, oldest first, without anything that could be used. Keys are never deleted, so the row a
+-- cursor names is always there.
+SELECT customer_id, key_id, name, role,
+       CASE WHEN revoked_at IS NOT NULL THEN 'revoked' WHEN expires_at <= now() THEN 'expired' ELSE 'active' END AS status,
+       created_at, expires_at, revoked_at, last_used_at
+  FROM api_keys
+ WHERE customer_id = :customer_id
+   AND (:after::text IS NULL
+        OR (created_at, key_id) > (SELECT a.created_at, a.key_id FROM api_keys a
+                                    WHERE a.customer_id = :customer_id AND a.key_id = :after::text))
+ ORDER BY created_at, key_id LIMIT :most OFFSET :skip;
+
+-- name: count_keys(customer_id)^
+-- How many keys a customer has, the ended ones included.
+SELECT count(*) AS total FROM api_keys WHERE customer_id = :customer_id;
+
+-- name: revoke_key(key_id, customer_id)^
+-- Once revoked, for ever. Gives nothing for an unknown key, or one of another customer than the given.
+UPDATE api_keys SET revoked_at = coalesce(revoked_at, now())
+ WHERE key_id = :key_id AND (:customer_id::text IS NULL OR customer_id = :customer_id::text)
+RETURNING customer_id, key_id, revoked_at;
 
 -- name: mark_used(key_ids)!
 -- Note the use of keys, a minute's precision is enough.

@@ -12,7 +12,7 @@ import msgspec
 from niyanta.server.store.database import Connection, Queries
 from niyanta.wire.messages import HandlerInfo, Register
 
-__all__ = ["LeaseStore", "WorkerRow", "WorkerStore"]
+__all__ = ["LeaseStore", "ListedWorker", "WorkerRow", "WorkerStore"]
 
 _workers = Queries("workers.sql")
 _lease = Queries("lease.sql")
@@ -34,6 +34,31 @@ class WorkerRow:
     silent_seconds: float
     ended_reason: str | None = None
     """``lost``, ``removed`` or ``stopped`` for a dead worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedWorker:
+    """One worker as operators see it."""
+
+    worker: WorkerRow
+    registered_at: datetime
+    workload_ids: list[str]
+    """What it holds, SCHEDULED or RUNNING, by id."""
+
+
+def _row(row: Any) -> WorkerRow:
+    return WorkerRow(
+        row["worker_id"],
+        row["incarnation"],
+        row["status"],
+        row["capacity"],
+        msgspec.json.decode(row["tags"], type=dict[str, str]),
+        msgspec.json.decode(row["handlers"], type=list[HandlerInfo]),
+        row["version"],
+        row["last_heartbeat"],
+        row["silent_seconds"],
+        row["ended_reason"],
+    )
 
 
 class WorkerStore:
@@ -72,21 +97,19 @@ class WorkerStore:
 
     async def all(self, conn: Connection) -> list[WorkerRow]:
         """The whole fleet, the dead that aren't forgotten yet included."""
-        return [
-            WorkerRow(
-                row["worker_id"],
-                row["incarnation"],
-                row["status"],
-                row["capacity"],
-                msgspec.json.decode(row["tags"], type=dict[str, str]),
-                msgspec.json.decode(row["handlers"], type=list[HandlerInfo]),
-                row["version"],
-                row["last_heartbeat"],
-                row["silent_seconds"],
-                row["ended_reason"],
-            )
-            for row in await _workers.all_workers(conn)
-        ]
+        return [_row(row) for row in await _workers.all_workers(conn)]
+
+    async def page(
+        self, conn: Connection, status: str | None, most: int, *, skip: int = 0, after: str | None = None
+    ) -> tuple[list[ListedWorker], int]:
+        """At most ``most`` workers of one status, or of any, by id from the one after ``after``; and how many."""
+        rows = await _workers.workers_page(conn, status=status, after=after, most=most, skip=skip)
+        total = await _workers.count_workers(conn, status=status)
+        return [ListedWorker(_row(row), row["registered_at"], row["workload_ids"]) for row in rows], total["total"]
+
+    async def summary(self, conn: Connection) -> dict[str, tuple[int, int]]:
+        """How many workers there are of each status, and how many slots these have."""
+        return {row["status"]: (row["workers"], row["capacity"]) for row in await _workers.fleet_summary(conn)}
 
     async def end(
         self,

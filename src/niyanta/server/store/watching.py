@@ -10,7 +10,7 @@ import msgspec
 
 from niyanta.server.store.database import Connection, Queries
 
-__all__ = ["LinePlace", "Move", "WatchStore"]
+__all__ = ["LineSpan", "Move", "WatchStore"]
 
 _queries = Queries("watching.sql")
 
@@ -31,15 +31,17 @@ class Move(msgspec.Struct, frozen=True):
     details: _Details
 
 
-class LinePlace(NamedTuple):
-    """A place in a workload's log: after the line with this generation and sequence."""
+class LineSpan(NamedTuple):
+    """A part of a workload's log: the lines after one generation and sequence, up to another."""
 
     customer_id: str
     workload_id: str
     generation: int
     sequence: int
+    last_generation: int
+    last_sequence: int
     floor: datetime | None
-    """No line after the place is older than this; None when that isn't known."""
+    """None of the lines is older than this; None when that isn't known."""
 
 
 _decode_moves = msgspec.json.Decoder(list[Move]).decode
@@ -77,17 +79,17 @@ class WatchStore:
         )
         return [(row["customer_id"], row["workload_id"]) for row in rows]
 
-    async def lines(
-        self, conn: Connection, places: Sequence[LinePlace], most: int
-    ) -> dict[tuple[str, str], list[Any]]:
-        """The next ``most`` log lines of each workload, in the order in which they were committed."""
+    async def lines(self, conn: Connection, spans: Sequence[LineSpan], most: int) -> dict[tuple[str, str], list[Any]]:
+        """The first ``most`` log lines of each span, in the order in which they were committed."""
         rows = await _queries.lines(
             conn,
-            customer_ids=[p.customer_id for p in places],
-            workload_ids=[p.workload_id for p in places],
-            generations=[p.generation for p in places],
-            sequences=[p.sequence for p in places],
-            floors=[p.floor for p in places],
+            customer_ids=[s.customer_id for s in spans],
+            workload_ids=[s.workload_id for s in spans],
+            generations=[s.generation for s in spans],
+            sequences=[s.sequence for s in spans],
+            last_generations=[s.last_generation for s in spans],
+            last_sequences=[s.last_sequence for s in spans],
+            floors=[s.floor for s in spans],
             most=most,
         )
         found: dict[tuple[str, str], list[Any]] = {}

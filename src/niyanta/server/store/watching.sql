@@ -24,15 +24,18 @@ SELECT i.customer_id, i.workload_id
  WHERE w.version IS DISTINCT FROM i.version
     OR (w.generation, w.event_sequence) > (i.generation, i.sequence);
 
--- name: lines(customer_ids, workload_ids, generations, sequences, floors, most)
--- The next log lines of each workload after a place. Lines are committed in the order of generation and sequence; the
--- floor, a time before which no newer line can lie, keeps the walk along the primary key short.
+-- name: lines(customer_ids, workload_ids, generations, sequences, last_generations, last_sequences, floors, most)
+-- The next log lines of each workload after a place, up to the last that a reading of the row has seen applied. Lines
+-- are committed in the order of generation and sequence; the floor, a time before which none of them can lie, keeps the
+-- walk along the primary key short.
 SELECT l.*
   FROM unnest(:customer_ids::text[], :workload_ids::text[], :generations::int[], :sequences::bigint[],
-              :floors::timestamptz[]) AS i (customer_id, workload_id, generation, sequence, floor)
+              :last_generations::int[], :last_sequences::bigint[], :floors::timestamptz[])
+    AS i (customer_id, workload_id, generation, sequence, last_generation, last_sequence, floor)
  CROSS JOIN LATERAL (
         SELECT g.customer_id, g.workload_id, g.generation, g.sequence, g.logged_at, g.level, g.message, g.details
           FROM workload_logs g
          WHERE g.customer_id = i.customer_id AND g.workload_id = i.workload_id
            AND g.logged_at >= coalesce(i.floor, '-infinity') AND (g.generation, g.sequence) > (i.generation, i.sequence)
+           AND (g.generation, g.sequence) <= (i.last_generation, i.last_sequence)
          ORDER BY g.generation, g.sequence LIMIT :most) l;

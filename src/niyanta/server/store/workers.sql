@@ -35,13 +35,34 @@ SELECT k.worker_id, k.incarnation FROM workers k
 -- The whole fleet, with how long each has been silent on the database's clock.
 SELECT k.*, extract(epoch FROM now() - k.last_heartbeat)::double precision AS silent_seconds FROM workers k ORDER BY worker_id;
 
+-- name: workers_page(status, after, most, skip)
+-- A page of the fleet by id, with what each holds. The index on held workloads serves the inner query.
+SELECT k.*, extract(epoch FROM now() - k.last_heartbeat)::double precision AS silent_seconds,
+       ARRAY(SELECT w.workload_id FROM workloads w
+              WHERE w.worker_id = k.worker_id AND w.incarnation = k.incarnation ORDER BY w.workload_id) AS workload_ids
+  FROM workers k
+ WHERE (:status::text IS NULL OR k.status = :status::text) AND (:after::text IS NULL OR k.worker_id > :after::text)
+ ORDER BY k.worker_id LIMIT :most OFFSET :skip;
+
+-- name: count_workers(status)^
+-- How many workers there are of one status, or in all.
+SELECT count(*) AS total FROM workers WHERE :status::text IS NULL OR status = :status::text;
+
+-- name: fleet_summary()
+-- How many workers there are of each status, and their slots.
+SELECT status, count(*) AS workers, sum(capacity)::bigint AS capacity FROM workers GROUP BY status;
+
 -- name: end_worker(worker_id, incarnation, reason, silent_for_seconds, epoch)^
 -- Declare a worker dead. With silent_for_seconds only if it is still silent; with epoch only while that leader leads.
+-- Locking: the lease's row, so that a take-over waits for this, and the worker's.
+WITH fence AS MATERIALIZED (
+    SELECT epoch FROM leader_lease WHERE epoch = :epoch::bigint FOR KEY SHARE
+)
 UPDATE workers SET status = 'DEAD', ended_reason = :reason
  WHERE worker_id = :worker_id AND (:incarnation::text IS NULL OR incarnation = :incarnation) AND status <> 'DEAD'
    AND (:silent_for_seconds::double precision IS NULL
         OR last_heartbeat < now() - make_interval(secs => :silent_for_seconds::double precision))
-   AND (:epoch::bigint IS NULL OR EXISTS (SELECT FROM leader_lease WHERE epoch = :epoch::bigint))
+   AND (:epoch::bigint IS NULL OR EXISTS (SELECT FROM fence))
 RETURNING worker_id, incarnation;
 
 -- name: drain(worker_id)^

@@ -90,6 +90,8 @@ class Head:
     locked: Locked
     rank: float
     affinity: Affinity
+    checkpoint_percent: int
+    """Progress at its newest checkpoint, from which its next attempt goes on; 0 without one."""
 
 
 @dataclass(slots=True)
@@ -350,7 +352,8 @@ class WorkloadStore:
         found: dict[tuple[str, int], list[Head]] = {}
         for row in rows:
             locked = _locked(row, first=1)
-            head = Head(locked, row["queue_rank"], affinity_from_json(row["affinity_rules"]))
+            affinity = affinity_from_json(row["affinity_rules"])
+            head = Head(locked, row["queue_rank"], affinity, row["checkpoint_percent"] or 0)
             found.setdefault((locked.state.customer_id, locked.placement_key), []).append(head)
         return found
 

@@ -190,7 +190,10 @@ SELECT customer_id, placement_key FROM lane;
 SELECT l.customer_id AS lane_customer, h.*, now() AS db_now
   FROM unnest(:customer_ids::text[], :placement_keys::bigint[]) AS l (customer_id, placement_key)
  CROSS JOIN LATERAL (
-    SELECT s.*, w.queue_rank, w.affinity_rules
+    SELECT s.*, w.queue_rank, w.affinity_rules, CASE WHEN w.checkpoint_sequence > 0 THEN (
+               SELECT c.progress_percent FROM checkpoints c
+                WHERE c.customer_id = w.customer_id AND c.workload_id = w.workload_id
+                  AND c.sequence = w.checkpoint_sequence) END AS checkpoint_percent
       FROM workloads w JOIN workload_states s USING (customer_id, workload_id)
      WHERE w.ready AND w.customer_id = l.customer_id AND w.placement_key = l.placement_key
      ORDER BY w.queue_rank, w.workload_id LIMIT :most) h;

@@ -1,0 +1,58 @@
+"""Real workloads: video transcoding, report generation, image processing.
+
+``niyanta dev`` serves them when it is given no app of your own. They are also meant to be read: each saves its
+checkpoint at a boundary of its own kind (a segment, a stretch of rows, a file). The libraries that do the work are
+loaded by the handlers, so that an agent stays small.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+from niyanta.errors import ConfigurationError
+from niyanta.examples.images.parameters import ImageParams
+from niyanta.examples.reports.parameters import ReportParams
+from niyanta.examples.video.parameters import TranscodeParams
+from niyanta.worker import Context, Worker
+
+__all__ = ["worker"]
+
+_NEEDED = {"av": "av", "obstore": "obstore", "PIL": "pillow"}
+
+
+def _check_extra() -> None:
+    missing = sorted(package for module, package in _NEEDED.items() if find_spec(module) is None)
+    if missing:
+        raise ConfigurationError(
+            f"the bundled examples need {', '.join(missing)}: pip install 'niyanta[examples]' "
+            "(or name an app of your own with --app)"
+        )
+
+
+_check_extra()
+worker = Worker()
+
+
+@worker.workload("video_transcoding")
+def video_transcoding(ctx: Context, params: TranscodeParams) -> Any:
+    """A video into another format, codec or size."""
+    from niyanta.examples.video.transcoding import transcode
+
+    return transcode(ctx, params)
+
+
+@worker.workload("report_generation")
+def report_generation(ctx: Context, params: ReportParams) -> Any:
+    """A CSV file of any length into a report with tables and charts."""
+    from niyanta.examples.reports.generation import generate
+
+    return generate(ctx, params)
+
+
+@worker.workload("image_processing")
+def image_processing(ctx: Context, params: ImageParams) -> Any:
+    """A folder of images into smaller ones, another format, thumbnails."""
+    from niyanta.examples.images.processing import process
+
+    return process(ctx, params)

@@ -1,0 +1,142 @@
+"""Adding up: exact decimal sums per group and per month."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from decimal import Context, Decimal, Inexact, InvalidOperation
+
+from niyanta.errors import PermanentError
+from niyanta.examples.reports.parameters import Figures, Progress, ReportParams
+
+__all__ = ["Counts", "exact_sum"]
+
+_MOST_CELLS = 50_000  # groups times columns; keeps the checkpoint under its limit
+_MOST_NAME_CHARACTERS = 200
+_MOST_EXAMPLES = 20
+_MOST_DIGITS = 30
+_MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])(?=-|$)")
+
+# Enough for any sum of numbers that are taken: none is rounded.
+_exact = Context(prec=100, traps=[Inexact, InvalidOperation])
+_number = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?(1[0-5]|0?[0-9]))?")
+
+
+class _Column:
+    __slots__ = ("largest", "smallest", "sum")
+
+    def __init__(self, sum_: Decimal, smallest: Decimal, largest: Decimal) -> None:
+        self.sum = sum_
+        self.smallest = smallest
+        self.largest = largest
+
+    def add(self, value: Decimal) -> None:
+        self.sum = _exact.add(self.sum, value)
+        if value < self.smallest:
+            self.smallest = value
+        elif value > self.largest:
+            self.largest = value
+
+
+class _Group:
+    __slots__ = ("columns", "rows")
+
+    def __init__(self, rows: int, columns: list[_Column]) -> None:
+        self.rows = rows
+        self.columns = columns
+
+
+class Counts:
+    """What the rows so far add up to."""
+
+    def __init__(self, params: ReportParams, progress: Progress) -> None:
+        self.progress = progress
+        header = progress.header
+        self._fields = len(header)
+        self._group_at = _position(header, params.group_by, "group_by")
+        self._value_at = [_position(header, name, "value_columns") for name in params.value_columns]
+        self._date_at = _position(header, params.date_column, "date_column") if params.date_column else None
+        self._groups = {
+            name: _Group(rows, [_Column(Decimal(f.sum), Decimal(f.smallest), Decimal(f.largest)) for f in figures])
+            for name, (rows, figures) in progress.groups.items()
+        }
+        self._months = {name: [Decimal(text) for text in sums] for name, sums in progress.months.items()}
+
+    def add(self, fields: list[str], line: int) -> None:
+        """Count a record; a bad one is counted by its reason."""
+        if len(fields) != self._fields:
+            self.refuse("wrong number of fields", line)
+            return
+        values = []
+        for at in self._value_at:
+            text = fields[at].strip()
+            if not _number.fullmatch(text) or len(text) > _MOST_DIGITS:
+                self.refuse("not a number", line)
+                return
+            values.append(Decimal(text))
+        name = fields[self._group_at]
+        if len(name) > _MOST_NAME_CHARACTERS:
+            self.refuse("the group's name is too long", line)
+            return
+        if self._date_at is not None:
+            month = _MONTH.match(fields[self._date_at])
+            if month is None:
+                self.refuse("not an ISO date", line)
+                return
+            self._add_to_month(month[0], values)
+        self.progress.rows += 1
+        group = self._groups.get(name)
+        if group is None:
+            self._new_group(name, values)
+            return
+        group.rows += 1
+        for column, value in zip(group.columns, values, strict=True):
+            column.add(value)
+
+    def refuse(self, reason: str, line: int) -> None:
+        """Count a bad row."""
+        self.progress.bad[reason] = self.progress.bad.get(reason, 0) + 1
+        if len(self.progress.bad_examples) < _MOST_EXAMPLES:
+            self.progress.bad_examples.append((line, reason))
+
+    def _new_group(self, name: str, values: Sequence[Decimal]) -> None:
+        if (len(self._groups) + 1) * len(values) > _MOST_CELLS:
+            raise PermanentError(
+                f"group_by: more than {len(self._groups)} different groups; choose a column with fewer values"
+            )
+        self._groups[name] = _Group(1, [_Column(value, value, value) for value in values])
+
+    def _add_to_month(self, month: str, values: Sequence[Decimal]) -> None:
+        sums = self._months.get(month)
+        if sums is None:
+            self._months[month] = list(values)
+        else:
+            self._months[month] = [_exact.add(total, value) for total, value in zip(sums, values, strict=True)]
+
+    def to_progress(self, offset: int, line: int) -> Progress:
+        """The checkpoint at a record's end."""
+        self.progress.offset, self.progress.line = offset, line
+        self.progress.groups = {
+            name: (
+                group.rows,
+                [Figures(str(c.sum), str(c.smallest), str(c.largest)) for c in group.columns],
+            )
+            for name, group in self._groups.items()
+        }
+        self.progress.months = {name: [str(total) for total in sums] for name, sums in self._months.items()}
+        return self.progress
+
+
+def exact_sum(values: Iterable[Decimal]) -> Decimal:
+    """The sum without any rounding."""
+    total = Decimal(0)
+    for value in values:
+        total = _exact.add(total, value)
+    return total
+
+
+def _position(header: Sequence[str], name: str, field: str) -> int:
+    if name not in header:
+        columns = ", ".join(header[:50])
+        raise PermanentError(f"{field}: the file has no column '{name}'; it has {columns}")
+    return header.index(name)

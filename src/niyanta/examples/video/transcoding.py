@@ -1,0 +1,264 @@
+"""The workload type ``video_transcoding``: sound once, picture segment by segment, then joined.
+
+Its files lie in a folder beside the output, where any worker finds them. Each carries the number of the attempt that
+wrote it, so that an attempt which was taken for dead can't touch what its successor writes. The order is always: the
+file under its name, then the checkpoint that lists it. What no checkpoint lists doesn't count.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+
+import msgspec
+
+from niyanta.errors import PermanentError
+from niyanta.examples.storage import Place, locate
+from niyanta.examples.video.encoding import SegmentWriter, upright
+from niyanta.examples.video.formats import Picture, picture_size, target_of
+from niyanta.examples.video.joining import join
+from niyanta.examples.video.parameters import Progress, Segment, Sound, TranscodeParams, TranscodeResult
+from niyanta.examples.video.sound import can_be_copied, write_sound
+from niyanta.examples.video.source import Source
+from niyanta.worker import Context
+
+__all__ = ["transcode"]
+
+_REPORT_SECONDS = 1.0
+_SOUND_PERCENT, _PICTURE_PERCENT = 5.0, 95.0
+
+
+def transcode(ctx: Context, params: TranscodeParams) -> TranscodeResult:
+    """Carry on from the checkpoint, or begin."""
+    attempt = _Attempt(ctx, params)
+    with _tidied_on_cancel(ctx, attempt.folder):
+        try:
+            return attempt.run()
+        except PermanentError:
+            attempt.folder.remove()
+            raise
+
+
+@contextlib.contextmanager
+def _tidied_on_cancel(ctx: Context, folder: Place) -> Iterator[None]:
+    """Remove the folder when the workload is cancelled: nobody will come back for it."""
+
+    def stop(*_: object) -> None:
+        raise asyncio.CancelledError
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if ctx.cancelled:
+            folder.remove()
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class _Attempt:
+    def __init__(self, ctx: Context, params: TranscodeParams) -> None:
+        self.ctx = ctx
+        self.params = params
+        self.target = target_of(params, ctx.config)
+        self.input = locate(params.video_url, "video_url")
+        self.output = self._output()
+        self.folder = self.output.beside(f"{self.output.name}.segments-{ctx.workload_id}")
+        self.progress = Progress("")
+        self._reported_at = 0.0
+
+    def _output(self) -> Place:
+        if self.params.output_url is not None:
+            output = locate(self.params.output_url, "output_url")
+        else:
+            stem = self.input.name.rpartition(".")[0] or self.input.name
+            output = self.input.beside(f"{stem}-{self.target.resolution or 'copy'}.{self.params.output_format}")
+        if output.url == self.input.url:
+            raise PermanentError(f"output_url: {output.url} is the video itself; name another file")
+        return output
+
+    def run(self) -> TranscodeResult:
+        version = self.input.describe().version
+        self.progress = self._carried_on(version)
+        if self.progress.result is None:
+            with Source(self.input) as source:
+                if self.progress.sound == "open":
+                    self._sound(source)
+            with Source(self.input) as source:
+                picture = self._picture_of(source)
+                if not self.progress.video_done:
+                    self._segments(source, picture)
+                self.progress.result = self._join(source, picture)
+            # Only who can save this may remove the segments: a successor may be reading them.
+            self._save()
+        self.folder.remove()
+        return self.progress.result
+
+    def _carried_on(self, version: str) -> Progress:
+        """The checkpoint, as far as its files are really there; then remove what no checkpoint lists."""
+        if self.ctx.checkpoint is None:
+            return Progress(version)
+        progress = msgspec.convert(self.ctx.checkpoint, Progress)
+        if progress.result is not None:
+            return progress
+        if progress.source != version:
+            self.ctx.log.warning("the video has changed since the last attempt: beginning anew")
+            progress = Progress(version)
+        found = {entry.name: entry.size_bytes for entry in self.folder.entries()}
+        track = progress.sound_track
+        if track is not None and found.get(track.name) != track.size_bytes:
+            self.ctx.log.warning("the sound is gone or damaged: making it again")
+            progress.sound, progress.sound_track = "open", None
+        whole = [s for s in progress.segments if found.get(s.name) == s.size_bytes]
+        if len(whole) < len(progress.segments):
+            self.ctx.log.warning("%d segments are gone: making all again", len(progress.segments) - len(whole))
+            progress = Progress(version, progress.sound, progress.sound_track, encodings=progress.encodings)
+        self._remove_leavings(progress, found)
+        return progress
+
+    def _remove_leavings(self, progress: Progress, found: dict[str, int]) -> None:
+        """Files of earlier attempts that died before their checkpoint; never those of a later one."""
+        listed = {segment.name for segment in progress.segments}
+        if progress.sound_track is not None:
+            listed.add(progress.sound_track.name)
+        for name in found.keys() - listed:
+            attempt = name.removeprefix(".").partition(".")[0].rpartition("-")[2]
+            if attempt.isdigit() and int(attempt) < self.ctx.attempt:
+                self.folder.child(name).remove()
+
+    def _save(self) -> int:
+        sequence: int = self.ctx.save_checkpoint(msgspec.to_builtins(self.progress))
+        return sequence
+
+    def _offer(self) -> None:
+        if self.ctx.checkpoint_due:
+            self._save()
+
+    def _report(self, percent: float, message: str) -> None:
+        if time.monotonic() - self._reported_at >= _REPORT_SECONDS:
+            self._reported_at = time.monotonic()
+            self.ctx.report_progress(percent, message)
+
+    def _share(self, done_seconds: float, source: Source) -> float:
+        return min(1.0, done_seconds / source.duration_seconds) if source.duration_seconds else 0.0
+
+    # --- sound ----------------------------------------------------------------------------------
+
+    def _sound(self, source: Source) -> None:
+        if source.audio is None:
+            self.progress.sound = "none"
+            return
+        kept = can_be_copied(source.audio, self.target.container)
+        track = Sound(self.ctx.attempt, 0, "0")
+
+        def step(done_seconds: float) -> None:
+            self._report(_SOUND_PERCENT * self._share(done_seconds, source), "Processing the sound")
+            self._offer()
+
+        place = self.folder.child(track.name)
+        with place.writing(self.ctx.work_dir) as path:
+            lead = write_sound(source, self.target.container, path, step)
+            track.lead, track.size_bytes = str(lead), path.stat().st_size
+        self.progress.sound, self.progress.sound_track = ("copied" if kept else "encoded"), track
+        self.progress.damaged_packets += source.damaged_packets
+        self.ctx.log.info("sound %s; checkpoint %d", self.progress.sound, self._save())
+
+    # --- picture --------------------------------------------------------------------------------
+
+    def _picture_of(self, source: Source) -> Picture:
+        context = source.video.codec_context
+        aspect = source.video.sample_aspect_ratio or context.sample_aspect_ratio or Fraction(1)
+        first = next(source.frames(0), None)
+        if first is None:
+            raise PermanentError(f"video_url: no frame of {self.input.url} can be decoded")
+        frame = first[1]
+        width, height = frame.width, frame.height
+        self._turn = upright(frame)
+        if round(frame.rotation) % 180:
+            width, height, aspect = height, width, 1 / aspect
+        return picture_size(self.target.resolution, width, height, aspect)
+
+    def _segments(self, source: Source, picture: Picture) -> None:
+        """Encode what is missing. A segment ends when it is long enough, or when a checkpoint is due."""
+        length = Fraction(self.params.segment_seconds) / source.time_base
+        frames = source.frames(self.progress.next_pts)
+        ahead = next(frames, None)
+        damaged_before = self.progress.damaged_packets
+        while ahead is not None:
+            number = len(self.progress.segments)
+            self.ctx.log.info("encoding segment %d", number)
+            segment = Segment(number, self.ctx.attempt, 0, 0, 0)
+            start = ahead[0]
+            with self.folder.child(segment.name).writing(self.ctx.work_dir) as path:
+                writer = SegmentWriter(path, self.target, picture, source.rate, source.time_base)
+                with contextlib.closing(writer):
+                    while ahead is not None and ahead[0] < start + length:
+                        writer.add(ahead[0], self._turn(ahead[1]))
+                        self._report_frame(source, writer.frames, ahead[0])
+                        ahead = next(frames, None)
+                        if self.ctx.checkpoint_due:
+                            break
+                    segment.delay = writer.finish()
+                segment.frames, segment.size_bytes = writer.frames, path.stat().st_size
+            self._acknowledge(segment, ahead[0] if ahead is not None else None, damaged_before, source)
+
+    def _acknowledge(self, segment: Segment, next_pts: int | None, damaged_before: int, source: Source) -> None:
+        self.progress.segments.append(segment)
+        self.progress.encodings += 1
+        self.progress.frames += segment.frames
+        self.progress.damaged_packets = damaged_before + source.damaged_packets
+        if next_pts is None:
+            self.progress.video_done = True
+        else:
+            self.progress.next_pts = next_pts
+        sequence = self._save()
+        self.ctx.log.info("segment %d is safe: %d frames; checkpoint %d", segment.number, segment.frames, sequence)
+
+    def _report_frame(self, source: Source, frames: int, pts: int) -> None:
+        done = self._share(float(pts * source.time_base), source)
+        number = self.progress.frames + frames
+        expected = max(source.frames_expected, number) if source.frames_expected else "?"
+        self._report(
+            _SOUND_PERCENT + (_PICTURE_PERCENT - _SOUND_PERCENT) * done, f"Processing frame {number}/{expected}"
+        )
+
+    # --- both -----------------------------------------------------------------------------------
+
+    def _join(self, source: Source, picture: Picture) -> TranscodeResult:
+        progress = self.progress
+        track = progress.sound_track
+
+        def step(done_seconds: float) -> None:
+            percent = _PICTURE_PERCENT + (100 - _PICTURE_PERCENT) * self._share(done_seconds, source)
+            self._report(percent, f"Joining {len(progress.segments)} segments")
+            self._offer()
+
+        with self.output.writing(self.ctx.work_dir) as path:
+            duration_seconds = join(
+                [self.folder.child(segment.name) for segment in progress.segments],
+                max(segment.delay for segment in progress.segments),
+                (self.folder.child(track.name), Fraction(track.lead)) if track is not None else None,
+                self.target.container,
+                1 / source.rate,
+                path,
+                step,
+            )
+            size_bytes = path.stat().st_size
+        return TranscodeResult(
+            output_url=self.output.url,
+            duration_seconds=round(duration_seconds, 3),
+            frames=progress.frames,
+            segments=len(progress.segments),
+            segments_encoded=progress.encodings,
+            codec=self.target.codec_name,
+            width=picture.width,
+            height=picture.height,
+            size_bytes=size_bytes,
+            sound=progress.sound if progress.sound != "open" else "none",
+            damaged_packets=progress.damaged_packets,
+        )

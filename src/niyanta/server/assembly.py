@@ -1,0 +1,178 @@
+"""What one coordinator is made of, put together: services, loops, and the two APIs over them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from niyanta.server.coordinator.administration import AdminService
+from niyanta.server.coordinator.batches import BatchService
+from niyanta.server.coordinator.changes import ChangeFeed
+from niyanta.server.coordinator.configs import ConfigService
+from niyanta.server.coordinator.cursors import Cursors
+from niyanta.server.coordinator.customers import CustomerService
+from niyanta.server.coordinator.directory import Directory
+from niyanta.server.coordinator.election import Election
+from niyanta.server.coordinator.estimator import Estimator
+from niyanta.server.coordinator.gate import Gate
+from niyanta.server.coordinator.health import Health
+from niyanta.server.coordinator.identity import Authenticator
+from niyanta.server.coordinator.intake import EventIntake
+from niyanta.server.coordinator.monitor import Monitor
+from niyanta.server.coordinator.rate_limits import RateLimiter
+from niyanta.server.coordinator.scheduler import Scheduler
+from niyanta.server.coordinator.submission import SubmissionService
+from niyanta.server.coordinator.tokens import TokenVerifier
+from niyanta.server.coordinator.upkeep import Upkeep
+from niyanta.server.coordinator.vitals import Vitals
+from niyanta.server.coordinator.watching import WatchService
+from niyanta.server.coordinator.workers import WorkerService
+from niyanta.server.coordinator.workloads import WorkloadService
+from niyanta.server.grpc.batches import BatchMethods
+from niyanta.server.grpc.listing import ListMethods
+from niyanta.server.grpc.methods import Method
+from niyanta.server.grpc.streams import StreamMethods
+from niyanta.server.grpc.workloads import WorkloadMethods
+from niyanta.server.observability.metrics import Metrics
+from niyanta.server.rest.admin import AdminRoutes
+from niyanta.server.rest.app import RestApi
+from niyanta.server.rest.batches import BatchRoutes
+from niyanta.server.rest.configs import ConfigRoutes
+from niyanta.server.rest.customers import CustomerRoutes
+from niyanta.server.rest.operations import Access
+from niyanta.server.rest.probes import ProbeRoutes
+from niyanta.server.rest.websocket import WorkloadSockets
+from niyanta.server.rest.workloads import WorkloadRoutes
+from niyanta.server.settings import CoordinatorSettings
+from niyanta.server.store.customers import CustomerStore
+from niyanta.server.store.database import Database
+from niyanta.server.store.shared_secrets import shared_secret
+from niyanta.wire.broker import Broker
+from niyanta.wire.messages import Changed
+from niyanta.wire.objects import ObjectStore
+from niyanta.wire.subjects import Subjects
+
+__all__ = ["Assembly"]
+
+
+class Assembly:
+    """The parts of one coordinator. Made, prepared, then its `loops` are run."""
+
+    def __init__(self, database: Database, broker: Broker, settings: CoordinatorSettings) -> None:
+        self._database = database
+        self._broker = broker
+        self._settings = settings
+        self._subjects = subjects = Subjects(settings.subject_prefix)
+        self.metrics = Metrics()
+        self.customers = CustomerStore(database)
+        self.feed = ChangeFeed(broker, subjects, settings.coordinator_id)
+        self.feed.listeners.append(_count_own(self.metrics, settings.coordinator_id))
+        self.directory = Directory(database, self.customers, self.feed)
+        self.health = Health(database, broker)
+
+        self.election = Election(database, settings)
+        self.scheduler = Scheduler(
+            database, broker, subjects, self.feed, self.directory, self.election, settings.coordinator_id
+        )
+        self.monitor = Monitor(database, broker, subjects, self.feed, self.election, settings)
+        self.upkeep = Upkeep(database, self.election, settings)
+
+        object_store = ObjectStore(settings.object_store_url) if settings.object_store_url else None
+        self.intake = EventIntake(database, self.feed, settings, self.metrics, object_store)
+        self.workers = WorkerService(database, broker, subjects, self.feed, settings)
+
+        self.tokens = TokenVerifier(settings)
+        self.authenticator = Authenticator(self.customers, self.tokens, self.feed)
+        self.limiter = RateLimiter(database, self.directory)
+        self.gate = Gate(self.authenticator, self.limiter, self.metrics)
+
+        self.estimator = Estimator(database, self.directory)
+        self.submissions = SubmissionService(database, self.feed, self.directory, self.estimator)
+        self.workloads = WorkloadService(
+            database, broker, subjects, self.feed, self.directory, self.estimator, settings
+        )
+        self.configs = ConfigService(database, self.feed)
+        self.account = CustomerService(database, self.customers)
+        self.batches = BatchService(database, self.workloads)
+        self.watches = WatchService(database, self.feed, self.authenticator)
+        self.administration = AdminService(self.customers, self.directory.customer_changed)
+
+    async def prepare(self) -> None:
+        """Read what must be there before the first request, and begin to hear workers and other coordinators."""
+        self.cursors = Cursors(await shared_secret(self._database, "cursors"))
+        await self.tokens.start()
+        await self.upkeep.prepare()
+        await self.directory.refresh()
+        await self.feed.start()
+        await self._broker.serve(self._subjects.events, self.intake.receive, queue_group=self._subjects.queue_group)
+        await self.workers.start()
+
+    def loops(self) -> list[Coroutine[Any, Any, None]]:
+        """What runs as long as the coordinator does."""
+        return [
+            self.feed.run(),
+            self.directory.run(),
+            self.estimator.run(),
+            self.election.run(),
+            self.scheduler.run(),
+            self.monitor.run(),
+            self.upkeep.run(),
+            self.intake.run(),
+            self.workers.run(),
+            self.submissions.run(),
+            self.authenticator.run(),
+            self.limiter.run(),
+            self.watches.run(),
+        ]
+
+    def rest(self) -> RestApi:
+        """REST and WebSocket."""
+        settings = self._settings
+        vitals = Vitals(
+            self._database,
+            self._broker,
+            self.election,
+            self.customers,
+            lambda: self.feed.watcher_count + self.watches.count,
+        )
+        metrics_access = Access.PUBLIC if settings.metrics_access == "public" else Access.ADMIN
+        operations = [
+            *BatchRoutes(self.submissions, self.batches, settings.max_batch_body_bytes).operations(),
+            *WorkloadRoutes(self.submissions, self.workloads, self.cursors).operations(),
+            *ConfigRoutes(self.configs, self.cursors).operations(),
+            *CustomerRoutes(self.account).operations(),
+            *AdminRoutes(self.administration, self.workers, self.cursors).operations(),
+            *ProbeRoutes(self.health, vitals, self.metrics, metrics_access).operations(),
+        ]
+        sockets = WorkloadSockets(self.gate, self.watches, settings)
+        return RestApi(
+            self.gate,
+            operations,
+            settings.max_body_bytes,
+            settings.request_seconds,
+            self.metrics,
+            sockets.routes(),
+        )
+
+    def grpc(self) -> tuple[list[Method[Any]], StreamMethods]:
+        """The methods of gRPC, and those of them that stream."""
+        settings = self._settings
+        streams = StreamMethods(self.watches, settings.grpc_max_streams_per_customer)
+        methods = [
+            *WorkloadMethods(self.submissions, self.workloads, settings.max_body_bytes).methods(),
+            *ListMethods(self.workloads, self.cursors).methods(),
+            *BatchMethods(self.submissions, self.batches, settings.max_batch_body_bytes).methods(),
+            *streams.methods(),
+        ]
+        return methods, streams
+
+
+def _count_own(metrics: Metrics, coordinator_id: str) -> Callable[[Changed], None]:
+    """Counts what this coordinator committed; what others did, they count."""
+
+    def count(changed: Changed) -> None:
+        if changed.origin == coordinator_id:
+            for change in changed.changes:
+                metrics.workload_changed(change)
+
+    return count

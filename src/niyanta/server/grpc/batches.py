@@ -1,0 +1,124 @@
+"""SubmitWorkloadBatch and CancelWorkloadBatch: many workloads with one call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from niyanta.errors import ApiError, InvalidStateError
+from niyanta.server.coordinator.batches import BatchService, CancelBatchRequest
+from niyanta.server.coordinator.requests import MAX_BATCH_VALUES, BatchRequest, check_idempotency_key
+from niyanta.server.coordinator.submission import Outcome, SubmissionService
+from niyanta.server.grpc.messages import checked, status_message, status_of, submission_of, submitted_message
+from niyanta.server.grpc.methods import Call, Method
+from niyanta.server.grpc.values import aside, moment_of, put_time, struct_of
+from niyanta.wire.strict_json import StrictDecoder
+from niyanta.wire.v1 import workload_service_pb2 as pb
+
+__all__ = ["BatchMethods"]
+
+
+class BatchMethods:
+    """Submit and cancel many.
+
+    Args:
+        submissions: Stores workloads.
+        batches: Cancels them.
+        max_body_bytes: A batch may not be larger, encoded or as JSON.
+    """
+
+    def __init__(self, submissions: SubmissionService, batches: BatchService, max_body_bytes: int) -> None:
+        self._submissions = submissions
+        self._batches = batches
+        self._max_body_bytes = max_body_bytes
+        self._submission = StrictDecoder(BatchRequest, MAX_BATCH_VALUES)
+        self._cancellation = StrictDecoder(CancelBatchRequest)
+
+    def methods(self) -> list[Method[Any]]:
+        """What this part of the service offers."""
+        return [
+            Method(
+                name="SubmitWorkloadBatch",
+                request=pb.SubmitWorkloadBatchRequest,
+                unary=self.submit,
+                max_bytes=self._max_body_bytes,
+            ),
+            Method(name="CancelWorkloadBatch", request=pb.CancelWorkloadBatchRequest, unary=self.cancel),
+        ]
+
+    async def submit(self, call: Call[pb.SubmitWorkloadBatchRequest]) -> pb.SubmitWorkloadBatchResponse:
+        """Store many, each with an outcome of its own."""
+        batch = await aside(call.size_bytes, self._batch_of, call.request)
+        key = check_idempotency_key(call.metadata.get("idempotency-key"))
+        done = await self._submissions.submit_batch(call.identity, batch.workloads, key)
+        if done.replayed:
+            call.answer_metadata["idempotent-replayed"] = "true"
+        answer = pb.SubmitWorkloadBatchResponse()
+        for index, outcome in enumerate(done.outcomes):
+            answer.results.append(_submitted(index, outcome))
+        answer.rejected = sum(isinstance(outcome, ApiError) for outcome in done.outcomes)
+        answer.accepted = len(done.outcomes) - answer.rejected
+        return answer
+
+    def _batch_of(self, request: pb.SubmitWorkloadBatchRequest) -> BatchRequest:
+        each = [submission_of(one, f"workloads[{index}].") for index, one in enumerate(request.workloads)]
+        return checked(self._submission, {"workloads": each}, self._max_body_bytes)
+
+    async def cancel(self, call: Call[pb.CancelWorkloadBatchRequest]) -> pb.CancelWorkloadBatchResponse:
+        """Cancel many, each with an outcome of its own."""
+        request = call.request
+        given: dict[str, Any] = {}
+        if request.workload_ids:
+            given["workload_ids"] = list(request.workload_ids)
+        if request.HasField("filter"):
+            given["filter"] = _filter_of(request.filter)
+        if request.reason:
+            given["reason"] = request.reason
+        found = await self._batches.cancel(call.identity, checked(self._cancellation, given, self._max_body_bytes))
+        answer = pb.CancelWorkloadBatchResponse(has_more=found.has_more)
+        for workload_id, outcome in found.outcomes:
+            result = answer.results.add(workload_id=workload_id)
+            if isinstance(outcome, ApiError):
+                _put_error(outcome, result.error)
+                answer.failed += 1
+                continue
+            result.cancelled.workload_id = workload_id
+            result.cancelled.status = status_message(outcome.status)
+            result.cancelled.version = outcome.version
+            put_time(result.cancelled.cancelled_at, outcome.completed_at)
+            answer.cancelled += 1
+        return answer
+
+
+def _filter_of(given: pb.WorkloadFilter) -> dict[str, str]:
+    found = {}
+    if (status := status_of(given.status, "filter.status")) is not None:
+        found["status"] = status
+    if given.workload_type:
+        found["workload_type"] = given.workload_type
+    if given.HasField("created_before"):
+        found["created_before"] = moment_of(given.created_before, "filter.created_before").isoformat()
+    if given.HasField("created_after"):
+        found["created_after"] = moment_of(given.created_after, "filter.created_after").isoformat()
+    return found
+
+
+def _submitted(index: int, outcome: Outcome) -> pb.SubmitWorkloadBatchResult:
+    result = pb.SubmitWorkloadBatchResult(index=index)
+    if isinstance(outcome, ApiError):
+        _put_error(outcome, result.error)
+    else:
+        result.workload.CopyFrom(submitted_message(outcome))
+    return result
+
+
+def _put_error(error: ApiError, into: pb.ItemError) -> None:
+    into.code, into.message = error.code, error.message
+    into.details.SetInParent()
+    for key, value in error.details.items():
+        text = msgspec.json.encode({key: value}).decode()
+        try:
+            struct_of(text, "details", into.details)
+        except InvalidStateError:
+            into.details.fields[key].string_value = text

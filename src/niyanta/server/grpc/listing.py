@@ -1,0 +1,87 @@
+"""ListWorkloads: one page, as REST gives it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from niyanta.errors import InvalidInputError
+from niyanta.server.coordinator.cursors import Cursors
+from niyanta.server.coordinator.requests import DEFAULT_PAGE, MAX_CURSOR_LENGTH, MAX_OFFSET, MAX_PAGE, MAX_TYPE_LENGTH
+from niyanta.server.coordinator.workloads import WorkloadService
+from niyanta.server.grpc.messages import status_of, workload_row_message
+from niyanta.server.grpc.methods import Call, Method
+from niyanta.server.store.listing import ORDERS, ListQuery
+from niyanta.wire.v1 import workload_service_pb2 as pb
+
+__all__ = ["ListMethods"]
+
+
+class ListMethods:
+    """Lists of workloads."""
+
+    def __init__(self, workloads: WorkloadService, cursors: Cursors) -> None:
+        self._workloads = workloads
+        self._cursors = cursors
+
+    def methods(self) -> list[Method[Any]]:
+        """What this part of the service offers."""
+        return [Method(name="ListWorkloads", request=pb.ListWorkloadsRequest, unary=self.list)]
+
+    async def list(self, call: Call[pb.ListWorkloadsRequest]) -> pb.ListWorkloadsResponse:
+        """One page."""
+        query = self._query(call)
+        rows, has_more, total = await self._workloads.list_page(query)
+        answer = pb.ListWorkloadsResponse(workloads=[workload_row_message(row) for row in rows])
+        answer.pagination.has_more = has_more
+        if has_more:
+            answer.pagination.next_cursor = self._cursors.after_row(query, rows[-1])
+        if total is not None:
+            answer.pagination.total = total.count
+            answer.pagination.total_is_estimate = not total.is_exact
+            answer.pagination.limit, answer.pagination.offset = query.limit, query.offset
+        return answer
+
+    def _query(self, call: Call[pb.ListWorkloadsRequest]) -> ListQuery:
+        request = call.request
+        if request.cursor and request.offset:
+            raise InvalidInputError(
+                "Give either cursor or offset, not both", details={"field": "cursor", "allowed": ["cursor", "offset"]}
+            )
+        query = ListQuery(
+            call.identity.customer_id,
+            status_of(request.status),
+            _text("workload_type", request.workload_type, MAX_TYPE_LENGTH),
+            _choice("order_by", request.order_by, ORDERS, "created_at"),
+            _choice("order", request.order, ("asc", "desc"), "desc") == "desc",
+            _whole("limit", request.limit or DEFAULT_PAGE, 1, MAX_PAGE),
+            _whole("offset", request.offset, 0, MAX_OFFSET),
+        )
+        cursor = _text("cursor", request.cursor, MAX_CURSOR_LENGTH)
+        return query if cursor is None else replace(query, after=self._cursors.read_place(cursor, query))
+
+
+def _whole(name: str, value: int, minimum: int, maximum: int) -> int:
+    if not minimum <= value <= maximum:
+        raise InvalidInputError(
+            f"{name} must be a whole number from {minimum} to {maximum}",
+            details={"field": name, "minimum": minimum, "maximum": maximum},
+        )
+    return value
+
+
+def _choice(name: str, value: str, allowed: tuple[str, ...], default: str) -> str:
+    if value and value not in allowed:
+        raise InvalidInputError(
+            f"{name} must be one of: {', '.join(allowed)}", details={"field": name, "allowed": list(allowed)}
+        )
+    return value or default
+
+
+def _text(name: str, value: str, max_length: int) -> str | None:
+    if "\0" in value or len(value) > max_length:
+        raise InvalidInputError(
+            f"{name} must have at most {max_length} characters and no NUL",
+            details={"field": name, "max_length": max_length},
+        )
+    return value or None

@@ -1,0 +1,235 @@
+"""What Prometheus reads: counters and histograms of this coordinator, and gauges that are read for each scrape.
+
+Counters count what this coordinator committed or answered; the sum over all coordinators is the whole. Gauges from
+the database are the same on every coordinator; take the maximum.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+
+from niyanta.wire.messages import CheckpointSaved, EventBatch, WorkloadChange
+
+__all__ = ["MOST_CUSTOMERS", "Metrics", "Reading"]
+
+MOST_CUSTOMERS = 1000
+"""Customers with a label value of their own; those that come later are ``other``."""
+_MOST_CUSTOMER_TYPES = 2000
+_OTHER = "other"
+_TERMINAL = frozenset({"COMPLETED", "FAILED", "CANCELLED"})
+_RUN_BUCKETS = (1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 24 * 3600)
+_WAIT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 15, 60, 300, 3600)
+_COMMIT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+_SIZE_BUCKETS = (100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000)
+_COUNT_BUCKETS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000)
+
+
+@dataclass(slots=True)
+class Reading:
+    """What is so at the moment of a scrape."""
+
+    is_leader: bool
+    broker_connected: bool
+    watchers: int
+    database_connected: bool = False
+    """With False, all that follows is unknown, and isn't shown."""
+    epoch: int = 0
+    queued: Mapping[str, int] = field(default_factory=dict)
+    """By tier."""
+    running: Mapping[str, int] = field(default_factory=dict)
+    workers: Mapping[str, int] = field(default_factory=dict)
+    """By status."""
+    capacity: int = 0
+    """Slots of live workers."""
+
+
+class Metrics:
+    """All instruments of one coordinator, in a registry of their own."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call] # the package leaves it untyped
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._workload_instruments()
+        self._service_instruments()
+        self._gauges()
+        self._customers: dict[str, str] = {}
+        self._customer_types: dict[tuple[str, str], tuple[str, str]] = {}
+
+    def _workload_instruments(self) -> None:
+        self._submissions = Counter(
+            "niyanta_workload_submissions_total",
+            "Workload submissions by what became of them; each is counted once, when it reaches its terminal status",
+            ["customer", "status"],
+            registry=self.registry,
+        )
+        self._accepted = Counter(
+            "niyanta_workload_submissions_accepted_total",
+            "Workload submissions that were accepted, counted at once",
+            ["customer"],
+            registry=self.registry,
+        )
+        self._durations = Histogram(
+            "niyanta_workload_duration_seconds",
+            "From the first start of a workload to its end, pauses and retries included",
+            ["customer", "workload_type"],
+            buckets=_RUN_BUCKETS,
+            registry=self.registry,
+        )
+        self._scheduling = Histogram(
+            "niyanta_scheduling_latency_seconds",
+            "From a workload's submission to its first assignment",
+            buckets=_WAIT_BUCKETS,
+            registry=self.registry,
+        )
+        self._redistributions = Counter(
+            "niyanta_workload_redistributions_total",
+            "Workloads taken from a worker for another attempt",
+            ["reason"],
+            registry=self.registry,
+        )
+        self._checkpoint_bytes = Histogram(
+            "niyanta_checkpoint_size_bytes",
+            "Size of checkpoints as workers sent them",
+            buckets=_SIZE_BUCKETS,
+            registry=self.registry,
+        )
+        self._checkpoint_seconds = Histogram(
+            "niyanta_checkpoint_save_duration_seconds",
+            "From taking up a checkpoint to its commit",
+            buckets=_COMMIT_BUCKETS,
+            registry=self.registry,
+        )
+
+    def _service_instruments(self) -> None:
+        self._event_batches = Histogram(
+            "niyanta_event_batch_size",
+            "Worker events committed together",
+            buckets=_COUNT_BUCKETS,
+            registry=self.registry,
+        )
+        self._event_commits = Histogram(
+            "niyanta_event_commit_duration_seconds",
+            "Time to commit a batch of worker events",
+            buckets=_COMMIT_BUCKETS,
+            registry=self.registry,
+        )
+        self._requests = Histogram(
+            "niyanta_http_request_duration_seconds",
+            "Time to answer a request; long polls and pauses wait on purpose",
+            ["operation", "status"],
+            buckets=(*_COMMIT_BUCKETS, 60),
+            registry=self.registry,
+        )
+        self._limited = Counter(
+            "niyanta_rate_limited_requests_total",
+            "Requests refused because their customer's rate limit was reached",
+            ["customer"],
+            registry=self.registry,
+        )
+
+    def _gauges(self) -> None:
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"niyanta_{name}", text, labels, registry=self.registry)
+
+        self._leader = gauge("leader", "1 on the coordinator that leads, else 0")
+        self._broker = gauge("broker_connected", "1 while the link to NATS stands, else 0")
+        self._database = gauge("database_connected", "1 when PostgreSQL answered this scrape, else 0")
+        self._watchers = gauge("watchers", "Requests and streams that wait for a workload's changes here")
+        self._epoch = gauge("leader_epoch", "Number of the last election, as this coordinator last read it")
+        self._queued = gauge("queue_depth", "Workloads that wait for a worker, by tier", "tier")
+        self._running = gauge("running_workloads", "Workloads that workers hold, by tier", "tier")
+        self._workers = gauge("workers", "Known workers, by status", "status")
+        self._capacity = gauge("worker_capacity", "Slots of live workers: total and used", "kind")
+
+    # What happens: called at the seams, on the hot path.
+
+    def workload_changed(self, change: WorkloadChange) -> None:
+        """Count one change that this coordinator committed."""
+        status = change.status
+        if status == "PENDING":
+            if change.version == 1:
+                self._accepted.labels(self._customer(change.customer_id)).inc()
+        elif status == "SCHEDULED":
+            if change.waited_seconds is not None:
+                self._scheduling.observe(change.waited_seconds)
+        elif status == "REDISTRIBUTING":
+            if change.cause is not None:
+                self._redistributions.labels(change.cause).inc()
+        elif status in _TERMINAL:
+            self._submissions.labels(self._customer(change.customer_id), status).inc()
+            if change.ran_seconds is not None:
+                pair = self._customer_type(change.customer_id, change.workload_type)
+                self._durations.labels(*pair).observe(change.ran_seconds)
+
+    def events_committed(self, batches: Sequence[EventBatch], seconds: float) -> None:
+        """Count batches of worker events that were committed together."""
+        self._event_batches.observe(sum(len(batch.events) for batch in batches))
+        self._event_commits.observe(seconds)
+        for batch in batches:
+            for event in batch.events:
+                if isinstance(event.body, CheckpointSaved):
+                    self._checkpoint_bytes.observe(event.body.size_bytes or len(event.body.data))
+                    self._checkpoint_seconds.observe(seconds)
+
+    def request_answered(self, operation_id: str, http_status: int, seconds: float) -> None:
+        """Count one answered request."""
+        self._requests.labels(operation_id, f"{http_status // 100}xx").observe(seconds)
+
+    def rate_limited(self, customer_id: str) -> None:
+        """Count one request refused for its customer's rate limit."""
+        self._limited.labels(self._customer(customer_id)).inc()
+
+    def _customer(self, customer_id: str) -> str:
+        found = self._customers.get(customer_id)
+        if found is None:
+            if len(self._customers) >= MOST_CUSTOMERS:
+                return _OTHER
+            found = self._customers[customer_id] = customer_id
+        return found
+
+    def _customer_type(self, customer_id: str, workload_type: str) -> tuple[str, str]:
+        pair = (self._customer(customer_id), workload_type)
+        found = self._customer_types.get(pair)
+        if found is None:
+            if len(self._customer_types) >= _MOST_CUSTOMER_TYPES:
+                return _OTHER, _OTHER
+            found = self._customer_types[pair] = pair
+        return found
+
+    # What is so: set for each scrape.
+
+    async def scrape(self, reading: Reading) -> bytes:
+        """Everything in the text format 0.0.4. Written in a thread: it may be long."""
+        self._leader.set(reading.is_leader)
+        self._broker.set(reading.broker_connected)
+        self._database.set(reading.database_connected)
+        self._watchers.set(reading.watchers)
+        known = reading.database_connected
+        if known:
+            self._epoch.set(reading.epoch)
+        _set(self._queued, reading.queued)
+        _set(self._running, reading.running)
+        _set(self._workers, reading.workers)
+        used = sum(reading.running.values())
+        _set(self._capacity, {"total": reading.capacity, "used": used} if known else {})
+        return await asyncio.to_thread(generate_latest, self.registry)
+
+
+def _set(gauge: Gauge, values: Mapping[str, float]) -> None:
+    """Show these values and no older ones."""
+    gauge.clear()
+    for label, value in values.items():
+        gauge.labels(label).set(value)

@@ -1,0 +1,106 @@
+"""Text from handlers and programs, made fit to be sent and stored; and a bound on how many lines of it are."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+
+__all__ = ["MOST_TEXT_BYTES", "LineGate", "LineSplitter", "clean", "describe", "plain"]
+
+MOST_TEXT_BYTES = 8192
+"""Of one log line, one progress message, one error message."""
+
+_UNFIT = re.compile("[\x00\ud800-\udfff]")
+
+
+def clean(text: str) -> str:
+    """The same text, with U+FFFD for what MessagePack or PostgreSQL can't hold: NUL and lone surrogates."""
+    return _UNFIT.sub("\ufffd", text) if _UNFIT.search(text) else text
+
+
+def plain(text: str, most_bytes: int = MOST_TEXT_BYTES) -> str:
+    """Clean text of at most so many bytes; what is longer is cut off, and ends with an ellipsis."""
+    text = clean(text[: most_bytes + 1])
+    encoded = text.encode()
+    if len(encoded) <= most_bytes:
+        return text
+    return encoded[: most_bytes - 3].decode(errors="ignore") + "…"
+
+
+def describe(exc: BaseException) -> str:
+    """An exception as an error message; never raises, whatever the exception's own code does."""
+    try:
+        words = str(exc)
+    except Exception:
+        words = "(its text can't be made)"
+    return plain(f"{type(exc).__name__}: {words}" if words else type(exc).__name__)
+
+
+class LineSplitter:
+    """Cuts a stream of bytes into lines, and lines of more than 8 KiB into several."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The lines that ``data`` completes, without their ends."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if len(self._rest) > MOST_TEXT_BYTES:
+            *pieces, self._rest = _pieces(self._rest)
+            lines += pieces
+        if any(len(line) > MOST_TEXT_BYTES for line in lines):
+            lines = [piece for line in lines for piece in _pieces(line)]
+        return lines
+
+    def end(self) -> list[bytes]:
+        """What is left when the stream has ended."""
+        rest, self._rest = self._rest, b""
+        return [rest] if rest else []
+
+
+def _pieces(line: bytes) -> list[bytes]:
+    pieces = []
+    while len(line) > MOST_TEXT_BYTES:
+        end = MOST_TEXT_BYTES
+        while end > MOST_TEXT_BYTES - 4 and line[end] & 0xC0 == 0x80:  # not in the middle of a character
+            end -= 1
+        pieces.append(line[:end])
+        line = line[end:]
+    return [*pieces, line]
+
+
+class LineGate:
+    """Lets so many log lines of an attempt through, and counts the others.
+
+    A flood of lines must not fill the agent's memory nor the service's tables; that some are missing must be seen.
+    """
+
+    def __init__(
+        self, burst: int = 5_000, lines_per_second: float = 1_000.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._burst = burst
+        self._rate = lines_per_second
+        self._clock = clock
+        self._tokens = float(burst)
+        self._at = clock()
+        self._dropped = 0
+
+    def admit(self, lines: int) -> int:
+        """How many of so many lines may pass now; the rest counts as dropped."""
+        now = self._clock()
+        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
+        self._at = now
+        admitted = min(lines, int(self._tokens))
+        self._tokens -= admitted
+        self._dropped += lines - admitted
+        return admitted
+
+    def drop(self, lines: int) -> None:
+        """Count lines that were dropped elsewhere."""
+        self._dropped += lines
+
+    def take_dropped(self) -> int:
+        """How many were dropped since this was last asked."""
+        count, self._dropped = self._dropped, 0
+        return count

@@ -1,0 +1,340 @@
+"""Partitions and retention: made ahead, dropped when old, without stopping anybody, and history stays as it was."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import pytest
+from store_rows import add_customer, add_workloads
+
+from niyanta.domain.ids import make_id
+from niyanta.errors import ConfigurationError, ServiceUnavailableError
+from niyanta.server.coordinator.election import Election
+from niyanta.server.coordinator.intake import _logged_at
+from niyanta.server.coordinator.upkeep import Upkeep
+from niyanta.server.settings import CoordinatorSettings
+from niyanta.server.store import retention
+from niyanta.server.store.attempts import AttemptStore, Lifetime, LogRow
+from niyanta.server.store.database import Connection, Database
+from niyanta.server.store.retention import LOGS, RetentionStore
+
+_AUDIT_ROW = """INSERT INTO audit_events (customer_id, workload_id, event_id, event_type, occurred_at, actor_type,
+                                          actor_id, details)
+                VALUES ('cust_a', 'wl_1', $1, 'workload.created', $2, 'user', 'u', '{}')"""
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    opened = await Database.open(database_url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def conn(database: Database) -> AsyncIterator[Connection]:
+    async with database.connection() as connection:
+        for customer_id in ("cust_a", "cust_b"):
+            await add_customer(connection, customer_id)
+        yield connection
+
+
+def settings_for(database_url: str, **given: object) -> CoordinatorSettings:
+    return CoordinatorSettings.from_environment({}, database_url=database_url, nats_url="nats://unused", **given)
+
+
+@pytest.fixture
+def settings(database_url: str) -> CoordinatorSettings:
+    return settings_for(database_url)
+
+
+@pytest.fixture
+def upkeep(database: Database, settings: CoordinatorSettings) -> Upkeep:
+    return Upkeep(database, Election(database, settings), settings)
+
+
+async def partitions(conn: Connection, parent: str) -> list[str]:
+    rows = await conn.fetch(
+        "SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = $1::regclass", parent
+    )
+    return sorted(row["name"] for row in rows)
+
+
+async def add_old_partition(conn: Connection, parent: str, days: int, unit: str) -> str:
+    """A partition for a time long ago, as an upkeep of that time would have made it."""
+    before = set(await partitions(conn, parent))
+    await conn.execute(
+        "SELECT make_partitions($1, $2, now() - make_interval(days => $3), '0 days')", parent, unit, days
+    )
+    return min(set(await partitions(conn, parent)) - before)
+
+
+async def test_partitions_are_there_from_the_start_and_are_made_ahead(conn: Connection, upkeep: Upkeep) -> None:
+    today = datetime.now(UTC).date()
+    assert f"workload_logs_p{today:%Y%m%d}" in await partitions(conn, "workload_logs")
+    assert f"audit_events_p{today:%Y%m}01" in await partitions(conn, "audit_events")
+    await upkeep.prepare()
+    days = await partitions(conn, "workload_logs")
+    wanted = [today + timedelta(days=n) for n in range(-1, LOGS.ahead.days + 1)]
+    assert days == [f"workload_logs_p{day:%Y%m%d}" for day in wanted]
+    assert len(await partitions(conn, "audit_events")) in (5, 6)
+    assert (await upkeep.round()).partitions_made == 0
+    assert await conn.fetchval("SELECT count(*) FROM pg_class WHERE relname LIKE '%default' AND relkind = 'r'") == 0
+
+
+async def test_many_replicas_may_make_and_drop_partitions_at_once(
+    conn: Connection, database: Database, settings: CoordinatorSettings
+) -> None:
+    await conn.execute(f"DROP TABLE {', '.join(await partitions(conn, 'workload_logs'))}")
+    old = [await add_old_partition(conn, "workload_logs", days, "day") for days in (40, 50, 60)]
+    rounds = [Upkeep(database, Election(database, settings), settings) for _ in range(4)]
+    for keeper in rounds:
+        # Locks that the others hold are no failure of theirs.
+        keeper._store.make_partitions = patient(keeper._store.make_partitions)  # type: ignore[method-assign]
+    reports = await asyncio.gather(*(keeper.round() for keeper in rounds), return_exceptions=True)
+    for report in reports:
+        assert not isinstance(report, BaseException) or isinstance(report, ServiceUnavailableError), report
+    await rounds[0].round()
+    left = await partitions(conn, "workload_logs")
+    assert not set(old) & set(left)
+    assert len(left) == LOGS.ahead.days + 2
+    assert await conn.fetchval("SELECT count(*) FROM pg_class WHERE relname = ANY($1)", old) == 0
+
+
+def patient(make):  # type: ignore[no-untyped-def]
+    async def run(table: retention.PartitionedTable) -> int:
+        for _ in range(50):
+            try:
+                return int(await make(table))
+            except ServiceUnavailableError:
+                await asyncio.sleep(0.05)
+        raise AssertionError("the lock never came free")
+
+    return run
+
+
+async def test_history_can_not_be_changed_but_old_partitions_go(conn: Connection, upkeep: Upkeep) -> None:
+    now = datetime.now(UTC)
+    old = await add_old_partition(conn, "audit_events", 500, "month")
+    starts = datetime.strptime(old[-8:], "%Y%m%d").replace(tzinfo=UTC)
+    await conn.execute(_AUDIT_ROW, 1, starts + timedelta(days=3))
+    await conn.execute(_AUDIT_ROW, 2, now)
+    present = f"audit_events_p{now:%Y%m}01"
+    for statement in (
+        "UPDATE audit_events SET actor_id = 'x'",
+        "DELETE FROM audit_events",
+        "TRUNCATE audit_events",
+        f"UPDATE {present} SET actor_id = 'x'",
+        f"DELETE FROM {present}",
+        f"TRUNCATE {present}",
+        f"TRUNCATE {old}",
+    ):
+        with pytest.raises(asyncpg.RestrictViolationError, match="never rewritten"):
+            await conn.execute(statement)
+    report = await upkeep.round()
+    assert old in report.partitions_dropped
+    assert await conn.fetchval("SELECT array_agg(event_id) FROM audit_events") == [2]
+    assert await conn.fetchval("SELECT to_regclass($1)", old) is None
+
+
+async def test_a_partition_is_kept_until_its_last_row_is_old(conn: Connection, database: Database) -> None:
+    store = RetentionStore(database)
+    young = await add_old_partition(conn, "workload_logs", 29, "day")
+    assert await store.drop_expired_partitions(LOGS, timedelta(days=30)) == []
+    assert await store.drop_expired_partitions(LOGS, timedelta(days=29)) == [young]
+
+
+async def test_a_detached_partition_that_nobody_dropped_is_dropped_later(conn: Connection, upkeep: Upkeep) -> None:
+    old = await add_old_partition(conn, "workload_logs", 45, "day")
+    await conn.execute(f"ALTER TABLE workload_logs DETACH PARTITION {old}")
+    assert old in (await upkeep.round()).partitions_dropped
+    assert await conn.fetchval("SELECT to_regclass($1)", old) is None
+
+
+async def test_a_detaching_that_was_cut_off_is_finished_later(
+    conn: Connection, database: Database, upkeep: Upkeep, database_url: str
+) -> None:
+    old = await add_old_partition(conn, "workload_logs", 45, "day")
+    reader = await asyncpg.connect(database_url)
+    transaction = reader.transaction()
+    await transaction.start()
+    await reader.fetch("SELECT * FROM workload_logs")
+    await conn.execute("SET statement_timeout = '300ms'")
+    with pytest.raises((asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError)):
+        await conn.execute(f"ALTER TABLE workload_logs DETACH PARTITION {old} CONCURRENTLY")
+    assert await conn.fetchval("SELECT inhdetachpending FROM pg_inherits WHERE inhrelid = $1::regclass", old)
+    await transaction.rollback()
+    await reader.close()
+    assert old in (await upkeep.round()).partitions_dropped
+    assert await conn.fetchval("SELECT to_regclass($1)", old) is None
+
+
+async def test_making_partitions_waits_for_nobody_and_nobody_for_it(
+    conn: Connection, upkeep: Upkeep, database_url: str
+) -> None:
+    writer = await asyncpg.connect(database_url)
+    async with writer.transaction():
+        await writer.execute(_AUDIT_ROW, 1, datetime.now(UTC))
+        await writer.fetch("SELECT * FROM audit_events")
+        async with asyncio.timeout(5):
+            await upkeep.prepare()
+        await writer.execute(_AUDIT_ROW, 2, datetime.now(UTC))
+    await writer.close()
+    assert await conn.fetchval("SELECT count(*) FROM audit_events") == 2
+
+
+@pytest.mark.parametrize("year", [1, 1970, 2025, 9999])
+async def test_a_workers_clock_can_not_make_rows_outside_the_partitions(conn: Connection, year: int) -> None:
+    now: datetime = await conn.fetchval("SELECT now()")
+    worker_ms = int((datetime(year, 1, 1, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000)
+    at = _logged_at(worker_ms, now)
+    assert now - timedelta(days=1, seconds=1) <= at <= now + timedelta(hours=1, seconds=1)
+    store = AttemptStore()
+    await store.add_logs(conn, [LogRow("cust_a", "wl_1", 1, 1, at, "INFO", "hello", "{}")])
+    assert len(await store.logs(conn, "cust_a", "wl_1", Lifetime(now, None))) == 1
+
+
+async def test_a_sane_time_of_a_worker_is_kept() -> None:
+    now = datetime(2025, 10, 27, 12, tzinfo=UTC)
+    for hours in (-23, -1, 0, 0.9):
+        at = now + timedelta(hours=hours)
+        assert _logged_at(int(at.timestamp() * 1000), now) == at
+
+
+async def test_reading_logs_and_history_opens_only_the_partitions_of_the_lifetime(
+    conn: Connection, database: Database, upkeep: Upkeep
+) -> None:
+    await upkeep.prepare()
+    now = datetime.now(UTC)
+    plans = []
+
+    class Spy:
+        async def fetch(self, sql: str, *args: object) -> object:
+            plans.append("\n".join(r[0] for r in await conn.fetch("EXPLAIN (ANALYZE) " + sql, *args)))
+            return await conn.fetch(sql, *args)
+
+    store, lived = AttemptStore(), Lifetime(now - timedelta(hours=1), now)
+    await store.logs(Spy(), "cust_a", "wl_1", lived)
+    await store.audit(Spy(), "cust_a", "wl_1", lived)
+    assert plans[0].count("Scan using workload_logs_p") + plans[0].count("Scan on workload_logs_p") <= 4, plans[0]
+    assert plans[1].count("Scan using audit_events_p") + plans[1].count("Scan on audit_events_p") <= 3, plans[1]
+
+
+async def test_old_ended_workloads_are_forgotten_in_batches_and_nothing_else(
+    conn: Connection, upkeep: Upkeep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("niyanta.server.coordinator.upkeep._BATCH", 20)
+    await add_workloads(conn, "cust_a", 400)
+    await add_workloads(conn, "cust_b", 10)
+    # Everything of cust_a moves 100 days back, ids too, but for twenty that ended yesterday.
+    for row in await conn.fetch("SELECT workload_id FROM workloads WHERE customer_id = 'cust_a' ORDER BY 1"):
+        await conn.execute(
+            """UPDATE workloads SET workload_id = $2, created_at = created_at - interval '100 days',
+                      completed_at = completed_at - interval '100 days', started_at = started_at - interval '100 days'
+                WHERE customer_id = 'cust_a' AND workload_id = $1""",
+            row["workload_id"],
+            make_id(
+                "wl_", int((datetime.now(UTC) - timedelta(days=100)).timestamp() * 1000), hash(row["workload_id"])
+            ),
+        )
+    await conn.execute(
+        """UPDATE workloads SET completed_at = now() - interval '1 day' WHERE workload_id IN (
+               SELECT workload_id FROM workloads WHERE customer_id = 'cust_a' AND completed_at IS NOT NULL
+                LIMIT 20)"""
+    )
+    old = await conn.fetchval("SELECT count(*) FROM workloads WHERE completed_at < now() - interval '90 days'")
+    everything = await conn.fetchval("SELECT count(*) FROM workloads")
+    figures = await conn.fetch("SELECT * FROM workload_hours ORDER BY customer_id, hour, workload_type")
+    assert old > 40
+    report = await upkeep.round()
+    assert report.workloads_forgotten == old
+    assert await conn.fetchval("SELECT count(*) FROM workloads") == everything - old
+    assert await conn.fetchval("SELECT count(*) FROM workloads WHERE completed_at < now() - interval '90 days'") == 0
+    assert figures == await conn.fetch("SELECT * FROM workload_hours ORDER BY customer_id, hour, workload_type")
+
+
+async def add_checkpoint(conn: Connection, customer_id: str, workload_id: str, key: str | None = None) -> None:
+    await conn.execute(
+        """INSERT INTO checkpoints (customer_id, workload_id, sequence, generation, encoding, data, object_key,
+                                    size_bytes, sha256, progress_percent)
+           SELECT $1, $2, n, 1, 'json', CASE WHEN $3::text IS NULL THEN ''::bytea END, $3 || n, 0, sha256(''), 0
+             FROM generate_series(1, 3) n""",
+        customer_id,
+        workload_id,
+        key,
+    )
+
+
+async def test_checkpoints_that_nothing_can_start_from_are_forgotten_with_their_objects(
+    conn: Connection, database: Database, settings: CoordinatorSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("niyanta.server.coordinator.upkeep._BATCH", 7)
+    await add_workloads(conn, "cust_a", 100)
+    rows = await conn.fetch("SELECT workload_id, status FROM workloads ORDER BY workload_id")
+    of = {
+        status: [r["workload_id"] for r in rows if r["status"] == status]
+        for status in ("RUNNING", "PAUSED", "FAILED")
+    }
+    completed = [r["workload_id"] for r in rows if r["status"] == "COMPLETED"]
+    await conn.execute(
+        "UPDATE workloads SET completed_at = now() - interval '23 hours' WHERE workload_id = $1", completed[0]
+    )
+    await conn.execute(
+        "UPDATE workloads SET completed_at = now() - interval '25 hours' WHERE workload_id = ANY($1)",
+        [completed[1], completed[2], of["FAILED"][0]],
+    )
+    kept = [of["RUNNING"][0], of["PAUSED"][0], completed[0]]
+    for workload_id in (*kept, completed[1], of["FAILED"][0], "wl_gone"):
+        await add_checkpoint(conn, "cust_a", workload_id)
+    await add_checkpoint(conn, "cust_a", completed[2], "object/")
+    without = Upkeep(database, Election(database, settings), settings)
+    assert (await without.round()).checkpoints_forgotten == 9
+    gone: list[str] = []
+
+    async def delete_objects(keys: list[str]) -> None:
+        gone.extend(keys)
+
+    with_objects = Upkeep(database, Election(database, settings), settings, delete_objects)  # type: ignore[arg-type]
+    assert (await with_objects.round()).checkpoints_forgotten == 3
+    assert gone == ["object/1", "object/2", "object/3"]
+    left = await conn.fetch("SELECT DISTINCT workload_id FROM checkpoints")
+    assert sorted(r["workload_id"] for r in left) == sorted(kept)
+
+
+async def test_idempotency_keys_are_forgotten_after_a_day(conn: Connection, upkeep: Upkeep) -> None:
+    await conn.execute(
+        """INSERT INTO idempotency_keys (customer_id, key, body_sha256, workload_id, created_at)
+           SELECT 'cust_a', n::text, ''::bytea, 'wl_1', now() - n * interval '1 minute'
+             FROM generate_series(1, 2000) n"""
+    )
+    assert (await upkeep.round()).keys_forgotten in (561, 560)
+    assert await conn.fetchval("SELECT max(key::int) FROM idempotency_keys") in (1439, 1440)
+
+
+async def test_a_round_ends_when_the_leader_no_longer_leads(
+    conn: Connection, upkeep: Upkeep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("niyanta.server.coordinator.upkeep._BATCH", 10)
+    await conn.execute(
+        """INSERT INTO idempotency_keys (customer_id, key, body_sha256, workload_id, created_at)
+           SELECT 'cust_a', n::text, ''::bytea, 'wl_1', now() - interval '2 days' FROM generate_series(1, 100) n"""
+    )
+    leads = iter([True, True, *[False] * 20])
+    assert (await upkeep.round(lambda: next(leads))).keys_forgotten == 20
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"log_retention_days": 1}, "log_retention_days"),
+        ({"workload_retention_days": 1}, "workload_retention_days"),
+        ({"audit_retention_days": 10, "workload_retention_days": 11}, "audit_retention_days"),
+        ({"checkpoint_retention_hours": -1}, "checkpoint_retention_hours"),
+        ({"upkeep_interval_seconds": 0}, "upkeep_interval_seconds"),
+    ],
+)
+def test_settings_that_would_lose_something_are_refused(wrong: dict[str, int], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        settings_for("postgresql://unused", **wrong)

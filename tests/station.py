@@ -1,0 +1,174 @@
+"""The worker's half of an attempt, without a service: real launcher, real processes, a record of what is reported.
+
+``python tests/station.py KIND INPUT`` runs one workload and waits, for tests that kill or freeze the agent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from niyanta.wire.messages import (
+    Assignment,
+    AttemptRef,
+    CheckpointReply,
+    CheckpointSaved,
+    Completed,
+    EventReply,
+    Failed,
+    LogLine,
+    Paused,
+    Progressed,
+    Released,
+)
+from niyanta.wire.objects import ObjectStore
+from niyanta.wire.subjects import Subjects
+from niyanta.worker.app import load_app
+from niyanta.worker.attempt import Attempt
+from niyanta.worker.processes import ProcessPool
+
+APP = str(Path(__file__).parent / "e2e" / "misbehaving.py") + ":worker"
+
+
+class Record:
+    """What one attempt has reported."""
+
+    def __init__(self) -> None:
+        self.events: list[Any] = []
+        self._changed = asyncio.Event()
+
+    def add(self, body: Any) -> None:
+        self.events.append(body)
+        self._changed.set()
+
+    def of(self, kind: type[Any]) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def lines(self, level: str | None = None) -> list[str]:
+        return [line.message for line in self.of(LogLine) if level in (None, line.level)]
+
+    @property
+    def end(self) -> Any:
+        ends = self.of((Completed, Failed, Paused, Released))  # type: ignore[arg-type]
+        assert len(ends) <= 1, ends
+        return ends[0] if ends else None
+
+    @property
+    def result(self) -> Any:
+        assert isinstance(self.end, Completed), self.end
+        return msgspec.json.decode(self.end.result_json)
+
+    async def until(self, kind: type[Any], seconds: float = 20.0) -> Any:
+        """Wait for the first event of a kind."""
+        async with asyncio.timeout(seconds):
+            while not self.of(kind):
+                self._changed.clear()
+                await self._changed.wait()
+        return self.of(kind)[0]
+
+
+class Station:
+    """What an attempt needs of its agent. Acknowledges checkpoints as the service would."""
+
+    worker_id, incarnation = "w", "i"
+    subjects = Subjects()
+
+    def __init__(self, pool: ProcessPool, scratch: Path, object_store: ObjectStore | None = None) -> None:
+        self.pool = pool
+        self.scratch = scratch
+        self.object_store = object_store
+        self.draining = False
+        self.outbox = self
+        self.broker = self
+        self.handlers = load_app([APP]).handlers
+        self.attempts: dict[AttemptRef, tuple[Attempt, Record]] = {}
+        self.checkpoints: dict[int, CheckpointSaved] = {}
+        self.pausing = False
+
+    # as the outbox
+
+    def has_room(self, ref: AttemptRef) -> bool:
+        return True
+
+    def add(self, ref: AttemptRef, sequence: int, body: Any) -> None:
+        msgspec.msgpack.encode(body)  # whatever is queued can be sent
+        attempt, record = self.attempts[ref]
+        record.add(body)
+        if isinstance(body, CheckpointSaved):
+            number = len(self.checkpoints) + 1
+            self.checkpoints[number] = body
+            reply = EventReply(ref, "applied", number, None, self.pausing)
+            asyncio.get_running_loop().call_soon(attempt.checkpoint_answered, {sequence}, reply)
+
+    # as the broker
+
+    async def request(self, subject: str, payload: bytes, *, timeout_seconds: float) -> bytes:
+        wanted = msgspec.msgpack.decode(payload)
+        found = next((n for n in sorted(self.checkpoints, reverse=True) if n <= wanted["sequence"]), None)
+        if found is None:
+            return msgspec.msgpack.encode(CheckpointReply(False, "no good checkpoint is left"))
+        saved = self.checkpoints[found]
+        part = saved.data[wanted["offset"] : wanted["offset"] + 100_000]
+        return msgspec.msgpack.encode(
+            CheckpointReply(True, None, found, saved.encoding, part, saved.size_bytes, saved.sha256, saved.object_key)
+        )
+
+    def ended(self, attempt: Attempt) -> None:
+        return None
+
+    # what tests do
+
+    def start(self, kind: str, params: Any = None, **options: Any) -> tuple[Attempt, Record]:
+        ref = AttemptRef("cust", f"wl_{len(self.attempts)}", 1)
+        assignment = Assignment(ref, kind, msgspec.json.encode(params or {}), **options)
+        agent: Any = self
+        attempt, record = Attempt(agent, assignment, self.handlers[kind]), Record()
+        self.attempts[ref] = (attempt, record)
+        attempt.start()
+        return attempt, record
+
+    async def run(self, kind: str, params: Any = None, *, seconds: float = 30.0, **options: Any) -> Record:
+        attempt, record = self.start(kind, params, **options)
+        async with asyncio.timeout(seconds):
+            await attempt.task
+        return record
+
+
+@contextlib.asynccontextmanager
+async def station(scratch: Path, object_store: ObjectStore | None = None) -> AsyncIterator[Station]:
+    """A station with its pool; nothing is left of it afterwards."""
+    os.makedirs(scratch, exist_ok=True)
+    pool = ProcessPool([APP], 1, scratch)
+    await pool.start()
+    here = Station(pool, scratch, object_store)
+    try:
+        yield here
+    finally:
+        for attempt, _ in here.attempts.values():
+            attempt.stop("the test is over", report=False)
+        await pool.close()
+        await asyncio.gather(*(attempt.task for attempt, _ in here.attempts.values()))
+
+
+async def _main() -> None:
+    kind, params = sys.argv[1], json.loads(sys.argv[2])
+    async with station(Path(tempfile.mkdtemp(dir=params["scratch"]))) as here:
+        attempt, record = here.start(kind, params)
+        here.pool.renew(params.get("lease", 60.0), params.get("lease", 60.0))
+        await record.until(Progressed)
+        print("running", flush=True)
+        await attempt.task
+        print(record.end, flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(_main())
