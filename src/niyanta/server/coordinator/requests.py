@@ -44,7 +44,7 @@ MAX_TYPE_LENGTH = 200
 _MOST_KEY_LENGTH = 255
 _MOST_ENTRIES = 64
 _MOST_TEXT_LENGTH = 256
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_TEXT = re.compile(rf"[^\x00-\x1f\x7f-\x9f]{{1,{_MOST_TEXT_LENGTH}}}")
 
 _Texts = {"maxItems": _MOST_ENTRIES, "items": {"type": "string", "minLength": 1, "maxLength": _MOST_TEXT_LENGTH}}
 _Tags = {
@@ -158,7 +158,7 @@ def _check_side(place: str, side: ConstraintRequest) -> None:
     if side.worker_id is not None:
         texts["worker_id"] = [side.worker_id]
     for field, found in texts.items():
-        if any(not text or len(text) > _MOST_TEXT_LENGTH or _CONTROL.search(text) for text in found):
+        if not all(map(_TEXT.fullmatch, found)):
             raise InvalidInputError(
                 f"{place}.{field}: texts must have 1 to {_MOST_TEXT_LENGTH} characters and no control characters",
                 details={"field": f"{place}.{field}", "min_length": 1, "max_length": _MOST_TEXT_LENGTH},
