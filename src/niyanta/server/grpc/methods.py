@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
+from urllib.parse import unquote
 
 import grpc
 from google.protobuf.message import DecodeError, Message
@@ -26,6 +28,7 @@ from niyanta.errors import (
 from niyanta.server.coordinator.gate import Gate, request_id
 from niyanta.server.coordinator.rate_limits import RateStatus
 from niyanta.server.grpc import status
+from niyanta.server.observability.metrics import Metrics
 from niyanta.server.store.customers import Identity
 
 __all__ = ["Call", "Frame", "Method", "workload_id_of"]
@@ -71,11 +74,13 @@ class Frame:
     Args:
         gate: Lets calls in.
         max_bytes: Larger requests are refused, where the method says nothing else.
+        metrics: Counts the calls.
     """
 
-    def __init__(self, gate: Gate, max_bytes: int) -> None:
+    def __init__(self, gate: Gate, max_bytes: int, metrics: Metrics) -> None:
         self._gate = gate
         self._max_bytes = max_bytes
+        self._metrics = metrics
 
     def handler(self, method: Method[Any]) -> grpc.RpcMethodHandler:
         """What grpc calls; it gets and gives encoded messages, as decoding comes after the gate."""
@@ -86,47 +91,59 @@ class Frame:
 
     def _answering(self, method: Method[Any], serve: Callable[[Call[Any]], Awaitable[Message]]) -> Any:
         async def answer(raw: bytes, context: grpc.aio.ServicerContext) -> bytes:
-            entry = _Entry(context)
-            try:
-                call = await self._enter(method, raw, entry)
+            with self._entry(method, context) as entry:
                 try:
-                    message = await serve(call)
-                except InvalidInputError:
-                    if method.exists is not None:
-                        await method.exists(call)
-                    raise
-                encoded = message.SerializeToString()
-                await entry.begin_answer(call.answer_metadata)
-                return encoded
-            except ApiError as error:
-                failure = error
-            except Exception:
-                failure = entry.unexpected(method.name)
-            return await entry.refuse(failure)
+                    call = await self._enter(method, raw, entry)
+                    try:
+                        message = await serve(call)
+                    except InvalidInputError:
+                        if method.exists is not None:
+                            await method.exists(call)
+                        raise
+                    encoded = message.SerializeToString()
+                    await entry.begin_answer(call.answer_metadata)
+                    entry.outcome = grpc.StatusCode.OK
+                    return encoded
+                except ApiError as error:
+                    failure = error
+                except Exception:
+                    failure = entry.unexpected(method.name)
+                return await entry.refuse(failure)
 
         return answer
 
     def _streaming(self, method: Method[Any], serve: Callable[[Call[Any]], AsyncGenerator[Message, None]]) -> Any:
         async def answer(raw: bytes, context: grpc.aio.ServicerContext) -> None:
-            entry = _Entry(context)
-            try:
-                call = await self._enter(method, raw, entry)
-                async with contextlib.aclosing(serve(call)) as messages:
-                    async for message in messages:
-                        await entry.begin_answer(call.answer_metadata)
-                        await context.write(message.SerializeToString())
-                return
-            except ApiError as error:
-                failure = error
-            except Exception:
-                failure = entry.unexpected(method.name)
-            await entry.refuse(failure)
+            with self._entry(method, context) as entry:
+                try:
+                    call = await self._enter(method, raw, entry)
+                    async with contextlib.aclosing(serve(call)) as messages:
+                        async for message in messages:
+                            await entry.begin_answer(call.answer_metadata)
+                            await context.write(message.SerializeToString())
+                    entry.outcome = grpc.StatusCode.OK
+                    return
+                except ApiError as error:
+                    failure = error
+                except Exception:
+                    failure = entry.unexpected(method.name)
+                await entry.refuse(failure)
 
         return answer
 
+    @contextlib.contextmanager
+    def _entry(self, method: Method[Any], context: grpc.aio.ServicerContext) -> Iterator[_Entry]:
+        """A call, counted when it has ended."""
+        began = time.perf_counter()
+        entry = _Entry(context)
+        try:
+            yield entry
+        finally:
+            self._metrics.call_answered(method.name, entry.outcome.name, time.perf_counter() - began)
+
     async def _enter(self, method: Method[Any], raw: bytes, entry: _Entry) -> Call[Any]:
         """The checked call; raises what refuses it."""
-        entered = await self._gate.enter(entry.metadata.get("authorization"))
+        entered = await self._gate.enter(entry.metadata.get("authorization"), source=entry.source)
         entry.rate = entered.rate
         if entered.refusal is not None:
             raise entered.refusal
@@ -155,7 +172,9 @@ class _Entry:
                 self.metadata.setdefault(key, value)
         self.request_id = request_id(self.metadata.get("x-request-id"))
         self.seconds_left: float | None = context.time_remaining()
+        self.source = _address(context.peer())
         self.rate: RateStatus | None = None
+        self.outcome = grpc.StatusCode.CANCELLED
         self._begun = False
 
     async def begin_answer(self, more: dict[str, str]) -> None:
@@ -176,11 +195,17 @@ class _Entry:
 
     async def refuse(self, error: ApiError) -> bytes:
         """End the call with the error's status, by an exception of grpc's."""
+        self.outcome = status.code_of(error)
         await self.begin_answer({})
         await self._context.abort(
-            status.code_of(error), status.safe_message(error), status.metadata_of(error, self.request_id)
+            self.outcome, status.safe_message(error), status.metadata_of(error, self.request_id)
         )
         return b""
+
+
+def _address(peer: str) -> str:
+    """The address in grpc's name for a caller: ``ipv4:192.0.2.1:40000``, ``ipv6:%5B2001:db8::1%5D:40000``."""
+    return unquote(peer.partition(":")[2].rpartition(":")[0]).strip("[]")
 
 
 def workload_id_of(call: Call[Any]) -> str:
