@@ -1,4 +1,4 @@
-"""The worker's half of an attempt, without a service: real launcher, real processes, and a record of what is reported.
+"""The worker's half of an attempt, without a service: real launcher, real processes, a record of what is reported.
 
 ``python tests/station.py KIND INPUT`` runs one workload and waits, for tests that kill or freeze the agent.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -145,7 +146,7 @@ class Station:
 @contextlib.asynccontextmanager
 async def station(scratch: Path, object_store: ObjectStore | None = None) -> AsyncIterator[Station]:
     """A station with its pool; nothing is left of it afterwards."""
-    scratch.mkdir(parents=True, exist_ok=True)
+    os.makedirs(scratch, exist_ok=True)
     pool = ProcessPool([APP], 1, scratch)
     await pool.start()
     here = Station(pool, scratch, object_store)

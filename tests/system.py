@@ -120,8 +120,8 @@ class System:
         return worker
 
     @contextlib.asynccontextmanager
-    async def another_coordinator(self) -> AsyncIterator[Coordinator]:
-        """A second replica on the same database and broker."""
+    async def another_coordinator(self, **settings: Any) -> AsyncIterator[Coordinator]:
+        """A second replica on the same database and broker, with other settings than `QUICK` where given."""
         first = self.coordinator.settings
         coordinator = Coordinator(
             CoordinatorSettings.from_environment(
@@ -129,7 +129,7 @@ class System:
                 database_url=first.database_url,
                 nats_url=first.nats_url,
                 subject_prefix=first.subject_prefix,
-                **QUICK,
+                **QUICK | settings,
             )
         )
         await coordinator.start()

@@ -358,8 +358,8 @@ async def test_every_response_forbids_guessing_and_caching_and_no_origin_is_allo
             headers = {} if key is None else {"Authorization": f"Bearer {system.keys[key]}"}
             async with system.http.request(method, system.url(path), headers=headers | origin) as response:
                 await response.read()
-            assert response.headers["X-Content-Type-Options"] == "nosniff", path
-            assert response.headers["Cache-Control"] == "no-store", path
+            assert response.headers.get("X-Content-Type-Options") == "nosniff", (method, path, response)
+            assert response.headers.get("Cache-Control") == "no-store", (method, path)
             assert response.headers["X-Request-ID"]
             assert not [name for name in response.headers if name.lower().startswith("access-control")]
             assert response.status < 500 or path.endswith("/ready"), (method, path)

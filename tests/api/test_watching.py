@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from niyanta.errors import ForbiddenError, NotFoundError, ServiceUnavailableError, UnauthorizedError
 from niyanta.server.coordinator.changes import ChangeFeed
 from niyanta.server.coordinator.identity import Authenticator
-from niyanta.server.coordinator.watching import Update, Watch, WatchService
+from niyanta.server.coordinator.watching import Update, Watch, WatcherTooSlow, WatchService
 from niyanta.server.store.customers import CustomerStore, Identity
 from niyanta.server.store.database import Database
 from niyanta.wire import messages

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import os
 import signal
@@ -187,10 +188,8 @@ def swallow(ctx: Context) -> None:
 async def swallow_inline(ctx: Context) -> None:
     """The same in the agent, for a while: nothing can end it from outside."""
     for _ in range(ctx.input_params.get("times", 4)):
-        try:
+        with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(60)
-        except asyncio.CancelledError:
-            pass
 
 
 @worker.workload("exit_inline", isolation="inline")
@@ -314,7 +313,7 @@ _shell(
     "family",
     """
     trap 'echo parent got it; exit 0' TERM
-    sh -c 'trap "echo child got it; exit 0" TERM; echo "{\\"type\\": \\"progress\\", \\"percent\\": 1}"; while :; do sleep 0.05; done' &
+    sh -c 'trap "echo child got it; exit 0" TERM; while :; do sleep 0.05; done' &
     while :; do sleep 0.05; done
     """,
 )

@@ -131,9 +131,9 @@ async def test_text_that_can_not_be_stored_costs_no_result(here: Station) -> Non
     assert failed.end.permanent
 
 
-async def test_what_ignores_the_signal_is_killed_with_its_children(either: Station) -> None:
+async def test_what_ignores_the_signal_is_killed_with_its_children(here: Station) -> None:
     began = time.monotonic()
-    attempt, record = either.start("stubborn", timeout_seconds=1)
+    attempt, record = here.start("stubborn", timeout_seconds=1)
     await record.until(Progressed)
     children = psutil.Process().children(recursive=True)
     assert len(children) >= 4  # launcher, warm process, runner, its child
@@ -214,7 +214,7 @@ async def test_a_drain_without_a_checkpoint_hands_back_all_the_same(here: Statio
 async def test_inline_handlers(here: Station) -> None:
     first, second = [(await here.run("scratch_inline")).result["value"] for _ in range(2)]
     assert first != second
-    assert not Path(first).exists()
+    assert list(here.scratch.iterdir()) == []
     assert message(await here.run("own_timeout_inline")) == "TimeoutError: mine"
     assert "SystemExit(3)" in message(await here.run("exit_inline"))
 

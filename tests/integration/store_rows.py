@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import asyncpg
 
-__all__ = ["add_customer", "add_workloads"]
+__all__ = ["ExplainFirst", "add_customer", "add_workloads"]
 
 _FILL = """
 INSERT INTO workloads (customer_id, workload_id, workload_type, status, priority, input_params, placement_key,
@@ -18,7 +20,7 @@ SELECT $1, 'wl_' || lpad(to_hex(i), 26, '0'), 'type_' || abs(hashint4(i)) % 4, s
        CASE WHEN status IN ('SCHEDULED', 'RUNNING') THEN 'w1' END,
        CASE WHEN status = 'COMPLETED' THEN 100 WHEN has_started THEN abs(hashint4(i + 1)) % 4 * 25 ELSE 0 END,
        status IN ('PENDING', 'REDISTRIBUTING'), CASE WHEN status = 'PAUSED' THEN at END
-  FROM (SELECT i, now() - ($2 - i) / 7 * interval '70 s' AS at,
+  FROM (SELECT i, now() - ($2 - i) / 7 * interval '700 s' AS at,
                CASE WHEN i % 40 = 0 THEN 'RUNNING' WHEN i % 41 = 0 THEN 'SCHEDULED'
                     ELSE (ARRAY['PENDING', 'PENDING', 'PAUSED', 'REDISTRIBUTING', 'COMPLETED', 'COMPLETED', 'FAILED',
                                 'CANCELLED'])[abs(hashint4(i + 2)) % 8 + 1] END AS status,
@@ -49,3 +51,28 @@ async def add_workloads(conn: asyncpg.Connection, customer_id: str, count: int) 
     await conn.execute(_FILL, customer_id, count)
     await conn.execute(_HOURS, customer_id)
     await conn.execute("ANALYZE")
+
+
+class ExplainFirst:
+    """A connection that explains a query before it runs it."""
+
+    def __init__(self, conn: asyncpg.Connection) -> None:
+        self._conn = conn
+        self.plan = ""
+        self.rows_read = 0
+
+    async def fetch(self, sql: str, *args: Any) -> Any:
+        lines = await self._conn.fetch(f"EXPLAIN (ANALYZE, TIMING OFF, COSTS OFF) {sql}", *args)
+        self.plan = "\n".join(line[0] for line in lines)
+        for line in self.plan.splitlines():
+            if " Scan" in line and "on workloads" in line and "rows=" in line:
+                loops = int(line.split("loops=")[1].rstrip(")"))
+                self.rows_read += round(float(line.split("rows=")[1].split()[0]) * loops)
+        return await self._conn.fetch(sql, *args)
+
+    async def fetchrow(self, sql: str, *args: Any) -> Any:
+        rows = await self.fetch(sql, *args)
+        return rows[0] if rows else None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._conn, name)

@@ -7,13 +7,12 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
-import asyncpg
 import pytest
-from store_rows import add_customer, add_workloads
+from niyanta.server.rest.cursors import next_cursor, read_cursor
+from store_rows import ExplainFirst, add_customer, add_workloads
 
 from niyanta.domain.transitions import Status
 from niyanta.errors import InvalidInputError
-from niyanta.server.rest.cursors import next_cursor, read_cursor
 from niyanta.server.store import listing
 from niyanta.server.store.database import Connection, Database
 from niyanta.server.store.listing import ORDERS, ListingStore, ListQuery, cursor_values
@@ -206,21 +205,3 @@ async def plans_of(conn: Connection, monkeypatch: pytest.MonkeyPatch) -> dict[st
 
         monkeypatch.setattr(listing._queries, name, explained)
     return read
-
-
-class ExplainFirst:
-    """A connection that explains a query before it runs it."""
-
-    def __init__(self, conn: asyncpg.Connection) -> None:
-        self._conn = conn
-        self.plan = ""
-        self.rows_read = 0
-
-    async def fetch(self, sql: str, *args: Any) -> Any:
-        lines = await self._conn.fetch(f"EXPLAIN (ANALYZE, TIMING OFF, COSTS OFF) {sql}", *args)
-        self.plan = "\n".join(line[0] for line in lines)
-        for line in self.plan.splitlines():
-            if " Scan" in line and "on workloads" in line and "rows=" in line:
-                loops = int(line.split("loops=")[1].rstrip(")"))
-                self.rows_read += round(float(line.split("rows=")[1].split()[0]) * loops)
-        return await self._conn.fetch(sql, *args)

@@ -19,9 +19,10 @@ from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store import retention
 from niyanta.server.store.attempts import AttemptStore, Lifetime, LogRow
 from niyanta.server.store.database import Connection, Database
-from niyanta.server.store.retention import AUDIT, LOGS, RetentionStore
+from niyanta.server.store.retention import LOGS, RetentionStore
 
-_AUDIT_ROW = """INSERT INTO audit_events (customer_id, workload_id, event_id, event_type, occurred_at, actor_type, actor_id, details)
+_AUDIT_ROW = """INSERT INTO audit_events (customer_id, workload_id, event_id, event_type, occurred_at, actor_type,
+                                          actor_id, details)
                 VALUES ('cust_a', 'wl_1', $1, 'workload.created', $2, 'user', 'u', '{}')"""
 
 
@@ -240,7 +241,8 @@ async def test_old_ended_workloads_are_forgotten_in_batches_and_nothing_else(
         )
     await conn.execute(
         """UPDATE workloads SET completed_at = now() - interval '1 day' WHERE workload_id IN (
-               SELECT workload_id FROM workloads WHERE customer_id = 'cust_a' AND completed_at IS NOT NULL LIMIT 20)"""
+               SELECT workload_id FROM workloads WHERE customer_id = 'cust_a' AND completed_at IS NOT NULL
+                LIMIT 20)"""
     )
     old = await conn.fetchval("SELECT count(*) FROM workloads WHERE completed_at < now() - interval '90 days'")
     everything = await conn.fetchval("SELECT count(*) FROM workloads")
@@ -304,7 +306,8 @@ async def test_checkpoints_that_nothing_can_start_from_are_forgotten_with_their_
 async def test_idempotency_keys_are_forgotten_after_a_day(conn: Connection, upkeep: Upkeep) -> None:
     await conn.execute(
         """INSERT INTO idempotency_keys (customer_id, key, body_sha256, workload_id, created_at)
-           SELECT 'cust_a', n::text, ''::bytea, 'wl_1', now() - n * interval '1 minute' FROM generate_series(1, 2000) n"""
+           SELECT 'cust_a', n::text, ''::bytea, 'wl_1', now() - n * interval '1 minute'
+             FROM generate_series(1, 2000) n"""
     )
     assert (await upkeep.round()).keys_forgotten in (561, 560)
     assert await conn.fetchval("SELECT max(key::int) FROM idempotency_keys") in (1439, 1440)

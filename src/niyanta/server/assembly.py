@@ -8,9 +8,12 @@ from typing import Any
 from niyanta.server.coordinator.administration import AdminService
 from niyanta.server.coordinator.batches import BatchService
 from niyanta.server.coordinator.changes import ChangeFeed
+from niyanta.server.coordinator.configs import ConfigService
 from niyanta.server.coordinator.cursors import Cursors
+from niyanta.server.coordinator.customers import CustomerService
 from niyanta.server.coordinator.directory import Directory
 from niyanta.server.coordinator.election import Election
+from niyanta.server.coordinator.estimator import Estimator
 from niyanta.server.coordinator.gate import Gate
 from niyanta.server.coordinator.health import Health
 from niyanta.server.coordinator.identity import Authenticator
@@ -34,6 +37,8 @@ from niyanta.server.observability.metrics import Metrics
 from niyanta.server.rest.admin import AdminRoutes
 from niyanta.server.rest.app import RestApi
 from niyanta.server.rest.batches import BatchRoutes
+from niyanta.server.rest.configs import ConfigRoutes
+from niyanta.server.rest.customers import CustomerRoutes
 from niyanta.server.rest.operations import Access
 from niyanta.server.rest.probes import ProbeRoutes
 from niyanta.server.rest.websocket import WorkloadSockets
@@ -81,8 +86,13 @@ class Assembly:
         self.limiter = RateLimiter(database, self.directory)
         self.gate = Gate(self.authenticator, self.limiter, self.metrics)
 
-        self.submissions = SubmissionService(database, self.feed, self.directory)
-        self.workloads = WorkloadService(database, broker, subjects, self.feed, self.directory, settings)
+        self.estimator = Estimator(database, self.directory)
+        self.submissions = SubmissionService(database, self.feed, self.directory, self.estimator)
+        self.workloads = WorkloadService(
+            database, broker, subjects, self.feed, self.directory, self.estimator, settings
+        )
+        self.configs = ConfigService(database, self.feed)
+        self.account = CustomerService(database, self.customers)
         self.batches = BatchService(database, self.workloads)
         self.watches = WatchService(database, self.feed, self.authenticator)
         self.administration = AdminService(self.customers, self.directory.customer_changed)
@@ -102,6 +112,7 @@ class Assembly:
         return [
             self.feed.run(),
             self.directory.run(),
+            self.estimator.run(),
             self.election.run(),
             self.scheduler.run(),
             self.monitor.run(),
@@ -117,12 +128,20 @@ class Assembly:
     def rest(self) -> RestApi:
         """REST and WebSocket."""
         settings = self._settings
-        vitals = Vitals(self._database, self._broker, self.feed, self.election, self.customers)
+        vitals = Vitals(
+            self._database,
+            self._broker,
+            self.election,
+            self.customers,
+            lambda: self.feed.watcher_count + self.watches.count,
+        )
         metrics_access = Access.PUBLIC if settings.metrics_access == "public" else Access.ADMIN
         operations = [
             *BatchRoutes(self.submissions, self.batches, settings.max_batch_body_bytes).operations(),
             *WorkloadRoutes(self.submissions, self.workloads, self.cursors).operations(),
-            *AdminRoutes(self.administration, self.workers).operations(),
+            *ConfigRoutes(self.configs, self.cursors).operations(),
+            *CustomerRoutes(self.account).operations(),
+            *AdminRoutes(self.administration, self.workers, self.cursors).operations(),
             *ProbeRoutes(self.health, vitals, self.metrics, metrics_access).operations(),
         ]
         sockets = WorkloadSockets(self.gate, self.watches, settings)

@@ -84,6 +84,9 @@ class Broker:
                     servers=[self._url],
                     name=self._name,
                     allow_reconnect=False,
+                    # For the first connection nats-py counts by these all the same.
+                    max_reconnect_attempts=1,
+                    reconnect_time_wait=0.1,  # type: ignore[arg-type]  # takes fractions all the same
                     connect_timeout=3,
                     error_cb=failed,
                 )

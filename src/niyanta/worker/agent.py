@@ -56,6 +56,7 @@ DRAIN_SECONDS = 30.0
 ENDING_SECONDS = 15.0
 """For attempts to end after the drain's time is up; more than the grace of a process or an inline handler."""
 LEAVE_SECONDS = 10.0
+_REGISTER_PAUSE_SECONDS = 0.5
 AWAY_SECONDS = 5.0
 """A worker that is stopping doesn't wait longer than this for a broker that is away."""
 
@@ -141,6 +142,7 @@ class Agent:
                 except TimeoutError:
                     pass
                 self._beat_now.clear()
+            await asyncio.sleep(_REGISTER_PAUSE_SECONDS)
 
     async def _register(self) -> None:
         from niyanta import __version__
@@ -168,7 +170,7 @@ class Agent:
             if reply.message != said:
                 log.warning("worker.not_registered_yet: %s", reply.message)
                 said = reply.message
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(_REGISTER_PAUSE_SECONDS)
         self._interval, self._lease = reply.heartbeat_interval_seconds, reply.lease_seconds
         self._acknowledge(sent, exclusive=True)
         self._registered.set()

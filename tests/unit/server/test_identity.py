@@ -17,6 +17,7 @@ from niyanta.errors import RateLimitedError, UnauthorizedError
 from niyanta.server.coordinator.changes import ChangeFeed
 from niyanta.server.coordinator.identity import Authenticator
 from niyanta.server.coordinator.tokens import TokenVerifier
+from niyanta.server.grpc.methods import _address
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.customers import CustomerStore, Identity
 from niyanta.wire.broker import Broker
@@ -183,6 +184,10 @@ async def test_addresses_of_one_ipv6_network_are_one_source(bench: Bench) -> Non
         await bench.outcome(a_key(), f"2001:db8::{number:x}")
     assert await bench.outcome(a_key(), "2001:db8::ffff") == "RATE_LIMITED"
     assert await bench.outcome(a_key(), "2001:db8:0:1::1") == "UNAUTHORIZED"
+    for _ in range(100):
+        await bench.outcome(a_key(), "::ffff:10.1.1.1")
+    assert await bench.outcome(a_key(), "10.1.1.1") == "RATE_LIMITED"
+    assert await bench.outcome(a_key(), "::ffff:10.1.1.2") == "UNAUTHORIZED"
 
 
 @pytest.mark.parametrize(
@@ -267,3 +272,11 @@ async def test_what_is_remembered_is_bounded(bench: Bench, monkeypatch: pytest.M
     authenticator = bench.authenticator
     assert len(authenticator._known) == len(authenticator._bad) == len(authenticator._failures._counts) == 50
     assert len(authenticator._changed_at) <= 52
+
+
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [("ipv4:127.0.0.1:50412", "127.0.0.1"), ("ipv6:%5B::1%5D:50412", "::1"), ("ipv6:[2001:db8::1]:1", "2001:db8::1")],
+)
+def test_the_address_of_a_grpc_peer(peer: str, address: str) -> None:
+    assert _address(peer) == address

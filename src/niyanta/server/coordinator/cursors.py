@@ -69,6 +69,18 @@ class Cursors:
         """
         return self._number(self._open(text, self._encode(listed)))
 
+    def after_id(self, identifier: str, *listed: str) -> str:
+        """The cursor behind an entry, named by its id, of the list that ``listed`` names."""
+        return self._seal(identifier.encode(), self._encode(listed))
+
+    def read_id(self, text: str, *listed: str) -> str:
+        """Behind which entry a page begins.
+
+        Raises:
+            InvalidInputError: Not one of ours, or of another list.
+        """
+        return self._open(text, self._encode(listed)).decode()
+
     def _seal(self, place: bytes, listed: bytes) -> str:
         return base64.urlsafe_b64encode(self._tag(place, listed) + place).decode().rstrip("=")
 

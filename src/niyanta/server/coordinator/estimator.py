@@ -1,7 +1,7 @@
 """Estimates of when workloads start and end, at a cost that even a submission can bear.
 
-Once a second the customers' counters, which the directory has in memory anyway, are noted; for a submission nothing else
-is asked. For one workload that is looked at, its place in the queue or its type's past is read besides.
+Once a second the customers' counters, which the directory has in memory anyway, are noted; for a submission nothing
+else is asked. For one workload that is looked at, its place in the queue or its type's past is read besides.
 """
 
 from __future__ import annotations

@@ -90,14 +90,15 @@ class GroupCommit(Generic[Item, Result]):
         began = time.perf_counter()
         try:
             results = await self._process(items)
-            if self._observe is not None:
-                self._observe(items, time.perf_counter() - began)
         except Exception as exc:
             results = [exc] * len(batch)
         except BaseException:
             for _, future in batch:
                 future.cancel()
             raise
+        else:
+            if self._observe is not None:
+                self._observe(items, time.perf_counter() - began)
         for (_, future), result in zip(batch, results, strict=True):
             if future.done():
                 continue

@@ -243,9 +243,12 @@ def _network(source: str) -> str:
     if ":" not in source:
         return source
     try:
-        return str(ipaddress.ip_network((source, 64), strict=False))
+        address = ipaddress.IPv6Address(source)
     except ValueError:
         return source
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(address), 64), strict=False))
 
 
 Value = TypeVar("Value")

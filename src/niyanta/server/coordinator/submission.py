@@ -20,6 +20,7 @@ from niyanta.domain.transitions import Status
 from niyanta.errors import ApiError, ConflictError, InvalidInputError, ServiceUnavailableError
 from niyanta.server.coordinator.changes import ChangeFeed
 from niyanta.server.coordinator.directory import Directory
+from niyanta.server.coordinator.estimator import Estimator
 from niyanta.server.coordinator.group_commit import GroupCommit
 from niyanta.server.coordinator.requests import SubmitRequest, check_idempotency_key, check_values
 from niyanta.server.store.customers import Identity
@@ -98,10 +99,11 @@ _KEPT_ERRORS: dict[str, type[ApiError]] = {kind.code: kind for kind in (InvalidI
 class SubmissionService:
     """Takes submissions of all customers."""
 
-    def __init__(self, database: Database, feed: ChangeFeed, directory: Directory) -> None:
+    def __init__(self, database: Database, feed: ChangeFeed, directory: Directory, estimator: Estimator) -> None:
         self._database = database
         self._feed = feed
         self._directory = directory
+        self._estimator = estimator
         self._store = WorkloadStore()
         self._group = GroupCommit[_Request, Answer](
             self._commit, most=_MOST_IN_A_COMMIT, weigh=lambda request: len(request.items)
@@ -180,6 +182,7 @@ class SubmissionService:
         created_at = datetime.fromtimestamp(now_ms / 1000, UTC)
         # In one millisecond ids sort by their random part; sorted, the batch is listed in its own order.
         randoms = sorted(secrets.randbits(80) for _ in requests)
+        estimated_start_at = self._estimator.start_of_submission(identity.customer_id, created_at)
         plain_keys: dict[str, int] = {}
         items: list[NewWorkload | ApiError] = []
         for number, request in enumerate(requests):
@@ -209,6 +212,7 @@ class SubmissionService:
                     queue_rank(now_ms / 1000, priority) + number * _ORDER_SECONDS,
                     created_at,
                     identity.actor_id,
+                    estimated_start_at,
                 )
             )
         return items

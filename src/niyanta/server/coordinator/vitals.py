@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from niyanta.errors import ServiceUnavailableError
-from niyanta.server.coordinator.changes import ChangeFeed
 from niyanta.server.coordinator.election import Election
 from niyanta.server.observability.metrics import Reading
 from niyanta.server.store.customers import CustomerStore
@@ -20,11 +20,16 @@ class Vitals:
     """Reads what the gauges show, by queries that cost a row for each customer and worker."""
 
     def __init__(
-        self, database: Database, broker: Broker, feed: ChangeFeed, election: Election, customers: CustomerStore
+        self,
+        database: Database,
+        broker: Broker,
+        election: Election,
+        customers: CustomerStore,
+        watchers: Callable[[], int],
     ) -> None:
         self._database = database
         self._broker = broker
-        self._feed = feed
+        self._watchers = watchers
         self._election = election
         self._customers = customers
         self._workers = WorkerStore()
@@ -32,7 +37,7 @@ class Vitals:
 
     async def read(self) -> Reading:
         """Read all of it, within two seconds; without the database, what is known without it."""
-        reading = Reading(self._election.epoch is not None, self._broker.connected, self._feed.watcher_count)
+        reading = Reading(self._election.epoch is not None, self._broker.connected, self._watchers())
         try:
             async with asyncio.timeout(2):
                 usage = await self._customers.usage_by_tier()

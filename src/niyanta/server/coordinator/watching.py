@@ -76,6 +76,11 @@ class WatchService:
         self._stopped = False
         feed.listeners.append(self._heard)
 
+    @property
+    def count(self) -> int:
+        """Open watches."""
+        return sum(len(entry.watches) for entry in self._entries.values())
+
     async def open(
         self, identity: Identity, workload_id: str, *, logs: bool = False, authorization: str | None = None
     ) -> Watch:

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -25,6 +26,7 @@ from niyanta.errors import (
 )
 from niyanta.server.coordinator.changes import ChangeFeed, describe
 from niyanta.server.coordinator.directory import Directory
+from niyanta.server.coordinator.estimator import Estimator
 from niyanta.server.coordinator.occupancy import Occupancy
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.attempts import AttemptStore, Lifetime
@@ -36,7 +38,7 @@ from niyanta.wire.broker import Broker
 from niyanta.wire.messages import AttemptRef, CancelAttempt, Command, PauseAttempt, WithdrawPause
 from niyanta.wire.subjects import Subjects
 
-__all__ = ["CancelRequest", "WorkloadService"]
+__all__ = ["CancelRequest", "Outlook", "WorkloadService"]
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +52,15 @@ class CancelRequest(msgspec.Struct, forbid_unknown_fields=True):
     reason: Annotated[str, Meta(max_length=1000)] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """Why a workload waits, and when it will start or end; None where it doesn't apply or can't be told."""
+
+    pending_reason: str | None
+    estimated_start_at: datetime | None
+    estimated_completion_at: datetime | None
+
+
 class WorkloadService:
     """Use cases on one customer's workloads. A foreign workload is exactly as missing as one that never was."""
 
@@ -60,6 +71,7 @@ class WorkloadService:
         subjects: Subjects,
         feed: ChangeFeed,
         directory: Directory,
+        estimator: Estimator,
         settings: CoordinatorSettings,
     ) -> None:
         self._database = database
@@ -67,6 +79,7 @@ class WorkloadService:
         self._subjects = subjects
         self._feed = feed
         self._directory = directory
+        self._estimator = estimator
         self._occupancy = Occupancy(database, directory)
         self._settings = settings
         self._store = WorkloadStore()
@@ -104,6 +117,12 @@ class WorkloadService:
                     pass
                 row = await self.get(identity, workload_id)
         return row
+
+    async def outlook(self, row: Any) -> Outlook:
+        """What is to be said of a workload's future, from its row; figures about a second old."""
+        return Outlook(
+            await self.pending_reason(row), await self._estimator.start(row), await self._estimator.completion(row)
+        )
 
     async def pending_reason(self, row: Any) -> str | None:
         """Why a queued workload hasn't started; None for any other."""

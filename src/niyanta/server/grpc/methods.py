@@ -171,8 +171,8 @@ class _Entry:
             if isinstance(value, str):
                 self.metadata.setdefault(key, value)
         self.request_id = request_id(self.metadata.get("x-request-id"))
-        self.seconds_left: float | None = context.time_remaining()
         self.source = _address(context.peer())
+        self.seconds_left: float | None = context.time_remaining()
         self.rate: RateStatus | None = None
         self.outcome = grpc.StatusCode.CANCELLED
         self._begun = False
@@ -204,8 +204,9 @@ class _Entry:
 
 
 def _address(peer: str) -> str:
-    """The address in grpc's name for a caller: ``ipv4:192.0.2.1:40000``, ``ipv6:%5B2001:db8::1%5D:40000``."""
-    return unquote(peer.partition(":")[2].rpartition(":")[0]).strip("[]")
+    """The address of a peer as grpc names it: ``ipv4:127.0.0.1:50412``, ``ipv6:%5B::1%5D:50412``."""
+    _, _, place = unquote(peer).partition(":")
+    return place.rpartition(":")[0].strip("[]")
 
 
 def workload_id_of(call: Call[Any]) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +11,8 @@ from starlette.responses import Response
 from niyanta.domain.transitions import Actor
 from niyanta.errors import ConflictError, InvalidInputError, NotFoundError
 from niyanta.server.coordinator.administration import AdminService
+from niyanta.server.coordinator.cursors import Cursors
+from niyanta.server.coordinator.requests import MAX_CURSOR_LENGTH, MAX_OFFSET
 from niyanta.server.coordinator.workers import WorkerService
 from niyanta.server.rest import admin_bodies as bodies
 from niyanta.server.rest.bodies import Pagination
@@ -32,8 +32,8 @@ _WORKERS = "/v1/admin/workers"
 _ONE_WORKER = _WORKERS + "/{worker_id}"
 
 LIMIT = Integer("limit", "Results per page.", 1, 100, 50)
-OFFSET = Integer("offset", "How many to leave out before the page. Not together with a cursor.", 0, 10_000_000, 0)
-CURSOR = Text("cursor", "Where the page begins: next_cursor of the page before.", 500)
+OFFSET = Integer("offset", "How many to leave out before the page. Not together with a cursor.", 0, MAX_OFFSET, 0)
+CURSOR = Text("cursor", "Where the page begins: next_cursor of the page before.", MAX_CURSOR_LENGTH)
 _PAGE = (LIMIT, OFFSET, CURSOR)
 STATUS = Choice("status", "Only workers in this status.", ("HEALTHY", "DRAINING", "DEAD"))
 
@@ -41,8 +41,9 @@ STATUS = Choice("status", "Only workers in this status.", ("HEALTHY", "DRAINING"
 class AdminRoutes:
     """For keys with the admin role."""
 
-    def __init__(self, administration: AdminService, workers: WorkerService) -> None:
+    def __init__(self, administration: AdminService, workers: WorkerService, cursors: Cursors) -> None:
         self._administration = administration
+        self._cursors = cursors
         self._workers = workers
 
     def operations(self) -> list[Operation]:
@@ -192,7 +193,7 @@ class AdminRoutes:
 
     async def list_customers(self, call: Call) -> Response:
         """A page of them."""
-        page = _Page.read(call, "customers")
+        page = _Page.read(call, self._cursors, "customers")
         found, total = await self._administration.customers(page.limit + 1, skip=page.offset, after=page.after)
         pagination = page.pagination([customer.customer_id for customer in found], total)
         return json_response(bodies.CustomersAnswer([_customer(c) for c in found[: page.limit]], pagination))
@@ -233,7 +234,7 @@ class AdminRoutes:
     async def list_keys(self, call: Call) -> Response:
         """A page of them."""
         customer_id = call.path_id("customer_id")
-        page = _Page.read(call, f"keys of {customer_id}")
+        page = _Page.read(call, self._cursors, "api-keys", customer_id)
         found, total = await self._administration.keys(
             customer_id, page.limit + 1, skip=page.offset, after=page.after
         )
@@ -248,7 +249,7 @@ class AdminRoutes:
     async def list_workers(self, call: Call) -> Response:
         """§4.1."""
         status = STATUS.read(call.request)
-        page = _Page.read(call, f"workers {status}")
+        page = _Page.read(call, self._cursors, "workers", status or "")
         found, total = await self._workers.page(status, page.limit + 1, skip=page.offset, after=page.after)
         pagination = page.pagination([listed.worker.worker_id for listed in found], total)
         return json_response(bodies.WorkersAnswer([_worker(listed) for listed in found[: page.limit]], pagination))
@@ -272,49 +273,35 @@ class AdminRoutes:
 class _Page:
     """Which page of which list was asked for."""
 
-    kind: str
-    """Names the list with its filters; a cursor is good for one kind only."""
+    cursors: Cursors
+    listed: tuple[str, ...]
+    """Names the list with its filters; a cursor is good for this one only."""
     limit: int
     offset: int
     after: str | None
-    by_cursor: bool
+    """Id of the entry that the page comes after; None without a cursor."""
 
     @classmethod
-    def read(cls, call: Call, kind: str) -> _Page:
+    def read(cls, call: Call, cursors: Cursors, *listed: str) -> _Page:
         request = call.request
-        limit, offset = LIMIT.read(request), OFFSET.read(request)
-        cursor = CURSOR.read(request)
+        limit, offset, cursor = LIMIT.read(request) or 0, OFFSET.read(request) or 0, CURSOR.read(request)
         if cursor is None:
-            return cls(kind, limit or 0, offset or 0, None, by_cursor=False)
+            return cls(cursors, listed, limit, offset, None)
         if OFFSET.text(request) is not None:
-            raise InvalidInputError("offset and cursor exclude each other", details={"field": "cursor"})
-        return cls(kind, limit or 0, 0, _read_cursor(cursor, kind), by_cursor=True)
+            raise InvalidInputError(
+                "Give either cursor or offset, not both", details={"field": "cursor", "allowed": ["cursor", "offset"]}
+            )
+        return cls(cursors, listed, limit, 0, cursors.read_id(cursor, *listed))
 
     def pagination(self, found: list[str], total: int) -> Pagination:
         """For the ids that were found, one more than the limit when there is another page."""
-        has_more = len(found) > self.limit
-        page = Pagination(has_more=has_more)
-        if has_more:
-            place = msgspec.msgpack.encode((self.kind, found[self.limit - 1]))
-            page.next_cursor = base64.urlsafe_b64encode(place).decode().rstrip("=")
-        if not self.by_cursor:
+        page = Pagination(has_more=len(found) > self.limit)
+        if page.has_more:
+            page.next_cursor = self.cursors.after_id(found[self.limit - 1], *self.listed)
+        if self.after is None:
             page.total, page.total_is_estimate = total, False
             page.limit, page.offset = self.limit, self.offset
         return page
-
-
-def _read_cursor(cursor: str, kind: str) -> str:
-    try:
-        raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        of, after = msgspec.msgpack.decode(raw, type=tuple[str, str])
-    except (binascii.Error, ValueError, msgspec.DecodeError) as exc:
-        raise InvalidInputError("The cursor is not one of ours", details={"field": "cursor"}) from exc
-    if of != kind or "\0" in after:
-        raise InvalidInputError(
-            "The cursor belongs to another list or other filters; begin again without it",
-            details={"field": "cursor"},
-        )
-    return after
 
 
 def _limits(request: bodies.LimitsRequest | None) -> dict[str, float | None]:

@@ -13,7 +13,7 @@ from starlette.websockets import WebSocket
 from niyanta.server.coordinator.gate import Gate
 from niyanta.server.observability.metrics import Metrics
 from niyanta.server.rest.docs import DocumentPages
-from niyanta.server.rest.operations import Frame, Operation, http_error
+from niyanta.server.rest.operations import Frame, Operation, http_error, request_id_of, standard_headers
 
 __all__ = ["RestApi"]
 
@@ -73,8 +73,10 @@ class RestApi:
             response = http_error(HTTPConnection(scope), 404, "")
             await WebSocket(scope, receive, send).send_denial_response(response)
             return
-        if allowed and scope["method"] == "OPTIONS":
-            await Response(status_code=204, headers={"Allow": ", ".join(sorted(allowed))})(scope, receive, send)
-            return
-        response = http_error(Request(scope), 405 if allowed else 404, ", ".join(sorted(allowed)))
+        request, allow = Request(scope), ", ".join(sorted(allowed))
+        if allowed and request.method == "OPTIONS":
+            response = Response(status_code=204, headers={"Allow": allow})
+            standard_headers(response, request_id_of(request))
+        else:
+            response = http_error(request, 405 if allowed else 404, allow)
         await response(scope, receive, send)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from starlette.requests import HTTPConnection, Request
@@ -13,8 +13,9 @@ from starlette.requests import HTTPConnection, Request
 from niyanta.domain.ids import ID_PATTERN
 from niyanta.errors import InvalidInputError, NotFoundError
 
-__all__ = ["Choice", "Integer", "Moment", "Parameter", "Text", "only", "path_id"]
+__all__ = ["Choice", "Day", "Integer", "Moment", "Parameter", "Text", "only", "path_id"]
 
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 
 
@@ -36,7 +37,9 @@ def only(request: HTTPConnection, allowed: Collection[str]) -> None:
                 details={"field": name[:50], "allowed": sorted(allowed)},
             )
         if name in seen:
-            raise InvalidInputError(f"The query parameter '{name}' is given twice", details={"field": name})
+            raise InvalidInputError(
+                f"The query parameter '{name}' is given twice", details={"field": name, "allowed": "once"}
+            )
         seen.add(name)
 
 
@@ -146,4 +149,30 @@ class Moment(Parameter):
             at = datetime.fromisoformat(text.replace(" ", "+"))
             return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
         except (ValueError, OverflowError) as exc:
-            raise self.refuse("must be an ISO 8601 time such as 2025-10-27T12:00:00Z") from exc
+            raise self.refuse("must be an ISO 8601 time such as 2025-10-27T12:00:00Z", allowed="ISO 8601") from exc
+
+
+@dataclass(frozen=True, slots=True)
+class Day(Parameter):
+    """An ISO 8601 date, which must be given."""
+
+    required: bool = True
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "format": "date"}
+
+    def read(self, request: Request) -> date:
+        """The date.
+
+        Raises:
+            InvalidInputError: It is missing, or no date.
+        """
+        text = self.text(request)
+        if text is None:
+            raise self.refuse("is required: a date such as 2025-10-27", allowed="YYYY-MM-DD")
+        try:
+            if _DAY.fullmatch(text):
+                return date.fromisoformat(text)
+        except ValueError:
+            pass
+        raise self.refuse("must be a date such as 2025-10-27", allowed="YYYY-MM-DD")

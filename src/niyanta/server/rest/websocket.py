@@ -160,7 +160,8 @@ class WorkloadSockets:
 
     async def _open_watch(self, socket: WebSocket, authorization: str, headers: _Headers) -> Watch:
         """Pass the gate and find the workload; ``headers`` get what is to be answered in either case."""
-        entry = await self._gate.enter(authorization)
+        source = socket.client.host if socket.client else ""
+        entry = await self._gate.enter(authorization, source=source)
         if entry.rate is not None:
             headers += entry.rate.headers()
         if entry.refusal is not None:

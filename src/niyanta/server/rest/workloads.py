@@ -26,7 +26,7 @@ from niyanta.server.coordinator.requests import (
     MAX_TYPE_LENGTH,
 )
 from niyanta.server.coordinator.submission import SubmissionService, SubmitRequest, check_idempotency_key
-from niyanta.server.coordinator.workloads import WorkloadService
+from niyanta.server.coordinator.workloads import Outlook, WorkloadService
 from niyanta.server.rest import bodies
 from niyanta.server.rest.operations import Call, Operation
 from niyanta.server.rest.parameters import Choice, Integer, Moment, Text
@@ -197,7 +197,7 @@ class WorkloadRoutes:
             row = await self._workloads.wait(call.identity, workload_id, wait, version)
         else:
             row = await self._workloads.get(call.identity, workload_id)
-        return json_response(workload_body(row, await self._workloads.pending_reason(row)))
+        return json_response(workload_body(row, await self._workloads.outlook(row)))
 
     async def list(self, call: Call) -> Response:
         """§1.3."""
@@ -310,7 +310,7 @@ def _raw_or_none(text: str | None) -> msgspec.Raw | None:
     return None if text is None else msgspec.Raw(text.encode())
 
 
-def workload_body(row: Any, pending_reason: str | None) -> bodies.Workload:
+def workload_body(row: Any, outlook: Outlook) -> bodies.Workload:
     """One workload, whole, from its row."""
     status = row["status"]
     body = bodies.Workload(
@@ -329,14 +329,14 @@ def workload_body(row: Any, pending_reason: str | None) -> bodies.Workload:
         scheduled_at=timestamp(row["scheduled_at"]),
         started_at=timestamp(row["started_at"]),
         completed_at=timestamp(row["completed_at"]),
-        estimated_start_time=None,
-        estimated_completion_time=None,
+        estimated_start_time=timestamp(outlook.estimated_start_at),
+        estimated_completion_time=timestamp(outlook.estimated_completion_at),
         version=row["version"],
         generation=row["generation"],
         checkpoint_sequence=row["checkpoint_sequence"],
         timeout_seconds=row["timeout_seconds"],
         affinity_rules=_raw_or_none(row["affinity_rules"]),
-        pending_reason=pending_reason,
+        pending_reason=outlook.pending_reason,
         progress_message=row["progress_message"],
     )
     if status == Status.PAUSED:

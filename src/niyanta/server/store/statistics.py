@@ -2,8 +2,8 @@
 
 Read from ``workload_hours``, which the transactions that create and end workloads keep (ADR 0011): exact, and at the
 same cost for a million workloads as for a thousand. They count by the time of creation, and stay when retention
-deletes the workloads. Durations run from ``started_at``, the first start, to ``completed_at``; time between attempts and in
-pauses is part of them.
+deletes the workloads. Durations run from ``started_at``, the first start, to ``completed_at``: what passes between
+attempts and in pauses is part of them.
 """
 
 from __future__ import annotations

@@ -54,11 +54,15 @@ SELECT status, count(*) AS workers, sum(capacity)::bigint AS capacity FROM worke
 
 -- name: end_worker(worker_id, incarnation, reason, silent_for_seconds, epoch)^
 -- Declare a worker dead. With silent_for_seconds only if it is still silent; with epoch only while that leader leads.
+-- Locking: the lease's row, so that a take-over waits for this, and the worker's.
+WITH fence AS MATERIALIZED (
+    SELECT epoch FROM leader_lease WHERE epoch = :epoch::bigint FOR KEY SHARE
+)
 UPDATE workers SET status = 'DEAD', ended_reason = :reason
  WHERE worker_id = :worker_id AND (:incarnation::text IS NULL OR incarnation = :incarnation) AND status <> 'DEAD'
    AND (:silent_for_seconds::double precision IS NULL
         OR last_heartbeat < now() - make_interval(secs => :silent_for_seconds::double precision))
-   AND (:epoch::bigint IS NULL OR EXISTS (SELECT FROM leader_lease WHERE epoch = :epoch::bigint))
+   AND (:epoch::bigint IS NULL OR EXISTS (SELECT FROM fence))
 RETURNING worker_id, incarnation;
 
 -- name: drain(worker_id)^

@@ -1,0 +1,139 @@
+"""What Prometheus reads, after real events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from niyanta.server.wiring import Coordinator
+from niyanta.wire import messages
+from system import System, beating, running_system
+
+
+@pytest.fixture
+async def open_system(database_url: str, nats_url: str, subject_prefix: str) -> AsyncIterator[System]:
+    async with running_system(database_url, nats_url, subject_prefix, metrics_access="public") as found:
+        yield found
+
+
+async def scrape(system: System, via: Coordinator | None = None) -> dict[str, float]:
+    """Every sample by its name and labels."""
+    async with system.http.get(system.url("/metrics", via)) as response:
+        assert response.status == 200
+        assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+        text = await response.text()
+    assert "# HELP niyanta_workload_submissions_total" in text
+    assert "# TYPE niyanta_workload_submissions_total counter" in text
+    assert "# TYPE niyanta_workload_duration_seconds histogram" in text
+    return {
+        sample.name + "".join(f",{k}={v}" for k, v in sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+async def test_the_numbers_are_right(open_system: System) -> None:
+    system = open_system
+    worker = await system.worker(capacity=3)
+    async with beating(worker):
+        ids = [await system.submit() for _ in range(4)]
+        refs = [(await worker.next_assignment()).ref for _ in range(3)]
+        for ref in refs:
+            await worker.report(ref, messages.Started())
+        await worker.checkpoint(refs[0], b'{"n": 1}')
+        found = await scrape(system)
+        assert found["niyanta_workload_submissions_accepted_total,customer=cust_a"] == 4
+        assert found["niyanta_queue_depth,tier=enterprise"] == 1
+        assert found["niyanta_running_workloads,tier=enterprise"] == 3
+        assert found["niyanta_worker_capacity,kind=total"] == 3
+        assert found["niyanta_worker_capacity,kind=used"] == 3
+        assert found["niyanta_workers,status=HEALTHY"] == 1
+        assert found["niyanta_scheduling_latency_seconds_count"] == 3
+        assert 0 <= found["niyanta_scheduling_latency_seconds_sum"] < 30
+        assert found["niyanta_checkpoint_size_bytes_sum"] == 8
+        assert found["niyanta_checkpoint_save_duration_seconds_count"] == 1
+        assert found["niyanta_event_batch_size_sum"] == 4
+        assert found["niyanta_leader"] == 1
+        assert found["niyanta_leader_epoch"] == 1
+        assert found["niyanta_broker_connected"] == found["niyanta_database_connected"] == 1
+        await system.call("POST", f"/workloads/{ids[3]}/cancel")
+        await worker.report(refs[0], messages.Completed(b"{}"))
+        await worker.report(refs[1], messages.Failed("broken", permanent=True))
+        await worker.report(refs[2], messages.Failed("the disk was full"))
+        again = (await worker.next_assignment(10)).ref
+        await worker.report(again, messages.Started(), messages.Completed(b"{}"))
+        for workload_id, status in zip(ids, ("COMPLETED", "FAILED", "COMPLETED", "CANCELLED"), strict=False):
+            await system.until(workload_id, status)
+        found = await scrape(system)
+    total = "niyanta_workload_submissions_total,customer=cust_a,status={}"
+    assert [found[total.format(status)] for status in ("COMPLETED", "FAILED", "CANCELLED")] == [2, 1, 1]
+    duration = "niyanta_workload_duration_seconds_count,customer=cust_a,workload_type=count"
+    assert found[duration] == 3
+    assert found["niyanta_workload_redistributions_total,reason=attempt_failed"] == 1
+    assert found["niyanta_http_request_duration_seconds_count,operation=submitWorkload,status=2xx"] == 4
+    assert found["niyanta_queue_depth,tier=enterprise"] == found["niyanta_running_workloads,tier=enterprise"] == 0
+
+
+async def test_a_lost_and_a_removed_worker_are_told_apart(open_system: System) -> None:
+    system = open_system
+    lost = await system.worker("lost")
+    await system.submit()
+    await lost.report((await lost.next_assignment()).ref, messages.Started())
+    removed = await system.worker("removed")
+    async with beating(removed):
+        await removed.report((await removed.next_assignment(10)).ref, messages.Started())
+    await system.call("DELETE", "/admin/workers/removed", key="admin")
+    found = await scrape(system)
+    assert found["niyanta_workload_redistributions_total,reason=worker_died"] == 1
+    assert found["niyanta_workload_redistributions_total,reason=worker_removed"] == 1
+    assert found["niyanta_workers,status=DEAD"] == 2
+
+
+async def test_refused_requests_and_watchers_are_counted(open_system: System) -> None:
+    system = open_system
+    await system.customers.create_customer("cust_r", "cust_r", "free")
+    key = (await system.customers.create_key("cust_r", "test"))[1]
+    answers = await asyncio.gather(*(system.call("GET", "/workloads", key=key) for _ in range(20)))
+    limited = sum(status == 429 for status, _, _ in answers)
+    await system.worker(capacity=1)
+    workload_id = await system.submit()
+    watching = asyncio.create_task(system.call("GET", f"/workloads/{workload_id}?wait_seconds=20&version=99"))
+    async with asyncio.timeout(5):
+        while (await scrape(system))["niyanta_watchers"] != 1:
+            await asyncio.sleep(0.02)
+    watching.cancel()
+    found = await scrape(system)
+    assert limited >= 10
+    assert found["niyanta_rate_limited_requests_total,customer=cust_r"] == limited
+    assert found["niyanta_http_request_duration_seconds_count,operation=listWorkloads,status=4xx"] == limited
+
+
+async def test_each_replica_counts_its_own(open_system: System) -> None:
+    system = open_system
+    worker = await system.worker()
+    async with system.another_coordinator(metrics_access="public") as other, beating(worker):
+        body = {"workload_type": "count", "input_params": {}}
+        for via in (system.coordinator, other, other):
+            async with asyncio.timeout(5):  # the second may not have heard of the worker yet
+                while (await system.call("POST", "/workloads", body, via=via))[0] != 202:
+                    await asyncio.sleep(0.02)
+        for _ in range(3):
+            ref = (await worker.next_assignment()).ref
+            await worker.report(ref, messages.Started(), messages.Completed(b"{}"))
+        counts = [await scrape(system), await scrape(system, other)]
+    accepted = "niyanta_workload_submissions_accepted_total,customer=cust_a"
+    ended = "niyanta_workload_submissions_total,customer=cust_a,status=COMPLETED"
+    assert [found.get(accepted, 0) for found in counts] == [1, 2]
+    assert sum(found.get(ended, 0) for found in counts) == 3
+    assert [found["niyanta_leader"] for found in counts] == [1, 0]
+
+
+async def test_metrics_are_for_admins_unless_set_public(system: System) -> None:
+    for path in ("/metrics", "/v1/metrics"):
+        for key, expected in ((None, 401), ("cust_a", 403), ("admin", 200)):
+            headers = {"Authorization": f"Bearer {system.keys[key]}"} if key else {}
+            async with system.http.get(system.url(path), headers=headers) as response:
+                assert response.status == expected

@@ -1,0 +1,328 @@
+"""The agent against a service that does what a test tells it, over a real broker."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from niyanta import Context, Worker
+from niyanta.embedded import Nats
+from niyanta.errors import ConfigurationError
+from niyanta.wire.broker import Broker
+from niyanta.wire.messages import (
+    Assign,
+    Assignment,
+    AttemptRef,
+    BatchReply,
+    CancelAttempt,
+    CheckpointSaved,
+    Completed,
+    Event,
+    EventBatch,
+    EventReply,
+    Heartbeat,
+    HeartbeatReply,
+    LogLine,
+    Progressed,
+    Refused,
+    Register,
+    RegisterReply,
+    Released,
+    Started,
+)
+from niyanta.wire.subjects import Subjects
+from niyanta.worker import agent as agent_module
+from niyanta.worker.agent import Agent
+from station import APP
+
+encode = msgspec.msgpack.Encoder().encode
+
+
+class Service:
+    """A coordinator of few words.
+
+    Attributes:
+        registrations: What was registered, newest last.
+        accept: The answer to the next registrations.
+        beat: The answer to heartbeats; None: silence.
+        events: All that was sent and acknowledged, in order.
+    """
+
+    def __init__(self, broker: Broker, subjects: Subjects) -> None:
+        self.broker = broker
+        self.subjects = subjects
+        self.registrations: list[Register] = []
+        self.beats: list[Heartbeat] = []
+        self.batches: list[EventBatch] = []
+        self.events: list[Event] = []
+        self.accept = RegisterReply(True, "", "", 0.2, 1.0)
+        self.beat: HeartbeatReply | None = HeartbeatReply(True)
+        self.fenced: set[AttemptRef] = set()
+        self.hears_events = True
+        self._count = 0
+
+    async def start(self) -> None:
+        await self.broker.serve(self.subjects.register, self._register)
+        await self.broker.serve(self.subjects.heartbeat, self._beat)
+        await self.broker.serve(self.subjects.events, self._events)
+
+    async def _register(self, payload: bytes) -> bytes:
+        self.registrations.append(msgspec.msgpack.decode(payload, type=Register))
+        self.beat = HeartbeatReply(True)
+        return encode(self.accept)
+
+    async def _beat(self, payload: bytes) -> bytes | None:
+        self.beats.append(msgspec.msgpack.decode(payload, type=Heartbeat))
+        return None if self.beat is None else encode(self.beat)
+
+    async def _events(self, payload: bytes) -> bytes | None:
+        batch = msgspec.msgpack.decode(payload, type=EventBatch)
+        self.batches.append(batch)
+        if not self.hears_events:
+            return None
+        replies = []
+        for ref in dict.fromkeys(event.ref for event in batch.events):
+            self._count += 1
+            replies.append(EventReply(ref, "fenced" if ref in self.fenced else "applied", self._count))
+        self.events += batch.events
+        return encode(BatchReply(True, replies))
+
+    async def assign(self, kind: str, number: int = 1, **options: Any) -> AttemptRef:
+        ref = AttemptRef("cust", f"wl_{number}", 1)
+        assignment = Assignment(ref, kind, b"{}", **options)
+        command = Assign(1, self.registrations[-1].incarnation, [assignment])
+        await self.broker.publish(self.subjects.worker("w"), encode(command))
+        return ref
+
+    def bodies(self, ref: AttemptRef) -> list[Any]:
+        return [event.body for event in self.events if event.ref == ref and not isinstance(event.body, LogLine)]
+
+
+async def until(condition: Any, seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+
+
+def inline_worker() -> Worker:
+    worker = Worker(id="w", capacity=2)
+
+    @worker.workload("wait", isolation="inline")
+    async def wait(ctx: Context) -> None:
+        await ctx.report_progress(1)
+        ctx.checkpoint_with(lambda: {"x": 1})
+        await asyncio.sleep(60)
+
+    @worker.workload("quick", isolation="inline")
+    async def quick(ctx: Context) -> int:
+        await asyncio.sleep(0)
+        return 1
+
+    return worker
+
+
+class Running:
+    def __init__(self, service: Service, agent: Agent) -> None:
+        self.service = service
+        self.agent = agent
+        self.stop = asyncio.Event()
+        self.task = asyncio.get_running_loop().create_task(agent.run(self.stop))
+
+
+@pytest.fixture
+async def nats(tmp_path: Path) -> AsyncIterator[Nats]:
+    engine = Nats(tmp_path / "nats")
+    await engine.start()
+    yield engine
+    await engine.stop()
+
+
+@pytest.fixture
+async def service(nats: Nats) -> AsyncIterator[Service]:
+    broker = Broker(nats.url, name="service")
+    await broker.connect()
+    found = Service(broker, Subjects())
+    await found.start()
+    yield found
+    await broker.close()
+
+
+@pytest.fixture
+async def run(nats: Nats, service: Service, tmp_path: Path) -> AsyncIterator[Any]:
+    everything: list[tuple[Running, Broker]] = []
+
+    async def start(worker: Worker, app: str = "") -> Running:
+        broker = Broker(nats.url, name="worker")
+        await broker.connect()
+        scratch = tmp_path / "scratch"
+        os.makedirs(scratch, exist_ok=True)
+        running = Running(service, Agent(worker, [app], broker, service.subjects, scratch))
+        everything.append((running, broker))
+        return running
+
+    yield start
+    for running, broker in everything:
+        running.task.cancel()
+        await asyncio.gather(running.task, return_exceptions=True)
+        await broker.close()
+
+
+async def test_an_id_in_use_is_waited_for_and_said_once(
+    run: Any, service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    service.accept = RegisterReply(False, "in_use", "worker id 'w' is in use by a live worker")
+    with caplog.at_level(logging.WARNING):
+        await run(inline_worker())
+        await until(lambda: len(service.registrations) >= 3)
+        assert [r.message for r in caplog.records].count(
+            "worker.not_registered_yet: worker id 'w' is in use by a live worker"
+        ) == 1
+    service.accept = RegisterReply(True, "", "", 0.2, 1.0)
+    await until(lambda: service.beats)
+    assert len({registration.incarnation for registration in service.registrations}) == 1
+
+
+async def test_a_refusal_for_good_ends_the_worker(run: Any, service: Service) -> None:
+    service.accept = RegisterReply(False, "invalid", "the capacity must be 1 to 10000")
+    running = await run(inline_worker())
+    with pytest.raises(ConfigurationError, match="the capacity must be"):
+        await running.task
+
+
+async def test_an_unknown_worker_stops_everything_and_registers_anew(run: Any, service: Service) -> None:
+    await run(inline_worker())
+    await until(lambda: service.beats)
+    ref = await service.assign("wait")
+    await until(lambda: Started() in service.bodies(ref))
+    old = service.registrations[-1].incarnation
+    service.beat = HeartbeatReply(False)  # until it registers
+    await until(lambda: service.beats[-1].incarnation == service.registrations[-1].incarnation != old)
+    assert service.beats[-1].attempts == []
+    assert len(service.registrations) == 2
+    again = await service.assign("quick", 2)
+    await until(lambda: any(isinstance(body, Completed) for body in service.bodies(again)))
+    assert {event.ref for batch in service.batches if batch.incarnation != old for event in batch.events} == {again}
+
+
+async def test_a_cancelled_attempt_frees_its_slot_in_silence(run: Any, service: Service) -> None:
+    await run(inline_worker())
+    await until(lambda: service.beats)
+    ref = await service.assign("wait")
+    await until(lambda: Progressed(1) in service.bodies(ref))
+    await service.broker.publish(service.subjects.worker("w"), encode(CancelAttempt(ref)))
+    count = len(service.beats)
+    await until(lambda: len(service.beats) > count + 1 and service.beats[-1].attempts == [], 3)
+    assert [type(body) for body in service.bodies(ref)] == [Started, Progressed]
+
+
+async def test_a_fenced_attempt_stops(run: Any, service: Service) -> None:
+    await run(inline_worker())
+    await until(lambda: service.beats)
+    service.fenced.add(AttemptRef("cust", "wl_1", 1))
+    await service.assign("wait")
+    await until(lambda: service.batches)
+    count = len(service.beats)
+    await until(lambda: len(service.beats) > count + 1 and service.beats[-1].attempts == [], 3)
+    assert Released("superseded") not in [event.body for event in service.events]
+
+
+async def test_what_does_not_fit_is_refused(run: Any, service: Service) -> None:
+    await run(inline_worker())
+    await until(lambda: service.beats)
+    for number in (1, 2):
+        await service.assign("wait", number)
+    third, unknown = await service.assign("wait", 3), await service.assign("no such", 4)
+    await until(lambda: service.bodies(third) and service.bodies(unknown))
+    assert service.bodies(third) == [Refused("this worker is full")]
+    assert service.bodies(unknown) == [Refused("this worker doesn't serve 'no such'")]
+
+
+async def test_a_stop_hands_everything_back_and_says_good_bye_once(run: Any, service: Service) -> None:
+    running = await run(inline_worker())
+    await until(lambda: service.beats)
+    ref = await service.assign("wait")
+    await until(lambda: Started() in service.bodies(ref))
+    running.stop.set()
+    await asyncio.wait_for(running.task, 10)
+    kinds = [type(body) for body in service.bodies(ref)]
+    assert kinds == [Started, Progressed, CheckpointSaved, Released]
+    assert [beat.leaving for beat in service.beats].count(True) == 1
+    assert service.beats[-1].leaving
+    assert len(service.registrations) == 1
+
+
+async def test_an_exclusive_attempt_ends_before_its_lease_and_is_handed_back(run: Any, service: Service) -> None:
+    from niyanta.worker.app import load_app
+
+    worker = load_app([APP])
+    worker.id = "w"
+    await run(worker, APP)
+    await until(lambda: service.beats)
+    ref = await service.assign("exclusive")
+    await until(lambda: Progressed(50) in service.bodies(ref), 20)
+    cut_off_at, service.beat, service.hears_events = time.monotonic(), None, False
+    count = len(service.beats)
+    await until(lambda: len(service.beats) > count and service.beats[-1].attempts == [], 9)
+    assert time.monotonic() - cut_off_at < 8  # 0.7 s, then the grace of a process
+    service.beat, service.hears_events = HeartbeatReply(True), True
+    await until(lambda: service.bodies(ref)[-1] == Released("the worker was cut off from the service"))
+
+
+async def test_work_goes_on_without_a_broker_for_a_while_only(
+    run: Any, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent_module, "SELF_FENCE_SECONDS", 2.0)
+    running = await run(inline_worker())
+    await until(lambda: service.beats)
+    ref = await service.assign("wait")
+    await until(lambda: Started() in service.bodies(ref))
+    service.beat, service.hears_events = None, False
+    began = time.monotonic()
+    await until(lambda: not running.agent._attempts, 5)
+    assert 1.5 < time.monotonic() - began < 3.5
+    service.beat, service.hears_events = HeartbeatReply(True), True
+    await until(lambda: Released("the worker was cut off from the service") in service.bodies(ref))
+
+
+def test_a_broker_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "niyanta.cli.main", "worker", "--nats-url", "nats://127.0.0.1:1", "--app", APP],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 1
+    assert "cannot reach the broker" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+async def test_an_app_that_fails_in_its_process_says_why(run: Any, service: Service, tmp_path: Path) -> None:
+    app = tmp_path / "only_once.py"
+    app.write_text(
+        "import os, sys\nfrom niyanta import Worker\nworker = Worker(id='w')\n"
+        "if 'niyanta.worker.runner' in ' '.join(sys.orig_argv):\n    raise RuntimeError('no GPU here')\n"
+        "@worker.workload('x')\ndef x(ctx): pass\n"
+    )
+    from niyanta.worker.app import load_app
+
+    await run(load_app([f"{app}:worker"]), f"{app}:worker")
+    await until(lambda: service.beats)
+    ref = await service.assign("x")
+    await until(lambda: service.bodies(ref), 20)
+    [failed] = service.bodies(ref)
+    assert "the workload's process ended before it began" in failed.message
+    assert "RuntimeError: no GPU here" in failed.message
+    assert not failed.permanent
