@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
-import pytest
 
 from niyanta.server.wiring import Coordinator
 from niyanta.wire import messages
@@ -97,29 +96,28 @@ async def test_a_batch_runs_in_its_order(system: System) -> None:
         assert ran == wanted
 
 
-@pytest.mark.parametrize(
-    ("body", "field"),
-    [
-        ({}, "workloads"),
-        ({"workloads": []}, "workloads"),
-        ({"workloads": items(1001)}, "workloads"),
-        ({"workloads": {}}, "workloads"),
-        ({"workloads": [*items(2), {"workload_type": "count", "input_params": {}, "x": 1}]}, "workloads[2].x"),
-        ({"workloads": [*items(1), {"workload_type": "count"}]}, "workloads[1].input_params"),
-        ({"workloads": [*items(1), {"workload_type": 5, "input_params": {}}]}, "workloads[1].workload_type"),
-        (
-            {"workloads": [*items(1), {"workload_type": "count", "input_params": {"a": "\0"}}]},
-            "workloads[1].input_params.a",
-        ),
-        ({"workloads": items(1), "more": 1}, "more"),
-    ],
-)
-async def test_a_malformed_batch_is_refused_as_a_whole(system: System, body: Any, field: str) -> None:
-    await system.worker()
-    status, answer, _ = await system.call("POST", "/workloads/batch", body)
-    assert status == 400
-    assert answer["error"]["details"]["field"] == field
-    assert await rows(system) == 0
+MALFORMED_BATCHES = [
+    ({}, "workloads"),
+    ({"workloads": []}, "workloads"),
+    ({"workloads": items(1001)}, "workloads"),
+    ({"workloads": {}}, "workloads"),
+    ({"workloads": [*items(2), {"workload_type": "count", "input_params": {}, "x": 1}]}, "workloads[2].x"),
+    ({"workloads": [*items(1), {"workload_type": "count"}]}, "workloads[1].input_params"),
+    ({"workloads": [*items(1), {"workload_type": 5, "input_params": {}}]}, "workloads[1].workload_type"),
+    (
+        {"workloads": [*items(1), {"workload_type": "count", "input_params": {"a": "\0"}}]},
+        "workloads[1].input_params.a",
+    ),
+    ({"workloads": items(1), "more": 1}, "more"),
+]
+
+
+async def test_a_malformed_batch_is_refused_as_a_whole(system: System) -> None:
+    for body, field in MALFORMED_BATCHES:
+        status, answer, _ = await system.call("POST", "/workloads/batch", body)
+        assert status == 400
+        assert answer["error"]["details"]["field"] == field
+        assert await rows(system) == 0
 
 
 async def test_the_queue_takes_exactly_what_it_has_room_for(system: System) -> None:
@@ -275,25 +273,25 @@ async def test_cancel_by_time_of_creation(system: System) -> None:
     assert await cancelled(**between) == 1
 
 
-@pytest.mark.parametrize(
-    ("body", "field"),
-    [
-        ({}, "workload_ids"),
-        ({"workload_ids": ["a"], "filter": {"status": "PENDING"}}, "workload_ids"),
-        ({"workload_ids": []}, "workload_ids"),
-        ({"workload_ids": ["a"] * 1001}, "workload_ids"),
-        ({"workload_ids": [1]}, "workload_ids[0]"),
-        ({"workload_ids": ["a" * 201]}, "workload_ids[0]"),
-        ({"filter": {}}, "filter"),
-        ({"filter": {"status": "COMPLETED"}}, "filter.status"),
-        ({"filter": {"status": "pending"}}, "filter.status"),
-        ({"filter": {"created_before": "yesterday"}}, "filter.created_before"),
-        ({"filter": {"owner": "x"}}, "filter.owner"),
-        ({"workload_ids": ["a"], "reason": "x" * 1001}, "reason"),
-        ({"workload_ids": ["a"], "reason": "\0"}, "reason"),
-    ],
-)
-async def test_a_malformed_cancellation_is_refused(system: System, body: Any, field: str) -> None:
-    status, answer, _ = await system.call("POST", "/workloads/batch/cancel", body)
-    assert (status, answer["error"]["code"]) == (400, "INVALID_INPUT")
-    assert answer["error"]["details"]["field"] == field
+MALFORMED_CANCELLATIONS = [
+    ({}, "workload_ids"),
+    ({"workload_ids": ["a"], "filter": {"status": "PENDING"}}, "workload_ids"),
+    ({"workload_ids": []}, "workload_ids"),
+    ({"workload_ids": ["a"] * 1001}, "workload_ids"),
+    ({"workload_ids": [1]}, "workload_ids[0]"),
+    ({"workload_ids": ["a" * 201]}, "workload_ids[0]"),
+    ({"filter": {}}, "filter"),
+    ({"filter": {"status": "COMPLETED"}}, "filter.status"),
+    ({"filter": {"status": "pending"}}, "filter.status"),
+    ({"filter": {"created_before": "yesterday"}}, "filter.created_before"),
+    ({"filter": {"owner": "x"}}, "filter.owner"),
+    ({"workload_ids": ["a"], "reason": "x" * 1001}, "reason"),
+    ({"workload_ids": ["a"], "reason": "\0"}, "reason"),
+]
+
+
+async def test_a_malformed_cancellation_is_refused(system: System) -> None:
+    for body, field in MALFORMED_CANCELLATIONS:
+        status, answer, _ = await system.call("POST", "/workloads/batch/cancel", body)
+        assert (status, answer["error"]["code"]) == (400, "INVALID_INPUT")
+        assert answer["error"]["details"]["field"] == field

@@ -7,8 +7,6 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-import pytest
-
 from niyanta.wire import messages
 from system import System, beating
 
@@ -179,9 +177,9 @@ async def test_an_audit_cursor_belongs_to_its_workload(system: System) -> None:
     assert (status, answer["error"]["details"]["field"]) == (400, "cursor")
 
 
-@pytest.mark.parametrize("order_by", ORDERS)
-async def test_a_deep_offset_is_no_failure(system: System, order_by: str) -> None:
-    await system.worker()
+async def test_a_deep_offset_is_no_failure(system: System) -> None:
+    await system.call("POST", "/workload-configs", {"workload_type": "count"})
     await system.submit(affinity_rules=NOWHERE)
-    status, body, _ = await system.call("GET", f"/workloads?offset=10000000&order_by={order_by}")
-    assert (status, body["workloads"], body["pagination"]["total"]) == (200, [], 1)
+    for order_by in ORDERS:
+        status, body, _ = await system.call("GET", f"/workloads?offset=10000000&order_by={order_by}")
+        assert (status, body["workloads"], body["pagination"]["total"]) == (200, [], 1)

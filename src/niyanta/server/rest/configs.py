@@ -19,7 +19,7 @@ __all__ = ["ConfigRoutes"]
 
 _ALL = "/v1/workload-configs"
 _ONE = _ALL + "/{config_id}"
-_TAG = "Workload configurations"
+_TAG = "Workload Configs"
 
 LIMIT = Integer("limit", "Results per page.", 1, 1000, 1000)
 CURSOR = Text("cursor", "Where the page begins: next_cursor of the page before.", 2000)

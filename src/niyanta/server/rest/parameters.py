@@ -15,6 +15,11 @@ from niyanta.errors import InvalidInputError, NotFoundError
 
 __all__ = ["Choice", "Day", "Integer", "Moment", "Parameter", "Text", "only", "path_id"]
 
+_MOMENT = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})"
+    r"(?:[T ]([0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]{1,9})?)?)(Z|[ +-][0-9]{2}:?[0-9]{2})?)?",
+    re.ASCII,
+)
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 
@@ -145,8 +150,13 @@ class Moment(Parameter):
         text = self.text(request)
         if text is None:
             return None
+        found = _MOMENT.fullmatch(text.upper())
         try:
-            at = datetime.fromisoformat(text.replace(" ", "+"))
+            if found is None:
+                raise ValueError(text)
+            day, time, zone = found.groups("")
+            # A plus sign that wasn't escaped arrives as a space.
+            at = datetime.fromisoformat(f"{day}T{time or '00:00'}{zone.replace(' ', '+')}")
             return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
         except (ValueError, OverflowError) as exc:
             raise self.refuse("must be an ISO 8601 time such as 2025-10-27T12:00:00Z", allowed="ISO 8601") from exc
