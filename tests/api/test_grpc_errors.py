@@ -13,8 +13,10 @@ from google.rpc import error_details_pb2
 
 from grpc_calls import Calls, Refusal, connected, submission
 from niyanta import errors
+from niyanta.domain.api_keys import RANDOM_LENGTH, spell_key
 from niyanta.errors import ApiError, InvalidInputError, InvalidStateError, ServiceUnavailableError
 from niyanta.server.coordinator.workloads import WorkloadService
+from niyanta.server.grpc.methods import _address
 from niyanta.server.grpc.status import metadata_of, safe_message, status_of
 from niyanta.wire import messages
 from niyanta.wire.v1 import workload_service_pb2 as pb
@@ -319,6 +321,45 @@ async def test_a_request_beyond_every_limit(database_url: str, nats_url: str, su
         refusal = await damaged(calls, "SubmitWorkloadBatch", b"\0" * (4 << 20))
         assert refusal.code is Code.RESOURCE_EXHAUSTED
         assert refusal.details == {}
+
+
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [
+        ("ipv4:192.0.2.1:40000", "192.0.2.1"),
+        ("ipv6:%5B2001:db8::1%5D:40000", "2001:db8::1"),
+        ("ipv6:[2001:db8::1]:40000", "2001:db8::1"),
+        ("unix:", ""),
+    ],
+)
+def test_the_callers_address_is_known_without_its_port(peer: str, address: str) -> None:
+    assert _address(peer) == address
+
+
+async def test_guessing_keys_is_slowed_down_for_its_address(calls: Calls) -> None:
+    await calls.call("ListWorkloads", pb.ListWorkloadsRequest())
+    seen = set()
+    for number in range(80):
+        guess = spell_key("cust_a", f"{number:0{RANDOM_LENGTH}}")
+        seen.add((await calls.refused("ListWorkloads", pb.ListWorkloadsRequest(), key=guess)).code)
+    assert seen == {Code.UNAUTHENTICATED, Code.RESOURCE_EXHAUSTED}
+    await calls.call("ListWorkloads", pb.ListWorkloadsRequest())  # a key that was good before still comes in
+
+
+async def test_calls_are_counted_by_method_and_code(system: System, calls: Calls) -> None:
+    await calls.call("ListWorkloads", pb.ListWorkloadsRequest())
+    await calls.refused("GetWorkload", pb.GetWorkloadRequest(workload_id="wl_none"))
+    await calls.refused("StreamWorkloadStatus", pb.StreamWorkloadStatusRequest(workload_id="wl_none"))
+    async with system.http.get(
+        system.url("/metrics"), headers={"Authorization": f"Bearer {system.keys['admin']}"}
+    ) as answer:
+        text = await answer.text()
+    for method, code in (
+        ("ListWorkloads", "OK"),
+        ("GetWorkload", "NOT_FOUND"),
+        ("StreamWorkloadStatus", "NOT_FOUND"),
+    ):
+        assert f'niyanta_grpc_call_duration_seconds_count{{code="{code}",method="{method}"}} 1.0' in text
 
 
 async def test_unknown_methods(calls: Calls) -> None:

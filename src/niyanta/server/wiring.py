@@ -104,7 +104,7 @@ class Coordinator:
             )
         )
         methods, streams = parts.grpc()
-        await grpc_server.start(parts.gate, methods, parts.health, streams.end_all)
+        await grpc_server.start(parts.gate, methods, parts.health, parts.metrics, streams.end_all)
         self._main = asyncio.create_task(self._run(parts.loops()), name="coordinator")
         while not self._server.started:
             if self._main.done():

@@ -10,6 +10,7 @@ from google.protobuf.json_format import ParseDict
 from niyanta.domain.transitions import Status
 from niyanta.errors import InvalidInputError, PayloadTooLargeError
 from niyanta.server.coordinator.submission import Submission
+from niyanta.server.coordinator.workloads import Outlook
 from niyanta.server.grpc.values import json_of, put_time, struct_of
 from niyanta.wire.strict_json import StrictDecoder
 from niyanta.wire.v1 import workload_service_pb2 as pb
@@ -112,7 +113,7 @@ def submitted_message(done: Submission) -> pb.SubmitWorkloadResponse:
     return found
 
 
-def workload_message(row: Any, pending_reason: str | None) -> pb.Workload:
+def workload_message(row: Any, outlook: Outlook) -> pb.Workload:
     """One workload, whole, from its row.
 
     Raises:
@@ -130,7 +131,9 @@ def workload_message(row: Any, pending_reason: str | None) -> pb.Workload:
     found.checkpoint_sequence = row["checkpoint_sequence"]
     found.generation = row["generation"]
     found.timeout_seconds = row["timeout_seconds"] or 0
-    found.pending_reason = pending_reason or ""
+    found.pending_reason = outlook.pending_reason or ""
+    put_time(found.estimated_start_time, outlook.estimated_start_at)
+    put_time(found.estimated_completion_time, outlook.estimated_completion_at)
     found.progress_message = row["progress_message"] or ""
     if row["status"] == Status.PAUSED:
         put_time(found.paused_at, row["paused_at"])

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 from urllib.parse import unquote
@@ -27,6 +28,7 @@ from niyanta.errors import (
 from niyanta.server.coordinator.gate import Gate, request_id
 from niyanta.server.coordinator.rate_limits import RateStatus
 from niyanta.server.grpc import status
+from niyanta.server.observability.metrics import Metrics
 from niyanta.server.store.customers import Identity
 
 __all__ = ["Call", "Frame", "Method", "workload_id_of"]
@@ -72,11 +74,13 @@ class Frame:
     Args:
         gate: Lets calls in.
         max_bytes: Larger requests are refused, where the method says nothing else.
+        metrics: Counts the calls.
     """
 
-    def __init__(self, gate: Gate, max_bytes: int) -> None:
+    def __init__(self, gate: Gate, max_bytes: int, metrics: Metrics) -> None:
         self._gate = gate
         self._max_bytes = max_bytes
+        self._metrics = metrics
 
     def handler(self, method: Method[Any]) -> grpc.RpcMethodHandler:
         """What grpc calls; it gets and gives encoded messages, as decoding comes after the gate."""
@@ -87,43 +91,55 @@ class Frame:
 
     def _answering(self, method: Method[Any], serve: Callable[[Call[Any]], Awaitable[Message]]) -> Any:
         async def answer(raw: bytes, context: grpc.aio.ServicerContext) -> bytes:
-            entry = _Entry(context)
-            try:
-                call = await self._enter(method, raw, entry)
+            with self._entry(method, context) as entry:
                 try:
-                    message = await serve(call)
-                except InvalidInputError:
-                    if method.exists is not None:
-                        await method.exists(call)
-                    raise
-                encoded = message.SerializeToString()
-                await entry.begin_answer(call.answer_metadata)
-                return encoded
-            except ApiError as error:
-                failure = error
-            except Exception:
-                failure = entry.unexpected(method.name)
-            return await entry.refuse(failure)
+                    call = await self._enter(method, raw, entry)
+                    try:
+                        message = await serve(call)
+                    except InvalidInputError:
+                        if method.exists is not None:
+                            await method.exists(call)
+                        raise
+                    encoded = message.SerializeToString()
+                    await entry.begin_answer(call.answer_metadata)
+                    entry.outcome = grpc.StatusCode.OK
+                    return encoded
+                except ApiError as error:
+                    failure = error
+                except Exception:
+                    failure = entry.unexpected(method.name)
+                return await entry.refuse(failure)
 
         return answer
 
     def _streaming(self, method: Method[Any], serve: Callable[[Call[Any]], AsyncGenerator[Message, None]]) -> Any:
         async def answer(raw: bytes, context: grpc.aio.ServicerContext) -> None:
-            entry = _Entry(context)
-            try:
-                call = await self._enter(method, raw, entry)
-                async with contextlib.aclosing(serve(call)) as messages:
-                    async for message in messages:
-                        await entry.begin_answer(call.answer_metadata)
-                        await context.write(message.SerializeToString())
-                return
-            except ApiError as error:
-                failure = error
-            except Exception:
-                failure = entry.unexpected(method.name)
-            await entry.refuse(failure)
+            with self._entry(method, context) as entry:
+                try:
+                    call = await self._enter(method, raw, entry)
+                    async with contextlib.aclosing(serve(call)) as messages:
+                        async for message in messages:
+                            await entry.begin_answer(call.answer_metadata)
+                            await context.write(message.SerializeToString())
+                    entry.outcome = grpc.StatusCode.OK
+                    return
+                except ApiError as error:
+                    failure = error
+                except Exception:
+                    failure = entry.unexpected(method.name)
+                await entry.refuse(failure)
 
         return answer
+
+    @contextlib.contextmanager
+    def _entry(self, method: Method[Any], context: grpc.aio.ServicerContext) -> Iterator[_Entry]:
+        """A call, counted when it has ended."""
+        began = time.perf_counter()
+        entry = _Entry(context)
+        try:
+            yield entry
+        finally:
+            self._metrics.call_answered(method.name, entry.outcome.name, time.perf_counter() - began)
 
     async def _enter(self, method: Method[Any], raw: bytes, entry: _Entry) -> Call[Any]:
         """The checked call; raises what refuses it."""
@@ -158,6 +174,7 @@ class _Entry:
         self.source = _address(context.peer())
         self.seconds_left: float | None = context.time_remaining()
         self.rate: RateStatus | None = None
+        self.outcome = grpc.StatusCode.CANCELLED
         self._begun = False
 
     async def begin_answer(self, more: dict[str, str]) -> None:
@@ -178,9 +195,10 @@ class _Entry:
 
     async def refuse(self, error: ApiError) -> bytes:
         """End the call with the error's status, by an exception of grpc's."""
+        self.outcome = status.code_of(error)
         await self.begin_answer({})
         await self._context.abort(
-            status.code_of(error), status.safe_message(error), status.metadata_of(error, self.request_id)
+            self.outcome, status.safe_message(error), status.metadata_of(error, self.request_id)
         )
         return b""
 

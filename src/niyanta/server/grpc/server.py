@@ -14,6 +14,7 @@ from niyanta.server.coordinator.gate import Gate
 from niyanta.server.coordinator.health import Health
 from niyanta.server.grpc.health import HEALTH_SERVICE, HealthMethods
 from niyanta.server.grpc.methods import Frame, Method
+from niyanta.server.observability.metrics import Metrics
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.wire.v1 import workload_service_pb2 as pb
 
@@ -49,6 +50,7 @@ class GrpcServer:
         gate: Gate,
         methods: Sequence[Method[Any]],
         health: Health,
+        metrics: Metrics,
         when_stopping: Callable[[], None] = lambda: None,
     ) -> None:
         """Begin to serve.
@@ -57,10 +59,11 @@ class GrpcServer:
             gate: Lets calls in.
             methods: Of the service.
             health: What the health service tells.
+            metrics: Counts the calls.
             when_stopping: Called when the server begins to stop, to end what would go on for ever.
         """
         self._when_stopping = when_stopping
-        frame = Frame(gate, self._settings.max_body_bytes)
+        frame = Frame(gate, self._settings.max_body_bytes, metrics)
         handlers = {method.name: frame.handler(method) for method in methods}
         probes = HealthMethods(health, [SERVICE], self._stopping)
         self._add(SERVICE, handlers)

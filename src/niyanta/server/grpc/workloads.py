@@ -60,9 +60,9 @@ class WorkloadMethods:
     async def get(self, call: Call[pb.GetWorkloadRequest]) -> pb.GetWorkloadResponse:
         """One workload, whole."""
         row = await self._workloads.get(call.identity, workload_id_of(call))
-        reason = await self._workloads.pending_reason(row)
+        outlook = await self._workloads.outlook(row)
         size = len(row["input_params"]) + len(row["result_json"] or "")
-        return pb.GetWorkloadResponse(workload=await aside(size, workload_message, row, reason))
+        return pb.GetWorkloadResponse(workload=await aside(size, workload_message, row, outlook))
 
     async def cancel(self, call: Call[pb.CancelWorkloadRequest]) -> pb.CancelWorkloadResponse:
         """End a workload for good."""

@@ -133,6 +133,13 @@ class Metrics:
             buckets=(*_COMMIT_BUCKETS, 60),
             registry=self.registry,
         )
+        self._calls = Histogram(
+            "niyanta_grpc_call_duration_seconds",
+            "Time to answer a gRPC call; a stream's is its whole life, and pauses wait on purpose",
+            ["method", "code"],
+            buckets=(*_COMMIT_BUCKETS, 60),
+            registry=self.registry,
+        )
         self._limited = Counter(
             "niyanta_rate_limited_requests_total",
             "Requests refused because their customer's rate limit was reached",
@@ -187,6 +194,16 @@ class Metrics:
     def request_answered(self, operation_id: str, http_status: int, seconds: float) -> None:
         """Count one answered request."""
         self._requests.labels(operation_id, f"{http_status // 100}xx").observe(seconds)
+
+    def call_answered(self, method: str, code: str, seconds: float) -> None:
+        """Count one gRPC call that has ended.
+
+        Args:
+            method: Its name, without the service's.
+            code: Name of the status code.
+            seconds: From its beginning to its end.
+        """
+        self._calls.labels(method, code).observe(seconds)
 
     def rate_limited(self, customer_id: str) -> None:
         """Count one request refused for its customer's rate limit."""
