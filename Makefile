@@ -19,7 +19,7 @@ help: ## list the verbs
 setup: ## make .venv ready (every other verb does this first)
 	@sh scripts/setup
 
-demo: setup ## kill a worker half way, print the proof that another carried on
+demo: setup ## kill a worker half way through a transcode, prove that nothing was lost (VIDEO=path)
 	@$(PY) -m niyanta.cli.demo
 
 dev: setup ## the whole system on this machine, with the example workloads (DEV_ARGS="--port 0")

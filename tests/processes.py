@@ -22,10 +22,13 @@ APPS = Path(__file__).parent / "e2e"
 
 
 class Dev:
-    """A ``niyanta dev`` in a directory of the test's own."""
+    """A ``niyanta dev`` in a directory of the test's own; with the bundled examples where ``app`` is None."""
 
-    def __init__(self, data_dir: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, data_dir: Path, environment: Mapping[str, str] | None = None, *, app: str | None = "counting:worker"
+    ) -> None:
         self.data_dir = data_dir
+        self._app = ("--app", app) if app is not None else ()
         self._environment = dict(environment or {})
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -39,7 +42,7 @@ class Dev:
             self.process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "niyanta.cli.main", "dev", "--port", "0", "--grpc-port", "0"),
-                    *("--data-dir", str(self.data_dir), "--app", "counting:worker"),
+                    *("--data-dir", str(self.data_dir), *self._app),
                 ],
                 cwd=APPS,
                 env={**os.environ, **self._environment, "PYTHONUNBUFFERED": "1"},

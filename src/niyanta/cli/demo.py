@@ -1,7 +1,12 @@
-"""``python -m niyanta.cli.demo``: a half-done job is carried on by another worker, with the proof."""
+"""``python -m niyanta.cli.demo``: a half-done transcode is carried on by another worker, with the proof.
+
+It starts ``niyanta dev`` with three workers, submits a real video, kills the agent that works on it half way, and
+then reads from the audit trail, the logs and the output what became of it. Exit 0 only when everything holds.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -9,123 +14,260 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
+from niyanta.cli.output import coloured
+from niyanta.cli.proof import Evidence, Kill, audit_table, claims, decode_whole
 from niyanta.client import Client
-from niyanta.client.models import AuditEvent
+from niyanta.client.models import LogLine, Workload
 
-__all__ = ["main"]
+__all__ = ["command"]
 
-_STEPS = 400
-_APP = """
-import time
-from niyanta import Context, Worker
-
-worker = Worker(capacity=1)
-
-@worker.workload("counting")
-def counting(ctx: Context) -> dict:
-    state = ctx.checkpoint or {"number": 0, "steps": []}
-    number, steps = state["number"], state["steps"]
-    while number < ctx.input_params["to"]:
-        time.sleep(0.05)
-        number += 1
-        steps.append([ctx.attempt, number])
-        ctx.report_progress(100 * number / ctx.input_params["to"], f"step {number}")
-        if number % 10 == 0:
-            ctx.save_checkpoint({"number": number, "steps": steps})
-    return {"number": number, "steps": steps}
-"""
+_WORKERS = 3
+_READY_SECONDS = 60.0
+_STOP_SECONDS = 60.0
+_MOST_LOG_LINES = 1000
+_SHORTEST_SECONDS = 30  # or it is done before it can be killed half way
+_PLAIN_WIDTH = 150  # where no terminal sets one
 
 
-def main() -> None:
-    """Run the demonstration; exit 0 only when every line of the proof holds."""
+@click.command()
+@click.option(
+    "--video",
+    envvar="VIDEO",
+    type=click.Path(exists=True, dir_okay=False, resolve_path=True, path_type=Path),
+    help="A video of your own; one is made when none is given.",
+)
+@click.option("--output", type=click.Path(dir_okay=False, resolve_path=True, path_type=Path), help="Keep the result.")
+@click.option("--seconds", default=75, show_default=True, type=click.IntRange(60, 3600), help="Of a made video.")
+@click.option("--resolution", default="480p", show_default=True)
+def command(video: Path | None, output: Path | None, seconds: int, resolution: str) -> None:
+    """Kill a worker half way through a transcode, and prove that nothing was lost."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=_PLAIN_WIDTH)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="niyanta-demo-") as folder:
-        here = Path(folder)
-        (here / "demo_app.py").write_text(_APP)
-        command = [sys.executable, "-m", "niyanta.cli.main", "dev", "--port", "0", "--grpc-port", "0"]
-        command += ["--data-dir", str(here / "data"), "--app", "demo_app:worker", "--workers", "3"]
-        with (here / "dev.log").open("wb") as log:
-            dev = subprocess.Popen(command, cwd=here, stdout=log, stderr=log)
-        try:
-            holds = _show(here, dev)
-        finally:
-            dev.terminate()
-            dev.wait()
+        demo = _Demo(console, Path(folder), video, output or Path(folder) / "output.mp4")
+        with demo.system(seconds), demo.client() as client:
+            holds = demo.run(client, resolution)
+    holds = holds and demo.stopped_well
+    console.print(f"\n{'[green]Everything holds[/].' if holds else '[red]NOT everything holds[/].'}", end=" ")
+    running = "nothing is left running" if demo.stopped_well else "[red]not everything stopped in order[/]"
+    console.print(f"{time.monotonic() - began:.0f} s in all; {running}.")
     sys.exit(0 if holds else 1)
 
 
-def _show(here: Path, dev: subprocess.Popen[bytes]) -> bool:
-    click.echo("starting PostgreSQL, NATS, a coordinator and three workers …")
-    deadline = time.monotonic() + 60
-    while b"is ready at" not in (here / "dev.log").read_bytes():
-        if dev.poll() is not None or time.monotonic() > deadline:
-            raise click.ClickException((here / "dev.log").read_text())
-        time.sleep(0.05)
-    found = json.loads((here / "data" / "credentials.json").read_text())
-    with Client(found["api_key"], found["base_url"]) as client:
-        workload = client.workloads.submit("counting", {"to": _STEPS})
-        killed_at, killed_worker = 0.0, ""
-        for update in client.workloads.watch(workload.id):
-            now = client.workloads.get(update.workload_id)
-            if now.progress_percent % 10 == 0 and now.progress_percent:
-                click.echo(f"\r{now.status:<15} {now.progress_percent:>3} %  on {now.worker_id or '–'}   ", nl=False)
-            if not killed_worker and now.progress_percent >= 50 and now.worker_id:
-                killed_worker = now.worker_id
-                os.kill(_agent_of(here, killed_worker), signal.SIGKILL)
-                killed_at = time.time()
-                click.echo(f"\nkilled {killed_worker} (SIGKILL) at {now.progress_percent} %")
-        click.echo()
-        done = client.workloads.get(workload.id)
-        return _prove(done.result_data or {}, list(client.workloads.audit(workload.id)), killed_at, done.status)
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
-def _agent_of(here: Path, worker_id: str) -> int:
-    """The process id of a worker, which it says in its log when it registers."""
-    for name, pid in json.loads((here / "data" / "processes.json").read_text()).items():
-        log = here / "data" / "logs" / f"{name}.log"
-        if name != "coordinator" and worker_id in log.read_text():
-            return int(pid)
-    raise click.ClickException(f"no process is {worker_id}")
+class _Demo:
+    def __init__(self, console: Console, folder: Path, video: Path | None, output: Path) -> None:
+        self.console = console
+        self.folder = folder
+        self.data_dir = folder / "data"
+        self.video = video or folder / "input.mp4"
+        self.own_video = video is not None
+        self.output = output
+        self.stopped_well = False
+        self.source_seconds = 0.0
+        self.sound = False
+
+    @contextlib.contextmanager
+    def system(self, seconds: int) -> Iterator[None]:
+        """``niyanta dev``, from start to an orderly end, whatever happens between; the video is made meanwhile."""
+        log = self.folder / "dev.log"
+        argv = [sys.executable, "-m", "niyanta.cli.main", "dev", "--port", "0", "--grpc-port", "0"]
+        argv += ["--data-dir", str(self.data_dir), "--workers", str(_WORKERS)]
+        # A killed agent can't remove its scratch directory; here it goes with everything else.
+        scratch = self.folder / "tmp"
+        scratch.mkdir()
+        environment = {**os.environ, "TMPDIR": str(scratch)}
+        with log.open("wb") as output:
+            dev = subprocess.Popen(argv, env=environment, stdout=output, stderr=output, start_new_session=True)
+        try:
+            self._look_at_source(seconds)
+            with self.console.status("starting PostgreSQL, NATS, a coordinator and three workers …"):
+                self._until_ready(dev, log)
+            self._say(f"PostgreSQL, NATS, a coordinator and {_WORKERS} workers are running")
+            yield
+        finally:
+            with _undisturbed(), self.console.status("stopping everything …"):
+                dev.terminate()
+                try:
+                    dev.wait(_STOP_SECONDS)
+                except subprocess.TimeoutExpired:
+                    dev.kill()
+                self.stopped_well = dev.wait() == 0 and not self._running()
+
+    def _until_ready(self, dev: subprocess.Popen[bytes], log: Path) -> None:
+        deadline = time.monotonic() + _READY_SECONDS
+        while b"is ready at" not in log.read_bytes():
+            if dev.poll() is not None or time.monotonic() > deadline:
+                raise click.ClickException(log.read_text(errors="replace").strip() or "niyanta dev would not start")
+            time.sleep(0.05)
+
+    def _running(self) -> list[int]:
+        """Processes of the system that are still there."""
+        try:
+            pids = list(json.loads((self.data_dir / "processes.json").read_text()).values())
+        except (OSError, ValueError):
+            return []
+        return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+    def client(self) -> Client:
+        found = json.loads((self.data_dir / "credentials.json").read_text())
+        return Client(found["api_key"], found["base_url"])
+
+    def _say(self, line: str) -> None:
+        self.console.print(f"[green]✓[/] {line}")
+
+    def run(self, client: Client, resolution: str) -> bool:
+        """Submit, kill, wait, prove."""
+        params = {"video_url": str(self.video), "output_url": str(self.output), "resolution": resolution}
+        workload = client.workloads.submit("video_transcoding", {**params, "segment_seconds": 5})
+        self._say(f"submitted {workload.id}: video_transcoding to {resolution}")
+        done, kill = self._follow(client, workload.id)
+        audit = client.workloads.audit(workload.id)
+        output = None
+        if done.status == "COMPLETED":
+            with self.console.status("decoding the output from end to end …"):
+                output = decode_whole(self.output)
+        evidence = Evidence(
+            kill, done, audit, _all_logs(client, workload.id), output, self.source_seconds, self.sound
+        )
+        lines = claims(evidence)
+        table = Table(box=None, show_header=False, title="Proof", title_justify="left", padding=(0, 1))
+        for line in lines:
+            table.add_row("[green]✓[/]" if line.holds else "[red]NOT[/]", line.what, line.value)
+        self.console.print()
+        self.console.print(table)
+        self.console.print()
+        self.console.print(audit_table(audit))
+        return all(line.holds for line in lines)
+
+    def _look_at_source(self, seconds: int) -> None:
+        """Make the video where none was given; note its length and whether it has sound."""
+        from niyanta.examples.samples import make_video
+        from niyanta.examples.storage import locate
+        from niyanta.examples.video.source import Source
+
+        if not self.own_video:
+            with self.console.status(f"making a video of {seconds} s with a moving picture and sound …"):
+                make_video(self.video, seconds=seconds)
+        with Source(locate(str(self.video), "--video")) as source:
+            picture = source.video.codec_context
+            self.source_seconds, self.sound = source.duration_seconds, source.audio is not None
+            shape = f"{picture.width}x{picture.height}, {'with' if self.sound else 'without'} sound"
+            whose = "your" if self.own_video else "made a"
+            if self.source_seconds < _SHORTEST_SECONDS:
+                raise click.BadParameter(f"must be at least {_SHORTEST_SECONDS} s long", param_hint="--video")
+            self._say(f"{whose} video: {self.source_seconds:.0f} s, {shape}")
+
+    def _follow(self, client: Client, workload_id: str) -> tuple[Workload, Kill | None]:
+        """Show it live, and kill its worker's agent when it is half done."""
+        kill: Kill | None = None
+        version = 0
+        with _Display(self.console) as display:
+            while True:
+                now = client.workloads.get(workload_id, wait_seconds=1, version=version)
+                if kill is None and now.status == "RUNNING" and now.progress_percent >= 50 and now.worker_id:
+                    kill = self._kill(now.worker_id, now)
+                    display.say(f"[red]✗[/] killed {now.worker_id} (SIGKILL) at {now.progress_percent} %")
+                silent = kill is not None and now.worker_id == kill.worker_id and now.status == "RUNNING"
+                display.show(now, "its worker is dead; waiting until the lease of 10 s runs out" if silent else None)
+                if now.is_terminal:
+                    return now, kill
+                version = now.version
+
+    def _kill(self, worker_id: str, now: Workload) -> Kill:
+        os.kill(self._agent_of(worker_id), signal.SIGKILL)
+        return Kill(datetime.now(UTC), worker_id, now.progress_percent, now.progress_message or "")
+
+    def _agent_of(self, worker_id: str) -> int:
+        """The process id of a worker, which it says in its log when it registers."""
+        for name, pid in json.loads((self.data_dir / "processes.json").read_text()).items():
+            log = self.data_dir / "logs" / f"{name}.log"
+            if name != "coordinator" and worker_id in log.read_text(errors="replace"):
+                return int(pid)
+        raise click.ClickException(f"no process is {worker_id}")
 
 
-def _prove(result: dict[str, Any], audit: list[AuditEvent], killed_at: float, status: str) -> bool:
-    lost = next((e for e in audit if e.event_type == "workload.redistributed"), None)
-    again = next(
-        (e for e in audit if lost and e.event_id > lost.event_id and e.event_type == "workload.started"), None
-    )
-    steps = result.get("steps", [])
-    numbers = [number for _, number in steps]
-    resumed = int(again.details.get("checkpoint_sequence", 0)) if again else 0
-    twice = len(numbers) - len(set(numbers))
-    lines = [
-        ("completed", status == "COMPLETED", status),
-        (
-            "loss noticed after",
-            lost is not None,
-            f"{lost.timestamp.timestamp() - killed_at:.1f} s" if lost else "never",
-        ),
-        (
-            "running elsewhere after",
-            again is not None and again.timestamp.timestamp() - killed_at < 13,
-            f"{again.timestamp.timestamp() - killed_at:.1f} s on {again.actor_id}" if again else "never",
-        ),
-        ("resumed from checkpoint", resumed > 0, str(resumed)),
-        ("every step counted", numbers == list(range(1, _STEPS + 1)), f"{len(set(numbers))} of {_STEPS}"),
-        ("acknowledged steps done twice", twice == 0, str(twice)),
-        (
-            "history without a gap",
-            [e.event_id for e in audit] == list(range(1, len(audit) + 1)),
-            f"{len(audit)} events",
-        ),
-    ]
-    for what, holds, value in lines:
-        click.echo(f"  {'ok ' if holds else 'NOT'}  {what:<32} {value}")
-    return all(holds for _, holds, _ in lines)
+class _Display:
+    """A live bar on a terminal; a line for each change elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar = Progress(
+            TextColumn("  {task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[message]}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._line: TaskID | None = None
+        self._said = ""
+
+    def __enter__(self) -> _Display:
+        self._bar.start()
+        self._line = self._bar.add_task("", total=100, message="")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def say(self, line: str) -> None:
+        """A line that stays."""
+        self._console.print(line)
+
+    def show(self, now: Workload, instead: str | None) -> None:
+        """How far it is; ``instead`` of its own message where there is more to say."""
+        worker = f" on {now.worker_id}" if now.worker_id else ""
+        message = f"{instead or now.progress_message or now.pending_reason or ''}{'' if instead else worker}"
+        if self._console.is_terminal and self._line is not None:
+            self._bar.update(
+                self._line, description=coloured(now.status), completed=now.progress_percent, message=message
+            )
+            return
+        said = f"{now.status} {now.progress_percent // 10 * 10} %{worker}"
+        if said != self._said:
+            self._said = said
+            self._console.print(f"  {said}")
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let no second Ctrl-C interrupt the cleaning up."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _all_logs(client: Client, workload_id: str) -> list[LogLine]:
+    lines: list[LogLine] = []
+    while True:
+        since: Any = lines[-1].timestamp if lines else None
+        more = client.workloads.logs(workload_id, limit=_MOST_LOG_LINES, since=since)
+        lines += more
+        if len(more) < _MOST_LOG_LINES:
+            return lines
 
 
 if __name__ == "__main__":
-    main()
+    command()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from html import escape
 
-from niyanta.examples.reports.charts import bar_chart, line_chart
+from niyanta.examples.reports.charts import bar_chart, line_chart, short
 from niyanta.examples.reports.counting import exact_sum
 from niyanta.examples.reports.parameters import Progress, ReportParams
 
@@ -76,7 +76,7 @@ def _tiles(progress: Progress, totals: dict[str, Decimal]) -> str:
     tiles = [
         (f"{progress.rows:,}", "rows"),
         (f"{len(progress.groups):,}", "groups"),
-        *((_number(total), f"{name}, total") for name, total in totals.items()),
+        *((short(total), f"{name}, total") for name, total in totals.items()),
         (f"{sum(progress.bad.values()):,}", "bad rows left out"),
     ]
     inside = "".join(f"<div><b>{value}</b><span>{escape(label)}</span></div>" for value, label in tiles)

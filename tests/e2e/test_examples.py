@@ -1,0 +1,144 @@
+"""The bundled examples as their users run them: under ``niyanta dev``, and as the demo shows them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from niyanta import Client, InvalidInputError, WorkloadFailedError
+from niyanta.cli.proof import decode_whole
+from niyanta.examples.samples import make_csv, make_images, make_video
+from processes import Dev, until, until_gone
+
+
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
+    system = Dev(tmp_path_factory.mktemp("dev") / "data", app=None)
+    system.start()
+    yield system
+    system.end()
+
+
+def result_of(client: Client, workload_type: str, params: dict[str, Any]) -> dict[str, Any]:
+    submitted = client.workloads.submit(workload_type, params)
+    done = client.workloads.wait_for_completion(submitted.id, 120)
+    assert done.result_data is not None
+    return done.result_data
+
+
+def test_a_transcode_is_paused_resumed_and_whole(dev: Dev, tmp_path: Path) -> None:
+    video, output = tmp_path / "in.mp4", tmp_path / "out.mp4"
+    make_video(video, seconds=30, width=640, height=360)
+    with dev.client() as client:
+        submitted = client.workloads.submit(
+            "video_transcoding",
+            {"video_url": str(video), "output_url": str(output), "resolution": "240p", "segment_seconds": 600},
+        )
+        deadline = time.monotonic() + 60
+        now = until(client, submitted.id, "RUNNING")
+        while not (now.progress_message or "").startswith("Processing frame"):
+            assert time.monotonic() < deadline
+            now = client.workloads.get(submitted.id, wait_seconds=5, version=now.version)
+        paused = client.workloads.pause(submitted.id)
+        assert paused.status == "PAUSED"
+        segments = sorted((tmp_path / f"out.mp4.segments-{submitted.id}").iterdir())
+        assert [path.name for path in segments] == ["00000-1.nut", "sound-1.nut"]
+        assert not output.exists()
+        client.workloads.resume(submitted.id)
+        result = client.workloads.wait_for_completion(submitted.id, 120).result_data
+        assert result is not None
+        assert (result["segments"], result["segments_encoded"], result["frames"]) == (2, 2, 750)
+        lines = [line.message for line in client.workloads.logs(submitted.id, limit=1000)]
+        assert [line for line in lines if line.startswith("encoding")] == ["encoding segment 0", "encoding segment 1"]
+    whole = decode_whole(output)
+    assert (whole.width, whole.height, whole.frames) == (426, 240, 750)
+    assert whole.picture_seconds == pytest.approx(30, abs=0.05)
+    assert whole.sound_seconds == pytest.approx(30, abs=0.05)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "out.mp4"]
+
+
+def test_a_report_is_made(dev: Dev, tmp_path: Path) -> None:
+    make_csv(tmp_path / "sales.csv", rows=60_000)
+    with dev.client() as client:
+        params = {
+            "csv_url": (tmp_path / "sales.csv").as_uri(),
+            "group_by": "region",
+            "value_columns": ["amount"],
+            "date_column": "date",
+            "chunk_mb": 1,
+        }
+        result = result_of(client, "report_generation", params)
+    assert (result["rows"], result["bad_rows"], result["groups"]) == (59_999, 1, 6)
+    assert "<svg" in Path(result["output_url"]).read_text()
+
+
+def test_images_are_processed(dev: Dev, tmp_path: Path) -> None:
+    make_images(tmp_path / "in", count=4)
+    with dev.client() as client:
+        params = {"source_url": str(tmp_path / "in"), "max_width": 200, "thumbnail": 50}
+        result = result_of(client, "image_processing", params)
+    assert (result["processed"], result["failed"], result["resized"]) == (4, 1, 4)
+    assert len([path for path in (tmp_path / "in-processed").rglob("*") if path.is_file()]) == 8
+
+
+def test_bad_parameters_are_refused_and_a_missing_file_fails_at_once(dev: Dev) -> None:
+    with dev.client() as client:
+        with pytest.raises(InvalidInputError):
+            client.workloads.submit("video_transcoding", {"video_url": "/x.mp4", "output_format": "avi"})
+        submitted = client.workloads.submit("video_transcoding", {"video_url": "/no/such/video.mp4"})
+        with pytest.raises(WorkloadFailedError) as failed:
+            client.workloads.wait_for_completion(submitted.id, 30)
+    assert failed.value.workload.error_message == (
+        "video_url: there is no such file on this worker: /no/such/video.mp4"
+    )
+    assert failed.value.workload.retry_count == 0
+
+
+def start_demo(scratch: Path, *arguments: str) -> subprocess.Popen[str]:
+    scratch.mkdir()
+    return subprocess.Popen(
+        [sys.executable, "-m", "niyanta.cli.demo", *arguments],
+        env={**os.environ, "TMPDIR": str(scratch), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@pytest.mark.chaos
+def test_the_demo_proves_what_it_says(tmp_path: Path) -> None:
+    demo = start_demo(tmp_path / "scratch", "--seconds", "60", "--resolution", "240p")
+    said, _ = demo.communicate(timeout=240)
+    assert demo.returncode == 0, said
+    assert "NOT" not in said
+    assert "segments encoded twice after an acknowledged checkpoint" in said
+    assert "redistributed" in said
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_demo_leaves_nothing_running(tmp_path: Path, number: signal.Signals) -> None:
+    demo = start_demo(tmp_path / "scratch", "--seconds", "60")
+    assert demo.stdout is not None
+    for line in demo.stdout:
+        if "RUNNING" in line:
+            break
+    children = psutil.Process(demo.pid).children(recursive=True)
+    assert len(children) > 6
+    demo.send_signal(number)
+    demo.send_signal(number)
+    demo.communicate(timeout=90)
+    assert demo.returncode == 1
+    assert until_gone(children, 10) == []
+    assert list((tmp_path / "scratch").iterdir()) == []
