@@ -43,6 +43,8 @@ def command_handler(argv: Sequence[str], checkpoint_signal: str | None) -> Calla
     if isinstance(argv, str) or not argv or not all(isinstance(word, str) and "\0" not in word for word in argv):
         raise ConfigurationError("a command is a list of texts: the program's name and its arguments")
     words = list(argv)
+    if "/" in words[0]:
+        words[0] = os.path.abspath(words[0])  # the program will start in another directory
     number = None
     if checkpoint_signal is not None:
         number = getattr(signal, checkpoint_signal, None)

@@ -151,6 +151,21 @@ def test_handlers_that_can_not_work_are_refused() -> None:
         worker.command("x", "echo")
 
 
+def test_a_command_s_relative_path_starts_where_the_worker_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "work").mkdir()
+    (tmp_path / "tool").write_text("#!/bin/sh\npwd > where\n")
+    (tmp_path / "tool").chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    worker = Worker()
+    worker.command("x", ["./tool"])
+    ctx = context(Recorded())
+    ctx.work_dir = tmp_path / "work"
+    assert worker.handlers["x"].function(ctx) == {}
+    assert (tmp_path / "work" / "where").read_text().strip() == str(tmp_path / "work")
+
+
 def test_texts_in_results_are_made_fit() -> None:
     assert encode_result({"a\0": ["\ud800x"]}) == '{"a\ufffd":["\ufffdx"]}'.encode()
 
