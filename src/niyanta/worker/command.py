@@ -86,6 +86,10 @@ class _Run:
             process.kill()
             raise
         errors.join(timeout=5)
+        if process.stdout is not None:
+            process.stdout.close()
+        if process.stderr is not None and not errors.is_alive():
+            process.stderr.close()
         return self._outcome(code)
 
     def _start(self) -> subprocess.Popen[bytes]:

@@ -29,6 +29,8 @@ class Service:
         kill_before: Saves that never arrive: the attempt dies with the work done and the checkpoint lost.
     """
 
+    most_checkpoint_bytes = 10 << 20
+
     def __init__(
         self,
         workload_type: str,

@@ -34,8 +34,7 @@ def settings(**fields: Any) -> CoordinatorSettings:
 
 
 def claims(**changes: Any) -> dict[str, Any]:
-    now = int(time.time())
-    found = {"sub": "user_123", "customer_id": "cust_a", "tier": "premium", "exp": now + 300, "iat": now}
+    found = {"sub": "user_123", "customer_id": "cust_a", "tier": "premium", "exp": NOW + 300, "iat": NOW}
     found |= changes
     return {name: value for name, value in found.items() if value is not ...}
 
@@ -61,6 +60,7 @@ def with_header(**fields: Any) -> str:
 
 
 NOW = int(time.time())
+"""When all of this happens, however long it takes."""
 FORGERIES: dict[str, Callable[[], str]] = {
     "no signature": lambda: good().rpartition(".")[0] + ".",
     "two parts": lambda: good().rpartition(".")[0],
@@ -129,7 +129,7 @@ FORGERIES: dict[str, Callable[[], str]] = {
 
 @pytest.mark.parametrize("name", FORGERIES)
 async def test_a_forgery_is_refused(name: str) -> None:
-    verifier = TokenVerifier(settings(jwt_algorithm="HS256", jwt_secret=SECRET))
+    verifier = TokenVerifier(settings(jwt_algorithm="HS256", jwt_secret=SECRET), clock=lambda: NOW)
     assert (await verifier.verify(good())).customer_id == "cust_a"
     with pytest.raises(UnauthorizedError) as refused:
         await verifier.verify(FORGERIES[name]())
@@ -137,7 +137,7 @@ async def test_a_forgery_is_refused(name: str) -> None:
 
 
 async def test_what_is_good_is_accepted() -> None:
-    verifier = TokenVerifier(settings(jwt_algorithm="HS256", jwt_secret=SECRET))
+    verifier = TokenVerifier(settings(jwt_algorithm="HS256", jwt_secret=SECRET), clock=lambda: NOW)
     found = await verifier.verify(good(exp=NOW + 300))
     assert (found.customer_id, found.subject, found.expires_at) == ("cust_a", "user_123", NOW + 360)
     for token in (good(exp=NOW - 30, iat=NOW - 100), good(nbf=NOW + 30), good(iat=...), good(role="admin")):
@@ -166,7 +166,7 @@ async def test_issuer_and_audience_are_checked_when_set() -> None:
 
 async def test_without_an_algorithm_no_token_is_accepted() -> None:
     with pytest.raises(UnauthorizedError):
-        await TokenVerifier(settings()).verify(good())
+        await TokenVerifier(settings()).verify(good(), clock=lambda: NOW)
 
 
 def jwk(key: Any, **fields: Any) -> dict[str, Any]:
@@ -181,7 +181,7 @@ def public(key: Any, **fields: Any) -> dict[str, Any]:
 async def with_keys(tmp_path: Path, algorithm: str, *keys: dict[str, Any]) -> TokenVerifier:
     path = tmp_path / "keys.json"
     path.write_text(json.dumps({"keys": list(keys)}))
-    verifier = TokenVerifier(settings(jwt_algorithm=algorithm, jwt_jwks=str(path)))
+    verifier = TokenVerifier(settings(jwt_algorithm=algorithm, jwt_jwks=str(path)), clock=lambda: NOW)
     await verifier.start()
     return verifier
 
