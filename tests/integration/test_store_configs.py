@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import pytest
-from store_rows import ExplainFirst, add_customer, add_workloads
 
 from niyanta.domain.ids import make_id
 from niyanta.errors import ConflictError, NotFoundError
 from niyanta.server.store.configs import ConfigFields, ConfigStore
 from niyanta.server.store.database import Connection, Database
 from niyanta.server.store.workloads import NewWorkload, WorkloadStore
+from store_rows import ExplainFirst, add_customer, add_workloads
 
 STORE = ConfigStore()
 

@@ -29,7 +29,6 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from store_rows import add_customer
 
 from niyanta.domain import transitions
 from niyanta.domain.ids import make_id
@@ -45,12 +44,14 @@ from niyanta.domain.transitions import (
     WorkloadState,
 )
 from niyanta.server.coordinator.intake import EventIntake
+from niyanta.server.observability.metrics import Metrics
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.database import Database
 from niyanta.server.store.fleet import LeaseStore
 from niyanta.server.store.workloads import Change, NewWorkload, WorkloadStore
 from niyanta.wire import messages
 from niyanta.wire.messages import AttemptRef, Event, EventBatch
+from store_rows import add_customer
 
 _EXAMPLES = int(os.environ.get("NIYANTA_MODEL_EXAMPLES", "0"))
 _LEGAL = {(row.event.value, row.source and row.source.value, row.target.value) for row in TRANSITIONS}
@@ -107,6 +108,8 @@ class StoreMachine(RuleBasedStateMachine):
         self.store = WorkloadStore()
         self.customer_id = f"cust_{secrets.token_hex(8)}"
         self.model: dict[str, WorkloadState] = {}
+        self.saved_percent: dict[str, int] = {}
+        """The progress that each workload's newest checkpoint was saved at."""
         self.newest = 0
         self.epochs: list[int] = []
 
@@ -160,15 +163,15 @@ class StoreMachine(RuleBasedStateMachine):
     def assign(self, most: int, worker: str, old_leader: bool) -> None:
         epoch = self.epochs[0] if old_leader else self.epochs[-1]
 
-        def schedule(state: WorkloadState, now: datetime = _NOW) -> Move:
-            return transitions.schedule(state, now, _WHO, worker, f"inc-{worker}")
+        def schedule(state: WorkloadState, now: datetime, saved_percent: int) -> Move:
+            return transitions.schedule(state, now, _WHO, worker, f"inc-{worker}", saved_percent)
 
         async def write() -> tuple[list[str], set[str]]:
             async with self.around.database.connection() as conn:
                 heads = (await self.store.heads(conn, [(self.customer_id, 1)], most)).get((self.customer_id, 1), [])
                 changes = [Change.begin(head.locked) for head in heads]
-                for change in changes:
-                    change.then(schedule(change.state, change.before.now))
+                for change, head in zip(changes, heads, strict=True):
+                    change.then(schedule(change.state, head.locked.now, head.checkpoint_percent))
                 written = await self.store.apply(conn, changes, epoch=epoch)
             return [c.state.workload_id for c in changes], {ref[1] for ref in written}
 
@@ -178,7 +181,8 @@ class StoreMachine(RuleBasedStateMachine):
         assert len(asked) == min(most, len(ready))
         assert written == (set(asked) if epoch == self.epochs[-1] else set())
         for workload_id in written:
-            self.model[workload_id] = schedule(self.model[workload_id]).state
+            old = self.model[workload_id]
+            self.model[workload_id] = schedule(old, _NOW, self.saved_percent.get(workload_id, 0)).state
 
     @rule(
         number=st.integers(0, 7),
@@ -229,7 +233,9 @@ class StoreMachine(RuleBasedStateMachine):
                 running = old.status is Status.RUNNING
                 return transitions.report_progress(old, body.percent, body.message).state if running else old
             case messages.CheckpointSaved():
-                return transitions.record_checkpoint(old, _NOW, _WHO).state
+                new = transitions.record_checkpoint(old, _NOW, _WHO).state
+                self.saved_percent[old.workload_id] = old.progress_percent
+                return new
             case messages.Completed(b"[]"):
                 return transitions.fail(old, _NOW, _WHO, "not an object", "permanent").state
             case messages.Completed():
@@ -387,7 +393,7 @@ def test_the_store_does_what_the_model_says(database_url: str) -> None:
     with asyncio.Runner() as runner:
         database = runner.run(Database.open(database_url))
         try:
-            around = Surroundings(runner.run, database, EventIntake(database, Feed(), coordinator))  # type: ignore[arg-type]
+            around = Surroundings(runner.run, database, EventIntake(database, Feed(), coordinator, Metrics()))  # type: ignore[arg-type]
             run_state_machine_as_test(
                 lambda: StoreMachine(around),
                 settings=settings(

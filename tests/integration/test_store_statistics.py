@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from store_rows import ExplainFirst, add_customer, add_workloads
 
 from niyanta.server.coordinator.changes import ChangeFeed
 from niyanta.server.coordinator.directory import Directory
@@ -17,6 +16,7 @@ from niyanta.server.store.statistics import Period, StatisticsStore
 from niyanta.server.store.workloads import WorkloadStore
 from niyanta.wire.broker import Broker
 from niyanta.wire.subjects import Subjects
+from store_rows import ExplainFirst, add_customer, add_workloads
 
 STORE = StatisticsStore()
 EVER = Period(date.min, date.max)

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
-from store_rows import add_customer, add_workloads
 
 from niyanta.domain.ids import make_id
 from niyanta.errors import ConfigurationError, ServiceUnavailableError
@@ -20,6 +19,7 @@ from niyanta.server.store import retention
 from niyanta.server.store.attempts import AttemptStore, Lifetime, LogRow
 from niyanta.server.store.database import Connection, Database
 from niyanta.server.store.retention import LOGS, RetentionStore
+from store_rows import add_customer, add_workloads
 
 _AUDIT_ROW = """INSERT INTO audit_events (customer_id, workload_id, event_id, event_type, occurred_at, actor_type,
                                           actor_id, details)
@@ -303,24 +303,33 @@ async def test_checkpoints_that_nothing_can_start_from_are_forgotten_with_their_
     assert sorted(r["workload_id"] for r in left) == sorted(kept)
 
 
-async def test_idempotency_keys_are_forgotten_after_a_day(conn: Connection, upkeep: Upkeep) -> None:
+async def add_keys(conn: Connection, count: int, minutes_apart: int, *, operation: str = "submit") -> None:
+    """Keys numbered from 1, each older than the one before."""
     await conn.execute(
-        """INSERT INTO idempotency_keys (customer_id, key, body_sha256, workload_id, created_at)
-           SELECT 'cust_a', n::text, ''::bytea, 'wl_1', now() - n * interval '1 minute'
-             FROM generate_series(1, 2000) n"""
+        """INSERT INTO idempotency_keys (customer_id, operation, key, body_sha256, answer, created_at)
+           SELECT 'cust_a', $3, n::text, '', '[]', now() - make_interval(mins => n * $2)
+             FROM generate_series(1, $1::int) n""",
+        count,
+        minutes_apart,
+        operation,
     )
+
+
+async def test_idempotency_keys_are_forgotten_after_a_day(conn: Connection, upkeep: Upkeep) -> None:
+    await add_keys(conn, 2000, 1)
+    await add_keys(conn, 2000, 0, operation="submit_batch")
     assert (await upkeep.round()).keys_forgotten in (561, 560)
-    assert await conn.fetchval("SELECT max(key::int) FROM idempotency_keys") in (1439, 1440)
+    ages = "SELECT operation, max(key::int) FROM idempotency_keys GROUP BY operation ORDER BY operation"
+    (submit, oldest), others = await conn.fetch(ages)
+    assert (submit, oldest in (1439, 1440)) == ("submit", True)
+    assert tuple(others) == ("submit_batch", 2000), "the same keys, but of another operation and young"
 
 
 async def test_a_round_ends_when_the_leader_no_longer_leads(
     conn: Connection, upkeep: Upkeep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("niyanta.server.coordinator.upkeep._BATCH", 10)
-    await conn.execute(
-        """INSERT INTO idempotency_keys (customer_id, key, body_sha256, workload_id, created_at)
-           SELECT 'cust_a', n::text, ''::bytea, 'wl_1', now() - interval '2 days' FROM generate_series(1, 100) n"""
-    )
+    await add_keys(conn, 100, 2 * 24 * 60)
     leads = iter([True, True, *[False] * 20])
     assert (await upkeep.round(lambda: next(leads))).keys_forgotten == 20
 

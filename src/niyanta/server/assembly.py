@@ -75,9 +75,9 @@ class Assembly:
             database, broker, subjects, self.feed, self.directory, self.election, settings.coordinator_id
         )
         self.monitor = Monitor(database, broker, subjects, self.feed, self.election, settings)
-        self.upkeep = Upkeep(database, self.election, settings)
 
         object_store = ObjectStore(settings.object_store_url) if settings.object_store_url else None
+        self.upkeep = Upkeep(database, self.election, settings, None if object_store is None else object_store.delete)
         self.intake = EventIntake(database, self.feed, settings, self.metrics, object_store)
         self.workers = WorkerService(database, broker, subjects, self.feed, settings)
 

@@ -88,13 +88,6 @@ class WorkerStore:
         )
         return {(row["worker_id"], row["incarnation"]): row["status"] for row in rows}
 
-    async def live(self, conn: Connection, incarnations: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
-        """Which (worker, incarnation) pairs are live."""
-        rows = await _workers.live(
-            conn, worker_ids=[i[0] for i in incarnations], incarnations=[i[1] for i in incarnations]
-        )
-        return {(row["worker_id"], row["incarnation"]) for row in rows}
-
     async def all(self, conn: Connection) -> list[WorkerRow]:
         """The whole fleet, the dead that aren't forgotten yet included."""
         return [_row(row) for row in await _workers.all_workers(conn)]

@@ -8,7 +8,7 @@ million.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +19,7 @@ from niyanta.domain.transitions import Status
 from niyanta.errors import InvalidInputError
 from niyanta.server.store.database import Connection, Queries
 
-__all__ = ["ORDERS", "ListQuery", "ListingStore", "Place", "SortValue", "Total", "cursor_values", "place_fits"]
+__all__ = ["ORDERS", "ListQuery", "ListingStore", "Place", "SortValue", "Total", "cursor_values"]
 
 _queries = Queries("listing.sql")
 
@@ -38,16 +38,6 @@ SortValue = str | int | datetime | None
 
 Place = tuple[SortValue, str]
 """A place between two workloads of a list: behind the one with this sort value and id."""
-
-_VALUE_TYPES: Mapping[str, tuple[type, ...]] = {
-    "created_at": (str,),
-    "priority": (int,),
-    "status": (str,),
-    "workload_type": (str,),
-    "progress_percent": (int,),
-    "started_at": (datetime, type(None)),
-    "completed_at": (datetime, type(None)),
-}
 
 _FIRST_ID, _LAST_ID = "", "~"
 """Sort before and after every id and every place, as bytes."""
@@ -92,18 +82,6 @@ def cursor_values(row: Any, order_by: str) -> Place:
     """The place of a row in an order; with it as ``after``, a page begins behind the row."""
     workload_id = str(row["workload_id"])
     return ("", workload_id) if order_by == "created_at" else (row[order_by], workload_id)
-
-
-def place_fits(place: Place, order_by: str) -> bool:
-    """Whether a place that came back from outside can be one in this order."""
-    value, workload_id = place
-    if "\0" in workload_id or not isinstance(value, _VALUE_TYPES[order_by]) or isinstance(value, bool):
-        return False
-    if isinstance(value, str):
-        return "\0" not in value
-    if isinstance(value, int):
-        return _LOWEST <= value <= _HIGHEST
-    return value is None or value.tzinfo is not None
 
 
 class ListingStore:

@@ -63,8 +63,9 @@ RETURNING c.sequence;
 -- name: forget_keys(most)
 -- Delete a batch of idempotency keys that are older than a day. Locking: those rows; skips what is locked.
 WITH old AS MATERIALIZED (
-    SELECT customer_id, key FROM idempotency_keys
+    SELECT customer_id, operation, key FROM idempotency_keys
      WHERE created_at < now() - interval '24 hours' ORDER BY created_at LIMIT :most FOR UPDATE SKIP LOCKED
 )
-DELETE FROM idempotency_keys k USING old WHERE k.customer_id = old.customer_id AND k.key = old.key
+DELETE FROM idempotency_keys k USING old
+ WHERE k.customer_id = old.customer_id AND k.operation = old.operation AND k.key = old.key
 RETURNING k.key;

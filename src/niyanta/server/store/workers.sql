@@ -25,12 +25,6 @@ UPDATE workers k SET last_heartbeat = now(), status = CASE WHEN b.draining THEN 
  WHERE k.worker_id = b.worker_id AND k.incarnation = b.incarnation
 RETURNING k.worker_id, k.incarnation, k.status;
 
--- name: live(worker_ids, incarnations)
--- Which of these incarnations are live, held so until the transaction ends: a worker can't be declared dead in between.
-SELECT k.worker_id, k.incarnation FROM workers k
-  JOIN unnest(:worker_ids::text[], :incarnations::text[]) AS b (worker_id, incarnation) USING (worker_id, incarnation)
- WHERE k.status <> 'DEAD';
-
 -- name: all_workers()
 -- The whole fleet, with how long each has been silent on the database's clock.
 SELECT k.*, extract(epoch FROM now() - k.last_heartbeat)::double precision AS silent_seconds FROM workers k ORDER BY worker_id;
