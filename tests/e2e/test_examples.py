@@ -41,7 +41,13 @@ def test_a_transcode_is_paused_resumed_and_whole(dev: Dev, tmp_path: Path) -> No
     with dev.client() as client:
         submitted = client.workloads.submit(
             "video_transcoding",
-            {"video_url": str(video), "output_url": str(output), "resolution": "240p", "segment_seconds": 600},
+            {
+                "video_url": str(video),
+                "output_url": str(output),
+                "resolution": "240p",
+                "speed": "slow",
+                "segment_seconds": 600,
+            },
         )
         deadline = time.monotonic() + 60
         now = until(client, submitted.id, "RUNNING")

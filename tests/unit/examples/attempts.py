@@ -11,7 +11,7 @@ import msgspec
 
 from niyanta.examples import worker
 from niyanta.wire.messages import Assignment, AttemptRef, LogLine, Progressed
-from niyanta.worker.context import AttemptEnded, Context, decode_state
+from niyanta.worker.context import MAX_CHECKPOINT_BYTES, AttemptEnded, Context, decode_state
 from niyanta.worker.handlers import encode_result
 
 __all__ = ["Killed", "Service"]
@@ -53,6 +53,7 @@ class Service:
         self.log: list[tuple[int, str]] = []
         self.waiting: str | None = None
         self.cancelled = False
+        self.most_checkpoint_bytes = MAX_CHECKPOINT_BYTES
         self.end_after: int | None = None
         self.die_instead_of: int | None = None
 
