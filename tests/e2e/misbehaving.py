@@ -282,6 +282,7 @@ _shell(
     """,
 )
 _shell("exits", "exit 7")
+_shell("leaves_behind", "sleep 1000 & echo $!")
 _shell("says_permanent", """echo '{"type": "error", "message": "no such codec", "permanent": true}'; exit 1""")
 _shell("says_transient", """echo '{"type": "error", "message": "busy"}'; exit 0""")
 _shell("bad_result", "echo nonsense > $NIYANTA_RESULT_FILE")
