@@ -61,7 +61,9 @@ def daemonize(ctx: Context) -> None:
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:
-            Path(ctx.input_params["pid_file"]).write_text(str(os.getpid()))
+            fresh = Path(ctx.input_params["pid_file"] + ".new")
+            fresh.write_text(str(os.getpid()))
+            fresh.rename(ctx.input_params["pid_file"])
             devnull = os.open("/dev/null", os.O_RDWR)
             for fd in range(3):
                 os.dup2(devnull, fd)
