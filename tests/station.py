@@ -93,16 +93,19 @@ class Station:
         self.attempts: dict[AttemptRef, tuple[Attempt, Record]] = {}
         self.checkpoints: dict[int, CheckpointSaved] = {}
         self.pausing = False
+        self.line_bytes = 0
 
     # as the outbox
 
     def has_room(self, ref: AttemptRef) -> bool:
-        return True
+        return self.line_bytes < 32 << 20
 
     def add(self, ref: AttemptRef, sequence: int, body: Any) -> None:
         msgspec.msgpack.encode(body)  # whatever is queued can be sent
         attempt, record = self.attempts[ref]
         record.add(body)
+        if isinstance(body, LogLine):
+            self.line_bytes += len(body.message)
         if isinstance(body, CheckpointSaved):
             number = len(self.checkpoints) + 1
             self.checkpoints[number] = body
@@ -163,8 +166,10 @@ async def _main() -> None:
     kind, params = sys.argv[1], json.loads(sys.argv[2])
     async with station(Path(tempfile.mkdtemp(dir=params["scratch"]))) as here:
         attempt, record = here.start(kind, params)
-        here.pool.renew(params.get("lease", 60.0), params.get("lease", 60.0))
         await record.until(Progressed)
+        here.pool.renew(params.get("lease", 60.0), params.get("lease", 60.0))
+        while not here.pool._outgoing.empty():
+            await asyncio.sleep(0.01)
         print("running", flush=True)
         await attempt.task
         print(record.end, flush=True)

@@ -61,7 +61,9 @@ def daemonize(ctx: Context) -> None:
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:
-            Path(ctx.input_params["pid_file"]).write_text(str(os.getpid()))
+            fresh = Path(ctx.input_params["pid_file"] + ".new")
+            fresh.write_text(str(os.getpid()))
+            fresh.rename(ctx.input_params["pid_file"])
             devnull = os.open("/dev/null", os.O_RDWR)
             for fd in range(3):
                 os.dup2(devnull, fd)
@@ -282,6 +284,7 @@ _shell(
     """,
 )
 _shell("exits", "exit 7")
+_shell("leaves_behind", "sleep 1000 & echo $!")
 _shell("says_permanent", """echo '{"type": "error", "message": "no such codec", "permanent": true}'; exit 1""")
 _shell("says_transient", """echo '{"type": "error", "message": "busy"}'; exit 0""")
 _shell("bad_result", "echo nonsense > $NIYANTA_RESULT_FILE")

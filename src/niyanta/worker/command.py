@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import select
 import signal
 import subprocess
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Any
 
@@ -28,7 +30,8 @@ MOST_EVENT_BYTES = 64 << 10
 """Of one line that may be an event."""
 _POLL_SECONDS = 0.2
 _ASK_AGAIN_SECONDS = 5.0
-_GRACE_SECONDS = 4.5
+_JOIN_SECONDS = 0.4
+_GRACE_SECONDS = 4.0
 """A little less than what our own process has between SIGTERM and SIGKILL."""
 _PERMANENT = frozenset({errno.ENOENT, errno.EACCES, errno.ENOEXEC, errno.ENOTDIR, errno.EISDIR, errno.E2BIG})
 _LEVELS = {"DEBUG": 10, "INFO": 20, "WARN": 30, "WARNING": 30, "ERROR": 40}
@@ -70,26 +73,24 @@ class _Run:
         self._error: dict[str, Any] | None = None
 
     def run(self) -> Any:
-        process = self._start()
-        errors = threading.Thread(target=self._read_errors, args=(process.stderr,), daemon=True)
-        errors.start()
-        if self._signal is not None:
-            threading.Thread(target=self._ask, args=(process, self._signal), daemon=True).start()
-        try:
-            for line, whole in _lines(process.stdout):
-                self._line(line, whole)
-            code = process.wait()
-        except AttemptEnded:
-            self._end(process)
-            raise
-        except BaseException:
-            process.kill()
-            raise
-        errors.join(timeout=5)
-        if process.stdout is not None:
-            process.stdout.close()
-        if process.stderr is not None and not errors.is_alive():
-            process.stderr.close()
+        with self._start() as process:
+            output, errors = _Output(process, process.stdout), _Output(process, process.stderr)
+            reading = threading.Thread(target=self._read_errors, args=(errors,), daemon=True)
+            reading.start()
+            if self._signal is not None:
+                threading.Thread(target=self._ask, args=(process, self._signal), daemon=True).start()
+            try:
+                for line, whole in output.lines():
+                    self._line(line, whole)
+                code = process.wait()
+            except AttemptEnded:
+                self._end(process, output)
+                raise
+            except BaseException:
+                process.kill()
+                raise
+            finally:
+                reading.join(timeout=_JOIN_SECONDS)
         return self._outcome(code)
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -123,21 +124,21 @@ class _Run:
                 raise PermanentError(problem) from exc
             raise TransientError(problem) from exc
 
-    def _end(self, process: subprocess.Popen[bytes]) -> None:
+    def _end(self, process: subprocess.Popen[bytes], output: _Output) -> None:
         """The attempt is over: the program gets SIGTERM, here or with us, and the rest of our grace to obey it."""
         if process.poll() is None:
             process.terminate()
         # What it says in the meantime counts as before; and it must not block on it.
-        rest = threading.Thread(target=self._read_rest, args=(process.stdout,), daemon=True)
+        rest = threading.Thread(target=self._read_rest, args=(output,), daemon=True)
         rest.start()
         try:
             process.wait(timeout=_GRACE_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
-        rest.join(timeout=0.2)
+        rest.join(timeout=_JOIN_SECONDS)
 
-    def _read_rest(self, stream: IO[bytes] | None) -> None:
-        for line, whole in _lines(stream):
+    def _read_rest(self, output: _Output) -> None:
+        for line, whole in output.lines():
             with contextlib.suppress(AttemptEnded):
                 self._line(line, whole)
 
@@ -156,8 +157,8 @@ class _Run:
                     asked_at = now
                     process.send_signal(number)
 
-    def _read_errors(self, stream: IO[bytes] | None) -> None:
-        for line, _ in _lines(stream):
+    def _read_errors(self, errors: _Output) -> None:
+        for line, _ in errors.lines():
             if text := line.decode(errors="replace").rstrip():
                 self._ctx.log.warning("%s", text)
 
@@ -213,13 +214,42 @@ class _Run:
             raise PermanentError(f"the result file is not JSON: {exc}") from exc
 
 
-def _lines(stream: IO[bytes] | None) -> Iterator[tuple[bytes, bool]]:
-    """Lines, and whether each is whole; what is longer than an event may be comes in pieces."""
-    whole = True
-    while stream is not None and (line := stream.readline(MOST_EVENT_BYTES)):
-        ended = line.endswith(b"\n")
-        yield line, whole and (ended or len(line) < MOST_EVENT_BYTES)
-        whole = ended
+class _Output:
+    """One of a program's output streams, until it or the program ends."""
+
+    def __init__(self, process: subprocess.Popen[bytes], stream: IO[bytes] | None) -> None:
+        self._process = process
+        self._fd = -1 if stream is None else stream.fileno()
+        self._lines: deque[tuple[bytes, bool]] = deque()
+        self._rest = b""
+        self._whole = True
+
+    def lines(self) -> Iterator[tuple[bytes, bool]]:
+        """Lines, and whether each is whole: what is longer than an event may be comes in pieces.
+
+        One that was interrupted is followed by another that goes on where it was.
+        """
+        more = True
+        while more or self._lines:
+            while self._lines:
+                yield self._lines.popleft()
+            more = more and self._read()
+
+    def _read(self) -> bool:
+        """Wait for more; False when there will be none."""
+        ready, _, _ = select.select([self._fd], [], [], _POLL_SECONDS)
+        if not ready:
+            # Something that it left in the background may keep the pipe open.
+            return self._process.poll() is None
+        data = os.read(self._fd, MOST_EVENT_BYTES)
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self._lines.append((line, self._whole))
+            self._whole = True
+        if self._rest and (not data or len(self._rest) > MOST_EVENT_BYTES):
+            self._lines.append((self._rest, self._whole and not data))
+            self._rest, self._whole = b"", False
+        return bool(data)
 
 
 def _how(code: int) -> str:
