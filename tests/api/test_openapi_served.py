@@ -95,7 +95,7 @@ async def test_other_files_are_not_served(system: System, name: str) -> None:
 async def test_documents_take_get_only(system: System) -> None:
     async with system.http.post(system.url("/docs")) as response:
         assert response.status == 405
-        assert response.headers["Allow"] == "GET, HEAD"
+        assert response.headers["Allow"] == "GET, HEAD, OPTIONS"
 
 
 def test_every_route_of_the_pages_is_public_and_no_operation() -> None:
