@@ -563,5 +563,5 @@ async def test_a_body_over_the_limit_is_413_and_another_type_415(
 async def test_another_method_is_405_with_what_is_allowed(system: System) -> None:
     async with aiohttp.ClientSession() as http, http.put(system.url("/v1/workloads")) as response:
         assert response.status == 405
-        assert response.headers["Allow"] == "GET, HEAD, POST"
+        assert response.headers["Allow"] == "GET, HEAD, OPTIONS, POST"
         assert_error(405, "INVALID_INPUT", await response.json())

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from niyanta.domain.ids import CUSTOMER_ID_PATTERN
 from niyanta.domain.limits import LIMIT_RANGES, Tier
 from niyanta.server.coordinator.administration import MAX_NAME_LENGTH, ROLES, STATUSES
 from niyanta.server.rest.bodies import Pagination, Timestamp
@@ -28,6 +29,14 @@ __all__ = [
 
 # What is allowed is checked, with better words, by AdminService; here it is said for the OpenAPI document.
 Name = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": MAX_NAME_LENGTH})]
+CustomerId = Annotated[
+    str,
+    Meta(
+        description="Made up when missing.",
+        examples=["cust_abc123"],
+        extra_json_schema={"pattern": f"^{CUSTOMER_ID_PATTERN.pattern}$"},
+    ),
+]
 TierName = Annotated[str, Meta(extra_json_schema={"enum": [tier.value for tier in Tier]})]
 Role = Annotated[str, Meta(extra_json_schema={"enum": list(ROLES)})]
 Status = Annotated[str, Meta(extra_json_schema={"enum": list(STATUSES)})]
@@ -59,7 +68,7 @@ class CreateCustomerRequest(msgspec.Struct, forbid_unknown_fields=True):
     """The body of ``POST /admin/customers``."""
 
     name: Name
-    customer_id: Annotated[str, Meta(description="Made up when missing.", examples=["cust_abc123"])] | None = None
+    customer_id: CustomerId | None = None
     tier: TierName | None = None
     limits: LimitsRequest | None = None
 

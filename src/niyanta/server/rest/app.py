@@ -52,6 +52,9 @@ class RestApi:
             if isinstance(route, Route) and "{" not in route.path
             for method in route.methods or ()
         }
+        self._methods: dict[str, set[str]] = {}
+        for path, method in self._fixed:
+            self._methods.setdefault(path, {"OPTIONS"}).add(method)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or WebSocket."""
@@ -60,15 +63,16 @@ class RestApi:
             if fixed is not None:
                 await fixed(scope, receive, send)
                 return
-        allowed: set[str] = set()
-        for route in self._routes:
+        # A path of its own, such as /v1/workloads/batch, is no id in another.
+        allowed = self._methods.get(scope["path"], set())
+        for route in self._routes if not allowed else ():
             match, found = route.matches(scope)
             if match is Match.FULL:
                 scope.update(found)
                 await route.handle(scope, receive, send)
                 return
             if match is Match.PARTIAL and isinstance(route, Route):
-                allowed |= {*(route.methods or ()), "OPTIONS"}
+                allowed = {*allowed, *(route.methods or ()), "OPTIONS"}
         if scope["type"] == "websocket":
             response = http_error(HTTPConnection(scope), 404, "")
             await WebSocket(scope, receive, send).send_denial_response(response)

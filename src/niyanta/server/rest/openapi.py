@@ -190,7 +190,7 @@ def _header(name: str) -> dict[str, str]:
 
 def _error_statuses(operation: Operation) -> set[int]:
     """Everything that can go wrong, by what the frame does for such an operation and by what it declares."""
-    statuses = {error.http_status for error in operation.errors} | {400, 500}
+    statuses = {error.http_status for error in operation.errors} | {400, 408, 414, 431, 500}
     if operation.access is not Access.PUBLIC:
         statuses |= {401, 403, 429, 503}
     if operation.answer is not None:

@@ -319,7 +319,7 @@ _KEY = {
     "name": "build server",
     "role": "customer",
     "created_at": _AT("00:00"),
-    "expires_at": "2026-10-27T12:00:00.000Z",
+    "expires_at": "2035-10-27T12:00:00.000Z",
 }
 
 _ADMIN_EXAMPLES: dict[str, dict[str, Any]] = {
@@ -339,7 +339,7 @@ _ADMIN_EXAMPLES: dict[str, dict[str, Any]] = {
         "answer": {**_CUSTOMER, "status": "suspended"},
     },
     "createApiKey": {
-        "body": {"name": "build server", "role": "customer", "expires_at": "2026-10-27T12:00:00Z"},
+        "body": {"name": "build server", "role": "customer", "expires_at": "2035-10-27T12:00:00Z"},
         "answer": {**_KEY, "api_key": "nyt_cust_abc123_a1b2c3d4e5f6g7h8i9j0k1l2m3n4o5p6"},
     },
     "listApiKeys": {

@@ -193,6 +193,17 @@ ERRORS: dict[int, tuple[str, str, list[dict[str, Any]]]] = {
             }
         ],
     ),
+    408: (
+        "RequestTimeout",
+        "The request came too slowly.",
+        [
+            {
+                "code": "INVALID_INPUT",
+                "message": "The request's head took too long",
+                "details": {"field": "request", "allowed": "10 seconds"},
+            }
+        ],
+    ),
     409: (
         "Conflict",
         "It exists already, is in use, or the idempotency key came with another body before.",
@@ -215,6 +226,17 @@ ERRORS: dict[int, tuple[str, str, list[dict[str, Any]]]] = {
             }
         ],
     ),
+    414: (
+        "UriTooLong",
+        "The URL is too long.",
+        [
+            {
+                "code": "INVALID_INPUT",
+                "message": "The URL is too long",
+                "details": {"field": "request", "allowed": "8192 bytes"},
+            }
+        ],
+    ),
     415: (
         "UnsupportedMediaType",
         "The body isn't `application/json`.",
@@ -234,6 +256,17 @@ ERRORS: dict[int, tuple[str, str, list[dict[str, Any]]]] = {
                 "code": "RATE_LIMITED",
                 "message": "Rate limit exceeded. Retry after 30 seconds.",
                 "details": {"limit": 50, "window_seconds": 60, "retry_after": 30},
+            }
+        ],
+    ),
+    431: (
+        "HeadersTooLarge",
+        "The headers are too large, or too many.",
+        [
+            {
+                "code": "INVALID_INPUT",
+                "message": "The request's headers are too large",
+                "details": {"field": "request", "allowed": "32768 bytes, 100 headers"},
             }
         ],
     ),
