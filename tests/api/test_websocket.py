@@ -82,9 +82,11 @@ async def refused(
 
 
 async def running(system: System, worker: ScriptedWorker, **fields: Any) -> AttemptRef:
-    """A workload that has just been assigned."""
+    """A workload that has just been started; an assignment that nobody answers would soon be taken back."""
     await system.submit(**fields)
-    return (await worker.next_assignment()).ref
+    ref = (await worker.next_assignment()).ref
+    await worker.report(ref, messages.Started())
+    return ref
 
 
 async def test_a_workload_is_told_from_its_snapshot_to_its_result(system: System) -> None:
@@ -96,13 +98,11 @@ async def test_a_workload_is_told_from_its_snapshot_to_its_result(system: System
         assert snapshot == {
             "type": "status_update",
             "workload_id": ref.workload_id,
-            "status": "SCHEDULED",
+            "status": "RUNNING",
             "progress_percent": 0,
             "message": None,
-            "version": 2,
+            "version": 3,
         }
-        await worker.report(ref, messages.Started())
-        assert (await message(ws))["status"] == "RUNNING"
         await worker.report(ref, messages.Progressed(65, "Processing frame 6500/10000"))
         told = sorted([await message(ws), await message(ws)], key=lambda m: str(m["type"]))
         line, progress = told
@@ -140,9 +140,9 @@ async def test_failing_and_cancelling_end_the_story_too(system: System) -> None:
     worker = await system.worker()
     ref = await running(system, worker)
     async with connected(system, ref.workload_id) as ws:
-        await worker.report(ref, messages.Started(), messages.Failed("no such codec", permanent=True))
+        await worker.report(ref, messages.Failed("no such codec", permanent=True))
         told, code = await until_closed(ws)
-        assert [(m["type"], m["status"]) for m in told[-2:]] == [("status_update", "RUNNING"), ("failed", "FAILED")]
+        assert [(m["type"], m["status"]) for m in told] == [("status_update", "RUNNING"), ("failed", "FAILED")]
         assert told[-1]["error_message"] == "no such codec"
         assert code == 1000
     workload_id = await system.submit(affinity_rules=NOWHERE)
@@ -334,8 +334,7 @@ async def test_both_replicas_tell_the_same(system: System) -> None:
             connected(system, ref.workload_id, via=second) as there,
         ):
             first = [await message(here), await message(there)]
-            assert [m["version"] for m in first] == [2, 2]
-            await worker.report(ref, messages.Started())
+            assert [m["version"] for m in first] == [3, 3]
             for number in range(5):
                 await worker.report(ref, messages.LogLine("INFO", str(number)))
             await worker.report(ref, messages.Completed(b"{}"))
@@ -373,9 +372,12 @@ async def test_two_hundred_watchers_and_nothing_is_left_of_them(
         watchers = [group.create_task(watch(number)) for number in range(200)]
         for _ in watchers:
             await ready.acquire()
-        await worker.report(ref, messages.Started())
-        await worker.report(ref, messages.Completed(b"{}"))
-    expected = [("SCHEDULED", 2), ("RUNNING", 3), ("COMPLETED", 4)]
+        await worker.report(ref, messages.Released("handed back"))
+        again = (await worker.next_assignment()).ref
+        await worker.report(again, messages.Started())
+        await worker.report(again, messages.Completed(b"{}"))
+    passed = ["RUNNING", "REDISTRIBUTING", "SCHEDULED", "RUNNING", "COMPLETED"]
+    expected = list(zip(passed, range(3, 8), strict=True))
     assert [watcher.result() for watcher in watchers] == [[] if n % 10 == 0 else expected for n in range(200)]
     async with asyncio.timeout(5):
         while held[0]._open or held[0]._watches._entries:
@@ -397,7 +399,6 @@ async def test_a_client_that_does_not_read_is_dropped_while_others_go_on(system:
     try:
         async with connected(system, ref.workload_id) as quick, beating(worker):
             told = asyncio.create_task(until_closed(quick, 30))
-            await worker.report(ref, messages.Started())
             for number in range(24):
                 lines = [messages.LogLine("INFO", f"{number}.{n}" + "x" * 40_000) for n in range(10)]
                 await worker.report(ref, *lines)
