@@ -81,8 +81,9 @@ async def test_why_it_waits(system: System) -> None:
             "it needs tags region=us": {"hard_affinity": {"worker_tags": {"region": "us"}}},
         }
         for reason, rules in reasons.items():
-            workload_id = await system.submit(affinity_rules=rules)
-            assert (await system.get(workload_id))["pending_reason"].endswith(reason)
+            found = await system.get(await system.submit(affinity_rules=rules))
+            assert found["pending_reason"].endswith(reason)
+            assert found["estimated_start_time"] is None
         first = await system.submit()
         await worker.report((await worker.next_assignment()).ref, messages.Started())
         second = await system.submit()

@@ -173,10 +173,10 @@ for _ in range(60):
 )
 def test_no_check_runs_for_long(source: Any, value: Any) -> None:
     schema = Schema(source)
-    began = time.perf_counter()
+    began = time.thread_time()
     with contextlib.suppress(TooExpensive):
         schema.problems(value)
-    assert time.perf_counter() - began < 2
+    assert time.thread_time() - began < 2
 
 
 def test_endless_references_are_refused() -> None:

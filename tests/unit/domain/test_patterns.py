@@ -58,9 +58,9 @@ def test_the_end_is_the_end() -> None:
 )
 def test_no_text_makes_it_slow(source: str) -> None:
     pattern = Pattern(source)
-    began = time.perf_counter()
+    began = time.thread_time()
     assert not pattern.search("a" * 20_000 + "!", spend)
-    assert time.perf_counter() - began < 2
+    assert time.thread_time() - began < 2
 
 
 @pytest.mark.parametrize(

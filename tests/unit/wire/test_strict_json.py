@@ -158,9 +158,9 @@ def test_nesting_is_bounded_exactly() -> None:
     "body", [b"[" * 1_000_000, b'{"params":' + b'{"a":' * 100_000, params("[" * 150_000 + "]" * 150_000)]
 )
 def test_depth_without_end_is_refused_at_once(body: bytes) -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     refused(body)
-    assert time.perf_counter() - began < 1.0
+    assert time.thread_time() - began < 1.0
 
 
 def test_the_number_of_values_is_bounded() -> None:

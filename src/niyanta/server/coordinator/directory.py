@@ -11,12 +11,13 @@ from typing import Any
 import msgspec
 
 from niyanta.domain.json_schema import Schema, SchemaError
-from niyanta.domain.placement import WorkerView
+from niyanta.domain.placement import WorkerView, eligible
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.coordinator.changes import ChangeFeed
 from niyanta.server.store.customers import Customer, CustomerStore
 from niyanta.server.store.database import Database
 from niyanta.server.store.fleet import WorkerRow, WorkerStore
+from niyanta.server.store.workloads import affinity_from_json
 from niyanta.wire.messages import Changed
 
 __all__ = ["Directory"]
@@ -24,6 +25,7 @@ __all__ = ["Directory"]
 log = logging.getLogger(__name__)
 
 _REFRESH_SECONDS = 0.9
+_MOST_PLACEABLE = 10_000
 _MOST_COMPILED = 1000
 """JSON Schemas kept ready for use."""
 
@@ -39,6 +41,8 @@ class Directory:
         self._customers: dict[str, Customer] = {}
         self._supported: dict[str, dict[str, tuple[Schema, ...]]] = {}
         self._compiled: dict[bytes, Schema | None] = {}
+        self._idle: list[WorkerView] = []
+        self._placeable: dict[int, bool] = {}
         self._changes = 0
         self._stale = asyncio.Event()
         self._refreshed_at = 0.0
@@ -62,6 +66,8 @@ class Directory:
         self._customers = {customer.customer_id: customer for customer in customers}
         self._supported.clear()
         self.workers = [worker for worker in workers if worker.status != "DEAD"]
+        self._idle = self.views()
+        self._placeable.clear()
         self._handlers = {
             handler.workload_type: self._compile(handler.input_schema)
             for worker in self.workers
@@ -138,6 +144,16 @@ class Directory:
                 self._compiled[key] = None
         schema = self._compiled[key]
         return () if schema is None else (schema,)
+
+    def is_placeable(self, placement_key: int, workload_type: str, affinity_json: str | None) -> bool:
+        """Whether a live worker suits a placement class, leaving aside how busy it is."""
+        found = self._placeable.get(placement_key)
+        if found is None:
+            if len(self._placeable) >= _MOST_PLACEABLE:
+                self._placeable.clear()
+            found = bool(eligible(self._idle, workload_type, affinity_from_json(affinity_json)))
+            self._placeable[placement_key] = found
+        return found
 
     def views(self) -> list[WorkerView]:
         """The live workers without their load."""

@@ -63,6 +63,8 @@ class Estimator:
         customer = self._directory.known_customer(row["customer_id"])
         if customer is None or not row["ready"]:
             return None
+        if not self._directory.is_placeable(row["placement_key"], row["workload_type"], row["affinity_rules"]):
+            return None
         async with self._database.connection() as conn:
             ahead = await self._statistics.queue_ahead(
                 conn, row["customer_id"], row["queue_rank"], row["workload_id"]

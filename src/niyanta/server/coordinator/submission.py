@@ -183,7 +183,6 @@ class SubmissionService:
         # In one millisecond ids sort by their random part; sorted, the batch is listed in its own order.
         randoms = sorted(secrets.randbits(80) for _ in requests)
         estimated_start_at = self._estimator.start_of_submission(identity.customer_id, created_at)
-        plain_keys: dict[str, int] = {}
         items: list[NewWorkload | ApiError] = []
         for number, request in enumerate(requests):
             kind, rules = request.workload_type, request.affinity_rules
@@ -194,10 +193,9 @@ class SubmissionService:
                 items.append(error)
                 continue
             affinity_json = self._encode_sorted(rules) if rules is not None else None
-            if affinity_json is not None:
-                place = placement_key(kind, affinity_json)
-            else:
-                place = plain_keys.get(kind) or plain_keys.setdefault(kind, placement_key(kind, None))
+            affinity = affinity_json.decode() if affinity_json is not None else None
+            place = placement_key(kind, affinity_json)
+            can_start = self._directory.is_placeable(place, kind, affinity)
             priority = DEFAULT_PRIORITY if request.priority is None else request.priority
             items.append(
                 NewWorkload(
@@ -206,13 +204,13 @@ class SubmissionService:
                     kind,
                     priority,
                     inputs[number],
-                    affinity_json.decode() if affinity_json is not None else None,
+                    affinity,
                     request.timeout_seconds,
                     place,
                     queue_rank(now_ms / 1000, priority) + number * _ORDER_SECONDS,
                     created_at,
                     identity.actor_id,
-                    estimated_start_at,
+                    estimated_start_at if can_start else None,
                 )
             )
         return items
