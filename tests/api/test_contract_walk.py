@@ -389,7 +389,8 @@ STATS = {
 
 
 async def test_3_1_customer(system: System, gpu: ScriptedWorker) -> None:
-    await system.customers.create_customer("Acme Corp", "cust_abc123", "premium")
+    own = {"rate_limit_per_sec": 50.0}  # as PostgreSQL gives a customer's own limit back
+    await system.customers.create_customer("Acme Corp", "cust_abc123", "premium", own)
     key = (await system.customers.create_key("cust_abc123", "test"))[1]
     await system.submit(key, workload_type="video_transcoding", **WAITING)
     status, body, _ = await system.call("GET", "/customer", key=key)
