@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import time
 from collections.abc import AsyncIterator
@@ -86,6 +87,18 @@ async def test_threads_have_a_bound(here: Station, kernel: dict[str, int]) -> No
 async def test_too_much_disk(here: Station, one_file: bool) -> None:
     record = await here.run("fill_disk", {"mb": 40, "one_file": one_file}, disk_mb=20)
     assert ("File too large" if one_file else "used more disk than its limit of 20 MB") in message(record)
+
+
+async def test_a_real_time_agent_has_ordinary_attempts(tmp_path: Path) -> None:
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+    except PermissionError:
+        pytest.skip("only root may do that")
+    try:
+        async with station(tmp_path / "scratch") as here:
+            assert (await here.run("end", {"how": "nothing"})).result == {}
+    finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 # --- ends ---------------------------------------------------------------------------------------

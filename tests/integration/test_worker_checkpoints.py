@@ -70,6 +70,7 @@ async def system(database_url: str, nats_url: str, subject_prefix: str, tmp_path
         nats_url=nats_url,
         subject_prefix=subject_prefix,
         port=0,
+        grpc_port=0,
     )
     database = await Database.open(database_url)
     customers = CustomerStore(database)

@@ -96,6 +96,16 @@ class Cgroups:
     def __bool__(self) -> bool:
         return bool(self._trees)
 
+    def drop_unusable(self) -> None:
+        """Do without trees that take no process of ours, for whatever reason. Forks, so only for a single thread."""
+        for tree in list(self._trees):
+            if not _takes_processes(tree):
+                self._trees.remove(tree)
+                for name in tree.controllers:
+                    del self.controllers[name]
+                _remove(tree.directory)
+                os.close(tree.lock)
+
     def make(self, name: str) -> Group:
         """A group for one attempt, without limits yet.
 
@@ -126,7 +136,12 @@ class Group:
     def enter(self) -> None:
         """Put the calling process in. For the child between fork and exec, so that nothing ever runs outside."""
         for _, directory in self._parts:
-            _write(directory / "cgroup.procs", "0")
+            try:
+                _write(directory / "cgroup.procs", "0")
+            except OSError as exc:
+                # All that reaches anybody from a child that hasn't exec'd yet is what it writes.
+                os.write(2, f"can't enter {directory}: {exc.strerror}\n".encode())
+                raise
 
     def limit(self, memory_bytes: int, cores: float, processes: int) -> bool:
         """Set the limits; False when more memory is in use already."""
@@ -224,6 +239,25 @@ def _plant(hierarchy: Hierarchy, wanted: frozenset[str]) -> _Tree:
                 _write(directory / "cgroup.subtree_control", f"+{name}")
         controllers = set(_WANTED & set(_read(directory / "cgroup.subtree_control").split()))
     return _Tree(hierarchy.version, controllers, directory, lock)
+
+
+def _takes_processes(tree: _Tree) -> bool:
+    probe = tree.directory / "probe"
+    try:
+        probe.mkdir()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                _write(probe / "cgroup.procs", "0")
+            except OSError:
+                os._exit(1)
+            os._exit(0)
+        _, status = os.waitpid(pid, 0)
+        return status == 0
+    except OSError:
+        return False
+    finally:
+        _remove(probe)
 
 
 def _enable_for_children(own: Path) -> None:

@@ -293,8 +293,13 @@ def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     control.set_inheritable(False)
     control.setblocking(False)
-    wanted = os.environ.get("NIYANTA_CGROUPS", "on") != "off"
-    Launcher(control, json.loads(sys.argv[3]), Cgroups(wanted=wanted)).run()
+    with contextlib.suppress(OSError):
+        # An inline handler's library may have made the agent a real-time process. Attempts must not be: they would
+        # starve the machine, and a cpu cgroup takes no such process.
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    cgroups = Cgroups(wanted=os.environ.get("NIYANTA_CGROUPS", "on") != "off")
+    cgroups.drop_unusable()
+    Launcher(control, json.loads(sys.argv[3]), cgroups).run()
     shutil.rmtree(sys.argv[2], ignore_errors=True)
 
 
