@@ -9,6 +9,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
@@ -289,6 +290,185 @@ async def test_1_8_audit(system: System, gpu: ScriptedWorker) -> None:
     assert events[2]["actor_id"] == "worker-5"
 
 
+# --- 2. Workload configs --------------------------------------------------------------------------
+
+CONFIG: dict[str, Any] = {
+    "workload_type": "video_transcoding",
+    "description": "Transcode videos to various formats",
+    "config_json": {"default_codec": "h264", "default_resolution": "1080p"},
+    "resource_limits": {"cpu_cores": 2, "memory_mb": 2048, "disk_mb": 10240},
+    "checkpoint_interval_sec": 300,
+    "max_retries": 3,
+    "timeout_seconds": 7200,
+}
+CONFIG_CREATED = {
+    "config_id": "wlcfg_xyz789",
+    "workload_type": "video_transcoding",
+    "created_at": "2025-10-27T12:00:00Z",
+}
+CONFIGS = {
+    "configs": [
+        {
+            "config_id": "wlcfg_xyz789",
+            "workload_type": "video_transcoding",
+            "description": "Transcode videos to various formats",
+            "resource_limits": {"cpu_cores": 2, "memory_mb": 2048},
+            "created_at": "2025-10-27T12:00:00Z",
+        }
+    ]
+}
+
+
+async def test_2_configs_from_creation_to_deletion(system: System) -> None:
+    status, created, headers = await system.call("POST", "/workload-configs", CONFIG)
+    assert status == 201
+    assert_shape(CONFIG_CREATED, created)
+    assert created["config_id"].startswith("wlcfg_")
+    path = f"/workload-configs/{created['config_id']}"
+    assert headers["Location"] == f"/v1{path}"
+    status, body, _ = await system.call("POST", "/workload-configs", CONFIG)
+    assert status == 409
+    assert_error(status, "CONFLICT", body)
+
+    status, body, _ = await system.call("GET", "/workload-configs")
+    assert status == 200
+    assert_shape(CONFIGS, body)
+    assert {key: body["configs"][0][key] for key in CONFIG} == CONFIG
+
+    status, body, _ = await system.call("PUT", path, {"max_retries": 5})
+    assert status == 200
+    assert {key: body[key] for key in CONFIG} == CONFIG | {"max_retries": 5}
+    status, body, _ = await system.call("GET", path)
+    assert (status, body["max_retries"]) == (200, 5)
+
+    status, body, headers = await system.call("DELETE", path)
+    assert (status, body) == (204, None)
+    for method, sent in (("GET", None), ("PUT", {"max_retries": 1}), ("DELETE", None)):
+        status, body, _ = await system.call(method, path, sent)
+        assert status == 404
+        assert_error(status, "NOT_FOUND", body)
+
+
+async def test_2_4_a_config_with_workloads_is_not_deleted(system: System) -> None:
+    _, created, _ = await system.call("POST", "/workload-configs", CONFIG)
+    await system.submit(workload_type="video_transcoding", **WAITING)
+    status, body, _ = await system.call("DELETE", f"/workload-configs/{created['config_id']}")
+    assert status == 409
+    assert_error(status, "CONFLICT", body)
+
+
+# --- 3. Customer ----------------------------------------------------------------------------------
+
+CUSTOMER = {
+    "customer_id": "cust_abc123",
+    "name": "Acme Corp",
+    "tier": "premium",
+    "limits": {"max_concurrent_workloads": 500, "max_queue_depth": 2000, "rate_limit_per_sec": 50},
+    "usage": {"current_running_workloads": 45, "current_queue_depth": 12, "workloads_today": 234},
+    "created_at": "2024-01-15T09:00:00Z",
+}
+STATS = {
+    "start_date": "2025-10-01",
+    "end_date": "2025-10-27",
+    "summary": {
+        "total_workloads": 5432,
+        "completed_workloads": 5123,
+        "failed_workloads": 234,
+        "cancelled_workloads": 75,
+        "total_execution_hours": 1234.5,
+    },
+    "by_workload_type": [
+        {
+            "workload_type": "video_transcoding",
+            "count": 3210,
+            "avg_duration_seconds": 1800.0,
+            "failure_rate": 0.05,
+        }
+    ],
+}
+
+
+async def test_3_1_customer(system: System, gpu: ScriptedWorker) -> None:
+    own = {"rate_limit_per_sec": 50.0}  # as PostgreSQL gives a customer's own limit back
+    await system.customers.create_customer("Acme Corp", "cust_abc123", "premium", own)
+    key = (await system.customers.create_key("cust_abc123", "test"))[1]
+    await system.submit(key, workload_type="video_transcoding", **WAITING)
+    status, body, _ = await system.call("GET", "/customer", key=key)
+    assert status == 200
+    assert_shape(CUSTOMER, body)
+    for field in ("customer_id", "name", "tier"):
+        assert body[field] == CUSTOMER[field]
+    assert CUSTOMER["limits"].items() <= body["limits"].items()  # type: ignore[attr-defined]
+    assert body["usage"]["current_queue_depth"] == 1
+
+
+async def test_3_2_statistics(system: System, gpu: ScriptedWorker) -> None:
+    _, ref = await start(system, gpu)
+    await gpu.report(ref, messages.Completed(b"{}"))
+    today = datetime.now(UTC).date()
+    span = f"start_date={today - timedelta(days=1)}&end_date={today + timedelta(days=1)}"
+    status, body, _ = await system.call("GET", f"/customer/stats?{span}")
+    assert status == 200
+    assert_shape(STATS, body)
+    assert (body["start_date"], body["end_date"]) == (str(today - timedelta(days=1)), str(today + timedelta(days=1)))
+    assert body["summary"]["total_workloads"] == 1
+    for grouping in ("day", "hour", "workload_type"):
+        status, body, _ = await system.call("GET", f"/customer/stats?{span}&group_by={grouping}")
+        assert status == 200
+        assert body[f"by_{grouping}"]
+    for query in ("", "start_date=2025-10-01", "start_date=2025-10-02&end_date=2025-10-01", f"{span}&group_by=year"):
+        status, body, _ = await system.call("GET", f"/customer/stats?{query}")
+        assert status == 400
+        assert_error(status, "INVALID_INPUT", body)
+
+
+# --- 4. Workers -----------------------------------------------------------------------------------
+
+WORKERS = {
+    "workers": [
+        {
+            "worker_id": "worker-5",
+            "status": "HEALTHY",
+            "capabilities": ["video_transcoding", "image_processing"],
+            "capacity_total": 10,
+            "capacity_used": 3,
+            "tags": {"region": "us-west-2", "hardware": "gpu"},
+            "last_heartbeat": "2025-10-27T12:55:30Z",
+            "running_workloads": ["wl_abc123"],
+        }
+    ]
+}
+
+
+async def test_4_workers(system: System, gpu: ScriptedWorker) -> None:
+    workload_id, _ = await start(system, gpu)
+    status, body, _ = await system.call("GET", "/admin/workers?status=HEALTHY", key="admin")
+    assert status == 200
+    assert_shape(WORKERS, body)
+    (worker,) = body["workers"]
+    assert (worker["worker_id"], worker["tags"], worker["running_workloads"]) == ("worker-5", GPU, [workload_id])
+    assert (worker["capacity_total"], worker["capacity_used"]) == (10, 1)
+
+    status, body, _ = await system.call("POST", "/admin/workers/worker-5/drain", key="admin")
+    assert status == 200
+    _, body, _ = await system.call("GET", "/admin/workers?status=DRAINING", key="admin")
+    assert [worker["worker_id"] for worker in body["workers"]] == ["worker-5"]
+
+    status, body, _ = await system.call("DELETE", "/admin/workers/worker-5", key="admin")
+    assert (status, body) == (204, None)
+    assert (await system.get(workload_id))["status"] == "REDISTRIBUTING"
+    status, body, _ = await system.call("POST", "/admin/workers/never-seen/drain", key="admin")
+    assert status == 404
+    assert_error(status, "NOT_FOUND", body)
+
+
+async def test_4_workers_are_for_admins(system: System) -> None:
+    for method, path in (("GET", ""), ("POST", "/w1/drain"), ("DELETE", "/w1")):
+        status, body, _ = await system.call(method, f"/admin/workers{path}")
+        assert status == 403
+        assert_error(status, "FORBIDDEN", body)
+
+
 # --- 5. Health ------------------------------------------------------------------------------------
 
 
@@ -314,6 +494,30 @@ async def test_5_health_and_readiness(system: System, prefix: str) -> None:
             assert body["status"] == "not_ready"
             await asyncio.sleep(0.02)
     assert body == ready
+
+
+async def test_5_3_metrics(system: System, gpu: ScriptedWorker) -> None:
+    _, ref = await start(system, gpu)
+    await gpu.report(ref, messages.Completed(b"{}"))
+    admin = {"Authorization": f"Bearer {system.keys['admin']}"}
+    async with asyncio.timeout(10):
+        while True:
+            async with system.http.get(system.url("/metrics"), headers=admin) as response:
+                assert response.status == 200
+                assert response.content_type == "text/plain"
+                text = await response.text()
+            if 'status="COMPLETED"' in text:
+                break
+            await asyncio.sleep(0.02)
+    assert "# TYPE niyanta_workload_submissions_total counter" in text
+    assert re.search(r'^niyanta_workload_submissions_total\{customer="cust_a",status="COMPLETED"\} 1', text, re.M)
+    assert "# TYPE niyanta_workload_duration_seconds histogram" in text
+    assert re.search(
+        r'^niyanta_workload_duration_seconds_bucket\{customer="cust_a",le="60(\.0)?",workload_type="video_transcoding"\}'
+        r'|^niyanta_workload_duration_seconds_bucket\{customer="cust_a",workload_type="video_transcoding",le="60(\.0)?"\}',
+        text,
+        re.M,
+    )
 
 
 # --- Errors ---------------------------------------------------------------------------------------

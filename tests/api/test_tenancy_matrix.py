@@ -63,13 +63,10 @@ async def owned(system: System, worker: ScriptedWorker, state: str) -> dict[str,
         if state == "COMPLETED":
             await worker.report(ref, messages.Completed(b'{"secret": 1}'))
         await system.until(workload_id, state)
-    found = {"workload_id": workload_id}
-    if "/v1/workload-configs" in DOCUMENT["paths"]:
-        body = body_of("/v1/workload-configs", "post") | {"workload_type": f"type_{secrets.token_hex(4)}"}
-        status, config, _ = await system.call("POST", "/workload-configs", body)
-        assert status == 201, config
-        found["config_id"] = config["config_id"]
-    return found
+    body = body_of("/v1/workload-configs", "post") | {"workload_type": f"type_{secrets.token_hex(4)}"}
+    status, config, _ = await system.call("POST", "/workload-configs", body)
+    assert status == 201, config
+    return {"workload_id": workload_id, "config_id": config["config_id"]}
 
 
 async def ask(system: System, method: str, path: str, body: Any, key: str, query: str = "") -> Answer:
@@ -90,7 +87,7 @@ async def ask(system: System, method: str, path: str, body: Any, key: str, query
 @pytest.mark.parametrize("state", ["PENDING", "RUNNING", "COMPLETED"])
 async def test_foreign_ids_answer_like_ids_never_issued(system: System, worker: ScriptedWorker, state: str) -> None:
     ids = await owned(system, worker, state)
-    before = await system.get(ids["workload_id"])
+    before = (await system.get(ids["workload_id"]))["version"]
     for path, method in WITH_IDS:
         for body in (body_of(path, method), {"unknown_field": 1}):
             for query in ("", "?unknown_parameter=1"):
@@ -99,7 +96,7 @@ async def test_foreign_ids_answer_like_ids_never_issued(system: System, worker: 
                 fake = await ask(system, method, path.format(**fake_ids), body, "cust_b", query)
                 assert real == fake, f"{method} {path}{query} with {body}"
                 assert real[0] == 404, f"{method} {path}{query} with {body}: {real}"
-    assert await system.get(ids["workload_id"]) == before
+    assert (await system.get(ids["workload_id"]))["version"] == before
 
 
 async def test_the_owner_is_not_told_404(system: System, worker: ScriptedWorker) -> None:
@@ -154,7 +151,8 @@ BULK = [
 
 async def test_foreign_ids_in_a_body_answer_like_ids_never_issued(system: System, worker: ScriptedWorker) -> None:
     ids = await owned(system, worker, "RUNNING")
-    before = await system.get(ids["workload_id"])
+    before = (await system.get(ids["workload_id"]))["version"]
+    assert BULK
     for path, method, field in BULK:
         real = ids[field.removesuffix("s")]
         fake = never_issued(real)
@@ -162,7 +160,7 @@ async def test_foreign_ids_in_a_body_answer_like_ids_never_issued(system: System
         missing = await ask(system, method, path, {field: [fake]}, "cust_b")
         assert (foreign[0], foreign[1].replace(real, fake), foreign[2]) == missing, f"{method} {path}"
         assert foreign[0] != 400, f"{method} {path}"
-    assert await system.get(ids["workload_id"]) == before
+    assert (await system.get(ids["workload_id"]))["version"] == before
 
 
 async def test_each_route_wants_credentials_unless_it_is_public(system: System) -> None:
@@ -204,6 +202,43 @@ def test_everything_under_admin_needs_the_admin_role() -> None:
     for path, method, found in operations():
         if path.startswith("/v1/admin/"):
             assert found["security"] == [{"AdminApiKey": []}], f"{method} {path}"
+
+
+# --- WebSocket ------------------------------------------------------------------------------------
+
+SOCKETS = list(DOCUMENT["x-websocket"])
+
+
+async def handshake(system: System, path: str, key: str) -> Answer:
+    """What a server answers that wants to become a WebSocket."""
+    upgrade = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+        "Authorization": f"Bearer {system.keys.get(key, key)}",
+        "X-Request-ID": "same-for-all",
+    }
+    async with system.http.get(system.url(path), headers=upgrade) as response:
+        text = "" if response.status == 101 else await response.text()
+        headers = {
+            name: "" if name in CHANGES_BY_ITSELF else value for name, value in sorted(response.headers.items())
+        }
+        return response.status, text, headers
+
+
+@pytest.mark.parametrize("state", ["PENDING", "RUNNING", "COMPLETED"])
+async def test_a_handshake_for_a_foreign_id_answers_like_one_never_issued(
+    system: System, worker: ScriptedWorker, state: str
+) -> None:
+    ids = await owned(system, worker, state)
+    fake_ids = {name: never_issued(value) for name, value in ids.items()}
+    for path in SOCKETS:
+        foreign = await handshake(system, path.format(**ids), "cust_b")
+        assert foreign == await handshake(system, path.format(**fake_ids), "cust_b"), path
+        assert foreign[0] == 404, path
+        assert (await handshake(system, path.format(**ids), "nonsense"))[0] == 401
+        assert (await handshake(system, path.format(**ids), "cust_a"))[0] == 101
 
 
 # --- gRPC -----------------------------------------------------------------------------------------
@@ -259,10 +294,12 @@ async def test_grpc_answers_foreign_ids_like_ids_never_issued(
             assert own is None or own[0] is grpc.StatusCode.OK
     assert asked >= 5
     assert (await system.get(ids["workload_id"]))["version"] == before["version"]
+    assert any("workload_ids" in method.input_type.fields_by_name for method in METHODS)
     for method in METHODS:
         for name, real in ids.items():
             if f"{name}s" in method.input_type.fields_by_name:
                 foreign = await call_grpc(system, method, {f"{name}s": [real]}, "cust_b")
                 missing = await call_grpc(system, method, {f"{name}s": [never_issued(real)]}, "cust_b")
+                assert foreign[0] is grpc.StatusCode.OK, method.name
                 assert str(foreign).replace(real, never_issued(real)) == str(missing), method.name
     assert (await system.get(ids["workload_id"]))["version"] == before["version"]

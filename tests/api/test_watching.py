@@ -251,12 +251,14 @@ async def test_many_watchers_share_the_reading(system: System, monkeypatch: pyte
             return await states(conn, workloads)
 
         monkeypatch.setattr(service._store, "states", counted)
-        ids = [await system.submit() for _ in range(10)]
-        refs = {ref.workload_id: ref for ref in [(await worker.next_assignment()).ref for _ in ids]}
-        await worker.send(*(worker.event(ref, messages.Started()) for ref in refs.values()))
-        watches = await asyncio.gather(*(service.open(A, ids[n % 10], logs=True) for n in range(200)))
+        refs = []
+        for _ in range(10):
+            await system.submit()
+            refs.append((await worker.next_assignment()).ref)
+            await worker.report(refs[-1], messages.Started())
+        watches = await asyncio.gather(*(service.open(A, refs[n % 10].workload_id, logs=True) for n in range(200)))
         told = [asyncio.create_task(all_of(watch)) for watch in watches]
-        await worker.send(*(worker.event(ref, messages.Completed(b"{}")) for ref in refs.values()))
+        await worker.send(*(worker.event(ref, messages.Completed(b"{}")) for ref in refs))
         for updates in await asyncio.gather(*told):
             check_order(updates)
             assert statuses(updates) == ["RUNNING", "COMPLETED"]

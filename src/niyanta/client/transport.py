@@ -14,36 +14,18 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
-from niyanta.errors import (
-    ApiError,
-    ConfigurationError,
-    ConflictError,
-    ConnectionFailedError,
-    ForbiddenError,
-    InternalError,
-    InvalidInputError,
-    InvalidStateError,
-    NotFoundError,
-    RateLimitedError,
-    ServiceUnavailableError,
-    UnauthorizedError,
-)
+from niyanta import errors
+from niyanta.errors import ApiError, ConfigurationError, ConnectionFailedError, InternalError
 
 __all__ = ["Credentials", "Transport", "find_credentials", "quoted", "without_none"]
 
-_ERRORS: dict[str, type[ApiError]] = {
-    kind.code: kind
-    for kind in (
-        InvalidInputError,
-        InvalidStateError,
-        UnauthorizedError,
-        ForbiddenError,
-        NotFoundError,
-        ConflictError,
-        RateLimitedError,
-        ServiceUnavailableError,
-        InternalError,
-    )
+_ERRORS: dict[tuple[int, str], type[ApiError]] = {
+    (kind.http_status, kind.code): kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, ApiError) and kind is not ApiError
+}
+_BY_CODE: dict[str, type[ApiError]] = {
+    kind.code: kind for kind in reversed(_ERRORS.values()) if ApiError in kind.__bases__
 }
 
 
@@ -225,7 +207,7 @@ def _error(status: int, answer: bytes, headers: Mapping[str, str]) -> ApiError:
         if status in (429, 503):
             code = "RATE_LIMITED" if status == 429 else "SERVICE_UNAVAILABLE"
     wait = headers.get("Retry-After", "")
-    return _ERRORS.get(code, InternalError)(
+    return (_ERRORS.get((status, code)) or _BY_CODE.get(code, InternalError))(
         message,
         details=details,
         retry_after_seconds=float(wait) if wait.isdigit() else None,

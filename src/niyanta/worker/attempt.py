@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import shutil
 import tempfile
@@ -69,7 +70,6 @@ class Attempt:
         self.cancelled = False
         self.stopped: asyncio.Future[str] = loop.create_future()
         self.granted: asyncio.Future[None] = loop.create_future()
-        self.directory: Path
         self.task: asyncio.Task[None]
         self.on_asked: list[Any] = []
         """Called with ``pause``, ``drain`` or None when what is waited for changes."""
@@ -103,6 +103,13 @@ class Attempt:
     @property
     def most_checkpoint_bytes(self) -> int:
         return MAX_LARGE_CHECKPOINT_BYTES if self.object_store is not None else MAX_CHECKPOINT_BYTES
+
+    @functools.cached_property
+    def directory(self) -> Path:
+        """Made when it is first asked for: a small inline attempt that needs no files touches no disk."""
+        made = Path(tempfile.mkdtemp(prefix=f"{self.ref.workload_id}-", dir=self._agent.scratch))
+        (made / channel.WORK).mkdir()
+        return made
 
     # --- what the agent asks ----------------------------------------------------------------------
 
@@ -289,16 +296,17 @@ class Attempt:
         return end if end is not None else Failed("the attempt ended without a result")
 
     async def _work(self) -> Any:
-        self.directory = Path(tempfile.mkdtemp(prefix=f"{self.ref.workload_id}-", dir=self._agent.scratch))
         try:
-            (self.directory / channel.WORK).mkdir()
-            encoding = await self.unless_stopped(checkpoints.fetch(self, self.directory / channel.CHECKPOINT))
+            encoding = None
+            if self.assignment.checkpoint_sequence:
+                encoding = await self.unless_stopped(checkpoints.fetch(self, self.directory / channel.CHECKPOINT))
             if self.handler.isolation == "inline":
                 return await inline.run(self, encoding)
             assert self._agent.pool is not None  # noqa: S101 -- the agent makes one when any handler needs it
             return await isolated.run(self, self._agent.pool, encoding)
         finally:
-            await asyncio.to_thread(shutil.rmtree, self.directory, True)
+            if "directory" in vars(self):
+                await asyncio.to_thread(shutil.rmtree, self.directory, True)
 
     def failure(self, exc: BaseException) -> Failed:
         """What an exception of the handler means; its traceback goes to the log."""

@@ -22,8 +22,8 @@ _PAUSE_SECONDS = 0.2
 _STORE_TRIES = 5
 
 
-async def fetch(attempt: Attempt, target: Path) -> str | None:
-    """Write the newest good checkpoint into a file; gives its encoding, or None when there is none to start from.
+async def fetch(attempt: Attempt, target: Path) -> str:
+    """Write the newest good checkpoint of an attempt that has one to start from into a file; gives its encoding.
 
     Waits for as long as the broker or the service is away.
 
@@ -31,10 +31,7 @@ async def fetch(attempt: Attempt, target: Path) -> str | None:
         PermanentError: The service has no good one left.
         TransientError: It lies in an object store that this worker can't reach.
     """
-    wanted = attempt.assignment.checkpoint_sequence
-    if not wanted:
-        return None
-    up_to = wanted
+    up_to = wanted = attempt.assignment.checkpoint_sequence
     while True:
         reply = await _ask(attempt, up_to, 0)
         if await _receive(attempt, reply, target):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import logging
 import math
@@ -109,11 +110,12 @@ class Context:
         input_params: The submission's parameters.
         config: The type's configuration (``config_json``).
         checkpoint: The state that the last checkpoint saved; None when there is none.
-        work_dir: A scratch directory of the attempt's own; removed at its end.
         log: A standard-library logger whose lines become the workload's log.
     """
 
-    def __init__(self, assignment: Assignment, link: Link, checkpoint: Any, work_dir: Path, *, sync: bool) -> None:
+    def __init__(
+        self, assignment: Assignment, link: Link, checkpoint: Any, work_dir: Callable[[], Path], *, sync: bool
+    ) -> None:
         self._link = link
         self._sync = sync
         self._interval = assignment.checkpoint_interval_seconds
@@ -125,9 +127,14 @@ class Context:
         self.input_params: dict[str, Any] = msgspec.json.decode(assignment.input_json)
         self.config: dict[str, Any] = msgspec.json.decode(assignment.config_json)
         self.checkpoint = checkpoint
-        self.work_dir = work_dir
+        self._work_dir = work_dir
         self.log = logging.Logger(f"niyanta.workload.{self.workload_id}", logging.DEBUG)
         self.log.addHandler(_LinkHandler(link))
+
+    @functools.cached_property
+    def work_dir(self) -> Path:
+        """A scratch directory of the attempt's own; removed at its end."""
+        return self._work_dir()
 
     @property
     def cancelled(self) -> bool:

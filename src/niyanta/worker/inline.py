@@ -26,6 +26,7 @@ GRACE_SECONDS = 5.0
 _CANCELS = 2
 """How often a handler is cancelled before the worker gives it up."""
 _GRANTED_SECONDS = 1.0
+_QUICK_SECONDS = 0.25
 
 
 class _HandlerExitError(Exception):
@@ -42,19 +43,25 @@ async def run(attempt: Attempt, encoding: str | None) -> Any:
     if encoding is not None:
         data = await asyncio.to_thread((attempt.directory / channel.CHECKPOINT).read_bytes)
         state = decode_state(data, encoding)
-    ctx = Context(attempt.assignment, attempt, state, attempt.directory / channel.WORK, sync=False)
+    ctx = Context(attempt.assignment, attempt, state, lambda: attempt.directory / channel.WORK, sync=False)
     arguments = attempt.handler.arguments(ctx, attempt.assignment.input_json)
     attempt.started()
     loop = asyncio.get_running_loop()
     work = loop.create_task(_contained(attempt.handler.function(*arguments)))
-    saving = loop.create_task(keep_saving(ctx))
+    saving: asyncio.Task[None] | None = None
+    ends: set[asyncio.Future[Any]] = {work, attempt.stopped, attempt.granted}
+    left: float | None = attempt.assignment.timeout_seconds
     try:
-        ends = {work, saving, attempt.stopped, attempt.granted}
-        done, _ = await asyncio.wait(
-            ends, timeout=attempt.assignment.timeout_seconds, return_when=asyncio.FIRST_COMPLETED
-        )
+        # Most small workloads have ended by then: a saver beside them would cost more than they do.
+        done, _ = await asyncio.wait(ends, timeout=_QUICK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        if not done:
+            saving = loop.create_task(keep_saving(ctx))
+            ends.add(saving)
+            left = None if left is None else left - _QUICK_SECONDS
+            done, _ = await asyncio.wait(ends, timeout=left, return_when=asyncio.FIRST_COMPLETED)
         if attempt.granted.done() and not attempt.stopped.done():
-            await asyncio.wait({work}, timeout=_GRANTED_SECONDS if not saving.done() else 0)
+            ended = saving is not None and saving.done()
+            await asyncio.wait({work}, timeout=0 if ended else _GRANTED_SECONDS)
         if not work.done():
             await _end(attempt, work)
             if not done:
@@ -62,8 +69,9 @@ async def run(attempt: Attempt, encoding: str | None) -> Any:
             return None
         return _outcome(attempt, work)
     finally:
-        saving.cancel()
-        await asyncio.gather(saving, return_exceptions=True)
+        if saving is not None:
+            saving.cancel()
+            await asyncio.gather(saving, return_exceptions=True)
 
 
 async def _contained(work: Awaitable[Any]) -> Any:

@@ -217,7 +217,7 @@ def _outcome(
     try:
         if run.encoding is not None:
             state = decode_state((directory / channel.CHECKPOINT).read_bytes(), run.encoding)
-        ctx = Context(run.assignment, link, state, directory / channel.WORK, sync=loop is None)
+        ctx = Context(run.assignment, link, state, lambda: directory / channel.WORK, sync=loop is None)
         del state
         arguments = handler.arguments(ctx, run.assignment.input_json)
         if loop is None:

@@ -88,7 +88,7 @@ class Service:
             json.dumps(self.config).encode(),
             checkpoint_interval_seconds=self.interval_seconds,
         )
-        ctx = Context(assignment, self, self.saved, work_dir, sync=True)
+        ctx = Context(assignment, self, self.saved, lambda: work_dir, sync=True)
         try:
             result: dict[str, Any] = msgspec.json.decode(encode_result(self.handler.call(ctx, input_json)))
             assert list(work_dir.iterdir()) == []

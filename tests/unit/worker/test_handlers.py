@@ -191,7 +191,7 @@ class Recorded:
 
 def context(link: Recorded, **options: Any) -> Context:
     assignment = Assignment(AttemptRef("c", "wl_1", 2), "x", b"{}", **options)
-    return Context(assignment, link, None, Path(), sync=True)
+    return Context(assignment, link, None, Path, sync=True)
 
 
 def test_progress_begins_at_the_checkpoint_and_never_goes_back() -> None:

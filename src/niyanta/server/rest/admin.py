@@ -18,7 +18,7 @@ from niyanta.server.rest import admin_bodies as bodies
 from niyanta.server.rest.bodies import Pagination
 from niyanta.server.rest.operations import Access, Call, Operation
 from niyanta.server.rest.parameters import Choice, Integer, Text
-from niyanta.server.rest.responses import json_response, timestamp
+from niyanta.server.rest.responses import json_response, number, timestamp
 from niyanta.server.store.customers import ApiKey, Customer
 from niyanta.server.store.fleet import ListedWorker
 
@@ -314,7 +314,10 @@ def _limits(request: bodies.LimitsRequest | None) -> dict[str, float | None]:
 
 def _customer(customer: Customer) -> bodies.CustomerAnswer:
     limits = bodies.Limits(
-        customer.max_concurrent_workloads, customer.max_queue_depth, customer.rate_limit_per_sec, customer.burst
+        customer.max_concurrent_workloads,
+        customer.max_queue_depth,
+        number(customer.rate_limit_per_sec),
+        customer.burst,
     )
     return bodies.CustomerAnswer(
         customer.customer_id,

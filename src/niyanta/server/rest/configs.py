@@ -12,7 +12,7 @@ from niyanta.server.rest import account_bodies as bodies
 from niyanta.server.rest.bodies import Pagination
 from niyanta.server.rest.operations import Call, Operation
 from niyanta.server.rest.parameters import Integer, Text
-from niyanta.server.rest.responses import json_response, timestamp
+from niyanta.server.rest.responses import json_response, number, timestamp
 from niyanta.server.store.configs import WorkloadConfig
 
 __all__ = ["ConfigRoutes"]
@@ -139,7 +139,7 @@ def config_body(config: WorkloadConfig) -> bodies.Config:
         workload_type=config.workload_type,
         description=config.description,
         config_json=msgspec.Raw(config.config_json.encode()),
-        resource_limits=bodies.ResourceLimits(config.cpu_cores, config.memory_mb, config.disk_mb),
+        resource_limits=bodies.ResourceLimits(number(config.cpu_cores), config.memory_mb, config.disk_mb),
         checkpoint_interval_sec=config.checkpoint_interval_sec,
         max_retries=config.max_retries,
         timeout_seconds=config.timeout_seconds,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
@@ -69,6 +69,34 @@ def text_frame(text: bytes) -> bytes:
     return Frame(Opcode.TEXT, text).serialize(mask=False)
 
 
+class _Flag:
+    """An event in a fraction of the memory of asyncio's."""
+
+    __slots__ = ("_set", "_waiters")
+
+    def __init__(self) -> None:
+        self._set = True
+        self._waiters: list[asyncio.Future[None]] = []
+
+    def is_set(self) -> bool:
+        return self._set
+
+    def clear(self) -> None:
+        self._set = False
+
+    def set(self) -> None:
+        self._set = True
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._waiters = []
+
+    async def wait(self) -> None:
+        if not self._set:
+            self._waiters.append(asyncio.get_running_loop().create_future())
+            await self._waiters[-1]
+
+
 class Connection(WebSocketsSansIOProtocol):
     """A WebSocket connection."""
 
@@ -76,6 +104,7 @@ class Connection(WebSocketsSansIOProtocol):
         super().__init__(*args, **kwargs)
         self._inbox = _Inbox()
         self.queue = self._inbox  # type: ignore[assignment]  # has all that uvicorn uses of a queue
+        self.writable = _Flag()  # type: ignore[assignment]  # and this of an event
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
@@ -92,13 +121,13 @@ class Connection(WebSocketsSansIOProtocol):
     def listen(self, listener: Callable[[Any], None]) -> None:
         """From here on have every ASGI event handed to a function, those first that wait already.
 
-        The handshake is over: the headers, which take most of a connection's memory, are forgotten.
+        The handshake is over: what it needed, which is most of a connection's memory, is forgotten.
         """
         self._inbox.hand_to(listener)
         self._read_on()
         self.request.headers.clear()
         self.response.headers.clear()
-        self.scope["headers"] = []
+        cast(dict[str, Any], self.scope).clear()
 
     def send_receive_event_to_app(self) -> None:
         super().send_receive_event_to_app()

@@ -10,7 +10,7 @@ from niyanta.server.coordinator.customers import GROUPINGS, CustomerService
 from niyanta.server.rest import account_bodies as bodies
 from niyanta.server.rest.operations import Call, Operation
 from niyanta.server.rest.parameters import Choice, Day
-from niyanta.server.rest.responses import json_response, timestamp
+from niyanta.server.rest.responses import json_response, number, timestamp
 from niyanta.server.store.statistics import TimeFigures
 
 __all__ = ["CustomerRoutes"]
@@ -57,7 +57,10 @@ class CustomerRoutes:
         """§3.1."""
         customer, today = await self._customers.info(call.identity)
         limits = bodies.CustomerLimits(
-            customer.max_concurrent_workloads, customer.max_queue_depth, customer.rate_limit_per_sec, customer.burst
+            customer.max_concurrent_workloads,
+            customer.max_queue_depth,
+            number(customer.rate_limit_per_sec),
+            customer.burst,
         )
         return json_response(
             bodies.CustomerAnswer(

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from niyanta.errors import ApiError
 
-__all__ = ["error_response", "json_response", "timestamp"]
+__all__ = ["error_response", "json_response", "number", "timestamp"]
 
 _encode = msgspec.json.Encoder().encode
 
@@ -24,6 +24,11 @@ def timestamp(at: datetime | None) -> str | None:
     if at is None:
         return None
     return at.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def number(value: float) -> float:
+    """A whole number is shown without a decimal point, as the contract shows it."""
+    return int(value) if value == int(value) else value
 
 
 def json_response(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
