@@ -20,7 +20,7 @@ from niyanta.wire.broker import Broker
 from niyanta.wire.subjects import Subjects
 from scripted_worker import ScriptedWorker
 
-__all__ = ["System", "beating", "running_system", "system"]
+__all__ = ["System", "beating", "running_system", "supported", "system"]
 
 QUICK = {
     "port": 0,
@@ -170,6 +170,16 @@ async def system(database_url: str, nats_url: str, subject_prefix: str) -> Async
     """One coordinator with quick settings."""
     async with running_system(database_url, nats_url, subject_prefix) as found:
         yield found
+
+
+async def supported(system: System, *workload_types: str) -> None:
+    """Have ``cust_a`` and ``cust_b`` be able to submit these types (``count`` when none is named) with no worker."""
+    for workload_type in workload_types or ("count",):
+        for key in ("cust_a", "cust_b"):
+            status, body, _ = await system.call(
+                "POST", "/workload-configs", {"workload_type": workload_type}, key=key
+            )
+            assert status == 201, body
 
 
 @contextlib.asynccontextmanager

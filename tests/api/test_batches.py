@@ -15,7 +15,7 @@ import asyncpg
 from niyanta.server.wiring import Coordinator
 from niyanta.wire import messages
 from niyanta.wire.messages import CancelAttempt
-from system import System, beating
+from system import System, beating, supported
 
 
 def items(count: int, **fields: Any) -> list[dict[str, Any]]:
@@ -44,7 +44,7 @@ async def rows(system: System, customer_id: str = "cust_a") -> int:
 
 
 async def test_each_item_has_its_own_outcome(system: System) -> None:
-    await system.worker()
+    await supported(system)
     bad = [
         {"workload_type": "unknown", "input_params": {}},
         {"workload_type": "count", "input_params": {}, "priority": 1001},
@@ -121,7 +121,7 @@ async def test_a_malformed_batch_is_refused_as_a_whole(system: System) -> None:
 
 
 async def test_the_queue_takes_exactly_what_it_has_room_for(system: System) -> None:
-    await system.worker()
+    await supported(system)
     waiting = {"workloads": items(3, affinity_rules=NOWHERE)}
     async with limited(system, max_queue_depth=7) as one, system.another_coordinator() as other:
         answers = await asyncio.gather(
@@ -137,7 +137,7 @@ async def test_the_queue_takes_exactly_what_it_has_room_for(system: System) -> N
 
 
 async def test_a_batch_is_idempotent_as_a_whole(system: System) -> None:
-    await system.worker()
+    await supported(system)
     body = {"workloads": [*items(3), {"workload_type": "unknown", "input_params": {}}]}
     status, first, headers = await system.call("POST", "/workloads/batch", body, Idempotency_Key="k")
     assert status == 202
@@ -151,7 +151,7 @@ async def test_a_batch_is_idempotent_as_a_whole(system: System) -> None:
 
 
 async def test_racing_duplicates_of_a_batch_make_one(system: System) -> None:
-    await system.worker()
+    await supported(system)
     body = {"workloads": items(20)}
     async with system.another_coordinator() as other:
         answers = await asyncio.gather(
@@ -167,7 +167,7 @@ async def test_racing_duplicates_of_a_batch_make_one(system: System) -> None:
 
 
 async def test_a_batch_of_which_nothing_was_accepted_is_not_kept(system: System) -> None:
-    await system.worker()
+    await supported(system)
     body = {"workloads": items(2)}
     async with limited(system, max_queue_depth=0) as full:
         _, answer, _ = await system.call("POST", "/workloads/batch", body, via=full, Idempotency_Key="k")
@@ -179,7 +179,7 @@ async def test_a_batch_of_which_nothing_was_accepted_is_not_kept(system: System)
 
 
 async def test_a_key_of_a_batch_is_none_of_a_single_submission(system: System) -> None:
-    await system.worker()
+    await supported(system)
     await system.call("POST", "/workloads/batch", {"workloads": items(1)}, Idempotency_Key="k")
     status, _, headers = await system.call("POST", "/workloads", items(1)[0], Idempotency_Key="k")
     assert status == 202
@@ -188,7 +188,7 @@ async def test_a_key_of_a_batch_is_none_of_a_single_submission(system: System) -
 
 
 async def test_a_batch_may_be_larger_than_other_bodies_but_is_bounded(system: System) -> None:
-    await system.worker()
+    await supported(system)
 
     async def post(count: int, size: int) -> tuple[int, Any]:
         body = json.dumps({"workloads": items(count, input_params={"text": "x" * size})}).encode()
@@ -240,7 +240,7 @@ async def test_cancel_by_ids(system: System) -> None:
 
 
 async def test_cancel_by_filter_takes_the_oldest_and_says_when_there_are_more(system: System) -> None:
-    await system.worker(types=["count", "other"])
+    await supported(system, "count", "other")
     _, first, _ = await system.call("POST", "/workloads/batch", {"workloads": items(1000, affinity_rules=NOWHERE)})
     await system.call("POST", "/workloads/batch", {"workloads": items(5, affinity_rules=NOWHERE)})
     await system.submit(workload_type="other", affinity_rules=NOWHERE)
@@ -256,7 +256,7 @@ async def test_cancel_by_filter_takes_the_oldest_and_says_when_there_are_more(sy
 
 
 async def test_cancel_by_time_of_creation(system: System) -> None:
-    await system.worker()
+    await supported(system)
     old = await system.submit(affinity_rules=NOWHERE)
     at = datetime.fromisoformat((await system.get(old))["created_at"])
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 
-from system import System
+from system import System, supported
 
 WL = '"workload_type": "count", "input_params": {}'
 
@@ -167,12 +167,12 @@ async def raw(system: System, method: str, path: str, body: bytes, **headers: st
 
 async def kept(system: System) -> dict[str, Any]:
     """A type that is supported without a worker that beats, and a workload of it."""
-    await system.call("POST", "/workload-configs", {"workload_type": "count"})
+    await supported(system)
     return await system.get(await system.submit())
 
 
 async def test_submissions(system: System) -> None:
-    await system.call("POST", "/workload-configs", {"workload_type": "count"})
+    await supported(system)
     for body, field in SUBMISSIONS:
         encoded = body if isinstance(body, bytes) else body.encode()
         began = time.perf_counter()
@@ -208,7 +208,7 @@ TAKEN = [
 
 
 async def test_what_is_taken_comes_back_the_same(system: System) -> None:
-    await system.call("POST", "/workload-configs", {"workload_type": "count"})
+    await supported(system)
     for value in TAKEN:
         status, body, _ = await raw(system, "POST", "/v1/workloads", params(value).encode())
         assert status == 202
@@ -339,7 +339,7 @@ MEDIA_TYPES = [
 
 
 async def test_media_types(system: System) -> None:
-    await system.call("POST", "/workload-configs", {"workload_type": "count"})
+    await supported(system)
     for kind, taken in MEDIA_TYPES:
         body = ("{" + WL + "}").encode()
         status, answer, _ = await raw(system, "POST", "/v1/workloads", body, Content_Type=kind)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from system import System, running_system
+from system import System, running_system, supported
 
 OK = b"GET /v1/health HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -182,8 +182,7 @@ async def test_dripping_bytes_wins_no_time(quick: System) -> None:
 async def test_a_refused_request_never_answers_the_one_before(quick: System) -> None:
     """The second of two pipelined requests is malformed while the first is being served."""
     key = quick.keys["cust_a"].encode()
-    worker = await quick.worker()
-    assert worker
+    await supported(quick)
     workload_id = (await quick.submit(affinity_rules={"hard_affinity": {"worker_id": "nowhere"}})).encode()
     raw = await Raw.open(quick)
     raw.writer.write(

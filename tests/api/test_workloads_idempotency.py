@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 
 from niyanta.server.wiring import Coordinator
-from system import System
+from system import System, supported
 
 NOWHERE = {"hard_affinity": {"worker_id": "nowhere"}}
 BODY = {"workload_type": "count", "input_params": {"a": 1, "b": [1.5, None]}, "affinity_rules": NOWHERE}
@@ -37,7 +37,7 @@ async def limited(system: System, **limits: int) -> AsyncIterator[Coordinator]:
 
 
 async def test_a_replay_is_the_first_answer_on_every_replica(system: System) -> None:
-    await system.worker()
+    await supported(system)
     status, first, headers = await post(system, BODY, "k")
     assert status == 202
     assert "Idempotent-Replayed" not in headers
@@ -53,7 +53,7 @@ async def test_a_replay_is_the_first_answer_on_every_replica(system: System) -> 
 
 
 async def test_racing_duplicates_on_two_replicas_make_one(system: System) -> None:
-    await system.worker()
+    await supported(system)
     async with system.another_coordinator() as other:
         answers = await asyncio.gather(
             *(post(system, BODY, "k", via=via) for via in (system.coordinator, other) * 25)
@@ -65,7 +65,7 @@ async def test_racing_duplicates_on_two_replicas_make_one(system: System) -> Non
 
 
 async def test_racing_different_bodies_with_one_key_make_one(system: System) -> None:
-    await system.worker()
+    await supported(system)
     async with system.another_coordinator() as other:
         answers = await asyncio.gather(
             *(
@@ -80,7 +80,7 @@ async def test_racing_different_bodies_with_one_key_make_one(system: System) -> 
 
 
 async def test_the_same_body_is_what_is_equal_after_decoding(system: System) -> None:
-    await system.worker()
+    await supported(system)
     _, first, _ = await post(system, BODY, "k")
     headers = {
         "Authorization": f"Bearer {system.keys['cust_a']}",
@@ -109,7 +109,7 @@ async def test_the_same_body_is_what_is_equal_after_decoding(system: System) -> 
 
 
 async def test_a_key_is_one_customers(system: System) -> None:
-    await system.worker()
+    await supported(system)
     _, first, _ = await post(system, BODY, "k")
     status, second, headers = await post(system, BODY, "k", key="cust_b")
     assert status == 202
@@ -119,7 +119,7 @@ async def test_a_key_is_one_customers(system: System) -> None:
 
 
 async def test_a_refused_request_keeps_nothing(system: System) -> None:
-    await system.worker()
+    await supported(system)
     for bad in (BODY | {"workload_type": "unknown"}, BODY | {"priority": -1}, BODY | {"oops": 1}):
         assert (await post(system, bad, "k"))[0] == 400
     assert (await post(system, BODY, "k", key="nyt_cust_a_" + "x" * 32))[0] == 401
@@ -144,7 +144,7 @@ async def test_a_replay_needs_no_worker(system: System) -> None:
 
 
 async def test_a_key_may_be_used_again_after_a_day(system: System) -> None:
-    await system.worker()
+    await supported(system)
     _, first, _ = await post(system, BODY, "k")
     connection = await asyncpg.connect(system.database_url)
     await connection.execute("UPDATE idempotency_keys SET created_at = created_at - interval '23:59'")
@@ -160,7 +160,7 @@ TAKEN = ["x" * 255, "a", "!~ k", '"quoted"', "550e8400-e29b-41d4-a716-4466554400
 
 
 async def test_keys_that_are_taken(system: System) -> None:
-    await system.call("POST", "/workload-configs", {"workload_type": "count"})
+    await supported(system)
     for key in TAKEN:
         _, first, _ = await post(system, BODY, key)
         assert (await post(system, BODY, key))[1] == first
@@ -170,7 +170,7 @@ NO_KEYS = ["", "x" * 256, "é", "a\tb"]
 
 
 async def test_keys_that_are_none(system: System) -> None:
-    await system.call("POST", "/workload-configs", {"workload_type": "count"})
+    await supported(system)
     for key in NO_KEYS:
         status, answer, _ = await post(system, BODY, key)
         assert (status, answer["error"]["code"]) == (400, "INVALID_INPUT")
