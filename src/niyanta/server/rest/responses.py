@@ -41,6 +41,8 @@ def error_response(error: ApiError, request_id: str, headers: dict[str, str] | N
     headers = dict(headers or {})
     if error.retry_after_seconds is not None:
         headers["Retry-After"] = str(max(1, round(error.retry_after_seconds)))
+    if error.http_status == 401:
+        headers["WWW-Authenticate"] = "Bearer"  # RFC 9110, section 11.6.1
     body = {
         "error": {
             "code": error.code,
