@@ -12,9 +12,11 @@ from niyanta.server.coordinator.directory import Directory
 from niyanta.server.coordinator.estimator import Estimator
 from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Connection, Database
+from niyanta.server.store.fleet import WorkerStore
 from niyanta.server.store.statistics import Period, StatisticsStore
 from niyanta.server.store.workloads import WorkloadStore
 from niyanta.wire.broker import Broker
+from niyanta.wire.messages import HandlerInfo, Register
 from niyanta.wire.subjects import Subjects
 from store_rows import ExplainFirst, add_customer, add_workloads
 
@@ -177,6 +179,10 @@ async def test_estimates_come_from_the_customers_own_counters(
         "SELECT workload_id FROM workloads WHERE customer_id = 'cust_a' AND ready ORDER BY queue_rank"
     )
     row = await workloads.get(conn, "cust_a", rows[3]["workload_id"])
+    assert await estimator.start(row) is None, "no worker suits it"
+    handlers = [HandlerInfo(row["workload_type"])]
+    assert await WorkerStore().register(conn, Register("w1", "incarnation", 10, {}, handlers, "test"), 10.0)
+    await directory.refresh()
     assert await estimator.start(row) == row["db_now"] + timedelta(seconds=2)
     assert await estimator.completion(row) is None
     running = await conn.fetchval(
