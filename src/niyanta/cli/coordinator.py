@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 
 import click
@@ -39,6 +40,13 @@ def command(
     uvloop.run(_run(settings))
 
 
+def _rest_the_collector() -> None:
+    """What has been loaded by now stays for good, and requests leave few cycles behind: look at less, less often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+
+
 async def _run(settings: CoordinatorSettings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -46,6 +54,7 @@ async def _run(settings: CoordinatorSettings) -> None:
     watch_parent(stop.set)
     coordinator = Coordinator(settings)
     await coordinator.start()
+    _rest_the_collector()
     click.echo(f"listening on http://{settings.host}:{coordinator.port}, gRPC on port {coordinator.grpc_port}")
     ended = asyncio.create_task(coordinator.wait_failed())
     stopping = asyncio.create_task(stop.wait())

@@ -43,6 +43,9 @@ __all__ = ["Access", "Call", "Deprecation", "Frame", "Operation", "request_id_of
 
 log = logging.getLogger(__name__)
 
+_REQUEST_ID = "niyanta.request_id"
+"""Where a request's scope keeps its id."""
+
 _BODY_BYTES_PER_SECOND = 64 * 1024
 """A body may take a second more for so many bytes."""
 
@@ -231,18 +234,23 @@ class Frame:
         began = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(self._body_seconds) as clock:
-                async for part in request.stream():
+                while True:
+                    message = await request.receive()
+                    if message["type"] == "http.disconnect":
+                        raise ClientDisconnect
+                    part = message.get("body", b"")
                     size += len(part)
                     if size > limit:
                         raise _too_large(limit)
                     parts.append(part)
+                    if not message.get("more_body", False):
+                        return b"".join(parts)
                     clock.reschedule(began + self._body_seconds + size / _BODY_BYTES_PER_SECOND)
         except TimeoutError as exc:
             raise RequestTimeoutError(
                 "The body took too long to arrive",
                 details={"field": "body", "allowed": f"{self._body_seconds:g} s and 1 s more for each 64 KiB"},
             ) from exc
-        return b"".join(parts)
 
 
 def _check_accept(accept: str | None, media_type: str) -> None:
@@ -270,9 +278,9 @@ def _too_large(limit: int) -> PayloadTooLargeError:
 
 def request_id_of(request: HTTPConnection) -> str:
     """The caller's ``X-Request-ID`` when it is sane, else a new one; the same for the whole request."""
-    found: str | None = getattr(request.state, "request_id", None)
+    found: str | None = request.scope.get(_REQUEST_ID)
     if found is None:
-        found = request.state.request_id = request_id(request.headers.get("x-request-id"))
+        found = request.scope[_REQUEST_ID] = request_id(request.headers.get("x-request-id"))
     return found
 
 
