@@ -100,7 +100,7 @@ class System:
 
     async def completed(self) -> int:
         """How many workloads have ended COMPLETED."""
-        query = "SELECT count(*) FROM workloads WHERE customer_id = $1 AND status = 'COMPLETED'"
+        query = "SELECT coalesce(sum(completed), 0) FROM workload_hours WHERE customer_id = $1"
         return int(await self.connection.fetchval(query, self.customer_id))
 
     async def until_idle(self, seconds: float = 300) -> None:
@@ -117,24 +117,25 @@ class System:
 
     async def fill_queue(self, backlog: int, series: int) -> None:
         """Put a backlog of a given size into the empty queue, behind whatever is submitted from now on."""
-        await self.connection.execute(
-            """
-            INSERT INTO workloads (customer_id, workload_id, workload_type, status, priority, input_params,
-                                   placement_key, queue_rank, created_at)
-            SELECT $1, 'wl_7zz' || $5::text || lpad(n::text, 22, '0'), $2, 'PENDING', 0, '{}', $3,
-                   extract(epoch FROM now()) + 1e6 + n * 1e-3, now()
-              FROM generate_series(1, $4::int) n
-            """,
-            self.customer_id,
-            TYPE,
-            placement_key(TYPE, None),
-            backlog,
-            str(series),
-        )
+        async with self.connection.transaction():
+            await self.connection.execute(
+                """
+                INSERT INTO workloads (customer_id, workload_id, workload_type, status, priority, input_params,
+                                       placement_key, queue_rank, created_at)
+                SELECT $1, 'wl_7zz' || $5::text || lpad(n::text, 22, '0'), $2, 'PENDING', 0, '{}', $3,
+                       extract(epoch FROM now()) + 1e6 + n * 1e-3, now()
+                  FROM generate_series(1, $4::int) n
+                """,
+                self.customer_id,
+                TYPE,
+                placement_key(TYPE, None),
+                backlog,
+                str(series),
+            )
+            await self.connection.execute(
+                "UPDATE customer_usage SET queued = queued + $2 WHERE customer_id = $1", self.customer_id, backlog
+            )
         await self.connection.execute("VACUUM ANALYZE workloads")
-        await self.connection.execute(
-            "UPDATE customer_usage SET queued = queued + $2 WHERE customer_id = $1", self.customer_id, backlog
-        )
 
 
 @asynccontextmanager
