@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 
 BUSY_BATCH = 3
 """A batch this large says that more is on its way."""
-LINGER_SECONDS = 0.002
+LINGER_SECONDS = 0.003
 """How long the next batch then waits for it: fewer, larger batches cost less, and a lone item never waits."""
 
 
