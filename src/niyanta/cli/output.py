@@ -71,7 +71,7 @@ def show_fields(value: Any, as_json: bool) -> None:
         return
     table = Table(show_header=False, box=None)
     for name, field in msgspec.to_builtins(value).items():
-        if field in (None, {}, []):
+        if field in (None, {}, [], ""):
             continue
         text = coloured(field) if name == "status" else _plain(field)
         table.add_row(name, text)
@@ -85,9 +85,13 @@ def _plain(value: Any) -> str:
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """A table for people; an empty one says so."""
+    texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
     table = Table(*columns)
-    for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    # The first column is what one copies: it is never cut, however narrow the terminal.
+    table.columns[0].no_wrap = True
+    table.columns[0].min_width = max((len(text[0]) for text in texts), default=0)
+    for text in texts:
+        table.add_row(*text)
     if table.row_count:
         Console().print(table)
     else:
