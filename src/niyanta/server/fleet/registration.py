@@ -14,7 +14,7 @@ from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.moves.losses import lose_workloads
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.attempts import AttemptStore
-from niyanta.server.store.database import Database, RetryableConflict
+from niyanta.server.store.database import Database, retried
 from niyanta.server.store.fleet import ListedWorker, WorkerStore
 from niyanta.server.store.workloads import WorkloadStore
 from niyanta.wire.broker import Broker
@@ -83,9 +83,8 @@ class WorkerService:
             return self._encode(RegisterReply(False, "invalid", problem))
         lease = self._settings.worker_lease_seconds
         try:
-            async with self._database.connection("vital") as conn:
-                accepted = await self._workers.register(conn, worker, lease)
-        except (ServiceUnavailableError, RetryableConflict):
+            accepted = await self._come_to_life(worker)
+        except ServiceUnavailableError:
             return None
         if not accepted:
             message = f"worker id '{worker.worker_id}' is in use by a live worker"
@@ -95,13 +94,19 @@ class WorkerService:
         interval = self._settings.heartbeat_interval_seconds
         return self._encode(RegisterReply(True, "", "", interval, lease))
 
+    @retried
+    async def _come_to_life(self, worker: Register) -> bool:
+        async with self._database.connection("vital") as conn:
+            return await self._workers.register(conn, worker, self._settings.worker_lease_seconds)
+
     async def heartbeat(self, payload: bytes) -> bytes:
         """Answer a `Heartbeat`."""
         try:
             return self._encode(await self._beats.submit(msgspec.msgpack.decode(payload, type=Heartbeat)))
-        except (ServiceUnavailableError, RetryableConflict):
+        except ServiceUnavailableError:
             return self._encode(HeartbeatReply(ok=False, hold=True))
 
+    @retried
     async def _record(self, beats: Sequence[Heartbeat]) -> list[HeartbeatReply | Exception]:
         latest = {(beat.worker_id, beat.incarnation): beat for beat in beats}
         replies: dict[tuple[str, str], HeartbeatReply] = {}
@@ -138,7 +143,7 @@ class WorkerService:
                 found = await self._attempts.newest_good_checkpoint(
                     conn, ref.customer_id, ref.workload_id, request.sequence
                 )
-        except (ServiceUnavailableError, RetryableConflict, msgspec.DecodeError) as exc:
+        except (ServiceUnavailableError, msgspec.DecodeError) as exc:
             return self._encode(CheckpointReply(False, f"try again: {exc}"))
         if found is None:
             return self._encode(CheckpointReply(False, "no good checkpoint is left"))
@@ -156,6 +161,7 @@ class WorkerService:
             )
         )
 
+    @retried
     async def page(
         self, status: str | None, most: int, *, skip: int = 0, after: str | None = None
     ) -> tuple[list[ListedWorker], int]:
@@ -169,9 +175,7 @@ class WorkerService:
         Raises:
             NotFoundError: No live worker has that id.
         """
-        async with self._database.connection() as conn:
-            if not await self._workers.drain(conn, worker_id):
-                raise NotFoundError(f"There is no live worker '{worker_id}'")
+        await self._mark_draining(worker_id)
         self._feed.announce(fleet=True)
         command: Command = DrainWorker()
         try:
@@ -185,14 +189,29 @@ class WorkerService:
         Raises:
             NotFoundError: No live worker has that id.
         """
+        incarnation = await self._mark_removed(worker_id)
+        self._feed.announce(fleet=True)
+        reason = f"Worker '{worker_id}' was removed"
+        try:
+            await lose_workloads(self._database, self._feed, worker_id, incarnation, actor, reason, died=False)
+        except ServiceUnavailableError as exc:
+            # The worker is removed all the same, and the monitor takes away what a dead worker still holds.
+            log.warning("worker.workloads_left_to_monitor", extra={"worker_id": worker_id, "error": str(exc)})
+
+    @retried
+    async def _mark_draining(self, worker_id: str) -> None:
+        async with self._database.connection() as conn:
+            if not await self._workers.drain(conn, worker_id):
+                raise NotFoundError(f"There is no live worker '{worker_id}'")
+
+    @retried
+    async def _mark_removed(self, worker_id: str) -> str:
+        """Gives the incarnation that ended."""
         async with self._database.connection() as conn:
             incarnation = await self._workers.end(conn, worker_id, "removed")
             if incarnation is None:
                 raise NotFoundError(f"There is no live worker '{worker_id}'")
-        self._feed.announce(fleet=True)
-        await lose_workloads(
-            self._database, self._feed, worker_id, incarnation, actor, f"Worker '{worker_id}' was removed", died=False
-        )
+            return incarnation
 
 
 def _registration_problem(worker: Register) -> str | None:

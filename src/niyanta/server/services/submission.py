@@ -24,7 +24,7 @@ from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.services.estimator import Estimator
 from niyanta.server.services.requests import SubmitRequest, check_idempotency_key, check_values
 from niyanta.server.store.customers import Identity
-from niyanta.server.store.database import Connection, Database, OutcomeUnknownError, RetryableConflict
+from niyanta.server.store.database import Connection, Database, OutcomeUnknownError, TransactionConflictError
 from niyanta.server.store.workloads import KeyName, KeyUse, NewWorkload, WorkloadStore
 from niyanta.wire.messages import WorkloadChange
 
@@ -219,7 +219,7 @@ class SubmissionService:
         for _ in range(5):
             try:
                 return await self._commit_once(requests)
-            except RetryableConflict:
+            except TransactionConflictError:
                 continue
             except OutcomeUnknownError as unknown:
                 return await self._find_out(requests, unknown)
@@ -252,7 +252,7 @@ class SubmissionService:
 
     async def _write(self, conn: Connection, fresh: Sequence[NewWorkload], uses: Sequence[KeyUse]) -> None:
         if uses and await self._store.claim_keys(conn, uses) < len(uses):
-            raise RetryableConflict("an idempotency key was used meanwhile")
+            raise TransactionConflictError("an idempotency key was used meanwhile")
         if fresh:
             await self._store.insert_batch(conn, fresh)
 
@@ -284,7 +284,7 @@ class SubmissionService:
                 async with self._database.connection("vital") as conn:
                     stored = await self._store.existing(conn, sent)
                 break
-            except (ServiceUnavailableError, RetryableConflict):
+            except ServiceUnavailableError:
                 await asyncio.sleep(0.1)
         if stored is None:
             raise unknown

@@ -7,19 +7,20 @@ events, assignments), so that a flood of the first can never starve the second.
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import aiosql
 import asyncpg
 
 from niyanta.errors import ConfigurationError, ServiceUnavailableError
 
-__all__ = ["Connection", "Database", "OutcomeUnknownError", "Queries", "RetryableConflict"]
+__all__ = ["Connection", "Database", "OutcomeUnknownError", "Queries", "TransactionConflictError", "retried"]
 
 log = logging.getLogger(__name__)
 
@@ -39,12 +40,55 @@ _AWAY = (
 )
 
 
+_MOST_TRIES = 5
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
 class OutcomeUnknownError(ServiceUnavailableError):
-    """The connection broke around a COMMIT: whether it happened must be found out by reading."""
+    """The connection broke around a COMMIT: whether it happened must be found out by reading.
+
+    It has no ``retry_after_seconds``: clients repeat by themselves what comes with one, and this may have been done.
+    """
 
 
-class RetryableConflict(Exception):
-    """PostgreSQL broke a deadlock or refused a serialization: the transaction did nothing, run it again."""
+class TransactionConflictError(ServiceUnavailableError):
+    """A transaction came to nothing because of another: run again, it may well succeed (see `retried`).
+
+    Attributes:
+        why: What PostgreSQL said, or what this transaction found; for logs.
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            "The database is too busy; try again", details={"dependency": "database"}, retry_after_seconds=1
+        )
+        self.why = why
+
+
+def retried(
+    work: Callable[Parameters, Coroutine[Any, Any, Result]],
+) -> Callable[Parameters, Coroutine[Any, Any, Result]]:
+    """Run a coroutine function again, a few times, when PostgreSQL broke a deadlock or refused a serialization.
+
+    For functions that only read, and for those whose writes are all in one transaction (or one statement) and that
+    have no other effect before it has committed.
+
+    Raises:
+        TransactionConflictError: It met a conflict each time.
+    """
+
+    @functools.wraps(work)
+    async def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        for _ in range(_MOST_TRIES - 1):
+            try:
+                return await work(*args, **kwargs)
+            except TransactionConflictError as conflict:
+                log.info("database.conflict", extra={"work": work.__qualname__, "why": conflict.why})
+        return await work(*args, **kwargs)
+
+    return run
 
 
 class Queries:
@@ -152,7 +196,7 @@ class Database:
 
         Raises:
             ServiceUnavailableError: PostgreSQL is away or too slow, or no connection came free in time.
-            RetryableConflict: Deadlock or serialization failure.
+            TransactionConflictError: Deadlock or serialization failure.
         """
         source = self._pools[pool]
         try:
@@ -162,7 +206,7 @@ class Database:
         try:
             yield conn
         except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as exc:
-            raise RetryableConflict(str(exc)) from exc
+            raise TransactionConflictError(str(exc)) from exc
         except asyncpg.QueryCanceledError as exc:
             raise self._away(exc) from exc
         except _AWAY as exc:
@@ -179,7 +223,7 @@ class Database:
 
         Raises:
             OutcomeUnknownError: The link broke while committing.
-            ServiceUnavailableError, RetryableConflict: As `connection`; nothing was committed.
+            ServiceUnavailableError: As `connection`; nothing was committed.
         """
         async with self.connection(pool, wait_seconds=wait_seconds) as conn:
             transaction = conn.transaction()
@@ -198,8 +242,8 @@ class Database:
             except _AWAY as exc:
                 self.failures += 1
                 raise OutcomeUnknownError(
-                    "The database went away while committing; whether it did is unknown",
-                    retry_after_seconds=1,
+                    "The database went away while committing; whether it did is unknown: look before you try again",
+                    details={"dependency": "database", "outcome": "unknown"},
                 ) from exc
 
     def _away(self, exc: BaseException) -> ServiceUnavailableError:
