@@ -20,7 +20,15 @@ import asyncpg
 
 from niyanta.errors import ConfigurationError, ServiceUnavailableError
 
-__all__ = ["Connection", "Database", "OutcomeUnknownError", "Queries", "TransactionConflictError", "retried"]
+__all__ = [
+    "Connection",
+    "Database",
+    "LockNotFreeError",
+    "OutcomeUnknownError",
+    "Queries",
+    "TransactionConflictError",
+    "retried",
+]
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +42,6 @@ _AWAY = (
     asyncpg.InsufficientResourcesError,
     asyncpg.InternalClientError,
     asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.LockNotAvailableError,
     OSError,
     TimeoutError,
 )
@@ -51,6 +58,10 @@ class OutcomeUnknownError(ServiceUnavailableError):
 
     It has no ``retry_after_seconds``: clients repeat by themselves what comes with one, and this may have been done.
     """
+
+
+class LockNotFreeError(ServiceUnavailableError):
+    """Another transaction holds what this one needs, for longer than this one may wait: it did nothing."""
 
 
 class TransactionConflictError(ServiceUnavailableError):
@@ -113,6 +124,9 @@ def _as_list(query: Callable[..., AsyncIterator[Any]]) -> Callable[..., Awaitabl
         return [row async for row in query(conn, **parameters)]
 
     return run
+
+
+_queries = Queries("database.sql")
 
 
 class _PoolConnection(asyncpg.Connection):
@@ -197,6 +211,7 @@ class Database:
         Raises:
             ServiceUnavailableError: PostgreSQL is away or too slow, or no connection came free in time.
             TransactionConflictError: Deadlock or serialization failure.
+            LockNotFreeError: Another transaction was in the way for too long.
         """
         source = self._pools[pool]
         try:
@@ -207,6 +222,10 @@ class Database:
             yield conn
         except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as exc:
             raise TransactionConflictError(str(exc)) from exc
+        except asyncpg.LockNotAvailableError as exc:
+            raise LockNotFreeError(
+                "The database is too busy; try again", details={"dependency": "database"}, retry_after_seconds=1
+            ) from exc
         except asyncpg.QueryCanceledError as exc:
             raise self._away(exc) from exc
         except _AWAY as exc:
@@ -218,8 +237,15 @@ class Database:
                 log.debug("database.release_failed")
 
     @asynccontextmanager
-    async def transaction(self, pool: str = "api", *, wait_seconds: float = 2.0) -> AsyncIterator[Connection]:
+    async def transaction(
+        self, pool: str = "api", *, wait_seconds: float = 2.0, lock_seconds: float | None = None
+    ) -> AsyncIterator[Connection]:
         """A connection inside one transaction; commits at the end of the block.
+
+        Args:
+            pool: ``api`` or ``vital``.
+            wait_seconds: For a connection to come free.
+            lock_seconds: How long each lock is waited for; None for what holds for all (5 s).
 
         Raises:
             OutcomeUnknownError: The link broke while committing.
@@ -229,6 +255,8 @@ class Database:
             transaction = conn.transaction()
             await transaction.start()
             try:
+                if lock_seconds is not None:
+                    await _queries.limit_locks(conn, milliseconds=str(max(1, round(lock_seconds * 1000))))
                 yield conn
             except BaseException:
                 if not conn.is_closed():
