@@ -11,12 +11,12 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
 from niyanta.wire.messages import Completed, Failed, LogLine
-from niyanta.worker import channel
-from niyanta.worker.context import AttemptEnded, Context, decode_state, keep_saving
-from niyanta.worker.handlers import encode_result
+from niyanta.worker.handlers.context import AttemptEnded, Context, decode_state, keep_saving
+from niyanta.worker.handlers.handler import encode_result
+from niyanta.worker.runner import channel
 
 if TYPE_CHECKING:
-    from niyanta.worker.attempt import Attempt
+    from niyanta.worker.attempt.attempt import Attempt
 
 __all__ = ["run"]
 

@@ -28,13 +28,14 @@ from niyanta.wire.messages import (
 )
 from niyanta.wire.objects import ObjectStore
 from niyanta.wire.subjects import Subjects
-from niyanta.worker import channel, checkpoints, inline, isolated
-from niyanta.worker.context import MAX_CHECKPOINT_BYTES, MAX_LARGE_CHECKPOINT_BYTES, AttemptEnded
-from niyanta.worker.handlers import Handler
-from niyanta.worker.text import LineGate, describe, plain
+from niyanta.worker.attempt import checkpoints, inline, isolated
+from niyanta.worker.handlers.context import MAX_CHECKPOINT_BYTES, MAX_LARGE_CHECKPOINT_BYTES, AttemptEnded
+from niyanta.worker.handlers.handler import Handler
+from niyanta.worker.handlers.text import LineGate, describe, plain
+from niyanta.worker.runner import channel
 
 if TYPE_CHECKING:
-    from niyanta.worker.agent import Agent
+    from niyanta.worker.agent.agent import Agent
 
 __all__ = ["Attempt", "StoppedError"]
 

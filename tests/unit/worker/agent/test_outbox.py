@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from niyanta.wire.messages import AttemptRef, CheckpointSaved, Event, Failed, LogLine, Progressed, Started
-from niyanta.worker import outbox as module
-from niyanta.worker.outbox import Outbox
+from niyanta.worker.agent import outbox as module
+from niyanta.worker.agent.outbox import Outbox
 
 REF, OTHER = AttemptRef("cust", "wl_1", 1), AttemptRef("cust", "wl_2", 1)
 

@@ -26,9 +26,8 @@ import msgspec
 
 from niyanta.errors import CheckpointError, PermanentError, TransientError
 from niyanta.wire.messages import Assignment, LogLine
-from niyanta.worker import channel
-from niyanta.worker.app import load_app
-from niyanta.worker.context import (
+from niyanta.worker.handlers.app import load_app
+from niyanta.worker.handlers.context import (
     MAX_CHECKPOINT_BYTES,
     AttemptEnded,
     Context,
@@ -36,8 +35,9 @@ from niyanta.worker.context import (
     keep_saving,
     keep_saving_in_thread,
 )
-from niyanta.worker.handlers import Handler, encode_result
-from niyanta.worker.text import LineGate, describe, plain
+from niyanta.worker.handlers.handler import Handler, encode_result
+from niyanta.worker.handlers.text import LineGate, describe, plain
+from niyanta.worker.runner import channel
 
 __all__ = ["main"]
 
@@ -262,7 +262,3 @@ def main() -> None:
     _flush()
     control.sendall(channel.encode(outcome))
     os._exit(0)  # threads and exit handlers of user code must not hold up the slot
-
-
-if __name__ == "__main__":
-    main()

@@ -40,10 +40,10 @@ from niyanta.wire.messages import (
 from niyanta.wire.messages import HandlerInfo as WireHandler
 from niyanta.wire.objects import ObjectStore
 from niyanta.wire.subjects import Subjects
-from niyanta.worker.app import Worker
-from niyanta.worker.attempt import Attempt
-from niyanta.worker.outbox import Outbox
-from niyanta.worker.processes import ProcessPool
+from niyanta.worker.agent.outbox import Outbox
+from niyanta.worker.attempt.attempt import Attempt
+from niyanta.worker.handlers.app import Worker
+from niyanta.worker.launcher.pool import ProcessPool
 
 __all__ = ["Agent"]
 

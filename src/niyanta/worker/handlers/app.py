@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 
 from niyanta.errors import ConfigurationError
 from niyanta.wire.subjects import WORKER_ID_PATTERN
-from niyanta.worker.command import command_handler
-from niyanta.worker.handlers import Handler, make_handler
-from niyanta.worker.text import clean, describe
+from niyanta.worker.handlers.command import command_handler
+from niyanta.worker.handlers.handler import Handler, make_handler
+from niyanta.worker.handlers.text import clean, describe
 
 __all__ = ["Worker", "load_app"]
 

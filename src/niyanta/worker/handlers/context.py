@@ -16,7 +16,7 @@ import msgspec
 
 from niyanta.errors import CheckpointError
 from niyanta.wire.messages import Assignment, LogLine, Progressed
-from niyanta.worker.text import describe, plain
+from niyanta.worker.handlers.text import describe, plain
 
 __all__ = [
     "MAX_CHECKPOINT_BYTES",

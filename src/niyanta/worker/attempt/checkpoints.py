@@ -14,7 +14,7 @@ from niyanta.wire.messages import CheckpointReply, CheckpointRequest, Checkpoint
 from niyanta.wire.objects import DamagedObjectError, checkpoint_folder, size_and_sha256
 
 if TYPE_CHECKING:
-    from niyanta.worker.attempt import Attempt
+    from niyanta.worker.attempt.attempt import Attempt
 
 __all__ = ["fetch", "put_away", "saved_in_database"]
 

@@ -21,8 +21,8 @@ from typing import IO, Any
 import msgspec
 
 from niyanta.errors import CheckpointError, ConfigurationError, PermanentError, TransientError
-from niyanta.worker.context import AttemptEnded, Context
-from niyanta.worker.handlers import MAX_RESULT_BYTES
+from niyanta.worker.handlers.context import AttemptEnded, Context
+from niyanta.worker.handlers.handler import MAX_RESULT_BYTES
 
 __all__ = ["command_handler"]
 

@@ -12,8 +12,8 @@ import pytest
 from niyanta import ConfigurationError, PermanentError, Worker
 from niyanta.errors import CheckpointError
 from niyanta.wire.messages import Assignment, AttemptRef, Progressed
-from niyanta.worker.context import MAX_CHECKPOINT_BYTES, Context, decode_state, encode_state
-from niyanta.worker.handlers import encode_result, make_handler
+from niyanta.worker.handlers.context import MAX_CHECKPOINT_BYTES, Context, decode_state, encode_state
+from niyanta.worker.handlers.handler import encode_result, make_handler
 
 
 class AsStruct(msgspec.Struct):

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from niyanta.errors import CheckpointError
 from niyanta.wire.messages import Completed, Failed, LogLine, Progressed
-from niyanta.worker import channel
-from niyanta.worker.context import AttemptEnded
-from niyanta.worker.processes import MOST_PROCESSES, Exit, ProcessPool, Runner
-from niyanta.worker.text import plain
+from niyanta.worker.handlers.context import AttemptEnded
+from niyanta.worker.handlers.text import plain
+from niyanta.worker.launcher.pool import MOST_PROCESSES, Exit, ProcessPool, Runner
+from niyanta.worker.runner import channel
 
 if TYPE_CHECKING:
-    from niyanta.worker.attempt import Attempt
+    from niyanta.worker.attempt.attempt import Attempt
 
 __all__ = ["run", "scratch_bytes"]
 
