@@ -165,7 +165,7 @@ class Agent:
                 reply = RegisterReply(False, "away", str(exc))
             if reply.accepted:
                 break
-            if reply.reason == "invalid":
+            if reply.reason in ("invalid", "removed"):
                 raise ConfigurationError(f"the service refuses this worker: {reply.message}")
             if reply.message != said:
                 log.warning("worker.not_registered_yet: %s", reply.message)
