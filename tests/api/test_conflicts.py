@@ -110,6 +110,7 @@ async def test_workers_and_their_events(broken: tuple[System, Deadlocks]) -> Non
         await _answers(broken, "workers", 200, "POST", f"/admin/workers/{holder.worker_id}/drain", key="admin")
         path = f"/admin/workers/{holder.worker_id}"
         await _answers(broken, "workers", 204, "DELETE", path, key="admin")
+        await _answers(broken, "workers", 200, "POST", f"{path}/undrain", key="admin")
     assert (await system.until(workload_id, "SCHEDULED"))["worker_id"] != holder.worker_id
 
 
