@@ -36,6 +36,7 @@ from niyanta.domain.limits import DEFAULT_CONFIG
 from niyanta.domain.transitions import (
     TRANSITIONS,
     Actor,
+    ActorType,
     EventType,
     IllegalMove,
     Move,
@@ -56,7 +57,7 @@ from store_rows import add_customer
 _EXAMPLES = int(os.environ.get("NIYANTA_MODEL_EXAMPLES", "0"))
 _LEGAL = {(row.event.value, row.source and row.source.value, row.target.value) for row in TRANSITIONS}
 _LEGAL.add((EventType.CHECKPOINT_CREATED.value, "RUNNING", "RUNNING"))
-_WHO = Actor("worker", "w1")
+_WHO = Actor(ActorType.WORKER, "w1")
 _NOW = datetime(2025, 1, 1, tzinfo=UTC)
 _COMPARED = [
     name

@@ -19,7 +19,7 @@ import msgspec
 
 from niyanta.domain import transitions
 from niyanta.domain.retry import backoff_seconds
-from niyanta.domain.transitions import Actor, IllegalMove, PausePhase, Status
+from niyanta.domain.transitions import Actor, ActorType, IllegalMove, PausePhase, Status
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.moves.batcher import GroupCommit
 from niyanta.server.moves.feed import ChangeFeed, describe
@@ -190,7 +190,7 @@ class EventIntake:
             self._feed.announce(news, logged=sorted(logged))
 
     def _fold(self, batch: EventBatch, writes: _Writes) -> BatchReply:
-        actor = Actor("worker", batch.worker_id)
+        actor = Actor(ActorType.WORKER, batch.worker_id)
         outcomes: dict[AttemptRef, _Outcome] = {}
         for event in batch.events:
             outcome = outcomes.setdefault(event.ref, _Outcome())

@@ -23,7 +23,7 @@ import msgspec
 
 from niyanta.domain import transitions
 from niyanta.domain.retry import backoff_seconds
-from niyanta.domain.transitions import Actor, IllegalMove, Status
+from niyanta.domain.transitions import Actor, ActorType, IllegalMove, Status
 from niyanta.errors import ConnectionFailedError, ServiceUnavailableError
 from niyanta.server.leader.election import Election
 from niyanta.server.leader.scheduler import push_assignments
@@ -64,7 +64,7 @@ class Monitor:
         self._feed = feed
         self._election = election
         self._settings = settings
-        self._actor = Actor("coordinator", settings.coordinator_id)
+        self._actor = Actor(ActorType.COORDINATOR, settings.coordinator_id)
         self._workers = WorkerStore()
         self._workloads = WorkloadStore()
         self._observing_since = 0.0

@@ -22,7 +22,7 @@ import msgspec
 from niyanta.domain import transitions
 from niyanta.domain.fairness import Candidate, CustomerQueue, FairClock, Lane, plan
 from niyanta.domain.placement import Affinity, WorkerView, eligible
-from niyanta.domain.transitions import Actor
+from niyanta.domain.transitions import Actor, ActorType
 from niyanta.errors import ConnectionFailedError, ServiceUnavailableError
 from niyanta.server.directory import Directory
 from niyanta.server.leader.election import Election
@@ -71,7 +71,7 @@ class Scheduler:
         self._feed = feed
         self._directory = directory
         self._election = election
-        self._actor = Actor("coordinator", coordinator_id)
+        self._actor = Actor(ActorType.COORDINATOR, coordinator_id)
         self._store = WorkloadStore()
         self._clock = FairClock()
         self._wake = asyncio.Event()

@@ -16,7 +16,7 @@ from msgspec import Meta
 
 from niyanta.domain import transitions
 from niyanta.domain.placement import explain
-from niyanta.domain.transitions import Actor, IllegalMove, PausePhase, Status, WorkloadState
+from niyanta.domain.transitions import Actor, ActorType, IllegalMove, PausePhase, Status, WorkloadState
 from niyanta.errors import (
     ApiError,
     ConnectionFailedError,
@@ -166,7 +166,7 @@ class WorkloadService:
             NotFoundError: The customer has no such workload.
             InvalidStateError: It is terminal already.
         """
-        actor = Actor("user", identity.actor_id)
+        actor = Actor(ActorType.USER, identity.actor_id)
         change = await self._change(
             identity,
             workload_id,
@@ -184,7 +184,7 @@ class WorkloadService:
         Raises:
             ServiceUnavailableError: The database is away; whether they were cancelled may be unknown.
         """
-        actor = Actor("user", identity.actor_id)
+        actor = Actor(ActorType.USER, identity.actor_id)
         keys = [(identity.customer_id, workload_id) for workload_id in workload_ids]
         for _ in range(5):
             outcomes: dict[str, WorkloadState | ApiError] = {workload_id: _missing() for workload_id in workload_ids}
@@ -222,7 +222,7 @@ class WorkloadService:
             NotFoundError: The customer has no such workload.
             InvalidStateError: It isn't PAUSED.
         """
-        actor = Actor("user", identity.actor_id)
+        actor = Actor(ActorType.USER, identity.actor_id)
         return await self._change(
             identity, workload_id, "resume", lambda c: transitions.resume(c.state, c.before.now, actor)
         )
