@@ -7,24 +7,19 @@ events, assignments), so that a flood of the first can never starve the second.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import aiosql
 import asyncpg
 
 from niyanta.errors import ConfigurationError, ServiceUnavailableError
+from niyanta.server.store.queries import Connection
 
-__all__ = ["Connection", "Database", "OutcomeUnknownError", "Queries", "RetryableConflict"]
+__all__ = ["Database", "OutcomeUnknownError", "RetryableConflict"]
 
 log = logging.getLogger(__name__)
-
-Connection = Any
-"""An asyncpg connection from the pool; a proxy type that asyncpg doesn't export."""
 
 _AWAY = (
     asyncpg.PostgresConnectionError,
@@ -45,30 +40,6 @@ class OutcomeUnknownError(ServiceUnavailableError):
 
 class RetryableConflict(Exception):
     """PostgreSQL broke a deadlock or refused a serialization: the transaction did nothing, run it again."""
-
-
-class Queries:
-    """The named queries of a ``.sql`` file in this package, each a coroutine that takes a connection.
-
-    ``name^`` gives one row or None, ``name!`` the command's status, a plain ``name`` a list of rows.
-    """
-
-    def __init__(self, file_name: str) -> None:
-        loaded = aiosql.from_path(Path(__file__).parent / file_name, "asyncpg", mandatory_parameters=False)
-        for name in loaded.available_queries:
-            query = getattr(loaded, name)
-            setattr(self, name, _as_list(query) if inspect.isasyncgenfunction(query) else query)
-
-    if TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]: ...
-
-
-def _as_list(query: Callable[..., AsyncIterator[Any]]) -> Callable[..., Awaitable[list[Any]]]:
-    async def run(conn: Connection, **parameters: Any) -> list[Any]:
-        return [row async for row in query(conn, **parameters)]
-
-    return run
 
 
 class _PoolConnection(asyncpg.Connection):

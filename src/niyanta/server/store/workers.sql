@@ -27,7 +27,9 @@ RETURNING k.worker_id, k.incarnation, k.status;
 
 -- name: all_workers()
 -- The whole fleet, with how long each has been silent on the database's clock.
-SELECT k.*, extract(epoch FROM now() - k.last_heartbeat)::double precision AS silent_seconds FROM workers k ORDER BY worker_id;
+SELECT worker_id, incarnation, status, capacity, tags, handlers, version, last_heartbeat, ended_reason,
+       extract(epoch FROM now() - last_heartbeat)::double precision AS silent_seconds
+  FROM workers ORDER BY worker_id;
 
 -- name: workers_page(status, after, most, skip)
 -- A page of the fleet by id, with what each holds. The index on held workloads serves the inner query.
@@ -57,11 +59,11 @@ UPDATE workers SET status = 'DEAD', ended_reason = :reason
    AND (:silent_for_seconds::double precision IS NULL
         OR last_heartbeat < now() - make_interval(secs => :silent_for_seconds::double precision))
    AND (:epoch::bigint IS NULL OR EXISTS (SELECT FROM fence))
-RETURNING worker_id, incarnation;
+RETURNING incarnation;
 
 -- name: drain(worker_id)^
 -- An operator drains it.
-UPDATE workers SET status = 'DRAINING' WHERE worker_id = :worker_id AND status <> 'DEAD' RETURNING *;
+UPDATE workers SET status = 'DRAINING' WHERE worker_id = :worker_id AND status <> 'DEAD' RETURNING worker_id;
 
 -- name: forget_dead(older_than_seconds)!
 -- Drop the rows of workers that ended long ago.
