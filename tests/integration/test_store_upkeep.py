@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -18,7 +19,7 @@ from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store import retention
 from niyanta.server.store.audit_events import AuditStore
 from niyanta.server.store.database import Database
-from niyanta.server.store.log_lines import LogStore, NewLogLine
+from niyanta.server.store.logs import LogsQuery, LogStore, NewLogLine
 from niyanta.server.store.partitions import Lifetime
 from niyanta.server.store.retention import LOGS, RetentionStore
 from store_rows import add_customer, add_workloads
@@ -197,7 +198,6 @@ async def test_a_workers_clock_can_not_make_rows_outside_the_partitions(conn: as
     worker_ms = int((datetime(year, 1, 1, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000)
     at = _logged_at(worker_ms, now)
     assert now - timedelta(days=1, seconds=1) <= at <= now + timedelta(hours=1, seconds=1)
-    store = LogStore()
     line = NewLogLine(
         customer_id="cust_a",
         workload_id="wl_1",
@@ -208,8 +208,9 @@ async def test_a_workers_clock_can_not_make_rows_outside_the_partitions(conn: as
         message="hello",
         details_json="{}",
     )
-    await store.add(conn, [line])
-    assert len(await store.page(conn, "cust_a", "wl_1", Lifetime(now, None))) == 1
+    await LogStore().add(conn, [line])
+    query = LogsQuery(customer_id="cust_a", workload_id="wl_1", lifetime=Lifetime(now, None), levels=["INFO"])
+    assert len(await LogStore().page(conn, query, 10)) == 1
 
 
 async def test_a_sane_time_of_a_worker_is_kept() -> None:
@@ -232,10 +233,14 @@ async def test_reading_logs_and_history_opens_only_the_partitions_of_the_lifetim
             return await conn.fetch(sql, *args)
 
     lived = Lifetime(now - timedelta(hours=1), now)
-    await LogStore().page(Spy(), "cust_a", "wl_1", lived)
+    query = LogsQuery(customer_id="cust_a", workload_id="wl_1", lifetime=lived, levels=["INFO"])
+    for newest_first in (False, True):
+        await LogStore().page(Spy(), replace(query, newest_first=newest_first), 10)
+        plan = plans.pop()
+        assert plan.count("Scan using workload_logs_p") + plan.count("Scan on workload_logs_p") <= 4, plan
+        assert "Sort" not in plan, plan
     await AuditStore().page(Spy(), "cust_a", "wl_1", lived)
-    assert plans[0].count("Scan using workload_logs_p") + plans[0].count("Scan on workload_logs_p") <= 4, plans[0]
-    assert plans[1].count("Scan using audit_events_p") + plans[1].count("Scan on audit_events_p") <= 3, plans[1]
+    assert plans[0].count("Scan using audit_events_p") + plans[0].count("Scan on audit_events_p") <= 3, plans[0]
 
 
 async def test_old_ended_workloads_are_forgotten_in_batches_and_nothing_else(

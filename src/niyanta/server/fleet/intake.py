@@ -27,7 +27,7 @@ from niyanta.server.observability.metrics import Metrics
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.checkpoints import CheckpointStore, NewCheckpoint
 from niyanta.server.store.database import Database, RetryableConflict
-from niyanta.server.store.log_lines import LogStore, NewLogLine
+from niyanta.server.store.logs import LogStore, NewLogLine
 from niyanta.server.store.states import Change, Locked
 from niyanta.server.store.workloads import WorkloadStore
 from niyanta.wire import messages

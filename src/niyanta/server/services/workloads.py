@@ -33,7 +33,6 @@ from niyanta.server.store.audit_events import AuditStore, StoredAuditEvent
 from niyanta.server.store.customers import Identity
 from niyanta.server.store.database import Database, RetryableConflict
 from niyanta.server.store.listing import ListingStore, ListQuery, Total, WorkloadSummary
-from niyanta.server.store.log_lines import LogStore, StoredLogLine
 from niyanta.server.store.partitions import Lifetime
 from niyanta.server.store.states import Change, affinity_from_json
 from niyanta.server.store.workloads import StoredWorkload, WorkloadStore
@@ -86,7 +85,6 @@ class WorkloadService:
         self._occupancy = Occupancy(database, directory)
         self._settings = settings
         self._store = WorkloadStore()
-        self._logs = LogStore()
         self._audit = AuditStore()
         self._listing = ListingStore()
 
@@ -151,23 +149,6 @@ class WorkloadService:
             rows = await self._listing.page(conn, query)
             total = await self._listing.total(conn, query) if query.after is None else None
         return rows[: query.limit], len(rows) > query.limit, total
-
-    async def logs(
-        self,
-        identity: Identity,
-        workload_id: str,
-        *,
-        since: datetime | None,
-        until: datetime | None,
-        limit: int,
-    ) -> tuple[list[StoredLogLine], bool]:
-        """Log lines, oldest first, and whether there are more."""
-        lifetime = Lifetime.of(await self.get(identity, workload_id))
-        async with self._database.connection() as conn:
-            rows = await self._logs.page(
-                conn, identity.customer_id, workload_id, lifetime, since=since, until=until, most=limit + 1
-            )
-        return rows[:limit], len(rows) > limit
 
     async def audit(
         self, identity: Identity, workload_id: str, *, after: int, limit: int

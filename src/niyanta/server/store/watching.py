@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from niyanta.domain.transitions import Status
-from niyanta.server.store.log_lines import StoredLogLine
+from niyanta.server.store.logs import StoredLine, read_line
 from niyanta.server.store.queries import Connection, Queries, Reader, Row
 from niyanta.server.store.workloads import Key
 
@@ -66,15 +66,14 @@ class WatchedState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _decode_moves = msgspec.json.Decoder(list[PastMove]).decode
-_read_line = Reader(StoredLogLine)
 
 
 def _moves(text: str | None) -> list[PastMove]:
     return _decode_moves(text) if text else []
 
 
-def _read_keyed_line(row: Row) -> tuple[Key, StoredLogLine]:
-    return (row["customer_id"], row["workload_id"]), _read_line(row)
+def _read_keyed_line(row: Row) -> tuple[Key, StoredLine]:
+    return (row["customer_id"], row["workload_id"]), read_line(row)
 
 
 class _Stale(NamedTuple):
@@ -85,7 +84,7 @@ class _Stale(NamedTuple):
 _queries = Queries("watching.sql")
 _states = _queries.many("states", WatchedState, Reader(WatchedState, {"moves": _moves}))
 _stale = _queries.many("stale", _Stale)
-_lines = _queries.many("lines", tuple[Key, StoredLogLine], _read_keyed_line)
+_lines = _queries.many("lines", tuple[Key, StoredLine], _read_keyed_line)
 
 
 class WatchStore:
@@ -114,7 +113,7 @@ class WatchStore:
             sequences=[w[4] for w in workloads],
         )
 
-    async def lines(self, conn: Connection, spans: Sequence[LineSpan], most: int) -> dict[Key, list[StoredLogLine]]:
+    async def lines(self, conn: Connection, spans: Sequence[LineSpan], most: int) -> dict[Key, list[StoredLine]]:
         """The first ``most`` log lines of each span, in the order in which they were committed."""
         lines = await _lines(
             conn,
@@ -127,7 +126,7 @@ class WatchStore:
             floors=[s.floor for s in spans],
             most=most,
         )
-        found: dict[Key, list[StoredLogLine]] = {}
+        found: dict[Key, list[StoredLine]] = {}
         for key, line in lines:
             found.setdefault(key, []).append(line)
         return found

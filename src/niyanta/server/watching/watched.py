@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Literal, NoReturn
 
 from niyanta.domain.transitions import Status
-from niyanta.server.store.log_lines import StoredLogLine
+from niyanta.server.store.logs import StoredLine
 from niyanta.server.store.watching import LineSpan, PastMove, WatchedState
 
 __all__ = ["Update", "Watch", "Watched", "WatcherTooSlow"]
@@ -110,7 +110,7 @@ class Watched:
         floor = self._floor if row.generation == self.generation else None
         return LineSpan(self.customer_id, self.workload_id, self.generation, self.sequence, *last, floor)
 
-    def fold(self, row: WatchedState, lines: Sequence[StoredLogLine], *, whole: bool) -> bool:
+    def fold(self, row: WatchedState, lines: Sequence[StoredLine], *, whole: bool) -> bool:
         """Take a reading; whether it brought anything to tell.
 
         Args:
@@ -125,7 +125,7 @@ class Watched:
             return True
         waiting = deque(row.moves)
         for line in lines:
-            while waiting and _comes_before(waiting[0], line.generation):
+            while waiting and _comes_before(waiting[0], line.place.generation):
                 self._move(waiting.popleft(), row)
             self._line(line)
         if whole:
@@ -176,7 +176,7 @@ class Watched:
         self._add(update)
         self.current, self.progress = update, None
 
-    def _line(self, line: StoredLogLine) -> None:
+    def _line(self, line: StoredLine) -> None:
         told = self._told()
         self._add(
             Update(
@@ -185,15 +185,15 @@ class Watched:
                 told.version,
                 told.status,
                 told.progress_percent,
-                line.logged_at,
+                line.place.logged_at,
                 line.message,
-                line.generation,
+                line.place.generation,
                 level=line.level,
                 details_json=line.details_json,
             )
         )
-        self.generation, self.sequence = line.generation, line.sequence
-        self._floor = line.logged_at - _CLOCK_STEP
+        self.generation, self.sequence = line.place.generation, line.place.sequence
+        self._floor = line.place.logged_at - _CLOCK_STEP
 
     def _settle(self, row: WatchedState) -> None:
         """Tell what the row says beyond the moves."""

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from niyanta.domain.transitions import Status
-from niyanta.server.store.log_lines import StoredLogLine
+from niyanta.server.store.logs import LogPlace, StoredLine
 from niyanta.server.store.watching import PastMove, WatchedState
 from niyanta.server.watching.watched import Update, Watch, Watched
 
@@ -39,7 +39,7 @@ class Story:
             "db_now": BEGIN,
         }
         self.moves: list[PastMove] = []
-        self.lines: list[StoredLogLine] = []
+        self.lines: list[StoredLine] = []
         self.told: list[tuple[str, int | str]] = []
         """What a watcher is to be told: ("line", text) or (status, version)."""
 
@@ -59,9 +59,9 @@ class Story:
         row = self.row
         row["event_sequence"] += 1
         text = f"{row['generation']}.{row['event_sequence']}"
-        line = {"generation": row["generation"], "sequence": row["event_sequence"], "message": text}
         clock = BEGIN + timedelta(hours=-minutes * row["generation"], seconds=row["event_sequence"])
-        self.lines.append(StoredLogLine(**line, logged_at=clock, level="INFO", details_json="{}"))
+        place = LogPlace(clock, row["generation"], row["event_sequence"])
+        self.lines.append(StoredLine(place=place, level="INFO", message=text, details_json="{}"))
         self.told.append(("line", text))
 
     def progress(self, percent: int) -> None:
@@ -83,9 +83,7 @@ class Story:
                 after, last = span[2:4], span[4:6]
                 floor = span.floor or datetime.min.replace(tzinfo=UTC)
                 found = [
-                    line
-                    for line in self.lines
-                    if after < (line.generation, line.sequence) <= last and line.logged_at >= floor
+                    line for line in self.lines if after < line.place[1:] <= last and line.place.logged_at >= floor
                 ]
             whole = len(found) < PAGE
             watched.fold(row, found[:PAGE], whole=whole)

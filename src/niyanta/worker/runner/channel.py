@@ -1,0 +1,163 @@
+"""What an agent and the process of one workload say to each other: MessagePack in length-prefixed frames."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from typing import TypeAlias
+
+import msgspec
+
+from niyanta.wire.messages import Assignment, LogLine, Progressed
+from niyanta.worker.handlers.link import Ask
+
+__all__ = [
+    "CHECKPOINT",
+    "WORK",
+    "Cancelled",
+    "Done",
+    "Dropped",
+    "Due",
+    "Ended",
+    "FromRunner",
+    "Problem",
+    "Ready",
+    "Report",
+    "Run",
+    "Save",
+    "Saved",
+    "Started",
+    "ToRunner",
+    "encode",
+    "read_frame",
+    "receive_frame",
+    "saving_name",
+]
+
+MAX_FRAME_BYTES = 64 << 20
+WORK = "work"
+CHECKPOINT = "checkpoint"
+
+
+def saving_name(number: int) -> str:
+    """The file in the attempt's directory that holds a checkpoint too large to send, on its way out."""
+    return f"saving-{number}"
+
+
+class Run(msgspec.Struct, tag="run"):
+    """Run this workload, once."""
+
+    assignment: Assignment
+    encoding: str | None
+    """Of the checkpoint to start from, which is in the file ``CHECKPOINT``; None when there is none."""
+    directory: str
+    """The attempt's own: the scratch directory ``WORK`` in it, and files for what is too large to send."""
+    waiting: Ask | None
+    most_checkpoint_bytes: int
+
+
+class Saved(msgspec.Struct, tag="saved"):
+    """What became of a `Save`. ``ended``: the attempt is over, a pause or a drain waited for it."""
+
+    sequence: int
+    error: str | None
+    ended: bool
+
+
+class Due(msgspec.Struct, tag="due"):
+    """A ``pause`` or a ``drain`` waits for a checkpoint; None: not any more."""
+
+    reason: Ask | None
+
+
+class Cancelled(msgspec.Struct, tag="cancelled"):
+    """The workload is cancelled; SIGTERM follows."""
+
+
+ToRunner: TypeAlias = Run | Saved | Due | Cancelled
+
+
+class Ready(msgspec.Struct, tag="ready"):
+    """The app is imported."""
+
+
+class Started(msgspec.Struct, tag="started"):
+    """The handler is about to run."""
+
+
+class Report(msgspec.Struct, tag="report"):
+    body: LogLine | Progressed
+
+
+class Dropped(msgspec.Struct, tag="dropped"):
+    """So many log lines were not sent: too many at once."""
+
+    lines: int
+
+
+class Save(msgspec.Struct, tag="save"):
+    """Keep a checkpoint. The answers come in the order of the requests."""
+
+    data: bytes | None
+    """None when the state lies in the file `saving_name` of ``number``."""
+    encoding: str
+    number: int
+
+
+class Done(msgspec.Struct, tag="done"):
+    result_json: bytes
+
+
+class Problem(msgspec.Struct, tag="problem"):
+    """The handler raised, or its result can't be kept."""
+
+    message: str
+    permanent: bool
+    traceback: str = ""
+
+
+class Ended(msgspec.Struct, tag="ended"):
+    """The attempt ended after a checkpoint, for a pause or a drain."""
+
+
+FromRunner: TypeAlias = Ready | Started | Report | Dropped | Save | Done | Problem | Ended
+
+_encoder = msgspec.msgpack.Encoder()
+_length = struct.Struct("!I")
+
+
+def encode(message: ToRunner | FromRunner) -> bytes:
+    """One frame."""
+    payload = _encoder.encode(message)
+    return _length.pack(len(payload)) + payload
+
+
+async def read_frame(reader: asyncio.StreamReader) -> bytes | None:
+    """The next frame's payload; None at the end."""
+    try:
+        size = _length.unpack(await reader.readexactly(4))[0]
+        if size > MAX_FRAME_BYTES:
+            return None
+        return await reader.readexactly(size)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return None
+
+
+def receive_frame(control: socket.socket) -> bytes | None:
+    """The same, blocking."""
+
+    def exactly(count: int) -> bytes | None:
+        parts = bytearray()
+        while len(parts) < count:
+            try:
+                part = control.recv(min(1 << 20, count - len(parts)))
+            except OSError:
+                return None
+            if not part:
+                return None
+            parts += part
+        return bytes(parts)
+
+    head = exactly(4)
+    return exactly(_length.unpack(head)[0]) if head is not None else None
