@@ -169,7 +169,7 @@ class Many(Reading[T]):
         return list(map(self.read, await conn.fetch(self.sql, *self._arguments(parameters))))
 
 
-class One(Reading[T]):
+class One(Reading[T | None], Generic[T]):
     """Gives a value, or None when there is none."""
 
     operation = SQLOperationType.SELECT_ONE
@@ -216,7 +216,7 @@ class Queries:
         """Bind a query with any number of rows; ``read`` says how they are read when not by their names alone."""
         return self._bind(Many(*self._find(name), read or Reader(kind)))
 
-    def one(self, name: str, kind: type[T], read: Callable[[Row], T] | None = None) -> One[T]:
+    def one(self, name: str, kind: type[T], read: Callable[[Row], T | None] | None = None) -> One[T]:
         """Bind a query with one row or none."""
         return self._bind(One(*self._find(name), read or Reader(kind)))
 
