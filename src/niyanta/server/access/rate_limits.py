@@ -19,8 +19,8 @@ from niyanta.errors import RateLimitedError
 from niyanta.server.directory import Directory
 from niyanta.server.moves.batcher import GroupCommit
 from niyanta.server.store.customers import Customer
-from niyanta.server.store.database import Database
-from niyanta.server.store.rate_buckets import RateBucketStore, Wanted
+from niyanta.server.store.database import Database, retried
+from niyanta.server.store.rate_buckets import Granted, RateBucketStore, Wanted
 
 __all__ = ["RateLimiter", "RateStatus"]
 
@@ -105,13 +105,12 @@ class RateLimiter:
             )
             for key in keys
         ]
-        async with self._database.connection("vital") as conn:
-            granted = await self._store.take(conn, wanted)
-            if len(granted) < len(wanted):
-                known = {grant.customer_id for grant in granted}
-                missing = [want for want in wanted if want.customer_id not in known]
-                await self._store.open_full(conn, missing)
-                granted += await self._store.take(conn, missing)
+        granted = await self._take_out(wanted)
+        if len(granted) < len(wanted):
+            known = {grant.customer_id for grant in granted}
+            missing = [want for want in wanted if want.customer_id not in known]
+            await self._open_full(missing)
+            granted += await self._take_out(missing)
         now = time.monotonic()
         for grant in granted:
             surplus = max(0, grant.amount - waiting[grant.customer_id])
@@ -125,6 +124,16 @@ class RateLimiter:
             amounts[key] -= has_one
             results.append((has_one, amounts[key] + tokens[key]))
         return results
+
+    @retried
+    async def _take_out(self, wanted: Sequence[Wanted]) -> list[Granted]:
+        async with self._database.connection("vital") as conn:
+            return await self._store.take(conn, wanted)
+
+    @retried
+    async def _open_full(self, wanted: Sequence[Wanted]) -> None:
+        async with self._database.connection("vital") as conn:
+            await self._store.open_full(conn, wanted)
 
     def _give_back(self, keys: Sequence[str]) -> dict[str, int]:
         """What is left of these customers' stocks, taken out of them."""

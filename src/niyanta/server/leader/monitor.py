@@ -29,7 +29,7 @@ from niyanta.server.leader.scheduler import push_assignments
 from niyanta.server.moves.feed import ChangeFeed, describe
 from niyanta.server.moves.losses import lose_workloads
 from niyanta.server.settings import CoordinatorSettings
-from niyanta.server.store.database import Database, RetryableConflict
+from niyanta.server.store.database import Database
 from niyanta.server.store.states import Change
 from niyanta.server.store.workers import StoredWorker, WorkerStore
 from niyanta.server.store.workloads import Overdue, Unanswered, WorkloadStore
@@ -85,7 +85,7 @@ class Monitor:
             while self._election.epoch == epoch:
                 try:
                     pause = await self._tick(epoch)
-                except (ServiceUnavailableError, RetryableConflict, ConnectionFailedError) as exc:
+                except (ServiceUnavailableError, ConnectionFailedError) as exc:
                     log.warning("monitor.tick_failed", extra={"error": str(exc)})
                     self._begin_observation()
                     pause = _TICK_SECONDS

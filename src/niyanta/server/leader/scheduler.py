@@ -27,7 +27,7 @@ from niyanta.server.directory import Directory
 from niyanta.server.leader.election import Election
 from niyanta.server.moves.batcher import BUSY_BATCH, LINGER_SECONDS
 from niyanta.server.moves.feed import ChangeFeed, describe
-from niyanta.server.store.database import Database, RetryableConflict
+from niyanta.server.store.database import Database
 from niyanta.server.store.lease import LeaseStore
 from niyanta.server.store.queries import Connection
 from niyanta.server.store.states import Change, Head, config_from_json
@@ -103,7 +103,7 @@ class Scheduler:
                     if time.monotonic() >= self._resync_at:
                         await self._resync()
                     assigned = await self._pass(epoch)
-                except (ServiceUnavailableError, RetryableConflict, ConnectionFailedError) as exc:
+                except (ServiceUnavailableError, ConnectionFailedError) as exc:
                     log.warning("scheduler.pass_failed", extra={"error": str(exc)})
                     self._resync_at = 0.0
                     await asyncio.sleep(0.2)

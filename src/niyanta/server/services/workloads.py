@@ -31,7 +31,7 @@ from niyanta.server.services.occupancy import Occupancy
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.audit_events import AuditStore, StoredAuditEvent
 from niyanta.server.store.customers import Identity
-from niyanta.server.store.database import Database, RetryableConflict
+from niyanta.server.store.database import Database, TransactionConflictError, retried
 from niyanta.server.store.listing import ListingStore, ListQuery, Total, WorkloadSummary
 from niyanta.server.store.partitions import Lifetime
 from niyanta.server.store.states import Change, affinity_from_json
@@ -88,6 +88,7 @@ class WorkloadService:
         self._audit = AuditStore()
         self._listing = ListingStore()
 
+    @retried
     async def get(self, identity: Identity, workload_id: str) -> StoredWorkload:
         """One workload.
 
@@ -143,6 +144,7 @@ class WorkloadService:
             return f"{customer.running} of {customer.max_concurrent_workloads} concurrent workloads are running"
         return "waiting for its turn"
 
+    @retried
     async def list_page(self, query: ListQuery) -> tuple[list[WorkloadSummary], bool, Total | None]:
         """A page: its workloads, whether there are more, and the total when the page isn't found by a cursor."""
         async with self._database.connection() as conn:
@@ -203,7 +205,7 @@ class WorkloadService:
                         changes.append(change)
                         outcomes[locked.state.workload_id] = change.state
                     await self._store.apply(conn, changes)
-            except RetryableConflict:
+            except TransactionConflictError:
                 continue
             if changes:
                 self._feed.announce([describe(change) for change in changes])
@@ -342,7 +344,7 @@ class WorkloadService:
                     except IllegalMove as exc:
                         raise _wrong_state(verb, locked.state.status) from exc
                     await self._store.apply(conn, [change])
-            except RetryableConflict:
+            except TransactionConflictError:
                 continue
             if not change.is_empty:
                 self._feed.announce([describe(change)])

@@ -14,7 +14,7 @@ import msgspec
 from niyanta.domain import api_keys
 from niyanta.domain.limits import TIERS, Tier
 from niyanta.errors import ConflictError, NotFoundError
-from niyanta.server.store.database import Database
+from niyanta.server.store.database import Database, retried
 from niyanta.server.store.queries import Queries, Row
 
 __all__ = ["LIMIT_NAMES", "ApiKey", "Customer", "CustomerStore", "Identity", "TierUsage"]
@@ -144,6 +144,7 @@ class CustomerStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @retried
     async def create_customer(
         self,
         name: str,
@@ -165,7 +166,7 @@ class CustomerStore:
         """
         customer_id = customer_id or "cust_" + secrets.token_hex(8)
         given = {name: (limits or {}).get(name) for name in LIMIT_NAMES}
-        async with self._database.connection() as conn:
+        async with self._database.transaction() as conn:
             try:
                 return await _create_customer(conn, customer_id=customer_id, name=name, tier=str(tier), **given)
             except asyncpg.UniqueViolationError as exc:
@@ -173,6 +174,7 @@ class CustomerStore:
                     f"Customer '{customer_id}' exists already", details={"customer_id": customer_id}
                 ) from exc
 
+    @retried
     async def update_customer(self, customer_id: str, **changes: object) -> Customer:
         """Change ``name``, ``tier``, ``status`` or limits; what isn't given stays, a limit of None is the tier's.
 
@@ -187,17 +189,20 @@ class CustomerStore:
             raise NotFoundError(f"There is no customer '{customer_id}'")
         return customer
 
+    @retried
     async def all(self) -> list[Customer]:
         """Every customer with its counts, oldest first."""
         async with self._database.connection() as conn:
             return await _customers(conn)
 
+    @retried
     async def page(self, most: int, *, skip: int = 0, after: str | None = None) -> tuple[list[Customer], int]:
         """At most ``most`` customers, oldest first, from the one after ``after``; and how many there are."""
         async with self._database.connection() as conn:
             page = await _customers_page(conn, after=after, most=most, skip=skip)
             return page, await _count_customers(conn)
 
+    @retried
     async def get(self, customer_id: str) -> Customer:
         """One customer with its live counts.
 
@@ -210,6 +215,7 @@ class CustomerStore:
             raise NotFoundError(f"There is no customer '{customer_id}'")
         return customer
 
+    @retried
     async def create_key(
         self, customer_id: str, name: str, role: str = "customer", expires_at: datetime | None = None
     ) -> tuple[ApiKey, str]:
@@ -223,7 +229,7 @@ class CustomerStore:
         """
         random_text = "".join(secrets.choice(api_keys.ALPHABET) for _ in range(api_keys.RANDOM_LENGTH))
         api_key = api_keys.spell_key(customer_id, random_text)
-        async with self._database.connection() as conn:
+        async with self._database.transaction() as conn:
             try:
                 made = await _create_key(
                     conn,
@@ -238,6 +244,7 @@ class CustomerStore:
                 raise NotFoundError(f"There is no customer '{customer_id}'") from exc
         return made, api_key
 
+    @retried
     async def identify(self, candidates: Sequence[str]) -> dict[str, Identity]:
         """Whose keys these are; what is malformed, unknown, expired or revoked is left out."""
         claims = {key: claimed for key in candidates if (claimed := api_keys.customer_of(key)) is not None}
@@ -254,11 +261,13 @@ class CustomerStore:
             if key.customer_id == claims[by_hash[key.key_sha256]]
         }
 
+    @retried
     async def standings(self, customer_ids: Sequence[str]) -> dict[str, str]:
         """The status of those of these customers that exist."""
         async with self._database.connection() as conn:
             return dict(await _standings(conn, customer_ids=list(customer_ids)))
 
+    @retried
     async def keys(
         self, customer_id: str, most: int, *, skip: int = 0, after: str | None = None
     ) -> tuple[list[ApiKey], int]:
@@ -267,6 +276,7 @@ class CustomerStore:
             page = await _keys_page(conn, customer_id=customer_id, after=after, most=most, skip=skip)
             return page, await _count_keys(conn, customer_id=customer_id)
 
+    @retried
     async def revoke_key(self, key_id: str, customer_id: str | None = None) -> str:
         """End a key for ever; gives its customer. Twice is once.
 
@@ -283,16 +293,19 @@ class CustomerStore:
             raise NotFoundError(f"There is no key '{key_id}'")
         return owner
 
+    @retried
     async def mark_used(self, key_ids: list[str]) -> None:
         """Note that keys were used."""
         async with self._database.connection() as conn:
             await _mark_used(conn, key_ids=key_ids)
 
+    @retried
     async def configured_types(self, customer_id: str) -> dict[str, str | None]:
         """Workload types with a config of this customer, each with its input's JSON Schema as text."""
         async with self._database.connection() as conn:
             return dict(await _configured_types(conn, customer_id=customer_id))
 
+    @retried
     async def usage_by_tier(self) -> list[TierUsage]:
         """What each tier has queued and running."""
         async with self._database.connection("vital") as conn:

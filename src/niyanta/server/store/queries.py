@@ -64,6 +64,9 @@ class Connection(Protocol):
     def is_closed(self) -> bool:
         """Whether nothing can be sent over it any more."""
 
+    def terminate(self) -> None:
+        """Cut it, whatever is under way."""
+
 
 class Reader(Generic[T]):
     """Makes values of one kind from rows.

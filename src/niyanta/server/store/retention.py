@@ -5,7 +5,8 @@ Everything here may run on two coordinators at once, and be cut off at any state
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import asyncpg
@@ -13,11 +14,11 @@ import msgspec
 
 from niyanta.domain.ids import make_id
 from niyanta.server.store.database import Database
-from niyanta.server.store.queries import Queries
+from niyanta.server.store.queries import Connection, Queries
 
 __all__ = ["AUDIT", "LOGS", "PartitionedTable", "RetentionStore", "SweptCheckpoint"]
 
-_LOCK_TIMEOUT_MS = 500
+_LOCK_SECONDS = 0.5
 
 
 class PartitionedTable(msgspec.Struct, frozen=True):
@@ -59,7 +60,8 @@ class _ExpiredPartition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _queries = Queries("retention.sql")
-_limit_locks = _queries.many("limit_locks", str)
+_take_turn = _queries.sole("take_turn", bool)
+_end_turn = _queries.run("end_turn")
 _make_partitions = _queries.sole("make_partitions", int)
 _expired_partitions = _queries.many("expired_partitions", _ExpiredPartition)
 _forgetful_customers = _queries.many("forgetful_customers", str)
@@ -81,21 +83,23 @@ class RetentionStore:
         Raises:
             ServiceUnavailableError: A lock didn't come free at once; try again.
         """
-        async with self._database.transaction("vital") as conn:
-            await _limit_locks(conn, milliseconds=str(_LOCK_TIMEOUT_MS))
+        async with self._database.transaction("vital", lock_seconds=_LOCK_SECONDS) as conn:
             return await _make_partitions(conn, parent=table.name, unit=table.unit, ahead=table.ahead)
 
     async def drop_expired_partitions(self, table: PartitionedTable, keep: timedelta) -> list[str]:
         """Drop the partitions of which every row is older than ``keep``; gives their names.
 
         Readers and writers aren't stopped: a partition is detached concurrently, which waits for whoever reads it.
-        If that is cut off, the next round finishes it.
+        If that is cut off, the next round finishes it. One replica at a time makes or drops: none when another is
+        at it, as the two would lock the same tables in different order.
 
         Raises:
             ServiceUnavailableError: A reader held a partition for too long; try again.
         """
         dropped = []
-        async with self._database.connection("vital") as conn:
+        async with self._database.connection("vital") as conn, _turn(conn) as is_mine:
+            if not is_mine:
+                return []
             for expired in await _expired_partitions(conn, parent=table.name, unit=table.unit, keep=keep):
                 try:
                     if expired.attached:
@@ -152,6 +156,22 @@ class RetentionStore:
         """Delete up to ``most`` idempotency keys that are older than a day."""
         async with self._database.connection("vital") as conn:
             return len(await _forget_keys(conn, most=most))
+
+
+@asynccontextmanager
+async def _turn(conn: Connection) -> AsyncIterator[bool]:
+    """Whether this session may drop partitions now, and meanwhile nobody else makes or drops any."""
+    if not await _take_turn(conn):
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        try:
+            await _end_turn(conn)
+        except BaseException:
+            conn.terminate()  # with the session goes its turn, which nobody else would have otherwise
+            raise
 
 
 def _first_id_after(keep: timedelta, now_ms: int) -> str:
