@@ -14,8 +14,9 @@ import pytest
 from niyanta.errors import ConnectionFailedError
 from niyanta.server.moves.commands import Commands
 from niyanta.server.observability.metrics import Metrics
+from niyanta.server.store.workloads import Assignable
 from niyanta.wire.broker import FRAME_BYTES, Broker
-from niyanta.wire.messages import Assign, Assignment, AttemptRef, CancelAttempt, Command
+from niyanta.wire.messages import Assign, AttemptRef, CancelAttempt, Command
 from niyanta.wire.subjects import Subjects
 from scripted_worker import ScriptedWorker
 from system import System, beating
@@ -65,8 +66,20 @@ async def sending(broker: Broker, subjects: Subjects) -> AsyncIterator[tuple[Com
         await asyncio.gather(task, return_exceptions=True)
 
 
-def assignment(number: int, size_bytes: int) -> Assignment:
-    return Assignment(AttemptRef("cust_a", f"wl_{number}", 1), "count", b"x" * size_bytes)
+def assigned(number: int, size_bytes: int, worker_id: str = "w1") -> Assignable:
+    return Assignable(
+        customer_id="cust_a",
+        workload_id=f"wl_{number}",
+        generation=1,
+        workload_type="count",
+        input_params="x" * size_bytes,
+        config_snapshot=None,
+        checkpoint_sequence=0,
+        progress_percent=0,
+        timeout_seconds=None,
+        worker_id=worker_id,
+        incarnation="inc",
+    )
 
 
 def counted(metrics: Metrics, command: str, outcome: str) -> float:
@@ -103,7 +116,7 @@ async def test_commands_go_in_order_and_in_messages_of_bounded_size(
         await other.serve(subjects.worker("w1"), listener.receive)
         async with sending(broker, subjects) as (commands, metrics):
             sizes = [900_000, 300_000, 300_000, 100]
-            commands.assign("w1", "inc", 7, [assignment(n, size) for n, size in enumerate(sizes)])
+            commands.assign(7, [assigned(n, size) for n, size in enumerate(sizes)])
             commands.cancel("w1", AttemptRef("cust_a", "wl_0", 1), "cancelled")
             got = [await listener.next() for _ in range(4)]
         assert [type(command) for command in got] == [Assign, Assign, Assign, CancelAttempt]
@@ -127,8 +140,8 @@ async def test_a_worker_that_takes_no_frames_holds_up_its_own_lane_only(
         await other.serve(subjects.worker("w2"), listener.receive)
         async with sending(broker, subjects) as (commands, metrics):
             for number in range(60):
-                commands.assign("w1", "inc", 1, [assignment(number, 900_000)])
-            commands.assign("w2", "inc", 1, [assignment(100, 10)])
+                commands.assign(1, [assigned(number, 900_000)])
+            commands.assign(1, [assigned(100, 10, "w2")])
             assert (await listener.next()).assignments[0].ref.workload_id == "wl_100"
             assert counted(metrics, "Assign", "lost") == 60 - 37  # no more than 32 MiB wait
     finally:

@@ -16,8 +16,6 @@ import time
 from collections import Counter, deque
 from dataclasses import dataclass
 
-import msgspec
-
 from niyanta.domain import transitions
 from niyanta.domain.fairness import Candidate, CustomerQueue, FairClock, Lane, plan
 from niyanta.domain.placement import Affinity, WorkerView, eligible
@@ -26,17 +24,16 @@ from niyanta.errors import ConnectionFailedError, ServiceUnavailableError
 from niyanta.server.directory import Directory
 from niyanta.server.leader.election import Election
 from niyanta.server.moves.batcher import BUSY_BATCH, LINGER_SECONDS
+from niyanta.server.moves.commands import Commands
 from niyanta.server.moves.feed import ChangeFeed, describe
 from niyanta.server.store.database import Database
 from niyanta.server.store.lease import LeaseStore
 from niyanta.server.store.queries import Connection
-from niyanta.server.store.states import Change, Head, config_from_json
-from niyanta.server.store.workloads import Assignable, WorkloadStore
-from niyanta.wire.broker import Broker
-from niyanta.wire.messages import Assign, Assignment, AttemptRef, Changed, Command
-from niyanta.wire.subjects import Subjects
+from niyanta.server.store.states import Change, Head
+from niyanta.server.store.workloads import WorkloadStore
+from niyanta.wire.messages import Changed
 
-__all__ = ["Scheduler", "assignment_of", "push_assignments"]
+__all__ = ["Scheduler"]
 
 log = logging.getLogger(__name__)
 
@@ -60,16 +57,14 @@ class Scheduler:
     def __init__(
         self,
         database: Database,
-        broker: Broker,
-        subjects: Subjects,
+        commands: Commands,
         feed: ChangeFeed,
         directory: Directory,
         election: Election,
         coordinator_id: str,
     ) -> None:
         self._database = database
-        self._broker = broker
-        self._subjects = subjects
+        self._commands = commands
         self._feed = feed
         self._directory = directory
         self._election = election
@@ -159,6 +154,8 @@ class Scheduler:
             changed = self._inbox.popleft()
             if changed.fleet or changed.customers:
                 self._resync_at = 0.0
+            for lane in changed.lanes:
+                self._lanes.setdefault(lane, None)
             for change in changed.changes:
                 key = (change.customer_id, change.workload_id)
                 if change.released_from is not None:
@@ -230,7 +227,7 @@ class Scheduler:
                 holding = _Holding(state.generation, state.worker_id or "", state.workload_type)
                 self._hold((state.customer_id, state.workload_id), holding)
             self._resync_at = resync_at
-        await push_assignments(self._broker, self._subjects, epoch, [a for a in written.values() if a is not None])
+        self._commands.assign(epoch, [a for a in written.values() if a is not None])
         self._feed.announce([describe(change) for change in done])
         return len(placements)
 
@@ -264,34 +261,3 @@ class Scheduler:
             for head in found:
                 by_id[lane[0], head.locked.state.workload_id] = head
         return list(queues.values()), by_id
-
-
-def assignment_of(row: Assignable) -> Assignment:
-    """A worker's view of a scheduled workload."""
-    config = config_from_json(row.config_snapshot)
-    return Assignment(
-        AttemptRef(row.customer_id, row.workload_id, row.generation),
-        row.workload_type,
-        row.input_params.encode(),
-        config.config_json.encode(),
-        row.checkpoint_sequence,
-        row.progress_percent,
-        config.checkpoint_interval_sec,
-        row.timeout_seconds or config.timeout_seconds,
-        config.cpu_cores,
-        config.memory_mb,
-        config.disk_mb,
-    )
-
-
-async def push_assignments(broker: Broker, subjects: Subjects, epoch: int, rows: list[Assignable]) -> None:
-    """Send each worker its assignments. What is lost is pushed again by the monitor."""
-    by_worker: dict[tuple[str, str], list[Assignment]] = {}
-    for row in rows:
-        by_worker.setdefault((row.worker_id, row.incarnation), []).append(assignment_of(row))
-    for (worker_id, incarnation), assignments in by_worker.items():
-        command: Command = Assign(epoch, incarnation, assignments)
-        try:
-            await broker.publish(subjects.worker(worker_id), msgspec.msgpack.encode(command))
-        except ConnectionFailedError as exc:
-            log.warning("scheduler.push_failed", extra={"worker_id": worker_id, "error": str(exc)})

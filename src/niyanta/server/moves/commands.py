@@ -18,13 +18,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import msgspec
 
 from niyanta.errors import ConnectionFailedError
 from niyanta.server.observability.metrics import Metrics
+from niyanta.server.store.states import config_from_json
+from niyanta.server.store.workloads import Assignable
 from niyanta.wire.broker import FRAME_BYTES, Broker
 from niyanta.wire.messages import (
     Assign,
@@ -76,10 +78,14 @@ class Commands:
             while True:
                 group.create_task(self._send_from(await self._to_serve.get()))
 
-    def assign(self, worker_id: str, incarnation: str, epoch: int, assignments: Sequence[Assignment]) -> None:
-        """Hand a worker its assignments, in as few messages as go without frames; those that need some go last."""
-        for together in _packed(assignments):
-            self._tell(worker_id, Assign(epoch, incarnation, together))
+    def assign(self, epoch: int, assigned: Iterable[Assignable]) -> None:
+        """Hand workers their assignments, in as few messages as go without frames; those that need some go last."""
+        by_worker: dict[tuple[str, str], list[Assignment]] = {}
+        for workload in assigned:
+            by_worker.setdefault((workload.worker_id, workload.incarnation), []).append(_assignment(workload))
+        for (worker_id, incarnation), assignments in by_worker.items():
+            for together in _packed(assignments):
+                self._tell(worker_id, Assign(epoch, incarnation, together))
 
     def cancel(self, worker_id: str, ref: AttemptRef, reason: str) -> None:
         """Have an attempt stopped that is cancelled or superseded."""
@@ -127,6 +133,24 @@ class Commands:
     def _lost(self, worker_id: str, kind: str, why: str) -> None:
         self._metrics.command_lost(kind)
         log.warning("commands.lost", extra={"worker_id": worker_id, "command": kind, "why": why})
+
+
+def _assignment(workload: Assignable) -> Assignment:
+    """A worker's view of what it is to run."""
+    config = config_from_json(workload.config_snapshot)
+    return Assignment(
+        AttemptRef(workload.customer_id, workload.workload_id, workload.generation),
+        workload.workload_type,
+        workload.input_params.encode(),
+        config.config_json.encode(),
+        workload.checkpoint_sequence,
+        workload.progress_percent,
+        config.checkpoint_interval_sec,
+        workload.timeout_seconds or config.timeout_seconds,
+        config.cpu_cores,
+        config.memory_mb,
+        config.disk_mb,
+    )
 
 
 def _packed(assignments: Iterable[Assignment]) -> Iterator[list[Assignment]]:
