@@ -147,10 +147,12 @@ class Station:
 
 
 @contextlib.asynccontextmanager
-async def station(scratch: Path, object_store: ObjectStore | None = None) -> AsyncIterator[Station]:
+async def station(
+    scratch: Path, object_store: ObjectStore | None = None, *, fork: bool = True
+) -> AsyncIterator[Station]:
     """A station with its pool; nothing is left of it afterwards."""
     os.makedirs(scratch, exist_ok=True)
-    pool = ProcessPool([APP], 1, scratch)
+    pool = ProcessPool([APP], 1, scratch, fork=fork)
     await pool.start()
     here = Station(pool, scratch, object_store)
     try:

@@ -20,6 +20,7 @@ from niyanta.worker.handlers.text import clean, describe
 __all__ = ["Worker", "load_app"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 _MOST_TAGS = 64
 _MOST_TAG_CHARACTERS = 256
@@ -43,6 +44,7 @@ class Worker:
         self.tags = dict(tags or {})
         self.capacity = capacity if capacity is not None else (os.cpu_count() or 1)
         self.handlers: dict[str, Handler] = {}
+        self.fork_hooks: list[Callable[[], object]] = []
         self.check()
 
     def check(self) -> None:
@@ -104,6 +106,15 @@ class Worker:
         function = command_handler(argv, checkpoint_signal)
         self._add(make_handler(workload_type, function, "process", exclusive))
 
+    def on_fork(self, hook: Callable[[], T]) -> Callable[[], T]:
+        """Call a function in each process that was forked to run a workload, before its handler.
+
+        The app is imported once, and the processes of workloads are forked from the one that did. What must not be
+        shared with the others (an open file, a generator of random numbers of your own) is made anew here.
+        """
+        self.fork_hooks.append(hook)
+        return hook
+
     def _add(self, handler: Handler) -> None:
         if handler.workload_type in self.handlers:
             raise ConfigurationError(f"workload type '{handler.workload_type}' is registered twice")
@@ -113,6 +124,7 @@ class Worker:
         """Serve another worker's types as well."""
         for handler in other.handlers.values():
             self._add(handler)
+        self.fork_hooks += other.fork_hooks
         self.tags = {**other.tags, **self.tags}
 
     def run(self) -> None:

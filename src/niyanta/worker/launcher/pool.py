@@ -103,8 +103,10 @@ _decode = msgspec.msgpack.Decoder(channel.FromRunner).decode
 class ProcessPool:
     """Starts processes through the launcher, keeps a few warm."""
 
-    def __init__(self, app: Sequence[str], warm: int, scratch: Path) -> None:
-        self._argv = [sys.executable, "-m", "niyanta.worker.runner", json.dumps(list(app))]
+    def __init__(self, app: Sequence[str], warm: int, scratch: Path, *, fork: bool = True) -> None:
+        apps = json.dumps(list(app))
+        self._argv = [sys.executable, "-m", "niyanta.worker.runner", apps]
+        self._template = [sys.executable, "-m", "niyanta.worker.runner.template", apps] if fork else []
         self._warm = warm
         self._scratch = scratch
         self._idle: deque[Runner] = deque()
@@ -128,7 +130,7 @@ class ProcessPool:
         ours.setblocking(False)
         self._launcher = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", "niyanta.worker.launcher"),
-            *(str(theirs.fileno()), str(self._scratch), json.dumps(self._argv)),
+            *(str(theirs.fileno()), str(self._scratch), json.dumps(self._argv), json.dumps(self._template)),
             stdin=asyncio.subprocess.DEVNULL,
             pass_fds=(theirs.fileno(),),
             start_new_session=True,
@@ -194,14 +196,18 @@ class ProcessPool:
             await self._start_launcher()
 
     def _on_event(self, event: dict[str, Any]) -> None:
-        if event["event"] == "limits":
-            if not self._limits_said:
-                log.info("worker.limits: %s", limits_text(event["kernel"]))
-                self._limits_said = True
-            return
-        runner = self._runners.get(event["slot"])
-        if runner is None:
-            return
+        match event["event"]:
+            case "limits":
+                if not self._limits_said:
+                    log.info("worker.limits: %s", limits_text(event["kernel"]))
+                    self._limits_said = True
+            case "no_forks":
+                log.warning("worker.no_forks: %s; each attempt starts an interpreter of its own", event["reason"])
+            case _:
+                if (runner := self._runners.get(event["slot"])) is not None:
+                    self._on_runner_event(runner, event)
+
+    def _on_runner_event(self, runner: Runner, event: dict[str, Any]) -> None:
         match event["event"]:
             case "spawned":
                 runner.pid = event["pid"]
