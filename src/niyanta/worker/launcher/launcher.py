@@ -79,6 +79,7 @@ class Launcher:
         self.slots: dict[str, Slot] = {}
         self.leaving: list[Group] = []
         self.alive_until = self.exclusive_until = float("inf")
+        self.enforce_at = 0.0
         self.buffer = b""
         self.outgoing = b""
         self.fds: list[int] = []
@@ -118,7 +119,9 @@ class Launcher:
         self.cgroups.close()
 
     def tick(self) -> float:
-        return _ENDING_TICK_SECONDS if any(slot.code is not None for slot in self.slots.values()) else _TICK_SECONDS
+        if any(slot.code is not None for slot in self.slots.values()):
+            return _ENDING_TICK_SECONDS
+        return max(0.0, min(_TICK_SECONDS, self.enforce_at - time.monotonic()))
 
     def look_after(self) -> None:
         """Reap, enforce, and let go of what has ended."""
@@ -129,11 +132,15 @@ class Launcher:
                 self.template.kill()
         table = processtree.Table() if self.needs_table() else None
         strays = table is not None and self.end_strays(table)
+        # Much may happen between two looks at what attempts use, and each look costs a system call or more a slot.
+        enforcing = time.monotonic() >= self.enforce_at
+        if enforcing:
+            self.enforce_at = time.monotonic() + _TICK_SECONDS
         for slot in list(self.slots.values()):
-            if slot.code is None:
-                self.enforce(slot, table)
-            else:
+            if slot.code is not None:
                 self.finish(slot, table, strays)
+            elif enforcing or time.monotonic() >= slot.kill_at:
+                self.enforce(slot, table)
         self.leaving = [group for group in self.leaving if not group.remove()]
 
     def needs_table(self) -> bool:
