@@ -94,9 +94,9 @@ class Template:
         """Hand over what the template can take now. Never blocks."""
         while self._state == "ready" and self._waiting:
             request = self._waiting[0]
-            words = json.dumps({"slot": request.slot, "groups": request.groups}).encode()
+            words = {"slot": request.slot, "variable": SLOT_VARIABLE, "groups": request.groups}
             try:
-                socket.send_fds(self.socket, [words], request.fds)
+                socket.send_fds(self.socket, [json.dumps(words).encode()], request.fds)
             except BlockingIOError:
                 return
             except OSError:

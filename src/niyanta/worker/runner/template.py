@@ -28,12 +28,10 @@ import random
 import signal
 import socket
 import sys
-from collections.abc import Iterable
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from niyanta.worker.handlers.app import Worker, load_app
+from niyanta.worker.handlers.app import App, load_app
 from niyanta.worker.handlers.text import describe
-from niyanta.worker.launcher.processtree import SLOT_VARIABLE
 from niyanta.worker.runner import runner
 
 __all__ = ["main"]
@@ -68,7 +66,7 @@ def main() -> None:
             os.close(fd)
 
 
-def _receive(launcher: socket.socket) -> tuple[dict[str, object], list[int]] | None:
+def _receive(launcher: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
     """The next request with its descriptors; None when the launcher is gone."""
     numbers = array.array("i")
     data, ancillary, _, _ = launcher.recvmsg(_MOST_REQUEST_BYTES, socket.CMSG_SPACE(3 * numbers.itemsize))
@@ -78,16 +76,14 @@ def _receive(launcher: socket.socket) -> tuple[dict[str, object], list[int]] | N
     return (json.loads(data), list(numbers)) if data else None
 
 
-def _tell(launcher: socket.socket, words: dict[str, object]) -> None:
+def _tell(launcher: socket.socket, words: dict[str, Any]) -> None:
     with contextlib.suppress(OSError):
         launcher.send(json.dumps(words).encode())
 
 
-def _fork(worker: Worker, launcher: socket.socket, asked: dict[str, object], fds: list[int]) -> dict[str, object]:
+def _fork(worker: App, launcher: socket.socket, asked: dict[str, Any], fds: list[int]) -> dict[str, Any]:
     """Fork a runner; gives what to answer. Never returns in the runner."""
-    slot, groups = asked["slot"], asked["groups"]
-    assert isinstance(slot, str)  # noqa: S101 -- the launcher's own words
-    assert isinstance(groups, list)  # noqa: S101
+    slot = asked["slot"]
     told, tell = os.pipe()
     between = os.fork()
     if between == 0:
@@ -96,7 +92,7 @@ def _fork(worker: Worker, launcher: socket.socket, asked: dict[str, object], fds
         if pid == 0:
             os.close(tell)
             launcher.close()
-            _become_runner(worker, slot, groups, fds)
+            _become_runner(worker, asked, fds)
         os.write(tell, b"%d" % pid)
         os._exit(0)
     os.close(tell)
@@ -106,17 +102,17 @@ def _fork(worker: Worker, launcher: socket.socket, asked: dict[str, object], fds
     return {"slot": slot, "pid": int(pid_text)} if pid_text else {"slot": slot, "error": "the fork failed"}
 
 
-def _become_runner(worker: Worker, slot: str, groups: Iterable[str], fds: list[int]) -> NoReturn:
+def _become_runner(worker: App, asked: dict[str, Any], fds: list[int]) -> NoReturn:
     code = 127
     try:
-        _name_slot(slot)
+        _set_in_place(asked["variable"], asked["slot"])
         _name_process(b"niyanta-runner")
         os.setsid()
         os.dup2(fds[1], 1)
         os.dup2(fds[2], 2)
         for fd in fds[1:]:
             os.close(fd)
-        for directory in groups:
+        for directory in asked["groups"]:
             _enter(directory)
         _seed()
         for hook in worker.fork_hooks:
@@ -150,21 +146,21 @@ def _seed() -> None:
             numpy.random.seed()
 
 
-def _name_slot(slot: str) -> None:
-    """Have the environment name the slot, also as ``/proc`` shows it: that is where a process was started with it.
+def _set_in_place(variable: str, value: str) -> None:
+    """Set an environment variable, also as ``/proc`` shows it: that is where the process began with it.
 
-    The launcher starts the template with a placeholder of the same length.
+    It began with a placeholder of the same length.
     """
-    os.environ[SLOT_VARIABLE] = slot
+    os.environ[variable] = value
     with open("/proc/self/stat", "rb") as file:
         fields = file.read().rpartition(b")")[2].split()
     begin, end = int(fields[47]), int(fields[48])  # env_start and env_end of proc_pid_stat(5), less the first two
     block = ctypes.string_at(begin, end - begin)
-    at = block.find(f"{SLOT_VARIABLE}=".encode())
+    at = block.find(f"{variable}=".encode())
     if at >= 0:
-        at += len(SLOT_VARIABLE) + 1
+        at += len(variable) + 1
         room = block.index(b"\0", at) - at
-        ctypes.memmove(begin + at, slot.encode()[:room].ljust(room, b"_"), room)
+        ctypes.memmove(begin + at, value.encode()[:room].ljust(room, b"_"), room)
 
 
 def _name_process(name: bytes) -> None:
