@@ -24,8 +24,6 @@ __all__ = ["Forked", "Template", "Unfit"]
 _PLACEHOLDER = "_" * 12
 """As long as a slot's name: a fork writes its own over it."""
 _ANSWER_SECONDS = 10.0
-_YOUNG_SECONDS = 10.0
-"""A template that ends sooner than this after its start isn't started again."""
 _MOST_ANSWER_BYTES = 65536
 
 
@@ -56,13 +54,19 @@ class _Request:
 class Template:
     """One app's template process.
 
+    Args:
+        argv: Its command line, but for the descriptor of its socket.
+        environment: Its environment, but for the slot.
+        young_seconds: When it ends sooner than this after its start, it isn't started again.
+
     Attributes:
         socket: To be watched for reading.
         pid: Of the process.
     """
 
-    def __init__(self, argv: list[str], environment: dict[str, str]) -> None:
+    def __init__(self, argv: list[str], environment: dict[str, str], *, young_seconds: float = 10.0) -> None:
         self._argv = argv
+        self._young_seconds = young_seconds
         self._environment = {**environment, SLOT_VARIABLE: _PLACEHOLDER}
         self._waiting: deque[_Request] = deque()
         self._asked: dict[str, float] = {}
@@ -134,7 +138,7 @@ class Template:
     def _ended(self) -> list[Forked | Unfit]:
         lost: list[Forked | Unfit] = [Forked(slot, -1, "the process to fork from has ended") for slot in self._asked]
         self._asked.clear()
-        if self._state == "starting" or time.monotonic() - self._began_at < _YOUNG_SECONDS:
+        if self._state == "starting" or time.monotonic() - self._began_at < self._young_seconds:
             return [*lost, self._unfit("the process to fork from ended")]
         self.socket.close()
         self._start()

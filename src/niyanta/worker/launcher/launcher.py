@@ -213,7 +213,7 @@ class Launcher:
                     if (status := self.ended_early.pop(pid, None)) is not None:
                         self.root_ended(slot, status)
                 case Forked(slot=name, error=str(error)) if name in self.slots:
-                    self.refuse(name, [], error)
+                    self.refuse(name, [], error, over="template")
                 case Unfit():
                     self.template = None
                     self.tell({"event": "no_forks", "reason": words.reason})
@@ -222,14 +222,17 @@ class Launcher:
         if not any(slot.root == _NOT_YET for slot in self.slots.values()):
             self.ended_early.clear()
 
-    def refuse(self, name: str, fds: list[int], why: object) -> None:
-        """Say that a process could not be started."""
+    def refuse(self, name: str, fds: list[int], why: object, over: str | None = None) -> None:
+        """Say that a process could not be started.
+
+        A fork that was under way when the template died may still come to life. It finds its slot gone, and ends.
+        """
         slot = self.slots.pop(name, None)
         if slot is not None and slot.group is not None:
             self.leaving.append(slot.group)
         for fd in fds:
             os.close(fd)
-        self.tell({"event": "exited", "slot": name, "code": 127, "over": None, "used_mb": 0, "error": str(why)})
+        self.tell({"event": "exited", "slot": name, "code": 127, "over": over, "used_mb": 0, "error": str(why)})
 
     def start(self, name: str, fds: list[int]) -> None:
         """Start a fresh interpreter for a slot."""

@@ -39,7 +39,8 @@ class Exit:
     code: int
     """Exit status of the process itself; minus the signal's number when one ended it."""
     over: str | None = None
-    """Why the launcher ended it by itself: ``memory``, ``processes`` or ``lease``."""
+    """Why the launcher ended it by itself: ``memory``, ``processes`` or ``lease``; ``template``: it never began, as
+    the process to fork it from has ended."""
     used_mb: int = 0
 
 
@@ -224,6 +225,8 @@ class ProcessPool:
         if runner in self._idle:
             self._idle.remove(runner)
             runner.close()
+        elif how.over == "template":
+            runner.close()  # the fork may have come to life after all, and is to find nobody there
         if not runner.exited.done():
             runner.exited.set_result(how)
         if not runner.limited.done():
@@ -262,17 +265,9 @@ class ProcessPool:
         Raises:
             TransientError: It ended before it was ready, or can't be limited; says what it last wrote.
         """
-        while self._idle:
-            runner = self._idle.popleft()
-            if not runner.exited.done():
-                break
-        else:
-            runner = await self._spawn()
-        self._go(self._spawn_warm())
+        runner, ready = await self._ready()
         try:
-            ready = await runner.receive()
             if not isinstance(ready, channel.Ready):
-                await runner.exited
                 await runner.copied(1.0)
                 words = plain(b" | ".join(runner.recent).decode(errors="replace")) or "it said nothing"
                 raise TransientError(f"the workload's process ended before it began: {words}")
@@ -286,6 +281,28 @@ class ProcessPool:
             runner.close()
             raise
         return runner
+
+    async def _ready(self) -> tuple[Runner, channel.FromRunner | None]:
+        """A process with the first that it says; None for one that has ended instead."""
+        while True:
+            while self._idle:
+                runner = self._idle.popleft()
+                if not runner.exited.done():
+                    break
+            else:
+                runner = await self._spawn()
+            self._go(self._spawn_warm())
+            try:
+                ready = await runner.receive()
+                if isinstance(ready, channel.Ready) and not runner.exited.done():
+                    return runner, ready
+                if (await runner.exited).over != "template":
+                    return runner, None
+            except BaseException:
+                self.kill(runner, at_once=True)
+                runner.close()
+                raise
+            runner.close()
 
     def kill(self, runner: Runner, *, at_once: bool = False) -> None:
         """End a process and all its descendants: SIGTERM, five seconds, SIGKILL; or SIGKILL now."""
