@@ -1,1 +1,1 @@
-"""The leader's decisions on virtual time, over models of the database, the broker and the workers: ``make simulate``."""
+"""The leader's decisions on virtual time, over models of all that it works with: ``make simulate``."""

@@ -33,7 +33,9 @@ async def _until_assigned(worker: ScriptedWorker, workload_id: str, seconds: flo
 @pytest.mark.parametrize(
     "rule",
     [
-        pytest.param(lambda n: {"anti_affinity": {"workload_types": ["kept"], "worker_tags": {"no": str(n)}}}, id="anti"),
+        pytest.param(
+            lambda n: {"anti_affinity": {"workload_types": ["kept"], "worker_tags": {"no": str(n)}}}, id="anti"
+        ),
         pytest.param(lambda n: {"hard_affinity": {"worker_tags": {"zone": "1", "no": str(n)}}}, id="hard"),
     ],
 )

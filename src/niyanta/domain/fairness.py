@@ -1,19 +1,21 @@
 """Whose turn it is between customers, and a workload's place within its customer's queue.
 
-Between customers: start-time fair queueing, on run-seconds. Each customer has a *mark*, which grows by the run-seconds of what
-it starts, divided by its tier's weight; the lowest mark goes next. What an assignment will cost is guessed from the
-customer's own past when it is made, counted as at least `TURN_LEAST_SECONDS` and at most `TURN_MOST_SECONDS`, and put right when
-the attempt ends or outruns the guess.
+Between customers: start-time fair queueing, on run-seconds. Each customer has a *mark*, which grows by the
+run-seconds of what it starts, divided by its tier's weight; the lowest mark goes next. What an assignment will cost
+is guessed from the customer's own past when it is made, counted as at least `TURN_LEAST_SECONDS` and at most
+`TURN_MOST_SECONDS`, and put right when the attempt ends or outruns the guess.
 
 What follows from that:
 
-* **Run-seconds.** Customers that always have something eligible consume run-seconds in proportion to their weights, as far as
-  their workloads take between a second and an hour each; shorter ones count as a second, longer ones as an hour.
-* **Dispatches.** Between k such customers of equal weight whose workloads cost alike, each gets at least ⌊n/k⌋ - 1 of any n
-  consecutive dispatches. In general one whose dispatches cost *c* has, for this rule, the weight ``weight / c``; so however
-  long its workloads are, it is not passed by for more than ``3600 / weight`` run-seconds of each of the others.
-* **Idling saves nothing up**: a mark is never behind the present, the mark of who was last served. What was used while
-  nobody else wanted it is held against nobody.
+* **Run-seconds.** Customers that always have something eligible consume run-seconds in proportion to their weights,
+  as far as their workloads take between a second and an hour each; shorter ones count as a second, longer ones as an
+  hour.
+* **Dispatches.** Between k such customers of equal weight whose workloads cost alike, each gets at least ⌊n/k⌋ - 1 of
+  any n consecutive dispatches. In general one whose dispatches cost *c* has, for this rule, the weight ``weight /
+  c``; so however long its workloads are, it is not passed by for more than ``3600 / weight`` run-seconds of each of
+  the others.
+* **Idling saves nothing up**: a mark is never behind the present, the mark of who was last served. What was used
+  while nobody else wanted it is held against nobody.
 * **Debt** is how far a mark is ahead of the present. It is at most an hour's worth, and halves every six hours.
 
 Within a customer: by rank, see `queue_rank`.
@@ -23,6 +25,7 @@ Source: Goyal, Vin and Cheng, "Start-time Fair Queuing", 1996; ADR 0013.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 __all__ = [
@@ -94,7 +97,7 @@ class FairClock:
         if found is None or found[0] <= self.present:
             return self.present
         mark, at = found
-        return self.present + (mark - self.present) * 0.5 ** ((self._moment - at) / DEBT_HALF_LIFE_SECONDS)
+        return self.present + (mark - self.present) * math.exp2((at - self._moment) / DEBT_HALF_LIFE_SECONDS)
 
     def consumed(self, customer_id: str) -> float:
         """Run-seconds per weight in all: orders those whose marks are level, see `Lanes`."""

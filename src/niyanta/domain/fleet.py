@@ -1,7 +1,7 @@
 """The live workers as the scheduler sees them: who could run what, who can now, and whose turn it is among them.
 
-Workloads that ask for the same type, hard and anti-affinity have the same *demand*: the same workers suit them. What a
-demand's workers are is worked out once for each composition of the fleet. Soft affinity is no part of it: it only
+Workloads that ask for the same type, hard and anti-affinity have the same *demand*: the same workers suit them. What
+a demand's workers are is worked out once for each composition of the fleet. Soft affinity is no part of it: it only
 chooses among them.
 """
 
@@ -13,13 +13,14 @@ from enum import Enum
 
 from niyanta.domain.placement import Affinity, Constraint, WorkerView, could_run, preference
 
-__all__ = ["Demand", "Fleet", "Fit", "Hook", "Shortlist", "demand_of"]
+__all__ = ["Demand", "Fit", "Fleet", "Hook", "Shortlist", "demand_of"]
 
 Demand = tuple[object, ...]
 """Names what a workload asks for of its worker; equal for those that the same workers suit."""
 
 Hook = tuple[str, ...]
-"""One condition that every worker for a demand fulfils: ``(worker, id)``, ``(tag, key, value)`` or ``(type, name)``."""
+"""One condition that every worker for a demand fulfils: ``(worker, id)``, ``(tag, key, value)`` or ``(type, name)``.
+"""
 
 _MOST_KNOWN_DEMANDS = 2000
 
@@ -140,7 +141,8 @@ def _hooks(view: WorkerView) -> tuple[Hook, ...]:
 class Shortlist:
     """The workers for one demand and one set of soft wishes, best first, within one pass.
 
-    Within a pass free slots only shrink, so that who is full, or runs what an anti-affinity avoids, is dropped for good.
+    Within a pass free slots only shrink, so that who is full, or runs what an anti-affinity avoids, is dropped for
+    good.
     """
 
     def __init__(self, fitting: Iterable[WorkerView], affinity: Affinity) -> None:

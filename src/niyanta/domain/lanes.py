@@ -1,20 +1,20 @@
 """Which of all lanes a pass of the scheduler reads: the fair ones, and never more than a fixed number.
 
-A *lane* is one customer's ready workloads of one placement class. There may be a hundred thousand, made by one customer with
-a wish of its own for each workload, so a pass may not look at all of them, nor at all customers:
+A *lane* is one customer's ready workloads of one placement class. There may be a hundred thousand, made by one
+customer with a wish of its own for each workload, so a pass may not look at all of them, nor at all customers:
 
-* Each lane stands in a **bay**: that of the one condition on workers which the fewest of them fulfil (`Fleet.hook_for`). Only
-  bays with a free slot among their workers are looked at.
-* Within a bay customers wait in a heap by their marks (`FairClock`), and each customer's lanes in a heap by the rank of their
-  first workload. A pass takes turns from the bays' heaps, so fairness chooses the lanes. What a customer has in its lanes
-  beyond its turns isn't looked at.
-* A lane that nothing can take at its turn goes to **sleep**, and is looked at again, a few lanes a pass and by turns between
-  customers, when a slot for it came free or, if no worker suited it at all, when the fleet changed.
+* Each lane stands in a **bay**: that of the one condition on workers which the fewest of them fulfil
+  (`Fleet.hook_for`). Only bays with a free slot among their workers are looked at.
+* Within a bay customers wait in a heap by their marks (`FairClock`), and each customer's lanes in a heap by the rank
+  of their first workload. A pass takes turns from the bays' heaps, so fairness chooses the lanes. What a customer has
+  in its lanes beyond its turns isn't looked at.
+* A lane that nothing can take at its turn goes to **sleep**, and is looked at again, a few lanes a pass and by turns
+  between customers, when a slot for it came free or, if no worker suited it at all, when the fleet changed.
 
 A pass costs O((turns + `_MOST_FAILURES`) log customers), whatever there is besides. `Lanes.effort` counts.
 
-Marks are level for customers that wait for scarce workers, while work for others moves the present on. Among level ones
-the order is by what they have consumed since they came into the bay, so weights hold there, too.
+Marks are level for customers that wait for scarce workers, while work for others moves the present on. Among level
+ones the order is by what they have consumed since they came into the bay, so weights hold there, too.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ _MOST_WOKEN_EACH = 2
 _MOST_BAYS_MOVED = 16
 """Bays of a customer that are put in order at once when it gets something back; in others it comes late once."""
 
+_ANYWHERE = Affinity()
 _UNREAD: Hook = ("unread",)
 """Of lanes of which nothing is known but their name: they are read to learn what they ask for."""
 
@@ -70,7 +71,7 @@ class Lane:
     rank: float
     """Not behind its first workload's."""
     workload_type: str | None = None
-    affinity: Affinity = Affinity()
+    affinity: Affinity = _ANYWHERE
     demand: Demand = ()
     bay: _Bay | None = None
     stamp: int = 0
@@ -272,6 +273,8 @@ class Agenda:
     turns: list[Turn] = field(default_factory=list)
     groups: list[tuple[list[Lane], int]] = field(default_factory=list)
     """Lanes and how many workloads of each to read."""
+    blocked: int = 0
+    """Lanes that were looked at and found to be blocked: there may be more that aren't."""
 
     @property
     def lanes(self) -> list[tuple[Lane, int]]:
@@ -511,7 +514,7 @@ class _Choice:
             self._failures += 1
 
     def _agenda(self) -> Agenda:
-        agenda = Agenda(self._turns)
+        agenda = Agenda(self._turns, blocked=self._failures)
         for bay, customer_id in self._groups:
             seat = bay.seats[customer_id]
             lanes, turns = seat.taken, seat.turns

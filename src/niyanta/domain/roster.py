@@ -1,11 +1,13 @@
-"""All that the scheduler knows and decides, without a database: who is there, who holds what, what waits, whose turn it is.
+"""All that the scheduler knows and decides, without a database.
+
+Who is there, who holds what, what waits, and whose turn it is.
 
 A pass is ``choose`` (whose turns these are, and which lanes to read), the reading, ``place`` (which workload goes to
-which worker), the writing, and `keep` or `give_up` for each placement. What the roster holds is only ever too careful: a slot is
-taken when an assignment is planned, and given back when a release is known to be committed.
+which worker), the writing, and `keep` or `give_up` for each placement. What the roster holds is only ever too
+careful: a slot is taken when an assignment is planned, and given back when a release is known to be committed.
 
-**Suspects.** A workload that has lost two workers in a row may be what ends them. Suspects are tried one to a worker, and on no
-more than a quarter of the fleet at a time, so that they can't take it down at once, however many there are.
+**Suspects.** A workload that has lost two workers in a row may be what ends them. Suspects are tried one to a worker,
+and on no more than a quarter of the fleet at a time, so that they can't take it down at once, however many there are.
 
 **Refusals.** A worker that refuses an assignment is given nothing for a while, twice as long each time.
 """
@@ -159,6 +161,21 @@ class Roster:
         for key, row in found.items():
             if key not in self._held:
                 self._hold(key, _Holding(row.generation, row.worker_id, row.workload_type), is_new=True)
+
+    def forget_slots(self) -> None:
+        """Which slots are taken isn't known any more: it is learned anew from `learn_held`."""
+        self._held.clear()
+        self._of_worker.clear()
+        self._running.clear()
+        self._outruns.clear()
+        for view in self.fleet.views():
+            view.used = 0
+            view.running.clear()
+
+    def forget_idle(self) -> None:
+        """Drop what is kept of customers with nothing queued, so that memory stays bounded."""
+        self.clock.forget_idle([*self.lanes.customers(), *self._running])
+        self.lanes.sweep()
 
     def released(self, key: Key, generation: int, *, ran: bool = True) -> None:
         """A release of this generation is committed; unless it ``ran``, its duration says nothing."""

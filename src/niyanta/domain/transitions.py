@@ -17,6 +17,7 @@ from typing import Any
 
 __all__ = [
     "DEATHS_BEFORE_FAILURE",
+    "DEATHS_BEFORE_SUSPICION",
     "TERMINAL",
     "TRANSITIONS",
     "Actor",
@@ -47,6 +48,8 @@ __all__ = [
 
 DEATHS_BEFORE_FAILURE = 3
 """A workload whose worker died this often in a row, with no new checkpoint between, fails as poison."""
+DEATHS_BEFORE_SUSPICION = 2
+"""From here on it is suspected of being the cause, and tried apart from others."""
 
 
 class Status(StrEnum):

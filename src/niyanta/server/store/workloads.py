@@ -11,7 +11,15 @@ import msgspec
 
 from niyanta.domain.limits import DEFAULT_CONFIG, Config
 from niyanta.domain.placement import Affinity, Constraint
-from niyanta.domain.transitions import AuditEvent, Move, PausePhase, Status, WorkloadState
+from niyanta.domain.transitions import (
+    DEATHS_BEFORE_FAILURE,
+    DEATHS_BEFORE_SUSPICION,
+    AuditEvent,
+    Move,
+    PausePhase,
+    Status,
+    WorkloadState,
+)
 from niyanta.server.store.database import Connection, Queries
 
 __all__ = [
@@ -19,6 +27,7 @@ __all__ = [
     "Head",
     "KeyName",
     "KeyUse",
+    "LaneRead",
     "Locked",
     "NewWorkload",
     "WorkloadStore",
@@ -92,6 +101,15 @@ class Head:
     affinity: Affinity
     checkpoint_percent: int
     """Progress at its newest checkpoint, from which its next attempt goes on; 0 without one."""
+
+
+class LaneRead(NamedTuple):
+    """A lane with something ready."""
+
+    customer_id: str
+    placement_key: int
+    rank: float
+    """Of its first workload."""
 
 
 @dataclass(slots=True)
@@ -335,19 +353,32 @@ class WorkloadStore:
         )
         return {(row["customer_id"], row["workload_id"]): row for row in rows}
 
-    async def lanes(self, conn: Connection) -> list[tuple[str, int]]:
-        """Every (customer, placement key) with something ready."""
-        return [(row["customer_id"], row["placement_key"]) for row in await _queries.lanes(conn)]
+    async def lanes(self, conn: Connection, after: tuple[str, int], most: int, most_each: int) -> list[LaneRead]:
+        """Lanes with something ready, in order from the one after (customer, placement key).
+
+        Args:
+            conn: The connection.
+            after: ``("", 0)`` for the first.
+            most: Lanes in all.
+            most_each: Lanes of one customer.
+        """
+        rows = await _queries.lanes(conn, after_customer=after[0], after_key=after[1], most=most, most_each=most_each)
+        return [LaneRead(*row) for row in rows]
 
     async def heads(
-        self, conn: Connection, lanes: Sequence[tuple[str, int]], most: int
+        self, conn: Connection, lanes: Sequence[tuple[str, int, int]], *, with_suspects: bool = True
     ) -> dict[tuple[str, int], list[Head]]:
-        """The first ready workloads of each lane, in rank order."""
+        """The first ready workloads of each (customer, placement key, how many), in rank order.
+
+        Lanes with nothing are left out; so are, unless ``with_suspects``, workloads that lost so many workers in a
+        row that they may be the cause.
+        """
         rows = await _queries.heads(
             conn,
             customer_ids=[lane[0] for lane in lanes],
             placement_keys=[lane[1] for lane in lanes],
-            most=most,
+            mosts=[lane[2] for lane in lanes],
+            longest_streak=(DEATHS_BEFORE_FAILURE if with_suspects else DEATHS_BEFORE_SUSPICION - 1),
         )
         found: dict[tuple[str, int], list[Head]] = {}
         for row in rows:
@@ -365,6 +396,10 @@ class WorkloadStore:
     async def held(self, conn: Connection) -> list[Any]:
         """Who holds what, all workers."""
         return list(await _queries.held(conn))
+
+    async def held_by_workers(self, conn: Connection, worker_ids: Sequence[str]) -> list[Any]:
+        """Who holds what, of some workers."""
+        return list(await _queries.held_by_workers(conn, worker_ids=worker_ids))
 
     async def held_counts(self, conn: Connection) -> list[tuple[str, str, int]]:
         """(worker, workload type, count) of what workers hold."""
