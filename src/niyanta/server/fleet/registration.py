@@ -15,7 +15,7 @@ from niyanta.server.moves.losses import lose_workloads
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.attempts import AttemptStore
 from niyanta.server.store.database import Database, RetryableConflict
-from niyanta.server.store.fleet import ListedWorker, WorkerStore
+from niyanta.server.store.fleet import ListedWorker, StandingOrder, WorkerStore
 from niyanta.server.store.workloads import WorkloadStore
 from niyanta.wire.broker import Broker
 from niyanta.wire.messages import (
@@ -84,13 +84,20 @@ class WorkerService:
         lease = self._settings.worker_lease_seconds
         try:
             async with self._database.connection("vital") as conn:
-                accepted = await self._workers.register(conn, worker, lease)
+                status = await self._workers.register(conn, worker, lease)
+                order = None if status else await self._workers.standing_order(conn, worker.worker_id)
         except (ServiceUnavailableError, RetryableConflict):
             return None
-        if not accepted:
+        if order is not None and order.kind == "remove":
+            log.info("worker.refused_as_removed", extra={"worker_id": worker.worker_id})
+            return self._encode(RegisterReply(False, "removed", _removed(worker.worker_id, order)))
+        if status is None:
             message = f"worker id '{worker.worker_id}' is in use by a live worker"
             return self._encode(RegisterReply(False, "in_use", message))
-        log.info("worker.registered", extra={"worker_id": worker.worker_id, "capacity": worker.capacity})
+        log.info(
+            "worker.registered",
+            extra={"worker_id": worker.worker_id, "capacity": worker.capacity, "status": status},
+        )
         self._feed.announce(fleet=True)
         interval = self._settings.heartbeat_interval_seconds
         return self._encode(RegisterReply(True, "", "", interval, lease))
@@ -163,15 +170,16 @@ class WorkerService:
         async with self._database.connection() as conn:
             return await self._workers.page(conn, status, most, skip=skip, after=after)
 
-    async def drain(self, worker_id: str) -> None:
-        """Take no new work on a worker; what it runs finishes.
+    async def drain(self, worker_id: str, actor: Actor) -> None:
+        """Take no new work on a worker's id until `undrain`; what it runs finishes.
 
         Raises:
             NotFoundError: No live worker has that id.
         """
         async with self._database.connection() as conn:
-            if not await self._workers.drain(conn, worker_id):
+            if not await self._workers.drain(conn, worker_id, actor.id):
                 raise NotFoundError(f"There is no live worker '{worker_id}'")
+        log.info("worker.drained", extra={"worker_id": worker_id, "actor_id": actor.id})
         self._feed.announce(fleet=True)
         command: Command = DrainWorker()
         try:
@@ -180,19 +188,42 @@ class WorkerService:
             log.info("worker.drain_not_pushed", extra={"worker_id": worker_id})  # its next beat tells it
 
     async def remove(self, worker_id: str, actor: Actor) -> None:
-        """Take everything away from a worker, at once and for good.
+        """Take everything away from a worker at once, and don't let its id register until `undrain`.
 
         Raises:
             NotFoundError: No live worker has that id.
         """
         async with self._database.connection() as conn:
-            incarnation = await self._workers.end(conn, worker_id, "removed")
+            incarnation = await self._workers.remove(conn, worker_id, actor.id)
             if incarnation is None:
                 raise NotFoundError(f"There is no live worker '{worker_id}'")
+        log.info("worker.removed", extra={"worker_id": worker_id, "actor_id": actor.id})
         self._feed.announce(fleet=True)
         await lose_workloads(
             self._database, self._feed, worker_id, incarnation, actor, f"Worker '{worker_id}' was removed", died=False
         )
+
+    async def undrain(self, worker_id: str, actor: Actor) -> str:
+        """Take a drain or a removal back; gives the worker's status. Does nothing to one that is under neither.
+
+        Raises:
+            NotFoundError: No worker with that id is known.
+        """
+        async with self._database.connection() as conn:
+            status = await self._workers.undrain(conn, worker_id)
+        if status is None:
+            raise NotFoundError(f"No worker '{worker_id}' is known")
+        log.info("worker.undrained", extra={"worker_id": worker_id, "actor_id": actor.id})
+        self._feed.announce(fleet=True)
+        return status
+
+
+def _removed(worker_id: str, order: StandingOrder) -> str:
+    at = order.given_at.isoformat(timespec="seconds").replace("+00:00", "Z")
+    return (
+        f"worker id '{worker_id}' was removed by an operator ({order.given_by}, {at}) and may not come back until "
+        f"one runs: niyanta workers undrain {worker_id}"
+    )
 
 
 def _registration_problem(worker: Register) -> str | None:
