@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -66,3 +67,23 @@ async def test_soft_wishes_share_fairly(system: System) -> None:
             turns += 1
             assert turns <= 3, "the other customer waits for the crowd"
             await worker.report(assignment.ref, messages.Started(), messages.Completed(b"{}"))
+
+
+async def test_turns_follow_run_seconds(system: System) -> None:
+    """One slot; ``cust_a``'s workloads take two and a half seconds each, ``cust_b``'s next to nothing."""
+    worker = await system.worker(capacity=1)
+    turns = {"cust_a": 0, "cust_b": 0}
+    async with beating(worker):
+        for _ in range(30):
+            await system.submit("cust_b")
+        for _ in range(10):
+            await system.submit("cust_a")
+        while turns["cust_a"] < 5:
+            assignment = await worker.next_assignment(10)
+            await worker.report(assignment.ref, messages.Started())
+            if assignment.ref.customer_id == "cust_a":
+                await asyncio.sleep(2.5)  # what is tested is how the time it takes is counted
+            await worker.report(assignment.ref, messages.Completed(b"{}"))
+            turns[assignment.ref.customer_id] += 1
+    # The first two or three say how long it takes; a turn of less than a second counts as one.
+    assert turns["cust_b"] >= 7
