@@ -28,7 +28,7 @@ from niyanta.server.leader.election import Election
 from niyanta.server.moves.batcher import BUSY_BATCH, LINGER_SECONDS
 from niyanta.server.moves.feed import ChangeFeed, describe
 from niyanta.server.settings import CoordinatorSettings
-from niyanta.server.store.database import Connection, Database, RetryableConflict
+from niyanta.server.store.database import Connection, Database
 from niyanta.server.store.fleet import LeaseStore
 from niyanta.server.store.workloads import Change, Head, LaneRead, WorkloadStore, config_from_json
 from niyanta.wire.broker import Broker
@@ -112,7 +112,7 @@ class Scheduler:
             while self._election.epoch == epoch:
                 try:
                     pause = await self._step(epoch)
-                except (ServiceUnavailableError, RetryableConflict, ConnectionFailedError) as exc:
+                except (ServiceUnavailableError, ConnectionFailedError) as exc:
                     log.warning("scheduler.pass_failed", extra={"error": str(exc)})
                     self._knows_all = False
                     pause = 0.2
