@@ -14,7 +14,6 @@ import asyncio
 import logging
 import time
 from collections import deque
-from typing import Any
 
 import msgspec
 
@@ -28,14 +27,17 @@ from niyanta.server.leader.election import Election
 from niyanta.server.moves.batcher import BUSY_BATCH, LINGER_SECONDS
 from niyanta.server.moves.feed import ChangeFeed, describe
 from niyanta.server.settings import CoordinatorSettings
-from niyanta.server.store.database import Connection, Database
-from niyanta.server.store.fleet import LeaseStore
-from niyanta.server.store.workloads import Change, Head, LaneRead, WorkloadStore, config_from_json
+from niyanta.server.store.database import Database
+from niyanta.server.store.lease import LeaseStore
+from niyanta.server.store.queries import Connection
+from niyanta.server.store.states import Change, Head, config_from_json
+from niyanta.server.store.workloads import Assignable, ReadyLane, WorkloadStore
+from niyanta.server.store.workloads import Held as HeldWorkload
 from niyanta.wire.broker import Broker
 from niyanta.wire.messages import Assign, Assignment, AttemptRef, Changed, Command
 from niyanta.wire.subjects import Subjects
 
-__all__ = ["Scheduler", "assignment_from_row", "push_assignments"]
+__all__ = ["Scheduler", "assignment_of", "push_assignments"]
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +73,7 @@ class Scheduler:
         self._actor = Actor("coordinator", settings.coordinator_id)
         self._trial_seconds = 2 * settings.worker_lease_seconds
         self._store = WorkloadStore()
+        self._leases = LeaseStore()
         self._wake = asyncio.Event()
         self._inbox: deque[Changed] = deque()
         self._roster = self._new_roster()
@@ -215,11 +218,11 @@ class Scheduler:
                 if len(own) == _MOST_COMPARED:
                     self._rest_of.append((customer_id, own[-1].placement_key))
 
-    def _note_lanes(self, lanes: list[LaneRead]) -> None:
+    def _note_lanes(self, lanes: list[ReadyLane]) -> None:
         for lane in lanes:
-            self._roster.lanes.note(lane.customer_id, lane.placement_key, lane.rank)
+            self._roster.lanes.note(lane.customer_id, lane.placement_key, lane.queue_rank)
 
-    def _note_cut_short(self, lanes: list[LaneRead]) -> None:
+    def _note_cut_short(self, lanes: list[ReadyLane]) -> None:
         """Remember which customers have more lanes than the page shows."""
         last: dict[str, tuple[int, int]] = {}
         for lane in lanes:
@@ -277,7 +280,7 @@ class Scheduler:
                 done.append(change)
             else:
                 self._roster.give_up(placement)
-        await push_assignments(self._broker, self._subjects, epoch, list(written.values()))
+        await push_assignments(self._broker, self._subjects, epoch, [a for a in written.values() if a is not None])
         self._feed.announce([describe(change) for change in done])
         return len(placements), False
 
@@ -298,14 +301,12 @@ class Scheduler:
 
     async def _notice_fence(self, conn: Connection, epoch: int) -> None:
         """Nothing was written: step down if that is because another leads."""
-        if (await LeaseStore().current(conn))["epoch"] != epoch:
+        if (await self._leases.current(conn)).epoch != epoch:
             self._election.step_down()
 
 
-def _held(rows: list[Any]) -> list[Held]:
-    return [
-        Held((r["customer_id"], r["workload_id"]), r["generation"], r["worker_id"], r["workload_type"]) for r in rows
-    ]
+def _held(rows: list[HeldWorkload]) -> list[Held]:
+    return [Held((r.customer_id, r.workload_id), r.generation, r.worker_id, r.workload_type) for r in rows]
 
 
 def _found(heads: list[Head]) -> Found:
@@ -321,29 +322,29 @@ def _found(heads: list[Head]) -> Found:
     return Found(first.locked.state.workload_type, first.affinity, waiting)
 
 
-def assignment_from_row(row: Any) -> Assignment:
+def assignment_of(row: Assignable) -> Assignment:
     """A worker's view of a scheduled workload."""
-    config = config_from_json(row["config_snapshot"])
+    config = config_from_json(row.config_snapshot)
     return Assignment(
-        AttemptRef(row["customer_id"], row["workload_id"], row["generation"]),
-        row["workload_type"],
-        row["input_params"].encode(),
+        AttemptRef(row.customer_id, row.workload_id, row.generation),
+        row.workload_type,
+        row.input_params.encode(),
         config.config_json.encode(),
-        row["checkpoint_sequence"],
-        row["progress_percent"],
+        row.checkpoint_sequence,
+        row.progress_percent,
         config.checkpoint_interval_sec,
-        row["timeout_seconds"] or config.timeout_seconds,
+        row.timeout_seconds or config.timeout_seconds,
         config.cpu_cores,
         config.memory_mb,
         config.disk_mb,
     )
 
 
-async def push_assignments(broker: Broker, subjects: Subjects, epoch: int, rows: list[Any]) -> None:
+async def push_assignments(broker: Broker, subjects: Subjects, epoch: int, rows: list[Assignable]) -> None:
     """Send each worker its assignments. What is lost is pushed again by the monitor."""
     by_worker: dict[tuple[str, str], list[Assignment]] = {}
     for row in rows:
-        by_worker.setdefault((row["worker_id"], row["incarnation"]), []).append(assignment_from_row(row))
+        by_worker.setdefault((row.worker_id, row.incarnation), []).append(assignment_of(row))
     for (worker_id, incarnation), assignments in by_worker.items():
         command: Command = Assign(epoch, incarnation, assignments)
         try:
