@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import msgspec
 from starlette.requests import Request
@@ -19,7 +18,7 @@ from niyanta.errors import (
 )
 from niyanta.server.rest.bodies import workloads as bodies
 from niyanta.server.rest.frame.operation import Call, Operation
-from niyanta.server.rest.frame.parameters import Choice, Integer, Moment, Text
+from niyanta.server.rest.frame.parameters import Choice, Integer, Text
 from niyanta.server.rest.frame.responses import json_response, timestamp
 from niyanta.server.services.cursors import Cursors
 from niyanta.server.services.requests import (
@@ -31,7 +30,8 @@ from niyanta.server.services.requests import (
 )
 from niyanta.server.services.submission import SubmissionService, SubmitRequest, check_idempotency_key
 from niyanta.server.services.workloads import Outlook, WorkloadService
-from niyanta.server.store.listing import ORDERS, ListQuery
+from niyanta.server.store.listing import ORDERS, ListQuery, WorkloadSummary
+from niyanta.server.store.workloads import StoredWorkload
 
 __all__ = ["WorkloadRoutes", "idempotency_key"]
 
@@ -47,13 +47,10 @@ ORDER_BY = Choice("order_by", "What to sort by; ties by id, nulls last.", ORDERS
 ORDER = Choice("order", "Sort direction.", ("asc", "desc"), "desc")
 WAIT = Integer("wait_seconds", "Answer when the version changes, or after this long.", 0, 60, 0)
 VERSION = Integer("version", "With wait_seconds: answer when the version passes this one.", 0, 2**62)
-LOG_LIMIT = Integer("limit", "Log lines per page.", 1, 1000, 100)
-SINCE = Moment("since", "Only lines after this time.")
-UNTIL = Moment("until", "Only lines up to this time.")
 
 
 class WorkloadRoutes:
-    """Submit, read, list, cancel, pause, resume, logs, audit."""
+    """Submit, read, list, cancel, pause, resume, audit."""
 
     def __init__(self, submissions: SubmissionService, workloads: WorkloadService, cursors: Cursors) -> None:
         self._submissions = submissions
@@ -100,18 +97,6 @@ class WorkloadRoutes:
                 exists=self._exists,
             ),
             *self._moves(),
-            Operation(
-                method="GET",
-                path=_ONE + "/logs",
-                operation_id="getWorkloadLogs",
-                summary="Read a workload's log",
-                tag=_TAG,
-                handler=self.logs,
-                query=(LOG_LIMIT, SINCE, UNTIL),
-                answer=bodies.LogsAnswer,
-                errors=(NotFoundError,),
-                exists=self._exists,
-            ),
             Operation(
                 method="GET",
                 path=_ONE + "/audit",
@@ -244,7 +229,7 @@ class WorkloadRoutes:
         row = await self._workloads.pause(call.identity, workload_id)
         return json_response(
             bodies.PauseAnswer(
-                workload_id, row["status"], timestamp(row["paused_at"]), row["checkpoint_sequence"], row["version"]
+                workload_id, row.status, timestamp(row.paused_at), row.checkpoint_sequence, row.version
             )
         )
 
@@ -256,22 +241,6 @@ class WorkloadRoutes:
             bodies.ResumeAnswer(workload_id, state.status.value, state.checkpoint_sequence, state.version), 202
         )
 
-    async def logs(self, call: Call) -> Response:
-        """§1.7."""
-        workload_id = call.path_id("workload_id")
-        since, until = SINCE.read(call.request), UNTIL.read(call.request)
-        if since is not None and until is not None and since > until:
-            raise InvalidInputError(
-                "since must not be after until", details={"field": "since", "allowed": "a time up to until"}
-            )
-        limit = LOG_LIMIT.read(call.request) or 0
-        rows, has_more = await self._workloads.logs(call.identity, workload_id, since=since, until=until, limit=limit)
-        lines = [
-            bodies.LogLine(timestamp(row["logged_at"]), row["level"], row["message"], _raw(row["details"]))
-            for row in rows
-        ]
-        return json_response(bodies.LogsAnswer(workload_id, lines, has_more))
-
     async def audit(self, call: Call) -> Response:
         """§1.8; pages like a list, by cursor."""
         workload_id = call.path_id("workload_id")
@@ -282,12 +251,12 @@ class WorkloadRoutes:
         rows, has_more = await self._workloads.audit(call.identity, workload_id, after=after, limit=limit)
         events = [
             bodies.AuditEvent(
-                row["event_id"],
-                row["event_type"],
-                timestamp(row["occurred_at"]),
-                row["actor_type"],
-                row["actor_id"],
-                _raw(row["details"]),
+                row.event_id,
+                row.event_type,
+                timestamp(row.occurred_at),
+                row.actor_type,
+                row.actor_id,
+                _raw(row.details_json),
             )
             for row in rows
         ]
@@ -310,54 +279,54 @@ def _raw_or_none(text: str | None) -> msgspec.Raw | None:
     return None if text is None else msgspec.Raw(text.encode())
 
 
-def workload_body(row: Any, outlook: Outlook) -> bodies.Workload:
-    """One workload, whole, from its row."""
-    status = row["status"]
+def workload_body(row: StoredWorkload, outlook: Outlook) -> bodies.Workload:
+    """One workload, whole."""
+    status = row.status
     body = bodies.Workload(
-        workload_id=row["workload_id"],
-        customer_id=row["customer_id"],
-        workload_type=row["workload_type"],
+        workload_id=row.workload_id,
+        customer_id=row.customer_id,
+        workload_type=row.workload_type,
         status=status,
-        priority=row["priority"],
-        progress_percent=row["progress_percent"],
-        worker_id=row["worker_id"],
-        input_params=_raw(row["input_params"]),
-        result_data=_raw_or_none(row["result_json"]),
-        error_message=row["error_message"],
-        retry_count=row["retry_count"],
-        created_at=timestamp(row["created_at"]),
-        scheduled_at=timestamp(row["scheduled_at"]),
-        started_at=timestamp(row["started_at"]),
-        completed_at=timestamp(row["completed_at"]),
+        priority=row.priority,
+        progress_percent=row.progress_percent,
+        worker_id=row.worker_id,
+        input_params=_raw(row.input_params),
+        result_data=_raw_or_none(row.result_json),
+        error_message=row.error_message,
+        retry_count=row.retry_count,
+        created_at=timestamp(row.created_at),
+        scheduled_at=timestamp(row.scheduled_at),
+        started_at=timestamp(row.started_at),
+        completed_at=timestamp(row.completed_at),
         estimated_start_time=timestamp(outlook.estimated_start_at),
         estimated_completion_time=timestamp(outlook.estimated_completion_at),
-        version=row["version"],
-        generation=row["generation"],
-        checkpoint_sequence=row["checkpoint_sequence"],
-        timeout_seconds=row["timeout_seconds"],
-        affinity_rules=_raw_or_none(row["affinity_rules"]),
+        version=row.version,
+        generation=row.generation,
+        checkpoint_sequence=row.checkpoint_sequence,
+        timeout_seconds=row.timeout_seconds,
+        affinity_rules=_raw_or_none(row.affinity_rules),
         pending_reason=outlook.pending_reason,
-        progress_message=row["progress_message"],
+        progress_message=row.progress_message,
     )
-    if status == Status.PAUSED:
-        body.paused_at = timestamp(row["paused_at"])
-    if status == Status.CANCELLED:
-        body.cancelled_at = timestamp(row["completed_at"])
+    if status is Status.PAUSED:
+        body.paused_at = timestamp(row.paused_at)
+    if status is Status.CANCELLED:
+        body.cancelled_at = timestamp(row.completed_at)
     return body
 
 
-def workload_row_body(row: Any) -> bodies.WorkloadRow:
+def workload_row_body(row: WorkloadSummary) -> bodies.WorkloadRow:
     """One workload as lists show it."""
     return bodies.WorkloadRow(
-        workload_id=row["workload_id"],
-        workload_type=row["workload_type"],
-        status=row["status"],
-        priority=row["priority"],
-        progress_percent=row["progress_percent"],
-        worker_id=row["worker_id"],
-        retry_count=row["retry_count"],
-        created_at=timestamp(row["created_at"]),
-        started_at=timestamp(row["started_at"]),
-        completed_at=timestamp(row["completed_at"]),
-        version=row["version"],
+        workload_id=row.workload_id,
+        workload_type=row.workload_type,
+        status=row.status,
+        priority=row.priority,
+        progress_percent=row.progress_percent,
+        worker_id=row.worker_id,
+        retry_count=row.retry_count,
+        created_at=timestamp(row.created_at),
+        started_at=timestamp(row.started_at),
+        completed_at=timestamp(row.completed_at),
+        version=row.version,
     )
