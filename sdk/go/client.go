@@ -43,6 +43,7 @@ func NewClient(apiKey string, options ...Option) *Client {
 		maxOutage:        defaultMaxOutage,
 		maxResponseBytes: defaultMaxResponseBytes,
 		userAgent:        "niyanta-go/" + Version,
+		backoff:          fullJitter,
 	}
 	for _, option := range options {
 		option(&settings)
@@ -68,6 +69,7 @@ type settings struct {
 	maxOutage        time.Duration
 	maxResponseBytes int64
 	userAgent        string
+	backoff          func(attempt int) time.Duration
 }
 
 // Option sets something for all calls of a client.

@@ -9,11 +9,16 @@ import (
 	"strings"
 )
 
-// secret is an API key that doesn't show in logs.
-type secret string
+// secret gives an API key when it is called, and shows an address when it is printed; fmt asks no String method of
+// what is inside another value. nil is no key.
+type secret func() string
 
-func (secret) String() string   { return "…" }
-func (secret) GoString() string { return "…" }
+func newSecret(apiKey string) secret {
+	if apiKey == "" {
+		return nil
+	}
+	return func() string { return apiKey }
+}
 
 // credentials say where the service is and who asks. Without err, all of it is there.
 type credentials struct {
@@ -51,8 +56,8 @@ func findCredentials(apiKey, baseURL string) credentials {
 	}
 	return credentials{
 		baseURL:  strings.TrimSuffix(strings.TrimRight(baseURL, "/"), "/v1"),
-		apiKey:   secret(apiKey),
-		adminKey: secret(adminKey),
+		apiKey:   newSecret(apiKey),
+		adminKey: newSecret(adminKey),
 	}
 }
 

@@ -61,7 +61,7 @@ func (w *watch) followSocket(ctx context.Context) error {
 	}
 	w.reached() // a link may have been quiet for long before it broke
 	// The service that closed it may be going down; many watchers shall not come back at the same instant.
-	return sleep(ctx, backoff(0))
+	return sleep(ctx, transport.backoff(0))
 }
 
 // dial opens a WebSocket. The reason why there is none isn't looked into: where it is the credentials, the workload or

@@ -96,7 +96,7 @@ func (t *transport) call(ctx context.Context, c call, options []CallOption, foun
 		if c.method == http.MethodDelete && unknown && errors.Is(err, ErrNotFound) {
 			return nil // the earlier try removed it
 		}
-		pause, again := repeatAfter(err, c.repeat, attempt)
+		pause, again := t.repeatAfter(err, c.repeat, attempt)
 		if !again || attempt >= maxRetries {
 			return err
 		}
@@ -112,7 +112,7 @@ func (t *transport) usable(public bool) error {
 	if t.credentials.err != nil {
 		return t.credentials.err
 	}
-	if t.apiKey == "" && !public {
+	if t.apiKey == nil && !public {
 		return fmt.Errorf("%w: no API key: give one to NewClient or set NIYANTA_API_KEY", ErrConfiguration)
 	}
 	return nil
@@ -122,8 +122,8 @@ func (t *transport) usable(public bool) error {
 func (t *transport) prepare(c call, options []CallOption) (http.Header, []byte, error) {
 	given := callSettingsOf(options)
 	header := http.Header{"User-Agent": {t.userAgent}, "Accept": {"application/json"}}
-	if t.apiKey != "" {
-		header.Set("Authorization", "Bearer "+string(t.apiKey))
+	if t.apiKey != nil {
+		header.Set("Authorization", "Bearer "+t.apiKey())
 	}
 	if c.keyed {
 		if given.idempotencyKey == "" {
@@ -216,7 +216,7 @@ func decode(answer []byte, found any) error {
 }
 
 // repeatAfter decides whether a call may be tried again after err, and after which pause.
-func repeatAfter(err error, repeat repeatable, attempt int) (pause time.Duration, again bool) {
+func (t *transport) repeatAfter(err error, repeat repeatable, attempt int) (pause time.Duration, again bool) {
 	var failure *APIError
 	var broken *ConnectionError
 	switch {
@@ -227,16 +227,16 @@ func repeatAfter(err error, repeat repeatable, attempt int) (pause time.Duration
 		case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 			again = repeat == repeatSafe
 		}
-		return failure.RetryAfter + backoff(attempt), again
+		return failure.RetryAfter + t.backoff(attempt), again
 	case errors.As(err, &broken):
-		return backoff(attempt), repeat == repeatSafe
+		return t.backoff(attempt), repeat == repeatSafe
 	}
 	return 0, false
 }
 
-// backoff returns a pause with full jitter: anything up to a bound that doubles with each try, so that many who failed
+// fullJitter returns a pause with full jitter: anything up to a bound that doubles with each try, so that many who failed
 // together don't come back together.
-func backoff(attempt int) time.Duration {
+func fullJitter(attempt int) time.Duration {
 	bound := longestBackoff
 	if attempt < 5 {
 		bound = firstBackoff << attempt

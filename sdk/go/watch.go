@@ -202,12 +202,12 @@ func (w *watch) give(update *Update) {
 // endure waits out a failure that may pass, or returns it. Before the service was heard of for the first time, it may
 // fail as often as any call; then for as long as an outage may last.
 func (w *watch) endure(ctx context.Context, err error) error {
-	pause, again := repeatAfter(err, repeatSafe, w.failures)
+	transport := w.workloads.transport
+	pause, again := transport.repeatAfter(err, repeatSafe, w.failures)
 	if !again {
 		return err
 	}
 	w.failures++
-	transport := w.workloads.transport
 	if w.heard.IsZero() {
 		if w.failures > transport.maxRetries {
 			return err
