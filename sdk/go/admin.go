@@ -64,7 +64,7 @@ type WorkerState struct {
 // ListWorkers returns one page of the registered workers; request may be nil.
 func (s *AdminService) ListWorkers(ctx context.Context, request *ListWorkersRequest, options ...CallOption) (*WorkersPage, error) {
 	return send[WorkersPage](ctx, s.transport, call{
-		method: http.MethodGet, path: "/admin/workers", query: queryOf(request), repeat: repeatSafe,
+		method: http.MethodGet, path: "/admin/workers", query: queryOf(request), safe: true,
 	}, options)
 }
 
@@ -87,14 +87,14 @@ func (s *AdminService) IterateWorkers(ctx context.Context, request *ListWorkersR
 // DrainWorker has a worker get nothing new; what it runs finishes.
 func (s *AdminService) DrainWorker(ctx context.Context, workerID string, options ...CallOption) (*WorkerState, error) {
 	return send[WorkerState](ctx, s.transport, call{
-		method: http.MethodPost, path: "/admin/workers/" + quoted(workerID) + "/drain", repeat: repeatSafe,
+		method: http.MethodPost, path: "/admin/workers/" + quoted(workerID) + "/drain", safe: true,
 	}, options)
 }
 
 // RemoveWorker takes everything away from a worker, at once.
 func (s *AdminService) RemoveWorker(ctx context.Context, workerID string, options ...CallOption) error {
 	return s.transport.call(ctx, call{
-		method: http.MethodDelete, path: "/admin/workers/" + quoted(workerID), repeat: repeatSafe,
+		method: http.MethodDelete, path: "/admin/workers/" + quoted(workerID), safe: true,
 	}, options, nil)
 }
 
@@ -160,7 +160,7 @@ func (s *AdminService) CreateCustomer(ctx context.Context, request *CreateCustom
 // ListCustomers returns one page of customers; request may be nil.
 func (s *AdminService) ListCustomers(ctx context.Context, request *ListCustomersRequest, options ...CallOption) (*CustomersPage, error) {
 	return send[CustomersPage](ctx, s.transport, call{
-		method: http.MethodGet, path: "/admin/customers", query: queryOf(request), repeat: repeatSafe,
+		method: http.MethodGet, path: "/admin/customers", query: queryOf(request), safe: true,
 	}, options)
 }
 
@@ -183,14 +183,14 @@ func (s *AdminService) IterateCustomers(ctx context.Context, request *ListCustom
 // GetCustomer returns one customer.
 func (s *AdminService) GetCustomer(ctx context.Context, customerID string, options ...CallOption) (*Customer, error) {
 	return send[Customer](ctx, s.transport, call{
-		method: http.MethodGet, path: "/admin/customers/" + quoted(customerID), repeat: repeatSafe,
+		method: http.MethodGet, path: "/admin/customers/" + quoted(customerID), safe: true,
 	}, options)
 }
 
 // UpdateCustomer changes the fields that are given.
 func (s *AdminService) UpdateCustomer(ctx context.Context, customerID string, request *UpdateCustomerRequest, options ...CallOption) (*Customer, error) {
 	return send[Customer](ctx, s.transport, call{
-		method: http.MethodPatch, path: "/admin/customers/" + quoted(customerID), body: request, repeat: repeatSafe,
+		method: http.MethodPatch, path: "/admin/customers/" + quoted(customerID), body: request, safe: true,
 	}, options)
 }
 
@@ -273,7 +273,7 @@ func (s *AdminService) CreateKey(ctx context.Context, customerID string, request
 // ListKeys returns one page of a customer's keys; request may be nil.
 func (s *AdminService) ListKeys(ctx context.Context, customerID string, request *ListKeysRequest, options ...CallOption) (*KeysPage, error) {
 	return send[KeysPage](ctx, s.transport, call{
-		method: http.MethodGet, path: keysPath(customerID), query: queryOf(request), repeat: repeatSafe,
+		method: http.MethodGet, path: keysPath(customerID), query: queryOf(request), safe: true,
 	}, options)
 }
 
@@ -296,7 +296,7 @@ func (s *AdminService) IterateKeys(ctx context.Context, customerID string, reque
 // RevokeKey ends a key for ever.
 func (s *AdminService) RevokeKey(ctx context.Context, customerID, keyID string, options ...CallOption) error {
 	return s.transport.call(ctx, call{
-		method: http.MethodDelete, path: keysPath(customerID) + "/" + quoted(keyID), repeat: repeatSafe,
+		method: http.MethodDelete, path: keysPath(customerID) + "/" + quoted(keyID), safe: true,
 	}, options, nil)
 }
 

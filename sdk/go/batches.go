@@ -78,7 +78,7 @@ func (s *WorkloadsService) SubmitBatch(ctx context.Context, request *SubmitBatch
 		batch.Workloads[i] = workload.withInput()
 	}
 	return send[SubmittedBatch](ctx, s.transport, call{
-		method: http.MethodPost, path: "/workloads/batch", body: &batch, repeat: repeatSafe, keyed: true,
+		method: http.MethodPost, path: "/workloads/batch", body: &batch, safe: true, keyed: true,
 	}, options)
 }
 

@@ -105,7 +105,7 @@ func (s *ConfigsService) Create(ctx context.Context, request *CreateConfigReques
 // List returns one page of configs; request may be nil.
 func (s *ConfigsService) List(ctx context.Context, request *ListConfigsRequest, options ...CallOption) (*ConfigsPage, error) {
 	return send[ConfigsPage](ctx, s.transport, call{
-		method: http.MethodGet, path: "/workload-configs", query: queryOf(request), repeat: repeatSafe,
+		method: http.MethodGet, path: "/workload-configs", query: queryOf(request), safe: true,
 	}, options)
 }
 
@@ -126,20 +126,20 @@ func (s *ConfigsService) Iterate(ctx context.Context, request *ListConfigsReques
 // Get returns one config.
 func (s *ConfigsService) Get(ctx context.Context, configID string, options ...CallOption) (*Config, error) {
 	return send[Config](ctx, s.transport, call{
-		method: http.MethodGet, path: "/workload-configs/" + quoted(configID), repeat: repeatSafe,
+		method: http.MethodGet, path: "/workload-configs/" + quoted(configID), safe: true,
 	}, options)
 }
 
 // Update changes the fields that are given. Workloads that have begun keep what they began with.
 func (s *ConfigsService) Update(ctx context.Context, configID string, request *UpdateConfigRequest, options ...CallOption) (*Config, error) {
 	return send[Config](ctx, s.transport, call{
-		method: http.MethodPut, path: "/workload-configs/" + quoted(configID), body: request, repeat: repeatSafe,
+		method: http.MethodPut, path: "/workload-configs/" + quoted(configID), body: request, safe: true,
 	}, options)
 }
 
 // Delete removes a config. ErrConflict: there are workloads of its type.
 func (s *ConfigsService) Delete(ctx context.Context, configID string, options ...CallOption) error {
 	return s.transport.call(ctx, call{
-		method: http.MethodDelete, path: "/workload-configs/" + quoted(configID), repeat: repeatSafe,
+		method: http.MethodDelete, path: "/workload-configs/" + quoted(configID), safe: true,
 	}, options, nil)
 }

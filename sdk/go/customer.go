@@ -61,7 +61,7 @@ type Account struct {
 // Get returns the account with its limits and what it uses of them now.
 func (s *CustomerService) Get(ctx context.Context, options ...CallOption) (*Account, error) {
 	return send[Account](ctx, s.transport, call{
-		method: http.MethodGet, path: "/customer", repeat: repeatSafe,
+		method: http.MethodGet, path: "/customer", safe: true,
 	}, options)
 }
 
@@ -131,6 +131,6 @@ type PeriodStatistics struct {
 // Stats returns what became of the workloads of a period.
 func (s *CustomerService) Stats(ctx context.Context, request *StatsRequest, options ...CallOption) (*Statistics, error) {
 	return send[Statistics](ctx, s.transport, call{
-		method: http.MethodGet, path: "/customer/stats", query: queryOf(request), repeat: repeatSafe,
+		method: http.MethodGet, path: "/customer/stats", query: queryOf(request), safe: true,
 	}, options)
 }

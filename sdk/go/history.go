@@ -47,7 +47,7 @@ type LogsPage struct {
 // Logs returns one page of a workload's log lines; request may be nil.
 func (s *WorkloadsService) Logs(ctx context.Context, workloadID string, request *LogsRequest, options ...CallOption) (*LogsPage, error) {
 	return send[LogsPage](ctx, s.transport, call{
-		method: http.MethodGet, path: workloadPath(workloadID, "/logs"), query: queryOf(request), repeat: repeatSafe,
+		method: http.MethodGet, path: workloadPath(workloadID, "/logs"), query: queryOf(request), safe: true,
 	}, options)
 }
 
@@ -91,7 +91,7 @@ type AuditPage struct {
 // Audit returns one page of a workload's history; request may be nil.
 func (s *WorkloadsService) Audit(ctx context.Context, workloadID string, request *AuditRequest, options ...CallOption) (*AuditPage, error) {
 	return send[AuditPage](ctx, s.transport, call{
-		method: http.MethodGet, path: workloadPath(workloadID, "/audit"), query: queryOf(request), repeat: repeatSafe,
+		method: http.MethodGet, path: workloadPath(workloadID, "/audit"), query: queryOf(request), safe: true,
 	}, options)
 }
 

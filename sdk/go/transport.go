@@ -22,24 +22,15 @@ const (
 	maxErrorBytes = 1 << 20
 )
 
-// repeatable says after which failures a call may be tried again. What the service refuses by its rate limit it hasn't
-// begun, so 429 allows it always.
-type repeatable int
-
-const (
-	// repeatRefused: only after 429.
-	repeatRefused repeatable = iota
-	// repeatSafe: after 502, 503, 504 and broken links too, as a second time changes nothing.
-	repeatSafe
-)
-
 // call is one call of the API, however many tries it takes.
 type call struct {
 	method string
 	path   string // below /v1
 	query  url.Values
 	body   any // sent as JSON; none when nil
-	repeat repeatable
+	// safe: a second time changes nothing, so it may be tried again after 502, 503, 504 and broken links. After 429
+	// any call may: what the rate limit refuses hasn't been begun.
+	safe bool
 	// keyed: it goes with an idempotency key, made when the caller gives none.
 	keyed bool
 	// public: no key is needed, and the first answer is the answer.
@@ -96,7 +87,7 @@ func (t *transport) call(ctx context.Context, c call, options []CallOption, foun
 		if c.method == http.MethodDelete && unknown && errors.Is(err, ErrNotFound) {
 			return nil // the earlier try removed it
 		}
-		pause, again := t.repeatAfter(err, c.repeat, attempt)
+		pause, again := t.repeatAfter(err, c.safe, attempt)
 		if !again || attempt >= maxRetries {
 			return err
 		}
@@ -216,7 +207,7 @@ func decode(answer []byte, found any) error {
 }
 
 // repeatAfter decides whether a call may be tried again after err, and after which pause.
-func (t *transport) repeatAfter(err error, repeat repeatable, attempt int) (pause time.Duration, again bool) {
+func (t *transport) repeatAfter(err error, safe bool, attempt int) (pause time.Duration, again bool) {
 	var failure *APIError
 	var broken *ConnectionError
 	switch {
@@ -225,11 +216,11 @@ func (t *transport) repeatAfter(err error, repeat repeatable, attempt int) (paus
 		case http.StatusTooManyRequests:
 			again = true
 		case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-			again = repeat == repeatSafe
+			again = safe
 		}
 		return failure.RetryAfter + t.backoff(attempt), again
 	case errors.As(err, &broken):
-		return t.backoff(attempt), repeat == repeatSafe
+		return t.backoff(attempt), safe
 	}
 	return 0, false
 }

@@ -203,7 +203,7 @@ func (w *watch) give(update *Update) {
 // fail as often as any call; then for as long as an outage may last.
 func (w *watch) endure(ctx context.Context, err error) error {
 	transport := w.workloads.transport
-	pause, again := transport.repeatAfter(err, repeatSafe, w.failures)
+	pause, again := transport.repeatAfter(err, true, w.failures)
 	if !again {
 		return err
 	}

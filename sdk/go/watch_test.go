@@ -88,9 +88,9 @@ func TestAWatchTellsEverythingOnce(t *testing.T) {
 func TestABrokenWebSocketIsReplaced(t *testing.T) {
 	t.Parallel()
 	for name, ending := range map[string]http.HandlerFunc{
-		"closed":     sends(moved(1, StatusPending), moved(2, StatusRunning)),
-		"not JSON":   sends(moved(1, StatusPending), moved(2, StatusRunning), "<html>"),
-		"one binary": sends(moved(1, StatusPending), moved(2, StatusRunning), "[]"),
+		"closed":    sends(moved(1, StatusPending), moved(2, StatusRunning)),
+		"not JSON":  sends(moved(1, StatusPending), moved(2, StatusRunning), "<html>"),
+		"no object": sends(moved(1, StatusPending), moved(2, StatusRunning), "[]"),
 		"cut": func(w http.ResponseWriter, r *http.Request) {
 			link, err := websocket.Accept(w, r, nil)
 			if err != nil {

@@ -200,7 +200,7 @@ type ResumedWorkload struct {
 // of yours, a new one is made.
 func (s *WorkloadsService) Submit(ctx context.Context, request *SubmitWorkloadRequest, options ...CallOption) (*SubmittedWorkload, error) {
 	return send[SubmittedWorkload](ctx, s.transport, call{
-		method: http.MethodPost, path: "/workloads", body: request.withInput(), repeat: repeatSafe, keyed: true,
+		method: http.MethodPost, path: "/workloads", body: request.withInput(), safe: true, keyed: true,
 	}, options)
 }
 
@@ -226,7 +226,7 @@ type longPoll struct {
 func (s *WorkloadsService) get(ctx context.Context, workloadID string, poll *longPoll, options []CallOption) (*Workload, error) {
 	wanted := copied(poll)
 	return send[Workload](ctx, s.transport, call{
-		method: http.MethodGet, path: workloadPath(workloadID, ""), query: queryOf(&wanted), repeat: repeatSafe,
+		method: http.MethodGet, path: workloadPath(workloadID, ""), query: queryOf(&wanted), safe: true,
 		waits: time.Duration(wanted.WaitSeconds) * time.Second, once: wanted.once,
 	}, options)
 }
@@ -234,7 +234,7 @@ func (s *WorkloadsService) get(ctx context.Context, workloadID string, poll *lon
 // List returns one page of workloads, newest first unless asked otherwise; request may be nil.
 func (s *WorkloadsService) List(ctx context.Context, request *ListWorkloadsRequest, options ...CallOption) (*WorkloadsPage, error) {
 	return send[WorkloadsPage](ctx, s.transport, call{
-		method: http.MethodGet, path: "/workloads", query: queryOf(request), repeat: repeatSafe,
+		method: http.MethodGet, path: "/workloads", query: queryOf(request), safe: true,
 	}, options)
 }
 
