@@ -41,8 +41,9 @@ from niyanta.wire.messages import (
     Started,
 )
 from niyanta.wire.subjects import Subjects
-from niyanta.worker import agent as agent_module
-from niyanta.worker.agent import Agent
+from niyanta.worker.agent import lease
+from niyanta.worker.agent.agent import Agent
+from niyanta.worker.handlers.app import App
 from station import APP
 
 encode = msgspec.msgpack.Encoder().encode
@@ -162,12 +163,12 @@ async def service(nats: Nats) -> AsyncIterator[Service]:
 async def run(nats: Nats, service: Service, tmp_path: Path) -> AsyncIterator[Any]:
     everything: list[tuple[Running, Broker]] = []
 
-    async def start(worker: Worker, app: str = "") -> Running:
+    async def start(worker: App, app: str = "") -> Running:
         broker = Broker(nats.url, name="worker")
         await broker.connect()
         scratch = tmp_path / "scratch"
         os.makedirs(scratch, exist_ok=True)
-        running = Running(service, Agent(worker, [app], broker, service.subjects, scratch))
+        running = Running(service, Agent(worker.spec(), [app], broker, service.subjects, scratch))
         everything.append((running, broker))
         return running
 
@@ -263,7 +264,7 @@ async def test_a_stop_hands_everything_back_and_says_good_bye_once(run: Any, ser
 
 
 async def test_an_exclusive_attempt_ends_before_its_lease_and_is_handed_back(run: Any, service: Service) -> None:
-    from niyanta.worker.app import load_app
+    from niyanta.worker.handlers.app import load_app
 
     worker = load_app([APP])
     worker.id = "w"
@@ -282,14 +283,14 @@ async def test_an_exclusive_attempt_ends_before_its_lease_and_is_handed_back(run
 async def test_work_goes_on_without_a_broker_for_a_while_only(
     run: Any, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(agent_module, "SELF_FENCE_SECONDS", 2.0)
+    monkeypatch.setattr(lease, "CUT_OFF_SECONDS", 2.0)
     running = await run(inline_worker())
     await until(lambda: service.beats)
     ref = await service.assign("wait")
     await until(lambda: Started() in service.bodies(ref))
     service.beat, service.hears_events = None, False
     began = time.monotonic()
-    await until(lambda: not running.agent._attempts, 5)
+    await until(lambda: not running.agent.attempts, 5)
     assert 1.5 < time.monotonic() - began < 3.5
     service.beat, service.hears_events = HeartbeatReply(True), True
     await until(lambda: Released("the worker was cut off from the service") in service.bodies(ref))
@@ -316,7 +317,7 @@ async def test_an_app_that_fails_in_its_process_says_why(run: Any, service: Serv
         "if 'niyanta.worker.runner' in ' '.join(sys.orig_argv):\n    raise RuntimeError('no GPU here')\n"
         "@worker.workload('x')\ndef x(ctx): pass\n"
     )
-    from niyanta.worker.app import load_app
+    from niyanta.worker.handlers.app import load_app
 
     await run(load_app([f"{app}:worker"]), f"{app}:worker")
     await until(lambda: service.beats)

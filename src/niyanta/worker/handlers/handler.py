@@ -14,7 +14,7 @@ import msgspec
 
 from niyanta.errors import ConfigurationError, PermanentError
 from niyanta.wire.strict_json import MAX_DEPTH
-from niyanta.worker.text import clean, describe
+from niyanta.worker.handlers.text import clean, describe
 
 __all__ = ["Handler", "encode_result", "make_handler"]
 

@@ -5,9 +5,9 @@ parent of every runner and the reaper of all their descendants, so it can end a 
 kills everything when the agent is gone (its socket closes), and on its own when the agent hasn't renewed its lease: a
 frozen agent's attempts stop.
 
-Limits and the kill are the kernel's where there are usable cgroups (`niyanta.worker.cgroups`). Elsewhere the launcher
-looks itself, four times a second, at what each attempt's processes use, and finds them by session, parent and
-environment.
+Limits and the kill are the kernel's where there are usable cgroups (`niyanta.worker.launcher.cgroups`). Elsewhere the
+launcher looks itself, four times a second, at what each attempt's processes use, and finds them by session, parent
+and environment.
 
 Arguments: the socket's descriptor, the scratch directory to remove at the end, and the runner's command line as JSON.
 Commands are JSON lines on the socket; a ``spawn`` comes with three descriptors: control, stdout, stderr.
@@ -29,8 +29,8 @@ import sys
 import time
 from dataclasses import dataclass, field
 
-from niyanta.worker import processtree
-from niyanta.worker.cgroups import Cgroups, Group
+from niyanta.worker.launcher import processtree
+from niyanta.worker.launcher.cgroups import Cgroups, Group
 
 GRACE_SECONDS = 5.0
 _TICK_SECONDS = 0.25
@@ -301,7 +301,3 @@ def main() -> None:
     cgroups.drop_unusable()
     Launcher(control, json.loads(sys.argv[3]), cgroups).run()
     shutil.rmtree(sys.argv[2], ignore_errors=True)
-
-
-if __name__ == "__main__":
-    main()

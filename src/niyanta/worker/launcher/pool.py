@@ -19,8 +19,8 @@ from typing import Any
 import msgspec
 
 from niyanta.errors import TransientError
-from niyanta.worker import channel
-from niyanta.worker.text import LineSplitter, plain
+from niyanta.worker.handlers.text import LineSplitter, plain
+from niyanta.worker.runner import channel
 
 __all__ = ["MOST_PROCESSES", "Exit", "ProcessPool", "Runner"]
 

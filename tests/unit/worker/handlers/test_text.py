@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from niyanta.worker.text import MOST_TEXT_BYTES, LineGate, LineSplitter, describe, plain
+from niyanta.worker.handlers.text import MOST_TEXT_BYTES, LineGate, LineSplitter, describe, plain
 
 
 @pytest.mark.parametrize(

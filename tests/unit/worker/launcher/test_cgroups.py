@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from niyanta.worker.cgroups import Hierarchy, hierarchies
+from niyanta.worker.launcher.cgroups import Hierarchy, hierarchies
 
 HYBRID = """\
 31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755

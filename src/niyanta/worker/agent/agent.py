@@ -1,0 +1,269 @@
+"""The agent: takes assignments, runs them, and sees to it that nothing outlives the right to run."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from niyanta.wire.broker import Broker
+from niyanta.wire.messages import (
+    Assign,
+    Assignment,
+    AttemptRef,
+    CancelAttempt,
+    CheckpointSaved,
+    Command,
+    DrainWorker,
+    Event,
+    EventReply,
+    PauseAttempt,
+    Refused,
+    WithdrawPause,
+)
+from niyanta.wire.objects import ObjectStore
+from niyanta.wire.subjects import Subjects
+from niyanta.worker.agent.membership import Membership
+from niyanta.worker.attempt.attempt import Attempt
+from niyanta.worker.attempt.means import Means
+from niyanta.worker.handlers.app import WorkerSpec
+from niyanta.worker.handlers.link import Ask
+from niyanta.worker.launcher.pool import ProcessPool
+from niyanta.worker.outbox import Outbox
+
+__all__ = ["Agent"]
+
+log = logging.getLogger(__name__)
+
+DRAIN_SECONDS = 30.0
+ENDING_SECONDS = 15.0
+"""For attempts to end after the drain's time is up; more than the grace of a process or an inline handler."""
+LEAVE_SECONDS = 10.0
+AWAY_SECONDS = 5.0
+"""A worker that is stopping doesn't wait longer than this for a broker that is away."""
+_FENCE_SECONDS = 0.25
+_WARM_PROCESSES = 2
+
+
+class Agent:
+    """Runs a worker's handlers for the service.
+
+    Args:
+        spec: What it serves, and as whom.
+        app: References (``module:worker``) under which its processes find the same handlers.
+        broker: The way to the service; connected.
+        subjects: Where the service listens.
+        scratch: A directory for attempts.
+        object_store: For checkpoints too large for the database.
+    """
+
+    def __init__(
+        self,
+        spec: WorkerSpec,
+        app: Sequence[str],
+        broker: Broker,
+        subjects: Subjects,
+        scratch: Path,
+        object_store: ObjectStore | None = None,
+    ) -> None:
+        self._spec = spec
+        self._broker = broker
+        self._subjects = subjects
+        self._scratch = scratch
+        self._object_store = object_store
+        self._attempts: dict[AttemptRef, Attempt] = {}
+        self._epoch = 0
+        needs_processes = any(h.isolation == "process" for h in spec.handlers.values())
+        self._pool = ProcessPool(app, min(_WARM_PROCESSES, spec.capacity), scratch) if needs_processes else None
+        self._membership = Membership(spec, broker, subjects, lambda: list(self._attempts))
+        self._membership.on_answer = self._renew
+        self._membership.on_superseded = self._disown
+        self._membership.on_lost = self._forget_all
+        self._outbox = Outbox(
+            broker, subjects.events, lambda: self._membership.who, self._on_reply, self._membership.lost
+        )
+        self._decode = msgspec.msgpack.Decoder(Command).decode
+
+    @property
+    def attempts(self) -> list[AttemptRef]:
+        """What holds a slot at this moment."""
+        return list(self._attempts)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until ``stop`` is set, then drain.
+
+        Raises:
+            ConfigurationError: The service refuses the registration for good.
+        """
+        if self._pool is not None:
+            await self._pool.start()
+        await self._broker.serve(self._subjects.worker(self._spec.worker_id), self._on_command)
+        self._broker.on_reconnect.append(self._membership.beat_soon)
+        living = asyncio.create_task(self._membership.live())
+        loops = [asyncio.create_task(self._outbox.run()), living, asyncio.create_task(self._fence())]
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            done, _ = await asyncio.wait([*loops, stopping], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+            await self._drain()
+            self._membership.stop()
+            living.cancel()
+            await asyncio.gather(living, return_exceptions=True)
+            await self._leave()
+        finally:
+            for task in (*loops, stopping):
+                task.cancel()
+            await asyncio.gather(*loops, stopping, return_exceptions=True)
+            attempts = list(self._attempts.values())
+            for attempt in attempts:
+                attempt.disown()
+            if self._pool is not None:
+                await self._pool.close()
+            if attempts:
+                await asyncio.wait([attempt.task for attempt in attempts], timeout=2)
+
+    # --- the right to run -------------------------------------------------------------------------
+
+    def _renew(self) -> None:
+        """The service has answered: the launcher may let things run on."""
+        if self._pool is not None:
+            lease = self._membership.lease
+            self._pool.renew(lease.left_seconds, lease.exclusive_left_seconds)
+
+    async def _fence(self) -> None:
+        """Stop attempts when the lease has run out unheard.
+
+        They are handed back: should the service still believe that they run here when it can be reached again, it
+        must learn that they don't. If it has moved them meanwhile, the word of it is fenced.
+        """
+        lease = self._membership.lease
+        while True:
+            await asyncio.sleep(_FENCE_SECONDS)
+            for attempt in list(self._attempts.values()):
+                if (lease.exclusive_left_seconds if attempt.exclusive else lease.left_seconds) < 0:
+                    attempt.hand_back("the worker was cut off from the service")
+
+    def _disown(self, refs: Sequence[AttemptRef]) -> None:
+        for ref in refs:
+            if attempt := self._attempts.get(ref):
+                attempt.disown()
+
+    def _forget_all(self) -> None:
+        self._disown(list(self._attempts))
+        self._outbox.forget()
+
+    # --- commands and replies -------------------------------------------------------------------
+
+    async def _on_command(self, payload: bytes) -> None:
+        match self._decode(payload):
+            case Assign() as assign:
+                if assign.incarnation == self._membership.incarnation and assign.epoch >= self._epoch:
+                    self._epoch = assign.epoch
+                    for assignment in assign.assignments:
+                        self._take(assignment)
+            case CancelAttempt(ref=ref):
+                self._disown([ref])
+            case PauseAttempt(ref=ref):
+                self._ask_pause(ref, wanted=True)
+            case WithdrawPause(ref=ref):
+                self._ask_pause(ref, wanted=False)
+            case DrainWorker():
+                pass  # the service assigns nothing more; what runs here finishes
+
+    def _ask_pause(self, ref: AttemptRef, *, wanted: bool) -> None:
+        if attempt := self._attempts.get(ref):
+            attempt.ask(Ask.PAUSE, wanted=wanted)
+
+    def _take(self, assignment: Assignment) -> None:
+        ref = assignment.ref
+        if ref in self._attempts:
+            return
+        handler = self._spec.handlers.get(assignment.workload_type)
+        if handler is None:
+            self._outbox.add(ref, 1, Refused(f"this worker doesn't serve '{assignment.workload_type}'"))
+        elif self._membership.draining:
+            self._outbox.add(ref, 1, Refused("this worker is stopping"))
+        elif len(self._attempts) >= self._spec.capacity:
+            self._outbox.add(ref, 1, Refused("this worker is full"))
+        else:
+            attempt = self._attempts[ref] = Attempt(self._means(), assignment, handler, self._ended)
+            attempt.start()
+
+    def _means(self) -> Means:
+        return Means(
+            who=self._membership.who,
+            broker=self._broker,
+            subjects=self._subjects,
+            outbox=self._outbox,
+            scratch=self._scratch,
+            object_store=self._object_store,
+            pool=self._pool,
+        )
+
+    def _ended(self, attempt: Attempt) -> None:
+        """Nothing of the attempt is left: its slot is free."""
+        self._attempts.pop(attempt.ref, None)
+
+    def _on_reply(self, reply: EventReply, batch: list[Event]) -> None:
+        attempt = self._attempts.get(reply.ref)
+        if attempt is None:
+            return
+        if reply.outcome == "fenced":
+            attempt.disown()
+            return
+        saved = {e.sequence for e in batch if e.ref == reply.ref and isinstance(e.body, CheckpointSaved)}
+        attempt.checkpoint_answered(saved, reply)
+
+    # --- stopping -------------------------------------------------------------------------------
+
+    async def _drain(self) -> None:
+        """Ask everything for a checkpoint, hand it back; whatever doesn't give one in time is ended all the same."""
+        self._membership.draining = True
+        if self._membership.registered:
+            await self._membership.beat()
+        for attempt in self._attempts.values():
+            attempt.ask(Ask.DRAIN)
+        await self._wait_reachable(self._until_idle(), DRAIN_SECONDS)
+        for attempt in list(self._attempts.values()):
+            attempt.hand_back("the worker stopped before the workload gave a checkpoint")
+        if self._attempts:
+            await asyncio.wait([attempt.task for attempt in self._attempts.values()], timeout=ENDING_SECONDS)
+
+    async def _leave(self) -> None:
+        """Have everything acknowledged, and say good-bye."""
+
+        async def leave() -> None:
+            await self._outbox.flushed()
+            if self._membership.registered:
+                await self._membership.beat(leaving=True)
+
+        if not await self._wait_reachable(leave(), LEAVE_SECONDS):
+            log.warning("worker.left_without_acknowledgement")
+
+    async def _until_idle(self) -> None:
+        while self._attempts:
+            await asyncio.wait([attempt.task for attempt in self._attempts.values()])
+
+    async def _wait_reachable(self, work: Coroutine[Any, Any, None], seconds: float) -> bool:
+        """Wait for what needs the service's word, but not while the broker stays away. True when it came about."""
+        task = asyncio.create_task(work)
+        deadline = time.monotonic() + seconds
+        reached_at = time.monotonic()
+        while not task.done() and time.monotonic() < deadline:
+            if self._broker.connected:
+                reached_at = time.monotonic()
+            elif time.monotonic() - reached_at > AWAY_SECONDS:
+                break
+            await asyncio.wait({task}, timeout=0.25)
+        if task.done():
+            task.result()
+            return True
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return False

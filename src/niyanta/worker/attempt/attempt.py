@@ -1,0 +1,123 @@
+"""One attempt at one workload, as the agent sees it. `niyanta.worker.attempt.life` says what rules it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from niyanta.errors import PermanentError, TransientError
+from niyanta.wire.messages import Assignment, Completed, EventReply, Failed, LogLine
+from niyanta.worker.attempt import checkpoints
+from niyanta.worker.attempt.inline import Inline
+from niyanta.worker.attempt.isolated import Isolated
+from niyanta.worker.attempt.life import Because, End, Life, Phase, StoppedError
+from niyanta.worker.attempt.means import Folder, Means
+from niyanta.worker.attempt.reports import Reports
+from niyanta.worker.attempt.saving import Saving
+from niyanta.worker.handlers.handler import Handler
+from niyanta.worker.handlers.link import Ask
+from niyanta.worker.handlers.text import describe, plain
+
+__all__ = ["Attempt"]
+
+log = logging.getLogger(__name__)
+
+_PREPARING_SECONDS = 5.0
+"""An attempt that takes longer to get ready says it has started all the same, lest its assignment be taken back."""
+
+
+class Attempt:
+    """Runs the handler, inline or in a process, and reports what becomes of it.
+
+    Args:
+        means: What it works with.
+        assignment: What to run.
+        handler: The code that serves the assignment's type.
+        on_ended: Called once, when nothing of it is left and its last event is queued.
+
+    Attributes:
+        task: Done after that.
+    """
+
+    def __init__(
+        self, means: Means, assignment: Assignment, handler: Handler, on_ended: Callable[[Attempt], None]
+    ) -> None:
+        self.ref = assignment.ref
+        self.task: asyncio.Task[None]
+        self._means = means
+        self._assignment = assignment
+        self._handler = handler
+        self._on_ended = on_ended
+        self._life = Life()
+        self._folder = Folder(means.scratch, self.ref.workload_id)
+        self._reports = Reports(self.ref, means.outbox, self._life)
+        self._saving = Saving(self.ref, self._life, self._reports, self._folder, means.object_store)
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether it must have ended before its workload can run elsewhere."""
+        return self._handler.exclusive
+
+    def start(self) -> None:
+        """Begin."""
+        self.task = asyncio.get_running_loop().create_task(self._run())
+
+    def ask(self, ask: Ask, *, wanted: bool = True) -> None:
+        """End after the next checkpoint; or don't, as the wish was withdrawn."""
+        self._life.ask(ask, wanted=wanted)
+
+    def hand_back(self, why: str) -> None:
+        """End it now, and tell the service that another may go on with it."""
+        self._life.order(End(Because.HANDED_BACK, why))
+
+    def disown(self) -> None:
+        """End it now, and say nothing more: it is cancelled, or another's."""
+        self._life.order(End(Because.DISOWNED))
+
+    def checkpoint_answered(self, sequences: set[int], reply: EventReply) -> None:
+        """The service's word on the checkpoints with these event numbers."""
+        self._saving.answered(sequences, reply)
+
+    async def _run(self) -> None:
+        outcome: Completed | Failed | None = None
+        preparing = asyncio.get_running_loop().call_later(_PREPARING_SECONDS, self._reports.started)
+        try:
+            outcome = await self._work()
+        except (StoppedError, asyncio.CancelledError):
+            outcome = None
+        except PermanentError as exc:
+            outcome = Failed(plain(str(exc)), permanent=True)
+        except TransientError as exc:
+            outcome = Failed(plain(str(exc)))
+        except Exception as exc:
+            log.exception("attempt.failed")
+            outcome = Failed(describe(exc))
+        finally:
+            preparing.cancel()
+            self._reports.last(self._life.last_event(outcome))
+            self._life.phase = Phase.OVER
+            self._on_ended(self)
+
+    async def _work(self) -> Completed | Failed | None:
+        try:
+            encoding = await self._fetch() if self._assignment.checkpoint_sequence else None
+            if self._handler.isolation == "inline":
+                inline = Inline(self._life, self._reports, self._saving)
+                return await inline.run(self._handler, self._assignment, self._folder, encoding)
+            assert self._means.pool is not None  # noqa: S101 -- the agent makes one when any handler needs it
+            isolated = Isolated(self._means.pool, self._life, self._reports, self._saving)
+            return await isolated.run(self._handler, self._assignment, self._folder, encoding)
+        finally:
+            await self._folder.remove()
+
+    async def _fetch(self) -> str:
+        """Get the checkpoint to start from; gives its encoding."""
+        wanted = self._assignment.checkpoint_sequence
+        fetched = await self._life.unless_ordered(
+            checkpoints.fetch(self._means, self.ref, wanted, self._folder.checkpoint)
+        )
+        if fetched.sequence != wanted:
+            lost = f"checkpoint {wanted} is damaged or missing; going on from checkpoint {fetched.sequence}"
+            self._reports.report(LogLine("WARN", lost))
+        return fetched.encoding
