@@ -96,6 +96,9 @@ func TestRequests(t *testing.T) {
 		{"Logs", "GET /workloads/wl_1/logs?limit=1000&since=2025-10-27T11%3A00%3A00.005Z", "", `{}`, func(ctx context.Context, c *Client) error {
 			return second(c.Workloads.Logs(ctx, "wl_1", &LogsRequest{Limit: 1000, Since: noon}))
 		}},
+		{"Logs, the last", "GET /workloads/wl_1/logs?cursor=c&level=WARN&tail=20", "", `{}`, func(ctx context.Context, c *Client) error {
+			return second(c.Workloads.Logs(ctx, "wl_1", &LogsRequest{Level: LogWarn, Tail: 20, Cursor: "c"}))
+		}},
 		{"Audit", "GET /workloads/wl_1/audit", "", `{}`, func(ctx context.Context, c *Client) error {
 			return second(c.Workloads.Audit(ctx, "wl_1", nil))
 		}},
@@ -227,6 +230,9 @@ func TestIterationsGoThroughAllPages(t *testing.T) {
 		{"/workloads/wl_1/audit", "events", "event_type", "?limit=7", func(c *Client) ([]string, error) {
 			return idsOf(c.Workloads.IterateAudit(ctx, "wl_1", &AuditRequest{Limit: 7}))
 		}},
+		{"/workloads/wl_1/logs", "logs", "message", "?limit=1000&order=desc", func(c *Client) ([]string, error) {
+			return idsOf(c.Workloads.IterateLogs(ctx, "wl_1", &LogsRequest{Order: "desc"}))
+		}},
 		{"/workload-configs", "configs", "config_id", "", func(c *Client) ([]string, error) {
 			return idsOf(c.Configs.Iterate(ctx, nil))
 		}},
@@ -274,11 +280,14 @@ func idsOf[T any](items func(func(T, error) bool)) ([]string, error) {
 	found, err := Collect(items)
 	ids := make([]string, len(found))
 	for i, item := range found {
-		if event, ok := any(item).(*AuditEvent); ok {
-			ids[i] = event.Type
-			continue
+		switch item := any(item).(type) {
+		case *AuditEvent:
+			ids[i] = item.Type
+		case *LogLine:
+			ids[i] = item.Message
+		default:
+			ids[i] = reflect.ValueOf(item).Elem().FieldByName("ID").String()
 		}
-		ids[i] = reflect.ValueOf(item).Elem().FieldByName("ID").String()
 	}
 	return ids, err
 }

@@ -18,8 +18,12 @@ const (
 	LogError LogLevel = "ERROR"
 )
 
-// LogLine is what a handler wrote.
+// LogLine is what a handler wrote. Attempt and Sequence name it for ever.
 type LogLine struct {
+	// Attempt is the one that wrote it, from 1.
+	Attempt int64 `json:"attempt"`
+	// Sequence grows from line to line within the attempt.
+	Sequence  int64     `json:"sequence"`
 	Timestamp time.Time `json:"timestamp"`
 	Level     LogLevel  `json:"level"`
 	Message   string    `json:"message"`
@@ -34,14 +38,24 @@ type LogsRequest struct {
 	Since time.Time `query:"since"`
 	// Until is inclusive.
 	Until time.Time `query:"until"`
+	// Level chooses lines of this level or a higher one.
+	Level LogLevel `query:"level"`
+	// Order is asc (when empty), oldest first, or desc.
+	Order string `query:"order"`
+	// Tail asks for the last so many lines, oldest first, in place of Limit and Order; the cursor leads to the ones
+	// before them.
+	Tail int `query:"tail"`
+	// Cursor is that of the page before.
+	Cursor string `query:"cursor"`
 }
 
-// LogsPage is one page of log lines, oldest first.
+// LogsPage is one page of log lines, in the order asked for.
 type LogsPage struct {
 	WorkloadID string     `json:"workload_id"`
 	Logs       []*LogLine `json:"logs"`
-	// HasMore: there are lines after these.
-	HasMore bool `json:"has_more"`
+	// HasMore is as in the pagination.
+	HasMore    bool       `json:"has_more"`
+	Pagination Pagination `json:"pagination"`
 }
 
 // Logs returns one page of a workload's log lines; request may be nil.
@@ -49,6 +63,23 @@ func (s *WorkloadsService) Logs(ctx context.Context, workloadID string, request 
 	return send[LogsPage](ctx, s.transport, call{
 		method: http.MethodGet, path: workloadPath(workloadID, "/logs"), query: queryOf(request), safe: true,
 	}, options)
+}
+
+// IterateLogs yields all log lines that fit, page by page; request may be nil, and has no Tail.
+func (s *WorkloadsService) IterateLogs(ctx context.Context, workloadID string, request *LogsRequest, options ...CallOption) iter.Seq2[*LogLine, error] {
+	wanted := copied(request)
+	if wanted.Limit == 0 {
+		wanted.Limit = 1000
+	}
+	return iteratePages(wanted.Cursor, func(cursor string) ([]*LogLine, Pagination, error) {
+		page := wanted
+		page.Cursor = cursor
+		found, err := s.Logs(ctx, workloadID, &page, options...)
+		if err != nil {
+			return nil, Pagination{}, err
+		}
+		return found.Logs, found.Pagination, nil
+	})
 }
 
 // ActorType says who moved a workload.

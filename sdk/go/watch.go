@@ -50,7 +50,7 @@ type Update struct {
 // WatchRequest says what is wanted of a watch.
 type WatchRequest struct {
 	// Logs: the log lines as well that are written from now on. They come only by WebSocket, and those that were
-	// written while a broken link was replaced are left out; Logs has them all.
+	// written while a broken link was replaced are left out; IterateLogs has them all.
 	Logs bool
 }
 

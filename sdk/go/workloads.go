@@ -210,9 +210,10 @@ func (s *WorkloadsService) Get(ctx context.Context, workloadID string, options .
 }
 
 // GetAfter is a long poll: it returns the workload as soon as its version has passed the one given, and in any case
-// after wait, which is rounded to whole seconds and at most 30.
+// after wait, in whole seconds from 1 to 60.
 func (s *WorkloadsService) GetAfter(ctx context.Context, workloadID string, version int64, wait time.Duration, options ...CallOption) (*Workload, error) {
-	return s.get(ctx, workloadID, &longPoll{WaitSeconds: max(1, int(wait.Round(time.Second)/time.Second)), Version: &version}, options)
+	seconds := min(max(1, int(wait/time.Second)), 60)
+	return s.get(ctx, workloadID, &longPoll{WaitSeconds: seconds, Version: &version}, options)
 }
 
 // longPoll has the service hold its answer back.
