@@ -17,7 +17,6 @@ import (
 
 // dev is a `niyanta dev` of this checkout, with a data directory and ports of its own.
 type dev struct {
-	t *testing.T
 	// folder has .niyanta in it.
 	folder string
 	// credentials is what it wrote for its clients.
@@ -32,7 +31,7 @@ type dev struct {
 // startDev starts it with what the arguments add, and ends it with the test.
 func startDev(t *testing.T, environment []string, arguments ...string) *dev {
 	t.Helper()
-	d := &dev{t: t, folder: t.TempDir()}
+	d := &dev{folder: t.TempDir()}
 	log, err := os.Create(filepath.Join(d.folder, "dev.log"))
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +60,7 @@ func startDev(t *testing.T, environment []string, arguments ...string) *dev {
 			t.Fatalf("niyanta dev isn't ready\n%s", d.log())
 		}
 	}
-	d.read("credentials.json", &d.credentials)
+	d.read(t, "credentials.json", &d.credentials)
 	return d
 }
 
@@ -103,19 +102,19 @@ func withoutOurs(environment []string) []string {
 func (d *dev) log() string {
 	text, err := os.ReadFile(filepath.Join(d.folder, "dev.log"))
 	if err != nil {
-		d.t.Fatal(err)
+		return err.Error()
 	}
 	return string(text)
 }
 
-func (d *dev) read(name string, into any) {
-	d.t.Helper()
+func (d *dev) read(t *testing.T, name string, into any) {
+	t.Helper()
 	text, err := os.ReadFile(filepath.Join(d.folder, ".niyanta", name))
 	if err == nil {
 		err = json.Unmarshal(text, into)
 	}
 	if err != nil {
-		d.t.Fatal(err)
+		t.Fatal(err)
 	}
 }
 
@@ -138,33 +137,33 @@ func (d *dev) pid(name string) int {
 }
 
 // kill ends a process as a crash would, and returns when dev has started another in its place.
-func (d *dev) kill(name string) {
-	d.t.Helper()
+func (d *dev) kill(t *testing.T, name string) {
+	t.Helper()
 	before := d.pid(name)
 	if before == 0 {
-		d.t.Fatalf("nothing is known of %s", name)
+		t.Fatalf("nothing is known of %s", name)
 	}
 	if err := syscall.Kill(before, syscall.SIGKILL); err != nil {
-		d.t.Fatal(err)
+		t.Fatal(err)
 	}
 	for deadline := time.Now().Add(60 * time.Second); d.pid(name) == before || d.pid(name) == 0; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			d.t.Fatalf("%s wasn't started again\n%s", name, d.log())
+			t.Fatalf("%s wasn't started again\n%s", name, d.log())
 		}
 	}
 }
 
 // run runs a program to its end, in the folder, with nothing about the service in its environment, and returns what
 // it prints.
-func (d *dev) run(program string, environment ...string) string {
-	d.t.Helper()
+func (d *dev) run(t *testing.T, program string, environment ...string) string {
+	t.Helper()
 	var stdout, stderr bytes.Buffer
 	command := exec.Command(program)
 	command.Dir = d.folder
 	command.Env = append(withoutOurs(os.Environ()), environment...)
 	command.Stdout, command.Stderr = &stdout, &stderr
 	if err := command.Run(); err != nil {
-		d.t.Fatalf("%v\n%s%s\n%s", err, stdout.String(), stderr.String(), d.log())
+		t.Fatalf("%v\n%s%s\n%s", err, stdout.String(), stderr.String(), d.log())
 	}
 	return stdout.String()
 }

@@ -40,7 +40,7 @@ func compiled(t *testing.T, program string) string {
 // grpcProgram runs the program of docs/grpc.md.
 func grpcProgram(t *testing.T, d *dev) {
 	program := compiled(t, programs(t, "docs/grpc.md")[0])
-	printed := d.run(program, "NIYANTA_GRPC_TARGET="+d.credentials.GRPCTarget, "NIYANTA_API_KEY="+d.credentials.APIKey)
+	printed := d.run(t, program, "NIYANTA_GRPC_TARGET="+d.credentials.GRPCTarget, "NIYANTA_API_KEY="+d.credentials.APIKey)
 	if !strings.HasSuffix(strings.TrimSpace(printed), "WORKLOAD_STATUS_COMPLETED 100") {
 		t.Errorf("it printed %q", printed)
 	}

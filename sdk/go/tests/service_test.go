@@ -428,7 +428,7 @@ func killedWorker(t *testing.T, d *dev) {
 		waiting <- outcome{final, err}
 	}()
 	untilCheckpoint(ctx, t, client, id, 10)
-	d.kill("worker-1")
+	d.kill(t, "worker-1")
 	end := <-waiting
 	final := must(end.workload, end.err)(t)
 	var result counted
@@ -450,7 +450,7 @@ func restartedCoordinator(t *testing.T, d *dev) {
 		versions = append(versions, update.Version)
 		if last = update; update.ProgressPercent >= 10 && !killed {
 			killed = true
-			d.kill("coordinator")
+			d.kill(t, "coordinator")
 		}
 	}
 	if !killed || last.Type != niyanta.UpdateCompleted || last.ResultData["number"] != json.Number("200") {
@@ -463,6 +463,10 @@ func restartedCoordinator(t *testing.T, d *dev) {
 func thousand(t *testing.T, d *dev) {
 	const workloads, goroutines = 1000, 32
 	ctx, client := limited(t), d.client(niyanta.WithMaxRetries(20)) // a restart may take a while on a busy machine
+	// The rate limit is left out of it: it would only make this slow.
+	must(d.admin().UpdateCustomer(ctx, "cust_dev", &niyanta.UpdateCustomerRequest{
+		Limits: &niyanta.LimitsRequest{RateLimitPerSec: niyanta.Value(1e5), Burst: niyanta.Value(100_000)},
+	}))(t)
 	run := fmt.Sprint(time.Now().UnixNano())
 	numbers := make(chan int)
 	results := make(chan [2]string, workloads)
@@ -486,7 +490,7 @@ func thousand(t *testing.T, d *dev) {
 		if number == workloads/3 {
 			go func() {
 				defer close(killed)
-				d.kill("coordinator")
+				d.kill(t, "coordinator")
 			}()
 		}
 		numbers <- number
