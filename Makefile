@@ -13,7 +13,7 @@ WITH_GO ?= $(if $(strip $(PYTEST_ARGS)),no,$(if $(shell command -v go),yes,missi
 GO_PART = $(GO_PART_$(WITH_GO))
 GO_PART_yes = sh scripts/go_checks || status=$$?;
 GO_PART_missing = echo "go isn't on PATH: the tests of the Go SDK were left out.";
-GENERATED := docs/states.md api/openapi/niyanta-v1.yaml src/niyanta/client/synchronous.py src/niyanta/wire/v1 sdk/go/grpc/niyantav1
+GENERATED := docs/states.md src/niyanta/server/store/workloads.sql api/openapi/niyanta-v1.yaml src/niyanta/client/synchronous.py src/niyanta/wire/v1 sdk/go/grpc/niyantav1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo dev test go contract lint format types bench verify docs generate lock clean
@@ -56,6 +56,7 @@ bench: setup ## measure throughput, latency and memory; a table, and JSON in ben
 
 generate: setup ## write the generated files anew
 	@$(PY) scripts/state_diagram.py
+	@$(PY) scripts/state_columns.py
 	@$(PY) scripts/openapi.py
 	@$(PY) scripts/sync_client.py
 	@$(PY) scripts/protobuf.py
