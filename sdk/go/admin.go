@@ -36,6 +36,27 @@ type Worker struct {
 	// Version is that of its program.
 	Version      string    `json:"version"`
 	RegisteredAt time.Time `json:"registered_at"`
+	// StandingOrder is nil when there is none.
+	StandingOrder *StandingOrder `json:"standing_order"`
+}
+
+// OrderKind says what an operator has ordered for a worker's id.
+type OrderKind string
+
+// The kinds of orders.
+const (
+	// OrderDrain: it gets nothing new.
+	OrderDrain OrderKind = "drain"
+	// OrderRemove: it may not register.
+	OrderRemove OrderKind = "remove"
+)
+
+// StandingOrder is what an operator has ordered for a worker's id. It holds over the worker's restarts.
+type StandingOrder struct {
+	Kind OrderKind `json:"kind"`
+	// GivenBy is the id of the key that it was given with.
+	GivenBy string    `json:"given_by"`
+	GivenAt time.Time `json:"given_at"`
 }
 
 // ListWorkersRequest says which workers are wanted; empty fields don't choose.
@@ -84,14 +105,22 @@ func (s *AdminService) IterateWorkers(ctx context.Context, request *ListWorkersR
 	})
 }
 
-// DrainWorker has a worker get nothing new; what it runs finishes.
+// DrainWorker has a worker get nothing new, also after a restart, until UndrainWorker; what it runs finishes.
 func (s *AdminService) DrainWorker(ctx context.Context, workerID string, options ...CallOption) (*WorkerState, error) {
 	return send[WorkerState](ctx, s.transport, call{
 		method: http.MethodPost, path: "/admin/workers/" + quoted(workerID) + "/drain", safe: true,
 	}, options)
 }
 
-// RemoveWorker takes everything away from a worker, at once.
+// UndrainWorker takes a worker's drain or removal back. Its status is WorkerDead when it isn't there now; it may come
+// back.
+func (s *AdminService) UndrainWorker(ctx context.Context, workerID string, options ...CallOption) (*WorkerState, error) {
+	return send[WorkerState](ctx, s.transport, call{
+		method: http.MethodPost, path: "/admin/workers/" + quoted(workerID) + "/undrain", safe: true,
+	}, options)
+}
+
+// RemoveWorker takes everything away from a worker, at once; it may not register again until UndrainWorker.
 func (s *AdminService) RemoveWorker(ctx context.Context, workerID string, options ...CallOption) error {
 	return s.transport.call(ctx, call{
 		method: http.MethodDelete, path: "/admin/workers/" + quoted(workerID), safe: true,

@@ -167,6 +167,9 @@ func TestRequests(t *testing.T) {
 		{"Admin.DrainWorker", "POST /admin/workers/w%2F1/drain", "", `{}`, func(ctx context.Context, c *Client) error {
 			return second(c.Admin.DrainWorker(ctx, "w/1"))
 		}},
+		{"Admin.UndrainWorker", "POST /admin/workers/w1/undrain", "", `{}`, func(ctx context.Context, c *Client) error {
+			return second(c.Admin.UndrainWorker(ctx, "w1"))
+		}},
 		{"Admin.RemoveWorker", "DELETE /admin/workers/w1", "", ``, func(ctx context.Context, c *Client) error {
 			return c.Admin.RemoveWorker(ctx, "w1")
 		}},

@@ -1,4 +1,4 @@
-"""Serves the video of the contract's example over S3 until its input ends; prints the environment that leads there."""
+"""Serves the video of the contract's example over S3 until its input ends; prints where."""
 
 from __future__ import annotations
 

@@ -348,7 +348,7 @@ func administration(t *testing.T, d *dev) {
 	if len(workers) != 1 || workers[0].CapacityTotal != 8 || workers[0].LastHeartbeat.IsZero() {
 		t.Errorf("%+v", workers)
 	}
-	if _, err := admin.DrainWorker(ctx, "unheard_of"); !errors.Is(err, niyanta.ErrNotFound) {
+	if _, err := admin.UndrainWorker(ctx, "unheard_of"); !errors.Is(err, niyanta.ErrNotFound) {
 		t.Error(err)
 	}
 }
