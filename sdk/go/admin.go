@@ -113,10 +113,10 @@ func (s *AdminService) DrainWorker(ctx context.Context, workerID string, options
 }
 
 // UndrainWorker takes a worker's drain or removal back. Its status is WorkerDead when it isn't there now; it may come
-// back.
+// back. ErrNotFound: nothing was ordered for this id.
 func (s *AdminService) UndrainWorker(ctx context.Context, workerID string, options ...CallOption) (*WorkerState, error) {
 	return send[WorkerState](ctx, s.transport, call{
-		method: http.MethodPost, path: "/admin/workers/" + quoted(workerID) + "/undrain", safe: true,
+		method: http.MethodPost, path: "/admin/workers/" + quoted(workerID) + "/undrain",
 	}, options)
 }
 
