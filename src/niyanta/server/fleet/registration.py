@@ -13,9 +13,9 @@ from niyanta.server.moves.batcher import GroupCommit
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.moves.losses import lose_workloads
 from niyanta.server.settings import CoordinatorSettings
-from niyanta.server.store.attempts import AttemptStore
-from niyanta.server.store.database import Database, RetryableConflict
-from niyanta.server.store.fleet import ListedWorker, StandingOrder, WorkerStore
+from niyanta.server.store.checkpoints import CheckpointStore
+from niyanta.server.store.database import Database, retried
+from niyanta.server.store.workers import ListedWorker, StandingOrder, WorkerStore
 from niyanta.server.store.workloads import WorkloadStore
 from niyanta.wire.broker import Broker
 from niyanta.wire.messages import (
@@ -57,7 +57,7 @@ class WorkerService:
         self._settings = settings
         self._workers = WorkerStore()
         self._workloads = WorkloadStore()
-        self._attempts = AttemptStore()
+        self._checkpoints = CheckpointStore()
         self._encode = msgspec.msgpack.Encoder().encode
         self._beats = GroupCommit[Heartbeat, HeartbeatReply](self._record, most=200)
 
@@ -83,10 +83,8 @@ class WorkerService:
             return self._encode(RegisterReply(False, "invalid", problem))
         lease = self._settings.worker_lease_seconds
         try:
-            async with self._database.connection("vital") as conn:
-                status = await self._workers.register(conn, worker, lease)
-                order = None if status else await self._workers.standing_order(conn, worker.worker_id)
-        except (ServiceUnavailableError, RetryableConflict):
+            status, order = await self._come_to_life(worker)
+        except ServiceUnavailableError:
             return None
         if order is not None and order.kind == "remove":
             log.info("worker.refused_as_removed", extra={"worker_id": worker.worker_id})
@@ -102,13 +100,21 @@ class WorkerService:
         interval = self._settings.heartbeat_interval_seconds
         return self._encode(RegisterReply(True, "", "", interval, lease))
 
+    @retried
+    async def _come_to_life(self, worker: Register) -> tuple[str | None, StandingOrder | None]:
+        """The worker's status from now on; without one, what an operator has ordered for its id."""
+        async with self._database.connection("vital") as conn:
+            status = await self._workers.register(conn, worker, self._settings.worker_lease_seconds)
+            return status, None if status else await self._workers.standing_order(conn, worker.worker_id)
+
     async def heartbeat(self, payload: bytes) -> bytes:
         """Answer a `Heartbeat`."""
         try:
             return self._encode(await self._beats.submit(msgspec.msgpack.decode(payload, type=Heartbeat)))
-        except (ServiceUnavailableError, RetryableConflict):
+        except ServiceUnavailableError:
             return self._encode(HeartbeatReply(ok=False, hold=True))
 
+    @retried
     async def _record(self, beats: Sequence[Heartbeat]) -> list[HeartbeatReply | Exception]:
         latest = {(beat.worker_id, beat.incarnation): beat for beat in beats}
         replies: dict[tuple[str, str], HeartbeatReply] = {}
@@ -142,10 +148,8 @@ class WorkerService:
                 held = await self._workloads.held_by(conn, request.worker_id, request.incarnation)
                 if (ref.customer_id, ref.workload_id, ref.generation) not in held:
                     return self._encode(CheckpointReply(False, "the attempt is not this worker's"))
-                found = await self._attempts.newest_good_checkpoint(
-                    conn, ref.customer_id, ref.workload_id, request.sequence
-                )
-        except (ServiceUnavailableError, RetryableConflict, msgspec.DecodeError) as exc:
+                found = await self._checkpoints.newest_good(conn, ref.customer_id, ref.workload_id, request.sequence)
+        except (ServiceUnavailableError, msgspec.DecodeError) as exc:
             return self._encode(CheckpointReply(False, f"try again: {exc}"))
         if found is None:
             return self._encode(CheckpointReply(False, "no good checkpoint is left"))
@@ -163,6 +167,7 @@ class WorkerService:
             )
         )
 
+    @retried
     async def page(
         self, status: str | None, most: int, *, skip: int = 0, after: str | None = None
     ) -> tuple[list[ListedWorker], int]:
@@ -176,9 +181,7 @@ class WorkerService:
         Raises:
             NotFoundError: No live worker has that id.
         """
-        async with self._database.connection() as conn:
-            if not await self._workers.drain(conn, worker_id, actor.id):
-                raise NotFoundError(f"There is no live worker '{worker_id}'")
+        await self._mark_draining(worker_id, actor)
         log.info("worker.drained", extra={"worker_id": worker_id, "actor_id": actor.id})
         self._feed.announce(fleet=True)
         command: Command = DrainWorker()
@@ -193,15 +196,30 @@ class WorkerService:
         Raises:
             NotFoundError: No live worker has that id.
         """
+        incarnation = await self._mark_removed(worker_id, actor)
+        log.info("worker.removed", extra={"worker_id": worker_id, "actor_id": actor.id})
+        self._feed.announce(fleet=True)
+        reason = f"Worker '{worker_id}' was removed"
+        try:
+            await lose_workloads(self._database, self._feed, worker_id, incarnation, actor, reason, died=False)
+        except ServiceUnavailableError as exc:
+            # The worker is removed all the same, and the monitor takes away what a dead worker still holds.
+            log.warning("worker.workloads_left_to_monitor", extra={"worker_id": worker_id, "error": str(exc)})
+
+    @retried
+    async def _mark_draining(self, worker_id: str, actor: Actor) -> None:
+        async with self._database.connection() as conn:
+            if not await self._workers.drain(conn, worker_id, actor.id):
+                raise NotFoundError(f"There is no live worker '{worker_id}'")
+
+    @retried
+    async def _mark_removed(self, worker_id: str, actor: Actor) -> str:
+        """Gives the incarnation that ended."""
         async with self._database.connection() as conn:
             incarnation = await self._workers.remove(conn, worker_id, actor.id)
             if incarnation is None:
                 raise NotFoundError(f"There is no live worker '{worker_id}'")
-        log.info("worker.removed", extra={"worker_id": worker_id, "actor_id": actor.id})
-        self._feed.announce(fleet=True)
-        await lose_workloads(
-            self._database, self._feed, worker_id, incarnation, actor, f"Worker '{worker_id}' was removed", died=False
-        )
+            return incarnation
 
     async def undrain(self, worker_id: str, actor: Actor) -> str:
         """Take a drain or a removal back; gives the worker's status. Does nothing to one that is under neither.
@@ -209,12 +227,17 @@ class WorkerService:
         Raises:
             NotFoundError: No worker with that id is known.
         """
+        status = await self._take_order_back(worker_id)
+        log.info("worker.undrained", extra={"worker_id": worker_id, "actor_id": actor.id})
+        self._feed.announce(fleet=True)
+        return status
+
+    @retried
+    async def _take_order_back(self, worker_id: str) -> str:
         async with self._database.connection() as conn:
             status = await self._workers.undrain(conn, worker_id)
         if status is None:
             raise NotFoundError(f"No worker '{worker_id}' is known")
-        log.info("worker.undrained", extra={"worker_id": worker_id, "actor_id": actor.id})
-        self._feed.announce(fleet=True)
         return status
 
 
