@@ -29,6 +29,7 @@ ABOUT_ONE = {
     "CancelWorkload": pb.CancelWorkloadRequest,
     "PauseWorkload": pb.PauseWorkloadRequest,
     "ResumeWorkload": pb.ResumeWorkloadRequest,
+    "GetWorkloadLogs": pb.GetWorkloadLogsRequest,
     "StreamWorkloadStatus": pb.StreamWorkloadStatusRequest,
 }
 REQUESTS: dict[str, Any] = {
