@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import msgspec
 
 from niyanta.domain.ids import milliseconds_of
-from niyanta.domain.transitions import Status
+from niyanta.domain.transitions import EventType, Status
 from niyanta.errors import ConnectionFailedError
 from niyanta.server.store.states import Change
 from niyanta.wire.broker import Broker
@@ -50,7 +50,8 @@ def describe(change: Change) -> WorkloadChange:
         before.worker_id if freed else None,
         waited,
         ran,
-        change.cause if after.status is Status.REDISTRIBUTING else None,
+        cause=change.cause if after.status is Status.REDISTRIBUTING else None,
+        unscheduled=any(event.type is EventType.UNSCHEDULED for event in change.events),
     )
 
 
