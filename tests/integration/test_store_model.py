@@ -45,6 +45,7 @@ from niyanta.domain.transitions import (
     WorkloadState,
 )
 from niyanta.server.fleet.intake import EventIntake
+from niyanta.server.moves.mover import Mover
 from niyanta.server.observability.metrics import Metrics
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.database import Database
@@ -407,7 +408,9 @@ def test_the_store_does_what_the_model_says(database_url: str) -> None:
     with asyncio.Runner() as runner:
         database = runner.run(Database.open(database_url))
         try:
-            around = Surroundings(runner.run, database, EventIntake(database, Feed(), coordinator, Metrics()))  # type: ignore[arg-type]
+            feed: Any = Feed()
+            intake = EventIntake(Mover(database, feed), feed, coordinator, Metrics())
+            around = Surroundings(runner.run, database, intake)
             run_state_machine_as_test(
                 lambda: StoreMachine(around),
                 settings=settings(
