@@ -6,6 +6,7 @@ ignored, so that releases N and N+1 can talk; a field once published keeps its m
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any, TypeAlias
 
 import msgspec
@@ -26,12 +27,14 @@ __all__ = [
     "DrainWorker",
     "Event",
     "EventBatch",
+    "EventBody",
     "EventReply",
     "Failed",
     "HandlerInfo",
     "Heartbeat",
     "HeartbeatReply",
     "LogLine",
+    "Outcome",
     "PauseAttempt",
     "Paused",
     "Progressed",
@@ -253,14 +256,25 @@ class EventBatch(msgspec.Struct, frozen=True):
     worker_id: str
     incarnation: str
     events: list[Event]
+    takes_later: bool = False
+    """The sender understands `Outcome.LATER`."""
+
+
+class Outcome(StrEnum):
+    """What became of an attempt's events."""
+
+    APPLIED = "applied"
+    FENCED = "fenced"
+    """Stop the attempt: it is no longer yours, or is over."""
+    LATER = "later"
+    """Nothing of them is committed; send them again in a moment. Only to who `EventBatch.takes_later`."""
 
 
 class EventReply(msgspec.Struct, frozen=True, omit_defaults=True):
     """What became of one attempt's events in the batch."""
 
     ref: AttemptRef
-    outcome: str
-    """``applied``; ``fenced`` (stop the attempt, it is no longer yours or is over)."""
+    outcome: Outcome
     checkpoint_sequence: int = 0
     """Sequence of the newest checkpoint in the batch that was kept; 0 for none."""
     checkpoint_error: str | None = None

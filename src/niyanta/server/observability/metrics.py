@@ -20,7 +20,7 @@ from prometheus_client import (
     generate_latest,
 )
 
-from niyanta.wire.messages import CheckpointSaved, EventBatch, WorkloadChange
+from niyanta.wire.messages import CheckpointSaved, EventBody, WorkloadChange
 
 __all__ = ["MOST_CUSTOMERS", "Metrics", "Reading"]
 
@@ -187,15 +187,14 @@ class Metrics:
                 pair = self._customer_type(change.customer_id, change.workload_type)
                 self._durations.labels(*pair).observe(change.ran_seconds)
 
-    def events_committed(self, batches: Sequence[EventBatch], seconds: float) -> None:
-        """Count batches of worker events that were committed together."""
-        self._event_batches.observe(sum(len(batch.events) for batch in batches))
+    def events_committed(self, bodies: Sequence[EventBody], seconds: float) -> None:
+        """Count worker events that were committed together."""
+        self._event_batches.observe(len(bodies))
         self._event_commits.observe(seconds)
-        for batch in batches:
-            for event in batch.events:
-                if isinstance(event.body, CheckpointSaved):
-                    self._checkpoint_bytes.observe(event.body.size_bytes or len(event.body.data))
-                    self._checkpoint_seconds.observe(seconds)
+        for body in bodies:
+            if isinstance(body, CheckpointSaved):
+                self._checkpoint_bytes.observe(body.size_bytes or len(body.data))
+                self._checkpoint_seconds.observe(seconds)
 
     def command_sent(self, command: str) -> None:
         """Count a command that went to a worker."""
