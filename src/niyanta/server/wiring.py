@@ -92,7 +92,7 @@ class Assembly:
         self.upkeep = Upkeep(database, self.election, settings, None if object_store is None else object_store.delete)
         self.intake = EventIntake(self.mover, HeldUp(database), self.feed, settings, self.metrics, object_store)
         self.workers = WorkerService(database, self.mover, self.commands, self.feed, settings)
-        self.beats = BeatService(database, self.feed)
+        self.beats = BeatService(database, self.feed, self.metrics)
         self.checkpoints = CheckpointService(database)
 
         self.tokens = TokenVerifier(settings)

@@ -153,6 +153,8 @@ class RegisterReply(msgspec.Struct, frozen=True, omit_defaults=True):
     message: str = ""
     heartbeat_interval_seconds: float = 2.0
     lease_seconds: float = 10.0
+    epoch: int = 0
+    """The newest leader's; commands of older ones are ignored from now on, those of newer ones only later."""
 
 
 class Heartbeat(msgspec.Struct, frozen=True):
@@ -164,6 +166,8 @@ class Heartbeat(msgspec.Struct, frozen=True):
     attempts: list[AttemptRef]
     leaving: bool = False
     """True in the very last beat of a worker that has handed everything back and exits."""
+    ignored_commands: int = 0
+    """Commands of an older leader or for another incarnation that came since the last answered beat."""
 
 
 class HeartbeatReply(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -175,6 +179,8 @@ class HeartbeatReply(msgspec.Struct, frozen=True, omit_defaults=True):
     """An operator has drained this worker."""
     superseded: list[AttemptRef] = []
     """Attempts among those reported that are no longer this worker's: stop them."""
+    epoch: int = 0
+    """As in `RegisterReply`; 0 when it isn't known."""
 
 
 class Started(msgspec.Struct, frozen=True, tag="started"):

@@ -146,6 +146,11 @@ class Metrics:
             ["command", "outcome"],
             registry=self.registry,
         )
+        self._ignored = Counter(
+            "niyanta_worker_commands_ignored_total",
+            "Commands that workers say they ignored, as they came from an older leader or were for an earlier incarnation",
+            registry=self.registry,
+        )
         self._limited = Counter(
             "niyanta_rate_limited_requests_total",
             "Requests refused because their customer's rate limit was reached",
@@ -203,6 +208,10 @@ class Metrics:
     def command_lost(self, command: str) -> None:
         """Count a command that could not be sent."""
         self._commands.labels(command, "lost").inc()
+
+    def commands_ignored(self, count: int) -> None:
+        """Count commands that a worker ignored."""
+        self._ignored.inc(count)
 
     def request_answered(self, operation_id: str, http_status: int, seconds: float) -> None:
         """Count one answered request."""
