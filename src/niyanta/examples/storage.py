@@ -24,6 +24,7 @@ from urllib.parse import unquote, urlsplit
 from niyanta.errors import PermanentError
 
 if TYPE_CHECKING:
+    from obstore import ObjectMeta
     from obstore.store import ObjectStore
 
 __all__ = ["Entry", "LocalPlace", "ObjectPlace", "Place", "locate"]
@@ -323,7 +324,7 @@ class ObjectPlace(Place):
             raise PermanentError(f"{self.field}: the worker's credentials don't open {self.url}") from exc
 
 
-def _object_entry(name: str, meta: Any) -> Entry:
+def _object_entry(name: str, meta: ObjectMeta) -> Entry:
     return Entry(name, int(meta["size"]), str(meta.get("e_tag") or meta["last_modified"].isoformat()))
 
 

@@ -89,7 +89,9 @@ class Frame:
         assert method.unary is not None  # noqa: S101 -- one of the two is there
         return grpc.unary_unary_rpc_method_handler(self._answering(method, method.unary))
 
-    def _answering(self, method: Method[Any], serve: Callable[[Call[Any]], Awaitable[Message]]) -> Any:
+    def _answering(
+        self, method: Method[Any], serve: Callable[[Call[Any]], Awaitable[Message]]
+    ) -> Callable[[bytes, grpc.aio.ServicerContext], Awaitable[bytes]]:
         async def answer(raw: bytes, context: grpc.aio.ServicerContext) -> bytes:
             with self._entry(method, context) as entry:
                 try:
@@ -112,7 +114,9 @@ class Frame:
 
         return answer
 
-    def _streaming(self, method: Method[Any], serve: Callable[[Call[Any]], AsyncGenerator[Message, None]]) -> Any:
+    def _streaming(
+        self, method: Method[Any], serve: Callable[[Call[Any]], AsyncGenerator[Message, None]]
+    ) -> Callable[[bytes, grpc.aio.ServicerContext], Awaitable[None]]:
         async def answer(raw: bytes, context: grpc.aio.ServicerContext) -> None:
             with self._entry(method, context) as entry:
                 try:

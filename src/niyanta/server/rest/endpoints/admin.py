@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 from starlette.responses import Response
@@ -282,8 +281,9 @@ class AdminRoutes:
         status = await self._workers.undrain(worker_id, _operator(call))
         return json_response(bodies.UndrainAnswer(worker_id, status))
 
-    async def _customer_exists(self, call: Call) -> Any:
+    async def _customer_exists(self, call: Call) -> Response:
         await self._administration.customer(call.path_id("customer_id"))
+        return Response(status_code=204)
 
 
 def _operator(call: Call) -> Actor:

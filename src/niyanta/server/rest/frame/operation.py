@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
@@ -41,6 +41,8 @@ from niyanta.wire.strict_json import MAX_VALUES, StrictDecoder
 __all__ = ["Access", "Call", "Deprecation", "Frame", "Operation", "request_id_of", "standard_headers"]
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _REQUEST_ID = "niyanta.request_id"
 """Where a request's scope keeps its id."""
@@ -212,7 +214,7 @@ class Frame:
 
         return serve
 
-    async def _body(self, request: Request, decoder: StrictDecoder[Any], required: bool, limit: int) -> Any:
+    async def _body(self, request: Request, decoder: StrictDecoder[T], required: bool, limit: int) -> T | None:
         """The body, decoded; None when there is none and none is needed.
 
         Raises:
