@@ -17,7 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from niyanta.errors import PermanentError
 from niyanta.examples.images.parameters import Failure, ImageParams, ImageResult, Progress
-from niyanta.examples.storage import Place, locate
+from niyanta.examples.storage import Allowed, Place, locate
 from niyanta.worker import Context
 
 __all__ = ["output_names", "process"]
@@ -34,8 +34,9 @@ _SAVE_EVERY_SECONDS = 1.0
 
 def process(ctx: Context, params: ImageParams) -> ImageResult:
     """Carry on after the last file that is done, or begin."""
-    source = locate(params.source_url.rstrip("/"), "source_url")
-    output = _output(source, params)
+    allowed = Allowed.for_attempt(ctx)
+    source = locate(params.source_url.rstrip("/"), "source_url", allowed)
+    output = _output(source, params, allowed)
     entries = source.entries()
     names = [entry.name for entry in entries if Path(entry.name).suffix.lower() in _READ]
     if not names:
@@ -65,9 +66,9 @@ def process(ctx: Context, params: ImageParams) -> ImageResult:
     )
 
 
-def _output(source: Place, params: ImageParams) -> Place:
+def _output(source: Place, params: ImageParams, allowed: Allowed) -> Place:
     if params.output_url is not None:
-        output = locate(params.output_url.rstrip("/"), "output_url")
+        output = locate(params.output_url.rstrip("/"), "output_url", allowed)
     else:
         output = source.beside(f"{source.name}-processed")
     if f"{output.url}/".startswith(f"{source.url}/"):

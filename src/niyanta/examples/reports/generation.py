@@ -15,7 +15,7 @@ from niyanta.examples.reports.counting import Counts
 from niyanta.examples.reports.page import render, totals_of
 from niyanta.examples.reports.parameters import Progress, ReportParams, ReportResult
 from niyanta.examples.reports.reading import RecordReader
-from niyanta.examples.storage import Entry, Place, locate
+from niyanta.examples.storage import Allowed, Entry, Place, locate
 from niyanta.worker import Context
 
 __all__ = ["generate"]
@@ -26,8 +26,9 @@ _READING_PERCENT = 98.0
 
 def generate(ctx: Context, params: ReportParams) -> ReportResult:
     """Carry on from the checkpoint, or begin."""
-    source = locate(params.csv_url, "csv_url")
-    output = _output(source, params)
+    allowed = Allowed.for_attempt(ctx)
+    source = locate(params.csv_url, "csv_url", allowed)
+    output = _output(source, params, allowed)
     entry = source.describe()
     progress = _carried_on(ctx, entry)
     if progress.result is None:
@@ -47,9 +48,9 @@ def generate(ctx: Context, params: ReportParams) -> ReportResult:
     return progress.result
 
 
-def _output(source: Place, params: ReportParams) -> Place:
+def _output(source: Place, params: ReportParams, allowed: Allowed) -> Place:
     if params.output_url is not None:
-        output = locate(params.output_url, "output_url")
+        output = locate(params.output_url, "output_url", allowed)
     else:
         output = source.beside(f"{source.name.rpartition('.')[0] or source.name}-report.html")
     if output.url == source.url:

@@ -17,7 +17,7 @@ from fractions import Fraction
 import msgspec
 
 from niyanta.errors import PermanentError
-from niyanta.examples.storage import Place, locate
+from niyanta.examples.storage import Allowed, Place, locate
 from niyanta.examples.video.encoding import SegmentWriter, upright
 from niyanta.examples.video.formats import Picture, picture_size, target_of
 from niyanta.examples.video.joining import join
@@ -66,15 +66,16 @@ class _Attempt:
         self.ctx = ctx
         self.params = params
         self.target = target_of(params, ctx.config)
-        self.input = locate(params.video_url, "video_url")
-        self.output = self._output()
+        allowed = Allowed.for_attempt(ctx)
+        self.input = locate(params.video_url, "video_url", allowed)
+        self.output = self._output(allowed)
         self.folder = self.output.beside(f"{self.output.name}.segments-{ctx.workload_id}")
         self.progress = Progress("")
         self._reported_at = 0.0
 
-    def _output(self) -> Place:
+    def _output(self, allowed: Allowed) -> Place:
         if self.params.output_url is not None:
-            output = locate(self.params.output_url, "output_url")
+            output = locate(self.params.output_url, "output_url", allowed)
         else:
             stem = self.input.name.rpartition(".")[0] or self.input.name
             output = self.input.beside(f"{stem}-{self.target.resolution or 'copy'}.{self.params.output_format}")
