@@ -53,7 +53,7 @@ def _output(source: Place, params: ReportParams, allowed: Allowed) -> Place:
         output = locate(params.output_url, "output_url", allowed)
     else:
         output = source.beside(f"{source.name.rpartition('.')[0] or source.name}-report.html")
-    if output.url == source.url:
+    if source.contains(output):
         raise PermanentError(f"output_url: {output.url} is the CSV file itself; name another file")
     return output
 

@@ -87,6 +87,9 @@ class LocalPlace(Place):
     def beside(self, name: str) -> LocalPlace:
         return LocalPlace(self.path.parent / name, self.field, self._roots)
 
+    def contains(self, other: Place) -> bool:
+        return isinstance(other, LocalPlace) and other.real_path().is_relative_to(self.real_path())
+
     @contextlib.contextmanager
     def writing(self, scratch: Path) -> Iterator[Path]:
         with self._explained():

@@ -68,6 +68,10 @@ class Place(ABC):
     def beside(self, name: str) -> Place:
         """What lies in the same folder as this under another name."""
 
+    def contains(self, other: Place) -> bool:
+        """Whether the other is this file or folder, or lies below it."""
+        return f"{other.url}/".startswith(f"{self.url}/")
+
     @abstractmethod
     def writing(self, scratch: Path) -> contextlib.AbstractContextManager[Path]:
         """A local path to write to; the file appears here, whole, when the block ends without an error.

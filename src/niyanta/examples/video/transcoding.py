@@ -79,7 +79,7 @@ class _Attempt:
         else:
             stem = self.input.name.rpartition(".")[0] or self.input.name
             output = self.input.beside(f"{stem}-{self.target.resolution or 'copy'}.{self.params.output_format}")
-        if output.url == self.input.url:
+        if self.input.contains(output):
             raise PermanentError(f"output_url: {output.url} is the video itself; name another file")
         return output
 
