@@ -31,7 +31,8 @@ _TRUSTED_SECONDS = Fraction(1, 10)
 _NO_VIDEO = ("image2", "tty")
 """Kinds of files that FFmpeg shows as videos and nobody means as such; and all that end in ``_pipe``."""
 _WITH_DURATION = ("mov,", "matroska,", "avi", "asf", "nut")
-_PASSING = {errno.EIO, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.EINTR}
+_PASSING = {errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.EINTR}
+"""Not EIO: FFmpeg says so of files that end too early. What our own file raises comes through as it is."""
 # How far before the wanted moment to look for a frame to start decoding from; the last resort is the beginning.
 _MARGINS_SECONDS = (0, 5, 60)
 

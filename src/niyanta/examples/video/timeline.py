@@ -19,6 +19,8 @@ __all__ = ["Walk", "look_over"]
 
 _BACK_SECONDS = Fraction(1, 2)
 """A time this far before the last begins a new piece. Less is disorder, which needs no move."""
+_GUESSED_STEP_SECONDS = Fraction(1, 25)
+"""Of packets that don't say how long they last."""
 
 
 class Walk:
@@ -35,7 +37,9 @@ class Walk:
             now = ticks * packet.time_base
             if self._last is not None and now < self._last - _BACK_SECONDS:
                 self.piece += 1
-            self._last = now
+                self._last = now
+            if packet.dts is not None:  # times of showing go up and down
+                self._last = now
         return self.piece
 
 
@@ -73,12 +77,15 @@ class _Extent:
         self._walk = Walk()
         self.pieces: list[tuple[Fraction, Fraction]] = []
         self.moves: list[Fraction] = []
+        self._step = Fraction(0)
 
     def add(self, packet: Packet[Any]) -> None:
         piece = self._walk.step(packet)
         base = packet.time_base or Fraction(1)
         begin = (packet.pts or 0) * base
-        end = begin + (packet.duration or 0) * base
+        if packet.duration:
+            self._step = packet.duration * base
+        end = begin + (self._step or _GUESSED_STEP_SECONDS)
         if piece == len(self.pieces):
             self.pieces.append((begin, end))
         else:

@@ -32,6 +32,8 @@ __all__ = ["transcode"]
 
 _REPORT_SECONDS = 1.0
 _NOTICED_SECONDS = 1.0
+_MOST_NAME_BYTES = 150
+"""Of the output's name in that of its folder of segments, which would be too long for a file system otherwise."""
 _SOUND_PERCENT, _PICTURE_PERCENT = 5.0, 95.0
 
 
@@ -78,7 +80,8 @@ class _Attempt:
         allowed = Allowed.for_attempt(ctx)
         self.input = locate(params.video_url, "video_url", allowed)
         self.output = self._output(allowed)
-        self.folder = self.output.beside(f"{self.output.name}.segments-{ctx.workload_id}")
+        name = self.output.name.encode()[:_MOST_NAME_BYTES].decode(errors="ignore")
+        self.folder = self.output.beside(f"{name}.segments-{ctx.workload_id}")
         self.progress = Progress("")
         self._reported_at = 0.0
 
