@@ -14,7 +14,8 @@ from niyanta.server.fleet.intake import EventIntake
 from niyanta.server.fleet.registration import WorkerService
 from niyanta.server.grpc.batches import BatchMethods
 from niyanta.server.grpc.listing import ListMethods
-from niyanta.server.grpc.methods import Method
+from niyanta.server.grpc.logs import LogMethods
+from niyanta.server.grpc.methods import Served, methods_of
 from niyanta.server.grpc.streams import StreamMethods
 from niyanta.server.grpc.workloads import WorkloadMethods
 from niyanta.server.leader.election import Election
@@ -28,10 +29,11 @@ from niyanta.server.rest.endpoints.admin import AdminRoutes
 from niyanta.server.rest.endpoints.batches import BatchRoutes
 from niyanta.server.rest.endpoints.configs import ConfigRoutes
 from niyanta.server.rest.endpoints.customers import CustomerRoutes
+from niyanta.server.rest.endpoints.logs import LogRoutes
 from niyanta.server.rest.endpoints.probes import ProbeRoutes
 from niyanta.server.rest.endpoints.websocket import WorkloadSockets
 from niyanta.server.rest.endpoints.workloads import WorkloadRoutes
-from niyanta.server.rest.frame.operation import Access
+from niyanta.server.rest.frame.operation import Access, endpoints_of
 from niyanta.server.services.administration import AdminService
 from niyanta.server.services.batches import BatchService
 from niyanta.server.services.configs import ConfigService
@@ -39,6 +41,8 @@ from niyanta.server.services.cursors import Cursors
 from niyanta.server.services.customers import CustomerService
 from niyanta.server.services.estimator import Estimator
 from niyanta.server.services.health import Health
+from niyanta.server.services.logs import LogService
+from niyanta.server.services.requests import body_limits
 from niyanta.server.services.submission import SubmissionService
 from niyanta.server.services.vitals import Vitals
 from niyanta.server.services.workloads import WorkloadService
@@ -71,9 +75,7 @@ class Assembly:
         self.health = Health(database, broker)
 
         self.election = Election(database, settings)
-        self.scheduler = Scheduler(
-            database, broker, subjects, self.feed, self.directory, self.election, settings.coordinator_id
-        )
+        self.scheduler = Scheduler(database, broker, subjects, self.feed, self.directory, self.election, settings)
         self.monitor = Monitor(database, broker, subjects, self.feed, self.election, settings)
 
         object_store = ObjectStore(settings.object_store_url) if settings.object_store_url else None
@@ -87,7 +89,13 @@ class Assembly:
         self.gate = Gate(self.authenticator, self.limiter, self.metrics)
 
         self.estimator = Estimator(database, self.directory)
-        self.submissions = SubmissionService(database, self.feed, self.directory, self.estimator)
+        self.submissions = SubmissionService(
+            database,
+            self.feed,
+            self.directory,
+            self.estimator,
+            outcome_wait_seconds=settings.outcome_wait_seconds,
+        )
         self.workloads = WorkloadService(
             database, broker, subjects, self.feed, self.directory, self.estimator, settings
         )
@@ -100,6 +108,7 @@ class Assembly:
     async def prepare(self) -> None:
         """Read what must be there before the first request, and begin to hear workers and other coordinators."""
         self.cursors = Cursors(await shared_secret(self._database, "cursors"))
+        self.logs = LogService(self._database, self.workloads, self.cursors)
         await self.tokens.start()
         await self.upkeep.prepare()
         await self.directory.refresh()
@@ -136,35 +145,37 @@ class Assembly:
             lambda: self.feed.watcher_count + self.watches.count,
         )
         metrics_access = Access.PUBLIC if settings.metrics_access == "public" else Access.ADMIN
-        operations = [
-            *BatchRoutes(self.submissions, self.batches, settings.max_batch_body_bytes).operations(),
-            *WorkloadRoutes(self.submissions, self.workloads, self.cursors).operations(),
-            *ConfigRoutes(self.configs, self.cursors).operations(),
-            *CustomerRoutes(self.account).operations(),
-            *AdminRoutes(self.administration, self.workers, self.cursors).operations(),
-            *ProbeRoutes(self.health, vitals, self.metrics, metrics_access).operations(),
-        ]
+        parts = (
+            BatchRoutes(self.submissions, self.batches),
+            WorkloadRoutes(self.submissions, self.workloads, self.cursors),
+            LogRoutes(self.logs, self.workloads),
+            ConfigRoutes(self.configs, self.cursors),
+            CustomerRoutes(self.account),
+            AdminRoutes(self.administration, self.workers, self.cursors),
+            ProbeRoutes(self.health, vitals, self.metrics),
+        )
         sockets = WorkloadSockets(self.gate, self.watches, settings)
         return RestApi(
             self.gate,
-            operations,
-            settings.max_body_bytes,
+            [endpoint for part in parts for endpoint in endpoints_of(part, metrics_access)],
+            body_limits(settings),
             settings.request_seconds,
             self.metrics,
             sockets.routes(),
         )
 
-    def grpc(self) -> tuple[list[Method[Any]], StreamMethods]:
+    def grpc(self) -> tuple[list[Served], StreamMethods]:
         """The methods of gRPC, and those of them that stream."""
         settings = self._settings
         streams = StreamMethods(self.watches, settings.grpc_max_streams_per_customer)
-        methods = [
-            *WorkloadMethods(self.submissions, self.workloads, settings.max_body_bytes).methods(),
-            *ListMethods(self.workloads, self.cursors).methods(),
-            *BatchMethods(self.submissions, self.batches, settings.max_batch_body_bytes).methods(),
-            *streams.methods(),
-        ]
-        return methods, streams
+        parts = (
+            WorkloadMethods(self.submissions, self.workloads, settings.max_body_bytes),
+            ListMethods(self.workloads, self.cursors),
+            LogMethods(self.logs, self.workloads),
+            BatchMethods(self.submissions, self.batches, settings.max_batch_body_bytes),
+            streams,
+        )
+        return [served for part in parts for served in methods_of(part)], streams
 
 
 def _count_own(metrics: Metrics, coordinator_id: str) -> Callable[[Changed], None]:

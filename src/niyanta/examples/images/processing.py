@@ -16,7 +16,7 @@ from niyanta.errors import PermanentError
 from niyanta.examples.images.parameters import Failure, ImageParams, ImageResult, Progress
 from niyanta.examples.images.picture import BadPictureError, make
 from niyanta.examples.storage import Allowed, Entry, Place, UnusableNameError, locate
-from niyanta.worker import Context
+from niyanta.worker import SyncContext
 
 __all__ = ["output_names", "process"]
 
@@ -29,7 +29,7 @@ _MOST_ENDINGS = 20
 _SAVE_EVERY_SECONDS = 1.0
 
 
-def process(ctx: Context, params: ImageParams) -> ImageResult:
+def process(ctx: SyncContext, params: ImageParams) -> ImageResult:
     """Carry on after the last file that is done, or begin."""
     allowed = Allowed.for_attempt(ctx)
     source = locate(params.source_url.rstrip("/"), "source_url", allowed)
@@ -122,7 +122,7 @@ def _ending(name: str, output_format: str) -> str:
 
 
 def _one(
-    ctx: Context, params: ImageParams, source: Place, image: Entry, output: Place, target: str, progress: Progress
+    ctx: SyncContext, params: ImageParams, source: Place, image: Entry, output: Place, target: str, progress: Progress
 ) -> None:
     """Process one file; a bad one is counted and named, and stops nothing."""
     try:
@@ -159,7 +159,7 @@ def _read(source: Place, image: Entry) -> bytes:
     return data
 
 
-def _write(ctx: Context, data: bytes, place: Place) -> int:
+def _write(ctx: SyncContext, data: bytes, place: Place) -> int:
     with place.writing(ctx.work_dir) as path:
         path.write_bytes(data)
     return len(data)

@@ -24,7 +24,7 @@ from niyanta.examples.reports.page import render, totals_of
 from niyanta.examples.reports.parameters import Progress, ReportParams, ReportResult
 from niyanta.examples.reports.reading import RecordReader
 from niyanta.examples.storage import Allowed, Entry, Place, locate
-from niyanta.worker import Context
+from niyanta.worker import SyncContext
 
 __all__ = ["generate"]
 
@@ -52,7 +52,7 @@ _ADVICE = {
 """The parameter that is probably wrong when no row is right, and what to do."""
 
 
-def generate(ctx: Context, params: ReportParams) -> ReportResult:
+def generate(ctx: SyncContext, params: ReportParams) -> ReportResult:
     """Carry on from the checkpoint, or begin."""
     allowed = Allowed.for_attempt(ctx)
     source = locate(params.csv_url, "csv_url", allowed)
@@ -115,7 +115,7 @@ def _refuse_nothing(progress: Progress) -> None:
     )
 
 
-def _carried_on(ctx: Context, entry: Entry) -> Progress:
+def _carried_on(ctx: SyncContext, entry: Entry) -> Progress:
     if ctx.checkpoint is None:
         return Progress(entry.version)
     progress = msgspec.convert(ctx.checkpoint, Progress)
@@ -125,7 +125,7 @@ def _carried_on(ctx: Context, entry: Entry) -> Progress:
     return progress
 
 
-def _read(ctx: Context, params: ReportParams, file: BinaryIO, entry: Entry, progress: Progress) -> Progress:
+def _read(ctx: SyncContext, params: ReportParams, file: BinaryIO, entry: Entry, progress: Progress) -> Progress:
     if not progress.header:
         _read_header(file, params, progress)
     counts = Counts(params, progress)

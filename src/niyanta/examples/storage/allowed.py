@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from niyanta.errors import ConfigurationError, PermanentError
-from niyanta.worker import Context
+from niyanta.worker import SyncContext
 
 __all__ = ["Allowed"]
 
@@ -58,7 +58,7 @@ class Allowed:
         )
 
     @classmethod
-    def for_attempt(cls, ctx: Context) -> Allowed:
+    def for_attempt(cls, ctx: SyncContext) -> Allowed:
         """What the customer of this attempt may name."""
         return cls.by_operator(getattr(ctx, "customer_id", None))
 

@@ -16,7 +16,7 @@ import msgspec
 from niyanta.domain.ids import milliseconds_of
 from niyanta.domain.transitions import EventType, Status
 from niyanta.errors import ConnectionFailedError
-from niyanta.server.store.workloads import Change
+from niyanta.server.store.states import Change
 from niyanta.wire.broker import Broker
 from niyanta.wire.messages import Changed, WorkloadChange
 from niyanta.wire.subjects import Subjects
@@ -52,7 +52,8 @@ def describe(change: Change) -> WorkloadChange:
         before.worker_id if freed else None,
         waited,
         ran,
-        _cause(change) if after.status is Status.REDISTRIBUTING else None,
+        cause=_cause(change) if after.status is Status.REDISTRIBUTING else None,
+        unscheduled=any(event.type is EventType.UNSCHEDULED for event in change.events),
     )
 
 
