@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from attempts import Service
 from awkward_videos import REFUSED, WHOLE, record, with_matrix
 from media import read
 
 from niyanta.errors import PermanentError
+from niyanta.examples.storage import LocalPlace
 from niyanta.examples.video.formats import CODECS
+from niyanta.examples.video.source import Source
+from niyanta.examples.video.turning import Turner
 
 
 def service(tmp_path: Path, video: Path, **params: Any) -> Service:
@@ -189,3 +194,20 @@ def test_an_encoder_that_refuses_fails_for_good(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(PermanentError, match=r"^video_url: FFmpeg can't make h264 in mp4 of this video"):
         service(tmp_path, tmp_path / "in.mp4").attempt()
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_frames_are_let_go_without_a_garbage_collection(tmp_path: Path) -> None:
+    """Six seconds of pictures of this size have 200 MB, and a video has hours."""
+    record(tmp_path / "in.mp4", frames=150, size=(1280, 720), sound=None, options={"preset": "ultrafast"})
+    gc.collect()
+    gc.disable()
+    try:
+        before = psutil.Process().memory_info().rss
+        with Source(LocalPlace(tmp_path / "in.mp4", "video_url", [tmp_path])) as source:
+            turner = Turner(source.pixel_aspect)
+            sizes = [turner.turned(frame).width for _, frame in source.frames(0)]
+            grown = psutil.Process().memory_info().rss - before
+    finally:
+        gc.enable()
+    assert sizes == [1280] * 150
+    assert grown < 120 << 20

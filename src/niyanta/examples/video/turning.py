@@ -78,17 +78,19 @@ class Turner:
 
     def __init__(self, pixel_aspect: Fraction) -> None:
         self._pixel_aspect = pixel_aspect
-        self._made_for: tuple[object, ...] | None = None
+        self._seen: tuple[object, ...] | None = None
         self._graph: Graph | None = None
 
     def turned(self, frame: VideoFrame) -> VideoFrame:
         """The frame, upright."""
-        turn = turn_of(frame, self._pixel_aspect)
-        if not turn.filters:
+        # The matrix is looked at only where something has changed: a frame that was asked for it stays in memory
+        # until the next garbage collection.
+        seen = (frame.rotation, frame.width, frame.height, frame.format.name)
+        if seen != self._seen:
+            turn = turn_of(frame, self._pixel_aspect)
+            self._graph, self._seen = _graph(frame, turn) if turn.filters else None, seen
+        if self._graph is None:
             return frame
-        wanted = (turn, frame.width, frame.height, frame.format.name)
-        if self._graph is None or wanted != self._made_for:
-            self._graph, self._made_for = _graph(frame, turn), wanted
         self._graph.vpush(frame)
         return self._graph.vpull()
 
