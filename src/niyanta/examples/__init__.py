@@ -12,12 +12,13 @@ from importlib.util import find_spec
 from niyanta.errors import ConfigurationError
 from niyanta.examples.images.parameters import ImageParams, ImageResult
 from niyanta.examples.reports.parameters import ReportParams, ReportResult
+from niyanta.examples.storage import Allowed
 from niyanta.examples.video.parameters import TranscodeParams, TranscodeResult
 from niyanta.worker import SyncContext, Worker
 
 __all__ = ["worker"]
 
-_NEEDED = {"av": "av", "obstore": "obstore", "PIL": "pillow"}
+_NEEDED = {"av": "av", "boto3": "boto3", "PIL": "pillow"}
 
 
 def _check_extra() -> None:
@@ -30,6 +31,7 @@ def _check_extra() -> None:
 
 
 _check_extra()
+Allowed.by_operator(None)  # a mistake in the settings shows when the worker starts
 worker = Worker()
 
 
