@@ -17,7 +17,6 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.console import Console
@@ -263,7 +262,7 @@ def _undisturbed() -> Iterator[None]:
 def _all_logs(client: Client, workload_id: str) -> list[LogLine]:
     lines: list[LogLine] = []
     while True:
-        since: Any = lines[-1].timestamp if lines else None
+        since = lines[-1].timestamp if lines else None
         more = client.workloads.logs(workload_id, limit=_MOST_LOG_LINES, since=since)
         lines += more
         if len(more) < _MOST_LOG_LINES:
