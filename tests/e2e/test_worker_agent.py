@@ -253,36 +253,36 @@ async def test_a_fenced_attempt_stops(run: Any, service: Service) -> None:
 
 
 async def test_a_service_that_is_restored_to_an_older_epoch_is_obeyed_again(run: Any, service: Service) -> None:
-    async with run(inline_worker()):
-        await until(lambda: service.beats)
-        first = await service.assign("quick", 1, epoch=9)
-        await until(lambda: any(isinstance(body, Completed) for body in service.bodies(first)))
-        second = await service.assign("quick", 2, epoch=3)
-        await until(lambda: any(beat.ignored_commands == 1 for beat in service.beats))
-        assert not service.bodies(second)
-        service.beat = HeartbeatReply(True, epoch=3)
-        count = len(service.beats)
-        await until(lambda: len(service.beats) > count + 1)
-        assert service.beats[-1].ignored_commands == 0
-        await service.assign("quick", 2, epoch=3)
-        await until(lambda: any(isinstance(body, Completed) for body in service.bodies(second)))
+    await run(inline_worker())
+    await until(lambda: service.beats)
+    first = await service.assign("quick", 1, epoch=9)
+    await until(lambda: any(isinstance(body, Completed) for body in service.bodies(first)))
+    second = await service.assign("quick", 2, epoch=3)
+    await until(lambda: any(beat.ignored_commands == 1 for beat in service.beats))
+    assert not service.bodies(second)
+    service.beat = HeartbeatReply(True, epoch=3)
+    count = len(service.beats)
+    await until(lambda: len(service.beats) > count + 1)
+    assert service.beats[-1].ignored_commands == 0
+    await service.assign("quick", 2, epoch=3)
+    await until(lambda: any(isinstance(body, Completed) for body in service.bodies(second)))
 
 
 async def test_events_that_are_left_for_later_hold_up_no_others(run: Any, service: Service) -> None:
-    async with run(inline_worker()):
-        await until(lambda: service.beats)
-        stuck = AttemptRef("cust", "wl_1", 1)
-        service.later.add(stuck)
-        assert await service.assign("quick", 1) == stuck
-        await until(lambda: any(event.ref == stuck for batch in service.batches for event in batch.events))
-        for number in range(2, 12):
-            free = await service.assign("quick", number)
-            await until(lambda free=free: any(isinstance(body, Completed) for body in service.bodies(free)), 2)
-        assert not service.bodies(stuck)
-        service.later.clear()
-        await until(lambda: [type(body) for body in service.bodies(stuck)][-1:] == [Completed])
-        assert [event.sequence for event in service.events if event.ref == stuck] == [1, 2]
-        assert all(batch.takes_later for batch in service.batches)
+    await run(inline_worker())
+    await until(lambda: service.beats)
+    stuck = AttemptRef("cust", "wl_1", 1)
+    service.later.add(stuck)
+    assert await service.assign("quick", 1) == stuck
+    await until(lambda: any(event.ref == stuck for batch in service.batches for event in batch.events))
+    for number in range(2, 12):
+        free = await service.assign("quick", number)
+        await until(lambda free=free: any(isinstance(body, Completed) for body in service.bodies(free)), 2)
+    assert not service.bodies(stuck)
+    service.later.clear()
+    await until(lambda: [type(body) for body in service.bodies(stuck)][-1:] == [Completed])
+    assert [event.sequence for event in service.events if event.ref == stuck] == [1, 2]
+    assert all(batch.takes_later for batch in service.batches)
 
 
 async def test_what_does_not_fit_is_refused(run: Any, service: Service) -> None:

@@ -79,7 +79,7 @@ class WorkerService:
 
     @retried
     async def _come_to_life(self, worker: Register) -> tuple[str | None, StandingOrder | None, int]:
-        """The worker's status from now on; without one, what an operator has ordered for its id; the leader's epoch."""
+        """The worker's status from now on; without one, what was ordered for its id; and the leader's epoch."""
         async with self._database.connection("vital") as conn:
             status = await self._workers.register(conn, worker, self._settings.worker_lease_seconds)
             order = None if status else await self._workers.standing_order(conn, worker.worker_id)

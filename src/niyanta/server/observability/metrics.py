@@ -148,7 +148,7 @@ class Metrics:
         )
         self._ignored = Counter(
             "niyanta_worker_commands_ignored_total",
-            "Commands that workers say they ignored, as they came from an older leader or were for an earlier incarnation",
+            "Commands that workers ignored: from an older leader, or for an earlier incarnation",
             registry=self.registry,
         )
         self._limited = Counter(
