@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 from starlette.responses import Response
 
-from niyanta.domain.transitions import Actor
+from niyanta.domain.transitions import Actor, ActorType
 from niyanta.errors import ConflictError, InvalidInputError, NotFoundError
 from niyanta.server.fleet.registration import WorkerService
 from niyanta.server.rest.bodies import admin as bodies
@@ -48,7 +47,7 @@ class AdminRoutes:
         self._cursors = cursors
         self._workers = workers
 
-    async def _customer_exists(self, call: Call) -> Any:
+    async def _customer_exists(self, call: Call) -> None:
         await self._administration.customer(call.path_id("customer_id"))
 
     @Operation(
@@ -262,7 +261,7 @@ class AdminRoutes:
 
 
 def _operator(call: Call) -> Actor:
-    return Actor("user", call.identity.actor_id)
+    return Actor(ActorType.USER, call.identity.actor_id)
 
 
 @dataclass(frozen=True, slots=True)
