@@ -17,7 +17,7 @@ from niyanta.worker.handlers.link import Ask, AttemptEnded, Link
 from niyanta.worker.handlers.state import encode_state
 from niyanta.worker.handlers.text import plain
 
-__all__ = ["AttemptEnded", "Context", "SyncContext"]
+__all__ = ["AttemptEnded", "Context", "LinkHandler", "SyncContext"]
 
 T = TypeVar("T")
 
@@ -44,7 +44,7 @@ class _Surroundings:
         """The state that the last checkpoint saved; None when there is none."""
         self.log: logging.Logger = logging.Logger(f"niyanta.workload.{self.workload_id}", logging.DEBUG)
         """A standard-library logger whose lines become the workload's log."""
-        self.log.addHandler(_LinkHandler(link))
+        self.log.addHandler(LinkHandler(link))
 
     @functools.cached_property
     def work_dir(self) -> Path:
@@ -206,7 +206,9 @@ class _Done(Coroutine[Any, Any, T]):
 _LEVELS = ((logging.ERROR, "ERROR"), (logging.WARNING, "WARN"), (logging.INFO, "INFO"))
 
 
-class _LinkHandler(logging.Handler):
+class LinkHandler(logging.Handler):
+    """Makes lines of the workload's log of what is logged."""
+
     def __init__(self, link: Link) -> None:
         super().__init__()
         self._link = link

@@ -1,14 +1,14 @@
 """The process of one workload: ``python -m niyanta.worker.runner APPS FD``.
 
-It imports the app, waits warm for its one workload, runs the handler and ends. The main thread runs the handler; a
-second one reads the control socket, and ends the process when the agent is gone.
+It imports the app, waits warm for its one workload, runs the handler and ends. The main thread runs the handler.
+Another reads the control socket, and ends the process when the agent is gone; a third writes to it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
-import io
 import json
 import os
 import resource
@@ -23,18 +23,21 @@ from typing import Any
 import msgspec
 
 from niyanta.errors import PermanentError, TransientError
-from niyanta.wire.messages import Assignment
+from niyanta.wire.messages import Assignment, LogLine
+from niyanta.worker.handlers import forks
 from niyanta.worker.handlers.app import load_app
-from niyanta.worker.handlers.context import Context, SyncContext
+from niyanta.worker.handlers.context import Context, LinkHandler, SyncContext
 from niyanta.worker.handlers.handler import Handler, encode_result
 from niyanta.worker.handlers.link import AttemptEnded
 from niyanta.worker.handlers.saver import keep_saving, keep_saving_in_thread
 from niyanta.worker.handlers.state import decode_state
 from niyanta.worker.handlers.text import describe, plain
-from niyanta.worker.runner import channel
+from niyanta.worker.runner import channel, exits, output
 from niyanta.worker.runner.link import SocketLink
 
 __all__ = ["main"]
+
+_CLOSE_SECONDS = 1.0
 
 
 def _limit(assignment: Assignment) -> None:
@@ -45,19 +48,13 @@ def _limit(assignment: Assignment) -> None:
         resource.setrlimit(kind, (value, value))
 
 
-def _end_now(link: SocketLink) -> None:
-    """Leave from beside the handler: its thread can't be made to."""
-    _flush()
-    link.send(channel.Ended())
-    os._exit(0)
-
-
 def _run_sync(handler: Handler, ctx: SyncContext, link: SocketLink, arguments: tuple[Any, ...]) -> Any:
     def save() -> None:
         try:
             keep_saving_in_thread(ctx)
         except AttemptEnded:
-            _end_now(link)
+            link.send(channel.Ended())
+            exits.leave()  # the handler's thread can't be made to
 
     def told_to_stop(*_: object) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: cleaning up must not be interrupted
@@ -65,9 +62,17 @@ def _run_sync(handler: Handler, ctx: SyncContext, link: SocketLink, arguments: t
 
     # Lets the handler's ``finally`` blocks run within the grace; the default action would end it on the spot.
     signal.signal(signal.SIGTERM, told_to_stop)
-    threading.Thread(target=save, daemon=True).start()
+    threading.Thread(target=save, name="niyanta-saver", daemon=True).start()
     link.send(channel.Started())
-    return handler.function(*arguments)
+    pid = os.getpid()
+    with forks.guarded([signal.SIGTERM], link.descriptors):
+        try:
+            result = handler.function(*arguments)
+        except BaseException as exc:
+            forks.end_child(pid, exc)
+            raise
+        forks.end_child(pid, None)
+    return result
 
 
 async def _run_async(handler: Handler, ctx: Context, link: SocketLink, arguments: tuple[Any, ...]) -> Any:
@@ -79,56 +84,63 @@ async def _run_async(handler: Handler, ctx: Context, link: SocketLink, arguments
         try:
             await keep_saving(ctx)
         except AttemptEnded:
-            _end_now(link)
+            this.cancel()
 
     saving = asyncio.create_task(save())
     link.send(channel.Started())
-    try:
-        return await handler.function(*arguments)
-    finally:
-        saving.cancel()
-
-
-def _work(handler: Handler, run: channel.Run, control: socket.socket) -> channel.FromRunner:
-    """Run the handler; gives what to tell the agent."""
-    link = SocketLink(control, run, in_loop=handler.is_async)
-    threading.Thread(target=link.listen, daemon=True).start()
-    try:
-        outcome = _outcome(handler, run, link)
-    except (AttemptEnded, asyncio.CancelledError):
-        # The agent knows better why, unless somebody else has sent the signal.
-        outcome = channel.Problem("the handler was told to stop (SIGTERM), or cancelled itself", False)
-    except SystemExit as exc:
-        _flush()
-        os._exit(exc.code if isinstance(exc.code, int) else 0 if exc.code is None else 1)
-    link.say_dropped()
-    return channel.Ended() if link.ended else outcome
+    with forks.guarded([signal.SIGTERM], link.descriptors):
+        try:
+            return await forks.Stepwise(handler.function(*arguments))
+        finally:
+            saving.cancel()
 
 
 def _outcome(handler: Handler, run: channel.Run, link: SocketLink) -> channel.FromRunner:
+    """Run the handler; gives what to tell the agent."""
     directory = Path(run.directory)
-    state = None
     try:
+        state = None
         if run.encoding is not None:
             state = decode_state((directory / channel.CHECKPOINT).read_bytes(), run.encoding)
         kind = Context if handler.is_async else SyncContext
         ctx = kind(run.assignment, link, state, lambda: directory / channel.WORK)
         del state
+        output.log_to(LinkHandler(link))
         arguments = handler.arguments(ctx, run.assignment.input_json)
         if isinstance(ctx, SyncContext):
             result = _run_sync(handler, ctx, link, arguments)
         else:
-            result = asyncio.new_event_loop().run_until_complete(_run_async(handler, ctx, link, arguments))
+            result = _run_loop(handler, ctx, link, arguments)
         return channel.Done(encode_result(result))
+    except (AttemptEnded, asyncio.CancelledError):
+        # The agent knows better why, unless somebody else has sent the signal.
+        return channel.Problem("the handler was told to stop (SIGTERM), or cancelled itself", False)
     except PermanentError as exc:
         return channel.Problem(plain(str(exc)), True, _traceback(exc))
     except TransientError as exc:
         return channel.Problem(plain(str(exc)), False, _traceback(exc))
-    except Exception as exc:
+    except SystemExit as exc:
+        return channel.Problem(_exit_words(exc), False)
+    except BaseException as exc:
         return channel.Problem(describe(exc), False, _traceback(exc))
 
 
-def _traceback(exc: Exception) -> str:
+def _run_loop(handler: Handler, ctx: Context, link: SocketLink, arguments: tuple[Any, ...]) -> Any:
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        return loop.run_until_complete(_run_async(handler, ctx, link, arguments))
+    finally:
+        exits.settle(loop)
+
+
+def _exit_words(exc: SystemExit) -> str:
+    if exc.code is None or isinstance(exc.code, int):
+        return f"the workload's process ended without a result (exit status {exc.code or 0})"
+    return plain(f"the workload's process ended without a result (exit status 1): {exc.code}")
+
+
+def _traceback(exc: BaseException) -> str:
     return plain("".join(traceback.format_exception(exc))[-8000:])
 
 
@@ -139,21 +151,29 @@ def _flush() -> None:
 
 
 def main() -> None:
+    """Run one workload."""
     control = socket.socket(fileno=int(sys.argv[-1]))
     control.set_inheritable(False)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(line_buffering=True, errors="backslashreplace")
+    errors = output.take_over()
+    at_exit = contextlib.ExitStack()
+    atexit.register(at_exit.close)  # before the app can register anything: called after all of that
     worker = load_app(json.loads(sys.argv[1]))
     control.sendall(channel.encode(channel.Ready()))
     frame = channel.receive_frame(control)
     if frame is None:
         return
     run = msgspec.msgpack.decode(frame, type=channel.Run)
+    handler = worker.handlers[run.assignment.workload_type]
+    link = SocketLink(control, run, os.dup(1), in_loop=handler.is_async)
+
+    at_exit.callback(link.close, _CLOSE_SECONDS)
+    at_exit.callback(errors.report_to, None)
+    link.start()
+    errors.report_to(link)
     _limit(run.assignment)
     os.chdir(Path(run.directory) / channel.WORK)
-    outcome = _work(worker.handlers[run.assignment.workload_type], run, control)
+    outcome = _outcome(handler, run, link)
     _flush()
-    control.sendall(channel.encode(outcome))
-    os._exit(0)  # threads and exit handlers of user code must not hold up the slot
+    link.say_dropped()
+    link.send(channel.Ended() if link.ended else outcome)
+    exits.end_in_time(lambda words: link.report(LogLine("WARN", words)), at_exit.close)
