@@ -38,6 +38,7 @@ from niyanta.worker.handlers.app import load_app
 from niyanta.worker.launcher.pool import ProcessPool
 from niyanta.worker.outbox import Who
 
+FOLDER = Path(__file__).parent / "e2e"
 APP = str(Path(__file__).parent / "e2e" / "misbehaving.py") + ":worker"
 
 
@@ -81,7 +82,7 @@ class Record:
 class Station:
     """What an attempt needs of its agent. Acknowledges checkpoints as the service would."""
 
-    def __init__(self, pool: ProcessPool, scratch: Path, object_store: ObjectStore | None = None) -> None:
+    def __init__(self, app: str, pool: ProcessPool, scratch: Path, object_store: ObjectStore | None = None) -> None:
         self.pool = pool
         self.scratch = scratch
         service: Any = self
@@ -94,7 +95,7 @@ class Station:
             object_store=object_store,
             pool=pool,
         )
-        self.handlers = load_app([APP]).handlers
+        self.handlers = load_app([app]).handlers
         self.attempts: dict[AttemptRef, tuple[Attempt, Record]] = {}
         self.checkpoints: dict[int, CheckpointSaved] = {}
         self.pausing = False
@@ -148,12 +149,12 @@ class Station:
 
 
 @contextlib.asynccontextmanager
-async def station(scratch: Path, object_store: ObjectStore | None = None) -> AsyncIterator[Station]:
+async def station(scratch: Path, object_store: ObjectStore | None = None, app: str = APP) -> AsyncIterator[Station]:
     """A station with its pool; nothing is left of it afterwards."""
     os.makedirs(scratch, exist_ok=True)
-    pool = ProcessPool([APP], 1, scratch)
+    pool = ProcessPool([app], 1, scratch)
     await pool.start()
-    here = Station(pool, scratch, object_store)
+    here = Station(app, pool, scratch, object_store)
     try:
         yield here
     finally:

@@ -17,6 +17,8 @@ class Worker(App):
         id: Unique in the fleet; made from the host's name when None.
         tags: What affinity rules can ask for.
         capacity: Workloads at the same time; the number of cores when None.
+        pass_env: Names of the worker's own ``NIYANTA_…`` variables that handlers in processes shall see, such as
+            ``NIYANTA_API_KEY`` for a handler that submits workloads. The rest of the environment is there anyway.
     """
 
     def run(self) -> None:

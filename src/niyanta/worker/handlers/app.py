@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import re
 import secrets
 import socket
 import sys
@@ -23,6 +24,7 @@ __all__ = ["App", "WorkerSpec", "load_app"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 _MOST_TAGS = 64
+_ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MOST_TAG_CHARACTERS = 256
 
 
@@ -35,19 +37,26 @@ class WorkerSpec:
     tags: Mapping[str, str]
     handlers: Mapping[str, Handler]
     """By workload type."""
+    pass_env: tuple[str, ...] = ()
+    """Names of ``NIYANTA_…`` variables of the worker's that its handlers may see."""
 
 
 class App:
     """A set of handlers and where they run: all of a `niyanta.Worker` but its ``run``."""
 
     def __init__(
-        self, id: str | None = None, tags: Mapping[str, str] | None = None, capacity: int | None = None
+        self,
+        id: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        capacity: int | None = None,
+        pass_env: Sequence[str] = (),
     ) -> None:
         if tags is not None and not isinstance(tags, Mapping):
             raise ConfigurationError(f"a worker's tags map text to text; {tags!r} does not")
         self.id = id
         self.tags = dict(tags or {})
         self.capacity = capacity if capacity is not None else (os.cpu_count() or 1)
+        self.pass_env = pass_env
         self.handlers: dict[str, Handler] = {}
         self.check()
 
@@ -65,6 +74,13 @@ class App:
         if isinstance(self.capacity, bool) or not isinstance(self.capacity, int) or not 1 <= self.capacity <= 10_000:
             raise ConfigurationError(
                 f"a worker's capacity must be at least 1 and at most 10000, not {self.capacity!r}"
+            )
+        if isinstance(self.pass_env, str) or not all(
+            isinstance(name, str) and _ENVIRONMENT_NAME.fullmatch(name) for name in self.pass_env
+        ):
+            raise ConfigurationError(
+                f"pass_env is a list of names of environment variables, such as ['NIYANTA_API_KEY'], "
+                f"not {self.pass_env!r}"
             )
         if len(self.tags) > _MOST_TAGS:
             raise ConfigurationError(f"a worker can have {_MOST_TAGS} tags, not {len(self.tags)}")
@@ -120,6 +136,7 @@ class App:
         for handler in other.handlers.values():
             self._add(handler)
         self.tags = {**other.tags, **self.tags}
+        self.pass_env = (*self.pass_env, *other.pass_env)
 
     def spec(
         self, *, id: str | None = None, capacity: int | None = None, tags: Mapping[str, str] | None = None
@@ -139,7 +156,9 @@ class App:
             {**self.tags, **(tags or {})},
             capacity if capacity is not None else self.capacity,
         )
-        return WorkerSpec(wanted.id or _made_id(), wanted.capacity, wanted.tags, dict(self.handlers))
+        return WorkerSpec(
+            wanted.id or _made_id(), wanted.capacity, wanted.tags, dict(self.handlers), tuple(self.pass_env)
+        )
 
 
 def _made_id() -> str:

@@ -24,7 +24,7 @@ __all__ = ["Stepwise", "end_child", "guarded"]
 CHILD_STATUS = 70
 """Exit status of a child that came back from the handler; EX_SOFTWARE of sysexits.h."""
 
-_guards: list[_Guard] = []
+_guards: dict[int, _Guard] = {}
 _forking = threading.local()
 
 
@@ -45,11 +45,11 @@ def guarded(
         descriptors: Gives the descriptors that nobody else may hold, at the time of a fork.
     """
     guard = _Guard(signals, descriptors)
-    _guards.append(guard)
+    _guards[id(guard)] = guard
     try:
         yield
     finally:
-        _guards.remove(guard)
+        del _guards[id(guard)]
 
 
 def end_child(pid: int, what: BaseException | None) -> None:
@@ -117,16 +117,32 @@ def _leave(status: int) -> NoReturn:
 
 
 def _before() -> None:
+    """Hold signals back: one for the child may come before it has let go of what is the parent's."""
     _forking.loop = asyncio._get_running_loop() if _guards else None
+    _forking.mask = None
+    if _guards:
+        numbers = {number for guard in list(_guards.values()) for number in guard.handlers}
+        _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+
+
+def _after() -> None:
+    if _forking.mask is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, _forking.mask)
 
 
 def _in_child() -> None:
-    if not _guards:
-        return
+    try:
+        if _guards:
+            _let_go()
+    finally:
+        _after()
+
+
+def _let_go() -> None:
     with contextlib.suppress(ValueError):
         signal.set_wakeup_fd(-1)
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    for guard in _guards:
+    for guard in list(_guards.values()):
         for number, handler in guard.handlers.items():
             if signal.getsignal(number) is handler:
                 signal.signal(number, signal.SIG_DFL)
@@ -147,4 +163,4 @@ def _came_back() -> None:
     _leave(CHILD_STATUS)
 
 
-os.register_at_fork(before=_before, after_in_child=_in_child)
+os.register_at_fork(before=_before, after_in_parent=_after, after_in_child=_in_child)

@@ -9,7 +9,8 @@ Limits and the kill are the kernel's where there are usable cgroups (`niyanta.wo
 launcher looks itself, four times a second, at what each attempt's processes use, and finds them by session, parent
 and environment.
 
-Arguments: the socket's descriptor, the scratch directory to remove at the end, and the runner's command line as JSON.
+Arguments: the socket's descriptor, the scratch directory to remove at the end, and as JSON the runner's command line
+and the names of those ``NIYANTA_…`` variables that runners may see.
 Commands are JSON lines on the socket; a ``spawn`` comes with three descriptors: control, stdout, stderr.
 """
 
@@ -18,6 +19,7 @@ from __future__ import annotations
 import array
 import contextlib
 import ctypes
+import functools
 import json
 import os
 import select
@@ -59,12 +61,23 @@ class Slot:
     used_bytes: int = field(default=0)
 
 
+_IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def _become_runner(group: Group | None) -> None:
+    """Be as other programs are: what is ignored is inherited, also by the tools that a handler runs."""
+    for number in _IGNORED:
+        signal.signal(number, signal.SIG_DFL)
+    if group is not None:
+        group.enter()
+
+
 class Launcher:
-    def __init__(self, control: socket.socket, argv: list[str], cgroups: Cgroups) -> None:
+    def __init__(self, control: socket.socket, argv: list[str], passed: list[str], cgroups: Cgroups) -> None:
         self.control = control
         self.argv = argv
         self.cgroups = cgroups
-        self.environment = {k: v for k, v in os.environ.items() if not k.startswith("NIYANTA_")}
+        self.environment = {k: v for k, v in os.environ.items() if k in passed or not k.startswith("NIYANTA_")}
         self.slots: dict[str, Slot] = {}
         self.leaving: list[Group] = []
         self.alive_until = self.exclusive_until = float("inf")
@@ -77,7 +90,7 @@ class Launcher:
         os.set_blocking(woken_write, False)
         signal.set_wakeup_fd(woken_write)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for ignored in _IGNORED:
             signal.signal(ignored, signal.SIG_IGN)
         self.tell({"event": "limits", "kernel": self.cgroups.controllers})
         control = self.control.fileno()
@@ -172,7 +185,7 @@ class Launcher:
                 pass_fds=fds[:1],
                 start_new_session=True,
                 # Safe here: there are no threads that a fork could harm.
-                preexec_fn=group.enter if group is not None else None,
+                preexec_fn=functools.partial(_become_runner, group),
             )
             process.returncode = 0  # we reap it ourselves, together with all that is reparented to us
             self.slots[name] = Slot(name, process.pid, group)
@@ -299,5 +312,5 @@ def main() -> None:
         os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     cgroups = Cgroups(wanted=os.environ.get("NIYANTA_CGROUPS", "on") != "off")
     cgroups.drop_unusable()
-    Launcher(control, json.loads(sys.argv[3]), cgroups).run()
+    Launcher(control, json.loads(sys.argv[3]), json.loads(sys.argv[4]), cgroups).run()
     shutil.rmtree(sys.argv[2], ignore_errors=True)

@@ -118,10 +118,11 @@ _decode = msgspec.msgpack.Decoder(channel.FromRunner).decode
 class ProcessPool:
     """Starts processes through the launcher, keeps a few warm."""
 
-    def __init__(self, app: Sequence[str], warm: int, scratch: Path) -> None:
+    def __init__(self, app: Sequence[str], warm: int, scratch: Path, pass_env: Sequence[str] = ()) -> None:
         self._argv = [sys.executable, "-m", "niyanta.worker.runner", json.dumps(list(app))]
         self._warm = warm
         self._scratch = scratch
+        self._pass_env = list(pass_env)
         self._idle: deque[Runner] = deque()
         self._runners: dict[str, Runner] = {}
         self._launcher: asyncio.subprocess.Process | None = None
@@ -143,7 +144,7 @@ class ProcessPool:
         ours.setblocking(False)
         self._launcher = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", "niyanta.worker.launcher"),
-            *(str(theirs.fileno()), str(self._scratch), json.dumps(self._argv)),
+            *(str(theirs.fileno()), str(self._scratch), json.dumps(self._argv), json.dumps(self._pass_env)),
             stdin=asyncio.subprocess.DEVNULL,
             pass_fds=(theirs.fileno(),),
             start_new_session=True,
@@ -158,6 +159,13 @@ class ProcessPool:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def descriptors(self) -> list[int]:
+        """What nobody else may hold: whoever does hides our death from the launcher."""
+        sockets = [runner.control for runner in self._runners.values()]
+        if self._socket is not None:
+            sockets.append(self._socket)
+        return [number for one in sockets if (number := one.fileno()) >= 0]
 
     # --- the launcher's socket ------------------------------------------------------------------
 

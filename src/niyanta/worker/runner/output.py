@@ -1,4 +1,4 @@
-"""Making log lines of what Python code prints to standard error and gives to ``logging``.
+"""Making log lines of what Python code prints to standard error.
 
 Standard output stays the pipe that it is: `niyanta.worker.runner.marks` puts log lines into their place in it.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import logging
 import os
 import sys
 from typing import Any
@@ -16,7 +15,7 @@ from niyanta.wire.messages import LogLine
 from niyanta.worker.handlers.link import Link
 from niyanta.worker.handlers.text import LineSplitter, plain
 
-__all__ = ["ErrorOutput", "log_to", "take_over"]
+__all__ = ["ErrorOutput", "take_over"]
 
 
 class ErrorOutput(io.RawIOBase):
@@ -69,13 +68,3 @@ def take_over() -> ErrorOutput:
         io.BufferedWriter(raw), encoding="utf-8", errors="backslashreplace", line_buffering=True, write_through=True
     )
     return raw
-
-
-def log_to(handler: logging.Handler) -> None:
-    """Send what is logged anywhere to the workload's log, unless the app has set up logging itself."""
-    root = logging.getLogger()
-    if root.handlers:
-        return
-    if root.level == logging.WARNING:  # as it is when nobody has said anything
-        root.setLevel(logging.INFO)
-    root.addHandler(handler)

@@ -26,9 +26,10 @@ from niyanta.errors import PermanentError, TransientError
 from niyanta.wire.messages import Assignment, LogLine
 from niyanta.worker.handlers import forks
 from niyanta.worker.handlers.app import load_app
-from niyanta.worker.handlers.context import Context, LinkHandler, SyncContext
+from niyanta.worker.handlers.context import Context, SyncContext
 from niyanta.worker.handlers.handler import Handler, encode_result
 from niyanta.worker.handlers.link import AttemptEnded
+from niyanta.worker.handlers.logs import log_all_to
 from niyanta.worker.handlers.saver import keep_saving, keep_saving_in_thread
 from niyanta.worker.handlers.state import decode_state
 from niyanta.worker.handlers.text import describe, plain
@@ -105,7 +106,7 @@ def _outcome(handler: Handler, run: channel.Run, link: SocketLink) -> channel.Fr
         kind = Context if handler.is_async else SyncContext
         ctx = kind(run.assignment, link, state, lambda: directory / channel.WORK)
         del state
-        output.log_to(LinkHandler(link))
+        log_all_to(link)
         arguments = handler.arguments(ctx, run.assignment.input_json)
         if isinstance(ctx, SyncContext):
             result = _run_sync(handler, ctx, link, arguments)
