@@ -82,7 +82,9 @@ class Record:
 class Station:
     """What an attempt needs of its agent. Acknowledges checkpoints as the service would."""
 
-    def __init__(self, app: str, pool: ProcessPool, scratch: Path, object_store: ObjectStore | None = None) -> None:
+    def __init__(
+        self, pool: ProcessPool, scratch: Path, object_store: ObjectStore | None = None, app: str = APP
+    ) -> None:
         self.pool = pool
         self.scratch = scratch
         service: Any = self
@@ -149,12 +151,14 @@ class Station:
 
 
 @contextlib.asynccontextmanager
-async def station(scratch: Path, object_store: ObjectStore | None = None, app: str = APP) -> AsyncIterator[Station]:
+async def station(
+    scratch: Path, object_store: ObjectStore | None = None, *, app: str = APP, fork: bool = True
+) -> AsyncIterator[Station]:
     """A station with its pool; nothing is left of it afterwards."""
     os.makedirs(scratch, exist_ok=True)
-    pool = ProcessPool([app], 1, scratch)
+    pool = ProcessPool([app], 1, scratch, fork=fork)
     await pool.start()
-    here = Station(app, pool, scratch, object_store)
+    here = Station(pool, scratch, object_store, app)
     try:
         yield here
     finally:

@@ -24,7 +24,7 @@ from niyanta.errors import ConfigurationError, ConflictError
 from niyanta.server.store import migrate
 from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
-from niyanta.server.store.fleet import WorkerStore
+from niyanta.server.store.workers import WorkerStore
 from niyanta.worker.handlers.app import load_app
 
 __all__ = ["command"]

@@ -16,7 +16,7 @@ from niyanta.worker.attempt.life import Because, End, Life, Phase, StoppedError
 from niyanta.worker.attempt.means import Folder, Means
 from niyanta.worker.attempt.reports import Reports
 from niyanta.worker.attempt.saving import Saving
-from niyanta.worker.handlers import forks
+from niyanta.worker.handlers import children
 from niyanta.worker.handlers.handler import Handler
 from niyanta.worker.handlers.link import Ask
 from niyanta.worker.handlers.text import describe, plain
@@ -109,7 +109,7 @@ class Attempt:
             encoding = await self._fetch() if self._assignment.checkpoint_sequence else None
             if self._handler.isolation == "inline":
                 inline = Inline(self._life, self._reports, self._saving)
-                with forks.guarded(_AGENT_SIGNALS, pool.descriptors if pool is not None else tuple):
+                with children.guarded(_AGENT_SIGNALS, pool.descriptors if pool is not None else tuple):
                     return await inline.run(self._handler, self._assignment, self._folder, encoding)
             assert pool is not None  # noqa: S101 -- the agent makes one when any handler needs it
             isolated = Isolated(pool, self._life, self._reports, self._saving)

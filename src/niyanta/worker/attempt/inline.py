@@ -18,7 +18,7 @@ from niyanta.worker.attempt.life import Life
 from niyanta.worker.attempt.means import Folder
 from niyanta.worker.attempt.reports import Reports
 from niyanta.worker.attempt.saving import Saving
-from niyanta.worker.handlers import forks
+from niyanta.worker.handlers import children
 from niyanta.worker.handlers.context import Context
 from niyanta.worker.handlers.handler import Handler, encode_result
 from niyanta.worker.handlers.link import Ask, AttemptEnded
@@ -172,6 +172,6 @@ class Inline:
 
 async def _contained(work: Awaitable[Any]) -> Any:
     try:
-        return await forks.Stepwise(work)
+        return await children.Stepwise(work)
     except (SystemExit, KeyboardInterrupt) as exc:
         raise _HandlerExitError(f"the handler raised {exc!r}") from exc

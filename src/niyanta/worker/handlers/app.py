@@ -22,6 +22,7 @@ from niyanta.worker.handlers.text import clean, describe
 __all__ = ["App", "WorkerSpec", "load_app"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 _MOST_TAGS = 64
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -37,6 +38,8 @@ class WorkerSpec:
     tags: Mapping[str, str]
     handlers: Mapping[str, Handler]
     """By workload type."""
+    fork: bool = True
+    """Whether the processes of attempts may be forked from one that has imported the app."""
     pass_env: tuple[str, ...] = ()
     """Names of ``NIYANTA_…`` variables of the worker's that its handlers may see."""
 
@@ -49,6 +52,8 @@ class App:
         id: str | None = None,
         tags: Mapping[str, str] | None = None,
         capacity: int | None = None,
+        *,
+        fork: bool = True,
         pass_env: Sequence[str] = (),
     ) -> None:
         if tags is not None and not isinstance(tags, Mapping):
@@ -56,8 +61,10 @@ class App:
         self.id = id
         self.tags = dict(tags or {})
         self.capacity = capacity if capacity is not None else (os.cpu_count() or 1)
-        self.pass_env = pass_env
         self.handlers: dict[str, Handler] = {}
+        self.fork = fork
+        self.pass_env = pass_env
+        self.fork_hooks: list[Callable[[], object]] = []
         self.check()
 
     def check(self) -> None:
@@ -126,6 +133,15 @@ class App:
         function = command_handler(argv, checkpoint_signal)
         self._add(make_handler(workload_type, function, "process", exclusive))
 
+    def on_fork(self, hook: Callable[[], T]) -> Callable[[], T]:
+        """Call a function in each process that was forked to run a workload, before its handler.
+
+        The app is imported once, and the processes of workloads are forked from the one that did. What must not be
+        shared with the others (an open file, a generator of random numbers of your own) is made anew here.
+        """
+        self.fork_hooks.append(hook)
+        return hook
+
     def _add(self, handler: Handler) -> None:
         if handler.workload_type in self.handlers:
             raise ConfigurationError(f"workload type '{handler.workload_type}' is registered twice")
@@ -135,8 +151,10 @@ class App:
         """Serve another worker's types as well."""
         for handler in other.handlers.values():
             self._add(handler)
-        self.tags = {**other.tags, **self.tags}
+        self.fork_hooks += other.fork_hooks
+        self.fork = self.fork and other.fork
         self.pass_env = (*self.pass_env, *other.pass_env)
+        self.tags = {**other.tags, **self.tags}
 
     def spec(
         self, *, id: str | None = None, capacity: int | None = None, tags: Mapping[str, str] | None = None
@@ -157,7 +175,12 @@ class App:
             capacity if capacity is not None else self.capacity,
         )
         return WorkerSpec(
-            wanted.id or _made_id(), wanted.capacity, wanted.tags, dict(self.handlers), tuple(self.pass_env)
+            wanted.id or _made_id(),
+            wanted.capacity,
+            wanted.tags,
+            dict(self.handlers),
+            fork=self.fork,
+            pass_env=tuple(self.pass_env),
         )
 
 

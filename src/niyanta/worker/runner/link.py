@@ -34,6 +34,7 @@ __all__ = ["SocketLink"]
 _MOST_WAITING = 2_000
 """Messages on their way; who wants to send more waits until there are fewer."""
 _WAIT_SECONDS = 0.002
+_CLOSE_SECONDS = 1.0
 _CLOSED_STATUS = 1
 
 
@@ -74,10 +75,10 @@ class SocketLink:
         """What nobody else may hold."""
         return (self._control.fileno(), self._output)
 
-    def close(self, seconds: float) -> None:
-        """Have all that was said written, but don't wait longer than so many seconds for it."""
+    def close(self) -> None:
+        """Have all that was said written, but don't wait long for it."""
         self._outgoing.put(None)
-        self._writer.join(seconds)
+        self._writer.join(_CLOSE_SECONDS)
 
     # --- what is said -----------------------------------------------------------------------------
 

@@ -29,7 +29,7 @@ class ErrorOutput(io.RawIOBase):
         self._descriptor = descriptor
         self._splitter = LineSplitter()
         self._link: Link | None = None
-        self._pid = os.getpid()
+        self._pid = 0
 
     def report_to(self, link: Link | None) -> None:
         """Say who takes the lines; None for nobody any more."""
@@ -37,6 +37,7 @@ class ErrorOutput(io.RawIOBase):
             for line in self._splitter.end():
                 self._line(line)
         self._link = link
+        self._pid = os.getpid()
 
     def writable(self) -> bool:
         return True

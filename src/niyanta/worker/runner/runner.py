@@ -7,7 +7,6 @@ Another reads the control socket, and ends the process when the agent is gone; a
 from __future__ import annotations
 
 import asyncio
-import atexit
 import contextlib
 import json
 import os
@@ -24,8 +23,8 @@ import msgspec
 
 from niyanta.errors import PermanentError, TransientError
 from niyanta.wire.messages import Assignment, LogLine
-from niyanta.worker.handlers import forks
-from niyanta.worker.handlers.app import load_app
+from niyanta.worker.handlers import children
+from niyanta.worker.handlers.app import App, load_app
 from niyanta.worker.handlers.context import Context, SyncContext
 from niyanta.worker.handlers.handler import Handler, encode_result
 from niyanta.worker.handlers.link import AttemptEnded
@@ -36,9 +35,13 @@ from niyanta.worker.handlers.text import describe, plain
 from niyanta.worker.runner import channel, exits, output
 from niyanta.worker.runner.link import SocketLink
 
-__all__ = ["main"]
+__all__ = ["flush", "main", "serve"]
 
-_CLOSE_SECONDS = 1.0
+_ACTIONS: dict[signal.Signals, Any] = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGTERM: signal.SIG_DFL,
+    signal.SIGHUP: signal.SIG_DFL,
+}
 
 
 def _limit(assignment: Assignment) -> None:
@@ -55,7 +58,7 @@ def _run_sync(handler: Handler, ctx: SyncContext, link: SocketLink, arguments: t
             keep_saving_in_thread(ctx)
         except AttemptEnded:
             link.send(channel.Ended())
-            exits.leave()  # the handler's thread can't be made to
+            exits.leave(link.close)  # the handler's thread can't be made to
 
     def told_to_stop(*_: object) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: cleaning up must not be interrupted
@@ -66,13 +69,13 @@ def _run_sync(handler: Handler, ctx: SyncContext, link: SocketLink, arguments: t
     threading.Thread(target=save, name="niyanta-saver", daemon=True).start()
     link.send(channel.Started())
     pid = os.getpid()
-    with forks.guarded([signal.SIGTERM], link.descriptors):
+    with children.guarded([signal.SIGTERM], link.descriptors):
         try:
             result = handler.function(*arguments)
         except BaseException as exc:
-            forks.end_child(pid, exc)
+            children.end_child(pid, exc)
             raise
-        forks.end_child(pid, None)
+        children.end_child(pid, None)
     return result
 
 
@@ -89,9 +92,9 @@ async def _run_async(handler: Handler, ctx: Context, link: SocketLink, arguments
 
     saving = asyncio.create_task(save())
     link.send(channel.Started())
-    with forks.guarded([signal.SIGTERM], link.descriptors):
+    with children.guarded([signal.SIGTERM], link.descriptors):
         try:
-            return await forks.Stepwise(handler.function(*arguments))
+            return await children.Stepwise(handler.function(*arguments))
         finally:
             saving.cancel()
 
@@ -145,20 +148,26 @@ def _traceback(exc: BaseException) -> str:
     return plain("".join(traceback.format_exception(exc))[-8000:])
 
 
-def _flush() -> None:
+def flush() -> None:
+    """Write out what the handler has printed."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):
             stream.flush()
 
 
 def main() -> None:
-    """Run one workload."""
+    """Run one workload in this interpreter, which was started for it."""
     control = socket.socket(fileno=int(sys.argv[-1]))
-    control.set_inheritable(False)
     errors = output.take_over()
-    at_exit = contextlib.ExitStack()
-    atexit.register(at_exit.close)  # before the app can register anything: called after all of that
-    worker = load_app(json.loads(sys.argv[1]))
+    serve(load_app(json.loads(sys.argv[1])), control, errors)
+
+
+def serve(worker: App, control: socket.socket, errors: output.ErrorOutput) -> None:
+    """Say that it is ready, run one workload, end the process; returns when the agent is gone."""
+    control.set_inheritable(False)
+    for number, action in _ACTIONS.items():
+        if signal.getsignal(number) == signal.SIG_IGN:  # inherited, and handed on to the tools that handlers run
+            signal.signal(number, action)
     control.sendall(channel.encode(channel.Ready()))
     frame = channel.receive_frame(control)
     if frame is None:
@@ -167,14 +176,16 @@ def main() -> None:
     handler = worker.handlers[run.assignment.workload_type]
     link = SocketLink(control, run, os.dup(1), in_loop=handler.is_async)
 
-    at_exit.callback(link.close, _CLOSE_SECONDS)
-    at_exit.callback(errors.report_to, None)
+    def last() -> None:
+        errors.report_to(None)
+        link.close()
+
     link.start()
     errors.report_to(link)
     _limit(run.assignment)
     os.chdir(Path(run.directory) / channel.WORK)
     outcome = _outcome(handler, run, link)
-    _flush()
+    flush()
     link.say_dropped()
     link.send(channel.Ended() if link.ended else outcome)
-    exits.end_in_time(lambda words: link.report(LogLine("WARN", words)), at_exit.close)
+    exits.end(lambda words: link.report(LogLine("WARN", words)), last)
