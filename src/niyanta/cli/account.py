@@ -41,7 +41,7 @@ def _groups(found: Statistics) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
         ]
     return ("type", "count", "average s", "failure rate"), [
         (t.workload_type, t.count, _rounded(t.avg_duration_seconds), _rounded(t.failure_rate, 3))
-        for t in found.by_workload_type
+        for t in found.by_workload_type or ()
     ]
 
 

@@ -182,18 +182,19 @@ class _Demo:
         with _Display(self.console) as display:
             while True:
                 now = client.workloads.get(workload_id, wait_seconds=1, version=version)
-                if kill is None and now.status == "RUNNING" and now.progress_percent >= 50 and now.worker_id:
-                    kill = self._kill(now.worker_id, now)
-                    display.say(f"[red]✗[/] killed {now.worker_id} (SIGKILL) at {now.progress_percent} %")
+                percent = now.progress_percent or 0
+                if kill is None and now.status == "RUNNING" and percent >= 50 and now.worker_id:
+                    kill = self._kill(now.worker_id, percent, now.progress_message)
+                    display.say(f"[red]✗[/] killed {now.worker_id} (SIGKILL) at {percent} %")
                 silent = kill is not None and now.worker_id == kill.worker_id and now.status == "RUNNING"
                 display.show(now, "its worker is dead; waiting until the lease of 10 s runs out" if silent else None)
                 if now.is_terminal:
                     return now, kill
-                version = now.version
+                version = now.version or 0
 
-    def _kill(self, worker_id: str, now: Workload) -> Kill:
+    def _kill(self, worker_id: str, percent: int, message: str | None) -> Kill:
         os.kill(self._agent_of(worker_id), signal.SIGKILL)
-        return Kill(datetime.now(UTC), worker_id, now.progress_percent, now.progress_message or "")
+        return Kill(datetime.now(UTC), worker_id, percent, message or "")
 
     def _agent_of(self, worker_id: str) -> int:
         """The process id of a worker, which it says in its log when it registers."""
@@ -239,10 +240,10 @@ class _Display:
         message = f"{instead or now.progress_message or now.pending_reason or ''}{'' if instead else worker}"
         if self._console.is_terminal and self._line is not None:
             self._bar.update(
-                self._line, description=coloured(now.status), completed=now.progress_percent, message=message
+                self._line, description=coloured(now.status), completed=now.progress_percent or 0, message=message
             )
             return
-        said = f"{now.status} {now.progress_percent // 10 * 10} %{worker}"
+        said = f"{now.status} {(now.progress_percent or 0) // 10 * 10} %{worker}"
         if said != self._said:
             self._said = said
             self._console.print(f"  {said}")

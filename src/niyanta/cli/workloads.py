@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from niyanta.cli.output import api_command, coloured, echo_json, json_input, show_fields, show_table
 from niyanta.cli.worker import parse_tags
 from niyanta.client import Client
+from niyanta.client.arguments import AffinityRules, Submission
 from niyanta.client.models import Update, Workload
 
 __all__ = ["COMMANDS"]
@@ -89,7 +90,7 @@ def submit(
     **options: Any,
 ) -> int:
     """Submit a workload."""
-    rules = {"hard_affinity": {"worker_tags": parse_tags(tag)}} if tag else None
+    rules: AffinityRules | None = {"hard_affinity": {"worker_tags": parse_tags(tag)}} if tag else None
     params = json_input(input_, "--input") or {}
     workload = client.workloads.submit(workload_type, params, affinity_rules=rules, **options)
     if not wait:
@@ -109,7 +110,8 @@ def submit_batch(client: Client, as_json: bool, file: Path) -> int:
     """Submit many workloads: FILE (or -) has a JSON object a line, with workload_type, input_params and so on."""
     rejected = 0
     lines = (sys.stdin if str(file) == "-" else file.open(encoding="utf-8")).read().splitlines()
-    items = [json_input(line, f"line {number}") or {} for number, line in enumerate(lines, 1) if line.strip()]
+    given = [json_input(line, f"line {number}") or {} for number, line in enumerate(lines, 1) if line.strip()]
+    items = cast("list[Submission]", given)  # what they hold is the service's to judge, one by one
     for start in range(0, len(items), _BATCH):
         done = client.workloads.submit_batch(items[start : start + _BATCH])
         rejected += done.rejected

@@ -1,10 +1,10 @@
-"""The event loop behind the client without ``await``."""
+"""The event loop behind WebSockets in the client without ``await``."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Generator
 from typing import Any, TypeVar
 
 __all__ = ["LoopThread"]
@@ -29,7 +29,7 @@ class LoopThread:
             future.cancel()
             raise
 
-    def iterate(self, items: AsyncIterator[T]) -> Iterator[T]:
+    def iterate(self, items: AsyncIterator[T]) -> Generator[T, None, None]:
         """The items one by one; what they hold open is closed when the caller stops."""
 
         async def following() -> tuple[bool, T | None]:

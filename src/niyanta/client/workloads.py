@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
+import math
+import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
@@ -11,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from niyanta.client.arguments import AffinityRules, BatchFilter, Submission
 from niyanta.client.models import (
     AuditEvent,
     BatchCancelled,
@@ -21,11 +23,15 @@ from niyanta.client.models import (
     Update,
     Workload,
 )
+from niyanta.client.status import Status
 from niyanta.client.transport import Transport, quoted, without_none
 from niyanta.client.watching import get_workload, watch_workload
 from niyanta.errors import WaitTimeoutError, WorkloadCancelledError, WorkloadFailedError
 
 __all__ = ["AsyncWorkloads"]
+
+_PAGE = 100  # workloads, the most that the service gives at once
+_AUDIT_PAGE = 1000
 
 
 class _Logs(msgspec.Struct):
@@ -50,7 +56,7 @@ class AsyncWorkloads:
         input_params: dict[str, Any],
         *,
         priority: int | None = None,
-        affinity_rules: dict[str, Any] | None = None,
+        affinity_rules: AffinityRules | None = None,
         timeout_seconds: int | None = None,
         idempotency_key: str | None = None,
     ) -> Workload:
@@ -60,7 +66,7 @@ class AsyncWorkloads:
             workload_type: One that a worker serves or that has a config.
             input_params: A JSON object.
             priority: 0 to 1000, higher first; 10 when None.
-            affinity_rules: ``hard_affinity``, ``soft_affinity``, ``anti_affinity``.
+            affinity_rules: Which workers may run it.
             timeout_seconds: Bound on one attempt's running time.
             idempotency_key: Made when None, so that a repeated request never makes a second workload.
         """
@@ -78,12 +84,12 @@ class AsyncWorkloads:
         return workload
 
     async def submit_batch(
-        self, workloads: Sequence[dict[str, Any]], *, idempotency_key: str | None = None
+        self, workloads: Sequence[Submission], *, idempotency_key: str | None = None
     ) -> BatchSubmitted:
         """Submit 1 to 1,000 workloads at once; each has an outcome of its own.
 
         Args:
-            workloads: Dicts with the fields of `submit`: ``workload_type``, ``input_params`` and so on.
+            workloads: Dicts with the arguments of `submit`: ``workload_type``, ``input_params`` and so on.
             idempotency_key: For the batch as a whole; made when None.
         """
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
@@ -99,7 +105,7 @@ class AsyncWorkloads:
     async def list(
         self,
         *,
-        status: str | None = None,
+        status: Status | str | None = None,
         workload_type: str | None = None,
         limit: int | None = None,
         offset: int | None = None,
@@ -122,19 +128,36 @@ class AsyncWorkloads:
     async def iterate(
         self,
         *,
-        status: str | None = None,
+        status: Status | str | None = None,
         workload_type: str | None = None,
         order_by: str | None = None,
         order: str | None = None,
+        limit: int | None = None,
     ) -> AsyncIterator[Workload]:
-        """All workloads that fit, page by page; newest first unless an order is given."""
+        """All workloads that fit, page by page; newest first unless an order is given.
+
+        Args:
+            status: Only those in this state.
+            workload_type: Only those of this type.
+            order_by: ``created_at`` (when None), ``priority``, ``status``, ``workload_type``, ``progress_percent``,
+                ``started_at`` or ``completed_at``.
+            order: ``desc`` (when None) or ``asc``.
+            limit: How many at most; all when None.
+        """
+        left = math.inf if limit is None else limit
         cursor: str | None = None
-        while True:
+        while left > 0:
             page = await self.list(
-                status=status, workload_type=workload_type, order_by=order_by, order=order, limit=100, cursor=cursor
+                status=status,
+                workload_type=workload_type,
+                order_by=order_by,
+                order=order,
+                limit=int(min(_PAGE, left)),
+                cursor=cursor,
             )
             for workload in page.workloads:
                 yield workload
+            left -= len(page.workloads)
             cursor = page.pagination.next_cursor
             if not page.pagination.has_more or cursor is None:
                 return
@@ -149,14 +172,14 @@ class AsyncWorkloads:
         self,
         workload_ids: Sequence[str] | None = None,
         *,
-        filter: dict[str, Any] | None = None,
+        filter: BatchFilter | None = None,
         reason: str | None = None,
     ) -> BatchCancelled:
         """Cancel up to 1,000 workloads at once.
 
         Args:
             workload_ids: Which; or
-            filter: any of ``status``, ``workload_type``, ``created_before``, ``created_after``; oldest first.
+            filter: what ``status``, ``workload_type``, ``created_before``, ``created_after`` they have; oldest first.
             reason: For the history.
         """
         ids = None if workload_ids is None else [*workload_ids]
@@ -197,7 +220,9 @@ class AsyncWorkloads:
         cursor: str | None = None
         while True:
             answer = await self._transport.call(
-                "GET", f"/workloads/{quoted(workload_id)}/audit", params=without_none(limit=100, cursor=cursor)
+                "GET",
+                f"/workloads/{quoted(workload_id)}/audit",
+                params=without_none(limit=_AUDIT_PAGE, cursor=cursor),
             )
             page = msgspec.json.decode(answer, type=_Audit)
             events += page.events
@@ -223,16 +248,19 @@ class AsyncWorkloads:
             WorkloadFailedError, WorkloadCancelledError: It ended so; they carry the workload.
             WaitTimeoutError: Not terminal after ``timeout`` seconds; it goes on.
         """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        late = f"workload {workload_id} has not ended after {timeout or 0:g} s"
         try:
-            async with asyncio.timeout(timeout):
-                async with aclosing(watch_workload(self._transport, workload_id, logs=False)) as updates:
-                    async for _ in updates:
-                        pass
+            async with aclosing(
+                watch_workload(self._transport, workload_id, logs=False, deadline=deadline)
+            ) as updates:
+                async for _ in updates:
+                    pass
         except TimeoutError as exc:
-            raise WaitTimeoutError(f"workload {workload_id} has not ended after {timeout:g} s") from exc
+            raise WaitTimeoutError(late) from exc
         workload = await self.get(workload_id)
-        if workload.status == "FAILED":
+        if workload.status is Status.FAILED:
             raise WorkloadFailedError(f"workload {workload_id} failed: {workload.error_message}", workload)
-        if workload.status == "CANCELLED":
+        if workload.status is Status.CANCELLED:
             raise WorkloadCancelledError(f"workload {workload_id} was cancelled", workload)
         return workload
