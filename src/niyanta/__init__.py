@@ -15,6 +15,7 @@ from niyanta.errors import *  # noqa: F403 -- the exception tree is public as a 
 if TYPE_CHECKING:
     from niyanta.client import AsyncClient as AsyncClient
     from niyanta.client import Client as Client
+    from niyanta.client.status import Status as Status
     from niyanta.worker import Context as Context
     from niyanta.worker import Worker as Worker
 
@@ -22,14 +23,19 @@ _LAZY = {
     "AsyncClient": "niyanta.client",
     "Client": "niyanta.client",
     "Context": "niyanta.worker",
+    "Status": "niyanta.client.status",
     "Worker": "niyanta.worker",
 }
 
 __version__ = "0.1.0"
-__all__ = ["AsyncClient", "Client", "Context", "Worker", "__version__", *errors.__all__]
+__all__ = ["AsyncClient", "Client", "Context", "Status", "Worker", "__version__", *errors.__all__]
 
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

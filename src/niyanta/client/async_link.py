@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import inspect
 import time
 import weakref
 from collections.abc import AsyncGenerator, Mapping
@@ -22,10 +24,16 @@ _LONGEST_OPENING_SECONDS = 30.0
 
 
 class AsyncHttpLink:
-    """A pool of connections that belongs to one event loop."""
+    """A pool of connections that belongs to one event loop.
 
-    def __init__(self, base: SplitResult) -> None:
+    Args:
+        base: Where the service is.
+        forgettable: Whether it may be dropped without being closed. Its sockets are closed then.
+    """
+
+    def __init__(self, base: SplitResult, *, forgettable: bool = True) -> None:
         self._base_url = base.geturl()
+        self._forgettable = forgettable
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
 
@@ -82,7 +90,8 @@ class AsyncHttpLink:
                 raise closed_error()
             # Nothing here sets cookies; their jar would cost time in each request.
             self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
-            weakref.finalize(self, _forget, self._session)
+            if self._forgettable:
+                weakref.finalize(self, _forget, self._session)
         return self._session
 
 
@@ -99,4 +108,9 @@ def _forget(session: aiohttp.ClientSession) -> None:
     if session.closed or connector is None:
         return
     session.detach()
-    connector.close().__await__()  # the sockets are closed by now; to wait for the rest the loop may be gone
+    closing = connector.close()
+    # Its first step closes the sockets; only the wait until that has been seen to needs the loop, which may be gone.
+    with contextlib.suppress(StopIteration):
+        closing.__await__().send(None)
+    if inspect.iscoroutine(closing):
+        closing.close()

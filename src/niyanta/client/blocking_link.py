@@ -127,7 +127,7 @@ class _Pool:
                 from niyanta.client.async_link import AsyncHttpLink
                 from niyanta.client.loop import LoopThread
 
-                self._streaming = LoopThread(), AsyncHttpLink(self._base)
+                self._streaming = LoopThread(), AsyncHttpLink(self._base, forgettable=False)
             return self._streaming
 
     def close(self) -> None:
@@ -141,8 +141,7 @@ class _Pool:
             streaming, self._streaming = self._streaming, None
         if streaming is not None:
             loop, link = streaming
-            loop.run(link.close())
-            loop.stop()
+            loop.stop(link.close())
 
     def _begin(self) -> None:
         if self._closed:
