@@ -9,9 +9,9 @@ from typing import Any
 
 from bench.load import Api, percentile
 from bench.system import TYPE, System, running_system
-from niyanta.server.coordinator.changes import ChangeFeed
-from niyanta.server.coordinator.identity import Authenticator
-from niyanta.server.coordinator.tokens import TokenVerifier
+from niyanta.server.access.identity import Authenticator
+from niyanta.server.access.tokens import TokenVerifier
+from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database

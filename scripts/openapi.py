@@ -8,9 +8,9 @@ import pkgutil
 from pathlib import Path
 from typing import Any
 
-from niyanta.server import rest
-from niyanta.server.rest.openapi import build_document, to_yaml
-from niyanta.server.rest.operations import Access, Operation
+from niyanta.server.rest import endpoints
+from niyanta.server.rest.frame.operation import Access, Operation
+from niyanta.server.rest.openapi.document import build_document, to_yaml
 
 _GIVEN: dict[str, Any] = {"metrics_access": Access.ADMIN}
 """What a declaration depends on, as it is by default."""
@@ -25,7 +25,7 @@ def operations() -> list[Operation]:
     document is tested.
     """
     found: list[Operation] = []
-    for module in pkgutil.iter_modules(rest.__path__, f"{rest.__name__}."):
+    for module in pkgutil.iter_modules(endpoints.__path__, f"{endpoints.__name__}."):
         for name, kind in vars(importlib.import_module(module.name)).items():
             if name.endswith("Routes") and kind.__module__ == module.name and hasattr(kind, "operations"):
                 given = [_GIVEN.get(parameter) for parameter in inspect.signature(kind).parameters]

@@ -13,7 +13,7 @@ from google.protobuf.struct_pb2 import NULL_VALUE, Struct, Value
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from niyanta.server.wiring import Coordinator
+from niyanta.server.coordinator import Coordinator
 from niyanta.wire.v1 import workload_service_pb2 as pb
 from niyanta.wire.v1.workload_service_pb2_grpc import WorkloadServiceStub
 from system import System

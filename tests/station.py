@@ -32,9 +32,9 @@ from niyanta.wire.messages import (
 )
 from niyanta.wire.objects import ObjectStore
 from niyanta.wire.subjects import Subjects
-from niyanta.worker.app import load_app
-from niyanta.worker.attempt import Attempt
-from niyanta.worker.processes import ProcessPool
+from niyanta.worker.attempt.attempt import Attempt
+from niyanta.worker.handlers.app import load_app
+from niyanta.worker.launcher.pool import ProcessPool
 
 APP = str(Path(__file__).parent / "e2e" / "misbehaving.py") + ":worker"
 

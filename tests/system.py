@@ -12,10 +12,10 @@ from typing import Any
 import aiohttp
 import pytest
 
+from niyanta.server.coordinator import Coordinator
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
-from niyanta.server.wiring import Coordinator
 from niyanta.wire.broker import Broker
 from niyanta.wire.subjects import Subjects
 from scripted_worker import ScriptedWorker

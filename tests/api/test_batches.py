@@ -12,7 +12,7 @@ from typing import Any
 
 import asyncpg
 
-from niyanta.server.wiring import Coordinator
+from niyanta.server.coordinator import Coordinator
 from niyanta.wire import messages
 from niyanta.wire.messages import CancelAttempt
 from system import System, beating, supported

@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 
 from contract_shapes import assert_shape
-from niyanta.server.coordinator.workloads import WorkloadService
+from niyanta.server.services.workloads import WorkloadService
 from niyanta.wire import messages
 from niyanta.wire.messages import AttemptRef
 from scripted_worker import ScriptedWorker

@@ -15,9 +15,9 @@ from grpc_calls import Calls, Refusal, connected, submission
 from niyanta import errors
 from niyanta.domain.api_keys import RANDOM_LENGTH, spell_key
 from niyanta.errors import ApiError, InvalidInputError, InvalidStateError, ServiceUnavailableError
-from niyanta.server.coordinator.workloads import WorkloadService
 from niyanta.server.grpc.methods import _address
 from niyanta.server.grpc.status import metadata_of, safe_message, status_of
+from niyanta.server.services.workloads import WorkloadService
 from niyanta.wire import messages
 from niyanta.wire.v1 import workload_service_pb2 as pb
 from system import System, beating, running_system

@@ -18,8 +18,8 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from grpc_calls import Calls, connected, submission
 from niyanta.errors import ConfigurationError
-from niyanta.server.coordinator.health import Health, Readiness
 from niyanta.server.grpc.server import SERVICE, GrpcServer
+from niyanta.server.services.health import Health, Readiness
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.wire.v1 import workload_service_pb2 as pb
 from system import System, running_system

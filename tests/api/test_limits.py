@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from niyanta.server.coordinator import rate_limits
-from niyanta.server.wiring import Coordinator
+from niyanta.server.access import rate_limits
+from niyanta.server.coordinator import Coordinator
 from system import System
 
 
@@ -79,8 +79,8 @@ async def test_two_replicas_share_one_bucket(system: System) -> None:
 
 
 async def test_unused_stock_is_put_back(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("niyanta.server.coordinator.rate_limits._STOCK_SECONDS", 1000.0)
-    monkeypatch.setattr("niyanta.server.coordinator.rate_limits._KEEP_SECONDS", -1.0)
+    monkeypatch.setattr("niyanta.server.access.rate_limits._STOCK_SECONDS", 1000.0)
+    monkeypatch.setattr("niyanta.server.access.rate_limits._KEEP_SECONDS", -1.0)
     await customer(system, rate_limit_per_sec=0.01, burst=500)
     for number in range(4):  # each takes ten tokens more than it uses
         _, _, headers = await ask(system)

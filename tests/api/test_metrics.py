@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from niyanta.server.wiring import Coordinator
+from niyanta.server.coordinator import Coordinator
 from niyanta.wire import messages
 from system import System, beating, running_system
 

@@ -12,8 +12,8 @@ import pytest
 import yaml
 from schemathesis.specs.openapi.definitions import OPENAPI_30_VALIDATOR
 
-from niyanta.server.rest.dialect import to_openapi_3_0
-from niyanta.server.rest.openapi import build_document
+from niyanta.server.rest.openapi.dialect import to_openapi_3_0
+from niyanta.server.rest.openapi.document import build_document
 from openapi_document import DOCUMENT, SCRIPT, fits, operations, resolve, walk
 
 UNKNOWN_TO_3_0 = {

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from starlette.routing import Route
 
-from niyanta.server.rest.docs import DocumentPages
+from niyanta.server.rest.openapi.pages import DocumentPages
 from openapi_document import DOCUMENT, SCRIPT
 from system import System
 

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from niyanta.errors import ForbiddenError, NotFoundError, ServiceUnavailableError, UnauthorizedError
-from niyanta.server.coordinator.changes import ChangeFeed
-from niyanta.server.coordinator.identity import Authenticator
-from niyanta.server.coordinator.tokens import TokenVerifier
-from niyanta.server.coordinator.watching import Update, Watch, WatcherTooSlow, WatchService
+from niyanta.server.access.identity import Authenticator
+from niyanta.server.access.tokens import TokenVerifier
+from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.store.customers import CustomerStore, Identity
 from niyanta.server.store.database import Database
+from niyanta.server.watching.service import Update, Watch, WatcherTooSlow, WatchService
 from niyanta.wire import messages
 from niyanta.wire.broker import Broker, Handler
 from niyanta.wire.subjects import Subjects

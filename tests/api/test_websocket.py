@@ -14,8 +14,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from niyanta.server.rest import websocket
-from niyanta.server.rest.websocket import WorkloadSockets
+from niyanta.server.rest.endpoints import websocket
+from niyanta.server.rest.endpoints.websocket import WorkloadSockets
 from niyanta.wire import messages
 from niyanta.wire.messages import AttemptRef
 from scripted_worker import ScriptedWorker

@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 
-from niyanta.server.wiring import Coordinator
+from niyanta.server.coordinator import Coordinator
 from system import System, supported
 
 NOWHERE = {"hard_affinity": {"worker_id": "nowhere"}}

@@ -41,8 +41,8 @@ from niyanta.wire.messages import (
     Started,
 )
 from niyanta.wire.subjects import Subjects
-from niyanta.worker import agent as agent_module
-from niyanta.worker.agent import Agent
+from niyanta.worker.agent import agent as agent_module
+from niyanta.worker.agent.agent import Agent
 from station import APP
 
 encode = msgspec.msgpack.Encoder().encode
@@ -263,7 +263,7 @@ async def test_a_stop_hands_everything_back_and_says_good_bye_once(run: Any, ser
 
 
 async def test_an_exclusive_attempt_ends_before_its_lease_and_is_handed_back(run: Any, service: Service) -> None:
-    from niyanta.worker.app import load_app
+    from niyanta.worker.handlers.app import load_app
 
     worker = load_app([APP])
     worker.id = "w"
@@ -316,7 +316,7 @@ async def test_an_app_that_fails_in_its_process_says_why(run: Any, service: Serv
         "if 'niyanta.worker.runner' in ' '.join(sys.orig_argv):\n    raise RuntimeError('no GPU here')\n"
         "@worker.workload('x')\ndef x(ctx): pass\n"
     )
-    from niyanta.worker.app import load_app
+    from niyanta.worker.handlers.app import load_app
 
     await run(load_app([f"{app}:worker"]), f"{app}:worker")
     await until(lambda: service.beats)

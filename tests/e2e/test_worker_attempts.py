@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from niyanta.wire.messages import CheckpointSaved, Completed, Failed, Paused, Progressed, Released, Started
-from niyanta.worker.cgroups import Cgroups
+from niyanta.worker.launcher.cgroups import Cgroups
 from station import Record, Station, station
 
 
@@ -235,7 +235,7 @@ async def test_inline_handlers(here: Station) -> None:
 async def test_an_inline_handler_that_can_not_be_cancelled_is_given_up(
     here: Station, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("niyanta.worker.inline.GRACE_SECONDS", 0.2)
+    monkeypatch.setattr("niyanta.worker.attempt.inline.GRACE_SECONDS", 0.2)
     record = await here.run("swallow_inline", timeout_seconds=1, seconds=5)
     assert record.end == Failed("timed out after 1 s", timed_out=True)
     assert any("gives it up" in line for line in record.lines("ERROR"))

@@ -10,8 +10,8 @@ from typing import cast
 
 import pytest
 
-from niyanta.server.coordinator.directory import Directory
-from niyanta.server.coordinator.rate_limits import RateLimiter
+from niyanta.server.access.rate_limits import RateLimiter
+from niyanta.server.directory import Directory
 from niyanta.server.store.customers import Customer, CustomerStore
 from niyanta.server.store.database import Database
 

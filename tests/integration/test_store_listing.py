@@ -11,7 +11,7 @@ import pytest
 
 from niyanta.domain.transitions import Status
 from niyanta.errors import InvalidInputError
-from niyanta.server.coordinator.cursors import Cursors
+from niyanta.server.services.cursors import Cursors
 from niyanta.server.store import listing
 from niyanta.server.store.database import Connection, Database
 from niyanta.server.store.listing import ORDERS, ListingStore, ListQuery, cursor_values

@@ -43,7 +43,7 @@ from niyanta.domain.transitions import (
     Status,
     WorkloadState,
 )
-from niyanta.server.coordinator.intake import EventIntake
+from niyanta.server.fleet.intake import EventIntake
 from niyanta.server.observability.metrics import Metrics
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.database import Database

@@ -7,9 +7,9 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from niyanta.server.coordinator.changes import ChangeFeed
-from niyanta.server.coordinator.directory import Directory
-from niyanta.server.coordinator.estimator import Estimator
+from niyanta.server.directory import Directory
+from niyanta.server.moves.feed import ChangeFeed
+from niyanta.server.services.estimator import Estimator
 from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Connection, Database
 from niyanta.server.store.fleet import WorkerStore

@@ -11,9 +11,9 @@ import pytest
 
 from niyanta.domain.ids import make_id
 from niyanta.errors import ConfigurationError, ServiceUnavailableError
-from niyanta.server.coordinator.election import Election
-from niyanta.server.coordinator.intake import _logged_at
-from niyanta.server.coordinator.upkeep import Upkeep
+from niyanta.server.fleet.intake import _logged_at
+from niyanta.server.leader.election import Election
+from niyanta.server.leader.upkeep import Upkeep
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store import retention
 from niyanta.server.store.attempts import AttemptStore, Lifetime, LogRow
@@ -225,7 +225,7 @@ async def test_reading_logs_and_history_opens_only_the_partitions_of_the_lifetim
 async def test_old_ended_workloads_are_forgotten_in_batches_and_nothing_else(
     conn: Connection, upkeep: Upkeep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("niyanta.server.coordinator.upkeep._BATCH", 20)
+    monkeypatch.setattr("niyanta.server.leader.upkeep._BATCH", 20)
     await add_workloads(conn, "cust_a", 400)
     await add_workloads(conn, "cust_b", 10)
     # Everything of cust_a moves 100 days back, ids too, but for twenty that ended yesterday.
@@ -270,7 +270,7 @@ async def add_checkpoint(conn: Connection, customer_id: str, workload_id: str, k
 async def test_checkpoints_that_nothing_can_start_from_are_forgotten_with_their_objects(
     conn: Connection, database: Database, settings: CoordinatorSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("niyanta.server.coordinator.upkeep._BATCH", 7)
+    monkeypatch.setattr("niyanta.server.leader.upkeep._BATCH", 7)
     await add_workloads(conn, "cust_a", 100)
     rows = await conn.fetch("SELECT workload_id, status FROM workloads ORDER BY workload_id")
     of = {
@@ -328,7 +328,7 @@ async def test_idempotency_keys_are_forgotten_after_a_day(conn: Connection, upke
 async def test_a_round_ends_when_the_leader_no_longer_leads(
     conn: Connection, upkeep: Upkeep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("niyanta.server.coordinator.upkeep._BATCH", 10)
+    monkeypatch.setattr("niyanta.server.leader.upkeep._BATCH", 10)
     await add_keys(conn, 100, 2 * 24 * 60)
     leads = iter([True, True, *[False] * 20])
     assert (await upkeep.round(lambda: next(leads))).keys_forgotten == 20

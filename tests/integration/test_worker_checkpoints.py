@@ -12,10 +12,10 @@ import asyncpg
 import pytest
 
 from niyanta import AsyncClient
+from niyanta.server.coordinator import Coordinator
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
-from niyanta.server.wiring import Coordinator
 from niyanta.wire.broker import Broker
 from niyanta.wire.messages import (
     Assignment,

@@ -15,7 +15,7 @@ import msgspec
 from rich.markup import escape
 
 from niyanta.cli.output import show_table
-from niyanta.server.coordinator.administration import AdminService
+from niyanta.server.services.administration import AdminService
 from niyanta.server.store.customers import ApiKey, CustomerStore
 from niyanta.server.store.database import Database
 

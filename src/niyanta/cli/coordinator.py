@@ -9,9 +9,9 @@ import signal
 import click
 import uvloop
 
+from niyanta.server.coordinator import Coordinator
 from niyanta.server.observability.logs import configure_logging
 from niyanta.server.settings import CoordinatorSettings
-from niyanta.server.wiring import Coordinator
 from niyanta.worker.program import watch_parent
 
 __all__ = ["command"]

@@ -25,7 +25,7 @@ from niyanta.server.store import migrate
 from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
 from niyanta.server.store.fleet import WorkerStore
-from niyanta.worker.app import load_app
+from niyanta.worker.handlers.app import load_app
 
 __all__ = ["command"]
 

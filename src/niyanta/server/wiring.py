@@ -1,169 +1,178 @@
-"""Starts one coordinator and stops it."""
+"""What one coordinator is made of, put together: services, loops, and the two APIs over them."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import socket
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
-import uvicorn
-
-from niyanta.errors import ConfigurationError
-from niyanta.server.assembly import Assembly
-from niyanta.server.grpc.server import GrpcServer
-from niyanta.server.rest.connection import Connection
-from niyanta.server.rest.operations import Operation
-from niyanta.server.rest.protocol import HeadLimits, bounded_http
+from niyanta.server.access.gate import Gate
+from niyanta.server.access.identity import Authenticator
+from niyanta.server.access.rate_limits import RateLimiter
+from niyanta.server.access.tokens import TokenVerifier
+from niyanta.server.directory import Directory
+from niyanta.server.fleet.intake import EventIntake
+from niyanta.server.fleet.registration import WorkerService
+from niyanta.server.grpc.batches import BatchMethods
+from niyanta.server.grpc.listing import ListMethods
+from niyanta.server.grpc.methods import Method
+from niyanta.server.grpc.streams import StreamMethods
+from niyanta.server.grpc.workloads import WorkloadMethods
+from niyanta.server.leader.election import Election
+from niyanta.server.leader.monitor import Monitor
+from niyanta.server.leader.scheduler import Scheduler
+from niyanta.server.leader.upkeep import Upkeep
+from niyanta.server.moves.feed import ChangeFeed
+from niyanta.server.observability.metrics import Metrics
+from niyanta.server.rest.app import RestApi
+from niyanta.server.rest.endpoints.admin import AdminRoutes
+from niyanta.server.rest.endpoints.batches import BatchRoutes
+from niyanta.server.rest.endpoints.configs import ConfigRoutes
+from niyanta.server.rest.endpoints.customers import CustomerRoutes
+from niyanta.server.rest.endpoints.probes import ProbeRoutes
+from niyanta.server.rest.endpoints.websocket import WorkloadSockets
+from niyanta.server.rest.endpoints.workloads import WorkloadRoutes
+from niyanta.server.rest.frame.operation import Access
+from niyanta.server.services.administration import AdminService
+from niyanta.server.services.batches import BatchService
+from niyanta.server.services.configs import ConfigService
+from niyanta.server.services.cursors import Cursors
+from niyanta.server.services.customers import CustomerService
+from niyanta.server.services.estimator import Estimator
+from niyanta.server.services.health import Health
+from niyanta.server.services.submission import SubmissionService
+from niyanta.server.services.vitals import Vitals
+from niyanta.server.services.workloads import WorkloadService
 from niyanta.server.settings import CoordinatorSettings
-from niyanta.server.store import migrate
+from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
+from niyanta.server.store.shared_secrets import shared_secret
+from niyanta.server.watching.service import WatchService
 from niyanta.wire.broker import Broker
+from niyanta.wire.messages import Changed
+from niyanta.wire.objects import ObjectStore
+from niyanta.wire.subjects import Subjects
 
-__all__ = ["Coordinator"]
-
-log = logging.getLogger(__name__)
-
-
-class _Server(uvicorn.Server):
-    """Uvicorn without its signal handlers: the program decides when to stop."""
-
-    def install_signal_handlers(self) -> None:
-        return None
+__all__ = ["Assembly"]
 
 
-class Coordinator:
-    """One replica: REST, gRPC, event intake, and a candidate for leadership.
+class Assembly:
+    """The parts of one coordinator. Made, prepared, then its `loops` are run."""
 
-    Attributes:
-        port: The TCP port that REST listens on, once started.
-        grpc_port: The TCP port that gRPC listens on, once started.
-        operations: What REST offers, once started.
-    """
+    def __init__(self, database: Database, broker: Broker, settings: CoordinatorSettings) -> None:
+        self._database = database
+        self._broker = broker
+        self._settings = settings
+        self._subjects = subjects = Subjects(settings.subject_prefix)
+        self.metrics = Metrics()
+        self.customers = CustomerStore(database)
+        self.feed = ChangeFeed(broker, subjects, settings.coordinator_id)
+        self.feed.listeners.append(_count_own(self.metrics, settings.coordinator_id))
+        self.directory = Directory(database, self.customers, self.feed)
+        self.health = Health(database, broker)
 
-    def __init__(self, settings: CoordinatorSettings) -> None:
-        self.settings = settings
-        self.port = settings.port
-        self.grpc_port = settings.grpc_port
-        self.operations: list[Operation] = []
-        self._socket: socket.socket | None = None
-        self._grpc: GrpcServer | None = None
-        self._database: Database | None = None
-        self._broker: Broker | None = None
-        self._server: _Server | None = None
-        self._main: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Connect, begin to serve.
-
-        Raises:
-            ConfigurationError: A port in use, database away or with another schema, unsafe durability.
-            ConnectionFailedError: The broker is away.
-        """
-        settings = self.settings
-        self._socket = _listen(settings.host, settings.port)
-        self.port = self._socket.getsockname()[1]
-        try:
-            self._grpc = GrpcServer(settings)
-            self.grpc_port = self._grpc.port
-            await migrate.require_current(settings.database_url)
-            self._database = await Database.open(settings.database_url)
-            self._broker = Broker(settings.nats_url, name=settings.coordinator_id)
-            await self._broker.connect()
-            await self._serve(self._database, self._broker, self._grpc)
-        except BaseException:
-            await self.stop()
-            raise
-
-    async def _serve(self, database: Database, broker: Broker, grpc_server: GrpcServer) -> None:
-        settings = self.settings
-        parts = Assembly(database, broker, settings)
-        await parts.prepare()
-        api = parts.rest()
-        self.operations = api.operations
-        self._server = _Server(
-            uvicorn.Config(
-                api,
-                loop="none",
-                http=bounded_http(HeadLimits(seconds=settings.request_seconds)),
-                ws=Connection,
-                ws_max_size=64 * 1024,
-                ws_ping_interval=30,
-                ws_ping_timeout=20,
-                ws_per_message_deflate=False,
-                lifespan="off",
-                log_config=None,
-                # At the level below, a WebSocket's address is logged with the token in it.
-                log_level="warning",
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                timeout_graceful_shutdown=5,
-                timeout_keep_alive=75,
-            )
+        self.election = Election(database, settings)
+        self.scheduler = Scheduler(
+            database, broker, subjects, self.feed, self.directory, self.election, settings.coordinator_id
         )
-        methods, streams = parts.grpc()
-        await grpc_server.start(parts.gate, methods, parts.health, parts.metrics, streams.end_all)
-        self._main = asyncio.create_task(self._run(parts.loops()), name="coordinator")
-        while not self._server.started:
-            if self._main.done():
-                await self._main
-            await asyncio.sleep(0.005)
-        log.info(
-            "coordinator.started",
-            extra={"coordinator_id": settings.coordinator_id, "port": self.port, "grpc_port": self.grpc_port},
+        self.monitor = Monitor(database, broker, subjects, self.feed, self.election, settings)
+
+        object_store = ObjectStore(settings.object_store_url) if settings.object_store_url else None
+        self.upkeep = Upkeep(database, self.election, settings, None if object_store is None else object_store.delete)
+        self.intake = EventIntake(database, self.feed, settings, self.metrics, object_store)
+        self.workers = WorkerService(database, broker, subjects, self.feed, settings)
+
+        self.tokens = TokenVerifier(settings)
+        self.authenticator = Authenticator(self.customers, self.tokens, self.feed)
+        self.limiter = RateLimiter(database, self.directory)
+        self.gate = Gate(self.authenticator, self.limiter, self.metrics)
+
+        self.estimator = Estimator(database, self.directory)
+        self.submissions = SubmissionService(database, self.feed, self.directory, self.estimator)
+        self.workloads = WorkloadService(
+            database, broker, subjects, self.feed, self.directory, self.estimator, settings
+        )
+        self.configs = ConfigService(database, self.feed)
+        self.account = CustomerService(database, self.customers)
+        self.batches = BatchService(database, self.workloads)
+        self.watches = WatchService(database, self.feed, self.authenticator)
+        self.administration = AdminService(self.customers, self.directory.customer_changed)
+
+    async def prepare(self) -> None:
+        """Read what must be there before the first request, and begin to hear workers and other coordinators."""
+        self.cursors = Cursors(await shared_secret(self._database, "cursors"))
+        await self.tokens.start()
+        await self.upkeep.prepare()
+        await self.directory.refresh()
+        await self.feed.start()
+        await self._broker.serve(self._subjects.events, self.intake.receive, queue_group=self._subjects.queue_group)
+        await self.workers.start()
+
+    def loops(self) -> list[Coroutine[Any, Any, None]]:
+        """What runs as long as the coordinator does."""
+        return [
+            self.feed.run(),
+            self.directory.run(),
+            self.estimator.run(),
+            self.election.run(),
+            self.scheduler.run(),
+            self.monitor.run(),
+            self.upkeep.run(),
+            self.intake.run(),
+            self.workers.run(),
+            self.submissions.run(),
+            self.authenticator.run(),
+            self.limiter.run(),
+            self.watches.run(),
+        ]
+
+    def rest(self) -> RestApi:
+        """REST and WebSocket."""
+        settings = self._settings
+        vitals = Vitals(
+            self._database,
+            self._broker,
+            self.election,
+            self.customers,
+            lambda: self.feed.watcher_count + self.watches.count,
+        )
+        metrics_access = Access.PUBLIC if settings.metrics_access == "public" else Access.ADMIN
+        operations = [
+            *BatchRoutes(self.submissions, self.batches, settings.max_batch_body_bytes).operations(),
+            *WorkloadRoutes(self.submissions, self.workloads, self.cursors).operations(),
+            *ConfigRoutes(self.configs, self.cursors).operations(),
+            *CustomerRoutes(self.account).operations(),
+            *AdminRoutes(self.administration, self.workers, self.cursors).operations(),
+            *ProbeRoutes(self.health, vitals, self.metrics, metrics_access).operations(),
+        ]
+        sockets = WorkloadSockets(self.gate, self.watches, settings)
+        return RestApi(
+            self.gate,
+            operations,
+            settings.max_body_bytes,
+            settings.request_seconds,
+            self.metrics,
+            sockets.routes(),
         )
 
-    async def _run(self, loops: list[Coroutine[Any, Any, None]]) -> None:
-        """All loops in one group: when one fails, all end, and the failure is seen."""
-        assert self._server is not None  # noqa: S101 -- set by the only caller
-        assert self._socket is not None  # noqa: S101
-        assert self._grpc is not None  # noqa: S101
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(loop) for loop in loops]
-            await self._server.serve(sockets=[self._socket])
-            await self._grpc.stop()
-            for task in tasks:
-                task.cancel()
-
-    async def wait_failed(self) -> None:
-        """Return when the coordinator has stopped; raises what made it stop, if it wasn't `stop`."""
-        if self._main is not None:
-            await asyncio.shield(self._main)
-
-    async def stop(self) -> None:
-        """Finish the requests under way, give up the lease, close everything. Idempotent."""
-        if self._server is not None:
-            self._server.should_exit = True
-        if self._main is not None:
-            await asyncio.gather(self._main, return_exceptions=True)
-            self._main = None
-        if self._grpc is not None:
-            await self._grpc.stop()
-            self._grpc = None
-        if self._broker is not None:
-            await self._broker.close()
-            self._broker = None
-        if self._database is not None:
-            await self._database.close()
-            self._database = None
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+    def grpc(self) -> tuple[list[Method[Any]], StreamMethods]:
+        """The methods of gRPC, and those of them that stream."""
+        settings = self._settings
+        streams = StreamMethods(self.watches, settings.grpc_max_streams_per_customer)
+        methods = [
+            *WorkloadMethods(self.submissions, self.workloads, settings.max_body_bytes).methods(),
+            *ListMethods(self.workloads, self.cursors).methods(),
+            *BatchMethods(self.submissions, self.batches, settings.max_batch_body_bytes).methods(),
+            *streams.methods(),
+        ]
+        return methods, streams
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(2048)
-        listener.setblocking(False)
-    except OSError as exc:
-        raise ConfigurationError(
-            f"cannot listen on {host}:{port}: {exc.strerror or exc}. Is another program on that port? "
-            "Choose another with --port, or 0 for a free one."
-        ) from exc
-    return listener
+def _count_own(metrics: Metrics, coordinator_id: str) -> Callable[[Changed], None]:
+    """Counts what this coordinator committed; what others did, they count."""
+
+    def count(changed: Changed) -> None:
+        if changed.origin == coordinator_id:
+            for change in changed.changes:
+                metrics.workload_changed(change)
+
+    return count

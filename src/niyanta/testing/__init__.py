@@ -16,9 +16,9 @@ from typing import Any
 import msgspec
 
 from niyanta.wire.messages import Assignment, AttemptRef, LogLine, Progressed
-from niyanta.worker.app import Worker
-from niyanta.worker.context import MAX_CHECKPOINT_BYTES, AttemptEnded, Context, decode_state
-from niyanta.worker.handlers import encode_result
+from niyanta.worker.handlers.app import Worker
+from niyanta.worker.handlers.context import MAX_CHECKPOINT_BYTES, AttemptEnded, Context, decode_state
+from niyanta.worker.handlers.handler import encode_result
 
 __all__ = ["AttemptEnded", "Killed", "WorkloadRun"]
 

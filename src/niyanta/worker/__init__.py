@@ -6,11 +6,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from niyanta.worker.app import Worker as Worker
-    from niyanta.worker.context import Context as Context
+    from niyanta.worker.handlers.app import Worker as Worker
+    from niyanta.worker.handlers.context import Context as Context
 
 # Loaded on first use, so that the launcher, which lives in this package, loads the standard library only.
-_LAZY = {"Context": "niyanta.worker.context", "Worker": "niyanta.worker.app"}
+_LAZY = {"Context": "niyanta.worker.handlers.context", "Worker": "niyanta.worker.handlers.app"}
 
 __all__ = ["Context", "Worker"]
 

@@ -15,8 +15,8 @@ from niyanta.errors import ConfigurationError
 from niyanta.wire.broker import Broker
 from niyanta.wire.objects import ObjectStore
 from niyanta.wire.subjects import Subjects
-from niyanta.worker.agent import Agent
-from niyanta.worker.app import load_app
+from niyanta.worker.agent.agent import Agent
+from niyanta.worker.handlers.app import load_app
 
 __all__ = ["run_worker"]
 

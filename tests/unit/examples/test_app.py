@@ -11,7 +11,7 @@ import pytest
 
 from niyanta import examples
 from niyanta.errors import ConfigurationError
-from niyanta.worker.app import load_app
+from niyanta.worker.handlers.app import load_app
 
 
 def test_it_serves_the_three() -> None:

@@ -7,12 +7,12 @@ from typing import Any
 import msgspec
 
 from niyanta.errors import ApiError, InvalidStateError
-from niyanta.server.coordinator.batches import BatchService, CancelBatchRequest
-from niyanta.server.coordinator.requests import MAX_BATCH_VALUES, BatchRequest, check_idempotency_key
-from niyanta.server.coordinator.submission import Outcome, SubmissionService
 from niyanta.server.grpc.messages import checked, status_message, status_of, submission_of, submitted_message
 from niyanta.server.grpc.methods import Call, Method
 from niyanta.server.grpc.values import aside, moment_of, put_time, struct_of
+from niyanta.server.services.batches import BatchService, CancelBatchRequest
+from niyanta.server.services.requests import MAX_BATCH_VALUES, BatchRequest, check_idempotency_key
+from niyanta.server.services.submission import Outcome, SubmissionService
 from niyanta.wire.strict_json import StrictDecoder
 from niyanta.wire.v1 import workload_service_pb2 as pb
 

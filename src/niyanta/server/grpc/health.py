@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Collection
 import grpc
 from grpc_health.v1 import health_pb2
 
-from niyanta.server.coordinator.health import Health
+from niyanta.server.services.health import Health
 
 __all__ = ["HEALTH_SERVICE", "HealthMethods"]
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from niyanta.errors import InvalidInputError
-from niyanta.server.coordinator.cursors import Cursors
-from niyanta.server.coordinator.requests import DEFAULT_PAGE, MAX_CURSOR_LENGTH, MAX_OFFSET, MAX_PAGE, MAX_TYPE_LENGTH
-from niyanta.server.coordinator.workloads import WorkloadService
 from niyanta.server.grpc.messages import status_of, workload_row_message
 from niyanta.server.grpc.methods import Call, Method
+from niyanta.server.services.cursors import Cursors
+from niyanta.server.services.requests import DEFAULT_PAGE, MAX_CURSOR_LENGTH, MAX_OFFSET, MAX_PAGE, MAX_TYPE_LENGTH
+from niyanta.server.services.workloads import WorkloadService
 from niyanta.server.store.listing import ORDERS, ListQuery
 from niyanta.wire.v1 import workload_service_pb2 as pb
 

@@ -9,9 +9,9 @@ from google.protobuf.json_format import ParseDict
 
 from niyanta.domain.transitions import Status
 from niyanta.errors import InvalidInputError, PayloadTooLargeError
-from niyanta.server.coordinator.submission import Submission
-from niyanta.server.coordinator.workloads import Outlook
 from niyanta.server.grpc.values import json_of, put_time, struct_of
+from niyanta.server.services.submission import Submission
+from niyanta.server.services.workloads import Outlook
 from niyanta.wire.strict_json import StrictDecoder
 from niyanta.wire.v1 import workload_service_pb2 as pb
 

@@ -25,8 +25,8 @@ from niyanta.errors import (
     NotFoundError,
     PayloadTooLargeError,
 )
-from niyanta.server.coordinator.gate import Gate, request_id
-from niyanta.server.coordinator.rate_limits import RateStatus
+from niyanta.server.access.gate import Gate, request_id
+from niyanta.server.access.rate_limits import RateStatus
 from niyanta.server.grpc import status
 from niyanta.server.observability.metrics import Metrics
 from niyanta.server.store.customers import Identity

@@ -10,11 +10,11 @@ import grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from niyanta.errors import ConfigurationError
-from niyanta.server.coordinator.gate import Gate
-from niyanta.server.coordinator.health import Health
+from niyanta.server.access.gate import Gate
 from niyanta.server.grpc.health import HEALTH_SERVICE, HealthMethods
 from niyanta.server.grpc.methods import Frame, Method
 from niyanta.server.observability.metrics import Metrics
+from niyanta.server.services.health import Health
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.wire.v1 import workload_service_pb2 as pb
 

@@ -7,10 +7,10 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from niyanta.errors import RateLimitedError, ServiceUnavailableError
-from niyanta.server.coordinator.watching import Update, Watch, WatcherTooSlow, WatchService
 from niyanta.server.grpc.messages import status_message
 from niyanta.server.grpc.methods import Call, Method, workload_id_of
 from niyanta.server.grpc.values import put_time, struct_of
+from niyanta.server.watching.service import Update, Watch, WatcherTooSlow, WatchService
 from niyanta.wire.v1 import workload_service_pb2 as pb
 
 __all__ = ["StreamMethods"]

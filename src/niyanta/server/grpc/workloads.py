@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from niyanta.server.coordinator.requests import SubmitRequest, check_idempotency_key
-from niyanta.server.coordinator.submission import SubmissionService
-from niyanta.server.coordinator.workloads import CancelRequest, WorkloadService
 from niyanta.server.grpc.messages import checked, status_message, submission_of, submitted_message, workload_message
 from niyanta.server.grpc.methods import Call, Method, workload_id_of
 from niyanta.server.grpc.values import aside, put_time
+from niyanta.server.services.requests import SubmitRequest, check_idempotency_key
+from niyanta.server.services.submission import SubmissionService
+from niyanta.server.services.workloads import CancelRequest, WorkloadService
 from niyanta.wire.strict_json import StrictDecoder
 from niyanta.wire.v1 import workload_service_pb2 as pb
 

@@ -10,10 +10,10 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from niyanta.server.coordinator.gate import Gate
+from niyanta.server.access.gate import Gate
 from niyanta.server.observability.metrics import Metrics
-from niyanta.server.rest.docs import DocumentPages
-from niyanta.server.rest.operations import Frame, Operation, http_error, request_id_of, standard_headers
+from niyanta.server.rest.frame.operation import Frame, Operation, http_error, request_id_of, standard_headers
+from niyanta.server.rest.openapi.pages import DocumentPages
 
 __all__ = ["RestApi"]
 

@@ -1,0 +1,73 @@
+"""The way in: who asks, how often, and whether they may. The same for every protocol.
+
+Refusals come in a fixed order: who (401), how often (429), whether allowed (403).
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from dataclasses import dataclass
+
+from niyanta.domain.ids import make_id
+from niyanta.errors import ApiError, ForbiddenError
+from niyanta.server.access.identity import Authenticator
+from niyanta.server.access.rate_limits import RateLimiter, RateStatus
+from niyanta.server.observability.metrics import Metrics
+from niyanta.server.store.customers import Identity
+
+__all__ = ["Entry", "Gate", "request_id"]
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,100}", re.ASCII)
+
+
+def request_id(given: str | None) -> str:
+    """The id that the caller gave a request when it is sane, else a new one."""
+    if given is not None and _REQUEST_ID.fullmatch(given):
+        return given
+    return make_id("req_", time.time_ns() // 1_000_000, random.getrandbits(80))
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Who came in, and what the rate limit says; with ``refusal`` they go no further."""
+
+    identity: Identity
+    rate: RateStatus | None
+    """None for admin keys, which aren't counted."""
+    refusal: ApiError | None = None
+
+
+class Gate:
+    """Authenticates, counts and authorizes one request."""
+
+    def __init__(self, authenticator: Authenticator, limiter: RateLimiter, metrics: Metrics) -> None:
+        self._authenticator = authenticator
+        self._limiter = limiter
+        self._metrics = metrics
+
+    async def enter(self, authorization: str | None, *, admin: bool = False, source: str = "") -> Entry:
+        """Let a request in.
+
+        Args:
+            authorization: ``Bearer <api_key or JWT>``.
+            admin: Whether it needs the admin role.
+            source: Address that it comes from; refused credentials are counted by it.
+
+        Raises:
+            UnauthorizedError: The credentials are missing or not good.
+            RateLimitedError: Too many credentials from the source were refused.
+        """
+        identity = await self._authenticator.identify(authorization, source)
+        rate: RateStatus | None = None
+        if identity.role != "admin":
+            rate, limited = await self._limiter.take(identity.customer_id)
+            if limited is not None:
+                self._metrics.rate_limited(identity.customer_id)
+                return Entry(identity, rate, limited)
+        if identity.suspended:
+            return Entry(identity, rate, ForbiddenError("This customer is suspended"))
+        if admin and identity.role != "admin":
+            return Entry(identity, rate, ForbiddenError("This needs a key with the admin role"))
+        return Entry(identity, rate)

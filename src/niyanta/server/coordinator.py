@@ -1,0 +1,169 @@
+"""Starts one coordinator and stops it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Coroutine
+from typing import Any
+
+import uvicorn
+
+from niyanta.errors import ConfigurationError
+from niyanta.server.grpc.server import GrpcServer
+from niyanta.server.rest.frame.operation import Operation
+from niyanta.server.rest.uvicorn.heads import HeadLimits, bounded_http
+from niyanta.server.rest.uvicorn.sockets import Connection
+from niyanta.server.settings import CoordinatorSettings
+from niyanta.server.store import migrate
+from niyanta.server.store.database import Database
+from niyanta.server.wiring import Assembly
+from niyanta.wire.broker import Broker
+
+__all__ = ["Coordinator"]
+
+log = logging.getLogger(__name__)
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn without its signal handlers: the program decides when to stop."""
+
+    def install_signal_handlers(self) -> None:
+        return None
+
+
+class Coordinator:
+    """One replica: REST, gRPC, event intake, and a candidate for leadership.
+
+    Attributes:
+        port: The TCP port that REST listens on, once started.
+        grpc_port: The TCP port that gRPC listens on, once started.
+        operations: What REST offers, once started.
+    """
+
+    def __init__(self, settings: CoordinatorSettings) -> None:
+        self.settings = settings
+        self.port = settings.port
+        self.grpc_port = settings.grpc_port
+        self.operations: list[Operation] = []
+        self._socket: socket.socket | None = None
+        self._grpc: GrpcServer | None = None
+        self._database: Database | None = None
+        self._broker: Broker | None = None
+        self._server: _Server | None = None
+        self._main: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Connect, begin to serve.
+
+        Raises:
+            ConfigurationError: A port in use, database away or with another schema, unsafe durability.
+            ConnectionFailedError: The broker is away.
+        """
+        settings = self.settings
+        self._socket = _listen(settings.host, settings.port)
+        self.port = self._socket.getsockname()[1]
+        try:
+            self._grpc = GrpcServer(settings)
+            self.grpc_port = self._grpc.port
+            await migrate.require_current(settings.database_url)
+            self._database = await Database.open(settings.database_url)
+            self._broker = Broker(settings.nats_url, name=settings.coordinator_id)
+            await self._broker.connect()
+            await self._serve(self._database, self._broker, self._grpc)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _serve(self, database: Database, broker: Broker, grpc_server: GrpcServer) -> None:
+        settings = self.settings
+        parts = Assembly(database, broker, settings)
+        await parts.prepare()
+        api = parts.rest()
+        self.operations = api.operations
+        self._server = _Server(
+            uvicorn.Config(
+                api,
+                loop="none",
+                http=bounded_http(HeadLimits(seconds=settings.request_seconds)),
+                ws=Connection,
+                ws_max_size=64 * 1024,
+                ws_ping_interval=30,
+                ws_ping_timeout=20,
+                ws_per_message_deflate=False,
+                lifespan="off",
+                log_config=None,
+                # At the level below, a WebSocket's address is logged with the token in it.
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=5,
+                timeout_keep_alive=75,
+            )
+        )
+        methods, streams = parts.grpc()
+        await grpc_server.start(parts.gate, methods, parts.health, parts.metrics, streams.end_all)
+        self._main = asyncio.create_task(self._run(parts.loops()), name="coordinator")
+        while not self._server.started:
+            if self._main.done():
+                await self._main
+            await asyncio.sleep(0.005)
+        log.info(
+            "coordinator.started",
+            extra={"coordinator_id": settings.coordinator_id, "port": self.port, "grpc_port": self.grpc_port},
+        )
+
+    async def _run(self, loops: list[Coroutine[Any, Any, None]]) -> None:
+        """All loops in one group: when one fails, all end, and the failure is seen."""
+        assert self._server is not None  # noqa: S101 -- set by the only caller
+        assert self._socket is not None  # noqa: S101
+        assert self._grpc is not None  # noqa: S101
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(loop) for loop in loops]
+            await self._server.serve(sockets=[self._socket])
+            await self._grpc.stop()
+            for task in tasks:
+                task.cancel()
+
+    async def wait_failed(self) -> None:
+        """Return when the coordinator has stopped; raises what made it stop, if it wasn't `stop`."""
+        if self._main is not None:
+            await asyncio.shield(self._main)
+
+    async def stop(self) -> None:
+        """Finish the requests under way, give up the lease, close everything. Idempotent."""
+        if self._server is not None:
+            self._server.should_exit = True
+        if self._main is not None:
+            await asyncio.gather(self._main, return_exceptions=True)
+            self._main = None
+        if self._grpc is not None:
+            await self._grpc.stop()
+            self._grpc = None
+        if self._broker is not None:
+            await self._broker.close()
+            self._broker = None
+        if self._database is not None:
+            await self._database.close()
+            self._database = None
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(2048)
+        listener.setblocking(False)
+    except OSError as exc:
+        raise ConfigurationError(
+            f"cannot listen on {host}:{port}: {exc.strerror or exc}. Is another program on that port? "
+            "Choose another with --port, or 0 for a free one."
+        ) from exc
+    return listener

@@ -1,0 +1,170 @@
+"""What every request needs of customers and workers, kept in memory and never older than about a second."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from niyanta.domain.json_schema import Schema, SchemaError
+from niyanta.domain.placement import WorkerView, eligible
+from niyanta.errors import ServiceUnavailableError
+from niyanta.server.moves.feed import ChangeFeed
+from niyanta.server.store.customers import Customer, CustomerStore
+from niyanta.server.store.database import Database
+from niyanta.server.store.fleet import WorkerRow, WorkerStore
+from niyanta.server.store.workloads import affinity_from_json
+from niyanta.wire.messages import Changed
+
+__all__ = ["Directory"]
+
+log = logging.getLogger(__name__)
+
+_REFRESH_SECONDS = 0.9
+_MOST_PLACEABLE = 10_000
+_MOST_COMPILED = 1000
+"""JSON Schemas kept ready for use."""
+
+
+class Directory:
+    """Customers, their limits and configured types; live workers and what they serve."""
+
+    def __init__(self, database: Database, customers: CustomerStore, feed: ChangeFeed) -> None:
+        self._database = database
+        self._store = customers
+        self._feed = feed
+        self._workers = WorkerStore()
+        self._customers: dict[str, Customer] = {}
+        self._supported: dict[str, dict[str, tuple[Schema, ...]]] = {}
+        self._compiled: dict[bytes, Schema | None] = {}
+        self._idle: list[WorkerView] = []
+        self._placeable: dict[int, bool] = {}
+        self._changes = 0
+        self._stale = asyncio.Event()
+        self._refreshed_at = 0.0
+        self.workers: list[WorkerRow] = []
+        self._handlers: dict[str, tuple[Schema, ...]] = {}
+        feed.listeners.append(self._on_change)
+
+    def _on_change(self, changed: Changed) -> None:
+        if changed.fleet or changed.customers:
+            self._changes += 1
+            for customer_id in changed.customers:
+                self._supported.pop(customer_id, None)
+            self._stale.set()
+
+    async def refresh(self) -> None:
+        """Read everything anew."""
+        self._refreshed_at = time.monotonic()
+        customers = await self._store.all()
+        async with self._database.connection("vital") as conn:
+            workers = await self._workers.all(conn)
+        self._customers = {customer.customer_id: customer for customer in customers}
+        self._supported.clear()
+        self.workers = [worker for worker in workers if worker.status != "DEAD"]
+        self._idle = self.views()
+        self._placeable.clear()
+        self._handlers = {
+            handler.workload_type: self._compile(handler.input_schema)
+            for worker in self.workers
+            for handler in worker.handlers
+        }
+
+    async def customer_changed(self, customer_id: str) -> None:
+        """Tell every replica of a committed change of a customer or its keys; this one knows it on return."""
+        self._feed.announce(customers=[customer_id])
+        try:
+            await self.refresh()
+        except ServiceUnavailableError:
+            log.warning("directory.not_refreshed")
+
+    async def refresh_if_older(self, seconds: float) -> None:
+        """Read everything anew unless that was done just now."""
+        if time.monotonic() - self._refreshed_at > seconds:
+            await self.refresh()
+
+    async def run(self) -> None:
+        """Stay fresh until cancelled."""
+        while True:
+            try:
+                async with asyncio.timeout(_REFRESH_SECONDS):
+                    await self._stale.wait()
+            except TimeoutError:
+                pass
+            self._stale.clear()
+            try:
+                await self.refresh()
+            except ServiceUnavailableError:
+                log.warning("directory.not_refreshed")
+
+    async def customer(self, customer_id: str) -> Customer:
+        """A customer's limits; read from the database when it is new."""
+        found = self._customers.get(customer_id)
+        if found is None:
+            found = self._customers[customer_id] = await self._store.get(customer_id)
+        return found
+
+    @property
+    def customers(self) -> Mapping[str, Customer]:
+        """All customers with their counts, as last read."""
+        return self._customers
+
+    def known_customer(self, customer_id: str) -> Customer | None:
+        """A customer's limits as last read."""
+        return self._customers.get(customer_id)
+
+    async def supported(self, customer_id: str) -> dict[str, tuple[Schema, ...]]:
+        """Workload types that the customer may submit, each with the JSON Schemas that its input must fit."""
+        found = self._supported.get(customer_id)
+        if found is None:
+            found, changes = dict(self._handlers), self._changes
+            for kind, text in (await self._store.configured_types(customer_id)).items():
+                own = self._compile(None if text is None else msgspec.json.decode(text))
+                found[kind] = found.get(kind, ()) + own
+            if changes == self._changes:
+                self._supported[customer_id] = found
+        return found
+
+    def _compile(self, source: Any) -> tuple[Schema, ...]:
+        """A schema ready for use; none when there is none, or it is one that only the handler itself can check."""
+        if source is None:
+            return ()
+        key = msgspec.json.encode(source)
+        if key not in self._compiled:
+            if len(self._compiled) >= _MOST_COMPILED:
+                self._compiled.clear()
+            try:
+                self._compiled[key] = Schema(source)
+            except SchemaError as exc:
+                log.warning("directory.schema_not_used", extra={"error": str(exc)})
+                self._compiled[key] = None
+        schema = self._compiled[key]
+        return () if schema is None else (schema,)
+
+    def is_placeable(self, placement_key: int, workload_type: str, affinity_json: str | None) -> bool:
+        """Whether a live worker suits a placement class, leaving aside how busy it is."""
+        found = self._placeable.get(placement_key)
+        if found is None:
+            if len(self._placeable) >= _MOST_PLACEABLE:
+                self._placeable.clear()
+            found = bool(eligible(self._idle, workload_type, affinity_from_json(affinity_json)))
+            self._placeable[placement_key] = found
+        return found
+
+    def views(self) -> list[WorkerView]:
+        """The live workers without their load."""
+        return [
+            WorkerView(
+                row.worker_id,
+                row.incarnation,
+                row.capacity,
+                row.tags,
+                frozenset(handler.workload_type for handler in row.handlers),
+                row.status == "DRAINING",
+            )
+            for row in self.workers
+        ]

@@ -1,0 +1,211 @@
+"""What workers ask: to register, to be counted alive, to fetch a checkpoint. And what operators ask of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import msgspec
+
+from niyanta.domain.transitions import Actor
+from niyanta.errors import ConnectionFailedError, NotFoundError, ServiceUnavailableError
+from niyanta.server.moves.batcher import GroupCommit
+from niyanta.server.moves.feed import ChangeFeed
+from niyanta.server.moves.losses import lose_workloads
+from niyanta.server.settings import CoordinatorSettings
+from niyanta.server.store.attempts import AttemptStore
+from niyanta.server.store.database import Database, RetryableConflict
+from niyanta.server.store.fleet import ListedWorker, WorkerStore
+from niyanta.server.store.workloads import WorkloadStore
+from niyanta.wire.broker import Broker
+from niyanta.wire.messages import (
+    PROTOCOL_VERSION,
+    AttemptRef,
+    CheckpointReply,
+    CheckpointRequest,
+    Command,
+    DrainWorker,
+    Heartbeat,
+    HeartbeatReply,
+    Register,
+    RegisterReply,
+)
+from niyanta.wire.subjects import WORKER_ID_PATTERN, Subjects
+
+__all__ = ["WorkerService"]
+
+log = logging.getLogger(__name__)
+
+_MAX_RANGE_BYTES = 512 * 1024
+
+
+class WorkerService:
+    """The coordinator's side of a worker's life."""
+
+    def __init__(
+        self,
+        database: Database,
+        broker: Broker,
+        subjects: Subjects,
+        feed: ChangeFeed,
+        settings: CoordinatorSettings,
+    ) -> None:
+        self._database = database
+        self._broker = broker
+        self._subjects = subjects
+        self._feed = feed
+        self._settings = settings
+        self._workers = WorkerStore()
+        self._workloads = WorkloadStore()
+        self._attempts = AttemptStore()
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._beats = GroupCommit[Heartbeat, HeartbeatReply](self._record, most=200)
+
+    async def start(self) -> None:
+        """Begin to answer workers."""
+        group = self._subjects.queue_group
+        await self._broker.serve(self._subjects.register, self.register, queue_group=group)
+        await self._broker.serve(self._subjects.heartbeat, self.heartbeat, queue_group=group)
+        await self._broker.serve(self._subjects.checkpoint, self.checkpoint, queue_group=group)
+
+    async def run(self) -> None:
+        """Record heartbeats until cancelled."""
+        await self._beats.run()
+
+    async def register(self, payload: bytes) -> bytes | None:
+        """Answer a `Register`."""
+        try:
+            worker = msgspec.msgpack.decode(payload, type=Register)
+        except msgspec.DecodeError as exc:
+            return self._encode(RegisterReply(False, "invalid", f"the registration can't be read: {exc}"))
+        problem = _registration_problem(worker)
+        if problem is not None:
+            return self._encode(RegisterReply(False, "invalid", problem))
+        lease = self._settings.worker_lease_seconds
+        try:
+            async with self._database.connection("vital") as conn:
+                accepted = await self._workers.register(conn, worker, lease)
+        except (ServiceUnavailableError, RetryableConflict):
+            return None
+        if not accepted:
+            message = f"worker id '{worker.worker_id}' is in use by a live worker"
+            return self._encode(RegisterReply(False, "in_use", message))
+        log.info("worker.registered", extra={"worker_id": worker.worker_id, "capacity": worker.capacity})
+        self._feed.announce(fleet=True)
+        interval = self._settings.heartbeat_interval_seconds
+        return self._encode(RegisterReply(True, "", "", interval, lease))
+
+    async def heartbeat(self, payload: bytes) -> bytes:
+        """Answer a `Heartbeat`."""
+        try:
+            return self._encode(await self._beats.submit(msgspec.msgpack.decode(payload, type=Heartbeat)))
+        except (ServiceUnavailableError, RetryableConflict):
+            return self._encode(HeartbeatReply(ok=False, hold=True))
+
+    async def _record(self, beats: Sequence[Heartbeat]) -> list[HeartbeatReply | Exception]:
+        latest = {(beat.worker_id, beat.incarnation): beat for beat in beats}
+        replies: dict[tuple[str, str], HeartbeatReply] = {}
+        async with self._database.connection("vital") as conn:
+            keys = sorted(latest)
+            live = await self._workers.beat(conn, [(*key, latest[key].draining) for key in keys])
+            for key, beat in latest.items():
+                status = live.get(key)
+                if status is None:
+                    replies[key] = HeartbeatReply(ok=False)
+                    continue
+                superseded: list[AttemptRef] = []
+                if beat.attempts:
+                    held = await self._workloads.held_by(conn, *key)
+                    superseded = [
+                        a for a in beat.attempts if (a.customer_id, a.workload_id, a.generation) not in held
+                    ]
+                if beat.leaving:
+                    await self._workers.end(conn, beat.worker_id, "stopped", incarnation=beat.incarnation)
+                replies[key] = HeartbeatReply(True, False, status == "DRAINING", superseded)
+        if any(beat.leaving or beat.draining for beat in latest.values()):
+            self._feed.announce(fleet=True)
+        return [replies[beat.worker_id, beat.incarnation] for beat in beats]
+
+    async def checkpoint(self, payload: bytes) -> bytes:
+        """Answer a `CheckpointRequest` with one range of the newest good checkpoint."""
+        try:
+            request = msgspec.msgpack.decode(payload, type=CheckpointRequest)
+            ref = request.ref
+            async with self._database.connection("vital") as conn:
+                held = await self._workloads.held_by(conn, request.worker_id, request.incarnation)
+                if (ref.customer_id, ref.workload_id, ref.generation) not in held:
+                    return self._encode(CheckpointReply(False, "the attempt is not this worker's"))
+                found = await self._attempts.newest_good_checkpoint(
+                    conn, ref.customer_id, ref.workload_id, request.sequence
+                )
+        except (ServiceUnavailableError, RetryableConflict, msgspec.DecodeError) as exc:
+            return self._encode(CheckpointReply(False, f"try again: {exc}"))
+        if found is None:
+            return self._encode(CheckpointReply(False, "no good checkpoint is left"))
+        end = request.offset + min(request.max_bytes, _MAX_RANGE_BYTES)
+        return self._encode(
+            CheckpointReply(
+                True,
+                None,
+                found.sequence,
+                found.encoding,
+                found.data[request.offset : end],
+                found.size_bytes,
+                found.sha256,
+                found.object_key,
+            )
+        )
+
+    async def page(
+        self, status: str | None, most: int, *, skip: int = 0, after: str | None = None
+    ) -> tuple[list[ListedWorker], int]:
+        """A page of the fleet by id, and how many workers there are in all; see `WorkerStore.page`."""
+        async with self._database.connection() as conn:
+            return await self._workers.page(conn, status, most, skip=skip, after=after)
+
+    async def drain(self, worker_id: str) -> None:
+        """Take no new work on a worker; what it runs finishes.
+
+        Raises:
+            NotFoundError: No live worker has that id.
+        """
+        async with self._database.connection() as conn:
+            if not await self._workers.drain(conn, worker_id):
+                raise NotFoundError(f"There is no live worker '{worker_id}'")
+        self._feed.announce(fleet=True)
+        command: Command = DrainWorker()
+        try:
+            await self._broker.publish(self._subjects.worker(worker_id), self._encode(command))
+        except ConnectionFailedError:
+            log.info("worker.drain_not_pushed", extra={"worker_id": worker_id})  # its next beat tells it
+
+    async def remove(self, worker_id: str, actor: Actor) -> None:
+        """Take everything away from a worker, at once and for good.
+
+        Raises:
+            NotFoundError: No live worker has that id.
+        """
+        async with self._database.connection() as conn:
+            incarnation = await self._workers.end(conn, worker_id, "removed")
+            if incarnation is None:
+                raise NotFoundError(f"There is no live worker '{worker_id}'")
+        self._feed.announce(fleet=True)
+        await lose_workloads(
+            self._database, self._feed, worker_id, incarnation, actor, f"Worker '{worker_id}' was removed", died=False
+        )
+
+
+def _registration_problem(worker: Register) -> str | None:
+    if worker.protocol != PROTOCOL_VERSION:
+        return f"this service speaks protocol {PROTOCOL_VERSION}, the worker {worker.protocol}"
+    if not WORKER_ID_PATTERN.fullmatch(worker.worker_id):
+        return f"the worker id must match {WORKER_ID_PATTERN.pattern}"
+    if not 1 <= worker.capacity <= 10_000:
+        return "the capacity must be 1 to 10000"
+    if len(worker.tags) > 64 or any(len(k) > 256 or len(v) > 256 for k, v in worker.tags.items()):
+        return "at most 64 tags of at most 256 characters"
+    if not worker.handlers:
+        return "the worker serves no workload type"
+    if "\0" in repr(worker.tags):
+        return "tags must not hold NUL characters"
+    return None

@@ -1,0 +1,152 @@
+"""Upkeep: partitions are made ahead of time, and what has been kept long enough is forgotten. It runs on the leader.
+
+No fencing is needed: all of it may run twice at once, and it changes nothing that anybody still works on. Deleting
+goes in small batches with a pause as long as the batch took, so that it takes at most half of one connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+
+from niyanta.errors import ServiceUnavailableError
+from niyanta.server.leader.election import Election
+from niyanta.server.settings import CoordinatorSettings
+from niyanta.server.store.database import Database, RetryableConflict
+from niyanta.server.store.retention import AUDIT, LOGS, RetentionStore
+
+__all__ = ["DeleteObjects", "Upkeep", "UpkeepReport"]
+
+log = logging.getLogger(__name__)
+
+DeleteObjects = Callable[[Sequence[str]], Awaitable[None]]
+"""Deletes checkpoints' objects by key; one that is gone already is no error."""
+
+_BATCH = 500
+_PREPARE_ATTEMPTS = 20
+_RETRY_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class UpkeepReport:
+    """What one round did."""
+
+    partitions_made: int = 0
+    partitions_dropped: list[str] = field(default_factory=list)
+    workloads_forgotten: int = 0
+    checkpoints_forgotten: int = 0
+    keys_forgotten: int = 0
+
+
+class Upkeep:
+    """Keeps tables in shape while this coordinator leads."""
+
+    def __init__(
+        self,
+        database: Database,
+        election: Election,
+        settings: CoordinatorSettings,
+        delete_objects: DeleteObjects | None = None,
+    ) -> None:
+        self._election = election
+        self._settings = settings
+        self._delete_objects = delete_objects
+        self._store = RetentionStore(database)
+
+    async def prepare(self) -> None:
+        """Make the partitions that are missing, before anything is served: the system may have stood still for long.
+
+        Raises:
+            ServiceUnavailableError: The database is away, or locks didn't come free.
+        """
+        for attempt in range(_PREPARE_ATTEMPTS):
+            try:
+                await self._make_partitions()
+            except (ServiceUnavailableError, RetryableConflict):
+                if attempt == _PREPARE_ATTEMPTS - 1:
+                    raise
+                await asyncio.sleep(0.1)
+            else:
+                return
+
+    async def run(self) -> None:
+        """Keep up until cancelled."""
+        while True:
+            epoch = await self._election.wait_elected()
+            while self._election.epoch == epoch:
+                pause = self._settings.upkeep_interval_seconds
+                try:
+                    report = await self.round(partial(self._leads, epoch))
+                except (ServiceUnavailableError, RetryableConflict) as exc:
+                    log.warning("upkeep.round_failed", extra={"error": str(exc)})
+                    pause = min(pause, _RETRY_SECONDS)
+                else:
+                    log.info("upkeep.done", extra={"report": repr(report)})
+                await asyncio.sleep(pause)
+
+    def _leads(self, epoch: int) -> bool:
+        return self._election.epoch == epoch
+
+    async def round(self, go_on: Callable[[], bool] = lambda: True) -> UpkeepReport:
+        """Do all that is due now.
+
+        Args:
+            go_on: Asked between batches; the round ends early when it says no.
+
+        Raises:
+            ServiceUnavailableError, RetryableConflict: What is done is done; the next round does the rest.
+        """
+        settings = self._settings
+        report = UpkeepReport(partitions_made=await self._make_partitions())
+        for table, days in ((LOGS, settings.log_retention_days), (AUDIT, settings.audit_retention_days)):
+            report.partitions_dropped += await self._store.drop_expired_partitions(table, timedelta(days=days))
+        report.keys_forgotten = await self._in_batches(go_on, partial(self._store.forget_keys, _BATCH))
+        await self._sweep_checkpoints(go_on, report)
+        keep = timedelta(days=settings.workload_retention_days)
+        now_ms = time.time_ns() // 1_000_000
+        for customer_id in await self._store.customers_with_old_workloads(keep, now_ms):
+            delete = partial(self._store.forget_workloads, customer_id, keep, now_ms, _BATCH)
+            report.workloads_forgotten += await self._in_batches(go_on, delete)
+        return report
+
+    async def _make_partitions(self) -> int:
+        return await self._store.make_partitions(LOGS) + await self._store.make_partitions(AUDIT)
+
+    async def _in_batches(self, go_on: Callable[[], bool], delete: Callable[[], Awaitable[int]]) -> int:
+        """Delete until a batch isn't full; gives how many went."""
+        total = 0
+        while go_on():
+            began = time.monotonic()
+            count = await delete()
+            total += count
+            if count < _BATCH:
+                break
+            await asyncio.sleep(time.monotonic() - began)
+        return total
+
+    async def _sweep_checkpoints(self, go_on: Callable[[], bool], report: UpkeepReport) -> None:
+        """Walk all checkpoints that are kept, and delete those that nothing can start from any more."""
+        keep = timedelta(hours=self._settings.checkpoint_retention_hours)
+        place = ("", "", 0)
+        while go_on():
+            began = time.monotonic()
+            found = await self._store.sweep_checkpoints(place, keep, _BATCH)
+            over = [c for c in found if c.is_over]
+            objects = [c.object_key for c in over if c.object_key is not None]
+            if objects and self._delete_objects is None:
+                # Without the object store's settings the rows are all that is known of the objects.
+                over = [c for c in over if c.object_key is None]
+            elif objects and self._delete_objects is not None:
+                # The objects first: a row without its object harms nobody now, an object without its row is lost.
+                await self._delete_objects(objects)
+            if over:
+                report.checkpoints_forgotten += await self._store.forget_checkpoints(over)
+            if len(found) < _BATCH:
+                break
+            place = found[-1].key
+            await asyncio.sleep(time.monotonic() - began)

@@ -1,0 +1,179 @@
+"""The JSON bodies of the admin API."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from niyanta.domain.ids import CUSTOMER_ID_PATTERN
+from niyanta.domain.limits import LIMIT_RANGES, Tier
+from niyanta.server.rest.bodies.workloads import Pagination, Timestamp
+from niyanta.server.services.administration import MAX_NAME_LENGTH, ROLES, STATUSES
+
+__all__ = [
+    "ApiKeyRow",
+    "ApiKeysAnswer",
+    "CreateCustomerRequest",
+    "CreateKeyRequest",
+    "CustomerAnswer",
+    "CustomersAnswer",
+    "DrainAnswer",
+    "KeyAnswer",
+    "LimitsRequest",
+    "UpdateCustomerRequest",
+    "WorkersAnswer",
+]
+
+# What is allowed is checked, with better words, by AdminService; here it is said for the OpenAPI document.
+Name = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": MAX_NAME_LENGTH})]
+CustomerId = Annotated[
+    str,
+    Meta(
+        description="Made up when missing.",
+        examples=["cust_abc123"],
+        extra_json_schema={"pattern": f"^{CUSTOMER_ID_PATTERN.pattern}$"},
+    ),
+]
+TierName = Annotated[str, Meta(extra_json_schema={"enum": [tier.value for tier in Tier]})]
+Role = Annotated[str, Meta(extra_json_schema={"enum": list(ROLES)})]
+Status = Annotated[str, Meta(extra_json_schema={"enum": list(STATUSES)})]
+KeyStatus = Annotated[str, Meta(extra_json_schema={"enum": ["active", "expired", "revoked"]})]
+WorkerStatus = Annotated[str, Meta(extra_json_schema={"enum": ["HEALTHY", "DRAINING", "DEAD"]})]
+
+
+def _range(name: str) -> dict[str, Any]:
+    least, most = LIMIT_RANGES[name]
+    return {"minimum": least, "maximum": most}
+
+
+Concurrent = Annotated[int, Meta(extra_json_schema=_range("max_concurrent_workloads"))]
+Depth = Annotated[int, Meta(extra_json_schema=_range("max_queue_depth"))]
+Rate = Annotated[float, Meta(extra_json_schema=_range("rate_limit_per_sec"))]
+Burst = Annotated[int, Meta(extra_json_schema=_range("burst"))]
+
+
+class LimitsRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """A customer's own limits. Null: what the tier gives."""
+
+    max_concurrent_workloads: Concurrent | UnsetType | None = UNSET
+    max_queue_depth: Depth | UnsetType | None = UNSET
+    rate_limit_per_sec: Rate | UnsetType | None = UNSET
+    burst: Burst | UnsetType | None = UNSET
+
+
+class CreateCustomerRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of ``POST /admin/customers``."""
+
+    name: Name
+    customer_id: CustomerId | None = None
+    tier: TierName | None = None
+    limits: LimitsRequest | None = None
+
+
+class UpdateCustomerRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of ``PATCH /admin/customers/{customer_id}``; what is missing stays."""
+
+    name: Name | None = None
+    tier: TierName | None = None
+    limits: LimitsRequest | None = None
+    status: Status | None = None
+
+
+class Limits(msgspec.Struct):
+    """The limits that hold: the customer's own, else the tier's."""
+
+    max_concurrent_workloads: int
+    max_queue_depth: int
+    rate_limit_per_sec: float
+    burst: int
+
+
+class CustomerAnswer(msgspec.Struct):
+    """One customer."""
+
+    customer_id: str
+    name: str
+    tier: TierName
+    status: Status
+    limits: Limits
+    created_at: Timestamp
+
+
+class CustomersAnswer(msgspec.Struct):
+    """One page of customers, oldest first."""
+
+    customers: list[CustomerAnswer]
+    pagination: Pagination
+
+
+class CreateKeyRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of ``POST /admin/customers/{customer_id}/api-keys``."""
+
+    name: Name
+    role: Role | None = None
+    expires_at: Annotated[datetime, Meta(tz=True, description="RFC 3339; in the future.")] | None = None
+
+
+class KeyAnswer(msgspec.Struct):
+    """A new key. ``api_key`` is shown this once, and stored nowhere."""
+
+    key_id: str
+    api_key: str
+    customer_id: str
+    name: str
+    role: Role
+    created_at: Timestamp
+    expires_at: Timestamp | None
+
+
+class ApiKeyRow(msgspec.Struct):
+    """What may be shown of a key."""
+
+    key_id: str
+    customer_id: str
+    name: str
+    role: Role
+    status: KeyStatus
+    created_at: Timestamp
+    expires_at: Timestamp | None
+    revoked_at: Timestamp | None
+    last_used_at: Timestamp | None
+
+
+class ApiKeysAnswer(msgspec.Struct):
+    """One page of a customer's keys, oldest first."""
+
+    api_keys: list[ApiKeyRow]
+    pagination: Pagination
+
+
+class WorkerBody(msgspec.Struct):
+    """One worker."""
+
+    worker_id: str
+    status: WorkerStatus
+    capabilities: Annotated[list[str], Meta(description="Workload types that it serves.")]
+    capacity_total: int
+    capacity_used: int
+    tags: dict[str, str]
+    last_heartbeat: Timestamp
+    running_workloads: list[str]
+    version: str
+    registered_at: Timestamp
+
+
+class WorkersAnswer(msgspec.Struct):
+    """One page of workers, by id."""
+
+    workers: list[WorkerBody]
+    pagination: Pagination
+
+
+class DrainAnswer(msgspec.Struct):
+    """The worker takes nothing new and finishes what it runs."""
+
+    worker_id: str
+    status: WorkerStatus

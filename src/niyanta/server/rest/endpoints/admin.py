@@ -1,0 +1,359 @@
+"""The admin API: workers (§4 of the contract), customers and their keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+
+from niyanta.domain.transitions import Actor
+from niyanta.errors import ConflictError, InvalidInputError, NotFoundError
+from niyanta.server.fleet.registration import WorkerService
+from niyanta.server.rest.bodies import admin as bodies
+from niyanta.server.rest.bodies.workloads import Pagination
+from niyanta.server.rest.frame.operation import Access, Call, Operation
+from niyanta.server.rest.frame.parameters import Choice, Integer, Text
+from niyanta.server.rest.frame.responses import json_response, number, timestamp
+from niyanta.server.services.administration import AdminService
+from niyanta.server.services.cursors import Cursors
+from niyanta.server.services.requests import MAX_CURSOR_LENGTH, MAX_OFFSET
+from niyanta.server.store.customers import ApiKey, Customer
+from niyanta.server.store.fleet import ListedWorker
+
+__all__ = ["AdminRoutes"]
+
+_TAG = "Admin"
+_CUSTOMERS = "/v1/admin/customers"
+_ONE_CUSTOMER = _CUSTOMERS + "/{customer_id}"
+_KEYS = _ONE_CUSTOMER + "/api-keys"
+_WORKERS = "/v1/admin/workers"
+_ONE_WORKER = _WORKERS + "/{worker_id}"
+
+LIMIT = Integer("limit", "Results per page.", 1, 100, 50)
+OFFSET = Integer("offset", "How many to leave out before the page. Not together with a cursor.", 0, MAX_OFFSET, 0)
+CURSOR = Text("cursor", "Where the page begins: next_cursor of the page before.", MAX_CURSOR_LENGTH)
+_PAGE = (LIMIT, OFFSET, CURSOR)
+STATUS = Choice("status", "Only workers in this status.", ("HEALTHY", "DRAINING", "DEAD"))
+
+
+class AdminRoutes:
+    """For keys with the admin role."""
+
+    def __init__(self, administration: AdminService, workers: WorkerService, cursors: Cursors) -> None:
+        self._administration = administration
+        self._cursors = cursors
+        self._workers = workers
+
+    def operations(self) -> list[Operation]:
+        """What this part of the API offers."""
+        return [*self._customer_operations(), *self._key_operations(), *self._worker_operations()]
+
+    def _customer_operations(self) -> list[Operation]:
+        return [
+            Operation(
+                method="POST",
+                path=_CUSTOMERS,
+                operation_id="createCustomer",
+                summary="Add a customer",
+                tag=_TAG,
+                handler=self.create_customer,
+                access=Access.ADMIN,
+                body=bodies.CreateCustomerRequest,
+                answer=bodies.CustomerAnswer,
+                status=201,
+                headers=("Location",),
+                errors=(ConflictError,),
+            ),
+            Operation(
+                method="GET",
+                path=_CUSTOMERS,
+                operation_id="listCustomers",
+                summary="List customers, oldest first",
+                tag=_TAG,
+                handler=self.list_customers,
+                access=Access.ADMIN,
+                query=_PAGE,
+                answer=bodies.CustomersAnswer,
+            ),
+            Operation(
+                method="GET",
+                path=_ONE_CUSTOMER,
+                operation_id="getCustomerById",
+                summary="Get one customer",
+                tag=_TAG,
+                handler=self.get_customer,
+                access=Access.ADMIN,
+                answer=bodies.CustomerAnswer,
+                errors=(NotFoundError,),
+                exists=self._customer_exists,
+            ),
+            Operation(
+                method="PATCH",
+                path=_ONE_CUSTOMER,
+                operation_id="updateCustomer",
+                summary="Change a customer's name, tier, limits or status",
+                tag=_TAG,
+                handler=self.update_customer,
+                access=Access.ADMIN,
+                body=bodies.UpdateCustomerRequest,
+                answer=bodies.CustomerAnswer,
+                errors=(NotFoundError,),
+                exists=self._customer_exists,
+            ),
+        ]
+
+    def _key_operations(self) -> list[Operation]:
+        return [
+            Operation(
+                method="POST",
+                path=_KEYS,
+                operation_id="createApiKey",
+                summary="Make an API key; it is shown this once",
+                tag=_TAG,
+                handler=self.create_key,
+                access=Access.ADMIN,
+                body=bodies.CreateKeyRequest,
+                answer=bodies.KeyAnswer,
+                status=201,
+                errors=(NotFoundError,),
+                exists=self._customer_exists,
+            ),
+            Operation(
+                method="GET",
+                path=_KEYS,
+                operation_id="listApiKeys",
+                summary="List a customer's API keys, oldest first",
+                tag=_TAG,
+                handler=self.list_keys,
+                access=Access.ADMIN,
+                query=_PAGE,
+                answer=bodies.ApiKeysAnswer,
+                errors=(NotFoundError,),
+                exists=self._customer_exists,
+            ),
+            Operation(
+                method="DELETE",
+                path=_KEYS + "/{key_id}",
+                operation_id="revokeApiKey",
+                summary="End an API key for ever",
+                tag=_TAG,
+                handler=self.revoke_key,
+                access=Access.ADMIN,
+                status=204,
+                errors=(NotFoundError,),
+            ),
+        ]
+
+    def _worker_operations(self) -> list[Operation]:
+        return [
+            Operation(
+                method="GET",
+                path=_WORKERS,
+                operation_id="listWorkers",
+                summary="List workers, by id",
+                tag=_TAG,
+                handler=self.list_workers,
+                access=Access.ADMIN,
+                query=(STATUS, *_PAGE),
+                answer=bodies.WorkersAnswer,
+            ),
+            Operation(
+                method="POST",
+                path=_ONE_WORKER + "/drain",
+                operation_id="drainWorker",
+                summary="Give a worker nothing new; what it runs finishes",
+                tag=_TAG,
+                handler=self.drain_worker,
+                access=Access.ADMIN,
+                answer=bodies.DrainAnswer,
+                errors=(NotFoundError,),
+            ),
+            Operation(
+                method="DELETE",
+                path=_ONE_WORKER,
+                operation_id="removeWorker",
+                summary="Take everything away from a worker, at once",
+                tag=_TAG,
+                handler=self.remove_worker,
+                access=Access.ADMIN,
+                status=204,
+                errors=(NotFoundError,),
+            ),
+        ]
+
+    async def create_customer(self, call: Call) -> Response:
+        """201 with the whole customer."""
+        body: bodies.CreateCustomerRequest = call.body
+        made = await self._administration.create_customer(
+            body.name, body.customer_id, body.tier, _limits(body.limits)
+        )
+        return json_response(_customer(made), 201, {"Location": f"{_CUSTOMERS}/{made.customer_id}"})
+
+    async def list_customers(self, call: Call) -> Response:
+        """A page of them."""
+        page = _Page.read(call, self._cursors, "customers")
+        found, total = await self._administration.customers(page.limit + 1, skip=page.offset, after=page.after)
+        pagination = page.pagination([customer.customer_id for customer in found], total)
+        return json_response(bodies.CustomersAnswer([_customer(c) for c in found[: page.limit]], pagination))
+
+    async def get_customer(self, call: Call) -> Response:
+        """One of them."""
+        return json_response(_customer(await self._administration.customer(call.path_id("customer_id"))))
+
+    async def update_customer(self, call: Call) -> Response:
+        """The whole customer as it is now."""
+        body: bodies.UpdateCustomerRequest = call.body
+        changed = await self._administration.update_customer(
+            call.path_id("customer_id"),
+            name=body.name,
+            tier=body.tier,
+            status=body.status,
+            limits=_limits(body.limits),
+        )
+        return json_response(_customer(changed))
+
+    async def create_key(self, call: Call) -> Response:
+        """201 with the key itself."""
+        body: bodies.CreateKeyRequest = call.body
+        made, api_key = await self._administration.create_key(
+            call.path_id("customer_id"), body.name, body.role, body.expires_at
+        )
+        answer = bodies.KeyAnswer(
+            made.key_id,
+            api_key,
+            made.customer_id,
+            made.name,
+            made.role,
+            timestamp(made.created_at),
+            timestamp(made.expires_at),
+        )
+        return json_response(answer, 201)
+
+    async def list_keys(self, call: Call) -> Response:
+        """A page of them."""
+        customer_id = call.path_id("customer_id")
+        page = _Page.read(call, self._cursors, "api-keys", customer_id)
+        found, total = await self._administration.keys(
+            customer_id, page.limit + 1, skip=page.offset, after=page.after
+        )
+        pagination = page.pagination([key.key_id for key in found], total)
+        return json_response(bodies.ApiKeysAnswer([_key(key) for key in found[: page.limit]], pagination))
+
+    async def revoke_key(self, call: Call) -> Response:
+        """204, also the second time."""
+        await self._administration.revoke_key(call.path_id("key_id"), call.path_id("customer_id"))
+        return Response(status_code=204)
+
+    async def list_workers(self, call: Call) -> Response:
+        """§4.1."""
+        status = STATUS.read(call.request)
+        page = _Page.read(call, self._cursors, "workers", status or "")
+        found, total = await self._workers.page(status, page.limit + 1, skip=page.offset, after=page.after)
+        pagination = page.pagination([listed.worker.worker_id for listed in found], total)
+        return json_response(bodies.WorkersAnswer([_worker(listed) for listed in found[: page.limit]], pagination))
+
+    async def drain_worker(self, call: Call) -> Response:
+        """§4.2."""
+        worker_id = call.path_id("worker_id")
+        await self._workers.drain(worker_id)
+        return json_response(bodies.DrainAnswer(worker_id, "DRAINING"))
+
+    async def remove_worker(self, call: Call) -> Response:
+        """§4.3."""
+        await self._workers.remove(call.path_id("worker_id"), Actor("user", call.identity.actor_id))
+        return Response(status_code=204)
+
+    async def _customer_exists(self, call: Call) -> Any:
+        await self._administration.customer(call.path_id("customer_id"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """Which page of which list was asked for."""
+
+    cursors: Cursors
+    listed: tuple[str, ...]
+    """Names the list with its filters; a cursor is good for this one only."""
+    limit: int
+    offset: int
+    after: str | None
+    """Id of the entry that the page comes after; None without a cursor."""
+
+    @classmethod
+    def read(cls, call: Call, cursors: Cursors, *listed: str) -> _Page:
+        request = call.request
+        limit, offset, cursor = LIMIT.read(request) or 0, OFFSET.read(request) or 0, CURSOR.read(request)
+        if cursor is None:
+            return cls(cursors, listed, limit, offset, None)
+        if OFFSET.text(request) is not None:
+            raise InvalidInputError(
+                "Give either cursor or offset, not both", details={"field": "cursor", "allowed": ["cursor", "offset"]}
+            )
+        return cls(cursors, listed, limit, 0, cursors.read_id(cursor, *listed))
+
+    def pagination(self, found: list[str], total: int) -> Pagination:
+        """For the ids that were found, one more than the limit when there is another page."""
+        page = Pagination(has_more=len(found) > self.limit)
+        if page.has_more:
+            page.next_cursor = self.cursors.after_id(found[self.limit - 1], *self.listed)
+        if self.after is None:
+            page.total, page.total_is_estimate = total, False
+            page.limit, page.offset = self.limit, self.offset
+        return page
+
+
+def _limits(request: bodies.LimitsRequest | None) -> dict[str, float | None]:
+    """The limits that were given; None for those that are to be the tier's."""
+    if request is None:
+        return {}
+    found = {name: getattr(request, name) for name in bodies.LimitsRequest.__struct_fields__}
+    return {name: value for name, value in found.items() if value is not msgspec.UNSET}
+
+
+def _customer(customer: Customer) -> bodies.CustomerAnswer:
+    limits = bodies.Limits(
+        customer.max_concurrent_workloads,
+        customer.max_queue_depth,
+        number(customer.rate_limit_per_sec),
+        customer.burst,
+    )
+    return bodies.CustomerAnswer(
+        customer.customer_id,
+        customer.name,
+        customer.tier.value,
+        customer.status,
+        limits,
+        timestamp(customer.created_at),
+    )
+
+
+def _key(key: ApiKey) -> bodies.ApiKeyRow:
+    return bodies.ApiKeyRow(
+        key.key_id,
+        key.customer_id,
+        key.name,
+        key.role,
+        key.status,
+        timestamp(key.created_at),
+        timestamp(key.expires_at),
+        timestamp(key.revoked_at),
+        timestamp(key.last_used_at),
+    )
+
+
+def _worker(listed: ListedWorker) -> bodies.WorkerBody:
+    worker = listed.worker
+    return bodies.WorkerBody(
+        worker.worker_id,
+        worker.status,
+        [handler.workload_type for handler in worker.handlers],
+        worker.capacity,
+        len(listed.workload_ids),
+        worker.tags,
+        timestamp(worker.last_heartbeat),
+        listed.workload_ids,
+        worker.version,
+        timestamp(listed.registered_at),
+    )

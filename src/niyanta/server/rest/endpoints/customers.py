@@ -1,0 +1,123 @@
+"""§3 of the contract: the customer's own account."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starlette.responses import Response
+
+from niyanta.server.rest.bodies import account as bodies
+from niyanta.server.rest.frame.operation import Call, Operation
+from niyanta.server.rest.frame.parameters import Choice, Day
+from niyanta.server.rest.frame.responses import json_response, number, timestamp
+from niyanta.server.services.customers import GROUPINGS, CustomerService
+from niyanta.server.store.statistics import TimeFigures
+
+__all__ = ["CustomerRoutes"]
+
+_TAG = "Customer"
+
+START_DATE = Day("start_date", "The first day, UTC.")
+END_DATE = Day("end_date", "The last day, UTC, included. By hour at most 366 days, else 3660.")
+GROUP_BY = Choice("group_by", "What to break the figures down by.", GROUPINGS, GROUPINGS[0])
+
+
+class CustomerRoutes:
+    """Limits, usage, statistics."""
+
+    def __init__(self, customers: CustomerService) -> None:
+        self._customers = customers
+
+    def operations(self) -> list[Operation]:
+        """What this part of the API offers."""
+        return [
+            Operation(
+                method="GET",
+                path="/v1/customer",
+                operation_id="getCustomer",
+                summary="The customer's account, limits and live usage",
+                tag=_TAG,
+                handler=self.info,
+                answer=bodies.CustomerAnswer,
+            ),
+            Operation(
+                method="GET",
+                path="/v1/customer/stats",
+                operation_id="getCustomerStats",
+                summary="What became of the workloads of a period",
+                description="Counted by the time of creation; days without workloads are left out.",
+                tag=_TAG,
+                handler=self.statistics,
+                query=(START_DATE, END_DATE, GROUP_BY),
+                answer=bodies.StatisticsAnswer,
+            ),
+        ]
+
+    async def info(self, call: Call) -> Response:
+        """§3.1."""
+        customer, today = await self._customers.info(call.identity)
+        limits = bodies.CustomerLimits(
+            customer.max_concurrent_workloads,
+            customer.max_queue_depth,
+            number(customer.rate_limit_per_sec),
+            customer.burst,
+        )
+        return json_response(
+            bodies.CustomerAnswer(
+                customer.customer_id,
+                customer.name,
+                customer.tier.value,
+                customer.status,
+                limits,
+                bodies.CustomerUsage(customer.running, customer.queued, today),
+                timestamp(customer.created_at),
+            )
+        )
+
+    async def statistics(self, call: Call) -> Response:
+        """§3.2."""
+        first, last = START_DATE.read(call.request), END_DATE.read(call.request)
+        group_by = GROUP_BY.read(call.request) or GROUPINGS[0]
+        found = await self._customers.statistics(call.identity, first, last, group_by)
+        summary = found.summary
+        answer = bodies.StatisticsAnswer(
+            first.isoformat(),
+            last.isoformat(),
+            bodies.StatisticsSummary(
+                summary.total,
+                summary.completed,
+                summary.failed,
+                summary.cancelled,
+                round(summary.total_execution_hours, 4),
+            ),
+        )
+        if found.by_type is not None:
+            answer.by_workload_type = [
+                bodies.TypeStatistics(
+                    one.workload_type, one.count, _rounded(one.avg_duration_seconds), _rounded(one.failure_rate, 4)
+                )
+                for one in found.by_type
+            ]
+        if found.by_time is not None and group_by == "day":
+            answer.by_day = _periods(found.by_time)
+        elif found.by_time is not None:
+            answer.by_hour = _periods(found.by_time)
+        return json_response(answer)
+
+
+def _periods(figures: Sequence[TimeFigures]) -> list[bodies.PeriodStatistics]:
+    return [
+        bodies.PeriodStatistics(
+            timestamp(one.start),
+            one.count,
+            one.completed,
+            one.failed,
+            one.cancelled,
+            _rounded(one.avg_duration_seconds),
+        )
+        for one in figures
+    ]
+
+
+def _rounded(number: float | None, digits: int = 3) -> float | None:
+    return None if number is None else round(number, digits)

@@ -1,0 +1,153 @@
+"""Bounds on what comes before a request's body: uvicorn's parser itself takes heads of any size, at any pace.
+
+The parser (llhttp, strict) refuses what could be read in two ways: two lengths, a length together with chunks, bad
+chunk ends. What it refuses, and what is refused here, is answered once with the error envelope, and the connection is
+closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+import msgspec
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from niyanta.domain.ids import make_id
+from niyanta.server.rest.bodies.workloads import ErrorBody, ErrorEnvelope
+
+__all__ = ["HeadLimits", "bounded_http"]
+
+
+@dataclass(frozen=True, slots=True)
+class HeadLimits:
+    """What a request's head may be."""
+
+    head_bytes: int = 32 * 1024
+    """Request line and headers together."""
+    url_bytes: int = 8 * 1024
+    headers: int = 100
+    seconds: float = 10.0
+    """From the first byte, or from the connection, to the end of the head."""
+
+
+class _Refused(Exception):
+    """Raised in a parser's callback; the parser turns it into one of its own errors."""
+
+
+_BAD = (HTTPStatus.BAD_REQUEST, "The request is not well-formed HTTP", "RFC 9112")
+
+
+class _BoundedHttp(HttpToolsProtocol):
+    limits: ClassVar[HeadLimits]
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._in_head = True
+        self._received_bytes = 0
+        self._head_bytes = 0
+        self._refusal: tuple[HTTPStatus, str, str] = _BAD
+        self._clock: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        self._clock = self.loop.call_later(self.limits.seconds, self._too_slow)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_clock()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        in_head = self._in_head
+        super().data_received(data)
+        if in_head and self._in_head and not self.transport.is_closing():
+            # The parser hands a header over when it is whole; until then it keeps what came.
+            self._received_bytes += len(data)
+            if self._received_bytes > self.limits.head_bytes:
+                self._refuse_head()
+                self.send_400_response("")
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head = True
+        self._received_bytes = self._head_bytes = 0
+        if self._clock is None:
+            self._clock = self.loop.call_later(self.limits.seconds, self._too_slow)
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        if len(self.url) > self.limits.url_bytes:
+            allowed = f"{self.limits.url_bytes} bytes"
+            self._refusal = (HTTPStatus.REQUEST_URI_TOO_LONG, "The URL is too long", allowed)
+            raise _Refused
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value)
+        self._head_bytes += len(name) + len(value)
+        if len(self.headers) > self.limits.headers or self._head_bytes > self.limits.head_bytes:
+            self._refuse_head()
+            raise _Refused
+
+    def on_headers_complete(self) -> None:
+        self._stop_clock()
+        self._in_head = False
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
+            self._refusal = (HTTPStatus.BAD_REQUEST, "There must be one Host header", "one")
+            raise _Refused
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is refused, unless another answer is under way or due first; then close."""
+        answered = self.cycle is None or self.cycle.response_complete
+        own = not self._in_head and not self.pipeline and self.cycle is not None and not self.cycle.response_started
+        if answered or own:
+            self.transport.write(_response(*self._refusal))
+        self.transport.close()
+
+    def _refuse_head(self) -> None:
+        allowed = f"{self.limits.head_bytes} bytes, {self.limits.headers} headers"
+        self._refusal = (
+            HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "The request's headers are too large",
+            allowed,
+        )
+
+    def _too_slow(self) -> None:
+        self._clock = None
+        if self.transport.is_closing():
+            return
+        allowed = f"{self.limits.seconds:g} seconds"
+        self._refusal = (HTTPStatus.REQUEST_TIMEOUT, "The request's head took too long", allowed)
+        if self._received_bytes:
+            self.send_400_response("")
+        else:
+            self.transport.close()
+
+    def _stop_clock(self) -> None:
+        if self._clock is not None:
+            self._clock.cancel()
+            self._clock = None
+
+
+def bounded_http(limits: HeadLimits) -> type[HttpToolsProtocol]:
+    """Uvicorn's protocol with bounds."""
+    return type("BoundedHttp", (_BoundedHttp,), {"limits": limits})
+
+
+def _response(status: HTTPStatus, message: str, allowed: str) -> bytes:
+    request_id = make_id("req_", time.time_ns() // 1_000_000, random.getrandbits(80))
+    details = {"field": "request", "allowed": allowed}
+    body = msgspec.json.encode(ErrorEnvelope(ErrorBody("INVALID_INPUT", message, details, request_id)))
+    head = (
+        f"HTTP/1.1 {status.value} {status.phrase}\r\n"
+        "content-type: application/json\r\n"
+        f"content-length: {len(body)}\r\n"
+        f"x-request-id: {request_id}\r\n"
+        "connection: close\r\n\r\n"
+    )
+    return head.encode() + body

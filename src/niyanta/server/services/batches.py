@@ -1,0 +1,135 @@
+"""Cancelling many workloads with one call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from niyanta.domain.ids import make_id
+from niyanta.domain.transitions import Status, WorkloadState
+from niyanta.errors import ApiError, InvalidInputError, ServiceUnavailableError
+from niyanta.server.services.requests import MAX_BATCH
+from niyanta.server.services.workloads import WorkloadService
+from niyanta.server.store.customers import Identity
+from niyanta.server.store.database import Database
+from niyanta.server.store.listing import ListingStore, ListQuery
+
+__all__ = ["BatchService", "CancelBatchRequest", "CancelFilter", "Cancellations"]
+
+_CHUNK = 250
+"""Workloads cancelled in one transaction: a longer one would hold its locks for too long."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_CANCELLABLE = [status.value for status in Status if not status.is_terminal]
+
+
+class CancelFilter(msgspec.Struct, forbid_unknown_fields=True):
+    """Which workloads to cancel; all that is given must hold. Ended ones are never meant."""
+
+    status: Annotated[str, Meta(extra_json_schema={"enum": _CANCELLABLE})] | None = None
+    workload_type: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+    created_before: datetime | None = None
+    created_after: datetime | None = None
+
+
+class CancelBatchRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """Which workloads to cancel: by id or by filter, not both."""
+
+    workload_ids: (
+        Annotated[
+            list[Annotated[str, Meta(max_length=200)]],
+            Meta(min_length=1, max_length=MAX_BATCH, description="One named twice is cancelled, and answered, once."),
+        ]
+        | None
+    ) = None
+    filter: CancelFilter | None = None
+    reason: Annotated[str, Meta(max_length=1000)] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cancellations:
+    """What became of each workload, in order, and whether the filter means more than one call takes."""
+
+    outcomes: list[tuple[str, WorkloadState | ApiError]]
+    has_more: bool = False
+
+
+class BatchService:
+    """Use cases on many workloads of one customer."""
+
+    def __init__(self, database: Database, workloads: WorkloadService) -> None:
+        self._database = database
+        self._workloads = workloads
+        self._listing = ListingStore()
+
+    async def cancel(self, identity: Identity, request: CancelBatchRequest) -> Cancellations:
+        """Cancel up to 1000 workloads, at once and for good; workers are told. Each has its own outcome.
+
+        With a filter the oldest come first; a workload that ends meanwhile by itself has an INVALID_STATE outcome.
+
+        Raises:
+            InvalidInputError: Neither ids nor a filter, both, or a filter that says nothing.
+            ServiceUnavailableError: The database is away, and nothing was cancelled.
+        """
+        if (request.workload_ids is None) == (request.filter is None):
+            raise InvalidInputError(
+                "Give exactly one of workload_ids and filter",
+                details={"field": "workload_ids", "allowed": ["workload_ids", "filter"]},
+            )
+        if request.filter is not None:
+            ids = await self._matching(identity, request.filter)
+        else:
+            ids = list(dict.fromkeys(request.workload_ids or ()))
+        has_more = len(ids) > MAX_BATCH
+        del ids[MAX_BATCH:]
+        outcomes: list[tuple[str, WorkloadState | ApiError]] = []
+        for first in range(0, len(ids), _CHUNK):
+            chunk = ids[first : first + _CHUNK]
+            try:
+                found = await self._workloads.cancel_together(identity, chunk, request.reason)
+            except ServiceUnavailableError as error:
+                if not outcomes:
+                    raise
+                found = dict.fromkeys(chunk, error)
+            outcomes += [(workload_id, found[workload_id]) for workload_id in chunk]
+        return Cancellations(outcomes, has_more)
+
+    async def _matching(self, identity: Identity, wanted: CancelFilter) -> list[str]:
+        if all(getattr(wanted, name) is None for name in wanted.__struct_fields__):
+            names = list(wanted.__struct_fields__)
+            raise InvalidInputError(
+                f"filter needs at least one of: {', '.join(names)}", details={"field": "filter", "allowed": names}
+            )
+        if wanted.status is not None and wanted.status not in _CANCELLABLE:
+            raise InvalidInputError(
+                f"filter.status must be one of: {', '.join(_CANCELLABLE)}",
+                details={"field": "filter.status", "allowed": _CANCELLABLE},
+            )
+        # An id begins with the millisecond of its creation, so bounds on time are bounds on ids.
+        above = _first_id(wanted.created_after, 1) if wanted.created_after else ""
+        below = _first_id(wanted.created_before, 0) if wanted.created_before else "~"
+        found: list[str] = []
+        async with self._database.connection() as conn:
+            for status in [wanted.status] if wanted.status else _CANCELLABLE:
+                query = ListQuery(
+                    identity.customer_id,
+                    status,
+                    wanted.workload_type,
+                    descending=False,
+                    limit=MAX_BATCH,
+                    after=("", above),
+                )
+                found += [row["workload_id"] for row in await self._listing.page(conn, query)]
+        return sorted(workload_id for workload_id in found if workload_id < below)[: MAX_BATCH + 1]
+
+
+def _first_id(at: datetime, after_ms: int) -> str:
+    """The lowest id that can belong to the millisecond of a time, or to one that comes ``after_ms`` later."""
+    aware = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    since = aware - _EPOCH
+    milliseconds = since // _MILLISECOND if after_ms else -(-since // _MILLISECOND)
+    return make_id("wl_", max(0, milliseconds + after_ms), 0)

@@ -1,0 +1,381 @@
+"""Submitting workloads: checked, then stored in shared transactions, acknowledged after the commit."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from niyanta.domain.fairness import queue_rank
+from niyanta.domain.ids import make_id
+from niyanta.domain.json_schema import Schema, TooExpensive
+from niyanta.domain.transitions import Status
+from niyanta.errors import ApiError, ConflictError, InvalidInputError, ServiceUnavailableError
+from niyanta.server.directory import Directory
+from niyanta.server.moves.batcher import GroupCommit
+from niyanta.server.moves.feed import ChangeFeed
+from niyanta.server.services.estimator import Estimator
+from niyanta.server.services.requests import SubmitRequest, check_idempotency_key, check_values
+from niyanta.server.store.customers import Identity
+from niyanta.server.store.database import Connection, Database, OutcomeUnknownError, RetryableConflict
+from niyanta.server.store.workloads import KeyName, KeyUse, NewWorkload, WorkloadStore
+from niyanta.wire.messages import WorkloadChange
+
+__all__ = [
+    "Answer",
+    "Outcome",
+    "Submission",
+    "SubmissionService",
+    "SubmitRequest",
+    "check_idempotency_key",
+    "placement_key",
+]
+
+DEFAULT_PRIORITY = 10
+_MOST_IN_A_COMMIT = 1000
+_MOST_SCHEMA_ERRORS = 20
+_CHECK_ASIDE_BYTES = 16_384
+"""Inputs that must fit a JSON Schema are checked in a thread when they are larger, so that other requests go on."""
+_ORDER_SECONDS = 1e-6
+"""Between the ranks of neighbours in a batch, so that they start in the batch's order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A workload that was created, now or the first time its idempotency key was used."""
+
+    workload_id: str
+    created_at: datetime
+    estimated_start_at: datetime | None
+    replayed: bool = False
+
+
+Outcome = Submission | ApiError
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of each workload of a submission, in order."""
+
+    outcomes: list[Outcome]
+    replayed: bool = False
+    """Whether it is the answer that its idempotency key had the first time."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Request:
+    """One call on its way to the database."""
+
+    customer_id: str
+    items: list[NewWorkload | ApiError]
+    key: KeyName | None
+    body_sha256: bytes
+
+
+class _KeptSubmission(msgspec.Struct, array_like=True, tag="created"):
+    workload_id: str
+    created_at: datetime
+    estimated_start_at: datetime | None
+
+
+class _KeptError(msgspec.Struct, array_like=True, tag="refused"):
+    code: str
+    message: str
+    details: dict[str, Any]
+
+
+_keep = msgspec.json.Encoder().encode
+_recall = msgspec.json.Decoder(list[_KeptSubmission | _KeptError]).decode
+_KEPT_ERRORS: dict[str, type[ApiError]] = {kind.code: kind for kind in (InvalidInputError, ServiceUnavailableError)}
+
+
+class SubmissionService:
+    """Takes submissions of all customers."""
+
+    def __init__(self, database: Database, feed: ChangeFeed, directory: Directory, estimator: Estimator) -> None:
+        self._database = database
+        self._feed = feed
+        self._directory = directory
+        self._estimator = estimator
+        self._store = WorkloadStore()
+        self._group = GroupCommit[_Request, Answer](
+            self._commit, most=_MOST_IN_A_COMMIT, weigh=lambda request: len(request.items)
+        )
+        self._encode = msgspec.json.Encoder().encode
+        self._encode_sorted = msgspec.json.Encoder(order="deterministic").encode
+
+    async def run(self) -> None:
+        """Commit until cancelled."""
+        await self._group.run()
+
+    async def submit(
+        self, identity: Identity, request: SubmitRequest, idempotency_key: str | None = None
+    ) -> Submission:
+        """Store one workload.
+
+        Raises:
+            InvalidInputError: Says which field is wrong and what is allowed.
+            ConflictError: The idempotency key came with another body before.
+            ServiceUnavailableError: The customer's queue is full, or the database is away.
+        """
+        answer = await self._submit(identity, "submit", [request], idempotency_key)
+        (outcome,) = answer.outcomes
+        if isinstance(outcome, ApiError):
+            raise outcome
+        return replace(outcome, replayed=True) if answer.replayed else outcome
+
+    async def submit_batch(
+        self, identity: Identity, requests: Sequence[SubmitRequest], idempotency_key: str | None = None
+    ) -> Answer:
+        """Store up to 1000 workloads in one transaction, each accepted or refused by itself.
+
+        The key covers the batch as a whole; its answer is kept when at least one workload was accepted.
+
+        Raises:
+            ConflictError: The idempotency key came with another body before.
+            ServiceUnavailableError: The database is away.
+        """
+        return await self._submit(identity, "submit_batch", requests, idempotency_key)
+
+    async def _submit(
+        self, identity: Identity, operation: str, requests: Sequence[SubmitRequest], key: str | None
+    ) -> Answer:
+        items = await self._check(identity, requests)
+        if key is None and all(isinstance(item, ApiError) for item in items):
+            return Answer([item for item in items if isinstance(item, ApiError)])
+        if self._group.is_full:
+            raise ServiceUnavailableError("Too many submissions wait to be stored; try again", retry_after_seconds=1)
+        name, body_sha256 = None, b""
+        if key is not None:
+            name = KeyName(identity.customer_id, operation, key)
+            body_sha256 = hashlib.sha256(self._encode_sorted(requests)).digest()
+        return await self._group.submit(_Request(identity.customer_id, items, name, body_sha256))
+
+    async def _check(self, identity: Identity, requests: Sequence[SubmitRequest]) -> list[NewWorkload | ApiError]:
+        supported = await self._directory.supported(identity.customer_id)
+        if not all(request.workload_type in supported for request in requests):
+            await self._directory.refresh_if_older(0.2)  # its first worker may have come this instant
+            supported = await self._directory.supported(identity.customer_id)
+        inputs = [self._encode(request.input_params).decode() for request in requests]
+        to_fit = sum(
+            len(text) for request, text in zip(requests, inputs, strict=True) if supported.get(request.workload_type)
+        )
+        if to_fit > _CHECK_ASIDE_BYTES:
+            return await asyncio.to_thread(self._make, identity, requests, inputs, supported)
+        return self._make(identity, requests, inputs, supported)
+
+    def _make(
+        self,
+        identity: Identity,
+        requests: Sequence[SubmitRequest],
+        inputs: Sequence[str],
+        supported: Mapping[str, Sequence[Schema]],
+    ) -> list[NewWorkload | ApiError]:
+        now_ms = time.time_ns() // 1_000_000
+        created_at = datetime.fromtimestamp(now_ms / 1000, UTC)
+        # In one millisecond ids sort by their random part; sorted, the batch is listed in its own order.
+        randoms = sorted(secrets.randbits(80) for _ in requests)
+        estimated_start_at = self._estimator.start_of_submission(identity.customer_id, created_at)
+        items: list[NewWorkload | ApiError] = []
+        for number, request in enumerate(requests):
+            kind, rules = request.workload_type, request.affinity_rules
+            try:
+                _check_type(request, supported)
+                check_values(request)
+            except InvalidInputError as error:
+                items.append(error)
+                continue
+            affinity_json = self._encode_sorted(rules) if rules is not None else None
+            affinity = affinity_json.decode() if affinity_json is not None else None
+            place = placement_key(kind, affinity_json)
+            can_start = self._directory.is_placeable(place, kind, affinity)
+            priority = DEFAULT_PRIORITY if request.priority is None else request.priority
+            items.append(
+                NewWorkload(
+                    identity.customer_id,
+                    make_id("wl_", now_ms, randoms[number]),
+                    kind,
+                    priority,
+                    inputs[number],
+                    affinity,
+                    request.timeout_seconds,
+                    place,
+                    queue_rank(now_ms / 1000, priority) + number * _ORDER_SECONDS,
+                    created_at,
+                    identity.actor_id,
+                    estimated_start_at if can_start else None,
+                )
+            )
+        return items
+
+    async def _commit(self, requests: Sequence[_Request]) -> list[Answer | Exception]:
+        for _ in range(5):
+            try:
+                return await self._commit_once(requests)
+            except RetryableConflict:
+                continue
+            except OutcomeUnknownError as unknown:
+                return await self._find_out(requests, unknown)
+        raise ServiceUnavailableError("The database is too busy; try again", retry_after_seconds=1)
+
+    async def _commit_once(self, requests: Sequence[_Request]) -> list[Answer | Exception]:
+        answers: list[Answer | Exception] = []
+        fresh: list[NewWorkload] = []
+        uses: list[KeyUse] = []
+        async with self._database.transaction("api") as conn:
+            # Holding the customers' counts, no other transaction can use their keys or their queues' room.
+            depth = await self._store.admit(conn, [request.customer_id for request in requests])
+            names = sorted({request.key for request in requests if request.key is not None})
+            used = await self._store.keyed(conn, names) if names else {}
+            for request in requests:
+                earlier = used.get(request.key) if request.key is not None else None
+                if earlier is not None:
+                    answers.append(_replay(request, earlier))
+                    continue
+                outcomes, accepted = self._admit(request, depth)
+                answers.append(Answer(outcomes))
+                fresh += accepted
+                if request.key is not None and accepted:
+                    used[request.key] = KeyUse(request.key, request.body_sha256, _kept(outcomes))
+                    uses.append(used[request.key])
+            await self._write(conn, fresh, uses)
+        if fresh:
+            self._feed.announce([_created(new) for new in fresh])
+        return answers
+
+    async def _write(self, conn: Connection, fresh: Sequence[NewWorkload], uses: Sequence[KeyUse]) -> None:
+        if uses and await self._store.claim_keys(conn, uses) < len(uses):
+            raise RetryableConflict("an idempotency key was used meanwhile")
+        if fresh:
+            await self._store.insert_batch(conn, fresh)
+
+    def _admit(self, request: _Request, depth: dict[str, int]) -> tuple[list[Outcome], list[NewWorkload]]:
+        """The outcomes, and the workloads for which the customer's queue has room."""
+        customer = self._directory.known_customer(request.customer_id)
+        limit = customer.max_queue_depth if customer else 0
+        queued = depth.get(request.customer_id, 0)
+        outcomes: list[Outcome] = []
+        accepted: list[NewWorkload] = []
+        for item in request.items:
+            if isinstance(item, ApiError):
+                outcomes.append(item)
+            elif queued >= limit:
+                outcomes.append(_queue_full(queued, limit))
+            else:
+                queued += 1
+                accepted.append(item)
+                outcomes.append(Submission(item.workload_id, item.created_at, item.estimated_start_at))
+        depth[request.customer_id] = queued
+        return outcomes, accepted
+
+    async def _find_out(self, requests: Sequence[_Request], unknown: OutcomeUnknownError) -> list[Answer | Exception]:
+        """The link broke around the COMMIT: read what is stored, rather than guess or store twice."""
+        sent = [item for request in requests for item in request.items if isinstance(item, NewWorkload)]
+        stored: set[str] | None = None
+        for _ in range(20):
+            try:
+                async with self._database.connection("vital") as conn:
+                    stored = await self._store.existing(conn, sent)
+                break
+            except (ServiceUnavailableError, RetryableConflict):
+                await asyncio.sleep(0.1)
+        if stored is None:
+            raise unknown
+        if found := [new for new in sent if new.workload_id in stored]:
+            self._feed.announce([_created(new) for new in found])
+        return [_found(request, stored) for request in requests]
+
+
+def _found(request: _Request, stored: set[str]) -> Answer | Exception:
+    """A request's answer after a COMMIT of unknown outcome; one of which nothing is stored may be sent again."""
+    again = ServiceUnavailableError("Not stored; try again", retry_after_seconds=1)
+    outcomes: list[Outcome] = [
+        item
+        if isinstance(item, ApiError)
+        else Submission(item.workload_id, item.created_at, item.estimated_start_at)
+        if item.workload_id in stored
+        else again
+        for item in request.items
+    ]
+    return Answer(outcomes) if any(isinstance(outcome, Submission) for outcome in outcomes) else again
+
+
+def _kept(outcomes: Sequence[Outcome]) -> str:
+    kept = [
+        _KeptError(outcome.code, outcome.message, outcome.details)
+        if isinstance(outcome, ApiError)
+        else _KeptSubmission(outcome.workload_id, outcome.created_at, outcome.estimated_start_at)
+        for outcome in outcomes
+    ]
+    return _keep(kept).decode()
+
+
+def _replay(request: _Request, earlier: KeyUse) -> Answer | Exception:
+    if earlier.body_sha256 != request.body_sha256:
+        return ConflictError(
+            "This Idempotency-Key was used with another body",
+            details={"field": "Idempotency-Key", "allowed": "the same body as the first time, or another key"},
+        )
+    outcomes: list[Outcome] = [
+        _KEPT_ERRORS[kept.code](kept.message, details=kept.details)
+        if isinstance(kept, _KeptError)
+        else Submission(kept.workload_id, kept.created_at, kept.estimated_start_at)
+        for kept in _recall(earlier.answer)
+    ]
+    return Answer(outcomes, replayed=True)
+
+
+def _queue_full(queued: int, limit: int) -> ServiceUnavailableError:
+    return ServiceUnavailableError(
+        f"The queue is full: {queued} of {limit} workloads are waiting",
+        details={"current_queue_depth": queued, "max_queue_depth": limit},
+        retry_after_seconds=5,
+    )
+
+
+def _created(new: NewWorkload) -> WorkloadChange:
+    return WorkloadChange(
+        new.customer_id,
+        new.workload_id,
+        1,
+        Status.PENDING.value,
+        0,
+        new.workload_type,
+        placement_key=new.placement_key,
+    )
+
+
+def placement_key(workload_type: str, affinity_json: bytes | None) -> int:
+    """Names a placement class: equal for workloads that fit exactly the same workers. Never 0."""
+    text = workload_type.encode() + b"\0" + (affinity_json or b"")
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big", signed=True) or 1
+
+
+def _check_type(request: SubmitRequest, supported: Mapping[str, Sequence[Schema]]) -> None:
+    schemas = supported.get(request.workload_type)
+    if schemas is None:
+        raise InvalidInputError(
+            f"Workload type '{request.workload_type[:100]}' is not supported",
+            details={"field": "workload_type", "supported_types": sorted(supported)},
+        )
+    for schema in schemas:
+        try:
+            problems = schema.problems(request.input_params, _MOST_SCHEMA_ERRORS)
+        except TooExpensive as exc:
+            raise InvalidInputError(
+                f"input_params are too large to be checked against the workload type's input schema: {exc}",
+                details={"field": "input_params", "allowed": "smaller input, or a simpler schema"},
+            ) from exc
+        if problems:
+            errors = [{"pointer": "/input_params" + p.pointer, "message": p.message} for p in problems]
+            raise InvalidInputError(
+                f"input_params don't fit the workload type: {errors[0]['pointer']}: {errors[0]['message']}",
+                details={"field": "input_params", "errors": errors},
+            )

@@ -1,0 +1,180 @@
+"""The worker as its author writes it."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import secrets
+import socket
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from niyanta.errors import ConfigurationError
+from niyanta.wire.subjects import WORKER_ID_PATTERN
+from niyanta.worker.handlers.command import command_handler
+from niyanta.worker.handlers.handler import Handler, make_handler
+from niyanta.worker.handlers.text import clean, describe
+
+__all__ = ["Worker", "load_app"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_MOST_TAGS = 64
+_MOST_TAG_CHARACTERS = 256
+
+
+class Worker:
+    """A set of handlers, and where they run.
+
+    Args:
+        id: Unique in the fleet; made from the host's name when None.
+        tags: What affinity rules can ask for.
+        capacity: Workloads at the same time; the number of cores when None.
+    """
+
+    def __init__(
+        self, id: str | None = None, tags: Mapping[str, str] | None = None, capacity: int | None = None
+    ) -> None:
+        if tags is not None and not isinstance(tags, Mapping):
+            raise ConfigurationError(f"a worker's tags map text to text; {tags!r} does not")
+        self.id = id
+        self.tags = dict(tags or {})
+        self.capacity = capacity if capacity is not None else (os.cpu_count() or 1)
+        self.handlers: dict[str, Handler] = {}
+        self.check()
+
+    def check(self) -> None:
+        """Look over what was given.
+
+        Raises:
+            ConfigurationError: The id, the tags or the capacity can't work; says what can.
+        """
+        if self.id is not None and not (isinstance(self.id, str) and WORKER_ID_PATTERN.fullmatch(self.id)):
+            raise ConfigurationError(
+                f"a worker's id must be 1 to 63 letters, digits, '_' and '-', and begin with a letter or digit, "
+                f"not {self.id!r}"
+            )
+        if isinstance(self.capacity, bool) or not isinstance(self.capacity, int) or not 1 <= self.capacity <= 10_000:
+            raise ConfigurationError(
+                f"a worker's capacity must be at least 1 and at most 10000, not {self.capacity!r}"
+            )
+        if len(self.tags) > _MOST_TAGS:
+            raise ConfigurationError(f"a worker can have {_MOST_TAGS} tags, not {len(self.tags)}")
+        for word in (*self.tags, *self.tags.values()):
+            if not isinstance(word, str) or len(word) > _MOST_TAG_CHARACTERS or clean(word) != word:
+                raise ConfigurationError(
+                    f"a worker's tags map text to text of at most {_MOST_TAG_CHARACTERS} characters; {word!r} is none"
+                )
+
+    def workload(
+        self, workload_type: str, *, isolation: str = "process", exclusive: bool = False
+    ) -> Callable[[F], F]:
+        """Serve a workload type with the decorated function.
+
+        Args:
+            workload_type: Its name.
+            isolation: ``process`` (a process of its own) or ``inline`` (an async handler in the agent itself).
+            exclusive: Two attempts never run at once, even when the worker is cut off.
+        """
+
+        def register(function: F) -> F:
+            self._add(make_handler(workload_type, function, isolation, exclusive))
+            return function
+
+        return register
+
+    def command(
+        self,
+        workload_type: str,
+        argv: Sequence[str],
+        *,
+        checkpoint_signal: str | None = None,
+        exclusive: bool = False,
+    ) -> None:
+        """Serve a workload type with any program, in any language.
+
+        Args:
+            workload_type: Its name.
+            argv: The program and its arguments.
+            checkpoint_signal: A signal's name, such as ``SIGUSR1``, that asks the program for a checkpoint.
+            exclusive: As for `workload`.
+        """
+        function = command_handler(argv, checkpoint_signal)
+        self._add(make_handler(workload_type, function, "process", exclusive))
+
+    def _add(self, handler: Handler) -> None:
+        if handler.workload_type in self.handlers:
+            raise ConfigurationError(f"workload type '{handler.workload_type}' is registered twice")
+        self.handlers[handler.workload_type] = handler
+
+    def include(self, other: Worker) -> None:
+        """Serve another worker's types as well."""
+        for handler in other.handlers.values():
+            self._add(handler)
+        self.tags = {**other.tags, **self.tags}
+
+    def run(self) -> None:
+        """Run as the program that defines it; reads ``NIYANTA_NATS_URL`` and the like. Blocks until stopped."""
+        from niyanta.worker.program import run_worker
+
+        main = sys.modules["__main__"]
+        name = next((key for key, value in vars(main).items() if value is self), None)
+        if name is None or not getattr(main, "__file__", None):
+            raise ConfigurationError(
+                "worker.run() must be called by the program that holds the worker, under if __name__ == '__main__':"
+            )
+        run_worker([f"{main.__file__}:{name}"])
+
+    def make_id(self) -> str:
+        """The id, made once when none was given."""
+        if self.id is None:
+            host = "".join(c if c.isascii() and c.isalnum() else "-" for c in socket.gethostname())[:30]
+            self.id = f"worker-{host.strip('-') or 'host'}-{secrets.token_hex(3)}"
+        return self.id
+
+
+def load_app(references: Sequence[str]) -> Worker:
+    """The workers that ``module:name`` (or ``path.py:name``) references name, as one.
+
+    Raises:
+        ConfigurationError: One can't be imported or holds no `Worker`; says why.
+    """
+    found: list[Worker] = []
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    for reference in references:
+        module_name, _, attribute = reference.rpartition(":")
+        if not module_name or not attribute:
+            raise ConfigurationError(f"'{reference}' must look like module:worker")
+        try:
+            module = _load_file(module_name) if module_name.endswith(".py") else importlib.import_module(module_name)
+        except ConfigurationError:
+            raise
+        except (Exception, SystemExit) as exc:
+            raise ConfigurationError(f"app '{reference}' can't be imported: {describe(exc)}") from exc
+        worker = getattr(module, attribute, None)
+        if not isinstance(worker, Worker):
+            raise ConfigurationError(f"'{attribute}' in '{module_name}' is no niyanta.Worker")
+        found.append(worker)
+    first = found[0]
+    for other in found[1:]:
+        if other is not first:
+            first.include(other)
+    if not first.handlers:
+        raise ConfigurationError(f"app '{references[0]}' serves no workload type")
+    return first
+
+
+def _load_file(path: str) -> Any:
+    folder = os.path.dirname(os.path.abspath(path))
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    spec = importlib.util.spec_from_file_location("niyanta_app", path)
+    if spec is None or spec.loader is None:
+        raise ConfigurationError(f"'{path}' is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["niyanta_app"] = module
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,6 @@
+"""``python -m niyanta.worker.launcher``."""
+
+from niyanta.worker.launcher.launcher import main
+
+if __name__ == "__main__":
+    main()

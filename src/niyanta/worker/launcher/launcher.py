@@ -1,0 +1,303 @@
+"""Starts, limits, watches and kills the processes of one agent's attempts: ``python -m niyanta.worker.launcher``.
+
+One small process per agent, without user code, without threads, with nothing but the standard library. It is the
+parent of every runner and the reaper of all their descendants, so it can end a whole tree, daemons included. It
+kills everything when the agent is gone (its socket closes), and on its own when the agent hasn't renewed its lease: a
+frozen agent's attempts stop.
+
+Limits and the kill are the kernel's where there are usable cgroups (`niyanta.worker.launcher.cgroups`). Elsewhere the
+launcher looks itself, four times a second, at what each attempt's processes use, and finds them by session, parent
+and environment.
+
+Arguments: the socket's descriptor, the scratch directory to remove at the end, and the runner's command line as JSON.
+Commands are JSON lines on the socket; a ``spawn`` comes with three descriptors: control, stdout, stderr.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import ctypes
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+
+from niyanta.worker.launcher import processtree
+from niyanta.worker.launcher.cgroups import Cgroups, Group
+
+GRACE_SECONDS = 5.0
+_TICK_SECONDS = 0.25
+_ENDING_TICK_SECONDS = 0.01
+_MOST_ENDING_SECONDS = 2.0
+"""How long to wait for killed processes to be gone; one that hangs in the kernel must not hold up the others."""
+_SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER, linux/prctl.h
+
+
+@dataclass
+class Slot:
+    """One attempt's processes."""
+
+    name: str
+    root: int
+    group: Group | None
+    exclusive: bool = False
+    memory_bytes: float = float("inf")
+    processes: float = float("inf")
+    kill_at: float = float("inf")
+    code: int | None = None
+    """The root's exit status; the slot ends once the rest of its tree is gone as well."""
+    ending_since: float = 0.0
+    over: str | None = None
+    """Why the launcher ended it by itself: ``memory``, ``processes`` or ``lease``."""
+    used_bytes: int = field(default=0)
+
+
+class Launcher:
+    def __init__(self, control: socket.socket, argv: list[str], cgroups: Cgroups) -> None:
+        self.control = control
+        self.argv = argv
+        self.cgroups = cgroups
+        self.environment = {k: v for k, v in os.environ.items() if not k.startswith("NIYANTA_")}
+        self.slots: dict[str, Slot] = {}
+        self.leaving: list[Group] = []
+        self.alive_until = self.exclusive_until = float("inf")
+        self.buffer = b""
+        self.outgoing = b""
+        self.fds: list[int] = []
+
+    def run(self) -> None:
+        woken_read, woken_write = os.pipe()
+        os.set_blocking(woken_write, False)
+        signal.set_wakeup_fd(woken_write)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(ignored, signal.SIG_IGN)
+        self.tell({"event": "limits", "kernel": self.cgroups.controllers})
+        control = self.control.fileno()
+        while True:
+            writing = [control] if self.outgoing else []
+            ready, writable, _ = select.select([control, woken_read], writing, [], self.tick())
+            if woken_read in ready:
+                os.read(woken_read, 512)
+            if writable:
+                self.flush()
+            if control in ready and not self.receive():
+                break
+            self.look_after()
+        for slot in self.slots.values():
+            self.kill(slot)
+        while self.slots:
+            self.look_after()
+            time.sleep(_ENDING_TICK_SECONDS)
+        self.cgroups.close()
+
+    def tick(self) -> float:
+        return _ENDING_TICK_SECONDS if any(slot.code is not None for slot in self.slots.values()) else _TICK_SECONDS
+
+    def look_after(self) -> None:
+        """Reap, enforce, and let go of what has ended."""
+        self.reap()
+        table = processtree.Table() if self.needs_table() else None
+        strays = table is not None and self.end_strays(table)
+        for slot in list(self.slots.values()):
+            if slot.code is None:
+                self.enforce(slot, table)
+            else:
+                self.finish(slot, table, strays)
+        self.leaving = [group for group in self.leaving if not group.remove()]
+
+    def needs_table(self) -> bool:
+        return any(slot.group is None for slot in self.slots.values())
+
+    # --- the agent's commands -------------------------------------------------------------------
+
+    def receive(self) -> bool:
+        try:
+            data, ancillary, _, _ = self.control.recvmsg(65536, socket.CMSG_SPACE(30 * 4))
+        except BlockingIOError:
+            return True
+        except ConnectionError:
+            return False
+        for level, kind, payload in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                numbers = array.array("i")
+                numbers.frombytes(payload[: len(payload) - len(payload) % numbers.itemsize])
+                self.fds += numbers
+        if not data:
+            return False
+        *lines, self.buffer = (self.buffer + data).split(b"\n")
+        for line in lines:
+            self.obey(json.loads(line))
+        return True
+
+    def obey(self, command: dict[str, object]) -> None:
+        slot = self.slots.get(str(command.get("slot")))
+        match command:
+            case {"do": "spawn", "slot": str(name)}:
+                fds, self.fds = self.fds[:3], self.fds[3:]
+                self.spawn(name, fds)
+            case {"do": "limit", "memory_mb": int(memory), "cores": int() | float() as cores, "processes": int(most)}:
+                if slot is not None:
+                    self.limit(slot, memory << 20, cores, most)
+            case {"do": "kill"} if slot is not None:
+                for pid in self.members(slot, None):
+                    with contextlib.suppress(OSError):
+                        os.kill(pid, signal.SIGTERM)
+                slot.kill_at = min(slot.kill_at, time.monotonic() + GRACE_SECONDS)
+            case {"do": "kill_now"} if slot is not None:
+                self.kill(slot)
+            case {"do": "exclusive"} if slot is not None:
+                slot.exclusive = True
+            case {"do": "alive", "seconds": float(seconds), "exclusive_seconds": float(exclusive)}:
+                self.alive_until = time.monotonic() + seconds
+                self.exclusive_until = time.monotonic() + exclusive
+
+    def spawn(self, name: str, fds: list[int]) -> None:
+        group = None
+        try:
+            group = self.cgroups.make(name) if self.cgroups else None
+            process = subprocess.Popen(
+                [*self.argv, str(fds[0])],
+                env={**self.environment, processtree.SLOT_VARIABLE: name},
+                stdin=subprocess.DEVNULL,
+                stdout=fds[1],
+                stderr=fds[2],
+                pass_fds=fds[:1],
+                start_new_session=True,
+                # Safe here: there are no threads that a fork could harm.
+                preexec_fn=group.enter if group is not None else None,
+            )
+            process.returncode = 0  # we reap it ourselves, together with all that is reparented to us
+            self.slots[name] = Slot(name, process.pid, group)
+            self.tell({"event": "spawned", "slot": name, "pid": process.pid})
+        except (OSError, subprocess.SubprocessError) as exc:
+            if group is not None:
+                self.leaving.append(group)
+            self.tell({"event": "exited", "slot": name, "code": 127, "over": None, "used_mb": 0, "error": str(exc)})
+        finally:
+            for fd in fds:
+                os.close(fd)
+
+    def limit(self, slot: Slot, memory_bytes: int, cores: float, processes: int) -> None:
+        slot.memory_bytes, slot.processes = memory_bytes, processes
+        if slot.group is not None:
+            try:
+                fits = slot.group.limit(memory_bytes, cores, processes)
+            except OSError as exc:
+                self.tell({"event": "limited", "slot": slot.name, "error": str(exc)})
+                return
+            if not fits:
+                self.end(slot, "memory", slot.group.most_memory_bytes() or 0)
+        self.tell({"event": "limited", "slot": slot.name})
+
+    # --- what the launcher does by itself ---------------------------------------------------------
+
+    def reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            for slot in self.slots.values():
+                if slot.root == pid:
+                    slot.code = os.waitstatus_to_exitcode(status)
+                    slot.ending_since = time.monotonic()
+                    if slot.group is not None and slot.over is None and slot.group.out_of_memory():
+                        slot.over = "memory"
+
+    def enforce(self, slot: Slot, table: processtree.Table | None) -> None:
+        now = time.monotonic()
+        if now >= (self.exclusive_until if slot.exclusive else self.alive_until):
+            self.end(slot, "lease", 0)
+        elif now >= slot.kill_at:
+            self.kill(slot)
+        elif slot.group is not None and slot.group.out_of_memory():
+            self.end(slot, "memory", 0)
+        elif slot.memory_bytes != float("inf"):
+            kept = self.cgroups.controllers if slot.group is not None else {}
+            members = self.members(slot, table) if not {"memory", "pids"} <= kept.keys() else set()
+            if "pids" not in kept and len(members) > slot.processes:
+                self.end(slot, "processes", 0)
+            elif "memory" not in kept:
+                used = processtree.memory_bytes(members, slot.memory_bytes)
+                if used > slot.memory_bytes:
+                    self.end(slot, "memory", used)
+
+    def end(self, slot: Slot, why: str, used_bytes: int) -> None:
+        slot.over = slot.over or why
+        slot.used_bytes = used_bytes
+        self.kill(slot)
+
+    def end_strays(self, table: processtree.Table) -> bool:
+        """Without cgroups: kill what left its session and its environment behind, as it belongs to nobody we know."""
+        roots = {slot.root: slot.name for slot in self.slots.values()}
+        strays = table.strays(os.getpid(), roots)
+        for pid in strays:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        return bool(strays)
+
+    def finish(self, slot: Slot, table: processtree.Table | None, strays: bool) -> None:
+        """The root has ended: end what it left running, and say so once that is gone."""
+        left = self.members(slot, table) or strays
+        if left and time.monotonic() - slot.ending_since < _MOST_ENDING_SECONDS:
+            self.kill(slot)
+            return
+        del self.slots[slot.name]
+        used = slot.used_bytes
+        if slot.group is not None:
+            used = used or slot.group.most_memory_bytes() or 0
+            self.leaving.append(slot.group)
+        self.tell({"event": "exited", "slot": slot.name, "code": slot.code, "over": slot.over, "used_mb": used >> 20})
+
+    def members(self, slot: Slot, table: processtree.Table | None) -> set[int]:
+        if slot.group is not None:
+            return slot.group.members()
+        return (table or processtree.Table()).members(slot.name, slot.root, os.getpid())
+
+    def kill(self, slot: Slot) -> None:
+        """SIGKILL the whole tree."""
+        if slot.group is not None:
+            slot.group.kill()
+            return
+        for _ in range(5):  # a process may fork while we look
+            members = self.members(slot, None)
+            for pid in members:
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+            if not members:
+                return
+
+    def tell(self, event: dict[str, object]) -> None:
+        """Never blocks: a frozen agent doesn't read, and its attempts must end all the same."""
+        self.outgoing += json.dumps(event).encode() + b"\n"
+        self.flush()
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self.outgoing = self.outgoing[self.control.send(self.outgoing) :]
+
+
+def main() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_SUBREAPER, 1, 0, 0, 0)
+    control = socket.socket(fileno=int(sys.argv[1]))
+    control.set_inheritable(False)
+    control.setblocking(False)
+    with contextlib.suppress(OSError):
+        # An inline handler's library may have made the agent a real-time process. Attempts must not be: they would
+        # starve the machine, and a cpu cgroup takes no such process.
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    cgroups = Cgroups(wanted=os.environ.get("NIYANTA_CGROUPS", "on") != "off")
+    cgroups.drop_unusable()
+    Launcher(control, json.loads(sys.argv[3]), cgroups).run()
+    shutil.rmtree(sys.argv[2], ignore_errors=True)

@@ -1,0 +1,344 @@
+"""The agent's side of the launcher, and the pool of warm processes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import secrets
+import socket
+import sys
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from niyanta.errors import TransientError
+from niyanta.worker.handlers.text import LineSplitter, plain
+from niyanta.worker.runner import channel
+
+__all__ = ["MOST_PROCESSES", "Exit", "ProcessPool", "Runner"]
+
+log = logging.getLogger(__name__)
+
+MOST_PROCESSES = 1024
+"""Processes and threads that one attempt may have."""
+_READ_BYTES = 1 << 16
+_RECENT_LINES = 20
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a process's whole tree ended."""
+
+    code: int
+    """Exit status of the process itself; minus the signal's number when one ended it."""
+    over: str | None = None
+    """Why the launcher ended it by itself: ``memory``, ``processes`` or ``lease``."""
+    used_mb: int = 0
+
+
+def _future() -> asyncio.Future[Any]:
+    return asyncio.get_running_loop().create_future()
+
+
+@dataclass(eq=False)
+class Runner:
+    """One process, warm or at work.
+
+    Attributes:
+        exited: Done once nothing of its tree is left.
+        limited: Done once its limits are set; gives what went wrong, or None.
+        on_lines: Takes what it writes to standard output (INFO) and standard error (WARN).
+        recent: The last lines it wrote, for the case that it ends before it is ready.
+    """
+
+    slot: str
+    control: socket.socket
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    pid: int | None = None
+    exited: asyncio.Future[Exit] = field(default_factory=_future)
+    limited: asyncio.Future[str | None] = field(default_factory=_future)
+    on_lines: Callable[[str, list[bytes]], None] | None = None
+    recent: deque[bytes] = field(default_factory=lambda: deque(maxlen=_RECENT_LINES))
+    pumps: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def send(self, message: channel.ToRunner) -> None:
+        if not self.writer.is_closing():
+            self.writer.write(channel.encode(message))
+
+    async def receive(self) -> channel.FromRunner | None:
+        """The next message; None when the process is gone."""
+        frame = await channel.read_frame(self.reader)
+        return None if frame is None else _decode(frame)
+
+    async def copied(self, seconds: float) -> None:
+        """Wait until all of its output has been read, but not longer than so many seconds."""
+        if self.pumps:
+            await asyncio.wait(self.pumps, timeout=seconds)
+        self.close()
+
+    def close(self) -> None:
+        """Let go of our ends. Idempotent."""
+        for pump in self.pumps:
+            pump.cancel()
+        self.writer.close()
+
+    def take_lines(self, level: str, lines: list[bytes]) -> None:
+        if self.on_lines is not None:
+            self.on_lines(level, lines)
+        else:
+            self.recent.extend(line for line in lines if line.strip())
+
+
+_decode = msgspec.msgpack.Decoder(channel.FromRunner).decode
+
+
+class ProcessPool:
+    """Starts processes through the launcher, keeps a few warm."""
+
+    def __init__(self, app: Sequence[str], warm: int, scratch: Path) -> None:
+        self._argv = [sys.executable, "-m", "niyanta.worker.runner", json.dumps(list(app))]
+        self._warm = warm
+        self._scratch = scratch
+        self._idle: deque[Runner] = deque()
+        self._runners: dict[str, Runner] = {}
+        self._launcher: asyncio.subprocess.Process | None = None
+        self._socket: socket.socket | None = None
+        self._outgoing: asyncio.Queue[tuple[bytes, list[int]]] = asyncio.Queue()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._warming = 0
+        self._limits_said = False
+        self._closing = False
+
+    async def start(self) -> None:
+        """Start the launcher and the first warm processes."""
+        await self._start_launcher()
+        for _ in range(self._warm):
+            await self._spawn_warm()
+
+    async def _start_launcher(self) -> None:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        self._launcher = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", "niyanta.worker.launcher"),
+            *(str(theirs.fileno()), str(self._scratch), json.dumps(self._argv)),
+            stdin=asyncio.subprocess.DEVNULL,
+            pass_fds=(theirs.fileno(),),
+            start_new_session=True,
+        )
+        theirs.close()
+        self._socket = ours
+        self._outgoing = asyncio.Queue()
+        self._go(self._listen(ours))
+        self._go(self._send(ours, self._outgoing))
+
+    def _go(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # --- the launcher's socket ------------------------------------------------------------------
+
+    def _command(self, *, fds: Sequence[int] = (), **command: Any) -> None:
+        self._outgoing.put_nowait((json.dumps(command).encode() + b"\n", list(fds)))
+
+    async def _send(self, ours: socket.socket, outgoing: asyncio.Queue[tuple[bytes, list[int]]]) -> None:
+        """Send the commands one after another, however slowly the launcher reads; end when it is gone."""
+        loop = asyncio.get_running_loop()
+        while True:
+            data, fds = await outgoing.get()
+            try:
+                while fds:
+                    try:
+                        data = data[socket.send_fds(ours, [data], fds) :]
+                        break
+                    except BlockingIOError:
+                        await asyncio.sleep(0.01)
+                if data:
+                    await loop.sock_sendall(ours, data)
+            except OSError:
+                return
+            finally:
+                for fd in fds:
+                    os.close(fd)
+
+    async def _listen(self, ours: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        buffer = b""
+        while True:
+            try:
+                data = await loop.sock_recv(ours, 65536)
+            except OSError:
+                data = b""
+            if not data:
+                break
+            *lines, buffer = (buffer + data).split(b"\n")
+            for line in lines:
+                self._on_event(json.loads(line))
+        for runner in list(self._runners.values()):
+            if runner.pid is not None and not self._closing:
+                with contextlib.suppress(OSError):
+                    os.killpg(runner.pid, 9)
+            self._ended(runner, Exit(-9))
+        if not self._closing:
+            log.error("launcher.died: its processes were ended; starting another")
+            self._socket = None
+            ours.close()
+            await self._start_launcher()
+
+    def _on_event(self, event: dict[str, Any]) -> None:
+        if event["event"] == "limits":
+            if not self._limits_said:
+                log.info("worker.limits: %s", limits_text(event["kernel"]))
+                self._limits_said = True
+            return
+        runner = self._runners.get(event["slot"])
+        if runner is None:
+            return
+        match event["event"]:
+            case "spawned":
+                runner.pid = event["pid"]
+            case "limited":
+                if not runner.limited.done():
+                    runner.limited.set_result(event.get("error"))
+            case "exited":
+                if event.get("error"):
+                    runner.recent.append(str(event["error"]).encode())
+                self._ended(runner, Exit(event["code"], event["over"], event["used_mb"]))
+
+    def _ended(self, runner: Runner, how: Exit) -> None:
+        self._runners.pop(runner.slot, None)
+        if runner in self._idle:
+            self._idle.remove(runner)
+            runner.close()
+        if not runner.exited.done():
+            runner.exited.set_result(how)
+        if not runner.limited.done():
+            runner.limited.set_result(None)
+
+    # --- processes ------------------------------------------------------------------------------
+
+    async def _spawn(self) -> Runner:
+        if self._socket is None:
+            raise TransientError("the launcher is being started again")
+        slot = secrets.token_hex(6)
+        ours, theirs = socket.socketpair()
+        reader, writer = await asyncio.open_connection(sock=ours, limit=1 << 20)
+        runner = Runner(slot, ours, reader, writer)
+        ends = [theirs.detach()]
+        for level in ("INFO", "WARN"):
+            read, write = os.pipe()
+            ends.append(write)
+            runner.pumps.append(asyncio.get_running_loop().create_task(_pump(read, runner, level)))
+        self._runners[slot] = runner
+        self._command(do="spawn", slot=slot, fds=ends)
+        return runner
+
+    async def _spawn_warm(self) -> None:
+        if self._closing or self._socket is None or len(self._idle) + self._warming >= self._warm:
+            return
+        self._warming += 1
+        try:
+            self._idle.append(await self._spawn())
+        finally:
+            self._warming -= 1
+
+    async def take(self, memory_mb: int, cores: float) -> Runner:
+        """A process that has imported the app, for one workload, under its limits.
+
+        Raises:
+            TransientError: It ended before it was ready, or can't be limited; says what it last wrote.
+        """
+        while self._idle:
+            runner = self._idle.popleft()
+            if not runner.exited.done():
+                break
+        else:
+            runner = await self._spawn()
+        self._go(self._spawn_warm())
+        try:
+            ready = await runner.receive()
+            if not isinstance(ready, channel.Ready):
+                await runner.exited
+                await runner.copied(1.0)
+                words = plain(b" | ".join(runner.recent).decode(errors="replace")) or "it said nothing"
+                raise TransientError(f"the workload's process ended before it began: {words}")
+            self._command(
+                do="limit", slot=runner.slot, memory_mb=memory_mb, cores=float(cores), processes=MOST_PROCESSES
+            )
+            if problem := await runner.limited:
+                raise TransientError(f"the workload's limits can't be set: {problem}")
+        except BaseException:
+            self.kill(runner, at_once=True)
+            runner.close()
+            raise
+        return runner
+
+    def kill(self, runner: Runner, *, at_once: bool = False) -> None:
+        """End a process and all its descendants: SIGTERM, five seconds, SIGKILL; or SIGKILL now."""
+        self._command(do="kill_now" if at_once else "kill", slot=runner.slot)
+
+    def mark_exclusive(self, runner: Runner) -> None:
+        """End it before the worker's lease can be handed on, should the agent be frozen."""
+        self._command(do="exclusive", slot=runner.slot)
+
+    def renew(self, seconds: float, exclusive_seconds: float) -> None:
+        """Tell the launcher how long it may let things run without hearing from us again."""
+        self._command(do="alive", seconds=float(seconds), exclusive_seconds=float(exclusive_seconds))
+
+    async def close(self) -> None:
+        """End everything. Idempotent."""
+        self._closing = True
+        runners = list(self._runners.values())
+        if self._socket is not None:
+            # A close alone would not reach the launcher while the event loop still reads from the socket.
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+        if self._launcher is not None:
+            await self._launcher.wait()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        for runner in runners:
+            self._ended(runner, Exit(-9))
+            runner.close()
+
+
+def limits_text(kernel: dict[str, int]) -> str:
+    """Which limits are real on this machine, and what keeps them."""
+    words = []
+    for name, controller, otherwise in (
+        ("memory", "memory", "measured four times a second"),
+        ("processes", "pids", "counted four times a second"),
+        ("cpu", "cpu", "not limited: no cgroup controller for it is writable"),
+    ):
+        version = kernel.get(controller)
+        words.append(f"{name} {f'by the kernel (cgroup v{version})' if version else otherwise}")
+    return ", ".join(words) + ", disk measured once a second"
+
+
+async def _pump(fd: int, runner: Runner, level: str) -> None:
+    """Read what a process writes. The pipe and one chunk are all that is ever held."""
+    splitter = LineSplitter()
+    reader = asyncio.StreamReader(limit=_READ_BYTES)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(fd, "rb", 0)
+    )
+    try:
+        while data := await reader.read(_READ_BYTES):
+            if lines := splitter.feed(data):
+                runner.take_lines(level, lines)
+        if lines := splitter.end():
+            runner.take_lines(level, lines)
+    finally:
+        transport.close()
