@@ -60,6 +60,10 @@ class Workloads:
             affinity_rules: Which workers may run it.
             timeout_seconds: Bound on one attempt's running time.
             idempotency_key: Made when None, so that a repeated request never makes a second workload.
+
+        Raises:
+            InvalidInputError: Something is wrong with it; ``details`` names the field and what is allowed.
+            ServiceUnavailableError: The customer's queue is full, still so after the retries.
         """
         return run(
             self._asynchronous.submit(

@@ -25,6 +25,7 @@ from niyanta.client.models import (
 )
 from niyanta.client.status import Status
 from niyanta.client.transport import Transport, quoted, without_none
+from niyanta.client.values import refuse_lossy
 from niyanta.client.watching import get_workload, watch_workload
 from niyanta.errors import WaitTimeoutError, WorkloadCancelledError, WorkloadFailedError
 
@@ -69,7 +70,12 @@ class AsyncWorkloads:
             affinity_rules: Which workers may run it.
             timeout_seconds: Bound on one attempt's running time.
             idempotency_key: Made when None, so that a repeated request never makes a second workload.
+
+        Raises:
+            InvalidInputError: Something is wrong with it; ``details`` names the field and what is allowed.
+            ServiceUnavailableError: The customer's queue is full, still so after the retries.
         """
+        refuse_lossy(input_params, "input_params")
         body = without_none(
             workload_type=workload_type,
             input_params=input_params,
@@ -92,6 +98,7 @@ class AsyncWorkloads:
             workloads: Dicts with the arguments of `submit`: ``workload_type``, ``input_params`` and so on.
             idempotency_key: For the batch as a whole; made when None.
         """
+        refuse_lossy(workloads, "workloads")
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
         answer = await self._transport.call(
             "POST", "/workloads/batch", {"workloads": list(workloads)}, headers=headers, safe_to_repeat=True

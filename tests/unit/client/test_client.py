@@ -326,3 +326,23 @@ def test_keys_stay_out_of_texts() -> None:
     with Client("nyt_cust_a_secret", "http://127.0.0.1:9") as client:
         assert "secret" not in repr(client)
         assert "secret" not in repr(vars(client))
+
+
+LOSSY = [
+    ({"best": float("inf")}, r"input_params\.best is inf"),
+    ({"a": [{"b": (1.0, float("nan"))}]}, r"input_params\.a\[0\]\.b\[1\] is nan"),
+    ({"a": {1: "x"}}, r"input_params\.a has the key 1"),
+]
+
+
+@pytest.mark.parametrize(("params", "says"), LOSSY)
+async def test_what_would_arrive_as_something_else_is_refused(
+    service: Service, client: AsyncClient, params: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(errors.InvalidInputError, match=says):
+        await client.workloads.submit("count", params)
+    with pytest.raises(errors.InvalidInputError, match=r"workloads\[0\]\." + says):
+        await client.workloads.submit_batch([{"workload_type": "count", "input_params": params}])
+    with pytest.raises(errors.InvalidInputError, match="config_json"):
+        await client.configs.create("count", config_json=params)
+    assert service.requests == []

@@ -238,8 +238,9 @@ async def test_watching_and_waiting(service: Service) -> None:
 
 
 async def test_waiting_by_polls_has_an_end_too(service: Service) -> None:
-    async def never(_: web.Request) -> web.Response:
-        await asyncio.sleep(60)
+    async def never(request: web.Request) -> web.Response:
+        while request.transport is not None:  # until the caller has gone
+            await asyncio.sleep(0.01)
         return web.Response()
 
     service.on("GET", "/workloads/wl_1", never)  # there is no WebSocket
