@@ -33,8 +33,10 @@ from niyanta.wire.messages import (
 from niyanta.wire.objects import ObjectStore
 from niyanta.wire.subjects import Subjects
 from niyanta.worker.attempt.attempt import Attempt
+from niyanta.worker.attempt.means import Means
 from niyanta.worker.handlers.app import load_app
 from niyanta.worker.launcher.pool import ProcessPool
+from niyanta.worker.outbox import Who
 
 APP = str(Path(__file__).parent / "e2e" / "misbehaving.py") + ":worker"
 
@@ -79,16 +81,19 @@ class Record:
 class Station:
     """What an attempt needs of its agent. Acknowledges checkpoints as the service would."""
 
-    worker_id, incarnation = "w", "i"
-    subjects = Subjects()
-
     def __init__(self, pool: ProcessPool, scratch: Path, object_store: ObjectStore | None = None) -> None:
         self.pool = pool
         self.scratch = scratch
-        self.object_store = object_store
-        self.draining = False
-        self.outbox = self
-        self.broker = self
+        service: Any = self
+        self.means = Means(
+            who=Who("w", "i"),
+            broker=service,
+            subjects=Subjects(),
+            outbox=service,
+            scratch=scratch,
+            object_store=object_store,
+            pool=pool,
+        )
         self.handlers = load_app([APP]).handlers
         self.attempts: dict[AttemptRef, tuple[Attempt, Record]] = {}
         self.checkpoints: dict[int, CheckpointSaved] = {}
@@ -125,16 +130,12 @@ class Station:
             CheckpointReply(True, None, found, saved.encoding, part, saved.size_bytes, saved.sha256, saved.object_key)
         )
 
-    def ended(self, attempt: Attempt) -> None:
-        return None
-
     # what tests do
 
     def start(self, kind: str, params: Any = None, **options: Any) -> tuple[Attempt, Record]:
         ref = AttemptRef("cust", f"wl_{len(self.attempts)}", 1)
         assignment = Assignment(ref, kind, msgspec.json.encode(params or {}), **options)
-        agent: Any = self
-        attempt, record = Attempt(agent, assignment, self.handlers[kind]), Record()
+        attempt, record = Attempt(self.means, assignment, self.handlers[kind], lambda attempt: None), Record()
         self.attempts[ref] = (attempt, record)
         attempt.start()
         return attempt, record
@@ -157,7 +158,7 @@ async def station(scratch: Path, object_store: ObjectStore | None = None) -> Asy
         yield here
     finally:
         for attempt, _ in here.attempts.values():
-            attempt.stop("the test is over", report=False)
+            attempt.disown()
         await pool.close()
         await asyncio.gather(*(attempt.task for attempt, _ in here.attempts.values()))
 

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from niyanta import errors
 from niyanta.errors import *  # noqa: F403 -- the exception tree is public as a whole
+from niyanta.version import __version__
 
 if TYPE_CHECKING:
     from niyanta.client import AsyncClient as AsyncClient
     from niyanta.client import Client as Client
     from niyanta.client.status import Status as Status
     from niyanta.worker import Context as Context
+    from niyanta.worker import SyncContext as SyncContext
     from niyanta.worker import Worker as Worker
 
 _LAZY = {
@@ -24,11 +26,11 @@ _LAZY = {
     "Client": "niyanta.client",
     "Context": "niyanta.worker",
     "Status": "niyanta.client.status",
+    "SyncContext": "niyanta.worker",
     "Worker": "niyanta.worker",
 }
 
-__version__ = "0.1.0"
-__all__ = ["AsyncClient", "Client", "Context", "Status", "Worker", "__version__", *errors.__all__]
+__all__ = ["AsyncClient", "Client", "Context", "Status", "SyncContext", "Worker", "__version__", *errors.__all__]
 
 
 def __getattr__(name: str) -> Any:

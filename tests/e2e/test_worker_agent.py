@@ -41,8 +41,9 @@ from niyanta.wire.messages import (
     Started,
 )
 from niyanta.wire.subjects import Subjects
-from niyanta.worker.agent import agent as agent_module
+from niyanta.worker.agent import lease
 from niyanta.worker.agent.agent import Agent
+from niyanta.worker.handlers.app import App
 from station import APP
 
 encode = msgspec.msgpack.Encoder().encode
@@ -162,12 +163,12 @@ async def service(nats: Nats) -> AsyncIterator[Service]:
 async def run(nats: Nats, service: Service, tmp_path: Path) -> AsyncIterator[Any]:
     everything: list[tuple[Running, Broker]] = []
 
-    async def start(worker: Worker, app: str = "") -> Running:
+    async def start(worker: App, app: str = "") -> Running:
         broker = Broker(nats.url, name="worker")
         await broker.connect()
         scratch = tmp_path / "scratch"
         os.makedirs(scratch, exist_ok=True)
-        running = Running(service, Agent(worker, [app], broker, service.subjects, scratch))
+        running = Running(service, Agent(worker.spec(), [app], broker, service.subjects, scratch))
         everything.append((running, broker))
         return running
 
@@ -282,14 +283,14 @@ async def test_an_exclusive_attempt_ends_before_its_lease_and_is_handed_back(run
 async def test_work_goes_on_without_a_broker_for_a_while_only(
     run: Any, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(agent_module, "SELF_FENCE_SECONDS", 2.0)
+    monkeypatch.setattr(lease, "CUT_OFF_SECONDS", 2.0)
     running = await run(inline_worker())
     await until(lambda: service.beats)
     ref = await service.assign("wait")
     await until(lambda: Started() in service.bodies(ref))
     service.beat, service.hears_events = None, False
     began = time.monotonic()
-    await until(lambda: not running.agent._attempts, 5)
+    await until(lambda: not running.agent.attempts, 5)
     assert 1.5 < time.monotonic() - began < 3.5
     service.beat, service.hears_events = HeartbeatReply(True), True
     await until(lambda: Released("the worker was cut off from the service") in service.bodies(ref))

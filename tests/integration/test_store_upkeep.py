@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -18,6 +19,7 @@ from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store import retention
 from niyanta.server.store.attempts import AttemptStore, Lifetime, LogRow
 from niyanta.server.store.database import Connection, Database
+from niyanta.server.store.logs import LogsQuery, LogStore
 from niyanta.server.store.retention import LOGS, RetentionStore
 from store_rows import add_customer, add_workloads
 
@@ -193,7 +195,8 @@ async def test_a_workers_clock_can_not_make_rows_outside_the_partitions(conn: Co
     assert now - timedelta(days=1, seconds=1) <= at <= now + timedelta(hours=1, seconds=1)
     store = AttemptStore()
     await store.add_logs(conn, [LogRow("cust_a", "wl_1", 1, 1, at, "INFO", "hello", "{}")])
-    assert len(await store.logs(conn, "cust_a", "wl_1", Lifetime(now, None))) == 1
+    query = LogsQuery(customer_id="cust_a", workload_id="wl_1", lifetime=Lifetime(now, None), levels=["INFO"])
+    assert len(await LogStore().page(conn, query, 10)) == 1
 
 
 async def test_a_sane_time_of_a_worker_is_kept() -> None:
@@ -215,11 +218,15 @@ async def test_reading_logs_and_history_opens_only_the_partitions_of_the_lifetim
             plans.append("\n".join(r[0] for r in await conn.fetch("EXPLAIN (ANALYZE) " + sql, *args)))
             return await conn.fetch(sql, *args)
 
-    store, lived = AttemptStore(), Lifetime(now - timedelta(hours=1), now)
-    await store.logs(Spy(), "cust_a", "wl_1", lived)
-    await store.audit(Spy(), "cust_a", "wl_1", lived)
-    assert plans[0].count("Scan using workload_logs_p") + plans[0].count("Scan on workload_logs_p") <= 4, plans[0]
-    assert plans[1].count("Scan using audit_events_p") + plans[1].count("Scan on audit_events_p") <= 3, plans[1]
+    lived = Lifetime(now - timedelta(hours=1), now)
+    query = LogsQuery(customer_id="cust_a", workload_id="wl_1", lifetime=lived, levels=["INFO"])
+    for newest_first in (False, True):
+        await LogStore().page(Spy(), replace(query, newest_first=newest_first), 10)
+        plan = plans.pop()
+        assert plan.count("Scan using workload_logs_p") + plan.count("Scan on workload_logs_p") <= 4, plan
+        assert "Sort" not in plan, plan
+    await AttemptStore().audit(Spy(), "cust_a", "wl_1", lived)
+    assert plans[0].count("Scan using audit_events_p") + plans[0].count("Scan on audit_events_p") <= 3, plans[0]
 
 
 async def test_old_ended_workloads_are_forgotten_in_batches_and_nothing_else(

@@ -42,6 +42,7 @@ PUBLIC_NAMES = {
     "RequestTimeoutError",
     "ServiceUnavailableError",
     "Status",
+    "SyncContext",
     "TransientError",
     "UnauthorizedError",
     "UnsupportedMediaTypeError",
@@ -128,6 +129,30 @@ def test_no_module_unpickles() -> None:
         imported = set(_imported_modules(_parse(path)))
         offending += [f"{path.relative_to(ROOT)}: {name}" for name in imported & FORBIDDEN_MODULES]
     assert offending == []
+
+
+def _imports() -> dict[str, set[str]]:
+    """Which of our modules each of them imports, wherever in the file it does."""
+    paths = {".".join(path.relative_to(SOURCE.parent).with_suffix("").parts): path for path in _modules()}
+    names = {name.removesuffix(".__init__"): path for name, path in paths.items()}
+    found: dict[str, set[str]] = {}
+    for name, path in names.items():
+        imported: set[str] = set()
+        for entry in ast.walk(_parse(path)):
+            if isinstance(entry, ast.Import):
+                imported |= {alias.name for alias in entry.names}
+            elif isinstance(entry, ast.ImportFrom) and entry.module:
+                inner = {f"{entry.module}.{alias.name}" for alias in entry.names}
+                imported |= {one if one in names else entry.module for one in inner}
+        found[name] = (imported & set(names)) - {name}
+    return found
+
+
+def test_no_modules_import_each_other() -> None:
+    waiting = _imports()
+    while ready := {name for name, imported in waiting.items() if not imported & set(waiting)}:
+        waiting = {name: imported for name, imported in waiting.items() if name not in ready}
+    assert sorted(waiting) == [], "a circle, or above one"
 
 
 def test_links_in_the_documents_lead_somewhere() -> None:

@@ -14,7 +14,7 @@ from niyanta.errors import ConfigurationError
 from niyanta.examples.images.parameters import ImageParams
 from niyanta.examples.reports.parameters import ReportParams
 from niyanta.examples.video.parameters import TranscodeParams
-from niyanta.worker import Context, Worker
+from niyanta.worker import SyncContext, Worker
 
 __all__ = ["worker"]
 
@@ -35,7 +35,7 @@ worker = Worker()
 
 
 @worker.workload("video_transcoding")
-def video_transcoding(ctx: Context, params: TranscodeParams) -> Any:
+def video_transcoding(ctx: SyncContext, params: TranscodeParams) -> Any:
     """A video into another format, codec or size."""
     from niyanta.examples.video.transcoding import transcode
 
@@ -43,7 +43,7 @@ def video_transcoding(ctx: Context, params: TranscodeParams) -> Any:
 
 
 @worker.workload("report_generation")
-def report_generation(ctx: Context, params: ReportParams) -> Any:
+def report_generation(ctx: SyncContext, params: ReportParams) -> Any:
     """A CSV file of any length into a report with tables and charts."""
     from niyanta.examples.reports.generation import generate
 
@@ -51,7 +51,7 @@ def report_generation(ctx: Context, params: ReportParams) -> Any:
 
 
 @worker.workload("image_processing")
-def image_processing(ctx: Context, params: ImageParams) -> Any:
+def image_processing(ctx: SyncContext, params: ImageParams) -> Any:
     """A folder of images into smaller ones, another format, thumbnails."""
     from niyanta.examples.images.processing import process
 

@@ -14,6 +14,7 @@ from niyanta.server.fleet.intake import EventIntake
 from niyanta.server.fleet.registration import WorkerService
 from niyanta.server.grpc.batches import BatchMethods
 from niyanta.server.grpc.listing import ListMethods
+from niyanta.server.grpc.logs import LogMethods
 from niyanta.server.grpc.methods import Method
 from niyanta.server.grpc.streams import StreamMethods
 from niyanta.server.grpc.workloads import WorkloadMethods
@@ -28,6 +29,7 @@ from niyanta.server.rest.endpoints.admin import AdminRoutes
 from niyanta.server.rest.endpoints.batches import BatchRoutes
 from niyanta.server.rest.endpoints.configs import ConfigRoutes
 from niyanta.server.rest.endpoints.customers import CustomerRoutes
+from niyanta.server.rest.endpoints.logs import LogRoutes
 from niyanta.server.rest.endpoints.probes import ProbeRoutes
 from niyanta.server.rest.endpoints.websocket import WorkloadSockets
 from niyanta.server.rest.endpoints.workloads import WorkloadRoutes
@@ -39,6 +41,7 @@ from niyanta.server.services.cursors import Cursors
 from niyanta.server.services.customers import CustomerService
 from niyanta.server.services.estimator import Estimator
 from niyanta.server.services.health import Health
+from niyanta.server.services.logs import LogService
 from niyanta.server.services.submission import SubmissionService
 from niyanta.server.services.vitals import Vitals
 from niyanta.server.services.workloads import WorkloadService
@@ -100,6 +103,7 @@ class Assembly:
     async def prepare(self) -> None:
         """Read what must be there before the first request, and begin to hear workers and other coordinators."""
         self.cursors = Cursors(await shared_secret(self._database, "cursors"))
+        self.logs = LogService(self._database, self.workloads, self.cursors)
         await self.tokens.start()
         await self.upkeep.prepare()
         await self.directory.refresh()
@@ -139,6 +143,7 @@ class Assembly:
         operations = [
             *BatchRoutes(self.submissions, self.batches, settings.max_batch_body_bytes).operations(),
             *WorkloadRoutes(self.submissions, self.workloads, self.cursors).operations(),
+            *LogRoutes(self.logs, self.workloads).operations(),
             *ConfigRoutes(self.configs, self.cursors).operations(),
             *CustomerRoutes(self.account).operations(),
             *AdminRoutes(self.administration, self.workers, self.cursors).operations(),
@@ -161,6 +166,7 @@ class Assembly:
         methods = [
             *WorkloadMethods(self.submissions, self.workloads, settings.max_body_bytes).methods(),
             *ListMethods(self.workloads, self.cursors).methods(),
+            *LogMethods(self.logs, self.workloads).methods(),
             *BatchMethods(self.submissions, self.batches, settings.max_batch_body_bytes).methods(),
             *streams.methods(),
         ]

@@ -13,7 +13,7 @@ from s3_server import S3Server
 from niyanta.errors import PermanentError
 from niyanta.examples.images.processing import output_names
 from niyanta.examples.samples import make_images
-from niyanta.worker.handlers.context import AttemptEnded
+from niyanta.worker.handlers.link import AttemptEnded
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from niyanta.errors import PermanentError
 from niyanta.examples.reports.reading import RecordReader
 from niyanta.examples.samples import make_csv
-from niyanta.worker.handlers.context import AttemptEnded
+from niyanta.worker.handlers.link import AttemptEnded
 
 
 def service(tmp_path: Path, text: str | bytes, **params: Any) -> Service:

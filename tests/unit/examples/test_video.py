@@ -17,7 +17,7 @@ from s3_server import S3Server
 from niyanta.errors import PermanentError
 from niyanta.examples.samples import make_video
 from niyanta.examples.video.joining import decode_times
-from niyanta.worker.handlers.context import AttemptEnded
+from niyanta.worker.handlers.link import AttemptEnded
 
 SECONDS = 6
 

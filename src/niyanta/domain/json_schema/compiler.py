@@ -1,14 +1,14 @@
-"""From a JSON Schema to one function."""
+"""From a JSON Schema to one function, by the keywords that it is given."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from niyanta.domain.json_schema.checks import Check, Problem, Run, SchemaError, TooExpensive, all_of, never
-from niyanta.domain.json_schema.keywords import KEYWORDS
+from niyanta.domain.json_schema.checks import Check, SchemaError, all_of, never
 from niyanta.domain.patterns import Pattern, PatternError
 
-__all__ = ["DIALECT", "Schema"]
+__all__ = ["DIALECT", "Build", "Compiler"]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -28,38 +28,17 @@ _UNSUPPORTED = frozenset(
 )
 
 
-class Schema:
-    """A schema, ready to check values.
+class Compiler:
+    """Turns a schema into one function.
 
     Args:
-        source: The decoded JSON Schema; bounded in size and depth by the caller.
-
-    Raises:
-        SchemaError: Not a JSON Schema, or one with something unsupported; ``pointer`` says where.
+        root: The whole schema.
+        keywords: What each keyword means.
     """
 
-    def __init__(self, source: Any) -> None:
-        self._check = Compiler(source).whole()
-
-    def problems(self, value: Any, most: int = 20) -> list[Problem]:
-        """Why the value doesn't fit, ``most`` reasons at the most; empty when it fits.
-
-        Raises:
-            TooExpensive: The value is too large for such a schema.
-        """
-        run = Run(most)
-        try:
-            self._check(value, None, run, True)
-        except RecursionError as exc:
-            raise TooExpensive("the schema refers to itself too often") from exc
-        return run.problems
-
-
-class Compiler:
-    """Turns a schema into one function."""
-
-    def __init__(self, root: Any) -> None:
+    def __init__(self, root: Any, keywords: Mapping[str, Build]) -> None:
         self._root = root
+        self._keywords = keywords
         self._referred: dict[str, list[Check]] = {}
         self._patterns: dict[str, Pattern] = {}
         self._pattern_steps = 0
@@ -81,7 +60,7 @@ class Compiler:
         for keyword, argument in schema.items():
             if keyword in _UNSUPPORTED:
                 raise SchemaError(f"{at}/{keyword}", "is not supported; use $defs and $ref within the schema")
-            build = KEYWORDS.get(keyword)
+            build = self._keywords.get(keyword)
             if build is not None and (check := build(self, argument, schema, f"{at}/{keyword}")) is not None:
                 checks.append(check)
         return all_of(checks)
@@ -122,3 +101,7 @@ class Compiler:
             else:
                 raise SchemaError(at, f"there is nothing at {pointer[:100]}")
         return found
+
+
+Build = Callable[[Compiler, Any, Mapping[str, Any], str], Check | None]
+"""Makes the check of one keyword: from its argument, the schema it stands in, and the pointer to it."""

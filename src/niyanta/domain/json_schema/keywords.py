@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from niyanta.domain.json_schema.checks import Check, Path, Run, SchemaError, all_of, every, frozen, test
-
-if TYPE_CHECKING:
-    from niyanta.domain.json_schema.compiler import Compiler
+from niyanta.domain.json_schema.compiler import Build, Compiler
 
 __all__ = ["KEYWORDS"]
 
@@ -22,8 +20,6 @@ TYPES: dict[str, Callable[[Any], bool]] = {
     "array": lambda v: isinstance(v, list),
     "object": lambda v: isinstance(v, dict),
 }
-
-Build = Callable[["Compiler", Any, Mapping[str, Any], str], Check | None]
 
 
 def _type(compiler: Compiler, argument: Any, schema: Mapping[str, Any], at: str) -> Check:

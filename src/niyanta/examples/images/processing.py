@@ -18,7 +18,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from niyanta.errors import PermanentError
 from niyanta.examples.images.parameters import Failure, ImageParams, ImageResult, Progress
 from niyanta.examples.storage import Place, locate
-from niyanta.worker import Context
+from niyanta.worker import SyncContext
 
 __all__ = ["output_names", "process"]
 
@@ -32,7 +32,7 @@ _MOST_FAILURES = 100
 _SAVE_EVERY_SECONDS = 1.0
 
 
-def process(ctx: Context, params: ImageParams) -> ImageResult:
+def process(ctx: SyncContext, params: ImageParams) -> ImageResult:
     """Carry on after the last file that is done, or begin."""
     source = locate(params.source_url.rstrip("/"), "source_url")
     output = _output(source, params)
@@ -92,7 +92,7 @@ def _ending(name: str, output_format: str) -> str:
     return suffix if _KEPT.get(suffix.lower()) == output_format else _ENDINGS[output_format]
 
 
-def _one(ctx: Context, params: ImageParams, file: Place, output: Place, target: str, progress: Progress) -> None:
+def _one(ctx: SyncContext, params: ImageParams, file: Place, output: Place, target: str, progress: Progress) -> None:
     """Process one file; a broken one is counted and named, and stops nothing."""
     try:
         with file.open() as stream:
@@ -118,7 +118,7 @@ def _one(ctx: Context, params: ImageParams, file: Place, output: Place, target: 
     progress.bytes_written += written
 
 
-def _fail(ctx: Context, progress: Progress, file: Place, exc: Exception) -> None:
+def _fail(ctx: SyncContext, progress: Progress, file: Place, exc: Exception) -> None:
     reason = "no image that can be read" if isinstance(exc, UnidentifiedImageError) else str(exc)[:200]
     ctx.log.warning("%s: %s", file.url, reason)
     progress.failed += 1
@@ -148,7 +148,7 @@ def _fit(size: tuple[int, int], max_width: int | None, max_height: int | None) -
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def _write(ctx: Context, image: Image.Image, place: Place, quality: int) -> int:
+def _write(ctx: SyncContext, image: Image.Image, place: Place, quality: int) -> int:
     """Write in the format that the name's ending says; gives the bytes."""
     kind = _KEPT[Path(place.name).suffix.lower()]
     if kind == "jpeg" and image.mode == "RGBA":  # JPEG has no transparency: put it on white

@@ -16,7 +16,7 @@ from niyanta.examples.reports.page import render, totals_of
 from niyanta.examples.reports.parameters import Progress, ReportParams, ReportResult
 from niyanta.examples.reports.reading import RecordReader
 from niyanta.examples.storage import Entry, Place, locate
-from niyanta.worker import Context
+from niyanta.worker import SyncContext
 
 __all__ = ["generate"]
 
@@ -24,7 +24,7 @@ _LOOK_EVERY_ROWS = 5_000
 _READING_PERCENT = 98.0
 
 
-def generate(ctx: Context, params: ReportParams) -> ReportResult:
+def generate(ctx: SyncContext, params: ReportParams) -> ReportResult:
     """Carry on from the checkpoint, or begin."""
     source = locate(params.csv_url, "csv_url")
     output = _output(source, params)
@@ -57,7 +57,7 @@ def _output(source: Place, params: ReportParams) -> Place:
     return output
 
 
-def _carried_on(ctx: Context, entry: Entry) -> Progress:
+def _carried_on(ctx: SyncContext, entry: Entry) -> Progress:
     if ctx.checkpoint is None:
         return Progress(entry.version)
     progress = msgspec.convert(ctx.checkpoint, Progress)
@@ -67,7 +67,7 @@ def _carried_on(ctx: Context, entry: Entry) -> Progress:
     return progress
 
 
-def _read(ctx: Context, params: ReportParams, file: BinaryIO, entry: Entry, progress: Progress) -> Progress:
+def _read(ctx: SyncContext, params: ReportParams, file: BinaryIO, entry: Entry, progress: Progress) -> Progress:
     if not progress.header:
         _read_header(file, params, progress)
     counts = Counts(params, progress)

@@ -24,7 +24,7 @@ from niyanta.examples.video.joining import join
 from niyanta.examples.video.parameters import Progress, Segment, Sound, TranscodeParams, TranscodeResult
 from niyanta.examples.video.sound import can_be_copied, write_sound
 from niyanta.examples.video.source import Source
-from niyanta.worker import Context
+from niyanta.worker import SyncContext
 
 __all__ = ["transcode"]
 
@@ -32,7 +32,7 @@ _REPORT_SECONDS = 1.0
 _SOUND_PERCENT, _PICTURE_PERCENT = 5.0, 95.0
 
 
-def transcode(ctx: Context, params: TranscodeParams) -> TranscodeResult:
+def transcode(ctx: SyncContext, params: TranscodeParams) -> TranscodeResult:
     """Carry on from the checkpoint, or begin."""
     attempt = _Attempt(ctx, params)
     with _tidied_on_cancel(ctx, attempt.folder):
@@ -44,7 +44,7 @@ def transcode(ctx: Context, params: TranscodeParams) -> TranscodeResult:
 
 
 @contextlib.contextmanager
-def _tidied_on_cancel(ctx: Context, folder: Place) -> Iterator[None]:
+def _tidied_on_cancel(ctx: SyncContext, folder: Place) -> Iterator[None]:
     """Remove the folder when the workload is cancelled: nobody will come back for it."""
 
     def stop(*_: object) -> None:
@@ -62,7 +62,7 @@ def _tidied_on_cancel(ctx: Context, folder: Place) -> Iterator[None]:
 
 
 class _Attempt:
-    def __init__(self, ctx: Context, params: TranscodeParams) -> None:
+    def __init__(self, ctx: SyncContext, params: TranscodeParams) -> None:
         self.ctx = ctx
         self.params = params
         self.target = target_of(params, ctx.config)

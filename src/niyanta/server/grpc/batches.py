@@ -6,10 +6,10 @@ from typing import Any
 
 import msgspec
 
-from niyanta.errors import ApiError, InvalidStateError
+from niyanta.errors import ApiError
 from niyanta.server.grpc.messages import checked, status_message, status_of, submission_of, submitted_message
 from niyanta.server.grpc.methods import Call, Method
-from niyanta.server.grpc.values import aside, moment_of, put_time, struct_of
+from niyanta.server.grpc.values import aside, moment_of, put_details, put_time
 from niyanta.server.services.batches import BatchService, CancelBatchRequest
 from niyanta.server.services.requests import MAX_BATCH_VALUES, BatchRequest, check_idempotency_key
 from niyanta.server.services.submission import Outcome, SubmissionService
@@ -115,10 +115,4 @@ def _submitted(index: int, outcome: Outcome) -> pb.SubmitWorkloadBatchResult:
 
 def _put_error(error: ApiError, into: pb.ItemError) -> None:
     into.code, into.message = error.code, error.message
-    into.details.SetInParent()
-    for key, value in error.details.items():
-        text = msgspec.json.encode({key: value}).decode()
-        try:
-            struct_of(text, "details", into.details)
-        except InvalidStateError:
-            into.details.fields[key].string_value = text
+    put_details(msgspec.json.encode(error.details), into.details)

@@ -20,7 +20,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from niyanta.errors import InvalidInputError, InvalidStateError
 
-__all__ = ["aside", "json_of", "moment_of", "put_time", "struct_of"]
+__all__ = ["aside", "json_of", "moment_of", "put_details", "put_time", "struct_of"]
 
 _MOST_MESSAGES = 100
 _OUTSIDE = 3
@@ -135,6 +135,16 @@ def struct_of(text: str, field: str, into: Struct) -> None:
         raise InvalidStateError(
             f"{place}: {refused.message}; read it over REST", details={"field": place, **refused.details}
         ) from None
+
+
+def put_details(text: str | bytes, into: Struct) -> None:
+    """Put a JSON object into a Struct for people to read; a value that can't be carried is there as its JSON text."""
+    into.SetInParent()
+    for key, value in msgspec.json.decode(text).items():
+        try:
+            _value_out(value, into.fields[key], _OUTSIDE + 2)
+        except _Refused:
+            into.fields[key].string_value = msgspec.json.encode(value).decode()
 
 
 def _object_out(found: dict[str, Any], into: Struct, level: int) -> None:

@@ -148,23 +148,6 @@ class WorkloadService:
             total = await self._listing.total(conn, query) if query.after is None else None
         return rows[: query.limit], len(rows) > query.limit, total
 
-    async def logs(
-        self,
-        identity: Identity,
-        workload_id: str,
-        *,
-        since: datetime | None,
-        until: datetime | None,
-        limit: int,
-    ) -> tuple[list[Any], bool]:
-        """Log lines, oldest first, and whether there are more."""
-        lifetime = Lifetime.of(await self.get(identity, workload_id))
-        async with self._database.connection() as conn:
-            rows = await self._attempts.logs(
-                conn, identity.customer_id, workload_id, lifetime, since=since, until=until, most=limit + 1
-            )
-        return rows[:limit], len(rows) > limit
-
     async def audit(self, identity: Identity, workload_id: str, *, after: int, limit: int) -> tuple[list[Any], bool]:
         """The workload's history after an ``event_id``, in order, and whether there is more."""
         lifetime = Lifetime.of(await self.get(identity, workload_id))

@@ -15,7 +15,6 @@ from niyanta.server.store.database import Connection, Queries
 __all__ = ["AttemptStore", "Lifetime", "LogRow", "NewCheckpoint", "StoredCheckpoint"]
 
 _queries = Queries("attempts.sql")
-_LOG_SLACK = timedelta(days=2)
 _AUDIT_SLACK = timedelta(days=31)
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _LATEST = datetime(9999, 1, 1, tzinfo=UTC)
@@ -83,7 +82,7 @@ class Lifetime:
 
 
 class AttemptStore:
-    """Queries on checkpoints, logs and audit events."""
+    """Queries on checkpoints and audit events, and the writing of logs."""
 
     async def add_checkpoints(self, conn: Connection, checkpoints: Sequence[NewCheckpoint]) -> list[str]:
         """Compress and keep; only the last ten of a workload stay. Gives the object keys of those dropped."""
@@ -136,30 +135,6 @@ class AttemptStore:
             levels=[line.level for line in lines],
             messages=[line.message for line in lines],
             details=[line.details_json for line in lines],
-        )
-
-    async def logs(
-        self,
-        conn: Connection,
-        customer_id: str,
-        workload_id: str,
-        lifetime: Lifetime,
-        *,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        most: int = 1000,
-    ) -> list[Any]:
-        """Log lines after ``since`` up to ``until``, oldest first."""
-        earliest, latest = lifetime.with_slack(_LOG_SLACK)
-        return list(
-            await _queries.logs(
-                conn,
-                customer_id=customer_id,
-                workload_id=workload_id,
-                since=earliest if since is None else max(since, earliest),
-                until=latest if until is None else min(until, latest),
-                most=most,
-            )
         )
 
     async def audit(

@@ -27,13 +27,6 @@ SELECT i.customer_id, i.workload_id, i.generation, i.sequence, i.logged_at, i.le
     AS i (customer_id, workload_id, generation, sequence, logged_at, level, message, details)
 ON CONFLICT DO NOTHING;
 
--- name: logs(customer_id, workload_id, since, until, most)
--- A workload's log, oldest first: after since, up to until, which also say which partitions are read.
-SELECT logged_at, level, message, details FROM workload_logs
- WHERE customer_id = :customer_id AND workload_id = :workload_id
-   AND logged_at > :since AND logged_at <= :until
- ORDER BY logged_at, generation, sequence LIMIT :most;
-
 -- name: audit(customer_id, workload_id, after, since, until, most)
 -- A workload's history in order. since and until say which partitions are read.
 SELECT event_id, event_type, occurred_at, actor_type, actor_id, details FROM audit_events

@@ -1,4 +1,4 @@
-"""The worker as its author writes it."""
+"""The handlers of a worker as their author registers them, and what is made of that for the programs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import secrets
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from niyanta.errors import ConfigurationError
@@ -17,7 +18,7 @@ from niyanta.worker.handlers.command import command_handler
 from niyanta.worker.handlers.handler import Handler, make_handler
 from niyanta.worker.handlers.text import clean, describe
 
-__all__ = ["Worker", "load_app"]
+__all__ = ["App", "WorkerSpec", "load_app"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -25,14 +26,19 @@ _MOST_TAGS = 64
 _MOST_TAG_CHARACTERS = 256
 
 
-class Worker:
-    """A set of handlers, and where they run.
+@dataclass(frozen=True)
+class WorkerSpec:
+    """One worker: who it is, what it serves, how much of it at once."""
 
-    Args:
-        id: Unique in the fleet; made from the host's name when None.
-        tags: What affinity rules can ask for.
-        capacity: Workloads at the same time; the number of cores when None.
-    """
+    worker_id: str
+    capacity: int
+    tags: Mapping[str, str]
+    handlers: Mapping[str, Handler]
+    """By workload type."""
+
+
+class App:
+    """A set of handlers and where they run: all of a `niyanta.Worker` but its ``run``."""
 
     def __init__(
         self, id: str | None = None, tags: Mapping[str, str] | None = None, capacity: int | None = None
@@ -109,39 +115,45 @@ class Worker:
             raise ConfigurationError(f"workload type '{handler.workload_type}' is registered twice")
         self.handlers[handler.workload_type] = handler
 
-    def include(self, other: Worker) -> None:
+    def include(self, other: App) -> None:
         """Serve another worker's types as well."""
         for handler in other.handlers.values():
             self._add(handler)
         self.tags = {**other.tags, **self.tags}
 
-    def run(self) -> None:
-        """Run as the program that defines it; reads ``NIYANTA_NATS_URL`` and the like. Blocks until stopped."""
-        from niyanta.worker.program import run_worker
+    def spec(
+        self, *, id: str | None = None, capacity: int | None = None, tags: Mapping[str, str] | None = None
+    ) -> WorkerSpec:
+        """What one program of this worker is: a copy, which later changes don't reach.
 
-        main = sys.modules["__main__"]
-        name = next((key for key, value in vars(main).items() if value is self), None)
-        if name is None or not getattr(main, "__file__", None):
-            raise ConfigurationError(
-                "worker.run() must be called by the program that holds the worker, under if __name__ == '__main__':"
-            )
-        run_worker([f"{main.__file__}:{name}"])
+        Args:
+            id: Instead of its own; one is made from the host's name where there is none.
+            capacity: Instead of its own.
+            tags: Beside its own, and before them.
 
-    def make_id(self) -> str:
-        """The id, made once when none was given."""
-        if self.id is None:
-            host = "".join(c if c.isascii() and c.isalnum() else "-" for c in socket.gethostname())[:30]
-            self.id = f"worker-{host.strip('-') or 'host'}-{secrets.token_hex(3)}"
-        return self.id
+        Raises:
+            ConfigurationError: The id, the tags or the capacity can't work.
+        """
+        wanted = App(
+            id if id is not None else self.id,
+            {**self.tags, **(tags or {})},
+            capacity if capacity is not None else self.capacity,
+        )
+        return WorkerSpec(wanted.id or _made_id(), wanted.capacity, wanted.tags, dict(self.handlers))
 
 
-def load_app(references: Sequence[str]) -> Worker:
+def _made_id() -> str:
+    host = "".join(c if c.isascii() and c.isalnum() else "-" for c in socket.gethostname())[:30]
+    return f"worker-{host.strip('-') or 'host'}-{secrets.token_hex(3)}"
+
+
+def load_app(references: Sequence[str]) -> App:
     """The workers that ``module:name`` (or ``path.py:name``) references name, as one.
 
     Raises:
         ConfigurationError: One can't be imported or holds no `Worker`; says why.
     """
-    found: list[Worker] = []
+    found: list[App] = []
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     for reference in references:
@@ -155,7 +167,7 @@ def load_app(references: Sequence[str]) -> Worker:
         except (Exception, SystemExit) as exc:
             raise ConfigurationError(f"app '{reference}' can't be imported: {describe(exc)}") from exc
         worker = getattr(module, attribute, None)
-        if not isinstance(worker, Worker):
+        if not isinstance(worker, App):
             raise ConfigurationError(f"'{attribute}' in '{module_name}' is no niyanta.Worker")
         found.append(worker)
     first = found[0]

@@ -9,7 +9,8 @@ from typing import TypeAlias
 
 import msgspec
 
-from niyanta.wire.messages import Assignment, EventBody
+from niyanta.wire.messages import Assignment, LogLine, Progressed
+from niyanta.worker.handlers.link import Ask
 
 __all__ = [
     "CHECKPOINT",
@@ -52,7 +53,7 @@ class Run(msgspec.Struct, tag="run"):
     """Of the checkpoint to start from, which is in the file ``CHECKPOINT``; None when there is none."""
     directory: str
     """The attempt's own: the scratch directory ``WORK`` in it, and files for what is too large to send."""
-    waiting: str | None
+    waiting: Ask | None
     most_checkpoint_bytes: int
 
 
@@ -67,7 +68,7 @@ class Saved(msgspec.Struct, tag="saved"):
 class Due(msgspec.Struct, tag="due"):
     """A ``pause`` or a ``drain`` waits for a checkpoint; None: not any more."""
 
-    reason: str | None
+    reason: Ask | None
 
 
 class Cancelled(msgspec.Struct, tag="cancelled"):
@@ -86,7 +87,7 @@ class Started(msgspec.Struct, tag="started"):
 
 
 class Report(msgspec.Struct, tag="report"):
-    body: EventBody
+    body: LogLine | Progressed
 
 
 class Dropped(msgspec.Struct, tag="dropped"):

@@ -19,7 +19,7 @@ from niyanta.errors import (
 )
 from niyanta.server.rest.bodies import workloads as bodies
 from niyanta.server.rest.frame.operation import Call, Operation
-from niyanta.server.rest.frame.parameters import Choice, Integer, Moment, Text
+from niyanta.server.rest.frame.parameters import Choice, Integer, Text
 from niyanta.server.rest.frame.responses import json_response, timestamp
 from niyanta.server.services.cursors import Cursors
 from niyanta.server.services.requests import (
@@ -47,13 +47,10 @@ ORDER_BY = Choice("order_by", "What to sort by; ties by id, nulls last.", ORDERS
 ORDER = Choice("order", "Sort direction.", ("asc", "desc"), "desc")
 WAIT = Integer("wait_seconds", "Answer when the version changes, or after this long.", 0, 60, 0)
 VERSION = Integer("version", "With wait_seconds: answer when the version passes this one.", 0, 2**62)
-LOG_LIMIT = Integer("limit", "Log lines per page.", 1, 1000, 100)
-SINCE = Moment("since", "Only lines after this time.")
-UNTIL = Moment("until", "Only lines up to this time.")
 
 
 class WorkloadRoutes:
-    """Submit, read, list, cancel, pause, resume, logs, audit."""
+    """Submit, read, list, cancel, pause, resume, audit."""
 
     def __init__(self, submissions: SubmissionService, workloads: WorkloadService, cursors: Cursors) -> None:
         self._submissions = submissions
@@ -100,18 +97,6 @@ class WorkloadRoutes:
                 exists=self._exists,
             ),
             *self._moves(),
-            Operation(
-                method="GET",
-                path=_ONE + "/logs",
-                operation_id="getWorkloadLogs",
-                summary="Read a workload's log",
-                tag=_TAG,
-                handler=self.logs,
-                query=(LOG_LIMIT, SINCE, UNTIL),
-                answer=bodies.LogsAnswer,
-                errors=(NotFoundError,),
-                exists=self._exists,
-            ),
             Operation(
                 method="GET",
                 path=_ONE + "/audit",
@@ -255,22 +240,6 @@ class WorkloadRoutes:
         return json_response(
             bodies.ResumeAnswer(workload_id, state.status.value, state.checkpoint_sequence, state.version), 202
         )
-
-    async def logs(self, call: Call) -> Response:
-        """§1.7."""
-        workload_id = call.path_id("workload_id")
-        since, until = SINCE.read(call.request), UNTIL.read(call.request)
-        if since is not None and until is not None and since > until:
-            raise InvalidInputError(
-                "since must not be after until", details={"field": "since", "allowed": "a time up to until"}
-            )
-        limit = LOG_LIMIT.read(call.request) or 0
-        rows, has_more = await self._workloads.logs(call.identity, workload_id, since=since, until=until, limit=limit)
-        lines = [
-            bodies.LogLine(timestamp(row["logged_at"]), row["level"], row["message"], _raw(row["details"]))
-            for row in rows
-        ]
-        return json_response(bodies.LogsAnswer(workload_id, lines, has_more))
 
     async def audit(self, call: Call) -> Response:
         """§1.8; pages like a list, by cursor."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -25,7 +24,6 @@ from niyanta.errors import (
     ApiError,
     InternalError,
     InvalidInputError,
-    NotAcceptableError,
     NotFoundError,
     PayloadTooLargeError,
     RequestTimeoutError,
@@ -34,6 +32,7 @@ from niyanta.errors import (
 from niyanta.server.access.gate import Gate, request_id
 from niyanta.server.observability.metrics import Metrics
 from niyanta.server.rest.frame import parameters
+from niyanta.server.rest.frame.negotiation import best_media_type
 from niyanta.server.rest.frame.parameters import Parameter
 from niyanta.server.rest.frame.responses import error_response
 from niyanta.server.store.customers import Identity
@@ -77,6 +76,8 @@ class Call:
     """Who asks; only to be read where the operation isn't public."""
     body: Any = None
     """The decoded body; None when the operation takes none, or it is optional and was left out."""
+    media_type: str = "application/json"
+    """What the answer's body is to be, of those that the operation offers."""
 
     def path_id(self, name: str) -> str:
         """An id from the path; one that can't be an id is as missing as one that doesn't exist."""
@@ -110,6 +111,8 @@ class Operation:
     answer: type | None = None
     """Type of a success's JSON body; None for none, or for another media type."""
     media_type: str = "application/json"
+    other_media_types: tuple[str, ...] = ()
+    """What a success may also come as, as text, for callers whose ``Accept`` header asks for it."""
     status: int = 200
     other_answers: dict[int, type] = field(default_factory=dict)
     """Types of the bodies of other statuses that are no errors, by status."""
@@ -162,6 +165,7 @@ class Frame:
             decoder = StrictDecoder(operation.body, operation.max_values)
         limit = operation.max_body_bytes or self._max_body_bytes
         allowed = frozenset(parameter.name for parameter in operation.query)
+        offered = (operation.media_type, *operation.other_media_types)
         public, admin = operation.access is Access.PUBLIC, operation.access is Access.ADMIN
 
         async def serve(request: Request) -> Response:
@@ -179,7 +183,7 @@ class Frame:
                 call = Call(request, identity)
                 try:
                     if operation.answer is not None:
-                        _check_accept(request.headers.get("accept"), operation.media_type)
+                        call.media_type = best_media_type(request.headers.get("accept"), offered)
                     if request.scope["query_string"]:
                         parameters.only(request, allowed)
                     if decoder is not None:
@@ -251,23 +255,6 @@ class Frame:
                 "The body took too long to arrive",
                 details={"field": "body", "allowed": f"{self._body_seconds:g} s and 1 s more for each 64 KiB"},
             ) from exc
-
-
-def _check_accept(accept: str | None, media_type: str) -> None:
-    """Refuse what the caller says it can't read. Source: RFC 9110, section 12.5.1."""
-    if accept is None or accept in ("*/*", media_type):
-        return
-    wildcards = (media_type, media_type.partition("/")[0] + "/*", "*/*")
-    quality: dict[str, bool] = {}
-    for part in accept.lower().split(","):
-        kind, *parameters = (piece.strip() for piece in part.split(";"))
-        zero = any(re.fullmatch(r"q\s*=\s*0(\.0*)?", parameter) for parameter in parameters)
-        quality[kind] = not zero
-    if not next((quality[kind] for kind in wildcards if kind in quality), not accept.strip()):
-        raise NotAcceptableError(
-            f"The answer is {media_type}, which the Accept header excludes",
-            details={"field": "Accept", "allowed": [media_type]},
-        )
 
 
 def _too_large(limit: int) -> PayloadTooLargeError:

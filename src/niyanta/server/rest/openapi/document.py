@@ -170,6 +170,8 @@ def _responses(operation: Operation, schemas: _Schemas, examples: dict[str, Any]
     if operation.answer is not None:
         content = _content(schemas.of(operation.answer), examples.get("answer"))
         success["content"] = {operation.media_type: content}
+        for other in operation.other_media_types:
+            success["content"][other] = _content({"type": "string"}, examples.get(other))
     elif operation.status != 204:
         success["content"] = {operation.media_type: _content({"type": "string"}, examples.get("answer"))}
     found = {str(operation.status): success}

@@ -164,16 +164,25 @@ _WORKLOAD_EXAMPLES: dict[str, dict[str, Any]] = {
                     "level": "INFO",
                     "message": "Starting video transcoding",
                     "details": {},
+                    "attempt": 1,
+                    "sequence": 2,
                 },
                 {
                     "timestamp": _AT("36:00"),
                     "level": "INFO",
                     "message": "Processed 1000/10000 frames",
                     "details": {"progress_percent": 10},
+                    "attempt": 1,
+                    "sequence": 3,
                 },
             ],
             "has_more": False,
-        }
+            "pagination": {"has_more": False, "next_cursor": None},
+        },
+        "text/plain": """\
+2025-10-27T12:35:15.000Z INFO  Starting video transcoding
+2025-10-27T12:36:00.000Z INFO  Processed 1000/10000 frames {"progress_percent":10}
+""",
     },
     "getWorkloadAudit": {
         "answer": {

@@ -1,0 +1,37 @@
+"""`Worker`, as its author writes and runs it."""
+
+from __future__ import annotations
+
+import sys
+
+from niyanta.errors import ConfigurationError
+from niyanta.worker.handlers.app import App
+
+__all__ = ["Worker"]
+
+
+class Worker(App):
+    """A set of handlers, and where they run.
+
+    Args:
+        id: Unique in the fleet; made from the host's name when None.
+        tags: What affinity rules can ask for.
+        capacity: Workloads at the same time; the number of cores when None.
+    """
+
+    def run(self) -> None:
+        """Run as the program that defines it; reads ``NIYANTA_NATS_URL`` and the like. Blocks until stopped.
+
+        Raises:
+            ConfigurationError: It isn't called by the program that holds the worker, or a setting can't work.
+            ConnectionFailedError: The broker can't be reached.
+        """
+        from niyanta.worker.program import run_worker  # the broker's client is needed here only
+
+        main = sys.modules["__main__"]
+        name = next((key for key, value in vars(main).items() if value is self), None)
+        if name is None or not getattr(main, "__file__", None):
+            raise ConfigurationError(
+                "worker.run() must be called by the program that holds the worker, under if __name__ == '__main__':"
+            )
+        run_worker([f"{main.__file__}:{name}"])
