@@ -16,6 +16,7 @@ from niyanta.client.models import (
     Customer,
     FleetWorker,
     LogLine,
+    LogPage,
     Page,
     Statistics,
     TypeStatistics,
@@ -48,7 +49,9 @@ def blocking() -> None:
         _iterator: Iterator[Workload] = client.workloads.iterate()
         assert_type(client.workloads.cancel_batch(filter=OLD), BatchCancelled)
         assert_type(client.workloads.pause(workload.id), Workload)
-        assert_type(client.workloads.logs(workload.id), Sequence[LogLine])
+        assert_type(client.workloads.logs(workload.id), LogPage)
+        assert_type(client.workloads.logs(workload.id)[0], LogLine)
+        assert_type(next(iter(client.workloads.iterate_logs(workload.id, tail=3, follow=True))), LogLine)
         assert_type(client.workloads.audit(workload.id), Sequence[AuditEvent])
         assert_type(next(iter(client.workloads.watch(workload.id))), Update)
         assert_type(client.workloads.wait_for_completion(workload.id), Workload)

@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
-import re
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 import click
-import msgspec
-from rich.markup import escape
 
-from niyanta.cli.output import show_table
+from niyanta.cli.output import moment, plain, show_table
+from niyanta.cli.table import Column
+from niyanta.cli.times import parse_duration
 from niyanta.server.services.administration import AdminService
 from niyanta.server.store.customers import ApiKey, CustomerStore
 from niyanta.server.store.database import Database
 
-__all__ = ["command", "parse_duration"]
+__all__ = ["command"]
 
 _ROWS_PER_PAGE = 500
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-def parse_duration(text: str) -> timedelta:
-    """``90s``, ``15m``, ``12h``, ``90d``."""
-    match = re.fullmatch(r"([0-9]{1,6})([smhd])", text)
-    if match is None:
-        raise click.BadParameter(f"'{text}' must look like 90s, 15m, 12h or 90d")
-    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
 
 
 def _administer(url: str, work: Callable[[AdminService], Awaitable[Any]]) -> Any:
@@ -55,18 +46,17 @@ async def _all(page: Callable[..., Awaitable[tuple[list[Any], int]]], id_of: str
 
 
 def _plain(row: Any) -> dict[str, Any]:
-    """A dataclass as JSON has it."""
-    found: dict[str, Any] = msgspec.to_builtins(row)
-    return found
+    """A dataclass or struct as JSON has it."""
+    fields = getattr(row, "__struct_fields__", None) or [field.name for field in dataclasses.fields(row)]
+    return {name: plain(getattr(row, name)) for name in fields}
 
 
 def _show(found: dict[str, Any], as_json: bool) -> None:
-    plain = {k: v.isoformat() if isinstance(v, datetime) else v for k, v in found.items()}
     if as_json:
-        click.echo(json.dumps(plain))
+        click.echo(json.dumps({name: plain(value) for name, value in found.items()}))
     else:
-        for name, value in plain.items():
-            click.echo(f"{name}: {value}")
+        for name, value in found.items():
+            click.echo(f"{name}: {plain(value)}")
 
 
 _LIMIT_OPTIONS = {
@@ -117,11 +107,11 @@ def list_customers(database_url: str, as_json: bool) -> None:
         click.echo(json.dumps({"customers": [_plain(customer) for customer in found]}))
         return
     show_table(
-        ("customer", "name", "tier", "status", "running", "queued", "requests/s"),
+        ("customer", Column("name", folds=True), "tier", "status", "running", "queued", "requests/s"),
         (
             (
                 c.customer_id,
-                escape(c.name),
+                c.name,
                 c.tier.value,
                 c.status,
                 f"{c.running}/{c.max_concurrent_workloads}",
@@ -200,14 +190,14 @@ def list_keys(customer_id: str, database_url: str, as_json: bool) -> None:
         click.echo(json.dumps({"api_keys": [_plain(key) for key in found]}))
         return
     show_table(
-        ("key", "name", "role", "status", "created", "expires", "last used"),
+        ("key", Column("name", folds=True), "role", "status", "created", "expires", "last used"),
         (
             (
                 key.key_id,
-                escape(key.name),
+                key.name,
                 key.role,
                 key.status,
-                *(f"{at:%Y-%m-%d %H:%M}" if at else "" for at in (key.created_at, key.expires_at, key.last_used_at)),
+                *map(moment, (key.created_at, key.expires_at, key.last_used_at)),
             )
             for key in found
         ),

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from niyanta.cli.output import api_command, echo_json, json_input, show_fields, show_table
+from niyanta.cli.table import Column
 from niyanta.client import Client
 
 __all__ = ["command"]
@@ -72,7 +73,14 @@ def _list(client: Client, as_json: bool) -> None:
         echo_json(configs)
         return
     show_table(
-        ("config", "type", "retries", "time-out", "memory MB", "description"),
+        (
+            "config",
+            "type",
+            Column("retries", right=True),
+            Column("time-out", right=True),
+            Column("memory MB", right=True),
+            Column("description", folds=True),
+        ),
         (
             (
                 c.id,

@@ -17,24 +17,23 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
-from niyanta.cli.output import coloured
-from niyanta.cli.proof import Evidence, Kill, audit_table, claims, decode_whole
+from niyanta.cli.history import HISTORY_COLUMNS, history_rows
+from niyanta.cli.output import echo, marked_up
+from niyanta.cli.proof import Evidence, Kill, claims, decode_whole
+from niyanta.cli.table import Column, render
 from niyanta.client import Client
-from niyanta.client.models import LogLine, Workload
+from niyanta.client.models import Workload
 
 __all__ = ["command"]
 
 _WORKERS = 3
 _READY_SECONDS = 60.0
 _STOP_SECONDS = 60.0
-_MOST_LOG_LINES = 1000
 _SHORTEST_SECONDS = 30  # or it is done before it can be killed half way
 _PLAIN_WIDTH = 150  # where no terminal sets one
 
@@ -145,16 +144,22 @@ class _Demo:
             with self.console.status("decoding the output from end to end …"):
                 output = decode_whole(self.output)
         evidence = Evidence(
-            kill, done, audit, _all_logs(client, workload.id), output, self.source_seconds, self.sound
+            kill,
+            done,
+            audit,
+            list(client.workloads.iterate_logs(workload.id)),
+            output,
+            self.source_seconds,
+            self.sound,
         )
         lines = claims(evidence)
-        table = Table(box=None, show_header=False, title="Proof", title_justify="left", padding=(0, 1))
-        for line in lines:
-            table.add_row("[green]✓[/]" if line.holds else "[red]NOT[/]", line.what, line.value)
+        marks = {True: click.style("✓", fg="green"), False: click.style("NOT", fg="red")}
+        rows = [(marks[line.holds], line.what, line.value) for line in lines]
+        self.console.print("\nProof", style="italic")
+        echo(render((Column(""), Column("what"), Column("value", folds=True)), rows))
         self.console.print()
-        self.console.print(table)
-        self.console.print()
-        self.console.print(audit_table(audit))
+        self.console.print("Audit trail", style="italic")
+        echo(render(HISTORY_COLUMNS, history_rows(audit)))
         return all(line.holds for line in lines)
 
     def _look_at_source(self, seconds: int) -> None:
@@ -240,7 +245,7 @@ class _Display:
         message = f"{instead or now.progress_message or now.pending_reason or ''}{'' if instead else worker}"
         if self._console.is_terminal and self._line is not None:
             self._bar.update(
-                self._line, description=coloured(now.status), completed=now.progress_percent or 0, message=message
+                self._line, description=marked_up(now.status), completed=now.progress_percent or 0, message=message
             )
             return
         said = f"{now.status} {(now.progress_percent or 0) // 10 * 10} %{worker}"
@@ -258,16 +263,6 @@ def _undisturbed() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _all_logs(client: Client, workload_id: str) -> list[LogLine]:
-    lines: list[LogLine] = []
-    while True:
-        since: Any = lines[-1].timestamp if lines else None
-        more = client.workloads.logs(workload_id, limit=_MOST_LOG_LINES, since=since)
-        lines += more
-        if len(more) < _MOST_LOG_LINES:
-            return lines
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ __all__ = [
     "echo",
     "echo_json",
     "json_input",
+    "marked_up",
     "moment",
     "plain",
     "show_fields",
@@ -42,6 +43,13 @@ _COLOURS = {
     "ERROR": "red",
     "WARN": "yellow",
 }
+_RETRIES = 2  # a person waits
+_DEV = "that of `niyanta dev` in this folder when not given."
+_SHARED: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] = (
+    click.option("--json", "as_json", is_flag=True, envvar="NIYANTA_JSON", help="JSON for programs."),
+    click.option("--api-key", envvar="NIYANTA_API_KEY", help=f"nyt_…; {_DEV}"),
+    click.option("--url", envvar="NIYANTA_URL", help=f"As in http://localhost:8080; {_DEV}"),
+)
 
 
 def api_command(name: str, group: click.Group | None = None) -> Callable[[Callable[..., Any]], click.Command]:
@@ -50,20 +58,12 @@ def api_command(name: str, group: click.Group | None = None) -> Callable[[Callab
     def make(function: Callable[..., Any]) -> click.Command:
         @functools.wraps(function)
         def run(url: str | None, api_key: str | None, as_json: bool, **options: Any) -> None:
-            with Client(api_key, url) as client:
+            with Client(api_key, url, max_retries=_RETRIES) as client:
                 code = function(client, as_json, **options)
             if code:
                 sys.exit(code)
 
-        decorated = click.option("--json", "as_json", is_flag=True, envvar="NIYANTA_JSON", help="JSON for programs.")(
-            run
-        )
-        decorated = click.option("--api-key", envvar="NIYANTA_API_KEY", help="nyt_…; else that of `niyanta dev` here.")(
-            decorated
-        )
-        decorated = click.option(
-            "--url", envvar="NIYANTA_URL", help="As in http://localhost:8080; else that of `niyanta dev` here."
-        )(decorated)
+        decorated = functools.reduce(lambda decorated, option: option(decorated), _SHARED, run)
         command = click.command(name)(decorated)
         if group is not None:
             group.add_command(command)
@@ -111,6 +111,12 @@ def coloured(status: str | None) -> str:
     """A status or level in its colour."""
     colour = _COLOURS.get(status or "")
     return click.style(str(status), fg=colour) if colour else str(status or "")
+
+
+def marked_up(status: str | None) -> str:
+    """The same for rich."""
+    colour = _COLOURS.get(status or "")
+    return f"[{colour}]{status}[/]" if colour else str(status or "")
 
 
 def show_fields(value: Any, as_json: bool) -> None:

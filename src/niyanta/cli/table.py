@@ -1,7 +1,7 @@
 """Tables for people, without a library: aligned columns that are the same on a terminal and in a pipe.
 
-Nothing is ever cut. Where a terminal is too narrow, the columns that may be folded are, over several lines; ids, states
-and numbers never, since they are what one copies or greps for.
+Nothing is ever cut. Where a terminal is too narrow, the columns that may be folded are, over several lines; ids,
+states and numbers never, since they are what one copies or greps for.
 """
 
 from __future__ import annotations
@@ -75,7 +75,8 @@ def _narrow(columns: Sequence[Column], widths: list[int], width: int | None) -> 
 
 def _lines(columns: Sequence[Column], widths: Sequence[int], row: Sequence[str]) -> Iterable[str]:
     cells = [
-        _folded(cell, wide) if column.folds else [cell] for column, wide, cell in zip(columns, widths, row, strict=True)
+        _folded(cell, wide) if column.folds else [cell]
+        for column, wide, cell in zip(columns, widths, row, strict=True)
     ]
     for parts in zip_longest(*cells, fillvalue=""):
         padded = [

@@ -6,6 +6,7 @@ release doesn't know are ignored.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date, datetime
 from typing import Any
 
@@ -26,6 +27,7 @@ __all__ = [
     "FleetWorker",
     "ItemError",
     "LogLine",
+    "LogPage",
     "Page",
     "Pagination",
     "Period",
@@ -105,7 +107,7 @@ class Update(msgspec.Struct, kw_only=True):
 
 
 class Pagination(msgspec.Struct):
-    """How to get the next page; ``total``, ``limit`` and ``offset`` come with offset pages only."""
+    """The way to the next page; ``total``, ``limit`` and ``offset`` come with offset pages, ``total`` with a tail too."""
 
     has_more: bool
     next_cursor: str | None = None
@@ -123,12 +125,33 @@ class Page(msgspec.Struct):
 
 
 class LogLine(msgspec.Struct):
-    """One line of a workload's log."""
+    """One line of a workload's log; ``attempt`` and ``sequence`` name it for ever."""
 
     timestamp: datetime
     level: str
+    """``DEBUG``, ``INFO``, ``WARN`` or ``ERROR``."""
     message: str
     details: dict[str, Any] = {}
+    attempt: int | None = None
+    sequence: int | None = None
+
+
+class LogPage(msgspec.Struct):
+    """Some lines of a workload's log; it can be looped over like a list of them."""
+
+    logs: list[LogLine]
+    pagination: Pagination
+    """``next_cursor`` leads to the next lines in the direction of reading; None where there are none. Of a tail,
+    ``total`` says how many lines there are in all."""
+
+    def __iter__(self) -> Iterator[LogLine]:
+        return iter(self.logs)
+
+    def __len__(self) -> int:
+        return len(self.logs)
+
+    def __getitem__(self, index: int) -> LogLine:
+        return self.logs[index]
 
 
 class AuditEvent(msgspec.Struct):

@@ -21,6 +21,7 @@ from niyanta.client.models import (
     Customer,
     FleetWorker,
     LogLine,
+    LogPage,
     Page,
     ResourceLimits,
     Statistics,
@@ -173,9 +174,62 @@ class Workloads:
         limit: int | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
-    ) -> Sequence[LogLine]:
-        """Log lines after ``since`` up to ``until``, oldest first; 100 unless a ``limit`` (to 1,000) is given."""
-        return run(self._asynchronous.logs(workload_id, limit=limit, since=since, until=until))
+        level: str | None = None,
+        order: str | None = None,
+        tail: int | None = None,
+        cursor: str | None = None,
+    ) -> LogPage:
+        """One page of log lines. To read them all, `iterate_logs` is simpler.
+
+        Args:
+            workload_id: Which.
+            limit: Lines in a page, up to 1,000; 100 when None.
+            since: Only lines after this time. Many lines may share a millisecond: read on by ``cursor``.
+            until: Only lines up to this time.
+            level: ``DEBUG``, ``INFO``, ``WARN`` or ``ERROR``: lines of this level and above.
+            order: ``asc`` (oldest first, when None) or ``desc``.
+            tail: The last so many lines, oldest first, in place of ``limit`` and ``order``.
+            cursor: ``pagination.next_cursor`` of the page before; of a tail it leads to the lines before.
+        """
+        return run(
+            self._asynchronous.logs(
+                workload_id, limit=limit, since=since, until=until, level=level, order=order, tail=tail, cursor=cursor
+            )
+        )
+
+    def iterate_logs(
+        self,
+        workload_id: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        level: str | None = None,
+        order: str | None = None,
+        limit: int | None = None,
+        tail: int | None = None,
+        follow: bool = False,
+    ) -> Iterator[LogLine]:
+        """All log lines that fit, page by page: none left out, none twice.
+
+        Args:
+            workload_id: Which.
+            since: Only lines after this time.
+            until: Only lines up to this time.
+            level: ``DEBUG``, ``INFO``, ``WARN`` or ``ERROR``: lines of this level and above.
+            order: ``asc`` (oldest first, when None) or ``desc``.
+            limit: How many at most.
+            tail: Begin with the last so many lines, up to 1,000; without ``order`` and ``limit``.
+            follow: Go on with the lines that are still to be written, to the workload's end; without ``order``,
+                ``limit`` and ``until``.
+
+        Raises:
+            ConfigurationError: Arguments that don't go together.
+        """
+        return iterate(
+            self._asynchronous.iterate_logs(
+                workload_id, since=since, until=until, level=level, order=order, limit=limit, tail=tail, follow=follow
+            )
+        )
 
     def audit(self, workload_id: str) -> Sequence[AuditEvent]:
         """The workload's whole history, in order."""

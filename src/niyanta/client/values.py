@@ -19,7 +19,7 @@ def refuse_lossy(value: Any, field: str) -> None:
         field: Where it stands in the request, for the message.
 
     Raises:
-        InvalidInputError: A number that isn't finite (it would arrive as null) or a key that isn't text, with its place.
+        InvalidInputError: A number that isn't finite (it would arrive as null), or a key that isn't text; says where.
     """
     if isinstance(value, float):
         if not math.isfinite(value):

@@ -13,11 +13,13 @@ from typing import Any
 import msgspec
 
 from niyanta.client.arguments import AffinityRules, BatchFilter, Submission
+from niyanta.client.log_reading import follow_logs, iterate_logs, read_logs
 from niyanta.client.models import (
     AuditEvent,
     BatchCancelled,
     BatchSubmitted,
     LogLine,
+    LogPage,
     Page,
     Pagination,
     Update,
@@ -27,17 +29,12 @@ from niyanta.client.status import Status
 from niyanta.client.transport import Transport, quoted, without_none
 from niyanta.client.values import refuse_lossy
 from niyanta.client.watching import get_workload, watch_workload
-from niyanta.errors import WaitTimeoutError, WorkloadCancelledError, WorkloadFailedError
+from niyanta.errors import ConfigurationError, WaitTimeoutError, WorkloadCancelledError, WorkloadFailedError
 
 __all__ = ["AsyncWorkloads"]
 
 _PAGE = 100  # workloads, the most that the service gives at once
 _AUDIT_PAGE = 1000
-
-
-class _Logs(msgspec.Struct):
-    logs: list[LogLine]
-    has_more: bool = False
 
 
 class _Audit(msgspec.Struct):
@@ -211,15 +208,85 @@ class AsyncWorkloads:
         limit: int | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
-    ) -> Sequence[LogLine]:
-        """Log lines after ``since`` up to ``until``, oldest first; 100 unless a ``limit`` (to 1,000) is given."""
-        params = without_none(
+        level: str | None = None,
+        order: str | None = None,
+        tail: int | None = None,
+        cursor: str | None = None,
+    ) -> LogPage:
+        """One page of log lines. To read them all, `iterate_logs` is simpler.
+
+        Args:
+            workload_id: Which.
+            limit: Lines in a page, up to 1,000; 100 when None.
+            since: Only lines after this time. Many lines may share a millisecond: read on by ``cursor``.
+            until: Only lines up to this time.
+            level: ``DEBUG``, ``INFO``, ``WARN`` or ``ERROR``: lines of this level and above.
+            order: ``asc`` (oldest first, when None) or ``desc``.
+            tail: The last so many lines, oldest first, in place of ``limit`` and ``order``.
+            cursor: ``pagination.next_cursor`` of the page before; of a tail it leads to the lines before.
+        """
+        return await read_logs(
+            self._transport,
+            workload_id,
             limit=limit,
-            since=since.isoformat() if since else None,
-            until=until.isoformat() if until else None,
+            since=since,
+            until=until,
+            level=level,
+            order=order,
+            tail=tail,
+            cursor=cursor,
         )
-        answer = await self._transport.call("GET", f"/workloads/{quoted(workload_id)}/logs", params=params)
-        return msgspec.json.decode(answer, type=_Logs).logs
+
+    async def iterate_logs(
+        self,
+        workload_id: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        level: str | None = None,
+        order: str | None = None,
+        limit: int | None = None,
+        tail: int | None = None,
+        follow: bool = False,
+    ) -> AsyncIterator[LogLine]:
+        """All log lines that fit, page by page: none left out, none twice.
+
+        Args:
+            workload_id: Which.
+            since: Only lines after this time.
+            until: Only lines up to this time.
+            level: ``DEBUG``, ``INFO``, ``WARN`` or ``ERROR``: lines of this level and above.
+            order: ``asc`` (oldest first, when None) or ``desc``.
+            limit: How many at most.
+            tail: Begin with the last so many lines, up to 1,000; without ``order`` and ``limit``.
+            follow: Go on with the lines that are still to be written, to the workload's end; without ``order``,
+                ``limit`` and ``until``.
+
+        Raises:
+            ConfigurationError: Arguments that don't go together.
+        """
+        if (tail is not None or follow) and (
+            order is not None or limit is not None or (follow and until is not None)
+        ):
+            raise ConfigurationError(
+                "tail and follow read oldest first and to the end: give no order, limit or until"
+            )
+        lines: list[LogLine] = []
+        if tail is not None:
+            lines = (await self.logs(workload_id, since=since, until=until, level=level, tail=tail)).logs
+            for line in lines:
+                yield line
+        reading = None
+        if follow:
+            reading = follow_logs(self._transport, workload_id, lines, since=since, level=level)
+        elif tail is None:
+            reading = iterate_logs(
+                self._transport, workload_id, limit, since=since, until=until, level=level, order=order
+            )
+        if reading is not None:
+            async with aclosing(reading):
+                async for line in reading:
+                    yield line
 
     async def audit(self, workload_id: str) -> Sequence[AuditEvent]:
         """The workload's whole history, in order."""
