@@ -103,12 +103,15 @@ class _Demo:
             yield
         finally:
             with _undisturbed(), self.console.status("stopping everything …"):
+                started = self._processes()
                 dev.terminate()
                 try:
                     dev.wait(_STOP_SECONDS)
                 except subprocess.TimeoutExpired:
                     dev.kill()
-                self.stopped_well = dev.wait() == 0 and not self._running()
+                self.stopped_well = dev.wait() == 0 and not any(
+                    Path(f"/proc/{pid}").exists() for pid in started.values()
+                )
 
     def _until_ready(self, dev: subprocess.Popen[bytes], log: Path) -> None:
         deadline = time.monotonic() + _READY_SECONDS
@@ -117,13 +120,13 @@ class _Demo:
                 raise click.ClickException(log.read_text(errors="replace").strip() or "niyanta dev would not start")
             time.sleep(0.05)
 
-    def _running(self) -> list[int]:
-        """Processes of the system that are still there."""
+    def _processes(self) -> dict[str, int]:
+        """Process ids by name of the system and of all that it has started; none before it is ready."""
         try:
-            pids = list(json.loads((self.data_dir / "processes.json").read_text()).values())
-        except (OSError, ValueError):
-            return []
-        return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+            found: dict[str, int] = json.loads((self.data_dir / "processes.json").read_text())
+        except FileNotFoundError:
+            return {}
+        return found
 
     def client(self) -> Client:
         found = json.loads((self.data_dir / "credentials.json").read_text())
@@ -203,9 +206,9 @@ class _Demo:
 
     def _agent_of(self, worker_id: str) -> int:
         """The process id of a worker, which it says in its log when it registers."""
-        for name, pid in json.loads((self.data_dir / "processes.json").read_text()).items():
+        for name, pid in self._processes().items():
             log = self.data_dir / "logs" / f"{name}.log"
-            if name != "coordinator" and worker_id in log.read_text(errors="replace"):
+            if name.startswith("worker-") and worker_id in log.read_text(errors="replace"):
                 return int(pid)
         raise click.ClickException(f"no process is {worker_id}")
 

@@ -128,7 +128,7 @@ def _name_variables(command: click.Command, prefix: str) -> None:
 @click.command(
     cls=_Lazy,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Completion: eval \"$(_NIYANTA_COMPLETE=bash_source niyanta)\" in ~/.bashrc; zsh_source, fish_source.",
+    epilog='Completion: eval "$(_NIYANTA_COMPLETE=bash_source niyanta)" in ~/.bashrc; zsh_source, fish_source.',
 )
 @click.version_option(__version__, prog_name="niyanta")
 def root() -> None:

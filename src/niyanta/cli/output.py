@@ -63,7 +63,9 @@ def api_command(name: str, group: click.Group | None = None) -> Callable[[Callab
             if code:
                 sys.exit(code)
 
-        decorated = functools.reduce(lambda decorated, option: option(decorated), _SHARED, run)
+        decorated: Callable[..., Any] = run
+        for option in _SHARED:
+            decorated = option(decorated)
         command = click.command(name)(decorated)
         if group is not None:
             group.add_command(command)
