@@ -1,4 +1,7 @@
-"""The audit trail for people: a line for each move, many checkpoints in a row on one."""
+"""The audit trail for people: a line for each move, in the colour of the state that it leads to.
+
+Many checkpoints in a row share a line.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from niyanta.cli.output import coloured
+from niyanta.cli.output import in_colour_of
 from niyanta.cli.table import Column
 from niyanta.client.models import AuditEvent
 
@@ -18,7 +21,6 @@ HISTORY_COLUMNS = (
     Column("#", right=True),
     Column("after", right=True),
     Column("event"),
-    Column("state"),
     Column("attempt", right=True),
     Column("by"),
     Column("details", folds=True),
@@ -33,8 +35,10 @@ def history_rows(audit: Sequence[AuditEvent]) -> Iterator[tuple[str, ...]]:
         yield (
             str(first.event_id) if len(run) == 1 else f"{first.event_id}–{last.event_id}",
             f"{(last.timestamp - begin).total_seconds():.1f} s" if begin else "",
-            first.event_type.removeprefix("workload.") + (f" × {len(run)}" if len(run) > 1 else ""),
-            coloured(first.details.get("to")),
+            in_colour_of(
+                first.details.get("to"),
+                first.event_type.removeprefix("workload.") + (f" × {len(run)}" if len(run) > 1 else ""),
+            ),
             str(first.details.get("attempt") or ""),
             str(first.details.get("worker_id") or last.actor_id),
             _details(first, last),

@@ -22,6 +22,7 @@ __all__ = [
     "coloured",
     "echo",
     "echo_json",
+    "in_colour_of",
     "json_input",
     "marked_up",
     "moment",
@@ -111,8 +112,13 @@ def moment(at: datetime | None, *, day: bool = True) -> str:
 
 def coloured(status: str | None) -> str:
     """A status or level in its colour."""
+    return in_colour_of(status, status or "")
+
+
+def in_colour_of(status: str | None, text: str) -> str:
+    """A text in the colour of a status or level."""
     colour = _COLOURS.get(status or "")
-    return click.style(str(status), fg=colour) if colour else str(status or "")
+    return click.style(text, fg=colour) if colour else text
 
 
 def marked_up(status: str | None) -> str:

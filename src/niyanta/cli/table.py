@@ -19,6 +19,8 @@ import click
 __all__ = ["Column", "render"]
 
 _GAP = "  "
+_INDENT = "        "
+_WIDEST = 120
 _NARROWEST = 12  # what a folded column keeps
 
 
@@ -45,12 +47,21 @@ def render(columns: Sequence[Column], rows: Iterable[Sequence[str]], width: int 
         rows: Their cells; line breaks in them are shown as spaces.
         width: Columns of the terminal; what standard output has when None, without a bound where that is none.
     """
-    body = [[" ".join(cell.split("\n")) for cell in row] for row in rows]
+    width = _terminal_width() if width is None else width
     heads = [click.style(column.title.upper(), dim=True) for column in columns]
-    grid = [heads, *body]
+    grid = [heads, *([" ".join(cell.split("\n")) for cell in row] for row in rows)]
     widths = [max(_length(row[i]) for row in grid) for i in range(len(columns))]
-    _narrow(columns, widths, _terminal_width() if width is None else width)
+    if not _narrow(columns, widths, width) and columns[-1].folds:
+        return "\n".join(line for row in grid for line in _in_two(columns[:-1], widths[:-1], row, width))
     return "\n".join(line for row in grid for line in _lines(columns, widths, row))
+
+
+def _in_two(columns: Sequence[Column], widths: Sequence[int], row: Sequence[str], width: int | None) -> Iterable[str]:
+    """A row whose last cell stands below the others, as it finds no place beside them."""
+    yield from _lines(columns, widths, row[:-1])
+    if row[-1]:
+        room = max(_NARROWEST, (width or _WIDEST) - len(_INDENT))
+        yield from (_INDENT + part for part in _folded(row[-1], room))
 
 
 def _terminal_width() -> int | None:
@@ -59,18 +70,19 @@ def _terminal_width() -> int | None:
     return None
 
 
-def _narrow(columns: Sequence[Column], widths: list[int], width: int | None) -> None:
-    """Take from the widest columns that fold what is too much."""
+def _narrow(columns: Sequence[Column], widths: list[int], width: int | None) -> bool:
+    """Take from the widest columns that fold what is too much; whether that is enough."""
     if width is None:
-        return
+        return True
     spare = width - sum(widths) - len(_GAP) * (len(widths) - 1)
     folding = [i for i, column in enumerate(columns) if column.folds]
     while spare < 0 and folding:
         widest = max(folding, key=lambda i: widths[i])
         if widths[widest] <= _NARROWEST:
-            return
+            return False
         widths[widest] -= 1
         spare += 1
+    return spare >= 0
 
 
 def _lines(columns: Sequence[Column], widths: Sequence[int], row: Sequence[str]) -> Iterable[str]:

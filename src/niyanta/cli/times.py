@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-__all__ = ["parse_duration", "parse_since"]
+__all__ = ["age", "parse_duration", "parse_since"]
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -39,3 +39,14 @@ def parse_since(text: str, now: datetime) -> datetime:
             f"'{text}' must look like 15m, 2025-10-27 or 2025-10-27T12:34:56Z", param_hint="--since"
         ) from exc
     return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def age(at: datetime | None, now: datetime) -> str:
+    """How long ago, in the largest unit that says enough: ``45s``, ``12m``, ``30h``, ``5d``; nothing for None."""
+    if at is None:
+        return ""
+    seconds = max(0, int((now - at).total_seconds()))
+    for unit, most in (("s", 120), ("m", 120), ("h", 48)):
+        if seconds // _UNITS[unit] < most:
+            return f"{seconds // _UNITS[unit]}{unit}"
+    return f"{seconds // _UNITS['d']}d"

@@ -33,14 +33,7 @@ def _list(client: Client, as_json: bool, status: str | None) -> None:
         echo_json(workers)
         return
     show_table(
-        (
-            "worker",
-            "status",
-            Column("used", right=True),
-            Column("serves", folds=True),
-            Column("tags", folds=True),
-            "beat",
-        ),
+        _COLUMNS,
         (
             (
                 w.worker_id,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,9 +13,10 @@ import click
 
 from niyanta.cli.following import follow, follow_quietly
 from niyanta.cli.history import HISTORY_COLUMNS, history_rows
-from niyanta.cli.output import api_command, coloured, echo_json, json_input, moment, show_fields, show_table
+from niyanta.cli.output import api_command, coloured, echo_json, json_input, show_fields, show_table
 from niyanta.cli.table import Column
 from niyanta.cli.tags import parse_tags
+from niyanta.cli.times import age
 from niyanta.client import Client
 from niyanta.client.arguments import AffinityRules, Submission
 from niyanta.client.models import Page, Pagination, Workload
@@ -30,7 +32,7 @@ _LIST_COLUMNS = (
     Column("status"),
     Column("done", right=True),
     Column("worker"),
-    Column("created (UTC)"),
+    Column("age", right=True),
 )
 
 
@@ -121,15 +123,9 @@ def list_(client: Client, as_json: bool, limit: int, everything: bool, **options
     if as_json:
         echo_json(Page(workloads, Pagination(has_more=more)))
         return
+    now = datetime.now(UTC)
     show_table(
-        (
-            "workload",
-            Column("type", folds=True),
-            "status",
-            Column("done", right=True),
-            Column("worker"),
-            "created (UTC)",
-        ),
+        _LIST_COLUMNS,
         (
             (
                 w.id,
@@ -137,7 +133,7 @@ def list_(client: Client, as_json: bool, limit: int, everything: bool, **options
                 coloured(w.status),
                 "" if w.progress_percent is None else f"{w.progress_percent}%",
                 w.worker_id,
-                moment(w.created_at),
+                age(w.created_at, now),
             )
             for w in workloads
         ),

@@ -107,7 +107,7 @@ class Update(msgspec.Struct, kw_only=True):
 
 
 class Pagination(msgspec.Struct):
-    """The way to the next page. ``limit``, ``offset`` and ``total`` come by offset, ``total`` also with a log's tail."""
+    """The way to the next page. ``limit``, ``offset``, ``total`` come by offset, ``total`` also with a log's tail."""
 
     has_more: bool
     next_cursor: str | None = None

@@ -34,7 +34,6 @@ from niyanta.errors import ConfigurationError, WaitTimeoutError, WorkloadCancell
 __all__ = ["AsyncWorkloads"]
 
 _PAGE = 100  # workloads, the most that the service gives at once
-_AUDIT_PAGE = 1000
 
 
 class _Audit(msgspec.Struct):
@@ -294,9 +293,7 @@ class AsyncWorkloads:
         cursor: str | None = None
         while True:
             answer = await self._transport.call(
-                "GET",
-                f"/workloads/{quoted(workload_id)}/audit",
-                params=without_none(limit=_AUDIT_PAGE, cursor=cursor),
+                "GET", f"/workloads/{quoted(workload_id)}/audit", params={"cursor": cursor}
             )
             page = msgspec.json.decode(answer, type=_Audit)
             events += page.events
