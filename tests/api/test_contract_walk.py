@@ -463,7 +463,7 @@ async def test_4_workers(system: System, gpu: ScriptedWorker) -> None:
 
 
 async def test_4_workers_are_for_admins(system: System) -> None:
-    for method, path in (("GET", ""), ("POST", "/w1/drain"), ("DELETE", "/w1")):
+    for method, path in (("GET", ""), ("POST", "/w1/drain"), ("POST", "/w1/undrain"), ("DELETE", "/w1")):
         status, body, _ = await system.call(method, f"/admin/workers{path}")
         assert status == 403
         assert_error(status, "FORBIDDEN", body)

@@ -194,11 +194,22 @@ async def test_an_id_in_use_is_waited_for_and_said_once(
     assert len({registration.incarnation for registration in service.registrations}) == 1
 
 
-async def test_a_refusal_for_good_ends_the_worker(run: Any, service: Service) -> None:
-    service.accept = RegisterReply(False, "invalid", "the capacity must be 1 to 10000")
+@pytest.mark.parametrize("reason", ["invalid", "removed"])
+async def test_a_refusal_for_good_ends_the_worker(run: Any, service: Service, reason: str) -> None:
+    service.accept = RegisterReply(False, reason, "the capacity must be 1 to 10000")
     running = await run(inline_worker())
     with pytest.raises(ConfigurationError, match="the capacity must be"):
         await running.task
+
+
+async def test_a_removed_worker_ends_and_says_why(run: Any, service: Service) -> None:
+    running = await run(inline_worker())
+    await until(lambda: service.beats)
+    service.accept = RegisterReply(False, "removed", "worker id 'w' was removed by an operator")
+    service.beat = HeartbeatReply(False)
+    async with asyncio.timeout(10):
+        with pytest.raises(ConfigurationError, match="removed by an operator"):
+            await running.task
 
 
 async def test_an_unknown_worker_stops_everything_and_registers_anew(run: Any, service: Service) -> None:

@@ -18,7 +18,7 @@ from niyanta.server.leader.upkeep import Upkeep
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store import retention
 from niyanta.server.store.attempts import AttemptStore, Lifetime, LogRow
-from niyanta.server.store.database import Connection, Database
+from niyanta.server.store.database import Connection, Database, LockNotFreeError
 from niyanta.server.store.logs import LogsQuery, LogStore
 from niyanta.server.store.retention import LOGS, RetentionStore
 from store_rows import add_customer, add_workloads
@@ -103,6 +103,44 @@ async def test_many_replicas_may_make_and_drop_partitions_at_once(
     assert not set(old) & set(left)
     assert len(left) == LOGS.ahead.days + 2
     assert await conn.fetchval("SELECT count(*) FROM pg_class WHERE relname = ANY($1)", old) == 0
+
+
+async def test_making_and_dropping_partitions_at_once_is_no_deadlock(
+    conn: Connection, database_url: str, settings: CoordinatorSettings
+) -> None:
+    name = await conn.fetchval("SELECT current_database()")
+    await conn.execute(f"ALTER DATABASE {name} SET deadlock_timeout = '100ms'")  # before a lock is given up
+    newest = (await partitions(conn, "workload_logs"))[-1]
+    await conn.execute(f"DROP TABLE {newest}")
+    old = await add_old_partition(conn, "workload_logs", 40, "day")
+    database, reader = await Database.open(database_url), await asyncpg.connect(database_url)
+    store = RetentionStore(database)
+    try:
+        async with reader.transaction():
+            await reader.fetch("SELECT FROM workload_logs")
+            dropping = asyncio.create_task(store.drop_expired_partitions(LOGS, timedelta(days=30)))
+            await until_waiting(conn, "DETACH")
+            making = asyncio.create_task(store.make_partitions(LOGS))
+            await until_waiting(conn, "make_partitions")
+            # Whoever else comes to drop leaves it to the first, at once.
+            async with asyncio.timeout(1):
+                assert await store.drop_expired_partitions(LOGS, timedelta(days=30)) == []
+        made, dropped = await asyncio.gather(making, dropping, return_exceptions=True)
+        assert old in dropped
+        assert isinstance(made, LockNotFreeError) or made > 0, made
+    finally:
+        await reader.close()
+        await database.close()
+
+
+async def until_waiting(conn: Connection, statement: str) -> None:
+    """Return once a statement like this waits for a lock."""
+    async with asyncio.timeout(5):
+        while not await conn.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%' || $1 || '%'",
+            statement,
+        ):
+            await asyncio.sleep(0.005)
 
 
 def patient(make):  # type: ignore[no-untyped-def]

@@ -90,7 +90,13 @@ class Assembly:
         self.gate = Gate(self.authenticator, self.limiter, self.metrics)
 
         self.estimator = Estimator(database, self.directory)
-        self.submissions = SubmissionService(database, self.feed, self.directory, self.estimator)
+        self.submissions = SubmissionService(
+            database,
+            self.feed,
+            self.directory,
+            self.estimator,
+            outcome_wait_seconds=settings.outcome_wait_seconds,
+        )
         self.workloads = WorkloadService(
             database, broker, subjects, self.feed, self.directory, self.estimator, settings
         )

@@ -139,7 +139,11 @@ class Register(msgspec.Struct, frozen=True):
 
 
 class RegisterReply(msgspec.Struct, frozen=True, omit_defaults=True):
-    """``accepted`` False with a reason: ``in_use`` (try again after the lease), or final ones."""
+    """``accepted`` False with a reason: ``in_use`` (try again after the lease), or a final one.
+
+    Final are ``invalid`` (the registration itself is wrong) and ``removed`` (an operator doesn't want this id): the
+    worker's program ends with ``message``.
+    """
 
     accepted: bool
     reason: str = ""

@@ -20,7 +20,7 @@ from niyanta.errors import RateLimitedError
 from niyanta.server.directory import Directory
 from niyanta.server.moves.batcher import GroupCommit
 from niyanta.server.store.customers import Customer
-from niyanta.server.store.database import Database, Queries
+from niyanta.server.store.database import Database, Queries, retried
 
 __all__ = ["RateLimiter", "RateStatus"]
 
@@ -103,13 +103,12 @@ class RateLimiter:
             "wants": [float(waiting[key] + _stock_size(asked[key])) for key in keys],
             "returned": [float(returned[key]) for key in keys],
         }
-        async with self._database.connection("vital") as conn:
-            rows = await _queries.take(conn, **arguments)
-            if len(rows) < len(keys):
-                await _queries.open_full(conn, customer_ids=keys, bursts=arguments["bursts"])
-                missing = set(keys) - {row["customer_id"] for row in rows}
-                places = [place for place, key in enumerate(keys) if key in missing]
-                rows += await _queries.take(conn, **{n: [v[p] for p in places] for n, v in arguments.items()})
+        rows = await self._take_out(arguments)
+        if len(rows) < len(keys):
+            await self._open_full(keys, arguments["bursts"])
+            missing = set(keys) - {row["customer_id"] for row in rows}
+            places = [place for place, key in enumerate(keys) if key in missing]
+            rows += await self._take_out({n: [v[p] for p in places] for n, v in arguments.items()})
         now = time.monotonic()
         for row in rows:
             surplus = max(0, int(row["amount"]) - waiting[row["customer_id"]])
@@ -123,6 +122,16 @@ class RateLimiter:
             amounts[key] -= granted
             results.append((granted, amounts[key] + tokens[key]))
         return results
+
+    @retried
+    async def _take_out(self, arguments: dict[str, list[Any]]) -> list[Any]:
+        async with self._database.connection("vital") as conn:
+            return list(await _queries.take(conn, **arguments))
+
+    @retried
+    async def _open_full(self, customer_ids: Sequence[str], bursts: Sequence[float]) -> None:
+        async with self._database.connection("vital") as conn:
+            await _queries.open_full(conn, customer_ids=customer_ids, bursts=bursts)
 
     def _give_back(self, keys: Sequence[str]) -> dict[str, int]:
         """What is left of these customers' stocks, taken out of them."""

@@ -26,7 +26,7 @@ from niyanta.server.moves.feed import ChangeFeed, describe
 from niyanta.server.observability.metrics import Metrics
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.attempts import AttemptStore, LogRow, NewCheckpoint
-from niyanta.server.store.database import Database, RetryableConflict
+from niyanta.server.store.database import Database, TransactionConflictError, retried
 from niyanta.server.store.workloads import Change, Locked, WorkloadStore
 from niyanta.wire import messages
 from niyanta.wire.messages import AttemptRef, BatchReply, Event, EventBatch, EventReply
@@ -121,14 +121,14 @@ class EventIntake:
             return self._encode(BatchReply(ok=False))
         try:
             return self._encode(await self._group.submit(batch))
-        except (ServiceUnavailableError, RetryableConflict) as exc:
+        except ServiceUnavailableError as exc:
             log.warning("intake.not_committed", extra={"worker_id": batch.worker_id, "error": str(exc)})
             return self._encode(BatchReply(ok=False))
 
     async def _commit(self, batches: Sequence[EventBatch]) -> list[BatchReply | Exception]:
         try:
             return list(await self._commit_together(batches))
-        except (ServiceUnavailableError, RetryableConflict):
+        except ServiceUnavailableError:
             raise
         except Exception:
             if len(batches) == 1:
@@ -139,10 +139,11 @@ class EventIntake:
         for batch in batches:
             try:
                 results += await self._commit([batch])
-            except (ServiceUnavailableError, RetryableConflict) as exc:
+            except ServiceUnavailableError as exc:
                 results.append(exc)
         return results
 
+    @retried
     async def _commit_together(self, batches: Sequence[EventBatch]) -> list[BatchReply]:
         refs = sorted({(e.ref.customer_id, e.ref.workload_id) for batch in batches for e in batch.events})
         if all(isinstance(event.body, _MOVES_ONLY) for batch in batches for event in batch.events):
@@ -156,7 +157,7 @@ class EventIntake:
             changed = writes.changed()
             written = await self._workloads.apply(conn, changed)
             if len(written) != len(changed):
-                raise RetryableConflict("a locked workload changed under its lock")
+                raise TransactionConflictError("a locked workload changed under its lock")
             if writes.checkpoints:
                 unneeded = await self._attempts.add_checkpoints(conn, writes.checkpoints)
             if writes.logs:

@@ -13,7 +13,7 @@ import time
 
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.settings import CoordinatorSettings
-from niyanta.server.store.database import Database, RetryableConflict
+from niyanta.server.store.database import Database
 from niyanta.server.store.fleet import LeaseStore
 
 __all__ = ["Election"]
@@ -58,7 +58,7 @@ class Election:
                 try:
                     async with asyncio.timeout(self._settings.leader_trust_seconds):
                         await self._tick()
-                except (ServiceUnavailableError, RetryableConflict, TimeoutError):
+                except (ServiceUnavailableError, TimeoutError):
                     self.someone_leads = False
                 await asyncio.sleep(self._settings.leader_renew_seconds)
         finally:

@@ -30,7 +30,7 @@ from niyanta.server.leader.scheduler import push_assignments
 from niyanta.server.moves.feed import ChangeFeed, describe
 from niyanta.server.moves.losses import lose_workloads
 from niyanta.server.settings import CoordinatorSettings
-from niyanta.server.store.database import Database, RetryableConflict
+from niyanta.server.store.database import Database
 from niyanta.server.store.fleet import WorkerRow, WorkerStore
 from niyanta.server.store.workloads import Change, WorkloadStore
 from niyanta.wire.broker import Broker
@@ -85,7 +85,7 @@ class Monitor:
             while self._election.epoch == epoch:
                 try:
                     pause = await self._tick(epoch)
-                except (ServiceUnavailableError, RetryableConflict, ConnectionFailedError) as exc:
+                except (ServiceUnavailableError, ConnectionFailedError) as exc:
                     log.warning("monitor.tick_failed", extra={"error": str(exc)})
                     self._begin_observation()
                     pause = _TICK_SECONDS

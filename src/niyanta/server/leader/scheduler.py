@@ -28,7 +28,7 @@ from niyanta.server.directory import Directory
 from niyanta.server.leader.election import Election
 from niyanta.server.moves.batcher import BUSY_BATCH, LINGER_SECONDS
 from niyanta.server.moves.feed import ChangeFeed, describe
-from niyanta.server.store.database import Database, RetryableConflict
+from niyanta.server.store.database import Database
 from niyanta.server.store.workloads import Change, Head, WorkloadStore, config_from_json
 from niyanta.wire.broker import Broker
 from niyanta.wire.messages import Assign, Assignment, AttemptRef, Changed, Command
@@ -100,7 +100,7 @@ class Scheduler:
                     if time.monotonic() >= self._resync_at:
                         await self._resync()
                     assigned = await self._pass(epoch)
-                except (ServiceUnavailableError, RetryableConflict, ConnectionFailedError) as exc:
+                except (ServiceUnavailableError, ConnectionFailedError) as exc:
                     log.warning("scheduler.pass_failed", extra={"error": str(exc)})
                     self._resync_at = 0.0
                     await asyncio.sleep(0.2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from niyanta.domain import transitions
 from niyanta.domain.transitions import Actor
 from niyanta.server.moves.feed import ChangeFeed, describe
-from niyanta.server.store.database import Database, RetryableConflict
+from niyanta.server.store.database import Database, TransactionConflictError, retried
 from niyanta.server.store.workloads import Change, WorkloadStore
 
 __all__ = ["lose_workloads"]
@@ -27,8 +27,9 @@ async def lose_workloads(
     Works through it in batches, each a transaction of its own; interrupted, it goes on at the next sweep.
     """
     store = WorkloadStore()
-    total = 0
-    while True:
+
+    @retried
+    async def lose_some() -> list[Change]:
         async with database.transaction("vital") as conn:
             changes = []
             for locked in await store.lock_held(conn, worker_id, incarnation):
@@ -37,7 +38,12 @@ async def lose_workloads(
                 changes.append(change)
             written = await store.apply(conn, changes, epoch=epoch)
             if len(written) != len(changes):
-                raise RetryableConflict("another leader has begun")
+                raise TransactionConflictError("another leader has begun")
+        return changes
+
+    total = 0
+    while True:
+        changes = await lose_some()
         if not changes:
             return total
         feed.announce([describe(change) for change in changes])

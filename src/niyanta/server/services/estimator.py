@@ -16,7 +16,7 @@ from niyanta.domain.estimates import ServiceRate, estimated_completion, estimate
 from niyanta.domain.transitions import Status
 from niyanta.server.directory import Directory
 from niyanta.server.store.customers import Customer
-from niyanta.server.store.database import Database
+from niyanta.server.store.database import Database, retried
 from niyanta.server.store.statistics import StatisticsStore
 
 __all__ = ["Estimator"]
@@ -58,6 +58,7 @@ class Estimator:
             return None
         return self._start(customer, now or datetime.now(UTC), customer.queued)
 
+    @retried
     async def start(self, row: Any) -> datetime | None:
         """When a queued workload will start, from its row as `WorkloadStore.get` gives it; None for any other."""
         customer = self._directory.known_customer(row["customer_id"])
@@ -87,6 +88,7 @@ class Estimator:
         may_run = customer.running < customer.max_concurrent_workloads and bool(self._directory.workers)
         return estimated_start(now, ahead, rate.per_second if rate else None, may_run=may_run)
 
+    @retried
     async def _past(self, customer_id: str, workload_type: str) -> list[float]:
         key = (customer_id, workload_type)
         until, past = self._pasts.get(key, (0.0, []))

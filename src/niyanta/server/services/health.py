@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from niyanta.errors import ServiceUnavailableError
-from niyanta.server.store.database import Database, RetryableConflict
+from niyanta.server.store.database import Database
 from niyanta.server.store.fleet import LeaseStore
 from niyanta.wire.broker import Broker
 
@@ -37,6 +37,6 @@ class Health:
         try:
             async with asyncio.timeout(2), self._database.connection("vital") as conn:
                 held = bool((await self._lease.current(conn))["held"])
-        except (ServiceUnavailableError, RetryableConflict, TimeoutError):
+        except (ServiceUnavailableError, TimeoutError):
             return Readiness(False, self._broker.connected, False)
         return Readiness(True, self._broker.connected, held)

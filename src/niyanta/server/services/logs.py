@@ -11,7 +11,7 @@ from niyanta.server.services.cursors import Cursors
 from niyanta.server.services.workloads import WorkloadService
 from niyanta.server.store.attempts import Lifetime
 from niyanta.server.store.customers import Identity
-from niyanta.server.store.database import Database
+from niyanta.server.store.database import Database, retried
 from niyanta.server.store.logs import LogsQuery, LogStore, StoredLine
 
 __all__ = ["DEFAULT_LINES", "LEVELS", "MAX_LINES", "LogPage", "LogRequest", "LogService"]
@@ -137,6 +137,7 @@ class LogService:
             behind=behind,
         )
 
+    @retried
     async def _read(self, query: LogsQuery, request: LogRequest, most: int) -> LogPage:
         async with self._database.connection() as conn:
             lines = await self._store.page(conn, query, most + 1)
@@ -147,6 +148,7 @@ class LogService:
             cursor = self._cursors.after_line(lines[-1].place, *names)
         return LogPage(lines=lines, next_cursor=cursor)
 
+    @retried
     async def _with_total(self, page: LogPage, query: LogsQuery) -> LogPage:
         if not page.has_more:
             return replace(page, total=len(page.lines))

@@ -9,7 +9,7 @@ from niyanta.errors import ServiceUnavailableError
 from niyanta.server.leader.election import Election
 from niyanta.server.observability.metrics import Reading
 from niyanta.server.store.customers import CustomerStore
-from niyanta.server.store.database import Database, RetryableConflict
+from niyanta.server.store.database import Database
 from niyanta.server.store.fleet import LeaseStore, WorkerStore
 from niyanta.wire.broker import Broker
 
@@ -44,7 +44,7 @@ class Vitals:
                 async with self._database.connection("vital") as conn:
                     fleet = await self._workers.summary(conn)
                     lease = await self._lease.current(conn)
-        except (ServiceUnavailableError, RetryableConflict, TimeoutError):
+        except (ServiceUnavailableError, TimeoutError):
             return reading
         reading.database_connected = True
         reading.epoch = lease["epoch"]

@@ -31,7 +31,7 @@ from niyanta.server.services.occupancy import Occupancy
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.attempts import AttemptStore, Lifetime
 from niyanta.server.store.customers import Identity
-from niyanta.server.store.database import Database, RetryableConflict
+from niyanta.server.store.database import Database, TransactionConflictError, retried
 from niyanta.server.store.listing import ListingStore, ListQuery, Total
 from niyanta.server.store.workloads import Change, WorkloadStore, affinity_from_json
 from niyanta.wire.broker import Broker
@@ -86,6 +86,7 @@ class WorkloadService:
         self._attempts = AttemptStore()
         self._listing = ListingStore()
 
+    @retried
     async def get(self, identity: Identity, workload_id: str) -> Any:
         """One workload's row.
 
@@ -141,6 +142,7 @@ class WorkloadService:
             return f"{customer.running} of {customer.max_concurrent_workloads} concurrent workloads are running"
         return "waiting for its turn"
 
+    @retried
     async def list_page(self, query: ListQuery) -> tuple[list[Any], bool, Total | None]:
         """A page: rows, whether there are more, and the total when the page isn't found by a cursor."""
         async with self._database.connection() as conn:
@@ -199,7 +201,7 @@ class WorkloadService:
                         changes.append(change)
                         outcomes[locked.state.workload_id] = change.state
                     await self._store.apply(conn, changes)
-            except RetryableConflict:
+            except TransactionConflictError:
                 continue
             if changes:
                 self._feed.announce([describe(change) for change in changes])
@@ -338,7 +340,7 @@ class WorkloadService:
                     except IllegalMove as exc:
                         raise _wrong_state(verb, locked.state.status) from exc
                     await self._store.apply(conn, [change])
-            except RetryableConflict:
+            except TransactionConflictError:
                 continue
             if not change.is_empty:
                 self._feed.announce([describe(change)])

@@ -14,7 +14,7 @@ import asyncpg
 from niyanta.domain import api_keys
 from niyanta.domain.limits import TIERS, Tier
 from niyanta.errors import ConflictError, NotFoundError
-from niyanta.server.store.database import Database, Queries
+from niyanta.server.store.database import Database, Queries, retried
 
 __all__ = ["LIMIT_NAMES", "ApiKey", "Customer", "CustomerStore", "Identity", "TierUsage"]
 
@@ -105,6 +105,7 @@ class CustomerStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @retried
     async def create_customer(
         self,
         name: str,
@@ -126,7 +127,7 @@ class CustomerStore:
         """
         customer_id = customer_id or "cust_" + secrets.token_hex(8)
         given = {name: (limits or {}).get(name) for name in LIMIT_NAMES}
-        async with self._database.connection() as conn:
+        async with self._database.transaction() as conn:
             try:
                 row = await _queries.create_customer(
                     conn, customer_id=customer_id, name=name, tier=str(tier), **given
@@ -137,6 +138,7 @@ class CustomerStore:
                 ) from exc
         return _customer(row)
 
+    @retried
     async def update_customer(self, customer_id: str, **changes: Any) -> Customer:
         """Change ``name``, ``tier``, ``status`` or limits; what isn't given stays, a limit of None is the tier's.
 
@@ -151,11 +153,13 @@ class CustomerStore:
             raise NotFoundError(f"There is no customer '{customer_id}'")
         return _customer(row)
 
+    @retried
     async def all(self) -> list[Customer]:
         """Every customer with its counts, oldest first."""
         async with self._database.connection() as conn:
             return [_customer(row) for row in await _queries.customers(conn)]
 
+    @retried
     async def page(self, most: int, *, skip: int = 0, after: str | None = None) -> tuple[list[Customer], int]:
         """At most ``most`` customers, oldest first, from the one after ``after``; and how many there are."""
         async with self._database.connection() as conn:
@@ -163,6 +167,7 @@ class CustomerStore:
             total = await _queries.count_customers(conn)
         return [_customer(row) for row in rows], int(total["total"])
 
+    @retried
     async def get(self, customer_id: str) -> Customer:
         """One customer with its live counts.
 
@@ -175,6 +180,7 @@ class CustomerStore:
             raise NotFoundError(f"There is no customer '{customer_id}'")
         return _customer(row)
 
+    @retried
     async def create_key(
         self, customer_id: str, name: str, role: str = "customer", expires_at: datetime | None = None
     ) -> tuple[ApiKey, str]:
@@ -188,7 +194,7 @@ class CustomerStore:
         """
         random_text = "".join(secrets.choice(api_keys.ALPHABET) for _ in range(api_keys.RANDOM_LENGTH))
         api_key = api_keys.spell_key(customer_id, random_text)
-        async with self._database.connection() as conn:
+        async with self._database.transaction() as conn:
             try:
                 row = await _queries.create_key(
                     conn,
@@ -203,6 +209,7 @@ class CustomerStore:
                 raise NotFoundError(f"There is no customer '{customer_id}'") from exc
         return ApiKey(**row), api_key
 
+    @retried
     async def identify(self, candidates: Sequence[str]) -> dict[str, Identity]:
         """Whose keys these are; what is malformed, unknown, expired or revoked is left out."""
         claims = {key: claimed for key in candidates if (claimed := api_keys.customer_of(key)) is not None}
@@ -219,12 +226,14 @@ class CustomerStore:
             if row["customer_id"] == claims[by_hash[row["key_sha256"]]]
         }
 
+    @retried
     async def standings(self, customer_ids: Sequence[str]) -> dict[str, str]:
         """The status of those of these customers that exist."""
         async with self._database.connection() as conn:
             rows = await _queries.standings(conn, customer_ids=list(customer_ids))
         return {row["customer_id"]: row["status"] for row in rows}
 
+    @retried
     async def keys(
         self, customer_id: str, most: int, *, skip: int = 0, after: str | None = None
     ) -> tuple[list[ApiKey], int]:
@@ -234,6 +243,7 @@ class CustomerStore:
             total = await _queries.count_keys(conn, customer_id=customer_id)
         return [ApiKey(**row) for row in rows], int(total["total"])
 
+    @retried
     async def revoke_key(self, key_id: str, customer_id: str | None = None) -> str:
         """End a key for ever; gives its customer. Twice is once.
 
@@ -250,17 +260,20 @@ class CustomerStore:
             raise NotFoundError(f"There is no key '{key_id}'")
         return str(row["customer_id"])
 
+    @retried
     async def mark_used(self, key_ids: list[str]) -> None:
         """Note that keys were used."""
         async with self._database.connection() as conn:
             await _queries.mark_used(conn, key_ids=key_ids)
 
+    @retried
     async def configured_types(self, customer_id: str) -> dict[str, str | None]:
         """Workload types with a config of this customer, each with its input's JSON Schema as text."""
         async with self._database.connection() as conn:
             rows = await _queries.configured_types(conn, customer_id=customer_id)
         return {row["workload_type"]: row["input_schema"] for row in rows}
 
+    @retried
     async def usage_by_tier(self) -> list[TierUsage]:
         """What each tier has queued and running."""
         async with self._database.connection("vital") as conn:

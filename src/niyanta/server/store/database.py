@@ -7,19 +7,28 @@ events, assignments), so that a flood of the first can never starve the second.
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import aiosql
 import asyncpg
 
 from niyanta.errors import ConfigurationError, ServiceUnavailableError
 
-__all__ = ["Connection", "Database", "OutcomeUnknownError", "Queries", "RetryableConflict"]
+__all__ = [
+    "Connection",
+    "Database",
+    "LockNotFreeError",
+    "OutcomeUnknownError",
+    "Queries",
+    "TransactionConflictError",
+    "retried",
+]
 
 log = logging.getLogger(__name__)
 
@@ -33,18 +42,64 @@ _AWAY = (
     asyncpg.InsufficientResourcesError,
     asyncpg.InternalClientError,
     asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.LockNotAvailableError,
     OSError,
     TimeoutError,
 )
 
 
+_MOST_TRIES = 5
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
 class OutcomeUnknownError(ServiceUnavailableError):
-    """The connection broke around a COMMIT: whether it happened must be found out by reading."""
+    """The connection broke around a COMMIT: whether it happened must be found out by reading.
+
+    It has no ``retry_after_seconds``: clients repeat by themselves what comes with one, and this may have been done.
+    """
 
 
-class RetryableConflict(Exception):
-    """PostgreSQL broke a deadlock or refused a serialization: the transaction did nothing, run it again."""
+class LockNotFreeError(ServiceUnavailableError):
+    """Another transaction holds what this one needs, for longer than this one may wait: it did nothing."""
+
+
+class TransactionConflictError(ServiceUnavailableError):
+    """A transaction came to nothing because of another: run again, it may well succeed (see `retried`).
+
+    Attributes:
+        why: What PostgreSQL said, or what this transaction found; for logs.
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            "The database is too busy; try again", details={"dependency": "database"}, retry_after_seconds=1
+        )
+        self.why = why
+
+
+def retried(
+    work: Callable[Parameters, Coroutine[Any, Any, Result]],
+) -> Callable[Parameters, Coroutine[Any, Any, Result]]:
+    """Run a coroutine function again, a few times, when PostgreSQL broke a deadlock or refused a serialization.
+
+    For functions that only read, and for those whose writes are all in one transaction (or one statement) and that
+    have no other effect before it has committed.
+
+    Raises:
+        TransactionConflictError: It met a conflict each time.
+    """
+
+    @functools.wraps(work)
+    async def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        for _ in range(_MOST_TRIES - 1):
+            try:
+                return await work(*args, **kwargs)
+            except TransactionConflictError as conflict:
+                log.info("database.conflict", extra={"work": work.__qualname__, "why": conflict.why})
+        return await work(*args, **kwargs)
+
+    return run
 
 
 class Queries:
@@ -69,6 +124,9 @@ def _as_list(query: Callable[..., AsyncIterator[Any]]) -> Callable[..., Awaitabl
         return [row async for row in query(conn, **parameters)]
 
     return run
+
+
+_queries = Queries("database.sql")
 
 
 class _PoolConnection(asyncpg.Connection):
@@ -152,7 +210,8 @@ class Database:
 
         Raises:
             ServiceUnavailableError: PostgreSQL is away or too slow, or no connection came free in time.
-            RetryableConflict: Deadlock or serialization failure.
+            TransactionConflictError: Deadlock or serialization failure.
+            LockNotFreeError: Another transaction was in the way for too long.
         """
         source = self._pools[pool]
         try:
@@ -162,7 +221,11 @@ class Database:
         try:
             yield conn
         except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as exc:
-            raise RetryableConflict(str(exc)) from exc
+            raise TransactionConflictError(str(exc)) from exc
+        except asyncpg.LockNotAvailableError as exc:
+            raise LockNotFreeError(
+                "The database is too busy; try again", details={"dependency": "database"}, retry_after_seconds=1
+            ) from exc
         except asyncpg.QueryCanceledError as exc:
             raise self._away(exc) from exc
         except _AWAY as exc:
@@ -174,17 +237,26 @@ class Database:
                 log.debug("database.release_failed")
 
     @asynccontextmanager
-    async def transaction(self, pool: str = "api", *, wait_seconds: float = 2.0) -> AsyncIterator[Connection]:
+    async def transaction(
+        self, pool: str = "api", *, wait_seconds: float = 2.0, lock_seconds: float | None = None
+    ) -> AsyncIterator[Connection]:
         """A connection inside one transaction; commits at the end of the block.
+
+        Args:
+            pool: ``api`` or ``vital``.
+            wait_seconds: For a connection to come free.
+            lock_seconds: How long each lock is waited for; None for what holds for all (5 s).
 
         Raises:
             OutcomeUnknownError: The link broke while committing.
-            ServiceUnavailableError, RetryableConflict: As `connection`; nothing was committed.
+            ServiceUnavailableError: As `connection`; nothing was committed.
         """
         async with self.connection(pool, wait_seconds=wait_seconds) as conn:
             transaction = conn.transaction()
             await transaction.start()
             try:
+                if lock_seconds is not None:
+                    await _queries.limit_locks(conn, milliseconds=str(max(1, round(lock_seconds * 1000))))
                 yield conn
             except BaseException:
                 if not conn.is_closed():
@@ -198,8 +270,8 @@ class Database:
             except _AWAY as exc:
                 self.failures += 1
                 raise OutcomeUnknownError(
-                    "The database went away while committing; whether it did is unknown",
-                    retry_after_seconds=1,
+                    "The database went away while committing; whether it did is unknown: look before you try again",
+                    details={"dependency": "database", "outcome": "unknown"},
                 ) from exc
 
     def _away(self, exc: BaseException) -> ServiceUnavailableError:

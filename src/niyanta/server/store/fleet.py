@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from niyanta.server.store.database import Connection, Queries
 from niyanta.wire.messages import HandlerInfo, Register
 
-__all__ = ["LeaseStore", "ListedWorker", "WorkerRow", "WorkerStore"]
+__all__ = ["LeaseStore", "ListedWorker", "StandingOrder", "WorkerRow", "WorkerStore"]
 
 _workers = Queries("workers.sql")
 _lease = Queries("lease.sql")
@@ -36,6 +36,15 @@ class WorkerRow:
     """``lost``, ``removed`` or ``stopped`` for a dead worker."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandingOrder:
+    """What an operator has ordered for a worker's id; holds over its restarts until it is taken back."""
+
+    kind: Literal["drain", "remove"]
+    given_by: str
+    given_at: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class ListedWorker:
     """One worker as operators see it."""
@@ -44,6 +53,7 @@ class ListedWorker:
     registered_at: datetime
     workload_ids: list[str]
     """What it holds, SCHEDULED or RUNNING, by id."""
+    standing_order: StandingOrder | None = None
 
 
 def _row(row: Any) -> WorkerRow:
@@ -61,11 +71,17 @@ def _row(row: Any) -> WorkerRow:
     )
 
 
+def _order(row: Any) -> StandingOrder | None:
+    if row is None or row["standing_order"] is None:
+        return None
+    return StandingOrder(kind=row["standing_order"], given_by=row["ordered_by"], given_at=row["ordered_at"])
+
+
 class WorkerStore:
     """Queries on workers."""
 
-    async def register(self, conn: Connection, worker: Register, lease_seconds: float) -> bool:
-        """Bring an incarnation to life; False while another one holds the id."""
+    async def register(self, conn: Connection, worker: Register, lease_seconds: float) -> str | None:
+        """Bring an incarnation to life; gives its status, or None while another one or a removal holds the id."""
         row = await _workers.register(
             conn,
             worker_id=worker.worker_id,
@@ -76,7 +92,11 @@ class WorkerStore:
             version=worker.version,
             lease_seconds=lease_seconds,
         )
-        return row is not None
+        return None if row is None else str(row["status"])
+
+    async def standing_order(self, conn: Connection, worker_id: str) -> StandingOrder | None:
+        """What an operator has ordered for an id."""
+        return _order(await _workers.standing_order(conn, worker_id=worker_id))
 
     async def beat(self, conn: Connection, beats: Sequence[tuple[str, str, bool]]) -> dict[tuple[str, str], str]:
         """Record (worker, incarnation, draining) beats; gives the status of those that are live."""
@@ -89,7 +109,7 @@ class WorkerStore:
         return {(row["worker_id"], row["incarnation"]): row["status"] for row in rows}
 
     async def all(self, conn: Connection) -> list[WorkerRow]:
-        """The whole fleet, the dead that aren't forgotten yet included."""
+        """The whole fleet, those that have died within the hour included."""
         return [_row(row) for row in await _workers.all_workers(conn)]
 
     async def page(
@@ -98,7 +118,8 @@ class WorkerStore:
         """At most ``most`` workers of one status, or of any, by id from the one after ``after``; and how many."""
         rows = await _workers.workers_page(conn, status=status, after=after, most=most, skip=skip)
         total = await _workers.count_workers(conn, status=status)
-        return [ListedWorker(_row(row), row["registered_at"], row["workload_ids"]) for row in rows], total["total"]
+        listed = [ListedWorker(_row(row), row["registered_at"], row["workload_ids"], _order(row)) for row in rows]
+        return listed, total["total"]
 
     async def summary(self, conn: Connection) -> dict[str, tuple[int, int]]:
         """How many workers there are of each status, and how many slots these have."""
@@ -128,12 +149,25 @@ class WorkerStore:
         )
         return None if row is None else str(row["incarnation"])
 
-    async def drain(self, conn: Connection, worker_id: str) -> bool:
-        """Take no new work on this worker; False when it isn't live."""
-        return await _workers.drain(conn, worker_id=worker_id) is not None
+    async def drain(self, conn: Connection, worker_id: str, ordered_by: str) -> bool:
+        """Give this id no new work until `undrain`; False when it isn't live."""
+        return await _workers.drain(conn, worker_id=worker_id, ordered_by=ordered_by) is not None
+
+    async def remove(self, conn: Connection, worker_id: str, ordered_by: str) -> str | None:
+        """Declare a worker dead, and its id barred until `undrain`; gives the incarnation that ended.
+
+        None when it isn't live.
+        """
+        row = await _workers.remove_worker(conn, worker_id=worker_id, ordered_by=ordered_by)
+        return None if row is None else str(row["incarnation"])
+
+    async def undrain(self, conn: Connection, worker_id: str) -> str | None:
+        """Take a drain or a removal back; gives the worker's status, or None when the id isn't known."""
+        row = await _workers.undrain(conn, worker_id=worker_id)
+        return None if row is None else str(row["status"])
 
     async def forget_dead(self, conn: Connection, older_than_seconds: float) -> None:
-        """Drop the rows of workers that ended long ago."""
+        """Drop the rows of workers that ended long ago, but for those under a standing order."""
         await _workers.forget_dead(conn, older_than_seconds=older_than_seconds)
 
 

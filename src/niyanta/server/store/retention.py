@@ -5,20 +5,21 @@ Everything here may run on two coordinators at once, and be cut off at any state
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 import asyncpg
 
 from niyanta.domain.ids import make_id
-from niyanta.server.store.database import Database, Queries
+from niyanta.server.store.database import Connection, Database, Queries
 
 __all__ = ["AUDIT", "LOGS", "PartitionedTable", "RetentionStore", "SweptCheckpoint"]
 
 _queries = Queries("retention.sql")
 
-_LOCK_TIMEOUT_MS = 500
+_LOCK_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,7 @@ class RetentionStore:
         Raises:
             ServiceUnavailableError: A lock didn't come free at once; try again.
         """
-        async with self._database.transaction("vital") as conn:
-            await _queries.limit_locks(conn, milliseconds=str(_LOCK_TIMEOUT_MS))
+        async with self._database.transaction("vital", lock_seconds=_LOCK_SECONDS) as conn:
             row = await _queries.make_partitions(conn, parent=table.name, unit=table.unit, ahead=table.ahead)
         return int(row["made"])
 
@@ -73,13 +73,16 @@ class RetentionStore:
         """Drop the partitions of which every row is older than ``keep``; gives their names.
 
         Readers and writers aren't stopped: a partition is detached concurrently, which waits for whoever reads it.
-        If that is cut off, the next round finishes it.
+        If that is cut off, the next round finishes it. One replica at a time makes or drops: none when another is
+        at it, as the two would lock the same tables in different order.
 
         Raises:
             ServiceUnavailableError: A reader held a partition for too long; try again.
         """
         dropped = []
-        async with self._database.connection("vital") as conn:
+        async with self._database.connection("vital") as conn, _turn(conn) as is_mine:
+            if not is_mine:
+                return []
             for row in await _queries.expired_partitions(conn, parent=table.name, unit=table.unit, keep=keep):
                 try:
                     if row["attached"]:
@@ -140,6 +143,22 @@ class RetentionStore:
         """Delete up to ``most`` idempotency keys that are older than a day."""
         async with self._database.connection("vital") as conn:
             return len(await _queries.forget_keys(conn, most=most))
+
+
+@asynccontextmanager
+async def _turn(conn: Connection) -> AsyncIterator[bool]:
+    """Whether this session may drop partitions now, and meanwhile nobody else makes or drops any."""
+    if not (await _queries.take_turn(conn))["taken"]:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        try:
+            await _queries.end_turn(conn)
+        except BaseException:
+            conn.terminate()  # with the session goes its turn, which nobody else would have otherwise
+            raise
 
 
 def _first_id_after(keep: timedelta, now_ms: int) -> str:

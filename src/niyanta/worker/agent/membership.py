@@ -134,7 +134,7 @@ class Membership:
                 self._answered(sent, recorded=True)
                 log.info("worker.registered %s", spec.worker_id, extra={"incarnation": incarnation})
                 return
-            if reply.reason == "invalid":
+            if reply.reason in ("invalid", "removed"):
                 raise ConfigurationError(f"the service refuses this worker: {reply.message}")
             if reply.message != said:
                 log.warning("worker.not_registered_yet: %s", reply.message)

@@ -23,6 +23,8 @@ __all__ = [
     "DrainAnswer",
     "KeyAnswer",
     "LimitsRequest",
+    "StandingOrderBody",
+    "UndrainAnswer",
     "UpdateCustomerRequest",
     "WorkersAnswer",
 ]
@@ -150,6 +152,20 @@ class ApiKeysAnswer(msgspec.Struct):
     pagination: Pagination
 
 
+class StandingOrderBody(msgspec.Struct):
+    """What an operator has ordered for a worker's id; it holds over restarts until ``undrain``."""
+
+    kind: Annotated[
+        str,
+        Meta(
+            description="`drain`: gets nothing new. `remove`: may not register.",
+            extra_json_schema={"enum": ["drain", "remove"]},
+        ),
+    ]
+    given_by: Annotated[str, Meta(description="The API key that it was given with.")]
+    given_at: Timestamp
+
+
 class WorkerBody(msgspec.Struct):
     """One worker."""
 
@@ -163,6 +179,7 @@ class WorkerBody(msgspec.Struct):
     running_workloads: list[str]
     version: str
     registered_at: Timestamp
+    standing_order: StandingOrderBody | None
 
 
 class WorkersAnswer(msgspec.Struct):
@@ -174,6 +191,13 @@ class WorkersAnswer(msgspec.Struct):
 
 class DrainAnswer(msgspec.Struct):
     """The worker takes nothing new and finishes what it runs."""
+
+    worker_id: str
+    status: WorkerStatus
+
+
+class UndrainAnswer(msgspec.Struct):
+    """The worker may work again. DEAD: it isn't there now, and may come back."""
 
     worker_id: str
     status: WorkerStatus

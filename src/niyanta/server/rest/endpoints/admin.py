@@ -20,7 +20,7 @@ from niyanta.server.services.administration import AdminService
 from niyanta.server.services.cursors import Cursors
 from niyanta.server.services.requests import MAX_CURSOR_LENGTH, MAX_OFFSET
 from niyanta.server.store.customers import ApiKey, Customer
-from niyanta.server.store.fleet import ListedWorker
+from niyanta.server.store.fleet import ListedWorker, StandingOrder
 
 __all__ = ["AdminRoutes"]
 
@@ -163,7 +163,7 @@ class AdminRoutes:
                 method="POST",
                 path=_ONE_WORKER + "/drain",
                 operation_id="drainWorker",
-                summary="Give a worker nothing new; what it runs finishes",
+                summary="Give a worker nothing new, also after a restart; what it runs finishes",
                 tag=_TAG,
                 handler=self.drain_worker,
                 access=Access.ADMIN,
@@ -174,11 +174,22 @@ class AdminRoutes:
                 method="DELETE",
                 path=_ONE_WORKER,
                 operation_id="removeWorker",
-                summary="Take everything away from a worker, at once",
+                summary="Take everything away from a worker at once, and don't let it come back",
                 tag=_TAG,
                 handler=self.remove_worker,
                 access=Access.ADMIN,
                 status=204,
+                errors=(NotFoundError,),
+            ),
+            Operation(
+                method="POST",
+                path=_ONE_WORKER + "/undrain",
+                operation_id="undrainWorker",
+                summary="Take a worker's drain or removal back",
+                tag=_TAG,
+                handler=self.undrain_worker,
+                access=Access.ADMIN,
+                answer=bodies.UndrainAnswer,
                 errors=(NotFoundError,),
             ),
         ]
@@ -257,16 +268,26 @@ class AdminRoutes:
     async def drain_worker(self, call: Call) -> Response:
         """§4.2."""
         worker_id = call.path_id("worker_id")
-        await self._workers.drain(worker_id)
+        await self._workers.drain(worker_id, _operator(call))
         return json_response(bodies.DrainAnswer(worker_id, "DRAINING"))
 
     async def remove_worker(self, call: Call) -> Response:
         """§4.3."""
-        await self._workers.remove(call.path_id("worker_id"), Actor("user", call.identity.actor_id))
+        await self._workers.remove(call.path_id("worker_id"), _operator(call))
         return Response(status_code=204)
+
+    async def undrain_worker(self, call: Call) -> Response:
+        """The worker's status as it is now."""
+        worker_id = call.path_id("worker_id")
+        status = await self._workers.undrain(worker_id, _operator(call))
+        return json_response(bodies.UndrainAnswer(worker_id, status))
 
     async def _customer_exists(self, call: Call) -> Any:
         await self._administration.customer(call.path_id("customer_id"))
+
+
+def _operator(call: Call) -> Actor:
+    return Actor("user", call.identity.actor_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,4 +377,9 @@ def _worker(listed: ListedWorker) -> bodies.WorkerBody:
         listed.workload_ids,
         worker.version,
         timestamp(listed.registered_at),
+        None if (order := listed.standing_order) is None else _standing_order(order),
     )
+
+
+def _standing_order(order: StandingOrder) -> bodies.StandingOrderBody:
+    return bodies.StandingOrderBody(order.kind, order.given_by, timestamp(order.given_at))

@@ -371,12 +371,14 @@ _ADMIN_EXAMPLES: dict[str, dict[str, Any]] = {
                     "running_workloads": ["wl_abc123", "wl_def456", "wl_ghi789"],
                     "version": "0.1.0",
                     "registered_at": _AT("00:00"),
+                    "standing_order": None,
                 }
             ],
             "pagination": _ONE_PAGE,
         }
     },
     "drainWorker": {"answer": {"worker_id": "worker-5", "status": "DRAINING"}},
+    "undrainWorker": {"answer": {"worker_id": "worker-5", "status": "HEALTHY"}},
 }
 
 _METRICS = """\
