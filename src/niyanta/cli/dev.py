@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import shutil
 import signal
@@ -308,4 +309,5 @@ def command(**options: Any) -> None:
     """Run the whole system on this machine."""
     options["app"] = options["app"] or ("niyanta.examples:worker",)
     types = [] if options["no_worker"] else sorted(load_app(options["app"]).handlers)
+    logging.getLogger("niyanta.wire").setLevel(logging.CRITICAL)  # an engine that ends is told of in words of our own
     asyncio.run(_Dev(options, types).run())
