@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 DEV_ARGS ?=
 BENCH_ARGS ?=
 VIDEO ?=
-GENERATED := docs/states.md api/openapi/niyanta-v1.yaml src/niyanta/client/synchronous.py src/niyanta/wire/v1
+GENERATED := docs/states.md src/niyanta/server/store/workloads.sql api/openapi/niyanta-v1.yaml src/niyanta/client/synchronous.py src/niyanta/wire/v1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo dev test contract lint format types bench verify docs generate lock clean
@@ -48,6 +48,7 @@ bench: setup ## measure throughput, latency and memory; a table, and JSON in ben
 
 generate: setup ## write the generated files anew
 	@$(PY) scripts/state_diagram.py
+	@$(PY) scripts/state_columns.py
 	@$(PY) scripts/openapi.py
 	@$(PY) scripts/sync_client.py
 	@$(PY) scripts/protobuf.py

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from niyanta.domain.limits import TIERS, Tier
-from niyanta.server.store.fleet import WorkerStore
+from niyanta.server.store.workers import WorkerStore
 from niyanta.wire import messages
 from niyanta.wire.messages import CancelAttempt, DrainWorker
 from scripted_worker import ScriptedWorker

@@ -47,8 +47,10 @@ from niyanta.server.fleet.intake import EventIntake
 from niyanta.server.observability.metrics import Metrics
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.database import Database
-from niyanta.server.store.fleet import LeaseStore
-from niyanta.server.store.workloads import Change, NewWorkload, WorkloadStore
+from niyanta.server.store.lease import LeaseStore
+from niyanta.server.store.states import Change
+from niyanta.server.store.submissions import NewWorkload, SubmissionStore
+from niyanta.server.store.workloads import WorkloadStore
 from niyanta.wire import messages
 from niyanta.wire.messages import AttemptRef, Event, EventBatch
 from store_rows import add_customer
@@ -106,6 +108,7 @@ class StoreMachine(RuleBasedStateMachine):
         super().__init__()
         self.around = around
         self.store = WorkloadStore()
+        self.submissions = SubmissionStore()
         self.customer_id = f"cust_{secrets.token_hex(8)}"
         self.model: dict[str, WorkloadState] = {}
         self.saved_percent: dict[str, int] = {}
@@ -135,15 +138,25 @@ class StoreMachine(RuleBasedStateMachine):
             workload_id = make_id("wl_", time.time_ns() // 1_000_000, secrets.randbits(80))
             batch.append(
                 NewWorkload(
-                    self.customer_id, workload_id, "t", 10, "{}", None, None, 1, self.newest, datetime.now(UTC), "k"
+                    customer_id=self.customer_id,
+                    workload_id=workload_id,
+                    workload_type="t",
+                    priority=10,
+                    input_json="{}",
+                    affinity_json=None,
+                    timeout_seconds=None,
+                    placement_key=1,
+                    queue_rank=self.newest,
+                    created_at=datetime.now(UTC),
+                    actor_id="k",
                 )
             )
             self.model[workload_id] = WorkloadState(self.customer_id, workload_id, "t", Status.PENDING)
 
         async def insert() -> None:
             async with self.around.database.transaction() as conn:
-                await self.store.admit(conn, [self.customer_id])
-                await self.store.insert_batch(conn, batch)
+                await self.submissions.admit(conn, [self.customer_id])
+                await self.submissions.insert_batch(conn, batch)
 
         self.around.run(insert())
 

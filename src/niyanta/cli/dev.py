@@ -26,7 +26,7 @@ from niyanta.embedded.engine import DirectoryLock, free_port
 from niyanta.errors import ConfigurationError
 from niyanta.server.store import migrate
 from niyanta.server.store.database import Database
-from niyanta.server.store.fleet import WorkerStore
+from niyanta.server.store.workers import WorkerStore
 from niyanta.worker.handlers.app import load_app
 
 __all__ = ["command"]

@@ -25,9 +25,11 @@ from niyanta.server.moves.batcher import GroupCommit
 from niyanta.server.moves.feed import ChangeFeed, describe
 from niyanta.server.observability.metrics import Metrics
 from niyanta.server.settings import CoordinatorSettings
-from niyanta.server.store.attempts import AttemptStore, LogRow, NewCheckpoint
+from niyanta.server.store.checkpoints import CheckpointStore, NewCheckpoint
 from niyanta.server.store.database import Database, TransactionConflictError, retried
-from niyanta.server.store.workloads import Change, Locked, WorkloadStore
+from niyanta.server.store.logs import LogStore, NewLogLine
+from niyanta.server.store.states import Change, Locked
+from niyanta.server.store.workloads import WorkloadStore
 from niyanta.wire import messages
 from niyanta.wire.messages import AttemptRef, BatchReply, Event, EventBatch, EventReply
 from niyanta.wire.objects import ObjectStore, checkpoint_folder
@@ -57,7 +59,7 @@ class _Writes:
 
     changes: dict[tuple[str, str], Change]
     checkpoints: list[NewCheckpoint] = field(default_factory=list)
-    logs: list[LogRow] = field(default_factory=list)
+    logs: list[NewLogLine] = field(default_factory=list)
 
     @classmethod
     def begin(cls, found: Mapping[tuple[str, str], Locked]) -> _Writes:
@@ -94,7 +96,8 @@ class EventIntake:
         self._unneeded: asyncio.Queue[str] = asyncio.Queue()
         """Keys of objects whose checkpoints have been dropped, in committed transactions only."""
         self._workloads = WorkloadStore()
-        self._attempts = AttemptStore()
+        self._checkpoints = CheckpointStore()
+        self._logs = LogStore()
         self._decode = msgspec.msgpack.Decoder(EventBatch).decode
         self._encode = msgspec.msgpack.Encoder().encode
         self._group = GroupCommit[EventBatch, BatchReply](self._commit, most=64, observe=metrics.events_committed)
@@ -159,9 +162,9 @@ class EventIntake:
             if len(written) != len(changed):
                 raise TransactionConflictError("a locked workload changed under its lock")
             if writes.checkpoints:
-                unneeded = await self._attempts.add_checkpoints(conn, writes.checkpoints)
+                unneeded = await self._checkpoints.add(conn, writes.checkpoints)
             if writes.logs:
-                await self._attempts.add_logs(conn, writes.logs)
+                await self._logs.add(conn, writes.logs)
         for key in unneeded:
             self._unneeded.put_nowait(key)
         self._announce(changed, writes)
@@ -287,16 +290,16 @@ class EventIntake:
         outcome.checkpoint_sequence = state.checkpoint_sequence
         writes.checkpoints.append(
             NewCheckpoint(
-                state.customer_id,
-                state.workload_id,
-                state.checkpoint_sequence,
-                state.generation,
-                "bytes" if body.encoding == "bytes" else "json",
-                None if body.object_key else body.data,
-                body.object_key,
-                size,
-                body.sha256,
-                state.progress_percent,
+                customer_id=state.customer_id,
+                workload_id=state.workload_id,
+                sequence=state.checkpoint_sequence,
+                generation=state.generation,
+                encoding="bytes" if body.encoding == "bytes" else "json",
+                data=None if body.object_key else body.data,
+                object_key=body.object_key,
+                size_bytes=size,
+                sha256=body.sha256,
+                progress_percent=state.progress_percent,
             )
         )
 
@@ -336,14 +339,14 @@ def _logged_at(occurred_at_ms: int, now: datetime) -> datetime:
     return datetime.fromtimestamp(sane / 1000, UTC)
 
 
-def _log_row(event: Event, now: datetime, level: str, message: str, details: Mapping[str, object]) -> LogRow:
-    return LogRow(
-        event.ref.customer_id,
-        event.ref.workload_id,
-        event.ref.generation,
-        event.sequence,
-        _logged_at(event.occurred_at_ms, now),
-        level if level in _LEVELS else "INFO",
-        clean(message) or "",
-        msgspec.json.encode(details).decode(),
+def _log_row(event: Event, now: datetime, level: str, message: str, details: Mapping[str, object]) -> NewLogLine:
+    return NewLogLine(
+        customer_id=event.ref.customer_id,
+        workload_id=event.ref.workload_id,
+        generation=event.ref.generation,
+        sequence=event.sequence,
+        logged_at=_logged_at(event.occurred_at_ms, now),
+        level=level if level in _LEVELS else "INFO",
+        message=clean(message) or "",
+        details_json=msgspec.json.encode(details).decode(),
     )

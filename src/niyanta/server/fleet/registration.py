@@ -13,9 +13,9 @@ from niyanta.server.moves.batcher import GroupCommit
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.moves.losses import lose_workloads
 from niyanta.server.settings import CoordinatorSettings
-from niyanta.server.store.attempts import AttemptStore
+from niyanta.server.store.checkpoints import CheckpointStore
 from niyanta.server.store.database import Database, retried
-from niyanta.server.store.fleet import ListedWorker, StandingOrder, WorkerStore
+from niyanta.server.store.workers import ListedWorker, StandingOrder, WorkerStore
 from niyanta.server.store.workloads import WorkloadStore
 from niyanta.wire.broker import Broker
 from niyanta.wire.messages import (
@@ -57,7 +57,7 @@ class WorkerService:
         self._settings = settings
         self._workers = WorkerStore()
         self._workloads = WorkloadStore()
-        self._attempts = AttemptStore()
+        self._checkpoints = CheckpointStore()
         self._encode = msgspec.msgpack.Encoder().encode
         self._beats = GroupCommit[Heartbeat, HeartbeatReply](self._record, most=200)
 
@@ -148,9 +148,7 @@ class WorkerService:
                 held = await self._workloads.held_by(conn, request.worker_id, request.incarnation)
                 if (ref.customer_id, ref.workload_id, ref.generation) not in held:
                     return self._encode(CheckpointReply(False, "the attempt is not this worker's"))
-                found = await self._attempts.newest_good_checkpoint(
-                    conn, ref.customer_id, ref.workload_id, request.sequence
-                )
+                found = await self._checkpoints.newest_good(conn, ref.customer_id, ref.workload_id, request.sequence)
         except (ServiceUnavailableError, msgspec.DecodeError) as exc:
             return self._encode(CheckpointReply(False, f"try again: {exc}"))
         if found is None:

@@ -61,7 +61,7 @@ class WorkloadMethods:
         """One workload, whole."""
         row = await self._workloads.get(call.identity, workload_id_of(call))
         outlook = await self._workloads.outlook(row)
-        size = len(row["input_params"]) + len(row["result_json"] or "")
+        size = len(row.input_params) + len(row.result_json or "")
         return pb.GetWorkloadResponse(workload=await aside(size, workload_message, row, outlook))
 
     async def cancel(self, call: Call[pb.CancelWorkloadRequest]) -> pb.CancelWorkloadResponse:
@@ -82,12 +82,12 @@ class WorkloadMethods:
         wait_seconds = None if left is None else max(0.0, left - min(0.5, left / 4))
         row = await self._workloads.pause(call.identity, workload_id_of(call), wait_seconds)
         answer = pb.PauseWorkloadResponse(
-            workload_id=row["workload_id"],
-            status=status_message(row["status"]),
-            checkpoint_sequence=row["checkpoint_sequence"],
-            version=row["version"],
+            workload_id=row.workload_id,
+            status=status_message(row.status),
+            checkpoint_sequence=row.checkpoint_sequence,
+            version=row.version,
         )
-        put_time(answer.paused_at, row["paused_at"])
+        put_time(answer.paused_at, row.paused_at)
         return answer
 
     async def resume(self, call: Call[pb.ResumeWorkloadRequest]) -> pb.ResumeWorkloadResponse:

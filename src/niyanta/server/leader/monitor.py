@@ -16,8 +16,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -31,8 +30,9 @@ from niyanta.server.moves.feed import ChangeFeed, describe
 from niyanta.server.moves.losses import lose_workloads
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.database import Database
-from niyanta.server.store.fleet import WorkerRow, WorkerStore
-from niyanta.server.store.workloads import Change, WorkloadStore
+from niyanta.server.store.states import Change
+from niyanta.server.store.workers import StoredWorker, WorkerStore
+from niyanta.server.store.workloads import Overdue, Unanswered, WorkloadStore
 from niyanta.wire.broker import Broker
 from niyanta.wire.messages import AttemptRef, CancelAttempt, Changed, Command, WorkloadChange
 from niyanta.wire.subjects import Subjects
@@ -124,7 +124,7 @@ class Monitor:
                 await self._workers.forget_dead(conn, _FORGET_DEAD_SECONDS)
         return max(0.02, min(_TICK_SECONDS, pause, due if due is not None else _TICK_SECONDS))
 
-    async def _bury(self, epoch: int, live: list[WorkerRow]) -> float:
+    async def _bury(self, epoch: int, live: list[StoredWorker]) -> float:
         """Declare silent workers dead; gives the seconds until the next could be."""
         lease = self._settings.worker_lease_seconds
         observed = time.monotonic() - self._observing_since
@@ -158,7 +158,7 @@ class Monitor:
         waits = [lease - worker.silent_seconds for worker in live if worker.silent_seconds < lease]
         return min(waits, default=_TICK_SECONDS) + 0.005
 
-    async def _redistribute(self, epoch: int, worker_id: str, incarnation: str, worker: WorkerRow | None) -> None:
+    async def _redistribute(self, epoch: int, worker_id: str, incarnation: str, worker: StoredWorker | None) -> None:
         same = worker is not None and worker.incarnation == incarnation
         stopped = same and worker is not None and worker.ended_reason in ("removed", "stopped")
         reason = f"Worker '{worker_id}' was {worker.ended_reason}" if stopped and worker else _HEARTBEAT_TIMEOUT
@@ -174,11 +174,11 @@ class Monitor:
             if not waiting:
                 return
             limit = self._settings.unanswered_seconds
-            again = [(r["customer_id"], r["workload_id"]) for r in waiting if r["age_seconds"] < limit]
+            again = [(r.customer_id, r.workload_id) for r in waiting if r.age_seconds < limit]
             rows = await self._workloads.assignments(conn, again) if again else []
         if rows:
             await push_assignments(self._broker, self._subjects, epoch, rows)
-        late = [r for r in waiting if r["age_seconds"] >= limit]
+        late = [r for r in waiting if r.age_seconds >= limit]
         await self._change_each(
             epoch,
             late,
@@ -210,15 +210,17 @@ class Monitor:
 
         await self._change_each(epoch, overdue, time_out)
         for row in overdue:
-            ref = AttemptRef(row["customer_id"], row["workload_id"], row["generation"])
+            ref = AttemptRef(row.customer_id, row.workload_id, row.generation)
             command: Command = CancelAttempt(ref, "timed out")
-            await self._broker.publish(self._subjects.worker(row["worker_id"]), msgspec.msgpack.encode(command))
+            await self._broker.publish(self._subjects.worker(row.worker_id), msgspec.msgpack.encode(command))
 
-    async def _change_each(self, epoch: int, rows: list[Any], move: Callable[[Change], transitions.Move]) -> None:
+    async def _change_each(
+        self, epoch: int, rows: Sequence[Unanswered | Overdue], move: Callable[[Change], transitions.Move]
+    ) -> None:
         """Move workloads that are still at the generation that was read; others are left alone."""
         if not rows:
             return
-        generations = {(r["customer_id"], r["workload_id"]): r["generation"] for r in rows}
+        generations = {(r.customer_id, r.workload_id): r.generation for r in rows}
         async with self._database.transaction("vital") as conn:
             changes = []
             for key, locked in (await self._workloads.lock(conn, list(generations))).items():

@@ -15,7 +15,6 @@ import logging
 import time
 from collections import Counter, deque
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
@@ -29,12 +28,15 @@ from niyanta.server.leader.election import Election
 from niyanta.server.moves.batcher import BUSY_BATCH, LINGER_SECONDS
 from niyanta.server.moves.feed import ChangeFeed, describe
 from niyanta.server.store.database import Database
-from niyanta.server.store.workloads import Change, Head, WorkloadStore, config_from_json
+from niyanta.server.store.lease import LeaseStore
+from niyanta.server.store.queries import Connection
+from niyanta.server.store.states import Change, Head, config_from_json
+from niyanta.server.store.workloads import Assignable, WorkloadStore
 from niyanta.wire.broker import Broker
 from niyanta.wire.messages import Assign, Assignment, AttemptRef, Changed, Command
 from niyanta.wire.subjects import Subjects
 
-__all__ = ["Scheduler", "assignment_from_row", "push_assignments"]
+__all__ = ["Scheduler", "assignment_of", "push_assignments"]
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +75,7 @@ class Scheduler:
         self._election = election
         self._actor = Actor("coordinator", coordinator_id)
         self._store = WorkloadStore()
+        self._leases = LeaseStore()
         self._clock = FairClock()
         self._wake = asyncio.Event()
         self._inbox: deque[Changed] = deque(maxlen=100_000)
@@ -130,8 +133,8 @@ class Scheduler:
         self._held.clear()
         self._running.clear()
         for row in held:
-            holding = _Holding(row["generation"], row["worker_id"], row["workload_type"])
-            self._hold((row["customer_id"], row["workload_id"]), holding)
+            holding = _Holding(row.generation, row.worker_id, row.workload_type)
+            self._hold((row.customer_id, row.workload_id), holding)
         self._lanes = {lane: self._lanes.get(lane) for lane in lanes}
         self._clock.forget_idle({lane[0] for lane in lanes})
         self._resync_at = time.monotonic() + _RESYNC_SECONDS
@@ -227,15 +230,13 @@ class Scheduler:
                 holding = _Holding(state.generation, state.worker_id or "", state.workload_type)
                 self._hold((state.customer_id, state.workload_id), holding)
             self._resync_at = resync_at
-        await push_assignments(self._broker, self._subjects, epoch, list(written.values()))
+        await push_assignments(self._broker, self._subjects, epoch, [a for a in written.values() if a is not None])
         self._feed.announce([describe(change) for change in done])
         return len(placements)
 
-    async def _notice_fence(self, conn: Any, epoch: int) -> None:
+    async def _notice_fence(self, conn: Connection, epoch: int) -> None:
         """Nothing was written: step down if that is because another leads."""
-        from niyanta.server.store.fleet import LeaseStore
-
-        if (await LeaseStore().current(conn))["epoch"] != epoch:
+        if (await self._leases.current(conn)).epoch != epoch:
             self._election.step_down()
 
     def _queues(
@@ -265,29 +266,29 @@ class Scheduler:
         return list(queues.values()), by_id
 
 
-def assignment_from_row(row: Any) -> Assignment:
+def assignment_of(row: Assignable) -> Assignment:
     """A worker's view of a scheduled workload."""
-    config = config_from_json(row["config_snapshot"])
+    config = config_from_json(row.config_snapshot)
     return Assignment(
-        AttemptRef(row["customer_id"], row["workload_id"], row["generation"]),
-        row["workload_type"],
-        row["input_params"].encode(),
+        AttemptRef(row.customer_id, row.workload_id, row.generation),
+        row.workload_type,
+        row.input_params.encode(),
         config.config_json.encode(),
-        row["checkpoint_sequence"],
-        row["progress_percent"],
+        row.checkpoint_sequence,
+        row.progress_percent,
         config.checkpoint_interval_sec,
-        row["timeout_seconds"] or config.timeout_seconds,
+        row.timeout_seconds or config.timeout_seconds,
         config.cpu_cores,
         config.memory_mb,
         config.disk_mb,
     )
 
 
-async def push_assignments(broker: Broker, subjects: Subjects, epoch: int, rows: list[Any]) -> None:
+async def push_assignments(broker: Broker, subjects: Subjects, epoch: int, rows: list[Assignable]) -> None:
     """Send each worker its assignments. What is lost is pushed again by the monitor."""
     by_worker: dict[tuple[str, str], list[Assignment]] = {}
     for row in rows:
-        by_worker.setdefault((row["worker_id"], row["incarnation"]), []).append(assignment_from_row(row))
+        by_worker.setdefault((row.worker_id, row.incarnation), []).append(assignment_of(row))
     for (worker_id, incarnation), assignments in by_worker.items():
         command: Command = Assign(epoch, incarnation, assignments)
         try:

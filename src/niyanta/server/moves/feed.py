@@ -16,7 +16,7 @@ import msgspec
 from niyanta.domain.ids import milliseconds_of
 from niyanta.domain.transitions import EventType, Status
 from niyanta.errors import ConnectionFailedError
-from niyanta.server.store.workloads import Change
+from niyanta.server.store.states import Change
 from niyanta.wire.broker import Broker
 from niyanta.wire.messages import Changed, WorkloadChange
 from niyanta.wire.subjects import Subjects

@@ -6,7 +6,8 @@ from niyanta.domain import transitions
 from niyanta.domain.transitions import Actor
 from niyanta.server.moves.feed import ChangeFeed, describe
 from niyanta.server.store.database import Database, TransactionConflictError, retried
-from niyanta.server.store.workloads import Change, WorkloadStore
+from niyanta.server.store.states import Change
+from niyanta.server.store.workloads import WorkloadStore
 
 __all__ = ["lose_workloads"]
 

@@ -11,12 +11,11 @@ import binascii
 import hashlib
 import hmac
 from datetime import datetime
-from typing import Any
 
 import msgspec
 
 from niyanta.errors import InvalidInputError
-from niyanta.server.store.listing import ListQuery, Place, cursor_values
+from niyanta.server.store.listing import ListQuery, Place, WorkloadSummary, cursor_values
 from niyanta.server.store.logs import LogPlace
 
 __all__ = ["Cursors"]
@@ -44,7 +43,7 @@ class Cursors:
         self._number = msgspec.msgpack.Decoder(int).decode
         self._line = msgspec.msgpack.Decoder(LogPlace).decode
 
-    def after_row(self, query: ListQuery, row: Any) -> str:
+    def after_row(self, query: ListQuery, row: WorkloadSummary) -> str:
         """The cursor behind the last row of a page of workloads."""
         value, workload_id = cursor_values(row, query.order_by)
         place = _Place(workload_id, at=value) if isinstance(value, datetime) else _Place(workload_id, value)

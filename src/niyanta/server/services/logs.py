@@ -9,10 +9,10 @@ from datetime import datetime
 from niyanta.errors import InvalidInputError
 from niyanta.server.services.cursors import Cursors
 from niyanta.server.services.workloads import WorkloadService
-from niyanta.server.store.attempts import Lifetime
 from niyanta.server.store.customers import Identity
 from niyanta.server.store.database import Database, retried
 from niyanta.server.store.logs import LogsQuery, LogStore, StoredLine
+from niyanta.server.store.partitions import Lifetime
 
 __all__ = ["DEFAULT_LINES", "LEVELS", "MAX_LINES", "LogPage", "LogRequest", "LogService"]
 

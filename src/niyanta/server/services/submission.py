@@ -24,8 +24,9 @@ from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.services.estimator import Estimator
 from niyanta.server.services.requests import SubmitRequest, check_idempotency_key, check_values
 from niyanta.server.store.customers import Identity
-from niyanta.server.store.database import Connection, Database, OutcomeUnknownError, TransactionConflictError, retried
-from niyanta.server.store.workloads import KeyName, KeyUse, NewWorkload, WorkloadStore
+from niyanta.server.store.database import Database, OutcomeUnknownError, TransactionConflictError, retried
+from niyanta.server.store.queries import Connection
+from niyanta.server.store.submissions import KeyName, KeyUse, NewWorkload, SubmissionStore
 from niyanta.wire.messages import WorkloadChange
 
 __all__ = [
@@ -114,7 +115,7 @@ class SubmissionService:
         self._directory = directory
         self._estimator = estimator
         self._outcome_wait_seconds = outcome_wait_seconds
-        self._store = WorkloadStore()
+        self._store = SubmissionStore()
         self._group = GroupCommit[_Request, Answer](
             self._commit, most=_MOST_IN_A_COMMIT, weigh=lambda request: len(request.items)
         )
@@ -213,18 +214,18 @@ class SubmissionService:
             priority = DEFAULT_PRIORITY if request.priority is None else request.priority
             items.append(
                 NewWorkload(
-                    identity.customer_id,
-                    make_id("wl_", now_ms, randoms[number]),
-                    kind,
-                    priority,
-                    inputs[number],
-                    affinity,
-                    request.timeout_seconds,
-                    place,
-                    queue_rank(now_ms / 1000, priority) + number * _ORDER_SECONDS,
-                    created_at,
-                    identity.actor_id,
-                    estimated_start_at if can_start else None,
+                    customer_id=identity.customer_id,
+                    workload_id=make_id("wl_", now_ms, randoms[number]),
+                    workload_type=kind,
+                    priority=priority,
+                    input_json=inputs[number],
+                    affinity_json=affinity,
+                    timeout_seconds=request.timeout_seconds,
+                    placement_key=place,
+                    queue_rank=queue_rank(now_ms / 1000, priority) + number * _ORDER_SECONDS,
+                    created_at=created_at,
+                    actor_id=identity.actor_id,
+                    estimated_start_at=estimated_start_at if can_start else None,
                 )
             )
         return items

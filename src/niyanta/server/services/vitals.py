@@ -10,7 +10,8 @@ from niyanta.server.leader.election import Election
 from niyanta.server.observability.metrics import Reading
 from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
-from niyanta.server.store.fleet import LeaseStore, WorkerStore
+from niyanta.server.store.lease import LeaseStore
+from niyanta.server.store.workers import WorkerStore
 from niyanta.wire.broker import Broker
 
 __all__ = ["Vitals"]
@@ -47,7 +48,7 @@ class Vitals:
         except (ServiceUnavailableError, TimeoutError):
             return reading
         reading.database_connected = True
-        reading.epoch = lease["epoch"]
+        reading.epoch = lease.epoch
         reading.queued = {tier.tier: tier.queued for tier in usage}
         reading.running = {tier.tier: tier.running for tier in usage}
         reading.workers = {status: count for status, (count, _) in fleet.items()}

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
@@ -29,11 +29,13 @@ from niyanta.server.moves.feed import ChangeFeed, describe
 from niyanta.server.services.estimator import Estimator
 from niyanta.server.services.occupancy import Occupancy
 from niyanta.server.settings import CoordinatorSettings
-from niyanta.server.store.attempts import AttemptStore, Lifetime
+from niyanta.server.store.audit_events import AuditStore, StoredAuditEvent
 from niyanta.server.store.customers import Identity
 from niyanta.server.store.database import Database, TransactionConflictError, retried
-from niyanta.server.store.listing import ListingStore, ListQuery, Total
-from niyanta.server.store.workloads import Change, WorkloadStore, affinity_from_json
+from niyanta.server.store.listing import ListingStore, ListQuery, Total, WorkloadSummary
+from niyanta.server.store.partitions import Lifetime
+from niyanta.server.store.states import Change, affinity_from_json
+from niyanta.server.store.workloads import StoredWorkload, WorkloadStore
 from niyanta.wire.broker import Broker
 from niyanta.wire.messages import AttemptRef, CancelAttempt, Command, PauseAttempt, WithdrawPause
 from niyanta.wire.subjects import Subjects
@@ -83,12 +85,12 @@ class WorkloadService:
         self._occupancy = Occupancy(database, directory)
         self._settings = settings
         self._store = WorkloadStore()
-        self._attempts = AttemptStore()
+        self._audit = AuditStore()
         self._listing = ListingStore()
 
     @retried
-    async def get(self, identity: Identity, workload_id: str) -> Any:
-        """One workload's row.
+    async def get(self, identity: Identity, workload_id: str) -> StoredWorkload:
+        """One workload.
 
         Raises:
             NotFoundError: The customer has no such workload.
@@ -99,13 +101,13 @@ class WorkloadService:
             raise _missing()
         return row
 
-    async def wait(self, identity: Identity, workload_id: str, seconds: float, version: int | None) -> Any:
-        """One workload's row, once its version has changed (or passed ``version``) or the time is up."""
+    async def wait(self, identity: Identity, workload_id: str, seconds: float, version: int | None) -> StoredWorkload:
+        """One workload, once its version has changed (or passed ``version``) or the time is up."""
         deadline = time.monotonic() + seconds
         with self._feed.watch(identity.customer_id, workload_id) as changed:
             row = await self.get(identity, workload_id)
-            seen = row["version"] if version is None else version
-            while row["version"] <= seen and not Status(row["status"]).is_terminal:
+            seen = row.version if version is None else version
+            while row.version <= seen and not row.status.is_terminal:
                 changed.clear()
                 left = deadline - time.monotonic()
                 if left <= 0:
@@ -119,42 +121,44 @@ class WorkloadService:
                 row = await self.get(identity, workload_id)
         return row
 
-    async def outlook(self, row: Any) -> Outlook:
-        """What is to be said of a workload's future, from its row; figures about a second old."""
+    async def outlook(self, row: StoredWorkload) -> Outlook:
+        """What is to be said of a workload's future; figures about a second old."""
         return Outlook(
             await self.pending_reason(row), await self._estimator.start(row), await self._estimator.completion(row)
         )
 
-    async def pending_reason(self, row: Any) -> str | None:
+    async def pending_reason(self, row: StoredWorkload) -> str | None:
         """Why a queued workload hasn't started; None for any other."""
-        status = Status(row["status"])
+        status = row.status
         if not status.is_queued:
             return None
-        if row["available_at"] is not None and not row["ready"]:
+        if row.available_at is not None and not row.ready:
             return "waiting for the back-off after a failed attempt to end"
-        customer = await self._directory.customer(row["customer_id"])
+        customer = await self._directory.customer(row.customer_id)
         if customer.status != "active":
             return "the customer is suspended"
-        rules = affinity_from_json(row["affinity_rules"])
-        if reason := explain(await self._occupancy.views(), row["workload_type"], rules):
+        rules = affinity_from_json(row.affinity_rules)
+        if reason := explain(await self._occupancy.views(), row.workload_type, rules):
             return reason
         if customer.running >= customer.max_concurrent_workloads:
             return f"{customer.running} of {customer.max_concurrent_workloads} concurrent workloads are running"
         return "waiting for its turn"
 
     @retried
-    async def list_page(self, query: ListQuery) -> tuple[list[Any], bool, Total | None]:
-        """A page: rows, whether there are more, and the total when the page isn't found by a cursor."""
+    async def list_page(self, query: ListQuery) -> tuple[list[WorkloadSummary], bool, Total | None]:
+        """A page: its workloads, whether there are more, and the total when the page isn't found by a cursor."""
         async with self._database.connection() as conn:
             rows = await self._listing.page(conn, query)
             total = await self._listing.total(conn, query) if query.after is None else None
         return rows[: query.limit], len(rows) > query.limit, total
 
-    async def audit(self, identity: Identity, workload_id: str, *, after: int, limit: int) -> tuple[list[Any], bool]:
+    async def audit(
+        self, identity: Identity, workload_id: str, *, after: int, limit: int
+    ) -> tuple[list[StoredAuditEvent], bool]:
         """The workload's history after an ``event_id``, in order, and whether there is more."""
         lifetime = Lifetime.of(await self.get(identity, workload_id))
         async with self._database.connection() as conn:
-            rows = await self._attempts.audit(
+            rows = await self._audit.page(
                 conn, identity.customer_id, workload_id, lifetime, after=after, most=limit + 1
             )
         return rows[:limit], len(rows) > limit
@@ -227,8 +231,8 @@ class WorkloadService:
             identity, workload_id, "resume", lambda c: transitions.resume(c.state, c.before.now, actor)
         )
 
-    async def pause(self, identity: Identity, workload_id: str, wait_seconds: float | None = None) -> Any:
-        """Checkpoint, stop, free the slot; returns the PAUSED row.
+    async def pause(self, identity: Identity, workload_id: str, wait_seconds: float | None = None) -> StoredWorkload:
+        """Checkpoint, stop, free the slot; returns the PAUSED workload.
 
         The pause is committed with the checkpoint: when the time is up, or the caller is cancelled, it is withdrawn
         and the workload goes on, unless the checkpoint came first, in which case it ends PAUSED.
@@ -281,23 +285,23 @@ class WorkloadService:
         worker_id: str,
         changed: asyncio.Event,
         deadline: float,
-    ) -> Any | None:
-        """The PAUSED row; None when the time is up."""
+    ) -> StoredWorkload | None:
+        """The PAUSED workload; None when the time is up."""
         while True:
             changed.clear()
             row = await self.get(identity, workload_id)
-            status = Status(row["status"])
+            status = row.status
             if status is Status.PAUSED:
                 return row
             if status.is_terminal:
                 raise _wrong_state("pause", status)
-            if row["generation"] != ref.generation or status is not Status.RUNNING:
+            if row.generation != ref.generation or status is not Status.RUNNING:
                 raise ServiceUnavailableError(
                     "The workload's worker was lost while pausing; the workload goes on elsewhere",
                     details={"current_status": status.value},
                     retry_after_seconds=2,
                 )
-            if row["pause_phase"] is None:
+            if row.pause_phase is None:
                 return None
             left = deadline - time.monotonic()
             if left <= 0:
@@ -306,7 +310,7 @@ class WorkloadService:
                 async with asyncio.timeout(min(left, 2.0)):
                     await changed.wait()
             except TimeoutError:
-                if row["pause_phase"] == PausePhase.REQUESTED and time.monotonic() < deadline:
+                if row.pause_phase is PausePhase.REQUESTED and time.monotonic() < deadline:
                     await self._tell(worker_id, PauseAttempt(ref))  # the first may have been lost
 
     async def _withdraw(self, identity: Identity, workload_id: str, worker_id: str, ref: AttemptRef) -> bool:

@@ -8,32 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import inspect
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
-import aiosql
 import asyncpg
 
 from niyanta.errors import ConfigurationError, ServiceUnavailableError
+from niyanta.server.store.queries import Connection, Queries
 
-__all__ = [
-    "Connection",
-    "Database",
-    "LockNotFreeError",
-    "OutcomeUnknownError",
-    "Queries",
-    "TransactionConflictError",
-    "retried",
-]
+__all__ = ["Database", "LockNotFreeError", "OutcomeUnknownError", "TransactionConflictError", "retried"]
 
 log = logging.getLogger(__name__)
-
-Connection = Any
-"""An asyncpg connection from the pool; a proxy type that asyncpg doesn't export."""
 
 _AWAY = (
     asyncpg.PostgresConnectionError,
@@ -102,31 +89,8 @@ def retried(
     return run
 
 
-class Queries:
-    """The named queries of a ``.sql`` file in this package, each a coroutine that takes a connection.
-
-    ``name^`` gives one row or None, ``name!`` the command's status, a plain ``name`` a list of rows.
-    """
-
-    def __init__(self, file_name: str) -> None:
-        loaded = aiosql.from_path(Path(__file__).parent / file_name, "asyncpg", mandatory_parameters=False)
-        for name in loaded.available_queries:
-            query = getattr(loaded, name)
-            setattr(self, name, _as_list(query) if inspect.isasyncgenfunction(query) else query)
-
-    if TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]: ...
-
-
-def _as_list(query: Callable[..., AsyncIterator[Any]]) -> Callable[..., Awaitable[list[Any]]]:
-    async def run(conn: Connection, **parameters: Any) -> list[Any]:
-        return [row async for row in query(conn, **parameters)]
-
-    return run
-
-
 _queries = Queries("database.sql")
+_limit_locks = _queries.many("limit_locks", str)
 
 
 class _PoolConnection(asyncpg.Connection):
@@ -256,7 +220,7 @@ class Database:
             await transaction.start()
             try:
                 if lock_seconds is not None:
-                    await _queries.limit_locks(conn, milliseconds=str(max(1, round(lock_seconds * 1000))))
+                    await _limit_locks(conn, milliseconds=str(max(1, round(lock_seconds * 1000))))
                 yield conn
             except BaseException:
                 if not conn.is_closed():

@@ -8,6 +8,7 @@ SELECT make_partitions(:parent, :unit, now(), :ahead::interval) AS made;
 SELECT pg_try_advisory_lock(hashtext('niyanta.make_partitions')) AS taken;
 
 -- name: end_turn()!
+-- Ends it.
 SELECT pg_advisory_unlock(hashtext('niyanta.make_partitions'));
 
 -- name: expired_partitions(parent, unit, keep)

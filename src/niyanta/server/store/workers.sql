@@ -11,7 +11,7 @@ ON CONFLICT (worker_id) DO UPDATE
  WHERE k.standing_order IS DISTINCT FROM 'remove'
    AND (k.incarnation = excluded.incarnation OR k.status = 'DEAD'
         OR k.last_heartbeat < now() - make_interval(secs => :lease_seconds))
-RETURNING worker_id, status;
+RETURNING status;
 
 -- name: standing_order(worker_id)^
 -- What an operator has ordered for an id, when and who.
@@ -34,8 +34,9 @@ RETURNING k.worker_id, k.incarnation, k.status;
 -- name: all_workers()
 -- The fleet, with how long each has been silent on the database's clock. Rows that only keep an operator's order, an
 -- hour after the worker's end, aren't part of it: their number has no bound.
-SELECT k.*, extract(epoch FROM now() - k.last_heartbeat)::double precision AS silent_seconds
-  FROM workers k WHERE k.status <> 'DEAD' OR k.last_heartbeat > now() - interval '1 hour' ORDER BY worker_id;
+SELECT worker_id, incarnation, status, capacity, tags, handlers, version, last_heartbeat, ended_reason,
+       extract(epoch FROM now() - last_heartbeat)::double precision AS silent_seconds
+  FROM workers WHERE status <> 'DEAD' OR last_heartbeat > now() - interval '1 hour' ORDER BY worker_id;
 
 -- name: workers_page(status, after, most, skip)
 -- A page of the fleet by id, with what each holds. The index on held workloads serves the inner query.
@@ -66,7 +67,7 @@ UPDATE workers SET status = 'DEAD', ended_reason = :reason
    AND (:silent_for_seconds::double precision IS NULL
         OR last_heartbeat < now() - make_interval(secs => :silent_for_seconds::double precision))
    AND (:epoch::bigint IS NULL OR EXISTS (SELECT FROM fence))
-RETURNING worker_id, incarnation;
+RETURNING incarnation;
 
 -- name: drain(worker_id, ordered_by)^
 -- An operator drains it, for as long as nobody takes it back. Who did it first is kept.

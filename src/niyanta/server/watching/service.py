@@ -218,7 +218,7 @@ class WatchService:
         """Read some workloads and hand on what is new."""
         async with self._database.connection() as conn:
             found = await self._store.states(conn, [(*key, e.watched.events_seen) for key, e in batch.items()])
-            spans = [span for key, (row, _) in found.items() if (span := batch[key].watched.new_lines(row))]
+            spans = [span for key, row in found.items() if (span := batch[key].watched.new_lines(row))]
             lines = await self._store.lines(conn, spans, _MOST_LINES) if spans else {}
         for key, entry in batch.items():
             if self._entries.get(key) is not entry:
@@ -229,7 +229,7 @@ class WatchService:
                 continue
             before, news = entry.watched.size_bytes, lines.get(key, [])
             whole = len(news) < _MOST_LINES
-            if entry.watched.fold(*found[key], news, whole=whole):
+            if entry.watched.fold(found[key], news, whole=whole):
                 for watch in entry.watches:
                     watch.wake()
             self._kept_bytes += entry.watched.size_bytes - before

@@ -20,7 +20,7 @@ from niyanta.server.services.administration import AdminService
 from niyanta.server.services.cursors import Cursors
 from niyanta.server.services.requests import MAX_CURSOR_LENGTH, MAX_OFFSET
 from niyanta.server.store.customers import ApiKey, Customer
-from niyanta.server.store.fleet import ListedWorker, StandingOrder
+from niyanta.server.store.workers import ListedWorker, StandingOrder
 
 __all__ = ["AdminRoutes"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import msgspec
 from starlette.requests import Request
@@ -31,7 +30,8 @@ from niyanta.server.services.requests import (
 )
 from niyanta.server.services.submission import SubmissionService, SubmitRequest, check_idempotency_key
 from niyanta.server.services.workloads import Outlook, WorkloadService
-from niyanta.server.store.listing import ORDERS, ListQuery
+from niyanta.server.store.listing import ORDERS, ListQuery, WorkloadSummary
+from niyanta.server.store.workloads import StoredWorkload
 
 __all__ = ["WorkloadRoutes", "idempotency_key"]
 
@@ -229,7 +229,7 @@ class WorkloadRoutes:
         row = await self._workloads.pause(call.identity, workload_id)
         return json_response(
             bodies.PauseAnswer(
-                workload_id, row["status"], timestamp(row["paused_at"]), row["checkpoint_sequence"], row["version"]
+                workload_id, row.status, timestamp(row.paused_at), row.checkpoint_sequence, row.version
             )
         )
 
@@ -251,12 +251,12 @@ class WorkloadRoutes:
         rows, has_more = await self._workloads.audit(call.identity, workload_id, after=after, limit=limit)
         events = [
             bodies.AuditEvent(
-                row["event_id"],
-                row["event_type"],
-                timestamp(row["occurred_at"]),
-                row["actor_type"],
-                row["actor_id"],
-                _raw(row["details"]),
+                row.event_id,
+                row.event_type,
+                timestamp(row.occurred_at),
+                row.actor_type,
+                row.actor_id,
+                _raw(row.details_json),
             )
             for row in rows
         ]
@@ -279,54 +279,54 @@ def _raw_or_none(text: str | None) -> msgspec.Raw | None:
     return None if text is None else msgspec.Raw(text.encode())
 
 
-def workload_body(row: Any, outlook: Outlook) -> bodies.Workload:
-    """One workload, whole, from its row."""
-    status = row["status"]
+def workload_body(row: StoredWorkload, outlook: Outlook) -> bodies.Workload:
+    """One workload, whole."""
+    status = row.status
     body = bodies.Workload(
-        workload_id=row["workload_id"],
-        customer_id=row["customer_id"],
-        workload_type=row["workload_type"],
+        workload_id=row.workload_id,
+        customer_id=row.customer_id,
+        workload_type=row.workload_type,
         status=status,
-        priority=row["priority"],
-        progress_percent=row["progress_percent"],
-        worker_id=row["worker_id"],
-        input_params=_raw(row["input_params"]),
-        result_data=_raw_or_none(row["result_json"]),
-        error_message=row["error_message"],
-        retry_count=row["retry_count"],
-        created_at=timestamp(row["created_at"]),
-        scheduled_at=timestamp(row["scheduled_at"]),
-        started_at=timestamp(row["started_at"]),
-        completed_at=timestamp(row["completed_at"]),
+        priority=row.priority,
+        progress_percent=row.progress_percent,
+        worker_id=row.worker_id,
+        input_params=_raw(row.input_params),
+        result_data=_raw_or_none(row.result_json),
+        error_message=row.error_message,
+        retry_count=row.retry_count,
+        created_at=timestamp(row.created_at),
+        scheduled_at=timestamp(row.scheduled_at),
+        started_at=timestamp(row.started_at),
+        completed_at=timestamp(row.completed_at),
         estimated_start_time=timestamp(outlook.estimated_start_at),
         estimated_completion_time=timestamp(outlook.estimated_completion_at),
-        version=row["version"],
-        generation=row["generation"],
-        checkpoint_sequence=row["checkpoint_sequence"],
-        timeout_seconds=row["timeout_seconds"],
-        affinity_rules=_raw_or_none(row["affinity_rules"]),
+        version=row.version,
+        generation=row.generation,
+        checkpoint_sequence=row.checkpoint_sequence,
+        timeout_seconds=row.timeout_seconds,
+        affinity_rules=_raw_or_none(row.affinity_rules),
         pending_reason=outlook.pending_reason,
-        progress_message=row["progress_message"],
+        progress_message=row.progress_message,
     )
-    if status == Status.PAUSED:
-        body.paused_at = timestamp(row["paused_at"])
-    if status == Status.CANCELLED:
-        body.cancelled_at = timestamp(row["completed_at"])
+    if status is Status.PAUSED:
+        body.paused_at = timestamp(row.paused_at)
+    if status is Status.CANCELLED:
+        body.cancelled_at = timestamp(row.completed_at)
     return body
 
 
-def workload_row_body(row: Any) -> bodies.WorkloadRow:
+def workload_row_body(row: WorkloadSummary) -> bodies.WorkloadRow:
     """One workload as lists show it."""
     return bodies.WorkloadRow(
-        workload_id=row["workload_id"],
-        workload_type=row["workload_type"],
-        status=row["status"],
-        priority=row["priority"],
-        progress_percent=row["progress_percent"],
-        worker_id=row["worker_id"],
-        retry_count=row["retry_count"],
-        created_at=timestamp(row["created_at"]),
-        started_at=timestamp(row["started_at"]),
-        completed_at=timestamp(row["completed_at"]),
-        version=row["version"],
+        workload_id=row.workload_id,
+        workload_type=row.workload_type,
+        status=row.status,
+        priority=row.priority,
+        progress_percent=row.progress_percent,
+        worker_id=row.worker_id,
+        retry_count=row.retry_count,
+        created_at=timestamp(row.created_at),
+        started_at=timestamp(row.started_at),
+        completed_at=timestamp(row.completed_at),
+        version=row.version,
     )

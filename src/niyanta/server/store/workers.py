@@ -1,25 +1,20 @@
-"""Workers and the leader's lease in PostgreSQL."""
+"""Workers in PostgreSQL: their incarnations, heartbeats and ends."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
-from niyanta.server.store.database import Connection, Queries
+from niyanta.server.store.queries import Connection, Queries, Reader, Row
 from niyanta.wire.messages import HandlerInfo, Register
 
-__all__ = ["LeaseStore", "ListedWorker", "StandingOrder", "WorkerRow", "WorkerStore"]
-
-_workers = Queries("workers.sql")
-_lease = Queries("lease.sql")
+__all__ = ["ListedWorker", "StandingOrder", "StoredWorker", "WorkerStore"]
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerRow:
+class StoredWorker(msgspec.Struct, frozen=True, kw_only=True):
     """One worker as the database has it."""
 
     worker_id: str
@@ -36,8 +31,7 @@ class WorkerRow:
     """``lost``, ``removed`` or ``stopped`` for a dead worker."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StandingOrder:
+class StandingOrder(msgspec.Struct, frozen=True, kw_only=True):
     """What an operator has ordered for a worker's id; holds over its restarts until it is taken back."""
 
     kind: Literal["drain", "remove"]
@@ -45,36 +39,65 @@ class StandingOrder:
     given_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class ListedWorker:
+class ListedWorker(msgspec.Struct, frozen=True, kw_only=True):
     """One worker as operators see it."""
 
-    worker: WorkerRow
+    worker: StoredWorker
     registered_at: datetime
     workload_ids: list[str]
     """What it holds, SCHEDULED or RUNNING, by id."""
     standing_order: StandingOrder | None = None
 
 
-def _row(row: Any) -> WorkerRow:
-    return WorkerRow(
-        row["worker_id"],
-        row["incarnation"],
-        row["status"],
-        row["capacity"],
-        msgspec.json.decode(row["tags"], type=dict[str, str]),
-        msgspec.json.decode(row["handlers"], type=list[HandlerInfo]),
-        row["version"],
-        row["last_heartbeat"],
-        row["silent_seconds"],
-        row["ended_reason"],
+class _LiveWorker(NamedTuple):
+    worker_id: str
+    incarnation: str
+    status: str
+
+
+class _StatusCount(NamedTuple):
+    status: str
+    workers: int
+    capacity: int
+
+
+_read_worker = Reader(
+    StoredWorker,
+    {
+        "tags": msgspec.json.Decoder(dict[str, str]).decode,
+        "handlers": msgspec.json.Decoder(list[HandlerInfo]).decode,
+    },
+)
+
+
+def _read_order(row: Row) -> StandingOrder | None:
+    if row["standing_order"] is None:
+        return None
+    return StandingOrder(kind=row["standing_order"], given_by=row["ordered_by"], given_at=row["ordered_at"])
+
+
+def _read_listed(row: Row) -> ListedWorker:
+    return ListedWorker(
+        worker=_read_worker(row),
+        registered_at=row["registered_at"],
+        workload_ids=row["workload_ids"],
+        standing_order=_read_order(row),
     )
 
 
-def _order(row: Any) -> StandingOrder | None:
-    if row is None or row["standing_order"] is None:
-        return None
-    return StandingOrder(kind=row["standing_order"], given_by=row["ordered_by"], given_at=row["ordered_at"])
+_queries = Queries("workers.sql")
+_register = _queries.one("register", str)
+_standing_order = _queries.one("standing_order", StandingOrder, _read_order)
+_beat = _queries.many("beat", _LiveWorker)
+_all_workers = _queries.many("all_workers", StoredWorker, _read_worker)
+_workers_page = _queries.many("workers_page", ListedWorker, _read_listed)
+_count_workers = _queries.sole("count_workers", int)
+_fleet_summary = _queries.many("fleet_summary", _StatusCount)
+_end_worker = _queries.one("end_worker", str)
+_drain = _queries.one("drain", str)
+_remove_worker = _queries.one("remove_worker", str)
+_undrain = _queries.one("undrain", str)
+_forget_dead = _queries.run("forget_dead")
 
 
 class WorkerStore:
@@ -82,7 +105,7 @@ class WorkerStore:
 
     async def register(self, conn: Connection, worker: Register, lease_seconds: float) -> str | None:
         """Bring an incarnation to life; gives its status, or None while another one or a removal holds the id."""
-        row = await _workers.register(
+        return await _register(
             conn,
             worker_id=worker.worker_id,
             incarnation=worker.incarnation,
@@ -92,38 +115,35 @@ class WorkerStore:
             version=worker.version,
             lease_seconds=lease_seconds,
         )
-        return None if row is None else str(row["status"])
 
     async def standing_order(self, conn: Connection, worker_id: str) -> StandingOrder | None:
         """What an operator has ordered for an id."""
-        return _order(await _workers.standing_order(conn, worker_id=worker_id))
+        return await _standing_order(conn, worker_id=worker_id)
 
     async def beat(self, conn: Connection, beats: Sequence[tuple[str, str, bool]]) -> dict[tuple[str, str], str]:
         """Record (worker, incarnation, draining) beats; gives the status of those that are live."""
-        rows = await _workers.beat(
+        live = await _beat(
             conn,
             worker_ids=[b[0] for b in beats],
             incarnations=[b[1] for b in beats],
             drainings=[b[2] for b in beats],
         )
-        return {(row["worker_id"], row["incarnation"]): row["status"] for row in rows}
+        return {(worker.worker_id, worker.incarnation): worker.status for worker in live}
 
-    async def all(self, conn: Connection) -> list[WorkerRow]:
+    async def all(self, conn: Connection) -> list[StoredWorker]:
         """The whole fleet, those that have died within the hour included."""
-        return [_row(row) for row in await _workers.all_workers(conn)]
+        return await _all_workers(conn)
 
     async def page(
         self, conn: Connection, status: str | None, most: int, *, skip: int = 0, after: str | None = None
     ) -> tuple[list[ListedWorker], int]:
         """At most ``most`` workers of one status, or of any, by id from the one after ``after``; and how many."""
-        rows = await _workers.workers_page(conn, status=status, after=after, most=most, skip=skip)
-        total = await _workers.count_workers(conn, status=status)
-        listed = [ListedWorker(_row(row), row["registered_at"], row["workload_ids"], _order(row)) for row in rows]
-        return listed, total["total"]
+        listed = await _workers_page(conn, status=status, after=after, most=most, skip=skip)
+        return listed, await _count_workers(conn, status=status)
 
     async def summary(self, conn: Connection) -> dict[str, tuple[int, int]]:
         """How many workers there are of each status, and how many slots these have."""
-        return {row["status"]: (row["workers"], row["capacity"]) for row in await _workers.fleet_summary(conn)}
+        return {count.status: (count.workers, count.capacity) for count in await _fleet_summary(conn)}
 
     async def end(
         self,
@@ -139,7 +159,7 @@ class WorkerStore:
 
         None when it is dead already, has spoken meanwhile, or the epoch is over.
         """
-        row = await _workers.end_worker(
+        return await _end_worker(
             conn,
             worker_id=worker_id,
             incarnation=incarnation,
@@ -147,46 +167,22 @@ class WorkerStore:
             silent_for_seconds=silent_for_seconds,
             epoch=epoch,
         )
-        return None if row is None else str(row["incarnation"])
 
     async def drain(self, conn: Connection, worker_id: str, ordered_by: str) -> bool:
         """Give this id no new work until `undrain`; False when it isn't live."""
-        return await _workers.drain(conn, worker_id=worker_id, ordered_by=ordered_by) is not None
+        return await _drain(conn, worker_id=worker_id, ordered_by=ordered_by) is not None
 
     async def remove(self, conn: Connection, worker_id: str, ordered_by: str) -> str | None:
         """Declare a worker dead, and its id barred until `undrain`; gives the incarnation that ended.
 
         None when it isn't live.
         """
-        row = await _workers.remove_worker(conn, worker_id=worker_id, ordered_by=ordered_by)
-        return None if row is None else str(row["incarnation"])
+        return await _remove_worker(conn, worker_id=worker_id, ordered_by=ordered_by)
 
     async def undrain(self, conn: Connection, worker_id: str) -> str | None:
         """Take a drain or a removal back; gives the worker's status, or None when the id isn't known."""
-        row = await _workers.undrain(conn, worker_id=worker_id)
-        return None if row is None else str(row["status"])
+        return await _undrain(conn, worker_id=worker_id)
 
     async def forget_dead(self, conn: Connection, older_than_seconds: float) -> None:
         """Drop the rows of workers that ended long ago, but for those under a standing order."""
-        await _workers.forget_dead(conn, older_than_seconds=older_than_seconds)
-
-
-class LeaseStore:
-    """The leader's lease: one row, whose epoch fences every write of the leader (ADR 0003)."""
-
-    async def take(self, conn: Connection, holder: str, lease_seconds: float) -> int | None:
-        """Become the leader; gives the new epoch, or None while another's lease runs."""
-        row = await _lease.take(conn, holder=holder, lease_seconds=lease_seconds)
-        return None if row is None else int(row["epoch"])
-
-    async def renew(self, conn: Connection, epoch: int, lease_seconds: float) -> bool:
-        """Stay the leader; False when another epoch has begun."""
-        return await _lease.renew(conn, epoch=epoch, lease_seconds=lease_seconds) is not None
-
-    async def give_up(self, conn: Connection, epoch: int) -> None:
-        """Let another take over at once."""
-        await _lease.give_up(conn, epoch=epoch)
-
-    async def current(self, conn: Connection) -> Any:
-        """Who leads: ``epoch``, ``holder``, ``held``."""
-        return await _lease.current(conn)
+        await _forget_dead(conn, older_than_seconds=older_than_seconds)
