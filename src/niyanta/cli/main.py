@@ -57,6 +57,8 @@ _SECTIONS: dict[str, dict[str, Entry]] = {
     },
 }
 
+_SERVER_ALONE = ("coordinator", "admin", "db")
+
 COMMANDS: dict[str, Entry] = {name: entry for section in _SECTIONS.values() for name, entry in section.items()}
 
 
@@ -74,8 +76,9 @@ class _Lazy(click.Group):
         except ModuleNotFoundError as exc:
             if exc.name and exc.name.startswith("niyanta"):
                 raise
+            extra = "server" if cmd_name in _SERVER_ALONE else "all"
             raise click.ClickException(
-                f"`niyanta {cmd_name}` needs the package '{exc.name}': pip install 'niyanta[all]'"
+                f"`niyanta {cmd_name}` needs the package '{exc.name}': pip install 'niyanta[{extra}]'"
             ) from exc
         attribute, _, key = attribute.partition(".")
         command: click.Command = getattr(found, attribute)[key] if key else getattr(found, attribute)
