@@ -60,8 +60,10 @@ def _show(found: dict[str, Any], as_json: bool) -> None:
 
 
 _LIMIT_OPTIONS = {
-    "max_concurrent_workloads": click.option("--max-concurrent", "max_concurrent_workloads", type=int),
-    "max_queue_depth": click.option("--max-queue-depth", type=int),
+    "max_concurrent_workloads": click.option(
+        "--max-concurrent", "max_concurrent_workloads", type=int, help="Workloads that hold a worker's slot."
+    ),
+    "max_queue_depth": click.option("--max-queue-depth", type=int, help="Workloads that wait."),
     "rate_limit_per_sec": click.option("--rate-limit", "rate_limit_per_sec", type=float, help="Requests per second."),
     "burst": click.option("--burst", type=int, help="Requests at once, after a rest."),
 }
@@ -79,13 +81,13 @@ _json = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 
 @click.group("admin")
 def command() -> None:
-    """Customers and keys."""
+    """Customers and keys, straight in the database: for the first ones, and where no coordinator runs."""
 
 
 @command.command("create-customer")
 @click.argument("name")
 @click.option("--id", "customer_id", help="cust_…; made when missing.")
-@click.option("--tier", default="standard", show_default=True)
+@click.option("--tier", default="standard", show_default=True, help="free, standard, premium or enterprise.")
 @_limit_options
 @_url
 @_json
@@ -125,8 +127,8 @@ def list_customers(database_url: str, as_json: bool) -> None:
 
 @command.command("update-customer")
 @click.argument("customer_id")
-@click.option("--name")
-@click.option("--tier")
+@click.option("--name", help="For people.")
+@click.option("--tier", help="free, standard, premium or enterprise.")
 @click.option("--suspend", "status", flag_value="suspended", help="Refuse its calls; running work finishes.")
 @click.option("--activate", "status", flag_value="active", help="End a suspension.")
 @_limit_options
@@ -159,9 +161,9 @@ def update_customer(
 
 
 @command.command("create-key")
-@click.option("--customer", "customer_id", required=True)
+@click.option("--customer", "customer_id", required=True, help="cust_…, whose key it is.")
 @click.option("--admin", is_flag=True, help="A key with the admin role.")
-@click.option("--name", default="command line", show_default=True)
+@click.option("--name", default="command line", show_default=True, help="For people.")
 @click.option("--expires-in", help="90s, 15m, 12h, 90d; never when missing.")
 @_url
 @_json
@@ -176,7 +178,7 @@ def create_key(
 
 
 @command.command("list-keys")
-@click.option("--customer", "customer_id", required=True)
+@click.option("--customer", "customer_id", required=True, help="cust_…, whose key it is.")
 @_url
 @_json
 def list_keys(customer_id: str, database_url: str, as_json: bool) -> None:

@@ -291,10 +291,16 @@ async def _registrations(database_url: str) -> set[str]:
 
 
 @click.command("dev")
-@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="What to listen on.")
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0: a free one.")
 @click.option("--grpc-port", default=9090, show_default=True, type=click.IntRange(0, 65535), help="0: a free one.")
-@click.option("--data-dir", default=Path(".niyanta"), show_default=True, type=click.Path(path_type=Path))
+@click.option(
+    "--data-dir",
+    default=Path(".niyanta"),
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Keeps all state.",
+)
 @click.option("--app", multiple=True, help="module:worker; the bundled examples when none is given.")
 @click.option(
     "--workers", default=1, show_default=True, type=click.IntRange(1, 100), help="How many, each serves all."

@@ -36,7 +36,7 @@ _WORKLOADS = {
 
 _SECTIONS: dict[str, dict[str, Entry]] = {
     "Begin": {
-        "new": Entry("niyanta.cli.new:command", "Write a worker and its test."),
+        "new": Entry("niyanta.cli.new:command", "Write a worker, NAME.py, and its test."),
         "dev": Entry("niyanta.cli.dev:command", "Run the whole system on this machine."),
     },
     "Workloads": {
@@ -53,7 +53,7 @@ _SECTIONS: dict[str, dict[str, Entry]] = {
         "coordinator": Entry("niyanta.cli.coordinator:command", "Run one coordinator."),
         "workers": Entry("niyanta.cli.workers:command", "Look at workers, drain and remove them."),
         "admin": Entry("niyanta.cli.admin:command", "Customers and keys, straight in the database."),
-        "db": Entry("niyanta.cli.db:command", "Bring the database up to date."),
+        "db": Entry("niyanta.cli.db:command", "Bring the database to this release's schema."),
     },
 }
 
