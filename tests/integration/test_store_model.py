@@ -181,7 +181,7 @@ class StoreMachine(RuleBasedStateMachine):
 
         async def write() -> tuple[list[str], set[str]]:
             async with self.around.database.connection() as conn:
-                heads = (await self.store.heads(conn, [(self.customer_id, 1)], most)).get((self.customer_id, 1), [])
+                heads = (await self.store.heads(conn, [(self.customer_id, 1, most)])).get((self.customer_id, 1), [])
                 changes = [Change.begin(head.locked) for head in heads]
                 for change, head in zip(changes, heads, strict=True):
                     change.then(schedule(change.state, head.locked.now, head.checkpoint_percent))

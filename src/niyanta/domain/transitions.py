@@ -17,6 +17,7 @@ from typing import Any
 
 __all__ = [
     "DEATHS_BEFORE_FAILURE",
+    "DEATHS_BEFORE_SUSPICION",
     "TERMINAL",
     "TRANSITIONS",
     "Actor",
@@ -46,7 +47,9 @@ __all__ = [
 ]
 
 DEATHS_BEFORE_FAILURE = 3
-"""A workload whose worker died this often in a row, with no new checkpoint between, fails as poison."""
+"""A workload whose worker died this often in a row, with no progress between, fails as poison."""
+DEATHS_BEFORE_SUSPICION = 2
+"""From here on it is suspected of being the cause, and tried apart from others."""
 
 
 class Status(StrEnum):
@@ -123,8 +126,10 @@ TRANSITIONS: tuple[Transition, ...] = (
     *_rows(EventType.CREATED, (None,), _S.PENDING, "a customer submits"),
     *_rows(EventType.SCHEDULED, (_S.PENDING, _S.REDISTRIBUTING), _S.SCHEDULED, "the leader assigns it"),
     *_rows(EventType.STARTED, (_S.SCHEDULED,), _S.RUNNING, "the worker runs it"),
-    *_rows(EventType.UNSCHEDULED, (_S.SCHEDULED,), _S.PENDING, "refused or unanswered: back"),
-    *_rows(EventType.UNSCHEDULED, (_S.SCHEDULED,), _S.REDISTRIBUTING, "refused or unanswered: back"),
+    *_rows(EventType.UNSCHEDULED, (_S.SCHEDULED,), _S.PENDING, "refused, unanswered, or its worker lost: back"),
+    *_rows(
+        EventType.UNSCHEDULED, (_S.SCHEDULED,), _S.REDISTRIBUTING, "refused, unanswered, or its worker lost: back"
+    ),
     *_rows(EventType.COMPLETED, (_S.RUNNING,), _S.COMPLETED, "its result is accepted"),
     *_rows(
         EventType.REDISTRIBUTED,
@@ -136,7 +141,7 @@ TRANSITIONS: tuple[Transition, ...] = (
         EventType.FAILED,
         (_S.SCHEDULED, _S.RUNNING, _S.REDISTRIBUTING),
         _S.FAILED,
-        "failed for good, or retries used up",
+        "failed for good, retries used up, or three workers lost in a row",
     ),
     *_rows(EventType.PAUSED, (_S.RUNNING,), _S.PAUSED, "checkpointed and stopped"),
     *_rows(EventType.RESUMED, (_S.PAUSED,), _S.PENDING, "a customer resumes"),
@@ -204,7 +209,8 @@ class WorkloadState:
     failure_count: int = 0
     """Attempts that failed by themselves; bounded by ``max_retries``."""
     death_streak: int = 0
-    """Workers that died running it since its last checkpoint."""
+    """Workers that died holding it, SCHEDULED or RUNNING, since its last progress: a checkpoint, or an attempt's own
+    end."""
     checkpoint_sequence: int = 0
     pause_phase: PausePhase | None = None
     ready: bool = True
@@ -285,9 +291,13 @@ def schedule(
 
 
 def unschedule(old: WorkloadState, now: datetime, actor: Actor, reason: str) -> Move:
-    """Take an assignment back that was refused, never answered, or whose worker was lost before it began."""
+    """Take an assignment back that was refused or never answered."""
+    return _unschedule(old, now, actor, {"reason": reason})
+
+
+def _unschedule(old: WorkloadState, now: datetime, actor: Actor, details: dict[str, Any], **changes: Any) -> Move:
     target = old.scheduled_from or Status.PENDING
-    return _move(old, EventType.UNSCHEDULED, target, now, actor, {"reason": reason}, ready=True, **_LET_GO)
+    return _move(old, EventType.UNSCHEDULED, target, now, actor, details, ready=True, **changes, **_LET_GO)
 
 
 def start(old: WorkloadState, now: datetime, actor: Actor) -> Move:
@@ -366,6 +376,7 @@ def fail_attempt(
             "backoff_seconds": round(backoff_seconds, 3),
         },
         retry_count=old.retry_count + 1,
+        death_streak=0,  # its worker has outlived it
         error_message=error,
         ready=backoff_seconds <= 0,
         available_at=now + timedelta(seconds=backoff_seconds) if backoff_seconds > 0 else None,
@@ -373,25 +384,41 @@ def fail_attempt(
     )
 
 
-def lose_worker(old: WorkloadState, now: datetime, actor: Actor, reason: str, *, died: bool) -> Move:
+def lose_worker(
+    old: WorkloadState, now: datetime, actor: Actor, reason: str, *, died: bool, fleet_is_dying: bool = False
+) -> Move:
     """The worker died (``died``) or was removed.
 
-    A workload that hadn't begun goes back unharmed. Otherwise the loss raises ``retry_count``, and the third
-    death in a row without a checkpoint between fails the workload: it may be what kills the workers.
+    A workload that hadn't begun goes back to where it came from; one that ran is redistributed, and ``retry_count``
+    rises. Either way the third death in a row, with no progress between, fails it: a handler can end its agent before
+    its start is committed, so both kinds may be the workload's doing.
+
+    Args:
+        old: SCHEDULED or RUNNING.
+        now: The database's time.
+        actor: Who found out.
+        reason: For people.
+        died: It counts as a death.
+        fleet_is_dying: Most workers died with it, so that no workload is to blame. That makes a suspect, which is
+        then
+            tried apart from others, but fails nothing.
     """
-    if old.status is Status.SCHEDULED:
-        return unschedule(old, now, actor, reason)
     streak = old.death_streak + (1 if died else 0)
-    if streak >= DEATHS_BEFORE_FAILURE:
-        error = f"{reason}; the workload's worker died {streak} times in a row without a new checkpoint"
+    if fleet_is_dying:
+        streak = min(streak, max(old.death_streak, DEATHS_BEFORE_SUSPICION))
+    if died and streak >= DEATHS_BEFORE_FAILURE:
+        error = f"{reason}; the workload's worker died {streak} times in a row with no progress between"
         return fail(replace(old, death_streak=streak), now, actor, error, "poison")
+    counted = {"deaths_in_a_row": streak} if died else {}
+    if old.status is Status.SCHEDULED:
+        return _unschedule(old, now, actor, {"reason": reason, **counted}, death_streak=streak)
     return _move(
         old,
         EventType.REDISTRIBUTED,
         Status.REDISTRIBUTING,
         now,
         actor,
-        {"reason": "worker_died" if died else "worker_removed", "error": reason},
+        {"reason": "worker_died" if died else "worker_removed", "error": reason, **counted},
         retry_count=old.retry_count + 1,
         death_streak=streak,
         error_message=reason,

@@ -74,9 +74,7 @@ class Assembly:
         self.health = Health(database, broker)
 
         self.election = Election(database, settings)
-        self.scheduler = Scheduler(
-            database, broker, subjects, self.feed, self.directory, self.election, settings.coordinator_id
-        )
+        self.scheduler = Scheduler(database, broker, subjects, self.feed, self.directory, self.election, settings)
         self.monitor = Monitor(database, broker, subjects, self.feed, self.election, settings)
 
         object_store = ObjectStore(settings.object_store_url) if settings.object_store_url else None

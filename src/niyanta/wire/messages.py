@@ -327,6 +327,10 @@ class WorkloadChange(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of a first assignment: how long after the submission it came."""
     ran_seconds: float | None = None
     """Of the end of a workload that had started: how long after that it came."""
+    queue_rank: float | None = None
+    """With ``placement_key``: its rank in that lane, where that is known."""
+    unscheduled: bool = False
+    """With ``released_from``: that worker refused the assignment, or never answered."""
     cause: str | None = None
     """Of a redistribution: worker_died, worker_removed, attempt_failed, timed_out or handed_back."""
 

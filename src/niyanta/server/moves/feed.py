@@ -52,7 +52,8 @@ def describe(change: Change) -> WorkloadChange:
         before.worker_id if freed else None,
         waited,
         ran,
-        _cause(change) if after.status is Status.REDISTRIBUTING else None,
+        cause=_cause(change) if after.status is Status.REDISTRIBUTING else None,
+        unscheduled=any(event.type is EventType.UNSCHEDULED for event in change.events),
     )
 
 

@@ -377,6 +377,7 @@ def _created(new: NewWorkload) -> WorkloadChange:
         0,
         new.workload_type,
         placement_key=new.placement_key,
+        queue_rank=new.queue_rank,
     )
 
 

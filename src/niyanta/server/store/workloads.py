@@ -8,11 +8,21 @@ from typing import NamedTuple
 
 import msgspec
 
-from niyanta.domain.transitions import PausePhase, Status
+from niyanta.domain.transitions import DEATHS_BEFORE_FAILURE, DEATHS_BEFORE_SUSPICION, PausePhase, Status
 from niyanta.server.store.queries import Connection, Queries, Reader, Row
 from niyanta.server.store.states import Change, Head, Locked, read_head, read_locked, state_columns
 
-__all__ = ["Assignable", "Held", "HeldCount", "Key", "Overdue", "StoredWorkload", "Unanswered", "WorkloadStore"]
+__all__ = [
+    "Assignable",
+    "Held",
+    "HeldCount",
+    "Key",
+    "Overdue",
+    "ReadyLane",
+    "StoredWorkload",
+    "Unanswered",
+    "WorkloadStore",
+]
 
 _encode = msgspec.json.Encoder().encode
 
@@ -114,6 +124,15 @@ class Overdue(msgspec.Struct, frozen=True, kw_only=True):
     worker_id: str
 
 
+class ReadyLane(NamedTuple):
+    """A lane with something ready."""
+
+    customer_id: str
+    placement_key: int
+    queue_rank: float
+    """Of its first workload."""
+
+
 class _Lane(NamedTuple):
     customer_id: str
     placement_key: int
@@ -142,10 +161,11 @@ _lock_states = _queries.many("lock_states", Locked, read_locked)
 _states = _queries.many("states", Locked, read_locked)
 _lock_held = _queries.many("lock_held", Locked, read_locked)
 _apply_changes = _queries.many("apply_changes", tuple[Key, Assignable | None], _read_written)
-_lanes = _queries.many("lanes", _Lane)
+_lanes = _queries.many("lanes", ReadyLane)
 _heads = _queries.many("heads", Head, read_head)
 _assignments = _queries.many("assignments", Assignable)
 _held = _queries.many("held", Held)
+_held_by_workers = _queries.many("held_by_workers", Held)
 _held_counts = _queries.many("held_counts", HeldCount)
 _held_by = _queries.many("held_by", _Attempt)
 _unanswered = _queries.many("unanswered", Unanswered)
@@ -207,19 +227,31 @@ class WorkloadStore:
             )
         )
 
-    async def lanes(self, conn: Connection) -> Sequence[tuple[str, int]]:
-        """Every (customer, placement key) with something ready."""
-        return await _lanes(conn)
+    async def lanes(self, conn: Connection, after: tuple[str, int], most: int, most_each: int) -> list[ReadyLane]:
+        """Lanes with something ready, in order from the one after (customer, placement key).
+
+        Args:
+            conn: The connection.
+            after: ``("", 0)`` for the first.
+            most: Lanes in all.
+            most_each: Lanes of one customer.
+        """
+        return await _lanes(conn, after_customer=after[0], after_key=after[1], most=most, most_each=most_each)
 
     async def heads(
-        self, conn: Connection, lanes: Sequence[tuple[str, int]], most: int
+        self, conn: Connection, lanes: Sequence[tuple[str, int, int]], *, with_suspects: bool = True
     ) -> dict[tuple[str, int], list[Head]]:
-        """The first ready workloads of each lane, in rank order."""
+        """The first ready workloads of each (customer, placement key, how many), in rank order.
+
+        Lanes with nothing are left out; so are, unless ``with_suspects``, workloads that lost so many workers in a
+        row that they may be the cause.
+        """
         heads = await _heads(
             conn,
             customer_ids=[lane[0] for lane in lanes],
             placement_keys=[lane[1] for lane in lanes],
-            most=most,
+            mosts=[lane[2] for lane in lanes],
+            longest_streak=DEATHS_BEFORE_FAILURE if with_suspects else DEATHS_BEFORE_SUSPICION - 1,
         )
         found: dict[tuple[str, int], list[Head]] = {}
         for head in heads:
@@ -233,6 +265,10 @@ class WorkloadStore:
     async def held(self, conn: Connection) -> list[Held]:
         """Who holds what, all workers."""
         return await _held(conn)
+
+    async def held_by_workers(self, conn: Connection, worker_ids: Sequence[str]) -> list[Held]:
+        """Who holds what, of some workers."""
+        return await _held_by_workers(conn, worker_ids=worker_ids)
 
     async def held_counts(self, conn: Connection) -> list[HeldCount]:
         """How many workloads of each type each worker holds."""

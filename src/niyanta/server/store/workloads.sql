@@ -118,23 +118,29 @@ SELECT customer_id, workload_id, status = 'SCHEDULED' AS assigned, generation, w
        checkpoint_sequence, progress_percent, timeout_seconds, worker_id, incarnation
   FROM moved;
 
--- name: lanes()
--- Every customer's placement classes with something ready. Walks the queue's index from class to class: the cost grows
--- with the classes, not with the backlog.
+-- name: lanes(after_customer, after_key, most, most_each)
+-- Placement classes with something ready, and the rank of the first of each, in order from the one after the given, no more
+-- than most_each of one customer. Walks the queue's index from class to class: the cost grows with the classes, not with the
+-- backlog.
 WITH RECURSIVE lane AS (
-    (SELECT customer_id, placement_key FROM workloads WHERE ready ORDER BY customer_id, placement_key LIMIT 1)
+    (SELECT customer_id, placement_key, queue_rank, 1 AS number FROM workloads
+      WHERE ready AND (customer_id, placement_key) > (:after_customer, :after_key::bigint)
+      ORDER BY customer_id, placement_key, queue_rank LIMIT 1)
     UNION ALL
-    SELECT n.customer_id, n.placement_key FROM lane l CROSS JOIN LATERAL (
-        SELECT w.customer_id, w.placement_key FROM workloads w
-         WHERE w.ready AND (w.customer_id, w.placement_key) > (l.customer_id, l.placement_key)
-         ORDER BY w.customer_id, w.placement_key LIMIT 1) n
+    SELECT n.customer_id, n.placement_key, n.queue_rank, CASE WHEN n.customer_id = l.customer_id THEN l.number + 1 ELSE 1 END
+      FROM lane l CROSS JOIN LATERAL (
+        SELECT w.customer_id, w.placement_key, w.queue_rank FROM workloads w
+         WHERE w.ready AND (w.customer_id, w.placement_key) >
+               (l.customer_id, CASE WHEN l.number < :most_each::int THEN l.placement_key ELSE 9223372036854775807 END)
+         ORDER BY w.customer_id, w.placement_key, w.queue_rank LIMIT 1) n
 )
-SELECT customer_id, placement_key FROM lane;
+SELECT customer_id, placement_key, queue_rank FROM lane LIMIT :most;
 
--- name: heads(customer_ids, placement_keys, most)
--- The first few ready workloads of each lane, in rank order, with their states and the database's time.
+-- name: heads(customer_ids, placement_keys, mosts, longest_streak)
+-- The first few ready workloads of each lane, in rank order, with their states and the database's time; without those that
+-- have lost more workers in a row than longest_streak.
 SELECT l.customer_id AS lane_customer, h.*, now() AS db_now
-  FROM unnest(:customer_ids::text[], :placement_keys::bigint[]) AS l (customer_id, placement_key)
+  FROM unnest(:customer_ids::text[], :placement_keys::bigint[], :mosts::int[]) AS l (customer_id, placement_key, most)
  CROSS JOIN LATERAL (
     SELECT s.*, w.queue_rank, w.affinity_rules, CASE WHEN w.checkpoint_sequence > 0 THEN (
                SELECT c.progress_percent FROM checkpoints c
@@ -142,7 +148,8 @@ SELECT l.customer_id AS lane_customer, h.*, now() AS db_now
                   AND c.sequence = w.checkpoint_sequence) END AS checkpoint_percent
       FROM workloads w JOIN workload_states s USING (customer_id, workload_id)
      WHERE w.ready AND w.customer_id = l.customer_id AND w.placement_key = l.placement_key
-     ORDER BY w.queue_rank, w.workload_id LIMIT :most) h;
+       AND w.death_streak <= :longest_streak
+     ORDER BY w.queue_rank, w.workload_id LIMIT l.most) h;
 
 -- name: assignments(customer_ids, workload_ids)
 -- What a worker needs to run these.
@@ -153,8 +160,13 @@ SELECT w.customer_id, w.workload_id, w.generation, w.workload_type, w.input_para
  WHERE w.status = 'SCHEDULED';
 
 -- name: held()
--- Who holds what: the leader's picture of the fleet, at election and from time to time.
+-- Who holds what: the leader's picture of the fleet, at election and after an error.
 SELECT customer_id, workload_id, generation, workload_type, worker_id FROM workloads WHERE incarnation IS NOT NULL;
+
+-- name: held_by_workers(worker_ids)
+-- The same of some workers.
+SELECT customer_id, workload_id, generation, workload_type, worker_id FROM workloads
+ WHERE incarnation IS NOT NULL AND worker_id = ANY(:worker_ids::text[]);
 
 -- name: held_counts()
 -- How many workloads of each type each worker holds.
