@@ -61,7 +61,8 @@ async def follow_logs(
         **params: As of `read_logs`.
     """
     last = seen[-1].timestamp if seen else None
-    given = {(line.attempt, line.sequence) for line in seen if line.timestamp == last}
+    given: set[tuple[int | None, int | None]] = set()
+    resume_behind = (seen[-1].attempt, seen[-1].sequence) if seen else None
     version = 0
     while True:
         workload = await get_workload(transport, workload_id, wait_seconds=_POLL_SECONDS, version=version)
@@ -69,11 +70,18 @@ async def follow_logs(
         # Lines may share the last one's millisecond: read from before it, and leave out those that were given.
         begin = last - _CLOCK_STEP if last else since
         async for line in iterate_logs(transport, workload_id, since=begin, **params):
-            if line.timestamp == last and (line.attempt, line.sequence) in given:
-                continue
-            if line.timestamp != last:
-                last, given = line.timestamp, set()
-            given.add((line.attempt, line.sequence))
-            yield line
+            place = line.attempt, line.sequence
+            if last is not None and line.timestamp < last:
+                continue  # of the millisecond before, by fractions that its text doesn't show
+            if line.timestamp == last:
+                known = resume_behind is not None or place in given
+            else:
+                last, known, resume_behind = line.timestamp, False, None
+                given.clear()
+            given.add(place)
+            if place == resume_behind:
+                resume_behind = None  # those before it stand before what the caller has seen
+            if not known:
+                yield line
         if workload.is_terminal:
             return

@@ -346,3 +346,56 @@ async def test_what_would_arrive_as_something_else_is_refused(
     with pytest.raises(errors.InvalidInputError, match="config_json"):
         await client.configs.create("count", config_json=params)
     assert service.requests == []
+
+
+def log_page(*numbers: tuple[int, int], cursor: str | None = None, **pagination: Any) -> Answer:
+    """Lines by their millisecond and number."""
+    lines = [
+        {
+            "timestamp": f"2026-01-01T00:00:00.{ms:03d}Z",
+            "level": "INFO",
+            "message": str(number),
+            "attempt": 1,
+            "sequence": number,
+        }
+        for ms, number in numbers
+    ]
+    return gives({"logs": lines, "pagination": {"has_more": cursor is not None, "next_cursor": cursor, **pagination}})
+
+
+async def test_logs_are_read_by_cursor_to_the_limit(service: Service, client: AsyncClient) -> None:
+    service.on("GET", "/workloads/wl_1/logs", log_page((5, 1), (5, 2), cursor="a"), log_page((5, 3)))
+    assert [line.message async for line in client.workloads.iterate_logs("wl_1", level="WARN")] == ["1", "2", "3"]
+    assert service.paths() == [
+        "/v1/workloads/wl_1/logs?limit=1000&level=WARN",
+        "/v1/workloads/wl_1/logs?limit=1000&cursor=a&level=WARN",
+    ]
+    service.on("GET", "/workloads/wl_1/logs", log_page((5, 1), (5, 2), cursor="a"))
+    assert [line.message async for line in client.workloads.iterate_logs("wl_1", limit=2)] == ["1", "2"]
+    assert service.paths()[2:] == ["/v1/workloads/wl_1/logs?limit=2"]
+
+
+async def test_following_gives_each_line_once_though_many_share_a_moment(
+    service: Service, client: AsyncClient
+) -> None:
+    service.on(
+        "GET",
+        "/workloads/wl_1/logs",
+        log_page((5, 3), (5, 4), total=4, has_more=True),
+        log_page((4, 1), (5, 2), (5, 3), (5, 4), (5, 5)),
+        log_page((4, 1), (5, 2), (5, 3), (5, 4), (5, 5), (5, 6), cursor="a"),
+        log_page((5, 7), (6, 8)),
+        log_page((5, 7), (6, 8), (6, 9)),
+    )
+    running = {"workload_id": "wl_1", "status": "RUNNING", "version": 3}
+    ended = gives({**running, "status": "COMPLETED", "version": 4})
+    service.on("GET", "/workloads/wl_1", gives(running), gives(running), ended)
+    lines = client.workloads.iterate_logs("wl_1", tail=2, follow=True)
+    assert [line.sequence async for line in lines] == [3, 4, 5, 6, 7, 8, 9]
+
+
+async def test_arguments_that_do_not_go_together_are_refused(service: Service, client: AsyncClient) -> None:
+    for wrong in ({"tail": 3, "limit": 4}, {"follow": True, "order": "desc"}):
+        with pytest.raises(ConfigurationError):
+            await anext(client.workloads.iterate_logs("wl_1", **wrong))  # type: ignore[arg-type]
+    assert service.requests == []
