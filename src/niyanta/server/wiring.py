@@ -15,7 +15,7 @@ from niyanta.server.fleet.registration import WorkerService
 from niyanta.server.grpc.batches import BatchMethods
 from niyanta.server.grpc.listing import ListMethods
 from niyanta.server.grpc.logs import LogMethods
-from niyanta.server.grpc.methods import Method
+from niyanta.server.grpc.methods import Served, methods_of
 from niyanta.server.grpc.streams import StreamMethods
 from niyanta.server.grpc.workloads import WorkloadMethods
 from niyanta.server.leader.election import Election
@@ -33,7 +33,7 @@ from niyanta.server.rest.endpoints.logs import LogRoutes
 from niyanta.server.rest.endpoints.probes import ProbeRoutes
 from niyanta.server.rest.endpoints.websocket import WorkloadSockets
 from niyanta.server.rest.endpoints.workloads import WorkloadRoutes
-from niyanta.server.rest.frame.operation import Access
+from niyanta.server.rest.frame.operation import Access, endpoints_of
 from niyanta.server.services.administration import AdminService
 from niyanta.server.services.batches import BatchService
 from niyanta.server.services.configs import ConfigService
@@ -42,6 +42,7 @@ from niyanta.server.services.customers import CustomerService
 from niyanta.server.services.estimator import Estimator
 from niyanta.server.services.health import Health
 from niyanta.server.services.logs import LogService
+from niyanta.server.services.requests import body_limits
 from niyanta.server.services.submission import SubmissionService
 from niyanta.server.services.vitals import Vitals
 from niyanta.server.services.workloads import WorkloadService
@@ -144,37 +145,37 @@ class Assembly:
             lambda: self.feed.watcher_count + self.watches.count,
         )
         metrics_access = Access.PUBLIC if settings.metrics_access == "public" else Access.ADMIN
-        operations = [
-            *BatchRoutes(self.submissions, self.batches, settings.max_batch_body_bytes).operations(),
-            *WorkloadRoutes(self.submissions, self.workloads, self.cursors).operations(),
-            *LogRoutes(self.logs, self.workloads).operations(),
-            *ConfigRoutes(self.configs, self.cursors).operations(),
-            *CustomerRoutes(self.account).operations(),
-            *AdminRoutes(self.administration, self.workers, self.cursors).operations(),
-            *ProbeRoutes(self.health, vitals, self.metrics, metrics_access).operations(),
-        ]
+        parts = (
+            BatchRoutes(self.submissions, self.batches),
+            WorkloadRoutes(self.submissions, self.workloads, self.cursors),
+            LogRoutes(self.logs, self.workloads),
+            ConfigRoutes(self.configs, self.cursors),
+            CustomerRoutes(self.account),
+            AdminRoutes(self.administration, self.workers, self.cursors),
+            ProbeRoutes(self.health, vitals, self.metrics),
+        )
         sockets = WorkloadSockets(self.gate, self.watches, settings)
         return RestApi(
             self.gate,
-            operations,
-            settings.max_body_bytes,
+            [endpoint for part in parts for endpoint in endpoints_of(part, metrics_access)],
+            body_limits(settings),
             settings.request_seconds,
             self.metrics,
             sockets.routes(),
         )
 
-    def grpc(self) -> tuple[list[Method[Any]], StreamMethods]:
+    def grpc(self) -> tuple[list[Served], StreamMethods]:
         """The methods of gRPC, and those of them that stream."""
         settings = self._settings
         streams = StreamMethods(self.watches, settings.grpc_max_streams_per_customer)
-        methods = [
-            *WorkloadMethods(self.submissions, self.workloads, settings.max_body_bytes).methods(),
-            *ListMethods(self.workloads, self.cursors).methods(),
-            *LogMethods(self.logs, self.workloads).methods(),
-            *BatchMethods(self.submissions, self.batches, settings.max_batch_body_bytes).methods(),
-            *streams.methods(),
-        ]
-        return methods, streams
+        parts = (
+            WorkloadMethods(self.submissions, self.workloads, settings.max_body_bytes),
+            ListMethods(self.workloads, self.cursors),
+            LogMethods(self.logs, self.workloads),
+            BatchMethods(self.submissions, self.batches, settings.max_batch_body_bytes),
+            streams,
+        )
+        return [served for part in parts for served in methods_of(part)], streams
 
 
 def _count_own(metrics: Metrics, coordinator_id: str) -> Callable[[Changed], None]:

@@ -16,7 +16,7 @@ from niyanta.domain.api_keys import ALPHABET, RANDOM_LENGTH, spell_key
 from niyanta.errors import RateLimitedError, UnauthorizedError
 from niyanta.server.access.identity import Authenticator
 from niyanta.server.access.tokens import TokenVerifier
-from niyanta.server.grpc.methods import _address
+from niyanta.server.grpc.frame import _address
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.customers import CustomerStore, Identity

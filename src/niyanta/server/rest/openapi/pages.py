@@ -15,7 +15,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from niyanta.server.rest.frame.operation import Operation, http_error, request_id_of, standard_headers
+from niyanta.server.rest.frame.frame import http_error, request_id_of, standard_headers
+from niyanta.server.rest.frame.operation import Operation
 from niyanta.server.rest.openapi.document import build_document, to_json, to_yaml
 
 __all__ = ["DocumentPages"]
