@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import json
 import os
+import pty
+import struct
 import sys
+import termios
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -38,16 +43,18 @@ Start = Callable[..., Awaitable[asyncio.subprocess.Process]]
 
 @pytest.fixture
 def start(system: System) -> Start:
-    """Start ``niyanta`` as ``cust_a``, or whoever ``key`` names."""
+    """Start ``niyanta`` as ``cust_a`` or whoever ``key`` names, with another standard output than a pipe if given."""
 
-    async def call(*words: str, key: str = "cust_a", **environment: str) -> asyncio.subprocess.Process:
-        own = {k: v for k, v in os.environ.items() if not k.startswith("NIYANTA_") and k != "COLUMNS"}
-        own |= {"NIYANTA_URL": system.url(""), "NIYANTA_API_KEY": system.keys[key], **environment}
+    async def call(
+        *words: str, key: str = "cust_a", stdout: int = asyncio.subprocess.PIPE
+    ) -> asyncio.subprocess.Process:
+        unwanted = ("COLUMNS", "NO_COLOR", "FORCE_COLOR")
+        own = {k: v for k, v in os.environ.items() if not k.startswith("NIYANTA_") and k not in unwanted}
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "niyanta.cli.main", *words),
-            env=own,
+            env={**own, "NIYANTA_URL": system.url(""), "NIYANTA_API_KEY": system.keys[key]},
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
+            stdout=stdout,
             stderr=asyncio.subprocess.PIPE,
         )
 
@@ -56,16 +63,34 @@ def start(system: System) -> Start:
 
 @pytest.fixture
 def run(start: Start) -> Run:
-    """Run ``niyanta`` to its end."""
+    """Run ``niyanta`` to its end, on a terminal with so many ``columns`` if they are given."""
 
-    async def call(*words: str, **options: str) -> Shown:
-        process = await start(*words, **options)
+    async def call(*words: str, key: str = "cust_a", columns: int | None = None) -> Shown:
         async with asyncio.timeout(60):
-            out, err = await process.communicate()
+            if columns is None:
+                process = await start(*words, key=key)
+                out, err = await process.communicate()
+            else:
+                ours, theirs = pty.openpty()
+                fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+                process = await start(*words, key=key, stdout=theirs)
+                os.close(theirs)
+                _, err = await process.communicate()
+                out = await asyncio.to_thread(_everything, ours)
         assert b"Traceback" not in err, err.decode()
         return Shown(out.decode(), err.decode(), process.returncode or 0)
 
     return call
+
+
+def _everything(terminal: int) -> bytes:
+    """All that was written to a terminal whose other side is closed."""
+    found = b""
+    with contextlib.suppress(OSError):  # which is how its end shows
+        while more := os.read(terminal, 65536):
+            found += more
+    os.close(terminal)
+    return found
 
 
 @pytest.fixture
@@ -113,20 +138,25 @@ async def test_json_has_no_fact_that_was_not_sent(system: System, run: Run, work
     assert set(cancelled) == {"workload_id", "status", "cancelled_at", "version"}
 
 
-@pytest.mark.parametrize("columns", ["", "80"])
-async def test_ids_and_states_are_whole_at_any_width(system: System, run: Run, columns: str) -> None:
+@pytest.mark.parametrize("columns", [None, 80])
+async def test_ids_and_states_are_whole_in_a_pipe_and_on_a_terminal(
+    system: System, run: Run, columns: int | None
+) -> None:
     worker_id = "worker-with-a-name-of-sixty-three-characters-0123456789-abcdefg"
     long = await system.worker(worker_id)
     async with beating(long):
         made = await system.submit()
         await long.report((await long.next_assignment()).ref, Started())
-        width = {"COLUMNS": columns} if columns else {}
-        for words in (("list",), ("audit", made)):
-            shown = (await run(*words, **width)).out
+        listed = (await run("list", columns=columns)).out
+        assert made in listed
+        assert "RUNNING" in listed
+        for shown in (
+            listed,
+            (await run("audit", made, columns=columns)).out,
+            (await run("workers", "list", key="admin", columns=columns)).out,
+        ):
             assert worker_id in shown
-            assert made in shown or words[0] == "audit"
-        assert "RUNNING" in (await run("list", **width)).out
-        assert worker_id in (await run("workers", "list", key="admin", **width)).out
+            assert ("\x1b[" in shown) is (columns is not None)  # colours on a terminal alone
 
 
 async def _log(system: System, workload_id: str, count: int) -> None:

@@ -6,7 +6,6 @@ states and numbers never, since they are what one copies or greps for.
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import textwrap
@@ -65,9 +64,7 @@ def _in_two(columns: Sequence[Column], widths: Sequence[int], row: Sequence[str]
 
 
 def _terminal_width() -> int | None:
-    if sys.stdout.isatty() or "COLUMNS" in os.environ:
-        return shutil.get_terminal_size().columns
-    return None
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def _narrow(columns: Sequence[Column], widths: list[int], width: int | None) -> bool:
