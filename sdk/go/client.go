@@ -44,6 +44,7 @@ func NewClient(apiKey string, options ...Option) *Client {
 		maxResponseBytes: defaultMaxResponseBytes,
 		userAgent:        "niyanta-go/" + Version,
 		backoff:          fullJitter,
+		pingInterval:     20 * time.Second,
 	}
 	for _, option := range options {
 		option(&settings)
@@ -70,6 +71,8 @@ type settings struct {
 	maxResponseBytes int64
 	userAgent        string
 	backoff          func(attempt int) time.Duration
+	// pingInterval is how often a quiet link is tried, and how long it may take to answer.
+	pingInterval time.Duration
 }
 
 // Option sets something for all calls of a client.

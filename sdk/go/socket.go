@@ -12,8 +12,6 @@ import (
 const (
 	// A result may have 1 MiB, and each of its characters six bytes when it is escaped.
 	maxMessageBytes = 16 << 20
-	pingInterval    = 20 * time.Second
-	pingTimeout     = 20 * time.Second
 	// How many updates may wait for a caller that is busy, before the service is made to wait.
 	updatesAhead = 64
 )
@@ -46,7 +44,7 @@ func (w *watch) followSocket(ctx context.Context) error {
 
 	updates := make(chan *Update, updatesAhead)
 	go receive(ctx, link, updates)
-	go keepAlive(ctx, link, updates)
+	go keepAlive(ctx, link, updates, transport.pingInterval)
 	heard := false
 	for update := range updates {
 		heard = true
@@ -101,8 +99,8 @@ func receive(ctx context.Context, link *websocket.Conn, updates chan<- *Update) 
 
 // keepAlive ends a link on which nothing comes back any more. Answers to pings are seen only while receive reads, so
 // a caller that is behind is left in peace: its link has just brought something.
-func keepAlive(ctx context.Context, link *websocket.Conn, updates <-chan *Update) {
-	ticker := time.NewTicker(pingInterval)
+func keepAlive(ctx context.Context, link *websocket.Conn, updates <-chan *Update, interval time.Duration) {
+	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
 		select {
@@ -113,7 +111,7 @@ func keepAlive(ctx context.Context, link *websocket.Conn, updates <-chan *Update
 		if len(updates) == cap(updates) {
 			continue
 		}
-		bounded, cancel := context.WithTimeout(ctx, pingTimeout)
+		bounded, cancel := context.WithTimeout(ctx, interval)
 		err := link.Ping(bounded)
 		cancel()
 		if err != nil && len(updates) < cap(updates) {

@@ -18,6 +18,8 @@ import (
 const (
 	firstBackoff   = 250 * time.Millisecond
 	longestBackoff = 8 * time.Second
+	// Who is told to wait for longer than this is told at once, instead of after an hour without a word.
+	longestRetryAfter = 5 * time.Minute
 	// What is read of an answer that isn't a success.
 	maxErrorBytes = 1 << 20
 )
@@ -218,7 +220,7 @@ func (t *transport) repeatAfter(err error, safe bool, attempt int) (pause time.D
 		case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 			again = safe
 		}
-		return failure.RetryAfter + t.backoff(attempt), again
+		return failure.RetryAfter + t.backoff(attempt), again && failure.RetryAfter <= longestRetryAfter
 	case errors.As(err, &broken):
 		return t.backoff(attempt), safe
 	}

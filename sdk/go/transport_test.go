@@ -176,6 +176,17 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 	}
 }
 
+func TestAVeryLongPauseIsTheCallersAffair(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.on("GET /customer", fails(503, "SERVICE_UNAVAILABLE", "Retry-After", "3600"))
+	_, err := s.client().Customer.Get(context.Background())
+	var failure *APIError
+	if !errors.As(err, &failure) || failure.RetryAfter != time.Hour || len(s.got()) != 1 {
+		t.Error(err)
+	}
+}
+
 func TestRetryAfterIsReadInItsForms(t *testing.T) {
 	now := time.Date(2025, 10, 27, 12, 0, 0, 0, time.UTC)
 	for header, want := range map[string]time.Duration{
@@ -245,7 +256,7 @@ func TestTheContextEndsACall(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]http.HandlerFunc{
 		"while the answer is awaited": hangs,
-		"between the tries":           fails(503, "SERVICE_UNAVAILABLE", "Retry-After", "3600"),
+		"between the tries":           fails(503, "SERVICE_UNAVAILABLE", "Retry-After", "250"),
 		"while the body is read": func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.WriteString(w, "{")
 			w.(http.Flusher).Flush()

@@ -258,6 +258,56 @@ func TestLeavingAWatchClosesIt(t *testing.T) {
 	until(t, func() bool { return runtime.NumGoroutine() <= before })
 }
 
+func TestADeadLinkIsReplaced(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	replaced := make(chan struct{})
+	// This end reads nothing, so no ping is answered.
+	s.on(socketCall, func(w http.ResponseWriter, r *http.Request) {
+		link, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		_ = link.Write(r.Context(), websocket.MessageText, []byte(moved(1, StatusPending)))
+		<-replaced
+		_ = link.CloseNow()
+	}, func(w http.ResponseWriter, r *http.Request) {
+		close(replaced)
+		sends(completed(5))(w, r)
+	})
+	client := s.client(func(s *settings) { s.pingInterval = 20 * time.Millisecond })
+	if got, err := told(t, client, nil); err != nil || !slices.Equal(got, []string{"1 PENDING", "5 COMPLETED"}) {
+		t.Error(got, err)
+	}
+}
+
+func TestALivingLinkIsKept(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.on(socketCall, func(w http.ResponseWriter, r *http.Request) {
+		pings := make(chan struct{}, 100)
+		link, err := websocket.Accept(w, r, &websocket.AcceptOptions{OnPingReceived: func(context.Context, []byte) bool {
+			pings <- struct{}{}
+			return true
+		}})
+		if err != nil {
+			return
+		}
+		defer func() { _ = link.CloseNow() }()
+		_ = link.Write(r.Context(), websocket.MessageText, []byte(moved(1, StatusPending)))
+		ctx := link.CloseRead(r.Context())
+		for range 3 {
+			<-pings
+		}
+		_ = link.Write(ctx, websocket.MessageText, []byte(completed(2)))
+		<-ctx.Done()
+	})
+	client := s.client(func(s *settings) { s.pingInterval = 200 * time.Millisecond })
+	if got, err := told(t, client, nil); err != nil || len(got) != 2 || len(s.got()) != 1 {
+		t.Error(got, err, len(s.got()))
+	}
+}
+
 func until(t *testing.T, fulfilled func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !fulfilled(); time.Sleep(time.Millisecond) {

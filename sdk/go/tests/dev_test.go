@@ -172,7 +172,7 @@ func (d *dev) run(t *testing.T, program string, environment ...string) string {
 func build(t *testing.T, folder, what string) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "program")
-	command := exec.Command("go", "build", "-o", program, what)
+	command := exec.Command("go", "build", "-buildvcs=false", "-o", program, what)
 	command.Dir = folder
 	if output, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, output)

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import socket
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Coroutine, Sequence
@@ -153,7 +154,8 @@ class _Dev:
         apps = [word for app in self.options["app"] for word in ("--app", app)]
         for number in range(1, self.options["workers"] + 1):
             name = f"worker-{number}"
-            self.children.append(Child(name, ["worker", *apps], {"NIYANTA_NATS_URL": nats_url}, self._log(name)))
+            environment = {"NIYANTA_NATS_URL": nats_url, "EXAMPLES_ROOT": _examples_root()}
+            self.children.append(Child(name, ["worker", *apps], environment, self._log(name)))
 
     def _log(self, name: str) -> Path:
         return self.data_dir / "logs" / f"{name}.log"
@@ -264,6 +266,12 @@ async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
         for pending in (task, stopping):
             pending.cancel()
         await asyncio.gather(task, stopping, return_exceptions=True)
+
+
+def _examples_root() -> str:
+    """Where the bundled examples may read and write: where people who try things out have their files."""
+    folders = {str(folder) for folder in (Path.cwd(), Path.home(), Path(tempfile.gettempdir()), Path("/tmp"))}  # noqa: S108 -- allowed, not written to
+    return os.environ.get("EXAMPLES_ROOT") or ":".join(sorted(folders))
 
 
 def _refuse_taken(host: str, port: int) -> None:

@@ -13,12 +13,13 @@ from typing import Any
 from niyanta.errors import ConfigurationError
 from niyanta.examples.images.parameters import ImageParams
 from niyanta.examples.reports.parameters import ReportParams
+from niyanta.examples.storage import Allowed
 from niyanta.examples.video.parameters import TranscodeParams
 from niyanta.worker import SyncContext, Worker
 
 __all__ = ["worker"]
 
-_NEEDED = {"av": "av", "obstore": "obstore", "PIL": "pillow"}
+_NEEDED = {"av": "av", "boto3": "boto3", "PIL": "pillow"}
 
 
 def _check_extra() -> None:
@@ -31,6 +32,7 @@ def _check_extra() -> None:
 
 
 _check_extra()
+Allowed.by_operator(None)  # a mistake in the settings shows when the worker starts
 worker = Worker()
 
 

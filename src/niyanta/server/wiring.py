@@ -10,6 +10,8 @@ from niyanta.server.access.identity import Authenticator
 from niyanta.server.access.rate_limits import RateLimiter
 from niyanta.server.access.tokens import TokenVerifier
 from niyanta.server.directory import Directory
+from niyanta.server.fleet.beats import BeatService
+from niyanta.server.fleet.checkpoints import CheckpointService
 from niyanta.server.fleet.intake import EventIntake
 from niyanta.server.fleet.registration import WorkerService
 from niyanta.server.grpc.batches import BatchMethods
@@ -22,7 +24,9 @@ from niyanta.server.leader.election import Election
 from niyanta.server.leader.monitor import Monitor
 from niyanta.server.leader.scheduler import Scheduler
 from niyanta.server.leader.upkeep import Upkeep
+from niyanta.server.moves.commands import Commands
 from niyanta.server.moves.feed import ChangeFeed
+from niyanta.server.moves.mover import Mover
 from niyanta.server.observability.metrics import Metrics
 from niyanta.server.rest.app import RestApi
 from niyanta.server.rest.endpoints.admin import AdminRoutes
@@ -42,6 +46,7 @@ from niyanta.server.services.customers import CustomerService
 from niyanta.server.services.estimator import Estimator
 from niyanta.server.services.health import Health
 from niyanta.server.services.logs import LogService
+from niyanta.server.services.pausing import PauseService
 from niyanta.server.services.requests import body_limits
 from niyanta.server.services.submission import SubmissionService
 from niyanta.server.services.vitals import Vitals
@@ -71,17 +76,23 @@ class Assembly:
         self.customers = CustomerStore(database)
         self.feed = ChangeFeed(broker, subjects, settings.coordinator_id)
         self.feed.listeners.append(_count_own(self.metrics, settings.coordinator_id))
+        self.mover = Mover(database, self.feed)
+        self.commands = Commands(broker, subjects, self.metrics)
         self.directory = Directory(database, self.customers, self.feed)
         self.health = Health(database, broker)
 
         self.election = Election(database, settings)
-        self.scheduler = Scheduler(database, broker, subjects, self.feed, self.directory, self.election, settings)
-        self.monitor = Monitor(database, broker, subjects, self.feed, self.election, settings)
+        self.scheduler = Scheduler(
+            database, broker, self.commands, self.feed, self.directory, self.election, settings
+        )
+        self.monitor = Monitor(database, broker, self.commands, self.mover, self.feed, self.election, settings)
 
         object_store = ObjectStore(settings.object_store_url) if settings.object_store_url else None
         self.upkeep = Upkeep(database, self.election, settings, None if object_store is None else object_store.delete)
-        self.intake = EventIntake(database, self.feed, settings, self.metrics, object_store)
-        self.workers = WorkerService(database, broker, subjects, self.feed, settings)
+        self.intake = EventIntake(self.mover, self.feed, settings, self.metrics, object_store)
+        self.workers = WorkerService(database, self.mover, self.commands, self.feed, settings)
+        self.beats = BeatService(database, self.feed)
+        self.checkpoints = CheckpointService(database)
 
         self.tokens = TokenVerifier(settings)
         self.authenticator = Authenticator(self.customers, self.tokens, self.feed)
@@ -97,7 +108,10 @@ class Assembly:
             outcome_wait_seconds=settings.outcome_wait_seconds,
         )
         self.workloads = WorkloadService(
-            database, broker, subjects, self.feed, self.directory, self.estimator, settings
+            database, self.mover, self.commands, self.feed, self.directory, self.estimator
+        )
+        self.pausing = PauseService(
+            self.mover, self.commands, self.feed, self.workloads, most_seconds=settings.pause_wait_seconds
         )
         self.configs = ConfigService(database, self.feed)
         self.account = CustomerService(database, self.customers)
@@ -114,7 +128,8 @@ class Assembly:
         await self.directory.refresh()
         await self.feed.start()
         await self._broker.serve(self._subjects.events, self.intake.receive, queue_group=self._subjects.queue_group)
-        await self.workers.start()
+        for service in (self.workers, self.beats, self.checkpoints):
+            await service.start(self._broker, self._subjects)
 
     def loops(self) -> list[Coroutine[Any, Any, None]]:
         """What runs as long as the coordinator does."""
@@ -127,7 +142,8 @@ class Assembly:
             self.monitor.run(),
             self.upkeep.run(),
             self.intake.run(),
-            self.workers.run(),
+            self.commands.run(),
+            self.beats.run(),
             self.submissions.run(),
             self.authenticator.run(),
             self.limiter.run(),
@@ -147,7 +163,7 @@ class Assembly:
         metrics_access = Access.PUBLIC if settings.metrics_access == "public" else Access.ADMIN
         parts = (
             BatchRoutes(self.submissions, self.batches),
-            WorkloadRoutes(self.submissions, self.workloads, self.cursors),
+            WorkloadRoutes(self.submissions, self.workloads, self.pausing, self.cursors),
             LogRoutes(self.logs, self.workloads),
             ConfigRoutes(self.configs, self.cursors),
             CustomerRoutes(self.account),
@@ -169,7 +185,7 @@ class Assembly:
         settings = self._settings
         streams = StreamMethods(self.watches, settings.grpc_max_streams_per_customer)
         parts = (
-            WorkloadMethods(self.submissions, self.workloads, settings.max_body_bytes),
+            WorkloadMethods(self.submissions, self.workloads, self.pausing, settings.max_body_bytes),
             ListMethods(self.workloads, self.cursors),
             LogMethods(self.logs, self.workloads),
             BatchMethods(self.submissions, self.batches, settings.max_batch_body_bytes),

@@ -8,6 +8,7 @@ from niyanta.errors import ConflictError, InvalidStateError, NotFoundError, Serv
 from niyanta.server.grpc.messages import checked, status_message, submission_of, submitted_message, workload_message
 from niyanta.server.grpc.methods import Call, Method, workload_id_of
 from niyanta.server.grpc.values import aside, put_time
+from niyanta.server.services.pausing import PauseService
 from niyanta.server.services.requests import SubmitRequest, check_idempotency_key
 from niyanta.server.services.submission import SubmissionService
 from niyanta.server.services.workloads import CancelRequest, WorkloadService
@@ -23,12 +24,16 @@ class WorkloadMethods:
     Args:
         submissions: Stores workloads.
         workloads: Reads and changes them.
+        pausing: Pauses them.
         max_body_bytes: As REST's body, a submission's JSON may not be larger.
     """
 
-    def __init__(self, submissions: SubmissionService, workloads: WorkloadService, max_body_bytes: int) -> None:
+    def __init__(
+        self, submissions: SubmissionService, workloads: WorkloadService, pausing: PauseService, max_body_bytes: int
+    ) -> None:
         self._submissions = submissions
         self._workloads = workloads
+        self._pausing = pausing
         self._max_body_bytes = max_body_bytes
         self._submission = StrictDecoder(SubmitRequest)
         self._cancellation = StrictDecoder(CancelRequest)
@@ -96,7 +101,7 @@ class WorkloadMethods:
         """Checkpoint, stop, free the slot; early enough before the deadline to tell how it went."""
         left = call.seconds_left
         wait_seconds = None if left is None else max(0.0, left - min(0.5, left / 4))
-        row = await self._workloads.pause(call.identity, workload_id_of(call), wait_seconds)
+        row = await self._pausing.pause(call.identity, workload_id_of(call), wait_seconds)
         answer = pb.PauseWorkloadResponse(
             workload_id=row.workload_id,
             status=status_message(row.status),

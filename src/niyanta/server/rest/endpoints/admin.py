@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
-from niyanta.domain.transitions import Actor
+from niyanta.domain.transitions import Actor, ActorType
 from niyanta.errors import ConflictError, InvalidInputError, NotFoundError
 from niyanta.server.fleet.registration import WorkerService
 from niyanta.server.rest.bodies import admin as bodies
@@ -262,7 +262,7 @@ class AdminRoutes:
 
 
 def _operator(call: Call) -> Actor:
-    return Actor("user", call.identity.actor_id)
+    return Actor(ActorType.USER, call.identity.actor_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from niyanta.server.rest.frame.operation import Call, Operation
 from niyanta.server.rest.frame.parameters import Choice, Integer, Text
 from niyanta.server.rest.frame.responses import json_response, timestamp
 from niyanta.server.services.cursors import Cursors
+from niyanta.server.services.pausing import PauseService
 from niyanta.server.services.requests import (
     DEFAULT_PAGE,
     MAX_CURSOR_LENGTH,
@@ -52,9 +53,12 @@ VERSION = Integer("version", "With wait_seconds: answer when the version passes 
 class WorkloadRoutes:
     """Submit, read, list, cancel, pause, resume, audit."""
 
-    def __init__(self, submissions: SubmissionService, workloads: WorkloadService, cursors: Cursors) -> None:
+    def __init__(
+        self, submissions: SubmissionService, workloads: WorkloadService, pausing: PauseService, cursors: Cursors
+    ) -> None:
         self._submissions = submissions
         self._workloads = workloads
+        self._pausing = pausing
         self._cursors = cursors
 
     async def _exists(self, call: Call) -> Response:
@@ -185,7 +189,7 @@ class WorkloadRoutes:
     async def pause(self, call: Call) -> Response:
         """Once its checkpoint is safe and its processes are gone."""
         workload_id = call.path_id("workload_id")
-        row = await self._workloads.pause(call.identity, workload_id)
+        row = await self._pausing.pause(call.identity, workload_id)
         return json_response(
             bodies.PauseAnswer(
                 workload_id, row.status, timestamp(row.paused_at), row.checkpoint_sequence, row.version
