@@ -8,7 +8,7 @@ import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -23,9 +23,11 @@ __all__ = ["command"]
 
 _ROWS_PER_PAGE = 500
 
+T = TypeVar("T")
 
-def _administer(url: str, work: Callable[[AdminService], Awaitable[Any]]) -> Any:
-    async def run() -> Any:
+
+def _administer(url: str, work: Callable[[AdminService], Awaitable[T]]) -> T:
+    async def run() -> T:
         database = await Database.open(url, api_connections=1, vital_connections=1)
         try:
             return await work(AdminService(CustomerStore(database)))
@@ -35,9 +37,9 @@ def _administer(url: str, work: Callable[[AdminService], Awaitable[Any]]) -> Any
     return asyncio.run(run())
 
 
-async def _all(page: Callable[..., Awaitable[tuple[list[Any], int]]], id_of: str) -> list[Any]:
+async def _all(page: Callable[..., Awaitable[tuple[list[T], int]]], id_of: str) -> list[T]:
     """Every page of a list, one after another."""
-    found: list[Any] = []
+    found: list[T] = []
     while True:
         rows, _ = await page(_ROWS_PER_PAGE, after=getattr(found[-1], id_of) if found else None)
         found += rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import click
 from click.shell_completion import CompletionItem
@@ -72,7 +72,7 @@ class _Lazy(click.Group):
             return None
         module, _, attribute = entry.place.partition(":")
         try:
-            found: Any = importlib.import_module(module)
+            found = importlib.import_module(module)
         except ModuleNotFoundError as exc:
             if exc.name and exc.name.startswith("niyanta"):
                 raise

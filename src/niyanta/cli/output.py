@@ -58,7 +58,7 @@ def api_command(name: str, group: click.Group | None = None) -> Callable[[Callab
 
     def make(function: Callable[..., Any]) -> click.Command:
         @functools.wraps(function)
-        def run(url: str | None, api_key: str | None, as_json: bool, **options: Any) -> None:
+        def run(url: str | None, api_key: str | None, as_json: bool, **options: object) -> None:
             with Client(api_key, url, max_retries=_RETRIES) as client:
                 code = function(client, as_json, **options)
             if code:
@@ -80,7 +80,7 @@ def echo(text: str) -> None:
     click.echo(text, color=False if os.environ.get("NO_COLOR") else None)
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Any:
     """A value as JSON shows it: what an answer doesn't carry is left out, times have milliseconds.
 
     A structure gives a dict without the fields that are None; a list of them, such dicts.
@@ -97,7 +97,7 @@ def plain(value: Any) -> Any:
     return value if isinstance(value, (str, int, float, type(None))) else msgspec.to_builtins(value)
 
 
-def echo_json(value: Any) -> None:
+def echo_json(value: object) -> None:
     """One JSON value on one line."""
     click.echo(json.dumps(plain(value)))
 
@@ -127,7 +127,7 @@ def marked_up(status: str | None) -> str:
     return f"[{colour}]{status}[/]" if colour else str(status or "")
 
 
-def show_fields(value: Any, as_json: bool) -> None:
+def show_fields(value: object, as_json: bool) -> None:
     """One object: JSON, or a line for each field that says something."""
     if as_json:
         echo_json(value)

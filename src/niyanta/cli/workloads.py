@@ -58,17 +58,26 @@ def submit(
     as_json: bool,
     workload_type: str,
     input_: str | None,
+    priority: int | None,
+    timeout_seconds: int | None,
     tag: tuple[str, ...],
+    idempotency_key: str | None,
     wait: bool,
     events: bool,
-    **options: Any,
 ) -> int:
     """Submit a workload."""
     if events and not (wait and as_json):
         raise click.UsageError("--events goes with --wait and --json")
     rules: AffinityRules | None = {"hard_affinity": {"worker_tags": parse_tags(tag)}} if tag else None
     params = json_input(input_, "--input") or {}
-    workload = client.workloads.submit(workload_type, params, affinity_rules=rules, **options)
+    workload = client.workloads.submit(
+        workload_type,
+        params,
+        priority=priority,
+        affinity_rules=rules,
+        timeout_seconds=timeout_seconds,
+        idempotency_key=idempotency_key,
+    )
     if not wait:
         show_fields(workload, as_json)
         return 0
@@ -113,9 +122,24 @@ def submit_batch(client: Client, as_json: bool, file: Path) -> int:
 @click.option("--order", type=click.Choice(["asc", "desc"]), default="desc", show_default=True)
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="How many at most.")
 @click.option("--all", "everything", is_flag=True, help="All of them.")
-def list_(client: Client, as_json: bool, limit: int, everything: bool, **options: Any) -> None:
+def list_(
+    client: Client,
+    as_json: bool,
+    status: str | None,
+    workload_type: str | None,
+    order_by: str,
+    order: str,
+    limit: int,
+    everything: bool,
+) -> None:
     """List workloads, newest first."""
-    found = client.workloads.iterate(**options, limit=None if everything else limit + 1)
+    found = client.workloads.iterate(
+        status=status,
+        workload_type=workload_type,
+        order_by=order_by,
+        order=order,
+        limit=None if everything else limit + 1,
+    )
     workloads = list(found)
     more = not everything and len(workloads) > limit
     if more:

@@ -48,7 +48,7 @@ class Frame:
             return grpc.unary_stream_rpc_method_handler(self._streaming(served))
         return grpc.unary_unary_rpc_method_handler(self._answering(served))
 
-    def _answering(self, served: Served) -> Any:
+    def _answering(self, served: Served) -> Callable[[bytes, grpc.aio.ServicerContext], Awaitable[bytes]]:
         method, exists = served.method, served.exists
         serve: Callable[[Call[Any]], Awaitable[Message]] = served.serve
 
@@ -74,7 +74,7 @@ class Frame:
 
         return answer
 
-    def _streaming(self, served: Served) -> Any:
+    def _streaming(self, served: Served) -> Callable[[bytes, grpc.aio.ServicerContext], Awaitable[None]]:
         method = served.method
         serve: Callable[[Call[Any]], AsyncGenerator[Message, None]] = served.serve
 

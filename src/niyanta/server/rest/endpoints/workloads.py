@@ -61,9 +61,8 @@ class WorkloadRoutes:
         self._pausing = pausing
         self._cursors = cursors
 
-    async def _exists(self, call: Call) -> Response:
+    async def _exists(self, call: Call) -> None:
         await self._workloads.get(call.identity, call.path_id("workload_id"))
-        return Response(status_code=204)
 
     @Operation(
         method="POST",

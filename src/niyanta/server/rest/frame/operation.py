@@ -107,7 +107,7 @@ class Operation:
     description: str = ""
     examples: dict[str, Any] = field(default_factory=dict)
     """``body`` and ``answer`` as the OpenAPI document shows them."""
-    exists: _Method | None = None
+    exists: Callable[[Any, Call], Awaitable[object]] | None = None
     """Called when the input is refused: raises `NotFoundError` when there isn't anything it could be about."""
     also_at_root: bool = False
     """Whether it is served without ``/v1`` too, as an operation of its own."""
@@ -125,7 +125,7 @@ class Endpoint:
 
     operation: Operation
     handler: Handler
-    exists: Handler | None = None
+    exists: Callable[[Call], Awaitable[object]] | None = None
 
 
 def declared_by(part: type, metrics_access: Access = Access.ADMIN) -> list[Operation]:
