@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -312,6 +313,42 @@ func TestNobodyListens(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err = client.Workloads.WaitForCompletion(context.Background(), "wl_1"); !errors.As(err, &broken) {
+		t.Error(err)
+	}
+}
+
+func TestWhoIsNotTheServiceIsAskedOnce(t *testing.T) {
+	t.Parallel()
+	secure := httptest.NewTLSServer(gives(200, `{}`))
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	t.Cleanup(secure.Close)
+	plain := newService(t)
+	for name, address := range map[string]string{
+		"an unknown certificate": secure.URL,
+		"no TLS":                 strings.Replace(plain.URL, "http:", "https:", 1),
+	} {
+		tries := 0
+		count := func(s *settings) {
+			s.backoff = func(int) time.Duration { tries++; return 0 }
+		}
+		_, err := NewClient(testKey, WithBaseURL(address), WithMaxRetries(3), count).Customer.Get(context.Background())
+		var broken *ConnectionError
+		if !errors.As(err, &broken) || !broken.staysBroken() || tries > 1 {
+			t.Errorf("%s: %v after %d pauses", name, err, tries)
+		}
+	}
+}
+
+func TestHeadersThatCantBeAreRefused(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	for _, option := range []CallOption{WithIdempotencyKey("a\nb"), WithHeader("X-A", "\x00"), WithHeader("a b", "c"), WithHeader("", "c")} {
+		if _, err := s.client().Workloads.Submit(context.Background(), submission, option); !errors.Is(err, ErrConfiguration) {
+			t.Error(err)
+		}
+	}
+	_, err := NewClient("a\nb", WithBaseURL(s.URL)).Customer.Get(context.Background())
+	if !errors.Is(err, ErrConfiguration) || strings.Contains(err.Error(), "a\nb") || len(s.got()) != 0 {
 		t.Error(err)
 	}
 }

@@ -12,8 +12,8 @@ and environment.
 Runners are forked from a template that has imported the app (`niyanta.worker.runner.template`), or started as fresh
 interpreters where that can't be.
 
-Arguments: the socket's descriptor, the scratch directory to remove at the end, and the command lines of runner and
-template as JSON.
+Arguments: the socket's descriptor, the scratch directory to remove at the end, and as JSON the command lines of
+runner and template, and the names of those ``NIYANTA_…`` variables that they may see.
 Commands are JSON lines on the socket; a ``spawn`` comes with three descriptors: control, stdout, stderr.
 """
 
@@ -68,11 +68,13 @@ class Slot:
 
 
 class Launcher:
-    def __init__(self, control: socket.socket, argv: list[str], template: list[str], cgroups: Cgroups) -> None:
+    def __init__(
+        self, control: socket.socket, argv: list[str], template: list[str], passed: list[str], cgroups: Cgroups
+    ) -> None:
         self.control = control
         self.argv = argv
         self.cgroups = cgroups
-        self.environment = {k: v for k, v in os.environ.items() if not k.startswith("NIYANTA_")}
+        self.environment = {k: v for k, v in os.environ.items() if k in passed or not k.startswith("NIYANTA_")}
         self.template = Template(template, self.environment) if template else None
         self.ended_early: dict[int, int] = {}
         """Exit statuses of processes that ended before the template said whose they were."""
@@ -380,5 +382,6 @@ def main() -> None:
         os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     cgroups = Cgroups(wanted=os.environ.get("NIYANTA_CGROUPS", "on") != "off")
     cgroups.drop_unusable()
-    Launcher(control, json.loads(sys.argv[3]), json.loads(sys.argv[4]), cgroups).run()
+    argv, template, passed = (json.loads(words) for words in sys.argv[3:6])
+    Launcher(control, argv, template, passed, cgroups).run()
     shutil.rmtree(sys.argv[2], ignore_errors=True)
