@@ -33,9 +33,12 @@ from niyanta.wire.messages import (
 from niyanta.wire.objects import ObjectStore
 from niyanta.wire.subjects import Subjects
 from niyanta.worker.attempt.attempt import Attempt
+from niyanta.worker.attempt.means import Means
 from niyanta.worker.handlers.app import load_app
 from niyanta.worker.launcher.pool import ProcessPool
+from niyanta.worker.outbox import Who
 
+FOLDER = Path(__file__).parent / "e2e"
 APP = str(Path(__file__).parent / "e2e" / "misbehaving.py") + ":worker"
 
 
@@ -79,17 +82,22 @@ class Record:
 class Station:
     """What an attempt needs of its agent. Acknowledges checkpoints as the service would."""
 
-    worker_id, incarnation = "w", "i"
-    subjects = Subjects()
-
-    def __init__(self, pool: ProcessPool, scratch: Path, object_store: ObjectStore | None = None) -> None:
+    def __init__(
+        self, pool: ProcessPool, scratch: Path, object_store: ObjectStore | None = None, app: str = APP
+    ) -> None:
         self.pool = pool
         self.scratch = scratch
-        self.object_store = object_store
-        self.draining = False
-        self.outbox = self
-        self.broker = self
-        self.handlers = load_app([APP]).handlers
+        service: Any = self
+        self.means = Means(
+            who=Who("w", "i"),
+            broker=service,
+            subjects=Subjects(),
+            outbox=service,
+            scratch=scratch,
+            object_store=object_store,
+            pool=pool,
+        )
+        self.handlers = load_app([app]).handlers
         self.attempts: dict[AttemptRef, tuple[Attempt, Record]] = {}
         self.checkpoints: dict[int, CheckpointSaved] = {}
         self.pausing = False
@@ -125,16 +133,12 @@ class Station:
             CheckpointReply(True, None, found, saved.encoding, part, saved.size_bytes, saved.sha256, saved.object_key)
         )
 
-    def ended(self, attempt: Attempt) -> None:
-        return None
-
     # what tests do
 
     def start(self, kind: str, params: Any = None, **options: Any) -> tuple[Attempt, Record]:
         ref = AttemptRef("cust", f"wl_{len(self.attempts)}", 1)
         assignment = Assignment(ref, kind, msgspec.json.encode(params or {}), **options)
-        agent: Any = self
-        attempt, record = Attempt(agent, assignment, self.handlers[kind]), Record()
+        attempt, record = Attempt(self.means, assignment, self.handlers[kind], lambda attempt: None), Record()
         self.attempts[ref] = (attempt, record)
         attempt.start()
         return attempt, record
@@ -147,17 +151,19 @@ class Station:
 
 
 @contextlib.asynccontextmanager
-async def station(scratch: Path, object_store: ObjectStore | None = None) -> AsyncIterator[Station]:
+async def station(
+    scratch: Path, object_store: ObjectStore | None = None, *, app: str = APP, fork: bool = True
+) -> AsyncIterator[Station]:
     """A station with its pool; nothing is left of it afterwards."""
     os.makedirs(scratch, exist_ok=True)
-    pool = ProcessPool([APP], 1, scratch)
+    pool = ProcessPool([app], 1, scratch, fork=fork)
     await pool.start()
-    here = Station(pool, scratch, object_store)
+    here = Station(pool, scratch, object_store, app)
     try:
         yield here
     finally:
         for attempt, _ in here.attempts.values():
-            attempt.stop("the test is over", report=False)
+            attempt.disown()
         await pool.close()
         await asyncio.gather(*(attempt.task for attempt, _ in here.attempts.values()))
 

@@ -7,7 +7,11 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import asyncpg
+import pytest
+
 from niyanta.domain.limits import TIERS, Tier
+from niyanta.server.store.workers import WorkerStore
 from niyanta.wire import messages
 from niyanta.wire.messages import CancelAttempt, DrainWorker
 from scripted_worker import ScriptedWorker
@@ -46,6 +50,7 @@ async def test_a_worker_is_shown_with_what_it_holds(system: System) -> None:
             "capacity_used": 2,
             "tags": {"region": "eu"},
             "running_workloads": ids,
+            "standing_order": None,
             "version": "test",
         }
         await system.call("POST", f"/workloads/{ids[0]}/cancel")
@@ -128,10 +133,103 @@ async def test_a_removed_worker_loses_everything_at_once(system: System) -> None
         assert dead == ["w1"]
 
 
+async def test_a_drain_holds_over_restarts_until_it_is_taken_back(
+    system: System, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "niyanta.server.fleet.registration")
+    worker = await system.worker("w1")
+    assert (await admin(system, "POST", "/workers/w1/drain"))[0] == 200
+    await worker.beat(leaving=True)
+    assert await orders(system) == {"w1": ("DEAD", "drain")}
+    worker.incarnation = "second"
+    async with beating(worker):
+        assert (await worker.register_again()).accepted
+        assert (await worker.beat()).draining
+        assert await orders(system) == {"w1": ("DRAINING", "drain")}
+        workload_id = await system.submit()
+        other = await system.worker("w2")
+        async with beating(other):
+            assert (await other.next_assignment()).ref.workload_id == workload_id
+        assert worker.assignments.empty()
+        for _ in range(2):
+            status, body, _ = await admin(system, "POST", "/workers/w1/undrain")
+            assert (status, body) == (200, {"worker_id": "w1", "status": "HEALTHY"})
+        assert not (await worker.beat()).draining
+        assert (await listed(system))[0]["standing_order"] is None
+        again = await system.submit(affinity_rules={"hard_affinity": {"worker_id": "w1"}})
+        assert (await worker.next_assignment()).ref.workload_id == again
+    said = {record.message: record.__dict__.get("actor_id", "") for record in caplog.records}
+    assert said["worker.drained"].startswith("key_")
+    assert said["worker.undrained"].startswith("key_")
+
+
+async def test_a_removed_id_may_not_come_back_until_it_is_undrained(
+    system: System, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "niyanta.server.fleet.registration")
+    worker = await system.worker("w1")
+    assert (await admin(system, "DELETE", "/workers/w1"))[0] == 204
+    assert not (await worker.beat()).ok
+    for incarnation in (worker.incarnation, "second"):
+        worker.incarnation = incarnation
+        reply = await worker.register_again()
+        assert (reply.accepted, reply.reason) == (False, "removed")
+        assert "niyanta workers undrain w1" in reply.message
+        assert "key_" in reply.message
+    (found,) = await listed(system)
+    assert (found["status"], found["standing_order"]["kind"]) == ("DEAD", "remove")
+    assert found["standing_order"]["given_by"].startswith("key_")
+    assert MILLISECONDS.fullmatch(found["standing_order"]["given_at"])
+    status, body, _ = await admin(system, "POST", "/workers/w1/undrain")
+    assert (status, body) == (200, {"worker_id": "w1", "status": "DEAD"})
+    assert (await worker.register_again()).accepted
+    async with beating(worker):
+        workload_id = await system.submit()
+        assert (await worker.next_assignment()).ref.workload_id == workload_id
+    said = {record.message: record.__dict__.get("actor_id", "") for record in caplog.records}
+    assert said["worker.removed"].startswith("key_")
+
+
+async def test_a_standing_order_outlives_the_workers_row(system: System) -> None:
+    store = WorkerStore()
+    workers = [await system.worker(f"w{number}") for number in range(3)]
+    await admin(system, "POST", "/workers/w0/drain")
+    await admin(system, "DELETE", "/workers/w1")
+    for worker in (workers[0], workers[2]):
+        await worker.beat(leaving=True)
+    connection = await asyncpg.connect(system.database_url)
+    await connection.execute("UPDATE workers SET last_heartbeat = now() - interval '2 hours'")
+    await store.forget_dead(connection, 3600)
+    assert await store.all(connection) == []
+    assert await store.summary(connection) == {}
+    await connection.close()
+    assert await orders(system) == {"w0": ("DEAD", "drain"), "w1": ("DEAD", "remove")}
+    assert (await workers[1].register_again()).reason == "removed"
+    workers[0].incarnation = "second"
+    assert (await workers[0].register_again()).accepted
+    assert (await orders(system))["w0"] == ("DRAINING", "drain")
+
+
+async def test_undraining_leaves_a_worker_that_is_stopping_alone(system: System) -> None:
+    worker = await system.worker("w1")
+    await worker.beat(draining=True)
+    assert (await admin(system, "POST", "/workers/w1/undrain"))[0] == 200
+    await worker.beat(draining=True)
+    assert await orders(system) == {"w1": ("DRAINING", None)}
+
+
+async def orders(system: System) -> dict[str, tuple[str, str | None]]:
+    """Status and standing order of each worker."""
+    return {
+        worker["worker_id"]: (worker["status"], (worker["standing_order"] or {}).get("kind"))
+        for worker in await listed(system)
+    }
+
+
 async def test_a_missing_worker_is_not_found(system: System) -> None:
     await system.worker("w1")
     for worker_id in ("none", "no%20id", "%00", "a" * 200, "w1%0a"):
-        for method, suffix in (("DELETE", ""), ("POST", "/drain")):
+        for method, suffix in (("DELETE", ""), ("POST", "/drain"), ("POST", "/undrain")):
             status, body, _ = await admin(system, method, f"/workers/{worker_id}{suffix}")
             assert (status, body["error"]["code"]) == (404, "NOT_FOUND"), worker_id
 

@@ -22,7 +22,12 @@ async def complete(worker: ScriptedWorker) -> None:
     """Do what comes in, at once, for ever."""
     while True:
         ref = (await worker.assignments.get()).ref
-        await worker.report(ref, messages.Started(), messages.Completed(b'{"output_url": "s3://output/done.mp4"}'))
+        await worker.report(
+            ref,
+            messages.Started(),
+            messages.LogLine("WARN", "the sound is quiet"),
+            messages.Completed(b'{"output_url": "s3://output/done.mp4"}'),
+        )
 
 
 def test_there_are_examples_in_both_languages() -> None:
@@ -37,6 +42,9 @@ async def test_example_runs(system: System, language: str, text: str) -> None:
     async with beating(worker):
         completing = asyncio.create_task(complete(worker))
         try:
+            earlier = await system.submit(workload_type="video_transcoding")
+            await system.until(earlier, "COMPLETED")
+            environment["WORKLOAD_ID"] = earlier
             async with asyncio.timeout(30):
                 run = await asyncio.create_subprocess_exec(
                     *program, text, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE

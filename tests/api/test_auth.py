@@ -107,6 +107,7 @@ async def test_an_admin_path_answers_a_customer_the_same_whatever_the_id(system:
     for method, path in (
         ("DELETE", "/admin/workers/{}"),
         ("POST", "/admin/workers/{}/drain"),
+        ("POST", "/admin/workers/{}/undrain"),
         ("GET", "/admin/customers/{}"),
         ("GET", "/admin/customers/{}/api-keys"),
     ):

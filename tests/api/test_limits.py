@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from niyanta.server.access import rate_limits
 from niyanta.server.coordinator import Coordinator
+from niyanta.server.store.queries import Connection
+from niyanta.server.store.rate_buckets import Granted, RateBucketStore, Wanted
 from system import System
 
 
@@ -90,14 +92,14 @@ async def test_unused_stock_is_put_back(system: System, monkeypatch: pytest.Monk
 async def test_a_busy_customer_costs_few_queries(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     await customer(system, tier="enterprise")
     takes = 0
-    take = rate_limits._queries.take
+    take = RateBucketStore.take
 
-    async def counted(conn: Any, **arguments: Any) -> Any:
+    async def counted(store: RateBucketStore, conn: Connection, wanted: Sequence[Wanted]) -> list[Granted]:
         nonlocal takes
         takes += 1
-        return await take(conn, **arguments)
+        return await take(store, conn, wanted)
 
-    monkeypatch.setattr(rate_limits._queries, "take", counted)
+    monkeypatch.setattr(RateBucketStore, "take", counted)
     for _ in range(100):
         assert (await ask(system))[0] == 200
     assert 1 <= takes <= 25

@@ -36,6 +36,7 @@ BEYOND_A_SCHEMA = {
     "expires_at",
     "filter",
     "since",
+    "tail",
     "workload_ids",
     "workload_type",
 }

@@ -41,8 +41,9 @@ from niyanta.wire.messages import (
     Started,
 )
 from niyanta.wire.subjects import Subjects
-from niyanta.worker.agent import agent as agent_module
+from niyanta.worker.agent import lease
 from niyanta.worker.agent.agent import Agent
+from niyanta.worker.handlers.app import App
 from station import APP
 
 encode = msgspec.msgpack.Encoder().encode
@@ -162,12 +163,12 @@ async def service(nats: Nats) -> AsyncIterator[Service]:
 async def run(nats: Nats, service: Service, tmp_path: Path) -> AsyncIterator[Any]:
     everything: list[tuple[Running, Broker]] = []
 
-    async def start(worker: Worker, app: str = "") -> Running:
+    async def start(worker: App, app: str = "") -> Running:
         broker = Broker(nats.url, name="worker")
         await broker.connect()
         scratch = tmp_path / "scratch"
         os.makedirs(scratch, exist_ok=True)
-        running = Running(service, Agent(worker, [app], broker, service.subjects, scratch))
+        running = Running(service, Agent(worker.spec(), [app], broker, service.subjects, scratch))
         everything.append((running, broker))
         return running
 
@@ -193,11 +194,22 @@ async def test_an_id_in_use_is_waited_for_and_said_once(
     assert len({registration.incarnation for registration in service.registrations}) == 1
 
 
-async def test_a_refusal_for_good_ends_the_worker(run: Any, service: Service) -> None:
-    service.accept = RegisterReply(False, "invalid", "the capacity must be 1 to 10000")
+@pytest.mark.parametrize("reason", ["invalid", "removed"])
+async def test_a_refusal_for_good_ends_the_worker(run: Any, service: Service, reason: str) -> None:
+    service.accept = RegisterReply(False, reason, "the capacity must be 1 to 10000")
     running = await run(inline_worker())
     with pytest.raises(ConfigurationError, match="the capacity must be"):
         await running.task
+
+
+async def test_a_removed_worker_ends_and_says_why(run: Any, service: Service) -> None:
+    running = await run(inline_worker())
+    await until(lambda: service.beats)
+    service.accept = RegisterReply(False, "removed", "worker id 'w' was removed by an operator")
+    service.beat = HeartbeatReply(False)
+    async with asyncio.timeout(10):
+        with pytest.raises(ConfigurationError, match="removed by an operator"):
+            await running.task
 
 
 async def test_an_unknown_worker_stops_everything_and_registers_anew(run: Any, service: Service) -> None:
@@ -282,14 +294,14 @@ async def test_an_exclusive_attempt_ends_before_its_lease_and_is_handed_back(run
 async def test_work_goes_on_without_a_broker_for_a_while_only(
     run: Any, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(agent_module, "SELF_FENCE_SECONDS", 2.0)
+    monkeypatch.setattr(lease, "CUT_OFF_SECONDS", 2.0)
     running = await run(inline_worker())
     await until(lambda: service.beats)
     ref = await service.assign("wait")
     await until(lambda: Started() in service.bodies(ref))
     service.beat, service.hears_events = None, False
     began = time.monotonic()
-    await until(lambda: not running.agent._attempts, 5)
+    await until(lambda: not running.agent.attempts, 5)
     assert 1.5 < time.monotonic() - began < 3.5
     service.beat, service.hears_events = HeartbeatReply(True), True
     await until(lambda: Released("the worker was cut off from the service") in service.bodies(ref))

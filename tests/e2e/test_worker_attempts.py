@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from niyanta.wire.messages import CheckpointSaved, Completed, Failed, Paused, Progressed, Released, Started
+from niyanta.worker.handlers.link import Ask
 from niyanta.worker.launcher.cgroups import Cgroups
 from station import Record, Station, station
 
@@ -65,8 +66,15 @@ async def test_too_much_memory_ends_the_attempt_and_nothing_else(either: Station
     await beside.until(Completed)
 
 
-async def test_more_memory_than_that_before_it_begins(either: Station) -> None:
-    assert message(await either.run("burn", memory_mb=4)).startswith("used more memory than its limit of 4 MB")
+@pytest.mark.parametrize("groups", ["on", "off"])
+async def test_more_memory_than_that_before_it_begins(
+    groups: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fresh interpreter needs more than the limit; a forked one shares what it needs with the template."""
+    monkeypatch.setenv("NIYANTA_CGROUPS", groups)
+    async with station(tmp_path / "scratch", fork=False) as fresh:
+        record = await fresh.run("burn", memory_mb=4)
+    assert message(record).startswith("used more memory than its limit of 4 MB")
 
 
 async def test_processor_time_is_shared_out(here: Station, kernel: dict[str, int]) -> None:
@@ -110,7 +118,7 @@ async def test_a_daemon_dies_with_its_attempt(either: Station, tmp_path: Path, w
     attempt, record = either.start("daemonize", {"pid_file": str(pid_file), "wait": waits})
     await record.until(Progressed)
     if waits:
-        attempt.stop("cancelled", report=False)
+        attempt.disown()
     await attempt.task
     # The attempt is over only once nothing of it is left.
     assert gone(int(pid_file.read_text()))
@@ -168,7 +176,7 @@ async def test_a_time_out_leaves_time_to_clean_up(here: Station, kind: str) -> N
 async def test_a_cancelled_attempt_ends_and_says_nothing_more(here: Station, kind: str) -> None:
     attempt, record = here.start(kind)
     await record.until(Progressed)
-    attempt.stop("cancelled", report=False)
+    attempt.disown()
     count = len(record.events)
     async with asyncio.timeout(4):
         await attempt.task
@@ -177,7 +185,7 @@ async def test_a_cancelled_attempt_ends_and_says_nothing_more(here: Station, kin
 
 async def test_an_attempt_cancelled_while_it_gets_ready_never_starts(here: Station) -> None:
     attempt, record = here.start("tidy")
-    attempt.stop("cancelled", report=False)
+    attempt.disown()
     await attempt.task
     assert record.events == []
     assert (await here.run("end", {"how": "nothing"})).result == {}
@@ -193,7 +201,7 @@ async def test_a_pause_ends_the_attempt_at_its_checkpoint(here: Station, kind: s
     if kind == "on_signal":
         await record.until(Progressed)  # the program has set its trap
     here.pausing = True
-    attempt.ask_pause(True)
+    attempt.ask(Ask.PAUSE)
     async with asyncio.timeout(15):
         await attempt.task
     assert isinstance(record.end, Paused)
@@ -205,9 +213,9 @@ async def test_a_pause_ends_the_attempt_at_its_checkpoint(here: Station, kind: s
 async def test_a_withdrawn_pause_leaves_the_drain_in_place(here: Station) -> None:
     attempt, record = here.start("saver_async", checkpoint_interval_seconds=600.0)
     await record.until(Started)
-    here.draining = True
-    attempt.ask_pause(True)
-    attempt.ask_pause(False)
+    attempt.ask(Ask.PAUSE)
+    attempt.ask(Ask.DRAIN)
+    attempt.ask(Ask.PAUSE, wanted=False)
     await attempt.task
     assert record.end == Released("drained")
 
@@ -215,7 +223,7 @@ async def test_a_withdrawn_pause_leaves_the_drain_in_place(here: Station) -> Non
 async def test_a_drain_without_a_checkpoint_hands_back_all_the_same(here: Station) -> None:
     attempt, record = here.start("tidy")
     await record.until(Progressed)
-    attempt.stop("the worker stopped", report=True)
+    attempt.hand_back("the worker stopped")
     await attempt.task
     assert record.end == Released("the worker stopped")
     assert "cleaned up; cancelled=True" in record.lines()
@@ -320,7 +328,7 @@ async def test_a_command_goes_on_from_its_checkpoint(here: Station) -> None:
         await record.until(CheckpointSaved)
         record.events.clear()
     here.pausing = True
-    attempt.ask_pause(True)
+    attempt.ask(Ask.PAUSE)
     await attempt.task
     assert isinstance(record.end, Paused)
     here.pausing = False
@@ -329,7 +337,7 @@ async def test_a_command_goes_on_from_its_checkpoint(here: Station) -> None:
     again, resumed = here.start("steps", checkpoint_sequence=newest)
     await resumed.until(CheckpointSaved)
     assert resumed.lines("INFO")[0] == f"begin at {int(here.checkpoints[newest].data)}"
-    again.stop("enough", report=False)
+    again.disown()
 
 
 async def test_the_signal_reaches_a_command_and_its_children(here: Station) -> None:

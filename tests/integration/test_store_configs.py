@@ -8,13 +8,14 @@ import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
+import asyncpg
 import pytest
 
 from niyanta.domain.ids import make_id
 from niyanta.errors import ConflictError, NotFoundError
 from niyanta.server.store.configs import ConfigFields, ConfigStore
-from niyanta.server.store.database import Connection, Database
-from niyanta.server.store.workloads import NewWorkload, WorkloadStore
+from niyanta.server.store.database import Database
+from niyanta.server.store.submissions import NewWorkload, SubmissionStore
 from store_rows import ExplainFirst, add_customer, add_workloads
 
 STORE = ConfigStore()
@@ -28,7 +29,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-async def conn(database: Database) -> AsyncIterator[Connection]:
+async def conn(database: Database) -> AsyncIterator[asyncpg.Connection]:
     async with database.connection() as connection:
         for customer_id in ("cust_a", "cust_b"):
             await add_customer(connection, customer_id)
@@ -42,21 +43,21 @@ def new_id() -> str:
 def new_workload(workload_type: str) -> NewWorkload:
     now_ms = time.time_ns() // 1_000_000
     return NewWorkload(
-        "cust_a",
-        make_id("wl_", now_ms, secrets.randbits(80)),
-        workload_type,
-        10,
-        "{}",
-        None,
-        None,
-        1,
-        0.0,
-        datetime.now(UTC),
-        "key_1",
+        customer_id="cust_a",
+        workload_id=make_id("wl_", now_ms, secrets.randbits(80)),
+        workload_type=workload_type,
+        priority=10,
+        input_json="{}",
+        affinity_json=None,
+        timeout_seconds=None,
+        placement_key=1,
+        queue_rank=0.0,
+        created_at=datetime.now(UTC),
+        actor_id="key_1",
     )
 
 
-async def test_what_is_given_is_kept_and_the_rest_has_defaults(conn: Connection) -> None:
+async def test_what_is_given_is_kept_and_the_rest_has_defaults(conn: asyncpg.Connection) -> None:
     made = await STORE.create(
         conn, "cust_a", new_id(), "t", ConfigFields(memory_mb=64, input_schema='{"type":"object"}')
     )
@@ -65,7 +66,7 @@ async def test_what_is_given_is_kept_and_the_rest_has_defaults(conn: Connection)
     assert await STORE.get(conn, "cust_a", made.config_id) == made
 
 
-async def test_an_update_merges_and_zero_is_a_value(conn: Connection) -> None:
+async def test_an_update_merges_and_zero_is_a_value(conn: asyncpg.Connection) -> None:
     made = await STORE.create(conn, "cust_a", new_id(), "t", ConfigFields(timeout_seconds=60, description="d"))
     changed = await STORE.update(conn, "cust_a", made.config_id, ConfigFields(max_retries=0, description=""))
     assert (changed.max_retries, changed.description, changed.timeout_seconds) == (0, "", 60)
@@ -74,7 +75,7 @@ async def test_an_update_merges_and_zero_is_a_value(conn: Connection) -> None:
 
 
 async def test_a_second_config_of_a_type_is_a_conflict_also_when_they_race(
-    conn: Connection, database: Database
+    conn: asyncpg.Connection, database: Database
 ) -> None:
     async def create() -> str:
         async with database.connection() as other:
@@ -86,7 +87,7 @@ async def test_a_second_config_of_a_type_is_a_conflict_also_when_they_race(
     await STORE.create(conn, "cust_b", new_id(), "t", ConfigFields())
 
 
-async def test_a_foreign_config_is_missing(conn: Connection) -> None:
+async def test_a_foreign_config_is_missing(conn: asyncpg.Connection) -> None:
     made = await STORE.create(conn, "cust_a", new_id(), "t", ConfigFields())
     for config_id in (made.config_id, "wlcfg_never"):
         with pytest.raises(NotFoundError, match="no such workload config"):
@@ -99,7 +100,7 @@ async def test_a_foreign_config_is_missing(conn: Connection) -> None:
     assert await STORE.get(conn, "cust_a", made.config_id) == made
 
 
-async def test_pages_are_oldest_first(conn: Connection) -> None:
+async def test_pages_are_oldest_first(conn: asyncpg.Connection) -> None:
     ids = [make_id("wlcfg_", n, 0) for n in range(5)]
     for number in (3, 1, 4, 0, 2):
         await STORE.create(conn, "cust_a", ids[number], f"t{number}", ConfigFields())
@@ -108,7 +109,7 @@ async def test_pages_are_oldest_first(conn: Connection) -> None:
 
 
 @pytest.mark.parametrize("status", ["PENDING", "PAUSED", "RUNNING", "COMPLETED", "CANCELLED"])
-async def test_a_config_with_any_workload_is_not_deleted(conn: Connection, status: str) -> None:
+async def test_a_config_with_any_workload_is_not_deleted(conn: asyncpg.Connection, status: str) -> None:
     await add_workloads(conn, "cust_a", 200)
     await conn.execute("DELETE FROM workloads WHERE status <> $1", status)
     kind = await conn.fetchval("SELECT workload_type FROM workloads LIMIT 1")
@@ -122,7 +123,7 @@ async def test_a_config_with_any_workload_is_not_deleted(conn: Connection, statu
     assert [c.config_id for c in await STORE.page(conn, "cust_a")] == [used.config_id]
 
 
-async def test_asking_for_workloads_of_a_type_reads_no_table(conn: Connection) -> None:
+async def test_asking_for_workloads_of_a_type_reads_no_table(conn: asyncpg.Connection) -> None:
     await add_workloads(conn, "cust_a", 20_000)
     await conn.execute("VACUUM ANALYZE workloads")
     made = await STORE.create(conn, "cust_a", new_id(), "unused", ConfigFields())
@@ -134,10 +135,10 @@ async def test_asking_for_workloads_of_a_type_reads_no_table(conn: Connection) -
 
 
 async def test_a_delete_that_races_with_a_submission_never_leaves_a_workload_without_its_config(
-    conn: Connection, database: Database
+    conn: asyncpg.Connection, database: Database
 ) -> None:
     """Whichever commits first, the other sees it: either the delete is refused, or it came before the workload."""
-    workloads = WorkloadStore()
+    submissions = SubmissionStore()
     outcomes = set()
     for number in range(60):
         kind = f"t{number}"
@@ -148,10 +149,10 @@ async def test_a_delete_that_races_with_a_submission_never_leaves_a_workload_wit
             async with database.transaction() as one:
                 for _ in range(late):
                     await one.fetchval("SELECT 1")
-                await workloads.admit(one, ["cust_a"])
+                await submissions.admit(one, ["cust_a"])
                 # What a submission finds out once it is admitted; its commit comes before any later delete.
                 there = await one.fetchval("SELECT count(*) FROM workload_configs WHERE workload_type = $1", kind)
-                await workloads.insert_batch(one, [new_workload(kind)])
+                await submissions.insert_batch(one, [new_workload(kind)])
             return there  # type: ignore[no-any-return]
 
         async def delete(config_id: str = made.config_id) -> bool:

@@ -36,6 +36,7 @@ from niyanta.domain.limits import DEFAULT_CONFIG
 from niyanta.domain.transitions import (
     TRANSITIONS,
     Actor,
+    ActorType,
     EventType,
     IllegalMove,
     Move,
@@ -44,11 +45,14 @@ from niyanta.domain.transitions import (
     WorkloadState,
 )
 from niyanta.server.fleet.intake import EventIntake
+from niyanta.server.moves.mover import Mover
 from niyanta.server.observability.metrics import Metrics
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.database import Database
-from niyanta.server.store.fleet import LeaseStore
-from niyanta.server.store.workloads import Change, NewWorkload, WorkloadStore
+from niyanta.server.store.lease import LeaseStore
+from niyanta.server.store.states import Change
+from niyanta.server.store.submissions import NewWorkload, SubmissionStore
+from niyanta.server.store.workloads import WorkloadStore
 from niyanta.wire import messages
 from niyanta.wire.messages import AttemptRef, Event, EventBatch
 from store_rows import add_customer
@@ -56,7 +60,7 @@ from store_rows import add_customer
 _EXAMPLES = int(os.environ.get("NIYANTA_MODEL_EXAMPLES", "0"))
 _LEGAL = {(row.event.value, row.source and row.source.value, row.target.value) for row in TRANSITIONS}
 _LEGAL.add((EventType.CHECKPOINT_CREATED.value, "RUNNING", "RUNNING"))
-_WHO = Actor("worker", "w1")
+_WHO = Actor(ActorType.WORKER, "w1")
 _NOW = datetime(2025, 1, 1, tzinfo=UTC)
 _COMPARED = [
     name
@@ -106,6 +110,7 @@ class StoreMachine(RuleBasedStateMachine):
         super().__init__()
         self.around = around
         self.store = WorkloadStore()
+        self.submissions = SubmissionStore()
         self.customer_id = f"cust_{secrets.token_hex(8)}"
         self.model: dict[str, WorkloadState] = {}
         self.saved_percent: dict[str, int] = {}
@@ -135,15 +140,25 @@ class StoreMachine(RuleBasedStateMachine):
             workload_id = make_id("wl_", time.time_ns() // 1_000_000, secrets.randbits(80))
             batch.append(
                 NewWorkload(
-                    self.customer_id, workload_id, "t", 10, "{}", None, None, 1, self.newest, datetime.now(UTC), "k"
+                    customer_id=self.customer_id,
+                    workload_id=workload_id,
+                    workload_type="t",
+                    priority=10,
+                    input_json="{}",
+                    affinity_json=None,
+                    timeout_seconds=None,
+                    placement_key=1,
+                    queue_rank=self.newest,
+                    created_at=datetime.now(UTC),
+                    actor_id="k",
                 )
             )
             self.model[workload_id] = WorkloadState(self.customer_id, workload_id, "t", Status.PENDING)
 
         async def insert() -> None:
             async with self.around.database.transaction() as conn:
-                await self.store.admit(conn, [self.customer_id])
-                await self.store.insert_batch(conn, batch)
+                await self.submissions.admit(conn, [self.customer_id])
+                await self.submissions.insert_batch(conn, batch)
 
         self.around.run(insert())
 
@@ -168,7 +183,7 @@ class StoreMachine(RuleBasedStateMachine):
 
         async def write() -> tuple[list[str], set[str]]:
             async with self.around.database.connection() as conn:
-                heads = (await self.store.heads(conn, [(self.customer_id, 1)], most)).get((self.customer_id, 1), [])
+                heads = (await self.store.heads(conn, [(self.customer_id, 1, most)])).get((self.customer_id, 1), [])
                 changes = [Change.begin(head.locked) for head in heads]
                 for change, head in zip(changes, heads, strict=True):
                     change.then(schedule(change.state, head.locked.now, head.checkpoint_percent))
@@ -393,7 +408,9 @@ def test_the_store_does_what_the_model_says(database_url: str) -> None:
     with asyncio.Runner() as runner:
         database = runner.run(Database.open(database_url))
         try:
-            around = Surroundings(runner.run, database, EventIntake(database, Feed(), coordinator, Metrics()))  # type: ignore[arg-type]
+            feed: Any = Feed()
+            intake = EventIntake(Mover(database, feed), feed, coordinator, Metrics())
+            around = Surroundings(runner.run, database, intake)
             run_state_machine_as_test(
                 lambda: StoreMachine(around),
                 settings=settings(

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 
+import asyncpg
 import pytest
 
 from niyanta.server.directory import Directory
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.services.estimator import Estimator
 from niyanta.server.store.customers import CustomerStore
-from niyanta.server.store.database import Connection, Database
-from niyanta.server.store.fleet import WorkerStore
+from niyanta.server.store.database import Database
 from niyanta.server.store.statistics import Period, StatisticsStore
+from niyanta.server.store.workers import WorkerStore
 from niyanta.server.store.workloads import WorkloadStore
 from niyanta.wire.broker import Broker
 from niyanta.wire.messages import HandlerInfo, Register
@@ -32,7 +33,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-async def conn(database: Database) -> AsyncIterator[Connection]:
+async def conn(database: Database) -> AsyncIterator[asyncpg.Connection]:
     async with database.connection() as connection:
         for customer_id in ("cust_a", "cust_b", "cust_empty"):
             await add_customer(connection, customer_id)
@@ -41,7 +42,7 @@ async def conn(database: Database) -> AsyncIterator[Connection]:
         yield connection
 
 
-async def test_the_figures_are_those_of_the_rows(conn: Connection) -> None:
+async def test_the_figures_are_those_of_the_rows(conn: asyncpg.Connection) -> None:
     first: datetime = await conn.fetchval("SELECT min(created_at) FROM workloads WHERE customer_id = 'cust_a'")
     periods = [EVER, Period(first.date(), first.date()), Period(date.max, date.max)]
     periods.append(Period(first.date() - timedelta(days=9), first.date() - timedelta(days=1)))
@@ -86,7 +87,7 @@ async def test_the_figures_are_those_of_the_rows(conn: Connection) -> None:
             assert sum(t.count for t in times) == len(rows)
 
 
-async def test_a_customer_without_workloads_has_zeros(conn: Connection) -> None:
+async def test_a_customer_without_workloads_has_zeros(conn: asyncpg.Connection) -> None:
     summary = await STORE.summary(conn, "cust_empty", EVER)
     assert (summary.total, summary.total_execution_hours) == (0, 0)
     assert await STORE.by_type(conn, "cust_empty", EVER) == []
@@ -94,7 +95,7 @@ async def test_a_customer_without_workloads_has_zeros(conn: Connection) -> None:
     assert await STORE.created_today(conn, "cust_empty") == 0
 
 
-async def test_created_today_counts_from_midnight_utc(conn: Connection) -> None:
+async def test_created_today_counts_from_midnight_utc(conn: asyncpg.Connection) -> None:
     wanted = await conn.fetchval(
         "SELECT count(*) FROM workloads"
         " WHERE customer_id = 'cust_a' AND created_at >= date_trunc('day', now(), 'UTC')"
@@ -102,7 +103,7 @@ async def test_created_today_counts_from_midnight_utc(conn: Connection) -> None:
     assert await STORE.created_today(conn, "cust_a") == wanted
 
 
-async def test_the_place_in_the_queue_counts_ones_own_ready_workloads(conn: Connection) -> None:
+async def test_the_place_in_the_queue_counts_ones_own_ready_workloads(conn: asyncpg.Connection) -> None:
     await conn.execute("UPDATE workloads SET placement_key = abs(hashtext(workload_id)) % 3 WHERE ready")
     rows = await conn.fetch(
         "SELECT workload_id, queue_rank FROM workloads WHERE customer_id = 'cust_a' AND ready"
@@ -117,7 +118,7 @@ async def test_the_place_in_the_queue_counts_ones_own_ready_workloads(conn: Conn
     assert await STORE.queue_ahead(conn, "cust_empty", last["queue_rank"], "wl_x") == 0
 
 
-async def test_recent_durations_are_of_the_last_completed_of_the_type(conn: Connection) -> None:
+async def test_recent_durations_are_of_the_last_completed_of_the_type(conn: asyncpg.Connection) -> None:
     rows = await conn.fetch(
         """SELECT extract(epoch FROM completed_at - started_at)::float AS s FROM workloads
             WHERE customer_id = 'cust_a' AND status = 'COMPLETED' AND workload_type = 'type_1'
@@ -127,7 +128,7 @@ async def test_recent_durations_are_of_the_last_completed_of_the_type(conn: Conn
     assert await STORE.recent_durations(conn, "cust_empty", "type_1") == []
 
 
-async def test_no_figure_reads_the_whole_table(conn: Connection) -> None:
+async def test_no_figure_reads_the_whole_table(conn: asyncpg.Connection) -> None:
     await add_customer(conn, "cust_big")
     await add_workloads(conn, "cust_big", 20_000)
     await conn.execute("VACUUM ANALYZE workloads, workload_hours")
@@ -151,7 +152,7 @@ async def test_no_figure_reads_the_whole_table(conn: Connection) -> None:
 
 
 async def test_estimates_come_from_the_customers_own_counters(
-    conn: Connection, database: Database, nats_url: str
+    conn: asyncpg.Connection, database: Database, nats_url: str
 ) -> None:
     broker = Broker(nats_url, name="test")
     directory = Directory(database, CustomerStore(database), ChangeFeed(broker, Subjects("test"), "c1"))
@@ -179,11 +180,12 @@ async def test_estimates_come_from_the_customers_own_counters(
         "SELECT workload_id FROM workloads WHERE customer_id = 'cust_a' AND ready ORDER BY queue_rank"
     )
     row = await workloads.get(conn, "cust_a", rows[3]["workload_id"])
+    assert row is not None
     assert await estimator.start(row) is None, "no worker suits it"
-    handlers = [HandlerInfo(row["workload_type"])]
+    handlers = [HandlerInfo(row.workload_type)]
     assert await WorkerStore().register(conn, Register("w1", "incarnation", 10, {}, handlers, "test"), 10.0)
     await directory.refresh()
-    assert await estimator.start(row) == row["db_now"] + timedelta(seconds=2)
+    assert await estimator.start(row) == row.db_now + timedelta(seconds=2)
     assert await estimator.completion(row) is None
     running = await conn.fetchval(
         "SELECT workload_id FROM workloads WHERE customer_id = 'cust_a' AND status = 'RUNNING'"
@@ -194,7 +196,8 @@ async def test_estimates_come_from_the_customers_own_counters(
         running,
     )
     row = await workloads.get(conn, "cust_a", running)
+    assert row is not None
     found = await estimator.completion(row)
     assert found is not None
-    assert (found - row["db_now"]).total_seconds() == pytest.approx(20, abs=1)
+    assert (found - row.db_now).total_seconds() == pytest.approx(20, abs=1)
     assert await estimator.start(row) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -16,8 +17,10 @@ from niyanta.server.leader.election import Election
 from niyanta.server.leader.upkeep import Upkeep
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store import retention
-from niyanta.server.store.attempts import AttemptStore, Lifetime, LogRow
-from niyanta.server.store.database import Connection, Database
+from niyanta.server.store.audit_events import AuditStore
+from niyanta.server.store.database import Database, LockNotFreeError
+from niyanta.server.store.logs import LogsQuery, LogStore, NewLogLine
+from niyanta.server.store.partitions import Lifetime
 from niyanta.server.store.retention import LOGS, RetentionStore
 from store_rows import add_customer, add_workloads
 
@@ -34,7 +37,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-async def conn(database: Database) -> AsyncIterator[Connection]:
+async def conn(database: Database) -> AsyncIterator[asyncpg.Connection]:
     async with database.connection() as connection:
         for customer_id in ("cust_a", "cust_b"):
             await add_customer(connection, customer_id)
@@ -55,14 +58,14 @@ def upkeep(database: Database, settings: CoordinatorSettings) -> Upkeep:
     return Upkeep(database, Election(database, settings), settings)
 
 
-async def partitions(conn: Connection, parent: str) -> list[str]:
+async def partitions(conn: asyncpg.Connection, parent: str) -> list[str]:
     rows = await conn.fetch(
         "SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = $1::regclass", parent
     )
     return sorted(row["name"] for row in rows)
 
 
-async def add_old_partition(conn: Connection, parent: str, days: int, unit: str) -> str:
+async def add_old_partition(conn: asyncpg.Connection, parent: str, days: int, unit: str) -> str:
     """A partition for a time long ago, as an upkeep of that time would have made it."""
     before = set(await partitions(conn, parent))
     await conn.execute(
@@ -71,7 +74,9 @@ async def add_old_partition(conn: Connection, parent: str, days: int, unit: str)
     return min(set(await partitions(conn, parent)) - before)
 
 
-async def test_partitions_are_there_from_the_start_and_are_made_ahead(conn: Connection, upkeep: Upkeep) -> None:
+async def test_partitions_are_there_from_the_start_and_are_made_ahead(
+    conn: asyncpg.Connection, upkeep: Upkeep
+) -> None:
     today = datetime.now(UTC).date()
     assert f"workload_logs_p{today:%Y%m%d}" in await partitions(conn, "workload_logs")
     assert f"audit_events_p{today:%Y%m}01" in await partitions(conn, "audit_events")
@@ -85,7 +90,7 @@ async def test_partitions_are_there_from_the_start_and_are_made_ahead(conn: Conn
 
 
 async def test_many_replicas_may_make_and_drop_partitions_at_once(
-    conn: Connection, database: Database, settings: CoordinatorSettings
+    conn: asyncpg.Connection, database: Database, settings: CoordinatorSettings
 ) -> None:
     await conn.execute(f"DROP TABLE {', '.join(await partitions(conn, 'workload_logs'))}")
     old = [await add_old_partition(conn, "workload_logs", days, "day") for days in (40, 50, 60)]
@@ -103,6 +108,44 @@ async def test_many_replicas_may_make_and_drop_partitions_at_once(
     assert await conn.fetchval("SELECT count(*) FROM pg_class WHERE relname = ANY($1)", old) == 0
 
 
+async def test_making_and_dropping_partitions_at_once_is_no_deadlock(
+    conn: asyncpg.Connection, database_url: str, settings: CoordinatorSettings
+) -> None:
+    name = await conn.fetchval("SELECT current_database()")
+    await conn.execute(f"ALTER DATABASE {name} SET deadlock_timeout = '100ms'")  # before a lock is given up
+    newest = (await partitions(conn, "workload_logs"))[-1]
+    await conn.execute(f"DROP TABLE {newest}")
+    old = await add_old_partition(conn, "workload_logs", 40, "day")
+    database, reader = await Database.open(database_url), await asyncpg.connect(database_url)
+    store = RetentionStore(database)
+    try:
+        async with reader.transaction():
+            await reader.fetch("SELECT FROM workload_logs")
+            dropping = asyncio.create_task(store.drop_expired_partitions(LOGS, timedelta(days=30)))
+            await until_waiting(conn, "DETACH")
+            making = asyncio.create_task(store.make_partitions(LOGS))
+            await until_waiting(conn, "make_partitions")
+            # Whoever else comes to drop leaves it to the first, at once.
+            async with asyncio.timeout(1):
+                assert await store.drop_expired_partitions(LOGS, timedelta(days=30)) == []
+        made, dropped = await asyncio.gather(making, dropping, return_exceptions=True)
+        assert old in dropped
+        assert isinstance(made, LockNotFreeError) or made > 0, made
+    finally:
+        await reader.close()
+        await database.close()
+
+
+async def until_waiting(conn: asyncpg.Connection, statement: str) -> None:
+    """Return once a statement like this waits for a lock."""
+    async with asyncio.timeout(5):
+        while not await conn.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%' || $1 || '%'",
+            statement,
+        ):
+            await asyncio.sleep(0.005)
+
+
 def patient(make):  # type: ignore[no-untyped-def]
     async def run(table: retention.PartitionedTable) -> int:
         for _ in range(50):
@@ -115,7 +158,7 @@ def patient(make):  # type: ignore[no-untyped-def]
     return run
 
 
-async def test_history_can_not_be_changed_but_old_partitions_go(conn: Connection, upkeep: Upkeep) -> None:
+async def test_history_can_not_be_changed_but_old_partitions_go(conn: asyncpg.Connection, upkeep: Upkeep) -> None:
     now = datetime.now(UTC)
     old = await add_old_partition(conn, "audit_events", 500, "month")
     starts = datetime.strptime(old[-8:], "%Y%m%d").replace(tzinfo=UTC)
@@ -139,14 +182,16 @@ async def test_history_can_not_be_changed_but_old_partitions_go(conn: Connection
     assert await conn.fetchval("SELECT to_regclass($1)", old) is None
 
 
-async def test_a_partition_is_kept_until_its_last_row_is_old(conn: Connection, database: Database) -> None:
+async def test_a_partition_is_kept_until_its_last_row_is_old(conn: asyncpg.Connection, database: Database) -> None:
     store = RetentionStore(database)
     young = await add_old_partition(conn, "workload_logs", 29, "day")
     assert await store.drop_expired_partitions(LOGS, timedelta(days=30)) == []
     assert await store.drop_expired_partitions(LOGS, timedelta(days=29)) == [young]
 
 
-async def test_a_detached_partition_that_nobody_dropped_is_dropped_later(conn: Connection, upkeep: Upkeep) -> None:
+async def test_a_detached_partition_that_nobody_dropped_is_dropped_later(
+    conn: asyncpg.Connection, upkeep: Upkeep
+) -> None:
     old = await add_old_partition(conn, "workload_logs", 45, "day")
     await conn.execute(f"ALTER TABLE workload_logs DETACH PARTITION {old}")
     assert old in (await upkeep.round()).partitions_dropped
@@ -154,7 +199,7 @@ async def test_a_detached_partition_that_nobody_dropped_is_dropped_later(conn: C
 
 
 async def test_a_detaching_that_was_cut_off_is_finished_later(
-    conn: Connection, database: Database, upkeep: Upkeep, database_url: str
+    conn: asyncpg.Connection, database: Database, upkeep: Upkeep, database_url: str
 ) -> None:
     old = await add_old_partition(conn, "workload_logs", 45, "day")
     reader = await asyncpg.connect(database_url)
@@ -172,7 +217,7 @@ async def test_a_detaching_that_was_cut_off_is_finished_later(
 
 
 async def test_making_partitions_waits_for_nobody_and_nobody_for_it(
-    conn: Connection, upkeep: Upkeep, database_url: str
+    conn: asyncpg.Connection, upkeep: Upkeep, database_url: str
 ) -> None:
     writer = await asyncpg.connect(database_url)
     async with writer.transaction():
@@ -186,14 +231,24 @@ async def test_making_partitions_waits_for_nobody_and_nobody_for_it(
 
 
 @pytest.mark.parametrize("year", [1, 1970, 2025, 9999])
-async def test_a_workers_clock_can_not_make_rows_outside_the_partitions(conn: Connection, year: int) -> None:
+async def test_a_workers_clock_can_not_make_rows_outside_the_partitions(conn: asyncpg.Connection, year: int) -> None:
     now: datetime = await conn.fetchval("SELECT now()")
     worker_ms = int((datetime(year, 1, 1, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000)
     at = _logged_at(worker_ms, now)
     assert now - timedelta(days=1, seconds=1) <= at <= now + timedelta(hours=1, seconds=1)
-    store = AttemptStore()
-    await store.add_logs(conn, [LogRow("cust_a", "wl_1", 1, 1, at, "INFO", "hello", "{}")])
-    assert len(await store.logs(conn, "cust_a", "wl_1", Lifetime(now, None))) == 1
+    line = NewLogLine(
+        customer_id="cust_a",
+        workload_id="wl_1",
+        generation=1,
+        sequence=1,
+        logged_at=at,
+        level="INFO",
+        message="hello",
+        details_json="{}",
+    )
+    await LogStore().add(conn, [line])
+    query = LogsQuery(customer_id="cust_a", workload_id="wl_1", lifetime=Lifetime(now, None), levels=["INFO"])
+    assert len(await LogStore().page(conn, query, 10)) == 1
 
 
 async def test_a_sane_time_of_a_worker_is_kept() -> None:
@@ -204,7 +259,7 @@ async def test_a_sane_time_of_a_worker_is_kept() -> None:
 
 
 async def test_reading_logs_and_history_opens_only_the_partitions_of_the_lifetime(
-    conn: Connection, database: Database, upkeep: Upkeep
+    conn: asyncpg.Connection, database: Database, upkeep: Upkeep
 ) -> None:
     await upkeep.prepare()
     now = datetime.now(UTC)
@@ -215,15 +270,19 @@ async def test_reading_logs_and_history_opens_only_the_partitions_of_the_lifetim
             plans.append("\n".join(r[0] for r in await conn.fetch("EXPLAIN (ANALYZE) " + sql, *args)))
             return await conn.fetch(sql, *args)
 
-    store, lived = AttemptStore(), Lifetime(now - timedelta(hours=1), now)
-    await store.logs(Spy(), "cust_a", "wl_1", lived)
-    await store.audit(Spy(), "cust_a", "wl_1", lived)
-    assert plans[0].count("Scan using workload_logs_p") + plans[0].count("Scan on workload_logs_p") <= 4, plans[0]
-    assert plans[1].count("Scan using audit_events_p") + plans[1].count("Scan on audit_events_p") <= 3, plans[1]
+    lived = Lifetime(now - timedelta(hours=1), now)
+    query = LogsQuery(customer_id="cust_a", workload_id="wl_1", lifetime=lived, levels=["INFO"])
+    for newest_first in (False, True):
+        await LogStore().page(Spy(), replace(query, newest_first=newest_first), 10)
+        plan = plans.pop()
+        assert plan.count("Scan using workload_logs_p") + plan.count("Scan on workload_logs_p") <= 4, plan
+        assert "Sort" not in plan, plan
+    await AuditStore().page(Spy(), "cust_a", "wl_1", lived)
+    assert plans[0].count("Scan using audit_events_p") + plans[0].count("Scan on audit_events_p") <= 3, plans[0]
 
 
 async def test_old_ended_workloads_are_forgotten_in_batches_and_nothing_else(
-    conn: Connection, upkeep: Upkeep, monkeypatch: pytest.MonkeyPatch
+    conn: asyncpg.Connection, upkeep: Upkeep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("niyanta.server.leader.upkeep._BATCH", 20)
     await add_workloads(conn, "cust_a", 400)
@@ -255,7 +314,9 @@ async def test_old_ended_workloads_are_forgotten_in_batches_and_nothing_else(
     assert figures == await conn.fetch("SELECT * FROM workload_hours ORDER BY customer_id, hour, workload_type")
 
 
-async def add_checkpoint(conn: Connection, customer_id: str, workload_id: str, key: str | None = None) -> None:
+async def add_checkpoint(
+    conn: asyncpg.Connection, customer_id: str, workload_id: str, key: str | None = None
+) -> None:
     await conn.execute(
         """INSERT INTO checkpoints (customer_id, workload_id, sequence, generation, encoding, data, object_key,
                                     size_bytes, sha256, progress_percent)
@@ -268,7 +329,7 @@ async def add_checkpoint(conn: Connection, customer_id: str, workload_id: str, k
 
 
 async def test_checkpoints_that_nothing_can_start_from_are_forgotten_with_their_objects(
-    conn: Connection, database: Database, settings: CoordinatorSettings, monkeypatch: pytest.MonkeyPatch
+    conn: asyncpg.Connection, database: Database, settings: CoordinatorSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("niyanta.server.leader.upkeep._BATCH", 7)
     await add_workloads(conn, "cust_a", 100)
@@ -303,7 +364,7 @@ async def test_checkpoints_that_nothing_can_start_from_are_forgotten_with_their_
     assert sorted(r["workload_id"] for r in left) == sorted(kept)
 
 
-async def add_keys(conn: Connection, count: int, minutes_apart: int, *, operation: str = "submit") -> None:
+async def add_keys(conn: asyncpg.Connection, count: int, minutes_apart: int, *, operation: str = "submit") -> None:
     """Keys numbered from 1, each older than the one before."""
     await conn.execute(
         """INSERT INTO idempotency_keys (customer_id, operation, key, body_sha256, answer, created_at)
@@ -315,7 +376,7 @@ async def add_keys(conn: Connection, count: int, minutes_apart: int, *, operatio
     )
 
 
-async def test_idempotency_keys_are_forgotten_after_a_day(conn: Connection, upkeep: Upkeep) -> None:
+async def test_idempotency_keys_are_forgotten_after_a_day(conn: asyncpg.Connection, upkeep: Upkeep) -> None:
     await add_keys(conn, 2000, 1)
     await add_keys(conn, 2000, 0, operation="submit_batch")
     assert (await upkeep.round()).keys_forgotten in (561, 560)
@@ -326,7 +387,7 @@ async def test_idempotency_keys_are_forgotten_after_a_day(conn: Connection, upke
 
 
 async def test_a_round_ends_when_the_leader_no_longer_leads(
-    conn: Connection, upkeep: Upkeep, monkeypatch: pytest.MonkeyPatch
+    conn: asyncpg.Connection, upkeep: Upkeep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("niyanta.server.leader.upkeep._BATCH", 10)
     await add_keys(conn, 100, 2 * 24 * 60)

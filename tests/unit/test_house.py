@@ -40,6 +40,7 @@ PUBLIC_NAMES = {
     "RateLimitedError",
     "RequestTimeoutError",
     "ServiceUnavailableError",
+    "SyncContext",
     "TransientError",
     "UnauthorizedError",
     "UnsupportedMediaTypeError",
@@ -123,6 +124,30 @@ def test_no_module_unpickles() -> None:
     assert offending == []
 
 
+def _imports() -> dict[str, set[str]]:
+    """Which of our modules each of them imports, wherever in the file it does."""
+    paths = {".".join(path.relative_to(SOURCE.parent).with_suffix("").parts): path for path in _modules()}
+    names = {name.removesuffix(".__init__"): path for name, path in paths.items()}
+    found: dict[str, set[str]] = {}
+    for name, path in names.items():
+        imported: set[str] = set()
+        for entry in ast.walk(_parse(path)):
+            if isinstance(entry, ast.Import):
+                imported |= {alias.name for alias in entry.names}
+            elif isinstance(entry, ast.ImportFrom) and entry.module:
+                inner = {f"{entry.module}.{alias.name}" for alias in entry.names}
+                imported |= {one if one in names else entry.module for one in inner}
+        found[name] = (imported & set(names)) - {name}
+    return found
+
+
+def test_no_modules_import_each_other() -> None:
+    waiting = _imports()
+    while ready := {name for name, imported in waiting.items() if not imported & set(waiting)}:
+        waiting = {name: imported for name, imported in waiting.items() if name not in ready}
+    assert sorted(waiting) == [], "a circle, or above one"
+
+
 def test_links_in_the_documents_lead_somewhere() -> None:
     assert list(_script("check_links").broken_links()) == []
 
@@ -183,7 +208,9 @@ def test_lock_has_every_dependency_of_the_project() -> None:
     assert names - set(_locked()) == set(), "run `make lock`"
 
 
-@pytest.mark.parametrize("verb", ["setup", "demo", "dev", "test", "lint", "types", "bench", "verify", "docs", "lock"])
+@pytest.mark.parametrize(
+    "verb", ["setup", "demo", "dev", "test", "go", "lint", "types", "bench", "verify", "docs", "lock"]
+)
 def test_every_verb_is_in_the_help(verb: str) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert re.search(rf"^{verb}:.*## \w", makefile, re.MULTILINE)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["Affinity", "Constraint", "WorkerView", "choose", "could_run", "eligible", "explain"]
+__all__ = ["Affinity", "Constraint", "WorkerView", "choose", "could_run", "eligible", "explain", "preference"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +42,17 @@ class WorkerView:
     types: frozenset[str]
     """Workload types that it serves."""
     draining: bool = False
+    lingering: int = 0
+    """Slots that it says are held by attempts which are no longer its: they are ending, or don't want to."""
     used: int = 0
     running: Counter[str] = field(default_factory=Counter)
     """Workloads by type that hold its slots now."""
+    resting: bool = False
+    """It refused an assignment a moment ago, and is given nothing for a while."""
 
     @property
     def free(self) -> int:
-        return 0 if self.draining else max(0, self.capacity - self.used)
+        return 0 if self.draining or self.resting else max(0, self.capacity - self.used - self.lingering)
 
     def take(self, workload_type: str) -> None:
         self.used += 1
@@ -82,7 +86,8 @@ def eligible(workers: Iterable[WorkerView], workload_type: str, affinity: Affini
     return [w for w in workers if not w.draining and could_run(w, workload_type, affinity)]
 
 
-def _preference(worker: WorkerView, soft: Constraint) -> int:
+def preference(worker: WorkerView, soft: Constraint) -> int:
+    """How many of the soft wishes it fulfils."""
     score = 0
     if soft.worker_id is not None and worker.worker_id == soft.worker_id:
         score += 1
@@ -99,7 +104,7 @@ def choose(candidates: Iterable[WorkerView], affinity: Affinity) -> WorkerView |
     for worker in candidates:
         if worker.free <= 0 or any(worker.running.get(kind) for kind in away_from):
             continue
-        key = (-_preference(worker, affinity.soft), worker.used / worker.capacity, worker.worker_id)
+        key = (-preference(worker, affinity.soft), worker.used / worker.capacity, worker.worker_id)
         if best_key is None or key < best_key:
             best, best_key = worker, key
     return best

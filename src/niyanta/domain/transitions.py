@@ -17,10 +17,13 @@ from typing import Any
 
 __all__ = [
     "DEATHS_BEFORE_FAILURE",
+    "DEATHS_BEFORE_SUSPICION",
     "TERMINAL",
     "TRANSITIONS",
     "Actor",
+    "ActorType",
     "AuditEvent",
+    "Cause",
     "EventType",
     "IllegalMove",
     "Move",
@@ -28,8 +31,10 @@ __all__ = [
     "Status",
     "Transition",
     "WorkloadState",
+    "acknowledge",
     "cancel",
     "complete",
+    "create",
     "fail",
     "fail_attempt",
     "lose_worker",
@@ -46,7 +51,9 @@ __all__ = [
 ]
 
 DEATHS_BEFORE_FAILURE = 3
-"""A workload whose worker died this often in a row, with no new checkpoint between, fails as poison."""
+"""A workload whose worker died this often in a row, with no progress between, fails as poison."""
+DEATHS_BEFORE_SUSPICION = 2
+"""From here on it is suspected of being the cause, and tried apart from others."""
 
 
 class Status(StrEnum):
@@ -104,6 +111,25 @@ class PausePhase(StrEnum):
     """Its checkpoint is committed; the attempt is ending."""
 
 
+class Cause(StrEnum):
+    """Why a workload was taken from its worker for another attempt."""
+
+    WORKER_DIED = "worker_died"
+    WORKER_REMOVED = "worker_removed"
+    ATTEMPT_FAILED = "attempt_failed"
+    TIMED_OUT = "timed_out"
+    HANDED_BACK = "handed_back"
+    """Its worker stops, and gave it back unharmed."""
+
+
+class ActorType(StrEnum):
+    """Who can make a workload move."""
+
+    USER = "user"
+    COORDINATOR = "coordinator"
+    WORKER = "worker"
+
+
 @dataclass(frozen=True, slots=True)
 class Transition:
     """One row of the table."""
@@ -123,8 +149,10 @@ TRANSITIONS: tuple[Transition, ...] = (
     *_rows(EventType.CREATED, (None,), _S.PENDING, "a customer submits"),
     *_rows(EventType.SCHEDULED, (_S.PENDING, _S.REDISTRIBUTING), _S.SCHEDULED, "the leader assigns it"),
     *_rows(EventType.STARTED, (_S.SCHEDULED,), _S.RUNNING, "the worker runs it"),
-    *_rows(EventType.UNSCHEDULED, (_S.SCHEDULED,), _S.PENDING, "refused or unanswered: back"),
-    *_rows(EventType.UNSCHEDULED, (_S.SCHEDULED,), _S.REDISTRIBUTING, "refused or unanswered: back"),
+    *_rows(EventType.UNSCHEDULED, (_S.SCHEDULED,), _S.PENDING, "refused, unanswered, or its worker lost: back"),
+    *_rows(
+        EventType.UNSCHEDULED, (_S.SCHEDULED,), _S.REDISTRIBUTING, "refused, unanswered, or its worker lost: back"
+    ),
     *_rows(EventType.COMPLETED, (_S.RUNNING,), _S.COMPLETED, "its result is accepted"),
     *_rows(
         EventType.REDISTRIBUTED,
@@ -136,7 +164,7 @@ TRANSITIONS: tuple[Transition, ...] = (
         EventType.FAILED,
         (_S.SCHEDULED, _S.RUNNING, _S.REDISTRIBUTING),
         _S.FAILED,
-        "failed for good, or retries used up",
+        "failed for good, retries used up, or three workers lost in a row",
     ),
     *_rows(EventType.PAUSED, (_S.RUNNING,), _S.PAUSED, "checkpointed and stopped"),
     *_rows(EventType.RESUMED, (_S.PAUSED,), _S.PENDING, "a customer resumes"),
@@ -162,10 +190,11 @@ class IllegalMove(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who did it: ``user``, ``coordinator`` or ``worker``, and which one."""
+    """Who did it."""
 
-    type: str
+    type: ActorType
     id: str
+    """Of a user the API key's id or the token's subject."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +233,8 @@ class WorkloadState:
     failure_count: int = 0
     """Attempts that failed by themselves; bounded by ``max_retries``."""
     death_streak: int = 0
-    """Workers that died running it since its last checkpoint."""
+    """Workers that died holding it, SCHEDULED or RUNNING, since its last progress: a checkpoint, or an attempt's own
+    end."""
     checkpoint_sequence: int = 0
     pause_phase: PausePhase | None = None
     ready: bool = True
@@ -226,6 +256,8 @@ class Move:
 
     state: WorkloadState
     event: AuditEvent | None
+    cause: Cause | None = None
+    """Of a redistribution."""
 
 
 def _move(
@@ -235,6 +267,7 @@ def _move(
     now: datetime,
     actor: Actor,
     details: dict[str, Any] | None = None,
+    cause: Cause | None = None,
     **changes: Any,
 ) -> Move:
     if (event, old.status, target) not in _LEGAL:
@@ -253,7 +286,14 @@ def _move(
         facts["checkpoint_sequence"] = new.checkpoint_sequence
     if details:
         facts.update(details)
-    return Move(new, AuditEvent(new.event_count, event, now, actor, facts))
+    return Move(new, AuditEvent(new.event_count, event, now, actor, facts), cause)
+
+
+def create(customer_id: str, workload_id: str, workload_type: str, now: datetime, actor: Actor) -> Move:
+    """A workload begins, in the queue."""
+    new = WorkloadState(customer_id, workload_id, workload_type, Status.PENDING)
+    details = {"from": None, "to": new.status.value, "attempt": new.generation, "version": new.version}
+    return Move(new, AuditEvent(new.event_count, EventType.CREATED, now, actor, details))
 
 
 _LET_GO: dict[str, Any] = {"worker_id": None, "incarnation": None, "pause_phase": None}
@@ -285,9 +325,13 @@ def schedule(
 
 
 def unschedule(old: WorkloadState, now: datetime, actor: Actor, reason: str) -> Move:
-    """Take an assignment back that was refused, never answered, or whose worker was lost before it began."""
+    """Take an assignment back that was refused or never answered."""
+    return _unschedule(old, now, actor, {"reason": reason})
+
+
+def _unschedule(old: WorkloadState, now: datetime, actor: Actor, details: dict[str, Any], **changes: Any) -> Move:
     target = old.scheduled_from or Status.PENDING
-    return _move(old, EventType.UNSCHEDULED, target, now, actor, {"reason": reason}, ready=True, **_LET_GO)
+    return _move(old, EventType.UNSCHEDULED, target, now, actor, details, ready=True, **changes, **_LET_GO)
 
 
 def start(old: WorkloadState, now: datetime, actor: Actor) -> Move:
@@ -361,11 +405,13 @@ def fail_attempt(
         now,
         actor,
         {
-            "reason": "timed_out" if timed_out else "attempt_failed",
+            "reason": (Cause.TIMED_OUT if timed_out else Cause.ATTEMPT_FAILED).value,
             "error": error,
             "backoff_seconds": round(backoff_seconds, 3),
         },
+        Cause.TIMED_OUT if timed_out else Cause.ATTEMPT_FAILED,
         retry_count=old.retry_count + 1,
+        death_streak=0,  # its worker has outlived it
         error_message=error,
         ready=backoff_seconds <= 0,
         available_at=now + timedelta(seconds=backoff_seconds) if backoff_seconds > 0 else None,
@@ -373,25 +419,43 @@ def fail_attempt(
     )
 
 
-def lose_worker(old: WorkloadState, now: datetime, actor: Actor, reason: str, *, died: bool) -> Move:
+def lose_worker(
+    old: WorkloadState, now: datetime, actor: Actor, reason: str, *, died: bool, fleet_is_dying: bool = False
+) -> Move:
     """The worker died (``died``) or was removed.
 
-    A workload that hadn't begun goes back unharmed. Otherwise the loss raises ``retry_count``, and the third
-    death in a row without a checkpoint between fails the workload: it may be what kills the workers.
+    A workload that hadn't begun goes back to where it came from; one that ran is redistributed, and ``retry_count``
+    rises. Either way the third death in a row, with no progress between, fails it: a handler can end its agent before
+    its start is committed, so both kinds may be the workload's doing.
+
+    Args:
+        old: SCHEDULED or RUNNING.
+        now: The database's time.
+        actor: Who found out.
+        reason: For people.
+        died: It counts as a death.
+        fleet_is_dying: Most workers died with it, so that no workload is to blame. That makes a suspect, which is
+        then
+            tried apart from others, but fails nothing.
     """
-    if old.status is Status.SCHEDULED:
-        return unschedule(old, now, actor, reason)
     streak = old.death_streak + (1 if died else 0)
-    if streak >= DEATHS_BEFORE_FAILURE:
-        error = f"{reason}; the workload's worker died {streak} times in a row without a new checkpoint"
+    if fleet_is_dying:
+        streak = min(streak, max(old.death_streak, DEATHS_BEFORE_SUSPICION))
+    if died and streak >= DEATHS_BEFORE_FAILURE:
+        error = f"{reason}; the workload's worker died {streak} times in a row with no progress between"
         return fail(replace(old, death_streak=streak), now, actor, error, "poison")
+    cause = Cause.WORKER_DIED if died else Cause.WORKER_REMOVED
+    counted = {"deaths_in_a_row": streak} if died else {}
+    if old.status is Status.SCHEDULED:
+        return _unschedule(old, now, actor, {"reason": reason, **counted}, death_streak=streak)
     return _move(
         old,
         EventType.REDISTRIBUTED,
         Status.REDISTRIBUTING,
         now,
         actor,
-        {"reason": "worker_died" if died else "worker_removed", "error": reason},
+        {"reason": cause.value, "error": reason, **counted},
+        cause,
         retry_count=old.retry_count + 1,
         death_streak=streak,
         error_message=reason,
@@ -411,6 +475,7 @@ def release(old: WorkloadState, now: datetime, actor: Actor, reason: str) -> Mov
         now,
         actor,
         {"reason": reason},
+        Cause.HANDED_BACK,
         ready=True,
         **_LET_GO,
     )
@@ -457,6 +522,11 @@ def report_progress(old: WorkloadState, percent: int, message: str | None) -> Mo
         ),
         None,
     )
+
+
+def acknowledge(old: WorkloadState, sequence: int) -> Move:
+    """No move: the attempt's events up to a sequence are applied, so that one that is sent again does nothing."""
+    return Move(replace(old, event_sequence=sequence), None)
 
 
 def record_checkpoint(old: WorkloadState, now: datetime, actor: Actor) -> Move:

@@ -6,18 +6,18 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
 from niyanta.domain.json_schema import Schema, SchemaError
+from niyanta.domain.json_value import Json
 from niyanta.domain.placement import WorkerView, eligible
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.store.customers import Customer, CustomerStore
 from niyanta.server.store.database import Database
-from niyanta.server.store.fleet import WorkerRow, WorkerStore
-from niyanta.server.store.workloads import affinity_from_json
+from niyanta.server.store.states import affinity_from_json
+from niyanta.server.store.workers import StoredWorker, WorkerStore
 from niyanta.wire.messages import Changed
 
 __all__ = ["Directory"]
@@ -46,7 +46,7 @@ class Directory:
         self._changes = 0
         self._stale = asyncio.Event()
         self._refreshed_at = 0.0
-        self.workers: list[WorkerRow] = []
+        self.workers: list[StoredWorker] = []
         self._handlers: dict[str, tuple[Schema, ...]] = {}
         feed.listeners.append(self._on_change)
 
@@ -129,7 +129,7 @@ class Directory:
                 self._supported[customer_id] = found
         return found
 
-    def _compile(self, source: Any) -> tuple[Schema, ...]:
+    def _compile(self, source: Json) -> tuple[Schema, ...]:
         """A schema ready for use; none when there is none, or it is one that only the handler itself can check."""
         if source is None:
             return ()

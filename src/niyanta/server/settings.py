@@ -50,6 +50,8 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     timeout_grace_seconds: float = 8.0
     """The coordinator ends an attempt this long after the worker should have."""
     pause_wait_seconds: float = 30.0
+    outcome_wait_seconds: float = 20.0
+    """When the database's answer to a submission was lost: how long to find out whether it is stored."""
     max_body_bytes: int = 1 << 20
     max_batch_body_bytes: int = 16 << 20
     """Of a batch of submissions."""
@@ -88,7 +90,7 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     """What a token's ``aud`` must name; when empty, a token that has an audience is for somebody else."""
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ, **given: Any) -> CoordinatorSettings:
+    def from_environment(cls, environment: Mapping[str, str] = os.environ, **given: object) -> CoordinatorSettings:
         """Settings from ``NIYANTA_…`` variables, overridden by what is given and not None.
 
         Raises:
@@ -115,6 +117,7 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
             (0 <= self.port <= 65535, "port must be 0 to 65535"),
             (0 <= self.grpc_port <= 65535, "grpc_port must be 0 to 65535"),
             (self.request_seconds > 0, "request_seconds must be positive"),
+            (self.outcome_wait_seconds > 0, "outcome_wait_seconds must be positive"),
             (self.grpc_max_streams > 0, "grpc_max_streams must be positive"),
             (self.heartbeat_interval_seconds > 0, "heartbeat_interval_seconds must be positive"),
             (

@@ -10,17 +10,23 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+from collections.abc import Awaitable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from niyanta.wire.messages import Assignment, AttemptRef, LogLine, Progressed
-from niyanta.worker.handlers.app import Worker
-from niyanta.worker.handlers.context import MAX_CHECKPOINT_BYTES, AttemptEnded, Context, decode_state
+from niyanta.worker.handlers.app import App
+from niyanta.worker.handlers.context import Context, SyncContext
 from niyanta.worker.handlers.handler import encode_result
+from niyanta.worker.handlers.link import Ask, AttemptEnded
+from niyanta.worker.handlers.state import MAX_CHECKPOINT_BYTES, decode_state
 
 __all__ = ["AttemptEnded", "Killed", "WorkloadRun"]
+
+
+T = TypeVar("T")
 
 
 class Killed(BaseException):
@@ -53,7 +59,7 @@ class WorkloadRun:
 
     def __init__(
         self,
-        worker: Worker,
+        worker: App,
         workload_type: str,
         params: dict[str, Any],
         scratch: Path,
@@ -72,30 +78,18 @@ class WorkloadRun:
         self.percents: list[int] = []
         self.messages: list[str] = []
         self.log: list[tuple[int, str]] = []
-        self.waiting: str | None = None
+        self.waiting: Literal["pause", "drain"] | None = None
         self.cancelled = False
         self.end_after: int | None = None
         self.die_instead_of: int | None = None
-        self.most_checkpoint_bytes = MAX_CHECKPOINT_BYTES
 
-    def report(self, body: Any) -> None:
-        """Take progress and log lines from the context."""
-        if isinstance(body, Progressed):
+    def report(self, body: LogLine | Progressed) -> None:
+        """Take progress and log lines from the handler."""
+        if isinstance(body, LogLine):
+            self.log.append((self.attempts, body.message))
+        else:
             self.percents.append(body.percent)
             self.messages.append(body.message or "")
-        elif isinstance(body, LogLine):
-            self.log.append((self.attempts, body.message))
-
-    def save(self, data: bytes, encoding: str) -> Any:
-        """Acknowledge a checkpoint, unless the attempt is to be killed first."""
-        if self.sequence + 1 == self.die_instead_of:
-            self.die_instead_of = None
-            raise Killed
-        self.sequence += 1
-        self.saved = decode_state(data, encoding)
-        if self.waiting is not None or self.sequence == self.end_after:
-            raise AttemptEnded
-        return _done(self.sequence) if self.handler.is_async else self.sequence
 
     def attempt(self) -> dict[str, Any]:
         """Run one attempt to its end; gives the result as JSON has it.
@@ -113,7 +107,7 @@ class WorkloadRun:
         finally:
             shutil.rmtree(work_dir)
 
-    def _run(self, work_dir: Path) -> Any:
+    def _run(self, work_dir: Path) -> object:
         input_json = json.dumps(self.params).encode()
         assignment = Assignment(
             AttemptRef("cust_test", "wl_test", self.attempts),
@@ -122,7 +116,8 @@ class WorkloadRun:
             json.dumps(self.config).encode(),
             checkpoint_interval_seconds=self.interval_seconds,
         )
-        ctx = Context(assignment, self, self.saved, lambda: work_dir, sync=not self.handler.is_async)
+        kind = Context if self.handler.is_async else SyncContext
+        ctx = kind(assignment, _RecordingLink(self), self.saved, lambda: work_dir)
         outcome = self.handler.call(ctx, input_json)
         return asyncio.run(_awaited(outcome)) if self.handler.is_async else outcome
 
@@ -141,9 +136,40 @@ class WorkloadRun:
         raise RuntimeError(f"not done after {most_attempts} attempts")
 
 
-async def _done(value: Any) -> Any:
-    return value
+class _RecordingLink:
+    """The context's way to nobody but the run."""
+
+    most_checkpoint_bytes = MAX_CHECKPOINT_BYTES
+
+    def __init__(self, run: WorkloadRun) -> None:
+        self._run = run
+
+    @property
+    def waiting(self) -> Ask | None:
+        return None if self._run.waiting is None else Ask(self._run.waiting)
+
+    @property
+    def cancelled(self) -> bool:
+        return self._run.cancelled
+
+    def report(self, body: LogLine | Progressed) -> None:
+        self._run.report(body)
+
+    def save_now(self, data: bytes, encoding: str) -> int:
+        """Acknowledge a checkpoint, unless the attempt is to be killed first."""
+        run = self._run
+        if run.sequence + 1 == run.die_instead_of:
+            run.die_instead_of = None
+            raise Killed
+        run.sequence += 1
+        run.saved = decode_state(data, encoding)
+        if run.waiting is not None or run.sequence == run.end_after:
+            raise AttemptEnded
+        return run.sequence
+
+    async def save(self, data: bytes, encoding: str) -> int:
+        return self.save_now(data, encoding)
 
 
-async def _awaited(outcome: Any) -> Any:
+async def _awaited(outcome: Awaitable[T]) -> T:
     return await outcome

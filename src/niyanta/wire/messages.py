@@ -139,7 +139,11 @@ class Register(msgspec.Struct, frozen=True):
 
 
 class RegisterReply(msgspec.Struct, frozen=True, omit_defaults=True):
-    """``accepted`` False with a reason: ``in_use`` (try again after the lease), or final ones."""
+    """``accepted`` False with a reason: ``in_use`` (try again after the lease), or a final one.
+
+    Final are ``invalid`` (the registration itself is wrong) and ``removed`` (an operator doesn't want this id): the
+    worker's program ends with ``message``.
+    """
 
     accepted: bool
     reason: str = ""
@@ -297,6 +301,8 @@ class CheckpointReply(msgspec.Struct, frozen=True, omit_defaults=True):
     total_bytes: int = 0
     sha256: bytes = b""
     object_key: str | None = None
+    try_again: bool = False
+    """With ``error``: it can't be told at the moment. Releases before this field begin the error with "try again"."""
 
 
 # --- coordinator -> coordinators ------------------------------------------------------------------
@@ -323,6 +329,10 @@ class WorkloadChange(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of a first assignment: how long after the submission it came."""
     ran_seconds: float | None = None
     """Of the end of a workload that had started: how long after that it came."""
+    queue_rank: float | None = None
+    """With ``placement_key``: its rank in that lane, where that is known."""
+    unscheduled: bool = False
+    """With ``released_from``: that worker refused the assignment, or never answered."""
     cause: str | None = None
     """Of a redistribution: worker_died, worker_removed, attempt_failed, timed_out or handed_back."""
 
@@ -338,3 +348,5 @@ class Changed(msgspec.Struct, frozen=True, omit_defaults=True):
     """Customers whose limits, status or keys changed."""
     logged: list[tuple[str, str]] = []
     """(customer, workload) of those with new log lines."""
+    lanes: list[tuple[str, int]] = []
+    """(customer, placement key) of lanes of the queue that have something ready, without a move of it."""

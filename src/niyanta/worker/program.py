@@ -37,16 +37,10 @@ def run_worker(
         ConfigurationError: The app or a setting can't work.
         ConnectionFailedError: The broker can't be reached.
     """
-    worker = load_app(app)
     url = nats_url or os.environ.get("NIYANTA_NATS_URL")
     if not url:
         raise ConfigurationError("say where NATS is: --nats-url or NIYANTA_NATS_URL")
-    if worker_id or os.environ.get("NIYANTA_ID"):
-        worker.id = worker_id or os.environ["NIYANTA_ID"]
-    if capacity is not None:
-        worker.capacity = capacity
-    worker.tags.update(tags or {})
-    worker.check()
+    spec = load_app(app).spec(id=worker_id or os.environ.get("NIYANTA_ID") or None, capacity=capacity, tags=tags)
     object_store_url = os.environ.get("NIYANTA_OBJECT_STORE_URL")
     object_store = ObjectStore(object_store_url) if object_store_url else None
     prefix = os.environ.get("NIYANTA_SUBJECT_PREFIX", "niyanta.v1")
@@ -64,11 +58,11 @@ def run_worker(
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopped)
         watch_parent(stopped)
-        broker = Broker(url, name=worker.make_id())
+        broker = Broker(url, name=spec.worker_id)
         await broker.connect()
         try:
             with tempfile.TemporaryDirectory(prefix="niyanta-") as scratch:
-                await Agent(worker, app, broker, Subjects(prefix), Path(scratch), object_store).run(stop)
+                await Agent(spec, app, broker, Subjects(prefix), Path(scratch), object_store).run(stop)
         finally:
             await broker.close()
 

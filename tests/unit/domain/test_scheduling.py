@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from niyanta.domain.fairness import Candidate, CustomerQueue, FairClock, Lane, plan, queue_rank
+from niyanta.domain.fairness import queue_rank
 from niyanta.domain.ids import make_id, milliseconds_of
 from niyanta.domain.placement import Affinity, Constraint, WorkerView, choose, could_run, explain
 from niyanta.domain.retry import backoff_seconds
@@ -18,11 +16,6 @@ ANYWHERE = Affinity()
 
 def worker(name: str, capacity: int = 2, **tags: str) -> WorkerView:
     return WorkerView(name, "i", capacity, tags, frozenset({"count", "render"}))
-
-
-def queue(customer: str, weight: int, waiting: int, affinity: Affinity = ANYWHERE) -> CustomerQueue:
-    candidates = deque(Candidate(f"{customer}-{n}", float(n)) for n in range(waiting))
-    return CustomerQueue(customer, weight, 1_000_000, [Lane("count", affinity, candidates)])
 
 
 @pytest.mark.parametrize(
@@ -69,43 +62,6 @@ def test_reasons_name_what_is_missing() -> None:
     full.take("count")
     assert "full" in (explain([full], "count", ANYWHERE) or "")
     assert explain([worker("w")], "count", ANYWHERE) is None
-
-
-@settings(max_examples=60, deadline=None, derandomize=True)
-@given(weights=st.lists(st.sampled_from([1, 10, 50, 100]), min_size=1, max_size=5), slots=st.integers(1, 200))
-def test_dispatches_follow_the_weights(weights: list[int], slots: int) -> None:
-    queues = [queue(f"c{n}", weight, slots + 1) for n, weight in enumerate(weights)]
-    counts = Counter(p.customer_id for p in plan(queues, [worker("w", slots)], FairClock()))
-    assert counts.total() == slots
-    for number, weight in enumerate(weights):
-        share = slots * weight / sum(weights)
-        assert counts[f"c{number}"] >= int(share) - len(weights)
-
-
-def test_an_equal_customer_is_never_behind_by_more_than_one() -> None:
-    clock, turns = FairClock(), []
-    for _ in range(40):
-        turns += [p.customer_id for p in plan([queue("a", 10, 9), queue("b", 10, 9)], [worker("w", 3)], clock)]
-    for end in range(1, len(turns)):
-        assert abs(turns[:end].count("a") - turns[:end].count("b")) <= 1
-
-
-def test_what_can_not_be_placed_blocks_nobody() -> None:
-    nowhere = Affinity(hard=Constraint(worker_id="none"))
-    mixed = queue("a", 1, 50, nowhere)
-    mixed.lanes.append(Lane("count", ANYWHERE, deque([Candidate("a-late", 1e9)])))
-    assert [p.workload_id for p in plan([mixed], [worker("w")], FairClock())] == ["a-late"]
-
-
-@settings(max_examples=60, deadline=None, derandomize=True)
-@given(capacities=st.lists(st.integers(1, 5), min_size=1, max_size=6), allowance=st.integers(0, 12))
-def test_capacity_and_allowance_are_never_exceeded(capacities: list[int], allowance: int) -> None:
-    fleet = [worker(f"w{n}", capacity) for n, capacity in enumerate(capacities)]
-    one = queue("a", 1, 40)
-    one.allowance = allowance
-    placed = plan([one], fleet, FairClock())
-    assert len(placed) == min(allowance, sum(capacities))
-    assert all(view.used <= view.capacity for view in fleet)
 
 
 def test_ageing_bounds_the_wait() -> None:

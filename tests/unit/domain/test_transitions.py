@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 import pytest
 
 from niyanta.domain import transitions as t
-from niyanta.domain.transitions import Actor, IllegalMove, Move, PausePhase, Status, WorkloadState
+from niyanta.domain.transitions import Actor, ActorType, IllegalMove, Move, PausePhase, Status, WorkloadState
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-ACTOR = Actor("coordinator", "c1")
+ACTOR = Actor(ActorType.COORDINATOR, "c1")
 
 
 def state(status: Status) -> WorkloadState:
@@ -129,6 +129,40 @@ def test_the_third_death_in_a_row_fails_and_a_checkpoint_begins_anew() -> None:
     saved = t.record_checkpoint(twice, NOW, ACTOR).state
     assert MOVES["lose"](saved).state.status is D
     assert t.lose_worker(twice, NOW, ACTOR, "removed", died=False).state.status is D
+
+
+def test_a_worker_lost_before_the_start_counts_as_a_death_but_not_as_a_retry() -> None:
+    lost = MOVES["lose"](replace(state(S), retry_count=4, death_streak=0))
+    assert (lost.state.status, lost.state.death_streak, lost.state.retry_count) == (P, 1, 4)
+    assert lost.event is not None
+    assert lost.event.details["deaths_in_a_row"] == 1
+    again = MOVES["lose"](replace(state(S), scheduled_from=D, death_streak=1)).state
+    assert (again.status, again.death_streak) == (D, 2)
+    third = MOVES["lose"](replace(state(S), death_streak=2))
+    assert third.state.status is F
+    assert "3 times in a row" in (third.state.error_message or "")
+    assert third.event is not None
+    assert third.event.details["reason"] == "poison"
+    removed = t.lose_worker(replace(state(S), death_streak=2), NOW, ACTOR, "removed", died=False).state
+    assert (removed.status, removed.death_streak) == (P, 2)
+
+
+@pytest.mark.parametrize("status", [S, R])
+def test_deaths_of_the_fleet_at_large_make_suspects_but_fail_nothing(status: Status) -> None:
+    found = state(status)
+    for _ in range(5):
+        found = t.lose_worker(found, NOW, ACTOR, "gone", died=True, fleet_is_dying=True).state
+        assert found.status is LEGAL["lose"][status]
+        found = replace(state(status), death_streak=found.death_streak)
+    assert found.death_streak == t.DEATHS_BEFORE_SUSPICION
+    assert MOVES["lose"](found).state.status is F
+
+
+def test_an_attempt_that_ends_by_itself_after_a_death_begins_the_count_anew() -> None:
+    """A worker that outlived the attempt shows that the workload doesn't take workers down."""
+    suspect = replace(state(R), death_streak=2)
+    assert MOVES["retry"](suspect).state.death_streak == 0
+    assert t.release(suspect, NOW, ACTOR, "drained").state.death_streak == 2
 
 
 def test_a_pause_needs_a_checkpoint_after_it_was_asked_for() -> None:

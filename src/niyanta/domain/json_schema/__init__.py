@@ -8,6 +8,7 @@ Source: https://json-schema.org/draft/2020-12.
 """
 
 from niyanta.domain.json_schema.checks import Problem, SchemaError, TooExpensive
-from niyanta.domain.json_schema.compiler import DIALECT, Schema
+from niyanta.domain.json_schema.compiler import DIALECT
+from niyanta.domain.json_schema.schema import Schema
 
 __all__ = ["DIALECT", "Problem", "Schema", "SchemaError", "TooExpensive"]

@@ -1,14 +1,14 @@
-"""From a JSON Schema to one function."""
+"""From a JSON Schema to one function, by the keywords that it is given."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
 
-from niyanta.domain.json_schema.checks import Check, Problem, Run, SchemaError, TooExpensive, all_of, never
-from niyanta.domain.json_schema.keywords import KEYWORDS
+from niyanta.domain.json_schema.checks import Check, SchemaError, all_of, never
+from niyanta.domain.json_value import Json
 from niyanta.domain.patterns import Pattern, PatternError
 
-__all__ = ["DIALECT", "Schema"]
+__all__ = ["DIALECT", "Build", "Compiler"]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -28,38 +28,17 @@ _UNSUPPORTED = frozenset(
 )
 
 
-class Schema:
-    """A schema, ready to check values.
+class Compiler:
+    """Turns a schema into one function.
 
     Args:
-        source: The decoded JSON Schema; bounded in size and depth by the caller.
-
-    Raises:
-        SchemaError: Not a JSON Schema, or one with something unsupported; ``pointer`` says where.
+        root: The whole schema.
+        keywords: What each keyword means.
     """
 
-    def __init__(self, source: Any) -> None:
-        self._check = Compiler(source).whole()
-
-    def problems(self, value: Any, most: int = 20) -> list[Problem]:
-        """Why the value doesn't fit, ``most`` reasons at the most; empty when it fits.
-
-        Raises:
-            TooExpensive: The value is too large for such a schema.
-        """
-        run = Run(most)
-        try:
-            self._check(value, None, run, True)
-        except RecursionError as exc:
-            raise TooExpensive("the schema refers to itself too often") from exc
-        return run.problems
-
-
-class Compiler:
-    """Turns a schema into one function."""
-
-    def __init__(self, root: Any) -> None:
+    def __init__(self, root: Json, keywords: Mapping[str, Build]) -> None:
         self._root = root
+        self._keywords = keywords
         self._referred: dict[str, list[Check]] = {}
         self._patterns: dict[str, Pattern] = {}
         self._pattern_steps = 0
@@ -67,7 +46,7 @@ class Compiler:
     def whole(self) -> Check:
         return self.compile(self._root, "")
 
-    def compile(self, schema: Any, at: str) -> Check:
+    def compile(self, schema: Json, at: str) -> Check:
         """The check of a schema at a pointer."""
         if schema is True:
             return lambda value, path, run, report: True
@@ -81,12 +60,12 @@ class Compiler:
         for keyword, argument in schema.items():
             if keyword in _UNSUPPORTED:
                 raise SchemaError(f"{at}/{keyword}", "is not supported; use $defs and $ref within the schema")
-            build = KEYWORDS.get(keyword)
+            build = self._keywords.get(keyword)
             if build is not None and (check := build(self, argument, schema, f"{at}/{keyword}")) is not None:
                 checks.append(check)
         return all_of(checks)
 
-    def reference(self, pointer: Any, at: str) -> Check:
+    def reference(self, pointer: Json, at: str) -> Check:
         """The check of what a ``$ref`` names; it may name a schema that encloses it."""
         if not isinstance(pointer, str) or not (pointer == "#" or pointer.startswith("#/")):
             raise SchemaError(at, "must be a pointer into the same schema, such as #/$defs/name")
@@ -96,7 +75,7 @@ class Compiler:
             holder.append(self.compile(self._find(pointer, at), pointer[1:]))
         return lambda value, path, run, report: holder[0](value, path, run, report)
 
-    def pattern(self, source: Any, at: str) -> Pattern:
+    def pattern(self, source: Json, at: str) -> Pattern:
         """A regular expression, compiled once however often it comes."""
         if not isinstance(source, str):
             raise SchemaError(at, "must be a string")
@@ -111,7 +90,7 @@ class Compiler:
                 raise SchemaError(at, "the schema's patterns are too large together")
         return found
 
-    def _find(self, pointer: str, at: str) -> Any:
+    def _find(self, pointer: str, at: str) -> Json:
         found = self._root
         for step in pointer.split("/")[1:]:
             key = step.replace("~1", "/").replace("~0", "~")
@@ -122,3 +101,7 @@ class Compiler:
             else:
                 raise SchemaError(at, f"there is nothing at {pointer[:100]}")
         return found
+
+
+Build = Callable[[Compiler, Json, Mapping[str, Json], str], Check | None]
+"""Makes the check of one keyword: from its argument, the schema it stands in, and the pointer to it."""

@@ -24,7 +24,6 @@ from niyanta.server.access.tokens import Claims, TokenVerifier
 from niyanta.server.moves.batcher import GroupCommit
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.store.customers import CustomerStore, Identity
-from niyanta.server.store.database import RetryableConflict
 from niyanta.wire.messages import Changed
 
 __all__ = ["Authenticator"]
@@ -202,7 +201,7 @@ class Authenticator:
             used, self._used = self._used, set()
             try:
                 await self._customers.mark_used(sorted(used))
-            except (ServiceUnavailableError, RetryableConflict):
+            except ServiceUnavailableError:
                 self._used |= used
                 self._key_used.set()
                 log.info("authenticator.use_not_noted")

@@ -14,17 +14,15 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from niyanta.errors import RateLimitedError
 from niyanta.server.directory import Directory
 from niyanta.server.moves.batcher import GroupCommit
 from niyanta.server.store.customers import Customer
-from niyanta.server.store.database import Database, Queries
+from niyanta.server.store.database import Database, retried
+from niyanta.server.store.rate_buckets import Granted, RateBucketStore, Wanted
 
 __all__ = ["RateLimiter", "RateStatus"]
-
-_queries = Queries("rate_buckets.sql")
 
 _STOCK_SECONDS = 0.25
 _STOCK_OF_BURST = 0.02
@@ -71,6 +69,7 @@ class RateLimiter:
     def __init__(self, database: Database, directory: Directory) -> None:
         self._database = database
         self._directory = directory
+        self._store = RateBucketStore()
         self._stocks: dict[str, _Stock] = {}
         self._group = GroupCommit[Customer, tuple[bool, float]](self._take, most=200)
 
@@ -96,33 +95,45 @@ class RateLimiter:
         waiting = Counter(customer.customer_id for customer in customers)
         keys = sorted(asked)
         returned = self._give_back(keys)
-        arguments: dict[str, list[Any]] = {
-            "customer_ids": keys,
-            "rates": [asked[key].rate_limit_per_sec for key in keys],
-            "bursts": [float(asked[key].burst) for key in keys],
-            "wants": [float(waiting[key] + _stock_size(asked[key])) for key in keys],
-            "returned": [float(returned[key]) for key in keys],
-        }
-        async with self._database.connection("vital") as conn:
-            rows = await _queries.take(conn, **arguments)
-            if len(rows) < len(keys):
-                await _queries.open_full(conn, customer_ids=keys, bursts=arguments["bursts"])
-                missing = set(keys) - {row["customer_id"] for row in rows}
-                places = [place for place, key in enumerate(keys) if key in missing]
-                rows += await _queries.take(conn, **{n: [v[p] for p in places] for n, v in arguments.items()})
+        wanted = [
+            Wanted(
+                customer_id=key,
+                rate=asked[key].rate_limit_per_sec,
+                burst=asked[key].burst,
+                amount=waiting[key] + _stock_size(asked[key]),
+                returned=returned[key],
+            )
+            for key in keys
+        ]
+        granted = await self._take_out(wanted)
+        if len(granted) < len(wanted):
+            known = {grant.customer_id for grant in granted}
+            missing = [want for want in wanted if want.customer_id not in known]
+            await self._open_full(missing)
+            granted += await self._take_out(missing)
         now = time.monotonic()
-        for row in rows:
-            surplus = max(0, int(row["amount"]) - waiting[row["customer_id"]])
-            self._stocks[row["customer_id"]] = _Stock(surplus, row["tokens"], now)
-        amounts = {row["customer_id"]: int(row["amount"]) for row in rows}
-        tokens = {row["customer_id"]: row["tokens"] for row in rows}
+        for grant in granted:
+            surplus = max(0, grant.amount - waiting[grant.customer_id])
+            self._stocks[grant.customer_id] = _Stock(surplus, grant.tokens, now)
+        amounts = {grant.customer_id: grant.amount for grant in granted}
+        tokens = {grant.customer_id: grant.tokens for grant in granted}
         results: list[tuple[bool, float] | Exception] = []
         for customer in customers:
             key = customer.customer_id
-            granted = amounts[key] > 0
-            amounts[key] -= granted
-            results.append((granted, amounts[key] + tokens[key]))
+            has_one = amounts[key] > 0
+            amounts[key] -= has_one
+            results.append((has_one, amounts[key] + tokens[key]))
         return results
+
+    @retried
+    async def _take_out(self, wanted: Sequence[Wanted]) -> list[Granted]:
+        async with self._database.connection("vital") as conn:
+            return await self._store.take(conn, wanted)
+
+    @retried
+    async def _open_full(self, wanted: Sequence[Wanted]) -> None:
+        async with self._database.connection("vital") as conn:
+            await self._store.open_full(conn, wanted)
 
     def _give_back(self, keys: Sequence[str]) -> dict[str, int]:
         """What is left of these customers' stocks, taken out of them."""

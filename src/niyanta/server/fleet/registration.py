@@ -1,42 +1,27 @@
-"""What workers ask: to register, to be counted alive, to fetch a checkpoint. And what operators ask of them."""
+"""Workers come to life by registering; operators list, drain and remove them."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 
 import msgspec
 
 from niyanta.domain.transitions import Actor
-from niyanta.errors import ConnectionFailedError, NotFoundError, ServiceUnavailableError
-from niyanta.server.moves.batcher import GroupCommit
+from niyanta.errors import NotFoundError, ServiceUnavailableError
+from niyanta.server.moves.commands import Commands
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.moves.losses import lose_workloads
+from niyanta.server.moves.mover import Mover
 from niyanta.server.settings import CoordinatorSettings
-from niyanta.server.store.attempts import AttemptStore
-from niyanta.server.store.database import Database, RetryableConflict
-from niyanta.server.store.fleet import ListedWorker, WorkerStore
-from niyanta.server.store.workloads import WorkloadStore
+from niyanta.server.store.database import Database, retried
+from niyanta.server.store.workers import ListedWorker, StandingOrder, WorkerStore
 from niyanta.wire.broker import Broker
-from niyanta.wire.messages import (
-    PROTOCOL_VERSION,
-    AttemptRef,
-    CheckpointReply,
-    CheckpointRequest,
-    Command,
-    DrainWorker,
-    Heartbeat,
-    HeartbeatReply,
-    Register,
-    RegisterReply,
-)
+from niyanta.wire.messages import PROTOCOL_VERSION, Register, RegisterReply
 from niyanta.wire.subjects import WORKER_ID_PATTERN, Subjects
 
 __all__ = ["WorkerService"]
 
 log = logging.getLogger(__name__)
-
-_MAX_RANGE_BYTES = 512 * 1024
 
 
 class WorkerService:
@@ -45,32 +30,22 @@ class WorkerService:
     def __init__(
         self,
         database: Database,
-        broker: Broker,
-        subjects: Subjects,
+        mover: Mover,
+        commands: Commands,
         feed: ChangeFeed,
         settings: CoordinatorSettings,
     ) -> None:
         self._database = database
-        self._broker = broker
-        self._subjects = subjects
+        self._mover = mover
+        self._commands = commands
         self._feed = feed
         self._settings = settings
         self._workers = WorkerStore()
-        self._workloads = WorkloadStore()
-        self._attempts = AttemptStore()
         self._encode = msgspec.msgpack.Encoder().encode
-        self._beats = GroupCommit[Heartbeat, HeartbeatReply](self._record, most=200)
 
-    async def start(self) -> None:
+    async def start(self, broker: Broker, subjects: Subjects) -> None:
         """Begin to answer workers."""
-        group = self._subjects.queue_group
-        await self._broker.serve(self._subjects.register, self.register, queue_group=group)
-        await self._broker.serve(self._subjects.heartbeat, self.heartbeat, queue_group=group)
-        await self._broker.serve(self._subjects.checkpoint, self.checkpoint, queue_group=group)
-
-    async def run(self) -> None:
-        """Record heartbeats until cancelled."""
-        await self._beats.run()
+        await broker.serve(subjects.register, self.register, queue_group=subjects.queue_group)
 
     async def register(self, payload: bytes) -> bytes | None:
         """Answer a `Register`."""
@@ -83,79 +58,31 @@ class WorkerService:
             return self._encode(RegisterReply(False, "invalid", problem))
         lease = self._settings.worker_lease_seconds
         try:
-            async with self._database.connection("vital") as conn:
-                accepted = await self._workers.register(conn, worker, lease)
-        except (ServiceUnavailableError, RetryableConflict):
+            status, order = await self._come_to_life(worker)
+        except ServiceUnavailableError:
             return None
-        if not accepted:
+        if order is not None and order.kind == "remove":
+            log.info("worker.refused_as_removed", extra={"worker_id": worker.worker_id})
+            return self._encode(RegisterReply(False, "removed", _removed(worker.worker_id, order)))
+        if status is None:
             message = f"worker id '{worker.worker_id}' is in use by a live worker"
             return self._encode(RegisterReply(False, "in_use", message))
-        log.info("worker.registered", extra={"worker_id": worker.worker_id, "capacity": worker.capacity})
+        log.info(
+            "worker.registered",
+            extra={"worker_id": worker.worker_id, "capacity": worker.capacity, "status": status},
+        )
         self._feed.announce(fleet=True)
         interval = self._settings.heartbeat_interval_seconds
         return self._encode(RegisterReply(True, "", "", interval, lease))
 
-    async def heartbeat(self, payload: bytes) -> bytes:
-        """Answer a `Heartbeat`."""
-        try:
-            return self._encode(await self._beats.submit(msgspec.msgpack.decode(payload, type=Heartbeat)))
-        except (ServiceUnavailableError, RetryableConflict):
-            return self._encode(HeartbeatReply(ok=False, hold=True))
-
-    async def _record(self, beats: Sequence[Heartbeat]) -> list[HeartbeatReply | Exception]:
-        latest = {(beat.worker_id, beat.incarnation): beat for beat in beats}
-        replies: dict[tuple[str, str], HeartbeatReply] = {}
+    @retried
+    async def _come_to_life(self, worker: Register) -> tuple[str | None, StandingOrder | None]:
+        """The worker's status from now on; without one, what an operator has ordered for its id."""
         async with self._database.connection("vital") as conn:
-            keys = sorted(latest)
-            live = await self._workers.beat(conn, [(*key, latest[key].draining) for key in keys])
-            for key, beat in latest.items():
-                status = live.get(key)
-                if status is None:
-                    replies[key] = HeartbeatReply(ok=False)
-                    continue
-                superseded: list[AttemptRef] = []
-                if beat.attempts:
-                    held = await self._workloads.held_by(conn, *key)
-                    superseded = [
-                        a for a in beat.attempts if (a.customer_id, a.workload_id, a.generation) not in held
-                    ]
-                if beat.leaving:
-                    await self._workers.end(conn, beat.worker_id, "stopped", incarnation=beat.incarnation)
-                replies[key] = HeartbeatReply(True, False, status == "DRAINING", superseded)
-        if any(beat.leaving or beat.draining for beat in latest.values()):
-            self._feed.announce(fleet=True)
-        return [replies[beat.worker_id, beat.incarnation] for beat in beats]
+            status = await self._workers.register(conn, worker, self._settings.worker_lease_seconds)
+            return status, None if status else await self._workers.standing_order(conn, worker.worker_id)
 
-    async def checkpoint(self, payload: bytes) -> bytes:
-        """Answer a `CheckpointRequest` with one range of the newest good checkpoint."""
-        try:
-            request = msgspec.msgpack.decode(payload, type=CheckpointRequest)
-            ref = request.ref
-            async with self._database.connection("vital") as conn:
-                held = await self._workloads.held_by(conn, request.worker_id, request.incarnation)
-                if (ref.customer_id, ref.workload_id, ref.generation) not in held:
-                    return self._encode(CheckpointReply(False, "the attempt is not this worker's"))
-                found = await self._attempts.newest_good_checkpoint(
-                    conn, ref.customer_id, ref.workload_id, request.sequence
-                )
-        except (ServiceUnavailableError, RetryableConflict, msgspec.DecodeError) as exc:
-            return self._encode(CheckpointReply(False, f"try again: {exc}"))
-        if found is None:
-            return self._encode(CheckpointReply(False, "no good checkpoint is left"))
-        end = request.offset + min(request.max_bytes, _MAX_RANGE_BYTES)
-        return self._encode(
-            CheckpointReply(
-                True,
-                None,
-                found.sequence,
-                found.encoding,
-                found.data[request.offset : end],
-                found.size_bytes,
-                found.sha256,
-                found.object_key,
-            )
-        )
-
+    @retried
     async def page(
         self, status: str | None, most: int, *, skip: int = 0, after: str | None = None
     ) -> tuple[list[ListedWorker], int]:
@@ -163,36 +90,74 @@ class WorkerService:
         async with self._database.connection() as conn:
             return await self._workers.page(conn, status, most, skip=skip, after=after)
 
-    async def drain(self, worker_id: str) -> None:
-        """Take no new work on a worker; what it runs finishes.
+    async def drain(self, worker_id: str, actor: Actor) -> None:
+        """Take no new work on a worker's id until `undrain`; what it runs finishes.
 
         Raises:
             NotFoundError: No live worker has that id.
         """
-        async with self._database.connection() as conn:
-            if not await self._workers.drain(conn, worker_id):
-                raise NotFoundError(f"There is no live worker '{worker_id}'")
+        await self._mark_draining(worker_id, actor)
+        log.info("worker.drained", extra={"worker_id": worker_id, "actor_id": actor.id})
         self._feed.announce(fleet=True)
-        command: Command = DrainWorker()
-        try:
-            await self._broker.publish(self._subjects.worker(worker_id), self._encode(command))
-        except ConnectionFailedError:
-            log.info("worker.drain_not_pushed", extra={"worker_id": worker_id})  # its next beat tells it
+        self._commands.drain(worker_id)
 
     async def remove(self, worker_id: str, actor: Actor) -> None:
-        """Take everything away from a worker, at once and for good.
+        """Take everything away from a worker at once, and don't let its id register until `undrain`.
 
         Raises:
             NotFoundError: No live worker has that id.
         """
+        incarnation = await self._mark_removed(worker_id, actor)
+        log.info("worker.removed", extra={"worker_id": worker_id, "actor_id": actor.id})
+        self._feed.announce(fleet=True)
+        reason = f"Worker '{worker_id}' was removed"
+        try:
+            await lose_workloads(self._mover, worker_id, incarnation, actor, reason, died=False)
+        except ServiceUnavailableError as exc:
+            # The worker is removed all the same, and the monitor takes away what a dead worker still holds.
+            log.warning("worker.workloads_left_to_monitor", extra={"worker_id": worker_id, "error": str(exc)})
+
+    @retried
+    async def _mark_draining(self, worker_id: str, actor: Actor) -> None:
         async with self._database.connection() as conn:
-            incarnation = await self._workers.end(conn, worker_id, "removed")
+            if not await self._workers.drain(conn, worker_id, actor.id):
+                raise NotFoundError(f"There is no live worker '{worker_id}'")
+
+    @retried
+    async def _mark_removed(self, worker_id: str, actor: Actor) -> str:
+        """Gives the incarnation that ended."""
+        async with self._database.connection() as conn:
+            incarnation = await self._workers.remove(conn, worker_id, actor.id)
             if incarnation is None:
                 raise NotFoundError(f"There is no live worker '{worker_id}'")
+            return incarnation
+
+    async def undrain(self, worker_id: str, actor: Actor) -> str:
+        """Take a drain or a removal back; gives the worker's status. Does nothing to one that is under neither.
+
+        Raises:
+            NotFoundError: No worker with that id is known.
+        """
+        status = await self._take_order_back(worker_id)
+        log.info("worker.undrained", extra={"worker_id": worker_id, "actor_id": actor.id})
         self._feed.announce(fleet=True)
-        await lose_workloads(
-            self._database, self._feed, worker_id, incarnation, actor, f"Worker '{worker_id}' was removed", died=False
-        )
+        return status
+
+    @retried
+    async def _take_order_back(self, worker_id: str) -> str:
+        async with self._database.connection() as conn:
+            status = await self._workers.undrain(conn, worker_id)
+        if status is None:
+            raise NotFoundError(f"No worker '{worker_id}' is known")
+        return status
+
+
+def _removed(worker_id: str, order: StandingOrder) -> str:
+    at = order.given_at.isoformat(timespec="seconds").replace("+00:00", "Z")
+    return (
+        f"worker id '{worker_id}' was removed by an operator ({order.given_by}, {at}) and may not come back until "
+        f"one runs: niyanta workers undrain {worker_id}"
+    )
 
 
 def _registration_problem(worker: Register) -> str | None:

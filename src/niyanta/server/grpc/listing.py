@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from niyanta.errors import InvalidInputError
+from niyanta.server.grpc.fields import choice, text, whole
 from niyanta.server.grpc.messages import status_of, workload_row_message
 from niyanta.server.grpc.methods import Call, Method
 from niyanta.server.services.cursors import Cursors
@@ -24,10 +24,11 @@ class ListMethods:
         self._workloads = workloads
         self._cursors = cursors
 
-    def methods(self) -> list[Method[Any]]:
-        """What this part of the service offers."""
-        return [Method(name="ListWorkloads", request=pb.ListWorkloadsRequest, unary=self.list)]
-
+    @Method(
+        name="ListWorkloads",
+        request=pb.ListWorkloadsRequest,
+        answer=pb.ListWorkloadsResponse,
+    )
     async def list(self, call: Call[pb.ListWorkloadsRequest]) -> pb.ListWorkloadsResponse:
         """One page."""
         query = self._query(call)
@@ -51,37 +52,11 @@ class ListMethods:
         query = ListQuery(
             call.identity.customer_id,
             status_of(request.status),
-            _text("workload_type", request.workload_type, MAX_TYPE_LENGTH),
-            _choice("order_by", request.order_by, ORDERS, "created_at"),
-            _choice("order", request.order, ("asc", "desc"), "desc") == "desc",
-            _whole("limit", request.limit or DEFAULT_PAGE, 1, MAX_PAGE),
-            _whole("offset", request.offset, 0, MAX_OFFSET),
+            text("workload_type", request.workload_type, MAX_TYPE_LENGTH),
+            choice("order_by", request.order_by, ORDERS) or "created_at",
+            choice("order", request.order, ("asc", "desc")) != "asc",
+            whole("limit", request.limit or DEFAULT_PAGE, 1, MAX_PAGE),
+            whole("offset", request.offset, 0, MAX_OFFSET),
         )
-        cursor = _text("cursor", request.cursor, MAX_CURSOR_LENGTH)
+        cursor = text("cursor", request.cursor, MAX_CURSOR_LENGTH)
         return query if cursor is None else replace(query, after=self._cursors.read_place(cursor, query))
-
-
-def _whole(name: str, value: int, minimum: int, maximum: int) -> int:
-    if not minimum <= value <= maximum:
-        raise InvalidInputError(
-            f"{name} must be a whole number from {minimum} to {maximum}",
-            details={"field": name, "minimum": minimum, "maximum": maximum},
-        )
-    return value
-
-
-def _choice(name: str, value: str, allowed: tuple[str, ...], default: str) -> str:
-    if value and value not in allowed:
-        raise InvalidInputError(
-            f"{name} must be one of: {', '.join(allowed)}", details={"field": name, "allowed": list(allowed)}
-        )
-    return value or default
-
-
-def _text(name: str, value: str, max_length: int) -> str | None:
-    if "\0" in value or len(value) > max_length:
-        raise InvalidInputError(
-            f"{name} must have at most {max_length} characters and no NUL",
-            details={"field": name, "max_length": max_length},
-        )
-    return value or None

@@ -13,8 +13,8 @@ import time
 
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.settings import CoordinatorSettings
-from niyanta.server.store.database import Database, RetryableConflict
-from niyanta.server.store.fleet import LeaseStore
+from niyanta.server.store.database import Database
+from niyanta.server.store.lease import LeaseStore
 
 __all__ = ["Election"]
 
@@ -58,7 +58,7 @@ class Election:
                 try:
                     async with asyncio.timeout(self._settings.leader_trust_seconds):
                         await self._tick()
-                except (ServiceUnavailableError, RetryableConflict, TimeoutError):
+                except (ServiceUnavailableError, TimeoutError):
                     self.someone_leads = False
                 await asyncio.sleep(self._settings.leader_renew_seconds)
         finally:
@@ -82,7 +82,7 @@ class Election:
                 self.step_down()
             epoch = await self._store.take(conn, self._settings.coordinator_id, lease)
             if epoch is None:
-                self.someone_leads = bool((await self._store.current(conn))["held"])
+                self.someone_leads = (await self._store.current(conn)).held
                 return
         self._epoch = epoch
         self._trusted_until = sent + self._settings.leader_trust_seconds

@@ -13,29 +13,28 @@ When more than half of four or more workers fall silent together, they are decla
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
-from collections.abc import Callable
-from typing import Any
-
-import msgspec
+from collections.abc import Callable, Mapping, Sequence
 
 from niyanta.domain import transitions
 from niyanta.domain.retry import backoff_seconds
-from niyanta.domain.transitions import Actor, IllegalMove, Status
+from niyanta.domain.transitions import Actor, ActorType, IllegalMove, Status
 from niyanta.errors import ConnectionFailedError, ServiceUnavailableError
 from niyanta.server.leader.election import Election
-from niyanta.server.leader.scheduler import push_assignments
-from niyanta.server.moves.feed import ChangeFeed, describe
+from niyanta.server.moves.commands import Commands
+from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.moves.losses import lose_workloads
+from niyanta.server.moves.mover import Mover
 from niyanta.server.settings import CoordinatorSettings
-from niyanta.server.store.database import Database, RetryableConflict
-from niyanta.server.store.fleet import WorkerRow, WorkerStore
-from niyanta.server.store.workloads import Change, WorkloadStore
+from niyanta.server.store.database import Database
+from niyanta.server.store.states import Change
+from niyanta.server.store.workers import StoredWorker, WorkerStore
+from niyanta.server.store.workloads import Key, Overdue, Unanswered, WorkloadStore
 from niyanta.wire.broker import Broker
-from niyanta.wire.messages import AttemptRef, CancelAttempt, Changed, Command, WorkloadChange
-from niyanta.wire.subjects import Subjects
+from niyanta.wire.messages import AttemptRef, Changed
 
 __all__ = ["Monitor"]
 
@@ -53,18 +52,20 @@ class Monitor:
         self,
         database: Database,
         broker: Broker,
-        subjects: Subjects,
+        commands: Commands,
+        mover: Mover,
         feed: ChangeFeed,
         election: Election,
         settings: CoordinatorSettings,
     ) -> None:
         self._database = database
         self._broker = broker
-        self._subjects = subjects
+        self._commands = commands
+        self._mover = mover
         self._feed = feed
         self._election = election
         self._settings = settings
-        self._actor = Actor("coordinator", settings.coordinator_id)
+        self._actor = Actor(ActorType.COORDINATOR, settings.coordinator_id)
         self._workers = WorkerStore()
         self._workloads = WorkloadStore()
         self._observing_since = 0.0
@@ -85,7 +86,7 @@ class Monitor:
             while self._election.epoch == epoch:
                 try:
                     pause = await self._tick(epoch)
-                except (ServiceUnavailableError, RetryableConflict, ConnectionFailedError) as exc:
+                except (ServiceUnavailableError, ConnectionFailedError) as exc:
                     log.warning("monitor.tick_failed", extra={"error": str(exc)})
                     self._begin_observation()
                     pause = _TICK_SECONDS
@@ -110,7 +111,7 @@ class Monitor:
             due = await self._workloads.seconds_to_next_promotion(conn)
             if due is not None and due <= 0:
                 lanes = await self._workloads.promote(conn)
-                self._feed.announce([_in_queue(*lane) for lane in lanes])
+                self._feed.announce(lanes=sorted(lanes))
                 due = None
             orphaned = await self._workloads.orphaned(conn)
         by_id = {worker.worker_id: worker for worker in workers}
@@ -124,7 +125,7 @@ class Monitor:
                 await self._workers.forget_dead(conn, _FORGET_DEAD_SECONDS)
         return max(0.02, min(_TICK_SECONDS, pause, due if due is not None else _TICK_SECONDS))
 
-    async def _bury(self, epoch: int, live: list[WorkerRow]) -> float:
+    async def _bury(self, epoch: int, live: list[StoredWorker]) -> float:
         """Declare silent workers dead; gives the seconds until the next could be."""
         lease = self._settings.worker_lease_seconds
         observed = time.monotonic() - self._observing_since
@@ -158,12 +159,12 @@ class Monitor:
         waits = [lease - worker.silent_seconds for worker in live if worker.silent_seconds < lease]
         return min(waits, default=_TICK_SECONDS) + 0.005
 
-    async def _redistribute(self, epoch: int, worker_id: str, incarnation: str, worker: WorkerRow | None) -> None:
+    async def _redistribute(self, epoch: int, worker_id: str, incarnation: str, worker: StoredWorker | None) -> None:
         same = worker is not None and worker.incarnation == incarnation
         stopped = same and worker is not None and worker.ended_reason in ("removed", "stopped")
         reason = f"Worker '{worker_id}' was {worker.ended_reason}" if stopped and worker else _HEARTBEAT_TIMEOUT
         count = await lose_workloads(
-            self._database, self._feed, worker_id, incarnation, self._actor, reason, died=not stopped, epoch=epoch
+            self._mover, worker_id, incarnation, self._actor, reason, died=not stopped, epoch=epoch
         )
         if count:
             log.info("monitor.redistributed", extra={"worker_id": worker_id, "workloads": count})
@@ -174,11 +175,11 @@ class Monitor:
             if not waiting:
                 return
             limit = self._settings.unanswered_seconds
-            again = [(r["customer_id"], r["workload_id"]) for r in waiting if r["age_seconds"] < limit]
+            again = [(r.customer_id, r.workload_id) for r in waiting if r.age_seconds < limit]
             rows = await self._workloads.assignments(conn, again) if again else []
         if rows:
-            await push_assignments(self._broker, self._subjects, epoch, rows)
-        late = [r for r in waiting if r["age_seconds"] >= limit]
+            self._commands.assign(epoch, rows)
+        late = [r for r in waiting if r.age_seconds >= limit]
         await self._change_each(
             epoch,
             late,
@@ -210,33 +211,24 @@ class Monitor:
 
         await self._change_each(epoch, overdue, time_out)
         for row in overdue:
-            ref = AttemptRef(row["customer_id"], row["workload_id"], row["generation"])
-            command: Command = CancelAttempt(ref, "timed out")
-            await self._broker.publish(self._subjects.worker(row["worker_id"]), msgspec.msgpack.encode(command))
+            ref = AttemptRef(row.customer_id, row.workload_id, row.generation)
+            self._commands.cancel(row.worker_id, ref, "timed out")
 
-    async def _change_each(self, epoch: int, rows: list[Any], move: Callable[[Change], transitions.Move]) -> None:
+    async def _change_each(
+        self, epoch: int, rows: Sequence[Unanswered | Overdue], move: Callable[[Change], transitions.Move]
+    ) -> None:
         """Move workloads that are still at the generation that was read; others are left alone."""
         if not rows:
             return
-        generations = {(r["customer_id"], r["workload_id"]): r["generation"] for r in rows}
-        async with self._database.transaction("vital") as conn:
-            changes = []
-            for key, locked in (await self._workloads.lock(conn, list(generations))).items():
-                change = Change.begin(locked)
-                if locked.state.generation != generations[key]:
-                    continue
-                try:
-                    change.then(move(change))
-                except IllegalMove:
-                    continue
-                changes.append(change)
-            written = await self._workloads.apply(conn, changes, epoch=epoch)
-        self._feed.announce([describe(c) for c in changes if (c.state.customer_id, c.state.workload_id) in written])
+        generations = {(r.customer_id, r.workload_id): r.generation for r in rows}
+
+        def decide(changes: Mapping[Key, Change]) -> None:
+            for key, change in changes.items():
+                if change.state.generation == generations[key]:
+                    with contextlib.suppress(IllegalMove):
+                        change.then(move(change))
+
+        await self._mover.move(list(generations), decide, pool="vital", epoch=epoch)
 
 
 _HEARTBEAT_TIMEOUT = "Worker heartbeat timeout"
-
-
-def _in_queue(customer_id: str, placement_key: int) -> WorkloadChange:
-    """Tells the scheduler that a lane has something ready."""
-    return WorkloadChange(customer_id, "", 0, Status.REDISTRIBUTING.value, 0, "", placement_key=placement_key)

@@ -1,11 +1,11 @@
 """The scheduler: fills free slots as soon as there is something to fill them with.
 
-It runs on the leader. What it knows lives in memory and is only ever too careful: a slot is taken when an assignment
-is written and given back when a release is known to be committed, so no worker and no customer gets more than its
-limit. Lanes (a customer's placement classes with something ready) and releases arrive over the change feed; every few
-seconds, and after any error, all of it is read anew from the database, so a lost hint costs time and nothing else.
+It runs on the leader, and does the reading and writing for the `Roster`, which decides. What became ready, came free
+or changed arrives over the change feed. The feed may lose things, so a part of the picture is compared with the
+database every few seconds: some workers' slots, and a page of the lanes. After an election, an error or an
+interruption all of it is read anew.
 
-Cost of a pass: the heads of the lanes that could be placed now, and what is assigned; the backlog doesn't matter.
+Cost of a pass: what is assigned and a bounded number of lanes; neither backlog nor customers matter.
 """
 
 from __future__ import annotations
@@ -13,43 +13,40 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter, deque
-from dataclasses import dataclass
-from typing import Any
-
-import msgspec
+from collections import deque
 
 from niyanta.domain import transitions
-from niyanta.domain.fairness import Candidate, CustomerQueue, FairClock, Lane, plan
-from niyanta.domain.placement import Affinity, WorkerView, eligible
-from niyanta.domain.transitions import Actor
+from niyanta.domain.placement import WorkerView
+from niyanta.domain.roster import Candidate, Entitlement, Found, Held, Placement, Roster
+from niyanta.domain.transitions import Actor, ActorType
 from niyanta.errors import ConnectionFailedError, ServiceUnavailableError
 from niyanta.server.directory import Directory
 from niyanta.server.leader.election import Election
 from niyanta.server.moves.batcher import BUSY_BATCH, LINGER_SECONDS
+from niyanta.server.moves.commands import Commands
 from niyanta.server.moves.feed import ChangeFeed, describe
-from niyanta.server.store.database import Database, RetryableConflict
-from niyanta.server.store.workloads import Change, Head, WorkloadStore, config_from_json
+from niyanta.server.settings import CoordinatorSettings
+from niyanta.server.store.database import Database
+from niyanta.server.store.lease import LeaseStore
+from niyanta.server.store.queries import Connection
+from niyanta.server.store.states import Change, Head
+from niyanta.server.store.workloads import Held as HeldWorkload
+from niyanta.server.store.workloads import ReadyLane, WorkloadStore
 from niyanta.wire.broker import Broker
-from niyanta.wire.messages import Assign, Assignment, AttemptRef, Changed, Command
-from niyanta.wire.subjects import Subjects
+from niyanta.wire.messages import Changed
 
-__all__ = ["Scheduler", "assignment_from_row", "push_assignments"]
+__all__ = ["Scheduler"]
 
 log = logging.getLogger(__name__)
 
-_RESYNC_SECONDS = 3.0
+_COMPARE_SECONDS = 3.0
 _MOST_PER_PASS = 400
-_LANES_PER_PASS = 500
-
-
-@dataclass(slots=True)
-class _Holding:
-    """A slot that an assignment has taken."""
-
-    generation: int
-    worker_id: str
-    workload_type: str
+_MOST_COMPARED = 2000
+"""Lanes, and slots, that are compared with the database at a time."""
+_MOST_LANES_EACH = 100
+"""Of one customer, on a page of lanes that still has others to come."""
+_BLOCKED_PAUSE_SECONDS = 0.02
+_MOST_HINTS = 100_000
 
 
 class Scheduler:
@@ -59,33 +56,51 @@ class Scheduler:
         self,
         database: Database,
         broker: Broker,
-        subjects: Subjects,
+        commands: Commands,
         feed: ChangeFeed,
         directory: Directory,
         election: Election,
-        coordinator_id: str,
+        settings: CoordinatorSettings,
     ) -> None:
         self._database = database
         self._broker = broker
-        self._subjects = subjects
+        self._commands = commands
         self._feed = feed
         self._directory = directory
         self._election = election
-        self._actor = Actor("coordinator", coordinator_id)
+        self._actor = Actor(ActorType.COORDINATOR, settings.coordinator_id)
+        self._trial_seconds = 2 * settings.worker_lease_seconds
         self._store = WorkloadStore()
-        self._clock = FairClock()
+        self._leases = LeaseStore()
         self._wake = asyncio.Event()
-        self._inbox: deque[Changed] = deque(maxlen=100_000)
-        self._fleet: dict[str, WorkerView] = {}
-        self._held: dict[tuple[str, str], _Holding] = {}
-        self._running: Counter[str] = Counter()
-        self._lanes: dict[tuple[str, int], tuple[str, Affinity] | None] = {}
-        self._resync_at = 0.0
+        self._inbox: deque[Changed] = deque()
+        self._roster = self._new_roster()
+        self._knows_all = False
+        self._fleet_is_stale = False
+        self._interruptions = 0
+        self._compare_at = 0.0
+        self._next_lane = ("", 0)
+        self._rest_of: deque[tuple[str, int]] = deque()
+        """Customers of which a page of lanes held only some, and the last of these."""
+        self._unchecked: deque[str] = deque()
+        """Workers whose slots are still to be compared in this round."""
         feed.listeners.append(self._on_change)
+
+    def _new_roster(self) -> Roster:
+        return Roster(self._entitlement, self._trial_seconds)
+
+    def _entitlement(self, customer_id: str) -> Entitlement | None:
+        customer = self._directory.known_customer(customer_id)
+        if customer is None or customer.status != "active":
+            return None
+        return Entitlement(customer.weight, customer.max_concurrent_workloads)
 
     def _on_change(self, changed: Changed) -> None:
         if self._election.epoch is None:
             return
+        if len(self._inbox) >= _MOST_HINTS:
+            self._inbox.clear()
+            self._knows_all = False
         self._inbox.append(changed)
         self._wake.set()
 
@@ -93,204 +108,215 @@ class Scheduler:
         """Schedule until cancelled."""
         while True:
             epoch = await self._election.wait_elected()
-            self._resync_at = 0.0
+            self._roster = self._new_roster()
+            self._knows_all = False
             while self._election.epoch == epoch:
                 try:
-                    self._read_inbox()
-                    if time.monotonic() >= self._resync_at:
-                        await self._resync()
-                    assigned = await self._pass(epoch)
-                except (ServiceUnavailableError, RetryableConflict, ConnectionFailedError) as exc:
+                    pause = await self._step(epoch)
+                except (ServiceUnavailableError, ConnectionFailedError) as exc:
                     log.warning("scheduler.pass_failed", extra={"error": str(exc)})
-                    self._resync_at = 0.0
-                    await asyncio.sleep(0.2)
-                    continue
-                if assigned >= BUSY_BATCH:
-                    await asyncio.sleep(LINGER_SECONDS)
-                elif not assigned and not self._inbox:
-                    await self._sleep()
+                    self._knows_all = False
+                    pause = 0.2
+                if pause > 0:
+                    await self._sleep(pause)
 
-    async def _sleep(self) -> None:
+    async def _step(self, epoch: int) -> float:
+        """Learn what is new, and do one pass; gives the seconds that the next may wait for."""
+        now = time.monotonic()
+        if self._interruptions != self._broker.interruptions:
+            self._interruptions, self._knows_all = self._broker.interruptions, False
+        self._read_inbox(now)
+        if not self._knows_all:
+            await self._learn_all()
+        elif self._fleet_is_stale:
+            await self._learn_fleet()
+        elif now >= self._compare_at:
+            await self._compare()
+        self._roster.tick(time.monotonic())
+        tried, was_blocked = await self._pass(epoch)
+        if tried >= BUSY_BATCH:
+            await asyncio.sleep(LINGER_SECONDS)
+        if tried or self._inbox:
+            return 0.0
+        if was_blocked:
+            return _BLOCKED_PAUSE_SECONDS
+        return max(0.05, self._compare_at - time.monotonic())
+
+    async def _sleep(self, seconds: float) -> None:
         self._wake.clear()
         if self._inbox:
             return
         try:
-            async with asyncio.timeout(max(0.05, self._resync_at - time.monotonic())):
+            async with asyncio.timeout(seconds):
                 await self._wake.wait()
         except TimeoutError:
             pass
 
-    async def _resync(self) -> None:
-        """Read the fleet, who holds what, and the lanes anew. Hints that arrive meanwhile are read after it."""
-        await self._directory.refresh()
-        async with self._database.connection("vital") as conn:
-            held = await self._store.held(conn)
-            lanes = await self._store.lanes(conn)
-        self._fleet = {view.worker_id: view for view in self._directory.views()}
-        self._held.clear()
-        self._running.clear()
-        for row in held:
-            holding = _Holding(row["generation"], row["worker_id"], row["workload_type"])
-            self._hold((row["customer_id"], row["workload_id"]), holding)
-        self._lanes = {lane: self._lanes.get(lane) for lane in lanes}
-        self._clock.forget_idle({lane[0] for lane in lanes})
-        self._resync_at = time.monotonic() + _RESYNC_SECONDS
+    # --- what is known --------------------------------------------------------------------------
 
-    def _hold(self, key: tuple[str, str], holding: _Holding) -> None:
-        self._let_go(key)
-        self._held[key] = holding
-        self._running[key[0]] += 1
-        if worker := self._fleet.get(holding.worker_id):
-            worker.take(holding.workload_type)
-
-    def _let_go(self, key: tuple[str, str]) -> None:
-        holding = self._held.pop(key, None)
-        if holding is None:
-            return
-        self._running[key[0]] -= 1
-        if worker := self._fleet.get(holding.worker_id):
-            worker.give_back(holding.workload_type)
-
-    def _read_inbox(self) -> None:
+    def _read_inbox(self, now: float) -> None:
+        self._roster.tick(now)
         while self._inbox:
             changed = self._inbox.popleft()
-            if changed.fleet or changed.customers:
-                self._resync_at = 0.0
+            self._fleet_is_stale |= changed.fleet or bool(changed.customers)
+            for customer_id, placement_key in changed.lanes:
+                self._roster.lanes.note(customer_id, placement_key, float("-inf"))
             for change in changed.changes:
-                key = (change.customer_id, change.workload_id)
                 if change.released_from is not None:
-                    holding = self._held.get(key)
-                    if holding is not None and holding.generation <= change.generation:
-                        self._let_go(key)
+                    key = (change.customer_id, change.workload_id)
+                    self._roster.released(key, change.generation, ran=not change.unscheduled)
+                    if change.unscheduled:
+                        self._roster.refused(change.released_from, now)
                 if change.placement_key:
-                    self._lanes.setdefault((change.customer_id, change.placement_key), None)
+                    rank = float("-inf") if change.queue_rank is None else change.queue_rank
+                    self._roster.lanes.note(change.customer_id, change.placement_key, rank)
 
-    def _placeable_lanes(self) -> list[tuple[str, int]]:
-        """Lanes worth reading: their customer may start more and some worker with a free slot could take them."""
-        free = [worker for worker in self._fleet.values() if worker.free > 0]
-        if not free:
-            return []
-        chosen: list[tuple[str, int]] = []
-        for lane, what in self._lanes.items():
-            customer = self._directory.known_customer(lane[0])
-            if customer is None or customer.status != "active":
-                continue
-            if customer.max_concurrent_workloads <= self._running[lane[0]]:
-                continue
-            if what is not None and not eligible(free, *what):
-                continue
-            chosen.append(lane)
+    async def _learn_fleet(self) -> None:
+        """Who is there, and what customers may have."""
+        self._fleet_is_stale = False
+        await self._directory.refresh()
+        self._roster.learn_fleet(self._directory.views())
+        self._roster.lanes.reopen_all()
+
+    async def _learn_all(self) -> None:
+        """Read everything anew. Hints that arrive meanwhile are read after it."""
+        self._roster.forget_slots()
+        await self._learn_fleet()
+        async with self._database.connection("vital") as conn:
+            self._roster.learn_held(_held(await self._store.held(conn)))
+            place = ("", 0)
+            while True:
+                lanes = await self._store.lanes(conn, place, _MOST_COMPARED, _MOST_COMPARED)
+                self._note_lanes(lanes)
+                if len(lanes) < _MOST_COMPARED:
+                    break
+                place = (lanes[-1].customer_id, lanes[-1].placement_key)
+        self._unchecked.clear()
+        self._knows_all = True
+        self._compare_at = time.monotonic() + _COMPARE_SECONDS
+
+    async def _compare(self) -> None:
+        """Compare a part of the picture with the database: what the feed lost is found within a few rounds."""
+        self._compare_at = time.monotonic() + _COMPARE_SECONDS
+        self._roster.learn_fleet(self._directory.views())
+        self._roster.forget_idle()
+        async with self._database.connection("vital") as conn:
+            workers = self._next_workers()
+            self._roster.learn_held(_held(await self._store.held_by_workers(conn, workers)), workers)
+            lanes = await self._store.lanes(conn, self._next_lane, _MOST_COMPARED, _MOST_LANES_EACH)
+            self._note_lanes(lanes)
+            if len(lanes) < _MOST_COMPARED:
+                self._next_lane = ("", 0)
+            else:
+                self._next_lane = (lanes[-1].customer_id, lanes[-1].placement_key)
+            self._note_cut_short(lanes)
+            if self._rest_of:
+                customer_id, key = self._rest_of.popleft()
+                more = await self._store.lanes(conn, (customer_id, key), _MOST_COMPARED, _MOST_COMPARED)
+                own = [lane for lane in more if lane.customer_id == customer_id]
+                self._note_lanes(own)
+                if len(own) == _MOST_COMPARED:
+                    self._rest_of.append((customer_id, own[-1].placement_key))
+
+    def _note_lanes(self, lanes: list[ReadyLane]) -> None:
+        for lane in lanes:
+            self._roster.lanes.note(lane.customer_id, lane.placement_key, lane.queue_rank)
+
+    def _note_cut_short(self, lanes: list[ReadyLane]) -> None:
+        """Remember which customers have more lanes than the page shows."""
+        last: dict[str, tuple[int, int]] = {}
+        for lane in lanes:
+            last[lane.customer_id] = (last.get(lane.customer_id, (0, 0))[0] + 1, lane.placement_key)
+        waiting = {customer_id for customer_id, _ in self._rest_of}
+        for customer_id, (count, key) in last.items():
+            if count >= _MOST_LANES_EACH and customer_id not in waiting:
+                self._rest_of.append((customer_id, key))
+
+    def _next_workers(self) -> list[str]:
+        """Workers whose slots are compared now: as many as hold about `_MOST_COMPARED`."""
+        fleet = self._roster.fleet
+        if not self._unchecked:
+            self._unchecked.extend(view.worker_id for view in fleet.views())
+        chosen: list[str] = []
+        slots = 0
+        while self._unchecked and slots < _MOST_COMPARED:
+            chosen.append(self._unchecked.popleft())
+            view = fleet.get(chosen[-1])
+            slots += 1 + (view.used if view else 0)
         return chosen
 
-    async def _pass(self, epoch: int) -> int:
-        """One pass: read heads, plan, write, push. Gives how many it tried to assign; 0: nothing to do."""
-        lanes = self._placeable_lanes()
-        if not lanes:
-            return 0
-        free = sum(worker.free for worker in self._fleet.values())
-        lanes = lanes[:_LANES_PER_PASS]
-        most = max(1, min(free, _MOST_PER_PASS // len(lanes) + 1))
+    # --- a pass ---------------------------------------------------------------------------------
+
+    async def _pass(self, epoch: int) -> tuple[int, bool]:
+        """One pass: choose lanes, read their heads, plan, write, push.
+
+        Gives how many assignments it tried, at least 1 when it has learned something that the next can go on with;
+        and whether it found blocked lanes.
+        """
+        agenda = self._roster.choose(_MOST_PER_PASS)
+        if not agenda.turns:
+            return 0, agenda.blocked > 0
+        with_suspects = self._roster.may_try_suspects
+        lanes = [(lane.customer_id, lane.placement_key, most) for lane, most in agenda.lanes]
         async with self._database.connection("vital") as conn:
-            heads = await self._store.heads(conn, lanes, most)
-            queues, by_id = self._queues(lanes, heads)
-            placements = plan(queues, self._fleet.values(), self._clock)
+            heads = await self._store.heads(conn, lanes, with_suspects=with_suspects)
+            placements = self._roster.place(
+                agenda, {lane: _found(found) for lane, found in heads.items()}, with_suspects=with_suspects
+            )
             if not placements:
-                return 0
-            changes = []
-            for placement in placements:
-                head = by_id[placement.customer_id, placement.workload_id]
-                change = Change.begin(head.locked)
-                worker = placement.worker
-                change.then(
-                    transitions.schedule(
-                        change.state,
-                        head.locked.now,
-                        self._actor,
-                        worker.worker_id,
-                        worker.incarnation,
-                        head.checkpoint_percent,
-                    )
-                )
-                changes.append(change)
-                # plan() has taken the slot in the view already; the holding takes it over.
-                worker.give_back(change.state.workload_type)
-            self._resync_at, resync_at = (
-                0.0,
-                self._resync_at,
-            )  # an error from here on leaves the truth unknown
+                return 1, False
+            by_key = {(h.locked.state.customer_id, h.locked.state.workload_id): h for f in heads.values() for h in f}
+            changes = [self._assign(placement, by_key[placement.key]) for placement in placements]
+            # An error from here on leaves open which slots are taken.
+            self._knows_all = False
             written = await self._store.apply(conn, changes, epoch=epoch)
-            if not written and changes:
+            if not written:
                 await self._notice_fence(conn, epoch)
-            done = [c for c in changes if (c.state.customer_id, c.state.workload_id) in written]
-            for change in done:
-                state = change.state
-                holding = _Holding(state.generation, state.worker_id or "", state.workload_type)
-                self._hold((state.customer_id, state.workload_id), holding)
-            self._resync_at = resync_at
-        await push_assignments(self._broker, self._subjects, epoch, list(written.values()))
+            self._knows_all = True
+        done = []
+        for placement, change in zip(placements, changes, strict=True):
+            if placement.key in written:
+                self._roster.keep(placement, change.state.generation)
+                done.append(change)
+            else:
+                self._roster.give_up(placement)
+        self._commands.assign(epoch, [a for a in written.values() if a is not None])
         self._feed.announce([describe(change) for change in done])
-        return len(placements)
+        return len(placements), False
 
-    async def _notice_fence(self, conn: Any, epoch: int) -> None:
+    def _assign(self, placement: Placement, head: Head) -> Change:
+        change = Change.begin(head.locked)
+        worker: WorkerView = placement.worker
+        change.then(
+            transitions.schedule(
+                change.state,
+                head.locked.now,
+                self._actor,
+                worker.worker_id,
+                worker.incarnation,
+                head.checkpoint_percent,
+            )
+        )
+        return change
+
+    async def _notice_fence(self, conn: Connection, epoch: int) -> None:
         """Nothing was written: step down if that is because another leads."""
-        from niyanta.server.store.fleet import LeaseStore
-
-        if (await LeaseStore().current(conn))["epoch"] != epoch:
+        if (await self._leases.current(conn)).epoch != epoch:
             self._election.step_down()
 
-    def _queues(
-        self, lanes: list[tuple[str, int]], heads: dict[tuple[str, int], list[Head]]
-    ) -> tuple[list[CustomerQueue], dict[tuple[str, str], Head]]:
-        queues: dict[str, CustomerQueue] = {}
-        by_id: dict[tuple[str, str], Head] = {}
-        for lane in lanes:
-            found = heads.get(lane)
-            if not found:
-                # Whoever adds to the lane from now on says so over the feed, after its commit.
-                self._lanes.pop(lane, None)
-                continue
-            customer = self._directory.known_customer(lane[0])
-            if customer is None:
-                continue
-            kind, affinity = found[0].locked.state.workload_type, found[0].affinity
-            self._lanes[lane] = (kind, affinity)
-            queue = queues.get(lane[0])
-            if queue is None:
-                allowance = customer.max_concurrent_workloads - self._running[lane[0]]
-                queue = queues[lane[0]] = CustomerQueue(lane[0], customer.weight, allowance)
-            waiting = deque(Candidate(h.locked.state.workload_id, h.rank) for h in found)
-            queue.lanes.append(Lane(kind, affinity, waiting))
-            for head in found:
-                by_id[lane[0], head.locked.state.workload_id] = head
-        return list(queues.values()), by_id
+
+def _held(rows: list[HeldWorkload]) -> list[Held]:
+    return [Held((r.customer_id, r.workload_id), r.generation, r.worker_id, r.workload_type) for r in rows]
 
 
-def assignment_from_row(row: Any) -> Assignment:
-    """A worker's view of a scheduled workload."""
-    config = config_from_json(row["config_snapshot"])
-    return Assignment(
-        AttemptRef(row["customer_id"], row["workload_id"], row["generation"]),
-        row["workload_type"],
-        row["input_params"].encode(),
-        config.config_json.encode(),
-        row["checkpoint_sequence"],
-        row["progress_percent"],
-        config.checkpoint_interval_sec,
-        row["timeout_seconds"] or config.timeout_seconds,
-        config.cpu_cores,
-        config.memory_mb,
-        config.disk_mb,
-    )
-
-
-async def push_assignments(broker: Broker, subjects: Subjects, epoch: int, rows: list[Any]) -> None:
-    """Send each worker its assignments. What is lost is pushed again by the monitor."""
-    by_worker: dict[tuple[str, str], list[Assignment]] = {}
-    for row in rows:
-        by_worker.setdefault((row["worker_id"], row["incarnation"]), []).append(assignment_from_row(row))
-    for (worker_id, incarnation), assignments in by_worker.items():
-        command: Command = Assign(epoch, incarnation, assignments)
-        try:
-            await broker.publish(subjects.worker(worker_id), msgspec.msgpack.encode(command))
-        except ConnectionFailedError as exc:
-            log.warning("scheduler.push_failed", extra={"worker_id": worker_id, "error": str(exc)})
+def _found(heads: list[Head]) -> Found:
+    first = heads[0]
+    waiting = [
+        Candidate(
+            head.locked.state.workload_id,
+            head.rank,
+            head.locked.state.death_streak >= transitions.DEATHS_BEFORE_SUSPICION,
+        )
+        for head in heads
+    ]
+    return Found(first.locked.state.workload_type, first.affinity, waiting)

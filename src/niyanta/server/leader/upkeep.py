@@ -17,7 +17,7 @@ from functools import partial
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.leader.election import Election
 from niyanta.server.settings import CoordinatorSettings
-from niyanta.server.store.database import Database, RetryableConflict
+from niyanta.server.store.database import Database
 from niyanta.server.store.retention import AUDIT, LOGS, RetentionStore
 
 __all__ = ["DeleteObjects", "Upkeep", "UpkeepReport"]
@@ -67,7 +67,7 @@ class Upkeep:
         for attempt in range(_PREPARE_ATTEMPTS):
             try:
                 await self._make_partitions()
-            except (ServiceUnavailableError, RetryableConflict):
+            except ServiceUnavailableError:
                 if attempt == _PREPARE_ATTEMPTS - 1:
                     raise
                 await asyncio.sleep(0.1)
@@ -82,7 +82,7 @@ class Upkeep:
                 pause = self._settings.upkeep_interval_seconds
                 try:
                     report = await self.round(partial(self._leads, epoch))
-                except (ServiceUnavailableError, RetryableConflict) as exc:
+                except ServiceUnavailableError as exc:
                     log.warning("upkeep.round_failed", extra={"error": str(exc)})
                     pause = min(pause, _RETRY_SECONDS)
                 else:
@@ -99,7 +99,7 @@ class Upkeep:
             go_on: Asked between batches; the round ends early when it says no.
 
         Raises:
-            ServiceUnavailableError, RetryableConflict: What is done is done; the next round does the rest.
+            ServiceUnavailableError, TransactionConflictError: What is done is done; the next round does the rest.
         """
         settings = self._settings
         report = UpkeepReport(partitions_made=await self._make_partitions())

@@ -16,7 +16,7 @@ import msgspec
 from niyanta.domain.ids import milliseconds_of
 from niyanta.domain.transitions import EventType, Status
 from niyanta.errors import ConnectionFailedError
-from niyanta.server.store.workloads import Change
+from niyanta.server.store.states import Change
 from niyanta.wire.broker import Broker
 from niyanta.wire.messages import Changed, WorkloadChange
 from niyanta.wire.subjects import Subjects
@@ -24,8 +24,6 @@ from niyanta.wire.subjects import Subjects
 __all__ = ["ChangeFeed", "describe"]
 
 log = logging.getLogger(__name__)
-
-_CAUSES = frozenset({"worker_died", "worker_removed", "attempt_failed", "timed_out"})
 
 
 def describe(change: Change) -> WorkloadChange:
@@ -52,16 +50,9 @@ def describe(change: Change) -> WorkloadChange:
         before.worker_id if freed else None,
         waited,
         ran,
-        _cause(change) if after.status is Status.REDISTRIBUTING else None,
+        cause=change.cause if after.status is Status.REDISTRIBUTING else None,
+        unscheduled=any(event.type is EventType.UNSCHEDULED for event in change.events),
     )
-
-
-def _cause(change: Change) -> str | None:
-    for event in change.events:
-        if event.type is EventType.REDISTRIBUTED:
-            reason = event.details.get("reason")
-            return reason if reason in _CAUSES else "handed_back"
-    return None
 
 
 class ChangeFeed:
@@ -93,9 +84,10 @@ class ChangeFeed:
         fleet: bool = False,
         customers: Sequence[str] = (),
         logged: Sequence[tuple[str, str]] = (),
+        lanes: Sequence[tuple[str, int]] = (),
     ) -> None:
         """Tell of a commit. Call after it, never before."""
-        changed = Changed(self._origin, list(changes), fleet, list(customers), list(logged))
+        changed = Changed(self._origin, list(changes), fleet, list(customers), list(logged), list(lanes))
         self._hand_on(changed)
         try:
             self._outgoing.put_nowait(changed)
@@ -134,14 +126,15 @@ class ChangeFeed:
         while True:
             first = await self._outgoing.get()
             changes, fleet, customers = list(first.changes), first.fleet, list(first.customers)
-            logged = list(first.logged)
+            logged, lanes = list(first.logged), list(first.lanes)
             while not self._outgoing.empty() and len(changes) + len(logged) < 1000:
                 more = self._outgoing.get_nowait()
                 changes += more.changes
                 fleet |= more.fleet
                 customers += more.customers
                 logged += more.logged
-            message = self._encode(Changed(self._origin, changes, fleet, customers, logged))
+                lanes += more.lanes
+            message = self._encode(Changed(self._origin, changes, fleet, customers, logged, lanes))
             try:
                 await self._broker.publish(self._subjects.changed, message)
             except ConnectionFailedError:

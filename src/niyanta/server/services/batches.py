@@ -15,7 +15,7 @@ from niyanta.errors import ApiError, InvalidInputError, ServiceUnavailableError
 from niyanta.server.services.requests import MAX_BATCH
 from niyanta.server.services.workloads import WorkloadService
 from niyanta.server.store.customers import Identity
-from niyanta.server.store.database import Database
+from niyanta.server.store.database import Database, retried
 from niyanta.server.store.listing import ListingStore, ListQuery
 
 __all__ = ["BatchService", "CancelBatchRequest", "CancelFilter", "Cancellations"]
@@ -98,6 +98,7 @@ class BatchService:
             outcomes += [(workload_id, found[workload_id]) for workload_id in chunk]
         return Cancellations(outcomes, has_more)
 
+    @retried
     async def _matching(self, identity: Identity, wanted: CancelFilter) -> list[str]:
         if all(getattr(wanted, name) is None for name in wanted.__struct_fields__):
             names = list(wanted.__struct_fields__)
@@ -123,7 +124,7 @@ class BatchService:
                     limit=MAX_BATCH,
                     after=("", above),
                 )
-                found += [row["workload_id"] for row in await self._listing.page(conn, query)]
+                found += [row.workload_id for row in await self._listing.page(conn, query)]
         return sorted(workload_id for workload_id in found if workload_id < below)[: MAX_BATCH + 1]
 
 

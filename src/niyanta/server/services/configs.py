@@ -17,7 +17,7 @@ from niyanta.errors import InvalidInputError
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.store.configs import ConfigFields, ConfigStore, WorkloadConfig
 from niyanta.server.store.customers import Identity
-from niyanta.server.store.database import Database
+from niyanta.server.store.database import Database, retried
 
 __all__ = ["ConfigService", "CreateConfigRequest", "ResourceLimitsRequest", "UpdateConfigRequest"]
 
@@ -121,19 +121,24 @@ class ConfigService:
                 "workload_type must have 1 to 100 letters, digits, '_', '.' or '-', and begin with a letter or digit",
                 details={"field": "workload_type", "allowed": WORKLOAD_TYPE_PATTERN.pattern},
             )
-        fields = await _checked(request)
-        config_id = make_id("wlcfg_", time.time_ns() // 1_000_000, secrets.randbits(80))
-        async with self._database.connection() as conn:
-            created = await self._store.create(conn, identity.customer_id, config_id, request.workload_type, fields)
+        created = await self._store_new(identity.customer_id, request.workload_type, await _checked(request))
         self._feed.announce(customers=[identity.customer_id])
         return created
 
+    @retried
+    async def _store_new(self, customer_id: str, workload_type: str, fields: ConfigFields) -> WorkloadConfig:
+        config_id = make_id("wlcfg_", time.time_ns() // 1_000_000, secrets.randbits(80))
+        async with self._database.transaction() as conn:
+            return await self._store.create(conn, customer_id, config_id, workload_type, fields)
+
+    @retried
     async def page(self, identity: Identity, *, after_id: str, limit: int) -> tuple[list[WorkloadConfig], bool]:
         """Configs behind an id, oldest first, and whether there are more."""
         async with self._database.connection() as conn:
             found = await self._store.page(conn, identity.customer_id, after_id=after_id, most=limit + 1)
         return found[:limit], len(found) > limit
 
+    @retried
     async def get(self, identity: Identity, config_id: str) -> WorkloadConfig:
         """One config.
 
@@ -156,12 +161,16 @@ class ConfigService:
                 "workload_type can't be changed; create another config",
                 details={"field": "workload_type", "allowed": [present.workload_type]},
             )
-        fields = await _checked(request)
-        async with self._database.connection() as conn:
-            updated = await self._store.update(conn, identity.customer_id, config_id, fields)
+        updated = await self._store_changed(identity.customer_id, config_id, await _checked(request))
         self._feed.announce(customers=[identity.customer_id])
         return updated
 
+    @retried
+    async def _store_changed(self, customer_id: str, config_id: str, fields: ConfigFields) -> WorkloadConfig:
+        async with self._database.connection() as conn:
+            return await self._store.update(conn, customer_id, config_id, fields)
+
+    @retried
     async def delete(self, identity: Identity, config_id: str) -> None:
         """Delete a config that no workload belongs to.
 

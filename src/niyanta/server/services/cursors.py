@@ -11,12 +11,12 @@ import binascii
 import hashlib
 import hmac
 from datetime import datetime
-from typing import Any
 
 import msgspec
 
 from niyanta.errors import InvalidInputError
-from niyanta.server.store.listing import ListQuery, Place, cursor_values
+from niyanta.server.store.listing import ListQuery, Place, WorkloadSummary, cursor_values
+from niyanta.server.store.logs import LogPlace
 
 __all__ = ["Cursors"]
 
@@ -41,8 +41,9 @@ class Cursors:
         self._encode = msgspec.msgpack.Encoder().encode
         self._place = msgspec.msgpack.Decoder(_Place).decode
         self._number = msgspec.msgpack.Decoder(int).decode
+        self._line = msgspec.msgpack.Decoder(LogPlace).decode
 
-    def after_row(self, query: ListQuery, row: Any) -> str:
+    def after_row(self, query: ListQuery, row: WorkloadSummary) -> str:
         """The cursor behind the last row of a page of workloads."""
         value, workload_id = cursor_values(row, query.order_by)
         place = _Place(workload_id, at=value) if isinstance(value, datetime) else _Place(workload_id, value)
@@ -80,6 +81,18 @@ class Cursors:
             InvalidInputError: Not one of ours, or of another list.
         """
         return self._open(text, self._encode(listed)).decode()
+
+    def after_line(self, place: LogPlace, *listed: str) -> str:
+        """The cursor behind a log line of the reading that ``listed`` names."""
+        return self._seal(self._encode(place), self._encode(listed))
+
+    def read_line(self, text: str, *listed: str) -> LogPlace:
+        """Behind which log line a page begins.
+
+        Raises:
+            InvalidInputError: Not one of ours, or of another reading.
+        """
+        return self._line(self._open(text, self._encode(listed)))
 
     def _seal(self, place: bytes, listed: bytes) -> str:
         return base64.urlsafe_b64encode(self._tag(place, listed) + place).decode().rstrip("=")

@@ -8,7 +8,7 @@ from datetime import date
 
 from niyanta.errors import InvalidInputError
 from niyanta.server.store.customers import Customer, CustomerStore, Identity
-from niyanta.server.store.database import Database
+from niyanta.server.store.database import Database, retried
 from niyanta.server.store.statistics import Period, StatisticsStore, Summary, TimeFigures, TypeFigures
 
 __all__ = ["GROUPINGS", "CustomerService", "Statistics"]
@@ -35,12 +35,14 @@ class CustomerService:
         self._customers = customers
         self._statistics = StatisticsStore()
 
+    @retried
     async def info(self, identity: Identity) -> tuple[Customer, int]:
         """The account with its live counts, and how many workloads were created since midnight UTC."""
         customer = await self._customers.get(identity.customer_id)
         async with self._database.connection() as conn:
             return customer, await self._statistics.created_today(conn, identity.customer_id)
 
+    @retried
     async def statistics(self, identity: Identity, first: date, last: date, group_by: str) -> Statistics:
         """Statistics of the workloads created from one day to another (UTC), both included.
 

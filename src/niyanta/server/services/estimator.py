@@ -10,14 +10,14 @@ import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 from niyanta.domain.estimates import ServiceRate, estimated_completion, estimated_start
 from niyanta.domain.transitions import Status
 from niyanta.server.directory import Directory
 from niyanta.server.store.customers import Customer
-from niyanta.server.store.database import Database
+from niyanta.server.store.database import Database, retried
 from niyanta.server.store.statistics import StatisticsStore
+from niyanta.server.store.workloads import StoredWorkload
 
 __all__ = ["Estimator"]
 
@@ -58,27 +58,28 @@ class Estimator:
             return None
         return self._start(customer, now or datetime.now(UTC), customer.queued)
 
-    async def start(self, row: Any) -> datetime | None:
-        """When a queued workload will start, from its row as `WorkloadStore.get` gives it; None for any other."""
-        customer = self._directory.known_customer(row["customer_id"])
-        if customer is None or not row["ready"]:
+    @retried
+    async def start(self, row: StoredWorkload) -> datetime | None:
+        """When a queued workload will start; None for any other."""
+        customer = self._directory.known_customer(row.customer_id)
+        if customer is None or not row.ready:
             return None
-        if not self._directory.is_placeable(row["placement_key"], row["workload_type"], row["affinity_rules"]):
+        if not self._directory.is_placeable(row.placement_key, row.workload_type, row.affinity_rules):
             return None
         async with self._database.connection() as conn:
-            ahead = await self._statistics.queue_ahead(
-                conn, row["customer_id"], row["queue_rank"], row["workload_id"]
-            )
-        return self._start(customer, row["db_now"], ahead)
+            ahead = await self._statistics.queue_ahead(conn, row.customer_id, row.queue_rank, row.workload_id)
+        return self._start(customer, row.db_now, ahead)
 
-    async def completion(self, row: Any) -> datetime | None:
-        """When a running workload will complete, from its row as `WorkloadStore.get` gives it; None for any other."""
-        if row["status"] != Status.RUNNING:
+    async def completion(self, row: StoredWorkload) -> datetime | None:
+        """When a running workload will complete; None for any other."""
+        if row.status is not Status.RUNNING:
             return None
-        goes_on = row["generation"] > 1 and row["checkpoint_sequence"] > 0
-        began_at = row["started_at"] if goes_on else row["attempt_started_at"]
-        past = await self._past(row["customer_id"], row["workload_type"])
-        return estimated_completion(row["db_now"], began_at, row["progress_percent"], past)
+        goes_on = row.generation > 1 and row.checkpoint_sequence > 0
+        began_at = row.started_at if goes_on else row.attempt_started_at
+        if began_at is None:
+            return None
+        past = await self._past(row.customer_id, row.workload_type)
+        return estimated_completion(row.db_now, began_at, row.progress_percent, past)
 
     def _start(self, customer: Customer, now: datetime, ahead: int) -> datetime | None:
         if customer.status != "active":
@@ -87,6 +88,7 @@ class Estimator:
         may_run = customer.running < customer.max_concurrent_workloads and bool(self._directory.workers)
         return estimated_start(now, ahead, rate.per_second if rate else None, may_run=may_run)
 
+    @retried
     async def _past(self, customer_id: str, workload_type: str) -> list[float]:
         key = (customer_id, workload_type)
         until, past = self._pasts.get(key, (0.0, []))

@@ -6,8 +6,8 @@ import asyncio
 from dataclasses import dataclass
 
 from niyanta.errors import ServiceUnavailableError
-from niyanta.server.store.database import Database, RetryableConflict
-from niyanta.server.store.fleet import LeaseStore
+from niyanta.server.store.database import Database
+from niyanta.server.store.lease import LeaseStore
 from niyanta.wire.broker import Broker
 
 __all__ = ["Health", "Readiness"]
@@ -36,7 +36,7 @@ class Health:
         """Ask the database who leads, within two seconds."""
         try:
             async with asyncio.timeout(2), self._database.connection("vital") as conn:
-                held = bool((await self._lease.current(conn))["held"])
-        except (ServiceUnavailableError, RetryableConflict, TimeoutError):
+                held = (await self._lease.current(conn)).held
+        except (ServiceUnavailableError, TimeoutError):
             return Readiness(False, self._broker.connected, False)
         return Readiness(True, self._broker.connected, held)

@@ -7,7 +7,7 @@ import time
 
 from niyanta.domain.placement import WorkerView
 from niyanta.server.directory import Directory
-from niyanta.server.store.database import Database
+from niyanta.server.store.database import Database, retried
 from niyanta.server.store.workloads import WorkloadStore
 
 __all__ = ["Occupancy"]
@@ -34,6 +34,7 @@ class Occupancy:
                 self._counted_at = time.monotonic()
         return self._views
 
+    @retried
     async def _count(self) -> list[WorkerView]:
         async with self._database.connection() as conn:
             counts = await self._store.held_counts(conn)

@@ -24,8 +24,9 @@ from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.services.estimator import Estimator
 from niyanta.server.services.requests import SubmitRequest, check_idempotency_key, check_values
 from niyanta.server.store.customers import Identity
-from niyanta.server.store.database import Connection, Database, OutcomeUnknownError, RetryableConflict
-from niyanta.server.store.workloads import KeyName, KeyUse, NewWorkload, WorkloadStore
+from niyanta.server.store.database import Database, OutcomeUnknownError, TransactionConflictError, retried
+from niyanta.server.store.queries import Connection
+from niyanta.server.store.submissions import KeyName, KeyUse, NewWorkload, SubmissionStore
 from niyanta.wire.messages import WorkloadChange
 
 __all__ = [
@@ -43,6 +44,7 @@ _MOST_IN_A_COMMIT = 1000
 _MOST_SCHEMA_ERRORS = 20
 _CHECK_ASIDE_BYTES = 16_384
 """Inputs that must fit a JSON Schema are checked in a thread when they are larger, so that other requests go on."""
+_LOOK_AGAIN_SECONDS = 0.1
 _ORDER_SECONDS = 1e-6
 """Between the ranks of neighbours in a batch, so that they start in the batch's order."""
 
@@ -99,12 +101,21 @@ _KEPT_ERRORS: dict[str, type[ApiError]] = {kind.code: kind for kind in (InvalidI
 class SubmissionService:
     """Takes submissions of all customers."""
 
-    def __init__(self, database: Database, feed: ChangeFeed, directory: Directory, estimator: Estimator) -> None:
+    def __init__(
+        self,
+        database: Database,
+        feed: ChangeFeed,
+        directory: Directory,
+        estimator: Estimator,
+        *,
+        outcome_wait_seconds: float,
+    ) -> None:
         self._database = database
         self._feed = feed
         self._directory = directory
         self._estimator = estimator
-        self._store = WorkloadStore()
+        self._outcome_wait_seconds = outcome_wait_seconds
+        self._store = SubmissionStore()
         self._group = GroupCommit[_Request, Answer](
             self._commit, most=_MOST_IN_A_COMMIT, weigh=lambda request: len(request.items)
         )
@@ -156,7 +167,11 @@ class SubmissionService:
         if key is not None:
             name = KeyName(identity.customer_id, operation, key)
             body_sha256 = hashlib.sha256(self._encode_sorted(requests)).digest()
-        return await self._group.submit(_Request(identity.customer_id, items, name, body_sha256))
+        asked = _Request(identity.customer_id, items, name, body_sha256)
+        try:
+            return await self._group.submit(asked)
+        except OutcomeUnknownError:
+            return await self._find_out(asked)
 
     async def _check(self, identity: Identity, requests: Sequence[SubmitRequest]) -> list[NewWorkload | ApiError]:
         supported = await self._directory.supported(identity.customer_id)
@@ -199,33 +214,24 @@ class SubmissionService:
             priority = DEFAULT_PRIORITY if request.priority is None else request.priority
             items.append(
                 NewWorkload(
-                    identity.customer_id,
-                    make_id("wl_", now_ms, randoms[number]),
-                    kind,
-                    priority,
-                    inputs[number],
-                    affinity,
-                    request.timeout_seconds,
-                    place,
-                    queue_rank(now_ms / 1000, priority) + number * _ORDER_SECONDS,
-                    created_at,
-                    identity.actor_id,
-                    estimated_start_at if can_start else None,
+                    customer_id=identity.customer_id,
+                    workload_id=make_id("wl_", now_ms, randoms[number]),
+                    workload_type=kind,
+                    priority=priority,
+                    input_json=inputs[number],
+                    affinity_json=affinity,
+                    timeout_seconds=request.timeout_seconds,
+                    placement_key=place,
+                    queue_rank=queue_rank(now_ms / 1000, priority) + number * _ORDER_SECONDS,
+                    created_at=created_at,
+                    actor_id=identity.actor_id,
+                    estimated_start_at=estimated_start_at if can_start else None,
                 )
             )
         return items
 
+    @retried
     async def _commit(self, requests: Sequence[_Request]) -> list[Answer | Exception]:
-        for _ in range(5):
-            try:
-                return await self._commit_once(requests)
-            except RetryableConflict:
-                continue
-            except OutcomeUnknownError as unknown:
-                return await self._find_out(requests, unknown)
-        raise ServiceUnavailableError("The database is too busy; try again", retry_after_seconds=1)
-
-    async def _commit_once(self, requests: Sequence[_Request]) -> list[Answer | Exception]:
         answers: list[Answer | Exception] = []
         fresh: list[NewWorkload] = []
         uses: list[KeyUse] = []
@@ -252,7 +258,7 @@ class SubmissionService:
 
     async def _write(self, conn: Connection, fresh: Sequence[NewWorkload], uses: Sequence[KeyUse]) -> None:
         if uses and await self._store.claim_keys(conn, uses) < len(uses):
-            raise RetryableConflict("an idempotency key was used meanwhile")
+            raise TransactionConflictError("an idempotency key was used meanwhile")
         if fresh:
             await self._store.insert_batch(conn, fresh)
 
@@ -275,26 +281,35 @@ class SubmissionService:
         depth[request.customer_id] = queued
         return outcomes, accepted
 
-    async def _find_out(self, requests: Sequence[_Request], unknown: OutcomeUnknownError) -> list[Answer | Exception]:
-        """The link broke around the COMMIT: read what is stored, rather than guess or store twice."""
-        sent = [item for request in requests for item in request.items if isinstance(item, NewWorkload)]
-        stored: set[str] | None = None
-        for _ in range(20):
+    async def _find_out(self, request: _Request) -> Answer:
+        """The link broke around the COMMIT: read what is stored, rather than guess or store twice.
+
+        The transaction may be open still, and commit yet. It holds the customer's counts, so whoever gets that lock
+        comes after its end, whichever it was.
+        """
+        sent = [item for item in request.items if isinstance(item, NewWorkload)]
+        deadline = time.monotonic() + self._outcome_wait_seconds
+        while (left := deadline - time.monotonic()) > 0:
             try:
-                async with self._database.connection("vital") as conn:
+                async with self._database.transaction(lock_seconds=left) as conn:
+                    await self._store.admit(conn, [request.customer_id])
+                    # In a statement of its own, so that it sees what was committed while this waited for the lock.
                     stored = await self._store.existing(conn, sent)
-                break
-            except (ServiceUnavailableError, RetryableConflict):
-                await asyncio.sleep(0.1)
-        if stored is None:
-            raise unknown
-        if found := [new for new in sent if new.workload_id in stored]:
-            self._feed.announce([_created(new) for new in found])
-        return [_found(request, stored) for request in requests]
+            except ServiceUnavailableError:
+                await asyncio.sleep(min(left, _LOOK_AGAIN_SECONDS))
+                continue
+            if found := [new for new in sent if new.workload_id in stored]:
+                self._feed.announce([_created(new) for new in found])
+            return _found(request, stored)
+        raise _unknown(request)
 
 
-def _found(request: _Request, stored: set[str]) -> Answer | Exception:
-    """A request's answer after a COMMIT of unknown outcome; one of which nothing is stored may be sent again."""
+def _found(request: _Request, stored: set[str]) -> Answer:
+    """A request's answer after a COMMIT that broke.
+
+    Raises:
+        ServiceUnavailableError: Nothing of it is stored; it may be sent again.
+    """
     again = ServiceUnavailableError("Not stored; try again", retry_after_seconds=1)
     outcomes: list[Outcome] = [
         item
@@ -304,7 +319,20 @@ def _found(request: _Request, stored: set[str]) -> Answer | Exception:
         else again
         for item in request.items
     ]
-    return Answer(outcomes) if any(isinstance(outcome, Submission) for outcome in outcomes) else again
+    if not any(isinstance(outcome, Submission) for outcome in outcomes):
+        raise again
+    return Answer(outcomes)
+
+
+def _unknown(request: _Request) -> ServiceUnavailableError:
+    """Clients repeat by themselves what has ``retry_after_seconds``: only what a key keeps from being done twice."""
+    has_key = request.key is not None
+    advice = "send it again with the same Idempotency-Key" if has_key else "look at your workloads before you do"
+    return ServiceUnavailableError(
+        f"The database's answer was lost, and whether this is stored is unknown; {advice}",
+        details={"dependency": "database", "outcome": "unknown"},
+        retry_after_seconds=1 if has_key else None,
+    )
 
 
 def _kept(outcomes: Sequence[Outcome]) -> str:
@@ -349,6 +377,7 @@ def _created(new: NewWorkload) -> WorkloadChange:
         0,
         new.workload_type,
         placement_key=new.placement_key,
+        queue_rank=new.queue_rank,
     )
 
 

@@ -9,8 +9,9 @@ from niyanta.errors import ServiceUnavailableError
 from niyanta.server.leader.election import Election
 from niyanta.server.observability.metrics import Reading
 from niyanta.server.store.customers import CustomerStore
-from niyanta.server.store.database import Database, RetryableConflict
-from niyanta.server.store.fleet import LeaseStore, WorkerStore
+from niyanta.server.store.database import Database
+from niyanta.server.store.lease import LeaseStore
+from niyanta.server.store.workers import WorkerStore
 from niyanta.wire.broker import Broker
 
 __all__ = ["Vitals"]
@@ -44,10 +45,10 @@ class Vitals:
                 async with self._database.connection("vital") as conn:
                     fleet = await self._workers.summary(conn)
                     lease = await self._lease.current(conn)
-        except (ServiceUnavailableError, RetryableConflict, TimeoutError):
+        except (ServiceUnavailableError, TimeoutError):
             return reading
         reading.database_connected = True
-        reading.epoch = lease["epoch"]
+        reading.epoch = lease.epoch
         reading.queued = {tier.tier: tier.queued for tier in usage}
         reading.running = {tier.tier: tier.running for tier in usage}
         reading.workers = {status: count for status, (count, _) in fleet.items()}

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 import asyncpg
+import msgspec
 
 from niyanta.domain.limits import DEFAULT_CONFIG
 from niyanta.errors import ConflictError, NotFoundError
-from niyanta.server.store.database import Connection, Queries
+from niyanta.server.store.queries import Connection, Queries
 
 __all__ = ["ConfigFields", "ConfigStore", "WorkloadConfig"]
 
-_queries = Queries("configs.sql")
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConfigFields:
+class ConfigFields(msgspec.Struct, frozen=True, kw_only=True):
     """What a request gives of a config; None: not given. Values have been checked."""
 
     description: str | None = None
@@ -35,8 +33,7 @@ class ConfigFields:
     """Bound on one attempt's running time."""
 
 
-@dataclass(frozen=True, slots=True)
-class WorkloadConfig:
+class WorkloadConfig(msgspec.Struct, frozen=True, kw_only=True):
     """A whole config."""
 
     customer_id: str
@@ -55,12 +52,25 @@ class WorkloadConfig:
     updated_at: datetime
 
 
+class _Use(msgspec.Struct, frozen=True, kw_only=True):
+    in_use: bool
+    workload_type: str
+
+
 _DEFAULTS = {"description": "", **asdict(DEFAULT_CONFIG)}
-_FIELDS = tuple(ConfigFields.__dataclass_fields__)
+
+_queries = Queries("configs.sql")
+_create = _queries.sole("create", WorkloadConfig)
+_all_configs = _queries.many("all_configs", WorkloadConfig)
+_get = _queries.one("get", WorkloadConfig)
+_update = _queries.one("update", WorkloadConfig)
+_lock_submissions = _queries.many("lock_submissions", str)
+_is_in_use = _queries.one("is_in_use", _Use)
+_delete = _queries.run("delete")
 
 
 def _given(fields: ConfigFields) -> dict[str, Any]:
-    return {name: getattr(fields, name) for name in _FIELDS}
+    return msgspec.structs.asdict(fields)
 
 
 class ConfigStore:
@@ -76,7 +86,7 @@ class ConfigStore:
         """
         values = {name: _DEFAULTS.get(name) if value is None else value for name, value in _given(fields).items()}
         try:
-            row = await _queries.create(
+            return await _create(
                 conn, customer_id=customer_id, config_id=config_id, workload_type=workload_type, **values
             )
         except asyncpg.UniqueViolationError as exc:
@@ -84,14 +94,12 @@ class ConfigStore:
                 f"There is a config for workload type '{workload_type}' already; update that one",
                 details={"field": "workload_type"},
             ) from exc
-        return WorkloadConfig(*row)
 
     async def page(
         self, conn: Connection, customer_id: str, *, after_id: str = "", most: int = 1000
     ) -> list[WorkloadConfig]:
         """Configs behind an id, oldest first."""
-        rows = await _queries.all_configs(conn, customer_id=customer_id, after_id=after_id, most=most)
-        return [WorkloadConfig(*row) for row in rows]
+        return await _all_configs(conn, customer_id=customer_id, after_id=after_id, most=most)
 
     async def get(self, conn: Connection, customer_id: str, config_id: str) -> WorkloadConfig:
         """One config.
@@ -99,10 +107,10 @@ class ConfigStore:
         Raises:
             NotFoundError: The customer has no such config.
         """
-        row = await _queries.get(conn, customer_id=customer_id, config_id=config_id)
-        if row is None:
+        config = await _get(conn, customer_id=customer_id, config_id=config_id)
+        if config is None:
             raise _missing()
-        return WorkloadConfig(*row)
+        return config
 
     async def update(
         self, conn: Connection, customer_id: str, config_id: str, fields: ConfigFields
@@ -112,10 +120,10 @@ class ConfigStore:
         Raises:
             NotFoundError: The customer has no such config.
         """
-        row = await _queries.update(conn, customer_id=customer_id, config_id=config_id, **_given(fields))
-        if row is None:
+        config = await _update(conn, customer_id=customer_id, config_id=config_id, **_given(fields))
+        if config is None:
             raise _missing()
-        return WorkloadConfig(*row)
+        return config
 
     async def delete(self, conn: Connection, customer_id: str, config_id: str) -> None:
         """Delete a config that no workload belongs to. Needs a transaction.
@@ -127,17 +135,17 @@ class ConfigStore:
             NotFoundError: The customer has no such config.
             ConflictError: The customer has workloads of the type, ended ones included.
         """
-        await _queries.lock_submissions(conn, customer_id=customer_id)
+        await _lock_submissions(conn, customer_id=customer_id)
         # In a statement of its own, so that it sees what was committed while this waited for the lock.
-        row = await _queries.is_in_use(conn, customer_id=customer_id, config_id=config_id)
-        if row is None:
+        use = await _is_in_use(conn, customer_id=customer_id, config_id=config_id)
+        if use is None:
             raise _missing()
-        if row["in_use"]:
+        if use.in_use:
             raise ConflictError(
-                f"There are workloads of type '{row['workload_type']}'; a config with workloads can't be deleted",
-                details={"workload_type": row["workload_type"]},
+                f"There are workloads of type '{use.workload_type}'; a config with workloads can't be deleted",
+                details={"workload_type": use.workload_type},
             )
-        await _queries.delete(conn, customer_id=customer_id, config_id=config_id)
+        await _delete(conn, customer_id=customer_id, config_id=config_id)
 
 
 def _missing() -> NotFoundError:

@@ -5,20 +5,20 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple
 
 import asyncpg
+import msgspec
 
 from niyanta.domain import api_keys
 from niyanta.domain.limits import TIERS, Tier
 from niyanta.errors import ConflictError, NotFoundError
-from niyanta.server.store.database import Database, Queries
+from niyanta.server.store.database import Database, retried
+from niyanta.server.store.queries import Queries, Row
 
 __all__ = ["LIMIT_NAMES", "ApiKey", "Customer", "CustomerStore", "Identity", "TierUsage"]
 
-_queries = Queries("customers.sql")
 LIMIT_NAMES = ("max_concurrent_workloads", "max_queue_depth", "rate_limit_per_sec", "burst")
 
 
@@ -27,8 +27,7 @@ def _hash(api_key: str) -> bytes:
     return hashlib.sha256(api_key.encode()).digest()
 
 
-@dataclass(frozen=True, slots=True)
-class Customer:
+class Customer(msgspec.Struct, frozen=True, kw_only=True):
     """A customer with the limits that hold for it: its own figures, else its tier's."""
 
     customer_id: str
@@ -41,9 +40,9 @@ class Customer:
     rate_limit_per_sec: float
     burst: int
     created_at: datetime
-    queued: int = 0
-    running: int = 0
-    assigned: int = 0
+    queued: int
+    running: int
+    assigned: int
     """Assignments ever made of this customer's workloads."""
 
     @property
@@ -51,8 +50,7 @@ class Customer:
         return TIERS[self.tier].weight
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(msgspec.Struct, frozen=True):
     """Who a request comes from."""
 
     customer_id: str
@@ -63,8 +61,7 @@ class Identity:
     suspended: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ApiKey:
+class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     """What may be shown of an API key."""
 
     customer_id: str
@@ -81,8 +78,7 @@ class ApiKey:
     """Within a minute."""
 
 
-@dataclass(frozen=True, slots=True)
-class TierUsage:
+class TierUsage(msgspec.Struct, frozen=True, kw_only=True):
     """What all customers of one tier have under way."""
 
     tier: str
@@ -90,13 +86,56 @@ class TierUsage:
     running: int
 
 
-def _customer(row: Any) -> Customer:
+class _LiveKey(msgspec.Struct, frozen=True, kw_only=True):
+    key_sha256: bytes
+    key_id: str
+    role: str
+    customer_id: str
+    customer_status: str
+
+
+class _Standing(NamedTuple):
+    customer_id: str
+    status: str
+
+
+class _ConfiguredType(NamedTuple):
+    workload_type: str
+    input_schema: str | None
+
+
+def _read_customer(row: Row) -> Customer:
     tier = Tier(row["tier"])
     limits = {name: getattr(TIERS[tier], name) if row[name] is None else row[name] for name in LIMIT_NAMES}
-    counts = {name: row[name] for name in ("queued", "running", "assigned") if name in row}
     return Customer(
-        row["customer_id"], row["name"], tier, row["status"], created_at=row["created_at"], **limits, **counts
+        customer_id=row["customer_id"],
+        name=row["name"],
+        tier=tier,
+        status=row["status"],
+        created_at=row["created_at"],
+        queued=row["queued"],
+        running=row["running"],
+        assigned=row["assigned"],
+        **limits,
     )
+
+
+_queries = Queries("customers.sql")
+_create_customer = _queries.sole("create_customer", Customer, _read_customer)
+_update_customer = _queries.one("update_customer", Customer, _read_customer)
+_customers = _queries.many("customers", Customer, _read_customer)
+_customers_page = _queries.many("customers_page", Customer, _read_customer)
+_count_customers = _queries.sole("count_customers", int)
+_usage_by_tier = _queries.many("usage_by_tier", TierUsage)
+_customer = _queries.one("customer", Customer, _read_customer)
+_create_key = _queries.sole("create_key", ApiKey)
+_live_keys = _queries.many("live_keys", _LiveKey)
+_standings = _queries.many("standings", _Standing)
+_keys_page = _queries.many("keys_page", ApiKey)
+_count_keys = _queries.sole("count_keys", int)
+_revoke_key = _queries.one("revoke_key", str)
+_mark_used = _queries.run("mark_used")
+_configured_types = _queries.many("configured_types", _ConfiguredType)
 
 
 class CustomerStore:
@@ -105,6 +144,7 @@ class CustomerStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @retried
     async def create_customer(
         self,
         name: str,
@@ -126,18 +166,16 @@ class CustomerStore:
         """
         customer_id = customer_id or "cust_" + secrets.token_hex(8)
         given = {name: (limits or {}).get(name) for name in LIMIT_NAMES}
-        async with self._database.connection() as conn:
+        async with self._database.transaction() as conn:
             try:
-                row = await _queries.create_customer(
-                    conn, customer_id=customer_id, name=name, tier=str(tier), **given
-                )
+                return await _create_customer(conn, customer_id=customer_id, name=name, tier=str(tier), **given)
             except asyncpg.UniqueViolationError as exc:
                 raise ConflictError(
                     f"Customer '{customer_id}' exists already", details={"customer_id": customer_id}
                 ) from exc
-        return _customer(row)
 
-    async def update_customer(self, customer_id: str, **changes: Any) -> Customer:
+    @retried
+    async def update_customer(self, customer_id: str, **changes: object) -> Customer:
         """Change ``name``, ``tier``, ``status`` or limits; what isn't given stays, a limit of None is the tier's.
 
         Raises:
@@ -146,23 +184,25 @@ class CustomerStore:
         given = {name: changes.get(name) for name in ("name", "tier", "status", *LIMIT_NAMES)}
         to_default = [name for name in LIMIT_NAMES if name in changes and changes[name] is None]
         async with self._database.connection() as conn:
-            row = await _queries.update_customer(conn, customer_id=customer_id, to_default=to_default, **given)
-        if row is None:
+            customer = await _update_customer(conn, customer_id=customer_id, to_default=to_default, **given)
+        if customer is None:
             raise NotFoundError(f"There is no customer '{customer_id}'")
-        return _customer(row)
+        return customer
 
+    @retried
     async def all(self) -> list[Customer]:
         """Every customer with its counts, oldest first."""
         async with self._database.connection() as conn:
-            return [_customer(row) for row in await _queries.customers(conn)]
+            return await _customers(conn)
 
+    @retried
     async def page(self, most: int, *, skip: int = 0, after: str | None = None) -> tuple[list[Customer], int]:
         """At most ``most`` customers, oldest first, from the one after ``after``; and how many there are."""
         async with self._database.connection() as conn:
-            rows = await _queries.customers_page(conn, after=after, most=most, skip=skip)
-            total = await _queries.count_customers(conn)
-        return [_customer(row) for row in rows], int(total["total"])
+            page = await _customers_page(conn, after=after, most=most, skip=skip)
+            return page, await _count_customers(conn)
 
+    @retried
     async def get(self, customer_id: str) -> Customer:
         """One customer with its live counts.
 
@@ -170,11 +210,12 @@ class CustomerStore:
             NotFoundError: No such customer.
         """
         async with self._database.connection() as conn:
-            row = await _queries.customer(conn, customer_id=customer_id)
-        if row is None:
+            customer = await _customer(conn, customer_id=customer_id)
+        if customer is None:
             raise NotFoundError(f"There is no customer '{customer_id}'")
-        return _customer(row)
+        return customer
 
+    @retried
     async def create_key(
         self, customer_id: str, name: str, role: str = "customer", expires_at: datetime | None = None
     ) -> tuple[ApiKey, str]:
@@ -188,9 +229,9 @@ class CustomerStore:
         """
         random_text = "".join(secrets.choice(api_keys.ALPHABET) for _ in range(api_keys.RANDOM_LENGTH))
         api_key = api_keys.spell_key(customer_id, random_text)
-        async with self._database.connection() as conn:
+        async with self._database.transaction() as conn:
             try:
-                row = await _queries.create_key(
+                made = await _create_key(
                     conn,
                     customer_id=customer_id,
                     key_id="key_" + secrets.token_hex(10),
@@ -201,8 +242,9 @@ class CustomerStore:
                 )
             except asyncpg.ForeignKeyViolationError as exc:
                 raise NotFoundError(f"There is no customer '{customer_id}'") from exc
-        return ApiKey(**row), api_key
+        return made, api_key
 
+    @retried
     async def identify(self, candidates: Sequence[str]) -> dict[str, Identity]:
         """Whose keys these are; what is malformed, unknown, expired or revoked is left out."""
         claims = {key: claimed for key in candidates if (claimed := api_keys.customer_of(key)) is not None}
@@ -210,30 +252,31 @@ class CustomerStore:
             return {}
         by_hash = {_hash(key): key for key in claims}
         async with self._database.connection() as conn:
-            rows = await _queries.live_keys(conn, hashes=list(by_hash))
+            live = await _live_keys(conn, hashes=list(by_hash))
         return {
-            by_hash[row["key_sha256"]]: Identity(
-                row["customer_id"], row["key_id"], row["role"], row["customer_status"] == "suspended"
+            by_hash[key.key_sha256]: Identity(
+                key.customer_id, key.key_id, key.role, key.customer_status == "suspended"
             )
-            for row in rows
-            if row["customer_id"] == claims[by_hash[row["key_sha256"]]]
+            for key in live
+            if key.customer_id == claims[by_hash[key.key_sha256]]
         }
 
+    @retried
     async def standings(self, customer_ids: Sequence[str]) -> dict[str, str]:
         """The status of those of these customers that exist."""
         async with self._database.connection() as conn:
-            rows = await _queries.standings(conn, customer_ids=list(customer_ids))
-        return {row["customer_id"]: row["status"] for row in rows}
+            return dict(await _standings(conn, customer_ids=list(customer_ids)))
 
+    @retried
     async def keys(
         self, customer_id: str, most: int, *, skip: int = 0, after: str | None = None
     ) -> tuple[list[ApiKey], int]:
         """At most ``most`` of a customer's keys, oldest first, from the one after ``after``; and how many it has."""
         async with self._database.connection() as conn:
-            rows = await _queries.keys_page(conn, customer_id=customer_id, after=after, most=most, skip=skip)
-            total = await _queries.count_keys(conn, customer_id=customer_id)
-        return [ApiKey(**row) for row in rows], int(total["total"])
+            page = await _keys_page(conn, customer_id=customer_id, after=after, most=most, skip=skip)
+            return page, await _count_keys(conn, customer_id=customer_id)
 
+    @retried
     async def revoke_key(self, key_id: str, customer_id: str | None = None) -> str:
         """End a key for ever; gives its customer. Twice is once.
 
@@ -245,23 +288,25 @@ class CustomerStore:
             NotFoundError: No such key.
         """
         async with self._database.connection() as conn:
-            row = await _queries.revoke_key(conn, key_id=key_id, customer_id=customer_id)
-        if row is None:
+            owner = await _revoke_key(conn, key_id=key_id, customer_id=customer_id)
+        if owner is None:
             raise NotFoundError(f"There is no key '{key_id}'")
-        return str(row["customer_id"])
+        return owner
 
+    @retried
     async def mark_used(self, key_ids: list[str]) -> None:
         """Note that keys were used."""
         async with self._database.connection() as conn:
-            await _queries.mark_used(conn, key_ids=key_ids)
+            await _mark_used(conn, key_ids=key_ids)
 
+    @retried
     async def configured_types(self, customer_id: str) -> dict[str, str | None]:
         """Workload types with a config of this customer, each with its input's JSON Schema as text."""
         async with self._database.connection() as conn:
-            rows = await _queries.configured_types(conn, customer_id=customer_id)
-        return {row["workload_type"]: row["input_schema"] for row in rows}
+            return dict(await _configured_types(conn, customer_id=customer_id))
 
+    @retried
     async def usage_by_tier(self) -> list[TierUsage]:
         """What each tier has queued and running."""
         async with self._database.connection("vital") as conn:
-            return [TierUsage(**row) for row in await _queries.usage_by_tier(conn)]
+            return await _usage_by_tier(conn)

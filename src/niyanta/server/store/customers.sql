@@ -7,11 +7,11 @@ WITH added AS (
 ), counted AS (
     INSERT INTO customer_usage (customer_id) SELECT customer_id FROM added
 )
-SELECT * FROM added;
+SELECT *, 0 AS queued, 0 AS running, 0::bigint AS assigned FROM added;
 
 -- name: update_customer(customer_id, name, tier, status, max_concurrent_workloads, max_queue_depth, rate_limit_per_sec, burst, to_default)^
 -- Change what is given (not null), and let the limits named in to_default be the tier's again.
-UPDATE customers
+UPDATE customers c
    SET name = coalesce(:name, name), tier = coalesce(:tier, tier), status = coalesce(:status, status),
        max_concurrent_workloads = CASE WHEN 'max_concurrent_workloads' = ANY(:to_default::text[]) THEN NULL
                                        ELSE coalesce(:max_concurrent_workloads, max_concurrent_workloads) END,
@@ -20,15 +20,18 @@ UPDATE customers
        rate_limit_per_sec = CASE WHEN 'rate_limit_per_sec' = ANY(:to_default::text[]) THEN NULL
                                  ELSE coalesce(:rate_limit_per_sec, rate_limit_per_sec) END,
        burst = CASE WHEN 'burst' = ANY(:to_default::text[]) THEN NULL ELSE coalesce(:burst, burst) END
- WHERE customer_id = :customer_id RETURNING *;
+  FROM customer_usage u
+ WHERE c.customer_id = :customer_id AND u.customer_id = c.customer_id
+RETURNING c.*, u.queued, u.running, u.assigned;
 
 -- name: customers()
 -- All of them, oldest first; the coordinators keep them in memory.
-SELECT c.*, u.queued, u.running, u.assigned FROM customers c JOIN customer_usage u USING (customer_id) ORDER BY c.created_at, c.customer_id;
+SELECT c.*, u.queued, u.running, u.assigned FROM customers c JOIN customer_usage u USING (customer_id)
+ ORDER BY c.created_at, c.customer_id;
 
 -- name: customers_page(after, most, skip)
 -- A page of them, oldest first. Customers are never deleted, so the row a cursor names is always there.
-SELECT c.*, u.queued, u.running FROM customers c JOIN customer_usage u USING (customer_id)
+SELECT c.*, u.queued, u.running, u.assigned FROM customers c JOIN customer_usage u USING (customer_id)
  WHERE :after::text IS NULL
     OR (c.created_at, c.customer_id) > (SELECT created_at, customer_id FROM customers WHERE customer_id = :after::text)
  ORDER BY c.created_at, c.customer_id LIMIT :most OFFSET :skip;
@@ -44,7 +47,8 @@ SELECT c.tier, sum(u.queued)::bigint AS queued, sum(u.running)::bigint AS runnin
 
 -- name: customer(customer_id)^
 -- One, with its counts.
-SELECT c.*, u.queued, u.running, u.assigned FROM customers c JOIN customer_usage u USING (customer_id) WHERE c.customer_id = :customer_id;
+SELECT c.*, u.queued, u.running, u.assigned FROM customers c JOIN customer_usage u USING (customer_id)
+ WHERE c.customer_id = :customer_id;
 
 -- name: create_key(customer_id, key_id, key_sha256, name, role, expires_at)^
 -- Store a key's hash; the key itself is never stored.
@@ -84,7 +88,7 @@ SELECT count(*) AS total FROM api_keys WHERE customer_id = :customer_id;
 -- Once revoked, for ever. Gives nothing for an unknown key, or one of another customer than the given.
 UPDATE api_keys SET revoked_at = coalesce(revoked_at, now())
  WHERE key_id = :key_id AND (:customer_id::text IS NULL OR customer_id = :customer_id::text)
-RETURNING customer_id, key_id, revoked_at;
+RETURNING customer_id;
 
 -- name: mark_used(key_ids)!
 -- Note the use of keys, a minute's precision is enough.

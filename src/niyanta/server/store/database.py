@@ -7,24 +7,20 @@ events, assignments), so that a flood of the first can never starve the second.
 from __future__ import annotations
 
 import asyncio
-import inspect
+import functools
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
-import aiosql
 import asyncpg
 
 from niyanta.errors import ConfigurationError, ServiceUnavailableError
+from niyanta.server.store.queries import Connection, Queries
 
-__all__ = ["Connection", "Database", "OutcomeUnknownError", "Queries", "RetryableConflict"]
+__all__ = ["Database", "LockNotFreeError", "OutcomeUnknownError", "TransactionConflictError", "retried"]
 
 log = logging.getLogger(__name__)
-
-Connection = Any
-"""An asyncpg connection from the pool; a proxy type that asyncpg doesn't export."""
 
 _AWAY = (
     asyncpg.PostgresConnectionError,
@@ -33,42 +29,74 @@ _AWAY = (
     asyncpg.InsufficientResourcesError,
     asyncpg.InternalClientError,
     asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.LockNotAvailableError,
     OSError,
     TimeoutError,
 )
 
 
+_MOST_TRIES = 5
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
 class OutcomeUnknownError(ServiceUnavailableError):
-    """The connection broke around a COMMIT: whether it happened must be found out by reading."""
+    """The connection broke around a COMMIT: whether it happened must be found out by reading.
 
-
-class RetryableConflict(Exception):
-    """PostgreSQL broke a deadlock or refused a serialization: the transaction did nothing, run it again."""
-
-
-class Queries:
-    """The named queries of a ``.sql`` file in this package, each a coroutine that takes a connection.
-
-    ``name^`` gives one row or None, ``name!`` the command's status, a plain ``name`` a list of rows.
+    It has no ``retry_after_seconds``: clients repeat by themselves what comes with one, and this may have been done.
     """
 
-    def __init__(self, file_name: str) -> None:
-        loaded = aiosql.from_path(Path(__file__).parent / file_name, "asyncpg", mandatory_parameters=False)
-        for name in loaded.available_queries:
-            query = getattr(loaded, name)
-            setattr(self, name, _as_list(query) if inspect.isasyncgenfunction(query) else query)
 
-    if TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]: ...
+class LockNotFreeError(ServiceUnavailableError):
+    """Another transaction holds what this one needs, for longer than this one may wait: it did nothing."""
 
 
-def _as_list(query: Callable[..., AsyncIterator[Any]]) -> Callable[..., Awaitable[list[Any]]]:
-    async def run(conn: Connection, **parameters: Any) -> list[Any]:
-        return [row async for row in query(conn, **parameters)]
+class TransactionConflictError(ServiceUnavailableError):
+    """A transaction came to nothing because of another: run again, it may well succeed (see `retried`).
+
+    Attributes:
+        why: What PostgreSQL said, or what this transaction found; for logs.
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            "The database is too busy; try again", details={"dependency": "database"}, retry_after_seconds=1
+        )
+        self.why = why
+
+
+def retried(
+    work: Callable[Parameters, Coroutine[Any, Any, Result]],
+) -> Callable[Parameters, Coroutine[Any, Any, Result]]:
+    """Run a coroutine function again, a few times, when PostgreSQL broke a deadlock or refused a serialization.
+
+    For functions that only read, and for those whose writes are all in one transaction (or one statement) and that
+    have no other effect before it has committed.
+
+    Raises:
+        TransactionConflictError: It met a conflict each time.
+    """
+
+    @functools.wraps(work)
+    async def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        for _ in range(_MOST_TRIES - 1):
+            try:
+                return await work(*args, **kwargs)
+            except TransactionConflictError as conflict:
+                log.info("database.conflict", extra={"work": work.__qualname__, "why": conflict.why})
+        return await work(*args, **kwargs)
 
     return run
+
+
+class _Durability(NamedTuple):
+    fsync: str
+    synchronous_commit: str
+
+
+_queries = Queries("database.sql")
+_durability = _queries.sole("durability", _Durability)
+_limit_locks = _queries.many("limit_locks", str)
 
 
 class _PoolConnection(asyncpg.Connection):
@@ -126,10 +154,8 @@ class Database:
             raise ConfigurationError(f"the database refused: {exc}") from exc
         database = cls(pools[0], pools[1])
         async with database.connection() as conn:
-            row = await conn.fetchrow(
-                "SELECT current_setting('fsync') AS fsync, current_setting('synchronous_commit') AS sc"
-            )
-        if row["fsync"] != "on" or row["sc"] == "off":
+            durability = await _durability(conn)
+        if durability.fsync != "on" or durability.synchronous_commit == "off":
             await database.close()
             raise ConfigurationError(
                 "the database runs with fsync or synchronous_commit off: it would lose what it has "
@@ -152,7 +178,8 @@ class Database:
 
         Raises:
             ServiceUnavailableError: PostgreSQL is away or too slow, or no connection came free in time.
-            RetryableConflict: Deadlock or serialization failure.
+            TransactionConflictError: Deadlock or serialization failure.
+            LockNotFreeError: Another transaction was in the way for too long.
         """
         source = self._pools[pool]
         try:
@@ -162,7 +189,11 @@ class Database:
         try:
             yield conn
         except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as exc:
-            raise RetryableConflict(str(exc)) from exc
+            raise TransactionConflictError(str(exc)) from exc
+        except asyncpg.LockNotAvailableError as exc:
+            raise LockNotFreeError(
+                "The database is too busy; try again", details={"dependency": "database"}, retry_after_seconds=1
+            ) from exc
         except asyncpg.QueryCanceledError as exc:
             raise self._away(exc) from exc
         except _AWAY as exc:
@@ -174,17 +205,26 @@ class Database:
                 log.debug("database.release_failed")
 
     @asynccontextmanager
-    async def transaction(self, pool: str = "api", *, wait_seconds: float = 2.0) -> AsyncIterator[Connection]:
+    async def transaction(
+        self, pool: str = "api", *, wait_seconds: float = 2.0, lock_seconds: float | None = None
+    ) -> AsyncIterator[Connection]:
         """A connection inside one transaction; commits at the end of the block.
+
+        Args:
+            pool: ``api`` or ``vital``.
+            wait_seconds: For a connection to come free.
+            lock_seconds: How long each lock is waited for; None for what holds for all (5 s).
 
         Raises:
             OutcomeUnknownError: The link broke while committing.
-            ServiceUnavailableError, RetryableConflict: As `connection`; nothing was committed.
+            ServiceUnavailableError: As `connection`; nothing was committed.
         """
         async with self.connection(pool, wait_seconds=wait_seconds) as conn:
             transaction = conn.transaction()
             await transaction.start()
             try:
+                if lock_seconds is not None:
+                    await _limit_locks(conn, milliseconds=str(max(1, round(lock_seconds * 1000))))
                 yield conn
             except BaseException:
                 if not conn.is_closed():
@@ -198,8 +238,8 @@ class Database:
             except _AWAY as exc:
                 self.failures += 1
                 raise OutcomeUnknownError(
-                    "The database went away while committing; whether it did is unknown",
-                    retry_after_seconds=1,
+                    "The database went away while committing; whether it did is unknown: look before you try again",
+                    details={"dependency": "database", "outcome": "unknown"},
                 ) from exc
 
     def _away(self, exc: BaseException) -> ServiceUnavailableError:

@@ -11,17 +11,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
+import msgspec
 
 from niyanta.domain.transitions import Status
 from niyanta.errors import InvalidInputError
-from niyanta.server.store.database import Connection, Queries
+from niyanta.server.store.queries import Connection, Queries
 
-__all__ = ["ORDERS", "ListQuery", "ListingStore", "Place", "SortValue", "Total", "cursor_values"]
-
-_queries = Queries("listing.sql")
+__all__ = ["ORDERS", "ListQuery", "ListingStore", "Place", "SortValue", "Total", "WorkloadSummary", "cursor_values"]
 
 ORDERS = (
     "created_at",
@@ -78,10 +77,53 @@ class Total:
     """False: an upper bound, and close to the truth unless retention has deleted much."""
 
 
-def cursor_values(row: Any, order_by: str) -> Place:
-    """The place of a row in an order; with it as ``after``, a page begins behind the row."""
-    workload_id = str(row["workload_id"])
-    return ("", workload_id) if order_by == "created_at" else (row[order_by], workload_id)
+class WorkloadSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A workload as lists show it."""
+
+    customer_id: str
+    workload_id: str
+    workload_type: str
+    status: Status
+    priority: int
+    progress_percent: int
+    created_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+    version: int
+    retry_count: int
+    worker_id: str | None
+
+
+class _Stream(NamedTuple):
+    status: str
+    workload_type: str
+
+
+class _EverCreated(msgspec.Struct, frozen=True, kw_only=True):
+    created: int
+    completed: int
+    failed: int
+    cancelled: int
+
+
+_queries = Queries("listing.sql")
+_newest = _queries.many("newest", WorkloadSummary)
+_oldest = _queries.many("oldest", WorkloadSummary)
+_sorted = {
+    (name, way): _queries.many(f"by_{name}_{way}", WorkloadSummary)
+    for name in ("place", "priority", "progress", "start", "end")
+    for way in ("up", "down")
+}
+_streams = _queries.many("streams", _Stream)
+_count_everything = _queries.sole("count_everything", int)
+_count_streams = _queries.sole("count_streams", int)
+_upper_bounds = _queries.sole("upper_bounds", _EverCreated)
+_bound_time = _queries.many("bound_time", str)
+
+
+def cursor_values(row: WorkloadSummary, order_by: str) -> Place:
+    """The place of a workload in an order; with it as ``after``, a page begins behind the workload."""
+    return ("", row.workload_id) if order_by == "created_at" else (getattr(row, order_by), row.workload_id)
 
 
 class ListingStore:
@@ -91,8 +133,8 @@ class ListingStore:
         self._clock = clock
         self._bounds: dict[tuple[str, str | None, str | None], tuple[float, Total]] = {}
 
-    async def page(self, conn: Connection, query: ListQuery) -> list[Any]:
-        """One page's rows, and one more when there are more.
+    async def page(self, conn: Connection, query: ListQuery) -> list[WorkloadSummary]:
+        """One page, and one more when there are more.
 
         Raises:
             InvalidInputError: The offset is so deep that the page can't be read in reasonable time.
@@ -103,7 +145,7 @@ class ListingStore:
             return []
         try:
             async with conn.transaction(readonly=True):
-                await _queries.bound_time(conn, milliseconds=str(_DEEP_SECONDS * 1000))
+                await _bound_time(conn, milliseconds=str(_DEEP_SECONDS * 1000))
                 return await self._page(conn, query)
         except asyncpg.QueryCanceledError as exc:
             raise InvalidInputError(
@@ -121,24 +163,24 @@ class ListingStore:
         if kept is not None and self._clock() < until:
             return kept
         if query.status is None and query.workload_type is None:
-            row = await _queries.count_everything(conn, customer_id=query.customer_id, most=EXACT_UP_TO + 1)
+            count = await _count_everything(conn, customer_id=query.customer_id, most=EXACT_UP_TO + 1)
         else:
-            row = await _queries.count_streams(conn, most=EXACT_UP_TO + 1, **await self._filters(conn, query))
-        if row["total"] <= EXACT_UP_TO:
+            count = await _count_streams(conn, most=EXACT_UP_TO + 1, **await self._filters(conn, query))
+        if count <= EXACT_UP_TO:
             self._bounds.pop(key, None)
-            return Total(int(row["total"]), True)
+            return Total(count, True)
         if len(self._bounds) >= _MOST_BOUNDS:
             self._bounds.clear()
-        total = Total(max(int(row["total"]), await self._upper_bound(conn, query)), False)
+        total = Total(max(count, await self._upper_bound(conn, query)), False)
         self._bounds[key] = (self._clock() + _KEEP_BOUND_SECONDS, total)
         return total
 
     async def _upper_bound(self, conn: Connection, query: ListQuery) -> int:
-        sums = await _queries.upper_bounds(conn, customer_id=query.customer_id, workload_type=query.workload_type)
-        ended = {name: int(sums[name]) for name in ("completed", "failed", "cancelled")}
+        sums = await _upper_bounds(conn, customer_id=query.customer_id, workload_type=query.workload_type)
         if query.status is None:
-            return int(sums["created"])
-        return ended.get(query.status.lower(), int(sums["created"]) - sum(ended.values()))
+            return sums.created
+        ended = {Status.COMPLETED: sums.completed, Status.FAILED: sums.failed, Status.CANCELLED: sums.cancelled}
+        return ended.get(Status(query.status), sums.created - sum(ended.values()))
 
     async def _filters(self, conn: Connection, query: ListQuery) -> dict[str, Any]:
         """The filters, and the streams that they let through."""
@@ -148,9 +190,9 @@ class ListingStore:
             pairs = []
         else:
             pairs = [
-                (row["status"], row["workload_type"])
-                for row in await _queries.streams(conn, customer_id=query.customer_id)
-                if query.status in (None, row["status"]) and query.workload_type in (None, row["workload_type"])
+                (stream.status, stream.workload_type)
+                for stream in await _streams(conn, customer_id=query.customer_id)
+                if query.status in (None, stream.status) and query.workload_type in (None, stream.workload_type)
             ]
         return {
             "customer_id": query.customer_id,
@@ -160,13 +202,13 @@ class ListingStore:
             "workload_type": query.workload_type,
         }
 
-    async def _page(self, conn: Connection, query: ListQuery) -> list[Any]:
+    async def _page(self, conn: Connection, query: ListQuery) -> list[WorkloadSummary]:
         window = {"most": query.limit + 1, "skip": query.offset}
         start = _start(query)
         if query.order_by == "created_at" and query.status is None and query.workload_type is None:
             if query.descending:
-                return list(await _queries.newest(conn, customer_id=query.customer_id, before_id=start[1], **window))
-            return list(await _queries.oldest(conn, customer_id=query.customer_id, after_id=start[1], **window))
+                return await _newest(conn, customer_id=query.customer_id, before_id=start[1], **window)
+            return await _oldest(conn, customer_id=query.customer_id, after_id=start[1], **window)
         given = {**await self._filters(conn, query), **window, "reach": query.limit + 1 + query.offset}
         bound = "before" if query.descending else "after"
         way = "down" if query.descending else "up"
@@ -179,7 +221,7 @@ class ListingStore:
         else:
             given |= {bound: start[0], f"{bound}_id": start[1]}
             name = "priority" if query.order_by == "priority" else "progress"
-        return list(await getattr(_queries, f"by_{name}_{way}")(conn, **given))
+        return await _sorted[name, way](conn, **given)
 
 
 def _start(query: ListQuery) -> Place:

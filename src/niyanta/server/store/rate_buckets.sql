@@ -26,4 +26,4 @@ WITH asked AS (
 )
 UPDATE rate_buckets b SET tokens = greatest(0, g.tokens - g.amount), filled_at = g.filled_at
   FROM granted g WHERE b.customer_id = g.customer_id
-RETURNING b.customer_id, g.amount, b.tokens;
+RETURNING b.customer_id, g.amount::bigint AS amount, b.tokens;

@@ -5,24 +5,23 @@ Everything here may run on two coordinators at once, and be cut off at any state
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import asyncpg
+import msgspec
 
 from niyanta.domain.ids import make_id
-from niyanta.server.store.database import Database, Queries
+from niyanta.server.store.database import Database
+from niyanta.server.store.queries import Connection, Queries
 
 __all__ = ["AUDIT", "LOGS", "PartitionedTable", "RetentionStore", "SweptCheckpoint"]
 
-_queries = Queries("retention.sql")
-
-_LOCK_TIMEOUT_MS = 500
+_LOCK_SECONDS = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class PartitionedTable:
+class PartitionedTable(msgspec.Struct, frozen=True):
     """A table in slices of time."""
 
     name: str
@@ -36,8 +35,7 @@ LOGS = PartitionedTable("workload_logs", "day", timedelta(days=14))
 AUDIT = PartitionedTable("audit_events", "month", timedelta(days=93))
 
 
-@dataclass(frozen=True, slots=True)
-class SweptCheckpoint:
+class SweptCheckpoint(msgspec.Struct, frozen=True, kw_only=True):
     """One checkpoint that the sweep came by."""
 
     customer_id: str
@@ -52,6 +50,27 @@ class SweptCheckpoint:
         return self.customer_id, self.workload_id, self.sequence
 
 
+class _ExpiredPartition(msgspec.Struct, frozen=True, kw_only=True):
+    partition: str
+    attached: bool
+    detach: str
+    """The statement that does."""
+    drop: str
+    """The statement that does."""
+
+
+_queries = Queries("retention.sql")
+_take_turn = _queries.sole("take_turn", bool)
+_end_turn = _queries.run("end_turn")
+_make_partitions = _queries.sole("make_partitions", int)
+_expired_partitions = _queries.many("expired_partitions", _ExpiredPartition)
+_forgetful_customers = _queries.many("forgetful_customers", str)
+_forget_workloads = _queries.many("forget_workloads", str)
+_sweep_checkpoints = _queries.many("sweep_checkpoints", SweptCheckpoint)
+_forget_checkpoints = _queries.many("forget_checkpoints", int)
+_forget_keys = _queries.many("forget_keys", str)
+
+
 class RetentionStore:
     """Making partitions, dropping partitions, deleting in batches."""
 
@@ -64,30 +83,31 @@ class RetentionStore:
         Raises:
             ServiceUnavailableError: A lock didn't come free at once; try again.
         """
-        async with self._database.transaction("vital") as conn:
-            await _queries.limit_locks(conn, milliseconds=str(_LOCK_TIMEOUT_MS))
-            row = await _queries.make_partitions(conn, parent=table.name, unit=table.unit, ahead=table.ahead)
-        return int(row["made"])
+        async with self._database.transaction("vital", lock_seconds=_LOCK_SECONDS) as conn:
+            return await _make_partitions(conn, parent=table.name, unit=table.unit, ahead=table.ahead)
 
     async def drop_expired_partitions(self, table: PartitionedTable, keep: timedelta) -> list[str]:
         """Drop the partitions of which every row is older than ``keep``; gives their names.
 
         Readers and writers aren't stopped: a partition is detached concurrently, which waits for whoever reads it.
-        If that is cut off, the next round finishes it.
+        If that is cut off, the next round finishes it. One replica at a time makes or drops: none when another is
+        at it, as the two would lock the same tables in different order.
 
         Raises:
             ServiceUnavailableError: A reader held a partition for too long; try again.
         """
         dropped = []
-        async with self._database.connection("vital") as conn:
-            for row in await _queries.expired_partitions(conn, parent=table.name, unit=table.unit, keep=keep):
+        async with self._database.connection("vital") as conn, _turn(conn) as is_mine:
+            if not is_mine:
+                return []
+            for expired in await _expired_partitions(conn, parent=table.name, unit=table.unit, keep=keep):
                 try:
-                    if row["attached"]:
-                        await conn.execute(row["detach"])
-                    await conn.execute(row["drop"])
+                    if expired.attached:
+                        await conn.execute(expired.detach)
+                    await conn.execute(expired.drop)
                 except (asyncpg.UndefinedTableError, asyncpg.ObjectNotInPrerequisiteStateError):
                     continue  # another coordinator is at it
-                dropped.append(str(row["partition"]))
+                dropped.append(expired.partition)
         return dropped
 
     async def customers_with_old_workloads(self, keep: timedelta, now_ms: int) -> list[str]:
@@ -98,48 +118,60 @@ class RetentionStore:
             now_ms: Unix milliseconds, about; only saves reading what is too young.
         """
         async with self._database.connection("vital") as conn:
-            rows = await _queries.forgetful_customers(
-                conn, created_before_id=_first_id_after(keep, now_ms), keep=keep
-            )
-        return [row["customer_id"] for row in rows]
+            return await _forgetful_customers(conn, created_before_id=_first_id_after(keep, now_ms), keep=keep)
 
     async def forget_workloads(self, customer_id: str, keep: timedelta, now_ms: int, most: int) -> int:
         """Delete up to ``most`` of a customer's workloads that ended longer ago than ``keep``."""
         async with self._database.connection("vital") as conn:
-            rows = await _queries.forget_workloads(
+            forgotten = await _forget_workloads(
                 conn,
                 customer_id=customer_id,
                 created_before_id=_first_id_after(keep, now_ms),
                 keep=keep,
                 most=most,
             )
-        return len(rows)
+        return len(forgotten)
 
     async def sweep_checkpoints(
         self, after: tuple[str, str, int], keep: timedelta, most: int
     ) -> list[SweptCheckpoint]:
         """The next ``most`` checkpoints after a (customer, workload, sequence), in that order."""
         async with self._database.connection("vital") as conn:
-            rows = await _queries.sweep_checkpoints(
+            return await _sweep_checkpoints(
                 conn, customer_id=after[0], workload_id=after[1], sequence=after[2], keep=keep, most=most
             )
-        return [SweptCheckpoint(*row) for row in rows]
 
     async def forget_checkpoints(self, checkpoints: Sequence[SweptCheckpoint]) -> int:
         """Delete these; gives how many were still there."""
         async with self._database.connection("vital") as conn:
-            rows = await _queries.forget_checkpoints(
+            forgotten = await _forget_checkpoints(
                 conn,
                 customer_ids=[c.customer_id for c in checkpoints],
                 workload_ids=[c.workload_id for c in checkpoints],
                 sequences=[c.sequence for c in checkpoints],
             )
-        return len(rows)
+        return len(forgotten)
 
     async def forget_keys(self, most: int) -> int:
         """Delete up to ``most`` idempotency keys that are older than a day."""
         async with self._database.connection("vital") as conn:
-            return len(await _queries.forget_keys(conn, most=most))
+            return len(await _forget_keys(conn, most=most))
+
+
+@asynccontextmanager
+async def _turn(conn: Connection) -> AsyncIterator[bool]:
+    """Whether this session may drop partitions now, and meanwhile nobody else makes or drops any."""
+    if not await _take_turn(conn):
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        try:
+            await _end_turn(conn)
+        except BaseException:
+            conn.terminate()  # with the session goes its turn, which nobody else would have otherwise
+            raise
 
 
 def _first_id_after(keep: timedelta, now_ms: int) -> str:

@@ -1,11 +1,15 @@
--- name: limit_locks(milliseconds)
--- Gives up soon rather than make others queue behind its lock, until the transaction ends.
-SELECT set_config('lock_timeout', :milliseconds, true);
-
 -- name: make_partitions(parent, unit, ahead)^
 -- Partitions from the unit before this one to the last that begins within ahead. Locking: one replica at a time; readers and
 -- writers of the parent aren't stopped.
 SELECT make_partitions(:parent, :unit, now(), :ahead::interval) AS made;
+
+-- name: take_turn()^
+-- The session's turn at partitions, if nobody else has it. Locking: what `make_partitions` locks, until `end_turn`.
+SELECT pg_try_advisory_lock(hashtext('niyanta.make_partitions')) AS taken;
+
+-- name: end_turn()!
+-- Ends it.
+SELECT pg_advisory_unlock(hashtext('niyanta.make_partitions'));
 
 -- name: expired_partitions(parent, unit, keep)
 -- Partitions of which every row is older than keep, oldest first, with the statements that take them off. Those that were

@@ -8,19 +8,16 @@ attempts and in pauses is part of them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
 
-from niyanta.server.store.database import Connection, Queries
+import msgspec
+
+from niyanta.server.store.queries import Connection, Queries
 
 __all__ = ["Period", "StatisticsStore", "Summary", "TimeFigures", "TypeFigures"]
 
-_queries = Queries("statistics.sql")
 
-
-@dataclass(frozen=True, slots=True)
-class Period:
+class Period(msgspec.Struct, frozen=True):
     """From the first day to the last, both included, in UTC."""
 
     first: date
@@ -34,8 +31,7 @@ class Period:
         return since, datetime.combine(self.last + timedelta(days=1), time.min, UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """What became of the workloads of a period. ``total`` counts those that haven't ended too."""
 
     total: int
@@ -46,8 +42,7 @@ class Summary:
     """Durations of all that ended after a start, also of the failed and the cancelled."""
 
 
-@dataclass(frozen=True, slots=True)
-class TypeFigures:
+class TypeFigures(msgspec.Struct, frozen=True, kw_only=True):
     """One workload type's share."""
 
     workload_type: str
@@ -58,8 +53,7 @@ class TypeFigures:
     """failed / (completed + failed), 0 to 1; None when there is neither."""
 
 
-@dataclass(frozen=True, slots=True)
-class TimeFigures:
+class TimeFigures(msgspec.Struct, frozen=True, kw_only=True):
     """One hour's or day's share."""
 
     start: datetime
@@ -71,29 +65,66 @@ class TimeFigures:
     """Of the completed ones; None when there is none."""
 
 
+class _Sums(msgspec.Struct, frozen=True, kw_only=True):
+    total: int
+    completed: int
+    failed: int
+    cancelled: int
+    execution_seconds: float
+
+
+class _TypeSums(msgspec.Struct, frozen=True, kw_only=True):
+    workload_type: str
+    total: int
+    completed: int
+    failed: int
+    completed_seconds: float
+
+
+class _TimeSums(msgspec.Struct, frozen=True, kw_only=True):
+    start: datetime
+    total: int
+    completed: int
+    failed: int
+    cancelled: int
+    completed_seconds: float
+
+
+_queries = Queries("statistics.sql")
+_summary = _queries.sole("summary", _Sums)
+_by_type = _queries.many("by_type", _TypeSums)
+_by_time = _queries.many("by_time", _TimeSums)
+_created_today = _queries.sole("created_today", int)
+_recent_durations = _queries.many("recent_durations", float)
+_queue_ahead = _queries.sole("queue_ahead", int)
+
+
 class StatisticsStore:
     """Queries for statistics and estimates."""
 
     async def summary(self, conn: Connection, customer_id: str, period: Period) -> Summary:
         """All types and times together."""
         since, until = period.bounds()
-        row = await _queries.summary(conn, customer_id=customer_id, since=since, until=until)
+        sums = await _summary(conn, customer_id=customer_id, since=since, until=until)
         return Summary(
-            row["total"], row["completed"], row["failed"], row["cancelled"], row["execution_seconds"] / 3600
+            total=sums.total,
+            completed=sums.completed,
+            failed=sums.failed,
+            cancelled=sums.cancelled,
+            total_execution_hours=sums.execution_seconds / 3600,
         )
 
     async def by_type(self, conn: Connection, customer_id: str, period: Period) -> list[TypeFigures]:
         """Each workload type, the most used first."""
         since, until = period.bounds()
-        rows = await _queries.by_type(conn, customer_id=customer_id, since=since, until=until)
         return [
             TypeFigures(
-                row["workload_type"],
-                row["total"],
-                _average(row),
-                _ratio(row["failed"], row["completed"] + row["failed"]),
+                workload_type=sums.workload_type,
+                count=sums.total,
+                avg_duration_seconds=_ratio(sums.completed_seconds, sums.completed),
+                failure_rate=_ratio(sums.failed, sums.completed + sums.failed),
             )
-            for row in rows
+            for sums in await _by_type(conn, customer_id=customer_id, since=since, until=until)
         ]
 
     async def by_day(self, conn: Connection, customer_id: str, period: Period) -> list[TimeFigures]:
@@ -106,34 +137,33 @@ class StatisticsStore:
 
     async def _by_time(self, conn: Connection, customer_id: str, period: Period, unit: str) -> list[TimeFigures]:
         since, until = period.bounds()
-        rows = await _queries.by_time(conn, customer_id=customer_id, since=since, until=until, unit=unit)
         return [
-            TimeFigures(row["start"], row["total"], row["completed"], row["failed"], row["cancelled"], _average(row))
-            for row in rows
+            TimeFigures(
+                start=sums.start,
+                count=sums.total,
+                completed=sums.completed,
+                failed=sums.failed,
+                cancelled=sums.cancelled,
+                avg_duration_seconds=_ratio(sums.completed_seconds, sums.completed),
+            )
+            for sums in await _by_time(conn, customer_id=customer_id, since=since, until=until, unit=unit)
         ]
 
     async def created_today(self, conn: Connection, customer_id: str) -> int:
         """How many workloads were created since midnight UTC."""
-        row = await _queries.created_today(conn, customer_id=customer_id)
-        return int(row["total"])
+        return await _created_today(conn, customer_id=customer_id)
 
     async def recent_durations(
         self, conn: Connection, customer_id: str, workload_type: str, most: int = 50
     ) -> list[float]:
         """Seconds that the last completed workloads of a type took, the latest first."""
-        rows = await _queries.recent_durations(conn, customer_id=customer_id, workload_type=workload_type, most=most)
-        return [row["seconds"] for row in rows]
+        return await _recent_durations(conn, customer_id=customer_id, workload_type=workload_type, most=most)
 
     async def queue_ahead(
         self, conn: Connection, customer_id: str, rank: float, workload_id: str, most: int = 10_000
     ) -> int:
         """How many of the customer's own ready workloads go before one, counted no further than ``most``."""
-        row = await _queries.queue_ahead(conn, customer_id=customer_id, rank=rank, workload_id=workload_id, most=most)
-        return int(row["ahead"])
-
-
-def _average(row: Any) -> float | None:
-    return _ratio(row["completed_seconds"], row["completed"])
+        return await _queue_ahead(conn, customer_id=customer_id, rank=rank, workload_id=workload_id, most=most)
 
 
 def _ratio(part: float, whole: int) -> float | None:

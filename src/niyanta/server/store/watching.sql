@@ -33,7 +33,8 @@ SELECT l.*
               :last_generations::int[], :last_sequences::bigint[], :floors::timestamptz[])
     AS i (customer_id, workload_id, generation, sequence, last_generation, last_sequence, floor)
  CROSS JOIN LATERAL (
-        SELECT g.customer_id, g.workload_id, g.generation, g.sequence, g.logged_at, g.level, g.message, g.details
+        SELECT g.customer_id, g.workload_id, g.generation, g.sequence, g.logged_at, g.level, g.message,
+               g.details AS details_json
           FROM workload_logs g
          WHERE g.customer_id = i.customer_id AND g.workload_id = i.workload_id
            AND g.logged_at >= coalesce(i.floor, '-infinity') AND (g.generation, g.sequence) > (i.generation, i.sequence)

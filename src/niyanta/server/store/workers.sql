@@ -1,15 +1,21 @@
 -- name: register(worker_id, incarnation, capacity, tags, handlers, version, lease_seconds)^
--- A worker comes to life; nothing is written, and nothing given, while another incarnation with that id is live.
--- Locking: the worker's row.
+-- A worker comes to life; nothing is written, and nothing given, while another incarnation with that id is live, or
+-- when an operator has removed the id. One that was drained stays so. Locking: the worker's row.
 INSERT INTO workers AS k (worker_id, incarnation, status, capacity, tags, handlers, version)
 VALUES (:worker_id, :incarnation, 'HEALTHY', :capacity, :tags::json, :handlers::json, :version)
 ON CONFLICT (worker_id) DO UPDATE
-   SET incarnation = excluded.incarnation, status = 'HEALTHY', capacity = excluded.capacity, tags = excluded.tags,
+   SET incarnation = excluded.incarnation,
+       status = CASE k.standing_order WHEN 'drain' THEN 'DRAINING' ELSE 'HEALTHY' END, capacity = excluded.capacity, tags = excluded.tags,
        handlers = excluded.handlers, version = excluded.version, registered_at = now(), last_heartbeat = now(),
        ended_reason = NULL
- WHERE k.incarnation = excluded.incarnation OR k.status = 'DEAD'
-    OR k.last_heartbeat < now() - make_interval(secs => :lease_seconds)
-RETURNING worker_id;
+ WHERE k.standing_order IS DISTINCT FROM 'remove'
+   AND (k.incarnation = excluded.incarnation OR k.status = 'DEAD'
+        OR k.last_heartbeat < now() - make_interval(secs => :lease_seconds))
+RETURNING status;
+
+-- name: standing_order(worker_id)^
+-- What an operator has ordered for an id, when and who.
+SELECT standing_order, ordered_by, ordered_at FROM workers WHERE worker_id = :worker_id;
 
 -- name: beat(worker_ids, incarnations, drainings)
 -- Record heartbeats; gives the status of those that are live. Locking: the workers' rows, in order of id.
@@ -26,8 +32,11 @@ UPDATE workers k SET last_heartbeat = now(), status = CASE WHEN b.draining THEN 
 RETURNING k.worker_id, k.incarnation, k.status;
 
 -- name: all_workers()
--- The whole fleet, with how long each has been silent on the database's clock.
-SELECT k.*, extract(epoch FROM now() - k.last_heartbeat)::double precision AS silent_seconds FROM workers k ORDER BY worker_id;
+-- The fleet, with how long each has been silent on the database's clock. Rows that only keep an operator's order, an
+-- hour after the worker's end, aren't part of it: their number has no bound.
+SELECT worker_id, incarnation, status, capacity, tags, handlers, version, last_heartbeat, ended_reason,
+       extract(epoch FROM now() - last_heartbeat)::double precision AS silent_seconds
+  FROM workers WHERE status <> 'DEAD' OR last_heartbeat > now() - interval '1 hour' ORDER BY worker_id;
 
 -- name: workers_page(status, after, most, skip)
 -- A page of the fleet by id, with what each holds. The index on held workloads serves the inner query.
@@ -44,7 +53,8 @@ SELECT count(*) AS total FROM workers WHERE :status::text IS NULL OR status = :s
 
 -- name: fleet_summary()
 -- How many workers there are of each status, and their slots.
-SELECT status, count(*) AS workers, sum(capacity)::bigint AS capacity FROM workers GROUP BY status;
+SELECT status, count(*) AS workers, sum(capacity)::bigint AS capacity
+  FROM workers WHERE status <> 'DEAD' OR last_heartbeat > now() - interval '1 hour' GROUP BY status;
 
 -- name: end_worker(worker_id, incarnation, reason, silent_for_seconds, epoch)^
 -- Declare a worker dead. With silent_for_seconds only if it is still silent; with epoch only while that leader leads.
@@ -57,12 +67,32 @@ UPDATE workers SET status = 'DEAD', ended_reason = :reason
    AND (:silent_for_seconds::double precision IS NULL
         OR last_heartbeat < now() - make_interval(secs => :silent_for_seconds::double precision))
    AND (:epoch::bigint IS NULL OR EXISTS (SELECT FROM fence))
-RETURNING worker_id, incarnation;
+RETURNING incarnation;
 
--- name: drain(worker_id)^
--- An operator drains it.
-UPDATE workers SET status = 'DRAINING' WHERE worker_id = :worker_id AND status <> 'DEAD' RETURNING *;
+-- name: drain(worker_id, ordered_by)^
+-- An operator drains it, for as long as nobody takes it back. Who did it first is kept.
+UPDATE workers SET status = 'DRAINING', standing_order = 'drain',
+       ordered_by = CASE standing_order WHEN 'drain' THEN ordered_by ELSE :ordered_by END,
+       ordered_at = CASE standing_order WHEN 'drain' THEN ordered_at ELSE now() END
+ WHERE worker_id = :worker_id AND status <> 'DEAD'
+RETURNING worker_id;
+
+-- name: remove_worker(worker_id, ordered_by)^
+-- An operator removes it: it is dead at once, and its id may not register, for as long as nobody takes it back.
+UPDATE workers SET status = 'DEAD', ended_reason = 'removed', standing_order = 'remove', ordered_by = :ordered_by,
+       ordered_at = now()
+ WHERE worker_id = :worker_id AND status <> 'DEAD'
+RETURNING incarnation;
+
+-- name: undrain(worker_id)^
+-- Take an operator's order back. One that drains because it stops says so again with its next beat.
+UPDATE workers SET standing_order = NULL, ordered_by = NULL, ordered_at = NULL,
+       status = CASE status WHEN 'DRAINING' THEN 'HEALTHY' ELSE status END
+ WHERE worker_id = :worker_id
+RETURNING status;
 
 -- name: forget_dead(older_than_seconds)!
--- Drop the rows of workers that ended long ago.
-DELETE FROM workers WHERE status = 'DEAD' AND last_heartbeat < now() - make_interval(secs => :older_than_seconds);
+-- Drop the rows of workers that ended long ago, but for those that keep an operator's order.
+DELETE FROM workers
+ WHERE status = 'DEAD' AND last_heartbeat < now() - make_interval(secs => :older_than_seconds)
+   AND standing_order IS NULL;

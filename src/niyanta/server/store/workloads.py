@@ -1,402 +1,315 @@
-"""Workloads in PostgreSQL: batched submission, and the one guarded write that every move goes through."""
+"""Workloads in PostgreSQL: what stands there, and the one guarded write that every move goes through."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
-from niyanta.domain.limits import DEFAULT_CONFIG, Config
-from niyanta.domain.placement import Affinity, Constraint
-from niyanta.domain.transitions import AuditEvent, Move, PausePhase, Status, WorkloadState
-from niyanta.server.store.database import Connection, Queries
+from niyanta.domain.transitions import DEATHS_BEFORE_FAILURE, DEATHS_BEFORE_SUSPICION, PausePhase, Status
+from niyanta.server.store.queries import Connection, Queries, Reader, Row
+from niyanta.server.store.states import Change, Head, Locked, read_head, read_locked, state_columns
 
 __all__ = [
-    "Change",
-    "Head",
-    "KeyName",
-    "KeyUse",
-    "Locked",
-    "NewWorkload",
+    "Assignable",
+    "Held",
+    "HeldCount",
+    "Key",
+    "Overdue",
+    "ReadyLane",
+    "StoredWorkload",
+    "Unanswered",
     "WorkloadStore",
-    "affinity_from_json",
-    "config_from_json",
 ]
 
-_queries = Queries("workloads.sql")
 _encode = msgspec.json.Encoder().encode
-_STATUS = {status.value: status for status in Status}
-_PHASE: dict[str | None, PausePhase | None] = {None: None, **{phase.value: phase for phase in PausePhase}}
-_STATE_COLUMNS = 27
-"""The first columns of ``workload_states`` are the fields of `WorkloadState`, in order."""
+
+Key = tuple[str, str]
+"""Names a workload: its customer's id and its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class NewWorkload:
-    """A submission that has been checked and is ready to be stored."""
+class StoredWorkload(msgspec.Struct, frozen=True, kw_only=True):
+    """One workload, whole."""
 
     customer_id: str
     workload_id: str
     workload_type: str
+    status: Status
+    version: int
+    generation: int
+    event_count: int
+    worker_id: str | None
+    incarnation: str | None
+    event_sequence: int
+    progress_percent: int
+    progress_message: str | None
+    retry_count: int
+    checkpoint_sequence: int
+    pause_phase: PausePhase | None
+    ready: bool
+    available_at: datetime | None
+    scheduled_at: datetime | None
+    started_at: datetime | None
+    attempt_started_at: datetime | None
+    paused_at: datetime | None
+    completed_at: datetime | None
+    error_message: str | None
+    result_json: str | None
     priority: int
-    input_json: str
-    affinity_json: str | None
+    input_params: str
+    """JSON, as it was submitted."""
+    affinity_rules: str | None
+    """JSON, as they were submitted."""
     timeout_seconds: int | None
     placement_key: int
     queue_rank: float
     created_at: datetime
-    actor_id: str
-    estimated_start_at: datetime | None = None
+    db_now: datetime
+    """The database's time when it was read."""
 
 
-class KeyName(NamedTuple):
-    """An idempotency key, which means something to one customer and one operation only."""
+class Assignable(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker needs to run a workload that is assigned to it."""
 
     customer_id: str
-    operation: str
-    """``submit`` or ``submit_batch``."""
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
-class KeyUse:
-    """What an idempotency key was used for."""
-
-    name: KeyName
-    body_sha256: bytes
-    answer: str
-    """JSON: the outcome of each workload of the submission."""
-
-
-@dataclass(frozen=True, slots=True)
-class Locked:
-    """A workload's state as a transaction holds it, with what decisions need besides."""
-
-    state: WorkloadState
-    now: datetime
-    """The database's time."""
-    placement_key: int
-    config: Config
+    workload_id: str
+    generation: int
+    workload_type: str
+    input_params: str
+    config_snapshot: str | None
+    """JSON; see `config_from_json`."""
+    checkpoint_sequence: int
+    progress_percent: int
     timeout_seconds: int | None
+    worker_id: str
+    incarnation: str
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
-    """A ready workload at the head of its lane."""
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """A workload that takes a worker's slot."""
 
-    locked: Locked
-    rank: float
-    affinity: Affinity
-    checkpoint_percent: int
-    """Progress at its newest checkpoint, from which its next attempt goes on; 0 without one."""
-
-
-@dataclass(slots=True)
-class Change:
-    """What one transaction does to one workload: from the locked state, through some moves, to the last."""
-
-    before: Locked
-    state: WorkloadState
-    events: list[AuditEvent]
-
-    @classmethod
-    def begin(cls, before: Locked) -> Change:
-        return cls(before, before.state, [])
-
-    def then(self, move: Move) -> None:
-        """Add a move that was made from this change's present state."""
-        self.state = move.state
-        if move.event is not None:
-            self.events.append(move.event)
-
-    @property
-    def is_empty(self) -> bool:
-        return self.state is self.before.state
+    customer_id: str
+    workload_id: str
+    generation: int
+    workload_type: str
+    worker_id: str
 
 
-class _ConfigSnapshot(msgspec.Struct):
-    config_json: msgspec.Raw = msgspec.Raw(b"{}")
-    max_retries: int = DEFAULT_CONFIG.max_retries
-    timeout_seconds: int | None = None
-    checkpoint_interval_sec: int = DEFAULT_CONFIG.checkpoint_interval_sec
-    cpu_cores: float = DEFAULT_CONFIG.cpu_cores
-    memory_mb: int = DEFAULT_CONFIG.memory_mb
-    disk_mb: int = DEFAULT_CONFIG.disk_mb
+class HeldCount(NamedTuple):
+    """How many workloads of a type a worker holds."""
+
+    worker_id: str
+    workload_type: str
+    held: int
 
 
-def config_from_json(text: str | None) -> Config:
-    """The config that a workload keeps; the defaults when its customer had none at the first assignment."""
-    if text is None:
-        return DEFAULT_CONFIG
-    snapshot = msgspec.json.decode(text, type=_ConfigSnapshot)
-    return Config(
-        config_json=bytes(snapshot.config_json).decode(),
-        max_retries=snapshot.max_retries,
-        timeout_seconds=snapshot.timeout_seconds,
-        checkpoint_interval_sec=snapshot.checkpoint_interval_sec,
-        cpu_cores=snapshot.cpu_cores,
-        memory_mb=snapshot.memory_mb,
-        disk_mb=snapshot.disk_mb,
-    )
+class Unanswered(msgspec.Struct, frozen=True, kw_only=True):
+    """An assignment that no worker has confirmed."""
+
+    customer_id: str
+    workload_id: str
+    generation: int
+    worker_id: str
+    age_seconds: float
 
 
-class _Rules(msgspec.Struct):
-    worker_id: str | None = None
-    worker_tags: dict[str, str] = {}
-    workload_types: tuple[str, ...] = ()
+class Overdue(msgspec.Struct, frozen=True, kw_only=True):
+    """An attempt past its time-out."""
 
-    def constraint(self) -> Constraint:
-        return Constraint(self.worker_id, self.worker_tags, self.workload_types)
-
-
-class _AffinityRules(msgspec.Struct):
-    hard_affinity: _Rules | None = None
-    soft_affinity: _Rules | None = None
-    anti_affinity: _Rules | None = None
+    customer_id: str
+    workload_id: str
+    generation: int
+    worker_id: str
 
 
-_ANYWHERE = Affinity()
+class ReadyLane(NamedTuple):
+    """A lane with something ready."""
+
+    customer_id: str
+    placement_key: int
+    queue_rank: float
+    """Of its first workload."""
 
 
-def affinity_from_json(text: str | None) -> Affinity:
-    """Stored ``affinity_rules`` as the domain has them."""
-    if text is None:
-        return _ANYWHERE
-    rules = msgspec.json.decode(text, type=_AffinityRules)
-    return Affinity(
-        hard=rules.hard_affinity.constraint() if rules.hard_affinity else Constraint(),
-        soft=rules.soft_affinity.constraint() if rules.soft_affinity else Constraint(),
-        anti=rules.anti_affinity.constraint() if rules.anti_affinity else Constraint(),
-    )
+class _Lane(NamedTuple):
+    customer_id: str
+    placement_key: int
 
 
-def _locked(row: Any, first: int = 0) -> Locked:
-    values = tuple(row)[first : first + _STATE_COLUMNS]
-    fields: tuple[Any, ...] = (
-        *values[:3],
-        _STATUS[values[3]],
-        *values[4:9],
-        _STATUS[values[9]] if values[9] else None,
-        *values[10:17],
-        _PHASE[values[17]],
-        *values[18:],
-    )
-    state = WorkloadState(*fields)
-    return Locked(
-        state,
-        row["db_now"],
-        row["placement_key"],
-        config_from_json(row["config_snapshot"]),
-        row["timeout_seconds"],
-    )
+class _Attempt(NamedTuple):
+    customer_id: str
+    workload_id: str
+    generation: int
+
+
+class _Incarnation(NamedTuple):
+    worker_id: str
+    incarnation: str
+
+
+_read_assignable = Reader(Assignable)
+
+
+def _read_written(row: Row) -> tuple[Key, Assignable | None]:
+    return (row["customer_id"], row["workload_id"]), _read_assignable(row) if row["assigned"] else None
+
+
+_queries = Queries("workloads.sql")
+_lock_states = _queries.many("lock_states", Locked, read_locked)
+_states = _queries.many("states", Locked, read_locked)
+_lock_held = _queries.many("lock_held", Locked, read_locked)
+_apply_changes = _queries.many("apply_changes", tuple[Key, Assignable | None], _read_written)
+_lanes = _queries.many("lanes", ReadyLane)
+_heads = _queries.many("heads", Head, read_head)
+_assignments = _queries.many("assignments", Assignable)
+_held = _queries.many("held", Held)
+_held_by_workers = _queries.many("held_by_workers", Held)
+_held_counts = _queries.many("held_counts", HeldCount)
+_held_by = _queries.many("held_by", _Attempt)
+_unanswered = _queries.many("unanswered", Unanswered)
+_overdue = _queries.many("overdue", Overdue)
+_orphaned = _queries.many("orphaned", _Incarnation)
+_promote = _queries.many("promote", _Lane)
+_next_promotion = _queries.one("next_promotion", float)
+_get = _queries.one("get", StoredWorkload)
 
 
 class WorkloadStore:
     """Queries on workloads. Every method takes the connection, so that the caller owns the transaction."""
 
-    async def admit(self, conn: Connection, customer_ids: Sequence[str]) -> dict[str, int]:
-        """Lock the customers' counts and give how many workloads each has queued."""
-        rows = await _queries.admit(conn, customer_ids=sorted(set(customer_ids)))
-        return {row["customer_id"]: row["queued"] for row in rows}
+    async def lock(self, conn: Connection, refs: Sequence[Key]) -> dict[Key, Locked]:
+        """Lock workloads and give their states; those that don't exist are left out."""
+        found = await _lock_states(conn, customer_ids=[ref[0] for ref in refs], workload_ids=[ref[1] for ref in refs])
+        return {(locked.state.customer_id, locked.state.workload_id): locked for locked in found}
 
-    async def claim_keys(self, conn: Connection, uses: Sequence[KeyUse]) -> int:
-        """Claim idempotency keys (each at most once in a call); gives how many were free."""
-        ordered = sorted(uses, key=lambda use: use.name)
-        rows = await _queries.claim_keys(
-            conn,
-            customer_ids=[use.name.customer_id for use in ordered],
-            operations=[use.name.operation for use in ordered],
-            keys=[use.name.key for use in ordered],
-            hashes=[use.body_sha256 for use in ordered],
-            answers=[use.answer for use in ordered],
-        )
-        return len(rows)
-
-    async def keyed(self, conn: Connection, names: Sequence[KeyName]) -> dict[KeyName, KeyUse]:
-        """What these keys were used for within a day; unused ones are left out."""
-        rows = await _queries.keyed(
-            conn,
-            customer_ids=[name.customer_id for name in names],
-            operations=[name.operation for name in names],
-            keys=[name.key for name in names],
-        )
-        uses = [KeyUse(KeyName(*tuple(row)[:3]), row["body_sha256"], row["answer"]) for row in rows]
-        return {use.name: use for use in uses}
-
-    async def insert_batch(self, conn: Connection, batch: Sequence[NewWorkload]) -> None:
-        """Store submissions with their first audit event and the customers' counts."""
-        counts: dict[str, int] = {}
-        for w in batch:
-            counts[w.customer_id] = counts.get(w.customer_id, 0) + 1
-        await _queries.insert_batch(
-            conn,
-            customer_ids=[w.customer_id for w in batch],
-            workload_ids=[w.workload_id for w in batch],
-            workload_types=[w.workload_type for w in batch],
-            priorities=[w.priority for w in batch],
-            inputs=[w.input_json for w in batch],
-            affinities=[w.affinity_json for w in batch],
-            timeouts=[w.timeout_seconds for w in batch],
-            placement_keys=[w.placement_key for w in batch],
-            ranks=[w.queue_rank for w in batch],
-            created_ats=[w.created_at for w in batch],
-            actor_ids=[w.actor_id for w in batch],
-            queued_customers=list(counts),
-            queued_counts=list(counts.values()),
-        )
-
-    async def existing(self, conn: Connection, batch: Sequence[NewWorkload]) -> set[str]:
-        """Which of these are stored; for resolving a COMMIT whose outcome is unknown."""
-        rows = await _queries.existing(
-            conn,
-            customer_ids=[w.customer_id for w in batch],
-            workload_ids=[w.workload_id for w in batch],
-        )
-        return {row["workload_id"] for row in rows}
-
-    async def lock(self, conn: Connection, refs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Locked]:
-        """Lock (customer, workload) pairs and give their states; those that don't exist are left out."""
-        rows = await _queries.lock_states(
-            conn, customer_ids=[ref[0] for ref in refs], workload_ids=[ref[1] for ref in refs]
-        )
-        return {(row["customer_id"], row["workload_id"]): _locked(row) for row in rows}
-
-    async def states(self, conn: Connection, refs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Locked]:
+    async def states(self, conn: Connection, refs: Sequence[Key]) -> dict[Key, Locked]:
         """As `lock`, without the lock: what is decided on it may find another version when it is written."""
-        rows = await _queries.states(
-            conn, customer_ids=[ref[0] for ref in refs], workload_ids=[ref[1] for ref in refs]
-        )
-        return {(row["customer_id"], row["workload_id"]): _locked(row) for row in rows}
+        found = await _states(conn, customer_ids=[ref[0] for ref in refs], workload_ids=[ref[1] for ref in refs])
+        return {(locked.state.customer_id, locked.state.workload_id): locked for locked in found}
 
     async def lock_held(self, conn: Connection, worker_id: str, incarnation: str, most: int = 500) -> list[Locked]:
         """Lock what one incarnation of a worker holds, ``most`` at a time."""
-        return [
-            _locked(row)
-            for row in await _queries.lock_held(conn, worker_id=worker_id, incarnation=incarnation, most=most)
-        ]
+        return await _lock_held(conn, worker_id=worker_id, incarnation=incarnation, most=most)
 
     async def apply(
-        self, conn: Connection, changes: Sequence[Change], *, epoch: int | None = None
-    ) -> dict[tuple[str, str], Any]:
-        """Write changes and their audit events; gives the rows that were written by (customer, workload).
+        self,
+        conn: Connection,
+        changes: Sequence[Change],
+        *,
+        epoch: int | None = None,
+        lock_seconds: float | None = None,
+    ) -> dict[Key, Assignable | None]:
+        """Write changes and their audit events; gives what was written, each with what its worker needs.
 
-        One that is missing from the answer had another version by then, or the leader's ``epoch`` is no
-        longer the newest: nothing of it was written. The row of one that was assigned has all that its
-        worker needs, as `assignments` gives it.
+        What isn't assigned needs nothing: None. One that is missing from the answer had another version by then, or
+        the leader's ``epoch`` is no longer the newest: nothing of it was written.
+
+        Args:
+            conn: Where to write.
+            changes: What; empty ones are left out.
+            epoch: The leader's; None for anybody else.
+            lock_seconds: How long each lock is waited for outside of a transaction; None for what holds for all.
         """
         written = [change for change in changes if not change.is_empty]
         if not written:
             return {}
         states = [change.state for change in written]
         audit = [(c.state.customer_id, c.state.workload_id, e) for c in written for e in c.events]
-        rows = await _queries.apply_changes(
-            conn,
-            epoch=epoch,
-            customer_ids=[s.customer_id for s in states],
-            workload_ids=[s.workload_id for s in states],
-            expected_versions=[c.before.state.version for c in written],
-            statuses=[s.status.value for s in states],
-            versions=[s.version for s in states],
-            generations=[s.generation for s in states],
-            event_counts=[s.event_count for s in states],
-            worker_ids=[s.worker_id for s in states],
-            incarnations=[s.incarnation for s in states],
-            scheduled_froms=[s.scheduled_from and s.scheduled_from.value for s in states],
-            event_sequences=[s.event_sequence for s in states],
-            progress=[s.progress_percent for s in states],
-            progress_messages=[s.progress_message for s in states],
-            retry_counts=[s.retry_count for s in states],
-            failure_counts=[s.failure_count for s in states],
-            death_streaks=[s.death_streak for s in states],
-            checkpoint_sequences=[s.checkpoint_sequence for s in states],
-            pause_phases=[s.pause_phase and s.pause_phase.value for s in states],
-            readies=[s.ready for s in states],
-            available_ats=[s.available_at for s in states],
-            scheduled_ats=[s.scheduled_at for s in states],
-            started_ats=[s.started_at for s in states],
-            attempt_started_ats=[s.attempt_started_at for s in states],
-            paused_ats=[s.paused_at for s in states],
-            completed_ats=[s.completed_at for s in states],
-            error_messages=[s.error_message for s in states],
-            results=[s.result_json for s in states],
-            queued_deltas=[c.state.status.is_queued - c.before.state.status.is_queued for c in written],
-            running_deltas=[c.state.status.is_held - c.before.state.status.is_held for c in written],
-            audit_customer_ids=[a[0] for a in audit],
-            audit_workload_ids=[a[1] for a in audit],
-            audit_event_ids=[a[2].event_id for a in audit],
-            audit_types=[a[2].type.value for a in audit],
-            audit_ats=[a[2].at for a in audit],
-            audit_actor_types=[a[2].actor.type for a in audit],
-            audit_actor_ids=[a[2].actor.id for a in audit],
-            audit_details=[_encode(a[2].details).decode() for a in audit],
+        return dict(
+            await _apply_changes(
+                conn,
+                epoch=epoch,
+                lock_milliseconds=None if lock_seconds is None else str(max(1, round(lock_seconds * 1000))),
+                customer_id=[s.customer_id for s in states],
+                workload_id=[s.workload_id for s in states],
+                expected_version=[c.before.state.version for c in written],
+                queued_delta=[c.state.status.is_queued - c.before.state.status.is_queued for c in written],
+                running_delta=[c.state.status.is_held - c.before.state.status.is_held for c in written],
+                **state_columns(states),
+                audit_customer_ids=[a[0] for a in audit],
+                audit_workload_ids=[a[1] for a in audit],
+                audit_event_ids=[a[2].event_id for a in audit],
+                audit_types=[a[2].type for a in audit],
+                audit_ats=[a[2].at for a in audit],
+                audit_actor_types=[a[2].actor.type for a in audit],
+                audit_actor_ids=[a[2].actor.id for a in audit],
+                audit_details=[_encode(a[2].details).decode() for a in audit],
+            )
         )
-        return {(row["customer_id"], row["workload_id"]): row for row in rows}
 
-    async def lanes(self, conn: Connection) -> list[tuple[str, int]]:
-        """Every (customer, placement key) with something ready."""
-        return [(row["customer_id"], row["placement_key"]) for row in await _queries.lanes(conn)]
+    async def lanes(self, conn: Connection, after: tuple[str, int], most: int, most_each: int) -> list[ReadyLane]:
+        """Lanes with something ready, in order from the one after (customer, placement key).
+
+        Args:
+            conn: The connection.
+            after: ``("", 0)`` for the first.
+            most: Lanes in all.
+            most_each: Lanes of one customer.
+        """
+        return await _lanes(conn, after_customer=after[0], after_key=after[1], most=most, most_each=most_each)
 
     async def heads(
-        self, conn: Connection, lanes: Sequence[tuple[str, int]], most: int
+        self, conn: Connection, lanes: Sequence[tuple[str, int, int]], *, with_suspects: bool = True
     ) -> dict[tuple[str, int], list[Head]]:
-        """The first ready workloads of each lane, in rank order."""
-        rows = await _queries.heads(
+        """The first ready workloads of each (customer, placement key, how many), in rank order.
+
+        Lanes with nothing are left out; so are, unless ``with_suspects``, workloads that lost so many workers in a
+        row that they may be the cause.
+        """
+        heads = await _heads(
             conn,
             customer_ids=[lane[0] for lane in lanes],
             placement_keys=[lane[1] for lane in lanes],
-            most=most,
+            mosts=[lane[2] for lane in lanes],
+            longest_streak=DEATHS_BEFORE_FAILURE if with_suspects else DEATHS_BEFORE_SUSPICION - 1,
         )
         found: dict[tuple[str, int], list[Head]] = {}
-        for row in rows:
-            locked = _locked(row, first=1)
-            affinity = affinity_from_json(row["affinity_rules"])
-            head = Head(locked, row["queue_rank"], affinity, row["checkpoint_percent"] or 0)
-            found.setdefault((locked.state.customer_id, locked.placement_key), []).append(head)
+        for head in heads:
+            found.setdefault((head.locked.state.customer_id, head.locked.placement_key), []).append(head)
         return found
 
-    async def assignments(self, conn: Connection, refs: Sequence[tuple[str, str]]) -> list[Any]:
-        """What a worker needs to run these, as rows; those no longer SCHEDULED are left out."""
-        rows = await _queries.assignments(conn, customer_ids=[r[0] for r in refs], workload_ids=[r[1] for r in refs])
-        return list(rows)
+    async def assignments(self, conn: Connection, refs: Sequence[Key]) -> list[Assignable]:
+        """What a worker needs to run these; those no longer SCHEDULED are left out."""
+        return await _assignments(conn, customer_ids=[r[0] for r in refs], workload_ids=[r[1] for r in refs])
 
-    async def held(self, conn: Connection) -> list[Any]:
+    async def held(self, conn: Connection) -> list[Held]:
         """Who holds what, all workers."""
-        return list(await _queries.held(conn))
+        return await _held(conn)
 
-    async def held_counts(self, conn: Connection) -> list[tuple[str, str, int]]:
-        """(worker, workload type, count) of what workers hold."""
-        return [tuple(row) for row in await _queries.held_counts(conn)]
+    async def held_by_workers(self, conn: Connection, worker_ids: Sequence[str]) -> list[Held]:
+        """Who holds what, of some workers."""
+        return await _held_by_workers(conn, worker_ids=worker_ids)
+
+    async def held_counts(self, conn: Connection) -> list[HeldCount]:
+        """How many workloads of each type each worker holds."""
+        return await _held_counts(conn)
 
     async def held_by(self, conn: Connection, worker_id: str, incarnation: str) -> set[tuple[str, str, int]]:
         """(customer, workload, generation) of what one incarnation should be running."""
-        rows = await _queries.held_by(conn, worker_id=worker_id, incarnation=incarnation)
-        return {(row["customer_id"], row["workload_id"], row["generation"]) for row in rows}
+        return set(await _held_by(conn, worker_id=worker_id, incarnation=incarnation))
 
-    async def unanswered(self, conn: Connection, older_than_seconds: float) -> list[Any]:
+    async def unanswered(self, conn: Connection, older_than_seconds: float) -> list[Unanswered]:
         """Assignments that no worker has confirmed."""
-        return list(await _queries.unanswered(conn, older_than_seconds=older_than_seconds))
+        return await _unanswered(conn, older_than_seconds=older_than_seconds)
 
-    async def overdue(self, conn: Connection, grace_seconds: float) -> list[Any]:
+    async def overdue(self, conn: Connection, grace_seconds: float) -> list[Overdue]:
         """Attempts past their time-out and a grace, on the database's clock."""
-        return list(await _queries.overdue(conn, grace_seconds=grace_seconds))
+        return await _overdue(conn, grace_seconds=grace_seconds)
 
-    async def orphaned(self, conn: Connection) -> list[tuple[str, str]]:
+    async def orphaned(self, conn: Connection) -> Sequence[tuple[str, str]]:
         """(worker, incarnation) pairs that hold workloads but are gone."""
-        return [(row["worker_id"], row["incarnation"]) for row in await _queries.orphaned(conn)]
+        return await _orphaned(conn)
 
     async def promote(self, conn: Connection) -> set[tuple[str, int]]:
         """Put workloads whose back-off has ended into the queue; gives their lanes."""
-        rows = await _queries.promote(conn)
-        return {(row["customer_id"], row["placement_key"]) for row in rows}
+        return set(await _promote(conn))
 
     async def seconds_to_next_promotion(self, conn: Connection) -> float | None:
         """When the next back-off ends; None when none is waiting."""
-        row = await _queries.next_promotion(conn)
-        return None if row is None else row["seconds"]
+        return await _next_promotion(conn)
 
-    async def get(self, conn: Connection, customer_id: str, workload_id: str) -> Any | None:
-        """One workload's row; None when the customer has no such workload."""
-        return await _queries.get(conn, customer_id=customer_id, workload_id=workload_id)
+    async def get(self, conn: Connection, customer_id: str, workload_id: str) -> StoredWorkload | None:
+        """One workload, whole; None when the customer has no such workload."""
+        return await _get(conn, customer_id=customer_id, workload_id=workload_id)

@@ -1,66 +1,3 @@
--- name: admit(customer_ids)
--- The queue depth of each customer of a batch of submissions, locked until its commit so that the limit is exact under
--- concurrent submission. Locking: first of all locks of a submission, in order of customer.
-SELECT u.customer_id, u.queued FROM customer_usage u
- WHERE u.customer_id = ANY(:customer_ids::text[]) ORDER BY u.customer_id FOR NO KEY UPDATE;
-
--- name: claim_keys(customer_ids, operations, keys, hashes, answers)
--- Claim idempotency keys; those that exist already are left out of the answer. A key older than a day is taken over.
--- Locking: waits for another transaction that claims the same key, so that only one of two that race gets it.
-INSERT INTO idempotency_keys AS k (customer_id, operation, key, body_sha256, answer)
-SELECT customer_id, operation, key, body_sha256, answer::json
-  FROM unnest(:customer_ids::text[], :operations::text[], :keys::text[], :hashes::bytea[], :answers::text[])
-    AS i (customer_id, operation, key, body_sha256, answer)
-ON CONFLICT (customer_id, operation, key) DO UPDATE
-   SET body_sha256 = excluded.body_sha256, answer = excluded.answer, created_at = now()
- WHERE k.created_at < now() - interval '24 hours'
-RETURNING key;
-
--- name: keyed(customer_ids, operations, keys)
--- What earlier submissions with these keys had for an answer, for a day.
-SELECT k.customer_id, k.operation, k.key, k.body_sha256, k.answer
-  FROM unnest(:customer_ids::text[], :operations::text[], :keys::text[]) AS i (customer_id, operation, key)
-  JOIN idempotency_keys k USING (customer_id, operation, key)
- WHERE k.created_at >= now() - interval '24 hours';
-
--- name: insert_batch(customer_ids, workload_ids, workload_types, priorities, inputs, affinities, timeouts, placement_keys, ranks, created_ats, actor_ids, queued_customers, queued_counts)
--- Submissions that passed, with their first audit event, the customers' counts and the hour's, in one statement. The
--- event's time is kept near the database's, whatever this replica's clock says, so that it finds its partition.
--- Locking: only rows that nobody else can see, the usage rows that `admit` holds already, then the hours' in order.
-WITH added AS (
-    INSERT INTO workloads (customer_id, workload_id, workload_type, status, priority, input_params, affinity_rules,
-                           timeout_seconds, placement_key, queue_rank, created_at)
-    SELECT i.customer_id, i.workload_id, i.workload_type, 'PENDING', i.priority, i.input_params::json,
-           i.affinity_rules::json, i.timeout_seconds, i.placement_key, i.queue_rank, i.created_at
-      FROM unnest(:customer_ids::text[], :workload_ids::text[], :workload_types::text[], :priorities::int[],
-                  :inputs::text[], :affinities::text[], :timeouts::int[], :placement_keys::bigint[],
-                  :ranks::double precision[], :created_ats::timestamptz[])
-        AS i (customer_id, workload_id, workload_type, priority, input_params, affinity_rules, timeout_seconds,
-              placement_key, queue_rank, created_at)
-), history AS (
-    INSERT INTO audit_events (customer_id, workload_id, event_id, event_type, occurred_at, actor_type, actor_id, details)
-    SELECT customer_id, workload_id, 1, 'workload.created',
-           least(greatest(created_at, now() - interval '1 hour'), now() + interval '1 hour'), 'user', actor_id,
-           '{"from": null, "to": "PENDING", "attempt": 0, "version": 1}'
-      FROM unnest(:customer_ids::text[], :workload_ids::text[], :created_ats::timestamptz[], :actor_ids::text[])
-        AS i (customer_id, workload_id, created_at, actor_id)
-), hours AS (
-    INSERT INTO workload_hours AS h (customer_id, hour, workload_type, created)
-    SELECT customer_id, date_trunc('hour', created_at, 'UTC'), workload_type, count(*)
-      FROM unnest(:customer_ids::text[], :workload_types::text[], :created_ats::timestamptz[])
-        AS i (customer_id, workload_type, created_at)
-     GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
-        ON CONFLICT (customer_id, hour, workload_type) DO UPDATE SET created = h.created + excluded.created
-)
-UPDATE customer_usage u SET queued = u.queued + d.n
-  FROM unnest(:queued_customers::text[], :queued_counts::int[]) AS d (customer_id, n)
- WHERE u.customer_id = d.customer_id;
-
--- name: existing(customer_ids, workload_ids)
--- Which of these are stored: resolves a COMMIT whose outcome is unknown.
-SELECT w.workload_id FROM unnest(:customer_ids::text[], :workload_ids::text[]) AS i (customer_id, workload_id)
-  JOIN workloads w USING (customer_id, workload_id);
-
 -- name: lock_states(customer_ids, workload_ids)
 -- The states of some workloads, locked, with the database's time. Locking: in order of id, before any usage row.
 SELECT s.*, now() AS db_now
@@ -81,32 +18,42 @@ SELECT s.*, now() AS db_now FROM workload_states s
  WHERE s.worker_id = :worker_id AND s.incarnation = :incarnation
  ORDER BY s.customer_id, s.workload_id LIMIT :most FOR NO KEY UPDATE;
 
--- name: apply_changes(epoch, customer_ids, workload_ids, expected_versions, statuses, versions, generations, event_counts, worker_ids, incarnations, scheduled_froms, event_sequences, progress, progress_messages, retry_counts, failure_counts, death_streaks, checkpoint_sequences, pause_phases, readies, available_ats, scheduled_ats, started_ats, attempt_started_ats, paused_ats, completed_ats, error_messages, results, queued_deltas, running_deltas, audit_customer_ids, audit_workload_ids, audit_event_ids, audit_types, audit_ats, audit_actor_types, audit_actor_ids, audit_details)
+-- name: apply_changes
 -- The one statement that moves workloads. A row is written only at the version that its decision was made on (and, for
 -- the leader, only while its epoch is the newest), so the deltas of the customers' counts are those of the decision; the
 -- audit events, the counts and the hours' figures go with the rows that were written. Gives what was, and of what was assigned
 -- all that its worker needs. Locking: the workloads' rows, the usage rows in order of customer, then the rows of the hours in
--- which what has ended was created, in order of their key.
+-- which what has ended was created, in order of their key; each is waited for as long as lock_milliseconds says, if it does.
 WITH fence AS MATERIALIZED (
     SELECT epoch FROM leader_lease WHERE epoch = :epoch::bigint FOR KEY SHARE
 ), change AS MATERIALIZED (
     SELECT * FROM unnest(
-        :customer_ids::text[], :workload_ids::text[], :expected_versions::bigint[], :statuses::text[],
-        :versions::bigint[], :generations::int[], :event_counts::int[], :worker_ids::text[], :incarnations::text[],
-        :scheduled_froms::text[], :event_sequences::bigint[], :progress::int[], :progress_messages::text[],
-        :retry_counts::int[], :failure_counts::int[], :death_streaks::int[], :checkpoint_sequences::int[],
-        :pause_phases::text[], :readies::boolean[], :available_ats::timestamptz[], :scheduled_ats::timestamptz[],
-        :started_ats::timestamptz[], :attempt_started_ats::timestamptz[], :paused_ats::timestamptz[],
-        :completed_ats::timestamptz[], :error_messages::text[], :results::text[], :queued_deltas::int[],
-        :running_deltas::int[])
-      AS c (customer_id, workload_id, expected_version, status, version, generation, event_count, worker_id,
-            incarnation, scheduled_from, event_sequence, progress_percent, progress_message, retry_count, failure_count,
-            death_streak, checkpoint_sequence, pause_phase, ready, available_at, scheduled_at, started_at,
-            attempt_started_at, paused_at, completed_at, error_message, result_json, queued_delta, running_delta)
-     WHERE :epoch::bigint IS NULL OR EXISTS (SELECT FROM fence)
+        :customer_id::text[], :workload_id::text[], :expected_version::bigint[], :queued_delta::int[],
+        :running_delta::int[],
+        -- Arrays of the fields that moves change, by `make generate`:
+        :status::text[], :version::bigint[], :generation::bigint[], :event_count::bigint[], :worker_id::text[],
+        :incarnation::text[], :scheduled_from::text[], :event_sequence::bigint[], :progress_percent::bigint[],
+        :progress_message::text[], :retry_count::bigint[], :failure_count::bigint[], :death_streak::bigint[],
+        :checkpoint_sequence::bigint[], :pause_phase::text[], :ready::boolean[], :available_at::timestamptz[],
+        :scheduled_at::timestamptz[], :started_at::timestamptz[], :attempt_started_at::timestamptz[],
+        :paused_at::timestamptz[], :completed_at::timestamptz[], :error_message::text[], :result_json::text[]
+        -- end
+      ) AS c (customer_id, workload_id, expected_version, queued_delta, running_delta,
+        -- Names of the fields that moves change, by `make generate`:
+        status, version, generation, event_count, worker_id, incarnation, scheduled_from, event_sequence,
+        progress_percent, progress_message, retry_count, failure_count, death_streak, checkpoint_sequence,
+        pause_phase, ready, available_at, scheduled_at, started_at, attempt_started_at, paused_at, completed_at,
+        error_message, result_json
+        -- end
+      )
+     WHERE (:epoch::bigint IS NULL OR EXISTS (SELECT FROM fence))
+       AND (SELECT set_config('lock_timeout', coalesce(:lock_milliseconds::text, current_setting('lock_timeout')), true)
+           ) IS NOT NULL
 ), moved AS (
     UPDATE workloads w
-       SET status = c.status, version = c.version, generation = c.generation, event_count = c.event_count,
+       SET
+           -- Assignments of the fields that moves change, by `make generate`:
+           status = c.status, version = c.version, generation = c.generation, event_count = c.event_count,
            worker_id = c.worker_id, incarnation = c.incarnation, scheduled_from = c.scheduled_from,
            event_sequence = c.event_sequence, progress_percent = c.progress_percent,
            progress_message = c.progress_message, retry_count = c.retry_count, failure_count = c.failure_count,
@@ -114,6 +61,7 @@ WITH fence AS MATERIALIZED (
            ready = c.ready, available_at = c.available_at, scheduled_at = c.scheduled_at, started_at = c.started_at,
            attempt_started_at = c.attempt_started_at, paused_at = c.paused_at, completed_at = c.completed_at,
            error_message = c.error_message, result_json = c.result_json::json,
+           -- end
            config_snapshot = CASE WHEN c.status = 'SCHEDULED' AND w.generation = 0 THEN (
                 SELECT json_build_object('config_json', f.config_json, 'max_retries', f.max_retries,
                            'timeout_seconds', f.timeout_seconds, 'checkpoint_interval_sec', f.checkpoint_interval_sec,
@@ -172,23 +120,29 @@ SELECT customer_id, workload_id, status = 'SCHEDULED' AS assigned, generation, w
        checkpoint_sequence, progress_percent, timeout_seconds, worker_id, incarnation
   FROM moved;
 
--- name: lanes()
--- Every customer's placement classes with something ready. Walks the queue's index from class to class: the cost grows
--- with the classes, not with the backlog.
+-- name: lanes(after_customer, after_key, most, most_each)
+-- Placement classes with something ready, and the rank of the first of each, in order from the one after the given, no more
+-- than most_each of one customer. Walks the queue's index from class to class: the cost grows with the classes, not with the
+-- backlog.
 WITH RECURSIVE lane AS (
-    (SELECT customer_id, placement_key FROM workloads WHERE ready ORDER BY customer_id, placement_key LIMIT 1)
+    (SELECT customer_id, placement_key, queue_rank, 1 AS number FROM workloads
+      WHERE ready AND (customer_id, placement_key) > (:after_customer, :after_key::bigint)
+      ORDER BY customer_id, placement_key, queue_rank LIMIT 1)
     UNION ALL
-    SELECT n.customer_id, n.placement_key FROM lane l CROSS JOIN LATERAL (
-        SELECT w.customer_id, w.placement_key FROM workloads w
-         WHERE w.ready AND (w.customer_id, w.placement_key) > (l.customer_id, l.placement_key)
-         ORDER BY w.customer_id, w.placement_key LIMIT 1) n
+    SELECT n.customer_id, n.placement_key, n.queue_rank, CASE WHEN n.customer_id = l.customer_id THEN l.number + 1 ELSE 1 END
+      FROM lane l CROSS JOIN LATERAL (
+        SELECT w.customer_id, w.placement_key, w.queue_rank FROM workloads w
+         WHERE w.ready AND (w.customer_id, w.placement_key) >
+               (l.customer_id, CASE WHEN l.number < :most_each::int THEN l.placement_key ELSE 9223372036854775807 END)
+         ORDER BY w.customer_id, w.placement_key, w.queue_rank LIMIT 1) n
 )
-SELECT customer_id, placement_key FROM lane;
+SELECT customer_id, placement_key, queue_rank FROM lane LIMIT :most;
 
--- name: heads(customer_ids, placement_keys, most)
--- The first few ready workloads of each lane, in rank order, with their states and the database's time.
+-- name: heads(customer_ids, placement_keys, mosts, longest_streak)
+-- The first few ready workloads of each lane, in rank order, with their states and the database's time; without those that
+-- have lost more workers in a row than longest_streak.
 SELECT l.customer_id AS lane_customer, h.*, now() AS db_now
-  FROM unnest(:customer_ids::text[], :placement_keys::bigint[]) AS l (customer_id, placement_key)
+  FROM unnest(:customer_ids::text[], :placement_keys::bigint[], :mosts::int[]) AS l (customer_id, placement_key, most)
  CROSS JOIN LATERAL (
     SELECT s.*, w.queue_rank, w.affinity_rules, CASE WHEN w.checkpoint_sequence > 0 THEN (
                SELECT c.progress_percent FROM checkpoints c
@@ -196,7 +150,8 @@ SELECT l.customer_id AS lane_customer, h.*, now() AS db_now
                   AND c.sequence = w.checkpoint_sequence) END AS checkpoint_percent
       FROM workloads w JOIN workload_states s USING (customer_id, workload_id)
      WHERE w.ready AND w.customer_id = l.customer_id AND w.placement_key = l.placement_key
-     ORDER BY w.queue_rank, w.workload_id LIMIT :most) h;
+       AND w.death_streak <= :longest_streak
+     ORDER BY w.queue_rank, w.workload_id LIMIT l.most) h;
 
 -- name: assignments(customer_ids, workload_ids)
 -- What a worker needs to run these.
@@ -207,8 +162,13 @@ SELECT w.customer_id, w.workload_id, w.generation, w.workload_type, w.input_para
  WHERE w.status = 'SCHEDULED';
 
 -- name: held()
--- Who holds what: the leader's picture of the fleet, at election and from time to time.
+-- Who holds what: the leader's picture of the fleet, at election and after an error.
 SELECT customer_id, workload_id, generation, workload_type, worker_id FROM workloads WHERE incarnation IS NOT NULL;
+
+-- name: held_by_workers(worker_ids)
+-- The same of some workers.
+SELECT customer_id, workload_id, generation, workload_type, worker_id FROM workloads
+ WHERE incarnation IS NOT NULL AND worker_id = ANY(:worker_ids::text[]);
 
 -- name: held_counts()
 -- How many workloads of each type each worker holds.
@@ -221,7 +181,7 @@ SELECT customer_id, workload_id, generation FROM workloads
 
 -- name: unanswered(older_than_seconds)
 -- Assignments that no worker has confirmed.
-SELECT customer_id, workload_id, generation, worker_id, incarnation,
+SELECT customer_id, workload_id, generation, worker_id,
        extract(epoch FROM now() - scheduled_at)::double precision AS age_seconds
   FROM workloads
  WHERE incarnation IS NOT NULL AND status = 'SCHEDULED'
@@ -229,8 +189,7 @@ SELECT customer_id, workload_id, generation, worker_id, incarnation,
 
 -- name: overdue(grace_seconds)
 -- Attempts that run longer than their time-out plus a grace: the second enforcement, on the database's clock.
-SELECT customer_id, workload_id, generation, worker_id,
-       coalesce(timeout_seconds, (config_snapshot->>'timeout_seconds')::int) AS timeout_seconds
+SELECT customer_id, workload_id, generation, worker_id
   FROM workloads
  WHERE incarnation IS NOT NULL AND status = 'RUNNING'
    AND attempt_started_at + make_interval(secs => :grace_seconds
@@ -255,11 +214,9 @@ SELECT extract(epoch FROM min(available_at) - now())::double precision AS second
   FROM workloads WHERE available_at IS NOT NULL AND NOT ready;
 
 -- name: get(customer_id, workload_id)^
--- One workload, whole.
-SELECT *, now() AS db_now FROM workloads WHERE customer_id = :customer_id AND workload_id = :workload_id;
-
--- name: config_snapshots(customer_ids, workload_ids)
--- The configs kept since the first assignment, for deciding about retries.
-SELECT customer_id, workload_id, config_snapshot
-  FROM unnest(:customer_ids::text[], :workload_ids::text[]) AS i (customer_id, workload_id)
-  JOIN workloads USING (customer_id, workload_id);
+-- One workload, whole, but for what only its moves need.
+SELECT customer_id, workload_id, workload_type, status, version, generation, event_count, worker_id, incarnation,
+       event_sequence, progress_percent, progress_message, retry_count, checkpoint_sequence, pause_phase, ready,
+       available_at, scheduled_at, started_at, attempt_started_at, paused_at, completed_at, error_message, result_json,
+       priority, input_params, affinity_rules, timeout_seconds, placement_key, queue_rank, created_at, now() AS db_now
+  FROM workloads WHERE customer_id = :customer_id AND workload_id = :workload_id;

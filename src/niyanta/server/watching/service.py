@@ -19,7 +19,7 @@ from niyanta.errors import ApiError, ForbiddenError, NotFoundError, ServiceUnava
 from niyanta.server.access.identity import Authenticator
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.store.customers import Identity
-from niyanta.server.store.database import Database, RetryableConflict
+from niyanta.server.store.database import Database
 from niyanta.server.store.watching import WatchStore
 from niyanta.server.watching.watched import Update, Watch, Watched, WatcherTooSlow
 from niyanta.wire.messages import Changed
@@ -171,9 +171,9 @@ class WatchService:
                 entry.openers = []
             try:
                 await self._read(batch)
-            except (ServiceUnavailableError, RetryableConflict) as exc:
+            except ServiceUnavailableError as exc:
                 for waiting in openers.values():
-                    _answer(waiting, exc if isinstance(exc, ApiError) else _busy())
+                    _answer(waiting, exc)
                 for key in batch:
                     self._to_read(key)
                 await asyncio.sleep(_RETRY_SECONDS)
@@ -218,7 +218,7 @@ class WatchService:
         """Read some workloads and hand on what is new."""
         async with self._database.connection() as conn:
             found = await self._store.states(conn, [(*key, e.watched.events_seen) for key, e in batch.items()])
-            spans = [span for key, (row, _) in found.items() if (span := batch[key].watched.new_lines(row))]
+            spans = [span for key, row in found.items() if (span := batch[key].watched.new_lines(row))]
             lines = await self._store.lines(conn, spans, _MOST_LINES) if spans else {}
         for key, entry in batch.items():
             if self._entries.get(key) is not entry:
@@ -229,7 +229,7 @@ class WatchService:
                 continue
             before, news = entry.watched.size_bytes, lines.get(key, [])
             whole = len(news) < _MOST_LINES
-            if entry.watched.fold(*found[key], news, whole=whole):
+            if entry.watched.fold(found[key], news, whole=whole):
                 for watch in entry.watches:
                     watch.wake()
             self._kept_bytes += entry.watched.size_bytes - before
@@ -252,7 +252,7 @@ class WatchService:
                     for key in stale:
                         if key in self._entries:
                             self._to_read(key)
-            except (ServiceUnavailableError, RetryableConflict):
+            except ServiceUnavailableError:
                 log.info("watching.not_looked_again")
 
     async def _check_again_loop(self) -> None:
@@ -278,7 +278,7 @@ class WatchService:
             identity = await self._authenticator.identify(authorization)
         except UnauthorizedError as exc:
             return exc
-        except (ApiError, RetryableConflict):
+        except ApiError:
             return None
         return ForbiddenError("This customer is suspended") if identity.suspended else None
 
@@ -299,7 +299,3 @@ def _missing() -> NotFoundError:
 
 def _stopping() -> ServiceUnavailableError:
     return ServiceUnavailableError("This coordinator stops; connect again", retry_after_seconds=1)
-
-
-def _busy() -> ServiceUnavailableError:
-    return ServiceUnavailableError("The database is too busy; try again", retry_after_seconds=1)

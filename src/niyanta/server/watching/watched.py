@@ -13,10 +13,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Literal, NoReturn
+from typing import Literal, NoReturn
 
 from niyanta.domain.transitions import Status
-from niyanta.server.store.watching import LineSpan, Move
+from niyanta.server.store.logs import StoredLine
+from niyanta.server.store.watching import LineSpan, PastMove, WatchedState
 
 __all__ = ["Update", "Watch", "Watched", "WatcherTooSlow"]
 
@@ -100,32 +101,31 @@ class Watched:
             self.size_bytes -= self._updates.popleft().size_bytes
             self.first += 1
 
-    def new_lines(self, row: Any) -> LineSpan | None:
+    def new_lines(self, row: WatchedState) -> LineSpan | None:
         """Where log lines may lie that somebody wants and that came before a row was read; None: nowhere."""
-        last = (row["generation"], row["event_sequence"])
+        last = (row.generation, row.event_sequence)
         if not self.follows_log or last <= (self.generation, self.sequence):
             return None
         # Another attempt may run on a worker whose clock is far behind the last one's.
-        floor = self._floor if row["generation"] == self.generation else None
+        floor = self._floor if row.generation == self.generation else None
         return LineSpan(self.customer_id, self.workload_id, self.generation, self.sequence, *last, floor)
 
-    def fold(self, row: Any, moves: Sequence[Move], lines: Sequence[Any], *, whole: bool) -> bool:
+    def fold(self, row: WatchedState, lines: Sequence[StoredLine], *, whole: bool) -> bool:
         """Take a reading; whether it brought anything to tell.
 
         Args:
-            row: From `WatchStore.states`.
-            moves: All since the last reading.
+            row: With all moves since the last reading.
             lines: The first of `new_lines`.
             whole: Whether these are all lines there are. If not, what comes after them is left for another reading.
         """
         end, newest = self.end, self.progress
         if self.current is None:
-            self.current = _status_update(row, row["completed_at"] or row["db_now"], _reason(row))
+            self.current = _status_update(row, row.completed_at or row.db_now, _reason(row))
             self._seen(row)
             return True
-        waiting = deque(moves)
+        waiting = deque(row.moves)
         for line in lines:
-            while waiting and _comes_before(waiting[0], line["generation"]):
+            while waiting and _comes_before(waiting[0], line.place.generation):
                 self._move(waiting.popleft(), row)
             self._line(line)
         if whole:
@@ -135,13 +135,13 @@ class Watched:
             self._seen(row)
         return self.end > end or self.progress is not newest
 
-    def _seen(self, row: Any) -> None:
-        if row["generation"] != self.generation:
+    def _seen(self, row: WatchedState) -> None:
+        if row.generation != self.generation:
             self._floor = None
-        self.version = row["version"]
-        self.generation, self.sequence = row["generation"], row["event_sequence"]
-        self.events_seen = row["event_count"]
-        self._progress = (row["progress_percent"], row["progress_message"])
+        self.version = row.version
+        self.generation, self.sequence = row.generation, row.event_sequence
+        self.events_seen = row.event_count
+        self._progress = (row.progress_percent, row.progress_message)
 
     def _told(self) -> Update:
         """The newest status or progress."""
@@ -152,7 +152,7 @@ class Watched:
         self._updates.append(update)
         self.size_bytes += update.size_bytes
 
-    def _move(self, move: Move, row: Any) -> None:
+    def _move(self, move: PastMove, row: WatchedState) -> None:
         told, details = self._told(), move.details
         status = Status(details.to)
         message = details.error or details.reason
@@ -176,7 +176,7 @@ class Watched:
         self._add(update)
         self.current, self.progress = update, None
 
-    def _line(self, line: Any) -> None:
+    def _line(self, line: StoredLine) -> None:
         told = self._told()
         self._add(
             Update(
@@ -185,25 +185,25 @@ class Watched:
                 told.version,
                 told.status,
                 told.progress_percent,
-                line["logged_at"],
-                line["message"],
-                line["generation"],
-                level=line["level"],
-                details_json=line["details"],
+                line.place.logged_at,
+                line.message,
+                line.place.generation,
+                level=line.level,
+                details_json=line.details_json,
             )
         )
-        self.generation, self.sequence = line["generation"], line["sequence"]
-        self._floor = line["logged_at"] - _CLOCK_STEP
+        self.generation, self.sequence = line.place.generation, line.place.sequence
+        self._floor = line.place.logged_at - _CLOCK_STEP
 
-    def _settle(self, row: Any) -> None:
+    def _settle(self, row: WatchedState) -> None:
         """Tell what the row says beyond the moves."""
         told = self._told()
-        if row["version"] <= told.version:
+        if row.version <= told.version:
             return
-        if row["status"] != told.status:
-            self._status(_status_update(row, row["completed_at"] or row["db_now"], _reason(row)))
-        elif (row["progress_percent"], row["progress_message"]) != self._progress:
-            self.progress = _status_update(row, row["db_now"], row["progress_message"])
+        if row.status != told.status:
+            self._status(_status_update(row, row.completed_at or row.db_now, _reason(row)))
+        elif (row.progress_percent, row.progress_message) != self._progress:
+            self.progress = _status_update(row, row.db_now, row.progress_message)
 
 
 class WatcherTooSlow(Exception):
@@ -325,30 +325,30 @@ class Watch:
             self._waiter.set_result(None)
 
 
-def _comes_before(move: Move, generation: int) -> bool:
+def _comes_before(move: PastMove, generation: int) -> bool:
     """Whether a move comes before the log lines of an attempt: those that led to its running do."""
     attempt = move.details.attempt
     return attempt < generation or (attempt == generation and move.details.to in (Status.SCHEDULED, Status.RUNNING))
 
 
-def _reason(row: Any) -> str | None:
+def _reason(row: WatchedState) -> str | None:
     """The message that goes with a state of which no move is known."""
-    if row["status"] in (Status.REDISTRIBUTING, Status.FAILED):
-        return str(row["error_message"])
-    return row["progress_message"] if row["status"] == Status.RUNNING else None
+    if row.status in (Status.REDISTRIBUTING, Status.FAILED):
+        return str(row.error_message)
+    return row.progress_message if row.status == Status.RUNNING else None
 
 
-def _status_update(row: Any, at: datetime, message: str | None) -> Update:
-    status = Status(row["status"])
+def _status_update(row: WatchedState, at: datetime, message: str | None) -> Update:
+    status = row.status
     return Update(
         "status",
-        row["workload_id"],
-        row["version"],
+        row.workload_id,
+        row.version,
         status,
-        row["progress_percent"],
+        row.progress_percent,
         at,
         message,
-        row["generation"],
-        row["result_json"],
-        row["error_message"] if status is Status.FAILED else None,
+        row.generation,
+        row.result_json,
+        row.error_message if status is Status.FAILED else None,
     )

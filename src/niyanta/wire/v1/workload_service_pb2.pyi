@@ -22,6 +22,14 @@ class WorkloadStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     WORKLOAD_STATUS_COMPLETED: _ClassVar[WorkloadStatus]
     WORKLOAD_STATUS_FAILED: _ClassVar[WorkloadStatus]
     WORKLOAD_STATUS_CANCELLED: _ClassVar[WorkloadStatus]
+
+class LogLevel(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    LOG_LEVEL_UNSPECIFIED: _ClassVar[LogLevel]
+    LOG_LEVEL_DEBUG: _ClassVar[LogLevel]
+    LOG_LEVEL_INFO: _ClassVar[LogLevel]
+    LOG_LEVEL_WARN: _ClassVar[LogLevel]
+    LOG_LEVEL_ERROR: _ClassVar[LogLevel]
 WORKLOAD_STATUS_UNSPECIFIED: WorkloadStatus
 WORKLOAD_STATUS_PENDING: WorkloadStatus
 WORKLOAD_STATUS_SCHEDULED: WorkloadStatus
@@ -31,6 +39,11 @@ WORKLOAD_STATUS_REDISTRIBUTING: WorkloadStatus
 WORKLOAD_STATUS_COMPLETED: WorkloadStatus
 WORKLOAD_STATUS_FAILED: WorkloadStatus
 WORKLOAD_STATUS_CANCELLED: WorkloadStatus
+LOG_LEVEL_UNSPECIFIED: LogLevel
+LOG_LEVEL_DEBUG: LogLevel
+LOG_LEVEL_INFO: LogLevel
+LOG_LEVEL_WARN: LogLevel
+LOG_LEVEL_ERROR: LogLevel
 
 class SubmitWorkloadRequest(_message.Message):
     __slots__ = ("workload_type", "input_params", "priority", "affinity_rules", "timeout_seconds")
@@ -282,6 +295,50 @@ class ResumeWorkloadResponse(_message.Message):
     checkpoint_sequence: int
     version: int
     def __init__(self, workload_id: _Optional[str] = ..., status: _Optional[_Union[WorkloadStatus, str]] = ..., checkpoint_sequence: _Optional[int] = ..., version: _Optional[int] = ...) -> None: ...
+
+class GetWorkloadLogsRequest(_message.Message):
+    __slots__ = ("workload_id", "limit", "since", "until", "level", "order", "tail", "cursor")
+    WORKLOAD_ID_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    TAIL_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    workload_id: str
+    limit: int
+    since: _timestamp_pb2.Timestamp
+    until: _timestamp_pb2.Timestamp
+    level: LogLevel
+    order: str
+    tail: int
+    cursor: str
+    def __init__(self, workload_id: _Optional[str] = ..., limit: _Optional[int] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., level: _Optional[_Union[LogLevel, str]] = ..., order: _Optional[str] = ..., tail: _Optional[int] = ..., cursor: _Optional[str] = ...) -> None: ...
+
+class GetWorkloadLogsResponse(_message.Message):
+    __slots__ = ("logs", "pagination")
+    LOGS_FIELD_NUMBER: _ClassVar[int]
+    PAGINATION_FIELD_NUMBER: _ClassVar[int]
+    logs: _containers.RepeatedCompositeFieldContainer[LogLine]
+    pagination: Pagination
+    def __init__(self, logs: _Optional[_Iterable[_Union[LogLine, _Mapping]]] = ..., pagination: _Optional[_Union[Pagination, _Mapping]] = ...) -> None: ...
+
+class LogLine(_message.Message):
+    __slots__ = ("timestamp", "level", "message", "details", "attempt", "sequence")
+    TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    DETAILS_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    timestamp: _timestamp_pb2.Timestamp
+    level: LogLevel
+    message: str
+    details: _struct_pb2.Struct
+    attempt: int
+    sequence: int
+    def __init__(self, timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., level: _Optional[_Union[LogLevel, str]] = ..., message: _Optional[str] = ..., details: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., attempt: _Optional[int] = ..., sequence: _Optional[int] = ...) -> None: ...
 
 class SubmitWorkloadBatchRequest(_message.Message):
     __slots__ = ("workloads",)

@@ -70,6 +70,11 @@ class WorkloadServiceStub:
                 request_serializer=niyanta_dot_v1_dot_workload__service__pb2.StreamWorkloadStatusRequest.SerializeToString,
                 response_deserializer=niyanta_dot_v1_dot_workload__service__pb2.WorkloadStatusUpdate.FromString,
                 _registered_method=True)
+        self.GetWorkloadLogs = channel.unary_unary(
+                '/niyanta.v1.WorkloadService/GetWorkloadLogs',
+                request_serializer=niyanta_dot_v1_dot_workload__service__pb2.GetWorkloadLogsRequest.SerializeToString,
+                response_deserializer=niyanta_dot_v1_dot_workload__service__pb2.GetWorkloadLogsResponse.FromString,
+                _registered_method=True)
         self.SubmitWorkloadBatch = channel.unary_unary(
                 '/niyanta.v1.WorkloadService/SubmitWorkloadBatch',
                 request_serializer=niyanta_dot_v1_dot_workload__service__pb2.SubmitWorkloadBatchRequest.SerializeToString,
@@ -139,6 +144,13 @@ class WorkloadServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetWorkloadLogs(self, request, context):
+        """One page of a workload's log.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SubmitWorkloadBatch(self, request, context):
         """Stores up to 1,000 workloads with one call, each with an outcome of its own. Costs one call of the rate limit;
         the request may have up to 16 MiB.
@@ -191,6 +203,11 @@ def add_WorkloadServiceServicer_to_server(servicer, server):
                     servicer.StreamWorkloadStatus,
                     request_deserializer=niyanta_dot_v1_dot_workload__service__pb2.StreamWorkloadStatusRequest.FromString,
                     response_serializer=niyanta_dot_v1_dot_workload__service__pb2.WorkloadStatusUpdate.SerializeToString,
+            ),
+            'GetWorkloadLogs': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetWorkloadLogs,
+                    request_deserializer=niyanta_dot_v1_dot_workload__service__pb2.GetWorkloadLogsRequest.FromString,
+                    response_serializer=niyanta_dot_v1_dot_workload__service__pb2.GetWorkloadLogsResponse.SerializeToString,
             ),
             'SubmitWorkloadBatch': grpc.unary_unary_rpc_method_handler(
                     servicer.SubmitWorkloadBatch,
@@ -393,6 +410,33 @@ class WorkloadService:
             '/niyanta.v1.WorkloadService/StreamWorkloadStatus',
             niyanta_dot_v1_dot_workload__service__pb2.StreamWorkloadStatusRequest.SerializeToString,
             niyanta_dot_v1_dot_workload__service__pb2.WorkloadStatusUpdate.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetWorkloadLogs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/niyanta.v1.WorkloadService/GetWorkloadLogs',
+            niyanta_dot_v1_dot_workload__service__pb2.GetWorkloadLogsRequest.SerializeToString,
+            niyanta_dot_v1_dot_workload__service__pb2.GetWorkloadLogsResponse.FromString,
             options,
             channel_credentials,
             insecure,

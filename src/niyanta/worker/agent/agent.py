@@ -1,15 +1,9 @@
-"""The agent: registers, beats, takes assignments, runs them, reports.
-
-One incarnation lasts from a registration to the moment the service no longer knows it; then every attempt is
-stopped and the agent registers anew. The lease is measured on the monotonic clock from the send of the last
-acknowledged beat.
-"""
+"""The agent: takes assignments, runs them, and sees to it that nothing outlives the right to run."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import time
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
@@ -17,7 +11,6 @@ from typing import Any
 
 import msgspec
 
-from niyanta.errors import ConfigurationError, ConnectionFailedError
 from niyanta.wire.broker import Broker
 from niyanta.wire.messages import (
     Assign,
@@ -29,72 +22,80 @@ from niyanta.wire.messages import (
     DrainWorker,
     Event,
     EventReply,
-    Heartbeat,
-    HeartbeatReply,
     PauseAttempt,
     Refused,
-    Register,
-    RegisterReply,
     WithdrawPause,
 )
-from niyanta.wire.messages import HandlerInfo as WireHandler
 from niyanta.wire.objects import ObjectStore
 from niyanta.wire.subjects import Subjects
-from niyanta.worker.agent.outbox import Outbox
+from niyanta.worker.agent.membership import Membership
 from niyanta.worker.attempt.attempt import Attempt
-from niyanta.worker.handlers.app import Worker
+from niyanta.worker.attempt.means import Means
+from niyanta.worker.handlers.app import WorkerSpec
+from niyanta.worker.handlers.link import Ask
 from niyanta.worker.launcher.pool import ProcessPool
+from niyanta.worker.outbox import Outbox
 
 __all__ = ["Agent"]
 
 log = logging.getLogger(__name__)
 
-SELF_FENCE_SECONDS = 60.0
-EXCLUSIVE_SHARE = 0.7
-"""Of the lease: when attempts of exclusive types stop themselves."""
 DRAIN_SECONDS = 30.0
 ENDING_SECONDS = 15.0
 """For attempts to end after the drain's time is up; more than the grace of a process or an inline handler."""
 LEAVE_SECONDS = 10.0
-_REGISTER_PAUSE_SECONDS = 0.5
 AWAY_SECONDS = 5.0
 """A worker that is stopping doesn't wait longer than this for a broker that is away."""
+_FENCE_SECONDS = 0.25
+_WARM_PROCESSES = 2
 
 
 class Agent:
-    """Runs a worker's handlers for the service."""
+    """Runs a worker's handlers for the service.
+
+    Args:
+        spec: What it serves, and as whom.
+        app: References (``module:worker``) under which its processes find the same handlers.
+        broker: The way to the service; connected.
+        subjects: Where the service listens.
+        scratch: A directory for attempts.
+        object_store: For checkpoints too large for the database.
+    """
 
     def __init__(
         self,
-        worker: Worker,
+        spec: WorkerSpec,
         app: Sequence[str],
         broker: Broker,
         subjects: Subjects,
         scratch: Path,
         object_store: ObjectStore | None = None,
     ) -> None:
-        self.worker = worker
-        self.worker_id = worker.make_id()
-        self.incarnation = secrets.token_hex(8)
-        self.scratch = scratch
-        self.broker = broker
-        self.subjects = subjects
-        self.object_store = object_store
-        needs_processes = any(h.isolation == "process" for h in worker.handlers.values())
-        self.pool = ProcessPool(app, min(2, worker.capacity), scratch) if needs_processes else None
-        self.outbox = Outbox(
-            broker, subjects.events, lambda: (self.worker_id, self.incarnation), self._on_reply, self._lost
-        )
+        self._spec = spec
+        self._broker = broker
+        self._subjects = subjects
+        self._scratch = scratch
+        self._object_store = object_store
         self._attempts: dict[AttemptRef, Attempt] = {}
         self._epoch = 0
-        self.draining = False
-        self._acknowledged_at = time.monotonic()
-        self._exclusive_at = time.monotonic()
-        self._interval, self._lease = 2.0, 10.0
-        self._registered = asyncio.Event()
-        self._beat_now = asyncio.Event()
+        needs_processes = any(h.isolation == "process" for h in spec.handlers.values())
+        warm = min(_WARM_PROCESSES, spec.capacity)
+        self._pool = None
+        if needs_processes:
+            self._pool = ProcessPool(app, warm, scratch, fork=spec.fork, pass_env=spec.pass_env)
+        self._membership = Membership(spec, broker, subjects, lambda: list(self._attempts))
+        self._membership.on_answer = self._renew
+        self._membership.on_superseded = self._disown
+        self._membership.on_lost = self._forget_all
+        self._outbox = Outbox(
+            broker, subjects.events, lambda: self._membership.who, self._on_reply, self._membership.lost
+        )
         self._decode = msgspec.msgpack.Decoder(Command).decode
-        self._encode = msgspec.msgpack.Encoder().encode
+
+    @property
+    def attempts(self) -> list[AttemptRef]:
+        """What holds a slot at this moment."""
+        return list(self._attempts)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop`` is set, then drain.
@@ -102,19 +103,20 @@ class Agent:
         Raises:
             ConfigurationError: The service refuses the registration for good.
         """
-        if self.pool is not None:
-            await self.pool.start()
-        await self.broker.serve(self.subjects.worker(self.worker_id), self._on_command)
-        self.broker.on_reconnect.append(self._beat_now.set)
-        living = asyncio.create_task(self._live())
-        loops = [asyncio.create_task(self.outbox.run()), living, asyncio.create_task(self._fence())]
+        if self._pool is not None:
+            await self._pool.start()
+        await self._broker.serve(self._subjects.worker(self._spec.worker_id), self._on_command)
+        self._broker.on_reconnect.append(self._membership.beat_soon)
+        living = asyncio.create_task(self._membership.live())
+        loops = [asyncio.create_task(self._outbox.run()), living, asyncio.create_task(self._fence())]
         stopping = asyncio.create_task(stop.wait())
         try:
             done, _ = await asyncio.wait([*loops, stopping], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
             await self._drain()
-            living.cancel()  # a beat after the last one would bring the worker back
+            self._membership.stop()
+            living.cancel()
             await asyncio.gather(living, return_exceptions=True)
             await self._leave()
         finally:
@@ -123,102 +125,19 @@ class Agent:
             await asyncio.gather(*loops, stopping, return_exceptions=True)
             attempts = list(self._attempts.values())
             for attempt in attempts:
-                attempt.stop("the worker stopped", report=False)
-            if self.pool is not None:
-                await self.pool.close()
+                attempt.disown()
+            if self._pool is not None:
+                await self._pool.close()
             if attempts:
                 await asyncio.wait([attempt.task for attempt in attempts], timeout=2)
 
-    # --- registration and heartbeats ------------------------------------------------------------
+    # --- the right to run -------------------------------------------------------------------------
 
-    async def _live(self) -> None:
-        while True:
-            await self._register()
-            while self._registered.is_set():
-                await self._beat()
-                try:
-                    async with asyncio.timeout(self._interval):
-                        await self._beat_now.wait()
-                except TimeoutError:
-                    pass
-                self._beat_now.clear()
-            await asyncio.sleep(_REGISTER_PAUSE_SECONDS)
-
-    async def _register(self) -> None:
-        from niyanta import __version__
-
-        self.incarnation = secrets.token_hex(8)
-        handlers = [
-            WireHandler(h.workload_type, h.isolation, h.exclusive, h.input_schema)
-            for h in self.worker.handlers.values()
-        ]
-        message = Register(
-            self.worker_id, self.incarnation, self.worker.capacity, self.worker.tags, handlers, __version__
-        )
-        said = ""
-        while True:
-            sent = time.monotonic()
-            try:
-                raw = await self.broker.request(self.subjects.register, self._encode(message), timeout_seconds=5)
-                reply = msgspec.msgpack.decode(raw, type=RegisterReply)
-            except ConnectionFailedError as exc:
-                reply = RegisterReply(False, "away", str(exc))
-            if reply.accepted:
-                break
-            if reply.reason == "invalid":
-                raise ConfigurationError(f"the service refuses this worker: {reply.message}")
-            if reply.message != said:
-                log.warning("worker.not_registered_yet: %s", reply.message)
-                said = reply.message
-            await asyncio.sleep(_REGISTER_PAUSE_SECONDS)
-        self._interval, self._lease = reply.heartbeat_interval_seconds, reply.lease_seconds
-        self._acknowledge(sent, exclusive=True)
-        self._registered.set()
-        log.info("worker.registered %s", self.worker_id, extra={"incarnation": self.incarnation})
-
-    async def _beat(self, *, leaving: bool = False) -> None:
-        refs = list(self._attempts)
-        message = Heartbeat(self.worker_id, self.incarnation, self.draining, refs, leaving)
-        sent = time.monotonic()
-        try:
-            raw = await self.broker.request(
-                self.subjects.heartbeat, self._encode(message), timeout_seconds=max(0.5, self._interval)
-            )
-        except ConnectionFailedError as exc:
-            log.debug("worker.beat_lost", extra={"error": str(exc)})
-            return
-        reply = msgspec.msgpack.decode(raw, type=HeartbeatReply)
-        if reply.hold:
-            self._acknowledge(sent, exclusive=False)
-        elif not reply.ok:
-            self._lost()
-        else:
-            self._acknowledge(sent, exclusive=True)
-            for ref in reply.superseded:
-                self._stop(ref)
-
-    def _acknowledge(self, sent: float, *, exclusive: bool) -> None:
-        self._acknowledged_at = sent
-        if exclusive:
-            self._exclusive_at = sent
-        if self.pool is not None:
-            now = time.monotonic()
-            self.pool.renew(
-                SELF_FENCE_SECONDS - (now - self._acknowledged_at),
-                self._lease * EXCLUSIVE_SHARE - (now - self._exclusive_at),
-            )
-
-    def _lost(self) -> None:
-        """The service no longer knows this incarnation: stop everything, register anew."""
-        if not self._registered.is_set():
-            return
-        log.warning("worker.superseded", extra={"incarnation": self.incarnation})
-        self._registered.clear()
-        self.incarnation = ""
-        for ref in list(self._attempts):
-            self._stop(ref)
-        self.outbox.forget()
-        self._beat_now.set()
+    def _renew(self) -> None:
+        """The service has answered: the launcher may let things run on."""
+        if self._pool is not None:
+            lease = self._membership.lease
+            self._pool.renew(lease.left_seconds, lease.exclusive_left_seconds)
 
     async def _fence(self) -> None:
         """Stop attempts when the lease has run out unheard.
@@ -226,65 +145,80 @@ class Agent:
         They are handed back: should the service still believe that they run here when it can be reached again, it
         must learn that they don't. If it has moved them meanwhile, the word of it is fenced.
         """
+        lease = self._membership.lease
         while True:
-            await asyncio.sleep(0.25)
-            now = time.monotonic()
-            cut_off = now - self._acknowledged_at > SELF_FENCE_SECONDS
-            exclusive_over = now - self._exclusive_at > self._lease * EXCLUSIVE_SHARE
+            await asyncio.sleep(_FENCE_SECONDS)
             for attempt in list(self._attempts.values()):
-                if cut_off or (exclusive_over and attempt.handler.exclusive):
-                    attempt.stop("the worker was cut off from the service", report=True)
+                if (lease.exclusive_left_seconds if attempt.exclusive else lease.left_seconds) < 0:
+                    attempt.hand_back("the worker was cut off from the service")
+
+    def _disown(self, refs: Sequence[AttemptRef]) -> None:
+        for ref in refs:
+            if attempt := self._attempts.get(ref):
+                attempt.disown()
+
+    def _forget_all(self) -> None:
+        self._disown(list(self._attempts))
+        self._outbox.forget()
 
     # --- commands and replies -------------------------------------------------------------------
 
     async def _on_command(self, payload: bytes) -> None:
         match self._decode(payload):
             case Assign() as assign:
-                if assign.incarnation == self.incarnation and assign.epoch >= self._epoch:
+                if assign.incarnation == self._membership.incarnation and assign.epoch >= self._epoch:
                     self._epoch = assign.epoch
                     for assignment in assign.assignments:
                         self._take(assignment)
             case CancelAttempt(ref=ref):
-                self._stop(ref)
+                self._disown([ref])
             case PauseAttempt(ref=ref):
-                if attempt := self._attempts.get(ref):
-                    attempt.ask_pause(True)
+                self._ask_pause(ref, wanted=True)
             case WithdrawPause(ref=ref):
-                if attempt := self._attempts.get(ref):
-                    attempt.ask_pause(False)
+                self._ask_pause(ref, wanted=False)
             case DrainWorker():
                 pass  # the service assigns nothing more; what runs here finishes
+
+    def _ask_pause(self, ref: AttemptRef, *, wanted: bool) -> None:
+        if attempt := self._attempts.get(ref):
+            attempt.ask(Ask.PAUSE, wanted=wanted)
 
     def _take(self, assignment: Assignment) -> None:
         ref = assignment.ref
         if ref in self._attempts:
             return
-        handler = self.worker.handlers.get(assignment.workload_type)
+        handler = self._spec.handlers.get(assignment.workload_type)
         if handler is None:
-            self.outbox.add(ref, 1, Refused(f"this worker doesn't serve '{assignment.workload_type}'"))
-        elif self.draining:
-            self.outbox.add(ref, 1, Refused("this worker is stopping"))
-        elif len(self._attempts) >= self.worker.capacity:
-            self.outbox.add(ref, 1, Refused("this worker is full"))
+            self._outbox.add(ref, 1, Refused(f"this worker doesn't serve '{assignment.workload_type}'"))
+        elif self._membership.draining:
+            self._outbox.add(ref, 1, Refused("this worker is stopping"))
+        elif len(self._attempts) >= self._spec.capacity:
+            self._outbox.add(ref, 1, Refused("this worker is full"))
         else:
-            attempt = Attempt(self, assignment, handler)
-            self._attempts[ref] = attempt
+            attempt = self._attempts[ref] = Attempt(self._means(), assignment, handler, self._ended)
             attempt.start()
 
-    def ended(self, attempt: Attempt) -> None:
-        """The attempt's processes are gone: its slot is free."""
-        self._attempts.pop(attempt.ref, None)
+    def _means(self) -> Means:
+        return Means(
+            who=self._membership.who,
+            broker=self._broker,
+            subjects=self._subjects,
+            outbox=self._outbox,
+            scratch=self._scratch,
+            object_store=self._object_store,
+            pool=self._pool,
+        )
 
-    def _stop(self, ref: AttemptRef) -> None:
-        if attempt := self._attempts.get(ref):
-            attempt.stop("superseded", report=False)
+    def _ended(self, attempt: Attempt) -> None:
+        """Nothing of the attempt is left: its slot is free."""
+        self._attempts.pop(attempt.ref, None)
 
     def _on_reply(self, reply: EventReply, batch: list[Event]) -> None:
         attempt = self._attempts.get(reply.ref)
         if attempt is None:
             return
         if reply.outcome == "fenced":
-            attempt.stop("superseded", report=False)
+            attempt.disown()
             return
         saved = {e.sequence for e in batch if e.ref == reply.ref and isinstance(e.body, CheckpointSaved)}
         attempt.checkpoint_answered(saved, reply)
@@ -293,14 +227,14 @@ class Agent:
 
     async def _drain(self) -> None:
         """Ask everything for a checkpoint, hand it back; whatever doesn't give one in time is ended all the same."""
-        self.draining = True
-        if self._registered.is_set():
-            await self._beat()
+        self._membership.draining = True
+        if self._membership.registered:
+            await self._membership.beat()
         for attempt in self._attempts.values():
-            attempt.tell_waiting()
+            attempt.ask(Ask.DRAIN)
         await self._wait_reachable(self._until_idle(), DRAIN_SECONDS)
         for attempt in list(self._attempts.values()):
-            attempt.stop("the worker stopped before the workload gave a checkpoint", report=True)
+            attempt.hand_back("the worker stopped before the workload gave a checkpoint")
         if self._attempts:
             await asyncio.wait([attempt.task for attempt in self._attempts.values()], timeout=ENDING_SECONDS)
 
@@ -308,9 +242,9 @@ class Agent:
         """Have everything acknowledged, and say good-bye."""
 
         async def leave() -> None:
-            await self.outbox.flushed()
-            if self._registered.is_set():
-                await self._beat(leaving=True)
+            await self._outbox.flushed()
+            if self._membership.registered:
+                await self._membership.beat(leaving=True)
 
         if not await self._wait_reachable(leave(), LEAVE_SECONDS):
             log.warning("worker.left_without_acknowledgement")
@@ -325,7 +259,7 @@ class Agent:
         deadline = time.monotonic() + seconds
         reached_at = time.monotonic()
         while not task.done() and time.monotonic() < deadline:
-            if self.broker.connected:
+            if self._broker.connected:
                 reached_at = time.monotonic()
             elif time.monotonic() - reached_at > AWAY_SECONDS:
                 break

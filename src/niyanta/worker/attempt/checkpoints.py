@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from niyanta.errors import CheckpointError, ConnectionFailedError, PermanentError, TransientError
-from niyanta.wire.messages import CheckpointReply, CheckpointRequest, CheckpointSaved, LogLine
-from niyanta.wire.objects import DamagedObjectError, checkpoint_folder, size_and_sha256
+from niyanta.wire.messages import AttemptRef, CheckpointReply, CheckpointRequest, CheckpointSaved
+from niyanta.wire.objects import DamagedObjectError, ObjectStore, checkpoint_folder, size_and_sha256
+from niyanta.worker.attempt.means import Means
 
-if TYPE_CHECKING:
-    from niyanta.worker.attempt.attempt import Attempt
-
-__all__ = ["fetch", "put_away", "saved_in_database"]
+__all__ = ["Fetched", "fetch", "put_away", "saved_in_database"]
 
 _PAUSE_SECONDS = 0.2
 _STORE_TRIES = 5
 
 
-async def fetch(attempt: Attempt, target: Path) -> str:
-    """Write the newest good checkpoint of an attempt that has one to start from into a file; gives its encoding.
+@dataclass(frozen=True)
+class Fetched:
+    """A checkpoint that lies in a file, checked."""
+
+    sequence: int
+    """May be older than what was asked for, when that was damaged or missing."""
+    encoding: str
+
+
+async def fetch(means: Means, ref: AttemptRef, sequence: int, target: Path) -> Fetched:
+    """Write the newest good checkpoint up to a sequence number into a file.
 
     Waits for as long as the broker or the service is away.
 
@@ -31,21 +38,18 @@ async def fetch(attempt: Attempt, target: Path) -> str:
         PermanentError: The service has no good one left.
         TransientError: It lies in an object store that this worker can't reach.
     """
-    up_to = wanted = attempt.assignment.checkpoint_sequence
+    up_to = sequence
     while True:
-        reply = await _ask(attempt, up_to, 0)
-        if await _receive(attempt, reply, target):
-            if reply.sequence != wanted:
-                lost = f"checkpoint {wanted} is damaged or missing; going on from checkpoint {reply.sequence}"
-                attempt.report(LogLine("WARN", lost))
-            return reply.encoding
+        reply = await _ask(means, ref, up_to, 0)
+        if await _receive(means, ref, reply, target):
+            return Fetched(reply.sequence, reply.encoding)
         up_to = reply.sequence - 1
 
 
-async def _receive(attempt: Attempt, first: CheckpointReply, target: Path) -> bool:
+async def _receive(means: Means, ref: AttemptRef, first: CheckpointReply, target: Path) -> bool:
     """Write the checkpoint that a reply is about; False when it turns out damaged."""
     if first.object_key is not None:
-        return await _receive_object(attempt, first, target)
+        return await _receive_object(means.object_store, first, target)
     digest, reply, size = hashlib.sha256(), first, 0
     with target.open("wb") as file:
         while True:
@@ -54,13 +58,12 @@ async def _receive(attempt: Attempt, first: CheckpointReply, target: Path) -> bo
             size += len(reply.data)
             if size >= first.total_bytes or not reply.data:
                 return size == first.total_bytes and digest.digest() == first.sha256
-            reply = await _ask(attempt, first.sequence, size)
+            reply = await _ask(means, ref, first.sequence, size)
             if reply.sequence != first.sequence:
                 return False
 
 
-async def _receive_object(attempt: Attempt, reply: CheckpointReply, target: Path) -> bool:
-    store = attempt.object_store
+async def _receive_object(store: ObjectStore | None, reply: CheckpointReply, target: Path) -> bool:
     if store is None:
         raise TransientError(
             f"checkpoint {reply.sequence} lies in an object store, and this worker has none: "
@@ -79,14 +82,14 @@ async def _receive_object(attempt: Attempt, reply: CheckpointReply, target: Path
     return False
 
 
-async def _ask(attempt: Attempt, up_to: int, offset: int) -> CheckpointReply:
+async def _ask(means: Means, ref: AttemptRef, up_to: int, offset: int) -> CheckpointReply:
     while True:
         if up_to < 1:
             raise PermanentError("none of the workload's checkpoints is good any more")
-        request = CheckpointRequest(*attempt.identity, attempt.ref, up_to, offset)
+        request = CheckpointRequest(means.who.worker_id, means.who.incarnation, ref, up_to, offset)
         try:
-            raw = await attempt.broker.request(
-                attempt.subjects.checkpoint, msgspec.msgpack.encode(request), timeout_seconds=5
+            raw = await means.broker.request(
+                means.subjects.checkpoint, msgspec.msgpack.encode(request), timeout_seconds=5
             )
         except ConnectionFailedError:
             await asyncio.sleep(_PAUSE_SECONDS)
@@ -94,7 +97,7 @@ async def _ask(attempt: Attempt, up_to: int, offset: int) -> CheckpointReply:
         reply = msgspec.msgpack.decode(raw, type=CheckpointReply)
         if reply.ok:
             return reply
-        if reply.error is None or not reply.error.startswith("try again"):
+        if not (reply.try_again or (reply.error or "").startswith("try again")):
             raise PermanentError(f"checkpoint {up_to} can't be loaded: {reply.error}")
         await asyncio.sleep(_PAUSE_SECONDS)
 
@@ -104,13 +107,12 @@ def saved_in_database(data: bytes, encoding: str) -> CheckpointSaved:
     return CheckpointSaved(data, hashlib.sha256(data).digest(), encoding, size_bytes=len(data))
 
 
-async def put_away(attempt: Attempt, path: Path, encoding: str) -> CheckpointSaved:
+async def put_away(store: ObjectStore | None, ref: AttemptRef, path: Path, encoding: str) -> CheckpointSaved:
     """Put a large checkpoint into the object store; gives the event that says where.
 
     Raises:
         CheckpointError: There is no store, or it didn't take it. The last good checkpoint still stands.
     """
-    store, ref = attempt.object_store, attempt.ref
     if store is None:
         raise CheckpointError("the worker has no object store for a checkpoint of this size")
     try:

@@ -7,25 +7,34 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Any
+import threading
+import traceback
+from collections.abc import Awaitable, Coroutine
+from typing import Any
 
-from niyanta.wire.messages import Completed, Failed, LogLine
-from niyanta.worker.handlers.context import AttemptEnded, Context, decode_state, keep_saving
-from niyanta.worker.handlers.handler import encode_result
-from niyanta.worker.runner import channel
+from niyanta.errors import PermanentError, TransientError
+from niyanta.wire.messages import Assignment, Completed, Failed, LogLine, Progressed
+from niyanta.worker.attempt.life import Life
+from niyanta.worker.attempt.means import Folder
+from niyanta.worker.attempt.reports import Reports
+from niyanta.worker.attempt.saving import Saving
+from niyanta.worker.handlers import children
+from niyanta.worker.handlers.context import Context
+from niyanta.worker.handlers.handler import Handler, encode_result
+from niyanta.worker.handlers.link import Ask, AttemptEnded
+from niyanta.worker.handlers.logs import current_link, log_to_current
+from niyanta.worker.handlers.saver import keep_saving
+from niyanta.worker.handlers.state import decode_state
+from niyanta.worker.handlers.text import describe, plain
 
-if TYPE_CHECKING:
-    from niyanta.worker.attempt.attempt import Attempt
-
-__all__ = ["run"]
+__all__ = ["Inline"]
 
 log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 5.0
 _CANCELS = 2
 """How often a handler is cancelled before the worker gives it up."""
-_GRANTED_SECONDS = 1.0
+_FULFILLED_SECONDS = 1.0
 _QUICK_SECONDS = 0.25
 
 
@@ -33,75 +42,136 @@ class _HandlerExitError(Exception):
     """A handler called ``sys.exit`` or the like, which must not end the agent."""
 
 
-async def run(attempt: Attempt, encoding: str | None) -> Any:
-    """Run the handler; gives the event that ends the attempt, or None when it was stopped.
+class _DirectLink:
+    """The context's way to the agent that it runs in; also from other threads."""
 
-    Raises:
-        PermanentError: The input doesn't fit the handler.
-    """
-    state = None
-    if encoding is not None:
-        data = await asyncio.to_thread((attempt.directory / channel.CHECKPOINT).read_bytes)
-        state = decode_state(data, encoding)
-    ctx = Context(attempt.assignment, attempt, state, lambda: attempt.directory / channel.WORK, sync=False)
-    arguments = attempt.handler.arguments(ctx, attempt.assignment.input_json)
-    attempt.started()
-    loop = asyncio.get_running_loop()
-    work = loop.create_task(_contained(attempt.handler.function(*arguments)))
-    saving: asyncio.Task[None] | None = None
-    ends: set[asyncio.Future[Any]] = {work, attempt.stopped, attempt.granted}
-    left: float | None = attempt.assignment.timeout_seconds
-    try:
-        # Most small workloads have ended by then: a saver beside them would cost more than they do.
-        done, _ = await asyncio.wait(ends, timeout=_QUICK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        if not done:
-            saving = loop.create_task(keep_saving(ctx))
-            ends.add(saving)
-            left = None if left is None else left - _QUICK_SECONDS
-            done, _ = await asyncio.wait(ends, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-        if attempt.granted.done() and not attempt.stopped.done():
-            ended = saving is not None and saving.done()
-            await asyncio.wait({work}, timeout=0 if ended else _GRANTED_SECONDS)
+    def __init__(self, life: Life, reports: Reports, saving: Saving) -> None:
+        self._life = life
+        self._reports = reports
+        self._saving = saving
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+
+    @property
+    def waiting(self) -> Ask | None:
+        return self._life.waiting
+
+    @property
+    def cancelled(self) -> bool:
+        return self._life.told_to_stop
+
+    @property
+    def most_checkpoint_bytes(self) -> int:
+        return self._saving.most_bytes
+
+    def report(self, body: LogLine | Progressed) -> None:
+        if threading.get_ident() == self._thread:
+            self._reports.report(body)
+        else:
+            self._loop.call_soon_threadsafe(self._reports.report, body)
+
+    def save(self, data: bytes, encoding: str) -> Coroutine[Any, Any, int]:
+        return self._saving.save(data, encoding)
+
+    def save_now(self, data: bytes, encoding: str) -> int:
+        if threading.get_ident() == self._thread:
+            raise RuntimeError("a save that blocks would block the event loop that must answer it: await it instead")
+        return asyncio.run_coroutine_threadsafe(self._saving.save(data, encoding), self._loop).result()
+
+
+class Inline:
+    """Runs one attempt in the agent."""
+
+    def __init__(self, life: Life, reports: Reports, saving: Saving) -> None:
+        self._life = life
+        self._reports = reports
+        self._saving = saving
+
+    async def run(
+        self, handler: Handler, assignment: Assignment, folder: Folder, encoding: str | None
+    ) -> Completed | Failed | None:
+        """Run the handler; gives what it came to, or None when it was ended.
+
+        Args:
+            handler: An async one.
+            assignment: What to run it with.
+            folder: Holds the checkpoint to start from.
+            encoding: Of that checkpoint; None when there is none.
+
+        Raises:
+            PermanentError: The input doesn't fit the handler.
+        """
+        state = None
+        if encoding is not None:
+            state = decode_state(await asyncio.to_thread(folder.checkpoint.read_bytes), encoding)
+        link = _DirectLink(self._life, self._reports, self._saving)
+        ctx = Context(assignment, link, state, lambda: folder.work)
+        arguments = handler.arguments(ctx, assignment.input_json)
+        self._life.begin_running()
+        self._reports.started()
+        log_to_current()
+        current_link.set(link)  # of the attempt's own task, and handed on to the handler's
+        work = asyncio.get_running_loop().create_task(_contained(handler.function(*arguments)))
+        timed_out = await self._until_over(work, ctx, assignment.timeout_seconds)
         if not work.done():
-            await _end(attempt, work)
+            self._life.begin_ending()
+            await self._end(work, assignment.ref.workload_id)
+            return Failed(f"timed out after {assignment.timeout_seconds} s", timed_out=True) if timed_out else None
+        return self._outcome(work)
+
+    async def _until_over(self, work: asyncio.Task[Any], ctx: Context, timeout_seconds: float | None) -> bool:
+        """Wait for the handler's end, an order, or the time-out; True for the last."""
+        saving: asyncio.Task[None] | None = None
+        ends: set[asyncio.Future[Any]] = {work, self._life.ordered}
+        left = timeout_seconds
+        try:
+            # Most small workloads have ended by then: a saver beside them would cost more than they do.
+            done, _ = await asyncio.wait(ends, timeout=_QUICK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             if not done:
-                return Failed(f"timed out after {attempt.assignment.timeout_seconds} s", timed_out=True)
+                saving = asyncio.get_running_loop().create_task(keep_saving(ctx))
+                ends.add(saving)
+                left = None if left is None else left - _QUICK_SECONDS
+                done, _ = await asyncio.wait(ends, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            if self._life.fulfilled:
+                ended = saving is not None and saving.done()
+                await asyncio.wait({work}, timeout=0 if ended else _FULFILLED_SECONDS)
+            return not done
+        finally:
+            if saving is not None:
+                saving.cancel()
+                await asyncio.gather(saving, return_exceptions=True)
+
+    async def _end(self, work: asyncio.Task[Any], workload_id: str) -> None:
+        """Cancel the handler. One that doesn't end all the same is given up, aloud: its slot is needed."""
+        for _ in range(_CANCELS):
+            work.cancel()
+            await asyncio.wait({work}, timeout=GRACE_SECONDS)
+            if work.done():
+                if not work.cancelled():
+                    work.exception()  # seen
+                return
+        words = "the handler doesn't end when it is cancelled: the worker gives it up, but its code may still run"
+        log.error("inline.handler_given_up", extra={"workload_id": workload_id})
+        self._reports.report(LogLine("ERROR", words))
+        work.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+    def _outcome(self, work: asyncio.Task[Any]) -> Completed | Failed | None:
+        if work.cancelled():
+            return Failed("CancelledError: the handler cancelled itself")
+        exc = work.exception()
+        if isinstance(exc, AttemptEnded):
             return None
-        return _outcome(attempt, work)
-    finally:
-        if saving is not None:
-            saving.cancel()
-            await asyncio.gather(saving, return_exceptions=True)
+        if isinstance(exc, PermanentError):
+            return Failed(plain(str(exc)), permanent=True)
+        if exc is not None:
+            text = "".join(traceback.format_exception(exc))
+            self._reports.report(LogLine("ERROR", text[-8000:]))
+            return Failed(plain(str(exc)) if isinstance(exc, TransientError) else describe(exc))
+        return Completed(encode_result(work.result()))
 
 
 async def _contained(work: Awaitable[Any]) -> Any:
     try:
-        return await work
+        return await children.Stepwise(work)
     except (SystemExit, KeyboardInterrupt) as exc:
         raise _HandlerExitError(f"the handler raised {exc!r}") from exc
-
-
-async def _end(attempt: Attempt, work: asyncio.Task[Any]) -> None:
-    """Cancel the handler. One that doesn't end all the same is given up, aloud: its slot is needed."""
-    for _ in range(_CANCELS):
-        work.cancel()
-        await asyncio.wait({work}, timeout=GRACE_SECONDS)
-        if work.done():
-            if not work.cancelled():
-                work.exception()  # seen
-            return
-    words = "the handler doesn't end when it is cancelled: the worker gives it up, but its code may still be running"
-    log.error("inline.handler_given_up", extra={"workload_id": attempt.ref.workload_id})
-    attempt.report(LogLine("ERROR", words))
-    work.add_done_callback(lambda task: task.cancelled() or task.exception())
-
-
-def _outcome(attempt: Attempt, work: asyncio.Task[Any]) -> Any:
-    if work.cancelled():
-        return Failed("CancelledError: the handler cancelled itself")
-    exc = work.exception()
-    if isinstance(exc, AttemptEnded):
-        return None
-    if exc is not None:
-        return attempt.failure(exc)
-    return Completed(encode_result(work.result()))

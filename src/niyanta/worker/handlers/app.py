@@ -1,14 +1,16 @@
-"""The worker as its author writes it."""
+"""The handlers of a worker as their author registers them, and what is made of that for the programs."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
 import os
+import re
 import secrets
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from niyanta.errors import ConfigurationError
@@ -17,25 +19,42 @@ from niyanta.worker.handlers.command import command_handler
 from niyanta.worker.handlers.handler import Handler, make_handler
 from niyanta.worker.handlers.text import clean, describe
 
-__all__ = ["Worker", "load_app"]
+__all__ = ["App", "WorkerSpec", "load_app"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 _MOST_TAGS = 64
+_ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MOST_TAG_CHARACTERS = 256
 
 
-class Worker:
-    """A set of handlers, and where they run.
+@dataclass(frozen=True)
+class WorkerSpec:
+    """One worker: who it is, what it serves, how much of it at once."""
 
-    Args:
-        id: Unique in the fleet; made from the host's name when None.
-        tags: What affinity rules can ask for.
-        capacity: Workloads at the same time; the number of cores when None.
-    """
+    worker_id: str
+    capacity: int
+    tags: Mapping[str, str]
+    handlers: Mapping[str, Handler]
+    """By workload type."""
+    fork: bool = True
+    """Whether the processes of attempts may be forked from one that has imported the app."""
+    pass_env: tuple[str, ...] = ()
+    """Names of ``NIYANTA_…`` variables of the worker's that its handlers may see."""
+
+
+class App:
+    """A set of handlers and where they run: all of a `niyanta.Worker` but its ``run``."""
 
     def __init__(
-        self, id: str | None = None, tags: Mapping[str, str] | None = None, capacity: int | None = None
+        self,
+        id: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        capacity: int | None = None,
+        *,
+        fork: bool = True,
+        pass_env: Sequence[str] = (),
     ) -> None:
         if tags is not None and not isinstance(tags, Mapping):
             raise ConfigurationError(f"a worker's tags map text to text; {tags!r} does not")
@@ -43,6 +62,9 @@ class Worker:
         self.tags = dict(tags or {})
         self.capacity = capacity if capacity is not None else (os.cpu_count() or 1)
         self.handlers: dict[str, Handler] = {}
+        self.fork = fork
+        self.pass_env = pass_env
+        self.fork_hooks: list[Callable[[], object]] = []
         self.check()
 
     def check(self) -> None:
@@ -59,6 +81,13 @@ class Worker:
         if isinstance(self.capacity, bool) or not isinstance(self.capacity, int) or not 1 <= self.capacity <= 10_000:
             raise ConfigurationError(
                 f"a worker's capacity must be at least 1 and at most 10000, not {self.capacity!r}"
+            )
+        if isinstance(self.pass_env, str) or not all(
+            isinstance(name, str) and _ENVIRONMENT_NAME.fullmatch(name) for name in self.pass_env
+        ):
+            raise ConfigurationError(
+                f"pass_env is a list of names of environment variables, such as ['NIYANTA_API_KEY'], "
+                f"not {self.pass_env!r}"
             )
         if len(self.tags) > _MOST_TAGS:
             raise ConfigurationError(f"a worker can have {_MOST_TAGS} tags, not {len(self.tags)}")
@@ -104,44 +133,69 @@ class Worker:
         function = command_handler(argv, checkpoint_signal)
         self._add(make_handler(workload_type, function, "process", exclusive))
 
+    def on_fork(self, hook: Callable[[], T]) -> Callable[[], T]:
+        """Call a function in each process that was forked to run a workload, before its handler.
+
+        The app is imported once, and the processes of workloads are forked from the one that did. What must not be
+        shared with the others (an open file, a generator of random numbers of your own) is made anew here.
+        """
+        self.fork_hooks.append(hook)
+        return hook
+
     def _add(self, handler: Handler) -> None:
         if handler.workload_type in self.handlers:
             raise ConfigurationError(f"workload type '{handler.workload_type}' is registered twice")
         self.handlers[handler.workload_type] = handler
 
-    def include(self, other: Worker) -> None:
+    def include(self, other: App) -> None:
         """Serve another worker's types as well."""
         for handler in other.handlers.values():
             self._add(handler)
+        self.fork_hooks += other.fork_hooks
+        self.fork = self.fork and other.fork
+        self.pass_env = (*self.pass_env, *other.pass_env)
         self.tags = {**other.tags, **self.tags}
 
-    def run(self) -> None:
-        """Run as the program that defines it; reads ``NIYANTA_NATS_URL`` and the like. Blocks until stopped."""
-        from niyanta.worker.program import run_worker
+    def spec(
+        self, *, id: str | None = None, capacity: int | None = None, tags: Mapping[str, str] | None = None
+    ) -> WorkerSpec:
+        """What one program of this worker is: a copy, which later changes don't reach.
 
-        main = sys.modules["__main__"]
-        name = next((key for key, value in vars(main).items() if value is self), None)
-        if name is None or not getattr(main, "__file__", None):
-            raise ConfigurationError(
-                "worker.run() must be called by the program that holds the worker, under if __name__ == '__main__':"
-            )
-        run_worker([f"{main.__file__}:{name}"])
+        Args:
+            id: Instead of its own; one is made from the host's name where there is none.
+            capacity: Instead of its own.
+            tags: Beside its own, and before them.
 
-    def make_id(self) -> str:
-        """The id, made once when none was given."""
-        if self.id is None:
-            host = "".join(c if c.isascii() and c.isalnum() else "-" for c in socket.gethostname())[:30]
-            self.id = f"worker-{host.strip('-') or 'host'}-{secrets.token_hex(3)}"
-        return self.id
+        Raises:
+            ConfigurationError: The id, the tags or the capacity can't work.
+        """
+        wanted = App(
+            id if id is not None else self.id,
+            {**self.tags, **(tags or {})},
+            capacity if capacity is not None else self.capacity,
+        )
+        return WorkerSpec(
+            wanted.id or _made_id(),
+            wanted.capacity,
+            wanted.tags,
+            dict(self.handlers),
+            fork=self.fork,
+            pass_env=tuple(self.pass_env),
+        )
 
 
-def load_app(references: Sequence[str]) -> Worker:
+def _made_id() -> str:
+    host = "".join(c if c.isascii() and c.isalnum() else "-" for c in socket.gethostname())[:30]
+    return f"worker-{host.strip('-') or 'host'}-{secrets.token_hex(3)}"
+
+
+def load_app(references: Sequence[str]) -> App:
     """The workers that ``module:name`` (or ``path.py:name``) references name, as one.
 
     Raises:
         ConfigurationError: One can't be imported or holds no `Worker`; says why.
     """
-    found: list[Worker] = []
+    found: list[App] = []
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     for reference in references:
@@ -155,7 +209,7 @@ def load_app(references: Sequence[str]) -> Worker:
         except (Exception, SystemExit) as exc:
             raise ConfigurationError(f"app '{reference}' can't be imported: {describe(exc)}") from exc
         worker = getattr(module, attribute, None)
-        if not isinstance(worker, Worker):
+        if not isinstance(worker, App):
             raise ConfigurationError(f"'{attribute}' in '{module_name}' is no niyanta.Worker")
         found.append(worker)
     first = found[0]

@@ -21,8 +21,9 @@ from typing import IO, Any
 import msgspec
 
 from niyanta.errors import CheckpointError, ConfigurationError, PermanentError, TransientError
-from niyanta.worker.handlers.context import AttemptEnded, Context
+from niyanta.worker.handlers.context import SyncContext
 from niyanta.worker.handlers.handler import MAX_RESULT_BYTES
+from niyanta.worker.handlers.link import AttemptEnded
 
 __all__ = ["command_handler"]
 
@@ -37,7 +38,7 @@ _PERMANENT = frozenset({errno.ENOENT, errno.EACCES, errno.ENOEXEC, errno.ENOTDIR
 _LEVELS = {"DEBUG": 10, "INFO": 20, "WARN": 30, "WARNING": 30, "ERROR": 40}
 
 
-def command_handler(argv: Sequence[str], checkpoint_signal: str | None) -> Callable[[Context], Any]:
+def command_handler(argv: Sequence[str], checkpoint_signal: str | None) -> Callable[[SyncContext], Any]:
     """A sync handler that runs a program.
 
     Raises:
@@ -54,7 +55,7 @@ def command_handler(argv: Sequence[str], checkpoint_signal: str | None) -> Calla
         if not isinstance(number, signal.Signals):
             raise ConfigurationError(f"there is no signal '{checkpoint_signal}'")
 
-    def run(ctx: Context) -> Any:
+    def run(ctx: SyncContext) -> Any:
         return _Run(ctx, words, number).run()
 
     return run
@@ -63,7 +64,7 @@ def command_handler(argv: Sequence[str], checkpoint_signal: str | None) -> Calla
 class _Run:
     """One run of the program."""
 
-    def __init__(self, ctx: Context, argv: list[str], checkpoint_signal: signal.Signals | None) -> None:
+    def __init__(self, ctx: SyncContext, argv: list[str], checkpoint_signal: signal.Signals | None) -> None:
         self._ctx = ctx
         self._argv = argv
         self._signal = checkpoint_signal

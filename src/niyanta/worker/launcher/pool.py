@@ -11,18 +11,19 @@ import secrets
 import socket
 import sys
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from niyanta.errors import TransientError
 from niyanta.worker.handlers.text import LineSplitter, plain
 from niyanta.worker.runner import channel
+from niyanta.worker.runner.marks import MarkFinder
 
-__all__ = ["MOST_PROCESSES", "Exit", "ProcessPool", "Runner"]
+__all__ = ["MOST_PROCESSES", "Exit", "Output", "ProcessPool", "Runner"]
 
 log = logging.getLogger(__name__)
 
@@ -39,12 +40,25 @@ class Exit:
     code: int
     """Exit status of the process itself; minus the signal's number when one ended it."""
     over: str | None = None
-    """Why the launcher ended it by itself: ``memory``, ``processes`` or ``lease``."""
+    """Why the launcher ended it by itself: ``memory``, ``processes`` or ``lease``; ``template``: it never began, as
+    the process to fork it from has ended."""
     used_mb: int = 0
 
 
 def _future() -> asyncio.Future[Any]:
     return asyncio.get_running_loop().create_future()
+
+
+class Output(Protocol):
+    """Takes what a process writes."""
+
+    def lines(self, level: str, lines: list[bytes]) -> None:
+        """Take whole lines."""
+        ...
+
+    async def marked(self, number: int) -> None:
+        """Take the mark with a number; what follows it waits until this returns."""
+        ...
 
 
 @dataclass(eq=False)
@@ -54,7 +68,8 @@ class Runner:
     Attributes:
         exited: Done once nothing of its tree is left.
         limited: Done once its limits are set; gives what went wrong, or None.
-        on_lines: Takes what it writes to standard output (INFO) and standard error (WARN).
+        word: In the marks that it writes into its standard output.
+        output: Takes what it writes to standard output (INFO) and standard error (WARN).
         recent: The last lines it wrote, for the case that it ends before it is ready.
     """
 
@@ -65,7 +80,8 @@ class Runner:
     pid: int | None = None
     exited: asyncio.Future[Exit] = field(default_factory=_future)
     limited: asyncio.Future[str | None] = field(default_factory=_future)
-    on_lines: Callable[[str, list[bytes]], None] | None = None
+    word: str = field(default_factory=lambda: secrets.token_hex(8))
+    output: Output | None = None
     recent: deque[bytes] = field(default_factory=lambda: deque(maxlen=_RECENT_LINES))
     pumps: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -91,8 +107,8 @@ class Runner:
         self.writer.close()
 
     def take_lines(self, level: str, lines: list[bytes]) -> None:
-        if self.on_lines is not None:
-            self.on_lines(level, lines)
+        if self.output is not None:
+            self.output.lines(level, lines)
         else:
             self.recent.extend(line for line in lines if line.strip())
 
@@ -103,10 +119,15 @@ _decode = msgspec.msgpack.Decoder(channel.FromRunner).decode
 class ProcessPool:
     """Starts processes through the launcher, keeps a few warm."""
 
-    def __init__(self, app: Sequence[str], warm: int, scratch: Path) -> None:
-        self._argv = [sys.executable, "-m", "niyanta.worker.runner", json.dumps(list(app))]
+    def __init__(
+        self, app: Sequence[str], warm: int, scratch: Path, *, fork: bool = True, pass_env: Sequence[str] = ()
+    ) -> None:
+        apps = json.dumps(list(app))
+        self._argv = [sys.executable, "-m", "niyanta.worker.runner", apps]
+        self._template = [sys.executable, "-m", "niyanta.worker.runner.template", apps] if fork else []
         self._warm = warm
         self._scratch = scratch
+        self._pass_env = list(pass_env)
         self._idle: deque[Runner] = deque()
         self._runners: dict[str, Runner] = {}
         self._launcher: asyncio.subprocess.Process | None = None
@@ -128,7 +149,8 @@ class ProcessPool:
         ours.setblocking(False)
         self._launcher = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", "niyanta.worker.launcher"),
-            *(str(theirs.fileno()), str(self._scratch), json.dumps(self._argv)),
+            *(str(theirs.fileno()), str(self._scratch)),
+            *(json.dumps(self._argv), json.dumps(self._template), json.dumps(self._pass_env)),
             stdin=asyncio.subprocess.DEVNULL,
             pass_fds=(theirs.fileno(),),
             start_new_session=True,
@@ -143,6 +165,13 @@ class ProcessPool:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def descriptors(self) -> list[int]:
+        """What nobody else may hold: whoever does hides our death from the launcher."""
+        sockets = [runner.control for runner in self._runners.values()]
+        if self._socket is not None:
+            sockets.append(self._socket)
+        return [number for one in sockets if (number := one.fileno()) >= 0]
 
     # --- the launcher's socket ------------------------------------------------------------------
 
@@ -194,14 +223,18 @@ class ProcessPool:
             await self._start_launcher()
 
     def _on_event(self, event: dict[str, Any]) -> None:
-        if event["event"] == "limits":
-            if not self._limits_said:
-                log.info("worker.limits: %s", limits_text(event["kernel"]))
-                self._limits_said = True
-            return
-        runner = self._runners.get(event["slot"])
-        if runner is None:
-            return
+        match event["event"]:
+            case "limits":
+                if not self._limits_said:
+                    log.info("worker.limits: %s", limits_text(event["kernel"]))
+                    self._limits_said = True
+            case "no_forks":
+                log.warning("worker.no_forks: %s; each attempt starts an interpreter of its own", event["reason"])
+            case _:
+                if (runner := self._runners.get(event["slot"])) is not None:
+                    self._on_runner_event(runner, event)
+
+    def _on_runner_event(self, runner: Runner, event: dict[str, Any]) -> None:
         match event["event"]:
             case "spawned":
                 runner.pid = event["pid"]
@@ -218,6 +251,8 @@ class ProcessPool:
         if runner in self._idle:
             self._idle.remove(runner)
             runner.close()
+        elif how.over == "template":
+            runner.close()  # the fork may have come to life after all, and is to find nobody there
         if not runner.exited.done():
             runner.exited.set_result(how)
         if not runner.limited.done():
@@ -256,17 +291,9 @@ class ProcessPool:
         Raises:
             TransientError: It ended before it was ready, or can't be limited; says what it last wrote.
         """
-        while self._idle:
-            runner = self._idle.popleft()
-            if not runner.exited.done():
-                break
-        else:
-            runner = await self._spawn()
-        self._go(self._spawn_warm())
+        runner, ready = await self._ready()
         try:
-            ready = await runner.receive()
             if not isinstance(ready, channel.Ready):
-                await runner.exited
                 await runner.copied(1.0)
                 words = plain(b" | ".join(runner.recent).decode(errors="replace")) or "it said nothing"
                 raise TransientError(f"the workload's process ended before it began: {words}")
@@ -280,6 +307,28 @@ class ProcessPool:
             runner.close()
             raise
         return runner
+
+    async def _ready(self) -> tuple[Runner, channel.FromRunner | None]:
+        """A process with the first that it says; None for one that has ended instead."""
+        while True:
+            while self._idle:
+                runner = self._idle.popleft()
+                if not runner.exited.done():
+                    break
+            else:
+                runner = await self._spawn()
+            self._go(self._spawn_warm())
+            try:
+                ready = await runner.receive()
+                if isinstance(ready, channel.Ready) and not runner.exited.done():
+                    return runner, ready
+                if (await runner.exited).over != "template":
+                    return runner, None
+            except BaseException:
+                self.kill(runner, at_once=True)
+                runner.close()
+                raise
+            runner.close()
 
     def kill(self, runner: Runner, *, at_once: bool = False) -> None:
         """End a process and all its descendants: SIGTERM, five seconds, SIGKILL; or SIGKILL now."""
@@ -329,16 +378,20 @@ def limits_text(kernel: dict[str, int]) -> str:
 
 async def _pump(fd: int, runner: Runner, level: str) -> None:
     """Read what a process writes. The pipe and one chunk are all that is ever held."""
-    splitter = LineSplitter()
+    splitter, finder = LineSplitter(), MarkFinder(runner.word)
     reader = asyncio.StreamReader(limit=_READ_BYTES)
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(fd, "rb", 0)
     )
     try:
         while data := await reader.read(_READ_BYTES):
-            if lines := splitter.feed(data):
-                runner.take_lines(level, lines)
-        if lines := splitter.end():
+            for part in finder.feed(data):
+                if isinstance(part, int):
+                    if runner.output is not None:
+                        await runner.output.marked(part)
+                elif lines := splitter.feed(part):
+                    runner.take_lines(level, lines)
+        if lines := splitter.feed(finder.end()) + splitter.end():
             runner.take_lines(level, lines)
     finally:
         transport.close()

@@ -9,7 +9,8 @@ from typing import TypeAlias
 
 import msgspec
 
-from niyanta.wire.messages import Assignment, EventBody
+from niyanta.wire.messages import Assignment, LogLine, Progressed
+from niyanta.worker.handlers.link import Ask
 
 __all__ = [
     "CHECKPOINT",
@@ -52,13 +53,16 @@ class Run(msgspec.Struct, tag="run"):
     """Of the checkpoint to start from, which is in the file ``CHECKPOINT``; None when there is none."""
     directory: str
     """The attempt's own: the scratch directory ``WORK`` in it, and files for what is too large to send."""
-    waiting: str | None
+    waiting: Ask | None
     most_checkpoint_bytes: int
+    word: str
+    """In the marks that it writes into its standard output (`niyanta.worker.runner.marks`)."""
 
 
 class Saved(msgspec.Struct, tag="saved"):
-    """What became of a `Save`. ``ended``: the attempt is over, a pause or a drain waited for it."""
+    """What became of the `Save` with a number. ``ended``: the attempt is over, a pause or a drain waited for it."""
 
+    number: int
     sequence: int
     error: str | None
     ended: bool
@@ -67,7 +71,7 @@ class Saved(msgspec.Struct, tag="saved"):
 class Due(msgspec.Struct, tag="due"):
     """A ``pause`` or a ``drain`` waits for a checkpoint; None: not any more."""
 
-    reason: str | None
+    reason: Ask | None
 
 
 class Cancelled(msgspec.Struct, tag="cancelled"):
@@ -86,7 +90,9 @@ class Started(msgspec.Struct, tag="started"):
 
 
 class Report(msgspec.Struct, tag="report"):
-    body: EventBody
+    body: LogLine | Progressed
+    number: int
+    """Of the mark in standard output at which it belongs; 0 when it has no place there."""
 
 
 class Dropped(msgspec.Struct, tag="dropped"):
@@ -96,7 +102,7 @@ class Dropped(msgspec.Struct, tag="dropped"):
 
 
 class Save(msgspec.Struct, tag="save"):
-    """Keep a checkpoint. The answers come in the order of the requests."""
+    """Keep a checkpoint. Numbered within the process, for the answer."""
 
     data: bytes | None
     """None when the state lies in the file `saving_name` of ``number``."""

@@ -10,7 +10,9 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from niyanta.server.store.watching import Move
+from niyanta.domain.transitions import Status
+from niyanta.server.store.logs import LogPlace, StoredLine
+from niyanta.server.store.watching import PastMove, WatchedState
 from niyanta.server.watching.watched import Update, Watch, Watched
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -22,8 +24,9 @@ class Story:
 
     def __init__(self) -> None:
         self.row: dict[str, Any] = {
+            "customer_id": "cust_a",
             "workload_id": "wl_1",
-            "status": "PENDING",
+            "status": Status.PENDING,
             "version": 1,
             "generation": 0,
             "event_sequence": 0,
@@ -35,8 +38,8 @@ class Story:
             "result_json": None,
             "db_now": BEGIN,
         }
-        self.moves: list[Move] = []
-        self.lines: list[dict[str, Any]] = []
+        self.moves: list[PastMove] = []
+        self.lines: list[StoredLine] = []
         self.told: list[tuple[str, int | str]] = []
         """What a watcher is to be told: ("line", text) or (status, version)."""
 
@@ -44,21 +47,21 @@ class Story:
         row = self.row
         row["generation"] += status == "SCHEDULED"
         row["event_sequence"] = 0 if status == "SCHEDULED" else row["event_sequence"] + 1
-        row |= {"status": status, "version": row["version"] + 1, "event_count": row["event_count"] + 1}
+        row |= {"status": Status(status), "version": row["version"] + 1, "event_count": row["event_count"] + 1}
         if status == "COMPLETED":
             row |= {"completed_at": BEGIN, "result_json": "{}", "progress_percent": 100}
         details = {"to": status, "attempt": row["generation"], "version": row["version"]}
         move = {"event_id": row["event_count"], "at": BEGIN, "details": details}
-        self.moves.append(msgspec.convert(move, Move))
+        self.moves.append(msgspec.convert(move, PastMove))
         self.told.append((status, row["version"]))
 
     def line(self, minutes: int) -> None:
         row = self.row
         row["event_sequence"] += 1
         text = f"{row['generation']}.{row['event_sequence']}"
-        line = {"generation": row["generation"], "sequence": row["event_sequence"], "message": text}
         clock = BEGIN + timedelta(hours=-minutes * row["generation"], seconds=row["event_sequence"])
-        self.lines.append({**line, "logged_at": clock, "level": "INFO", "details": "{}"})
+        place = LogPlace(clock, row["generation"], row["event_sequence"])
+        self.lines.append(StoredLine(place=place, level="INFO", message=text, details_json="{}"))
         self.told.append(("line", text))
 
     def progress(self, percent: int) -> None:
@@ -72,20 +75,18 @@ class Story:
         """One reading, as the service makes it, until nothing is left for another."""
         whole = False
         while not whole:
-            row = dict(self.row)
+            moves = [move for move in self.moves if move.event_id > watched.events_seen]
+            row = WatchedState(**self.row, moves=moves)
             span = watched.new_lines(row)
             found = []
             if span is not None:
                 after, last = span[2:4], span[4:6]
                 floor = span.floor or datetime.min.replace(tzinfo=UTC)
                 found = [
-                    line
-                    for line in self.lines
-                    if after < (line["generation"], line["sequence"]) <= last and line["logged_at"] >= floor
+                    line for line in self.lines if after < line.place[1:] <= last and line.place.logged_at >= floor
                 ]
             whole = len(found) < PAGE
-            moves = [move for move in self.moves if move.event_id > watched.events_seen]
-            watched.fold(row, moves, found[:PAGE], whole=whole)
+            watched.fold(row, found[:PAGE], whole=whole)
             watched.follows_log = True
 
 

@@ -12,8 +12,10 @@ import pytest
 from niyanta import ConfigurationError, PermanentError, Worker
 from niyanta.errors import CheckpointError
 from niyanta.wire.messages import Assignment, AttemptRef, Progressed
-from niyanta.worker.handlers.context import MAX_CHECKPOINT_BYTES, Context, decode_state, encode_state
+from niyanta.worker.handlers.context import SyncContext
 from niyanta.worker.handlers.handler import encode_result, make_handler
+from niyanta.worker.handlers.link import Ask
+from niyanta.worker.handlers.state import MAX_CHECKPOINT_BYTES, decode_state, encode_state
 
 
 class AsStruct(msgspec.Struct):
@@ -173,7 +175,7 @@ def test_texts_in_results_are_made_fit() -> None:
 class Recorded:
     """A link that keeps what it is given."""
 
-    waiting: str | None = None
+    waiting: Ask | None = None
     cancelled = False
     most_checkpoint_bytes = MAX_CHECKPOINT_BYTES
 
@@ -184,14 +186,17 @@ class Recorded:
     def report(self, body: Any) -> None:
         self.reports.append(body)
 
-    def save(self, data: bytes, encoding: str) -> int:
+    def save_now(self, data: bytes, encoding: str) -> int:
         self.saves.append(data)
         return len(self.saves)
 
+    async def save(self, data: bytes, encoding: str) -> int:
+        return self.save_now(data, encoding)
 
-def context(link: Recorded, **options: Any) -> Context:
+
+def context(link: Recorded, **options: Any) -> SyncContext:
     assignment = Assignment(AttemptRef("c", "wl_1", 2), "x", b"{}", **options)
-    return Context(assignment, link, None, Path, sync=True)
+    return SyncContext(assignment, link, None, Path)
 
 
 def test_progress_begins_at_the_checkpoint_and_never_goes_back() -> None:
@@ -209,7 +214,7 @@ def test_a_checkpoint_is_offered_only_when_due() -> None:
     link = Recorded()
     ctx = context(link, checkpoint_interval_seconds=3600.0)
     assert ctx.offer_checkpoint(1) is None
-    link.waiting = "pause"
+    link.waiting = Ask.PAUSE
     assert ctx.offer_checkpoint(2) == 1
     link.waiting = None
     assert ctx.offer_checkpoint(3) is None

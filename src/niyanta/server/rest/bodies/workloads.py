@@ -172,7 +172,7 @@ class Workload(msgspec.Struct, kw_only=True):
 
 
 class Pagination(msgspec.Struct, kw_only=True, omit_defaults=False):
-    """``total``, ``limit`` and ``offset`` come with offset pages only."""
+    """``total``, ``limit`` and ``offset`` come with offset pages only, ``total`` also with a log's ``tail``."""
 
     has_more: bool
     next_cursor: str | None = None
@@ -236,19 +236,24 @@ class ResumeAnswer(msgspec.Struct):
     version: Version
 
 
-class LogLine(msgspec.Struct):
+class LogLine(msgspec.Struct, kw_only=True):
+    """One line of a workload's log; ``attempt`` and ``sequence`` name it for ever."""
+
     timestamp: Timestamp
     level: Annotated[str, Meta(extra_json_schema={"enum": ["DEBUG", "INFO", "WARN", "ERROR"]})]
     message: str
     details: JsonObject
+    attempt: Annotated[int, Meta(description="Which attempt wrote it, from 1.", ge=1)]
+    sequence: Annotated[int, Meta(description="Grows from line to line within the attempt.", ge=1)]
 
 
-class LogsAnswer(msgspec.Struct):
-    """Log lines, oldest first."""
+class LogsAnswer(msgspec.Struct, kw_only=True):
+    """Log lines in the order asked for."""
 
     workload_id: str
     logs: list[LogLine]
-    has_more: bool
+    has_more: Annotated[bool, Meta(description="As in `pagination`.")]
+    pagination: Pagination
 
 
 class AuditEvent(msgspec.Struct):

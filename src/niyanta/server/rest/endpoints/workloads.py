@@ -1,9 +1,8 @@
-"""§1 of the contract: a customer's workloads."""
+"""A customer's workloads: submit, read, list, steer, and what happened."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import msgspec
 from starlette.requests import Request
@@ -19,9 +18,10 @@ from niyanta.errors import (
 )
 from niyanta.server.rest.bodies import workloads as bodies
 from niyanta.server.rest.frame.operation import Call, Operation
-from niyanta.server.rest.frame.parameters import Choice, Integer, Moment, Text
+from niyanta.server.rest.frame.parameters import Choice, Integer, Text
 from niyanta.server.rest.frame.responses import json_response, timestamp
 from niyanta.server.services.cursors import Cursors
+from niyanta.server.services.pausing import PauseService
 from niyanta.server.services.requests import (
     DEFAULT_PAGE,
     MAX_CURSOR_LENGTH,
@@ -31,7 +31,8 @@ from niyanta.server.services.requests import (
 )
 from niyanta.server.services.submission import SubmissionService, SubmitRequest, check_idempotency_key
 from niyanta.server.services.workloads import Outlook, WorkloadService
-from niyanta.server.store.listing import ORDERS, ListQuery
+from niyanta.server.store.listing import ORDERS, ListQuery, WorkloadSummary
+from niyanta.server.store.workloads import StoredWorkload
 
 __all__ = ["WorkloadRoutes", "idempotency_key"]
 
@@ -47,135 +48,37 @@ ORDER_BY = Choice("order_by", "What to sort by; ties by id, nulls last.", ORDERS
 ORDER = Choice("order", "Sort direction.", ("asc", "desc"), "desc")
 WAIT = Integer("wait_seconds", "Answer when the version changes, or after this long.", 0, 60, 0)
 VERSION = Integer("version", "With wait_seconds: answer when the version passes this one.", 0, 2**62)
-LOG_LIMIT = Integer("limit", "Log lines per page.", 1, 1000, 100)
-SINCE = Moment("since", "Only lines after this time.")
-UNTIL = Moment("until", "Only lines up to this time.")
 
 
 class WorkloadRoutes:
-    """Submit, read, list, cancel, pause, resume, logs, audit."""
+    """Submit, read, list, cancel, pause, resume, audit."""
 
-    def __init__(self, submissions: SubmissionService, workloads: WorkloadService, cursors: Cursors) -> None:
+    def __init__(
+        self, submissions: SubmissionService, workloads: WorkloadService, pausing: PauseService, cursors: Cursors
+    ) -> None:
         self._submissions = submissions
         self._workloads = workloads
+        self._pausing = pausing
         self._cursors = cursors
 
-    def operations(self) -> list[Operation]:
-        """What this part of the API offers."""
-        return [
-            Operation(
-                method="POST",
-                path="/v1/workloads",
-                operation_id="submitWorkload",
-                summary="Submit a workload",
-                tag=_TAG,
-                handler=self.submit,
-                body=SubmitRequest,
-                answer=bodies.SubmitAnswer,
-                status=202,
-                headers=("Location", "Idempotent-Replayed"),
-                request_headers=("Idempotency-Key",),
-                errors=(ConflictError, ServiceUnavailableError),
-            ),
-            Operation(
-                method="GET",
-                path="/v1/workloads",
-                operation_id="listWorkloads",
-                summary="List workloads",
-                tag=_TAG,
-                handler=self.list,
-                query=(STATUS, WORKLOAD_TYPE, LIMIT, OFFSET, ORDER_BY, ORDER, CURSOR),
-                answer=bodies.ListAnswer,
-            ),
-            Operation(
-                method="GET",
-                path=_ONE,
-                operation_id="getWorkload",
-                summary="Get one workload",
-                tag=_TAG,
-                handler=self.get,
-                query=(WAIT, VERSION),
-                answer=bodies.Workload,
-                errors=(NotFoundError,),
-                exists=self._exists,
-            ),
-            *self._moves(),
-            Operation(
-                method="GET",
-                path=_ONE + "/logs",
-                operation_id="getWorkloadLogs",
-                summary="Read a workload's log",
-                tag=_TAG,
-                handler=self.logs,
-                query=(LOG_LIMIT, SINCE, UNTIL),
-                answer=bodies.LogsAnswer,
-                errors=(NotFoundError,),
-                exists=self._exists,
-            ),
-            Operation(
-                method="GET",
-                path=_ONE + "/audit",
-                operation_id="getWorkloadAudit",
-                summary="Read a workload's history",
-                tag=_TAG,
-                handler=self.audit,
-                query=(LIMIT, CURSOR),
-                answer=bodies.AuditAnswer,
-                errors=(NotFoundError,),
-                exists=self._exists,
-            ),
-        ]
-
-    def _moves(self) -> list[Operation]:
-        return [
-            Operation(
-                method="POST",
-                path=_ONE + "/cancel",
-                operation_id="cancelWorkload",
-                summary="Cancel a workload",
-                tag=_TAG,
-                handler=self.cancel,
-                body=bodies.CancelRequest,
-                body_required=False,
-                answer=bodies.CancelAnswer,
-                errors=(InvalidStateError, NotFoundError),
-                exists=self._exists,
-            ),
-            Operation(
-                method="POST",
-                path=_ONE + "/pause",
-                operation_id="pauseWorkload",
-                summary="Checkpoint and stop a running workload",
-                tag=_TAG,
-                handler=self.pause,
-                body=bodies.NoFields,
-                body_required=False,
-                answer=bodies.PauseAnswer,
-                errors=(InvalidStateError, NotFoundError, ServiceUnavailableError),
-                exists=self._exists,
-            ),
-            Operation(
-                method="POST",
-                path=_ONE + "/resume",
-                operation_id="resumeWorkload",
-                summary="Go on from the last checkpoint",
-                tag=_TAG,
-                handler=self.resume,
-                body=bodies.NoFields,
-                body_required=False,
-                answer=bodies.ResumeAnswer,
-                status=202,
-                errors=(InvalidStateError, NotFoundError),
-                exists=self._exists,
-            ),
-        ]
-
-    async def _exists(self, call: Call) -> Response:
+    async def _exists(self, call: Call) -> None:
         await self._workloads.get(call.identity, call.path_id("workload_id"))
-        return Response(status_code=204)
 
+    @Operation(
+        method="POST",
+        path="/v1/workloads",
+        operation_id="submitWorkload",
+        summary="Submit a workload",
+        tag=_TAG,
+        body=SubmitRequest,
+        answer=bodies.SubmitAnswer,
+        status=202,
+        headers=("Location", "Idempotent-Replayed"),
+        request_headers=("Idempotency-Key",),
+        errors=(ConflictError, ServiceUnavailableError),
+    )
     async def submit(self, call: Call) -> Response:
-        """§1.1."""
+        """202 once it is stored."""
         done = await self._submissions.submit(call.identity, call.body, idempotency_key(call.request))
         headers = {"Location": f"/v1/workloads/{done.workload_id}"}
         if done.replayed:
@@ -189,8 +92,19 @@ class WorkloadRoutes:
         )
         return json_response(answer, 202, headers)
 
+    @Operation(
+        method="GET",
+        path=_ONE,
+        operation_id="getWorkload",
+        summary="Get one workload",
+        tag=_TAG,
+        query=(WAIT, VERSION),
+        answer=bodies.Workload,
+        errors=(NotFoundError,),
+        exists=_exists,
+    )
     async def get(self, call: Call) -> Response:
-        """§1.2, and the long poll."""
+        """One, whole; with wait_seconds once it has changed."""
         workload_id = call.path_id("workload_id")
         if wait := WAIT.read(call.request):
             version = VERSION.read(call.request)
@@ -199,8 +113,17 @@ class WorkloadRoutes:
             row = await self._workloads.get(call.identity, workload_id)
         return json_response(workload_body(row, await self._workloads.outlook(row)))
 
+    @Operation(
+        method="GET",
+        path="/v1/workloads",
+        operation_id="listWorkloads",
+        summary="List workloads",
+        tag=_TAG,
+        query=(STATUS, WORKLOAD_TYPE, LIMIT, OFFSET, ORDER_BY, ORDER, CURSOR),
+        answer=bodies.ListAnswer,
+    )
     async def list(self, call: Call) -> Response:
-        """§1.3."""
+        """One page."""
         query = self._list_query(call)
         rows, has_more, total = await self._workloads.list_page(query)
         pagination = bodies.Pagination(has_more=has_more)
@@ -229,8 +152,20 @@ class WorkloadRoutes:
         )
         return query if cursor is None else replace(query, after=self._cursors.read_place(cursor, query))
 
+    @Operation(
+        method="POST",
+        path=_ONE + "/cancel",
+        operation_id="cancelWorkload",
+        summary="Cancel a workload",
+        tag=_TAG,
+        body=bodies.CancelRequest,
+        body_required=False,
+        answer=bodies.CancelAnswer,
+        errors=(InvalidStateError, NotFoundError),
+        exists=_exists,
+    )
     async def cancel(self, call: Call) -> Response:
-        """§1.4."""
+        """Ended for good."""
         workload_id = call.path_id("workload_id")
         reason = call.body.reason if call.body is not None else None
         state = (await self._workloads.cancel(call.identity, workload_id, reason)).state
@@ -238,42 +173,62 @@ class WorkloadRoutes:
             bodies.CancelAnswer(workload_id, state.status.value, timestamp(state.completed_at), state.version)
         )
 
+    @Operation(
+        method="POST",
+        path=_ONE + "/pause",
+        operation_id="pauseWorkload",
+        summary="Checkpoint and stop a running workload",
+        tag=_TAG,
+        body=bodies.NoFields,
+        body_required=False,
+        answer=bodies.PauseAnswer,
+        errors=(InvalidStateError, NotFoundError, ServiceUnavailableError),
+        exists=_exists,
+    )
     async def pause(self, call: Call) -> Response:
-        """§1.5."""
+        """Once its checkpoint is safe and its processes are gone."""
         workload_id = call.path_id("workload_id")
-        row = await self._workloads.pause(call.identity, workload_id)
+        row = await self._pausing.pause(call.identity, workload_id)
         return json_response(
             bodies.PauseAnswer(
-                workload_id, row["status"], timestamp(row["paused_at"]), row["checkpoint_sequence"], row["version"]
+                workload_id, row.status, timestamp(row.paused_at), row.checkpoint_sequence, row.version
             )
         )
 
+    @Operation(
+        method="POST",
+        path=_ONE + "/resume",
+        operation_id="resumeWorkload",
+        summary="Go on from the last checkpoint",
+        tag=_TAG,
+        body=bodies.NoFields,
+        body_required=False,
+        answer=bodies.ResumeAnswer,
+        status=202,
+        errors=(InvalidStateError, NotFoundError),
+        exists=_exists,
+    )
     async def resume(self, call: Call) -> Response:
-        """§1.6."""
+        """Back in the queue."""
         workload_id = call.path_id("workload_id")
         state = (await self._workloads.resume(call.identity, workload_id)).state
         return json_response(
             bodies.ResumeAnswer(workload_id, state.status.value, state.checkpoint_sequence, state.version), 202
         )
 
-    async def logs(self, call: Call) -> Response:
-        """§1.7."""
-        workload_id = call.path_id("workload_id")
-        since, until = SINCE.read(call.request), UNTIL.read(call.request)
-        if since is not None and until is not None and since > until:
-            raise InvalidInputError(
-                "since must not be after until", details={"field": "since", "allowed": "a time up to until"}
-            )
-        limit = LOG_LIMIT.read(call.request) or 0
-        rows, has_more = await self._workloads.logs(call.identity, workload_id, since=since, until=until, limit=limit)
-        lines = [
-            bodies.LogLine(timestamp(row["logged_at"]), row["level"], row["message"], _raw(row["details"]))
-            for row in rows
-        ]
-        return json_response(bodies.LogsAnswer(workload_id, lines, has_more))
-
+    @Operation(
+        method="GET",
+        path=_ONE + "/audit",
+        operation_id="getWorkloadAudit",
+        summary="Read a workload's history",
+        tag=_TAG,
+        query=(LIMIT, CURSOR),
+        answer=bodies.AuditAnswer,
+        errors=(NotFoundError,),
+        exists=_exists,
+    )
     async def audit(self, call: Call) -> Response:
-        """§1.8; pages like a list, by cursor."""
+        """A page of the history."""
         workload_id = call.path_id("workload_id")
         limit = LIMIT.read(call.request) or 0
         listed = ("audit", call.identity.customer_id, workload_id)
@@ -282,12 +237,12 @@ class WorkloadRoutes:
         rows, has_more = await self._workloads.audit(call.identity, workload_id, after=after, limit=limit)
         events = [
             bodies.AuditEvent(
-                row["event_id"],
-                row["event_type"],
-                timestamp(row["occurred_at"]),
-                row["actor_type"],
-                row["actor_id"],
-                _raw(row["details"]),
+                row.event_id,
+                row.event_type,
+                timestamp(row.occurred_at),
+                row.actor_type,
+                row.actor_id,
+                _raw(row.details_json),
             )
             for row in rows
         ]
@@ -310,54 +265,54 @@ def _raw_or_none(text: str | None) -> msgspec.Raw | None:
     return None if text is None else msgspec.Raw(text.encode())
 
 
-def workload_body(row: Any, outlook: Outlook) -> bodies.Workload:
-    """One workload, whole, from its row."""
-    status = row["status"]
+def workload_body(row: StoredWorkload, outlook: Outlook) -> bodies.Workload:
+    """One workload, whole."""
+    status = row.status
     body = bodies.Workload(
-        workload_id=row["workload_id"],
-        customer_id=row["customer_id"],
-        workload_type=row["workload_type"],
+        workload_id=row.workload_id,
+        customer_id=row.customer_id,
+        workload_type=row.workload_type,
         status=status,
-        priority=row["priority"],
-        progress_percent=row["progress_percent"],
-        worker_id=row["worker_id"],
-        input_params=_raw(row["input_params"]),
-        result_data=_raw_or_none(row["result_json"]),
-        error_message=row["error_message"],
-        retry_count=row["retry_count"],
-        created_at=timestamp(row["created_at"]),
-        scheduled_at=timestamp(row["scheduled_at"]),
-        started_at=timestamp(row["started_at"]),
-        completed_at=timestamp(row["completed_at"]),
+        priority=row.priority,
+        progress_percent=row.progress_percent,
+        worker_id=row.worker_id,
+        input_params=_raw(row.input_params),
+        result_data=_raw_or_none(row.result_json),
+        error_message=row.error_message,
+        retry_count=row.retry_count,
+        created_at=timestamp(row.created_at),
+        scheduled_at=timestamp(row.scheduled_at),
+        started_at=timestamp(row.started_at),
+        completed_at=timestamp(row.completed_at),
         estimated_start_time=timestamp(outlook.estimated_start_at),
         estimated_completion_time=timestamp(outlook.estimated_completion_at),
-        version=row["version"],
-        generation=row["generation"],
-        checkpoint_sequence=row["checkpoint_sequence"],
-        timeout_seconds=row["timeout_seconds"],
-        affinity_rules=_raw_or_none(row["affinity_rules"]),
+        version=row.version,
+        generation=row.generation,
+        checkpoint_sequence=row.checkpoint_sequence,
+        timeout_seconds=row.timeout_seconds,
+        affinity_rules=_raw_or_none(row.affinity_rules),
         pending_reason=outlook.pending_reason,
-        progress_message=row["progress_message"],
+        progress_message=row.progress_message,
     )
-    if status == Status.PAUSED:
-        body.paused_at = timestamp(row["paused_at"])
-    if status == Status.CANCELLED:
-        body.cancelled_at = timestamp(row["completed_at"])
+    if status is Status.PAUSED:
+        body.paused_at = timestamp(row.paused_at)
+    if status is Status.CANCELLED:
+        body.cancelled_at = timestamp(row.completed_at)
     return body
 
 
-def workload_row_body(row: Any) -> bodies.WorkloadRow:
+def workload_row_body(row: WorkloadSummary) -> bodies.WorkloadRow:
     """One workload as lists show it."""
     return bodies.WorkloadRow(
-        workload_id=row["workload_id"],
-        workload_type=row["workload_type"],
-        status=row["status"],
-        priority=row["priority"],
-        progress_percent=row["progress_percent"],
-        worker_id=row["worker_id"],
-        retry_count=row["retry_count"],
-        created_at=timestamp(row["created_at"]),
-        started_at=timestamp(row["started_at"]),
-        completed_at=timestamp(row["completed_at"]),
-        version=row["version"],
+        workload_id=row.workload_id,
+        workload_type=row.workload_type,
+        status=row.status,
+        priority=row.priority,
+        progress_percent=row.progress_percent,
+        worker_id=row.worker_id,
+        retry_count=row.retry_count,
+        created_at=timestamp(row.created_at),
+        started_at=timestamp(row.started_at),
+        completed_at=timestamp(row.completed_at),
+        version=row.version,
     )

@@ -85,7 +85,7 @@ _READY = {
 }
 
 
-def _event(number: int, name: str, at: str, actor: tuple[str, str], **details: Any) -> dict[str, Any]:
+def _event(number: int, name: str, at: str, actor: tuple[str, str], **details: object) -> dict[str, Any]:
     return {
         "event_id": number,
         "event_type": f"workload.{name}",
@@ -164,16 +164,25 @@ _WORKLOAD_EXAMPLES: dict[str, dict[str, Any]] = {
                     "level": "INFO",
                     "message": "Starting video transcoding",
                     "details": {},
+                    "attempt": 1,
+                    "sequence": 2,
                 },
                 {
                     "timestamp": _AT("36:00"),
                     "level": "INFO",
                     "message": "Processed 1000/10000 frames",
                     "details": {"progress_percent": 10},
+                    "attempt": 1,
+                    "sequence": 3,
                 },
             ],
             "has_more": False,
-        }
+            "pagination": {"has_more": False, "next_cursor": None},
+        },
+        "text/plain": """\
+2025-10-27T12:35:15.000Z INFO  Starting video transcoding
+2025-10-27T12:36:00.000Z INFO  Processed 1000/10000 frames {"progress_percent":10}
+""",
     },
     "getWorkloadAudit": {
         "answer": {
@@ -362,12 +371,14 @@ _ADMIN_EXAMPLES: dict[str, dict[str, Any]] = {
                     "running_workloads": ["wl_abc123", "wl_def456", "wl_ghi789"],
                     "version": "0.1.0",
                     "registered_at": _AT("00:00"),
+                    "standing_order": None,
                 }
             ],
             "pagination": _ONE_PAGE,
         }
     },
     "drainWorker": {"answer": {"worker_id": "worker-5", "status": "DRAINING"}},
+    "undrainWorker": {"answer": {"worker_id": "worker-5", "status": "HEALTHY"}},
 }
 
 _METRICS = """\

@@ -27,7 +27,7 @@ from niyanta.wire.messages import (
     Progressed,
 )
 
-__all__ = ["Outbox"]
+__all__ = ["Outbox", "Who"]
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +37,15 @@ _MOST_LINES = 5_000
 _MOST_LINE_BYTES = 1 << 20
 """Log lines of one attempt that may wait, and their size; while more do there is no room for another."""
 _MOST_LINE_BYTES_OF_ALL = 64 << 20
+
+
+@dataclass(frozen=True)
+class Who:
+    """One incarnation of one worker."""
+
+    worker_id: str
+    incarnation: str
+    """Empty between two."""
 
 
 @dataclass(eq=False, slots=True)
@@ -69,13 +78,13 @@ class Outbox:
         self,
         broker: Broker,
         subject: str,
-        identity: Callable[[], tuple[str, str]],
+        who: Callable[[], Who],
         on_reply: Callable[[EventReply, list[Event]], None],
         on_unknown: Callable[[], None],
     ) -> None:
         self._broker = broker
         self._subject = subject
-        self._identity = identity
+        self._who = who
         self._on_reply = on_reply
         self._on_unknown = on_unknown
         self._waiting: deque[_Waiting] = deque()
@@ -163,13 +172,13 @@ class Outbox:
         return batch
 
     async def _send(self, batch: list[Event]) -> None:
-        worker_id, incarnation = self._identity()
-        if not incarnation:
+        who = self._who()
+        if not who.incarnation:
             return  # between two incarnations: nothing that waits belongs to the next
-        message = self._encode(EventBatch(worker_id, incarnation, batch))
+        message = self._encode(EventBatch(who.worker_id, who.incarnation, batch))
         pause = 0.1
         while True:
-            if self._identity()[1] != incarnation:
+            if self._who() != who:
                 return  # registered anew meanwhile: these events would only be fenced
             try:
                 reply = self._decode(await self._broker.request(self._subject, message, timeout_seconds=5))

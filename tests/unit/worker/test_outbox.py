@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from niyanta.wire.messages import AttemptRef, CheckpointSaved, Event, Failed, LogLine, Progressed, Started
-from niyanta.worker.agent import outbox as module
-from niyanta.worker.agent.outbox import Outbox
+from niyanta.worker import outbox as module
+from niyanta.worker.outbox import Outbox, Who
 
 REF, OTHER = AttemptRef("cust", "wl_1", 1), AttemptRef("cust", "wl_2", 1)
 
 
 def new_outbox() -> Outbox:
     nobody: Any = None
-    return Outbox(nobody, "events", lambda: ("w", "i"), lambda *_: None, lambda: None)
+    return Outbox(nobody, "events", lambda: Who("w", "i"), lambda *_: None, lambda: None)
 
 
 def drained(outbox: Outbox) -> list[Event]:

@@ -1,0 +1,37 @@
+"""A JSON Schema, ready to check values."""
+
+from __future__ import annotations
+
+from niyanta.domain.json_schema.checks import Problem, Run, TooExpensive
+from niyanta.domain.json_schema.compiler import Compiler
+from niyanta.domain.json_schema.keywords import KEYWORDS
+from niyanta.domain.json_value import Json
+
+__all__ = ["Schema"]
+
+
+class Schema:
+    """A schema, ready to check values.
+
+    Args:
+        source: The decoded JSON Schema; bounded in size and depth by the caller.
+
+    Raises:
+        SchemaError: Not a JSON Schema, or one with something unsupported; ``pointer`` says where.
+    """
+
+    def __init__(self, source: Json) -> None:
+        self._check = Compiler(source, KEYWORDS).whole()
+
+    def problems(self, value: Json, most: int = 20) -> list[Problem]:
+        """Why the value doesn't fit, ``most`` reasons at the most; empty when it fits.
+
+        Raises:
+            TooExpensive: The value is too large for such a schema.
+        """
+        run = Run(most)
+        try:
+            self._check(value, None, run, True)
+        except RecursionError as exc:
+            raise TooExpensive("the schema refers to itself too often") from exc
+        return run.problems

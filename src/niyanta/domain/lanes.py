@@ -1,0 +1,526 @@
+"""Which of all lanes a pass of the scheduler reads: the fair ones, and never more than a fixed number.
+
+A *lane* is one customer's ready workloads of one placement class. There may be a hundred thousand, made by one
+customer with a wish of its own for each workload, so a pass may not look at all of them, nor at all customers:
+
+* Each lane stands in a **bay**: that of the one condition on workers which the fewest of them fulfil
+  (`Fleet.hook_for`). Only bays with a free slot among their workers are looked at.
+* Within a bay customers wait in a heap by their marks (`FairClock`), and each customer's lanes in a heap by the rank
+  of their first workload. A pass takes turns from the bays' heaps, so fairness chooses the lanes. What a customer has
+  in its lanes beyond its turns isn't looked at.
+* A lane that nothing can take at its turn goes to **sleep**, and is looked at again, a few lanes a pass and by turns
+  between customers, when a slot for it came free or, if no worker suited it at all, when the fleet changed.
+
+A pass costs O((turns + `_MOST_FAILURES`) log customers), whatever there is besides. `Lanes.effort` counts.
+
+Marks are level for customers that wait for scarce workers, while work for others moves the present on. Among level
+ones the order is by what they have consumed since they came into the bay, so weights hold there, too.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from niyanta.domain.fairness import FairClock
+from niyanta.domain.fleet import Demand, Fit, Fleet, Hook, demand_of
+from niyanta.domain.placement import Affinity, WorkerView
+
+__all__ = ["Agenda", "Allowance", "Gate", "Lane", "Lanes", "Turn"]
+
+_MOST_LANES = 256
+"""Lanes that a pass reads."""
+_MOST_LANES_EACH = 32
+"""Of one customer in one bay, while others wait."""
+_MOST_FAILURES = 128
+"""Lanes that a pass finds to be blocked, until it stops looking."""
+_MOST_FAILURES_EACH = 16
+_MOST_WOKEN = 64
+_MOST_WOKEN_IN_BAY = 8
+_MOST_WOKEN_EACH = 2
+_MOST_BAYS_MOVED = 16
+"""Bays of a customer that are put in order at once when it gets something back; in others it comes late once."""
+
+_ANYWHERE = Affinity()
+_UNREAD: Hook = ("unread",)
+"""Of lanes of which nothing is known but their name: they are read to learn what they ask for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a customer may have."""
+
+    weight: int
+    slots: int
+    """How many more it may start now."""
+
+
+Gate = Callable[[str], Allowance | None]
+"""What a customer may have; None for one that gets nothing."""
+
+
+@dataclass(slots=True, eq=False)
+class Lane:
+    """One customer's ready workloads of one placement class."""
+
+    customer_id: str
+    placement_key: int
+    rank: float
+    """Not behind its first workload's."""
+    workload_type: str | None = None
+    affinity: Affinity = _ANYWHERE
+    demand: Demand = ()
+    bay: _Bay | None = None
+    stamp: int = 0
+    """Of its newest entry in a heap; older ones are void. 0: it has none."""
+    slept_round: int = 0
+    is_aside: bool = False
+    gone: bool = False
+
+
+@dataclass(slots=True)
+class _Seat:
+    """A customer with lanes that are awake in one bay."""
+
+    offset: float
+    stamp: int = 0
+    lanes: list[tuple[float, int, Lane]] = field(default_factory=list)
+    taken: list[Lane] = field(default_factory=list)
+    turns: int = 0
+    """With ``taken``, what this pass gives it."""
+    pushed: int = 0
+    """Since void entries were last dropped."""
+
+    def has_lanes(self) -> bool:
+        lanes = self.lanes
+        while lanes and (lanes[0][2].gone or lanes[0][2].stamp != lanes[0][1]):
+            heapq.heappop(lanes)
+        return bool(lanes)
+
+
+class _Sleepers:
+    """Blocked lanes: after a `stir` each is looked at once more, by turns between customers."""
+
+    def __init__(self) -> None:
+        self._lanes: dict[str, deque[Lane]] = {}
+        self._rotation: deque[str] = deque()
+        self._round = 1
+        self._quiet: int | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self._rotation)
+
+    def put(self, lane: Lane) -> None:
+        lane.slept_round, lane.stamp = self._round, 0
+        lanes = self._lanes.get(lane.customer_id)
+        if lanes is None:
+            lanes = self._lanes[lane.customer_id] = deque()
+            self._rotation.append(lane.customer_id)
+        lanes.append(lane)
+
+    def stir(self) -> None:
+        if self._rotation:
+            self._round += 1
+            self._quiet = 0
+
+    def wake(self, most: int) -> Iterator[Lane]:
+        """Take out at most this many that have slept since before the last stir."""
+        looks = 2 * most
+        while most > 0 and looks > 0 and self._rotation and self._quiet is not None:
+            looks -= 1
+            customer_id = self._rotation.popleft()
+            lanes = self._lanes[customer_id]
+            woken = 0
+            while lanes and lanes[0].slept_round < self._round and woken < min(most, _MOST_WOKEN_EACH):
+                lane = lanes.popleft()
+                woken += 1
+                if not lane.gone:
+                    yield lane
+            most -= woken
+            if lanes:
+                self._rotation.append(customer_id)
+            else:
+                del self._lanes[customer_id]
+            self._quiet = 0 if woken else self._quiet + 1
+            if self._quiet > len(self._rotation):
+                self._quiet = None  # once around, and all have been looked at
+
+
+class _Bay:
+    """Lanes that have one condition on their worker in common."""
+
+    def __init__(self, clock: FairClock, stamps: Iterator[int]) -> None:
+        self._clock = clock
+        self._stamps = stamps
+        self.seats: dict[str, _Seat] = {}
+        self._due: list[tuple[float, int, str]] = []
+        """Customers whose mark is level with the present, by what they have consumed."""
+        self._ahead: list[tuple[float, int, str]] = []
+        """The others, by mark."""
+        self._present = 0.0
+        self.served = 0
+        self.moved: list[str] = []
+        self.busy = _Sleepers()
+        self.unfit = _Sleepers()
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.seats and not self.busy and not self.unfit
+
+    def push(self, lane: Lane) -> None:
+        """Put a lane in, or anew at another rank."""
+        seat = self.seats.get(lane.customer_id)
+        lane.bay, lane.stamp = self, next(self._stamps)
+        if seat is None:
+            seat = self.seats[lane.customer_id] = _Seat(self._present - self._clock.consumed(lane.customer_id))
+            self.reseat(lane.customer_id)
+        heapq.heappush(seat.lanes, (lane.rank, lane.stamp, lane))
+        seat.pushed += 1
+        if seat.pushed > 2 * len(seat.lanes) + 100:
+            seat.pushed = 0
+            seat.lanes = [e for e in seat.lanes if not e[2].gone and e[2].stamp == e[1]]
+            heapq.heapify(seat.lanes)
+
+    def reseat(self, customer_id: str) -> None:
+        """Put the customer where its mark belongs."""
+        seat = self.seats.get(customer_id)
+        if seat is None:
+            return
+        seat.stamp = next(self._stamps)
+        mark = self._clock.mark(customer_id)
+        if mark <= self._clock.present:
+            heapq.heappush(self._due, (self._tag(customer_id, seat), seat.stamp, customer_id))
+        else:
+            heapq.heappush(self._ahead, (mark, seat.stamp, customer_id))
+        if self._clock.is_rehearsing:
+            self.moved.append(customer_id)
+        if len(self._due) + len(self._ahead) > 3 * len(self.seats) + 100:
+            self._rebuild()
+
+    def _rebuild(self) -> None:
+        """Drop the void entries."""
+        for heap in (self._due, self._ahead):
+            heap[:] = [e for e in heap if (seat := self.seats.get(e[2])) and seat.stamp == e[1]]
+            heapq.heapify(heap)
+
+    def close(self, customer_id: str) -> None:
+        """Pass the customer by until it is put in again."""
+        self.seats[customer_id].stamp = 0
+
+    def set_aside(self, customer_id: str) -> None:
+        """Pass the customer by for the rest of this pass."""
+        self.seats[customer_id].stamp = 0
+        self.moved.append(customer_id)
+
+    def _tag(self, customer_id: str, seat: _Seat) -> float:
+        return self._clock.consumed(customer_id) + seat.offset
+
+    def first(self) -> str | None:
+        """The customer whose turn it is here."""
+        clock = self._clock
+        while self._ahead and self._ahead[0][0] <= clock.present:
+            _, stamp, customer_id = heapq.heappop(self._ahead)
+            if (seat := self.seats.get(customer_id)) and seat.stamp == stamp:
+                heapq.heappush(self._due, (self._tag(customer_id, seat), stamp, customer_id))
+        while heap := self._due or self._ahead:
+            key, stamp, customer_id = heap[0]
+            seat = self.seats.get(customer_id)
+            if seat is None or seat.stamp != stamp:
+                heapq.heappop(heap)
+            elif not seat.taken and not seat.has_lanes():
+                heapq.heappop(heap)
+                del self.seats[customer_id]
+            else:
+                mark = clock.mark(customer_id)
+                is_late = mark > clock.present or self._tag(customer_id, seat) > key
+                if is_late if heap is self._due else mark > key:
+                    heapq.heappop(heap)
+                    self.reseat(customer_id)
+                else:
+                    return customer_id
+        return None
+
+    def begin_turn(self, customer_id: str) -> None:
+        """A turn of the customer's is used; what comes into the bay from now on begins there."""
+        if seat := self.seats.get(customer_id):
+            self._present = max(self._present, self._tag(customer_id, seat))
+
+    def settle(self) -> None:
+        """Put all whose place has changed meanwhile where they belong."""
+        moved, self.moved = set(self.moved), []
+        for customer_id in moved:
+            self.reseat(customer_id)
+        self.moved.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One assignment that a customer may have of its lanes in one bay."""
+
+    customer_id: str
+    group: int
+    """The same for turns that choose among the same lanes."""
+    bay: _Bay
+
+
+@dataclass(slots=True)
+class Agenda:
+    """What a pass is to read, and whose turns it then fills, in order."""
+
+    turns: list[Turn] = field(default_factory=list)
+    groups: list[tuple[list[Lane], int]] = field(default_factory=list)
+    """Lanes and how many workloads of each to read."""
+    blocked: int = 0
+    """Lanes that were looked at and found to be blocked: there may be more that aren't."""
+
+    @property
+    def lanes(self) -> list[tuple[Lane, int]]:
+        return [(lane, most) for lanes, most in self.groups for lane in lanes]
+
+
+class Lanes:
+    """All lanes with something ready, as far as is known."""
+
+    def __init__(self, fleet: Fleet, clock: FairClock) -> None:
+        self._fleet = fleet
+        self._clock = clock
+        self._stamps = itertools.count(1)
+        self._lanes: dict[str, dict[int, Lane]] = {}
+        self._bays: dict[Hook, _Bay] = {}
+        self._closed: dict[str, set[_Bay]] = {}
+        self._served = itertools.count(1)
+        self.effort = 0
+        """Lanes and customers looked at so far: what passes cost."""
+
+    def __len__(self) -> int:
+        return sum(map(len, self._lanes.values()))
+
+    def customers(self) -> list[str]:
+        """Those with a lane."""
+        return list(self._lanes)
+
+    def get(self, customer_id: str, placement_key: int) -> Lane | None:
+        return self._lanes.get(customer_id, {}).get(placement_key)
+
+    def note(self, customer_id: str, placement_key: int, rank: float) -> None:
+        """Something became ready; ``rank`` is not behind its own."""
+        lane = self.get(customer_id, placement_key)
+        if lane is None:
+            lane = Lane(customer_id, placement_key, rank)
+            self._lanes.setdefault(customer_id, {})[placement_key] = lane
+            self._bay(_UNREAD).push(lane)
+            return
+        self.take_back(lane)
+        if rank < lane.rank:
+            lane.rank = rank
+            if lane.stamp and lane.bay is not None:
+                lane.bay.push(lane)
+
+    def describe(self, lane: Lane, workload_type: str, affinity: Affinity) -> None:
+        """What a lane asks for has been read."""
+        if lane.workload_type is not None:
+            return
+        lane.workload_type, lane.affinity = workload_type, affinity
+        lane.demand = demand_of(workload_type, affinity)
+        self._bay(self._fleet.hook_for(workload_type, affinity)).push(lane)
+
+    def advance(self, lane: Lane, rank: float) -> None:
+        """Its first workload now has this rank."""
+        if rank != lane.rank and lane.bay is not None:
+            lane.rank = rank
+            lane.bay.push(lane)
+
+    def drop(self, lane: Lane) -> None:
+        """Nothing of it is ready any more."""
+        lane.gone = True
+        lanes = self._lanes.get(lane.customer_id)
+        if lanes is not None and lanes.get(lane.placement_key) is lane:
+            del lanes[lane.placement_key]
+            if not lanes:
+                del self._lanes[lane.customer_id]
+
+    def stir(self, view: WorkerView, *, new: bool = False) -> None:
+        """A slot of the worker came free; or (``new``) it came, or suits other workloads than before."""
+        for hook in self._fleet.hooks(view.worker_id):
+            if bay := self._bays.get(hook):
+                bay.busy.stir()
+                if new:
+                    bay.unfit.stir()
+
+    def use(self, turn: Turn, weight: int) -> float:
+        """The turn has led to an assignment; gives the run-seconds charged for it."""
+        turn.bay.begin_turn(turn.customer_id)
+        return self._clock.charge(turn.customer_id, weight)
+
+    def put_aside(self, lane: Lane) -> None:
+        """Look at the lane again when something new is noted in it, or when it is taken back."""
+        lane.is_aside, lane.stamp = True, 0
+
+    def take_back(self, lane: Lane) -> None:
+        """Look at a lane again that was put aside."""
+        if lane.is_aside and not lane.gone and lane.bay is not None:
+            lane.is_aside = False
+            lane.bay.push(lane)
+
+    def reopen(self, customer_id: str) -> None:
+        """The customer may start more again."""
+        for bay in self._closed.pop(customer_id, ()):
+            bay.reseat(customer_id)
+
+    def reopen_all(self) -> None:
+        """Limits may have changed."""
+        for customer_id in list(self._closed):
+            self.reopen(customer_id)
+
+    def credited(self, customer_id: str) -> None:
+        """The customer's mark went back."""
+        lanes = itertools.islice(self._lanes.get(customer_id, {}).values(), _MOST_BAYS_MOVED)
+        for bay in {lane.bay for lane in lanes if lane.bay is not None and lane.stamp}:
+            if (seat := bay.seats.get(customer_id)) and seat.stamp:
+                bay.reseat(customer_id)
+
+    def close(self, customer_id: str, bay: _Bay) -> None:
+        """The customer may start nothing more: pass it by in this bay until it is let in again."""
+        self._closed.setdefault(customer_id, set()).add(bay)
+
+    def next_served(self) -> int:
+        """A number for a turn, greater than all before."""
+        return next(self._served)
+
+    def sweep(self) -> None:
+        """Forget bays in which nothing is left."""
+        self._bays = {hook: bay for hook, bay in self._bays.items() if not bay.is_empty}
+
+    def _bay(self, hook: Hook) -> _Bay:
+        bay = self._bays.get(hook)
+        if bay is None:
+            bay = self._bays[hook] = _Bay(self._clock, self._stamps)
+        return bay
+
+    def _rooms(self) -> dict[_Bay, int]:
+        """Bays with a free slot among their workers, and how many."""
+        rooms: dict[_Bay, int] = {}
+        total = 0
+        for view in self._fleet.open():
+            total += view.free
+            for hook in self._fleet.hooks(view.worker_id):
+                if bay := self._bays.get(hook):
+                    rooms[bay] = rooms.get(bay, 0) + view.free
+        if total and (unread := self._bays.get(_UNREAD)):
+            rooms[unread] = total
+        return rooms
+
+    def _wake(self, rooms: dict[_Bay, int]) -> None:
+        left = _MOST_WOKEN
+        for bay in rooms:
+            for sleepers in (bay.busy, bay.unfit):
+                for lane in sleepers.wake(min(left, _MOST_WOKEN_IN_BAY)):
+                    bay.push(lane)
+                    left -= 1
+
+    def choose(self, gate: Gate, most: int) -> Agenda:
+        """Whose turns the next ``most`` assignments are, and which lanes they may be taken from.
+
+        Changes no mark: the marks move when assignments are made.
+        """
+        rooms = self._rooms()
+        self._wake(rooms)
+        self._clock.rehearse()
+        try:
+            return _Choice(self, self._clock, self._fleet, rooms, gate, most).run()
+        finally:
+            self._clock.back()
+            for bay in rooms:
+                bay.settle()
+
+
+class _Choice:
+    """One run of `Lanes.choose`."""
+
+    def __init__(
+        self, lanes: Lanes, clock: FairClock, fleet: Fleet, rooms: dict[_Bay, int], gate: Gate, most: int
+    ) -> None:
+        self._lanes = lanes
+        self._clock = clock
+        self._fleet = fleet
+        self._rooms = rooms
+        self._gate = gate
+        self._most = most
+        self._allowed: dict[str, Allowance | None] = {}
+        self._started: dict[str, int] = {}
+        self._failed: dict[str, int] = {}
+        self._failures = 0
+        self._read = 0
+        self._groups: dict[tuple[_Bay, str], int] = {}
+        self._turns: list[Turn] = []
+
+    def run(self) -> Agenda:
+        order = [(0.0, 0, number, bay) for number, bay in enumerate(self._rooms)]
+        while order and len(self._turns) < self._most and self._failures < _MOST_FAILURES:
+            mark, served, number, bay = order[0]
+            customer_id = bay.first()
+            self._lanes.effort += 1
+            if customer_id is None or self._rooms[bay] <= 0:
+                heapq.heappop(order)
+                continue
+            actual = (self._clock.mark(customer_id), bay.served)
+            if actual > (mark, served):
+                heapq.heapreplace(order, (*actual, number, bay))
+            else:
+                self._serve(bay, customer_id)
+        return self._agenda()
+
+    def _serve(self, bay: _Bay, customer_id: str) -> None:
+        """Give the customer a turn in the bay, or pass it by in this pass."""
+        if customer_id not in self._allowed:
+            self._allowed[customer_id] = self._gate(customer_id)
+        allowed = self._allowed[customer_id]
+        if allowed is None or allowed.slots <= 0:
+            bay.close(customer_id)
+            self._lanes.close(customer_id, bay)
+            return
+        seat = bay.seats[customer_id]
+        self._take_lane(bay, seat, customer_id)
+        if not seat.taken or self._started.get(customer_id, 0) >= allowed.slots:
+            bay.set_aside(customer_id)
+            return
+        bay.served = self._lanes.next_served()
+        seat.turns += 1
+        self._rooms[bay] -= 1
+        self._started[customer_id] = self._started.get(customer_id, 0) + 1
+        group = self._groups.setdefault((bay, customer_id), len(self._groups))
+        self._turns.append(Turn(customer_id, group, bay))
+        self._clock.charge(customer_id, allowed.weight)
+
+    def _take_lane(self, bay: _Bay, seat: _Seat, customer_id: str) -> None:
+        """Add the customer's best lane that isn't blocked to those that its turns choose from."""
+        if self._read >= _MOST_LANES or len(seat.taken) >= _MOST_LANES_EACH:
+            return
+        while seat.has_lanes() and self._failed.get(customer_id, 0) < _MOST_FAILURES_EACH:
+            _, _, lane = heapq.heappop(seat.lanes)
+            self._lanes.effort += 1
+            fit = Fit.NOW
+            if lane.workload_type is not None:
+                fit = self._fleet.fit(lane.demand, lane.workload_type, lane.affinity)
+            if fit is Fit.NOW:
+                seat.taken.append(lane)
+                self._read += 1
+                return
+            (bay.busy if fit is Fit.BUSY else bay.unfit).put(lane)
+            self._failed[customer_id] = self._failed.get(customer_id, 0) + 1
+            self._failures += 1
+
+    def _agenda(self) -> Agenda:
+        agenda = Agenda(self._turns, blocked=self._failures)
+        for bay, customer_id in self._groups:
+            seat = bay.seats[customer_id]
+            lanes, turns = seat.taken, seat.turns
+            seat.taken, seat.turns = [], 0
+            most = turns if len(lanes) == 1 else min(turns, -(-turns // len(lanes)) + 1)
+            agenda.groups.append((lanes, most))
+            for lane in lanes:
+                bay.push(lane)
+        return agenda

@@ -1,0 +1,133 @@
+"""Submissions in PostgreSQL: batches of new workloads, with the idempotency keys they came under."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+
+from niyanta.server.store.queries import Connection, Queries
+
+__all__ = ["KeyName", "KeyUse", "NewWorkload", "SubmissionStore"]
+
+
+class NewWorkload(msgspec.Struct, frozen=True, kw_only=True):
+    """A submission that has been checked and is ready to be stored."""
+
+    customer_id: str
+    workload_id: str
+    workload_type: str
+    priority: int
+    input_json: str
+    affinity_json: str | None
+    timeout_seconds: int | None
+    placement_key: int
+    queue_rank: float
+    created_at: datetime
+    actor_id: str
+    estimated_start_at: datetime | None = None
+
+
+class KeyName(NamedTuple):
+    """An idempotency key, which means something to one customer and one operation only."""
+
+    customer_id: str
+    operation: str
+    """``submit`` or ``submit_batch``."""
+    key: str
+
+
+class KeyUse(msgspec.Struct, frozen=True):
+    """What an idempotency key was used for."""
+
+    name: KeyName
+    body_sha256: bytes
+    answer: str
+    """JSON: the outcome of each workload of the submission."""
+
+
+class _KeptUse(msgspec.Struct, frozen=True, kw_only=True):
+    customer_id: str
+    operation: str
+    key: str
+    body_sha256: bytes
+    answer: str
+
+
+class _Depth(NamedTuple):
+    customer_id: str
+    queued: int
+
+
+_queries = Queries("submissions.sql")
+_admit = _queries.many("admit", _Depth)
+_claim_keys = _queries.many("claim_keys", str)
+_keyed = _queries.many("keyed", _KeptUse)
+_insert_batch = _queries.run("insert_batch")
+_existing = _queries.many("existing", str)
+
+
+class SubmissionStore:
+    """Queries for submissions. Every method takes the connection, so that the caller owns the transaction."""
+
+    async def admit(self, conn: Connection, customer_ids: Sequence[str]) -> dict[str, int]:
+        """Lock the customers' counts and give how many workloads each has queued."""
+        return dict(await _admit(conn, customer_ids=sorted(set(customer_ids))))
+
+    async def claim_keys(self, conn: Connection, uses: Sequence[KeyUse]) -> int:
+        """Claim idempotency keys (each at most once in a call); gives how many were free."""
+        ordered = sorted(uses, key=lambda use: use.name)
+        claimed = await _claim_keys(
+            conn,
+            customer_ids=[use.name.customer_id for use in ordered],
+            operations=[use.name.operation for use in ordered],
+            keys=[use.name.key for use in ordered],
+            hashes=[use.body_sha256 for use in ordered],
+            answers=[use.answer for use in ordered],
+        )
+        return len(claimed)
+
+    async def keyed(self, conn: Connection, names: Sequence[KeyName]) -> dict[KeyName, KeyUse]:
+        """What these keys were used for within a day; unused ones are left out."""
+        kept = await _keyed(
+            conn,
+            customer_ids=[name.customer_id for name in names],
+            operations=[name.operation for name in names],
+            keys=[name.key for name in names],
+        )
+        uses = [KeyUse(KeyName(k.customer_id, k.operation, k.key), k.body_sha256, k.answer) for k in kept]
+        return {use.name: use for use in uses}
+
+    async def insert_batch(self, conn: Connection, batch: Sequence[NewWorkload]) -> None:
+        """Store submissions with their first audit event and the customers' counts."""
+        counts: dict[str, int] = {}
+        for w in batch:
+            counts[w.customer_id] = counts.get(w.customer_id, 0) + 1
+        await _insert_batch(
+            conn,
+            customer_ids=[w.customer_id for w in batch],
+            workload_ids=[w.workload_id for w in batch],
+            workload_types=[w.workload_type for w in batch],
+            priorities=[w.priority for w in batch],
+            inputs=[w.input_json for w in batch],
+            affinities=[w.affinity_json for w in batch],
+            timeouts=[w.timeout_seconds for w in batch],
+            placement_keys=[w.placement_key for w in batch],
+            ranks=[w.queue_rank for w in batch],
+            created_ats=[w.created_at for w in batch],
+            actor_ids=[w.actor_id for w in batch],
+            queued_customers=list(counts),
+            queued_counts=list(counts.values()),
+        )
+
+    async def existing(self, conn: Connection, batch: Sequence[NewWorkload]) -> set[str]:
+        """Which of these are stored; for resolving a COMMIT whose outcome is unknown."""
+        return set(
+            await _existing(
+                conn,
+                customer_ids=[w.customer_id for w in batch],
+                workload_ids=[w.workload_id for w in batch],
+            )
+        )

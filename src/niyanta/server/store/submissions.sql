@@ -1,0 +1,62 @@
+-- name: admit(customer_ids)
+-- The queue depth of each customer of a batch of submissions, locked until its commit so that the limit is exact under
+-- concurrent submission. Locking: first of all locks of a submission, in order of customer.
+SELECT u.customer_id, u.queued FROM customer_usage u
+ WHERE u.customer_id = ANY(:customer_ids::text[]) ORDER BY u.customer_id FOR NO KEY UPDATE;
+
+-- name: claim_keys(customer_ids, operations, keys, hashes, answers)
+-- Claim idempotency keys; those that exist already are left out of the answer. A key older than a day is taken over.
+-- Locking: waits for another transaction that claims the same key, so that only one of two that race gets it.
+INSERT INTO idempotency_keys AS k (customer_id, operation, key, body_sha256, answer)
+SELECT customer_id, operation, key, body_sha256, answer::json
+  FROM unnest(:customer_ids::text[], :operations::text[], :keys::text[], :hashes::bytea[], :answers::text[])
+    AS i (customer_id, operation, key, body_sha256, answer)
+ON CONFLICT (customer_id, operation, key) DO UPDATE
+   SET body_sha256 = excluded.body_sha256, answer = excluded.answer, created_at = now()
+ WHERE k.created_at < now() - interval '24 hours'
+RETURNING key;
+
+-- name: keyed(customer_ids, operations, keys)
+-- What earlier submissions with these keys had for an answer, for a day.
+SELECT k.customer_id, k.operation, k.key, k.body_sha256, k.answer
+  FROM unnest(:customer_ids::text[], :operations::text[], :keys::text[]) AS i (customer_id, operation, key)
+  JOIN idempotency_keys k USING (customer_id, operation, key)
+ WHERE k.created_at >= now() - interval '24 hours';
+
+-- name: insert_batch(customer_ids, workload_ids, workload_types, priorities, inputs, affinities, timeouts, placement_keys, ranks, created_ats, actor_ids, queued_customers, queued_counts)!
+-- Submissions that passed, with their first audit event, the customers' counts and the hour's, in one statement. The
+-- event's time is kept near the database's, whatever this replica's clock says, so that it finds its partition.
+-- Locking: only rows that nobody else can see, the usage rows that `admit` holds already, then the hours' in order.
+WITH added AS (
+    INSERT INTO workloads (customer_id, workload_id, workload_type, status, priority, input_params, affinity_rules,
+                           timeout_seconds, placement_key, queue_rank, created_at)
+    SELECT i.customer_id, i.workload_id, i.workload_type, 'PENDING', i.priority, i.input_params::json,
+           i.affinity_rules::json, i.timeout_seconds, i.placement_key, i.queue_rank, i.created_at
+      FROM unnest(:customer_ids::text[], :workload_ids::text[], :workload_types::text[], :priorities::int[],
+                  :inputs::text[], :affinities::text[], :timeouts::int[], :placement_keys::bigint[],
+                  :ranks::double precision[], :created_ats::timestamptz[])
+        AS i (customer_id, workload_id, workload_type, priority, input_params, affinity_rules, timeout_seconds,
+              placement_key, queue_rank, created_at)
+), history AS (
+    INSERT INTO audit_events (customer_id, workload_id, event_id, event_type, occurred_at, actor_type, actor_id, details)
+    SELECT customer_id, workload_id, 1, 'workload.created',
+           least(greatest(created_at, now() - interval '1 hour'), now() + interval '1 hour'), 'user', actor_id,
+           '{"from": null, "to": "PENDING", "attempt": 0, "version": 1}'
+      FROM unnest(:customer_ids::text[], :workload_ids::text[], :created_ats::timestamptz[], :actor_ids::text[])
+        AS i (customer_id, workload_id, created_at, actor_id)
+), hours AS (
+    INSERT INTO workload_hours AS h (customer_id, hour, workload_type, created)
+    SELECT customer_id, date_trunc('hour', created_at, 'UTC'), workload_type, count(*)
+      FROM unnest(:customer_ids::text[], :workload_types::text[], :created_ats::timestamptz[])
+        AS i (customer_id, workload_type, created_at)
+     GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+        ON CONFLICT (customer_id, hour, workload_type) DO UPDATE SET created = h.created + excluded.created
+)
+UPDATE customer_usage u SET queued = u.queued + d.n
+  FROM unnest(:queued_customers::text[], :queued_counts::int[]) AS d (customer_id, n)
+ WHERE u.customer_id = d.customer_id;
+
+-- name: existing(customer_ids, workload_ids)
+-- Which of these are stored: resolves a COMMIT whose outcome is unknown.
+SELECT w.workload_id FROM unnest(:customer_ids::text[], :workload_ids::text[]) AS i (customer_id, workload_id)
+  JOIN workloads w USING (customer_id, workload_id);

@@ -1,0 +1,188 @@
+"""Workers in PostgreSQL: their incarnations, heartbeats and ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from niyanta.server.store.queries import Connection, Queries, Reader, Row
+from niyanta.wire.messages import HandlerInfo, Register
+
+__all__ = ["ListedWorker", "StandingOrder", "StoredWorker", "WorkerStore"]
+
+
+class StoredWorker(msgspec.Struct, frozen=True, kw_only=True):
+    """One worker as the database has it."""
+
+    worker_id: str
+    incarnation: str
+    status: str
+    """``HEALTHY``, ``DRAINING`` or ``DEAD``."""
+    capacity: int
+    tags: dict[str, str]
+    handlers: list[HandlerInfo]
+    version: str
+    last_heartbeat: datetime
+    silent_seconds: float
+    ended_reason: str | None = None
+    """``lost``, ``removed`` or ``stopped`` for a dead worker."""
+
+
+class StandingOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operator has ordered for a worker's id; holds over its restarts until it is taken back."""
+
+    kind: Literal["drain", "remove"]
+    given_by: str
+    given_at: datetime
+
+
+class ListedWorker(msgspec.Struct, frozen=True, kw_only=True):
+    """One worker as operators see it."""
+
+    worker: StoredWorker
+    registered_at: datetime
+    workload_ids: list[str]
+    """What it holds, SCHEDULED or RUNNING, by id."""
+    standing_order: StandingOrder | None = None
+
+
+class _LiveWorker(NamedTuple):
+    worker_id: str
+    incarnation: str
+    status: str
+
+
+class _StatusCount(NamedTuple):
+    status: str
+    workers: int
+    capacity: int
+
+
+_read_worker = Reader(
+    StoredWorker,
+    {
+        "tags": msgspec.json.Decoder(dict[str, str]).decode,
+        "handlers": msgspec.json.Decoder(list[HandlerInfo]).decode,
+    },
+)
+
+
+def _read_order(row: Row) -> StandingOrder | None:
+    if row["standing_order"] is None:
+        return None
+    return StandingOrder(kind=row["standing_order"], given_by=row["ordered_by"], given_at=row["ordered_at"])
+
+
+def _read_listed(row: Row) -> ListedWorker:
+    return ListedWorker(
+        worker=_read_worker(row),
+        registered_at=row["registered_at"],
+        workload_ids=row["workload_ids"],
+        standing_order=_read_order(row),
+    )
+
+
+_queries = Queries("workers.sql")
+_register = _queries.one("register", str)
+_standing_order = _queries.one("standing_order", StandingOrder, _read_order)
+_beat = _queries.many("beat", _LiveWorker)
+_all_workers = _queries.many("all_workers", StoredWorker, _read_worker)
+_workers_page = _queries.many("workers_page", ListedWorker, _read_listed)
+_count_workers = _queries.sole("count_workers", int)
+_fleet_summary = _queries.many("fleet_summary", _StatusCount)
+_end_worker = _queries.one("end_worker", str)
+_drain = _queries.one("drain", str)
+_remove_worker = _queries.one("remove_worker", str)
+_undrain = _queries.one("undrain", str)
+_forget_dead = _queries.run("forget_dead")
+
+
+class WorkerStore:
+    """Queries on workers."""
+
+    async def register(self, conn: Connection, worker: Register, lease_seconds: float) -> str | None:
+        """Bring an incarnation to life; gives its status, or None while another one or a removal holds the id."""
+        return await _register(
+            conn,
+            worker_id=worker.worker_id,
+            incarnation=worker.incarnation,
+            capacity=worker.capacity,
+            tags=msgspec.json.encode(worker.tags).decode(),
+            handlers=msgspec.json.encode(worker.handlers).decode(),
+            version=worker.version,
+            lease_seconds=lease_seconds,
+        )
+
+    async def standing_order(self, conn: Connection, worker_id: str) -> StandingOrder | None:
+        """What an operator has ordered for an id."""
+        return await _standing_order(conn, worker_id=worker_id)
+
+    async def beat(self, conn: Connection, beats: Sequence[tuple[str, str, bool]]) -> dict[tuple[str, str], str]:
+        """Record (worker, incarnation, draining) beats; gives the status of those that are live."""
+        live = await _beat(
+            conn,
+            worker_ids=[b[0] for b in beats],
+            incarnations=[b[1] for b in beats],
+            drainings=[b[2] for b in beats],
+        )
+        return {(worker.worker_id, worker.incarnation): worker.status for worker in live}
+
+    async def all(self, conn: Connection) -> list[StoredWorker]:
+        """The whole fleet, those that have died within the hour included."""
+        return await _all_workers(conn)
+
+    async def page(
+        self, conn: Connection, status: str | None, most: int, *, skip: int = 0, after: str | None = None
+    ) -> tuple[list[ListedWorker], int]:
+        """At most ``most`` workers of one status, or of any, by id from the one after ``after``; and how many."""
+        listed = await _workers_page(conn, status=status, after=after, most=most, skip=skip)
+        return listed, await _count_workers(conn, status=status)
+
+    async def summary(self, conn: Connection) -> dict[str, tuple[int, int]]:
+        """How many workers there are of each status, and how many slots these have."""
+        return {count.status: (count.workers, count.capacity) for count in await _fleet_summary(conn)}
+
+    async def end(
+        self,
+        conn: Connection,
+        worker_id: str,
+        reason: str,
+        *,
+        incarnation: str | None = None,
+        silent_for_seconds: float | None = None,
+        epoch: int | None = None,
+    ) -> str | None:
+        """Declare a worker dead; gives the incarnation that ended.
+
+        None when it is dead already, has spoken meanwhile, or the epoch is over.
+        """
+        return await _end_worker(
+            conn,
+            worker_id=worker_id,
+            incarnation=incarnation,
+            reason=reason,
+            silent_for_seconds=silent_for_seconds,
+            epoch=epoch,
+        )
+
+    async def drain(self, conn: Connection, worker_id: str, ordered_by: str) -> bool:
+        """Give this id no new work until `undrain`; False when it isn't live."""
+        return await _drain(conn, worker_id=worker_id, ordered_by=ordered_by) is not None
+
+    async def remove(self, conn: Connection, worker_id: str, ordered_by: str) -> str | None:
+        """Declare a worker dead, and its id barred until `undrain`; gives the incarnation that ended.
+
+        None when it isn't live.
+        """
+        return await _remove_worker(conn, worker_id=worker_id, ordered_by=ordered_by)
+
+    async def undrain(self, conn: Connection, worker_id: str) -> str | None:
+        """Take a drain or a removal back; gives the worker's status, or None when the id isn't known."""
+        return await _undrain(conn, worker_id=worker_id)
+
+    async def forget_dead(self, conn: Connection, older_than_seconds: float) -> None:
+        """Drop the rows of workers that ended long ago, but for those under a standing order."""
+        await _forget_dead(conn, older_than_seconds=older_than_seconds)

@@ -1,0 +1,176 @@
+"""A worker's place in the fleet: it registers, beats, and registers anew when the service no longer knows it.
+
+One incarnation lasts from a registration to the moment the service doesn't know it any more, or to the worker's own
+good-bye. Nothing of one incarnation carries over to the next: its attempts are stopped, its events forgotten.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from niyanta.errors import ConfigurationError, ConnectionFailedError
+from niyanta.version import __version__
+from niyanta.wire.broker import Broker
+from niyanta.wire.messages import AttemptRef, HandlerInfo, Heartbeat, HeartbeatReply, Register, RegisterReply
+from niyanta.wire.subjects import Subjects
+from niyanta.worker.agent.lease import Lease
+from niyanta.worker.handlers.app import WorkerSpec
+from niyanta.worker.outbox import Who
+
+__all__ = ["Membership"]
+
+log = logging.getLogger(__name__)
+
+_REGISTER_PAUSE_SECONDS = 0.5
+_REGISTER_SECONDS = 5.0
+_LEAST_BEAT_SECONDS = 0.5
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Membership:
+    """Keeps one worker registered.
+
+    Args:
+        spec: Who registers, and what for.
+        broker: The way to the service.
+        subjects: Where the service listens.
+        held: Gives the attempts that hold a slot at this moment.
+
+    Attributes:
+        incarnation: Of the present registration; empty between two.
+        draining: Whether the worker takes nothing new, as it is about to leave.
+        on_answer: Called after each answered beat.
+        on_superseded: Called with attempts that are no longer this worker's.
+        on_lost: Called when the service no longer knows this incarnation.
+    """
+
+    def __init__(
+        self, spec: WorkerSpec, broker: Broker, subjects: Subjects, held: Callable[[], list[AttemptRef]]
+    ) -> None:
+        self._spec = spec
+        self._broker = broker
+        self._subjects = subjects
+        self._held = held
+        self.lease = Lease()
+        self.incarnation = ""
+        self.draining = False
+        self.on_answer: Callable[[], None] = lambda: None
+        self.on_superseded: Callable[[Sequence[AttemptRef]], None] = lambda refs: None
+        self.on_lost: Callable[[], None] = lambda: None
+        self._registered = False
+        self._stopped = False
+        self._interval = 2.0
+        self._now = asyncio.Event()
+
+    @property
+    def who(self) -> Who:
+        """The present incarnation."""
+        return Who(self._spec.worker_id, self.incarnation)
+
+    @property
+    def registered(self) -> bool:
+        """Whether the service knows this incarnation, as far as we know."""
+        return self._registered
+
+    def beat_soon(self) -> None:
+        """Beat now, not when the interval is over."""
+        self._now.set()
+
+    def stop(self) -> None:
+        """Let `live` end: a beat after the last one would bring the worker back."""
+        self._stopped = True
+        self._now.set()
+
+    async def live(self) -> None:
+        """Register and beat until stopped.
+
+        Raises:
+            ConfigurationError: The service refuses the registration for good.
+        """
+        while not self._stopped:
+            await self._register()
+            while self._registered and not self._stopped:
+                await self.beat()
+                await self._pause(self._interval)
+            await self._pause(_REGISTER_PAUSE_SECONDS)
+
+    async def _pause(self, seconds: float) -> None:
+        if self._stopped:
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await self._now.wait()
+        except TimeoutError:
+            pass
+        self._now.clear()
+
+    async def _register(self) -> None:
+        spec = self._spec
+        # Set before it is accepted: an assignment may be here before the answer is.
+        incarnation = self.incarnation = secrets.token_hex(8)
+        handlers = [
+            HandlerInfo(h.workload_type, h.isolation, h.exclusive, h.input_schema) for h in spec.handlers.values()
+        ]
+        message = _encode(
+            Register(spec.worker_id, incarnation, spec.capacity, dict(spec.tags), handlers, __version__)
+        )
+        said = ""
+        while not self._stopped:
+            sent = time.monotonic()
+            try:
+                raw = await self._broker.request(self._subjects.register, message, timeout_seconds=_REGISTER_SECONDS)
+                reply = msgspec.msgpack.decode(raw, type=RegisterReply)
+            except ConnectionFailedError as exc:
+                reply = RegisterReply(False, "away", str(exc))
+            if reply.accepted:
+                self._interval, self.lease.seconds = reply.heartbeat_interval_seconds, reply.lease_seconds
+                self._registered = True
+                self._answered(sent, recorded=True)
+                log.info("worker.registered %s", spec.worker_id, extra={"incarnation": incarnation})
+                return
+            if reply.reason in ("invalid", "removed"):
+                raise ConfigurationError(f"the service refuses this worker: {reply.message}")
+            if reply.message != said:
+                log.warning("worker.not_registered_yet: %s", reply.message)
+                said = reply.message
+            await self._pause(_REGISTER_PAUSE_SECONDS)
+
+    async def beat(self, *, leaving: bool = False) -> None:
+        """Give one sign of life, and act on the answer."""
+        message = Heartbeat(self._spec.worker_id, self.incarnation, self.draining, self._held(), leaving)
+        sent = time.monotonic()
+        try:
+            raw = await self._broker.request(
+                self._subjects.heartbeat, _encode(message), timeout_seconds=max(_LEAST_BEAT_SECONDS, self._interval)
+            )
+        except ConnectionFailedError as exc:
+            log.debug("worker.beat_lost", extra={"error": str(exc)})
+            return
+        reply = msgspec.msgpack.decode(raw, type=HeartbeatReply)
+        if message.incarnation != self.incarnation:
+            return  # lost meanwhile: the answer is about one that is over
+        if not reply.ok and not reply.hold:
+            self.lost()
+            return
+        self._answered(sent, recorded=not reply.hold)
+        self.on_superseded(reply.superseded)
+
+    def _answered(self, sent: float, *, recorded: bool) -> None:
+        self.lease.answered(sent, recorded=recorded)
+        self.on_answer()
+
+    def lost(self) -> None:
+        """The service no longer knows this incarnation: what belongs to it is over, and another is registered."""
+        if not self._registered:
+            return
+        log.warning("worker.superseded", extra={"incarnation": self.incarnation})
+        self._registered = False
+        self.incarnation = ""
+        self.on_lost()
+        self._now.set()

@@ -1,0 +1,94 @@
+"""A way to PostgreSQL that can be cut at a COMMIT, after which the server gets it later, or never."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit, urlunsplit
+
+__all__ = ["CommitCutter", "commit_cutter"]
+
+_COMMIT = b"COMMIT;\0"
+
+
+class CommitCutter:
+    """Passes everything on, but what `cut_next` asks for.
+
+    Attributes:
+        url: Of the database, through here.
+        cut: Set once a link was cut.
+        arrive: What to set to let the held COMMIT arrive at the server.
+        drop: What to set to close the server's end without it.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._target = urlsplit(url)
+        self._armed = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.url = ""
+        self.cut, self.arrive, self.drop = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    def cut_next(self) -> None:
+        """Cut the next link on which a COMMIT comes by, and hold the COMMIT."""
+        self._armed = True
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._pass_on(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server_reader, server_writer = await asyncio.open_connection(self._target.hostname, self._target.port)
+        back = asyncio.create_task(self._pass_back(server_reader, writer))
+        try:
+            while data := await reader.read(65536):
+                if self._armed and data.endswith(_COMMIT):
+                    self._armed = False
+                    writer.transport.abort()
+                    self.cut.set()
+                    await self._hold(server_writer, data)
+                    return
+                server_writer.write(data)
+                await server_writer.drain()
+        except ConnectionError:
+            pass
+        finally:
+            back.cancel()
+            await asyncio.gather(back, return_exceptions=True)
+            writer.close()
+            server_writer.close()
+
+    async def _hold(self, server: asyncio.StreamWriter, commit: bytes) -> None:
+        arrives, drops = asyncio.create_task(self.arrive.wait()), asyncio.create_task(self.drop.wait())
+        await asyncio.wait([arrives, drops], return_when=asyncio.FIRST_COMPLETED)
+        if arrives.done():
+            server.write(commit)
+            await server.drain()
+        for task in (arrives, drops):
+            task.cancel()
+
+    async def _pass_back(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+            writer.close()
+
+
+@contextlib.asynccontextmanager
+async def commit_cutter(url: str) -> AsyncIterator[CommitCutter]:
+    """Open on a port of its own."""
+    cutter = CommitCutter(url)
+    server = await asyncio.start_server(cutter._connected, "127.0.0.1", 0)
+    place = urlsplit(url)
+    login = place.netloc.rpartition("@")[0]
+    cutter.url = urlunsplit(place._replace(netloc=f"{login}@127.0.0.1:{server.sockets[0].getsockname()[1]}"))
+    try:
+        yield cutter
+    finally:
+        cutter.drop.set()
+        server.close()
+        for task in list(cutter._tasks):
+            task.cancel()
+        await asyncio.gather(*cutter._tasks, return_exceptions=True)
