@@ -201,6 +201,16 @@ class Broker:
         self._subscriptions.append(subscription)
         await self._nc.flush()
 
+    async def overhear(self, subject: str, heard: Callable[[bytes], None]) -> None:
+        """Listen to what others say to each other on a subject; they don't notice. Large messages are left out."""
+
+        async def received(msg: Msg) -> None:
+            if not (msg.headers and _FRAMES_HEADER in msg.headers):
+                heard(msg.data)
+
+        self._subscriptions.append(await self._nc.subscribe(subject, cb=received))
+        await self._nc.flush()
+
     def _spawn(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)

@@ -130,7 +130,7 @@ class ObjectPlace(Place):
         with self._explained():
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
             found = [
-                Entry(item["Key"].removeprefix(prefix), item["Size"], item["ETag"])
+                Entry(name := item["Key"].removeprefix(prefix), item["Size"], item["ETag"], _problem(name))
                 for page in pages
                 for item in page.get("Contents", [])
                 if not item["Key"].endswith("/")  # what consoles make to show a folder
@@ -166,6 +166,12 @@ class ObjectPlace(Place):
             raise PermanentError(f"{self.field}: this worker has no credentials for {self.url}") from exc
         except ParamValidationError as exc:
             raise PermanentError(f"{self.field}: {self.url} can't be the address of an object: {exc}") from exc
+
+
+def _problem(name: str) -> str:
+    """A key may be any text; one that isn't the name of a file must not become a path."""
+    strange = any(part in ("", ".", "..") for part in name.split("/"))
+    return "the key has an empty part, . or .. in it; rename the object" if strange else ""
 
 
 class _ObjectReader(io.RawIOBase):
