@@ -80,11 +80,13 @@ class ObjectPlace(Place):
         self.field = field
 
     def describe(self) -> Entry:
+        """Its name, size and ETag."""
         with self._explained():
             found = self._client.head_object(Bucket=self._bucket, Key=self._key)
         return Entry(self.name, found["ContentLength"], found["ETag"])
 
     def open(self) -> BinaryIO:
+        """Open it for reading, some of it at a time."""
         return io.BufferedReader(_ObjectReader(self, self.describe().size_bytes), _READ_BYTES)
 
     def read_range(self, start: int, length: int) -> bytes:
@@ -102,14 +104,17 @@ class ObjectPlace(Place):
         raise AssertionError("unreachable")
 
     def child(self, name: str) -> ObjectPlace:
+        """A place below this one."""
         return ObjectPlace(self._bucket, f"{self._key}/{name}", self.field)
 
     def beside(self, name: str) -> ObjectPlace:
+        """A place with the same prefix."""
         folder, slash, _ = self._key.rpartition("/")
         return ObjectPlace(self._bucket, f"{folder}{slash}{name}", self.field)
 
     @contextlib.contextmanager
     def writing(self, scratch: Path) -> Iterator[Path]:
+        """A path to write to; it is uploaded when the block ends well."""
         part = scratch / secrets.token_hex(8)
         try:
             with within_disk_limit(self.field):
@@ -120,6 +125,7 @@ class ObjectPlace(Place):
             part.unlink(missing_ok=True)
 
     def entries(self) -> list[Entry]:
+        """The objects below this one, by name."""
         prefix = f"{self._key}/"
         with self._explained():
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
@@ -132,6 +138,7 @@ class ObjectPlace(Place):
         return sorted(found, key=lambda entry: entry.name)
 
     def remove(self) -> None:
+        """Remove it and all objects below it."""
         names = [self._key, *(f"{self._key}/{entry.name}" for entry in self.entries())]
         with self._explained():
             for name in names:

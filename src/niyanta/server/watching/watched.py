@@ -90,6 +90,7 @@ class Watched:
 
     @property
     def end(self) -> int:
+        """The place after the last update that is kept."""
         return self.first + len(self._updates)
 
     def __getitem__(self, place: int) -> Update:
