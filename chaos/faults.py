@@ -66,8 +66,8 @@ class Kind:
     """A class of faults.
 
     Attributes:
-        on: What it strikes: ``worker``, ``coordinator``, ``leader``, ``broker``, ``database``, ``customer``, or links:
-            ``worker link``, ``broker link`` and ``database link`` of coordinators, ``client link``.
+        on: What it strikes: ``worker``, ``coordinator``, ``leader``, ``broker``, ``database``, ``customer``, or
+            links: ``worker link``, ``broker link`` and ``database link`` of coordinators, ``client link``.
         strike: Does it to one target for some seconds; gives whether it happened.
         seconds: The shortest and the longest time that it lasts.
     """

@@ -183,6 +183,13 @@ class History:
     logged: dict[tuple[str, int], list[int]] = field(default_factory=dict)
     """Steps that the stored log tells of, in the order of its sequence, by workload and attempt."""
 
+    def write(self, path: Path) -> None:
+        """Keep it, one value a line, for whoever wants to know more than a report shows."""
+        everything: list[Any] = [*self.calls, *self.traces, *self.moves, *self.rows, *self.seen, *self.faults]
+        with path.open("w") as file:
+            for each in everything:
+                file.write(json.dumps({"kind": type(each).__name__, **asdict(each)}) + "\n")
+
     def moves_by_workload(self) -> dict[str, list[Move]]:
         """The moves of each workload in the order of their numbers."""
         found: dict[str, list[Move]] = defaultdict(list)
