@@ -295,8 +295,9 @@ async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
 
 def _examples_root() -> str:
     """Where the bundled examples may read and write: where people who try things out have their files."""
-    folders = {str(folder) for folder in (Path.cwd(), Path.home(), Path(tempfile.gettempdir()), Path("/tmp"))}  # noqa: S108 -- allowed, not written to
-    return os.environ.get("EXAMPLES_ROOT") or ":".join(sorted(folders))
+    places = {os.getcwd(), os.path.expanduser("~"), tempfile.gettempdir(), "/tmp"}  # noqa: S108 -- allowed, not written to
+    listed = sorted(place for place in places if place.startswith("/") and ":" not in place)
+    return os.environ.get("EXAMPLES_ROOT") or ":".join(listed)
 
 
 def _refuse_taken(host: str, port: int) -> None:

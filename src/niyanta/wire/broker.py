@@ -61,6 +61,7 @@ class Broker:
 
     @property
     def connected(self) -> bool:
+        """Whether the link is up, as far as is known."""
         return self._nc.is_connected
 
     async def connect(self, *, timeout_seconds: float = 10.0) -> None:
