@@ -1,4 +1,4 @@
-"""What becomes of a submission before it is stored: checked against what is supported, and made into a new workload."""
+"""What becomes of a submission before it is stored: checked against what is supported, made into a new workload."""
 
 from __future__ import annotations
 
