@@ -59,7 +59,9 @@ class Frame:
             return grpc.stream_stream_rpc_method_handler(self._streaming(served))
         return grpc.stream_unary_rpc_method_handler(self._answering(served))
 
-    def _answering(self, served: Served) -> Any:
+    def _answering(
+        self, served: Served
+    ) -> Callable[[AsyncIterator[bytes], grpc.aio.ServicerContext], Awaitable[bytes]]:
         method, exists = served.method, served.exists
         serve: Callable[[Call[Any]], Awaitable[Message]] = served.serve
 
@@ -85,7 +87,9 @@ class Frame:
 
         return answer
 
-    def _streaming(self, served: Served) -> Any:
+    def _streaming(
+        self, served: Served
+    ) -> Callable[[AsyncIterator[bytes], grpc.aio.ServicerContext], Awaitable[None]]:
         method = served.method
         serve: Callable[[Call[Any]], AsyncGenerator[Message, None]] = served.serve
 

@@ -67,7 +67,7 @@ class Method(Generic[Request, Answer]):
     def __call__(self, serve: Unary[Part, Request, Answer]) -> Unary[Part, Request, Answer]: ...
     @overload
     def __call__(self, serve: Stream[Part, Request, Answer]) -> Stream[Part, Request, Answer]: ...
-    def __call__(self, serve: Any) -> Any:
+    def __call__(self, serve: Callable[..., object]) -> Callable[..., object]:
         """Declare that this Python method serves it."""
         setattr(serve, _DECLARED, self)
         return serve

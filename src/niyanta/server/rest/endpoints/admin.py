@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 from starlette.responses import Response
@@ -48,7 +47,7 @@ class AdminRoutes:
         self._cursors = cursors
         self._workers = workers
 
-    async def _customer_exists(self, call: Call) -> Any:
+    async def _customer_exists(self, call: Call) -> None:
         await self._administration.customer(call.path_id("customer_id"))
 
     @Operation(

@@ -32,9 +32,8 @@ class ConfigRoutes:
         self._configs = configs
         self._cursors = cursors
 
-    async def _exists(self, call: Call) -> Response:
+    async def _exists(self, call: Call) -> None:
         await self._configs.get(call.identity, call.path_id("config_id"))
-        return Response(status_code=204)
 
     @Operation(
         method="POST",

@@ -45,9 +45,8 @@ class LogRoutes:
         self._logs = logs
         self._workloads = workloads
 
-    async def _exists(self, call: Call) -> Response:
+    async def _exists(self, call: Call) -> None:
         await self._workloads.get(call.identity, call.path_id("workload_id"))
-        return Response(status_code=204)
 
     @Operation(
         method="GET",

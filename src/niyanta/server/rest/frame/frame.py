@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
@@ -36,6 +36,8 @@ from niyanta.wire.strict_json import StrictDecoder
 __all__ = ["Frame", "http_error", "request_id_of", "standard_headers"]
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _REQUEST_ID = "niyanta.request_id"
 """Where a request's scope keeps its id."""
@@ -140,7 +142,7 @@ class Frame:
 
         return serve
 
-    async def _body(self, request: Request, decoder: StrictDecoder[Any], required: bool, limit: int) -> Any:
+    async def _body(self, request: Request, decoder: StrictDecoder[T], required: bool, limit: int) -> T | None:
         """The body, decoded; None when there is none and none is needed.
 
         Raises:

@@ -105,7 +105,7 @@ class Operation:
     errors: tuple[type[ApiError], ...] = ()
     """What can go wrong, besides what can go wrong everywhere."""
     description: str = ""
-    exists: _Method | None = None
+    exists: Callable[[Any, Call], Awaitable[object]] | None = None
     """Called when the input is refused: raises `NotFoundError` when there isn't anything it could be about."""
     also_at_root: bool = False
     """Whether it is served without ``/v1`` too, as an operation of its own."""
@@ -123,7 +123,7 @@ class Endpoint:
 
     operation: Operation
     handler: Handler
-    exists: Handler | None = None
+    exists: Callable[[Call], Awaitable[object]] | None = None
 
 
 def declared_by(part: type, metrics_access: Access = Access.ADMIN) -> list[Operation]:
