@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from niyanta.domain.ids import WORKLOAD_TYPE_PATTERN
 from niyanta.errors import ConfigurationError, PermanentError
 from niyanta.wire.strict_json import MAX_DEPTH
 from niyanta.worker.handlers.text import clean, describe
@@ -63,8 +64,11 @@ def make_handler(workload_type: str, function: Callable[..., Any], isolation: st
     Raises:
         ConfigurationError: Its name, its parameters or its isolation can't work; says what can.
     """
-    if not isinstance(workload_type, str) or not 1 <= len(workload_type) <= 255 or not workload_type.isprintable():
-        raise ConfigurationError(f"a workload type must be 1 to 255 printable characters, not {workload_type!r}")
+    if not isinstance(workload_type, str) or not WORKLOAD_TYPE_PATTERN.fullmatch(workload_type):
+        raise ConfigurationError(
+            "a workload type is 1 to 100 letters, digits, '_', '.' and '-', and begins with a letter or digit, "
+            f"not {workload_type!r:.200}"
+        )
     if isolation not in ("process", "inline"):
         raise ConfigurationError(f"isolation of '{workload_type}' must be 'process' or 'inline', not '{isolation}'")
     is_async = inspect.iscoroutinefunction(function)
