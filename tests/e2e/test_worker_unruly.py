@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from niyanta.wire.messages import CheckpointSaved, Completed, Failed, Paused, Progressed, Released
@@ -254,3 +255,57 @@ async def test_of_a_progress_bar_the_last_state_stays(here: Station, stream: str
 
 async def test_lines_that_end_as_in_dos(here: Station) -> None:
     assert (await here.run("dos_lines")).lines() == ["one", "two", "three", "four"]
+
+
+# --- what a process may say ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "ext",
+        "deep_ext",
+        "large_details",
+        "number_as_key",
+        "level",
+        "percent",
+        "percent_text",
+        "message",
+        "not_utf8",
+        "infinite",
+        "nan",
+        "nul",
+        "half",
+        "large_number",
+        "list",
+        "empty",
+        "twice",
+        "deep",
+        "very_deep",
+        "large",
+        "encoding",
+        "other_file",
+        "unknown",
+        "garbage",
+        "no_message",
+    ],
+)
+async def test_what_can_not_be_passed_on_ends_the_attempt_that_said_it(here: Station, what: str) -> None:
+    attempt, beside = here.start("own_sigterm")
+    await beside.until(Progressed)
+    record = await here.run("speaks_for_itself", {"what": what}, seconds=15)
+    assert isinstance(record.end, Failed)
+    assert record.end.permanent
+    assert record.end.message
+    for event in record.events:
+        msgspec.json.encode(event)
+    assert beside.end is None
+    attempt.disown()
+    await attempt.task
+
+
+@pytest.mark.parametrize("kind", ["writes_infinite", "writes_latin", "writes_text"])
+async def test_results_of_programs_are_looked_over_as_well(here: Station, kind: str) -> None:
+    record = await here.run(kind)
+    assert message(record).startswith("the result file is not JSON")
+    assert record.end.permanent
