@@ -514,3 +514,29 @@ def speaks_for_itself(ctx: SyncContext) -> str:
 
 for name, result in {"infinite": '{\\"a\\": 1e999999}', "latin": '{\\"a\\": \\"\\xff\\"}', "text": "[1, 2"}.items():
     worker.command(f"writes_{name}", ["python3", "-c", f'open("result.json", "wb").write(b"{result}")'])
+
+
+# --- what it finds ------------------------------------------------------------------------------
+
+
+def _made_by(function: Any) -> Any:
+    def wrapper(ctx: Any) -> Any:
+        return function(ctx)
+
+    return wrapper
+
+
+@_made_by
+async def _unseen(ctx: Context) -> None:
+    pass
+
+
+worker.workload("unseen_coroutine")(_unseen)
+
+
+@worker.workload("environment")
+def environment(ctx: SyncContext) -> dict[str, str]:
+    """What it and its tools see."""
+    seen = subprocess.run(["env"], capture_output=True, text=True, check=True).stdout.splitlines()
+    tool = dict(line.split("=", 1) for line in seen if line.startswith("NIYANTA_TEST"))
+    return {**tool, **{name: value for name, value in os.environ.items() if name.startswith("NIYANTA_TEST")}}

@@ -42,7 +42,7 @@ class WorkloadRun:
         params: The submission's ``input_params``.
         scratch: A directory in which each attempt gets a ``work_dir`` of its own, removed at its end.
         config: The type's ``config_json``.
-        interval_seconds: How often a checkpoint is due.
+        interval_seconds: How often a checkpoint is due; by default each that is offered is.
 
     Attributes:
         attempts: How many have been begun.
@@ -65,7 +65,7 @@ class WorkloadRun:
         scratch: Path,
         config: dict[str, Any] | None = None,
         *,
-        interval_seconds: float = 300.0,
+        interval_seconds: float = 0.0,
     ) -> None:
         self.handler = worker.handlers[workload_type]
         self.params = params
@@ -125,14 +125,20 @@ class WorkloadRun:
         """Attempts, each ended at its first checkpoint, until one comes through; gives its result.
 
         Raises:
-            RuntimeError: None of so many did.
+            RuntimeError: None of so many did; or there was no checkpoint to be stopped at, so that nothing was tested.
         """
         while self.attempts < most_attempts:
             self.end_after = self.sequence + 1
             try:
-                return self.attempt()
+                result = self.attempt()
             except AttemptEnded:
                 continue
+            if not self.sequence:
+                raise RuntimeError(
+                    f"'{self.handler.workload_type}' came to its end without a single checkpoint: being stopped was not "
+                    "tested. Give it more to do, or let it save more often"
+                )
+            return result
         raise RuntimeError(f"not done after {most_attempts} attempts")
 
 

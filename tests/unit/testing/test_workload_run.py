@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from niyanta import Context, Worker
+from niyanta import Context, SyncContext, Worker
 from niyanta.testing import AttemptEnded, Killed, WorkloadRun
 
 worker = Worker()
@@ -57,3 +57,27 @@ def test_a_pause_ends_it_at_its_next_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(AttemptEnded):
         run.attempt()
     assert run.sequence == 1
+
+
+@worker.workload("offers")
+def offers(ctx: SyncContext) -> int:
+    """Offer a checkpoint at each step, as loops do."""
+    number = ctx.checkpoint or 0
+    while number < ctx.input_params["to"]:
+        number += 1
+        ctx.offer_checkpoint(number)
+    return int(number)
+
+
+def test_every_offer_is_due(tmp_path: Path) -> None:
+    run = WorkloadRun(worker, "offers", {"to": 3}, tmp_path / "a")
+    assert run.until_done() == {"value": 3}
+    assert run.attempts == 4
+    never = WorkloadRun(worker, "offers", {"to": 3}, tmp_path / "b", interval_seconds=3600)
+    with pytest.raises(RuntimeError, match="without a single checkpoint"):
+        never.until_done()
+
+
+def test_a_run_without_any_checkpoint_says_so(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="being stopped was not tested"):
+        WorkloadRun(worker, "count", {"to": 0}, tmp_path).until_done()

@@ -216,6 +216,8 @@ class Agent:
     def _ended(self, attempt: Attempt) -> None:
         """Nothing of the attempt is left: its slot is free."""
         self._attempts.pop(attempt.ref, None)
+        if attempt.disowned:
+            self._membership.beat_soon()  # no event says it: the service has counted the slot as taken until now
 
     def _on_reply(self, reply: EventReply, batch: list[Event]) -> None:
         attempt = self._attempts.get(reply.ref)
