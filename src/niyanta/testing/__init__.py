@@ -42,7 +42,8 @@ class WorkloadRun:
         params: The submission's ``input_params``.
         scratch: A directory in which each attempt gets a ``work_dir`` of its own, removed at its end.
         config: The type's ``config_json``.
-        interval_seconds: How often a checkpoint is due; by default each that is offered is.
+        interval_seconds: How often a checkpoint is due. By default each one that the handler offers is, so that a
+            test sees what a run of hours would.
 
     Attributes:
         attempts: How many have been begun.
@@ -125,7 +126,7 @@ class WorkloadRun:
         """Attempts, each ended at its first checkpoint, until one comes through; gives its result.
 
         Raises:
-            RuntimeError: None of so many did; or there was no checkpoint to be stopped at, so that nothing was tested.
+            RuntimeError: None of so many did; or the handler saved no checkpoint at all, so that nothing was tested.
         """
         while self.attempts < most_attempts:
             self.end_after = self.sequence + 1
@@ -133,10 +134,10 @@ class WorkloadRun:
                 result = self.attempt()
             except AttemptEnded:
                 continue
-            if not self.sequence:
+            if self.sequence == 0:
                 raise RuntimeError(
-                    f"'{self.handler.workload_type}' came to its end without a single checkpoint: being stopped was not "
-                    "tested. Give it more to do, or let it save more often"
+                    f"'{self.handler.workload_type}' came through without saving a checkpoint, so nothing was "
+                    "carried on: give it more to do, or call attempt() where no checkpoint is meant to be"
                 )
             return result
         raise RuntimeError(f"not done after {most_attempts} attempts")

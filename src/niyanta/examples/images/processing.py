@@ -32,20 +32,20 @@ _SAVE_EVERY_SECONDS = 1.0
 def process(ctx: SyncContext, params: ImageParams) -> ImageResult:
     """Carry on after the last file that is done, or begin."""
     allowed = Allowed.for_attempt(ctx)
-    source = locate(params.source_url.rstrip("/"), "source_url", allowed)
+    source = locate(params.source_url.rstrip("/") or "/", "source_url", allowed)
     output = _output(source, params, allowed)
     entries = source.entries()
     images = [entry for entry in entries if _is_wanted(entry)]
     if not images:
         raise PermanentError(f"source_url: there is no image below {source.url}; endings: {', '.join(sorted(_READ))}")
-    targets = output_names([image.name for image in images], params.output_format)
+    targets = output_names([image.name for image in images if not image.problem], params.output_format)
     progress = Progress() if ctx.checkpoint is None else msgspec.convert(ctx.checkpoint, Progress)
     progress.thumbnails = progress.thumbnails or _free_folder(targets.values())
     saved_at = time.monotonic()
     for number, image in enumerate(images, 1):
         if image.name <= progress.last:
             continue
-        _one(ctx, params, source, image, output, targets[image.name], progress)
+        _one(ctx, params, source, image, output, targets.get(image.name, ""), progress)
         progress.last = image.name
         ctx.report_progress(100 * number / len(images), f"Processing image {number}/{len(images)}")
         if ctx.checkpoint_due or time.monotonic() - saved_at >= _SAVE_EVERY_SECONDS:
@@ -70,7 +70,7 @@ def process(ctx: SyncContext, params: ImageParams) -> ImageResult:
 
 def _output(source: Place, params: ImageParams, allowed: Allowed) -> Place:
     if params.output_url is not None:
-        output = locate(params.output_url.rstrip("/"), "output_url", allowed)
+        output = locate(params.output_url.rstrip("/") or "/", "output_url", allowed)
     else:
         output = source.beside(f"{source.name}-processed")
     if source.contains(output) or output.contains(source):

@@ -86,6 +86,7 @@ class Runner:
     pumps: list[asyncio.Task[None]] = field(default_factory=list)
 
     def send(self, message: channel.ToRunner) -> None:
+        """Say something to the process, unless it is gone."""
         if not self.writer.is_closing():
             self.writer.write(channel.encode(message))
 
@@ -107,6 +108,7 @@ class Runner:
         self.writer.close()
 
     def take_lines(self, level: str, lines: list[bytes]) -> None:
+        """Hand on what the process wrote, or keep the last of it."""
         if self.output is not None:
             self.output.lines(level, lines)
         else:

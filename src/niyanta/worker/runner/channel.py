@@ -90,6 +90,8 @@ class Started(msgspec.Struct, tag="started"):
 
 
 class Report(msgspec.Struct, tag="report"):
+    """Something for the workload's log or progress."""
+
     body: LogLine | Progressed
     number: int
     """Of the mark in standard output at which it belongs; 0 when it has no place there."""
@@ -111,6 +113,8 @@ class Save(msgspec.Struct, tag="save"):
 
 
 class Done(msgspec.Struct, tag="done"):
+    """The handler has returned; the result is a JSON value as UTF-8."""
+
     result_json: bytes
 
 

@@ -134,6 +134,12 @@ class SocketLink:
         return _awaited(answer)
 
     def save_now(self, data: bytes, encoding: str) -> int:
+        """Save, and wait for the answer; for code outside the event loop.
+
+        Raises:
+            CheckpointError: It was refused.
+            RuntimeError: It would block the event loop that has to bring the answer.
+        """
         if self._in_loop and threading.current_thread() is threading.main_thread():
             raise RuntimeError("a save that blocks would block the event loop that must go on: await it instead")
         return self._request(data, encoding).result()

@@ -40,12 +40,15 @@ class ErrorOutput(io.RawIOBase):
         self._pid = os.getpid()
 
     def writable(self) -> bool:
+        """It is."""
         return True
 
     def fileno(self) -> int:
+        """The descriptor that it stands for."""
         return self._descriptor
 
     def write(self, data: Any) -> int:
+        """Take bytes; whole lines go to the log in their order."""
         taken = bytes(data)
         if self._link is None or os.getpid() != self._pid:
             return os.write(self._descriptor, taken)

@@ -42,6 +42,7 @@ _PR_SET_NAME = 15  # linux/prctl.h
 
 
 def main() -> None:
+    """Import the app, say whether it can be forked, and fork runners until the launcher is gone."""
     launcher = socket.socket(fileno=int(sys.argv[-1]))
     launcher.set_inheritable(False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
