@@ -146,7 +146,8 @@ def _read(ctx: SyncContext, params: ReportParams, file: BinaryIO, entry: Entry, 
         ctx.report_progress(percent, f"Reading row {progress.rows:,}")
         if reader.offset >= save_at or ctx.checkpoint_due:
             save_at = reader.offset - reader.offset % chunk_bytes + chunk_bytes
-            ctx.save_checkpoint(msgspec.to_builtins(counts.to_progress(reader.offset, reader.line)))
+            progress = counts.to_progress(reader.offset, reader.line)
+            ctx.save_checkpoint(msgspec.json.decode(msgspec.json.encode(progress)))  # a state has no tuples
     return counts.to_progress(reader.offset, reader.line)
 
 
