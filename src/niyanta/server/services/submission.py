@@ -370,12 +370,12 @@ def _queue_full(queued: int, limit: int) -> ServiceUnavailableError:
 
 def _created(new: NewWorkload) -> WorkloadChange:
     return WorkloadChange(
-        new.customer_id,
-        new.workload_id,
-        1,
-        Status.PENDING.value,
-        0,
-        new.workload_type,
+        customer_id=new.customer_id,
+        workload_id=new.workload_id,
+        version=1,
+        status=Status.PENDING.value,
+        generation=0,
+        workload_type=new.workload_type,
         placement_key=new.placement_key,
         queue_rank=new.queue_rank,
     )
