@@ -26,6 +26,7 @@ from niyanta.server.leader.scheduler import Scheduler
 from niyanta.server.leader.upkeep import Upkeep
 from niyanta.server.moves.commands import Commands
 from niyanta.server.moves.feed import ChangeFeed
+from niyanta.server.moves.held_up import HeldUp
 from niyanta.server.moves.mover import Mover
 from niyanta.server.observability.metrics import Metrics
 from niyanta.server.rest.app import RestApi
@@ -89,9 +90,9 @@ class Assembly:
 
         object_store = ObjectStore(settings.object_store_url) if settings.object_store_url else None
         self.upkeep = Upkeep(database, self.election, settings, None if object_store is None else object_store.delete)
-        self.intake = EventIntake(self.mover, self.feed, settings, self.metrics, object_store)
+        self.intake = EventIntake(self.mover, HeldUp(database), self.feed, settings, self.metrics, object_store)
         self.workers = WorkerService(database, self.mover, self.commands, self.feed, settings)
-        self.beats = BeatService(database, self.feed)
+        self.beats = BeatService(database, self.feed, self.metrics)
         self.checkpoints = CheckpointService(database)
 
         self.tokens = TokenVerifier(settings)
@@ -102,6 +103,7 @@ class Assembly:
         self.estimator = Estimator(database, self.directory)
         self.submissions = SubmissionService(
             database,
+            HeldUp(database),
             self.feed,
             self.directory,
             self.estimator,
