@@ -188,7 +188,7 @@ class History:
         everything: list[Any] = [*self.calls, *self.traces, *self.moves, *self.rows, *self.seen, *self.faults]
         with path.open("w") as file:
             for each in everything:
-                file.write(json.dumps({"kind": type(each).__name__, **asdict(each)}) + "\n")
+                file.write(json.dumps({"record": type(each).__name__, **asdict(each)}) + "\n")
 
     def moves_by_workload(self) -> dict[str, list[Move]]:
         """The moves of each workload in the order of their numbers."""

@@ -39,12 +39,14 @@ def _checkpoints_are_kept(history: History) -> Iterator[Violation]:
 
 def _no_overlap(history: History) -> Iterator[Violation]:
     """Attempts of exclusive types never overlap; others end within the bound."""
-    for attempts in history.traces_by_attempt().values():
+    moves = history.moves_by_workload()
+    for workload_id, attempts in history.traces_by_attempt().items():
         numbers = sorted(attempts)
         for before, after in pairwise(numbers):
             last, first = attempts[before][-1], attempts[after][0]
             if last.exclusive and last.at > first.at:
-                yield Violation("I12", "two attempts of an exclusive type ran at once", [first, last])
+                circumstance = _circumstance(attempts[before], moves.get(workload_id, []))
+                yield Violation("I12", f"two attempts of an exclusive type ran at once{circumstance}", [first, last])
             elif last.at > first.at + (_CUT_OFF_SECONDS + 5) * history.pace:
                 yield Violation("I12", "a superseded attempt ran on for too long", [first, last])
         for lines in attempts.values():
@@ -52,6 +54,16 @@ def _no_overlap(history: History) -> Iterator[Violation]:
                 yield Violation(
                     "I9", "one generation was run twice", [line for line in lines if line.what == "start"]
                 )
+
+
+def _circumstance(lines: list[Trace], moves: list[Move]) -> str:
+    """What an overlap went along with, so that different defects aren't taken for one."""
+    if len({line.pid for line in lines if line.what == "start"}) > 1:
+        return ", the earlier one having been run again"
+    left = [move for move in moves if move.attempt == lines[0].attempt and move.event != "scheduled"]
+    if any("removed" in move.reason or "removed" in move.error for move in left):
+        return ", its worker having been removed"
+    return ""
 
 
 def _paused_is_still(history: History) -> Iterator[Violation]:
@@ -106,14 +118,11 @@ def _poison_is_bounded(history: History) -> Iterator[Violation]:
         ended = [t for a in traces[workload_id].values() for t in a if t.what == "mishap"]
         if row.status == "COMPLETED":
             yield Violation("I18", "a workload that always ends its agent completed", [row])
-        if len(ended) > _MOST_AGENTS_KILLED and not _fleet_was_dying(moves[workload_id]):
-            yield Violation("I18", "a workload ended more than three agents", [row, *ended])
-
-
-def _fleet_was_dying(moves: list[Move]) -> bool:
-    """Whether a loss was not counted, as most of the fleet was lost with it."""
-    lost = [move for move in moves if move.reason == "worker_died" or "deaths_in_a_row" in move.error]
-    return len(lost) > _MOST_AGENTS_KILLED
+        if len(ended) > _MOST_AGENTS_KILLED:
+            lost = [move for move in moves[workload_id] if move.event in ("unscheduled", "redistributed")]
+            unanswered = any("never answered" in move.reason for move in lost)
+            how = ", of which some counted as not answering" if unanswered else ""
+            yield Violation("I18", f"a workload ended more than three agents{how}", [row, *ended, *lost])
 
 
 def _progress_rises(history: History) -> Iterator[Violation]:

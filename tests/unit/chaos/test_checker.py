@@ -284,6 +284,19 @@ def test_a_broken_promise_is_found(promise: str, break_it: Callable[[History], N
         assert violation.as_json()["history"]
 
 
+def test_overlaps_of_different_origin_are_told_apart() -> None:
+    plain, again, removed = good(), good(), good()
+    for history in (plain, again, removed):
+        _exclusive_overlap(history)
+    again.traces.append(replace(line("start", 2.4, 0), pid=999, exclusive=True))
+    removed.moves[4] = replace(removed.moves[4], reason="worker_removed")
+    removed.faults.append(Fault("remove worker", "w0", 12.9, 13.0))
+    overlap = "two attempts of an exclusive type ran at once"
+    assert overlap in [each.says for each in check(plain)]
+    assert overlap + ", the earlier one having been run again" in [each.says for each in check(again)]
+    assert overlap + ", its worker having been removed" in [each.says for each in check(removed)]
+
+
 def test_lines_that_a_death_cut_short_are_left_out(tmp_path: Path) -> None:
     whole = '{"workload_id": "w", "attempt": 1, "at": 2.5, "what": "step", "worker_id": "w0", "pid": 7, "step": 3}\n'
     (tmp_path / "w.1.7").write_text(whole + whole[:40])
