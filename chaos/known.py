@@ -11,8 +11,8 @@ from collections.abc import Mapping
 __all__ = ["KNOWN"]
 
 _RUN_AGAIN = (
-    "an agent runs an assignment again that is pushed again, when its attempt has ended but the word of that hasn't been "
-    "acknowledged"
+    "an agent runs an assignment again that is pushed again, when its attempt has ended but the word of that hasn't "
+    "been acknowledged"
 )
 
 KNOWN: Mapping[str, str] = {
@@ -22,8 +22,8 @@ KNOWN: Mapping[str, str] = {
         "the removal of a worker gives its exclusive workloads to others before it has stopped them"
     ),
     "a workload ended more than three agents, of which some counted as not answering": (
-        "an assignment that its dead worker never answered is taken back without counting as a death, when that comes "
-        "before the end of the lease"
+        "an assignment that its dead worker never answered is taken back without counting as a death, when that "
+        "comes before the end of the lease"
     ),
 }
 """By what the violation says: why it happens."""
