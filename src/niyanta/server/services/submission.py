@@ -361,12 +361,12 @@ def _queue_full(queued: int, limit: int) -> ServiceUnavailableError:
 def _created(new: NewWorkload) -> WorkloadChange:
     begun = new.created.state
     return WorkloadChange(
-        new.customer_id,
-        new.workload_id,
-        begun.version,
-        begun.status.value,
-        begun.generation,
-        new.workload_type,
+        customer_id=new.customer_id,
+        workload_id=new.workload_id,
+        version=begun.version,
+        status=begun.status.value,
+        generation=begun.generation,
+        workload_type=new.workload_type,
         placement_key=new.placement_key,
         queue_rank=new.queue_rank,
     )
