@@ -57,6 +57,7 @@ class Broker:
         self._nc = NatsClient()
         self._subscriptions: list[Subscription] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closing = False
         self.interruptions = 0
         self.on_reconnect: list[Callable[[], None]] = []
 
@@ -74,7 +75,7 @@ class Broker:
 
         async def disconnected() -> None:
             self.interruptions += 1
-            log.warning("broker.disconnected")
+            log.log(logging.DEBUG if self._closing else logging.WARNING, "broker.disconnected")
 
         async def reconnected() -> None:
             log.info("broker.reconnected")
@@ -125,6 +126,7 @@ class Broker:
 
     async def close(self) -> None:
         """Close the link and end the handlers under way. Idempotent."""
+        self._closing = True
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
