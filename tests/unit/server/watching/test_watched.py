@@ -162,7 +162,7 @@ def test_an_interruption_goes_before_what_waits() -> None:
 
 
 def test_the_times_of_what_is_told_never_go_back() -> None:
-    """A move has its transaction's time; a reading has its own, some milliseconds later than the next move's perhaps."""
+    """A move has its transaction's time; a reading has its own, perhaps milliseconds later than the next move's."""
     story, watched = Story(), Watched("cust_a", "wl_1")
     story.row["db_now"] = BEGIN + timedelta(milliseconds=5)
     story.read(watched)
