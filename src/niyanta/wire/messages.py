@@ -39,6 +39,7 @@ __all__ = [
     "Register",
     "RegisterReply",
     "Released",
+    "Speak",
     "Started",
     "WithdrawPause",
     "WorkloadChange",
@@ -109,7 +110,13 @@ class DrainWorker(msgspec.Struct, frozen=True, tag="drain"):
     """An operator drains the worker: take nothing new, finish what runs."""
 
 
-Command: TypeAlias = Assign | CancelAttempt | PauseAttempt | WithdrawPause | DrainWorker
+class Speak(msgspec.Struct, frozen=True, tag="speak"):
+    """A request: the leader hasn't heard of the worker. The reply is the `Heartbeat` that it would send."""
+
+    incarnation: str
+
+
+Command: TypeAlias = Assign | CancelAttempt | PauseAttempt | WithdrawPause | DrainWorker | Speak
 
 
 # --- worker -> coordinator, requests to the queue group -------------------------------------------

@@ -21,6 +21,7 @@ async def lose_workloads(
     reason: str,
     *,
     died: bool,
+    fleet_is_dying: bool = False,
     epoch: int | None = None,
 ) -> int:
     """Redistribute all that an incarnation of a dead, stopped or removed worker holds; gives how many there were.
@@ -35,7 +36,11 @@ async def lose_workloads(
             changes = []
             for locked in await store.lock_held(conn, worker_id, incarnation):
                 change = Change.begin(locked)
-                change.then(transitions.lose_worker(locked.state, locked.now, actor, reason, died=died))
+                change.then(
+                    transitions.lose_worker(
+                        locked.state, locked.now, actor, reason, died=died, fleet_is_dying=fleet_is_dying
+                    )
+                )
                 changes.append(change)
             written = await store.apply(conn, changes, epoch=epoch)
             if len(written) != len(changes):

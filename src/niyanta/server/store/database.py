@@ -106,8 +106,6 @@ class Database:
 
     def __init__(self, api: asyncpg.Pool[Any], vital: asyncpg.Pool[Any]) -> None:
         self._pools = {"api": api, "vital": vital}
-        self.failures = 0
-        """Times that PostgreSQL was found away; the monitor's brake looks at it."""
 
     @classmethod
     async def open(cls, url: str, *, api_connections: int = 8, vital_connections: int = 6) -> Database:
@@ -232,14 +230,12 @@ class Database:
             try:
                 await transaction.commit()
             except _AWAY as exc:
-                self.failures += 1
                 raise OutcomeUnknownError(
                     "The database went away while committing; whether it did is unknown: look before you try again",
                     details={"dependency": "database", "outcome": "unknown"},
                 ) from exc
 
     def _away(self, exc: BaseException) -> ServiceUnavailableError:
-        self.failures += 1
         log.warning("database.away", extra={"error": f"{type(exc).__name__}: {exc}"})
         return ServiceUnavailableError(
             "The database is away or too slow at the moment; try again",

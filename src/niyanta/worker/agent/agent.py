@@ -24,6 +24,7 @@ from niyanta.wire.messages import (
     EventReply,
     PauseAttempt,
     Refused,
+    Speak,
     WithdrawPause,
 )
 from niyanta.wire.objects import ObjectStore
@@ -160,7 +161,7 @@ class Agent:
 
     # --- commands and replies -------------------------------------------------------------------
 
-    async def _on_command(self, payload: bytes) -> None:
+    async def _on_command(self, payload: bytes) -> bytes | None:
         match self._decode(payload):
             case Assign() as assign:
                 if assign.incarnation == self._membership.incarnation and assign.epoch >= self._epoch:
@@ -175,6 +176,10 @@ class Agent:
                 self._ask_pause(ref, wanted=False)
             case DrainWorker():
                 pass  # the service assigns nothing more; what runs here finishes
+            case Speak(incarnation=incarnation):
+                if incarnation == self._membership.incarnation:
+                    return msgspec.msgpack.encode(self._membership.heartbeat())
+        return None
 
     def _ask_pause(self, ref: AttemptRef, *, wanted: bool) -> None:
         if attempt := self._attempts.get(ref):

@@ -141,9 +141,13 @@ class Membership:
                 said = reply.message
             await self._pause(_REGISTER_PAUSE_SECONDS)
 
+    def heartbeat(self, *, leaving: bool = False) -> Heartbeat:
+        """A sign of life."""
+        return Heartbeat(self._spec.worker_id, self.incarnation, self.draining, self._held(), leaving)
+
     async def beat(self, *, leaving: bool = False) -> None:
         """Give one sign of life, and act on the answer."""
-        message = Heartbeat(self._spec.worker_id, self.incarnation, self.draining, self._held(), leaving)
+        message = self.heartbeat(leaving=leaving)
         sent = time.monotonic()
         try:
             raw = await self._broker.request(
