@@ -8,10 +8,15 @@ PYTEST_ARGS ?=
 DEV_ARGS ?=
 BENCH_ARGS ?=
 VIDEO ?=
-GENERATED := docs/states.md src/niyanta/server/store/workloads.sql api/openapi/niyanta-v1.yaml src/niyanta/client/synchronous.py src/niyanta/wire/v1
+# Whether `make test` runs `make go` too: not when only some tests are asked for.
+WITH_GO ?= $(if $(strip $(PYTEST_ARGS)),no,$(if $(shell command -v go),yes,missing))
+GO_PART = $(GO_PART_$(WITH_GO))
+GO_PART_yes = sh scripts/go_checks || status=$$?;
+GO_PART_missing = echo "go isn't on PATH: the tests of the Go SDK were left out.";
+GENERATED := docs/states.md src/niyanta/server/store/workloads.sql api/openapi/niyanta-v1.yaml src/niyanta/client/synchronous.py src/niyanta/wire/v1 sdk/go/grpc/niyantav1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test contract lint format types bench verify docs generate lock clean
+.PHONY: help setup demo dev test go contract lint format types bench verify docs generate lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,8 +30,11 @@ demo: setup ## kill a worker half way through a transcode, prove that nothing wa
 dev: setup ## the whole system on this machine, with the example workloads (DEV_ARGS="--port 0")
 	@.venv/bin/niyanta dev $(DEV_ARGS)
 
-test: setup ## all tests, on real PostgreSQL and NATS (PYTEST_ARGS="-k pause")
-	@$(PY) -m pytest -n $(TEST_PROCESSES) $(PYTEST_ARGS)
+test: setup ## all tests, on real PostgreSQL and NATS, and the Go SDK's where go is (PYTEST_ARGS="-k pause" for some)
+	@status=0; $(GO_PART) $(PY) -m pytest -n $(TEST_PROCESSES) $(PYTEST_ARGS) || status=$$?; exit $$status
+
+go: setup ## the Go SDK: gofmt, vet, staticcheck, its tests, also against a real service
+	@sh scripts/go_checks
 
 contract: setup ## ten thousand random requests made from the OpenAPI document (CASES=10000)
 	@NIYANTA_CONTRACT_CASES=$(or $(CASES),10000) $(PY) -m pytest tests/api/test_schemathesis.py $(PYTEST_ARGS)

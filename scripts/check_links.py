@@ -13,7 +13,9 @@ _FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 
 
 def pages() -> list[Path]:
-    return sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
+    return sorted(
+        [*ROOT.glob("*.md"), *(page for name in ("docs", "examples", "sdk") for page in ROOT.glob(f"{name}/**/*.md"))]
+    )
 
 
 def anchors(page: Path) -> set[str]:

@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import pkgutil
 from pathlib import Path
 from typing import Any
 
-from niyanta.server.rest import endpoints
-from niyanta.server.rest.frame.operation import Access, Operation
+from niyanta.server.rest.endpoints import PARTS
+from niyanta.server.rest.frame.operation import Operation, declared_by
 from niyanta.server.rest.openapi.document import build_document, to_yaml
-
-_GIVEN: dict[str, Any] = {"metrics_access": Access.ADMIN}
-"""What a declaration depends on, as it is by default."""
 
 PAGE = Path(__file__).resolve().parent.parent / "api" / "openapi" / "niyanta-v1.yaml"
 
 
 def operations() -> list[Operation]:
-    """Every operation that a class ``…Routes`` declares.
-
-    Declaring asks nothing of the services behind, so they are left out here. That the running server serves the same
-    document is tested.
-    """
-    found: list[Operation] = []
-    for module in pkgutil.iter_modules(endpoints.__path__, f"{endpoints.__name__}."):
-        for name, kind in vars(importlib.import_module(module.name)).items():
-            if name.endswith("Routes") and kind.__module__ == module.name and hasattr(kind, "operations"):
-                given = [_GIVEN.get(parameter) for parameter in inspect.signature(kind).parameters]
-                found += kind(*given).operations()
-    return found
+    """Every operation that a part of the API declares."""
+    return [operation for part in PARTS for operation in declared_by(part)]
 
 
 def document() -> dict[str, Any]:

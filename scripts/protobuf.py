@@ -1,7 +1,10 @@
-"""Writes niyanta.wire.v1, the Python form of api/niyanta/v1/workload_service.proto."""
+"""Writes what is generated from api/niyanta/v1/workload_service.proto: niyanta.wire.v1, and sdk/go/grpc/niyantav1."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 import tempfile
 from importlib import resources
 from pathlib import Path
@@ -11,32 +14,68 @@ from grpc_tools import protoc
 ROOT = Path(__file__).resolve().parent.parent
 PROTO = "niyanta/v1/workload_service.proto"
 PACKAGE = ROOT / "src" / "niyanta" / "wire" / "v1"
+GO_MODULE = "github.com/niyanta/niyanta-go-sdk/grpc"
+GO_PACKAGE = ROOT / "sdk" / "go" / "grpc" / "niyantav1"
+GO_GENERATORS = (
+    "google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.10",
+    "google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.5.1",
+)
+
+
+def _compile(*options: str) -> None:
+    code = protoc.main(
+        [
+            "protoc",
+            f"-I{ROOT / 'api'}",
+            f"-I{resources.files('grpc_tools') / '_proto'}",
+            *options,
+            PROTO,
+        ]
+    )
+    if code:
+        raise SystemExit(f"protoc could not read api/{PROTO}")
+
+
+def _texts(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.iterdir())}
 
 
 def render() -> dict[str, str]:
-    """The text of each generated file, by its name."""
+    """The text of each generated Python file, by its name."""
     with tempfile.TemporaryDirectory() as folder:
-        code = protoc.main(
-            [
-                "protoc",
-                f"-I{ROOT / 'api'}",
-                f"-I{resources.files('grpc_tools') / '_proto'}",
-                *(f"--{kind}_out={folder}" for kind in ("python", "pyi", "grpc_python")),
-                PROTO,
-            ]
-        )
-        if code:
-            raise SystemExit(f"protoc could not read api/{PROTO}")
-        made = sorted((Path(folder) / PROTO).parent.iterdir())
+        _compile(*(f"--{kind}_out={folder}" for kind in ("python", "pyi", "grpc_python")))
         # The compiler takes the proto's path for the Python package; ours has another place.
         return {
-            path.name: path.read_text(encoding="utf-8").replace(
-                "from niyanta.v1 import", "from niyanta.wire.v1 import"
-            )
-            for path in made
+            name: text.replace("from niyanta.v1 import", "from niyanta.wire.v1 import")
+            for name, text in _texts((Path(folder) / PROTO).parent).items()
         }
 
 
+def render_go() -> dict[str, str]:
+    """The text of each generated Go file, by its name. Needs ``go``."""
+    with tempfile.TemporaryDirectory() as folder:
+        for generator in GO_GENERATORS:
+            subprocess.run(["go", "install", generator], env={**os.environ, "GOBIN": folder}, check=True)
+        made = Path(folder) / "made"
+        made.mkdir()
+        for name in ("go", "go-grpc"):
+            _compile(
+                f"--plugin=protoc-gen-{name}={folder}/protoc-gen-{name}",
+                f"--{name}_out={made}",
+                f"--{name}_opt=module={GO_MODULE}",
+            )
+        return _texts(made / GO_PACKAGE.name)
+
+
+def _write(package: Path, texts: dict[str, str]) -> None:
+    package.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        (package / name).write_text(text, encoding="utf-8")
+
+
 if __name__ == "__main__":
-    for name, text in render().items():
-        (PACKAGE / name).write_text(text, encoding="utf-8")
+    _write(PACKAGE, render())
+    if shutil.which("go"):
+        _write(GO_PACKAGE, render_go())
+    else:
+        print("go isn't on PATH: sdk/go/grpc was left as it is.")

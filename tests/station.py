@@ -81,7 +81,9 @@ class Record:
 class Station:
     """What an attempt needs of its agent. Acknowledges checkpoints as the service would."""
 
-    def __init__(self, pool: ProcessPool, scratch: Path, object_store: ObjectStore | None = None) -> None:
+    def __init__(
+        self, pool: ProcessPool, scratch: Path, object_store: ObjectStore | None = None, app: str = APP
+    ) -> None:
         self.pool = pool
         self.scratch = scratch
         service: Any = self
@@ -94,7 +96,7 @@ class Station:
             object_store=object_store,
             pool=pool,
         )
-        self.handlers = load_app([APP]).handlers
+        self.handlers = load_app([app]).handlers
         self.attempts: dict[AttemptRef, tuple[Attempt, Record]] = {}
         self.checkpoints: dict[int, CheckpointSaved] = {}
         self.pausing = False
@@ -148,12 +150,14 @@ class Station:
 
 
 @contextlib.asynccontextmanager
-async def station(scratch: Path, object_store: ObjectStore | None = None) -> AsyncIterator[Station]:
+async def station(
+    scratch: Path, object_store: ObjectStore | None = None, *, app: str = APP, fork: bool = True
+) -> AsyncIterator[Station]:
     """A station with its pool; nothing is left of it afterwards."""
     os.makedirs(scratch, exist_ok=True)
-    pool = ProcessPool([APP], 1, scratch)
+    pool = ProcessPool([app], 1, scratch, fork=fork)
     await pool.start()
-    here = Station(pool, scratch, object_store)
+    here = Station(pool, scratch, object_store, app)
     try:
         yield here
     finally:

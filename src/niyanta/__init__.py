@@ -7,7 +7,7 @@ the worker, nor the other way round.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from niyanta import errors
 from niyanta.errors import *  # noqa: F403 -- the exception tree is public as a whole
@@ -31,7 +31,7 @@ _LAZY = {
 __all__ = ["AsyncClient", "Client", "Context", "SyncContext", "Worker", "__version__", *errors.__all__]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -729,9 +729,9 @@ async def test_python_example_runs_as_it_is_printed(
     key = (await system.customers.create_key("cust_abc123", "test"))[1]
     assert re.fullmatch(r"nyt_cust_abc123_[A-Za-z0-9]{32}", key)
     monkeypatch.setenv("NIYANTA_URL", system.url(""))
-    text = PYTHON_EXAMPLE.replace("nyt_cust_abc123_...", key)
+    monkeypatch.setenv("NIYANTA_API_KEY", key)
     names: dict[str, Any] = {}
-    running = asyncio.create_task(asyncio.to_thread(exec, compile(text, "example.py", "exec"), names))
+    running = asyncio.create_task(asyncio.to_thread(exec, compile(PYTHON_EXAMPLE, "example.py", "exec"), names))
     try:
         ref = (await gpu.next_assignment()).ref
         await gpu.report(ref, messages.Started(), messages.Completed(b'{"output_url": "s3://output/video123.mp4"}'))

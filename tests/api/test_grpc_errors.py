@@ -15,7 +15,7 @@ from grpc_calls import Calls, Refusal, connected, submission
 from niyanta import errors
 from niyanta.domain.api_keys import RANDOM_LENGTH, spell_key
 from niyanta.errors import ApiError, InvalidInputError, InvalidStateError, ServiceUnavailableError
-from niyanta.server.grpc.methods import _address
+from niyanta.server.grpc.frame import _address
 from niyanta.server.grpc.status import metadata_of, safe_message, status_of
 from niyanta.server.services.workloads import WorkloadService
 from niyanta.wire import messages
@@ -29,6 +29,7 @@ ABOUT_ONE = {
     "CancelWorkload": pb.CancelWorkloadRequest,
     "PauseWorkload": pb.PauseWorkloadRequest,
     "ResumeWorkload": pb.ResumeWorkloadRequest,
+    "GetWorkloadLogs": pb.GetWorkloadLogsRequest,
     "StreamWorkloadStatus": pb.StreamWorkloadStatusRequest,
 }
 REQUESTS: dict[str, Any] = {

@@ -102,6 +102,11 @@ def test_objects_with_known_fields_are_closed() -> None:
             assert schema["additionalProperties"] is False, place
 
 
+def test_schemas_are_named_for_what_they_are() -> None:
+    """Two structs of one name would show the modules that they are from."""
+    assert [name for name in DOCUMENT["components"]["schemas"] if not re.fullmatch(r"[A-Z][A-Za-z]+", name)] == []
+
+
 def test_operation_ids_are_unique() -> None:
     ids = [item[method]["operationId"] for item in DOCUMENT["paths"].values() for method in item]
     assert len(ids) == len(set(ids))

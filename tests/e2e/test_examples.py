@@ -96,16 +96,27 @@ def test_images_are_processed(dev: Dev, tmp_path: Path) -> None:
     assert len([path for path in (tmp_path / "in-processed").rglob("*") if path.is_file()]) == 8
 
 
-def test_bad_parameters_are_refused_and_a_missing_file_fails_at_once(dev: Dev) -> None:
+def test_bad_parameters_are_refused_and_a_missing_file_fails_at_once(dev: Dev, tmp_path: Path) -> None:
     with dev.client() as client:
         with pytest.raises(InvalidInputError):
             client.workloads.submit("video_transcoding", {"video_url": "/x.mp4", "output_format": "avi"})
-        submitted = client.workloads.submit("video_transcoding", {"video_url": "/no/such/video.mp4"})
+        submitted = client.workloads.submit("video_transcoding", {"video_url": f"{tmp_path}/no/such/video.mp4"})
         with pytest.raises(WorkloadFailedError) as failed:
             client.workloads.wait_for_completion(submitted.id, 30)
     assert failed.value.workload.error_message == (
-        "video_url: there is no such file on this worker: /no/such/video.mp4"
+        f"video_url: there is no such file on this worker: {tmp_path}/no/such/video.mp4"
     )
+    assert failed.value.workload.retry_count == 0
+
+
+def test_what_lies_outside_the_allowed_folders_is_refused_at_once(dev: Dev) -> None:
+    with dev.client() as client:
+        submitted = client.workloads.submit("video_transcoding", {"video_url": "file:///etc/passwd"})
+        with pytest.raises(WorkloadFailedError) as failed:
+            client.workloads.wait_for_completion(submitted.id, 30)
+    message = failed.value.workload.error_message or ""
+    assert message.startswith("video_url: this worker reads and writes only below ")
+    assert "/tmp" in message
     assert failed.value.workload.retry_count == 0
 
 

@@ -66,8 +66,15 @@ async def test_too_much_memory_ends_the_attempt_and_nothing_else(either: Station
     await beside.until(Completed)
 
 
-async def test_more_memory_than_that_before_it_begins(either: Station) -> None:
-    assert message(await either.run("burn", memory_mb=4)).startswith("used more memory than its limit of 4 MB")
+@pytest.mark.parametrize("groups", ["on", "off"])
+async def test_more_memory_than_that_before_it_begins(
+    groups: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fresh interpreter needs more than the limit; a forked one shares what it needs with the template."""
+    monkeypatch.setenv("NIYANTA_CGROUPS", groups)
+    async with station(tmp_path / "scratch", fork=False) as fresh:
+        record = await fresh.run("burn", memory_mb=4)
+    assert message(record).startswith("used more memory than its limit of 4 MB")
 
 
 async def test_processor_time_is_shared_out(here: Station, kernel: dict[str, int]) -> None:

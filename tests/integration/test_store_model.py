@@ -36,6 +36,7 @@ from niyanta.domain.limits import DEFAULT_CONFIG
 from niyanta.domain.transitions import (
     TRANSITIONS,
     Actor,
+    ActorType,
     EventType,
     IllegalMove,
     Move,
@@ -44,6 +45,7 @@ from niyanta.domain.transitions import (
     WorkloadState,
 )
 from niyanta.server.fleet.intake import EventIntake
+from niyanta.server.moves.mover import Mover
 from niyanta.server.observability.metrics import Metrics
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.database import Database
@@ -58,7 +60,7 @@ from store_rows import add_customer
 _EXAMPLES = int(os.environ.get("NIYANTA_MODEL_EXAMPLES", "0"))
 _LEGAL = {(row.event.value, row.source and row.source.value, row.target.value) for row in TRANSITIONS}
 _LEGAL.add((EventType.CHECKPOINT_CREATED.value, "RUNNING", "RUNNING"))
-_WHO = Actor("worker", "w1")
+_WHO = Actor(ActorType.WORKER, "w1")
 _NOW = datetime(2025, 1, 1, tzinfo=UTC)
 _COMPARED = [
     name
@@ -406,7 +408,9 @@ def test_the_store_does_what_the_model_says(database_url: str) -> None:
     with asyncio.Runner() as runner:
         database = runner.run(Database.open(database_url))
         try:
-            around = Surroundings(runner.run, database, EventIntake(database, Feed(), coordinator, Metrics()))  # type: ignore[arg-type]
+            feed: Any = Feed()
+            intake = EventIntake(Mover(database, feed), feed, coordinator, Metrics())
+            around = Surroundings(runner.run, database, intake)
             run_state_machine_as_test(
                 lambda: StoreMachine(around),
                 settings=settings(

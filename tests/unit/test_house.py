@@ -208,7 +208,9 @@ def test_lock_has_every_dependency_of_the_project() -> None:
     assert names - set(_locked()) == set(), "run `make lock`"
 
 
-@pytest.mark.parametrize("verb", ["setup", "demo", "dev", "test", "lint", "types", "bench", "verify", "docs", "lock"])
+@pytest.mark.parametrize(
+    "verb", ["setup", "demo", "dev", "test", "go", "lint", "types", "bench", "verify", "docs", "lock"]
+)
 def test_every_verb_is_in_the_help(verb: str) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert re.search(rf"^{verb}:.*## \w", makefile, re.MULTILINE)

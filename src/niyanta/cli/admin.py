@@ -8,7 +8,7 @@ import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 import msgspec
@@ -22,6 +22,8 @@ from niyanta.server.store.database import Database
 __all__ = ["command", "parse_duration"]
 
 _ROWS_PER_PAGE = 500
+
+T = TypeVar("T")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -33,8 +35,8 @@ def parse_duration(text: str) -> timedelta:
     return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
 
 
-def _administer(url: str, work: Callable[[AdminService], Awaitable[Any]]) -> Any:
-    async def run() -> Any:
+def _administer(url: str, work: Callable[[AdminService], Awaitable[T]]) -> T:
+    async def run() -> T:
         database = await Database.open(url, api_connections=1, vital_connections=1)
         try:
             return await work(AdminService(CustomerStore(database)))
@@ -44,9 +46,9 @@ def _administer(url: str, work: Callable[[AdminService], Awaitable[Any]]) -> Any
     return asyncio.run(run())
 
 
-async def _all(page: Callable[..., Awaitable[tuple[list[Any], int]]], id_of: str) -> list[Any]:
+async def _all(page: Callable[..., Awaitable[tuple[list[T], int]]], id_of: str) -> list[T]:
     """Every page of a list, one after another."""
-    found: list[Any] = []
+    found: list[T] = []
     while True:
         rows, _ = await page(_ROWS_PER_PAGE, after=getattr(found[-1], id_of) if found else None)
         found += rows
@@ -54,9 +56,9 @@ async def _all(page: Callable[..., Awaitable[tuple[list[Any], int]]], id_of: str
             return found
 
 
-def _plain(row: Any) -> dict[str, Any]:
-    """A dataclass as JSON has it."""
-    found: dict[str, Any] = msgspec.to_builtins(row)
+def _plain(value: object) -> dict[str, Any]:
+    """A struct as JSON has it."""
+    found: dict[str, Any] = msgspec.to_builtins(value)
     return found
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypedDict, TypeVar, Unpack
 
 import click
 
@@ -17,7 +18,24 @@ def command() -> None:
     """Set workload types up."""
 
 
-def _settings(function: Any) -> Any:
+F = TypeVar("F", bound=Callable[..., object])
+
+
+class _Settings(TypedDict):
+    """What the options below give; None where one is left out."""
+
+    description: str | None
+    config_json: str | None
+    cpu_cores: float | None
+    memory_mb: int | None
+    disk_mb: int | None
+    checkpoint_interval_sec: int | None
+    max_retries: int | None
+    timeout_seconds: int | None
+    input_schema: str | None
+
+
+def _settings(function: F) -> F:
     for option in (
         click.option("--input-schema", help="JSON Schema of the input: JSON, @file or @-."),
         click.option("--timeout", "timeout_seconds", type=click.IntRange(1), help="Seconds for one attempt."),
@@ -33,32 +51,28 @@ def _settings(function: Any) -> Any:
     return function
 
 
-def _fields(
-    cpu_cores: float | None,
-    memory_mb: int | None,
-    disk_mb: int | None,
-    config_json: str | None,
-    input_schema: str | None,
-    **fields: Any,
-) -> dict[str, Any]:
-    limits = {"cpu_cores": cpu_cores, "memory_mb": memory_mb, "disk_mb": disk_mb}
+def _fields(given: _Settings) -> dict[str, Any]:
+    limits = {"cpu_cores": given["cpu_cores"], "memory_mb": given["memory_mb"], "disk_mb": given["disk_mb"]}
     limits = {name: value for name, value in limits.items() if value is not None}
     return {
-        **fields,
+        "description": given["description"],
+        "checkpoint_interval_sec": given["checkpoint_interval_sec"],
+        "max_retries": given["max_retries"],
+        "timeout_seconds": given["timeout_seconds"],
         "resource_limits": limits or None,
-        "config_json": json_input(config_json, "--config"),
-        "input_schema": json_input(input_schema, "--input-schema"),
+        "config_json": json_input(given["config_json"], "--config"),
+        "input_schema": json_input(given["input_schema"], "--input-schema"),
     }
 
 
-def _create(client: Client, as_json: bool, workload_type: str, **options: Any) -> None:
+def _create(client: Client, as_json: bool, workload_type: str, **options: Unpack[_Settings]) -> None:
     """Set a workload type up."""
-    show_fields(client.configs.create(workload_type, **_fields(**options)), as_json)
+    show_fields(client.configs.create(workload_type, **_fields(options)), as_json)
 
 
-def _update(client: Client, as_json: bool, config_id: str, **options: Any) -> None:
+def _update(client: Client, as_json: bool, config_id: str, **options: Unpack[_Settings]) -> None:
     """Change what is given; running workloads keep what they began with."""
-    show_fields(client.configs.update(config_id, **_fields(**options)), as_json)
+    show_fields(client.configs.update(config_id, **_fields(options)), as_json)
 
 
 api_command("create", command)(click.argument("workload_type")(_settings(_create)))

@@ -17,7 +17,6 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.console import Console
@@ -93,7 +92,8 @@ class _Demo:
         # A killed agent can't remove its scratch directory; here it goes with everything else.
         scratch = self.folder / "tmp"
         scratch.mkdir()
-        environment = {**os.environ, "TMPDIR": str(scratch)}
+        folders = {str(path.parent) for path in (self.video, self.output)}
+        environment = {**os.environ, "TMPDIR": str(scratch), "EXAMPLES_ROOT": ":".join(folders)}
         with log.open("wb") as output:
             dev = subprocess.Popen(argv, env=environment, stdout=output, stderr=output, start_new_session=True)
         try:
@@ -160,13 +160,13 @@ class _Demo:
     def _look_at_source(self, seconds: int) -> None:
         """Make the video where none was given; note its length and whether it has sound."""
         from niyanta.examples.samples import make_video
-        from niyanta.examples.storage import locate
+        from niyanta.examples.storage import LocalPlace
         from niyanta.examples.video.source import Source
 
         if not self.own_video:
             with self.console.status(f"making a video of {seconds} s with a moving picture and sound …"):
                 make_video(self.video, seconds=seconds)
-        with Source(locate(str(self.video), "--video")) as source:
+        with Source(LocalPlace(self.video, "--video", [self.video.resolve()])) as source:
             picture = source.video.codec_context
             self.source_seconds, self.sound = source.duration_seconds, source.audio is not None
             shape = f"{picture.width}x{picture.height}, {'with' if self.sound else 'without'} sound"
@@ -262,7 +262,7 @@ def _undisturbed() -> Iterator[None]:
 def _all_logs(client: Client, workload_id: str) -> list[LogLine]:
     lines: list[LogLine] = []
     while True:
-        since: Any = lines[-1].timestamp if lines else None
+        since = lines[-1].timestamp if lines else None
         more = client.workloads.logs(workload_id, limit=_MOST_LOG_LINES, since=since)
         lines += more
         if len(more) < _MOST_LOG_LINES:

@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import sys
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Coroutine, Mapping, Sequence
@@ -156,7 +157,7 @@ class _Dev:
             apps = [word for app in options["app"] for word in ("--app", app)]
             for number in range(1, options["workers"] + 1):
                 name = f"worker-{number}"
-                environment = {"NIYANTA_NATS_URL": nats_url}
+                environment = {"NIYANTA_NATS_URL": nats_url, "EXAMPLES_ROOT": _examples_root()}
                 self.children.append(_Child(name, ["worker", *apps], environment, self._log(name)))
         self._workers_before = await _registrations(database_url)
         for child in self.children:
@@ -276,6 +277,12 @@ async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
         for pending in (task, stopping):
             pending.cancel()
         await asyncio.gather(task, stopping, return_exceptions=True)
+
+
+def _examples_root() -> str:
+    """Where the bundled examples may read and write: where people who try things out have their files."""
+    folders = {str(folder) for folder in (Path.cwd(), Path.home(), Path(tempfile.gettempdir()), Path("/tmp"))}  # noqa: S108 -- allowed, not written to
+    return os.environ.get("EXAMPLES_ROOT") or ":".join(sorted(folders))
 
 
 def _refuse_taken(host: str, port: int) -> None:

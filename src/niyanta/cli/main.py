@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import Any
 
 import click
 
@@ -42,7 +41,7 @@ class _Lazy(click.Group):
             return None
         module, _, attribute = place.partition(":")
         try:
-            found: Any = importlib.import_module(module)
+            found = importlib.import_module(module)
         except ModuleNotFoundError as exc:
             if exc.name and exc.name.startswith("niyanta"):
                 raise

@@ -36,7 +36,7 @@ def api_command(name: str, group: click.Group | None = None) -> Callable[[Callab
 
     def make(function: Callable[..., Any]) -> click.Command:
         @functools.wraps(function)
-        def run(url: str | None, api_key: str | None, as_json: bool, **options: Any) -> None:
+        def run(url: str | None, api_key: str | None, as_json: bool, **options: object) -> None:
             with Client(api_key, url) as client:
                 code = function(client, as_json, **options)
             if code:
@@ -53,7 +53,7 @@ def api_command(name: str, group: click.Group | None = None) -> Callable[[Callab
     return make
 
 
-def echo_json(value: Any) -> None:
+def echo_json(value: object) -> None:
     """One JSON value on one line."""
     click.echo(json.dumps(msgspec.to_builtins(value)))
 
@@ -64,7 +64,7 @@ def coloured(status: str | None) -> str:
     return f"[{colour}]{status}[/{colour}]" if colour else status or ""
 
 
-def show_fields(value: Any, as_json: bool) -> None:
+def show_fields(value: object, as_json: bool) -> None:
     """One object: JSON, or a line for each field that says something."""
     if as_json:
         echo_json(value)
@@ -78,7 +78,7 @@ def show_fields(value: Any, as_json: bool) -> None:
     Console().print(table)
 
 
-def _plain(value: Any) -> str:
+def _plain(value: object) -> str:
     text = json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else str(value)
     return text.replace("[", r"\[")
 

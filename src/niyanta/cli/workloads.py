@@ -84,14 +84,23 @@ def submit(
     as_json: bool,
     workload_type: str,
     input_: str | None,
+    priority: int | None,
+    timeout_seconds: int | None,
     tag: tuple[str, ...],
+    idempotency_key: str | None,
     wait: bool,
-    **options: Any,
 ) -> int:
     """Submit a workload."""
     rules = {"hard_affinity": {"worker_tags": parse_tags(tag)}} if tag else None
     params = json_input(input_, "--input") or {}
-    workload = client.workloads.submit(workload_type, params, affinity_rules=rules, **options)
+    workload = client.workloads.submit(
+        workload_type,
+        params,
+        priority=priority,
+        affinity_rules=rules,
+        timeout_seconds=timeout_seconds,
+        idempotency_key=idempotency_key,
+    )
     if not wait:
         show_fields(workload, as_json)
         return 0
@@ -130,9 +139,19 @@ def submit_batch(client: Client, as_json: bool, file: Path) -> int:
 @click.option("--order-by", default="created_at", show_default=True)
 @click.option("--order", type=click.Choice(["asc", "desc"]), default="desc", show_default=True)
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 100))
-def list_(client: Client, as_json: bool, **options: Any) -> None:
+def list_(
+    client: Client,
+    as_json: bool,
+    status: str | None,
+    workload_type: str | None,
+    order_by: str,
+    order: str,
+    limit: int,
+) -> None:
     """List workloads, newest first."""
-    page = client.workloads.list(**options)
+    page = client.workloads.list(
+        status=status, workload_type=workload_type, order_by=order_by, order=order, limit=limit
+    )
     if as_json:
         echo_json(page)
         return

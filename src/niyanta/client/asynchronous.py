@@ -16,7 +16,7 @@ class AsyncClient:
 
     Args:
         api_key: ``nyt_…``; else ``NIYANTA_API_KEY``, else the credentials of a ``niyanta dev`` in this folder
-            (its admin key for ``admin``).
+            (its admin key for ``admin``). One that ends in ``...`` is a placeholder and counts as not given.
         base_url: Without ``/v1``; else ``NIYANTA_URL``, else as above.
         timeout: Seconds for one request.
         max_retries: How often a request is repeated, where that is safe.

@@ -42,12 +42,14 @@ class Credentials(msgspec.Struct, frozen=True):
 def find_credentials(api_key: str | None, base_url: str | None, *, admin: bool = False) -> Credentials:
     """Explicit values, else the environment, else the nearest ``.niyanta/credentials.json`` above here.
 
+    A key that ends in ``...`` is a placeholder, as the documentation prints it, and counts as not given.
+
     Raises:
         ConfigurationError: Nothing says where the service is or which key to use.
     """
-    api_key = api_key or os.environ.get("NIYANTA_API_KEY")
+    api_key = _without_placeholder(api_key) or _without_placeholder(os.environ.get("NIYANTA_API_KEY"))
     base_url = base_url or os.environ.get("NIYANTA_URL")
-    if api_key is None or base_url is None:
+    if not api_key or not base_url:
         found = _dev_credentials()
         api_key = api_key or found.get("admin_api_key" if admin else "api_key")
         base_url = base_url or found.get("base_url")
@@ -58,6 +60,10 @@ def find_credentials(api_key: str | None, base_url: str | None, *, admin: bool =
     if not api_key:
         raise ConfigurationError("no API key: give api_key or set NIYANTA_API_KEY")
     return Credentials(base_url.rstrip("/").removesuffix("/v1"), api_key)
+
+
+def _without_placeholder(api_key: str | None) -> str | None:
+    return None if api_key is None or api_key.endswith("...") else api_key
 
 
 def _dev_credentials() -> dict[str, Any]:

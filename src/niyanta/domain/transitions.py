@@ -21,7 +21,9 @@ __all__ = [
     "TERMINAL",
     "TRANSITIONS",
     "Actor",
+    "ActorType",
     "AuditEvent",
+    "Cause",
     "EventType",
     "IllegalMove",
     "Move",
@@ -29,8 +31,10 @@ __all__ = [
     "Status",
     "Transition",
     "WorkloadState",
+    "acknowledge",
     "cancel",
     "complete",
+    "create",
     "fail",
     "fail_attempt",
     "lose_worker",
@@ -107,6 +111,25 @@ class PausePhase(StrEnum):
     """Its checkpoint is committed; the attempt is ending."""
 
 
+class Cause(StrEnum):
+    """Why a workload was taken from its worker for another attempt."""
+
+    WORKER_DIED = "worker_died"
+    WORKER_REMOVED = "worker_removed"
+    ATTEMPT_FAILED = "attempt_failed"
+    TIMED_OUT = "timed_out"
+    HANDED_BACK = "handed_back"
+    """Its worker stops, and gave it back unharmed."""
+
+
+class ActorType(StrEnum):
+    """Who can make a workload move."""
+
+    USER = "user"
+    COORDINATOR = "coordinator"
+    WORKER = "worker"
+
+
 @dataclass(frozen=True, slots=True)
 class Transition:
     """One row of the table."""
@@ -167,10 +190,11 @@ class IllegalMove(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who did it: ``user``, ``coordinator`` or ``worker``, and which one."""
+    """Who did it."""
 
-    type: str
+    type: ActorType
     id: str
+    """Of a user the API key's id or the token's subject."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +256,8 @@ class Move:
 
     state: WorkloadState
     event: AuditEvent | None
+    cause: Cause | None = None
+    """Of a redistribution."""
 
 
 def _move(
@@ -241,6 +267,7 @@ def _move(
     now: datetime,
     actor: Actor,
     details: dict[str, Any] | None = None,
+    cause: Cause | None = None,
     **changes: Any,
 ) -> Move:
     if (event, old.status, target) not in _LEGAL:
@@ -259,7 +286,14 @@ def _move(
         facts["checkpoint_sequence"] = new.checkpoint_sequence
     if details:
         facts.update(details)
-    return Move(new, AuditEvent(new.event_count, event, now, actor, facts))
+    return Move(new, AuditEvent(new.event_count, event, now, actor, facts), cause)
+
+
+def create(customer_id: str, workload_id: str, workload_type: str, now: datetime, actor: Actor) -> Move:
+    """A workload begins, in the queue."""
+    new = WorkloadState(customer_id, workload_id, workload_type, Status.PENDING)
+    details = {"from": None, "to": new.status.value, "attempt": new.generation, "version": new.version}
+    return Move(new, AuditEvent(new.event_count, EventType.CREATED, now, actor, details))
 
 
 _LET_GO: dict[str, Any] = {"worker_id": None, "incarnation": None, "pause_phase": None}
@@ -371,10 +405,11 @@ def fail_attempt(
         now,
         actor,
         {
-            "reason": "timed_out" if timed_out else "attempt_failed",
+            "reason": (Cause.TIMED_OUT if timed_out else Cause.ATTEMPT_FAILED).value,
             "error": error,
             "backoff_seconds": round(backoff_seconds, 3),
         },
+        Cause.TIMED_OUT if timed_out else Cause.ATTEMPT_FAILED,
         retry_count=old.retry_count + 1,
         death_streak=0,  # its worker has outlived it
         error_message=error,
@@ -409,6 +444,7 @@ def lose_worker(
     if died and streak >= DEATHS_BEFORE_FAILURE:
         error = f"{reason}; the workload's worker died {streak} times in a row with no progress between"
         return fail(replace(old, death_streak=streak), now, actor, error, "poison")
+    cause = Cause.WORKER_DIED if died else Cause.WORKER_REMOVED
     counted = {"deaths_in_a_row": streak} if died else {}
     if old.status is Status.SCHEDULED:
         return _unschedule(old, now, actor, {"reason": reason, **counted}, death_streak=streak)
@@ -418,7 +454,8 @@ def lose_worker(
         Status.REDISTRIBUTING,
         now,
         actor,
-        {"reason": "worker_died" if died else "worker_removed", "error": reason, **counted},
+        {"reason": cause.value, "error": reason, **counted},
+        cause,
         retry_count=old.retry_count + 1,
         death_streak=streak,
         error_message=reason,
@@ -438,6 +475,7 @@ def release(old: WorkloadState, now: datetime, actor: Actor, reason: str) -> Mov
         now,
         actor,
         {"reason": reason},
+        Cause.HANDED_BACK,
         ready=True,
         **_LET_GO,
     )
@@ -484,6 +522,11 @@ def report_progress(old: WorkloadState, percent: int, message: str | None) -> Mo
         ),
         None,
     )
+
+
+def acknowledge(old: WorkloadState, sequence: int) -> Move:
+    """No move: the attempt's events up to a sequence are applied, so that one that is sent again does nothing."""
+    return Move(replace(old, event_sequence=sequence), None)
 
 
 def record_checkpoint(old: WorkloadState, now: datetime, actor: Actor) -> Move:

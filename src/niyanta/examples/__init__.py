@@ -8,17 +8,17 @@ loaded by the handlers, so that an agent stays small.
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Any
 
 from niyanta.errors import ConfigurationError
-from niyanta.examples.images.parameters import ImageParams
-from niyanta.examples.reports.parameters import ReportParams
-from niyanta.examples.video.parameters import TranscodeParams
+from niyanta.examples.images.parameters import ImageParams, ImageResult
+from niyanta.examples.reports.parameters import ReportParams, ReportResult
+from niyanta.examples.storage import Allowed
+from niyanta.examples.video.parameters import TranscodeParams, TranscodeResult
 from niyanta.worker import SyncContext, Worker
 
 __all__ = ["worker"]
 
-_NEEDED = {"av": "av", "obstore": "obstore", "PIL": "pillow"}
+_NEEDED = {"av": "av", "boto3": "boto3", "PIL": "pillow"}
 
 
 def _check_extra() -> None:
@@ -31,11 +31,12 @@ def _check_extra() -> None:
 
 
 _check_extra()
+Allowed.by_operator(None)  # a mistake in the settings shows when the worker starts
 worker = Worker()
 
 
 @worker.workload("video_transcoding")
-def video_transcoding(ctx: SyncContext, params: TranscodeParams) -> Any:
+def video_transcoding(ctx: SyncContext, params: TranscodeParams) -> TranscodeResult:
     """A video into another format, codec or size."""
     from niyanta.examples.video.transcoding import transcode
 
@@ -43,7 +44,7 @@ def video_transcoding(ctx: SyncContext, params: TranscodeParams) -> Any:
 
 
 @worker.workload("report_generation")
-def report_generation(ctx: SyncContext, params: ReportParams) -> Any:
+def report_generation(ctx: SyncContext, params: ReportParams) -> ReportResult:
     """A CSV file of any length into a report with tables and charts."""
     from niyanta.examples.reports.generation import generate
 
@@ -51,7 +52,7 @@ def report_generation(ctx: SyncContext, params: ReportParams) -> Any:
 
 
 @worker.workload("image_processing")
-def image_processing(ctx: SyncContext, params: ImageParams) -> Any:
+def image_processing(ctx: SyncContext, params: ImageParams) -> ImageResult:
     """A folder of images into smaller ones, another format, thumbnails."""
     from niyanta.examples.images.processing import process
 

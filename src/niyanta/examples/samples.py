@@ -9,7 +9,11 @@ import heapq
 import random
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+    from av.video.stream import VideoStream
 
 __all__ = ["main", "make_csv", "make_images", "make_video"]
 
@@ -36,14 +40,16 @@ def make_video(
         f"0.2*sin(2*PI*t*{base}*pow(2\\,mod(floor(t)*{step}\\,12)/12))" for base, step in ((220, 7), (330, 5))
     )
     with av.open(str(path), "w") as container:
-        video: Any = container.add_stream(video_codec, rate=rate)
+        video = cast("VideoStream", container.add_stream(video_codec, rate=rate))
         video.width, video.height, video.pix_fmt = width, height, "yuv420p"
         video.codec_context.gop_size = rate * 3
         if video_codec == "libx264":
             video.options = {"preset": "ultrafast", "crf": "20"}
-        tracks = [(video, _filtered(picture, "format=yuv420p"))]
+        tracks: list[tuple[VideoStream | AudioStream, Iterator[Any]]] = [
+            (video, _filtered(picture, "format=yuv420p"))
+        ]
         if sound:
-            audio: Any = container.add_stream(audio_codec, rate=48_000, layout="stereo")
+            audio = cast("AudioStream", container.add_stream(audio_codec, rate=48_000, layout="stereo"))
             heard = _filtered(f"aevalsrc=exprs={tones}:s=48000:d={seconds}", "aformat=fltp:48000:stereo")
             tracks.append((audio, heard))
         timed = [_timed(stream, frames) for stream, frames in tracks]
@@ -53,7 +59,9 @@ def make_video(
             container.mux(stream.encode(None))
 
 
-def _timed(stream: Any, frames: Iterator[Any]) -> Iterator[tuple[float, Any, Any]]:
+def _timed(
+    stream: VideoStream | AudioStream, frames: Iterator[Any]
+) -> Iterator[tuple[float, VideoStream | AudioStream, Any]]:
     return ((frame.time, stream, frame) for frame in frames)
 
 

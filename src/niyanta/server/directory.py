@@ -6,11 +6,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
 from niyanta.domain.json_schema import Schema, SchemaError
+from niyanta.domain.json_value import Json
 from niyanta.domain.placement import WorkerView, eligible
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.moves.feed import ChangeFeed
@@ -129,7 +129,7 @@ class Directory:
                 self._supported[customer_id] = found
         return found
 
-    def _compile(self, source: Any) -> tuple[Schema, ...]:
+    def _compile(self, source: Json) -> tuple[Schema, ...]:
         """A schema ready for use; none when there is none, or it is one that only the handler itself can check."""
         if source is None:
             return ()

@@ -90,7 +90,7 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     """What a token's ``aud`` must name; when empty, a token that has an audience is for somebody else."""
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ, **given: Any) -> CoordinatorSettings:
+    def from_environment(cls, environment: Mapping[str, str] = os.environ, **given: object) -> CoordinatorSettings:
         """Settings from ``NIYANTA_…`` variables, overridden by what is given and not None.
 
         Raises:

@@ -10,19 +10,23 @@ from niyanta.server.access.identity import Authenticator
 from niyanta.server.access.rate_limits import RateLimiter
 from niyanta.server.access.tokens import TokenVerifier
 from niyanta.server.directory import Directory
+from niyanta.server.fleet.beats import BeatService
+from niyanta.server.fleet.checkpoints import CheckpointService
 from niyanta.server.fleet.intake import EventIntake
 from niyanta.server.fleet.registration import WorkerService
 from niyanta.server.grpc.batches import BatchMethods
 from niyanta.server.grpc.listing import ListMethods
 from niyanta.server.grpc.logs import LogMethods
-from niyanta.server.grpc.methods import Method
+from niyanta.server.grpc.methods import Served, methods_of
 from niyanta.server.grpc.streams import StreamMethods
 from niyanta.server.grpc.workloads import WorkloadMethods
 from niyanta.server.leader.election import Election
 from niyanta.server.leader.monitor import Monitor
 from niyanta.server.leader.scheduler import Scheduler
 from niyanta.server.leader.upkeep import Upkeep
+from niyanta.server.moves.commands import Commands
 from niyanta.server.moves.feed import ChangeFeed
+from niyanta.server.moves.mover import Mover
 from niyanta.server.observability.metrics import Metrics
 from niyanta.server.rest.app import RestApi
 from niyanta.server.rest.endpoints.admin import AdminRoutes
@@ -33,7 +37,7 @@ from niyanta.server.rest.endpoints.logs import LogRoutes
 from niyanta.server.rest.endpoints.probes import ProbeRoutes
 from niyanta.server.rest.endpoints.websocket import WorkloadSockets
 from niyanta.server.rest.endpoints.workloads import WorkloadRoutes
-from niyanta.server.rest.frame.operation import Access
+from niyanta.server.rest.frame.operation import Access, endpoints_of
 from niyanta.server.services.administration import AdminService
 from niyanta.server.services.batches import BatchService
 from niyanta.server.services.configs import ConfigService
@@ -42,6 +46,8 @@ from niyanta.server.services.customers import CustomerService
 from niyanta.server.services.estimator import Estimator
 from niyanta.server.services.health import Health
 from niyanta.server.services.logs import LogService
+from niyanta.server.services.pausing import PauseService
+from niyanta.server.services.requests import body_limits
 from niyanta.server.services.submission import SubmissionService
 from niyanta.server.services.vitals import Vitals
 from niyanta.server.services.workloads import WorkloadService
@@ -70,17 +76,23 @@ class Assembly:
         self.customers = CustomerStore(database)
         self.feed = ChangeFeed(broker, subjects, settings.coordinator_id)
         self.feed.listeners.append(_count_own(self.metrics, settings.coordinator_id))
+        self.mover = Mover(database, self.feed)
+        self.commands = Commands(broker, subjects, self.metrics)
         self.directory = Directory(database, self.customers, self.feed)
         self.health = Health(database, broker)
 
         self.election = Election(database, settings)
-        self.scheduler = Scheduler(database, broker, subjects, self.feed, self.directory, self.election, settings)
-        self.monitor = Monitor(database, broker, subjects, self.feed, self.election, settings)
+        self.scheduler = Scheduler(
+            database, broker, self.commands, self.feed, self.directory, self.election, settings
+        )
+        self.monitor = Monitor(database, broker, self.commands, self.mover, self.feed, self.election, settings)
 
         object_store = ObjectStore(settings.object_store_url) if settings.object_store_url else None
         self.upkeep = Upkeep(database, self.election, settings, None if object_store is None else object_store.delete)
-        self.intake = EventIntake(database, self.feed, settings, self.metrics, object_store)
-        self.workers = WorkerService(database, broker, subjects, self.feed, settings)
+        self.intake = EventIntake(self.mover, self.feed, settings, self.metrics, object_store)
+        self.workers = WorkerService(database, self.mover, self.commands, self.feed, settings)
+        self.beats = BeatService(database, self.feed)
+        self.checkpoints = CheckpointService(database)
 
         self.tokens = TokenVerifier(settings)
         self.authenticator = Authenticator(self.customers, self.tokens, self.feed)
@@ -96,7 +108,10 @@ class Assembly:
             outcome_wait_seconds=settings.outcome_wait_seconds,
         )
         self.workloads = WorkloadService(
-            database, broker, subjects, self.feed, self.directory, self.estimator, settings
+            database, self.mover, self.commands, self.feed, self.directory, self.estimator
+        )
+        self.pausing = PauseService(
+            self.mover, self.commands, self.feed, self.workloads, most_seconds=settings.pause_wait_seconds
         )
         self.configs = ConfigService(database, self.feed)
         self.account = CustomerService(database, self.customers)
@@ -113,7 +128,8 @@ class Assembly:
         await self.directory.refresh()
         await self.feed.start()
         await self._broker.serve(self._subjects.events, self.intake.receive, queue_group=self._subjects.queue_group)
-        await self.workers.start()
+        for service in (self.workers, self.beats, self.checkpoints):
+            await service.start(self._broker, self._subjects)
 
     def loops(self) -> list[Coroutine[Any, Any, None]]:
         """What runs as long as the coordinator does."""
@@ -126,7 +142,8 @@ class Assembly:
             self.monitor.run(),
             self.upkeep.run(),
             self.intake.run(),
-            self.workers.run(),
+            self.commands.run(),
+            self.beats.run(),
             self.submissions.run(),
             self.authenticator.run(),
             self.limiter.run(),
@@ -144,37 +161,37 @@ class Assembly:
             lambda: self.feed.watcher_count + self.watches.count,
         )
         metrics_access = Access.PUBLIC if settings.metrics_access == "public" else Access.ADMIN
-        operations = [
-            *BatchRoutes(self.submissions, self.batches, settings.max_batch_body_bytes).operations(),
-            *WorkloadRoutes(self.submissions, self.workloads, self.cursors).operations(),
-            *LogRoutes(self.logs, self.workloads).operations(),
-            *ConfigRoutes(self.configs, self.cursors).operations(),
-            *CustomerRoutes(self.account).operations(),
-            *AdminRoutes(self.administration, self.workers, self.cursors).operations(),
-            *ProbeRoutes(self.health, vitals, self.metrics, metrics_access).operations(),
-        ]
+        parts = (
+            BatchRoutes(self.submissions, self.batches),
+            WorkloadRoutes(self.submissions, self.workloads, self.pausing, self.cursors),
+            LogRoutes(self.logs, self.workloads),
+            ConfigRoutes(self.configs, self.cursors),
+            CustomerRoutes(self.account),
+            AdminRoutes(self.administration, self.workers, self.cursors),
+            ProbeRoutes(self.health, vitals, self.metrics),
+        )
         sockets = WorkloadSockets(self.gate, self.watches, settings)
         return RestApi(
             self.gate,
-            operations,
-            settings.max_body_bytes,
+            [endpoint for part in parts for endpoint in endpoints_of(part, metrics_access)],
+            body_limits(settings),
             settings.request_seconds,
             self.metrics,
             sockets.routes(),
         )
 
-    def grpc(self) -> tuple[list[Method[Any]], StreamMethods]:
+    def grpc(self) -> tuple[list[Served], StreamMethods]:
         """The methods of gRPC, and those of them that stream."""
         settings = self._settings
         streams = StreamMethods(self.watches, settings.grpc_max_streams_per_customer)
-        methods = [
-            *WorkloadMethods(self.submissions, self.workloads, settings.max_body_bytes).methods(),
-            *ListMethods(self.workloads, self.cursors).methods(),
-            *LogMethods(self.logs, self.workloads).methods(),
-            *BatchMethods(self.submissions, self.batches, settings.max_batch_body_bytes).methods(),
-            *streams.methods(),
-        ]
-        return methods, streams
+        parts = (
+            WorkloadMethods(self.submissions, self.workloads, self.pausing, settings.max_body_bytes),
+            ListMethods(self.workloads, self.cursors),
+            LogMethods(self.logs, self.workloads),
+            BatchMethods(self.submissions, self.batches, settings.max_batch_body_bytes),
+            streams,
+        )
+        return [served for part in parts for served in methods_of(part)], streams
 
 
 def _count_own(metrics: Metrics, coordinator_id: str) -> Callable[[Changed], None]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+from collections.abc import Awaitable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -23,6 +24,9 @@ from niyanta.worker.handlers.link import Ask, AttemptEnded
 from niyanta.worker.handlers.state import MAX_CHECKPOINT_BYTES, decode_state
 
 __all__ = ["AttemptEnded", "Killed", "WorkloadRun"]
+
+
+T = TypeVar("T")
 
 
 class Killed(BaseException):
@@ -103,7 +107,7 @@ class WorkloadRun:
         finally:
             shutil.rmtree(work_dir)
 
-    def _run(self, work_dir: Path) -> Any:
+    def _run(self, work_dir: Path) -> object:
         input_json = json.dumps(self.params).encode()
         assignment = Assignment(
             AttemptRef("cust_test", "wl_test", self.attempts),
@@ -167,5 +171,5 @@ class _RecordingLink:
         return self.save_now(data, encoding)
 
 
-async def _awaited(outcome: Any) -> Any:
+async def _awaited(outcome: Awaitable[T]) -> T:
     return await outcome

@@ -3,7 +3,8 @@
 NATS refuses a message over its ``max_payload`` (1 MB by default). A larger one is cut into frames: the
 first goes to the subject proper with the header ``Niyanta-Frames: n``, its receiver answers with a private
 subject, and the rest go there one by one, each acknowledged; the reply to the last frame is the reply to the
-whole. A receiver keeps an unfinished message for `FRAME_TIMEOUT_SECONDS` and at most `MAX_MESSAGE_BYTES`.
+whole. Of a large message for which no reply is wanted (`Niyanta-Reply: none`) the last frame is acknowledged like the
+others. A receiver keeps an unfinished message for `FRAME_TIMEOUT_SECONDS` and at most `MAX_MESSAGE_BYTES`.
 """
 
 from __future__ import annotations
@@ -22,14 +23,17 @@ from nats.errors import TimeoutError as NatsTimeoutError
 
 from niyanta.errors import ConnectionFailedError
 
-__all__ = ["FRAME_TIMEOUT_SECONDS", "MAX_MESSAGE_BYTES", "Broker", "Handler"]
+__all__ = ["FRAME_BYTES", "FRAME_TIMEOUT_SECONDS", "MAX_MESSAGE_BYTES", "Broker", "Handler"]
 
 log = logging.getLogger(__name__)
 
 MAX_MESSAGE_BYTES = 24 * 1024 * 1024
 FRAME_TIMEOUT_SECONDS = 30.0
+FRAME_BYTES = 512 * 1024
+"""A message that isn't larger than this needs no frames."""
 _FRAMES_HEADER = "Niyanta-Frames"
-_FRAME_BYTES = 512 * 1024
+_REPLY_HEADER = "Niyanta-Reply"
+_NO_REPLY = "none"
 
 Handler = Callable[[bytes], Awaitable[bytes | None]]
 """Takes a whole message, gives the reply (None: no reply)."""
@@ -124,14 +128,14 @@ class Broker:
         if not self._nc.is_closed:
             await self._nc.close()
 
-    async def publish(self, subject: str, payload: bytes) -> None:
-        """Send and hope: the broker may lose it. Large messages are framed.
+    async def publish(self, subject: str, payload: bytes, *, timeout_seconds: float = 10.0) -> None:
+        """Send and hope: the broker may lose it. Large messages are framed, and waited for until they have arrived.
 
         Raises:
             ConnectionFailedError: The link is down, or (large messages only) nobody took the message.
         """
-        if len(payload) > _FRAME_BYTES:
-            await self.request(subject, payload, timeout_seconds=10.0)
+        if len(payload) > FRAME_BYTES:
+            await self._request(subject, payload, {_REPLY_HEADER: _NO_REPLY}, timeout_seconds)
             return
         if not self.connected:
             raise ConnectionFailedError("the broker is away")
@@ -147,13 +151,16 @@ class Broker:
             ConnectionFailedError: No reply in time, nobody listens, or the link is down. What the other side
                 did is unknown then.
         """
+        return await self._request(subject, payload, {}, timeout_seconds)
+
+    async def _request(self, subject: str, payload: bytes, headers: dict[str, str], timeout_seconds: float) -> bytes:
         if not self.connected:
             raise ConnectionFailedError("the broker is away")
         try:
-            if len(payload) <= _FRAME_BYTES:
+            if len(payload) <= FRAME_BYTES:
                 return (await self._nc.request(subject, payload, timeout=timeout_seconds)).data
             async with asyncio.timeout(timeout_seconds):
-                return await self._request_framed(subject, payload, timeout_seconds)
+                return await self._request_framed(subject, payload, headers, timeout_seconds)
         except (NatsTimeoutError, TimeoutError) as exc:
             raise ConnectionFailedError(f"no reply within {timeout_seconds:g} s") from exc
         except NoRespondersError as exc:
@@ -161,10 +168,12 @@ class Broker:
         except (NatsError, OSError) as exc:
             raise ConnectionFailedError(f"the broker is away: {exc}") from exc
 
-    async def _request_framed(self, subject: str, payload: bytes, timeout_seconds: float) -> bytes:
-        frames = [payload[i : i + _FRAME_BYTES] for i in range(0, len(payload), _FRAME_BYTES)]
+    async def _request_framed(
+        self, subject: str, payload: bytes, headers: dict[str, str], timeout_seconds: float
+    ) -> bytes:
+        frames = [payload[i : i + FRAME_BYTES] for i in range(0, len(payload), FRAME_BYTES)]
         reply = await self._nc.request(
-            subject, frames[0], timeout=timeout_seconds, headers={_FRAMES_HEADER: str(len(frames))}
+            subject, frames[0], timeout=timeout_seconds, headers={_FRAMES_HEADER: str(len(frames)), **headers}
         )
         for frame in frames[1:]:
             private = reply.reply
@@ -213,7 +222,7 @@ class Broker:
             total = int((first.headers or {})[_FRAMES_HEADER])
         except ValueError:
             return
-        if not 2 <= total <= MAX_MESSAGE_BYTES // _FRAME_BYTES:
+        if not 2 <= total <= MAX_MESSAGE_BYTES // FRAME_BYTES:
             log.warning("broker.framed_message_refused", extra={"frames": total})
             return
         private = self._nc.new_inbox()
@@ -226,6 +235,10 @@ class Broker:
                     await self._nc.publish(msg.reply, b"", reply=private)
                     msg = await subscription.next_msg(timeout=FRAME_TIMEOUT_SECONDS)
                     frames.append(msg.data)
+            if (first.headers or {}).get(_REPLY_HEADER) == _NO_REPLY:
+                # Nobody waits for what the handler makes of it, only for its arrival.
+                await self._nc.publish(msg.reply, b"")
+                msg.reply = ""
             await self._answer(msg, b"".join(frames), handler)
         except (NatsError, TimeoutError, OSError) as exc:
             log.warning("broker.framed_message_incomplete", extra={"error": str(exc)})

@@ -308,6 +308,8 @@ class CheckpointReply(msgspec.Struct, frozen=True, omit_defaults=True):
     total_bytes: int = 0
     sha256: bytes = b""
     object_key: str | None = None
+    try_again: bool = False
+    """With ``error``: it can't be told at the moment. Releases before this field begin the error with "try again"."""
 
 
 # --- coordinator -> coordinators ------------------------------------------------------------------
@@ -353,3 +355,5 @@ class Changed(msgspec.Struct, frozen=True, omit_defaults=True):
     """Customers whose limits, status or keys changed."""
     logged: list[tuple[str, str]] = []
     """(customer, workload) of those with new log lines."""
+    lanes: list[tuple[str, int]] = []
+    """(customer, placement key) of lanes of the queue that have something ready, without a move of it."""

@@ -12,10 +12,13 @@ import logging
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import quote
 
 from niyanta.errors import ConfigurationError, ConnectionFailedError
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore as Bucket
 
 __all__ = ["DamagedObjectError", "ObjectStore", "checkpoint_folder", "size_and_sha256"]
 
@@ -52,7 +55,7 @@ class ObjectStore:
                 "NIYANTA_OBJECT_STORE_URL is set, which needs the package obstore: pip install obstore"
             ) from exc
         try:
-            self._store: Any = from_url(url, mkdir=True) if url.startswith("file:") else from_url(url)
+            self._store: Bucket = from_url(url, mkdir=True) if url.startswith("file:") else from_url(url)
         except Exception as exc:  # obstore has no one class for what is wrong with a URL
             raise ConfigurationError(f"NIYANTA_OBJECT_STORE_URL can't be used: {_first_line(exc)}") from exc
 
@@ -113,7 +116,7 @@ def size_and_sha256(path: Path) -> tuple[int, bytes]:
         return path.stat().st_size, hashlib.file_digest(file, "sha256").digest()
 
 
-def _keep(file: Any, digest: Any, chunk: bytes) -> None:
+def _keep(file: BinaryIO, digest: hashlib._Hash, chunk: bytes) -> None:
     file.write(chunk)
     digest.update(chunk)
 

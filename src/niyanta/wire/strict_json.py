@@ -78,7 +78,7 @@ class StrictDecoder(Generic[T]):
         return InvalidInputError(f"{field or 'body'}: {message}", details={"field": field or "body", **details})
 
 
-def check_value(value: Any) -> None:
+def check_value(value: object) -> None:
     """Refuse what JSON allows but nobody could store or hand on exactly.
 
     Args:
@@ -153,7 +153,7 @@ def _count_at_most(body: bytes) -> int:
     return body.count(b",") + body.count(b"[") + body.count(b"{")
 
 
-def _fields_at(kind: Any, path: str) -> list[str]:
+def _fields_at(kind: type, path: str) -> list[str]:
     """Names of the fields of the struct at a path; none when there is no struct."""
     found = msgspec.inspect.type_info(kind)
     for step in [*re.findall(r"[^.\[\]]+", path), ""]:

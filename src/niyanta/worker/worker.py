@@ -17,6 +17,9 @@ class Worker(App):
         id: Unique in the fleet; made from the host's name when None.
         tags: What affinity rules can ask for.
         capacity: Workloads at the same time; the number of cores when None.
+        fork: Whether the processes of workloads may be forked from one that has imported the app, which makes their
+            start some twenty times cheaper. An app that can't be forked (threads, sockets or a graphics device after
+            its import) is noticed by itself; False is for what can't be seen, such as a library that minds forks.
     """
 
     def run(self) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
 from niyanta import AsyncClient, Client, errors
+from niyanta.client.transport import find_credentials
 from niyanta.errors import (
     ApiError,
     ConfigurationError,
@@ -287,6 +289,31 @@ def test_without_credentials_it_says_what_to_do(tmp_path: Any, monkeypatch: pyte
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(ConfigurationError, match="NIYANTA_URL"):
         Client()
+
+
+PRINTED = "nyt_cust_abc123_..."
+
+
+@pytest.mark.parametrize(
+    ("given", "environment", "taken"),
+    [
+        (PRINTED, "", "theirs"),
+        (PRINTED, "mine", "mine"),
+        (None, PRINTED, "theirs"),
+        (None, "", "theirs"),
+        ("explicit", "mine", "explicit"),
+    ],
+)
+def test_a_key_as_the_documentation_prints_it_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str | None, environment: str, taken: str
+) -> None:
+    (tmp_path / ".niyanta").mkdir()
+    found = {"base_url": "http://127.0.0.1:9", "api_key": "theirs", "admin_api_key": "ours"}
+    (tmp_path / ".niyanta" / "credentials.json").write_text(json.dumps(found))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NIYANTA_API_KEY", environment)
+    monkeypatch.delenv("NIYANTA_URL", raising=False)
+    assert find_credentials(given, None).api_key == taken
 
 
 def test_keys_stay_out_of_texts() -> None:

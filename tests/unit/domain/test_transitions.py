@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 import pytest
 
 from niyanta.domain import transitions as t
-from niyanta.domain.transitions import Actor, IllegalMove, Move, PausePhase, Status, WorkloadState
+from niyanta.domain.transitions import Actor, ActorType, IllegalMove, Move, PausePhase, Status, WorkloadState
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-ACTOR = Actor("coordinator", "c1")
+ACTOR = Actor(ActorType.COORDINATOR, "c1")
 
 
 def state(status: Status) -> WorkloadState:

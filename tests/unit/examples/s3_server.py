@@ -21,6 +21,8 @@ class S3Server:
         self.parts: dict[str, dict[int, bytes]] = {}
         self.forbidden = False
         self.failures_left = 0
+        self.elsewhere: str | None = None
+        """Where every request is redirected to."""
         self.requests: list[str] = []
         handler = type("Handler", (_Handler,), {"store": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -71,6 +73,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.store.requests.append(f"{self.command} {unquote(url.path)}")
         if self.store.forbidden:
             self._answer(403, b"<Error><Code>AccessDenied</Code></Error>")
+            return None
+        if self.store.elsewhere:
+            self._answer(307, Location=f"{self.store.elsewhere}{self.path}")
             return None
         if self.store.failures_left:
             self.store.failures_left -= 1

@@ -8,8 +8,14 @@ from pathlib import Path
 import pytest
 from s3_server import S3Server
 
-from niyanta.errors import PermanentError
-from niyanta.examples.storage import LocalPlace, ObjectPlace, Place, locate
+from niyanta.errors import ConfigurationError, PermanentError
+from niyanta.examples.storage import Allowed, LocalPlace, Place, UnusableNameError
+from niyanta.examples.storage import locate as locate_allowed
+from niyanta.examples.storage.objects import ObjectPlace
+
+
+def locate(url: str, field: str, customer_id: str | None = "cust_test") -> Place:
+    return locate_allowed(url, field, Allowed.by_operator(customer_id))
 
 
 @pytest.fixture(params=["local", "s3"])
@@ -100,14 +106,18 @@ def test_what_is_not_there_is_named(folder: Place) -> None:
 
 def test_a_folder_is_no_file_and_the_other_way_round(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(PermanentError, match=r"f: this is a folder"):
-        LocalPlace(tmp_path, "f").open()
-    with pytest.raises(PermanentError, match=r"is no file"):
-        LocalPlace(tmp_path, "f").describe()
+    folder, file = locate(str(tmp_path), "f"), locate(f"{tmp_path}/file", "f")
+    for use in (folder.open, folder.describe, lambda: put(folder, b"", tmp_path)):
+        with pytest.raises(PermanentError, match=r"f: this is a folder"):
+            use()
     with pytest.raises(PermanentError, match=r"is no folder"):
-        LocalPlace(tmp_path / "file", "f").entries()
-    with pytest.raises(PermanentError, match=r"a part of the path is no folder"):
-        put(LocalPlace(tmp_path / "file" / "x", "f"), b"", tmp_path)
+        file.entries()
+    with pytest.raises(UnusableNameError, match=r"a part of the path is no folder"):
+        put(file.child("x"), b"", tmp_path)
+    with pytest.raises(UnusableNameError, match=r"the name is too long"):
+        put(folder.child("x" * 256), b"", tmp_path)
+    put(folder.child("é" * 127 + "x"), b"long", tmp_path)
+    assert [entry.name for entry in folder.entries()] == ["file", "é" * 127 + "x"]
 
 
 @pytest.mark.parametrize(
@@ -131,9 +141,59 @@ def test_other_addresses_are_refused(url: str) -> None:
         locate(url, "csv_url")
 
 
-@pytest.mark.parametrize("url", ["/a/b%20c", "file:///a/b%2520c", "file://localhost/a/b%2520c"])
-def test_forms_of_a_local_address(url: str) -> None:
-    assert locate(url, "f").url == "/a/b%20c"
+@pytest.mark.parametrize(
+    "url", ["/a/b%20#?c", "file:///a/b%2520%23%3fc", "file://localhost/a/b%2520#?c", "FILE:///a/b%2520#?c"]
+)
+def test_forms_of_a_local_address(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXAMPLES_ROOT", "/a")
+    assert locate(url, "f").url == "/a/b%20#?c"
+
+
+def test_a_name_that_is_not_utf_8_is_named_so(tmp_path: Path) -> None:
+    with pytest.raises(PermanentError, match=r"f: the name must be UTF-8"):
+        locate(f"file://{tmp_path}/%ff.csv", "f")
+
+
+def test_a_folder_names_what_can_t_be_read(tmp_path: Path) -> None:
+    folder, outside = tmp_path / "in", tmp_path / "outside"
+    for made in (folder / "x.jpg", outside):
+        made.mkdir(parents=True)
+    (folder / "file").write_bytes(b"1")
+    (outside / "secret").write_bytes(b"2")
+    (folder / "x.jpg" / "deeper").symlink_to(folder / "file")
+    (folder / "broken").symlink_to(folder / "nothing")
+    (folder / "round").symlink_to("round")
+    (folder / "links").symlink_to(folder / "x.jpg")
+    (folder / "out").symlink_to(outside / "secret")
+    os.mkfifo(folder / "pipe")
+    Path(os.fsdecode(bytes(folder) + b"/caf\xe9")).write_bytes(b"3")
+    place = LocalPlace(folder, "f", [folder])
+    assert {entry.name: entry.problem for entry in place.entries()} == {
+        "file": "",
+        "x.jpg/deeper": "",
+        "broken": "there is no such file on this worker",
+        "round": "links that lead round in a circle",
+        "links/": "links to folders aren't followed",
+        "out": "a link that leads to where this worker may not read",
+        "pipe": "this is no regular file",
+        "caf\\xe9": "the name isn't UTF-8; rename the file",
+    }
+    with place.child("x.jpg/deeper").open() as file:
+        assert file.read() == b"1"
+    for name, says in (
+        ("out", "only below"),
+        ("pipe", "no regular file"),
+        ("round", "circle"),
+        ("broken", "no such"),
+    ):
+        for use in (place.child(name).open, place.child(name).describe):
+            with pytest.raises(PermanentError, match=says):
+                use()
+    for write in (place.child("out"), place.child("../outside/new"), place.beside("new")):
+        with pytest.raises(PermanentError, match="only below"):
+            put(write, b"", tmp_path)
+    assert (outside / "secret").read_bytes() == b"2"
+    assert sorted(os.listdir(tmp_path)) == ["in", "outside"]
 
 
 def test_an_operator_can_keep_customers_to_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,8 +203,87 @@ def test_an_operator_can_keep_customers_to_one_folder(tmp_path: Path, monkeypatc
     monkeypatch.setenv("EXAMPLES_ROOT", str(root))
     assert locate(f"{root}/in/it", "f").url == f"{root}/in/it"
     for outside in (f"{root}/../x", "/etc/passwd", f"{root}-not/x", f"{root}/way-out/x"):
-        with pytest.raises(PermanentError, match=r"f: this worker reads and writes only under"):
+        with pytest.raises(PermanentError, match=r"f: this worker reads and writes only below"):
             locate(outside, "f")
+
+
+def test_without_a_setting_the_worker_keeps_to_a_folder_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("EXAMPLES_ROOT")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    own = f"{tmp_path}/niyanta-examples"
+    assert locate(f"{own}/a.csv", "f").url == f"{own}/a.csv"
+    for outside in (
+        "/etc/passwd",
+        f"{tmp_path}/a.csv",
+        f"{own}/../a.csv",
+        "file:///etc/passwd",
+        "/proc/self/environ",
+    ):
+        with pytest.raises(PermanentError, match=rf"f: this worker reads and writes only below {own};"):
+            locate(outside, "f")
+    with pytest.raises(PermanentError, match=r"f: this worker may not use s3://b/k for you"):
+        locate("s3://b/k", "f")
+
+
+def test_each_customer_can_have_a_folder_and_buckets(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXAMPLES_ROOT", "/srv/{customer}:/shared")
+    monkeypatch.setenv("EXAMPLES_S3", "cust_a=s3://a *=s3://media/{customer} *=s3://input/")
+    for_a = ("/srv/cust_a/x", "/shared/x", "s3://a/x", "s3://media/cust_a/x", "s3://input/x")
+    for url in for_a:
+        assert locate(url, "f", "cust_a").url == url
+    for url in ("/srv/cust_b/x", "/srv/x", "s3://aa/x", "s3://media/cust_ab/x", "s3://media/x", "s3://other/x"):
+        with pytest.raises(PermanentError, match=r"f: this worker"):
+            locate(url, "f", "cust_a")
+    for url in ("/srv/cust_a/x", "s3://a/x", "s3://media/cust_a/x", "/srv/x", "/srv//x"):
+        with pytest.raises(PermanentError, match=r"f: this worker"):
+            locate(url, "f", None)
+    assert locate("s3://input/x", "f", None).url == "s3://input/x"
+    assert s3.requests == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("EXAMPLES_S3", "s3://bucket"),
+        ("EXAMPLES_S3", "*=bucket"),
+        ("EXAMPLES_S3", "*=s3://"),
+        ("EXAMPLES_ROOT", "a:b"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=f"{name}: .* must"):
+        Allowed.by_operator(None)
+
+
+def test_a_store_that_redirects_is_not_followed(s3: S3Server, tmp_path: Path) -> None:
+    with S3Server() as private:
+        private.objects["bucket/x"] = b"secret"
+        s3.elsewhere = private.environment["AWS_ENDPOINT_URL"]
+        place = locate("s3://bucket/x", "video_url")
+        for use in (place.describe, place.open, place.entries, lambda: put(place, b"", tmp_path)):
+            with pytest.raises(PermanentError, match=r"video_url: the store sends the worker elsewhere"):
+                use()
+        assert private.requests == []
+
+
+@pytest.mark.parametrize("key", ["a//b", "a/../b", "./a", "a b#c?d=e%20f+g", "ü"])
+def test_keys_are_taken_as_they_are(s3: S3Server, tmp_path: Path, key: str) -> None:
+    put(locate(f"s3://bucket/{key}", "f"), b"data", tmp_path)
+    assert s3.objects == {f"bucket/{key}": b"data"}
+    with locate(f"s3://bucket/{key}", "f").open() as file:
+        assert file.read() == b"data"
+
+
+def test_without_credentials_it_fails_for_good(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    with pytest.raises(PermanentError, match=r"f: this worker has no credentials for s3://bucket/x"):
+        locate("s3://bucket/x", "f").describe()
 
 
 def test_credentials_that_don_t_fit_fail_for_good(s3: S3Server, tmp_path: Path) -> None:
@@ -166,6 +305,7 @@ def test_a_store_that_is_away_is_no_lasting_error(tmp_path: Path, monkeypatch: p
         environment = server.environment
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("EXAMPLES_S3", "*=s3://bucket")
     place = locate("s3://bucket/x", "f")
     assert isinstance(place, ObjectPlace)
     with pytest.raises(Exception, match=r".") as failed:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any, NamedTuple
 
+from niyanta.domain.json_value import Json
+
 __all__ = [
     "Check",
     "Path",
@@ -71,7 +73,7 @@ class Run:
             self.problems.append(Problem(_pointer(path), message))
 
 
-Check = Callable[[Any, Path | None, Run, bool], bool]
+Check = Callable[[Json, Path | None, Run, bool], bool]
 """Whether a value fits; the last argument says whether to report what doesn't."""
 
 
@@ -83,7 +85,7 @@ def _pointer(path: Path | None) -> str:
     return "".join(f"/{step}" for step in reversed(steps))[:500]
 
 
-def frozen(value: Any, run: Run | None = None) -> Hashable:
+def frozen(value: Json, run: Run | None = None) -> Hashable:
     """A value that is equal for equal JSON: 1 is 1.0, but isn't true."""
     if run is not None:
         run.spend(1)
@@ -93,10 +95,10 @@ def frozen(value: Any, run: Run | None = None) -> Hashable:
         return ("array", *(frozen(inner, run) for inner in value))
     if isinstance(value, dict):
         return frozenset((key, frozen(inner, run)) for key, inner in value.items())
-    return value  # type: ignore[no-any-return]  # text, number or null
+    return value
 
 
-def never(value: Any, path: Path | None, run: Run, report: bool) -> bool:
+def never(value: Json, path: Path | None, run: Run, report: bool) -> bool:
     if report:
         run.report(path, "is not allowed")
     return False
@@ -112,7 +114,7 @@ def every(fits: Iterable[bool], report: bool) -> bool:
 def all_of(checks: list[Check]) -> Check:
     units = 1 + len(checks)
 
-    def check(value: Any, path: Path | None, run: Run, report: bool) -> bool:
+    def check(value: Json, path: Path | None, run: Run, report: bool) -> bool:
         run.spend(units)
         return every((one(value, path, run, report) for one in checks), report)
 
@@ -120,9 +122,9 @@ def all_of(checks: list[Check]) -> Check:
 
 
 def test(applies: type | tuple[type, ...] | None, holds: Callable[[Any, Run], bool], message: str) -> Check:
-    """A check of values of one type; the others always fit."""
+    """A check of values of one type, which is what ``holds`` is asked about; the others always fit."""
 
-    def check(value: Any, path: Path | None, run: Run, report: bool) -> bool:
+    def check(value: Json, path: Path | None, run: Run, report: bool) -> bool:
         if applies is not None and (not isinstance(value, applies) or (isinstance(value, bool))):
             return True
         if holds(value, run):

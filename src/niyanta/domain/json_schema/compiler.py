@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from niyanta.domain.json_schema.checks import Check, SchemaError, all_of, never
+from niyanta.domain.json_value import Json
 from niyanta.domain.patterns import Pattern, PatternError
 
 __all__ = ["DIALECT", "Build", "Compiler"]
@@ -36,7 +36,7 @@ class Compiler:
         keywords: What each keyword means.
     """
 
-    def __init__(self, root: Any, keywords: Mapping[str, Build]) -> None:
+    def __init__(self, root: Json, keywords: Mapping[str, Build]) -> None:
         self._root = root
         self._keywords = keywords
         self._referred: dict[str, list[Check]] = {}
@@ -46,7 +46,7 @@ class Compiler:
     def whole(self) -> Check:
         return self.compile(self._root, "")
 
-    def compile(self, schema: Any, at: str) -> Check:
+    def compile(self, schema: Json, at: str) -> Check:
         """The check of a schema at a pointer."""
         if schema is True:
             return lambda value, path, run, report: True
@@ -65,7 +65,7 @@ class Compiler:
                 checks.append(check)
         return all_of(checks)
 
-    def reference(self, pointer: Any, at: str) -> Check:
+    def reference(self, pointer: Json, at: str) -> Check:
         """The check of what a ``$ref`` names; it may name a schema that encloses it."""
         if not isinstance(pointer, str) or not (pointer == "#" or pointer.startswith("#/")):
             raise SchemaError(at, "must be a pointer into the same schema, such as #/$defs/name")
@@ -75,7 +75,7 @@ class Compiler:
             holder.append(self.compile(self._find(pointer, at), pointer[1:]))
         return lambda value, path, run, report: holder[0](value, path, run, report)
 
-    def pattern(self, source: Any, at: str) -> Pattern:
+    def pattern(self, source: Json, at: str) -> Pattern:
         """A regular expression, compiled once however often it comes."""
         if not isinstance(source, str):
             raise SchemaError(at, "must be a string")
@@ -90,7 +90,7 @@ class Compiler:
                 raise SchemaError(at, "the schema's patterns are too large together")
         return found
 
-    def _find(self, pointer: str, at: str) -> Any:
+    def _find(self, pointer: str, at: str) -> Json:
         found = self._root
         for step in pointer.split("/")[1:]:
             key = step.replace("~1", "/").replace("~0", "~")
@@ -103,5 +103,5 @@ class Compiler:
         return found
 
 
-Build = Callable[[Compiler, Any, Mapping[str, Any], str], Check | None]
+Build = Callable[[Compiler, Json, Mapping[str, Json], str], Check | None]
 """Makes the check of one keyword: from its argument, the schema it stands in, and the pointer to it."""

@@ -4,33 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from fractions import Fraction
-from typing import Any
+from typing import TypeGuard
 
 from niyanta.domain.json_schema.checks import Check, Path, Run, SchemaError, all_of, every, frozen, test
 from niyanta.domain.json_schema.compiler import Build, Compiler
+from niyanta.domain.json_value import Json
 
 __all__ = ["KEYWORDS"]
 
-TYPES: dict[str, Callable[[Any], bool]] = {
+
+def _is_whole(value: Json) -> TypeGuard[int | float]:
+    return type(value) is int or (type(value) is float and value.is_integer())
+
+
+def _is_number(value: Json) -> TypeGuard[int | float]:
+    return type(value) is int or type(value) is float
+
+
+TYPES: dict[str, Callable[[Json], bool]] = {
     "null": lambda v: v is None,
     "boolean": lambda v: isinstance(v, bool),
-    "integer": lambda v: type(v) is int or (type(v) is float and v.is_integer()),
-    "number": lambda v: type(v) is int or type(v) is float,
+    "integer": _is_whole,
+    "number": _is_number,
     "string": lambda v: isinstance(v, str),
     "array": lambda v: isinstance(v, list),
     "object": lambda v: isinstance(v, dict),
 }
 
 
-def _type(compiler: Compiler, argument: Any, schema: Mapping[str, Any], at: str) -> Check:
-    names = argument if isinstance(argument, list) else [argument]
-    if not names or any(not isinstance(name, str) or name not in TYPES for name in names):
+def _type(compiler: Compiler, argument: Json, schema: Mapping[str, Json], at: str) -> Check:
+    given = argument if isinstance(argument, list) else [argument]
+    names = [name for name in given if isinstance(name, str) and name in TYPES]
+    if not names or len(names) < len(given):
         raise SchemaError(at, f"must be one or more of: {', '.join(TYPES)}")
     tests = [TYPES[name] for name in names]
     return test(None, lambda v, run: any(test(v) for test in tests), f"must be of type {' or '.join(names)}")
 
 
-def _enum(compiler: Compiler, argument: Any, schema: Mapping[str, Any], at: str) -> Check:
+def _enum(compiler: Compiler, argument: Json, schema: Mapping[str, Json], at: str) -> Check:
     if not isinstance(argument, list):
         raise SchemaError(at, "must be an array")
     allowed = frozenset(frozen(one) for one in argument)
@@ -38,47 +49,47 @@ def _enum(compiler: Compiler, argument: Any, schema: Mapping[str, Any], at: str)
     return test(None, lambda v, run: frozen(v, run) in allowed, f"must be one of: {shown}")
 
 
-def _const(compiler: Compiler, argument: Any, schema: Mapping[str, Any], at: str) -> Check:
+def _const(compiler: Compiler, argument: Json, schema: Mapping[str, Json], at: str) -> Check:
     wanted = frozen(argument)
     return test(None, lambda v, run: frozen(v, run) == wanted, f"must be {str(argument)[:100]}")
 
 
-def _bound(word: str, holds: Callable[[Any, Any], bool]) -> Build:
-    def build(compiler: Compiler, argument: Any, schema: Mapping[str, Any], at: str) -> Check:
-        if not TYPES["number"](argument):
+def _bound(word: str, holds: Callable[[float, float], bool]) -> Build:
+    def build(compiler: Compiler, argument: Json, schema: Mapping[str, Json], at: str) -> Check:
+        if not _is_number(argument):
             raise SchemaError(at, "must be a number")
         return test((int, float), lambda v, run: holds(v, argument), f"must be {word} {argument}")
 
     return build
 
 
-def _multiple_of(compiler: Compiler, argument: Any, schema: Mapping[str, Any], at: str) -> Check:
-    if not TYPES["number"](argument) or argument <= 0:
+def _multiple_of(compiler: Compiler, argument: Json, schema: Mapping[str, Json], at: str) -> Check:
+    if not _is_number(argument) or argument <= 0:
         raise SchemaError(at, "must be a number above 0")
     divisor = Fraction(str(argument))  # by its decimal digits: 0.3 is a multiple of 0.1
     return test((int, float), lambda v, run: Fraction(str(v)) % divisor == 0, f"must be a multiple of {argument}")
 
 
 def _count(applies: type, word: str, what: str, holds: Callable[[int, int], bool]) -> Build:
-    def build(compiler: Compiler, argument: Any, schema: Mapping[str, Any], at: str) -> Check:
+    def build(compiler: Compiler, argument: Json, schema: Mapping[str, Json], at: str) -> Check:
         most = _whole(argument, at)
         return test(applies, lambda v, run: holds(len(v), most), f"must have at {word} {most} {what}")
 
     return build
 
 
-def _whole(argument: Any, at: str) -> int:
-    if not TYPES["integer"](argument) or argument < 0:
+def _whole(argument: Json, at: str) -> int:
+    if not _is_whole(argument) or argument < 0:
         raise SchemaError(at, "must be a whole number, 0 or more")
     return int(argument)
 
 
-def _pattern(compiler: Compiler, argument: Any, schema: Mapping[str, Any], at: str) -> Check:
+def _pattern(compiler: Compiler, argument: Json, schema: Mapping[str, Json], at: str) -> Check:
     pattern = compiler.pattern(argument, at)
-    return test(str, lambda v, run: pattern.search(v, run.spend), f"must match {argument[:100]}")
+    return test(str, lambda v, run: pattern.search(v, run.spend), f"must match {str(argument)[:100]}")
 
 
-def _unique_items(compiler: Compiler, argument: Any, schema: Mapping[str, Any], at: str) -> Check | None:
+def _unique_items(compiler: Compiler, argument: Json, schema: Mapping[str, Json], at: str) -> Check | None:
     if not isinstance(argument, bool):
         raise SchemaError(at, "must be true or false")
     if not argument:
@@ -86,16 +97,17 @@ def _unique_items(compiler: Compiler, argument: Any, schema: Mapping[str, Any], 
     return test(list, lambda v, run: len({frozen(one, run) for one in v}) == len(v), "must not have equal items")
 
 
-def _names(argument: Any, at: str) -> list[str]:
-    if not isinstance(argument, list) or any(not isinstance(name, str) for name in argument):
+def _names(argument: Json, at: str) -> list[str]:
+    names = [name for name in argument if isinstance(name, str)] if isinstance(argument, list) else []
+    if not isinstance(argument, list) or len(names) < len(argument):
         raise SchemaError(at, "must be an array of strings")
-    return argument
+    return names
 
 
-def _required(compiler: Compiler, argument: Any, schema: Mapping[str, Any], at: str) -> Check:
+def _required(compiler: Compiler, argument: Json, schema: Mapping[str, Json], at: str) -> Check:
     names = _names(argument, at)
 
-    def check(value: Any, path: Path | None, run: Run, report: bool) -> bool:
+    def check(value: Json, path: Path | None, run: Run, report: bool) -> bool:
         if not isinstance(value, dict):
             return True
         run.spend(len(names) // 8)
@@ -108,19 +120,19 @@ def _required(compiler: Compiler, argument: Any, schema: Mapping[str, Any], at: 
     return check
 
 
-def _dependent_required(compiler: Compiler, argument: Any, schema: Mapping[str, Any], at: str) -> Check:
+def _dependent_required(compiler: Compiler, argument: Json, schema: Mapping[str, Json], at: str) -> Check:
     rules = {
         name: _required(compiler, needs, schema, f"{at}/{name}") for name, needs in _object(argument, at).items()
     }
     return _dependent(rules)
 
 
-def _dependent_schemas(compiler: Compiler, argument: Any, schema: Mapping[str, Any], at: str) -> Check:
+def _dependent_schemas(compiler: Compiler, argument: Json, schema: Mapping[str, Json], at: str) -> Check:
     return _dependent({name: compiler.compile(s, f"{at}/{name}") for name, s in _object(argument, at).items()})
 
 
 def _dependent(rules: Mapping[str, Check]) -> Check:
-    def check(value: Any, path: Path | None, run: Run, report: bool) -> bool:
+    def check(value: Json, path: Path | None, run: Run, report: bool) -> bool:
         if not isinstance(value, dict):
             return True
         run.spend(len(rules) // 8)
@@ -130,21 +142,21 @@ def _dependent(rules: Mapping[str, Check]) -> Check:
     return check
 
 
-def _object(argument: Any, at: str) -> dict[str, Any]:
+def _object(argument: Json, at: str) -> dict[str, Json]:
     if not isinstance(argument, dict):
         raise SchemaError(at, "must be an object")
     return argument
 
 
-def _definitions(compiler: Compiler, argument: Any, schema: Mapping[str, Any], at: str) -> None:
+def _definitions(compiler: Compiler, argument: Json, schema: Mapping[str, Json], at: str) -> None:
     for name, inner in _object(argument, at).items():
         compiler.compile(inner, f"{at}/{name}")
 
 
-def _properties(compiler: Compiler, argument: Any, schema: Mapping[str, Any], at: str) -> Check:
+def _properties(compiler: Compiler, argument: Json, schema: Mapping[str, Json], at: str) -> Check:
     known = {name: compiler.compile(inner, f"{at}/{name}") for name, inner in _object(argument, at).items()}
 
-    def check(value: Any, path: Path | None, run: Run, report: bool) -> bool:
+    def check(value: Json, path: Path | None, run: Run, report: bool) -> bool:
         if not isinstance(value, dict):
             return True
         run.spend(len(value) // 8)
@@ -154,13 +166,13 @@ def _properties(compiler: Compiler, argument: Any, schema: Mapping[str, Any], at
     return check
 
 
-def _pattern_properties(compiler: Compiler, argument: Any, schema: Mapping[str, Any], at: str) -> Check:
+def _pattern_properties(compiler: Compiler, argument: Json, schema: Mapping[str, Json], at: str) -> Check:
     known = [
         (compiler.pattern(source, at), compiler.compile(inner, f"{at}/{source}"))
         for source, inner in _object(argument, at).items()
     ]
 
-    def check(value: Any, path: Path | None, run: Run, report: bool) -> bool:
+    def check(value: Json, path: Path | None, run: Run, report: bool) -> bool:
         if not isinstance(value, dict):
             return True
         found = (
@@ -174,12 +186,13 @@ def _pattern_properties(compiler: Compiler, argument: Any, schema: Mapping[str, 
     return check
 
 
-def _additional_properties(compiler: Compiler, argument: Any, schema: Mapping[str, Any], at: str) -> Check:
+def _additional_properties(compiler: Compiler, argument: Json, schema: Mapping[str, Json], at: str) -> Check:
     rest = compiler.compile(argument, at)
-    known = schema.get("properties", {})
+    properties = schema.get("properties")
+    known = properties if isinstance(properties, dict) else {}
     patterns = [compiler.pattern(source, at) for source in _object(schema.get("patternProperties", {}), at)]
 
-    def check(value: Any, path: Path | None, run: Run, report: bool) -> bool:
+    def check(value: Json, path: Path | None, run: Run, report: bool) -> bool:
         if not isinstance(value, dict):
             return True
         run.spend(len(value) // 8)
@@ -193,10 +206,10 @@ def _additional_properties(compiler: Compiler, argument: Any, schema: Mapping[st
     return check
 
 
-def _property_names(compiler: Compiler, argument: Any, schema: Mapping[str, Any], at: str) -> Check:
+def _property_names(compiler: Compiler, argument: Json, schema: Mapping[str, Json], at: str) -> Check:
     one = compiler.compile(argument, at)
 
-    def check(value: Any, path: Path | None, run: Run, report: bool) -> bool:
+    def check(value: Json, path: Path | None, run: Run, report: bool) -> bool:
         if not isinstance(value, dict):
             return True
         return every((one(name, Path(path, name), run, report) for name in value), report)
@@ -204,10 +217,10 @@ def _property_names(compiler: Compiler, argument: Any, schema: Mapping[str, Any]
     return check
 
 
-def _prefix_items(compiler: Compiler, argument: Any, schema: Mapping[str, Any], at: str) -> Check:
+def _prefix_items(compiler: Compiler, argument: Json, schema: Mapping[str, Json], at: str) -> Check:
     first = _schemas(compiler, argument, at)
 
-    def check(value: Any, path: Path | None, run: Run, report: bool) -> bool:
+    def check(value: Json, path: Path | None, run: Run, report: bool) -> bool:
         if not isinstance(value, list):
             return True
         pairs = enumerate(zip(first, value, strict=False))
@@ -216,12 +229,12 @@ def _prefix_items(compiler: Compiler, argument: Any, schema: Mapping[str, Any], 
     return check
 
 
-def _items(compiler: Compiler, argument: Any, schema: Mapping[str, Any], at: str) -> Check:
+def _items(compiler: Compiler, argument: Json, schema: Mapping[str, Json], at: str) -> Check:
     one = compiler.compile(argument, at)
     prefix = schema.get("prefixItems", ())
     skip = len(prefix) if isinstance(prefix, list) else 0
 
-    def check(value: Any, path: Path | None, run: Run, report: bool) -> bool:
+    def check(value: Json, path: Path | None, run: Run, report: bool) -> bool:
         if not isinstance(value, list):
             return True
         found = (one(value[number], Path(path, number), run, report) for number in range(skip, len(value)))
@@ -230,12 +243,12 @@ def _items(compiler: Compiler, argument: Any, schema: Mapping[str, Any], at: str
     return check
 
 
-def _contains(compiler: Compiler, argument: Any, schema: Mapping[str, Any], at: str) -> Check:
+def _contains(compiler: Compiler, argument: Json, schema: Mapping[str, Json], at: str) -> Check:
     one = compiler.compile(argument, at)
     least = _whole(schema.get("minContains", 1), at)
     most = _whole(schema["maxContains"], at) if "maxContains" in schema else None
 
-    def holds(value: Any, run: Run) -> bool:
+    def holds(value: list[Json], run: Run) -> bool:
         found = sum(one(inner, None, run, False) for inner in value)
         return found >= least and (most is None or found <= most)
 
@@ -243,17 +256,17 @@ def _contains(compiler: Compiler, argument: Any, schema: Mapping[str, Any], at: 
     return test(list, holds, f"must contain at least {least}{upper} items that fit")
 
 
-def _schemas(compiler: Compiler, argument: Any, at: str) -> list[Check]:
+def _schemas(compiler: Compiler, argument: Json, at: str) -> list[Check]:
     if not isinstance(argument, list) or not argument:
         raise SchemaError(at, "must be an array of schemas, at least one")
     return [compiler.compile(inner, f"{at}/{number}") for number, inner in enumerate(argument)]
 
 
-def _every(compiler: Compiler, argument: Any, schema: Mapping[str, Any], at: str) -> Check:
+def _every(compiler: Compiler, argument: Json, schema: Mapping[str, Json], at: str) -> Check:
     return all_of(_schemas(compiler, argument, at))
 
 
-def _any(compiler: Compiler, argument: Any, schema: Mapping[str, Any], at: str) -> Check:
+def _any(compiler: Compiler, argument: Json, schema: Mapping[str, Json], at: str) -> Check:
     checks = _schemas(compiler, argument, at)
     return test(
         None,
@@ -262,7 +275,7 @@ def _any(compiler: Compiler, argument: Any, schema: Mapping[str, Any], at: str) 
     )
 
 
-def _one(compiler: Compiler, argument: Any, schema: Mapping[str, Any], at: str) -> Check:
+def _one(compiler: Compiler, argument: Json, schema: Mapping[str, Json], at: str) -> Check:
     checks = _schemas(compiler, argument, at)
     return test(
         None,
@@ -271,18 +284,18 @@ def _one(compiler: Compiler, argument: Any, schema: Mapping[str, Any], at: str) 
     )
 
 
-def _not(compiler: Compiler, argument: Any, schema: Mapping[str, Any], at: str) -> Check:
+def _not(compiler: Compiler, argument: Json, schema: Mapping[str, Json], at: str) -> Check:
     inner = compiler.compile(argument, at)
     return test(None, lambda v, run: not inner(v, None, run, False), "is of a kind that is not allowed")
 
 
-def _if(compiler: Compiler, argument: Any, schema: Mapping[str, Any], at: str) -> Check:
+def _if(compiler: Compiler, argument: Json, schema: Mapping[str, Json], at: str) -> Check:
     condition = compiler.compile(argument, at)
     outer = at.rpartition("/")[0]
     then = compiler.compile(schema.get("then", True), f"{outer}/then")
     otherwise = compiler.compile(schema.get("else", True), f"{outer}/else")
 
-    def check(value: Any, path: Path | None, run: Run, report: bool) -> bool:
+    def check(value: Json, path: Path | None, run: Run, report: bool) -> bool:
         chosen = then if condition(value, None, run, False) else otherwise
         return chosen(value, path, run, report)
 
@@ -296,10 +309,10 @@ KEYWORDS: dict[str, Build] = {
     "type": _type,
     "enum": _enum,
     "const": _const,
-    "minimum": _bound("at least", lambda value, bound: bool(value >= bound)),
-    "maximum": _bound("at most", lambda value, bound: bool(value <= bound)),
-    "exclusiveMinimum": _bound("more than", lambda value, bound: bool(value > bound)),
-    "exclusiveMaximum": _bound("less than", lambda value, bound: bool(value < bound)),
+    "minimum": _bound("at least", lambda value, bound: value >= bound),
+    "maximum": _bound("at most", lambda value, bound: value <= bound),
+    "exclusiveMinimum": _bound("more than", lambda value, bound: value > bound),
+    "exclusiveMaximum": _bound("less than", lambda value, bound: value < bound),
     "multipleOf": _multiple_of,
     "minLength": _count(str, "least", "characters", lambda length, bound: length >= bound),
     "maxLength": _count(str, "most", "characters", lambda length, bound: length <= bound),

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from niyanta.domain.json_schema.checks import Problem, Run, TooExpensive
 from niyanta.domain.json_schema.compiler import Compiler
 from niyanta.domain.json_schema.keywords import KEYWORDS
+from niyanta.domain.json_value import Json
 
 __all__ = ["Schema"]
 
@@ -21,10 +20,10 @@ class Schema:
         SchemaError: Not a JSON Schema, or one with something unsupported; ``pointer`` says where.
     """
 
-    def __init__(self, source: Any) -> None:
+    def __init__(self, source: Json) -> None:
         self._check = Compiler(source, KEYWORDS).whole()
 
-    def problems(self, value: Any, most: int = 20) -> list[Problem]:
+    def problems(self, value: Json, most: int = 20) -> list[Problem]:
         """Why the value doesn't fit, ``most`` reasons at the most; empty when it fits.
 
         Raises:

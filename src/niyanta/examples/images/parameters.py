@@ -43,18 +43,27 @@ class Progress(msgspec.Struct):
     failed: int = 0
     bytes_read: int = 0
     bytes_written: int = 0
+    losses: dict[str, int] = {}
+    """What isn't as it was, and in how many images."""
+    thumbnails: str = ""
+    """The folder of the thumbnails in the output."""
     failures: list[Failure] = []
     """The first hundred."""
 
 
 class ImageResult(msgspec.Struct):
     output_url: str
+    thumbnails_url: str | None
     images: int
     processed: int
     resized: int
     failed: int
     skipped: int
-    """Files that no image's ending has."""
+    """Files that don't end as an image does."""
+    skipped_endings: dict[str, int]
+    """How many of each ending; the twenty most frequent."""
+    losses: dict[str, int]
+    """What isn't as it was, and in how many images."""
     bytes_read: int
     bytes_written: int
     failures: list[dict[str, str]]

@@ -5,19 +5,17 @@ Doing a file again gives the same output under the same name, so the checkpoint 
 
 from __future__ import annotations
 
-import io
 import time
-import warnings
 from collections import Counter
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
 
 import msgspec
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from niyanta.errors import PermanentError
 from niyanta.examples.images.parameters import Failure, ImageParams, ImageResult, Progress
-from niyanta.examples.storage import Place, locate
+from niyanta.examples.images.picture import BadPictureError, make
+from niyanta.examples.storage import Allowed, Entry, Place, UnusableNameError, locate
 from niyanta.worker import SyncContext
 
 __all__ = ["output_names", "process"]
@@ -25,136 +23,143 @@ __all__ = ["output_names", "process"]
 _KEPT = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp"}
 _READ = {*_KEPT, ".gif", ".bmp", ".tif", ".tiff"}
 _ENDINGS = {"jpeg": ".jpg", "png": ".png", "webp": ".webp"}
-# What a larger image unpacks to would break the workload's memory limit.
-_MOST_PIXELS = 50_000_000
 _MOST_BYTES = 128 << 20
 _MOST_FAILURES = 100
+_MOST_ENDINGS = 20
 _SAVE_EVERY_SECONDS = 1.0
 
 
 def process(ctx: SyncContext, params: ImageParams) -> ImageResult:
     """Carry on after the last file that is done, or begin."""
-    source = locate(params.source_url.rstrip("/"), "source_url")
-    output = _output(source, params)
+    allowed = Allowed.for_attempt(ctx)
+    source = locate(params.source_url.rstrip("/"), "source_url", allowed)
+    output = _output(source, params, allowed)
     entries = source.entries()
-    names = [entry.name for entry in entries if Path(entry.name).suffix.lower() in _READ]
-    if not names:
+    images = [entry for entry in entries if _is_wanted(entry)]
+    if not images:
         raise PermanentError(f"source_url: there is no image below {source.url}; endings: {', '.join(sorted(_READ))}")
-    targets = output_names(names, params.output_format)
+    targets = output_names([image.name for image in images], params.output_format)
     progress = Progress() if ctx.checkpoint is None else msgspec.convert(ctx.checkpoint, Progress)
+    progress.thumbnails = progress.thumbnails or _free_folder(targets.values())
     saved_at = time.monotonic()
-    for number, name in enumerate(names, 1):
-        if name <= progress.last:
+    for number, image in enumerate(images, 1):
+        if image.name <= progress.last:
             continue
-        _one(ctx, params, source.child(name), output, targets[name], progress)
-        progress.last = name
-        ctx.report_progress(100 * number / len(names), f"Processing image {number}/{len(names)}")
+        _one(ctx, params, source, image, output, targets[image.name], progress)
+        progress.last = image.name
+        ctx.report_progress(100 * number / len(images), f"Processing image {number}/{len(images)}")
         if ctx.checkpoint_due or time.monotonic() - saved_at >= _SAVE_EVERY_SECONDS:
             saved_at = time.monotonic()
             ctx.save_checkpoint(msgspec.to_builtins(progress))
+    skipped = Counter(PurePosixPath(entry.name).suffix.lower() for entry in entries if not _is_wanted(entry))
     return ImageResult(
         output_url=output.url,
-        images=len(names),
+        thumbnails_url=output.child(progress.thumbnails).url if params.thumbnail is not None else None,
+        images=len(images),
         processed=progress.processed,
         resized=progress.resized,
         failed=progress.failed,
-        skipped=len(entries) - len(names),
+        skipped=skipped.total(),
+        skipped_endings=dict(skipped.most_common(_MOST_ENDINGS)),
+        losses=progress.losses,
         bytes_read=progress.bytes_read,
         bytes_written=progress.bytes_written,
         failures=[{"name": failure.name, "reason": failure.reason} for failure in progress.failures],
     )
 
 
-def _output(source: Place, params: ImageParams) -> Place:
+def _output(source: Place, params: ImageParams, allowed: Allowed) -> Place:
     if params.output_url is not None:
-        output = locate(params.output_url.rstrip("/"), "output_url")
+        output = locate(params.output_url.rstrip("/"), "output_url", allowed)
     else:
         output = source.beside(f"{source.name}-processed")
-    if f"{output.url}/".startswith(f"{source.url}/"):
-        raise PermanentError("output_url: must not lie in the source folder, or its files would be read again")
+    if source.contains(output) or output.contains(source):
+        raise PermanentError(
+            "output_url: must not lie in the source folder, nor around it, or its files would be read again"
+        )
     return output
 
 
+def _is_wanted(entry: Entry) -> bool:
+    """An image by its ending, or a folder that may hold some and can't be looked into."""
+    return entry.name.endswith("/") or PurePosixPath(entry.name).suffix.lower() in _READ
+
+
 def output_names(names: Sequence[str], output_format: str) -> dict[str, str]:
-    """Each image's name in the output folder; where two would be one (a.png, a.gif), both keep their ending too."""
-    plain = {name: str(Path(name).with_suffix(_ending(name, output_format))) for name in names}
+    """Each image's name in the output folder.
+
+    Where two would be one (a.png, a.gif), both keep their ending too; where that is taken as well, they get a number.
+    """
+    plain = {name: str(PurePosixPath(name).with_suffix(_ending(name, output_format))) for name in names}
     wanted = Counter(plain.values())
-    return {
-        name: target if wanted[target] == 1 else f"{name}{_ending(name, output_format)}"
-        for name, target in plain.items()
-    }
+    folders = {str(folder) for name in names for folder in PurePosixPath(name).parents}
+    found = {name: target for name, target in plain.items() if wanted[target] == 1 and target not in folders}
+    taken = {*found.values(), *folders}
+    for name in sorted(plain.keys() - found.keys()):
+        ending = _ending(name, output_format)
+        target, number = f"{name}{ending}", 2
+        while target in taken:
+            target, number = f"{name}-{number}{ending}", number + 1
+        found[name] = target
+        taken.add(target)
+    return found
+
+
+def _free_folder(targets: Iterable[str]) -> str:
+    """A name for the thumbnails' folder that none of the images uses."""
+    taken = {PurePosixPath(target).parts[0] for target in targets}
+    name, number = "thumbnails", 2
+    while name in taken:
+        name, number = f"thumbnails-{number}", number + 1
+    return name
 
 
 def _ending(name: str, output_format: str) -> str:
-    suffix = Path(name).suffix
+    suffix = PurePosixPath(name).suffix
     if output_format == "keep":
         return suffix if suffix.lower() in _KEPT else ".png"
     return suffix if _KEPT.get(suffix.lower()) == output_format else _ENDINGS[output_format]
 
 
-def _one(ctx: SyncContext, params: ImageParams, file: Place, output: Place, target: str, progress: Progress) -> None:
-    """Process one file; a broken one is counted and named, and stops nothing."""
+def _one(
+    ctx: SyncContext, params: ImageParams, source: Place, image: Entry, output: Place, target: str, progress: Progress
+) -> None:
+    """Process one file; a bad one is counted and named, and stops nothing."""
     try:
-        with file.open() as stream:
-            data = stream.read(_MOST_BYTES + 1)
-    except PermanentError as exc:  # gone since the folder was listed
-        _fail(ctx, progress, file, exc)
+        data = _read(source, image)
+        made = make(data, _KEPT[Path(target).suffix.lower()], params)
+        written = _write(ctx, made.picture, output.child(target))
+        if made.thumbnail is not None:
+            written += _write(ctx, made.thumbnail, output.child(f"{progress.thumbnails}/{target}"))
+    except (BadPictureError, UnusableNameError) as exc:
+        ctx.log.warning("%s: %s", image.name, exc)
+        progress.failed += 1
+        if len(progress.failures) < _MOST_FAILURES:
+            progress.failures.append(Failure(image.name, str(exc)))
         return
-    try:
-        if len(data) > _MOST_BYTES:
-            raise ValueError(f"larger than {_MOST_BYTES >> 20} MiB")
-        image, wanted = _decoded(data, params)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as exc:  # Pillow's ways to say no
-        _fail(ctx, progress, file, exc)
-        return
-    fitted = image.resize(wanted, Image.Resampling.LANCZOS) if image.size != wanted else image
-    written = _write(ctx, fitted, output.child(target), params.quality)
-    if params.thumbnail is not None:
-        small = fitted.resize(_fit(fitted.size, params.thumbnail, params.thumbnail), Image.Resampling.LANCZOS)
-        written += _write(ctx, small, output.child(f"thumbnails/{target}"), params.quality)
+    for loss in made.losses:
+        ctx.log.info("%s: %s", image.name, loss)
+        progress.losses[loss] = progress.losses.get(loss, 0) + 1
     progress.processed += 1
-    progress.resized += image is not fitted
+    progress.resized += made.resized
     progress.bytes_read += len(data)
     progress.bytes_written += written
 
 
-def _fail(ctx: SyncContext, progress: Progress, file: Place, exc: Exception) -> None:
-    reason = "no image that can be read" if isinstance(exc, UnidentifiedImageError) else str(exc)[:200]
-    ctx.log.warning("%s: %s", file.url, reason)
-    progress.failed += 1
-    if len(progress.failures) < _MOST_FAILURES:
-        progress.failures.append(Failure(file.name, reason))
+def _read(source: Place, image: Entry) -> bytes:
+    if image.problem:
+        raise BadPictureError(image.problem)
+    try:
+        with source.child(image.name).open() as stream:
+            data = stream.read(_MOST_BYTES + 1)
+    except PermanentError as exc:  # gone since the folder was listed, or it may not be read
+        raise BadPictureError(str(exc)) from exc
+    if len(data) > _MOST_BYTES:
+        raise BadPictureError(f"larger than {_MOST_BYTES >> 20} MiB")
+    return data
 
 
-def _decoded(data: bytes, params: ImageParams) -> tuple[Image.Image, tuple[int, int]]:
-    """The picture the right way up, in a mode that every format takes, and the size that is wanted."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        image: Image.Image = Image.open(io.BytesIO(data))
-        if image.width * image.height > _MOST_PIXELS:
-            raise ValueError(f"{image.width}x{image.height} is too large; the limit is {_MOST_PIXELS:,} pixels")
-        warnings.simplefilter("ignore")
-        image.load()
-    image = ImageOps.exif_transpose(image)
-    if image.mode not in ("RGB", "RGBA", "L"):
-        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    return image, _fit(image.size, params.max_width, params.max_height)
-
-
-def _fit(size: tuple[int, int], max_width: int | None, max_height: int | None) -> tuple[int, int]:
-    """The largest size of this shape within the limits; never larger than it is."""
-    width, height = size
-    scale = min(1.0, (max_width or width) / width, (max_height or height) / height)
-    return max(1, round(width * scale)), max(1, round(height * scale))
-
-
-def _write(ctx: SyncContext, image: Image.Image, place: Place, quality: int) -> int:
-    """Write in the format that the name's ending says; gives the bytes."""
-    kind = _KEPT[Path(place.name).suffix.lower()]
-    if kind == "jpeg" and image.mode == "RGBA":  # JPEG has no transparency: put it on white
-        white = Image.new("RGB", image.size, "white")
-        white.paste(image, mask=image.getchannel("A"))
-        image = white
+def _write(ctx: SyncContext, data: bytes, place: Place) -> int:
     with place.writing(ctx.work_dir) as path:
-        image.save(path, kind, **({} if kind == "png" else {"quality": quality}))
-        return path.stat().st_size
+        path.write_bytes(data)
+    return len(data)

@@ -2,24 +2,47 @@
 
 from __future__ import annotations
 
+import datetime
+import functools
 import re
 from collections.abc import Iterable, Sequence
 from decimal import Context, Decimal, Inexact, InvalidOperation
 
 from niyanta.errors import PermanentError
-from niyanta.examples.reports.parameters import Figures, Progress, ReportParams
+from niyanta.examples.reports.parameters import DELIMITERS, Figures, Progress, ReportParams
 
-__all__ = ["Counts", "exact_sum"]
+__all__ = [
+    "COMMA",
+    "IMPOSSIBLE_DATE",
+    "NO_DATE",
+    "NO_NUMBER",
+    "POINT",
+    "WRONG_FIELDS",
+    "Counts",
+    "exact_sum",
+]
 
 _MOST_CELLS = 50_000  # groups times columns; keeps the checkpoint under its limit
 _MOST_NAME_CHARACTERS = 200
 _MOST_EXAMPLES = 20
 _MOST_DIGITS = 30
-_MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])(?=-|$)")
+_DATE = re.compile(
+    r"(?P<month>[0-9]{4}-[0-9]{2})(-(?P<day>[0-9]{2})([T ](?P<time>[0-9]{2}:[0-9]{2}(:[0-9]{2})?).*)?)?"
+)
+_TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9](:([0-5][0-9]|60))?|24:00(:00)?")
 
 # Enough for any sum of numbers that are taken: none is rounded.
 _exact = Context(prec=100, traps=[Inexact, InvalidOperation])
-_number = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?(1[0-5]|0?[0-9]))?")
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?(1[0-5]|0?[0-9]))?")
+
+
+WRONG_FIELDS = "wrong number of fields"
+NO_NUMBER = "not a number"
+COMMA = "a comma in a number"
+POINT = "a point in a number"
+NO_DATE = "not an ISO date"
+IMPOSSIBLE_DATE = "a date that doesn't exist"
+NAME_TOO_LONG = "the group's name is too long"
 
 
 class _Column:
@@ -46,6 +69,10 @@ class _Group:
         self.columns = columns
 
 
+class _BadRowError(Exception):
+    """The reason why a row isn't counted."""
+
+
 class Counts:
     """What the rows so far add up to."""
 
@@ -55,6 +82,7 @@ class Counts:
         self._fields = len(header)
         self._group_at = _position(header, params.group_by, "group_by")
         self._value_at = [_position(header, name, "value_columns") for name in params.value_columns]
+        self._decimal_mark = params.decimal_mark
         self._date_at = _position(header, params.date_column, "date_column") if params.date_column else None
         self._groups = {
             name: _Group(rows, [_Column(Decimal(f.sum), Decimal(f.smallest), Decimal(f.largest)) for f in figures])
@@ -64,26 +92,19 @@ class Counts:
 
     def add(self, fields: list[str], line: int) -> None:
         """Count a record; a bad one is counted by its reason."""
-        if len(fields) != self._fields:
-            self.refuse("wrong number of fields", line)
+        try:
+            if len(fields) != self._fields:
+                raise _BadRowError(WRONG_FIELDS)
+            values = [_number(fields[at].strip(), self._decimal_mark) for at in self._value_at]
+            name = fields[self._group_at]
+            if len(name) > _MOST_NAME_CHARACTERS:
+                raise _BadRowError(NAME_TOO_LONG)
+            month = None if self._date_at is None else _month(fields[self._date_at].strip())
+        except _BadRowError as exc:
+            self.refuse(str(exc), line)
             return
-        values = []
-        for at in self._value_at:
-            text = fields[at].strip()
-            if not _number.fullmatch(text) or len(text) > _MOST_DIGITS:
-                self.refuse("not a number", line)
-                return
-            values.append(Decimal(text))
-        name = fields[self._group_at]
-        if len(name) > _MOST_NAME_CHARACTERS:
-            self.refuse("the group's name is too long", line)
-            return
-        if self._date_at is not None:
-            month = _MONTH.match(fields[self._date_at])
-            if month is None:
-                self.refuse("not an ISO date", line)
-                return
-            self._add_to_month(month[0], values)
+        if month is not None:
+            self._add_to_month(month, values)
         self.progress.rows += 1
         group = self._groups.get(name)
         if group is None:
@@ -135,8 +156,43 @@ def exact_sum(values: Iterable[Decimal]) -> Decimal:
     return total
 
 
+def _number(text: str, decimal_mark: str) -> Decimal:
+    plain = text
+    if decimal_mark == ",":
+        if "." in text:
+            raise _BadRowError(POINT)
+        plain = text.replace(",", ".")
+    if not _NUMBER.fullmatch(plain) or len(plain) > _MOST_DIGITS:
+        raise _BadRowError(COMMA if "," in text and _NUMBER.fullmatch(text.replace(",", "")) else NO_NUMBER)
+    return Decimal(plain)
+
+
+@functools.lru_cache(10_000)
+def _month(text: str) -> str:
+    """The month of a date (2025-10-27, with or without a time) or of itself (2025-10)."""
+    found = _DATE.fullmatch(text)
+    if found is None:
+        raise _BadRowError(NO_DATE)
+    try:
+        datetime.date.fromisoformat(f"{found['month']}-{found['day'] or '01'}")
+    except ValueError:
+        raise _BadRowError(IMPOSSIBLE_DATE) from None
+    if found["time"] is not None and not _TIME.fullmatch(found["time"]):
+        raise _BadRowError(IMPOSSIBLE_DATE)
+    return found["month"]
+
+
 def _position(header: Sequence[str], name: str, field: str) -> int:
-    if name not in header:
-        columns = ", ".join(header[:50])
-        raise PermanentError(f"{field}: the file has no column '{name}'; it has {columns}")
-    return header.index(name)
+    """Where a column stands.
+
+    Raises:
+        PermanentError: There is none of this name, or more than one.
+    """
+    if header.count(name) > 1:
+        raise PermanentError(f"{field}: the file has {header.count(name)} columns '{name}'; rename all but one")
+    if name in header:
+        return header.index(name)
+    other = next((d for d in DELIMITERS if len(header) == 1 and name in header[0].split(d)), None)
+    hint = f"; set delimiter to {other!r}?" if other else ""
+    columns = ", ".join(header[:50])
+    raise PermanentError(f"{field}: the file has no column '{name}'; it has {columns}{hint}")

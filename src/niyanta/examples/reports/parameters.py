@@ -7,15 +7,16 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-__all__ = ["Figures", "Progress", "ReportParams", "ReportResult"]
+__all__ = ["DELIMITERS", "Figures", "Progress", "ReportParams", "ReportResult"]
 
+DELIMITERS = (",", ";", "\t", "|", ":", " ")
 Column = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 class ReportParams(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Addresses are absolute paths that every worker sees, ``file:///…`` or ``s3://bucket/key``."""
 
-    csv_url: Annotated[str, Meta(min_length=1, max_length=2048, description="UTF-8, with a header line.")]
+    csv_url: Annotated[str, Meta(min_length=1, max_length=2048, description="Text with a header line.")]
     group_by: Annotated[Column, Meta(description="The column whose values make the groups.")]
     value_columns: Annotated[list[Column], Meta(min_length=1, max_length=8, description="Columns to add up.")]
     date_column: (
@@ -26,6 +27,10 @@ class ReportParams(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         Annotated[str, Meta(min_length=1, max_length=2048, description="HTML; beside the CSV when absent.")] | None
     ) = None
     title: Annotated[str, Meta(max_length=200)] | None = None
+    decimal_mark: Annotated[Literal[".", ","], Meta(description="Before the decimals of a number.")] = "."
+    encoding: Annotated[
+        Literal["utf-8", "windows-1252", "iso-8859-1"], Meta(description="How the file's text is written.")
+    ] = "utf-8"
     delimiter: Annotated[Literal[",", ";", "\t", "|", ":", " "], Meta(description="Between two fields.")] = ","
     top: Annotated[int, Meta(ge=1, le=1000, description="Groups that the tables and charts show.")] = 20
     chunk_mb: Annotated[int, Meta(ge=1, le=1024, description="A checkpoint after this much of the file.")] = 32
@@ -64,6 +69,12 @@ class ReportResult(msgspec.Struct):
     output_url: str
     rows: int
     bad_rows: int
+    bad_reasons: dict[str, int]
+    """Why rows were left out, and how many."""
+    bad_examples: list[dict[str, int | str]]
+    """Line and reason of the first twenty."""
     groups: int
     totals: dict[str, float]
+    exact_totals: dict[str, str]
+    """The same as decimal numbers: JSON's are rounded beyond 15 digits."""
     size_bytes: int

@@ -9,20 +9,27 @@ from typing import BinaryIO
 __all__ = ["RecordReader"]
 
 _MOST_LINE_BYTES = 1 << 20
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class RecordReader:
     """Yields records; memory doesn't grow with the file, whatever is in it.
+
+    Lines end with LF, CR LF or CR alone, as old spreadsheets write them.
 
     Attributes:
         offset: First byte after the last record.
         line: Lines before that byte.
     """
 
-    def __init__(self, file: BinaryIO, delimiter: str, offset: int = 0, line: int = 0) -> None:
+    def __init__(
+        self, file: BinaryIO, delimiter: str, offset: int = 0, line: int = 0, encoding: str = "utf-8"
+    ) -> None:
         self._file = file
         self._delimiter = delimiter
+        self._encoding = encoding
         self._undecodable = False
+        self._longest_line = 0
         self.offset = offset
         self.line = line
 
@@ -35,41 +42,58 @@ class RecordReader:
             try:
                 while True:
                     begin, first_line = self.offset, self.line
-                    self._undecodable = False
+                    self._undecodable, self._longest_line = False, 0
                     fields = next(records, None)
                     if fields is None:
                         return
                     if self._undecodable:
-                        yield "not UTF-8"
+                        yield f"not {self._encoding.upper()}"
                     elif fields:
                         yield fields
             except csv.Error:
+                reason = self._reason(self.line - first_line)
                 # A quote that is never closed has swallowed what follows: leave only its first line out.
                 self._skip_line(begin, first_line)
-                yield "broken quotes, or a field that is too long"
+                yield reason
+
+    def _reason(self, lines: int) -> str:
+        if self._longest_line >= _MOST_LINE_BYTES:
+            return "a line that is too long"
+        if self._longest_line <= csv.field_size_limit():
+            return "broken quotes"
+        return "a field that is too long" if lines == 1 else "broken quotes, or a field that is too long"
 
     def _lines(self) -> Iterator[str]:
-        read = self._file.readline
-        while True:
-            raw = read(_MOST_LINE_BYTES)
-            if not raw:
-                return
+        for raw in self._raw_lines():
+            self._longest_line = max(self._longest_line, len(raw))
+            if len(raw) >= _MOST_LINE_BYTES:
+                raise csv.Error("line too long")
             self.offset += len(raw)
             self.line += 1
-            if self.line == 1:
-                raw = raw.removeprefix(b"\xef\xbb\xbf")
-            if len(raw) == _MOST_LINE_BYTES and not raw.endswith(b"\n"):
-                raise csv.Error("line too long")
+            text = raw.removeprefix(_BYTE_ORDER_MARK) if self.line == 1 else raw
             try:
-                yield raw.decode()
+                yield text.decode(self._encoding)
             except UnicodeDecodeError:
                 self._undecodable = True
-                yield raw.decode(errors="replace")
+                yield text.decode(self._encoding, errors="replace")
+
+    def _raw_lines(self) -> Iterator[bytes]:
+        """Lines with their ends; a longer one than the limit comes in pieces of that length."""
+        rest = b""
+        while raw := rest + self._file.readline(_MOST_LINE_BYTES - len(rest)):
+            rest = b""
+            if raw.endswith(b"\n") and b"\r" not in raw[:-2]:
+                yield raw
+                continue
+            lines = raw.splitlines(keepends=True)
+            if len(raw) == _MOST_LINE_BYTES and not raw.endswith(b"\n") and len(lines) > 1:
+                rest = lines.pop()  # it goes on, if only with the LF after its CR
+            yield from lines
 
     def _skip_line(self, begin: int, first_line: int) -> None:
         self._file.seek(begin)
         self.offset, self.line = begin, first_line + 1
-        while raw := self._file.readline(_MOST_LINE_BYTES):
+        for raw in self._raw_lines():
             self.offset += len(raw)
-            if raw.endswith(b"\n"):
+            if raw.endswith((b"\n", b"\r")):
                 return

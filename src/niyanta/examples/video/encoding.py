@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
 import av
-from av.filter import Graph
 from av.packet import Packet
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
 from niyanta.examples.video.formats import Picture, Target
 
-__all__ = ["SegmentWriter", "upright"]
+__all__ = ["SegmentWriter"]
 
 _LIMITED_RANGE = 1  # AVCOL_RANGE_MPEG
-_TURNS = {90: ("transpose", "clock"), 180: ("hflip,vflip", ""), 270: ("transpose", "cclock")}
 
 
 class SegmentWriter:
@@ -74,26 +71,3 @@ class SegmentWriter:
     def close(self) -> None:
         """Idempotent."""
         self._container.close()
-
-
-def upright(frame: VideoFrame) -> Callable[[VideoFrame], VideoFrame]:
-    """What turns frames like this one the right way up; phones write how they were held beside the picture."""
-    turn = _TURNS.get(-round(frame.rotation) % 360)
-    if turn is None:
-        return lambda frame: frame
-    graph = Graph()
-    last = graph.add_buffer(
-        width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base or Fraction(1, 1000)
-    )
-    for name in turn[0].split(","):
-        following = graph.add(name, turn[1] or None)
-        last.link_to(following)
-        last = following
-    last.link_to(graph.add("buffersink"))
-    graph.configure()
-
-    def turned(frame: VideoFrame) -> VideoFrame:
-        graph.vpush(frame)
-        return graph.vpull()
-
-    return turned

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-__all__ = ["Progress", "Segment", "Sound", "TranscodeParams", "TranscodeResult"]
+__all__ = ["Progress", "Segment", "Sound", "Timeline", "TranscodeParams", "TranscodeResult"]
 
 
 class TranscodeParams(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -73,6 +73,25 @@ class Sound(msgspec.Struct, array_like=True):
         return f"sound-{self.attempt}.nut"
 
 
+class Timeline(msgspec.Struct):
+    """The pieces of a video whose times begin again.
+
+    Part of the checkpoint, as the next attempt must move them by the same distances. All in microseconds.
+    """
+
+    first_us: int | None = None
+    """The first moment of picture or sound; None when the video needn't be looked over."""
+    end_us: int = 0
+    """The last moment after all moves."""
+    picture_moves_us: list[int] = []
+    """By how much each piece of the picture is moved; the first by nothing."""
+    sound_moves_us: list[int] = []
+
+    @property
+    def restarts(self) -> int:
+        return max(1, len(self.picture_moves_us), len(self.sound_moves_us)) - 1
+
+
 class TranscodeResult(msgspec.Struct):
     output_url: str
     duration_seconds: float
@@ -86,6 +105,15 @@ class TranscodeResult(msgspec.Struct):
     size_bytes: int
     sound: Literal["none", "copied", "encoded"]
     damaged_packets: int
+    """Left out because they couldn't be decoded."""
+    dropped_frames: int
+    """Left out because their time wasn't after that of the frame before."""
+    restarts: int
+    """How often the times began again; what came after was moved to the end of what came before."""
+    missing_seconds: float
+    """How much less there was than the file says of itself; from one second on."""
+    left_out: dict[str, int]
+    """Streams that weren't used, by their kind."""
 
 
 class Progress(msgspec.Struct):
@@ -102,5 +130,8 @@ class Progress(msgspec.Struct):
     """Where the next segment begins, in the source stream's time base, from the first moment of picture or sound."""
     video_done: bool = False
     damaged_packets: int = 0
+    dropped_frames: int = 0
+    timeline: Timeline | None = None
+    """None until the source was looked over."""
     result: TranscodeResult | None = None
     """Set once the output is in its place; only cleaning up is left then."""

@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import av
+from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
-from av.error import InvalidDataError
+from av.error import FFmpegError
 from av.packet import Packet
 
 from niyanta.examples.video.formats import Container
-from niyanta.examples.video.source import Source
+from niyanta.examples.video.source import Source, is_passing
 
 __all__ = ["can_be_copied", "write_sound"]
 
@@ -81,32 +82,57 @@ def _added(output: OutputContainer, encoder: str, stream: AudioStream) -> AudioS
 
 
 def _copied(source: Source, stream: AudioStream) -> Iterator[Packet[Any]]:
-    shift = round(source.origin / (stream.time_base or Fraction(1, 1000)))
     for packet in source.packets(stream):
         if packet.pts is not None and packet.size:
-            packet.pts -= shift
             yield packet
 
 
 def _encoded(source: Source, stream: AudioStream, written: AudioStream) -> Iterator[Packet[Any]]:
     """Decoded, brought into one form, holes filled with silence, encoded."""
-    shift = round(source.origin / (stream.time_base or Fraction(1, 1000)))
     context = written.codec_context
     context.open()
     resampler = AudioResampler(
         context.format, context.layout, context.sample_rate, context.frame_size, {"async": "1000", "first_pts": "0"}
     )
+    as_first = _AsFirst()
     for packet in source.packets(stream):
         try:
             frames = packet.decode()
-        except InvalidDataError:
+        except FFmpegError as exc:
+            if is_passing(exc):
+                raise
             source.damaged_packets += 1
             continue
         for frame in frames:
-            if frame.pts is not None:
-                frame.pts -= shift
-            for even in resampler.resample(frame):  # type: ignore[arg-type] # the stream is sound
-                yield from written.encode(even)
+            for alike in as_first.alike(frame):  # type: ignore[arg-type] # the stream is sound
+                for even in resampler.resample(alike):
+                    yield from written.encode(even)
     for even in resampler.resample(None):
         yield from written.encode(even)
     yield from written.encode(None)
+
+
+class _AsFirst:
+    """Brings frames into the form of the first: recordings change from stereo to mono and back."""
+
+    def __init__(self) -> None:
+        self._first: AudioFrame | None = None
+        self._form: tuple[str, str, int] | None = None
+        self._resampler: AudioResampler | None = None
+
+    def alike(self, frame: AudioFrame) -> list[AudioFrame]:
+        form = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if self._first is None:
+            self._first, self._form = frame, form
+        first = self._first
+        if form == (first.format.name, first.layout.name, first.sample_rate):
+            return [frame]
+        if self._resampler is None or form != self._form:
+            self._resampler = AudioResampler(first.format, first.layout, first.sample_rate)
+            self._form = form
+        parts = self._resampler.resample(frame)
+        for part in parts:
+            if part.pts is not None and part.time_base is not None and first.time_base is not None:
+                part.pts = round(part.pts * part.time_base / first.time_base)
+                part.time_base = first.time_base
+        return parts

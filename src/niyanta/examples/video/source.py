@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any, BinaryIO
@@ -9,8 +11,7 @@ from typing import Any, BinaryIO
 import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
-from av.error import EOFError as EndOfFile
-from av.error import FFmpegError, InvalidDataError
+from av.error import FFmpegError
 from av.packet import Packet
 from av.stream import Disposition
 from av.video.frame import VideoFrame
@@ -18,33 +19,62 @@ from av.video.stream import VideoStream
 
 from niyanta.errors import PermanentError
 from niyanta.examples.storage import Place
+from niyanta.examples.video.parameters import Timeline
+from niyanta.examples.video.timeline import Walk, look_over
 
-__all__ = ["Source"]
+__all__ = ["Source", "is_passing"]
 
 _READ_BYTES = 1 << 20
+_HIGHEST_RATE = Fraction(240)
+"""Frames a second; what files say of themselves can be nonsense that no encoder takes."""
+_TRUSTED_SECONDS = Fraction(1, 10)
+_NO_VIDEO = ("image2", "tty")
+"""Kinds of files that FFmpeg shows as videos and nobody means as such; and all that end in ``_pipe``."""
+_WITH_DURATION = ("mov,", "matroska,", "avi", "asf", "nut")
+_PASSING = {errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.EINTR}
+"""Not EIO: FFmpeg says so of files that end too early. What our own file raises comes through as it is."""
 # How far before the wanted moment to look for a frame to start decoding from; the last resort is the beginning.
 _MARGINS_SECONDS = (0, 5, 60)
+
+
+def is_passing(exc: Exception) -> bool:
+    """Whether an error comes from the machine's state rather than from the video."""
+    return getattr(exc, "errno", None) in _PASSING
+
+
+def _is_known(stream: VideoStream | AudioStream) -> bool:
+    return getattr(stream, "codec_context", None) is not None
 
 
 class Source:
     """An open video. Times count from the first moment of picture or sound.
 
     The demuxer gets an open file and no protocol, so that a playlist can't make the worker open other addresses.
+
+    Attributes:
+        damaged_packets: What couldn't be decoded, so far.
+        dropped_frames: Frames whose time isn't after that of the one before, so far.
+        left_out: How many streams of each kind aren't used.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, timeline: Timeline | None = None) -> None:
         self._place = place
+        self._timeline = timeline or Timeline()
         self.damaged_packets = 0
+        self.dropped_frames = 0
         self._open()
         picture = self.video.codec_context
         if not picture.width or not picture.height:
             raise PermanentError(f"{place.field}: {place.url} has a video stream that can't be decoded")
-        self.origin = self._first_moment()
+        self._origin = self._first_moment()
         self.time_base: Fraction = self.video.time_base or Fraction(1, 1000)
-        self.rate: Fraction = self.video.average_rate or self.video.guessed_rate or Fraction(25)
-        self._shift = round(self.origin / self.time_base)
+        rate = self.video.average_rate or self.video.guessed_rate or Fraction(25)
+        self.rate: Fraction = min(rate, _HIGHEST_RATE)
+        self.pixel_aspect: Fraction = self.video.sample_aspect_ratio or picture.sample_aspect_ratio or Fraction(1)
 
     def _open(self) -> None:
+        if not self._place.describe().size_bytes:
+            raise PermanentError(f"{self._place.field}: {self._place.url} is empty")
         self._file: BinaryIO = self._place.open()
         try:
             container = av.open(
@@ -54,18 +84,31 @@ class Source:
                 container_options={"protocol_whitelist": "none", "format_blacklist": "hls,dash,concat"},
                 metadata_errors="replace",
             )
-        except (InvalidDataError, ValueError, EndOfFile) as exc:
+        except (FFmpegError, ValueError, IndexError) as exc:
             self._file.close()
+            if is_passing(exc):
+                raise
             raise PermanentError(f"{self._place.field}: {self._place.url} is no video that can be read") from exc
         assert isinstance(container, InputContainer)  # noqa: S101 -- mode "r"
         self.container = container
-        video = next((s for s in container.streams.video if not s.disposition & Disposition.attached_pic), None)
-        if video is None:
+        if container.format.name in _NO_VIDEO or container.format.name.endswith("_pipe"):
             self.close()
-            raise PermanentError(f"{self._place.field}: {self._place.url} has no video stream")
-        self.video: VideoStream = video
-        self.audio: AudioStream | None = next(iter(container.streams.audio), None)
-        video.thread_type = "AUTO"
+            raise PermanentError(f"{self._place.field}: {self._place.url} is a picture or text, no video")
+        covers = [s for s in container.streams.video if s.disposition & Disposition.attached_pic]
+        # A stream of a codec that isn't known has no context.
+        videos = [s for s in container.streams.video if s not in covers and _is_known(s)]
+        sounds = [s for s in container.streams.audio if _is_known(s)]
+        if not videos:
+            self.close()
+            unknown = " that can be decoded" if len(container.streams.video) > len(covers) else ""
+            raise PermanentError(f"{self._place.field}: {self._place.url} has no video stream{unknown}")
+        self.video: VideoStream = videos[0]
+        self.audio: AudioStream | None = sounds[0] if sounds else None
+        used = {self.video.index, *(s.index for s in covers), *(s.index for s in sounds[:1])}
+        self.left_out: dict[str, int] = dict(Counter(s.type for s in container.streams if s.index not in used))
+        if covers:
+            self.left_out["cover"] = len(covers)
+        self.video.thread_type = "AUTO"
 
     def close(self) -> None:
         self.container.close()
@@ -83,11 +126,25 @@ class Source:
             for stream in (self.video, self.audio)
             if stream is not None and stream.start_time is not None and stream.time_base
         ]
-        return min(starts, default=Fraction(0))
+        first = min(starts, default=Fraction(0))
+        if self._timeline.first_us is not None:
+            found = Fraction(self._timeline.first_us, 1_000_000)
+            if not starts or found < first - _TRUSTED_SECONDS:  # the file's own word is wrong
+                return found
+        return first
+
+    def look_over(self) -> Timeline:
+        """Find out whether its times begin again. Reads the file through; a second source is needed for more."""
+        if self.container.format.name.startswith("mov,"):  # where times are sums of durations
+            return Timeline()
+        streams = [stream for stream in (self.video, self.audio) if stream is not None]
+        return look_over(self._demuxed(*streams))
 
     @property
     def duration_seconds(self) -> float:
         """What the file says of itself; 0 when it says nothing."""
+        if self._timeline.restarts and self._timeline.first_us is not None:
+            return (self._timeline.end_us - self._timeline.first_us) / 1_000_000
         if self.video.duration and self.video.time_base:
             return float(self.video.duration * self.video.time_base)
         return (self.container.duration or 0) / 1_000_000
@@ -97,13 +154,33 @@ class Source:
         """How many frames there are, about; 0 when unknown."""
         return self.video.frames or round(self.duration_seconds * float(self.rate))
 
+    @property
+    def tells_its_duration(self) -> bool:
+        """Whether the duration stands in the file; of other kinds it is only estimated."""
+        return self.container.format.name.startswith(_WITH_DURATION)
+
     def packets(self, stream: VideoStream | AudioStream) -> Iterator[Packet[Any]]:
-        """The stream's packets from here on; the last one is empty and flushes the decoder."""
-        packets = self.container.demux(stream)
+        """The stream's packets from here on, in our times; the last one is empty and flushes the decoder."""
+        walk = Walk()
+        base = stream.time_base or Fraction(1, 1000)
+        timeline = self._timeline
+        moves = (timeline.picture_moves_us if stream is self.video else timeline.sound_moves_us) or [0]
+        for packet in self._demuxed(stream):
+            move = Fraction(moves[min(walk.step(packet), len(moves) - 1)], 1_000_000) - self._origin
+            if packet.pts is not None:
+                packet.pts += round(move / base)
+            if packet.dts is not None:
+                packet.dts += round(move / base)
+            yield packet
+
+    def _demuxed(self, *streams: VideoStream | AudioStream) -> Iterator[Packet[Any]]:
+        packets = self.container.demux(*streams)
         while True:
             try:
                 packet = next(packets, None)
-            except InvalidDataError:  # what comes after can't be found any more
+            except FFmpegError as exc:  # what comes after can't be found any more
+                if is_passing(exc):
+                    raise
                 self.damaged_packets += 1
                 return
             if packet is None:
@@ -117,12 +194,14 @@ class Source:
             if pts > last:
                 last = pts
                 yield pts, frame
+            elif last >= start or not start:
+                self.dropped_frames += 1
 
     def _from_before(self, start: int) -> Iterator[tuple[int, VideoFrame]]:
         """Frames that begin at or before ``start``, if there are any."""
-        if start > 0:
+        if start > 0 and not self._timeline.restarts:  # times that begin again can't be looked for
             for margin in _MARGINS_SECONDS:
-                wanted = start + self._shift - round(margin / self.time_base)
+                wanted = start + round((self._origin - margin) / self.time_base)
                 try:
                     self.container.seek(wanted, stream=self.video)
                 except FFmpegError:
@@ -143,11 +222,13 @@ class Source:
         for packet in self.packets(self.video):
             try:
                 frames = packet.decode()
-            except InvalidDataError:
+            except FFmpegError as exc:
+                if is_passing(exc):
+                    raise
                 self.damaged_packets += 1
                 continue
             for frame in frames:
                 assert isinstance(frame, VideoFrame)  # noqa: S101 -- the packet is of the video stream
                 given = frame.pts if frame.pts is not None else frame.dts
-                pts = given - self._shift if given is not None else pts + step
+                pts = given if given is not None else pts + step
                 yield pts, frame

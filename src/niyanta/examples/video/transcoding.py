@@ -15,20 +15,25 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 import msgspec
+from av.error import FFmpegError
 
 from niyanta.errors import PermanentError
-from niyanta.examples.storage import Place, locate
-from niyanta.examples.video.encoding import SegmentWriter, upright
+from niyanta.examples.storage import Allowed, Place, locate
+from niyanta.examples.video.encoding import SegmentWriter
 from niyanta.examples.video.formats import Picture, picture_size, target_of
 from niyanta.examples.video.joining import join
-from niyanta.examples.video.parameters import Progress, Segment, Sound, TranscodeParams, TranscodeResult
+from niyanta.examples.video.parameters import Progress, Segment, Sound, Timeline, TranscodeParams, TranscodeResult
 from niyanta.examples.video.sound import can_be_copied, write_sound
-from niyanta.examples.video.source import Source
+from niyanta.examples.video.source import Source, is_passing
+from niyanta.examples.video.turning import Turner, turn_of
 from niyanta.worker import SyncContext
 
 __all__ = ["transcode"]
 
 _REPORT_SECONDS = 1.0
+_NOTICED_SECONDS = 1.0
+_MOST_NAME_BYTES = 150
+"""Of the output's name in that of its folder of segments, which would be too long for a file system otherwise."""
 _SOUND_PERCENT, _PICTURE_PERCENT = 5.0, 95.0
 
 
@@ -41,6 +46,12 @@ def transcode(ctx: SyncContext, params: TranscodeParams) -> TranscodeResult:
         except PermanentError:
             attempt.folder.remove()
             raise
+        except FFmpegError as exc:
+            if is_passing(exc):
+                raise
+            attempt.folder.remove()
+            target = f"{attempt.target.codec_name} in {params.output_format}"
+            raise PermanentError(f"video_url: FFmpeg can't make {target} of this video: {exc}") from exc
 
 
 @contextlib.contextmanager
@@ -66,19 +77,21 @@ class _Attempt:
         self.ctx = ctx
         self.params = params
         self.target = target_of(params, ctx.config)
-        self.input = locate(params.video_url, "video_url")
-        self.output = self._output()
-        self.folder = self.output.beside(f"{self.output.name}.segments-{ctx.workload_id}")
+        allowed = Allowed.for_attempt(ctx)
+        self.input = locate(params.video_url, "video_url", allowed)
+        self.output = self._output(allowed)
+        name = self.output.name.encode()[:_MOST_NAME_BYTES].decode(errors="ignore")
+        self.folder = self.output.beside(f"{name}.segments-{ctx.workload_id}")
         self.progress = Progress("")
         self._reported_at = 0.0
 
-    def _output(self) -> Place:
+    def _output(self, allowed: Allowed) -> Place:
         if self.params.output_url is not None:
-            output = locate(self.params.output_url, "output_url")
+            output = locate(self.params.output_url, "output_url", allowed)
         else:
             stem = self.input.name.rpartition(".")[0] or self.input.name
             output = self.input.beside(f"{stem}-{self.target.resolution or 'copy'}.{self.params.output_format}")
-        if output.url == self.input.url:
+        if self.input.contains(output):
             raise PermanentError(f"output_url: {output.url} is the video itself; name another file")
         return output
 
@@ -86,10 +99,12 @@ class _Attempt:
         version = self.input.describe().version
         self.progress = self._carried_on(version)
         if self.progress.result is None:
-            with Source(self.input) as source:
+            if self.progress.timeline is None:
+                self.progress.timeline = self._look_over()
+            with Source(self.input, self.progress.timeline) as source:
                 if self.progress.sound == "open":
                     self._sound(source)
-            with Source(self.input) as source:
+            with Source(self.input, self.progress.timeline) as source:
                 picture = self._picture_of(source)
                 if not self.progress.video_done:
                     self._segments(source, picture)
@@ -147,6 +162,15 @@ class _Attempt:
     def _share(self, done_seconds: float, source: Source) -> float:
         return min(1.0, done_seconds / source.duration_seconds) if source.duration_seconds else 0.0
 
+    def _look_over(self) -> Timeline:
+        with Source(self.input) as source:
+            timeline = source.look_over()
+            if source.left_out:
+                self.ctx.log.warning("left out: %s", ", ".join(f"{n} {kind}" for kind, n in source.left_out.items()))
+        if timeline.restarts:
+            self.ctx.log.warning("the video's times begin again; %d pieces are joined", timeline.restarts + 1)
+        return timeline
+
     # --- sound ----------------------------------------------------------------------------------
 
     def _sound(self, source: Source) -> None:
@@ -171,24 +195,22 @@ class _Attempt:
     # --- picture --------------------------------------------------------------------------------
 
     def _picture_of(self, source: Source) -> Picture:
-        context = source.video.codec_context
-        aspect = source.video.sample_aspect_ratio or context.sample_aspect_ratio or Fraction(1)
         first = next(source.frames(0), None)
         if first is None:
             raise PermanentError(f"video_url: no frame of {self.input.url} can be decoded")
-        frame = first[1]
-        width, height = frame.width, frame.height
-        self._turn = upright(frame)
-        if round(frame.rotation) % 180:
-            width, height, aspect = height, width, 1 / aspect
-        return picture_size(self.target.resolution, width, height, aspect)
+        self._turner = Turner(source.pixel_aspect)
+        turn, frame = turn_of(first[1], source.pixel_aspect), self._turner.turned(first[1])
+        aspect = Fraction(1) if turn.squares_pixels else source.pixel_aspect
+        return picture_size(
+            self.target.resolution, frame.width, frame.height, 1 / aspect if turn.swaps_sides else aspect
+        )
 
     def _segments(self, source: Source, picture: Picture) -> None:
         """Encode what is missing. A segment ends when it is long enough, or when a checkpoint is due."""
         length = Fraction(self.params.segment_seconds) / source.time_base
         frames = source.frames(self.progress.next_pts)
         ahead = next(frames, None)
-        damaged_before = self.progress.damaged_packets
+        damaged_before, dropped_before = self.progress.damaged_packets, self.progress.dropped_frames
         while ahead is not None:
             number = len(self.progress.segments)
             self.ctx.log.info("encoding segment %d", number)
@@ -198,20 +220,21 @@ class _Attempt:
                 writer = SegmentWriter(path, self.target, picture, source.rate, source.time_base)
                 with contextlib.closing(writer):
                     while ahead is not None and ahead[0] < start + length:
-                        writer.add(ahead[0], self._turn(ahead[1]))
+                        writer.add(ahead[0], self._turner.turned(ahead[1]))
                         self._report_frame(source, writer.frames, ahead[0])
                         ahead = next(frames, None)
                         if self.ctx.checkpoint_due:
                             break
                     segment.delay = writer.finish()
                 segment.frames, segment.size_bytes = writer.frames, path.stat().st_size
-            self._acknowledge(segment, ahead[0] if ahead is not None else None, damaged_before, source)
+            self.progress.damaged_packets = damaged_before + source.damaged_packets
+            self.progress.dropped_frames = dropped_before + source.dropped_frames
+            self._acknowledge(segment, ahead[0] if ahead is not None else None)
 
-    def _acknowledge(self, segment: Segment, next_pts: int | None, damaged_before: int, source: Source) -> None:
+    def _acknowledge(self, segment: Segment, next_pts: int | None) -> None:
         self.progress.segments.append(segment)
         self.progress.encodings += 1
         self.progress.frames += segment.frames
-        self.progress.damaged_packets = damaged_before + source.damaged_packets
         if next_pts is None:
             self.progress.video_done = True
         else:
@@ -261,4 +284,15 @@ class _Attempt:
             size_bytes=size_bytes,
             sound=progress.sound if progress.sound != "open" else "none",
             damaged_packets=progress.damaged_packets,
+            dropped_frames=progress.dropped_frames,
+            restarts=progress.timeline.restarts if progress.timeline is not None else 0,
+            missing_seconds=self._missing_seconds(source, duration_seconds),
+            left_out=source.left_out,
         )
+
+    def _missing_seconds(self, source: Source, found_seconds: float) -> float:
+        missing = source.duration_seconds - found_seconds if source.tells_its_duration else 0.0
+        if missing < _NOTICED_SECONDS:
+            return 0.0
+        self.ctx.log.warning("the video says that it is %.1f s longer than what could be read", missing)
+        return round(missing, 3)

@@ -12,24 +12,25 @@ import hashlib
 import logging
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import msgspec
 
 from niyanta.domain import transitions
 from niyanta.domain.retry import backoff_seconds
-from niyanta.domain.transitions import Actor, IllegalMove, PausePhase, Status
+from niyanta.domain.transitions import Actor, ActorType, IllegalMove, PausePhase, Status
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.moves.batcher import GroupCommit
-from niyanta.server.moves.feed import ChangeFeed, describe
+from niyanta.server.moves.feed import ChangeFeed
+from niyanta.server.moves.mover import Mover
 from niyanta.server.observability.metrics import Metrics
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.checkpoints import CheckpointStore, NewCheckpoint
-from niyanta.server.store.database import Database, TransactionConflictError, retried
 from niyanta.server.store.logs import LogStore, NewLogLine
+from niyanta.server.store.queries import Connection
 from niyanta.server.store.states import Change, Locked
-from niyanta.server.store.workloads import WorkloadStore
+from niyanta.server.store.workloads import Key
 from niyanta.wire import messages
 from niyanta.wire.messages import AttemptRef, BatchReply, Event, EventBatch, EventReply
 from niyanta.wire.objects import ObjectStore, checkpoint_folder
@@ -57,16 +58,9 @@ _LEVELS = frozenset({"DEBUG", "INFO", "WARN", "ERROR"})
 class _Writes:
     """What one transaction will write."""
 
-    changes: dict[tuple[str, str], Change]
+    changes: Mapping[Key, Change]
     checkpoints: list[NewCheckpoint] = field(default_factory=list)
     logs: list[NewLogLine] = field(default_factory=list)
-
-    @classmethod
-    def begin(cls, found: Mapping[tuple[str, str], Locked]) -> _Writes:
-        return cls({key: Change.begin(locked) for key, locked in found.items()})
-
-    def changed(self) -> list[Change]:
-        return [change for change in self.changes.values() if not change.is_empty]
 
 
 @dataclass(slots=True)
@@ -83,19 +77,18 @@ class EventIntake:
 
     def __init__(
         self,
-        database: Database,
+        mover: Mover,
         feed: ChangeFeed,
         settings: CoordinatorSettings,
         metrics: Metrics,
         object_store: ObjectStore | None = None,
     ) -> None:
-        self._database = database
+        self._mover = mover
         self._feed = feed
         self._settings = settings
         self._object_store = object_store
         self._unneeded: asyncio.Queue[str] = asyncio.Queue()
         """Keys of objects whose checkpoints have been dropped, in committed transactions only."""
-        self._workloads = WorkloadStore()
         self._checkpoints = CheckpointStore()
         self._logs = LogStore()
         self._decode = msgspec.msgpack.Decoder(EventBatch).decode
@@ -146,54 +139,37 @@ class EventIntake:
                 results.append(exc)
         return results
 
-    @retried
     async def _commit_together(self, batches: Sequence[EventBatch]) -> list[BatchReply]:
-        refs = sorted({(e.ref.customer_id, e.ref.workload_id) for batch in batches for e in batch.events})
-        if all(isinstance(event.body, _MOVES_ONLY) for batch in batches for event in batch.events):
-            replies = await self._commit_moves(refs, batches)
-            if replies is not None:
-                return replies
+        keys = sorted({(e.ref.customer_id, e.ref.workload_id) for batch in batches for e in batch.events})
+        replies: list[BatchReply] = []
+        writes = _Writes({})
         unneeded: list[str] = []
-        async with self._database.transaction("vital") as conn:
-            writes = _Writes.begin(await self._workloads.lock(conn, refs))
+
+        def decide(changes: Mapping[Key, Change]) -> None:
+            nonlocal replies, writes
+            writes = _Writes(changes)
             replies = [self._fold(batch, writes) for batch in batches]
-            changed = writes.changed()
-            written = await self._workloads.apply(conn, changed)
-            if len(written) != len(changed):
-                raise TransactionConflictError("a locked workload changed under its lock")
+
+        async def besides(conn: Connection) -> None:
+            nonlocal unneeded
             if writes.checkpoints:
                 unneeded = await self._checkpoints.add(conn, writes.checkpoints)
             if writes.logs:
                 await self._logs.add(conn, writes.logs)
+
+        only_moves = all(isinstance(event.body, _MOVES_ONLY) for batch in batches for event in batch.events)
+        if only_moves and await self._mover.move_unlocked(keys, decide):
+            return replies
+        # When somebody else was quicker with one of them: what was written is found to be applied now.
+        await self._mover.move(keys, decide, pool="vital", besides=besides)
         for key in unneeded:
             self._unneeded.put_nowait(key)
-        self._announce(changed, writes)
+        if writes.logs:
+            self._feed.announce(logged=sorted({(line.customer_id, line.workload_id) for line in writes.logs}))
         return replies
 
-    async def _commit_moves(
-        self, refs: list[tuple[str, str]], batches: Sequence[EventBatch]
-    ) -> list[BatchReply] | None:
-        """Batches that only move workloads need no transaction around the one statement that writes them.
-
-        None when somebody else was quicker with one of the workloads: what was written is, and the batches are
-        to be folded again, which finds those events applied.
-        """
-        async with self._database.connection("vital") as conn:
-            writes = _Writes.begin(await self._workloads.states(conn, refs))
-            replies = [self._fold(batch, writes) for batch in batches]
-            changed = writes.changed()
-            written = await self._workloads.apply(conn, changed)
-        self._announce([c for c in changed if (c.state.customer_id, c.state.workload_id) in written], writes)
-        return replies if len(written) == len(changed) else None
-
-    def _announce(self, changed: Sequence[Change], writes: _Writes) -> None:
-        news = [describe(c) for c in changed if c.state.version != c.before.state.version]
-        logged = {(line.customer_id, line.workload_id) for line in writes.logs}
-        if news or logged:
-            self._feed.announce(news, logged=sorted(logged))
-
     def _fold(self, batch: EventBatch, writes: _Writes) -> BatchReply:
-        actor = Actor("worker", batch.worker_id)
+        actor = Actor(ActorType.WORKER, batch.worker_id)
         outcomes: dict[AttemptRef, _Outcome] = {}
         for event in batch.events:
             outcome = outcomes.setdefault(event.ref, _Outcome())
@@ -214,7 +190,7 @@ class EventIntake:
                 self._apply(event, change, actor, writes, outcome)
             except IllegalMove as exc:
                 log.warning("intake.event_ignored", extra={"workload_id": state.workload_id, "why": str(exc)})
-            change.state = replace(change.state, event_sequence=event.sequence)
+            change.then(transitions.acknowledge(change.state, event.sequence))
         return BatchReply(ok=True, replies=[self._reply(ref, o, writes) for ref, o in outcomes.items()])
 
     def _reply(self, ref: AttemptRef, outcome: _Outcome, writes: _Writes) -> EventReply:

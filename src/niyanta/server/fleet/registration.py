@@ -1,42 +1,27 @@
-"""What workers ask: to register, to be counted alive, to fetch a checkpoint. And what operators ask of them."""
+"""Workers come to life by registering; operators list, drain and remove them."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 
 import msgspec
 
 from niyanta.domain.transitions import Actor
-from niyanta.errors import ConnectionFailedError, NotFoundError, ServiceUnavailableError
-from niyanta.server.moves.batcher import GroupCommit
+from niyanta.errors import NotFoundError, ServiceUnavailableError
+from niyanta.server.moves.commands import Commands
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.moves.losses import lose_workloads
+from niyanta.server.moves.mover import Mover
 from niyanta.server.settings import CoordinatorSettings
-from niyanta.server.store.checkpoints import CheckpointStore
 from niyanta.server.store.database import Database, retried
 from niyanta.server.store.workers import ListedWorker, StandingOrder, WorkerStore
-from niyanta.server.store.workloads import WorkloadStore
 from niyanta.wire.broker import Broker
-from niyanta.wire.messages import (
-    PROTOCOL_VERSION,
-    AttemptRef,
-    CheckpointReply,
-    CheckpointRequest,
-    Command,
-    DrainWorker,
-    Heartbeat,
-    HeartbeatReply,
-    Register,
-    RegisterReply,
-)
+from niyanta.wire.messages import PROTOCOL_VERSION, Register, RegisterReply
 from niyanta.wire.subjects import WORKER_ID_PATTERN, Subjects
 
 __all__ = ["WorkerService"]
 
 log = logging.getLogger(__name__)
-
-_MAX_RANGE_BYTES = 512 * 1024
 
 
 class WorkerService:
@@ -45,32 +30,22 @@ class WorkerService:
     def __init__(
         self,
         database: Database,
-        broker: Broker,
-        subjects: Subjects,
+        mover: Mover,
+        commands: Commands,
         feed: ChangeFeed,
         settings: CoordinatorSettings,
     ) -> None:
         self._database = database
-        self._broker = broker
-        self._subjects = subjects
+        self._mover = mover
+        self._commands = commands
         self._feed = feed
         self._settings = settings
         self._workers = WorkerStore()
-        self._workloads = WorkloadStore()
-        self._checkpoints = CheckpointStore()
         self._encode = msgspec.msgpack.Encoder().encode
-        self._beats = GroupCommit[Heartbeat, HeartbeatReply](self._record, most=200)
 
-    async def start(self) -> None:
+    async def start(self, broker: Broker, subjects: Subjects) -> None:
         """Begin to answer workers."""
-        group = self._subjects.queue_group
-        await self._broker.serve(self._subjects.register, self.register, queue_group=group)
-        await self._broker.serve(self._subjects.heartbeat, self.heartbeat, queue_group=group)
-        await self._broker.serve(self._subjects.checkpoint, self.checkpoint, queue_group=group)
-
-    async def run(self) -> None:
-        """Record heartbeats until cancelled."""
-        await self._beats.run()
+        await broker.serve(subjects.register, self.register, queue_group=subjects.queue_group)
 
     async def register(self, payload: bytes) -> bytes | None:
         """Answer a `Register`."""
@@ -107,66 +82,6 @@ class WorkerService:
             status = await self._workers.register(conn, worker, self._settings.worker_lease_seconds)
             return status, None if status else await self._workers.standing_order(conn, worker.worker_id)
 
-    async def heartbeat(self, payload: bytes) -> bytes:
-        """Answer a `Heartbeat`."""
-        try:
-            return self._encode(await self._beats.submit(msgspec.msgpack.decode(payload, type=Heartbeat)))
-        except ServiceUnavailableError:
-            return self._encode(HeartbeatReply(ok=False, hold=True))
-
-    @retried
-    async def _record(self, beats: Sequence[Heartbeat]) -> list[HeartbeatReply | Exception]:
-        latest = {(beat.worker_id, beat.incarnation): beat for beat in beats}
-        replies: dict[tuple[str, str], HeartbeatReply] = {}
-        async with self._database.connection("vital") as conn:
-            keys = sorted(latest)
-            live = await self._workers.beat(conn, [(*key, latest[key].draining) for key in keys])
-            for key, beat in latest.items():
-                status = live.get(key)
-                if status is None:
-                    replies[key] = HeartbeatReply(ok=False)
-                    continue
-                superseded: list[AttemptRef] = []
-                if beat.attempts:
-                    held = await self._workloads.held_by(conn, *key)
-                    superseded = [
-                        a for a in beat.attempts if (a.customer_id, a.workload_id, a.generation) not in held
-                    ]
-                if beat.leaving:
-                    await self._workers.end(conn, beat.worker_id, "stopped", incarnation=beat.incarnation)
-                replies[key] = HeartbeatReply(True, False, status == "DRAINING", superseded)
-        if any(beat.leaving or beat.draining for beat in latest.values()):
-            self._feed.announce(fleet=True)
-        return [replies[beat.worker_id, beat.incarnation] for beat in beats]
-
-    async def checkpoint(self, payload: bytes) -> bytes:
-        """Answer a `CheckpointRequest` with one range of the newest good checkpoint."""
-        try:
-            request = msgspec.msgpack.decode(payload, type=CheckpointRequest)
-            ref = request.ref
-            async with self._database.connection("vital") as conn:
-                held = await self._workloads.held_by(conn, request.worker_id, request.incarnation)
-                if (ref.customer_id, ref.workload_id, ref.generation) not in held:
-                    return self._encode(CheckpointReply(False, "the attempt is not this worker's"))
-                found = await self._checkpoints.newest_good(conn, ref.customer_id, ref.workload_id, request.sequence)
-        except (ServiceUnavailableError, msgspec.DecodeError) as exc:
-            return self._encode(CheckpointReply(False, f"try again: {exc}"))
-        if found is None:
-            return self._encode(CheckpointReply(False, "no good checkpoint is left"))
-        end = request.offset + min(request.max_bytes, _MAX_RANGE_BYTES)
-        return self._encode(
-            CheckpointReply(
-                True,
-                None,
-                found.sequence,
-                found.encoding,
-                found.data[request.offset : end],
-                found.size_bytes,
-                found.sha256,
-                found.object_key,
-            )
-        )
-
     @retried
     async def page(
         self, status: str | None, most: int, *, skip: int = 0, after: str | None = None
@@ -184,11 +99,7 @@ class WorkerService:
         await self._mark_draining(worker_id, actor)
         log.info("worker.drained", extra={"worker_id": worker_id, "actor_id": actor.id})
         self._feed.announce(fleet=True)
-        command: Command = DrainWorker()
-        try:
-            await self._broker.publish(self._subjects.worker(worker_id), self._encode(command))
-        except ConnectionFailedError:
-            log.info("worker.drain_not_pushed", extra={"worker_id": worker_id})  # its next beat tells it
+        self._commands.drain(worker_id)
 
     async def remove(self, worker_id: str, actor: Actor) -> None:
         """Take everything away from a worker at once, and don't let its id register until `undrain`.
@@ -201,7 +112,7 @@ class WorkerService:
         self._feed.announce(fleet=True)
         reason = f"Worker '{worker_id}' was removed"
         try:
-            await lose_workloads(self._database, self._feed, worker_id, incarnation, actor, reason, died=False)
+            await lose_workloads(self._mover, worker_id, incarnation, actor, reason, died=False)
         except ServiceUnavailableError as exc:
             # The worker is removed all the same, and the monitor takes away what a dead worker still holds.
             log.warning("worker.workloads_left_to_monitor", extra={"worker_id": worker_id, "error": str(exc)})

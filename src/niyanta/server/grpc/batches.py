@@ -6,12 +6,12 @@ from typing import Any
 
 import msgspec
 
-from niyanta.errors import ApiError
+from niyanta.errors import ApiError, ConflictError, ServiceUnavailableError
 from niyanta.server.grpc.messages import checked, status_message, status_of, submission_of, submitted_message
 from niyanta.server.grpc.methods import Call, Method
 from niyanta.server.grpc.values import aside, moment_of, put_details, put_time
 from niyanta.server.services.batches import BatchService, CancelBatchRequest
-from niyanta.server.services.requests import MAX_BATCH_VALUES, BatchRequest, check_idempotency_key
+from niyanta.server.services.requests import MAX_BATCH_VALUES, BatchRequest, BodyLimit, check_idempotency_key
 from niyanta.server.services.submission import Outcome, SubmissionService
 from niyanta.wire.strict_json import StrictDecoder
 from niyanta.wire.v1 import workload_service_pb2 as pb
@@ -35,18 +35,13 @@ class BatchMethods:
         self._submission = StrictDecoder(BatchRequest, MAX_BATCH_VALUES)
         self._cancellation = StrictDecoder(CancelBatchRequest)
 
-    def methods(self) -> list[Method[Any]]:
-        """What this part of the service offers."""
-        return [
-            Method(
-                name="SubmitWorkloadBatch",
-                request=pb.SubmitWorkloadBatchRequest,
-                unary=self.submit,
-                max_bytes=self._max_body_bytes,
-            ),
-            Method(name="CancelWorkloadBatch", request=pb.CancelWorkloadBatchRequest, unary=self.cancel),
-        ]
-
+    @Method(
+        name="SubmitWorkloadBatch",
+        request=pb.SubmitWorkloadBatchRequest,
+        answer=pb.SubmitWorkloadBatchResponse,
+        body_limit=BodyLimit.BATCH,
+        errors=(ConflictError, ServiceUnavailableError),
+    )
     async def submit(self, call: Call[pb.SubmitWorkloadBatchRequest]) -> pb.SubmitWorkloadBatchResponse:
         """Store many, each with an outcome of its own."""
         batch = await aside(call.size_bytes, self._batch_of, call.request)
@@ -65,6 +60,12 @@ class BatchMethods:
         each = [submission_of(one, f"workloads[{index}].") for index, one in enumerate(request.workloads)]
         return checked(self._submission, {"workloads": each}, self._max_body_bytes)
 
+    @Method(
+        name="CancelWorkloadBatch",
+        request=pb.CancelWorkloadBatchRequest,
+        answer=pb.CancelWorkloadBatchResponse,
+        errors=(ServiceUnavailableError,),
+    )
     async def cancel(self, call: Call[pb.CancelWorkloadBatchRequest]) -> pb.CancelWorkloadBatchResponse:
         """Cancel many, each with an outcome of its own."""
         request = call.request

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from niyanta.errors import InvalidInputError
 from niyanta.server.grpc.fields import choice, text, whole
@@ -25,10 +24,11 @@ class ListMethods:
         self._workloads = workloads
         self._cursors = cursors
 
-    def methods(self) -> list[Method[Any]]:
-        """What this part of the service offers."""
-        return [Method(name="ListWorkloads", request=pb.ListWorkloadsRequest, unary=self.list)]
-
+    @Method(
+        name="ListWorkloads",
+        request=pb.ListWorkloadsRequest,
+        answer=pb.ListWorkloadsResponse,
+    )
     async def list(self, call: Call[pb.ListWorkloadsRequest]) -> pb.ListWorkloadsResponse:
         """One page."""
         query = self._query(call)

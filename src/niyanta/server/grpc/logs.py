@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from niyanta.errors import InvalidInputError
+from niyanta.errors import InvalidInputError, NotFoundError
 from niyanta.server.grpc.fields import choice, text, whole
 from niyanta.server.grpc.methods import Call, Method, workload_id_of
 from niyanta.server.grpc.values import aside, moment_of, put_details, put_time
@@ -28,20 +28,16 @@ class LogMethods:
         self._logs = logs
         self._workloads = workloads
 
-    def methods(self) -> list[Method[Any]]:
-        """What this part of the service offers."""
-        return [
-            Method(
-                name="GetWorkloadLogs",
-                request=pb.GetWorkloadLogsRequest,
-                unary=self.logs,
-                exists=self._exists,
-            )
-        ]
-
     async def _exists(self, call: Call[Any]) -> None:
         await self._workloads.get(call.identity, workload_id_of(call))
 
+    @Method(
+        name="GetWorkloadLogs",
+        request=pb.GetWorkloadLogsRequest,
+        answer=pb.GetWorkloadLogsResponse,
+        errors=(NotFoundError,),
+        exists=_exists,
+    )
     async def logs(self, call: Call[pb.GetWorkloadLogsRequest]) -> pb.GetWorkloadLogsResponse:
         """One page."""
         page = await self._logs.page(call.identity, workload_id_of(call), _request_of(call.request))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 from google.protobuf.json_format import ParseDict
@@ -32,12 +32,14 @@ T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
 
 _PREFIX = "WORKLOAD_STATUS_"
-_NUMBERS: dict[str, Any] = {status.value: pb.WorkloadStatus.Value(_PREFIX + status.value) for status in Status}
+_NUMBERS: dict[str, pb.WorkloadStatus] = {
+    status.value: cast("pb.WorkloadStatus", pb.WorkloadStatus.Value(_PREFIX + status.value)) for status in Status
+}
 _NAMES: dict[int, str] = {number: name for name, number in _NUMBERS.items()}
 _SIDES = ("hard_affinity", "soft_affinity", "anti_affinity")
 
 
-def status_message(status: str) -> Any:
+def status_message(status: str) -> pb.WorkloadStatus:
     """The protocol's number for a status, of the enum's type."""
     return _NUMBERS[status]
 

@@ -1,41 +1,29 @@
-"""What a method is, and the frame around each: request id, credentials, limits, input, statuses with details.
+"""What a method of the service is: declared where it is served, by a decorator over the Python method.
 
-A `Method` declares everything about one method of the service; `Frame` makes its handler. It is to gRPC what
-``rest.operations`` is to REST, over the same gate and the same errors.
+It is to gRPC what ``rest.frame.operation`` is to REST.
 """
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+import inspect
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
-from urllib.parse import unquote
+from typing import Any, Generic, TypeAlias, TypeVar, overload
 
-import grpc
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 
 from niyanta.domain.ids import ID_PATTERN
-from niyanta.errors import (
-    ApiError,
-    InternalError,
-    InvalidInputError,
-    NotFoundError,
-    PayloadTooLargeError,
-)
-from niyanta.server.access.gate import Gate, request_id
-from niyanta.server.access.rate_limits import RateStatus
-from niyanta.server.grpc import status
-from niyanta.server.observability.metrics import Metrics
+from niyanta.errors import ApiError, InvalidInputError, NotFoundError
+from niyanta.server.services.requests import BodyLimit
 from niyanta.server.store.customers import Identity
 
-__all__ = ["Call", "Frame", "Method", "workload_id_of"]
+__all__ = ["Call", "Method", "Served", "declared_by", "methods_of", "workload_id_of"]
 
-log = logging.getLogger(__name__)
-
+Part = TypeVar("Part")
 Request = TypeVar("Request", bound=Message)
+Answer = TypeVar("Answer", bound=Message)
+
+_DECLARED = "_niyanta_method"
 
 
 @dataclass(slots=True)
@@ -54,159 +42,72 @@ class Call(Generic[Request]):
     """Goes with the answer, besides the standard ones."""
 
 
+Unary: TypeAlias = Callable[[Part, Call[Request]], Coroutine[Any, Any, Answer]]
+Stream: TypeAlias = Callable[[Part, Call[Request]], AsyncGenerator[Answer, None]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Method(Generic[Request]):
-    """One method of the service; exactly one of ``unary`` and ``stream`` serves it."""
+class Method(Generic[Request, Answer]):
+    """Declares a method of the service: a decorator over the Python method that serves it.
+
+    One that is an async generator serves a stream.
+    """
 
     name: str
     request: type[Request]
-    unary: Callable[[Call[Request]], Awaitable[Message]] | None = None
-    stream: Callable[[Call[Request]], AsyncGenerator[Message, None]] | None = None
-    max_bytes: int | None = None
-    """Larger requests are refused; None for what the frame allows."""
-    exists: Callable[[Call[Request]], Awaitable[object]] | None = None
+    answer: type[Answer]
+    body_limit: BodyLimit = BodyLimit.ONE
+    """Larger requests are refused."""
+    errors: tuple[type[ApiError], ...] = ()
+    """What can go wrong, besides what can go wrong everywhere."""
+    exists: Callable[[Any, Call[Request]], Awaitable[object]] | None = None
     """Called when the input is refused: raises `NotFoundError` when there isn't anything it could be about."""
 
-
-class Frame:
-    """Turns methods into handlers.
-
-    Args:
-        gate: Lets calls in.
-        max_bytes: Larger requests are refused, where the method says nothing else.
-        metrics: Counts the calls.
-    """
-
-    def __init__(self, gate: Gate, max_bytes: int, metrics: Metrics) -> None:
-        self._gate = gate
-        self._max_bytes = max_bytes
-        self._metrics = metrics
-
-    def handler(self, method: Method[Any]) -> grpc.RpcMethodHandler:
-        """What grpc calls; it gets and gives encoded messages, as decoding comes after the gate."""
-        if method.stream is not None:
-            return grpc.unary_stream_rpc_method_handler(self._streaming(method, method.stream))
-        assert method.unary is not None  # noqa: S101 -- one of the two is there
-        return grpc.unary_unary_rpc_method_handler(self._answering(method, method.unary))
-
-    def _answering(self, method: Method[Any], serve: Callable[[Call[Any]], Awaitable[Message]]) -> Any:
-        async def answer(raw: bytes, context: grpc.aio.ServicerContext) -> bytes:
-            with self._entry(method, context) as entry:
-                try:
-                    call = await self._enter(method, raw, entry)
-                    try:
-                        message = await serve(call)
-                    except InvalidInputError:
-                        if method.exists is not None:
-                            await method.exists(call)
-                        raise
-                    encoded = message.SerializeToString()
-                    await entry.begin_answer(call.answer_metadata)
-                    entry.outcome = grpc.StatusCode.OK
-                    return encoded
-                except ApiError as error:
-                    failure = error
-                except Exception:
-                    failure = entry.unexpected(method.name)
-                return await entry.refuse(failure)
-
-        return answer
-
-    def _streaming(self, method: Method[Any], serve: Callable[[Call[Any]], AsyncGenerator[Message, None]]) -> Any:
-        async def answer(raw: bytes, context: grpc.aio.ServicerContext) -> None:
-            with self._entry(method, context) as entry:
-                try:
-                    call = await self._enter(method, raw, entry)
-                    async with contextlib.aclosing(serve(call)) as messages:
-                        async for message in messages:
-                            await entry.begin_answer(call.answer_metadata)
-                            await context.write(message.SerializeToString())
-                    entry.outcome = grpc.StatusCode.OK
-                    return
-                except ApiError as error:
-                    failure = error
-                except Exception:
-                    failure = entry.unexpected(method.name)
-                await entry.refuse(failure)
-
-        return answer
-
-    @contextlib.contextmanager
-    def _entry(self, method: Method[Any], context: grpc.aio.ServicerContext) -> Iterator[_Entry]:
-        """A call, counted when it has ended."""
-        began = time.perf_counter()
-        entry = _Entry(context)
-        try:
-            yield entry
-        finally:
-            self._metrics.call_answered(method.name, entry.outcome.name, time.perf_counter() - began)
-
-    async def _enter(self, method: Method[Any], raw: bytes, entry: _Entry) -> Call[Any]:
-        """The checked call; raises what refuses it."""
-        entered = await self._gate.enter(entry.metadata.get("authorization"), source=entry.source)
-        entry.rate = entered.rate
-        if entered.refusal is not None:
-            raise entered.refusal
-        limit = self._max_bytes if method.max_bytes is None else method.max_bytes
-        if len(raw) > limit:
-            raise PayloadTooLargeError(f"The request is larger than {limit} bytes", details={"max_bytes": limit})
-        try:
-            request = method.request.FromString(raw)
-        except DecodeError as exc:
-            raise InvalidInputError(
-                f"The request is no {method.request.DESCRIPTOR.name}: damaged, with text that isn't UTF-8, "
-                "or nested deeper than 100 messages (about 30 levels of objects)",
-                details={"field": "request", "max_messages": 100},
-            ) from exc
-        return Call(entered.identity, request, len(raw), entry.metadata, entry.seconds_left)
+    @overload
+    def __call__(self, serve: Unary[Part, Request, Answer]) -> Unary[Part, Request, Answer]: ...
+    @overload
+    def __call__(self, serve: Stream[Part, Request, Answer]) -> Stream[Part, Request, Answer]: ...
+    def __call__(self, serve: Callable[..., object]) -> Callable[..., object]:
+        """Declare that this Python method serves it."""
+        setattr(serve, _DECLARED, self)
+        return serve
 
 
-class _Entry:
-    """What is known of a call before, and needed after, everything else: its id, its metadata, the way to answer."""
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A method with what serves it."""
 
-    def __init__(self, context: grpc.aio.ServicerContext) -> None:
-        self._context = context
-        self.metadata: dict[str, str] = {}
-        for key, value in context.invocation_metadata() or ():
-            if isinstance(value, str):
-                self.metadata.setdefault(key, value)
-        self.request_id = request_id(self.metadata.get("x-request-id"))
-        self.source = _address(context.peer())
-        self.seconds_left: float | None = context.time_remaining()
-        self.rate: RateStatus | None = None
-        self.outcome = grpc.StatusCode.CANCELLED
-        self._begun = False
+    method: Method[Any, Any]
+    serve: Callable[[Call[Any]], Any]
+    exists: Callable[[Call[Any]], Awaitable[object]] | None
 
-    async def begin_answer(self, more: dict[str, str]) -> None:
-        """Send the initial metadata, the first time."""
-        if not self._begun:
-            self._begun = True
-            sent = {"x-request-id": self.request_id, **more}
-            if self.rate is not None:
-                sent["x-ratelimit-limit"] = f"{self.rate.limit:.15g}"
-                sent["x-ratelimit-remaining"] = str(self.rate.remaining)
-                sent["x-ratelimit-reset"] = str(self.rate.reset_at)
-            await self._context.send_initial_metadata(tuple(sent.items()))
+    @property
+    def is_stream(self) -> bool:
+        """Whether it answers with more than one message."""
+        return inspect.isasyncgenfunction(self.serve)
 
-    def unexpected(self, method: str) -> ApiError:
-        """Log the exception under way, which the caller learns nothing about but the request id."""
-        log.exception("grpc.request_failed", extra={"request_id": self.request_id, "method": method})
-        return InternalError("An unexpected error; it has been logged")
 
-    async def refuse(self, error: ApiError) -> bytes:
-        """End the call with the error's status, by an exception of grpc's."""
-        self.outcome = status.code_of(error)
-        await self.begin_answer({})
-        await self._context.abort(
-            self.outcome, status.safe_message(error), status.metadata_of(error, self.request_id)
+def declared_by(part: type) -> list[Method[Any, Any]]:
+    """What a class declares to serve."""
+    return [method for _, method in _declarations(part)]
+
+
+def methods_of(part: object) -> list[Served]:
+    """The same, with the Python methods of an instance to serve it."""
+    return [
+        Served(
+            method,
+            getattr(part, name),
+            None if method.exists is None else method.exists.__get__(part),
         )
-        return b""
+        for name, method in _declarations(type(part))
+    ]
 
 
-def _address(peer: str) -> str:
-    """The address of a peer as grpc names it: ``ipv4:127.0.0.1:50412``, ``ipv6:%5B::1%5D:50412``."""
-    _, _, place = unquote(peer).partition(":")
-    return place.rpartition(":")[0].strip("[]")
+def _declarations(part: type) -> Iterator[tuple[str, Method[Any, Any]]]:
+    for name, member in vars(part).items():
+        if (method := getattr(member, _DECLARED, None)) is not None:
+            yield name, method
 
 
 def workload_id_of(call: Call[Any]) -> str:

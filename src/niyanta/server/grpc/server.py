@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from niyanta.errors import ConfigurationError
 from niyanta.server.access.gate import Gate
+from niyanta.server.grpc.frame import Frame
 from niyanta.server.grpc.health import HEALTH_SERVICE, HealthMethods
-from niyanta.server.grpc.methods import Frame, Method
+from niyanta.server.grpc.methods import Served
 from niyanta.server.observability.metrics import Metrics
 from niyanta.server.services.health import Health
+from niyanta.server.services.requests import body_limits
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.wire.v1 import workload_service_pb2 as pb
 
@@ -48,7 +49,7 @@ class GrpcServer:
     async def start(
         self,
         gate: Gate,
-        methods: Sequence[Method[Any]],
+        methods: Sequence[Served],
         health: Health,
         metrics: Metrics,
         when_stopping: Callable[[], None] = lambda: None,
@@ -63,8 +64,8 @@ class GrpcServer:
             when_stopping: Called when the server begins to stop, to end what would go on for ever.
         """
         self._when_stopping = when_stopping
-        frame = Frame(gate, self._settings.max_body_bytes, metrics)
-        handlers = {method.name: frame.handler(method) for method in methods}
+        frame = Frame(gate, body_limits(self._settings), metrics)
+        handlers = {served.method.name: frame.handler(served) for served in methods}
         probes = HealthMethods(health, [SERVICE], self._stopping)
         self._add(SERVICE, handlers)
         self._add(HEALTH_SERVICE, probes.handlers())

@@ -5,7 +5,6 @@ Source: https://google.aip.dev/193. The error classes know their gRPC code (`niy
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import quote
 
 import grpc
@@ -83,7 +82,7 @@ def _precondition(error: InvalidStateError) -> details_pb2.PreconditionFailure:
     return found
 
 
-def _shorten(part: Any) -> None:
+def _shorten(part: Message) -> None:
     """Leave out entries, the last first, until the part isn't too large."""
     while part.ByteSize() > _MOST_PART_BYTES:
         if isinstance(part, details_pb2.ErrorInfo) and part.metadata:
@@ -94,7 +93,7 @@ def _shorten(part: Any) -> None:
             return
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     """A detail as text: texts as they are, all else as JSON."""
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     return text if len(text) <= _MOST_TEXT else text[: _MOST_TEXT - 1] + "…"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncGenerator
-from typing import Any
 
-from niyanta.errors import RateLimitedError, ServiceUnavailableError
+from niyanta.errors import InvalidStateError, NotFoundError, RateLimitedError, ServiceUnavailableError
 from niyanta.server.grpc.messages import status_message
 from niyanta.server.grpc.methods import Call, Method, workload_id_of
 from niyanta.server.grpc.values import put_time, struct_of
@@ -30,15 +29,17 @@ class StreamMethods:
         self._open: set[Watch] = set()
         self._counts: Counter[str] = Counter()
 
-    def methods(self) -> list[Method[Any]]:
-        """What this part of the service offers."""
-        return [Method(name="StreamWorkloadStatus", request=pb.StreamWorkloadStatusRequest, stream=self.stream)]
-
     def end_all(self) -> None:
         """The server stops: end every stream; callers may call again, elsewhere."""
         for watch in self._open:
             watch.interrupt(ServiceUnavailableError("The server is stopping; call again", retry_after_seconds=1))
 
+    @Method(
+        name="StreamWorkloadStatus",
+        request=pb.StreamWorkloadStatusRequest,
+        answer=pb.WorkloadStatusUpdate,
+        errors=(NotFoundError, InvalidStateError, RateLimitedError, ServiceUnavailableError),
+    )
     async def stream(
         self, call: Call[pb.StreamWorkloadStatusRequest]
     ) -> AsyncGenerator[pb.WorkloadStatusUpdate, None]:

@@ -12,12 +12,13 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from math import copysign, isfinite
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 import msgspec
 from google.protobuf.struct_pb2 import NULL_VALUE, ListValue, Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from niyanta.domain.json_value import Json
 from niyanta.errors import InvalidInputError, InvalidStateError
 
 __all__ = ["aside", "json_of", "moment_of", "put_details", "put_time", "struct_of"]
@@ -38,7 +39,7 @@ Result = TypeVar("Result")
 class _Refused(Exception):
     """A value that can't be carried; its path is gathered on the way up, so that good ones cost nothing for it."""
 
-    def __init__(self, message: str, **details: Any) -> None:
+    def __init__(self, message: str, **details: object) -> None:
         super().__init__(message)
         self.message = message
         self.details = details
@@ -49,7 +50,7 @@ class _Refused(Exception):
         return (root + path).replace("\0", "\\u0000")[:300]
 
 
-def json_of(struct: Struct, field: str) -> dict[str, Any]:
+def json_of(struct: Struct, field: str) -> dict[str, Json]:
     """A Struct as a JSON object.
 
     Raises:
@@ -63,8 +64,8 @@ def json_of(struct: Struct, field: str) -> dict[str, Any]:
         raise InvalidInputError(f"{place}: {refused.message}", details={"field": place, **refused.details}) from None
 
 
-def _object_in(struct: Struct, level: int) -> dict[str, Any]:
-    found = {}
+def _object_in(struct: Struct, level: int) -> dict[str, Json]:
+    found: dict[str, Json] = {}
     key = ""
     try:
         for key, value in struct.fields.items():
@@ -75,8 +76,8 @@ def _object_in(struct: Struct, level: int) -> dict[str, Any]:
     return found
 
 
-def _list_in(values: ListValue, level: int) -> list[Any]:
-    found: list[Any] = []
+def _list_in(values: ListValue, level: int) -> list[Json]:
+    found: list[Json] = []
     try:
         for value in values.values:
             found.append(_value_in(value, level + 1))  # noqa: PERF401 -- its length is the place of a bad value
@@ -86,7 +87,7 @@ def _list_in(values: ListValue, level: int) -> list[Any]:
     return found
 
 
-def _value_in(value: Value, level: int) -> Any:
+def _value_in(value: Value, level: int) -> Json:
     if level > _MOST_MESSAGES:
         raise _too_deep()
     match value.WhichOneof("kind"):
@@ -147,7 +148,7 @@ def put_details(text: str | bytes, into: Struct) -> None:
             into.fields[key].string_value = msgspec.json.encode(value).decode()
 
 
-def _object_out(found: dict[str, Any], into: Struct, level: int) -> None:
+def _object_out(found: dict[str, Json], into: Struct, level: int) -> None:
     key = ""
     try:
         for key, value in found.items():
@@ -157,7 +158,7 @@ def _object_out(found: dict[str, Any], into: Struct, level: int) -> None:
         raise
 
 
-def _list_out(found: list[Any], into: ListValue, level: int) -> None:
+def _list_out(found: list[Json], into: ListValue, level: int) -> None:
     try:
         for value in found:
             _value_out(value, into.values.add(), level + 1)
@@ -166,7 +167,7 @@ def _list_out(found: list[Any], into: ListValue, level: int) -> None:
         raise
 
 
-def _value_out(value: Any, into: Value, level: int) -> None:
+def _value_out(value: Json, into: Value, level: int) -> None:
     if level > _MOST_MESSAGES:
         raise _too_deep()
     if value is None:

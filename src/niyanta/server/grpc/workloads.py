@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from niyanta.errors import ConflictError, InvalidStateError, NotFoundError, ServiceUnavailableError
 from niyanta.server.grpc.messages import checked, status_message, submission_of, submitted_message, workload_message
 from niyanta.server.grpc.methods import Call, Method, workload_id_of
 from niyanta.server.grpc.values import aside, put_time
+from niyanta.server.services.pausing import PauseService
 from niyanta.server.services.requests import SubmitRequest, check_idempotency_key
 from niyanta.server.services.submission import SubmissionService
 from niyanta.server.services.workloads import CancelRequest, WorkloadService
@@ -22,29 +24,29 @@ class WorkloadMethods:
     Args:
         submissions: Stores workloads.
         workloads: Reads and changes them.
+        pausing: Pauses them.
         max_body_bytes: As REST's body, a submission's JSON may not be larger.
     """
 
-    def __init__(self, submissions: SubmissionService, workloads: WorkloadService, max_body_bytes: int) -> None:
+    def __init__(
+        self, submissions: SubmissionService, workloads: WorkloadService, pausing: PauseService, max_body_bytes: int
+    ) -> None:
         self._submissions = submissions
         self._workloads = workloads
+        self._pausing = pausing
         self._max_body_bytes = max_body_bytes
         self._submission = StrictDecoder(SubmitRequest)
         self._cancellation = StrictDecoder(CancelRequest)
 
-    def methods(self) -> list[Method[Any]]:
-        """What this part of the service offers."""
-        return [
-            Method(name="SubmitWorkload", request=pb.SubmitWorkloadRequest, unary=self.submit),
-            Method(name="GetWorkload", request=pb.GetWorkloadRequest, unary=self.get),
-            Method(name="CancelWorkload", request=pb.CancelWorkloadRequest, unary=self.cancel, exists=self._exists),
-            Method(name="PauseWorkload", request=pb.PauseWorkloadRequest, unary=self.pause),
-            Method(name="ResumeWorkload", request=pb.ResumeWorkloadRequest, unary=self.resume),
-        ]
-
     async def _exists(self, call: Call[Any]) -> None:
         await self._workloads.get(call.identity, workload_id_of(call))
 
+    @Method(
+        name="SubmitWorkload",
+        request=pb.SubmitWorkloadRequest,
+        answer=pb.SubmitWorkloadResponse,
+        errors=(ConflictError, ServiceUnavailableError),
+    )
     async def submit(self, call: Call[pb.SubmitWorkloadRequest]) -> pb.SubmitWorkloadResponse:
         """Store a workload."""
         request = await aside(call.size_bytes, self._submission_of, call.request)
@@ -57,6 +59,12 @@ class WorkloadMethods:
     def _submission_of(self, request: pb.SubmitWorkloadRequest) -> SubmitRequest:
         return checked(self._submission, submission_of(request), self._max_body_bytes)
 
+    @Method(
+        name="GetWorkload",
+        request=pb.GetWorkloadRequest,
+        answer=pb.GetWorkloadResponse,
+        errors=(NotFoundError, InvalidStateError),
+    )
     async def get(self, call: Call[pb.GetWorkloadRequest]) -> pb.GetWorkloadResponse:
         """One workload, whole."""
         row = await self._workloads.get(call.identity, workload_id_of(call))
@@ -64,6 +72,13 @@ class WorkloadMethods:
         size = len(row.input_params) + len(row.result_json or "")
         return pb.GetWorkloadResponse(workload=await aside(size, workload_message, row, outlook))
 
+    @Method(
+        name="CancelWorkload",
+        request=pb.CancelWorkloadRequest,
+        answer=pb.CancelWorkloadResponse,
+        errors=(InvalidStateError, NotFoundError),
+        exists=_exists,
+    )
     async def cancel(self, call: Call[pb.CancelWorkloadRequest]) -> pb.CancelWorkloadResponse:
         """End a workload for good."""
         workload_id = workload_id_of(call)
@@ -76,11 +91,17 @@ class WorkloadMethods:
         put_time(answer.cancelled_at, state.completed_at)
         return answer
 
+    @Method(
+        name="PauseWorkload",
+        request=pb.PauseWorkloadRequest,
+        answer=pb.PauseWorkloadResponse,
+        errors=(InvalidStateError, NotFoundError, ServiceUnavailableError),
+    )
     async def pause(self, call: Call[pb.PauseWorkloadRequest]) -> pb.PauseWorkloadResponse:
         """Checkpoint, stop, free the slot; early enough before the deadline to tell how it went."""
         left = call.seconds_left
         wait_seconds = None if left is None else max(0.0, left - min(0.5, left / 4))
-        row = await self._workloads.pause(call.identity, workload_id_of(call), wait_seconds)
+        row = await self._pausing.pause(call.identity, workload_id_of(call), wait_seconds)
         answer = pb.PauseWorkloadResponse(
             workload_id=row.workload_id,
             status=status_message(row.status),
@@ -90,6 +111,12 @@ class WorkloadMethods:
         put_time(answer.paused_at, row.paused_at)
         return answer
 
+    @Method(
+        name="ResumeWorkload",
+        request=pb.ResumeWorkloadRequest,
+        answer=pb.ResumeWorkloadResponse,
+        errors=(InvalidStateError, NotFoundError),
+    )
     async def resume(self, call: Call[pb.ResumeWorkloadRequest]) -> pb.ResumeWorkloadResponse:
         """Back into the queue."""
         workload_id = workload_id_of(call)

@@ -13,31 +13,30 @@ look at the database; how busy other parts of the service are doesn't.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
-
-import msgspec
+from collections.abc import Callable, Mapping, Sequence
 
 from niyanta.domain import transitions
 from niyanta.domain.retry import backoff_seconds
-from niyanta.domain.transitions import Actor, IllegalMove, Status
+from niyanta.domain.transitions import Actor, ActorType, IllegalMove, Status
 from niyanta.domain.vigil import ASK_SHARE, Sign, Vigil
 from niyanta.errors import ConnectionFailedError, ServiceUnavailableError
 from niyanta.server.leader.election import Election
-from niyanta.server.leader.scheduler import push_assignments
-from niyanta.server.moves.feed import ChangeFeed, describe
+from niyanta.server.moves.commands import Commands
+from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.moves.losses import lose_workloads
+from niyanta.server.moves.mover import Mover
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.database import Database
 from niyanta.server.store.queries import Connection
 from niyanta.server.store.states import Change
 from niyanta.server.store.workers import StoredWorker, WorkerStore
-from niyanta.server.store.workloads import Overdue, Unanswered, WorkloadStore
+from niyanta.server.store.workloads import Key, Overdue, Unanswered, WorkloadStore
 from niyanta.wire.broker import Broker
-from niyanta.wire.messages import AttemptRef, CancelAttempt, Changed, Command, Heartbeat, Speak, WorkloadChange
-from niyanta.wire.subjects import Subjects
+from niyanta.wire.messages import AttemptRef, Changed, Heartbeat
 
 __all__ = ["Monitor"]
 
@@ -59,18 +58,20 @@ class Monitor:
         self,
         database: Database,
         broker: Broker,
-        subjects: Subjects,
+        commands: Commands,
+        mover: Mover,
         feed: ChangeFeed,
         election: Election,
         settings: CoordinatorSettings,
     ) -> None:
         self._database = database
         self._broker = broker
-        self._subjects = subjects
+        self._commands = commands
+        self._mover = mover
         self._feed = feed
         self._election = election
         self._settings = settings
-        self._actor = Actor("coordinator", settings.coordinator_id)
+        self._actor = Actor(ActorType.COORDINATOR, settings.coordinator_id)
         self._workers = WorkerStore()
         self._workloads = WorkloadStore()
         self._vigil = Vigil(settings.worker_lease_seconds)
@@ -132,11 +133,7 @@ class Monitor:
         if due > 0:
             return due
         lanes = await self._workloads.promote(conn, _MOST_PROMOTED)
-        first: dict[tuple[str, int], float] = {}
-        for lane in lanes:
-            key = (lane.customer_id, lane.placement_key)
-            first[key] = min(lane.queue_rank, first.get(key, lane.queue_rank))
-        self._feed.announce([_in_queue(*key, rank) for key, rank in first.items()])
+        self._feed.announce(lanes=sorted({(lane.customer_id, lane.placement_key) for lane in lanes}))
         return 0.0 if len(lanes) == _MOST_PROMOTED else _TICK_SECONDS
 
     async def _watch_workers(self, epoch: int, live: list[StoredWorker]) -> float:
@@ -167,17 +164,9 @@ class Monitor:
                 self._vigil.unanswered(time.monotonic(), sign)
 
     async def _ask_one(self, sign: Sign) -> Heartbeat | None:
-        command: Command = Speak(sign.incarnation)
         seconds = self._settings.worker_lease_seconds * _ANSWER_SHARE
-        try:
-            async with self._asking:
-                reply = await self._broker.request(
-                    self._subjects.worker(sign.worker_id), msgspec.msgpack.encode(command), timeout_seconds=seconds
-                )
-            beat = msgspec.msgpack.decode(reply, type=Heartbeat)
-        except (ConnectionFailedError, msgspec.DecodeError):
-            return None
-        return beat if (beat.worker_id, beat.incarnation) == (sign.worker_id, sign.incarnation) else None
+        async with self._asking:
+            return await self._commands.speak(sign.worker_id, sign.incarnation, seconds)
 
     async def _bury(self, epoch: int, sign: Sign) -> None:
         async with self._database.connection("vital") as conn:
@@ -208,8 +197,7 @@ class Monitor:
     async def _redistribute(self, epoch: int, worker_id: str, incarnation: str, worker: StoredWorker | None) -> None:
         left = _left(worker, incarnation)
         count = await lose_workloads(
-            self._database,
-            self._feed,
+            self._mover,
             worker_id,
             incarnation,
             self._actor,
@@ -234,7 +222,7 @@ class Monitor:
             again = [(r.customer_id, r.workload_id) for r in waiting if r.age_seconds < limit]
             rows = await self._workloads.assignments(conn, again) if again else []
         if rows:
-            await push_assignments(self._broker, self._subjects, epoch, rows)
+            self._commands.assign(epoch, rows)
         quiet = self._settings.worker_lease_seconds * ASK_SHARE
         live = {worker_id for worker_id, worker in workers.items() if worker.silent_seconds < quiet}
         late = [r for r in waiting if r.age_seconds >= limit and r.worker_id in live]
@@ -270,8 +258,7 @@ class Monitor:
         await self._change_each(epoch, overdue, time_out)
         for row in overdue:
             ref = AttemptRef(row.customer_id, row.workload_id, row.generation)
-            command: Command = CancelAttempt(ref, "timed out")
-            await self._broker.publish(self._subjects.worker(row.worker_id), msgspec.msgpack.encode(command))
+            self._commands.cancel(row.worker_id, ref, "timed out")
 
     async def _change_each(
         self, epoch: int, rows: Sequence[Unanswered | Overdue], move: Callable[[Change], transitions.Move]
@@ -280,19 +267,14 @@ class Monitor:
         if not rows:
             return
         generations = {(r.customer_id, r.workload_id): r.generation for r in rows}
-        async with self._database.transaction("vital") as conn:
-            changes = []
-            for key, locked in (await self._workloads.lock(conn, list(generations))).items():
-                change = Change.begin(locked)
-                if locked.state.generation != generations[key]:
-                    continue
-                try:
-                    change.then(move(change))
-                except IllegalMove:
-                    continue
-                changes.append(change)
-            written = await self._workloads.apply(conn, changes, epoch=epoch)
-        self._feed.announce([describe(c) for c in changes if (c.state.customer_id, c.state.workload_id) in written])
+
+        def decide(changes: Mapping[Key, Change]) -> None:
+            for key, change in changes.items():
+                if change.state.generation == generations[key]:
+                    with contextlib.suppress(IllegalMove):
+                        change.then(move(change))
+
+        await self._mover.move(list(generations), decide, pool="vital", epoch=epoch)
 
 
 _HEARTBEAT_TIMEOUT = "Worker heartbeat timeout"
@@ -303,17 +285,3 @@ def _left(worker: StoredWorker | None, incarnation: str) -> str | None:
     if worker is None or worker.incarnation != incarnation or worker.ended_reason not in ("removed", "stopped"):
         return None
     return worker.ended_reason
-
-
-def _in_queue(customer_id: str, placement_key: int, rank: float) -> WorkloadChange:
-    """Tells the scheduler that a lane has something ready."""
-    return WorkloadChange(
-        customer_id,
-        "",
-        0,
-        Status.REDISTRIBUTING.value,
-        0,
-        "",
-        placement_key=placement_key,
-        queue_rank=rank,
-    )

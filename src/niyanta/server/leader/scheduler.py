@@ -15,29 +15,27 @@ import logging
 import time
 from collections import deque
 
-import msgspec
-
 from niyanta.domain import transitions
 from niyanta.domain.placement import WorkerView
 from niyanta.domain.roster import Candidate, Entitlement, Found, Held, Placement, Roster
-from niyanta.domain.transitions import Actor
+from niyanta.domain.transitions import Actor, ActorType
 from niyanta.errors import ConnectionFailedError, ServiceUnavailableError
 from niyanta.server.directory import Directory
 from niyanta.server.leader.election import Election
 from niyanta.server.moves.batcher import BUSY_BATCH, LINGER_SECONDS
+from niyanta.server.moves.commands import Commands
 from niyanta.server.moves.feed import ChangeFeed, describe
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.database import Database
 from niyanta.server.store.lease import LeaseStore
 from niyanta.server.store.queries import Connection
-from niyanta.server.store.states import Change, Head, config_from_json
-from niyanta.server.store.workloads import Assignable, ReadyLane, WorkloadStore
+from niyanta.server.store.states import Change, Head
 from niyanta.server.store.workloads import Held as HeldWorkload
+from niyanta.server.store.workloads import ReadyLane, WorkloadStore
 from niyanta.wire.broker import Broker
-from niyanta.wire.messages import Assign, Assignment, AttemptRef, Changed, Command
-from niyanta.wire.subjects import Subjects
+from niyanta.wire.messages import Changed
 
-__all__ = ["Scheduler", "assignment_of", "push_assignments"]
+__all__ = ["Scheduler"]
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +56,7 @@ class Scheduler:
         self,
         database: Database,
         broker: Broker,
-        subjects: Subjects,
+        commands: Commands,
         feed: ChangeFeed,
         directory: Directory,
         election: Election,
@@ -66,11 +64,11 @@ class Scheduler:
     ) -> None:
         self._database = database
         self._broker = broker
-        self._subjects = subjects
+        self._commands = commands
         self._feed = feed
         self._directory = directory
         self._election = election
-        self._actor = Actor("coordinator", settings.coordinator_id)
+        self._actor = Actor(ActorType.COORDINATOR, settings.coordinator_id)
         self._trial_seconds = 2 * settings.worker_lease_seconds
         self._store = WorkloadStore()
         self._leases = LeaseStore()
@@ -161,6 +159,8 @@ class Scheduler:
         while self._inbox:
             changed = self._inbox.popleft()
             self._fleet_is_stale |= changed.fleet or bool(changed.customers)
+            for customer_id, placement_key in changed.lanes:
+                self._roster.lanes.note(customer_id, placement_key, float("-inf"))
             for change in changed.changes:
                 if change.released_from is not None:
                     key = (change.customer_id, change.workload_id)
@@ -280,7 +280,7 @@ class Scheduler:
                 done.append(change)
             else:
                 self._roster.give_up(placement)
-        await push_assignments(self._broker, self._subjects, epoch, [a for a in written.values() if a is not None])
+        self._commands.assign(epoch, [a for a in written.values() if a is not None])
         self._feed.announce([describe(change) for change in done])
         return len(placements), False
 
@@ -320,34 +320,3 @@ def _found(heads: list[Head]) -> Found:
         for head in heads
     ]
     return Found(first.locked.state.workload_type, first.affinity, waiting)
-
-
-def assignment_of(row: Assignable) -> Assignment:
-    """A worker's view of a scheduled workload."""
-    config = config_from_json(row.config_snapshot)
-    return Assignment(
-        AttemptRef(row.customer_id, row.workload_id, row.generation),
-        row.workload_type,
-        row.input_params.encode(),
-        config.config_json.encode(),
-        row.checkpoint_sequence,
-        row.progress_percent,
-        config.checkpoint_interval_sec,
-        row.timeout_seconds or config.timeout_seconds,
-        config.cpu_cores,
-        config.memory_mb,
-        config.disk_mb,
-    )
-
-
-async def push_assignments(broker: Broker, subjects: Subjects, epoch: int, rows: list[Assignable]) -> None:
-    """Send each worker its assignments. What is lost is pushed again by the monitor."""
-    by_worker: dict[tuple[str, str], list[Assignment]] = {}
-    for row in rows:
-        by_worker.setdefault((row.worker_id, row.incarnation), []).append(assignment_of(row))
-    for (worker_id, incarnation), assignments in by_worker.items():
-        command: Command = Assign(epoch, incarnation, assignments)
-        try:
-            await broker.publish(subjects.worker(worker_id), msgspec.msgpack.encode(command))
-        except ConnectionFailedError as exc:
-            log.warning("scheduler.push_failed", extra={"worker_id": worker_id, "error": str(exc)})

@@ -25,8 +25,6 @@ __all__ = ["ChangeFeed", "describe"]
 
 log = logging.getLogger(__name__)
 
-_CAUSES = frozenset({"worker_died", "worker_removed", "attempt_failed", "timed_out"})
-
 
 def describe(change: Change) -> WorkloadChange:
     """A committed change as the feed tells it."""
@@ -52,17 +50,9 @@ def describe(change: Change) -> WorkloadChange:
         before.worker_id if freed else None,
         waited,
         ran,
-        cause=_cause(change) if after.status is Status.REDISTRIBUTING else None,
+        cause=change.cause if after.status is Status.REDISTRIBUTING else None,
         unscheduled=any(event.type is EventType.UNSCHEDULED for event in change.events),
     )
-
-
-def _cause(change: Change) -> str | None:
-    for event in change.events:
-        if event.type is EventType.REDISTRIBUTED:
-            reason = event.details.get("reason")
-            return reason if reason in _CAUSES else "handed_back"
-    return None
 
 
 class ChangeFeed:
@@ -94,9 +84,10 @@ class ChangeFeed:
         fleet: bool = False,
         customers: Sequence[str] = (),
         logged: Sequence[tuple[str, str]] = (),
+        lanes: Sequence[tuple[str, int]] = (),
     ) -> None:
         """Tell of a commit. Call after it, never before."""
-        changed = Changed(self._origin, list(changes), fleet, list(customers), list(logged))
+        changed = Changed(self._origin, list(changes), fleet, list(customers), list(logged), list(lanes))
         self._hand_on(changed)
         try:
             self._outgoing.put_nowait(changed)
@@ -135,14 +126,15 @@ class ChangeFeed:
         while True:
             first = await self._outgoing.get()
             changes, fleet, customers = list(first.changes), first.fleet, list(first.customers)
-            logged = list(first.logged)
+            logged, lanes = list(first.logged), list(first.lanes)
             while not self._outgoing.empty() and len(changes) + len(logged) < 1000:
                 more = self._outgoing.get_nowait()
                 changes += more.changes
                 fleet |= more.fleet
                 customers += more.customers
                 logged += more.logged
-            message = self._encode(Changed(self._origin, changes, fleet, customers, logged))
+                lanes += more.lanes
+            message = self._encode(Changed(self._origin, changes, fleet, customers, logged, lanes))
             try:
                 await self._broker.publish(self._subjects.changed, message)
             except ConnectionFailedError:

@@ -140,6 +140,12 @@ class Metrics:
             buckets=(*_COMMIT_BUCKETS, 60),
             registry=self.registry,
         )
+        self._commands = Counter(
+            "niyanta_worker_commands_total",
+            "Commands to workers, by whether they were sent; a lost one is made good by other means",
+            ["command", "outcome"],
+            registry=self.registry,
+        )
         self._limited = Counter(
             "niyanta_rate_limited_requests_total",
             "Requests refused because their customer's rate limit was reached",
@@ -190,6 +196,14 @@ class Metrics:
                 if isinstance(event.body, CheckpointSaved):
                     self._checkpoint_bytes.observe(event.body.size_bytes or len(event.body.data))
                     self._checkpoint_seconds.observe(seconds)
+
+    def command_sent(self, command: str) -> None:
+        """Count a command that went to a worker."""
+        self._commands.labels(command, "sent").inc()
+
+    def command_lost(self, command: str) -> None:
+        """Count a command that could not be sent."""
+        self._commands.labels(command, "lost").inc()
 
     def request_answered(self, operation_id: str, http_status: int, seconds: float) -> None:
         """Count one answered request."""

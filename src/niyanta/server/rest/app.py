@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
@@ -12,8 +12,10 @@ from starlette.websockets import WebSocket
 
 from niyanta.server.access.gate import Gate
 from niyanta.server.observability.metrics import Metrics
-from niyanta.server.rest.frame.operation import Frame, Operation, http_error, request_id_of, standard_headers
+from niyanta.server.rest.frame.frame import Frame, http_error, request_id_of, standard_headers
+from niyanta.server.rest.frame.operation import Endpoint
 from niyanta.server.rest.openapi.pages import DocumentPages
+from niyanta.server.services.requests import BodyLimit
 
 __all__ = ["RestApi"]
 
@@ -26,8 +28,8 @@ class RestApi:
 
     Args:
         gate: Lets requests in.
-        operations: Of all parts; the first that fits a path serves it.
-        max_body_bytes: Larger bodies are refused.
+        endpoints: Of all parts; the first that fits a path serves it.
+        body_limits: Larger bodies are refused, in bytes.
         body_seconds: Slower ones too; a second more for each 64 KiB.
         metrics: Count what is answered.
         routes: What is no operation: WebSockets, static files.
@@ -36,16 +38,16 @@ class RestApi:
     def __init__(
         self,
         gate: Gate,
-        operations: Sequence[Operation],
-        max_body_bytes: int,
+        endpoints: Sequence[Endpoint],
+        body_limits: Mapping[BodyLimit, int],
         body_seconds: float,
         metrics: Metrics,
         routes: Sequence[BaseRoute] = (),
     ) -> None:
-        frame = Frame(gate, max_body_bytes, body_seconds, metrics)
-        self.operations = list(operations)
-        pages = DocumentPages(operations).routes()
-        self._routes: list[BaseRoute] = [*(frame.route(operation) for operation in operations), *routes, *pages]
+        frame = Frame(gate, body_limits, body_seconds, metrics)
+        self.operations = [endpoint.operation for endpoint in endpoints]
+        pages = DocumentPages(self.operations).routes()
+        self._routes: list[BaseRoute] = [*(frame.route(endpoint) for endpoint in endpoints), *routes, *pages]
         self._fixed: dict[tuple[str, str], ASGIApp] = {
             (route.path, method): route.app
             for route in self._routes

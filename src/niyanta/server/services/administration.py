@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from niyanta.domain.ids import CUSTOMER_ID_PATTERN
 from niyanta.domain.limits import LIMIT_RANGES, Tier
@@ -153,7 +152,7 @@ def _check_name(name: str) -> None:
         )
 
 
-def _check_choice(field: str, value: str | None, allowed: Any) -> None:
+def _check_choice(field: str, value: str | None, allowed: Collection[str]) -> None:
     if value is not None and value not in allowed:
         raise InvalidInputError(
             f"{field} must be one of: {', '.join(allowed)}", details={"field": field, "allowed": list(allowed)}

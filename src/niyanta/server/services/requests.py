@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from enum import Enum
 from typing import Annotated, Any
 
 import msgspec
@@ -10,6 +12,7 @@ from msgspec import Meta
 
 from niyanta.domain.limits import MAX_PRIORITY, MAX_TIMEOUT_SECONDS
 from niyanta.errors import InvalidInputError
+from niyanta.server.settings import CoordinatorSettings
 
 __all__ = [
     "DEFAULT_PAGE",
@@ -21,8 +24,10 @@ __all__ = [
     "MAX_TYPE_LENGTH",
     "AffinityRequest",
     "BatchRequest",
+    "BodyLimit",
     "ConstraintRequest",
     "SubmitRequest",
+    "body_limits",
     "check_idempotency_key",
     "check_values",
 ]
@@ -51,6 +56,18 @@ _Tags = {
     "maxProperties": _MOST_ENTRIES,
     "additionalProperties": {"type": "string", "minLength": 1, "maxLength": _MOST_TEXT_LENGTH},
 }
+
+
+class BodyLimit(Enum):
+    """How large a request may be."""
+
+    ONE = "one"
+    BATCH = "batch"
+
+
+def body_limits(settings: CoordinatorSettings) -> Mapping[BodyLimit, int]:
+    """How many bytes that is."""
+    return {BodyLimit.ONE: settings.max_body_bytes, BodyLimit.BATCH: settings.max_batch_body_bytes}
 
 
 class ConstraintRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):

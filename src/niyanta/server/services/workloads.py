@@ -1,12 +1,11 @@
-"""What customers ask of their workloads: read, list, cancel, pause, resume, logs, history."""
+"""What customers ask of their workloads: read, list, history, cancel, resume."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
@@ -16,36 +15,24 @@ from msgspec import Meta
 
 from niyanta.domain import transitions
 from niyanta.domain.placement import explain
-from niyanta.domain.transitions import Actor, IllegalMove, PausePhase, Status, WorkloadState
-from niyanta.errors import (
-    ApiError,
-    ConnectionFailedError,
-    InvalidStateError,
-    NotFoundError,
-    ServiceUnavailableError,
-)
+from niyanta.domain.transitions import Actor, ActorType, IllegalMove, WorkloadState
+from niyanta.errors import ApiError
 from niyanta.server.directory import Directory
-from niyanta.server.moves.feed import ChangeFeed, describe
+from niyanta.server.moves.commands import Commands
+from niyanta.server.moves.feed import ChangeFeed
+from niyanta.server.moves.mover import Mover
 from niyanta.server.services.estimator import Estimator
+from niyanta.server.services.moving import Verb, attempt_of, missing, move_one, wrong_state
 from niyanta.server.services.occupancy import Occupancy
-from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.audit_events import AuditStore, StoredAuditEvent
 from niyanta.server.store.customers import Identity
-from niyanta.server.store.database import Database, TransactionConflictError, retried
+from niyanta.server.store.database import Database, retried
 from niyanta.server.store.listing import ListingStore, ListQuery, Total, WorkloadSummary
 from niyanta.server.store.partitions import Lifetime
 from niyanta.server.store.states import Change, affinity_from_json
-from niyanta.server.store.workloads import StoredWorkload, WorkloadStore
-from niyanta.wire.broker import Broker
-from niyanta.wire.messages import AttemptRef, CancelAttempt, Command, PauseAttempt, WithdrawPause
-from niyanta.wire.subjects import Subjects
+from niyanta.server.store.workloads import Key, StoredWorkload, WorkloadStore
 
 __all__ = ["CancelRequest", "Outlook", "WorkloadService"]
-
-log = logging.getLogger(__name__)
-
-_ENDING_SECONDS = 12.0
-"""How long a granted pause may take to end its attempt: five seconds' grace for the processes, and some."""
 
 
 class CancelRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -69,21 +56,19 @@ class WorkloadService:
     def __init__(
         self,
         database: Database,
-        broker: Broker,
-        subjects: Subjects,
+        mover: Mover,
+        commands: Commands,
         feed: ChangeFeed,
         directory: Directory,
         estimator: Estimator,
-        settings: CoordinatorSettings,
     ) -> None:
         self._database = database
-        self._broker = broker
-        self._subjects = subjects
+        self._mover = mover
+        self._commands = commands
         self._feed = feed
         self._directory = directory
         self._estimator = estimator
         self._occupancy = Occupancy(database, directory)
-        self._settings = settings
         self._store = WorkloadStore()
         self._audit = AuditStore()
         self._listing = ListingStore()
@@ -98,7 +83,7 @@ class WorkloadService:
         async with self._database.connection() as conn:
             row = await self._store.get(conn, identity.customer_id, workload_id)
         if row is None:
-            raise _missing()
+            raise missing()
         return row
 
     async def wait(self, identity: Identity, workload_id: str, seconds: float, version: int | None) -> StoredWorkload:
@@ -170,14 +155,15 @@ class WorkloadService:
             NotFoundError: The customer has no such workload.
             InvalidStateError: It is terminal already.
         """
-        actor = Actor("user", identity.actor_id)
-        change = await self._change(
+        actor = Actor(ActorType.USER, identity.actor_id)
+        change = await move_one(
+            self._mover,
             identity,
             workload_id,
-            "cancel",
+            Verb.CANCEL,
             lambda c: transitions.cancel(c.state, c.before.now, actor, reason),
         )
-        await self._tell_cancelled(change)
+        self._tell_cancelled(change)
         return change
 
     async def cancel_together(
@@ -188,36 +174,27 @@ class WorkloadService:
         Raises:
             ServiceUnavailableError: The database is away; whether they were cancelled may be unknown.
         """
-        actor = Actor("user", identity.actor_id)
-        keys = [(identity.customer_id, workload_id) for workload_id in workload_ids]
-        for _ in range(5):
-            outcomes: dict[str, WorkloadState | ApiError] = {workload_id: _missing() for workload_id in workload_ids}
-            changes: list[Change] = []
-            try:
-                async with self._database.transaction() as conn:
-                    for locked in (await self._store.lock(conn, keys)).values():
-                        change = Change.begin(locked)
-                        try:
-                            change.then(transitions.cancel(change.state, locked.now, actor, reason))
-                        except IllegalMove:
-                            outcomes[locked.state.workload_id] = _wrong_state("cancel", locked.state.status)
-                            continue
-                        changes.append(change)
-                        outcomes[locked.state.workload_id] = change.state
-                    await self._store.apply(conn, changes)
-            except TransactionConflictError:
-                continue
-            if changes:
-                self._feed.announce([describe(change) for change in changes])
-            for change in changes:
-                await self._tell_cancelled(change)
-            return outcomes
-        raise ServiceUnavailableError("The database is too busy; try again", retry_after_seconds=1)
+        actor = Actor(ActorType.USER, identity.actor_id)
 
-    async def _tell_cancelled(self, change: Change) -> None:
+        def decide(changes: Mapping[Key, Change]) -> None:
+            for change in changes.values():
+                with contextlib.suppress(IllegalMove):
+                    change.then(transitions.cancel(change.state, change.before.now, actor, reason))
+
+        changes = await self._mover.move([(identity.customer_id, each) for each in workload_ids], decide)
+        outcomes: dict[str, WorkloadState | ApiError] = {workload_id: missing() for workload_id in workload_ids}
+        for (_, workload_id), change in changes.items():
+            if change.is_empty:
+                outcomes[workload_id] = wrong_state(Verb.CANCEL, change.state.status)
+            else:
+                outcomes[workload_id] = change.state
+                self._tell_cancelled(change)
+        return outcomes
+
+    def _tell_cancelled(self, change: Change) -> None:
         before = change.before.state
         if before.status.is_held and before.worker_id is not None:
-            await self._tell(before.worker_id, CancelAttempt(_ref(change), "cancelled"))
+            self._commands.cancel(before.worker_id, attempt_of(change), "cancelled")
 
     async def resume(self, identity: Identity, workload_id: str) -> Change:
         """Put a paused workload back into the queue, to go on from its checkpoint.
@@ -226,153 +203,11 @@ class WorkloadService:
             NotFoundError: The customer has no such workload.
             InvalidStateError: It isn't PAUSED.
         """
-        actor = Actor("user", identity.actor_id)
-        return await self._change(
-            identity, workload_id, "resume", lambda c: transitions.resume(c.state, c.before.now, actor)
+        actor = Actor(ActorType.USER, identity.actor_id)
+        return await move_one(
+            self._mover,
+            identity,
+            workload_id,
+            Verb.RESUME,
+            lambda c: transitions.resume(c.state, c.before.now, actor),
         )
-
-    async def pause(self, identity: Identity, workload_id: str, wait_seconds: float | None = None) -> StoredWorkload:
-        """Checkpoint, stop, free the slot; returns the PAUSED workload.
-
-        The pause is committed with the checkpoint: when the time is up, or the caller is cancelled, it is withdrawn
-        and the workload goes on, unless the checkpoint came first, in which case it ends PAUSED.
-
-        Args:
-            identity: Who asks.
-            workload_id: Of the workload.
-            wait_seconds: How long to wait for the checkpoint; no longer than the settings allow.
-
-        Raises:
-            NotFoundError: The customer has no such workload.
-            InvalidStateError: It isn't RUNNING, or ended meanwhile.
-            ServiceUnavailableError: No checkpoint in time; the workload goes on running.
-        """
-        with self._feed.watch(identity.customer_id, workload_id) as changed:
-            change = await self._change(identity, workload_id, "pause", lambda c: transitions.request_pause(c.state))
-            ref = _ref(change)
-            worker_id = change.state.worker_id or ""
-            most = self._settings.pause_wait_seconds
-            waiting = most if wait_seconds is None else min(most, wait_seconds)
-            try:
-                await self._tell(worker_id, PauseAttempt(ref))
-                deadline = time.monotonic() + waiting
-                row = await self._await_pause(identity, workload_id, ref, worker_id, changed, deadline)
-            except asyncio.CancelledError:
-                # Nobody waits for it any more, so a later checkpoint must not pause the workload.
-                with contextlib.suppress(ApiError):
-                    await self._withdraw(identity, workload_id, worker_id, ref)
-                raise
-            if row is None:
-                if await self._withdraw(identity, workload_id, worker_id, ref):
-                    raise ServiceUnavailableError(
-                        "The workload gave no checkpoint in time; it was not paused and goes on running",
-                        details={"waited_seconds": round(waiting, 3)},
-                        retry_after_seconds=5,
-                    )
-                ending = time.monotonic() + _ENDING_SECONDS
-                row = await self._await_pause(identity, workload_id, ref, worker_id, changed, ending)
-        if row is None:
-            raise ServiceUnavailableError(
-                "The workload has saved its checkpoint but has not ended yet; look again", retry_after_seconds=2
-            )
-        return row
-
-    async def _await_pause(
-        self,
-        identity: Identity,
-        workload_id: str,
-        ref: AttemptRef,
-        worker_id: str,
-        changed: asyncio.Event,
-        deadline: float,
-    ) -> StoredWorkload | None:
-        """The PAUSED workload; None when the time is up."""
-        while True:
-            changed.clear()
-            row = await self.get(identity, workload_id)
-            status = row.status
-            if status is Status.PAUSED:
-                return row
-            if status.is_terminal:
-                raise _wrong_state("pause", status)
-            if row.generation != ref.generation or status is not Status.RUNNING:
-                raise ServiceUnavailableError(
-                    "The workload's worker was lost while pausing; the workload goes on elsewhere",
-                    details={"current_status": status.value},
-                    retry_after_seconds=2,
-                )
-            if row.pause_phase is None:
-                return None
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return None
-            try:
-                async with asyncio.timeout(min(left, 2.0)):
-                    await changed.wait()
-            except TimeoutError:
-                if row.pause_phase is PausePhase.REQUESTED and time.monotonic() < deadline:
-                    await self._tell(worker_id, PauseAttempt(ref))  # the first may have been lost
-
-    async def _withdraw(self, identity: Identity, workload_id: str, worker_id: str, ref: AttemptRef) -> bool:
-        """Take the pause back; False when it was granted already, or is moot."""
-        try:
-            change = await self._change(identity, workload_id, "pause", lambda c: transitions.withdraw_pause(c.state))
-        except InvalidStateError:
-            return False
-        if change.state.pause_phase is not None or change.state.status is not Status.RUNNING:
-            return False
-        await self._tell(worker_id, WithdrawPause(ref))
-        return True
-
-    async def _change(
-        self,
-        identity: Identity,
-        workload_id: str,
-        verb: str,
-        move: Callable[[Change], transitions.Move],
-    ) -> Change:
-        key = (identity.customer_id, workload_id)
-        for _ in range(5):
-            try:
-                async with self._database.transaction() as conn:
-                    locked = (await self._store.lock(conn, [key])).get(key)
-                    if locked is None:
-                        raise _missing()
-                    change = Change.begin(locked)
-                    try:
-                        change.then(move(change))
-                    except IllegalMove as exc:
-                        raise _wrong_state(verb, locked.state.status) from exc
-                    await self._store.apply(conn, [change])
-            except TransactionConflictError:
-                continue
-            if not change.is_empty:
-                self._feed.announce([describe(change)])
-            return change
-        raise ServiceUnavailableError("The database is too busy; try again", retry_after_seconds=1)
-
-    async def _tell(self, worker_id: str, command: Command) -> None:
-        try:
-            await self._broker.publish(self._subjects.worker(worker_id), msgspec.msgpack.encode(command))
-        except ConnectionFailedError:
-            # What is committed stands; the worker learns of it from the reply to its next beat or batch.
-            log.warning("workloads.command_not_sent", extra={"worker_id": worker_id})
-
-
-def _ref(change: Change) -> AttemptRef:
-    state = change.before.state
-    return AttemptRef(state.customer_id, state.workload_id, state.generation)
-
-
-def _missing() -> NotFoundError:
-    return NotFoundError("There is no such workload")
-
-
-_NEEDS = {"cancel": "one that has not ended", "pause": "one that is RUNNING", "resume": "one that is PAUSED"}
-
-
-def _wrong_state(verb: str, status: Status) -> InvalidStateError:
-    return InvalidStateError(
-        f"Cannot {verb} a workload that is {status.value}; {verb} takes {_NEEDS[verb]}",
-        details={"current_status": status.value},
-    )

@@ -16,7 +16,7 @@ import msgspec
 
 from niyanta.domain.limits import DEFAULT_CONFIG, Config
 from niyanta.domain.placement import Affinity, Constraint
-from niyanta.domain.transitions import AuditEvent, Move, WorkloadState
+from niyanta.domain.transitions import AuditEvent, Cause, Move, WorkloadState
 from niyanta.server.store.queries import Reader, Row
 
 __all__ = [
@@ -65,6 +65,8 @@ class Change:
     before: Locked
     state: WorkloadState
     events: list[AuditEvent]
+    cause: Cause | None = None
+    """Of the last redistribution among the moves."""
 
     @classmethod
     def begin(cls, before: Locked) -> Change:
@@ -75,6 +77,12 @@ class Change:
         self.state = move.state
         if move.event is not None:
             self.events.append(move.event)
+        self.cause = move.cause or self.cause
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """(customer, workload)."""
+        return self.before.state.customer_id, self.before.state.workload_id
 
     @property
     def is_empty(self) -> bool:

@@ -189,12 +189,23 @@ class WorkloadStore:
         return await _lock_held(conn, worker_id=worker_id, incarnation=incarnation, most=most)
 
     async def apply(
-        self, conn: Connection, changes: Sequence[Change], *, epoch: int | None = None
+        self,
+        conn: Connection,
+        changes: Sequence[Change],
+        *,
+        epoch: int | None = None,
+        lock_seconds: float | None = None,
     ) -> dict[Key, Assignable | None]:
         """Write changes and their audit events; gives what was written, each with what its worker needs.
 
         What isn't assigned needs nothing: None. One that is missing from the answer had another version by then, or
         the leader's ``epoch`` is no longer the newest: nothing of it was written.
+
+        Args:
+            conn: Where to write.
+            changes: What; empty ones are left out.
+            epoch: The leader's; None for anybody else.
+            lock_seconds: How long each lock is waited for outside of a transaction; None for what holds for all.
         """
         written = [change for change in changes if not change.is_empty]
         if not written:
@@ -205,6 +216,7 @@ class WorkloadStore:
             await _apply_changes(
                 conn,
                 epoch=epoch,
+                lock_milliseconds=None if lock_seconds is None else str(max(1, round(lock_seconds * 1000))),
                 customer_id=[s.customer_id for s in states],
                 workload_id=[s.workload_id for s in states],
                 expected_version=[c.before.state.version for c in written],

@@ -23,7 +23,7 @@ SELECT s.*, now() AS db_now FROM workload_states s
 -- the leader, only while its epoch is the newest), so the deltas of the customers' counts are those of the decision; the
 -- audit events, the counts and the hours' figures go with the rows that were written. Gives what was, and of what was assigned
 -- all that its worker needs. Locking: the workloads' rows, the usage rows in order of customer, then the rows of the hours in
--- which what has ended was created, in order of their key.
+-- which what has ended was created, in order of their key; each is waited for as long as lock_milliseconds says, if it does.
 WITH fence AS MATERIALIZED (
     SELECT epoch FROM leader_lease WHERE epoch = :epoch::bigint FOR KEY SHARE
 ), change AS MATERIALIZED (
@@ -46,7 +46,9 @@ WITH fence AS MATERIALIZED (
         error_message, result_json
         -- end
       )
-     WHERE :epoch::bigint IS NULL OR EXISTS (SELECT FROM fence)
+     WHERE (:epoch::bigint IS NULL OR EXISTS (SELECT FROM fence))
+       AND (SELECT set_config('lock_timeout', coalesce(:lock_milliseconds::text, current_setting('lock_timeout')), true)
+           ) IS NOT NULL
 ), moved AS (
     UPDATE workloads w
        SET

@@ -80,7 +80,8 @@ class Agent:
         self._attempts: dict[AttemptRef, Attempt] = {}
         self._epoch = 0
         needs_processes = any(h.isolation == "process" for h in spec.handlers.values())
-        self._pool = ProcessPool(app, min(_WARM_PROCESSES, spec.capacity), scratch) if needs_processes else None
+        warm = min(_WARM_PROCESSES, spec.capacity)
+        self._pool = ProcessPool(app, warm, scratch, fork=spec.fork) if needs_processes else None
         self._membership = Membership(spec, broker, subjects, lambda: list(self._attempts))
         self._membership.on_answer = self._renew
         self._membership.on_superseded = self._disown

@@ -97,7 +97,7 @@ async def _ask(means: Means, ref: AttemptRef, up_to: int, offset: int) -> Checkp
         reply = msgspec.msgpack.decode(raw, type=CheckpointReply)
         if reply.ok:
             return reply
-        if reply.error is None or not reply.error.startswith("try again"):
+        if not (reply.try_again or (reply.error or "").startswith("try again")):
             raise PermanentError(f"checkpoint {up_to} can't be loaded: {reply.error}")
         await asyncio.sleep(_PAUSE_SECONDS)
 

@@ -21,6 +21,7 @@ from niyanta.worker.handlers.text import clean, describe
 __all__ = ["App", "WorkerSpec", "load_app"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 _MOST_TAGS = 64
 _MOST_TAG_CHARACTERS = 256
@@ -35,13 +36,20 @@ class WorkerSpec:
     tags: Mapping[str, str]
     handlers: Mapping[str, Handler]
     """By workload type."""
+    fork: bool = True
+    """Whether the processes of attempts may be forked from one that has imported the app."""
 
 
 class App:
     """A set of handlers and where they run: all of a `niyanta.Worker` but its ``run``."""
 
     def __init__(
-        self, id: str | None = None, tags: Mapping[str, str] | None = None, capacity: int | None = None
+        self,
+        id: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        capacity: int | None = None,
+        *,
+        fork: bool = True,
     ) -> None:
         if tags is not None and not isinstance(tags, Mapping):
             raise ConfigurationError(f"a worker's tags map text to text; {tags!r} does not")
@@ -49,6 +57,8 @@ class App:
         self.tags = dict(tags or {})
         self.capacity = capacity if capacity is not None else (os.cpu_count() or 1)
         self.handlers: dict[str, Handler] = {}
+        self.fork = fork
+        self.fork_hooks: list[Callable[[], object]] = []
         self.check()
 
     def check(self) -> None:
@@ -110,6 +120,15 @@ class App:
         function = command_handler(argv, checkpoint_signal)
         self._add(make_handler(workload_type, function, "process", exclusive))
 
+    def on_fork(self, hook: Callable[[], T]) -> Callable[[], T]:
+        """Call a function in each process that was forked to run a workload, before its handler.
+
+        The app is imported once, and the processes of workloads are forked from the one that did. What must not be
+        shared with the others (an open file, a generator of random numbers of your own) is made anew here.
+        """
+        self.fork_hooks.append(hook)
+        return hook
+
     def _add(self, handler: Handler) -> None:
         if handler.workload_type in self.handlers:
             raise ConfigurationError(f"workload type '{handler.workload_type}' is registered twice")
@@ -119,6 +138,8 @@ class App:
         """Serve another worker's types as well."""
         for handler in other.handlers.values():
             self._add(handler)
+        self.fork_hooks += other.fork_hooks
+        self.fork = self.fork and other.fork
         self.tags = {**other.tags, **self.tags}
 
     def spec(
@@ -139,7 +160,7 @@ class App:
             {**self.tags, **(tags or {})},
             capacity if capacity is not None else self.capacity,
         )
-        return WorkerSpec(wanted.id or _made_id(), wanted.capacity, wanted.tags, dict(self.handlers))
+        return WorkerSpec(wanted.id or _made_id(), wanted.capacity, wanted.tags, dict(self.handlers), self.fork)
 
 
 def _made_id() -> str:

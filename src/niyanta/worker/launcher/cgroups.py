@@ -133,6 +133,10 @@ class Group:
     def __init__(self, parts: list[tuple[_Tree, Path]]) -> None:
         self._parts = parts
 
+    def directories(self) -> list[str]:
+        """Where a process that is to be in it writes itself to each ``cgroup.procs``."""
+        return [str(directory) for _, directory in self._parts]
+
     def enter(self) -> None:
         """Put the calling process in. For the child between fork and exec, so that nothing ever runs outside."""
         for _, directory in self._parts:

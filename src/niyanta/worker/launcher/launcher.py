@@ -9,7 +9,11 @@ Limits and the kill are the kernel's where there are usable cgroups (`niyanta.wo
 launcher looks itself, four times a second, at what each attempt's processes use, and finds them by session, parent
 and environment.
 
-Arguments: the socket's descriptor, the scratch directory to remove at the end, and the runner's command line as JSON.
+Runners are forked from a template that has imported the app (`niyanta.worker.runner.template`), or started as fresh
+interpreters where that can't be.
+
+Arguments: the socket's descriptor, the scratch directory to remove at the end, and the command lines of runner and
+template as JSON.
 Commands are JSON lines on the socket; a ``spawn`` comes with three descriptors: control, stdout, stderr.
 """
 
@@ -31,12 +35,16 @@ from dataclasses import dataclass, field
 
 from niyanta.worker.launcher import processtree
 from niyanta.worker.launcher.cgroups import Cgroups, Group
+from niyanta.worker.launcher.forks import Forked, Template, Unfit
 
 GRACE_SECONDS = 5.0
 _TICK_SECONDS = 0.25
 _ENDING_TICK_SECONDS = 0.01
 _MOST_ENDING_SECONDS = 2.0
 """How long to wait for killed processes to be gone; one that hangs in the kernel must not hold up the others."""
+_CLOSING_SECONDS = 1.0
+_NOT_YET = -1
+"""The root of a slot whose process hasn't been forked yet."""
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER, linux/prctl.h
 
 
@@ -60,14 +68,18 @@ class Slot:
 
 
 class Launcher:
-    def __init__(self, control: socket.socket, argv: list[str], cgroups: Cgroups) -> None:
+    def __init__(self, control: socket.socket, argv: list[str], template: list[str], cgroups: Cgroups) -> None:
         self.control = control
         self.argv = argv
         self.cgroups = cgroups
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith("NIYANTA_")}
+        self.template = Template(template, self.environment) if template else None
+        self.ended_early: dict[int, int] = {}
+        """Exit statuses of processes that ended before the template said whose they were."""
         self.slots: dict[str, Slot] = {}
         self.leaving: list[Group] = []
         self.alive_until = self.exclusive_until = float("inf")
+        self.enforce_at = 0.0
         self.buffer = b""
         self.outgoing = b""
         self.fds: list[int] = []
@@ -83,34 +95,52 @@ class Launcher:
         control = self.control.fileno()
         while True:
             writing = [control] if self.outgoing else []
-            ready, writable, _ = select.select([control, woken_read], writing, [], self.tick())
+            reading = [control, woken_read]
+            if self.template is not None:
+                reading.append(self.template.socket.fileno())
+            ready, writable, _ = select.select(reading, writing, [], self.tick())
             if woken_read in ready:
                 os.read(woken_read, 512)
+            if self.template is not None and self.template.socket.fileno() in ready:
+                self.hear(self.template.receive())
             if writable:
                 self.flush()
             if control in ready and not self.receive():
                 break
             self.look_after()
+        if self.template is not None:
+            self.hear(self.template.close(_CLOSING_SECONDS))
         for slot in self.slots.values():
             self.kill(slot)
+            slot.code = -signal.SIGKILL if slot.root == _NOT_YET else slot.code
         while self.slots:
             self.look_after()
             time.sleep(_ENDING_TICK_SECONDS)
         self.cgroups.close()
 
     def tick(self) -> float:
-        return _ENDING_TICK_SECONDS if any(slot.code is not None for slot in self.slots.values()) else _TICK_SECONDS
+        if any(slot.code is not None for slot in self.slots.values()):
+            return _ENDING_TICK_SECONDS
+        return max(0.0, min(_TICK_SECONDS, self.enforce_at - time.monotonic()))
 
     def look_after(self) -> None:
         """Reap, enforce, and let go of what has ended."""
         self.reap()
+        if self.template is not None:
+            self.template.flush()
+            if self.template.is_late():
+                self.template.kill()
         table = processtree.Table() if self.needs_table() else None
         strays = table is not None and self.end_strays(table)
+        # Much may happen between two looks at what attempts use, and each look costs a system call or more a slot.
+        enforcing = time.monotonic() >= self.enforce_at
+        if enforcing:
+            self.enforce_at = time.monotonic() + _TICK_SECONDS
         for slot in list(self.slots.values()):
-            if slot.code is None:
-                self.enforce(slot, table)
-            else:
+            if slot.code is not None:
                 self.finish(slot, table, strays)
+            elif enforcing or time.monotonic() >= slot.kill_at:
+                self.enforce(slot, table)
         self.leaving = [group for group in self.leaving if not group.remove()]
 
     def needs_table(self) -> bool:
@@ -152,6 +182,7 @@ class Launcher:
                         os.kill(pid, signal.SIGTERM)
                 slot.kill_at = min(slot.kill_at, time.monotonic() + GRACE_SECONDS)
             case {"do": "kill_now"} if slot is not None:
+                slot.kill_at = 0.0
                 self.kill(slot)
             case {"do": "exclusive"} if slot is not None:
                 slot.exclusive = True
@@ -160,9 +191,54 @@ class Launcher:
                 self.exclusive_until = time.monotonic() + exclusive
 
     def spawn(self, name: str, fds: list[int]) -> None:
-        group = None
         try:
             group = self.cgroups.make(name) if self.cgroups else None
+        except OSError as exc:
+            self.refuse(name, fds, exc)
+            return
+        self.slots[name] = Slot(name, _NOT_YET, group)
+        if self.template is not None:
+            self.template.ask(name, [] if group is None else group.directories(), fds)
+        else:
+            self.start(name, fds)
+
+    def hear(self, said: list[Forked | Unfit]) -> None:
+        """Take note of what the template has said."""
+        for words in said:
+            match words:
+                case Forked(slot=name, pid=pid, error=None) if name in self.slots:
+                    slot = self.slots[name]
+                    slot.root = pid
+                    self.tell({"event": "spawned", "slot": name, "pid": pid})
+                    if (status := self.ended_early.pop(pid, None)) is not None:
+                        self.root_ended(slot, status)
+                case Forked(slot=name, error=str(error)) if name in self.slots:
+                    self.refuse(name, [], error, over="template")
+                case Unfit():
+                    self.template = None
+                    self.tell({"event": "no_forks", "reason": words.reason})
+                    for name, fds in words.slots:
+                        self.start(name, fds)
+        if not any(slot.root == _NOT_YET for slot in self.slots.values()):
+            self.ended_early.clear()
+
+    def refuse(self, name: str, fds: list[int], why: object, over: str | None = None) -> None:
+        """Say that a process could not be started.
+
+        A fork that was under way when the template died may still come to life. It finds its slot gone, and ends.
+        """
+        slot = self.slots.pop(name, None)
+        if slot is not None and slot.group is not None:
+            self.leaving.append(slot.group)
+        for fd in fds:
+            os.close(fd)
+        self.tell({"event": "exited", "slot": name, "code": 127, "over": over, "used_mb": 0, "error": str(why)})
+
+    def start(self, name: str, fds: list[int]) -> None:
+        """Start a fresh interpreter for a slot."""
+        slot = self.slots[name]
+        group = slot.group
+        try:
             process = subprocess.Popen(
                 [*self.argv, str(fds[0])],
                 env={**self.environment, processtree.SLOT_VARIABLE: name},
@@ -175,15 +251,13 @@ class Launcher:
                 preexec_fn=group.enter if group is not None else None,
             )
             process.returncode = 0  # we reap it ourselves, together with all that is reparented to us
-            self.slots[name] = Slot(name, process.pid, group)
+            slot.root = process.pid
             self.tell({"event": "spawned", "slot": name, "pid": process.pid})
         except (OSError, subprocess.SubprocessError) as exc:
-            if group is not None:
-                self.leaving.append(group)
-            self.tell({"event": "exited", "slot": name, "code": 127, "over": None, "used_mb": 0, "error": str(exc)})
-        finally:
-            for fd in fds:
-                os.close(fd)
+            self.refuse(name, fds, exc)
+            return
+        for fd in fds:
+            os.close(fd)
 
     def limit(self, slot: Slot, memory_bytes: int, cores: float, processes: int) -> None:
         slot.memory_bytes, slot.processes = memory_bytes, processes
@@ -207,12 +281,17 @@ class Launcher:
                 return
             if pid == 0:
                 return
-            for slot in self.slots.values():
-                if slot.root == pid:
-                    slot.code = os.waitstatus_to_exitcode(status)
-                    slot.ending_since = time.monotonic()
-                    if slot.group is not None and slot.over is None and slot.group.out_of_memory():
-                        slot.over = "memory"
+            slot = next((slot for slot in self.slots.values() if slot.root == pid), None)
+            if slot is not None:
+                self.root_ended(slot, status)
+            elif any(slot.root == _NOT_YET for slot in self.slots.values()):
+                self.ended_early[pid] = status
+
+    def root_ended(self, slot: Slot, status: int) -> None:
+        slot.code = os.waitstatus_to_exitcode(status)
+        slot.ending_since = time.monotonic()
+        if slot.group is not None and slot.over is None and slot.group.out_of_memory():
+            slot.over = "memory"
 
     def enforce(self, slot: Slot, table: processtree.Table | None) -> None:
         now = time.monotonic()
@@ -239,8 +318,10 @@ class Launcher:
 
     def end_strays(self, table: processtree.Table) -> bool:
         """Without cgroups: kill what left its session and its environment behind, as it belongs to nobody we know."""
-        roots = {slot.root: slot.name for slot in self.slots.values()}
-        strays = table.strays(os.getpid(), roots)
+        roots = {slot.root for slot in self.slots.values()}
+        if self.template is not None:
+            roots.add(self.template.pid)
+        strays = table.strays(os.getpid(), roots, self.slots.keys())
         for pid in strays:
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
@@ -299,5 +380,5 @@ def main() -> None:
         os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     cgroups = Cgroups(wanted=os.environ.get("NIYANTA_CGROUPS", "on") != "off")
     cgroups.drop_unusable()
-    Launcher(control, json.loads(sys.argv[3]), cgroups).run()
+    Launcher(control, json.loads(sys.argv[3]), json.loads(sys.argv[4]), cgroups).run()
     shutil.rmtree(sys.argv[2], ignore_errors=True)

@@ -39,7 +39,8 @@ class Exit:
     code: int
     """Exit status of the process itself; minus the signal's number when one ended it."""
     over: str | None = None
-    """Why the launcher ended it by itself: ``memory``, ``processes`` or ``lease``."""
+    """Why the launcher ended it by itself: ``memory``, ``processes`` or ``lease``; ``template``: it never began, as
+    the process to fork it from has ended."""
     used_mb: int = 0
 
 
@@ -103,8 +104,10 @@ _decode = msgspec.msgpack.Decoder(channel.FromRunner).decode
 class ProcessPool:
     """Starts processes through the launcher, keeps a few warm."""
 
-    def __init__(self, app: Sequence[str], warm: int, scratch: Path) -> None:
-        self._argv = [sys.executable, "-m", "niyanta.worker.runner", json.dumps(list(app))]
+    def __init__(self, app: Sequence[str], warm: int, scratch: Path, *, fork: bool = True) -> None:
+        apps = json.dumps(list(app))
+        self._argv = [sys.executable, "-m", "niyanta.worker.runner", apps]
+        self._template = [sys.executable, "-m", "niyanta.worker.runner.template", apps] if fork else []
         self._warm = warm
         self._scratch = scratch
         self._idle: deque[Runner] = deque()
@@ -128,7 +131,7 @@ class ProcessPool:
         ours.setblocking(False)
         self._launcher = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", "niyanta.worker.launcher"),
-            *(str(theirs.fileno()), str(self._scratch), json.dumps(self._argv)),
+            *(str(theirs.fileno()), str(self._scratch), json.dumps(self._argv), json.dumps(self._template)),
             stdin=asyncio.subprocess.DEVNULL,
             pass_fds=(theirs.fileno(),),
             start_new_session=True,
@@ -194,14 +197,18 @@ class ProcessPool:
             await self._start_launcher()
 
     def _on_event(self, event: dict[str, Any]) -> None:
-        if event["event"] == "limits":
-            if not self._limits_said:
-                log.info("worker.limits: %s", limits_text(event["kernel"]))
-                self._limits_said = True
-            return
-        runner = self._runners.get(event["slot"])
-        if runner is None:
-            return
+        match event["event"]:
+            case "limits":
+                if not self._limits_said:
+                    log.info("worker.limits: %s", limits_text(event["kernel"]))
+                    self._limits_said = True
+            case "no_forks":
+                log.warning("worker.no_forks: %s; each attempt starts an interpreter of its own", event["reason"])
+            case _:
+                if (runner := self._runners.get(event["slot"])) is not None:
+                    self._on_runner_event(runner, event)
+
+    def _on_runner_event(self, runner: Runner, event: dict[str, Any]) -> None:
         match event["event"]:
             case "spawned":
                 runner.pid = event["pid"]
@@ -218,6 +225,8 @@ class ProcessPool:
         if runner in self._idle:
             self._idle.remove(runner)
             runner.close()
+        elif how.over == "template":
+            runner.close()  # the fork may have come to life after all, and is to find nobody there
         if not runner.exited.done():
             runner.exited.set_result(how)
         if not runner.limited.done():
@@ -256,17 +265,9 @@ class ProcessPool:
         Raises:
             TransientError: It ended before it was ready, or can't be limited; says what it last wrote.
         """
-        while self._idle:
-            runner = self._idle.popleft()
-            if not runner.exited.done():
-                break
-        else:
-            runner = await self._spawn()
-        self._go(self._spawn_warm())
+        runner, ready = await self._ready()
         try:
-            ready = await runner.receive()
             if not isinstance(ready, channel.Ready):
-                await runner.exited
                 await runner.copied(1.0)
                 words = plain(b" | ".join(runner.recent).decode(errors="replace")) or "it said nothing"
                 raise TransientError(f"the workload's process ended before it began: {words}")
@@ -280,6 +281,28 @@ class ProcessPool:
             runner.close()
             raise
         return runner
+
+    async def _ready(self) -> tuple[Runner, channel.FromRunner | None]:
+        """A process with the first that it says; None for one that has ended instead."""
+        while True:
+            while self._idle:
+                runner = self._idle.popleft()
+                if not runner.exited.done():
+                    break
+            else:
+                runner = await self._spawn()
+            self._go(self._spawn_warm())
+            try:
+                ready = await runner.receive()
+                if isinstance(ready, channel.Ready) and not runner.exited.done():
+                    return runner, ready
+                if (await runner.exited).over != "template":
+                    return runner, None
+            except BaseException:
+                self.kill(runner, at_once=True)
+                runner.close()
+                raise
+            runner.close()
 
     def kill(self, runner: Runner, *, at_once: bool = False) -> None:
         """End a process and all its descendants: SIGTERM, five seconds, SIGKILL; or SIGKILL now."""

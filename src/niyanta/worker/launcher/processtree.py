@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Set
 
 __all__ = ["SLOT_VARIABLE", "Table", "memory_bytes"]
 
@@ -38,12 +38,12 @@ class Table:
         found.discard(reaper)
         return found
 
-    def strays(self, reaper: int, roots: Mapping[int, str]) -> list[int]:
+    def strays(self, reaper: int, roots: Set[int], slots: Set[str]) -> list[int]:
         """Orphans that nothing ties to a slot any more: another session, and an environment without a slot."""
         return [
             pid
             for pid, (parent, session) in self._rows.items()
-            if parent == reaper and pid not in roots and session not in roots and _slot_of(pid) not in roots.values()
+            if parent == reaper and pid not in roots and session not in roots and _slot_of(pid) not in slots
         ]
 
 

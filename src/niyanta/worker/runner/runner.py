@@ -24,7 +24,7 @@ import msgspec
 
 from niyanta.errors import PermanentError, TransientError
 from niyanta.wire.messages import Assignment
-from niyanta.worker.handlers.app import load_app
+from niyanta.worker.handlers.app import App, load_app
 from niyanta.worker.handlers.context import Context, SyncContext
 from niyanta.worker.handlers.handler import Handler, encode_result
 from niyanta.worker.handlers.link import AttemptEnded
@@ -34,7 +34,7 @@ from niyanta.worker.handlers.text import describe, plain
 from niyanta.worker.runner import channel
 from niyanta.worker.runner.link import SocketLink
 
-__all__ = ["main"]
+__all__ = ["flush", "main", "prepare", "serve"]
 
 
 def _limit(assignment: Assignment) -> None:
@@ -47,7 +47,7 @@ def _limit(assignment: Assignment) -> None:
 
 def _end_now(link: SocketLink) -> None:
     """Leave from beside the handler: its thread can't be made to."""
-    _flush()
+    flush()
     link.send(channel.Ended())
     os._exit(0)
 
@@ -99,7 +99,7 @@ def _work(handler: Handler, run: channel.Run, control: socket.socket) -> channel
         # The agent knows better why, unless somebody else has sent the signal.
         outcome = channel.Problem("the handler was told to stop (SIGTERM), or cancelled itself", False)
     except SystemExit as exc:
-        _flush()
+        flush()
         os._exit(exc.code if isinstance(exc.code, int) else 0 if exc.code is None else 1)
     link.say_dropped()
     return channel.Ended() if link.ended else outcome
@@ -132,7 +132,8 @@ def _traceback(exc: Exception) -> str:
     return plain("".join(traceback.format_exception(exc))[-8000:])
 
 
-def _flush() -> None:
+def flush() -> None:
+    """Write out what the handler has printed."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):
             stream.flush()
@@ -140,12 +141,21 @@ def _flush() -> None:
 
 def main() -> None:
     control = socket.socket(fileno=int(sys.argv[-1]))
-    control.set_inheritable(False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    prepare()
+    serve(load_app(json.loads(sys.argv[1])), control)
+
+
+def prepare() -> None:
+    """What a process does once, before it is asked for anything."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True, errors="backslashreplace")
-    worker = load_app(json.loads(sys.argv[1]))
+
+
+def serve(worker: App, control: socket.socket) -> None:
+    """Say that it is ready, run one workload, end the process; returns when the agent is gone."""
+    control.set_inheritable(False)
     control.sendall(channel.encode(channel.Ready()))
     frame = channel.receive_frame(control)
     if frame is None:
@@ -154,6 +164,6 @@ def main() -> None:
     _limit(run.assignment)
     os.chdir(Path(run.directory) / channel.WORK)
     outcome = _work(worker.handlers[run.assignment.workload_type], run, control)
-    _flush()
+    flush()
     control.sendall(channel.encode(outcome))
     os._exit(0)  # threads and exit handlers of user code must not hold up the slot

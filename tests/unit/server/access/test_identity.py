@@ -7,6 +7,7 @@ import contextlib
 import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime, tzinfo
 from typing import Any, cast
 
 import jwt
@@ -16,7 +17,7 @@ from niyanta.domain.api_keys import ALPHABET, RANDOM_LENGTH, spell_key
 from niyanta.errors import RateLimitedError, UnauthorizedError
 from niyanta.server.access.identity import Authenticator
 from niyanta.server.access.tokens import TokenVerifier
-from niyanta.server.grpc.methods import _address
+from niyanta.server.grpc.frame import _address
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.customers import CustomerStore, Identity
@@ -243,7 +244,13 @@ async def test_a_token_that_was_good_ends_with_its_time(bench: Bench, monkeypatc
     await bench.ask(found)
     late = time.time() + 661
     monkeypatch.setattr("niyanta.server.access.identity.time.time", lambda: late)
-    bench.authenticator._tokens._clock = lambda: late
+
+    class Late(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Late:
+            return cls.fromtimestamp(late, tz)
+
+    monkeypatch.setattr("jwt.api_jwt.datetime", Late)
     bench.now += 0.9
     assert await bench.outcome(found) == "UNAUTHORIZED"
 

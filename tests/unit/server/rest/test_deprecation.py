@@ -10,8 +10,10 @@ from starlette.responses import Response
 
 from niyanta.server.access.gate import Gate
 from niyanta.server.observability.metrics import Metrics
-from niyanta.server.rest.frame.operation import Access, Deprecation, Frame, Operation
+from niyanta.server.rest.frame.frame import Frame
+from niyanta.server.rest.frame.operation import Access, Deprecation, Endpoint, Operation
 from niyanta.server.rest.frame.responses import json_response
+from niyanta.server.services.requests import BodyLimit
 
 
 async def _handler(call: Any) -> Response:
@@ -25,11 +27,10 @@ async def _headers(deprecation: Deprecation | None, query: bytes) -> tuple[int, 
         operation_id="old",
         summary="",
         tag="",
-        handler=_handler,
         access=Access.PUBLIC,
         deprecation=deprecation,
     )
-    frame = Frame(cast(Gate, None), 1000, 1.0, Metrics())
+    frame = Frame(cast(Gate, None), {BodyLimit.ONE: 1000}, 1.0, Metrics())
     sent: list[Any] = []
 
     async def send(message: Any) -> None:
@@ -39,7 +40,7 @@ async def _headers(deprecation: Deprecation | None, query: bytes) -> tuple[int, 
         return {"type": "http.request", "body": b"", "more_body": False}
 
     scope = {"type": "http", "method": "GET", "path": "/v0/old", "query_string": query, "headers": []}
-    await frame.route(operation).app(scope, receive, send)
+    await frame.route(Endpoint(operation, _handler)).app(scope, receive, send)
     return sent[0]["status"], {name.decode(): value.decode() for name, value in sent[0]["headers"]}
 
 

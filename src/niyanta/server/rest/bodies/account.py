@@ -1,4 +1,4 @@
-"""The JSON bodies of configurations and of the customer's own account."""
+"""The JSON bodies of configurations and of customers."""
 
 from __future__ import annotations
 
@@ -7,22 +7,29 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from niyanta.domain.limits import Tier
 from niyanta.server.rest.bodies.workloads import JsonObject, Pagination, Timestamp
+from niyanta.server.services.administration import STATUSES
 
 __all__ = [
+    "AccountAnswer",
     "Config",
     "ConfigCreated",
     "ConfigsAnswer",
     "CustomerAnswer",
     "CustomerLimits",
+    "CustomerStatus",
     "CustomerUsage",
     "PeriodStatistics",
     "ResourceLimits",
     "StatisticsAnswer",
     "StatisticsSummary",
+    "TierName",
     "TypeStatistics",
 ]
 
+TierName = Annotated[str, Meta(extra_json_schema={"enum": [tier.value for tier in Tier]})]
+CustomerStatus = Annotated[str, Meta(extra_json_schema={"enum": list(STATUSES)})]
 Day = Annotated[str, Meta(examples=["2025-10-27"], extra_json_schema={"format": "date"})]
 Seconds = Annotated[float, Meta(description="Of those that completed; null when there is none.")]
 
@@ -67,7 +74,7 @@ class ConfigsAnswer(msgspec.Struct):
 
 
 class CustomerLimits(msgspec.Struct):
-    """What the customer may use."""
+    """The limits that hold: the customer's own, else the tier's."""
 
     max_concurrent_workloads: int
     max_queue_depth: int
@@ -83,16 +90,21 @@ class CustomerUsage(msgspec.Struct):
     workloads_today: Annotated[int, Meta(description="Created since midnight, UTC.")]
 
 
-class CustomerAnswer(msgspec.Struct):
-    """The customer's account."""
+class CustomerAnswer(msgspec.Struct, kw_only=True):
+    """One customer."""
 
     customer_id: str
     name: str
-    tier: Annotated[str, Meta(extra_json_schema={"enum": ["free", "standard", "premium", "enterprise"]})]
-    status: Annotated[str, Meta(extra_json_schema={"enum": ["active", "suspended"]})]
+    tier: TierName
+    status: CustomerStatus
     limits: CustomerLimits
-    usage: CustomerUsage
     created_at: Timestamp
+
+
+class AccountAnswer(CustomerAnswer, kw_only=True):
+    """The customer's own account."""
+
+    usage: CustomerUsage
 
 
 class StatisticsSummary(msgspec.Struct):

@@ -9,16 +9,16 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from niyanta.domain.ids import CUSTOMER_ID_PATTERN
-from niyanta.domain.limits import LIMIT_RANGES, Tier
+from niyanta.domain.limits import LIMIT_RANGES
+from niyanta.server.rest.bodies.account import CustomerAnswer, CustomerStatus, TierName
 from niyanta.server.rest.bodies.workloads import Pagination, Timestamp
-from niyanta.server.services.administration import MAX_NAME_LENGTH, ROLES, STATUSES
+from niyanta.server.services.administration import MAX_NAME_LENGTH, ROLES
 
 __all__ = [
     "ApiKeyRow",
     "ApiKeysAnswer",
     "CreateCustomerRequest",
     "CreateKeyRequest",
-    "CustomerAnswer",
     "CustomersAnswer",
     "DrainAnswer",
     "KeyAnswer",
@@ -39,9 +39,7 @@ CustomerId = Annotated[
         extra_json_schema={"pattern": f"^{CUSTOMER_ID_PATTERN.pattern}$"},
     ),
 ]
-TierName = Annotated[str, Meta(extra_json_schema={"enum": [tier.value for tier in Tier]})]
 Role = Annotated[str, Meta(extra_json_schema={"enum": list(ROLES)})]
-Status = Annotated[str, Meta(extra_json_schema={"enum": list(STATUSES)})]
 KeyStatus = Annotated[str, Meta(extra_json_schema={"enum": ["active", "expired", "revoked"]})]
 WorkerStatus = Annotated[str, Meta(extra_json_schema={"enum": ["HEALTHY", "DRAINING", "DEAD"]})]
 
@@ -81,27 +79,7 @@ class UpdateCustomerRequest(msgspec.Struct, forbid_unknown_fields=True):
     name: Name | None = None
     tier: TierName | None = None
     limits: LimitsRequest | None = None
-    status: Status | None = None
-
-
-class Limits(msgspec.Struct):
-    """The limits that hold: the customer's own, else the tier's."""
-
-    max_concurrent_workloads: int
-    max_queue_depth: int
-    rate_limit_per_sec: float
-    burst: int
-
-
-class CustomerAnswer(msgspec.Struct):
-    """One customer."""
-
-    customer_id: str
-    name: str
-    tier: TierName
-    status: Status
-    limits: Limits
-    created_at: Timestamp
+    status: CustomerStatus | None = None
 
 
 class CustomersAnswer(msgspec.Struct):

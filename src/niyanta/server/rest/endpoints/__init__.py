@@ -1,0 +1,24 @@
+"""The endpoints: classes whose methods declare what they serve."""
+
+from __future__ import annotations
+
+from niyanta.server.rest.endpoints.admin import AdminRoutes
+from niyanta.server.rest.endpoints.batches import BatchRoutes
+from niyanta.server.rest.endpoints.configs import ConfigRoutes
+from niyanta.server.rest.endpoints.customers import CustomerRoutes
+from niyanta.server.rest.endpoints.logs import LogRoutes
+from niyanta.server.rest.endpoints.probes import ProbeRoutes
+from niyanta.server.rest.endpoints.workloads import WorkloadRoutes
+
+__all__ = ["PARTS"]
+
+PARTS: tuple[type, ...] = (
+    BatchRoutes,
+    WorkloadRoutes,
+    LogRoutes,
+    ConfigRoutes,
+    CustomerRoutes,
+    AdminRoutes,
+    ProbeRoutes,
+)
+"""All of them, for what looks at the declarations only."""

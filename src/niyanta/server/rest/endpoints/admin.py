@@ -1,25 +1,26 @@
-"""The admin API: workers (§4 of the contract), customers and their keys."""
+"""The admin API: workers, customers and their keys."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 from starlette.responses import Response
 
-from niyanta.domain.transitions import Actor
+from niyanta.domain.transitions import Actor, ActorType
 from niyanta.errors import ConflictError, InvalidInputError, NotFoundError
 from niyanta.server.fleet.registration import WorkerService
 from niyanta.server.rest.bodies import admin as bodies
+from niyanta.server.rest.bodies.account import CustomerAnswer
 from niyanta.server.rest.bodies.workloads import Pagination
+from niyanta.server.rest.endpoints.customers import customer_body
 from niyanta.server.rest.frame.operation import Access, Call, Operation
 from niyanta.server.rest.frame.parameters import Choice, Integer, Text
-from niyanta.server.rest.frame.responses import json_response, number, timestamp
+from niyanta.server.rest.frame.responses import json_response, timestamp
 from niyanta.server.services.administration import AdminService
 from niyanta.server.services.cursors import Cursors
 from niyanta.server.services.requests import MAX_CURSOR_LENGTH, MAX_OFFSET
-from niyanta.server.store.customers import ApiKey, Customer
+from niyanta.server.store.customers import ApiKey
 from niyanta.server.store.workers import ListedWorker, StandingOrder
 
 __all__ = ["AdminRoutes"]
@@ -46,173 +47,74 @@ class AdminRoutes:
         self._cursors = cursors
         self._workers = workers
 
-    def operations(self) -> list[Operation]:
-        """What this part of the API offers."""
-        return [*self._customer_operations(), *self._key_operations(), *self._worker_operations()]
+    async def _customer_exists(self, call: Call) -> None:
+        await self._administration.customer(call.path_id("customer_id"))
 
-    def _customer_operations(self) -> list[Operation]:
-        return [
-            Operation(
-                method="POST",
-                path=_CUSTOMERS,
-                operation_id="createCustomer",
-                summary="Add a customer",
-                tag=_TAG,
-                handler=self.create_customer,
-                access=Access.ADMIN,
-                body=bodies.CreateCustomerRequest,
-                answer=bodies.CustomerAnswer,
-                status=201,
-                headers=("Location",),
-                errors=(ConflictError,),
-            ),
-            Operation(
-                method="GET",
-                path=_CUSTOMERS,
-                operation_id="listCustomers",
-                summary="List customers, oldest first",
-                tag=_TAG,
-                handler=self.list_customers,
-                access=Access.ADMIN,
-                query=_PAGE,
-                answer=bodies.CustomersAnswer,
-            ),
-            Operation(
-                method="GET",
-                path=_ONE_CUSTOMER,
-                operation_id="getCustomerById",
-                summary="Get one customer",
-                tag=_TAG,
-                handler=self.get_customer,
-                access=Access.ADMIN,
-                answer=bodies.CustomerAnswer,
-                errors=(NotFoundError,),
-                exists=self._customer_exists,
-            ),
-            Operation(
-                method="PATCH",
-                path=_ONE_CUSTOMER,
-                operation_id="updateCustomer",
-                summary="Change a customer's name, tier, limits or status",
-                tag=_TAG,
-                handler=self.update_customer,
-                access=Access.ADMIN,
-                body=bodies.UpdateCustomerRequest,
-                answer=bodies.CustomerAnswer,
-                errors=(NotFoundError,),
-                exists=self._customer_exists,
-            ),
-        ]
-
-    def _key_operations(self) -> list[Operation]:
-        return [
-            Operation(
-                method="POST",
-                path=_KEYS,
-                operation_id="createApiKey",
-                summary="Make an API key; it is shown this once",
-                tag=_TAG,
-                handler=self.create_key,
-                access=Access.ADMIN,
-                body=bodies.CreateKeyRequest,
-                answer=bodies.KeyAnswer,
-                status=201,
-                errors=(NotFoundError,),
-                exists=self._customer_exists,
-            ),
-            Operation(
-                method="GET",
-                path=_KEYS,
-                operation_id="listApiKeys",
-                summary="List a customer's API keys, oldest first",
-                tag=_TAG,
-                handler=self.list_keys,
-                access=Access.ADMIN,
-                query=_PAGE,
-                answer=bodies.ApiKeysAnswer,
-                errors=(NotFoundError,),
-                exists=self._customer_exists,
-            ),
-            Operation(
-                method="DELETE",
-                path=_KEYS + "/{key_id}",
-                operation_id="revokeApiKey",
-                summary="End an API key for ever",
-                tag=_TAG,
-                handler=self.revoke_key,
-                access=Access.ADMIN,
-                status=204,
-                errors=(NotFoundError,),
-            ),
-        ]
-
-    def _worker_operations(self) -> list[Operation]:
-        return [
-            Operation(
-                method="GET",
-                path=_WORKERS,
-                operation_id="listWorkers",
-                summary="List workers, by id",
-                tag=_TAG,
-                handler=self.list_workers,
-                access=Access.ADMIN,
-                query=(STATUS, *_PAGE),
-                answer=bodies.WorkersAnswer,
-            ),
-            Operation(
-                method="POST",
-                path=_ONE_WORKER + "/drain",
-                operation_id="drainWorker",
-                summary="Give a worker nothing new, also after a restart; what it runs finishes",
-                tag=_TAG,
-                handler=self.drain_worker,
-                access=Access.ADMIN,
-                answer=bodies.DrainAnswer,
-                errors=(NotFoundError,),
-            ),
-            Operation(
-                method="DELETE",
-                path=_ONE_WORKER,
-                operation_id="removeWorker",
-                summary="Take everything away from a worker at once, and don't let it come back",
-                tag=_TAG,
-                handler=self.remove_worker,
-                access=Access.ADMIN,
-                status=204,
-                errors=(NotFoundError,),
-            ),
-            Operation(
-                method="POST",
-                path=_ONE_WORKER + "/undrain",
-                operation_id="undrainWorker",
-                summary="Take a worker's drain or removal back",
-                tag=_TAG,
-                handler=self.undrain_worker,
-                access=Access.ADMIN,
-                answer=bodies.UndrainAnswer,
-                errors=(NotFoundError,),
-            ),
-        ]
-
+    @Operation(
+        method="POST",
+        path=_CUSTOMERS,
+        operation_id="createCustomer",
+        summary="Add a customer",
+        tag=_TAG,
+        access=Access.ADMIN,
+        body=bodies.CreateCustomerRequest,
+        answer=CustomerAnswer,
+        status=201,
+        headers=("Location",),
+        errors=(ConflictError,),
+    )
     async def create_customer(self, call: Call) -> Response:
         """201 with the whole customer."""
         body: bodies.CreateCustomerRequest = call.body
         made = await self._administration.create_customer(
             body.name, body.customer_id, body.tier, _limits(body.limits)
         )
-        return json_response(_customer(made), 201, {"Location": f"{_CUSTOMERS}/{made.customer_id}"})
+        return json_response(customer_body(made), 201, {"Location": f"{_CUSTOMERS}/{made.customer_id}"})
 
+    @Operation(
+        method="GET",
+        path=_CUSTOMERS,
+        operation_id="listCustomers",
+        summary="List customers, oldest first",
+        tag=_TAG,
+        access=Access.ADMIN,
+        query=_PAGE,
+        answer=bodies.CustomersAnswer,
+    )
     async def list_customers(self, call: Call) -> Response:
         """A page of them."""
         page = _Page.read(call, self._cursors, "customers")
         found, total = await self._administration.customers(page.limit + 1, skip=page.offset, after=page.after)
         pagination = page.pagination([customer.customer_id for customer in found], total)
-        return json_response(bodies.CustomersAnswer([_customer(c) for c in found[: page.limit]], pagination))
+        return json_response(bodies.CustomersAnswer([customer_body(c) for c in found[: page.limit]], pagination))
 
+    @Operation(
+        method="GET",
+        path=_ONE_CUSTOMER,
+        operation_id="getCustomerById",
+        summary="Get one customer",
+        tag=_TAG,
+        access=Access.ADMIN,
+        answer=CustomerAnswer,
+        errors=(NotFoundError,),
+        exists=_customer_exists,
+    )
     async def get_customer(self, call: Call) -> Response:
         """One of them."""
-        return json_response(_customer(await self._administration.customer(call.path_id("customer_id"))))
+        return json_response(customer_body(await self._administration.customer(call.path_id("customer_id"))))
 
+    @Operation(
+        method="PATCH",
+        path=_ONE_CUSTOMER,
+        operation_id="updateCustomer",
+        summary="Change a customer's name, tier, limits or status",
+        tag=_TAG,
+        access=Access.ADMIN,
+        body=bodies.UpdateCustomerRequest,
+        answer=CustomerAnswer,
+        errors=(NotFoundError,),
+        exists=_customer_exists,
+    )
     async def update_customer(self, call: Call) -> Response:
         """The whole customer as it is now."""
         body: bodies.UpdateCustomerRequest = call.body
@@ -223,8 +125,21 @@ class AdminRoutes:
             status=body.status,
             limits=_limits(body.limits),
         )
-        return json_response(_customer(changed))
+        return json_response(customer_body(changed))
 
+    @Operation(
+        method="POST",
+        path=_KEYS,
+        operation_id="createApiKey",
+        summary="Make an API key; it is shown this once",
+        tag=_TAG,
+        access=Access.ADMIN,
+        body=bodies.CreateKeyRequest,
+        answer=bodies.KeyAnswer,
+        status=201,
+        errors=(NotFoundError,),
+        exists=_customer_exists,
+    )
     async def create_key(self, call: Call) -> Response:
         """201 with the key itself."""
         body: bodies.CreateKeyRequest = call.body
@@ -242,6 +157,18 @@ class AdminRoutes:
         )
         return json_response(answer, 201)
 
+    @Operation(
+        method="GET",
+        path=_KEYS,
+        operation_id="listApiKeys",
+        summary="List a customer's API keys, oldest first",
+        tag=_TAG,
+        access=Access.ADMIN,
+        query=_PAGE,
+        answer=bodies.ApiKeysAnswer,
+        errors=(NotFoundError,),
+        exists=_customer_exists,
+    )
     async def list_keys(self, call: Call) -> Response:
         """A page of them."""
         customer_id = call.path_id("customer_id")
@@ -252,42 +179,89 @@ class AdminRoutes:
         pagination = page.pagination([key.key_id for key in found], total)
         return json_response(bodies.ApiKeysAnswer([_key(key) for key in found[: page.limit]], pagination))
 
+    @Operation(
+        method="DELETE",
+        path=_KEYS + "/{key_id}",
+        operation_id="revokeApiKey",
+        summary="End an API key for ever",
+        tag=_TAG,
+        access=Access.ADMIN,
+        status=204,
+        errors=(NotFoundError,),
+    )
     async def revoke_key(self, call: Call) -> Response:
         """204, also the second time."""
         await self._administration.revoke_key(call.path_id("key_id"), call.path_id("customer_id"))
         return Response(status_code=204)
 
+    @Operation(
+        method="GET",
+        path=_WORKERS,
+        operation_id="listWorkers",
+        summary="List workers, by id",
+        tag=_TAG,
+        access=Access.ADMIN,
+        query=(STATUS, *_PAGE),
+        answer=bodies.WorkersAnswer,
+    )
     async def list_workers(self, call: Call) -> Response:
-        """§4.1."""
+        """A page of the fleet."""
         status = STATUS.read(call.request)
         page = _Page.read(call, self._cursors, "workers", status or "")
         found, total = await self._workers.page(status, page.limit + 1, skip=page.offset, after=page.after)
         pagination = page.pagination([listed.worker.worker_id for listed in found], total)
         return json_response(bodies.WorkersAnswer([_worker(listed) for listed in found[: page.limit]], pagination))
 
+    @Operation(
+        method="POST",
+        path=_ONE_WORKER + "/drain",
+        operation_id="drainWorker",
+        summary="Give a worker nothing new, also after a restart; what it runs finishes",
+        tag=_TAG,
+        access=Access.ADMIN,
+        answer=bodies.DrainAnswer,
+        errors=(NotFoundError,),
+    )
     async def drain_worker(self, call: Call) -> Response:
-        """§4.2."""
+        """The worker gets nothing new."""
         worker_id = call.path_id("worker_id")
         await self._workers.drain(worker_id, _operator(call))
         return json_response(bodies.DrainAnswer(worker_id, "DRAINING"))
 
+    @Operation(
+        method="DELETE",
+        path=_ONE_WORKER,
+        operation_id="removeWorker",
+        summary="Take everything away from a worker at once, and don't let it come back",
+        tag=_TAG,
+        access=Access.ADMIN,
+        status=204,
+        errors=(NotFoundError,),
+    )
     async def remove_worker(self, call: Call) -> Response:
-        """§4.3."""
+        """204 once its workloads are on their way to others."""
         await self._workers.remove(call.path_id("worker_id"), _operator(call))
         return Response(status_code=204)
 
+    @Operation(
+        method="POST",
+        path=_ONE_WORKER + "/undrain",
+        operation_id="undrainWorker",
+        summary="Take a worker's drain or removal back",
+        tag=_TAG,
+        access=Access.ADMIN,
+        answer=bodies.UndrainAnswer,
+        errors=(NotFoundError,),
+    )
     async def undrain_worker(self, call: Call) -> Response:
         """The worker's status as it is now."""
         worker_id = call.path_id("worker_id")
         status = await self._workers.undrain(worker_id, _operator(call))
         return json_response(bodies.UndrainAnswer(worker_id, status))
 
-    async def _customer_exists(self, call: Call) -> Any:
-        await self._administration.customer(call.path_id("customer_id"))
-
 
 def _operator(call: Call) -> Actor:
-    return Actor("user", call.identity.actor_id)
+    return Actor(ActorType.USER, call.identity.actor_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,23 +305,6 @@ def _limits(request: bodies.LimitsRequest | None) -> dict[str, float | None]:
         return {}
     found = {name: getattr(request, name) for name in bodies.LimitsRequest.__struct_fields__}
     return {name: value for name, value in found.items() if value is not msgspec.UNSET}
-
-
-def _customer(customer: Customer) -> bodies.CustomerAnswer:
-    limits = bodies.Limits(
-        customer.max_concurrent_workloads,
-        customer.max_queue_depth,
-        number(customer.rate_limit_per_sec),
-        customer.burst,
-    )
-    return bodies.CustomerAnswer(
-        customer.customer_id,
-        customer.name,
-        customer.tier.value,
-        customer.status,
-        limits,
-        timestamp(customer.created_at),
-    )
 
 
 def _key(key: ApiKey) -> bodies.ApiKeyRow:

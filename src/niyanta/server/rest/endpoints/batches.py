@@ -1,4 +1,4 @@
-"""Many workloads with one call: beyond the contract, in its style."""
+"""Many workloads with one call."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from niyanta.server.rest.endpoints.workloads import idempotency_key
 from niyanta.server.rest.frame.operation import Call, Operation
 from niyanta.server.rest.frame.responses import json_response, timestamp
 from niyanta.server.services.batches import BatchService, CancelBatchRequest
-from niyanta.server.services.requests import MAX_BATCH_VALUES, BatchRequest
+from niyanta.server.services.requests import MAX_BATCH_VALUES, BatchRequest, BodyLimit
 from niyanta.server.services.submission import Outcome, SubmissionService
 
 __all__ = ["BatchRoutes"]
@@ -22,52 +22,28 @@ _TAG = "Workloads"
 class BatchRoutes:
     """Submit and cancel many."""
 
-    def __init__(self, submissions: SubmissionService, batches: BatchService, max_body_bytes: int) -> None:
+    def __init__(self, submissions: SubmissionService, batches: BatchService) -> None:
         self._submissions = submissions
         self._batches = batches
-        self._max_body_bytes = max_body_bytes
 
-    def operations(self) -> list[Operation]:
-        """What this part of the API offers."""
-        return [
-            Operation(
-                method="POST",
-                path="/v1/workloads/batch",
-                operation_id="submitWorkloadBatch",
-                summary="Submit up to 1000 workloads",
-                description=(
-                    "All in one transaction, each accepted or refused by itself, in the order of the request. Costs "
-                    "one call of the rate limit. With an Idempotency-Key the batch as a whole is submitted once; an "
-                    "answer in which nothing was accepted is not kept."
-                ),
-                tag=_TAG,
-                handler=self.submit,
-                body=BatchRequest,
-                max_body_bytes=self._max_body_bytes,
-                max_values=MAX_BATCH_VALUES,
-                answer=bodies.BatchAnswer,
-                status=202,
-                headers=("Idempotent-Replayed",),
-                request_headers=("Idempotency-Key",),
-                errors=(ConflictError, ServiceUnavailableError),
-            ),
-            Operation(
-                method="POST",
-                path="/v1/workloads/batch/cancel",
-                operation_id="cancelWorkloadBatch",
-                summary="Cancel up to 1000 workloads",
-                description=(
-                    "By id or by filter. Each has its own outcome. A filter means workloads that have not ended, the "
-                    "oldest first; has_more says that another call finds more."
-                ),
-                tag=_TAG,
-                handler=self.cancel,
-                body=CancelBatchRequest,
-                answer=bodies.CancelBatchAnswer,
-                errors=(ServiceUnavailableError,),
-            ),
-        ]
-
+    @Operation(
+        method="POST",
+        path="/v1/workloads/batch",
+        operation_id="submitWorkloadBatch",
+        summary="Submit up to 1000 workloads",
+        description="All in one transaction, each accepted or refused by itself, in the order of the request. Costs "
+        "one call of the rate limit. With an Idempotency-Key the batch as a whole is submitted once; an "
+        "answer in which nothing was accepted is not kept.",
+        tag=_TAG,
+        body=BatchRequest,
+        body_limit=BodyLimit.BATCH,
+        max_values=MAX_BATCH_VALUES,
+        answer=bodies.BatchAnswer,
+        status=202,
+        headers=("Idempotent-Replayed",),
+        request_headers=("Idempotency-Key",),
+        errors=(ConflictError, ServiceUnavailableError),
+    )
     async def submit(self, call: Call) -> Response:
         """Submit many."""
         key = idempotency_key(call.request)
@@ -77,6 +53,18 @@ class BatchRoutes:
         body = bodies.BatchAnswer(results, len(results) - rejected, rejected)
         return json_response(body, 202, {"Idempotent-Replayed": "true"} if answer.replayed else None)
 
+    @Operation(
+        method="POST",
+        path="/v1/workloads/batch/cancel",
+        operation_id="cancelWorkloadBatch",
+        summary="Cancel up to 1000 workloads",
+        description="By id or by filter. Each has its own outcome. A filter means workloads that have not ended, the "
+        "oldest first; has_more says that another call finds more.",
+        tag=_TAG,
+        body=CancelBatchRequest,
+        answer=bodies.CancelBatchAnswer,
+        errors=(ServiceUnavailableError,),
+    )
     async def cancel(self, call: Call) -> Response:
         """Cancel many."""
         found = await self._batches.cancel(call.identity, call.body)

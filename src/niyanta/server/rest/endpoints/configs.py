@@ -1,4 +1,4 @@
-"""§2 of the contract: configurations of workload types."""
+"""Configurations of workload types."""
 
 from __future__ import annotations
 
@@ -32,81 +32,38 @@ class ConfigRoutes:
         self._configs = configs
         self._cursors = cursors
 
-    def operations(self) -> list[Operation]:
-        """What this part of the API offers."""
-        return [
-            Operation(
-                method="POST",
-                path=_ALL,
-                operation_id="createWorkloadConfig",
-                summary="Set up a workload type",
-                tag=_TAG,
-                handler=self.create,
-                body=CreateConfigRequest,
-                answer=bodies.ConfigCreated,
-                status=201,
-                headers=("Location",),
-                errors=(ConflictError,),
-            ),
-            Operation(
-                method="GET",
-                path=_ALL,
-                operation_id="listWorkloadConfigs",
-                summary="List configs",
-                tag=_TAG,
-                handler=self.list,
-                query=(LIMIT, CURSOR),
-                answer=bodies.ConfigsAnswer,
-            ),
-            Operation(
-                method="GET",
-                path=_ONE,
-                operation_id="getWorkloadConfig",
-                summary="Get one config",
-                tag=_TAG,
-                handler=self.get,
-                answer=bodies.Config,
-                errors=(NotFoundError,),
-                exists=self._exists,
-            ),
-            Operation(
-                method="PUT",
-                path=_ONE,
-                operation_id="updateWorkloadConfig",
-                summary="Change what is given",
-                description="Reaches workloads that are not assigned yet; the others keep what they had.",
-                tag=_TAG,
-                handler=self.update,
-                body=UpdateConfigRequest,
-                answer=bodies.Config,
-                errors=(NotFoundError,),
-                exists=self._exists,
-            ),
-            Operation(
-                method="DELETE",
-                path=_ONE,
-                operation_id="deleteWorkloadConfig",
-                summary="Delete a config that no workload belongs to",
-                tag=_TAG,
-                handler=self.delete,
-                status=204,
-                errors=(NotFoundError, ConflictError),
-                exists=self._exists,
-            ),
-        ]
-
-    async def _exists(self, call: Call) -> Response:
+    async def _exists(self, call: Call) -> None:
         await self._configs.get(call.identity, call.path_id("config_id"))
-        return Response(status_code=204)
 
+    @Operation(
+        method="POST",
+        path=_ALL,
+        operation_id="createWorkloadConfig",
+        summary="Set up a workload type",
+        tag=_TAG,
+        body=CreateConfigRequest,
+        answer=bodies.ConfigCreated,
+        status=201,
+        headers=("Location",),
+        errors=(ConflictError,),
+    )
     async def create(self, call: Call) -> Response:
-        """§2.1."""
+        """201 with its id."""
         made = await self._configs.create(call.identity, call.body)
         answer = bodies.ConfigCreated(made.config_id, made.workload_type, timestamp(made.created_at))
         return json_response(answer, 201, {"Location": f"{_ALL}/{made.config_id}"})
 
+    @Operation(
+        method="GET",
+        path=_ALL,
+        operation_id="listWorkloadConfigs",
+        summary="List configs",
+        tag=_TAG,
+        query=(LIMIT, CURSOR),
+        answer=bodies.ConfigsAnswer,
+    )
     async def list(self, call: Call) -> Response:
-        """§2.2; all on one page, unless there are very many."""
+        """All on one page, unless there are very many."""
         listed = ("configs", call.identity.customer_id)
         cursor = CURSOR.read(call.request)
         after_id = self._cursors.read_id(cursor, *listed) if cursor is not None else ""
@@ -117,17 +74,49 @@ class ConfigRoutes:
             pagination.next_cursor = self._cursors.after_id(found[-1].config_id, *listed)
         return json_response(bodies.ConfigsAnswer([config_body(config) for config in found], pagination))
 
+    @Operation(
+        method="GET",
+        path=_ONE,
+        operation_id="getWorkloadConfig",
+        summary="Get one config",
+        tag=_TAG,
+        answer=bodies.Config,
+        errors=(NotFoundError,),
+        exists=_exists,
+    )
     async def get(self, call: Call) -> Response:
         """One, whole."""
         return json_response(config_body(await self._configs.get(call.identity, call.path_id("config_id"))))
 
+    @Operation(
+        method="PUT",
+        path=_ONE,
+        operation_id="updateWorkloadConfig",
+        summary="Change what is given",
+        description="Reaches workloads that are not assigned yet; the others keep what they had.",
+        tag=_TAG,
+        body=UpdateConfigRequest,
+        answer=bodies.Config,
+        errors=(NotFoundError,),
+        exists=_exists,
+    )
     async def update(self, call: Call) -> Response:
-        """§2.3."""
+        """The whole config as it is now."""
         updated = await self._configs.update(call.identity, call.path_id("config_id"), call.body)
         return json_response(config_body(updated))
 
+    @Operation(
+        method="DELETE",
+        path=_ONE,
+        operation_id="deleteWorkloadConfig",
+        summary="Delete a config that no workload belongs to",
+        tag=_TAG,
+        status=204,
+        errors=(NotFoundError, ConflictError),
+        exists=_exists,
+    )
     async def delete(self, call: Call) -> Response:
-        """§2.4."""
+        """204 once it is gone."""
         await self._configs.delete(call.identity, call.path_id("config_id"))
         return Response(status_code=204)
 

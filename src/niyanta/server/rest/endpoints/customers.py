@@ -1,9 +1,10 @@
-"""§3 of the contract: the customer's own account."""
+"""The customer's own account."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 from starlette.responses import Response
 
 from niyanta.server.rest.bodies import account as bodies
@@ -11,9 +12,10 @@ from niyanta.server.rest.frame.operation import Call, Operation
 from niyanta.server.rest.frame.parameters import Choice, Day
 from niyanta.server.rest.frame.responses import json_response, number, timestamp
 from niyanta.server.services.customers import GROUPINGS, CustomerService
+from niyanta.server.store.customers import Customer
 from niyanta.server.store.statistics import TimeFigures
 
-__all__ = ["CustomerRoutes"]
+__all__ = ["CustomerRoutes", "customer_body"]
 
 _TAG = "Customer"
 
@@ -28,54 +30,33 @@ class CustomerRoutes:
     def __init__(self, customers: CustomerService) -> None:
         self._customers = customers
 
-    def operations(self) -> list[Operation]:
-        """What this part of the API offers."""
-        return [
-            Operation(
-                method="GET",
-                path="/v1/customer",
-                operation_id="getCustomer",
-                summary="The customer's account, limits and live usage",
-                tag=_TAG,
-                handler=self.info,
-                answer=bodies.CustomerAnswer,
-            ),
-            Operation(
-                method="GET",
-                path="/v1/customer/stats",
-                operation_id="getCustomerStats",
-                summary="What became of the workloads of a period",
-                description="Counted by the time of creation; days without workloads are left out.",
-                tag=_TAG,
-                handler=self.statistics,
-                query=(START_DATE, END_DATE, GROUP_BY),
-                answer=bodies.StatisticsAnswer,
-            ),
-        ]
-
+    @Operation(
+        method="GET",
+        path="/v1/customer",
+        operation_id="getCustomer",
+        summary="The customer's account, limits and live usage",
+        tag=_TAG,
+        answer=bodies.AccountAnswer,
+    )
     async def info(self, call: Call) -> Response:
-        """§3.1."""
+        """Limits and what is used of them."""
         customer, today = await self._customers.info(call.identity)
-        limits = bodies.CustomerLimits(
-            customer.max_concurrent_workloads,
-            customer.max_queue_depth,
-            number(customer.rate_limit_per_sec),
-            customer.burst,
-        )
-        return json_response(
-            bodies.CustomerAnswer(
-                customer.customer_id,
-                customer.name,
-                customer.tier.value,
-                customer.status,
-                limits,
-                bodies.CustomerUsage(customer.running, customer.queued, today),
-                timestamp(customer.created_at),
-            )
-        )
+        found = customer_body(customer)
+        usage = bodies.CustomerUsage(customer.running, customer.queued, today)
+        return json_response(bodies.AccountAnswer(**msgspec.structs.asdict(found), usage=usage))
 
+    @Operation(
+        method="GET",
+        path="/v1/customer/stats",
+        operation_id="getCustomerStats",
+        summary="What became of the workloads of a period",
+        description="Counted by the time of creation; days without workloads are left out.",
+        tag=_TAG,
+        query=(START_DATE, END_DATE, GROUP_BY),
+        answer=bodies.StatisticsAnswer,
+    )
     async def statistics(self, call: Call) -> Response:
-        """§3.2."""
+        """By type, day or hour."""
         first, last = START_DATE.read(call.request), END_DATE.read(call.request)
         group_by = GROUP_BY.read(call.request) or GROUPINGS[0]
         found = await self._customers.statistics(call.identity, first, last, group_by)
@@ -103,6 +84,23 @@ class CustomerRoutes:
         elif found.by_time is not None:
             answer.by_hour = _periods(found.by_time)
         return json_response(answer)
+
+
+def customer_body(customer: Customer) -> bodies.CustomerAnswer:
+    """One customer, as operators and the customer see it."""
+    return bodies.CustomerAnswer(
+        customer_id=customer.customer_id,
+        name=customer.name,
+        tier=customer.tier.value,
+        status=customer.status,
+        limits=bodies.CustomerLimits(
+            customer.max_concurrent_workloads,
+            customer.max_queue_depth,
+            number(customer.rate_limit_per_sec),
+            customer.burst,
+        ),
+        created_at=timestamp(customer.created_at),
+    )
 
 
 def _periods(figures: Sequence[TimeFigures]) -> list[bodies.PeriodStatistics]:

@@ -45,28 +45,21 @@ class LogRoutes:
         self._logs = logs
         self._workloads = workloads
 
-    def operations(self) -> list[Operation]:
-        """What this part of the API offers."""
-        return [
-            Operation(
-                method="GET",
-                path="/v1/workloads/{workload_id}/logs",
-                operation_id="getWorkloadLogs",
-                summary="Read a workload's log",
-                tag="Workloads",
-                handler=self.logs,
-                query=(LIMIT, SINCE, UNTIL, LEVEL, ORDER, TAIL, CURSOR),
-                answer=bodies.LogsAnswer,
-                other_media_types=(_TEXT,),
-                errors=(NotFoundError,),
-                exists=self._exists,
-            )
-        ]
-
-    async def _exists(self, call: Call) -> Response:
+    async def _exists(self, call: Call) -> None:
         await self._workloads.get(call.identity, call.path_id("workload_id"))
-        return Response(status_code=204)
 
+    @Operation(
+        method="GET",
+        path="/v1/workloads/{workload_id}/logs",
+        operation_id="getWorkloadLogs",
+        summary="Read a workload's log",
+        tag="Workloads",
+        query=(LIMIT, SINCE, UNTIL, LEVEL, ORDER, TAIL, CURSOR),
+        answer=bodies.LogsAnswer,
+        other_media_types=(_TEXT,),
+        errors=(NotFoundError,),
+        exists=_exists,
+    )
     async def logs(self, call: Call) -> Response:
         """A page as JSON; as text everything that was asked for, however many lines that are."""
         workload_id = call.path_id("workload_id")

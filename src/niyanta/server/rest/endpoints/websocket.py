@@ -22,7 +22,7 @@ from niyanta.errors import (
     UnauthorizedError,
 )
 from niyanta.server.access.gate import Gate
-from niyanta.server.rest.frame.operation import request_id_of, standard_headers
+from niyanta.server.rest.frame.frame import request_id_of, standard_headers
 from niyanta.server.rest.frame.parameters import only, path_id
 from niyanta.server.rest.frame.responses import error_response, timestamp
 from niyanta.server.rest.uvicorn.sockets import EXTENSION, Connection, text_frame

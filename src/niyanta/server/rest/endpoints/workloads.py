@@ -1,4 +1,4 @@
-"""§1 of the contract: a customer's workloads."""
+"""A customer's workloads: submit, read, list, steer, and what happened."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from niyanta.server.rest.frame.operation import Call, Operation
 from niyanta.server.rest.frame.parameters import Choice, Integer, Text
 from niyanta.server.rest.frame.responses import json_response, timestamp
 from niyanta.server.services.cursors import Cursors
+from niyanta.server.services.pausing import PauseService
 from niyanta.server.services.requests import (
     DEFAULT_PAGE,
     MAX_CURSOR_LENGTH,
@@ -52,115 +53,32 @@ VERSION = Integer("version", "With wait_seconds: answer when the version passes 
 class WorkloadRoutes:
     """Submit, read, list, cancel, pause, resume, audit."""
 
-    def __init__(self, submissions: SubmissionService, workloads: WorkloadService, cursors: Cursors) -> None:
+    def __init__(
+        self, submissions: SubmissionService, workloads: WorkloadService, pausing: PauseService, cursors: Cursors
+    ) -> None:
         self._submissions = submissions
         self._workloads = workloads
+        self._pausing = pausing
         self._cursors = cursors
 
-    def operations(self) -> list[Operation]:
-        """What this part of the API offers."""
-        return [
-            Operation(
-                method="POST",
-                path="/v1/workloads",
-                operation_id="submitWorkload",
-                summary="Submit a workload",
-                tag=_TAG,
-                handler=self.submit,
-                body=SubmitRequest,
-                answer=bodies.SubmitAnswer,
-                status=202,
-                headers=("Location", "Idempotent-Replayed"),
-                request_headers=("Idempotency-Key",),
-                errors=(ConflictError, ServiceUnavailableError),
-            ),
-            Operation(
-                method="GET",
-                path="/v1/workloads",
-                operation_id="listWorkloads",
-                summary="List workloads",
-                tag=_TAG,
-                handler=self.list,
-                query=(STATUS, WORKLOAD_TYPE, LIMIT, OFFSET, ORDER_BY, ORDER, CURSOR),
-                answer=bodies.ListAnswer,
-            ),
-            Operation(
-                method="GET",
-                path=_ONE,
-                operation_id="getWorkload",
-                summary="Get one workload",
-                tag=_TAG,
-                handler=self.get,
-                query=(WAIT, VERSION),
-                answer=bodies.Workload,
-                errors=(NotFoundError,),
-                exists=self._exists,
-            ),
-            *self._moves(),
-            Operation(
-                method="GET",
-                path=_ONE + "/audit",
-                operation_id="getWorkloadAudit",
-                summary="Read a workload's history",
-                tag=_TAG,
-                handler=self.audit,
-                query=(LIMIT, CURSOR),
-                answer=bodies.AuditAnswer,
-                errors=(NotFoundError,),
-                exists=self._exists,
-            ),
-        ]
-
-    def _moves(self) -> list[Operation]:
-        return [
-            Operation(
-                method="POST",
-                path=_ONE + "/cancel",
-                operation_id="cancelWorkload",
-                summary="Cancel a workload",
-                tag=_TAG,
-                handler=self.cancel,
-                body=bodies.CancelRequest,
-                body_required=False,
-                answer=bodies.CancelAnswer,
-                errors=(InvalidStateError, NotFoundError),
-                exists=self._exists,
-            ),
-            Operation(
-                method="POST",
-                path=_ONE + "/pause",
-                operation_id="pauseWorkload",
-                summary="Checkpoint and stop a running workload",
-                tag=_TAG,
-                handler=self.pause,
-                body=bodies.NoFields,
-                body_required=False,
-                answer=bodies.PauseAnswer,
-                errors=(InvalidStateError, NotFoundError, ServiceUnavailableError),
-                exists=self._exists,
-            ),
-            Operation(
-                method="POST",
-                path=_ONE + "/resume",
-                operation_id="resumeWorkload",
-                summary="Go on from the last checkpoint",
-                tag=_TAG,
-                handler=self.resume,
-                body=bodies.NoFields,
-                body_required=False,
-                answer=bodies.ResumeAnswer,
-                status=202,
-                errors=(InvalidStateError, NotFoundError),
-                exists=self._exists,
-            ),
-        ]
-
-    async def _exists(self, call: Call) -> Response:
+    async def _exists(self, call: Call) -> None:
         await self._workloads.get(call.identity, call.path_id("workload_id"))
-        return Response(status_code=204)
 
+    @Operation(
+        method="POST",
+        path="/v1/workloads",
+        operation_id="submitWorkload",
+        summary="Submit a workload",
+        tag=_TAG,
+        body=SubmitRequest,
+        answer=bodies.SubmitAnswer,
+        status=202,
+        headers=("Location", "Idempotent-Replayed"),
+        request_headers=("Idempotency-Key",),
+        errors=(ConflictError, ServiceUnavailableError),
+    )
     async def submit(self, call: Call) -> Response:
-        """§1.1."""
+        """202 once it is stored."""
         done = await self._submissions.submit(call.identity, call.body, idempotency_key(call.request))
         headers = {"Location": f"/v1/workloads/{done.workload_id}"}
         if done.replayed:
@@ -174,8 +92,19 @@ class WorkloadRoutes:
         )
         return json_response(answer, 202, headers)
 
+    @Operation(
+        method="GET",
+        path=_ONE,
+        operation_id="getWorkload",
+        summary="Get one workload",
+        tag=_TAG,
+        query=(WAIT, VERSION),
+        answer=bodies.Workload,
+        errors=(NotFoundError,),
+        exists=_exists,
+    )
     async def get(self, call: Call) -> Response:
-        """§1.2, and the long poll."""
+        """One, whole; with wait_seconds once it has changed."""
         workload_id = call.path_id("workload_id")
         if wait := WAIT.read(call.request):
             version = VERSION.read(call.request)
@@ -184,8 +113,17 @@ class WorkloadRoutes:
             row = await self._workloads.get(call.identity, workload_id)
         return json_response(workload_body(row, await self._workloads.outlook(row)))
 
+    @Operation(
+        method="GET",
+        path="/v1/workloads",
+        operation_id="listWorkloads",
+        summary="List workloads",
+        tag=_TAG,
+        query=(STATUS, WORKLOAD_TYPE, LIMIT, OFFSET, ORDER_BY, ORDER, CURSOR),
+        answer=bodies.ListAnswer,
+    )
     async def list(self, call: Call) -> Response:
-        """§1.3."""
+        """One page."""
         query = self._list_query(call)
         rows, has_more, total = await self._workloads.list_page(query)
         pagination = bodies.Pagination(has_more=has_more)
@@ -214,8 +152,20 @@ class WorkloadRoutes:
         )
         return query if cursor is None else replace(query, after=self._cursors.read_place(cursor, query))
 
+    @Operation(
+        method="POST",
+        path=_ONE + "/cancel",
+        operation_id="cancelWorkload",
+        summary="Cancel a workload",
+        tag=_TAG,
+        body=bodies.CancelRequest,
+        body_required=False,
+        answer=bodies.CancelAnswer,
+        errors=(InvalidStateError, NotFoundError),
+        exists=_exists,
+    )
     async def cancel(self, call: Call) -> Response:
-        """§1.4."""
+        """Ended for good."""
         workload_id = call.path_id("workload_id")
         reason = call.body.reason if call.body is not None else None
         state = (await self._workloads.cancel(call.identity, workload_id, reason)).state
@@ -223,26 +173,62 @@ class WorkloadRoutes:
             bodies.CancelAnswer(workload_id, state.status.value, timestamp(state.completed_at), state.version)
         )
 
+    @Operation(
+        method="POST",
+        path=_ONE + "/pause",
+        operation_id="pauseWorkload",
+        summary="Checkpoint and stop a running workload",
+        tag=_TAG,
+        body=bodies.NoFields,
+        body_required=False,
+        answer=bodies.PauseAnswer,
+        errors=(InvalidStateError, NotFoundError, ServiceUnavailableError),
+        exists=_exists,
+    )
     async def pause(self, call: Call) -> Response:
-        """§1.5."""
+        """Once its checkpoint is safe and its processes are gone."""
         workload_id = call.path_id("workload_id")
-        row = await self._workloads.pause(call.identity, workload_id)
+        row = await self._pausing.pause(call.identity, workload_id)
         return json_response(
             bodies.PauseAnswer(
                 workload_id, row.status, timestamp(row.paused_at), row.checkpoint_sequence, row.version
             )
         )
 
+    @Operation(
+        method="POST",
+        path=_ONE + "/resume",
+        operation_id="resumeWorkload",
+        summary="Go on from the last checkpoint",
+        tag=_TAG,
+        body=bodies.NoFields,
+        body_required=False,
+        answer=bodies.ResumeAnswer,
+        status=202,
+        errors=(InvalidStateError, NotFoundError),
+        exists=_exists,
+    )
     async def resume(self, call: Call) -> Response:
-        """§1.6."""
+        """Back in the queue."""
         workload_id = call.path_id("workload_id")
         state = (await self._workloads.resume(call.identity, workload_id)).state
         return json_response(
             bodies.ResumeAnswer(workload_id, state.status.value, state.checkpoint_sequence, state.version), 202
         )
 
+    @Operation(
+        method="GET",
+        path=_ONE + "/audit",
+        operation_id="getWorkloadAudit",
+        summary="Read a workload's history",
+        tag=_TAG,
+        query=(LIMIT, CURSOR),
+        answer=bodies.AuditAnswer,
+        errors=(NotFoundError,),
+        exists=_exists,
+    )
     async def audit(self, call: Call) -> Response:
-        """§1.8; pages like a list, by cursor."""
+        """A page of the history."""
         workload_id = call.path_id("workload_id")
         limit = LIMIT.read(call.request) or 0
         listed = ("audit", call.identity.customer_id, workload_id)

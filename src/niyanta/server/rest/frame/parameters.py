@@ -63,7 +63,7 @@ class Parameter:
         """The raw value; None when it wasn't given."""
         return request.query_params.get(self.name)
 
-    def refuse(self, message: str, **details: Any) -> InvalidInputError:
+    def refuse(self, message: str, **details: object) -> InvalidInputError:
         """The error for a value that isn't allowed."""
         return InvalidInputError(f"{self.name} {message}", details={"field": self.name, **details})
 

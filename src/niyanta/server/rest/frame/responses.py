@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, overload
+from typing import overload
 
 import msgspec
 from starlette.responses import Response
@@ -31,7 +31,7 @@ def number(value: float) -> float:
     return int(value) if value == int(value) else value
 
 
-def json_response(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def json_response(body: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """A JSON body; `msgspec.Raw` parts are passed through as they are stored."""
     return Response(_encode(body), status, headers, media_type="application/json")
 

@@ -76,7 +76,7 @@ def to_yaml(document: dict[str, Any]) -> str:
 class _Dumper(yaml.CSafeDumper):
     """Long texts as blocks; no anchors, which many readers of OpenAPI don't know."""
 
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, data: object) -> bool:
         return True
 
 
@@ -108,7 +108,7 @@ class _Schemas:
         )
         self.components = {name: to_openapi_3_0(components[name]) for name in sorted(components)}
 
-    def of(self, kind: Any) -> dict[str, Any]:
+    def of(self, kind: type) -> dict[str, Any]:
         return self._of[kind]
 
 
@@ -155,7 +155,7 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
     return [*in_path, *in_query, *in_header]
 
 
-def _content(schema: dict[str, Any], example: Any) -> dict[str, Any]:
+def _content(schema: dict[str, Any], example: object) -> dict[str, Any]:
     return {"schema": schema} if example is None else {"schema": schema, "example": example}
 
 

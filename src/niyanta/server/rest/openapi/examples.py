@@ -85,7 +85,7 @@ _READY = {
 }
 
 
-def _event(number: int, name: str, at: str, actor: tuple[str, str], **details: Any) -> dict[str, Any]:
+def _event(number: int, name: str, at: str, actor: tuple[str, str], **details: object) -> dict[str, Any]:
     return {
         "event_id": number,
         "event_type": f"workload.{name}",

@@ -7,15 +7,15 @@ import gzip
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from importlib.resources import files
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from niyanta.server.rest.frame.operation import Operation, http_error, request_id_of, standard_headers
+from niyanta.server.rest.frame.frame import http_error, request_id_of, standard_headers
+from niyanta.server.rest.frame.operation import Operation
 from niyanta.server.rest.openapi.document import build_document, to_json, to_yaml
 
 __all__ = ["DocumentPages"]
@@ -93,12 +93,12 @@ class DocumentPages:
 
     async def page(self, request: Request) -> Response:
         """The interactive page."""
-        return await _answer(request, self._file, "index.html")
+        return await _answer(request, partial(self._file, "index.html"))
 
     async def file(self, request: Request) -> Response:
         """A file that the page loads."""
         name = request.path_params["file"]
-        return await _answer(request, self._file, name) if name in _FILES else http_error(request, 404, "")
+        return await _answer(request, partial(self._file, name)) if name in _FILES else http_error(request, 404, "")
 
 
 def _read_file(name: str) -> _Content:
@@ -106,10 +106,10 @@ def _read_file(name: str) -> _Content:
     return _Content((files(package) / folder / name).read_bytes(), media_type)
 
 
-async def _answer(request: Request, content_of: Callable[..., _Content], *arguments: Any) -> Response:
+async def _answer(request: Request, content_of: Callable[[], _Content]) -> Response:
     # The first request of each makes its content; off the loop, as that may take a tenth of a second.
     def make() -> tuple[_Content, bytes, str]:
-        content = content_of(*arguments)
+        content = content_of()
         if "gzip" in request.headers.get("accept-encoding", ""):
             return content, content.compressed, "gzip"
         return content, content.body, ""

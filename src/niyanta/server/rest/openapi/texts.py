@@ -95,7 +95,7 @@ SECURITY_SCHEMES: dict[str, Any] = {
 }
 
 
-def _header(description: str, kind: str, example: Any, **schema: Any) -> dict[str, Any]:
+def _header(description: str, kind: str, example: object, **schema: object) -> dict[str, Any]:
     return {"description": description, "schema": {"type": kind, **schema}, "example": example}
 
 

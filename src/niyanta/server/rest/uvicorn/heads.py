@@ -12,13 +12,17 @@ import random
 import time
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
+from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from niyanta.domain.ids import make_id
 from niyanta.server.rest.bodies.workloads import ErrorBody, ErrorEnvelope
+
+if TYPE_CHECKING:
+    from uvicorn.server import ServerState
 
 __all__ = ["HeadLimits", "bounded_http"]
 
@@ -45,8 +49,14 @@ _BAD = (HTTPStatus.BAD_REQUEST, "The request is not well-formed HTTP", "RFC 9112
 class _BoundedHttp(HttpToolsProtocol):
     limits: ClassVar[HeadLimits]
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
         self._in_head = True
         self._received_bytes = 0
         self._head_bytes = 0

@@ -9,12 +9,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from starlette.types import Message
+from uvicorn.config import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGISendEvent  # as uvicorn declares what it hands over
+    from uvicorn.server import ServerState
 
 __all__ = ["EXTENSION", "Connection", "text_frame"]
 
@@ -31,21 +37,21 @@ class _Inbox:
     __slots__ = ("_events", "_listener", "_waiter")
 
     def __init__(self) -> None:
-        self._events: list[Any] = []
+        self._events: list[Message] = []
         self._waiter: asyncio.Future[None] | None = None
-        self._listener: Callable[[Any], None] | None = None
+        self._listener: Callable[[Message], None] | None = None
 
     @property
     def is_listened_to(self) -> bool:
         return self._listener is not None
 
-    def hand_to(self, listener: Callable[[Any], None]) -> None:
+    def hand_to(self, listener: Callable[[Message], None]) -> None:
         self._listener = listener
         for event in self._events:
             listener(event)
         self._events.clear()
 
-    def put_nowait(self, event: Any) -> None:
+    def put_nowait(self, event: Message) -> None:
         if self._listener is not None:
             self._listener(event)
             return
@@ -53,7 +59,7 @@ class _Inbox:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    async def get(self) -> Any:
+    async def get(self) -> Message:
         while not self._events:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
@@ -100,25 +106,31 @@ class _Flag:
 class Connection(WebSocketsSansIOProtocol):
     """A WebSocket connection."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
         self._inbox = _Inbox()
         self.queue = self._inbox  # type: ignore[assignment]  # has all that uvicorn uses of a queue
         self.writable = _Flag()  # type: ignore[assignment]  # and this of an event
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
-        scope: Any = getattr(self, "scope", None)
+        scope = cast(dict[str, dict[str, object]] | None, getattr(self, "scope", None))
         if scope is not None:
             scope["extensions"][EXTENSION] = self
 
-    async def send(self, message: Any) -> None:
+    async def send(self, message: ASGISendEvent) -> None:
         await super().send(message)
         if message["type"] == "websocket.http.response.body":
             # Otherwise uvicorn complains of every refusal that no handshake was completed.
             self.handshake_complete = True
 
-    def listen(self, listener: Callable[[Any], None]) -> None:
+    def listen(self, listener: Callable[[Message], None]) -> None:
         """From here on have every ASGI event handed to a function, those first that wait already.
 
         The handshake is over: what it needed, which is most of a connection's memory, is forgotten.

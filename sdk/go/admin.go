@@ -1,0 +1,334 @@
+package niyanta
+
+import (
+	"context"
+	"iter"
+	"net/http"
+	"time"
+)
+
+// AdminService is for operators. Its calls need a key with the admin role; to others they are ErrForbidden.
+type AdminService struct{ transport *transport }
+
+// WorkerStatus says how a worker is.
+type WorkerStatus string
+
+// The states of a worker.
+const (
+	WorkerHealthy WorkerStatus = "HEALTHY"
+	// WorkerDraining: it gets nothing new.
+	WorkerDraining WorkerStatus = "DRAINING"
+	WorkerDead     WorkerStatus = "DEAD"
+)
+
+// Worker is one registered worker.
+type Worker struct {
+	ID     string       `json:"worker_id"`
+	Status WorkerStatus `json:"status"`
+	// Capabilities are the workload types that it serves.
+	Capabilities []string `json:"capabilities"`
+	// CapacityTotal is how many workloads it runs at once.
+	CapacityTotal    int               `json:"capacity_total"`
+	CapacityUsed     int               `json:"capacity_used"`
+	Tags             map[string]string `json:"tags"`
+	LastHeartbeat    time.Time         `json:"last_heartbeat"`
+	RunningWorkloads []string          `json:"running_workloads"`
+	// Version is that of its program.
+	Version      string    `json:"version"`
+	RegisteredAt time.Time `json:"registered_at"`
+	// StandingOrder is nil when there is none.
+	StandingOrder *StandingOrder `json:"standing_order"`
+}
+
+// OrderKind says what an operator has ordered for a worker's id.
+type OrderKind string
+
+// The kinds of orders.
+const (
+	// OrderDrain: it gets nothing new.
+	OrderDrain OrderKind = "drain"
+	// OrderRemove: it may not register.
+	OrderRemove OrderKind = "remove"
+)
+
+// StandingOrder is what an operator has ordered for a worker's id. It holds over the worker's restarts.
+type StandingOrder struct {
+	Kind OrderKind `json:"kind"`
+	// GivenBy is the id of the key that it was given with.
+	GivenBy string    `json:"given_by"`
+	GivenAt time.Time `json:"given_at"`
+}
+
+// ListWorkersRequest says which workers are wanted; empty fields don't choose.
+type ListWorkersRequest struct {
+	Status WorkerStatus `query:"status"`
+	// Limit is how many a page has at most.
+	Limit int `query:"limit"`
+	// Offset asks for a page by the number of those before it; not together with Cursor.
+	Offset *int `query:"offset"`
+	// Cursor is that of the page before.
+	Cursor string `query:"cursor"`
+}
+
+// WorkersPage is one page of workers.
+type WorkersPage struct {
+	Workers    []*Worker  `json:"workers"`
+	Pagination Pagination `json:"pagination"`
+}
+
+// WorkerState is the answer to a change of a worker's status.
+type WorkerState struct {
+	ID     string       `json:"worker_id"`
+	Status WorkerStatus `json:"status"`
+}
+
+// ListWorkers returns one page of the registered workers; request may be nil.
+func (s *AdminService) ListWorkers(ctx context.Context, request *ListWorkersRequest, options ...CallOption) (*WorkersPage, error) {
+	return send[WorkersPage](ctx, s.transport, call{
+		method: http.MethodGet, path: "/admin/workers", query: queryOf(request), safe: true,
+	}, options)
+}
+
+// IterateWorkers yields all workers that fit, page by page; request may be nil.
+func (s *AdminService) IterateWorkers(ctx context.Context, request *ListWorkersRequest, options ...CallOption) iter.Seq2[*Worker, error] {
+	wanted := copied(request)
+	return iteratePages(wanted.Cursor, func(cursor string) ([]*Worker, Pagination, error) {
+		page := wanted
+		if page.Cursor = cursor; cursor != "" {
+			page.Offset = nil
+		}
+		found, err := s.ListWorkers(ctx, &page, options...)
+		if err != nil {
+			return nil, Pagination{}, err
+		}
+		return found.Workers, found.Pagination, nil
+	})
+}
+
+// DrainWorker has a worker get nothing new, also after a restart, until UndrainWorker; what it runs finishes.
+func (s *AdminService) DrainWorker(ctx context.Context, workerID string, options ...CallOption) (*WorkerState, error) {
+	return send[WorkerState](ctx, s.transport, call{
+		method: http.MethodPost, path: "/admin/workers/" + quoted(workerID) + "/drain", safe: true,
+	}, options)
+}
+
+// UndrainWorker takes a worker's drain or removal back. Its status is WorkerDead when it isn't there now; it may come
+// back. ErrNotFound: nothing was ordered for this id.
+func (s *AdminService) UndrainWorker(ctx context.Context, workerID string, options ...CallOption) (*WorkerState, error) {
+	return send[WorkerState](ctx, s.transport, call{
+		method: http.MethodPost, path: "/admin/workers/" + quoted(workerID) + "/undrain",
+	}, options)
+}
+
+// RemoveWorker takes everything away from a worker, at once; it may not register again until UndrainWorker.
+func (s *AdminService) RemoveWorker(ctx context.Context, workerID string, options ...CallOption) error {
+	return s.transport.call(ctx, call{
+		method: http.MethodDelete, path: "/admin/workers/" + quoted(workerID), safe: true,
+	}, options, nil)
+}
+
+// Customer is a customer's account, as operators see it.
+type Customer struct {
+	ID        string         `json:"customer_id"`
+	Name      string         `json:"name"`
+	Tier      Tier           `json:"tier"`
+	Status    CustomerStatus `json:"status"`
+	Limits    Limits         `json:"limits"`
+	CreatedAt time.Time      `json:"created_at"`
+}
+
+// LimitsRequest gives a customer figures of its own. A nil field leaves what is; Null is the tier's figure again.
+type LimitsRequest struct {
+	MaxConcurrentWorkloads *Nullable[int]     `json:"max_concurrent_workloads,omitempty"`
+	MaxQueueDepth          *Nullable[int]     `json:"max_queue_depth,omitempty"`
+	RateLimitPerSec        *Nullable[float64] `json:"rate_limit_per_sec,omitempty"`
+	Burst                  *Nullable[int]     `json:"burst,omitempty"`
+}
+
+// CreateCustomerRequest describes a new customer.
+type CreateCustomerRequest struct {
+	Name string `json:"name"`
+	// ID is "cust_…"; made when empty.
+	ID string `json:"customer_id,omitempty"`
+	// Tier is free when empty.
+	Tier   Tier           `json:"tier,omitempty"`
+	Limits *LimitsRequest `json:"limits,omitempty"`
+}
+
+// UpdateCustomerRequest changes what it gives and leaves the rest.
+type UpdateCustomerRequest struct {
+	Name   string         `json:"name,omitempty"`
+	Tier   Tier           `json:"tier,omitempty"`
+	Limits *LimitsRequest `json:"limits,omitempty"`
+	Status CustomerStatus `json:"status,omitempty"`
+}
+
+// ListCustomersRequest says which page of the customers is wanted.
+type ListCustomersRequest struct {
+	// Limit is how many a page has at most.
+	Limit int `query:"limit"`
+	// Offset asks for a page by the number of those before it; not together with Cursor.
+	Offset *int `query:"offset"`
+	// Cursor is that of the page before.
+	Cursor string `query:"cursor"`
+}
+
+// CustomersPage is one page of customers.
+type CustomersPage struct {
+	Customers  []*Customer `json:"customers"`
+	Pagination Pagination  `json:"pagination"`
+}
+
+// CreateCustomer adds a customer. ErrConflict: the id is taken.
+func (s *AdminService) CreateCustomer(ctx context.Context, request *CreateCustomerRequest, options ...CallOption) (*Customer, error) {
+	return send[Customer](ctx, s.transport, call{
+		method: http.MethodPost, path: "/admin/customers", body: request,
+	}, options)
+}
+
+// ListCustomers returns one page of customers; request may be nil.
+func (s *AdminService) ListCustomers(ctx context.Context, request *ListCustomersRequest, options ...CallOption) (*CustomersPage, error) {
+	return send[CustomersPage](ctx, s.transport, call{
+		method: http.MethodGet, path: "/admin/customers", query: queryOf(request), safe: true,
+	}, options)
+}
+
+// IterateCustomers yields all customers, page by page; request may be nil.
+func (s *AdminService) IterateCustomers(ctx context.Context, request *ListCustomersRequest, options ...CallOption) iter.Seq2[*Customer, error] {
+	wanted := copied(request)
+	return iteratePages(wanted.Cursor, func(cursor string) ([]*Customer, Pagination, error) {
+		page := wanted
+		if page.Cursor = cursor; cursor != "" {
+			page.Offset = nil
+		}
+		found, err := s.ListCustomers(ctx, &page, options...)
+		if err != nil {
+			return nil, Pagination{}, err
+		}
+		return found.Customers, found.Pagination, nil
+	})
+}
+
+// GetCustomer returns one customer.
+func (s *AdminService) GetCustomer(ctx context.Context, customerID string, options ...CallOption) (*Customer, error) {
+	return send[Customer](ctx, s.transport, call{
+		method: http.MethodGet, path: "/admin/customers/" + quoted(customerID), safe: true,
+	}, options)
+}
+
+// UpdateCustomer changes the fields that are given.
+func (s *AdminService) UpdateCustomer(ctx context.Context, customerID string, request *UpdateCustomerRequest, options ...CallOption) (*Customer, error) {
+	return send[Customer](ctx, s.transport, call{
+		method: http.MethodPatch, path: "/admin/customers/" + quoted(customerID), body: request, safe: true,
+	}, options)
+}
+
+// KeyRole says what a key is for.
+type KeyRole string
+
+// The roles of a key.
+const (
+	KeyRoleCustomer KeyRole = "customer"
+	KeyRoleAdmin    KeyRole = "admin"
+)
+
+// KeyStatus says whether a key is good.
+type KeyStatus string
+
+// The states of a key.
+const (
+	KeyActive  KeyStatus = "active"
+	KeyExpired KeyStatus = "expired"
+	KeyRevoked KeyStatus = "revoked"
+)
+
+// Key is an API key without its secret.
+type Key struct {
+	ID         string     `json:"key_id"`
+	CustomerID string     `json:"customer_id"`
+	Name       string     `json:"name"`
+	Role       KeyRole    `json:"role"`
+	Status     KeyStatus  `json:"status"`
+	CreatedAt  time.Time  `json:"created_at"`
+	ExpiresAt  *time.Time `json:"expires_at"`
+	RevokedAt  *time.Time `json:"revoked_at"`
+	LastUsedAt *time.Time `json:"last_used_at"`
+}
+
+// CreatedKey is a new API key; its secret is shown this once.
+type CreatedKey struct {
+	ID string `json:"key_id"`
+	// APIKey is the key itself.
+	APIKey     string     `json:"api_key"`
+	CustomerID string     `json:"customer_id"`
+	Name       string     `json:"name"`
+	Role       KeyRole    `json:"role"`
+	CreatedAt  time.Time  `json:"created_at"`
+	ExpiresAt  *time.Time `json:"expires_at"`
+}
+
+// CreateKeyRequest describes a new key.
+type CreateKeyRequest struct {
+	Name string `json:"name"`
+	// Role is customer when empty.
+	Role KeyRole `json:"role,omitempty"`
+	// ExpiresAt is never when nil.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+}
+
+// ListKeysRequest says which page of a customer's keys is wanted.
+type ListKeysRequest struct {
+	// Limit is how many a page has at most.
+	Limit int `query:"limit"`
+	// Offset asks for a page by the number of those before it; not together with Cursor.
+	Offset *int `query:"offset"`
+	// Cursor is that of the page before.
+	Cursor string `query:"cursor"`
+}
+
+// KeysPage is one page of keys.
+type KeysPage struct {
+	Keys       []*Key     `json:"api_keys"`
+	Pagination Pagination `json:"pagination"`
+}
+
+// CreateKey makes an API key.
+func (s *AdminService) CreateKey(ctx context.Context, customerID string, request *CreateKeyRequest, options ...CallOption) (*CreatedKey, error) {
+	return send[CreatedKey](ctx, s.transport, call{
+		method: http.MethodPost, path: keysPath(customerID), body: request,
+	}, options)
+}
+
+// ListKeys returns one page of a customer's keys; request may be nil.
+func (s *AdminService) ListKeys(ctx context.Context, customerID string, request *ListKeysRequest, options ...CallOption) (*KeysPage, error) {
+	return send[KeysPage](ctx, s.transport, call{
+		method: http.MethodGet, path: keysPath(customerID), query: queryOf(request), safe: true,
+	}, options)
+}
+
+// IterateKeys yields all of a customer's keys, page by page; request may be nil.
+func (s *AdminService) IterateKeys(ctx context.Context, customerID string, request *ListKeysRequest, options ...CallOption) iter.Seq2[*Key, error] {
+	wanted := copied(request)
+	return iteratePages(wanted.Cursor, func(cursor string) ([]*Key, Pagination, error) {
+		page := wanted
+		if page.Cursor = cursor; cursor != "" {
+			page.Offset = nil
+		}
+		found, err := s.ListKeys(ctx, customerID, &page, options...)
+		if err != nil {
+			return nil, Pagination{}, err
+		}
+		return found.Keys, found.Pagination, nil
+	})
+}
+
+// RevokeKey ends a key for ever.
+func (s *AdminService) RevokeKey(ctx context.Context, customerID, keyID string, options ...CallOption) error {
+	return s.transport.call(ctx, call{
+		method: http.MethodDelete, path: keysPath(customerID) + "/" + quoted(keyID), safe: true,
+	}, options, nil)
+}
+
+func keysPath(customerID string) string {
+	return "/admin/customers/" + quoted(customerID) + "/api-keys"
+}

@@ -1,0 +1,97 @@
+package niyanta
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// secret gives an API key when it is called, and shows an address when it is printed; fmt asks no String method of
+// what is inside another value. nil is no key.
+type secret func() string
+
+func newSecret(apiKey string) secret {
+	if apiKey == "" {
+		return nil
+	}
+	return func() string { return apiKey }
+}
+
+// credentials say where the service is and who asks. Without err, all of it is there.
+type credentials struct {
+	baseURL  string // without /v1 and without a slash at the end
+	apiKey   secret
+	adminKey secret
+	err      error
+}
+
+// devCredentials is what `niyanta dev` writes.
+type devCredentials struct {
+	BaseURL     string `json:"base_url"`
+	APIKey      string `json:"api_key"`
+	AdminAPIKey string `json:"admin_api_key"`
+}
+
+// findCredentials takes explicit values first, then the environment's, then the nearest .niyanta/credentials.json.
+func findCredentials(apiKey, baseURL string) credentials {
+	apiKey = firstGiven(withoutPlaceholder(apiKey), withoutPlaceholder(os.Getenv("NIYANTA_API_KEY")))
+	adminKey := apiKey
+	baseURL = firstGiven(baseURL, os.Getenv("NIYANTA_URL"))
+	if apiKey == "" || baseURL == "" {
+		found := readDevCredentials()
+		adminKey = firstGiven(apiKey, found.AdminAPIKey)
+		apiKey = firstGiven(apiKey, found.APIKey)
+		baseURL = firstGiven(baseURL, found.BaseURL)
+	}
+	if baseURL == "" {
+		return credentials{err: fmt.Errorf("%w: no service is named: use WithBaseURL, set NIYANTA_URL, or run `niyanta dev` "+
+			"in this folder", ErrConfiguration)}
+	}
+	address, err := url.Parse(baseURL)
+	if err != nil || (address.Scheme != "http" && address.Scheme != "https") || address.Host == "" {
+		return credentials{err: fmt.Errorf("%w: %q is no http(s) address", ErrConfiguration, baseURL)}
+	}
+	return credentials{
+		baseURL:  strings.TrimSuffix(strings.TrimRight(baseURL, "/"), "/v1"),
+		apiKey:   newSecret(apiKey),
+		adminKey: newSecret(adminKey),
+	}
+}
+
+func firstGiven(values ...string) string {
+	for _, value := range values {
+		if value != "" {
+			return value
+		}
+	}
+	return ""
+}
+
+// withoutPlaceholder returns "" for a key as the documentation prints it: no real one ends in dots.
+func withoutPlaceholder(apiKey string) string {
+	if strings.HasSuffix(apiKey, "...") {
+		return ""
+	}
+	return apiKey
+}
+
+func readDevCredentials() (found devCredentials) {
+	folder, err := os.Getwd()
+	if err != nil {
+		return found
+	}
+	for {
+		data, err := os.ReadFile(filepath.Join(folder, ".niyanta", "credentials.json"))
+		if err == nil && json.Unmarshal(data, &found) == nil {
+			return found
+		}
+		parent := filepath.Dir(folder)
+		if parent == folder {
+			return devCredentials{}
+		}
+		folder = parent
+	}
+}

@@ -1,0 +1,191 @@
+"""Files of the worker's machine, or of a file system that it shares with others."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from niyanta.errors import PermanentError
+from niyanta.examples.storage.place import Entry, Place, UnusableNameError, within_disk_limit
+
+__all__ = ["LocalPlace"]
+
+_MOST_NAME_BYTES = 200
+"""Of a temporary name, so that it is never the reason why a name is too long."""
+
+_LASTING = {
+    errno.ENOENT: "there is no such file on this worker",
+    errno.EACCES: "the worker may not use it",
+    errno.EPERM: "the worker may not use it",
+    errno.EROFS: "the file system is read-only",
+    errno.ENXIO: "this is no regular file",
+    errno.ENODEV: "this is no regular file",
+}
+_OF_THE_NAME = {
+    errno.EEXIST: "a part of the path is no folder",
+    errno.ENOTDIR: "a part of the path is no folder",
+    errno.EISDIR: "this is a folder",
+    errno.ELOOP: "links that lead round in a circle",
+    errno.ENAMETOOLONG: "the name is too long",
+    errno.EILSEQ: "the file system can't hold such a name",
+    errno.EINVAL: "the file system can't hold such a name",
+}
+
+
+class LocalPlace(Place):
+    """A file or a folder below one of the roots.
+
+    What is used is always the path with its links resolved, so that none leads out of the roots.
+    """
+
+    def __init__(self, path: Path, field: str, roots: Sequence[Path]) -> None:
+        self.path = path
+        self.name = path.name
+        self.url = str(path)
+        self.field = field
+        self._roots = roots
+
+    def real_path(self) -> Path:
+        """The path without links.
+
+        Raises:
+            PermanentError: It lies outside of the roots.
+        """
+        path = Path(os.path.realpath(self.path))
+        if not any(path.is_relative_to(root) for root in self._roots):
+            below = ", ".join(map(str, self._roots)) or "no folder of its own"
+            raise PermanentError(
+                f"{self.field}: this worker reads and writes only below {below}; "
+                f"its operator can allow {self.url} (EXAMPLES_ROOT)"
+            )
+        return path
+
+    def describe(self) -> Entry:
+        with self._explained(), self.open() as file:
+            return _entry(self.name, os.fstat(file.fileno()))
+
+    def open(self) -> BinaryIO:
+        with self._explained():
+            # Without blocking, as nobody may ever write to a pipe.
+            number = os.open(self.real_path(), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            mode = os.fstat(number).st_mode
+            if stat.S_ISREG(mode):
+                return os.fdopen(number, "rb")
+            os.close(number)
+            raise OSError(errno.EISDIR if stat.S_ISDIR(mode) else errno.ENXIO, "no regular file")
+
+    def child(self, name: str) -> LocalPlace:
+        return LocalPlace(self.path / name, self.field, self._roots)
+
+    def beside(self, name: str) -> LocalPlace:
+        return LocalPlace(self.path.parent / name, self.field, self._roots)
+
+    def contains(self, other: Place) -> bool:
+        return isinstance(other, LocalPlace) and other.real_path().is_relative_to(self.real_path())
+
+    @contextlib.contextmanager
+    def writing(self, scratch: Path) -> Iterator[Path]:
+        with self._explained():
+            path = self.real_path()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, "a folder has this name")
+            with contextlib.suppress(FileNotFoundError):
+                path.lstat()  # a name that is too long shows before the work is done
+        stem = os.fsencode(path.name)[:_MOST_NAME_BYTES].decode(errors="ignore")
+        part = path.with_name(f".{stem}.{secrets.token_hex(4)}.part")
+        try:
+            with within_disk_limit(self.field):
+                yield part
+            with self._explained():
+                with part.open("rb") as written:
+                    os.fsync(written.fileno())
+                part.replace(path)
+                _sync_directory(path.parent)
+        finally:
+            with contextlib.suppress(OSError):
+                part.unlink()
+
+    def entries(self) -> list[Entry]:
+        with self._explained():
+            top = self.real_path()
+            if top.exists() and not top.is_dir():
+                raise PermanentError(f"{self.field}: {self.url} is no folder")
+            found: list[Entry] = []
+
+            def closed(exc: OSError) -> None:
+                if exc.errno == errno.ENOENT:  # gone meanwhile
+                    return
+                if Path(exc.filename) == top:
+                    raise exc
+                found.append(Entry(f"{_shown(Path(exc.filename), top)}/", problem=_reason(exc)))
+
+            for folder, folders, files in os.walk(top, onerror=closed):
+                found += (self._looked_at(Path(folder, name), top) for name in files)
+                links = (Path(folder, name) for name in folders if Path(folder, name).is_symlink())
+                found += (Entry(f"{_shown(p, top)}/", problem="links to folders aren't followed") for p in links)
+        return sorted(found, key=lambda entry: entry.name)
+
+    def _looked_at(self, path: Path, top: Path) -> Entry:
+        """A file as it lies there, with what is wrong with it."""
+        name = _shown(path, top)
+        if name != str(path.relative_to(top)):
+            return Entry(name, problem="the name isn't UTF-8; rename the file")
+        try:
+            found = path.lstat()
+            if stat.S_ISLNK(found.st_mode):
+                LocalPlace(path, self.field, self._roots).real_path()
+                found = path.stat()
+        except OSError as exc:
+            return Entry(name, problem=_reason(exc))
+        except PermanentError:
+            return Entry(name, problem="a link that leads to where this worker may not read")
+        if not stat.S_ISREG(found.st_mode):
+            return Entry(name, problem=_LASTING[errno.ENXIO])
+        return _entry(name, found)
+
+    def remove(self) -> None:
+        path = self.real_path()
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as exc:
+            kind = UnusableNameError if exc.errno in _OF_THE_NAME else PermanentError
+            if exc.errno not in _OF_THE_NAME and exc.errno not in _LASTING:
+                raise
+            raise kind(f"{self.field}: {_reason(exc)}: {self.url}") from exc
+
+
+def _reason(exc: OSError) -> str:
+    number = exc.errno or 0
+    return _LASTING.get(number) or _OF_THE_NAME.get(number) or exc.strerror or type(exc).__name__
+
+
+def _shown(path: Path, top: Path) -> str:
+    """A name as text; bytes that aren't UTF-8 as ``\\xff``."""
+    return os.fsencode(path.relative_to(top)).decode(errors="backslashreplace")
+
+
+def _entry(name: str, found: os.stat_result) -> Entry:
+    return Entry(name, found.st_size, f"{found.st_size}-{found.st_mtime_ns}")
+
+
+def _sync_directory(path: Path) -> None:
+    number = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

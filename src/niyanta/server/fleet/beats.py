@@ -1,0 +1,72 @@
+"""Heartbeats: workers are counted alive, and hear what they missed. Beats that come together share their queries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from niyanta.errors import ServiceUnavailableError
+from niyanta.server.moves.batcher import GroupCommit
+from niyanta.server.moves.feed import ChangeFeed
+from niyanta.server.store.database import Database, retried
+from niyanta.server.store.workers import WorkerStore
+from niyanta.server.store.workloads import WorkloadStore
+from niyanta.wire.broker import Broker
+from niyanta.wire.messages import AttemptRef, Heartbeat, HeartbeatReply
+from niyanta.wire.subjects import Subjects
+
+__all__ = ["BeatService"]
+
+
+class BeatService:
+    """Answers heartbeats."""
+
+    def __init__(self, database: Database, feed: ChangeFeed) -> None:
+        self._database = database
+        self._feed = feed
+        self._workers = WorkerStore()
+        self._workloads = WorkloadStore()
+        self._decode = msgspec.msgpack.Decoder(Heartbeat).decode
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._group = GroupCommit[Heartbeat, HeartbeatReply](self._record, most=200)
+
+    async def start(self, broker: Broker, subjects: Subjects) -> None:
+        """Begin to answer workers."""
+        await broker.serve(subjects.heartbeat, self.receive, queue_group=subjects.queue_group)
+
+    async def run(self) -> None:
+        """Record beats until cancelled."""
+        await self._group.run()
+
+    async def receive(self, payload: bytes) -> bytes:
+        """Answer a `Heartbeat`."""
+        try:
+            return self._encode(await self._group.submit(self._decode(payload)))
+        except ServiceUnavailableError:
+            return self._encode(HeartbeatReply(ok=False, hold=True))
+
+    @retried
+    async def _record(self, beats: Sequence[Heartbeat]) -> list[HeartbeatReply | Exception]:
+        latest = {(beat.worker_id, beat.incarnation): beat for beat in beats}
+        replies: dict[tuple[str, str], HeartbeatReply] = {}
+        async with self._database.connection("vital") as conn:
+            keys = sorted(latest)
+            live = await self._workers.beat(conn, [(*key, latest[key].draining) for key in keys])
+            for key, beat in latest.items():
+                status = live.get(key)
+                if status is None:
+                    replies[key] = HeartbeatReply(ok=False)
+                    continue
+                superseded: list[AttemptRef] = []
+                if beat.attempts:
+                    held = await self._workloads.held_by(conn, *key)
+                    superseded = [
+                        a for a in beat.attempts if (a.customer_id, a.workload_id, a.generation) not in held
+                    ]
+                if beat.leaving:
+                    await self._workers.end(conn, beat.worker_id, "stopped", incarnation=beat.incarnation)
+                replies[key] = HeartbeatReply(True, False, status == "DRAINING", superseded)
+        if any(beat.leaving or beat.draining for beat in latest.values()):
+            self._feed.announce(fleet=True)
+        return [replies[beat.worker_id, beat.incarnation] for beat in beats]

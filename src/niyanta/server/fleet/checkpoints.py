@@ -1,0 +1,73 @@
+"""The checkpoint that an attempt starts from, handed to its worker in ranges."""
+
+from __future__ import annotations
+
+import msgspec
+
+from niyanta.errors import ServiceUnavailableError
+from niyanta.server.store.checkpoints import CheckpointStore, StoredCheckpoint
+from niyanta.server.store.database import Database, retried
+from niyanta.server.store.workloads import WorkloadStore
+from niyanta.wire.broker import Broker
+from niyanta.wire.messages import CheckpointReply, CheckpointRequest
+from niyanta.wire.subjects import Subjects
+
+__all__ = ["CheckpointService"]
+
+_MAX_RANGE_BYTES = 512 * 1024
+
+
+class CheckpointService:
+    """Answers requests for checkpoints."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._workloads = WorkloadStore()
+        self._checkpoints = CheckpointStore()
+        self._decode = msgspec.msgpack.Decoder(CheckpointRequest).decode
+        self._encode = msgspec.msgpack.Encoder().encode
+
+    async def start(self, broker: Broker, subjects: Subjects) -> None:
+        """Begin to answer workers."""
+        await broker.serve(subjects.checkpoint, self.receive, queue_group=subjects.queue_group)
+
+    async def receive(self, payload: bytes) -> bytes:
+        """Answer a `CheckpointRequest` with one range of the newest good checkpoint."""
+        return self._encode(await self._answer(payload))
+
+    async def _answer(self, payload: bytes) -> CheckpointReply:
+        try:
+            request = self._decode(payload)
+            found = await self._find(request)
+        except msgspec.DecodeError as exc:
+            return CheckpointReply(ok=False, error=f"the request can't be read: {exc}")
+        except ServiceUnavailableError as exc:
+            return CheckpointReply(ok=False, error=f"try again: {exc}", try_again=True)
+        except _NotYours:
+            return CheckpointReply(ok=False, error="the attempt is not this worker's")
+        if found is None:
+            return CheckpointReply(ok=False, error="no good checkpoint is left")
+        end = request.offset + min(request.max_bytes, _MAX_RANGE_BYTES)
+        return CheckpointReply(
+            ok=True,
+            sequence=found.sequence,
+            encoding=found.encoding,
+            data=found.data[request.offset : end],
+            total_bytes=found.size_bytes,
+            sha256=found.sha256,
+            object_key=found.object_key,
+        )
+
+    @retried
+    async def _find(self, request: CheckpointRequest) -> StoredCheckpoint | None:
+        """The newest good one up to the request's; None when none is left."""
+        ref = request.ref
+        async with self._database.connection("vital") as conn:
+            held = await self._workloads.held_by(conn, request.worker_id, request.incarnation)
+            if (ref.customer_id, ref.workload_id, ref.generation) not in held:
+                raise _NotYours
+            return await self._checkpoints.newest_good(conn, ref.customer_id, ref.workload_id, request.sequence)
+
+
+class _NotYours(Exception):
+    """The worker doesn't hold the attempt."""

@@ -1,0 +1,174 @@
+"""The frame around each method: request id, credentials, limits, input, statuses with details.
+
+It is to gRPC what ``rest.frame.frame`` is to REST, over the same gate and the same errors.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from typing import Any
+from urllib.parse import unquote
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+
+from niyanta.errors import ApiError, InternalError, InvalidInputError, PayloadTooLargeError
+from niyanta.server.access.gate import Gate, request_id
+from niyanta.server.access.rate_limits import RateStatus
+from niyanta.server.grpc import status
+from niyanta.server.grpc.methods import Call, Method, Served
+from niyanta.server.observability.metrics import Metrics
+from niyanta.server.services.requests import BodyLimit
+
+__all__ = ["Frame"]
+
+log = logging.getLogger(__name__)
+
+
+class Frame:
+    """Turns methods into handlers.
+
+    Args:
+        gate: Lets calls in.
+        body_limits: Larger requests are refused, in bytes.
+        metrics: Counts the calls.
+    """
+
+    def __init__(self, gate: Gate, body_limits: Mapping[BodyLimit, int], metrics: Metrics) -> None:
+        self._gate = gate
+        self._body_limits = body_limits
+        self._metrics = metrics
+
+    def handler(self, served: Served) -> grpc.RpcMethodHandler:
+        """What grpc calls; it gets and gives encoded messages, as decoding comes after the gate."""
+        if served.is_stream:
+            return grpc.unary_stream_rpc_method_handler(self._streaming(served))
+        return grpc.unary_unary_rpc_method_handler(self._answering(served))
+
+    def _answering(self, served: Served) -> Callable[[bytes, grpc.aio.ServicerContext], Awaitable[bytes]]:
+        method, exists = served.method, served.exists
+        serve: Callable[[Call[Any]], Awaitable[Message]] = served.serve
+
+        async def answer(raw: bytes, context: grpc.aio.ServicerContext) -> bytes:
+            with self._entry(method, context) as entry:
+                try:
+                    call = await self._enter(method, raw, entry)
+                    try:
+                        message = await serve(call)
+                    except InvalidInputError:
+                        if exists is not None:
+                            await exists(call)
+                        raise
+                    encoded = message.SerializeToString()
+                    await entry.begin_answer(call.answer_metadata)
+                    entry.outcome = grpc.StatusCode.OK
+                    return encoded
+                except ApiError as error:
+                    failure = error
+                except Exception:
+                    failure = entry.unexpected(method.name)
+                return await entry.refuse(failure)
+
+        return answer
+
+    def _streaming(self, served: Served) -> Callable[[bytes, grpc.aio.ServicerContext], Awaitable[None]]:
+        method = served.method
+        serve: Callable[[Call[Any]], AsyncGenerator[Message, None]] = served.serve
+
+        async def answer(raw: bytes, context: grpc.aio.ServicerContext) -> None:
+            with self._entry(method, context) as entry:
+                try:
+                    call = await self._enter(method, raw, entry)
+                    async with contextlib.aclosing(serve(call)) as messages:
+                        async for message in messages:
+                            await entry.begin_answer(call.answer_metadata)
+                            await context.write(message.SerializeToString())
+                    entry.outcome = grpc.StatusCode.OK
+                    return
+                except ApiError as error:
+                    failure = error
+                except Exception:
+                    failure = entry.unexpected(method.name)
+                await entry.refuse(failure)
+
+        return answer
+
+    @contextlib.contextmanager
+    def _entry(self, method: Method[Any, Any], context: grpc.aio.ServicerContext) -> Iterator[_Entry]:
+        """A call, counted when it has ended."""
+        began = time.perf_counter()
+        entry = _Entry(context)
+        try:
+            yield entry
+        finally:
+            self._metrics.call_answered(method.name, entry.outcome.name, time.perf_counter() - began)
+
+    async def _enter(self, method: Method[Any, Any], raw: bytes, entry: _Entry) -> Call[Any]:
+        """The checked call; raises what refuses it."""
+        entered = await self._gate.enter(entry.metadata.get("authorization"), source=entry.source)
+        entry.rate = entered.rate
+        if entered.refusal is not None:
+            raise entered.refusal
+        limit = self._body_limits[method.body_limit]
+        if len(raw) > limit:
+            raise PayloadTooLargeError(f"The request is larger than {limit} bytes", details={"max_bytes": limit})
+        try:
+            request = method.request.FromString(raw)
+        except DecodeError as exc:
+            raise InvalidInputError(
+                f"The request is no {method.request.DESCRIPTOR.name}: damaged, with text that isn't UTF-8, "
+                "or nested deeper than 100 messages (about 30 levels of objects)",
+                details={"field": "request", "max_messages": 100},
+            ) from exc
+        return Call(entered.identity, request, len(raw), entry.metadata, entry.seconds_left)
+
+
+class _Entry:
+    """What is known of a call before, and needed after, everything else: its id, its metadata, the way to answer."""
+
+    def __init__(self, context: grpc.aio.ServicerContext) -> None:
+        self._context = context
+        self.metadata: dict[str, str] = {}
+        for key, value in context.invocation_metadata() or ():
+            if isinstance(value, str):
+                self.metadata.setdefault(key, value)
+        self.request_id = request_id(self.metadata.get("x-request-id"))
+        self.source = _address(context.peer())
+        self.seconds_left: float | None = context.time_remaining()
+        self.rate: RateStatus | None = None
+        self.outcome = grpc.StatusCode.CANCELLED
+        self._begun = False
+
+    async def begin_answer(self, more: dict[str, str]) -> None:
+        """Send the initial metadata, the first time."""
+        if not self._begun:
+            self._begun = True
+            sent = {"x-request-id": self.request_id, **more}
+            if self.rate is not None:
+                sent["x-ratelimit-limit"] = f"{self.rate.limit:.15g}"
+                sent["x-ratelimit-remaining"] = str(self.rate.remaining)
+                sent["x-ratelimit-reset"] = str(self.rate.reset_at)
+            await self._context.send_initial_metadata(tuple(sent.items()))
+
+    def unexpected(self, method: str) -> ApiError:
+        """Log the exception under way, which the caller learns nothing about but the request id."""
+        log.exception("grpc.request_failed", extra={"request_id": self.request_id, "method": method})
+        return InternalError("An unexpected error; it has been logged")
+
+    async def refuse(self, error: ApiError) -> bytes:
+        """End the call with the error's status, by an exception of grpc's."""
+        self.outcome = status.code_of(error)
+        await self.begin_answer({})
+        await self._context.abort(
+            self.outcome, status.safe_message(error), status.metadata_of(error, self.request_id)
+        )
+        return b""
+
+
+def _address(peer: str) -> str:
+    """The address of a peer as grpc names it: ``ipv4:127.0.0.1:50412``, ``ipv6:%5B::1%5D:50412``."""
+    _, _, place = unquote(peer).partition(":")
+    return place.rpartition(":")[0].strip("[]")

@@ -1,0 +1,188 @@
+"""Telling workers what to do: one way for every command, and one policy for when it doesn't arrive.
+
+A command tells of something that is committed already. Nobody waits for it, and nothing depends on its arrival:
+
+* an assignment that stays unanswered is pushed again, and taken back later (the monitor);
+* a cancelled or superseded attempt is named in the answer to its worker's next beat or batch of events;
+* a pause is asked for again as long as somebody waits for it, and an attempt that isn't told of a withdrawal saves
+  sooner than it had to, and goes on;
+* a drained worker reads it in the answer to its next beat.
+
+One command is a request: `Commands.speak`, by which the monitor hears a silent worker out.
+
+So a command that can't be sent is counted, logged and forgotten. Each worker has a lane in which its commands go in
+order, one at a time, beside whoever gave them: a broker that is away, or a worker that doesn't take the frames of a
+large message, holds up nothing but that lane. A lane is bounded, too: what doesn't fit any more is as good as lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import msgspec
+
+from niyanta.errors import ConnectionFailedError
+from niyanta.server.observability.metrics import Metrics
+from niyanta.server.store.states import config_from_json
+from niyanta.server.store.workloads import Assignable
+from niyanta.wire.broker import FRAME_BYTES, Broker
+from niyanta.wire.messages import (
+    Assign,
+    Assignment,
+    AttemptRef,
+    CancelAttempt,
+    Command,
+    DrainWorker,
+    Heartbeat,
+    PauseAttempt,
+    Speak,
+    WithdrawPause,
+)
+from niyanta.wire.subjects import Subjects
+
+__all__ = ["Commands"]
+
+log = logging.getLogger(__name__)
+
+_SEND_SECONDS = 5.0
+"""For one message, its frames' acknowledgements included."""
+_LANE_BYTES = 32 << 20
+_ENVELOPE_BYTES = 1024
+"""More than an assignment takes besides its input and config."""
+
+
+@dataclass(slots=True)
+class _Lane:
+    """One worker's commands that wait to be sent."""
+
+    waiting: deque[tuple[str, bytes]] = field(default_factory=deque)
+    """What kind each is, and the message."""
+    size_bytes: int = 0
+
+
+class Commands:
+    """Sends commands while `run` runs; giving one never waits and never fails."""
+
+    def __init__(self, broker: Broker, subjects: Subjects, metrics: Metrics) -> None:
+        self._broker = broker
+        self._subjects = subjects
+        self._metrics = metrics
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._lanes: dict[str, _Lane] = {}
+        self._to_serve: asyncio.Queue[str] = asyncio.Queue()
+        """Workers whose lanes nobody sends from yet."""
+
+    async def run(self) -> None:
+        """Send until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                group.create_task(self._send_from(await self._to_serve.get()))
+
+    def assign(self, epoch: int, assigned: Iterable[Assignable]) -> None:
+        """Hand workers their assignments, in as few messages as go without frames; those that need some go last."""
+        by_worker: dict[tuple[str, str], list[Assignment]] = {}
+        for workload in assigned:
+            by_worker.setdefault((workload.worker_id, workload.incarnation), []).append(_assignment(workload))
+        for (worker_id, incarnation), assignments in by_worker.items():
+            for together in _packed(assignments):
+                self._tell(worker_id, Assign(epoch, incarnation, together))
+
+    def cancel(self, worker_id: str, ref: AttemptRef, reason: str) -> None:
+        """Have an attempt stopped that is cancelled or superseded."""
+        self._tell(worker_id, CancelAttempt(ref, reason))
+
+    def pause(self, worker_id: str, ref: AttemptRef) -> None:
+        """Ask for a checkpoint that fulfils a pause."""
+        self._tell(worker_id, PauseAttempt(ref))
+
+    def withdraw_pause(self, worker_id: str, ref: AttemptRef) -> None:
+        """Let an attempt go on that was asked to pause."""
+        self._tell(worker_id, WithdrawPause(ref))
+
+    def drain(self, worker_id: str) -> None:
+        """Say that an operator drains the worker."""
+        self._tell(worker_id, DrainWorker())
+
+    async def speak(self, worker_id: str, incarnation: str, timeout_seconds: float) -> Heartbeat | None:
+        """Ask a worker that wasn't heard of for its heartbeat; None when it gives none in time."""
+        try:
+            reply = await self._broker.request(
+                self._subjects.worker(worker_id), self._encode(Speak(incarnation)), timeout_seconds=timeout_seconds
+            )
+            beat = msgspec.msgpack.decode(reply, type=Heartbeat)
+        except (ConnectionFailedError, msgspec.DecodeError):
+            return None
+        return beat if (beat.worker_id, beat.incarnation) == (worker_id, incarnation) else None
+
+    def _tell(self, worker_id: str, command: Command) -> None:
+        kind, message = type(command).__name__, self._encode(command)
+        lane = self._lanes.get(worker_id)
+        if lane is None:
+            lane = self._lanes[worker_id] = _Lane()
+            self._to_serve.put_nowait(worker_id)
+        if lane.size_bytes + len(message) > _LANE_BYTES:
+            self._lost(worker_id, kind, "too much waits to be sent to this worker")
+            return
+        lane.waiting.append((kind, message))
+        lane.size_bytes += len(message)
+
+    async def _send_from(self, worker_id: str) -> None:
+        """Empty a worker's lane."""
+        subject, lane = self._subjects.worker(worker_id), self._lanes[worker_id]
+        while lane.waiting:
+            kind, message = lane.waiting.popleft()
+            lane.size_bytes -= len(message)
+            try:
+                async with asyncio.timeout(_SEND_SECONDS + 1):
+                    await self._broker.publish(subject, message, timeout_seconds=_SEND_SECONDS)
+            except (ConnectionFailedError, TimeoutError) as exc:
+                self._lost(worker_id, kind, str(exc) or "time-out")
+            else:
+                self._metrics.command_sent(kind)
+        del self._lanes[worker_id]
+
+    def _lost(self, worker_id: str, kind: str, why: str) -> None:
+        self._metrics.command_lost(kind)
+        log.warning("commands.lost", extra={"worker_id": worker_id, "command": kind, "why": why})
+
+
+def _assignment(workload: Assignable) -> Assignment:
+    """A worker's view of what it is to run."""
+    config = config_from_json(workload.config_snapshot)
+    return Assignment(
+        AttemptRef(workload.customer_id, workload.workload_id, workload.generation),
+        workload.workload_type,
+        workload.input_params.encode(),
+        config.config_json.encode(),
+        workload.checkpoint_sequence,
+        workload.progress_percent,
+        config.checkpoint_interval_sec,
+        workload.timeout_seconds or config.timeout_seconds,
+        config.cpu_cores,
+        config.memory_mb,
+        config.disk_mb,
+    )
+
+
+def _packed(assignments: Iterable[Assignment]) -> Iterator[list[Assignment]]:
+    """Put together what fits into a message without frames, those first that are small."""
+    together: list[Assignment] = []
+    room = FRAME_BYTES
+    for assignment in sorted(assignments, key=_size_bytes):
+        size = _size_bytes(assignment)
+        if together and size > room:
+            yield together
+            together, room = [], FRAME_BYTES
+        together.append(assignment)
+        room -= size
+    if together:
+        yield together
+
+
+def _size_bytes(assignment: Assignment) -> int:
+    """At most, as a part of a message."""
+    return len(assignment.input_json) + len(assignment.config_json) + _ENVELOPE_BYTES

@@ -1,0 +1,198 @@
+"""The process that the runners are forked from: ``python -m niyanta.worker.runner.template APPS FD``.
+
+A fresh interpreter that imports an app costs a tenth of a second of processor time, a fork of one that has, about a
+millisecond. So the launcher starts one template per app. It imports the app and all that a runner needs, runs none
+of it, and forks one runner for each attempt.
+
+**Who belongs to whom.** A runner is forked twice, so that it is a child of the launcher, which reaps it and all that
+it starts; the template only says its pid. Before anything of the user's runs in it, a runner has left the template's
+session, entered its attempt's cgroups, taken its own output, and closed the way to the launcher.
+
+**What a fork shares.** Memory, copied when written. Random numbers are seeded anew; open files of the app are shared,
+as any fork shares them, and `Worker.on_fork` is the place to open them again. An app that has threads, sockets or a
+graphics device open after its import can't be forked: the template says so and ends, and the launcher starts an
+interpreter for each attempt instead.
+
+The launcher's requests are JSON, one a message, with three descriptors each: control, stdout, stderr.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import ctypes
+import gc
+import json
+import os
+import random
+import signal
+import socket
+import sys
+from typing import Any, NoReturn
+
+from niyanta.worker.handlers.app import App, load_app
+from niyanta.worker.handlers.text import describe
+from niyanta.worker.runner import runner
+
+__all__ = ["main"]
+
+_DEVICES = ("/dev/nvidia", "/dev/kfd", "/dev/dri", "/dev/accel")
+_MOST_REQUEST_BYTES = 8192
+_PR_SET_NAME = 15  # linux/prctl.h
+
+
+def main() -> None:
+    launcher = socket.socket(fileno=int(sys.argv[-1]))
+    launcher.set_inheritable(False)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    before = set(_open_files())
+    try:
+        worker = load_app(json.loads(sys.argv[1]))
+        runner.prepare()
+        problem = _unfit(before)
+    except BaseException as exc:  # whatever an import can raise, each attempt's own interpreter will say it
+        problem = f"the app can't be imported: {describe(exc)}"
+    if problem is not None:
+        _tell(launcher, {"unfit": problem})
+        return
+    gc.collect()
+    gc.freeze()  # a collection in a runner would otherwise write to, and so copy, every page
+    _tell(launcher, {"ready": True})
+    while (request := _receive(launcher)) is not None:
+        asked, fds = request
+        _tell(launcher, _fork(worker, launcher, asked, fds))
+        for fd in fds:
+            os.close(fd)
+
+
+def _receive(launcher: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+    """The next request with its descriptors; None when the launcher is gone."""
+    numbers = array.array("i")
+    data, ancillary, _, _ = launcher.recvmsg(_MOST_REQUEST_BYTES, socket.CMSG_SPACE(3 * numbers.itemsize))
+    for level, kind, payload in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            numbers.frombytes(payload[: len(payload) - len(payload) % numbers.itemsize])
+    return (json.loads(data), list(numbers)) if data else None
+
+
+def _tell(launcher: socket.socket, words: dict[str, Any]) -> None:
+    with contextlib.suppress(OSError):
+        launcher.send(json.dumps(words).encode())
+
+
+def _fork(worker: App, launcher: socket.socket, asked: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+    """Fork a runner; gives what to answer. Never returns in the runner."""
+    slot = asked["slot"]
+    told, tell = os.pipe()
+    between = os.fork()
+    if between == 0:
+        os.close(told)
+        pid = os.fork()
+        if pid == 0:
+            os.close(tell)
+            launcher.close()
+            _become_runner(worker, asked, fds)
+        os.write(tell, b"%d" % pid)
+        os._exit(0)
+    os.close(tell)
+    pid_text = os.read(told, 32)
+    os.close(told)
+    os.waitpid(between, 0)
+    return {"slot": slot, "pid": int(pid_text)} if pid_text else {"slot": slot, "error": "the fork failed"}
+
+
+def _become_runner(worker: App, asked: dict[str, Any], fds: list[int]) -> NoReturn:
+    code = 127
+    try:
+        _set_in_place(asked["variable"], asked["slot"])
+        _name_process(b"niyanta-runner")
+        os.setsid()
+        os.dup2(fds[1], 1)
+        os.dup2(fds[2], 2)
+        for fd in fds[1:]:
+            os.close(fd)
+        for directory in asked["groups"]:
+            _enter(directory)
+        _seed()
+        for hook in worker.fork_hooks:
+            hook()
+        runner.serve(worker, socket.socket(fileno=fds[0]))
+        code = 0
+    except BaseException:
+        code = 1
+        sys.excepthook(*sys.exc_info())
+    finally:
+        runner.flush()
+        os._exit(code)
+
+
+def _enter(directory: str) -> None:
+    try:
+        fd = os.open(f"{directory}/cgroup.procs", os.O_WRONLY)
+        try:
+            os.write(fd, b"0")
+        finally:
+            os.close(fd)
+    except OSError as exc:
+        os.write(2, f"can't enter {directory}: {exc.strerror}\n".encode())
+        raise
+
+
+def _seed() -> None:
+    random.seed()
+    if (numpy := sys.modules.get("numpy")) is not None:
+        with contextlib.suppress(AttributeError):
+            numpy.random.seed()
+
+
+def _set_in_place(variable: str, value: str) -> None:
+    """Set an environment variable, also as ``/proc`` shows it: that is where the process began with it.
+
+    It began with a placeholder of the same length.
+    """
+    os.environ[variable] = value
+    with open("/proc/self/stat", "rb") as file:
+        fields = file.read().rpartition(b")")[2].split()
+    begin, end = int(fields[47]), int(fields[48])  # env_start and env_end of proc_pid_stat(5), less the first two
+    block = ctypes.string_at(begin, end - begin)
+    at = block.find(f"{variable}=".encode())
+    if at >= 0:
+        at += len(variable) + 1
+        room = block.index(b"\0", at) - at
+        ctypes.memmove(begin + at, value.encode()[:room].ljust(room, b"_"), room)
+
+
+def _name_process(name: bytes) -> None:
+    """The name that ``ps -o comm`` shows, 15 bytes at most: the command line stays the template's."""
+    ctypes.CDLL(None).prctl(_PR_SET_NAME, name, 0, 0, 0)
+
+
+def _open_files() -> dict[str, str]:
+    """What each descriptor of this process leads to."""
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            found[name] = os.readlink(f"/proc/self/fd/{name}")
+    return found
+
+
+def _unfit(before: set[str]) -> str | None:
+    """Why this process can't be forked after the import; None when it can."""
+    # Libraries that mind forks (such as OpenBLAS) end their threads when one comes, and start others when needed.
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    if (threads := len(os.listdir("/proc/self/task"))) > 1:
+        return f"the app has {threads - 1} threads running after its import"
+    for name, target in _open_files().items():
+        if target.startswith(_DEVICES):
+            return f"the app has {target} open after its import"
+        if name not in before and target.startswith("socket:"):
+            return "the app has a socket open after its import"
+    return None
+
+
+if __name__ == "__main__":
+    main()

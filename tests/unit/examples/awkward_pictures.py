@@ -1,0 +1,275 @@
+"""Pictures as people really have them: odd, old, broken, hostile. Made anew by each test, none is committed."""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import socket
+import struct
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageCms, PngImagePlugin
+
+__all__ = ["PICTURES", "make_awkward_files", "marked", "png"]
+
+
+def marked(width: int = 40, height: int = 20, mode: str = "RGB") -> Image.Image:
+    """Dark, with a light corner at the top left that shows which way is up."""
+    image = Image.new("RGB", (width, height), (40, 60, 80))
+    image.paste((250, 240, 230), (0, 0, width // 2, height // 2))
+    return image.convert(mode)
+
+
+def _half_clear() -> Image.Image:
+    """Transparent but for the corner."""
+    image = marked(mode="RGBA")
+    image.putalpha(marked(mode="L").point(lambda value: 255 * (value > 128)))
+    return image
+
+
+def _saved(image: Image.Image, kind: str, **options: Any) -> bytes:
+    written = io.BytesIO()
+    image.save(written, kind, **options)
+    return written.getvalue()
+
+
+def _chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def png(width: int, height: int, bits: int, colour: int, rows: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG put together by hand, for what Pillow doesn't write. ``rows`` without their filter bytes."""
+    step = len(rows) // height
+    filtered = b"".join(b"\0" + rows[at : at + step] for at in range(0, len(rows), step))
+    parts = [(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)), *chunks]
+    parts += [(b"IDAT", zlib.compress(filtered)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(name, data) for name, data in parts)
+
+
+def _ramp(channels: int) -> bytes:
+    """256 steps from black to white in 16 bits, one row high."""
+    return b"".join(struct.pack(">H", step * 257) * channels for step in range(256))
+
+
+def _with_exif(data: bytes) -> bytes:
+    """A JPEG with these bytes as its EXIF."""
+    body = b"Exif\0\0" + data
+    plain = _saved(marked(), "JPEG")
+    return plain[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + plain[2:]
+
+
+def _ifd(*entries: tuple[int, int, int, int], following: int = 0) -> bytes:
+    """Big-endian TIFF data with one directory: tag, type, count, value or offset."""
+    packed = b"".join(struct.pack(">HHII", *entry) for entry in entries)
+    return b"MM\0*\0\0\0\x08" + struct.pack(">H", len(entries)) + packed + struct.pack(">I", following)
+
+
+def _oriented(orientation: int, kind: str = "JPEG") -> Callable[[], bytes]:
+    def make() -> bytes:
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        return _saved(marked(), kind, exif=exif)
+
+    return make
+
+
+def _moving(kind: str) -> Callable[[], bytes]:
+    def make() -> bytes:
+        frames = [marked(), Image.new("RGB", (40, 20), "red"), Image.new("RGB", (40, 20), "blue")]
+        return _saved(frames[0], kind, save_all=True, append_images=frames[1:])
+
+    return make
+
+
+def _palette_png(transparency: bytes | int | None) -> bytes:
+    image = marked(mode="P")
+    return _saved(image, "PNG", **({} if transparency is None else {"transparency": transparency}))
+
+
+def _profile(kind: Any = "sRGB") -> bytes:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile(kind)).tobytes()
+
+
+def _other_profile(space: bytes) -> bytes:
+    """A profile that says it is of another kind of colours than it is."""
+    data = bytearray(_profile())
+    data[16:20] = space
+    return bytes(data)
+
+
+def _malformed_mpo() -> bytes:
+    data = bytearray(_moving("MPO")())
+    at = data.index(b"MPF\0")
+    data[at + 12 : at + 60] = b"\xff" * 48
+    return bytes(data)
+
+
+def _noise(size: int) -> bytes:
+    return random.Random(size).randbytes(size)
+
+
+def _text_bomb() -> bytes:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Comment", "x" * (70 << 20), zip=True)
+    return _saved(marked(), "PNG", pnginfo=info)
+
+
+_JPEG = _saved(marked(400, 200), "JPEG")
+_PNG = _saved(Image.effect_noise((200, 200), 80), "PNG")
+_LAB = Image.merge("LAB", [Image.new("L", (40, 20), value) for value in (200, 128, 128)])
+
+READ: Mapping[str, Callable[[], bytes]] = {
+    **{f"turned-{number}.jpg": _oriented(number) for number in range(1, 9)},
+    "turned-6.png": _oriented(6, "PNG"),
+    "turned-6.webp": _oriented(6, "WEBP"),
+    "turned-6.tif": _oriented(6, "TIFF"),
+    "turned-0.jpg": _oriented(0),
+    "turned-99.jpg": _oriented(99),
+    "really-png.jpg": lambda: _saved(marked(), "PNG"),
+    "really-jpeg.png": lambda: _saved(marked(), "JPEG"),
+    "really-bmp.gif": lambda: _saved(marked(), "BMP"),
+    "UPPER.JPG": lambda: _saved(marked(), "JPEG"),
+    ".hidden.jpg": lambda: _saved(marked(), "JPEG"),
+    "new\nline.jpg": lambda: _saved(marked(), "JPEG"),
+    "😀 & <b>.jpg": lambda: _saved(marked(), "JPEG"),
+    "x" * 251 + ".jpg": lambda: _saved(marked(), "JPEG"),
+    "y" * 241 + ".gif": lambda: _saved(marked(), "GIF"),
+    "grey16.png": lambda: png(256, 1, 16, 0, _ramp(1)),
+    "grey16-key.png": lambda: png(256, 1, 16, 0, _ramp(1), (b"tRNS", b"\0\0")),
+    "grey16-alpha.png": lambda: png(256, 1, 16, 4, _ramp(2)),
+    "rgb16.png": lambda: png(256, 1, 16, 2, _ramp(3)),
+    "rgba16.png": lambda: png(256, 1, 16, 6, _ramp(4)),
+    "grey16.tif": lambda: _saved(Image.frombytes("I;16B", (256, 1), _ramp(1)), "TIFF"),
+    "int32.tif": lambda: _saved(marked(mode="I").point(lambda v: v * 70_000.0), "TIFF"),
+    "negative.tif": lambda: _saved(marked(mode="I").point(lambda v: v - 128.0), "TIFF"),
+    "float.tif": lambda: _saved(marked(mode="F").point(lambda v: v / 255 + 0.0), "TIFF"),
+    "float-wide.tif": lambda: _saved(marked(mode="F"), "TIFF"),
+    "cmyk.jpg": lambda: _saved(marked(mode="CMYK"), "JPEG"),
+    "cmyk.tif": lambda: _saved(marked(mode="CMYK"), "TIFF"),
+    "cmyk-profile-of-rgb.jpg": lambda: _saved(marked(mode="CMYK"), "JPEG", icc_profile=_profile()),
+    "lab.tif": lambda: _saved(_LAB, "TIFF"),
+    "ycbcr.tif": lambda: _saved(marked(mode="YCbCr"), "TIFF"),
+    "lzw.tif": lambda: _saved(marked(), "TIFF", compression="tiff_lzw"),
+    "fax.tif": lambda: _saved(marked(mode="1"), "TIFF", compression="group4"),
+    "one-bit.png": lambda: _saved(marked(mode="1"), "PNG"),
+    "grey-alpha.png": lambda: _saved(marked(mode="LA"), "PNG"),
+    "palette.png": lambda: _palette_png(None),
+    "palette-clear.png": lambda: _palette_png(0),
+    "palette-alphas.png": lambda: _palette_png(bytes(range(256))),
+    "colour-key.png": lambda: _saved(marked(), "PNG", transparency=(40, 60, 80)),
+    "grey-key.png": lambda: _saved(marked(mode="L"), "PNG", transparency=56),
+    "one-bit-key.png": lambda: _saved(marked(mode="1"), "PNG", transparency=0),
+    "clear.gif": lambda: _saved(_half_clear(), "GIF"),
+    "alpha.webp": lambda: _saved(_half_clear(), "WEBP", lossless=True),
+    "moving.gif": _moving("GIF"),
+    "moving.png": _moving("PNG"),
+    "moving.webp": _moving("WEBP"),
+    "pages.tif": _moving("TIFF"),
+    "phone.jpg": _moving("MPO"),
+    "phone-malformed.jpg": _malformed_mpo,
+    "moving-none.png": lambda: png(1, 1, 8, 0, b"\x50", (b"acTL", struct.pack(">II", 0, 0))),
+    "moving-short.png": lambda: _moving("PNG")()[:-80],
+    "profile.jpg": lambda: _saved(marked(), "JPEG", icc_profile=_profile()),
+    "profile.png": lambda: _saved(marked(), "PNG", icc_profile=_profile()),
+    "profile.webp": lambda: _saved(marked(), "WEBP", icc_profile=_profile()),
+    "profile.tif": lambda: _saved(marked(), "TIFF", icc_profile=_profile()),
+    "profile-palette.png": lambda: _saved(marked(mode="P"), "PNG", icc_profile=_profile()),
+    "profile-noise.jpg": lambda: _saved(marked(), "JPEG", icc_profile=_noise(3000)),
+    "profile-short.jpg": lambda: _saved(marked(), "JPEG", icc_profile=_profile()[:200]),
+    "profile-of-cmyk.jpg": lambda: _saved(marked(), "JPEG", icc_profile=_other_profile(b"CMYK")),
+    "profile-of-rgb.jpg": lambda: _saved(marked(mode="L"), "JPEG", icc_profile=_profile()),
+    "profile-of-grey.png": lambda: _saved(marked(mode="L"), "PNG", icc_profile=_other_profile(b"GRAY")),
+    "exif-noise.jpg": lambda: _with_exif(_noise(200)),
+    "exif-empty.jpg": lambda: _with_exif(b""),
+    "exif-short.jpg": lambda: _with_exif(b"MM\0*\0"),
+    "exif-far.jpg": lambda: _with_exif(b"MM\0*\x7f\xff\xff\xff"),
+    "exif-round.jpg": lambda: _with_exif(_ifd((0x0112, 3, 1, 1 << 16), following=8)),
+    "exif-ifd-round.jpg": lambda: _with_exif(_ifd((0x8769, 4, 1, 8), (0x8825, 4, 1, 8))),
+    "exif-many.jpg": lambda: _with_exif(_ifd((0x0112, 3, 0xFFFFFFFF, 1))),
+    "exif-text.jpg": lambda: _with_exif(_ifd((0x0112, 2, 4, 0x41424300))),
+    "exif-type.jpg": lambda: _with_exif(_ifd((0x0112, 99, 1, 6))),
+    "exif-by-zero.jpg": lambda: _with_exif(_ifd((0x011A, 5, 1, 26), (0x0128, 3, 1, 2 << 16)) + bytes(8)),
+    "exif-two.jpg": lambda: _with_exif(_ifd((0x0112, 3, 2, 6))),
+    "exif-noise.png": lambda: png(1, 1, 8, 0, b"\x50", (b"eXIf", _noise(64))),
+    "exif-noise.webp": lambda: _saved(marked(), "WEBP", exif=_noise(64)),
+    "comment.jpg": lambda: _saved(marked(), "JPEG", comment=_noise(65_000)),
+    "tail.jpg": lambda: _saved(marked(), "JPEG") + _noise(5000),
+    "tail.png": lambda: _saved(marked(), "PNG") + _noise(5000),
+    "no-end.png": lambda: _saved(marked(), "PNG")[:-12],
+    "one-pixel.gif": lambda: _saved(Image.new("P", (1, 1)), "GIF"),
+    "thin.png": lambda: _saved(Image.new("L", (1, 5000)), "PNG"),
+    "wide.png": lambda: _saved(Image.new("L", (17_000, 2), 90), "PNG"),
+    "megapixels.jpg": lambda: _saved(Image.new("L", (10_000, 10_000), 90), "JPEG", quality=10),
+}
+"""What can be read, and has to be."""
+
+BROKEN: Mapping[str, tuple[Callable[[], bytes], str]] = {
+    "zero.jpg": (lambda: b"", "no image that can be read"),
+    "text.jpg": (lambda: b"this is no image", "no image that can be read"),
+    "noise.png": (lambda: _noise(4000), "no image that can be read"),
+    "only-magic.png": (lambda: b"\x89PNG\r\n\x1a\n", "."),
+    "header.png": (lambda: _PNG[:40], "."),
+    "cut.jpg": (lambda: _JPEG[: len(_JPEG) // 2], "truncated"),
+    "cut.png": (lambda: _PNG[: len(_PNG) // 2], "truncated|broken"),
+    "cut.webp": (lambda: _saved(marked(400, 200), "WEBP")[:60], "."),
+    "cut.tif": (lambda: _saved(marked(), "TIFF")[:80], "."),
+    "checksum.png": (lambda: _PNG.replace(b"IDAT", b"IDAX"), "."),
+    "no-pictures.gif": (lambda: b"GIF89a\x01\0\x01\0\0\0\0;", "."),
+    "really-eps.jpg": (lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n", "no image"),
+    "really-tga.bmp": (lambda: _saved(marked(), "TGA"), "no image"),
+    "really-ico.png": (lambda: _saved(marked(), "ICO"), "no image"),
+    "html.gif": (lambda: b"<!doctype html><title>404</title>", "no image"),
+    "bomb.png": (lambda: _saved(Image.new("1", (20_000, 20_000)), "PNG"), "bomb|too large"),
+    "too-many-pixels.png": (lambda: _saved(Image.new("1", (10_000, 10_000)), "PNG"), "too large"),
+    "claims.png": (lambda: png(1 << 30, 1, 8, 0, b"\0"), "bomb|too large"),
+    "no-size.png": (lambda: png(0, 1, 8, 0, b"\0"), "."),
+    "text-bomb.png": (_text_bomb, "."),
+    "profile-bomb.png": (
+        lambda: png(1, 1, 8, 0, b"\0", (b"iCCP", b"x\0\0" + zlib.compress(bytes(80 << 20)))),
+        ".",
+    ),
+    "no-numbers.tif": (
+        lambda: _saved(Image.frombytes("F", (2, 1), struct.pack("<2f", float("nan"), float("inf"))), "TIFF"),
+        "no numbers",
+    ),
+}
+"""What can't, and what the reason looks like."""
+
+PICTURES = {**READ, **{name: make for name, (make, _) in BROKEN.items()}}
+
+
+def make_awkward_files(folder: Path) -> dict[str, str]:
+    """Names and things in a folder that aren't plain files; gives the reason that each must get."""
+    outside = folder.parent / "outside.jpg"
+    outside.write_bytes(_JPEG)
+    (folder / "folder.jpg").mkdir(parents=True)
+    (folder / "folder.jpg" / "inside.jpg").write_bytes(_JPEG)
+    (folder / "thumbnails").mkdir()
+    (folder / "thumbnails" / "inside.jpg").write_bytes(_JPEG)
+    os.mkfifo(folder / "pipe.jpg")
+    (folder / "link.jpg").symlink_to("folder.jpg/inside.jpg")
+    (folder / "broken-link.jpg").symlink_to("nothing.jpg")
+    (folder / "circle.jpg").symlink_to("circle.jpg")
+    (folder / "linked-folder").symlink_to("folder.jpg")
+    (folder / "out.jpg").symlink_to("/etc/hostname")
+    with socket.socket(socket.AF_UNIX) as listening:
+        before = Path.cwd()
+        os.chdir(folder)  # the path of a socket is short
+        try:
+            listening.bind("socket.jpg")
+        finally:
+            os.chdir(before)
+    Path(os.fsdecode(bytes(folder) + b"/caf\xe9.jpg")).write_bytes(_JPEG)
+    return {
+        "pipe.jpg": "this is no regular file",
+        "broken-link.jpg": "there is no such file on this worker",
+        "circle.jpg": "links that lead round in a circle",
+        "linked-folder/": "links to folders aren't followed",
+        "out.jpg": "a link that leads to where this worker may not read",
+        "socket.jpg": "this is no regular file",
+        "caf\\xe9.jpg": "the name isn't UTF-8; rename the file",
+    }

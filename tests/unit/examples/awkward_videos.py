@@ -1,0 +1,216 @@
+"""Videos as people really have them. Made anew by each test run, none is committed.
+
+The grey of each frame says its number, and a light corner shows which way is up.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from PIL import Image
+
+__all__ = ["REFUSED", "WHOLE", "record", "with_matrix"]
+
+WIDTH, HEIGHT, RATE = 160, 90, 25
+
+
+def picture(number: int, width: int = WIDTH, height: int = HEIGHT) -> Any:
+    """A frame's pixels: grey that says its number, and a light corner at the top left."""
+    pixels = np.full((height, width, 3), 40 + number % 150, dtype=np.uint8)
+    pixels[: height // 4, : width // 4] = 250
+    return pixels
+
+
+def record(
+    path: Path,
+    *,
+    kind: str | None = None,
+    frames: int = 50,
+    times: Sequence[int] | None = None,
+    size: tuple[int, int] = (WIDTH, HEIGHT),
+    codec: str = "libx264",
+    pixels: str = "yuv420p",
+    sound: str | None = "aac",
+    layouts: Sequence[str] = ("stereo",),
+    later_ms: int = 0,
+    tracks: int = 1,
+    options: dict[str, str] | None = None,
+    aspect: Fraction | None = None,
+) -> None:
+    """Write a video; ``times`` in milliseconds when they aren't even."""
+    times = times if times is not None else [number * 1000 // RATE for number in range(frames)]
+    with av.open(str(path), "w", format=kind) as container:
+        videos = []
+        for _ in range(tracks):
+            video: Any = container.add_stream(codec, rate=RATE, options=options or {})
+            video.width, video.height, video.pix_fmt = *size, pixels
+            video.codec_context.time_base = Fraction(1, 1000) if codec == "libx264" else Fraction(1, RATE)
+            video.codec_context.gop_size = 10
+            if aspect is not None:
+                video.codec_context.sample_aspect_ratio = aspect
+            videos.append(video)
+        sounds: list[Any] = []
+        if sound is not None:
+            sounds = [container.add_stream(sound, rate=48_000, layout=layouts[0]) for _ in range(tracks)]
+        for number, time in enumerate(times):
+            frame = av.VideoFrame.from_ndarray(picture(number, *size), "rgb24")
+            frame.pts, frame.time_base = time + later_ms, Fraction(1, 1000)
+            for video in videos:
+                container.mux(video.encode(frame))
+        seconds = (max(times) - min(times)) / 1000 + 1 / RATE
+        for number in range(int(seconds * 48_000) // 1024):
+            at = number * 1024 + later_ms * 48
+            for stream in sounds:
+                container.mux(stream.encode(_tone(at)))
+        for stream in [*videos, *sounds]:
+            container.mux(stream.encode(None))
+
+
+def _tone(at: int) -> av.AudioFrame:
+    samples = 0.3 * np.sin(2 * np.pi * 440 * (at + np.arange(1024)) / 48_000)
+    frame = av.AudioFrame.from_ndarray(np.stack([samples, samples]).astype(np.float32), "fltp", "stereo")
+    frame.sample_rate, frame.pts, frame.time_base = 48_000, at, Fraction(1, 48_000)
+    return frame
+
+
+def with_matrix(path: Path, a: float, b: float, c: float, d: float, **options: Any) -> None:
+    """An MP4 whose header says how the camera was held."""
+    record(path, kind="mp4", frames=5, sound=None, **options)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"tkhd") + 4 + 40
+    a, b, c, d = (round(number * (1 << 16)) for number in (a, b, c, d))
+    data[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(data)
+
+
+def _twice(path: Path, **options: Any) -> None:
+    """Two recordings in one file; the times of the second count from the start again."""
+    record(path, kind="mpegts", frames=50, **options)
+    path.write_bytes(path.read_bytes() * 2)
+
+
+def _cut(path: Path, kind: str, keep: float, **options: Any) -> None:
+    record(path, kind=kind, **options)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * keep)])
+
+
+def _stereo_then_mono(path: Path) -> None:
+    """A broadcast that changes its sound: the packets of two recordings, the times going on."""
+    first, second = path.with_suffix(".1"), path.with_suffix(".2")
+    record(first, kind="mpegts", layouts=("stereo",), frames=50)
+    record(second, kind="mpegts", layouts=("mono",), frames=50, later_ms=2080)
+    path.write_bytes(first.read_bytes() + second.read_bytes())
+    first.unlink()
+    second.unlink()
+
+
+def _negative(path: Path) -> None:
+    record(path, kind="nut", times=[number * 40 - 1000 for number in range(50)], sound=None)
+
+
+def _with_cover(path: Path) -> None:
+    record(path, kind="matroska")
+    cover = path.with_suffix(".jpg")
+    Image.new("RGB", (64, 64)).save(cover)
+    with av.open(str(path)) as given, av.open(str(path.with_suffix(".new")), "w", format="matroska") as written:
+        streams = {s.index: written.add_stream_from_template(s, opaque=True) for s in given.streams}
+        written.add_attachment("cover.jpg", "image/jpeg", cover.read_bytes())
+        for packet in given.demux():
+            if packet.size:
+                packet.stream = streams[packet.stream.index]
+                written.mux(packet)
+    cover.unlink()
+    path.with_suffix(".new").replace(path)
+
+
+def _damaged(path: Path, kind: str) -> None:
+    record(path, kind=kind, frames=100)
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 3000] = bytes(3000)
+    path.write_bytes(data)
+
+
+WHOLE: Mapping[str, tuple[Callable[[Path], None], dict[str, Any]]] = {
+    "plain.mp4": (lambda path: record(path), {"frames": 50}),
+    "plain.mov": (lambda path: record(path), {"frames": 50}),
+    "plain.mkv": (lambda path: record(path), {"frames": 50}),
+    "plain.avi": (lambda path: record(path, codec="mpeg4", sound="mp2"), {"frames": 50}),
+    "plain.ts": (lambda path: record(path, kind="mpegts"), {"frames": 50}),
+    "plain.flv": (lambda path: record(path), {"frames": 50}),
+    "plain.webm": (lambda path: record(path, codec="libvpx", sound="libopus"), {"frames": 50}),
+    "old.mpg": (lambda path: record(path, kind="mpeg", codec="mpeg2video", sound="mp2"), {"frames": 50}),
+    "really-mkv.mp4": (lambda path: record(path, kind="matroska"), {"frames": 50}),
+    "really-mp4.txt": (lambda path: record(path, kind="mp4"), {"frames": 50}),
+    "moving.gif": (lambda path: record(path, codec="gif", pixels="rgb8", sound=None), {"frames": 50}),
+    "raw.h264": (lambda path: record(path, kind="h264", sound=None), {"frames": 50}),
+    "silent.mp4": (lambda path: record(path, sound=None), {"frames": 50, "sound": "none"}),
+    "one-frame.mp4": (lambda path: record(path, frames=1, sound=None), {"frames": 1}),
+    "odd.mkv": (lambda path: record(path, size=(161, 91), pixels="yuv444p"), {"width": 160, "height": 92}),
+    "tiny.mkv": (
+        lambda path: record(path, size=(16, 16), codec="ffv1", pixels="yuv444p"),
+        {"width": 16, "height": 16},
+    ),
+    "anamorphic.mkv": (lambda path: record(path, aspect=Fraction(2)), {"width": 320, "height": 90}),
+    "ten-bit.mkv": (lambda path: record(path, codec="ffv1", pixels="yuv420p10le"), {"frames": 50}),
+    "alpha.mov": (lambda path: record(path, codec="qtrle", pixels="argb"), {"frames": 50}),
+    "grey.mkv": (lambda path: record(path, codec="ffv1", pixels="gray"), {"frames": 50}),
+    "uneven.mkv": (
+        lambda path: record(path, times=[0, 40, 500, 520, 1700, 1701, 1702, 3000, 3333]),
+        {"frames": 9, "duration_seconds": 3.37},
+    ),
+    "late.ts": (lambda path: record(path, kind="mpegts", later_ms=80_000), {"frames": 50, "duration_seconds": 2.0}),
+    "negative.nut": (_negative, {"frames": 50, "duration_seconds": 2.0}),
+    "negative.mkv": (
+        lambda path: record(path, times=[number * 40 - 1000 for number in range(50)], sound=None),
+        {"frames": 50, "duration_seconds": 2.0},
+    ),
+    "twice.ts": (_twice, {"frames": 100, "restarts": 1, "duration_seconds": 4.0}),
+    "twice-silent.ts": (lambda path: _twice(path, sound=None), {"frames": 100, "restarts": 1}),
+    "twice-copied.ts": (lambda path: _twice(path, sound="mp2"), {"frames": 100, "restarts": 1}),
+    "stereo-then-mono.ts": (_stereo_then_mono, {"frames": 100, "duration_seconds": 4.0}),
+    "several.mkv": (
+        lambda path: record(path, tracks=3),
+        {"frames": 50, "left_out": {"video": 2, "audio": 2}},
+    ),
+    "cover.mkv": (_with_cover, {"frames": 50}),
+    "no-end.ts": (lambda path: _cut(path, "mpegts", 0.97), {"missing_seconds": 0.0}),
+    "half.mkv": (lambda path: _cut(path, "matroska", 0.5, frames=150), {}),
+    "damaged.ts": (lambda path: _damaged(path, "mpegts"), {}),
+    "damaged.mkv": (lambda path: _damaged(path, "matroska"), {}),
+}
+"""What a video can be made of, and what its result says."""
+
+
+def _sound_only(path: Path) -> None:
+    with av.open(str(path), "w", format="mp4") as container:
+        stream: Any = container.add_stream("aac", rate=48_000, layout="stereo")
+        container.mux([packet for number in range(20) for packet in stream.encode(_tone(number * 1024))])
+        container.mux(stream.encode(None))
+
+
+REFUSED: Mapping[str, tuple[Callable[[Path], Any], str]] = {
+    "zero.mp4": (lambda path: path.write_bytes(b""), "is empty"),
+    "one-byte.mp4": (lambda path: path.write_bytes(b"x"), "no video"),
+    "zeros.mp4": (lambda path: path.write_bytes(bytes(100_000)), "no video"),
+    "text.mp4": (lambda path: path.write_text("no video\n" * 1000), "no video"),
+    "text.txt": (lambda path: path.write_text("no video\n" * 1000), "no video"),
+    "subtitles.srt": (lambda path: path.write_text("1\n00:00:01,000 --> 00:00:02,000\nhi\n\n"), "no video"),
+    "html.mp4": (lambda path: path.write_text("<!doctype html><title>404</title>"), "no video"),
+    "list.m3u8": (lambda path: path.write_text("#EXTM3U\n#EXTINF:6,\n/etc/passwd\n#EXT-X-ENDLIST\n"), "no video"),
+    "list.ffconcat": (lambda path: path.write_text("ffconcat version 1.0\nfile /etc/passwd\n"), "no video"),
+    "picture.mp4": (lambda path: Image.new("RGB", (64, 64)).save(path, "JPEG"), "picture or text, no video"),
+    "picture.png": (lambda path: Image.new("RGB", (64, 64)).save(path, "PNG"), "picture or text, no video"),
+    "sound.mp4": (_sound_only, "no video stream"),
+    "header.mp4": (lambda path: _cut(path, "mp4", 0.02), "no video|no frame"),
+    "header.mkv": (lambda path: _cut(path, "matroska", 0.01), "no video|no frame"),
+    "no-index.mp4": (lambda path: _cut(path, "mp4", 0.9), "no video"),
+}
+"""What can't, and what the reason looks like."""

@@ -1,0 +1,199 @@
+"""CSV files as people really have them: the figures are right, or the reason is said and the parameter named."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import itertools
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attempts import Service
+
+from niyanta.errors import PermanentError
+from niyanta.examples.reports import reading
+from niyanta.examples.reports.reading import RecordReader
+
+ROWS = ["region,amount,day", "north,1.5,2025-10-27", "süd,2,2025-11-01T10:00:00Z", "north,3,2025-11"]
+TOTAL = {"rows": 3, "bad_rows": 0, "groups": 2, "exact_totals": {"amount": "6.5"}}
+
+
+def text(rows: list[str] = ROWS, end: str = "\n") -> str:
+    return end.join(rows) + end
+
+
+def zipped() -> bytes:
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w") as archive:
+        archive.writestr("xl/workbook.xml", "x")
+    return written.getvalue()
+
+
+WHOLE: Mapping[str, tuple[bytes, dict[str, Any]]] = {
+    "plain": (text().encode(), {}),
+    "CR LF": (text(end="\r\n").encode(), {}),
+    "CR alone": (text(end="\r").encode(), {}),
+    "CR alone, no end": (text(end="\r").encode()[:-1], {}),
+    "no end": (text().encode()[:-1], {}),
+    "mixed ends": ("\r\n".join(ROWS[:2]).encode() + b"\r" + "\n".join(ROWS[2:]).encode() + b"\r\n", {}),
+    "empty lines": ("\n\n".join(ROWS).encode() + b"\n\n\r\n\r\r", {}),
+    "byte order mark": (text().encode("utf-8-sig"), {}),
+    "byte order mark and quotes": (text(['"region","amount","day"', *ROWS[1:]]).encode("utf-8-sig"), {}),
+    "Windows": (text().encode("windows-1252"), {"encoding": "windows-1252"}),
+    "Latin 1": (text().encode("iso-8859-1"), {"encoding": "iso-8859-1"}),
+    "decimal commas": (
+        text([row.replace(",", ";").replace(".", ",") for row in ROWS]).encode(),
+        {"delimiter": ";", "decimal_mark": ","},
+    ),
+    "tabs": (text([row.replace(",", "\t") for row in ROWS]).encode(), {"delimiter": "\t"}),
+    "spaces around": (
+        text([ROWS[0].replace(",", " , "), *(row.replace(",", ", ", 1) for row in ROWS[1:])]).encode(),
+        {},
+    ),
+    "quoted lines": (text([*ROWS[:3], 'north,"3\r\n",2025-11']).encode(), {}),
+    "quoted CR": (text([*ROWS[:3], 'north,"3\r",2025-11']).encode(), {}),
+    "signs and exponents": (
+        text([ROWS[0], "a,+1e3,2024-02-29", "b,-.5,2025-01", "b,-993.,2025-12-31 24:00"]).encode(),
+        {},
+    ),
+    "unused column with anything": (
+        text(
+            [f"{row},{extra}" for row, extra in zip(ROWS, ["x", "\0", "é" * 60_000, "<script>"], strict=True)]
+        ).encode(),
+        {},
+    ),
+}
+BAD_ROWS: Mapping[str, tuple[bytes, str]] = {
+    "ragged, short": (b"north,1", "wrong number of fields"),
+    "ragged, long": (b"north,1,2025-10-27,", "wrong number of fields"),
+    "blanks": (b"   ", "wrong number of fields"),
+    "no February 31": (b"north,1,2026-02-31", "a date that doesn't exist"),
+    "no leap year": (b"north,1,2025-02-29", "a date that doesn't exist"),
+    "month 13": (b"north,1,2025-13-01", "a date that doesn't exist"),
+    "month 0": (b"north,1,2025-00", "a date that doesn't exist"),
+    "zeros of a database": (b"north,1,0000-00-00", "a date that doesn't exist"),
+    "hour 25": (b"north,1,2025-10-27 25:00:00", "a date that doesn't exist"),
+    "minute 60": (b"north,1,2025-10-27T10:60", "a date that doesn't exist"),
+    "German date": (b"north,1,27.10.2025", "not an ISO date"),
+    "American date": (b"north,1,10/27/2025", "not an ISO date"),
+    "half a date": (b"north,1,2025-10-2", "not an ISO date"),
+    "no date": (b"north,1,", "not an ISO date"),
+    "full-width digits": ("north,1,２０２５-10-27".encode(), "not an ISO date"),
+    "decimal comma": (b'north,"1,5",2025-10-27', "a comma in a number"),
+    "thousands": (b'north,"1,234.50",2025-10-27', "a comma in a number"),
+    "currency": ("north,5 €,2025-10-27".encode(), "not a number"),
+    "NaN": (b"north,NaN,2025-10-27", "not a number"),
+    "infinite": (b"north,-inf,2025-10-27", "not a number"),
+    "hexadecimal": (b"north,0x10,2025-10-27", "not a number"),
+    "underscores": (b"north,1_000,2025-10-27", "not a number"),
+    "no number": (b"north,,2025-10-27", "not a number"),
+    "too large": (b"north,1e400,2025-10-27", "not a number"),
+    "a formula": (b"north,=1+1,2025-10-27", "not a number"),
+    "not UTF-8": (b"s\xfcd,1,2025-10-27", "not UTF-8"),
+    "half a character": (b"s\xc3,1,2025-10-27", "not UTF-8"),
+    "surrogates": (b"\xed\xa0\x80,1,2025-10-27", "not UTF-8"),
+    "an open quote": (b'north,"1,2025-10-27', "broken quotes"),
+    "text after a quote": (b'"nor"th,1,2025-10-27', "broken quotes"),
+    "a long field": (b"x" * 200_000 + b",1,2025-10-27", "a field that is too long"),
+    "a long line": (b"x," * 800_000, "a line that is too long"),
+    "a long name": (b"x" * 201 + b",1,2025-10-27", "the group's name is too long"),
+}
+REFUSED: Mapping[str, tuple[bytes, dict[str, Any], str]] = {
+    "nothing": (b"", {}, "csv_url: .* it is empty"),
+    "only a mark": (b"\xef\xbb\xbf", {}, "csv_url: .* it is empty"),
+    "only ends": (b"\r\n\n\r", {}, "csv_url: .* it is empty"),
+    "UTF-16": (text().encode("utf-16"), {}, "csv_url: .* is UTF-16; save it as CSV in UTF-8"),
+    "UTF-16 the other way": (b"\xfe\xff" + text().encode("utf-16-be"), {}, "csv_url: .* is UTF-16"),
+    "UTF-16 without a mark": (text().encode("utf-16-le"), {}, "csv_url: .* is UTF-16 or no text"),
+    "UTF-32": (text().encode("utf-32"), {}, "csv_url: .* is UTF-32"),
+    "Excel": (zipped(), {}, "csv_url: .* is an Excel or ZIP file"),
+    "gzip": (gzip.compress(text().encode()), {}, "csv_url: .* is a gzip file"),
+    "another delimiter": (text().replace(",", ";").encode(), {}, "group_by: .* set delimiter to ';'"),
+    "two columns of a name": (b"region,amount,amount,day\n", {}, "value_columns: the file has 2 columns 'amount'"),
+    "a header that is not UTF-8": (b"r\xe9gion,amount,day\n", {}, "csv_url: .* has no header line: not UTF-8"),
+    "a mark of another encoding": (text().encode("utf-8-sig"), {"encoding": "windows-1252"}, "encoding: .* is UTF-8"),
+    "decimal commas": (
+        b"region;amount;day\nnorth;1,5;2025-10-27\nnorth;2,5;2025-10-27\n",
+        {"delimiter": ";"},
+        r"decimal_mark: none of the 2 rows could be counted: a comma in a number \(2\); "
+        r"the first is in line 2. If these are decimal commas, set decimal_mark to ','",
+    ),
+    "decimal points": (
+        b"region,amount,day\nnorth,1.5,2025-10\n",
+        {"decimal_mark": ","},
+        "decimal_mark: none of the 1",
+    ),
+    "other dates": (b"region,amount,day\nnorth,1,27.10.2025\n", {}, "date_column: none of .* Dates must look like"),
+    "old Windows": (b"region,amount,day\ns\xfcd,1,2025-10\n", {}, "encoding: none of .* windows-1252"),
+    "all ragged": (b"region,amount,day\nnorth;1;2025-10\n", {}, "delimiter: none of"),
+    "all text": (b"region,amount,day\nnorth,x,2025-10\n", {}, "value_columns: none of"),
+}
+
+
+def service(tmp_path: Path, data: bytes, **params: Any) -> Service:
+    (tmp_path / "in.csv").write_bytes(data)
+    wanted = {"group_by": "region", "value_columns": ["amount"], "date_column": "day", **params}
+    wanted |= {"csv_url": str(tmp_path / "in.csv"), "output_url": str(tmp_path / "report.html")}
+    return Service("report_generation", wanted, tmp_path / "scratch")
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_every_row_counts(tmp_path: Path, name: str) -> None:
+    data, params = WHOLE[name]
+    result = service(tmp_path, data, **params).attempt()
+    assert {key: result[key] for key in TOTAL} == TOTAL
+    assert result["bad_reasons"] == {}
+
+
+@pytest.mark.parametrize("name", BAD_ROWS)
+def test_a_bad_row_is_counted_with_its_reason_and_costs_no_other(tmp_path: Path, name: str) -> None:
+    row, reason = BAD_ROWS[name]
+    lines = [line.encode() for line in ROWS]
+    result = service(tmp_path, b"\n".join([*lines[:2], row, *lines[2:]]) + b"\n").attempt()
+    assert {key: result[key] for key in TOTAL} == {**TOTAL, "bad_rows": 1}
+    assert result["bad_reasons"] == {reason: 1}
+    assert result["bad_examples"] == [{"line": 3, "reason": reason}]
+    assert "<td>1</td>" in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_file_of_which_nothing_can_be_counted_fails_and_says_why(tmp_path: Path, name: str) -> None:
+    data, params, says = REFUSED[name]
+    with pytest.raises(PermanentError, match=says):
+        service(tmp_path, data, **params).attempt()
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_large_totals_are_not_rounded(tmp_path: Path) -> None:
+    result = service(tmp_path, b"region,amount,day\na,9007199254740993,2025-10\na,0.1,2025-10\n").attempt()
+    assert result["exact_totals"] == {"amount": "9007199254740993.1"}
+
+
+def test_the_report_may_not_be_the_file_by_another_way(tmp_path: Path) -> None:
+    run = service(tmp_path, text().encode())
+    (tmp_path / "link.html").symlink_to("in.csv")
+    for other in ("link.html", "./in.csv", "scratch/../in.csv", "/in.csv"):
+        run.params["output_url"] = f"{tmp_path}/{other}"
+        with pytest.raises(PermanentError, match=r"output_url: .* is the CSV file itself"):
+            run.attempt()
+    assert (tmp_path / "in.csv").read_text() == text()
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("most", [8, 9, 10, 16])
+def test_lines_are_the_same_wherever_the_pieces_end(monkeypatch: pytest.MonkeyPatch, end: bytes, most: int) -> None:
+    """The file is read in pieces; an end of line may lie between two of them."""
+    monkeypatch.setattr(reading, "_MOST_LINE_BYTES", most)
+    lines = [b"", b"a,b", b"12345", b"a," + b"x" * 30, b"", b"c,d", b"1234", b"e,f", b"g,h"]
+    raw = end.join(lines) + end
+    records = list(RecordReader(io.BytesIO(raw), ","))
+    whole = [line.decode().split(",") for line in lines if 0 < len(line) < 6]
+    assert [r for r in records if isinstance(r, list)] == whole
+    assert [r for r in records if isinstance(r, str)] == ["a line that is too long"]
+    for count in range(len(records)):
+        first = RecordReader(io.BytesIO(raw), ",")
+        list(itertools.islice(first, count))
+        assert list(RecordReader(io.BytesIO(raw), ",", first.offset, first.line)) == records[count:]

@@ -1,0 +1,40 @@
+"""What the methods of gRPC declare is what the proto says, and what REST declares of the same operation."""
+
+from __future__ import annotations
+
+from niyanta.server.grpc.batches import BatchMethods
+from niyanta.server.grpc.listing import ListMethods
+from niyanta.server.grpc.logs import LogMethods
+from niyanta.server.grpc.methods import declared_by, methods_of
+from niyanta.server.grpc.streams import StreamMethods
+from niyanta.server.grpc.workloads import WorkloadMethods
+from niyanta.server.rest import endpoints
+from niyanta.server.rest.frame.operation import declared_by as rest_declared_by
+from niyanta.wire.v1 import workload_service_pb2 as pb
+
+PARTS = (BatchMethods, ListMethods, LogMethods, StreamMethods, WorkloadMethods)
+DECLARED = {method.name: method for part in PARTS for method in declared_by(part)}
+RPCS = pb.DESCRIPTOR.services_by_name["WorkloadService"].methods_by_name
+
+
+def test_each_rpc_is_declared_once_with_its_messages() -> None:
+    assert sorted(method.name for part in PARTS for method in declared_by(part)) == sorted(RPCS)
+    for name, rpc in RPCS.items():
+        assert DECLARED[name].request.DESCRIPTOR is rpc.input_type, name
+        assert DECLARED[name].answer.DESCRIPTOR is rpc.output_type, name
+
+
+def test_what_streams_in_the_proto_is_a_generator() -> None:
+    for part in PARTS:
+        for served in methods_of(part.__new__(part)):
+            assert served.is_stream is RPCS[served.method.name].server_streaming, served.method.name
+
+
+def test_what_can_go_wrong_over_rest_can_go_wrong_over_grpc() -> None:
+    rest = {operation.operation_id: operation for part in endpoints.PARTS for operation in rest_declared_by(part)}
+    for name, method in DECLARED.items():
+        twin = rest.get(name[0].lower() + name[1:])
+        assert (twin is None) is (name == "StreamWorkloadStatus")
+        if twin is not None:
+            assert set(twin.errors) <= set(method.errors), name
+            assert method.body_limit is twin.body_limit, name
