@@ -1,6 +1,6 @@
 """A coordinator on virtual time: takes part in the election and, while it leads, schedules and watches.
 
-It decides by the very modules that the real one decides by (`Roster`, `Vigil`, the transitions); what is modelled is how it
+It decides by the very modules that the real one decides by (`Roster`, `Vigil`, the transitions). Modelled is how it
 reads and writes, and all that can go wrong there.
 """
 
@@ -28,7 +28,7 @@ ANSWER, UNANSWERED = 2.0, 10.0
 
 
 class Coordinator:
-    """One replica. It can be frozen, during which it does nothing, and goes on afterwards as if no time had passed."""
+    """One replica. It can be frozen: it does nothing then, and afterwards goes on as if no time had passed."""
 
     def __init__(self, world: World, name: str, entitled: Mapping[str, Entitlement]) -> None:
         self._world = world

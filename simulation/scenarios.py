@@ -140,7 +140,7 @@ def _outcome(world: World) -> Outcome:
 
 
 def faults(seed: int) -> Outcome:
-    """Everything goes wrong, for three quarters of an hour; then it heals, and in the rest of the hour all must end."""
+    """Everything goes wrong, for three quarters of an hour; then it heals, and all must end."""
     world, until = _busy_world(seed, loss=Random(seed).choice((0.0, 0.0, 0.01, 0.05)))
     kinds = ("kill", "freeze", "cut off", "freeze coordinator", "broker away", "database away", "poison")
     _break(world, kinds, every=45.0, until=until)
@@ -169,7 +169,7 @@ def control(seed: int) -> Outcome:
 
 
 def poison(seed: int) -> Outcome:
-    """One customer's crowd of workloads that end their workers: all fail, and the other customer gets its work done."""
+    """One customer's workloads that end their workers: all fail, and the other customer gets its work done."""
     random = Random(seed)
     fleet = {f"w{n}": Spec(random.randint(1, 4)) for n in range(random.choice((1, 2, 4, 8)))}
     customers = {"bad": Entitlement(10, 100), "good": Entitlement(10, 100)}

@@ -359,6 +359,16 @@ def test_suspects_are_tried_one_to_a_worker_and_on_a_quarter_of_the_fleet() -> N
     assert len(shop.passes()) == 2  # the trials are over: those run like any other now
 
 
+def test_a_lane_of_suspects_that_was_put_aside_comes_back_after_a_sweep() -> None:
+    shop = Shop(worker("w", 2))
+    first, second = shop.add("poison", 2, suspect=True)
+    (trial,) = shop.passes()
+    assert trial.key[1] == first
+    shop.roster.forget_idle()
+    shop.end(trial, 1.0)
+    assert [p.key[1] for p in shop.passes()] == [second]
+
+
 def test_what_is_held_is_learned_from_the_database() -> None:
     shop = Shop(worker("w", 2), worker("v", 2))
     shop.add("a", 4)
