@@ -71,6 +71,6 @@ def _agent(system: System, worker_id: str) -> psutil.Process:
     """The agent with this id, which its log names."""
     for name, pid in json.loads((system.data_dir / "processes.json").read_text()).items():
         log = system.data_dir / "logs" / f"{name}.log"
-        if name != "coordinator" and worker_id in log.read_text():
+        if name.startswith("worker-") and worker_id in log.read_text():
             return psutil.Process(pid)
     raise RuntimeError(f"no process is {worker_id}")

@@ -39,7 +39,7 @@ class System:
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "niyanta.cli.main", "dev", "--port", "0", "--grpc-port", "0"),
-            *("--data-dir", str(self.data_dir), *self._arguments),
+            *("--quiet", "--data-dir", str(self.data_dir), *self._arguments),
             stdout=asyncio.subprocess.DEVNULL,
             env={**os.environ, "PYTHONPATH": os.pathsep.join([os.getcwd(), os.environ.get("PYTHONPATH", "")])},
         )

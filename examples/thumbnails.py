@@ -24,6 +24,8 @@ def main() -> None:
         print(f"submitted {workload.id}")
         result = client.workloads.wait_for_completion(workload.id).result_data or {}
     print(f"{result['processed']} images in {result['output_url']}, {result['failed']} failed")
+    for loss, count in result["losses"].items():
+        print(f"  in {count}: {loss}")
     for failure in result["failures"]:
         print(f"  {failure['name']}: {failure['reason']}")
 

@@ -1,7 +1,7 @@
 """Makes ``niyanta.client.synchronous`` from the asynchronous client, so that the two can't differ.
 
-Each public method keeps its name, arguments, types and docstring; its body runs the asynchronous one on the client's
-loop. Run by ``make generate``; ``make verify`` fails when the file isn't what its source says.
+Each public method keeps its name, arguments, types and docstring; its body runs the asynchronous one over a link that
+blocks. Run by ``make generate``; ``make verify`` fails when the file isn't what its source says.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from pathlib import Path
 CLIENT = Path(__file__).resolve().parent.parent / "src" / "niyanta" / "client"
 TARGET = CLIENT / "synchronous.py"
 PARTS = {"workloads": "AsyncWorkloads", "configs": "AsyncConfigs", "customer": "AsyncAccount", "admin": "AsyncAdmin"}
+TRANSPORTS = {"admin": "admin"}  # the rest share one
 
 HEAD = '''"""The client without ``await``. Made by ``make generate`` from the asynchronous one; not edited by hand."""
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from typing import Any
@@ -28,13 +28,12 @@ from typing import Any
 
 CLIENT_CLASS = '''
 
-def _close(loop: LoopThread, client: AsyncClient) -> None:
-    loop.run(client.close())
-    loop.stop()
-
-
 class Client:
-    """A connection to Niyanta; arguments and attributes as for `AsyncClient`."""
+    """A connection to Niyanta; arguments, attributes and errors as for `AsyncClient`.
+
+    Each call runs in the thread that makes it, and many may share a client. One that nobody closes is closed quietly
+    when it and all of its parts are gone, or the program ends.
+    """
 
     def __init__(
         self,
@@ -43,15 +42,16 @@ class Client:
         timeout: float = 30.0,
         max_retries: int = 4,
     ) -> None:
-        client = AsyncClient(api_key, base_url, timeout, max_retries)
-        loop = LoopThread()
+        own = find_credentials(api_key, base_url)
+        self._base_url = own.base_url
+        self._link = BlockingHttpLink(checked_base_url(own.base_url))
+        transport = Transport(own, timeout, max_retries, self._link)
+        admin = Transport(find_credentials(api_key, base_url, admin=True), timeout, max_retries, self._link)
 PARTS
-        self._repr = repr(client).removeprefix("Async")
-        self._finalizer = weakref.finalize(self, _close, loop, client)
 
     def close(self) -> None:
-        """Close the connections. Idempotent."""
-        self._finalizer()
+        """Close the connections. Idempotent; the client can't be used afterwards."""
+        run(self._link.close())
 
     def __enter__(self) -> Client:
         return self
@@ -60,7 +60,7 @@ PARTS
         self.close()
 
     def __repr__(self) -> str:
-        return self._repr
+        return f"Client(base_url={self._base_url!r})"
 '''
 
 
@@ -70,22 +70,35 @@ def render() -> str:
     classes = {module: _class(trees[module], name) for module, name in PARTS.items()}
     body = "\n\n".join(_facade(part) for part in classes.values())
     used = {name.id for part in classes.values() for name in ast.walk(part) if isinstance(name, ast.Name)}
-    models = ast.parse((CLIENT / "models.py").read_text(encoding="utf-8"))
-    known = sorted(item.name for item in models.body if isinstance(item, ast.ClassDef) and item.name in used)
+    known = {module: sorted(_exported(module) & used) for module in ("arguments", "models", "status")}
     imports = [
-        "from niyanta.client.asynchronous import AsyncClient",
-        "from niyanta.client.loop import LoopThread",
-        f"from niyanta.client.models import {', '.join(known)}",
+        "from niyanta.client.blocking_link import BlockingHttpLink",
+        "from niyanta.client.driver import iterate, run",
+        "from niyanta.client.links import checked_base_url",
+        *(
+            f"from niyanta.client.{module} import {', '.join(sorted(names))}"
+            for module, names in known.items()
+            if names
+        ),
+        "from niyanta.client.transport import Transport, find_credentials",
         *(f"from niyanta.client.{module} import {name}" for module, name in PARTS.items()),
     ]
     parts = "\n".join(
-        f"        self.{module} = {name.removeprefix('Async')}(loop, client.{module})"
+        f"        self.{module} = {name.removeprefix('Async')}({name}({TRANSPORTS.get(module, 'transport')}))"
         for module, name in PARTS.items()
     )
     source = (
         HEAD + "\n".join(imports) + '\n\n__all__ = ["Client"]\n\n\n' + body + CLIENT_CLASS.replace("PARTS", parts)
     )
     return _formatted(source)
+
+
+def _exported(module: str) -> set[str]:
+    """The public names of a module of the client."""
+    tree = ast.parse((CLIENT / f"{module}.py").read_text(encoding="utf-8"))
+    assigned = (item for item in tree.body if isinstance(item, ast.Assign))
+    names = next(item.value for item in assigned if ast.unparse(item.targets[0]) == "__all__")
+    return set(ast.literal_eval(names))
 
 
 def _class(tree: ast.Module, name: str) -> ast.ClassDef:
@@ -100,11 +113,7 @@ def _facade(asynchronous: ast.ClassDef) -> str:
         if isinstance(item, ast.AsyncFunctionDef) and not item.name.startswith("_")
     ]
     docstring = ast.get_docstring(asynchronous) or ""
-    init = (
-        f"    def __init__(self, loop: LoopThread, asynchronous: {name}) -> None:\n"
-        "        self._loop = loop\n"
-        "        self._asynchronous = asynchronous\n"
-    )
+    init = f"    def __init__(self, asynchronous: {name}) -> None:\n        self._asynchronous = asynchronous\n"
     return f'class {name.removeprefix("Async")}:\n    """{docstring}"""\n\n{init}\n' + "\n".join(methods)
 
 
@@ -116,7 +125,7 @@ def _method(item: ast.AsyncFunctionDef) -> str:
     verb = "run"
     if returns.startswith("AsyncIterator["):
         returns, verb = returns.removeprefix("Async"), "iterate"
-    call = f"self._loop.{verb}(self._asynchronous.{item.name}({', '.join(passed)}))"
+    call = f"{verb}(self._asynchronous.{item.name}({', '.join(passed)}))"
     keyword = "" if returns == "None" else "return "
     docstring = ast.get_docstring(item, clean=False) or ""
     return (

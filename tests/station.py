@@ -38,6 +38,7 @@ from niyanta.worker.handlers.app import load_app
 from niyanta.worker.launcher.pool import ProcessPool
 from niyanta.worker.outbox import Who
 
+FOLDER = Path(__file__).parent / "e2e"
 APP = str(Path(__file__).parent / "e2e" / "misbehaving.py") + ":worker"
 
 

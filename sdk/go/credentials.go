@@ -39,7 +39,7 @@ type devCredentials struct {
 func findCredentials(apiKey, baseURL string) credentials {
 	apiKey = firstGiven(withoutPlaceholder(apiKey), withoutPlaceholder(os.Getenv("NIYANTA_API_KEY")))
 	adminKey := apiKey
-	baseURL = firstGiven(baseURL, os.Getenv("NIYANTA_URL"))
+	baseURL = firstGiven(strings.TrimSpace(baseURL), strings.TrimSpace(os.Getenv("NIYANTA_URL")))
 	if apiKey == "" || baseURL == "" {
 		found := readDevCredentials()
 		adminKey = firstGiven(apiKey, found.AdminAPIKey)
@@ -53,6 +53,9 @@ func findCredentials(apiKey, baseURL string) credentials {
 	address, err := url.Parse(baseURL)
 	if err != nil || (address.Scheme != "http" && address.Scheme != "https") || address.Host == "" {
 		return credentials{err: fmt.Errorf("%w: %q is no http(s) address", ErrConfiguration, baseURL)}
+	}
+	if unprintable(apiKey) {
+		return credentials{err: fmt.Errorf("%w: the API key has characters in it that no key has", ErrConfiguration)}
 	}
 	return credentials{
 		baseURL:  strings.TrimSuffix(strings.TrimRight(baseURL, "/"), "/v1"),
@@ -70,12 +73,19 @@ func firstGiven(values ...string) string {
 	return ""
 }
 
-// withoutPlaceholder returns "" for a key as the documentation prints it: no real one ends in dots.
+// withoutPlaceholder returns "" for a key as the documentation prints it: no real one ends in dots. A key that was read
+// from a file may have a line end.
 func withoutPlaceholder(apiKey string) string {
+	apiKey = strings.TrimSpace(apiKey)
 	if strings.HasSuffix(apiKey, "...") {
 		return ""
 	}
 	return apiKey
+}
+
+// unprintable reports whether a text can't be the value of a header.
+func unprintable(text string) bool {
+	return strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f })
 }
 
 func readDevCredentials() (found devCredentials) {

@@ -61,6 +61,7 @@ func TestWhereAddressAndKeyComeFrom(t *testing.T) {
 		{name: "placeholder", key: "nyt_cust_abc123_...", file: file, wantURL: "http://file", want: "file_key", wantAdmin: "file_admin"},
 		{name: "placeholder before the environment", key: "nyt_cust_abc123_...", envKey: "e", file: file, wantURL: "http://file", want: "e", wantAdmin: "e"},
 		{name: "placeholder in the environment", envKey: "nyt_cust_abc123_...", file: file, wantURL: "http://file", want: "file_key", wantAdmin: "file_admin"},
+		{name: "read from files", key: "k\n", url: " http://a\n", wantURL: "http://a", want: "k", wantAdmin: "k"},
 		{name: "with /v1", key: "k", url: "http://a/v1/", wantURL: "http://a", want: "k", wantAdmin: "k"},
 		{name: "below a path", key: "k", url: "http://a/niyanta/", wantURL: "http://a/niyanta", want: "k", wantAdmin: "k"},
 		{name: "a file that can't be read is passed over", key: "k", url: "http://a", file: "{", wantURL: "http://a", want: "k", wantAdmin: "k"},

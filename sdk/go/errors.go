@@ -1,6 +1,7 @@
 package niyanta
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -119,6 +120,12 @@ func (e *ConnectionError) Error() string {
 
 // Unwrap returns the cause.
 func (e *ConnectionError) Unwrap() error { return e.Err }
+
+// staysBroken reports whether trying again can't mend it: the other side isn't who it should be, or speaks no TLS.
+func (e *ConnectionError) staysBroken() bool {
+	var stranger *tls.CertificateVerificationError
+	return errors.As(e.Err, &stranger) || errors.Is(e.Err, http.ErrSchemeMismatch)
+}
 
 // FailedError says that a workload that was waited for ended FAILED.
 type FailedError struct {

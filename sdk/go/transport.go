@@ -135,6 +135,11 @@ func (t *transport) prepare(c call, options []CallOption) (http.Header, []byte, 
 	for name, values := range given.header {
 		header[name] = values
 	}
+	for name, values := range header {
+		if unprintable(values[0]) || name == "" || strings.ContainsAny(name, " \t\r\n:") {
+			return nil, nil, fmt.Errorf("%w: the header %q can't be %q", ErrConfiguration, name, values[0])
+		}
+	}
 	return header, body, nil
 }
 
@@ -222,7 +227,7 @@ func (t *transport) repeatAfter(err error, safe bool, attempt int) (pause time.D
 		}
 		return failure.RetryAfter + t.backoff(attempt), again && failure.RetryAfter <= longestRetryAfter
 	case errors.As(err, &broken):
-		return t.backoff(attempt), safe
+		return t.backoff(attempt), safe && !broken.staysBroken()
 	}
 	return 0, false
 }

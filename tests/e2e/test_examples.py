@@ -18,11 +18,19 @@ from niyanta import Client, InvalidInputError, WorkloadFailedError
 from niyanta.cli.proof import decode_whole
 from niyanta.examples.samples import make_csv, make_images, make_video
 from processes import Dev, until, until_gone
+from s3_server import S3Server
 
 
 @pytest.fixture(scope="module")
-def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
-    system = Dev(tmp_path_factory.mktemp("dev") / "data", app=None)
+def s3() -> Iterator[S3Server]:
+    with S3Server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory: pytest.TempPathFactory, s3: S3Server) -> Iterator[Dev]:
+    environment = {**s3.environment, "EXAMPLES_S3": "*=s3://input *=s3://output cust_other=s3://other"}
+    system = Dev(tmp_path_factory.mktemp("dev") / "data", environment, app=None)
     system.start()
     yield system
     system.end()
@@ -118,6 +126,24 @@ def test_what_lies_outside_the_allowed_folders_is_refused_at_once(dev: Dev) -> N
     assert message.startswith("video_url: this worker reads and writes only below ")
     assert "/tmp" in message
     assert failed.value.workload.retry_count == 0
+
+
+def test_the_contract_s_example_works_where_the_operator_allows_the_buckets(
+    dev: Dev, s3: S3Server, tmp_path: Path
+) -> None:
+    make_video(tmp_path / "in.mp4", seconds=2, width=320, height=180)
+    s3.objects["input/video123.mp4"] = (tmp_path / "in.mp4").read_bytes()
+    params = {"video_url": "s3://input/video123.mp4", "output_format": "mp4", "resolution": "120p"}
+    with dev.client() as client:
+        result = result_of(
+            client, "video_transcoding", {**params, "output_url": "s3://output/video123_transcoded.mp4"}
+        )
+        assert result["output_url"] == "s3://output/video123_transcoded.mp4"
+        submitted = client.workloads.submit("video_transcoding", {**params, "video_url": "s3://other/video123.mp4"})
+        with pytest.raises(WorkloadFailedError, match=r"this worker may not use s3://other/video123.mp4 for you"):
+            client.workloads.wait_for_completion(submitted.id, 30)
+    (tmp_path / "out.mp4").write_bytes(s3.objects["output/video123_transcoded.mp4"])
+    assert decode_whole(tmp_path / "out.mp4").frames == 50
 
 
 def start_demo(scratch: Path, *arguments: str) -> subprocess.Popen[str]:

@@ -63,7 +63,7 @@ async def by_cursor(store: ListingStore, conn: asyncpg.Connection, query: ListQu
         ids += [row.workload_id for row in rows[: query.limit]]
         if len(rows) <= query.limit:
             return ids
-        text = CURSORS.after_row(query, rows[query.limit - 1])
+        text = CURSORS.after_workload(query, rows[query.limit - 1])
         query = replace(query, after=CURSORS.read_place(text, query))
 
 

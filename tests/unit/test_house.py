@@ -15,6 +15,7 @@ from types import ModuleType
 import pytest
 
 import niyanta
+import niyanta.client
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src" / "niyanta"
@@ -40,6 +41,7 @@ PUBLIC_NAMES = {
     "RateLimitedError",
     "RequestTimeoutError",
     "ServiceUnavailableError",
+    "Status",
     "SyncContext",
     "TransientError",
     "UnauthorizedError",
@@ -95,6 +97,11 @@ def _imported_modules(tree: ast.AST) -> Iterator[str]:
 
 def test_public_names_are_frozen() -> None:
     assert set(niyanta.__all__) == PUBLIC_NAMES
+
+
+def test_dir_lists_the_public_names() -> None:
+    assert set(dir(niyanta)) >= PUBLIC_NAMES
+    assert set(dir(niyanta.client)) >= {"AsyncClient", "Client"}
 
 
 def test_every_public_name_is_there() -> None:

@@ -11,7 +11,8 @@ import (
 func TestPrograms(t *testing.T) {
 	t.Parallel()
 	environment, objects := s3(t)
-	d := startDev(t, environment)
+	// Workers of the examples open only what their operator allows.
+	d := startDev(t, append(environment, "EXAMPLES_S3=*=s3://input"))
 	t.Run("the contract's example", func(t *testing.T) { contractsExample(t, d, objects) })
 	t.Run("the quick start", func(t *testing.T) { quickStart(t, d) })
 }

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from niyanta.cli.output import api_command, echo_json, show_fields, show_table
+from niyanta.cli.table import Column
 from niyanta.client import Client
 from niyanta.client.models import Statistics
 
@@ -34,15 +35,19 @@ def _stats(client: Client, as_json: bool, start: datetime | None, end: datetime 
     show_table(*_groups(found))
 
 
-def _groups(found: Statistics) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+def _groups(found: Statistics) -> tuple[list[Column], list[tuple[Any, ...]]]:
     if periods := found.by_day or found.by_hour:
-        return ("start", "count", "completed", "failed", "cancelled", "average s"), [
+        return _columns("start", "count", "completed", "failed", "cancelled", "average s"), [
             (p.start, p.count, p.completed, p.failed, p.cancelled, _rounded(p.avg_duration_seconds)) for p in periods
         ]
-    return ("type", "count", "average s", "failure rate"), [
+    return _columns("type", "count", "average s", "failure rate"), [
         (t.workload_type, t.count, _rounded(t.avg_duration_seconds), _rounded(t.failure_rate, 3))
-        for t in found.by_workload_type
+        for t in found.by_workload_type or ()
     ]
+
+
+def _columns(name: str, *figures: str) -> list[Column]:
+    return [Column(name), *(Column(figure, right=True) for figure in figures)]
 
 
 def _rounded(value: float | None, digits: int = 1) -> float | None:

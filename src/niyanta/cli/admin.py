@@ -3,36 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
-import re
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
 
 import click
-import msgspec
-from rich.markup import escape
 
-from niyanta.cli.output import show_table
+from niyanta.cli.output import moment, plain, show_table
+from niyanta.cli.table import Column
+from niyanta.cli.times import parse_duration
 from niyanta.server.services.administration import AdminService
 from niyanta.server.store.customers import ApiKey, CustomerStore
 from niyanta.server.store.database import Database
 
-__all__ = ["command", "parse_duration"]
+__all__ = ["command"]
 
 _ROWS_PER_PAGE = 500
 
 T = TypeVar("T")
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-def parse_duration(text: str) -> timedelta:
-    """``90s``, ``15m``, ``12h``, ``90d``."""
-    match = re.fullmatch(r"([0-9]{1,6})([smhd])", text)
-    if match is None:
-        raise click.BadParameter(f"'{text}' must look like 90s, 15m, 12h or 90d")
-    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
 
 
 def _administer(url: str, work: Callable[[AdminService], Awaitable[T]]) -> T:
@@ -56,24 +47,25 @@ async def _all(page: Callable[..., Awaitable[tuple[list[T], int]]], id_of: str) 
             return found
 
 
-def _plain(value: object) -> dict[str, Any]:
-    """A struct as JSON has it."""
-    found: dict[str, Any] = msgspec.to_builtins(value)
-    return found
+def _plain(row: Any) -> dict[str, Any]:
+    """A dataclass or struct as JSON has it."""
+    fields = getattr(row, "__struct_fields__", None) or [field.name for field in dataclasses.fields(row)]
+    return {name: plain(getattr(row, name)) for name in fields}
 
 
 def _show(found: dict[str, Any], as_json: bool) -> None:
-    plain = {k: v.isoformat() if isinstance(v, datetime) else v for k, v in found.items()}
     if as_json:
-        click.echo(json.dumps(plain))
+        click.echo(json.dumps({name: plain(value) for name, value in found.items()}))
     else:
-        for name, value in plain.items():
-            click.echo(f"{name}: {value}")
+        for name, value in found.items():
+            click.echo(f"{name}: {plain(value)}")
 
 
 _LIMIT_OPTIONS = {
-    "max_concurrent_workloads": click.option("--max-concurrent", "max_concurrent_workloads", type=int),
-    "max_queue_depth": click.option("--max-queue-depth", type=int),
+    "max_concurrent_workloads": click.option(
+        "--max-concurrent", "max_concurrent_workloads", type=int, help="Workloads that hold a worker's slot."
+    ),
+    "max_queue_depth": click.option("--max-queue-depth", type=int, help="Workloads that wait."),
     "rate_limit_per_sec": click.option("--rate-limit", "rate_limit_per_sec", type=float, help="Requests per second."),
     "burst": click.option("--burst", type=int, help="Requests at once, after a rest."),
 }
@@ -91,13 +83,13 @@ _json = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 
 @click.group("admin")
 def command() -> None:
-    """Customers and keys."""
+    """Customers and keys, straight in the database: for the first ones, and where no coordinator runs."""
 
 
 @command.command("create-customer")
 @click.argument("name")
 @click.option("--id", "customer_id", help="cust_…; made when missing.")
-@click.option("--tier", default="standard", show_default=True)
+@click.option("--tier", default="standard", show_default=True, help="free, standard, premium or enterprise.")
 @_limit_options
 @_url
 @_json
@@ -119,11 +111,11 @@ def list_customers(database_url: str, as_json: bool) -> None:
         click.echo(json.dumps({"customers": [_plain(customer) for customer in found]}))
         return
     show_table(
-        ("customer", "name", "tier", "status", "running", "queued", "requests/s"),
+        ("customer", Column("name", folds=True), "tier", "status", "running", "queued", "requests/s"),
         (
             (
                 c.customer_id,
-                escape(c.name),
+                c.name,
                 c.tier.value,
                 c.status,
                 f"{c.running}/{c.max_concurrent_workloads}",
@@ -137,8 +129,8 @@ def list_customers(database_url: str, as_json: bool) -> None:
 
 @command.command("update-customer")
 @click.argument("customer_id")
-@click.option("--name")
-@click.option("--tier")
+@click.option("--name", help="For people.")
+@click.option("--tier", help="free, standard, premium or enterprise.")
 @click.option("--suspend", "status", flag_value="suspended", help="Refuse its calls; running work finishes.")
 @click.option("--activate", "status", flag_value="active", help="End a suspension.")
 @_limit_options
@@ -171,9 +163,9 @@ def update_customer(
 
 
 @command.command("create-key")
-@click.option("--customer", "customer_id", required=True)
+@click.option("--customer", "customer_id", required=True, help="cust_…, whose key it is.")
 @click.option("--admin", is_flag=True, help="A key with the admin role.")
-@click.option("--name", default="command line", show_default=True)
+@click.option("--name", default="command line", show_default=True, help="For people.")
 @click.option("--expires-in", help="90s, 15m, 12h, 90d; never when missing.")
 @_url
 @_json
@@ -188,7 +180,7 @@ def create_key(
 
 
 @command.command("list-keys")
-@click.option("--customer", "customer_id", required=True)
+@click.option("--customer", "customer_id", required=True, help="cust_…, whose key it is.")
 @_url
 @_json
 def list_keys(customer_id: str, database_url: str, as_json: bool) -> None:
@@ -202,14 +194,14 @@ def list_keys(customer_id: str, database_url: str, as_json: bool) -> None:
         click.echo(json.dumps({"api_keys": [_plain(key) for key in found]}))
         return
     show_table(
-        ("key", "name", "role", "status", "created", "expires", "last used"),
+        ("key", Column("name", folds=True), "role", "status", "created", "expires", "last used"),
         (
             (
                 key.key_id,
-                escape(key.name),
+                key.name,
                 key.role,
                 key.status,
-                *(f"{at:%Y-%m-%d %H:%M}" if at else "" for at in (key.created_at, key.expires_at, key.last_used_at)),
+                *map(moment, (key.created_at, key.expires_at, key.last_used_at)),
             )
             for key in found
         ),

@@ -8,6 +8,7 @@ from typing import Any, TypedDict, TypeVar, Unpack
 import click
 
 from niyanta.cli.output import api_command, echo_json, json_input, show_fields, show_table
+from niyanta.cli.table import Column
 from niyanta.client import Client
 
 __all__ = ["command"]
@@ -41,11 +42,11 @@ def _settings(function: F) -> F:
         click.option("--timeout", "timeout_seconds", type=click.IntRange(1), help="Seconds for one attempt."),
         click.option("--max-retries", type=click.IntRange(0), help="Attempts that may fail by themselves."),
         click.option("--checkpoint-interval", "checkpoint_interval_sec", type=click.IntRange(1), help="Seconds."),
-        click.option("--disk-mb", type=click.IntRange(1)),
-        click.option("--memory-mb", type=click.IntRange(1)),
-        click.option("--cpu-cores", type=click.FloatRange(0, min_open=True)),
+        click.option("--disk-mb", type=click.IntRange(1), help="Of the work directory."),
+        click.option("--memory-mb", type=click.IntRange(1), help="Of all processes of an attempt."),
+        click.option("--cpu-cores", type=click.FloatRange(0, min_open=True), help="As in 0.5 or 2."),
         click.option("--config", "config_json", help="What handlers see as ctx.config: JSON, @file or @-."),
-        click.option("--description"),
+        click.option("--description", help="For people."),
     ):
         function = option(function)
     return function
@@ -86,7 +87,14 @@ def _list(client: Client, as_json: bool) -> None:
         echo_json(configs)
         return
     show_table(
-        ("config", "type", "retries", "time-out", "memory MB", "description"),
+        (
+            "config",
+            "type",
+            Column("retries", right=True),
+            Column("time-out", right=True),
+            Column("memory MB", right=True),
+            Column("description", folds=True),
+        ),
         (
             (
                 c.id,

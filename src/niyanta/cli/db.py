@@ -15,7 +15,7 @@ _url = click.option("--database-url", envvar="NIYANTA_DATABASE_URL", required=Tr
 
 @click.group("db")
 def command() -> None:
-    """Migrate the database."""
+    """Bring the database to this release's schema, or see where it stands."""
 
 
 @command.command("upgrade")

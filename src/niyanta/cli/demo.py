@@ -21,19 +21,19 @@ from pathlib import Path
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
-from niyanta.cli.output import coloured
-from niyanta.cli.proof import Evidence, Kill, audit_table, claims, decode_whole
+from niyanta.cli.history import HISTORY_COLUMNS, history_rows
+from niyanta.cli.output import echo, marked_up
+from niyanta.cli.proof import Evidence, Kill, claims, decode_whole
+from niyanta.cli.table import Column, render
 from niyanta.client import Client
-from niyanta.client.models import LogLine, Workload
+from niyanta.client.models import Workload
 
 __all__ = ["command"]
 
 _WORKERS = 3
 _READY_SECONDS = 60.0
 _STOP_SECONDS = 60.0
-_MOST_LOG_LINES = 1000
 _SHORTEST_SECONDS = 30  # or it is done before it can be killed half way
 _PLAIN_WIDTH = 150  # where no terminal sets one
 
@@ -104,12 +104,15 @@ class _Demo:
             yield
         finally:
             with _undisturbed(), self.console.status("stopping everything …"):
+                started = self._processes()
                 dev.terminate()
                 try:
                     dev.wait(_STOP_SECONDS)
                 except subprocess.TimeoutExpired:
                     dev.kill()
-                self.stopped_well = dev.wait() == 0 and not self._running()
+                self.stopped_well = dev.wait() == 0 and not any(
+                    Path(f"/proc/{pid}").exists() for pid in started.values()
+                )
 
     def _until_ready(self, dev: subprocess.Popen[bytes], log: Path) -> None:
         deadline = time.monotonic() + _READY_SECONDS
@@ -118,13 +121,13 @@ class _Demo:
                 raise click.ClickException(log.read_text(errors="replace").strip() or "niyanta dev would not start")
             time.sleep(0.05)
 
-    def _running(self) -> list[int]:
-        """Processes of the system that are still there."""
+    def _processes(self) -> dict[str, int]:
+        """Process ids by name of the system and of all that it has started; none before it is ready."""
         try:
-            pids = list(json.loads((self.data_dir / "processes.json").read_text()).values())
-        except (OSError, ValueError):
-            return []
-        return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+            found: dict[str, int] = json.loads((self.data_dir / "processes.json").read_text())
+        except FileNotFoundError:
+            return {}
+        return found
 
     def client(self) -> Client:
         found = json.loads((self.data_dir / "credentials.json").read_text())
@@ -145,16 +148,22 @@ class _Demo:
             with self.console.status("decoding the output from end to end …"):
                 output = decode_whole(self.output)
         evidence = Evidence(
-            kill, done, audit, _all_logs(client, workload.id), output, self.source_seconds, self.sound
+            kill,
+            done,
+            audit,
+            list(client.workloads.iterate_logs(workload.id)),
+            output,
+            self.source_seconds,
+            self.sound,
         )
         lines = claims(evidence)
-        table = Table(box=None, show_header=False, title="Proof", title_justify="left", padding=(0, 1))
-        for line in lines:
-            table.add_row("[green]✓[/]" if line.holds else "[red]NOT[/]", line.what, line.value)
+        marks = {True: click.style("✓", fg="green"), False: click.style("NOT", fg="red")}
+        rows = [(marks[line.holds], line.what, line.value) for line in lines]
+        self.console.print("\nProof", style="italic")
+        echo(render((Column(""), Column("what"), Column("value", folds=True)), rows))
         self.console.print()
-        self.console.print(table)
-        self.console.print()
-        self.console.print(audit_table(audit))
+        self.console.print("Audit trail", style="italic")
+        echo(render(HISTORY_COLUMNS, history_rows(audit)))
         return all(line.holds for line in lines)
 
     def _look_at_source(self, seconds: int) -> None:
@@ -182,24 +191,25 @@ class _Demo:
         with _Display(self.console) as display:
             while True:
                 now = client.workloads.get(workload_id, wait_seconds=1, version=version)
-                if kill is None and now.status == "RUNNING" and now.progress_percent >= 50 and now.worker_id:
-                    kill = self._kill(now.worker_id, now)
-                    display.say(f"[red]✗[/] killed {now.worker_id} (SIGKILL) at {now.progress_percent} %")
+                percent = now.progress_percent or 0
+                if kill is None and now.status == "RUNNING" and percent >= 50 and now.worker_id:
+                    kill = self._kill(now.worker_id, percent, now.progress_message)
+                    display.say(f"[red]✗[/] killed {now.worker_id} (SIGKILL) at {percent} %")
                 silent = kill is not None and now.worker_id == kill.worker_id and now.status == "RUNNING"
                 display.show(now, "its worker is dead; waiting until the lease of 10 s runs out" if silent else None)
                 if now.is_terminal:
                     return now, kill
-                version = now.version
+                version = now.version or 0
 
-    def _kill(self, worker_id: str, now: Workload) -> Kill:
+    def _kill(self, worker_id: str, percent: int, message: str | None) -> Kill:
         os.kill(self._agent_of(worker_id), signal.SIGKILL)
-        return Kill(datetime.now(UTC), worker_id, now.progress_percent, now.progress_message or "")
+        return Kill(datetime.now(UTC), worker_id, percent, message or "")
 
     def _agent_of(self, worker_id: str) -> int:
         """The process id of a worker, which it says in its log when it registers."""
-        for name, pid in json.loads((self.data_dir / "processes.json").read_text()).items():
+        for name, pid in self._processes().items():
             log = self.data_dir / "logs" / f"{name}.log"
-            if name != "coordinator" and worker_id in log.read_text(errors="replace"):
+            if name.startswith("worker-") and worker_id in log.read_text(errors="replace"):
                 return int(pid)
         raise click.ClickException(f"no process is {worker_id}")
 
@@ -239,10 +249,10 @@ class _Display:
         message = f"{instead or now.progress_message or now.pending_reason or ''}{'' if instead else worker}"
         if self._console.is_terminal and self._line is not None:
             self._bar.update(
-                self._line, description=coloured(now.status), completed=now.progress_percent, message=message
+                self._line, description=marked_up(now.status), completed=now.progress_percent or 0, message=message
             )
             return
-        said = f"{now.status} {now.progress_percent // 10 * 10} %{worker}"
+        said = f"{now.status} {(now.progress_percent or 0) // 10 * 10} %{worker}"
         if said != self._said:
             self._said = said
             self._console.print(f"  {said}")
@@ -257,16 +267,6 @@ def _undisturbed() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _all_logs(client: Client, workload_id: str) -> list[LogLine]:
-    lines: list[LogLine] = []
-    while True:
-        since = lines[-1].timestamp if lines else None
-        more = client.workloads.logs(workload_id, limit=_MOST_LOG_LINES, since=since)
-        lines += more
-        if len(more) < _MOST_LOG_LINES:
-            return lines
 
 
 if __name__ == "__main__":

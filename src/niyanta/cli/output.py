@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
-from rich.console import Console
-from rich.table import Table
 
+from niyanta.cli.table import Column, render
 from niyanta.client import Client
 
-__all__ = ["api_command", "coloured", "echo_json", "json_input", "show_fields", "show_table"]
+__all__ = [
+    "api_command",
+    "coloured",
+    "echo",
+    "echo_json",
+    "in_colour_of",
+    "json_input",
+    "marked_up",
+    "moment",
+    "plain",
+    "show_fields",
+    "show_table",
+]
 
 _COLOURS = {
     "COMPLETED": "green",
@@ -28,7 +41,16 @@ _COLOURS = {
     "HEALTHY": "green",
     "DRAINING": "yellow",
     "DEAD": "red",
+    "ERROR": "red",
+    "WARN": "yellow",
 }
+_RETRIES = 2  # a person waits
+_DEV = "that of `niyanta dev` in this folder when not given."
+_SHARED: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] = (
+    click.option("--json", "as_json", is_flag=True, envvar="NIYANTA_JSON", help="JSON for programs."),
+    click.option("--api-key", envvar="NIYANTA_API_KEY", help=f"nyt_…; {_DEV}"),
+    click.option("--url", envvar="NIYANTA_URL", help=f"As in http://localhost:8080; {_DEV}"),
+)
 
 
 def api_command(name: str, group: click.Group | None = None) -> Callable[[Callable[..., Any]], click.Command]:
@@ -37,14 +59,14 @@ def api_command(name: str, group: click.Group | None = None) -> Callable[[Callab
     def make(function: Callable[..., Any]) -> click.Command:
         @functools.wraps(function)
         def run(url: str | None, api_key: str | None, as_json: bool, **options: object) -> None:
-            with Client(api_key, url) as client:
+            with Client(api_key, url, max_retries=_RETRIES) as client:
                 code = function(client, as_json, **options)
             if code:
                 sys.exit(code)
 
-        decorated = click.option("--json", "as_json", is_flag=True, help="JSON for programs.")(run)
-        decorated = click.option("--api-key", envvar="NIYANTA_API_KEY", help="nyt_…")(decorated)
-        decorated = click.option("--url", envvar="NIYANTA_URL", help="Where the service is.")(decorated)
+        decorated: Callable[..., Any] = run
+        for option in _SHARED:
+            decorated = option(decorated)
         command = click.command(name)(decorated)
         if group is not None:
             group.add_command(command)
@@ -53,15 +75,56 @@ def api_command(name: str, group: click.Group | None = None) -> Callable[[Callab
     return make
 
 
+def echo(text: str) -> None:
+    """Print for people: colours only where they are seen and wanted (``NO_COLOR``, https://no-color.org)."""
+    click.echo(text, color=False if os.environ.get("NO_COLOR") else None)
+
+
+def plain(value: object) -> Any:
+    """A value as JSON shows it: what an answer doesn't carry is left out, times have milliseconds.
+
+    A structure gives a dict without the fields that are None; a list of them, such dicts.
+    """
+    if isinstance(value, msgspec.Struct):
+        named = ((name, getattr(value, name)) for name in value.__struct_fields__)
+        return {name: plain(field) for name, field in named if field is not None}
+    if isinstance(value, datetime):
+        return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{value.microsecond // 1000:03d}Z"
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value if isinstance(value, (str, int, float, type(None))) else msgspec.to_builtins(value)
+
+
 def echo_json(value: object) -> None:
     """One JSON value on one line."""
-    click.echo(json.dumps(msgspec.to_builtins(value)))
+    click.echo(json.dumps(plain(value)))
+
+
+def moment(at: datetime | None, *, day: bool = True) -> str:
+    """A time for people, UTC, with milliseconds as everywhere; nothing for None."""
+    if at is None:
+        return ""
+    text = f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03d}"
+    return text if day else text.partition(" ")[2]
 
 
 def coloured(status: str | None) -> str:
-    """A status in its colour, for rich."""
+    """A status or level in its colour."""
+    return in_colour_of(status, status or "")
+
+
+def in_colour_of(status: str | None, text: str) -> str:
+    """A text in the colour of a status or level."""
     colour = _COLOURS.get(status or "")
-    return f"[{colour}]{status}[/{colour}]" if colour else status or ""
+    return click.style(text, fg=colour) if colour else text
+
+
+def marked_up(status: str | None) -> str:
+    """The same for rich."""
+    colour = _COLOURS.get(status or "")
+    return f"[{colour}]{status}[/]" if colour else str(status or "")
 
 
 def show_fields(value: object, as_json: bool) -> None:
@@ -69,31 +132,18 @@ def show_fields(value: object, as_json: bool) -> None:
     if as_json:
         echo_json(value)
         return
-    table = Table(show_header=False, box=None)
-    for name, field in msgspec.to_builtins(value).items():
-        if field in (None, {}, [], ""):
-            continue
-        text = coloured(field) if name == "status" else _plain(field)
-        table.add_row(name, text)
-    Console().print(table)
+    fields = {name: field for name, field in plain(value).items() if field not in (None, {}, [], "")}
+    wide = max(map(len, fields), default=0)
+    for name, field in fields.items():
+        text = json.dumps(field, ensure_ascii=False) if isinstance(field, (dict, list)) else str(field)
+        echo(f"{click.style(name.ljust(wide), dim=True)}  {coloured(text) if name == 'status' else text}")
 
 
-def _plain(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else str(value)
-    return text.replace("[", r"\[")
-
-
-def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+def show_table(columns: Sequence[Column | str], rows: Iterable[Sequence[Any]]) -> None:
     """A table for people; an empty one says so."""
     texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
-    table = Table(*columns)
-    # The first column is what one copies: it is never cut, however narrow the terminal.
-    table.columns[0].no_wrap = True
-    table.columns[0].min_width = max((len(text[0]) for text in texts), default=0)
-    for text in texts:
-        table.add_row(*text)
-    if table.row_count:
-        Console().print(table)
+    if texts:
+        echo(render([Column(c) if isinstance(c, str) else c for c in columns], texts))
     else:
         click.echo("none")
 

@@ -7,20 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
-
-from niyanta.cli.output import coloured
 from niyanta.client.models import AuditEvent, LogLine, Workload
 
-__all__ = ["Claim", "Evidence", "Kill", "Video", "audit_table", "claims", "decode_whole"]
+__all__ = ["Claim", "Evidence", "Kill", "Video", "claims", "decode_whole"]
 
 # The lease is 10 s; the brake and the beat may add to it.
 _LONGEST_TO_CARRY_ON_SECONDS = 13.0
 _BEGUN = re.compile(r"encoding segment (\d+)")
-_SHOWN_AS_ONE = 3  # checkpoints in a row
 
 
 @dataclass(frozen=True)
@@ -146,7 +140,6 @@ def _twice(evidence: Evidence, again: AuditEvent, acknowledged: int) -> Claim:
     begun = [int(match[1]) for line in later if (match := _BEGUN.fullmatch(line.message))]
     twice = sum(number < safe for number in begun)
     again_from = f"{min(begun)} to {max(begun)}" if begun else "none"
-    again_from = f"{min(begun)} to {max(begun)}" if begun else "none"
     holds = bool(begun) and twice == 0 and result.get("segments") == result.get("segments_encoded")
     return Claim(
         "segments encoded twice after an acknowledged checkpoint",
@@ -170,47 +163,3 @@ def _output(evidence: Evidence) -> Iterator[Claim]:
     yield Claim(
         "output is as long as the input", near, f"{video.picture_seconds:.2f} of {evidence.source_seconds:.2f} s"
     )
-
-
-def audit_table(audit: Sequence[AuditEvent]) -> Table:
-    """The whole trail; many checkpoints in a row share a line."""
-    table = Table(title="Audit trail", title_justify="left", box=SIMPLE_HEAD)
-    for name in ("#", "after", "event", "state", "attempt", "by", "details"):
-        right = name in ("#", "after", "attempt")
-        table.add_column(name, justify="right" if right else "left", no_wrap=right, overflow="fold")
-    begin = audit[0].timestamp if audit else None
-    for run in _runs(audit):
-        first, last = run[0], run[-1]
-        details = first.details
-        table.add_row(
-            str(first.event_id) if len(run) == 1 else f"{first.event_id}–{last.event_id}",
-            f"{(last.timestamp - begin).total_seconds():.1f} s" if begin else "",
-            first.event_type.removeprefix("workload.") + (f" × {len(run)}" if len(run) > 1 else ""),
-            coloured(details.get("to")),
-            str(details.get("attempt") or ""),
-            str(details.get("worker_id") or last.actor_id)[:24],
-            _details(first, last),
-        )
-    return table
-
-
-def _runs(audit: Sequence[AuditEvent]) -> Iterator[list[AuditEvent]]:
-    run: list[AuditEvent] = []
-    for event in [*audit, None]:
-        if run and (event is None or event.event_type != run[0].event_type):
-            if len(run) <= _SHOWN_AS_ONE:
-                yield from ([single] for single in run)
-            else:
-                yield run
-            run = []
-        if event is not None:
-            run.append(event)
-
-
-def _details(first: AuditEvent, last: AuditEvent) -> str:
-    parts: list[Any] = []
-    sequences = [event.details.get("checkpoint_sequence") for event in (first, last)]
-    if sequences[0]:
-        parts.append(f"checkpoint {sequences[0]}" + (f" to {sequences[1]}" if sequences[1] != sequences[0] else ""))
-    parts += [first.details[name] for name in ("reason", "error") if first.details.get(name)]
-    return "; ".join(str(part) for part in parts)

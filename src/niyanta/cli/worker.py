@@ -7,17 +7,10 @@ import sys
 
 import click
 
+from niyanta.cli.tags import parse_tags
 from niyanta.worker.program import run_worker
 
-__all__ = ["command", "parse_tags"]
-
-
-def parse_tags(tags: tuple[str, ...]) -> dict[str, str]:
-    """``k=v`` texts as a dict."""
-    for tag in tags:
-        if "=" not in tag:
-            raise click.BadParameter(f"'{tag}' must look like key=value", param_hint="--tag")
-    return dict(tag.split("=", 1) for tag in tags)
+__all__ = ["command"]
 
 
 @click.command("worker")

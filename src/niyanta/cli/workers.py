@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import click
 
-from niyanta.cli.output import api_command, coloured, echo_json, show_table
+from niyanta.cli.output import api_command, coloured, echo_json, moment, show_table
+from niyanta.cli.table import Column
 from niyanta.client import Client
 
 __all__ = ["command"]
+
+
+_COLUMNS = (
+    Column("worker"),
+    Column("status"),
+    Column("used", right=True),
+    Column("serves", folds=True),
+    Column("tags", folds=True),
+    Column("last beat"),
+)
 
 
 @click.group("workers")
@@ -22,7 +33,7 @@ def _list(client: Client, as_json: bool, status: str | None) -> None:
         echo_json(workers)
         return
     show_table(
-        ("worker", "status", "used", "serves", "tags", "last heartbeat"),
+        _COLUMNS,
         (
             (
                 w.worker_id,
@@ -30,7 +41,7 @@ def _list(client: Client, as_json: bool, status: str | None) -> None:
                 f"{w.capacity_used}/{w.capacity_total}",
                 ", ".join(w.capabilities),
                 ", ".join(f"{key}={value}" for key, value in sorted(w.tags.items())),
-                f"{w.last_heartbeat:%H:%M:%S}" if w.last_heartbeat else "",
+                moment(w.last_heartbeat, day=False),
             )
             for w in workers
         ),
@@ -38,13 +49,19 @@ def _list(client: Client, as_json: bool, status: str | None) -> None:
 
 
 def _drain(client: Client, as_json: bool, worker_id: str) -> None:
-    """Give it nothing new; what it runs finishes."""
+    """Give it nothing new; what it runs finishes. Holds until it is undrained."""
     client.admin.drain_worker(worker_id)
     _say(as_json, worker_id, "DRAINING", "drains")
 
 
+def _undrain(client: Client, as_json: bool, worker_id: str) -> None:
+    """End a drain or a removal: the id may take workloads again."""
+    client.admin.undrain_worker(worker_id)
+    _say(as_json, worker_id, "HEALTHY", "may take workloads again")
+
+
 def _remove(client: Client, as_json: bool, worker_id: str) -> None:
-    """Take everything away from it, at once."""
+    """Take everything away from it, at once. It can't come back until it is undrained."""
     client.admin.remove_worker(worker_id)
     _say(as_json, worker_id, "DEAD", "is removed")
 
@@ -56,7 +73,8 @@ def _say(as_json: bool, worker_id: str, status: str, text: str) -> None:
         click.echo(f"{worker_id} {text}")
 
 
-_status = click.option("--status", type=click.Choice(["HEALTHY", "DRAINING", "DEAD"]))
+_status = click.option("--status", type=click.Choice(["HEALTHY", "DRAINING", "DEAD"], case_sensitive=False))
 api_command("list", command)(_status(_list))
 api_command("drain", command)(click.argument("worker_id")(_drain))
+api_command("undrain", command)(click.argument("worker_id")(_undrain))
 api_command("remove", command)(click.argument("worker_id")(_remove))

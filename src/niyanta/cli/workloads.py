@@ -4,22 +4,36 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from niyanta.cli.following import follow, follow_quietly
+from niyanta.cli.history import HISTORY_COLUMNS, history_rows
 from niyanta.cli.output import api_command, coloured, echo_json, json_input, show_fields, show_table
-from niyanta.cli.worker import parse_tags
+from niyanta.cli.table import Column
+from niyanta.cli.tags import parse_tags
+from niyanta.cli.times import age
 from niyanta.client import Client
-from niyanta.client.models import Update, Workload
+from niyanta.client.arguments import AffinityRules, Submission
+from niyanta.client.models import Page, Pagination, Workload
+from niyanta.client.status import Status
 
 __all__ = ["COMMANDS"]
 
 COMMANDS: dict[str, click.Command] = {}
 _BATCH = 1000
+_LIST_COLUMNS = (
+    Column("workload"),
+    Column("type", folds=True),
+    Column("status"),
+    Column("done", right=True),
+    Column("worker"),
+    Column("age", right=True),
+)
 
 
 def _command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
@@ -30,55 +44,15 @@ def _command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
     return make
 
 
-def _follow(client: Client, workload_id: str, as_json: bool, *, logs: bool = False) -> int:
-    """Watch until the end; gives the exit code."""
-    show = _show_bar if not as_json and sys.stdout.isatty() else _show_lines
-    last = show(client, workload_id, as_json, logs)
-    if last is not None and last.error_message:
-        click.echo(f"failed: {last.error_message}", err=True)
-    return 0 if last is not None and last.status == "COMPLETED" else 1
-
-
-def _show_lines(client: Client, workload_id: str, as_json: bool, logs: bool) -> Update | None:
-    last = None
-    for update in client.workloads.watch(workload_id, logs=logs):
-        if as_json:
-            echo_json(update)
-        elif update.type == "log_line":
-            click.echo(f"{update.level:<5} {update.message}")
-        else:
-            click.echo(f"{update.status} {update.progress_percent}% {update.message or ''}".rstrip())
-        last = update if update.status is not None else last
-    return last
-
-
-def _show_bar(client: Client, workload_id: str, as_json: bool, logs: bool) -> Update | None:
-    last = None
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
-    with Progress(*columns, TimeElapsedColumn(), TextColumn("{task.fields[message]}", markup=False)) as progress:
-        bar = progress.add_task("…", total=100, message="")
-        for update in client.workloads.watch(workload_id, logs=logs):
-            if update.type == "log_line":
-                progress.console.print(f"{update.level:<5} {update.message}", markup=False)
-                continue
-            last = update
-            message = update.message or ""
-            if update.status in ("PENDING", "REDISTRIBUTING"):
-                message = client.workloads.get(workload_id).pending_reason or ""
-            progress.update(
-                bar, completed=update.progress_percent, description=coloured(update.status), message=message
-            )
-    return last
-
-
 @_command("submit")
 @click.argument("workload_type")
 @click.option("--input", "input_", help="JSON, @file, or @- for standard input.")
-@click.option("--priority", type=click.IntRange(0, 1000))
+@click.option("--priority", type=click.IntRange(0, 1000), help="Higher goes first; 10 when not given.")
 @click.option("--timeout", "timeout_seconds", type=click.IntRange(1), help="Seconds for one attempt.")
 @click.option("--tag", multiple=True, help="key=value that the worker must have.")
-@click.option("--idempotency-key")
+@click.option("--idempotency-key", help="The same key never makes a second workload.")
 @click.option("--wait", is_flag=True, help="Wait for the end; exit 0 when COMPLETED, else 1.")
+@click.option("--events", is_flag=True, help="With --wait --json: each change too, as a JSON object a line.")
 def submit(
     client: Client,
     as_json: bool,
@@ -89,9 +63,12 @@ def submit(
     tag: tuple[str, ...],
     idempotency_key: str | None,
     wait: bool,
+    events: bool,
 ) -> int:
     """Submit a workload."""
-    rules = {"hard_affinity": {"worker_tags": parse_tags(tag)}} if tag else None
+    if events and not (wait and as_json):
+        raise click.UsageError("--events goes with --wait and --json")
+    rules: AffinityRules | None = {"hard_affinity": {"worker_tags": parse_tags(tag)}} if tag else None
     params = json_input(input_, "--input") or {}
     workload = client.workloads.submit(
         workload_type,
@@ -106,9 +83,13 @@ def submit(
         return 0
     if not as_json:
         click.echo(workload.id)
-    code = _follow(client, workload.id, as_json)
-    if not as_json and code == 0:
-        click.echo(json.dumps(client.workloads.get(workload.id).result_data))
+    shown = events or not as_json
+    code = follow(client, workload.id, as_json=as_json) if shown else follow_quietly(client, workload.id)
+    final = client.workloads.get(workload.id)
+    if as_json:
+        echo_json(final)
+    elif code == 0:
+        click.echo(json.dumps(final.result_data))
     return code
 
 
@@ -117,8 +98,9 @@ def submit(
 def submit_batch(client: Client, as_json: bool, file: Path) -> int:
     """Submit many workloads: FILE (or -) has a JSON object a line, with workload_type, input_params and so on."""
     rejected = 0
-    lines = (sys.stdin if str(file) == "-" else file.open(encoding="utf-8")).read().splitlines()
-    items = [json_input(line, f"line {number}") or {} for number, line in enumerate(lines, 1) if line.strip()]
+    lines = (sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")).splitlines()
+    given = [json_input(line, f"line {number}") or {} for number, line in enumerate(lines, 1) if line.strip()]
+    items = cast("list[Submission]", given)  # what they hold is the service's to judge, one by one
     for start in range(0, len(items), _BATCH):
         done = client.workloads.submit_batch(items[start : start + _BATCH])
         rejected += done.rejected
@@ -134,11 +116,12 @@ def submit_batch(client: Client, as_json: bool, file: Path) -> int:
 
 
 @_command("list")
-@click.option("--status")
-@click.option("--type", "workload_type")
-@click.option("--order-by", default="created_at", show_default=True)
+@click.option("--status", type=click.Choice(list(Status), case_sensitive=False), help="Only those in this state.")
+@click.option("--type", "workload_type", help="Only those of this type.")
+@click.option("--order-by", default="created_at", show_default=True, help="Or priority, status, progress_percent ….")
 @click.option("--order", type=click.Choice(["asc", "desc"]), default="desc", show_default=True)
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 100))
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="How many at most.")
+@click.option("--all", "everything", is_flag=True, help="All of them.")
 def list_(
     client: Client,
     as_json: bool,
@@ -147,28 +130,40 @@ def list_(
     order_by: str,
     order: str,
     limit: int,
+    everything: bool,
 ) -> None:
     """List workloads, newest first."""
-    page = client.workloads.list(
-        status=status, workload_type=workload_type, order_by=order_by, order=order, limit=limit
+    found = client.workloads.iterate(
+        status=status,
+        workload_type=workload_type,
+        order_by=order_by,
+        order=order,
+        limit=None if everything else limit + 1,
     )
+    workloads = list(found)
+    more = not everything and len(workloads) > limit
+    if more:
+        workloads.pop()
     if as_json:
-        echo_json(page)
+        echo_json(Page(workloads, Pagination(has_more=more)))
         return
+    now = datetime.now(UTC)
     show_table(
-        ("workload", "type", "status", "progress", "worker", "created"),
+        _LIST_COLUMNS,
         (
             (
                 w.id,
                 w.workload_type,
                 coloured(w.status),
-                f"{w.progress_percent}%",
+                "" if w.progress_percent is None else f"{w.progress_percent}%",
                 w.worker_id,
-                f"{w.created_at:%Y-%m-%d %H:%M:%S}" if w.created_at else "",
+                age(w.created_at, now),
             )
-            for w in page.workloads
+            for w in workloads
         ),
     )
+    if more:
+        click.echo(f"the first {limit}; --limit or --all shows more", err=True)
 
 
 def _simple(name: str, doc: str, call: Callable[[Client, str], Workload]) -> None:
@@ -186,7 +181,7 @@ _simple("resume", "Go on from the last checkpoint.", lambda client, i: client.wo
 
 @_command("cancel")
 @click.argument("workload_ids", nargs=-1, required=True)
-@click.option("--reason")
+@click.option("--reason", help="For the history.")
 def cancel(client: Client, as_json: bool, workload_ids: tuple[str, ...], reason: str | None) -> int:
     """Cancel workloads, at once and for good."""
     if len(workload_ids) == 1:
@@ -208,36 +203,17 @@ def cancel(client: Client, as_json: bool, workload_ids: tuple[str, ...], reason:
 @click.argument("workload_id")
 @click.option("--logs", is_flag=True, help="Show its log lines as well.")
 def watch(client: Client, as_json: bool, workload_id: str, logs: bool) -> int:
-    """Follow a workload to its end."""
-    return _follow(client, workload_id, as_json, logs=logs)
-
-
-def _lines(rows: Iterable[Any], as_json: bool, text: Callable[[Any], str]) -> None:
-    for row in rows:
-        if as_json:
-            echo_json(row)
-        else:
-            click.echo(text(row))
-
-
-@_command("logs")
-@click.argument("workload_id")
-@click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 1000))
-def logs(client: Client, as_json: bool, workload_id: str, limit: int) -> None:
-    """Show a workload's log."""
-    rows = client.workloads.logs(workload_id, limit=limit)
-    _lines(rows, as_json, lambda r: f"{r.timestamp:%H:%M:%S.%f} {r.level:<5} {r.message}")
+    """Follow a workload to its end; exit 0 when COMPLETED, else 1."""
+    return follow(client, workload_id, as_json=as_json, logs=logs)
 
 
 @_command("audit")
 @click.argument("workload_id")
 def audit(client: Client, as_json: bool, workload_id: str) -> None:
-    """Show a workload's history."""
-    rows = client.workloads.audit(workload_id)
-    _lines(
-        rows,
-        as_json,
-        lambda r: (
-            f"{r.event_id:>3} {r.timestamp:%H:%M:%S.%f} {r.event_type:<28} {r.actor_id} {json.dumps(r.details)}"
-        ),
-    )
+    """Show a workload's history; with --json every event, one a line."""
+    events = client.workloads.audit(workload_id)
+    if as_json:
+        for event in events:
+            echo_json(event)
+    else:
+        show_table(HISTORY_COLUMNS, history_rows(events))

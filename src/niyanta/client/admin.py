@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
-from typing import Any
 
 import msgspec
 
+from niyanta.client.arguments import TierLimits
 from niyanta.client.models import ApiKey, Customer, FleetWorker, Pagination
 from niyanta.client.transport import Transport, quoted, without_none
 
@@ -50,11 +50,15 @@ class AsyncAdmin:
                 return found
 
     async def drain_worker(self, worker_id: str) -> None:
-        """Give it nothing new; what it runs finishes."""
+        """Give it nothing new; what it runs finishes. Holds for its id, over restarts, until it is undrained."""
         await self._transport.call("POST", f"/admin/workers/{quoted(worker_id)}/drain", safe_to_repeat=True)
 
+    async def undrain_worker(self, worker_id: str) -> None:
+        """End a drain or a removal: the worker's id may take workloads again."""
+        await self._transport.call("POST", f"/admin/workers/{quoted(worker_id)}/undrain", safe_to_repeat=True)
+
     async def remove_worker(self, worker_id: str) -> None:
-        """Take everything away from it, at once."""
+        """Take everything away from it, at once. Its id can't come back until it is undrained."""
         await self._transport.call("DELETE", f"/admin/workers/{quoted(worker_id)}")
 
     async def create_customer(
@@ -63,7 +67,7 @@ class AsyncAdmin:
         *,
         customer_id: str | None = None,
         tier: str | None = None,
-        limits: dict[str, Any] | None = None,
+        limits: TierLimits | None = None,
     ) -> Customer:
         """Add a customer.
 
@@ -71,7 +75,7 @@ class AsyncAdmin:
             name: For people.
             customer_id: ``cust_…``; made when None.
             tier: ``free``, ``standard``, ``premium`` or ``enterprise``.
-            limits: Any of ``max_concurrent_workloads``, ``max_queue_depth``, ``rate_limit_per_sec``, ``burst``.
+            limits: Where it gets others than its tier gives.
         """
         body = without_none(name=name, customer_id=customer_id, tier=tier, limits=limits)
         return msgspec.json.decode(await self._transport.call("POST", "/admin/customers", body), type=Customer)
@@ -101,7 +105,7 @@ class AsyncAdmin:
         *,
         name: str | None = None,
         tier: str | None = None,
-        limits: dict[str, Any] | None = None,
+        limits: TierLimits | None = None,
         status: str | None = None,
     ) -> Customer:
         """Change what is given; ``status`` is ``active`` or ``suspended``. A limit of None is the tier's again."""

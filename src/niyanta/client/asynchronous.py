@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from niyanta.client.admin import AsyncAdmin
+from niyanta.client.async_link import AsyncHttpLink
 from niyanta.client.configs import AsyncConfigs
 from niyanta.client.customer import AsyncAccount
+from niyanta.client.links import checked_base_url
 from niyanta.client.transport import Transport, find_credentials
 from niyanta.client.workloads import AsyncWorkloads
 
@@ -17,8 +19,8 @@ class AsyncClient:
     Args:
         api_key: ``nyt_…``; else ``NIYANTA_API_KEY``, else the credentials of a ``niyanta dev`` in this folder
             (its admin key for ``admin``). One that ends in ``...`` is a placeholder and counts as not given.
-        base_url: Without ``/v1``; else ``NIYANTA_URL``, else as above.
-        timeout: Seconds for one request.
+        base_url: As in ``http://localhost:8080``; else ``NIYANTA_URL``, else as above.
+        timeout: Seconds for one try of a request.
         max_retries: How often a request is repeated, where that is safe.
 
     Attributes:
@@ -26,6 +28,9 @@ class AsyncClient:
         configs: Set workload types up.
         customer: The account: limits, use, statistics.
         admin: Workers, customers and keys; needs a key with the admin role.
+
+    Raises:
+        ConfigurationError: No key or address is given or found, or the address can't work.
     """
 
     def __init__(
@@ -35,17 +40,19 @@ class AsyncClient:
         timeout: float = 30.0,
         max_retries: int = 4,
     ) -> None:
-        self._transport = Transport(find_credentials(api_key, base_url), timeout, max_retries)
-        self._admin_transport = Transport(find_credentials(api_key, base_url, admin=True), timeout, max_retries)
-        self.workloads = AsyncWorkloads(self._transport)
-        self.configs = AsyncConfigs(self._transport)
-        self.customer = AsyncAccount(self._transport)
-        self.admin = AsyncAdmin(self._admin_transport)
+        own = find_credentials(api_key, base_url)
+        self._base_url = own.base_url
+        self._link = AsyncHttpLink(checked_base_url(own.base_url))
+        transport = Transport(own, timeout, max_retries, self._link)
+        admin = find_credentials(api_key, base_url, admin=True)
+        self.workloads = AsyncWorkloads(transport)
+        self.configs = AsyncConfigs(transport)
+        self.customer = AsyncAccount(transport)
+        self.admin = AsyncAdmin(Transport(admin, timeout, max_retries, self._link))
 
     async def close(self) -> None:
-        """Close the connections. Idempotent."""
-        await self._transport.close()
-        await self._admin_transport.close()
+        """Close the connections. Idempotent; the client can't be used afterwards."""
+        await self._link.close()
 
     async def __aenter__(self) -> AsyncClient:
         return self
@@ -54,4 +61,4 @@ class AsyncClient:
         await self.close()
 
     def __repr__(self) -> str:
-        return f"AsyncClient(base_url={self._transport.credentials.base_url!r})"
+        return f"AsyncClient(base_url={self._base_url!r})"

@@ -9,6 +9,7 @@ import msgspec
 
 from niyanta.client.models import ResourceLimits, WorkloadConfig
 from niyanta.client.transport import Transport, quoted, without_none
+from niyanta.client.values import refuse_lossy
 
 __all__ = ["AsyncConfigs"]
 
@@ -50,6 +51,7 @@ class AsyncConfigs:
         Raises:
             ConflictError: The type has a config already.
         """
+        refuse_lossy(config_json, "config_json")
         body = without_none(
             workload_type=workload_type,
             description=description,
@@ -85,6 +87,7 @@ class AsyncConfigs:
         input_schema: dict[str, Any] | None = None,
     ) -> WorkloadConfig:
         """Change the fields that are given; running workloads keep what they began with."""
+        refuse_lossy(config_json, "config_json")
         body = without_none(
             description=description,
             config_json=config_json,

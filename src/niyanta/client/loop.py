@@ -1,10 +1,10 @@
-"""The event loop behind the client without ``await``."""
+"""The event loop behind WebSockets in the client without ``await``."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Generator
 from typing import Any, TypeVar
 
 __all__ = ["LoopThread"]
@@ -29,7 +29,7 @@ class LoopThread:
             future.cancel()
             raise
 
-    def iterate(self, items: AsyncIterator[T]) -> Iterator[T]:
+    def iterate(self, items: AsyncIterator[T]) -> Generator[T, None, None]:
         """The items one by one; what they hold open is closed when the caller stops."""
 
         async def following() -> tuple[bool, T | None]:
@@ -46,12 +46,13 @@ class LoopThread:
                 yield item  # type: ignore[misc] # an item comes with every True
         finally:
             close = getattr(items, "aclose", None)
-            if close is not None and self._thread.is_alive():
+            if close is not None and not self._loop.is_closed():
                 self.run(close())
 
-    def stop(self) -> None:
-        """End the loop and its thread. Idempotent."""
-        if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
+    def stop(self, last: Coroutine[Any, Any, None]) -> None:
+        """End what is being iterated, do this last thing, and end the loop and its thread."""
+        self.run(self._loop.shutdown_asyncgens())
+        self.run(last)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()

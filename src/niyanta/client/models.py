@@ -1,11 +1,18 @@
-"""What the client's calls give. Fields that this release doesn't know are ignored."""
+"""What the client's calls give.
+
+A field that an answer doesn't carry is None, never a number or text that would look like a fact. Fields that this
+release doesn't know are ignored.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date, datetime
 from typing import Any
 
 import msgspec
+
+from niyanta.client.status import Status
 
 __all__ = [
     "ApiKey",
@@ -20,6 +27,7 @@ __all__ = [
     "FleetWorker",
     "ItemError",
     "LogLine",
+    "LogPage",
     "Page",
     "Pagination",
     "Period",
@@ -32,27 +40,25 @@ __all__ = [
     "WorkloadConfig",
 ]
 
-_TERMINAL = ("COMPLETED", "FAILED", "CANCELLED")
-
 
 class Workload(msgspec.Struct, kw_only=True):
-    """One workload; fields that an answer doesn't carry are None."""
+    """One workload. ``get`` gives all of it; the answers to other calls carry a part."""
 
     workload_id: str
-    status: str
+    status: Status
     workload_type: str | None = None
     customer_id: str | None = None
     priority: int | None = None
-    progress_percent: int = 0
+    progress_percent: int | None = None
     progress_message: str | None = None
     worker_id: str | None = None
     input_params: dict[str, Any] | None = None
     result_data: dict[str, Any] | None = None
     error_message: str | None = None
-    retry_count: int = 0
-    version: int = 0
-    generation: int = 0
-    checkpoint_sequence: int = 0
+    retry_count: int | None = None
+    version: int | None = None
+    generation: int | None = None
+    checkpoint_sequence: int | None = None
     pending_reason: str | None = None
     timeout_seconds: int | None = None
     affinity_rules: dict[str, Any] | None = None
@@ -71,7 +77,8 @@ class Workload(msgspec.Struct, kw_only=True):
 
     @property
     def is_terminal(self) -> bool:
-        return self.status in _TERMINAL
+        """Whether nothing follows."""
+        return self.status.is_terminal
 
 
 class Update(msgspec.Struct, kw_only=True):
@@ -80,10 +87,10 @@ class Update(msgspec.Struct, kw_only=True):
     type: str
     """``status_update``, ``log_line``, ``completed`` or ``failed``."""
     workload_id: str
-    status: str | None = None
+    status: Status | None = None
     """None for a log line."""
-    progress_percent: int = 0
-    version: int = 0
+    progress_percent: int | None = None
+    version: int | None = None
     timestamp: datetime | None = None
     message: str | None = None
     """The handler's progress message, or the log line."""
@@ -95,14 +102,17 @@ class Update(msgspec.Struct, kw_only=True):
 
     @property
     def is_terminal(self) -> bool:
-        return self.status in _TERMINAL
+        """Whether nothing follows."""
+        return self.status is not None and self.status.is_terminal
 
 
 class Pagination(msgspec.Struct):
+    """The way to the next page. ``limit``, ``offset``, ``total`` come by offset, ``total`` also with a log's tail."""
+
     has_more: bool
     next_cursor: str | None = None
     total: int | None = None
-    total_is_estimate: bool = False
+    total_is_estimate: bool | None = None
     limit: int | None = None
     offset: int | None = None
 
@@ -115,10 +125,33 @@ class Page(msgspec.Struct):
 
 
 class LogLine(msgspec.Struct):
+    """One line of a workload's log; ``attempt`` and ``sequence`` name it for ever."""
+
     timestamp: datetime
     level: str
+    """``DEBUG``, ``INFO``, ``WARN`` or ``ERROR``."""
     message: str
     details: dict[str, Any] = {}
+    attempt: int | None = None
+    sequence: int | None = None
+
+
+class LogPage(msgspec.Struct):
+    """Some lines of a workload's log; it can be looped over like a list of them."""
+
+    logs: list[LogLine]
+    pagination: Pagination
+    """``next_cursor`` leads to the next lines in the direction of reading; None where there are none. Of a tail,
+    ``total`` says how many lines there are in all."""
+
+    def __iter__(self) -> Iterator[LogLine]:
+        return iter(self.logs)
+
+    def __len__(self) -> int:
+        return len(self.logs)
+
+    def __getitem__(self, index: int) -> LogLine:
+        return self.logs[index]
 
 
 class AuditEvent(msgspec.Struct):
@@ -145,10 +178,10 @@ class BatchSubmittedItem(msgspec.Struct, kw_only=True):
 
     index: int
     workload_id: str | None = None
-    status: str | None = None
+    status: Status | None = None
     created_at: datetime | None = None
     estimated_start_time: datetime | None = None
-    version: int = 0
+    version: int | None = None
     error: ItemError | None = None
 
 
@@ -164,9 +197,9 @@ class BatchCancelledItem(msgspec.Struct, kw_only=True):
     """What became of one cancellation; it has a ``status`` or an ``error``."""
 
     workload_id: str
-    status: str | None = None
+    status: Status | None = None
     cancelled_at: datetime | None = None
-    version: int = 0
+    version: int | None = None
     error: ItemError | None = None
 
 
@@ -176,7 +209,7 @@ class BatchCancelled(msgspec.Struct):
     results: list[BatchCancelledItem]
     cancelled: int
     failed: int
-    has_more: bool = False
+    has_more: bool | None = None
 
 
 class ResourceLimits(msgspec.Struct, omit_defaults=True):
@@ -192,8 +225,8 @@ class WorkloadConfig(msgspec.Struct, kw_only=True):
 
     config_id: str
     workload_type: str
-    description: str = ""
-    config_json: dict[str, Any] = {}
+    description: str | None = None
+    config_json: dict[str, Any] | None = None
     resource_limits: ResourceLimits | None = None
     checkpoint_interval_sec: int | None = None
     max_retries: int | None = None
@@ -208,6 +241,8 @@ class WorkloadConfig(msgspec.Struct, kw_only=True):
 
 
 class CustomerLimits(msgspec.Struct):
+    """What a customer may use; ``burst`` is how many requests may come at once after a rest."""
+
     max_concurrent_workloads: int
     max_queue_depth: int
     rate_limit_per_sec: float
@@ -215,6 +250,8 @@ class CustomerLimits(msgspec.Struct):
 
 
 class CustomerUsage(msgspec.Struct):
+    """What a customer uses now; queued are PENDING and REDISTRIBUTING, running are SCHEDULED and RUNNING."""
+
     current_running_workloads: int
     current_queue_depth: int
     workloads_today: int
@@ -237,6 +274,8 @@ class Customer(msgspec.Struct, kw_only=True):
 
 
 class StatisticsSummary(msgspec.Struct):
+    """All workloads that were created in a period."""
+
     total_workloads: int
     completed_workloads: int
     failed_workloads: int
@@ -245,6 +284,8 @@ class StatisticsSummary(msgspec.Struct):
 
 
 class TypeStatistics(msgspec.Struct):
+    """One workload type's share; the rate is failed / (completed + failed)."""
+
     workload_type: str
     count: int
     avg_duration_seconds: float | None = None
@@ -268,9 +309,9 @@ class Statistics(msgspec.Struct, kw_only=True):
     start_date: date
     end_date: date
     summary: StatisticsSummary
-    by_workload_type: list[TypeStatistics] = []
-    by_day: list[Period] = []
-    by_hour: list[Period] = []
+    by_workload_type: list[TypeStatistics] | None = None
+    by_day: list[Period] | None = None
+    by_hour: list[Period] | None = None
 
 
 class FleetWorker(msgspec.Struct, kw_only=True):
@@ -278,13 +319,15 @@ class FleetWorker(msgspec.Struct, kw_only=True):
 
     worker_id: str
     status: str
-    capabilities: list[str] = []
-    capacity_total: int = 0
-    capacity_used: int = 0
-    tags: dict[str, str] = {}
+    capabilities: list[str]
+    """Workload types that it serves."""
+    capacity_total: int
+    capacity_used: int
+    tags: dict[str, str]
     last_heartbeat: datetime | None = None
-    running_workloads: list[str] = []
+    running_workloads: list[str]
     version: str | None = None
+    registered_at: datetime | None = None
 
 
 class ApiKey(msgspec.Struct, kw_only=True):
@@ -292,10 +335,10 @@ class ApiKey(msgspec.Struct, kw_only=True):
 
     key_id: str
     customer_id: str | None = None
-    name: str = ""
-    role: str = "customer"
+    name: str | None = None
+    role: str | None = None
     api_key: str | None = None
-    status: str | None = None
+    status: Status | None = None
     created_at: datetime | None = None
     expires_at: datetime | None = None
     revoked_at: datetime | None = None

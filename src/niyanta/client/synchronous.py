@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from typing import Any
 
 from niyanta.client.admin import AsyncAdmin
-from niyanta.client.asynchronous import AsyncClient
+from niyanta.client.arguments import AffinityRules, BatchFilter, Submission, TierLimits
+from niyanta.client.blocking_link import BlockingHttpLink
 from niyanta.client.configs import AsyncConfigs
 from niyanta.client.customer import AsyncAccount
-from niyanta.client.loop import LoopThread
+from niyanta.client.driver import iterate, run
+from niyanta.client.links import checked_base_url
 from niyanta.client.models import (
     ApiKey,
     AuditEvent,
@@ -20,6 +21,7 @@ from niyanta.client.models import (
     Customer,
     FleetWorker,
     LogLine,
+    LogPage,
     Page,
     ResourceLimits,
     Statistics,
@@ -27,6 +29,8 @@ from niyanta.client.models import (
     Workload,
     WorkloadConfig,
 )
+from niyanta.client.status import Status
+from niyanta.client.transport import Transport, find_credentials
 from niyanta.client.workloads import AsyncWorkloads
 
 __all__ = ["Client"]
@@ -35,8 +39,7 @@ __all__ = ["Client"]
 class Workloads:
     """Calls on workloads."""
 
-    def __init__(self, loop: LoopThread, asynchronous: AsyncWorkloads) -> None:
-        self._loop = loop
+    def __init__(self, asynchronous: AsyncWorkloads) -> None:
         self._asynchronous = asynchronous
 
     def submit(
@@ -45,7 +48,7 @@ class Workloads:
         input_params: dict[str, Any],
         *,
         priority: int | None = None,
-        affinity_rules: dict[str, Any] | None = None,
+        affinity_rules: AffinityRules | None = None,
         timeout_seconds: int | None = None,
         idempotency_key: str | None = None,
     ) -> Workload:
@@ -55,11 +58,15 @@ class Workloads:
             workload_type: One that a worker serves or that has a config.
             input_params: A JSON object.
             priority: 0 to 1000, higher first; 10 when None.
-            affinity_rules: ``hard_affinity``, ``soft_affinity``, ``anti_affinity``.
+            affinity_rules: Which workers may run it.
             timeout_seconds: Bound on one attempt's running time.
             idempotency_key: Made when None, so that a repeated request never makes a second workload.
+
+        Raises:
+            InvalidInputError: Something is wrong with it; ``details`` names the field and what is allowed.
+            ServiceUnavailableError: The customer's queue is full, still so after the retries.
         """
-        return self._loop.run(
+        return run(
             self._asynchronous.submit(
                 workload_type,
                 input_params,
@@ -70,25 +77,23 @@ class Workloads:
             )
         )
 
-    def submit_batch(
-        self, workloads: Sequence[dict[str, Any]], *, idempotency_key: str | None = None
-    ) -> BatchSubmitted:
+    def submit_batch(self, workloads: Sequence[Submission], *, idempotency_key: str | None = None) -> BatchSubmitted:
         """Submit 1 to 1,000 workloads at once; each has an outcome of its own.
 
         Args:
-            workloads: Dicts with the fields of `submit`: ``workload_type``, ``input_params`` and so on.
+            workloads: Dicts with the arguments of `submit`: ``workload_type``, ``input_params`` and so on.
             idempotency_key: For the batch as a whole; made when None.
         """
-        return self._loop.run(self._asynchronous.submit_batch(workloads, idempotency_key=idempotency_key))
+        return run(self._asynchronous.submit_batch(workloads, idempotency_key=idempotency_key))
 
     def get(self, workload_id: str, *, wait_seconds: int | None = None, version: int | None = None) -> Workload:
         """One workload; with ``wait_seconds`` once its version has passed ``version``, or the time is up."""
-        return self._loop.run(self._asynchronous.get(workload_id, wait_seconds=wait_seconds, version=version))
+        return run(self._asynchronous.get(workload_id, wait_seconds=wait_seconds, version=version))
 
     def list(
         self,
         *,
-        status: str | None = None,
+        status: Status | str | None = None,
         workload_type: str | None = None,
         limit: int | None = None,
         offset: int | None = None,
@@ -97,7 +102,7 @@ class Workloads:
         cursor: str | None = None,
     ) -> Page:
         """One page of workloads."""
-        return self._loop.run(
+        return run(
             self._asynchronous.list(
                 status=status,
                 workload_type=workload_type,
@@ -112,43 +117,55 @@ class Workloads:
     def iterate(
         self,
         *,
-        status: str | None = None,
+        status: Status | str | None = None,
         workload_type: str | None = None,
         order_by: str | None = None,
         order: str | None = None,
+        limit: int | None = None,
     ) -> Iterator[Workload]:
-        """All workloads that fit, page by page; newest first unless an order is given."""
-        return self._loop.iterate(
-            self._asynchronous.iterate(status=status, workload_type=workload_type, order_by=order_by, order=order)
+        """All workloads that fit, page by page; newest first unless an order is given.
+
+        Args:
+            status: Only those in this state.
+            workload_type: Only those of this type.
+            order_by: ``created_at`` (when None), ``priority``, ``status``, ``workload_type``, ``progress_percent``,
+                ``started_at`` or ``completed_at``.
+            order: ``desc`` (when None) or ``asc``.
+            limit: How many at most; all when None.
+        """
+        return iterate(
+            self._asynchronous.iterate(
+                status=status, workload_type=workload_type, order_by=order_by, order=order, limit=limit
+            )
         )
 
     def cancel(self, workload_id: str, reason: str | None = None) -> Workload:
         """Cancel, at once and for good."""
-        return self._loop.run(self._asynchronous.cancel(workload_id, reason))
+        return run(self._asynchronous.cancel(workload_id, reason))
 
     def cancel_batch(
         self,
         workload_ids: Sequence[str] | None = None,
         *,
-        filter: dict[str, Any] | None = None,
+        filter: BatchFilter | None = None,
         reason: str | None = None,
     ) -> BatchCancelled:
         """Cancel up to 1,000 workloads at once.
 
         Args:
             workload_ids: Which; or
-            filter: any of ``status``, ``workload_type``, ``created_before``, ``created_after``; oldest first.
+            filter: what ``status``, ``workload_type``, ``created_before``, ``created_after`` they have; oldest first.
             reason: For the history.
         """
-        return self._loop.run(self._asynchronous.cancel_batch(workload_ids, filter=filter, reason=reason))
+        return run(self._asynchronous.cancel_batch(workload_ids, filter=filter, reason=reason))
 
     def pause(self, workload_id: str) -> Workload:
         """Checkpoint and stop; returns when the checkpoint is safe and the processes are gone."""
-        return self._loop.run(self._asynchronous.pause(workload_id))
+        return run(self._asynchronous.pause(workload_id))
 
     def resume(self, workload_id: str) -> Workload:
         """Go on from the last checkpoint."""
-        return self._loop.run(self._asynchronous.resume(workload_id))
+        return run(self._asynchronous.resume(workload_id))
 
     def logs(
         self,
@@ -157,13 +174,66 @@ class Workloads:
         limit: int | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
-    ) -> Sequence[LogLine]:
-        """Log lines after ``since`` up to ``until``, oldest first; 100 unless a ``limit`` (to 1,000) is given."""
-        return self._loop.run(self._asynchronous.logs(workload_id, limit=limit, since=since, until=until))
+        level: str | None = None,
+        order: str | None = None,
+        tail: int | None = None,
+        cursor: str | None = None,
+    ) -> LogPage:
+        """One page of log lines. To read them all, `iterate_logs` is simpler.
+
+        Args:
+            workload_id: Which.
+            limit: Lines in a page, up to 1,000; 100 when None.
+            since: Only lines after this time. Many lines may share a millisecond: read on by ``cursor``.
+            until: Only lines up to this time.
+            level: ``DEBUG``, ``INFO``, ``WARN`` or ``ERROR``: lines of this level and above.
+            order: ``asc`` (oldest first, when None) or ``desc``.
+            tail: The last so many lines, oldest first, in place of ``limit`` and ``order``.
+            cursor: ``pagination.next_cursor`` of the page before; of a tail it leads to the lines before.
+        """
+        return run(
+            self._asynchronous.logs(
+                workload_id, limit=limit, since=since, until=until, level=level, order=order, tail=tail, cursor=cursor
+            )
+        )
+
+    def iterate_logs(
+        self,
+        workload_id: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        level: str | None = None,
+        order: str | None = None,
+        limit: int | None = None,
+        tail: int | None = None,
+        follow: bool = False,
+    ) -> Iterator[LogLine]:
+        """All log lines that fit, page by page: none left out, none twice.
+
+        Args:
+            workload_id: Which.
+            since: Only lines after this time.
+            until: Only lines up to this time.
+            level: ``DEBUG``, ``INFO``, ``WARN`` or ``ERROR``: lines of this level and above.
+            order: ``asc`` (oldest first, when None) or ``desc``.
+            limit: How many at most.
+            tail: Begin with the last so many lines, up to 1,000; without ``order`` and ``limit``.
+            follow: Go on with the lines that are still to be written, to the workload's end; without ``order``,
+                ``limit`` and ``until``.
+
+        Raises:
+            ConfigurationError: Arguments that don't go together.
+        """
+        return iterate(
+            self._asynchronous.iterate_logs(
+                workload_id, since=since, until=until, level=level, order=order, limit=limit, tail=tail, follow=follow
+            )
+        )
 
     def audit(self, workload_id: str) -> Sequence[AuditEvent]:
         """The workload's whole history, in order."""
-        return self._loop.run(self._asynchronous.audit(workload_id))
+        return run(self._asynchronous.audit(workload_id))
 
     def watch(self, workload_id: str, *, logs: bool = False) -> Iterator[Update]:
         """What happens to it, in order, ending with its terminal state.
@@ -172,7 +242,7 @@ class Workloads:
             workload_id: Which.
             logs: Whether to give the log lines as well that it writes from now on.
         """
-        return self._loop.iterate(self._asynchronous.watch(workload_id, logs=logs))
+        return iterate(self._asynchronous.watch(workload_id, logs=logs))
 
     def wait_for_completion(self, workload_id: str, timeout: float | None = None) -> Workload:
         """Wait until it is COMPLETED.
@@ -181,14 +251,13 @@ class Workloads:
             WorkloadFailedError, WorkloadCancelledError: It ended so; they carry the workload.
             WaitTimeoutError: Not terminal after ``timeout`` seconds; it goes on.
         """
-        return self._loop.run(self._asynchronous.wait_for_completion(workload_id, timeout))
+        return run(self._asynchronous.wait_for_completion(workload_id, timeout))
 
 
 class Configs:
     """Calls on workload configurations."""
 
-    def __init__(self, loop: LoopThread, asynchronous: AsyncConfigs) -> None:
-        self._loop = loop
+    def __init__(self, asynchronous: AsyncConfigs) -> None:
         self._asynchronous = asynchronous
 
     def create(
@@ -218,7 +287,7 @@ class Configs:
         Raises:
             ConflictError: The type has a config already.
         """
-        return self._loop.run(
+        return run(
             self._asynchronous.create(
                 workload_type,
                 description=description,
@@ -233,11 +302,11 @@ class Configs:
 
     def list(self) -> Sequence[WorkloadConfig]:
         """All of the customer's configs."""
-        return self._loop.run(self._asynchronous.list())
+        return run(self._asynchronous.list())
 
     def get(self, config_id: str) -> WorkloadConfig:
         """One config."""
-        return self._loop.run(self._asynchronous.get(config_id))
+        return run(self._asynchronous.get(config_id))
 
     def update(
         self,
@@ -252,7 +321,7 @@ class Configs:
         input_schema: dict[str, Any] | None = None,
     ) -> WorkloadConfig:
         """Change the fields that are given; running workloads keep what they began with."""
-        return self._loop.run(
+        return run(
             self._asynchronous.update(
                 config_id,
                 description=description,
@@ -271,19 +340,18 @@ class Configs:
         Raises:
             ConflictError: Workloads of its type exist.
         """
-        self._loop.run(self._asynchronous.delete(config_id))
+        run(self._asynchronous.delete(config_id))
 
 
 class Account:
     """Calls on the customer's own account."""
 
-    def __init__(self, loop: LoopThread, asynchronous: AsyncAccount) -> None:
-        self._loop = loop
+    def __init__(self, asynchronous: AsyncAccount) -> None:
         self._asynchronous = asynchronous
 
     def get(self) -> Customer:
         """The account with its limits and what it uses now."""
-        return self._loop.run(self._asynchronous.get())
+        return run(self._asynchronous.get())
 
     def stats(self, start_date: date | str, end_date: date | str, *, group_by: str | None = None) -> Statistics:
         """What was used between two days.
@@ -293,35 +361,33 @@ class Account:
             end_date: Last day, included.
             group_by: ``workload_type`` (when None), ``day`` or ``hour``.
         """
-        return self._loop.run(self._asynchronous.stats(start_date, end_date, group_by=group_by))
+        return run(self._asynchronous.stats(start_date, end_date, group_by=group_by))
 
 
 class Admin:
     """Calls of operators."""
 
-    def __init__(self, loop: LoopThread, asynchronous: AsyncAdmin) -> None:
-        self._loop = loop
+    def __init__(self, asynchronous: AsyncAdmin) -> None:
         self._asynchronous = asynchronous
 
     def workers(self, *, status: str | None = None) -> Sequence[FleetWorker]:
         """The registered workers; ``status`` is ``HEALTHY``, ``DRAINING`` or ``DEAD``."""
-        return self._loop.run(self._asynchronous.workers(status=status))
+        return run(self._asynchronous.workers(status=status))
 
     def drain_worker(self, worker_id: str) -> None:
-        """Give it nothing new; what it runs finishes."""
-        self._loop.run(self._asynchronous.drain_worker(worker_id))
+        """Give it nothing new; what it runs finishes. Holds for its id, over restarts, until it is undrained."""
+        run(self._asynchronous.drain_worker(worker_id))
+
+    def undrain_worker(self, worker_id: str) -> None:
+        """End a drain or a removal: the worker's id may take workloads again."""
+        run(self._asynchronous.undrain_worker(worker_id))
 
     def remove_worker(self, worker_id: str) -> None:
-        """Take everything away from it, at once."""
-        self._loop.run(self._asynchronous.remove_worker(worker_id))
+        """Take everything away from it, at once. Its id can't come back until it is undrained."""
+        run(self._asynchronous.remove_worker(worker_id))
 
     def create_customer(
-        self,
-        name: str,
-        *,
-        customer_id: str | None = None,
-        tier: str | None = None,
-        limits: dict[str, Any] | None = None,
+        self, name: str, *, customer_id: str | None = None, tier: str | None = None, limits: TierLimits | None = None
     ) -> Customer:
         """Add a customer.
 
@@ -329,19 +395,17 @@ class Admin:
             name: For people.
             customer_id: ``cust_…``; made when None.
             tier: ``free``, ``standard``, ``premium`` or ``enterprise``.
-            limits: Any of ``max_concurrent_workloads``, ``max_queue_depth``, ``rate_limit_per_sec``, ``burst``.
+            limits: Where it gets others than its tier gives.
         """
-        return self._loop.run(
-            self._asynchronous.create_customer(name, customer_id=customer_id, tier=tier, limits=limits)
-        )
+        return run(self._asynchronous.create_customer(name, customer_id=customer_id, tier=tier, limits=limits))
 
     def customers(self) -> Iterator[Customer]:
         """All customers, page by page."""
-        return self._loop.iterate(self._asynchronous.customers())
+        return iterate(self._asynchronous.customers())
 
     def get_customer(self, customer_id: str) -> Customer:
         """One customer."""
-        return self._loop.run(self._asynchronous.get_customer(customer_id))
+        return run(self._asynchronous.get_customer(customer_id))
 
     def update_customer(
         self,
@@ -349,11 +413,11 @@ class Admin:
         *,
         name: str | None = None,
         tier: str | None = None,
-        limits: dict[str, Any] | None = None,
+        limits: TierLimits | None = None,
         status: str | None = None,
     ) -> Customer:
         """Change what is given; ``status`` is ``active`` or ``suspended``. A limit of None is the tier's again."""
-        return self._loop.run(
+        return run(
             self._asynchronous.update_customer(customer_id, name=name, tier=tier, limits=limits, status=status)
         )
 
@@ -361,24 +425,23 @@ class Admin:
         self, customer_id: str, name: str, *, role: str | None = None, expires_at: datetime | None = None
     ) -> ApiKey:
         """Make an API key; its ``api_key`` is shown this once. ``role`` is ``customer`` (when None) or ``admin``."""
-        return self._loop.run(self._asynchronous.create_key(customer_id, name, role=role, expires_at=expires_at))
+        return run(self._asynchronous.create_key(customer_id, name, role=role, expires_at=expires_at))
 
     def keys(self, customer_id: str) -> Sequence[ApiKey]:
         """A customer's keys."""
-        return self._loop.run(self._asynchronous.keys(customer_id))
+        return run(self._asynchronous.keys(customer_id))
 
     def revoke_key(self, customer_id: str, key_id: str) -> None:
         """End a key for ever."""
-        self._loop.run(self._asynchronous.revoke_key(customer_id, key_id))
-
-
-def _close(loop: LoopThread, client: AsyncClient) -> None:
-    loop.run(client.close())
-    loop.stop()
+        run(self._asynchronous.revoke_key(customer_id, key_id))
 
 
 class Client:
-    """A connection to Niyanta; arguments and attributes as for `AsyncClient`."""
+    """A connection to Niyanta; arguments, attributes and errors as for `AsyncClient`.
+
+    Each call runs in the thread that makes it, and many may share a client. One that nobody closes is closed quietly
+    when it and all of its parts are gone, or the program ends.
+    """
 
     def __init__(
         self,
@@ -387,18 +450,19 @@ class Client:
         timeout: float = 30.0,
         max_retries: int = 4,
     ) -> None:
-        client = AsyncClient(api_key, base_url, timeout, max_retries)
-        loop = LoopThread()
-        self.workloads = Workloads(loop, client.workloads)
-        self.configs = Configs(loop, client.configs)
-        self.customer = Account(loop, client.customer)
-        self.admin = Admin(loop, client.admin)
-        self._repr = repr(client).removeprefix("Async")
-        self._finalizer = weakref.finalize(self, _close, loop, client)
+        own = find_credentials(api_key, base_url)
+        self._base_url = own.base_url
+        self._link = BlockingHttpLink(checked_base_url(own.base_url))
+        transport = Transport(own, timeout, max_retries, self._link)
+        admin = Transport(find_credentials(api_key, base_url, admin=True), timeout, max_retries, self._link)
+        self.workloads = Workloads(AsyncWorkloads(transport))
+        self.configs = Configs(AsyncConfigs(transport))
+        self.customer = Account(AsyncAccount(transport))
+        self.admin = Admin(AsyncAdmin(admin))
 
     def close(self) -> None:
-        """Close the connections. Idempotent."""
-        self._finalizer()
+        """Close the connections. Idempotent; the client can't be used afterwards."""
+        run(self._link.close())
 
     def __enter__(self) -> Client:
         return self
@@ -407,4 +471,4 @@ class Client:
         self.close()
 
     def __repr__(self) -> str:
-        return self._repr
+        return f"Client(base_url={self._base_url!r})"

@@ -1,23 +1,32 @@
-"""HTTP with credentials, retries and errors: the one place that talks to the service."""
+"""Credentials, retries and errors: what each call has in common, whatever carries it."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import random
+import re
+import time
 from collections.abc import AsyncGenerator, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
-import aiohttp
 import msgspec
 
 from niyanta import errors
+from niyanta.client.links import Answer, HttpLink, checked_base_url
 from niyanta.errors import ApiError, ConfigurationError, ConnectionFailedError, InternalError
 
 __all__ = ["Credentials", "Transport", "find_credentials", "quoted", "without_none"]
+
+# What a proxy or a service that is just being replaced answers; it says nothing about the request.
+_PASSING = frozenset({429, 502, 503, 504})
+_LONGEST_WAIT_SECONDS = 60.0
+_LONGEST_PAUSE_SECONDS = 8.0
+_NO_HEADER = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 
 _ERRORS: dict[tuple[int, str], type[ApiError]] = {
     (kind.http_status, kind.code): kind
@@ -45,7 +54,7 @@ def find_credentials(api_key: str | None, base_url: str | None, *, admin: bool =
     A key that ends in ``...`` is a placeholder, as the documentation prints it, and counts as not given.
 
     Raises:
-        ConfigurationError: Nothing says where the service is or which key to use.
+        ConfigurationError: Nothing says where the service is or which key to use, or the address can't work.
     """
     api_key = _without_placeholder(api_key) or _without_placeholder(os.environ.get("NIYANTA_API_KEY"))
     base_url = base_url or os.environ.get("NIYANTA_URL")
@@ -59,7 +68,9 @@ def find_credentials(api_key: str | None, base_url: str | None, *, admin: bool =
         )
     if not api_key:
         raise ConfigurationError("no API key: give api_key or set NIYANTA_API_KEY")
-    return Credentials(base_url.rstrip("/").removesuffix("/v1"), api_key)
+    if _NO_HEADER.search(api_key) or api_key != api_key.strip():
+        raise ConfigurationError("the API key holds a space, a line break or another sign that no key has")
+    return Credentials(checked_base_url(base_url).geturl(), api_key)
 
 
 def _without_placeholder(api_key: str | None) -> str | None:
@@ -88,46 +99,31 @@ def without_none(**values: Any) -> dict[str, Any]:
 
 
 class Transport:
-    """One connection pool."""
+    """What makes a call of a request: who asks, what is tried again, which error an answer means.
 
-    def __init__(self, credentials: Credentials, timeout: float, max_retries: int) -> None:
-        self.credentials = credentials
+    Args:
+        credentials: Who asks.
+        timeout: Seconds for one try.
+        max_retries: How often a request is repeated, where that is safe.
+        link: What carries the bytes.
+    """
+
+    def __init__(self, credentials: Credentials, timeout: float, max_retries: int, link: HttpLink) -> None:
+        self._authorization = {"Authorization": f"Bearer {credentials.api_key}"}
         self._timeout = timeout
         self._max_retries = max_retries
-        self._session: aiohttp.ClientSession | None = None
+        self._link = link
 
-    async def close(self) -> None:
-        """Close the connections. Idempotent."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+    def __repr__(self) -> str:
+        return f"Transport(timeout={self._timeout!r}, max_retries={self._max_retries!r})"
 
-    def _opened(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession()
-        return self._session
-
-    def _authorization(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.credentials.api_key}"}
-
-    async def stream(self, path: str) -> AsyncGenerator[bytes, None]:
-        """The messages of a WebSocket, to its end.
+    def stream(self, path: str, deadline: float | None = None) -> AsyncGenerator[bytes, None]:
+        """The messages of a WebSocket, until it ends or the deadline, a moment of ``time.monotonic()``, is there.
 
         Raises:
             ConnectionFailedError: It could not be opened, whatever the reason, or broke.
         """
-        try:
-            async with self._opened().ws_connect(
-                f"{self.credentials.base_url}/v1{path}",
-                headers=self._authorization(),
-                heartbeat=20,
-                max_msg_size=8 << 20,
-            ) as socket:
-                async for message in socket:
-                    if message.type is aiohttp.WSMsgType.TEXT:
-                        yield message.data.encode()
-        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
-            raise ConnectionFailedError(f"the WebSocket could not be used: {str(exc) or type(exc).__name__}") from exc
+        return self._link.messages(f"/v1{path}", self._authorization, deadline)
 
     async def call(
         self,
@@ -139,83 +135,108 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         safe_to_repeat: bool | None = None,
         timeout: float | None = None,
+        deadline: float | None = None,
     ) -> bytes:
         """One request, repeated where that is safe.
 
-        429 and 503 are repeated after ``Retry-After``, a broken link only when the call may be repeated
+        What the service itself puts off (429 and 503 with ``Retry-After``) is repeated after that time. A broken
+        link, and 502, 503 and 504 without a time, are repeated after a growing pause if the call may be repeated
         (``safe_to_repeat``; by default GET, PUT and DELETE).
+
+        Args:
+            method: ``GET`` and so on.
+            path: Below ``/v1``, quoted.
+            body: What to send as JSON.
+            params: The query; those that are None are left out.
+            headers: More than the authorization.
+            safe_to_repeat: Whether it does no harm when the service does it twice.
+            timeout: Seconds for one try, where the client's own don't fit.
+            deadline: Moment of ``time.monotonic()`` after which nothing is tried or waited for.
 
         Raises:
             ApiError: The service's answer, as the class of its code.
             ConnectionFailedError: It could not be reached.
         """
         repeatable = method in ("GET", "PUT", "DELETE") if safe_to_repeat is None else safe_to_repeat
+        target, sent, data = self._prepared(path, body, params, headers)
         attempt = 0
         while True:
+            until = time.monotonic() + (timeout or self._timeout)
             failure: ApiError | ConnectionFailedError
             try:
-                return await self._once(method, path, body, params, headers, timeout or self._timeout)
-            except ApiError as error:
-                if not error.retryable or error.retry_after_seconds is None:
-                    raise
-                failure, wait = error, error.retry_after_seconds
+                answer = await self._link.exchange(method, target, sent, data, min(until, deadline or until))
+                if 200 <= answer.status < 300:
+                    return answer.body
+                failure = _error(answer)
+                wait = failure.retry_after_seconds or 0.0
+                if not _may_repeat(answer.status, failure, repeatable):
+                    raise failure
             except ConnectionFailedError as error:
                 if not repeatable:
                     raise
                 failure, wait = error, 0.0
             attempt += 1
-            if attempt > self._max_retries:
+            wait += random.random() * min(_LONGEST_PAUSE_SECONDS, 0.2 * 2.0**attempt)  # noqa: S311 -- no secret
+            if attempt > self._max_retries or (deadline is not None and time.monotonic() + wait >= deadline):
                 raise failure
-            jitter = random.random() * min(8.0, 0.1 * 2.0**attempt)  # noqa: S311 -- jitter, no secret
-            await asyncio.sleep(wait + jitter)
+            await self._link.sleep(wait)
 
-    async def _once(
-        self,
-        method: str,
-        path: str,
-        body: Any,
-        params: Mapping[str, Any] | None,
-        headers: Mapping[str, str] | None,
-        timeout: float,
-    ) -> bytes:
-        sent = {**self._authorization(), **(headers or {})}
+    def _prepared(
+        self, path: str, body: Any, params: Mapping[str, Any] | None, headers: Mapping[str, str] | None
+    ) -> tuple[str, dict[str, str], bytes | None]:
+        """What is the same at each try: the path with its query, the headers, the body's bytes."""
+        sent = self._authorization
+        if headers:
+            for name, value in headers.items():
+                if _NO_HEADER.search(value):
+                    raise ConfigurationError(f"{name} can't hold line breaks or letters outside Latin-1")
+            sent = {**sent, **headers}
         data = None
         if body is not None:
             data = msgspec.json.encode(body)
-            sent["Content-Type"] = "application/json"
-        given = {k: str(v) for k, v in (params or {}).items() if v is not None}
-        try:
-            async with self._opened().request(
-                method,
-                f"{self.credentials.base_url}/v1{path}",
-                data=data,
-                params=given,
-                headers=sent,
-                timeout=aiohttp.ClientTimeout(total=timeout),
-            ) as response:
-                answer = await response.read()
-                if response.status < 400:
-                    return answer
-                raise _error(response.status, answer, response.headers)
-        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
-            raise ConnectionFailedError(
-                f"cannot reach the service at {self.credentials.base_url}: {str(exc) or type(exc).__name__}"
-            ) from exc
+            sent = {**sent, "Content-Type": "application/json"}
+        given = [(name, str(value)) for name, value in (params or {}).items() if value is not None]
+        query = f"?{urlencode(given, quote_via=quote)}" if given else ""
+        return f"/v1{path}{query}", sent, data
 
 
-def _error(status: int, answer: bytes, headers: Mapping[str, str]) -> ApiError:
+def _may_repeat(status: int, error: ApiError, repeatable: bool) -> bool:
+    if status not in _PASSING:
+        return False
+    if error.retry_after_seconds is None:
+        return repeatable
+    return (error.retryable or repeatable) and error.retry_after_seconds <= _LONGEST_WAIT_SECONDS
+
+
+def _error(answer: Answer) -> ApiError:
+    """The answer as the class of its code; of a proxy's, which has none, as what comes nearest."""
+    status = answer.status
     try:
-        found = msgspec.json.decode(answer)["error"]
+        found = msgspec.json.decode(answer.body)["error"]
         code, message = str(found["code"]), str(found["message"])
         details, request_id = dict(found.get("details") or {}), found.get("request_id")
     except (msgspec.DecodeError, KeyError, TypeError, ValueError):
         code, message, details, request_id = "", f"the service answered {status}", {}, None
-        if status in (429, 503):
+        if status in _PASSING:
             code = "RATE_LIMITED" if status == 429 else "SERVICE_UNAVAILABLE"
-    wait = headers.get("Retry-After", "")
+        elif 300 <= status < 400:
+            message += f" and points to {answer.headers.get('location', 'nowhere')}; give that as the base URL"
+        else:
+            message += ", not as Niyanta does; is the base URL right?"
     return (_ERRORS.get((status, code)) or _BY_CODE.get(code, InternalError))(
         message,
         details=details,
-        retry_after_seconds=float(wait) if wait.isdigit() else None,
-        request_id=request_id or headers.get("X-Request-ID"),
+        retry_after_seconds=_wait_seconds(answer.headers.get("retry-after", "")),
+        request_id=request_id or answer.headers.get("x-request-id"),
     )
+
+
+def _wait_seconds(retry_after: str) -> float | None:
+    """``Retry-After`` (RFC 9110), which is a number of seconds or a date; None where it says neither."""
+    if re.fullmatch(r"[0-9]{1,9}", retry_after):
+        return float(retry_after)
+    try:
+        at = parsedate_to_datetime(retry_after)
+    except ValueError:
+        return None
+    return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds())

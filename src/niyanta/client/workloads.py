@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
+import math
+import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
@@ -11,26 +12,28 @@ from typing import Any
 
 import msgspec
 
+from niyanta.client.arguments import AffinityRules, BatchFilter, Submission
+from niyanta.client.log_reading import follow_logs, iterate_logs, read_logs
 from niyanta.client.models import (
     AuditEvent,
     BatchCancelled,
     BatchSubmitted,
     LogLine,
+    LogPage,
     Page,
     Pagination,
     Update,
     Workload,
 )
+from niyanta.client.status import Status
 from niyanta.client.transport import Transport, quoted, without_none
+from niyanta.client.values import refuse_lossy
 from niyanta.client.watching import get_workload, watch_workload
-from niyanta.errors import WaitTimeoutError, WorkloadCancelledError, WorkloadFailedError
+from niyanta.errors import ConfigurationError, WaitTimeoutError, WorkloadCancelledError, WorkloadFailedError
 
 __all__ = ["AsyncWorkloads"]
 
-
-class _Logs(msgspec.Struct):
-    logs: list[LogLine]
-    has_more: bool = False
+_PAGE = 100  # workloads, the most that the service gives at once
 
 
 class _Audit(msgspec.Struct):
@@ -50,7 +53,7 @@ class AsyncWorkloads:
         input_params: dict[str, Any],
         *,
         priority: int | None = None,
-        affinity_rules: dict[str, Any] | None = None,
+        affinity_rules: AffinityRules | None = None,
         timeout_seconds: int | None = None,
         idempotency_key: str | None = None,
     ) -> Workload:
@@ -60,10 +63,15 @@ class AsyncWorkloads:
             workload_type: One that a worker serves or that has a config.
             input_params: A JSON object.
             priority: 0 to 1000, higher first; 10 when None.
-            affinity_rules: ``hard_affinity``, ``soft_affinity``, ``anti_affinity``.
+            affinity_rules: Which workers may run it.
             timeout_seconds: Bound on one attempt's running time.
             idempotency_key: Made when None, so that a repeated request never makes a second workload.
+
+        Raises:
+            InvalidInputError: Something is wrong with it; ``details`` names the field and what is allowed.
+            ServiceUnavailableError: The customer's queue is full, still so after the retries.
         """
+        refuse_lossy(input_params, "input_params")
         body = without_none(
             workload_type=workload_type,
             input_params=input_params,
@@ -78,14 +86,15 @@ class AsyncWorkloads:
         return workload
 
     async def submit_batch(
-        self, workloads: Sequence[dict[str, Any]], *, idempotency_key: str | None = None
+        self, workloads: Sequence[Submission], *, idempotency_key: str | None = None
     ) -> BatchSubmitted:
         """Submit 1 to 1,000 workloads at once; each has an outcome of its own.
 
         Args:
-            workloads: Dicts with the fields of `submit`: ``workload_type``, ``input_params`` and so on.
+            workloads: Dicts with the arguments of `submit`: ``workload_type``, ``input_params`` and so on.
             idempotency_key: For the batch as a whole; made when None.
         """
+        refuse_lossy(workloads, "workloads")
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
         answer = await self._transport.call(
             "POST", "/workloads/batch", {"workloads": list(workloads)}, headers=headers, safe_to_repeat=True
@@ -99,7 +108,7 @@ class AsyncWorkloads:
     async def list(
         self,
         *,
-        status: str | None = None,
+        status: Status | str | None = None,
         workload_type: str | None = None,
         limit: int | None = None,
         offset: int | None = None,
@@ -122,19 +131,36 @@ class AsyncWorkloads:
     async def iterate(
         self,
         *,
-        status: str | None = None,
+        status: Status | str | None = None,
         workload_type: str | None = None,
         order_by: str | None = None,
         order: str | None = None,
+        limit: int | None = None,
     ) -> AsyncIterator[Workload]:
-        """All workloads that fit, page by page; newest first unless an order is given."""
+        """All workloads that fit, page by page; newest first unless an order is given.
+
+        Args:
+            status: Only those in this state.
+            workload_type: Only those of this type.
+            order_by: ``created_at`` (when None), ``priority``, ``status``, ``workload_type``, ``progress_percent``,
+                ``started_at`` or ``completed_at``.
+            order: ``desc`` (when None) or ``asc``.
+            limit: How many at most; all when None.
+        """
+        left = math.inf if limit is None else limit
         cursor: str | None = None
-        while True:
+        while left > 0:
             page = await self.list(
-                status=status, workload_type=workload_type, order_by=order_by, order=order, limit=100, cursor=cursor
+                status=status,
+                workload_type=workload_type,
+                order_by=order_by,
+                order=order,
+                limit=int(min(_PAGE, left)),
+                cursor=cursor,
             )
             for workload in page.workloads:
                 yield workload
+            left -= len(page.workloads)
             cursor = page.pagination.next_cursor
             if not page.pagination.has_more or cursor is None:
                 return
@@ -149,14 +175,14 @@ class AsyncWorkloads:
         self,
         workload_ids: Sequence[str] | None = None,
         *,
-        filter: dict[str, Any] | None = None,
+        filter: BatchFilter | None = None,
         reason: str | None = None,
     ) -> BatchCancelled:
         """Cancel up to 1,000 workloads at once.
 
         Args:
             workload_ids: Which; or
-            filter: any of ``status``, ``workload_type``, ``created_before``, ``created_after``; oldest first.
+            filter: what ``status``, ``workload_type``, ``created_before``, ``created_after`` they have; oldest first.
             reason: For the history.
         """
         ids = None if workload_ids is None else [*workload_ids]
@@ -181,15 +207,85 @@ class AsyncWorkloads:
         limit: int | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
-    ) -> Sequence[LogLine]:
-        """Log lines after ``since`` up to ``until``, oldest first; 100 unless a ``limit`` (to 1,000) is given."""
-        params = without_none(
+        level: str | None = None,
+        order: str | None = None,
+        tail: int | None = None,
+        cursor: str | None = None,
+    ) -> LogPage:
+        """One page of log lines. To read them all, `iterate_logs` is simpler.
+
+        Args:
+            workload_id: Which.
+            limit: Lines in a page, up to 1,000; 100 when None.
+            since: Only lines after this time. Many lines may share a millisecond: read on by ``cursor``.
+            until: Only lines up to this time.
+            level: ``DEBUG``, ``INFO``, ``WARN`` or ``ERROR``: lines of this level and above.
+            order: ``asc`` (oldest first, when None) or ``desc``.
+            tail: The last so many lines, oldest first, in place of ``limit`` and ``order``.
+            cursor: ``pagination.next_cursor`` of the page before; of a tail it leads to the lines before.
+        """
+        return await read_logs(
+            self._transport,
+            workload_id,
             limit=limit,
-            since=since.isoformat() if since else None,
-            until=until.isoformat() if until else None,
+            since=since,
+            until=until,
+            level=level,
+            order=order,
+            tail=tail,
+            cursor=cursor,
         )
-        answer = await self._transport.call("GET", f"/workloads/{quoted(workload_id)}/logs", params=params)
-        return msgspec.json.decode(answer, type=_Logs).logs
+
+    async def iterate_logs(
+        self,
+        workload_id: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        level: str | None = None,
+        order: str | None = None,
+        limit: int | None = None,
+        tail: int | None = None,
+        follow: bool = False,
+    ) -> AsyncIterator[LogLine]:
+        """All log lines that fit, page by page: none left out, none twice.
+
+        Args:
+            workload_id: Which.
+            since: Only lines after this time.
+            until: Only lines up to this time.
+            level: ``DEBUG``, ``INFO``, ``WARN`` or ``ERROR``: lines of this level and above.
+            order: ``asc`` (oldest first, when None) or ``desc``.
+            limit: How many at most.
+            tail: Begin with the last so many lines, up to 1,000; without ``order`` and ``limit``.
+            follow: Go on with the lines that are still to be written, to the workload's end; without ``order``,
+                ``limit`` and ``until``.
+
+        Raises:
+            ConfigurationError: Arguments that don't go together.
+        """
+        if (tail is not None or follow) and (
+            order is not None or limit is not None or (follow and until is not None)
+        ):
+            raise ConfigurationError(
+                "tail and follow read oldest first and to the end: give no order, limit or until"
+            )
+        lines: list[LogLine] = []
+        if tail is not None:
+            lines = (await self.logs(workload_id, since=since, until=until, level=level, tail=tail)).logs
+            for line in lines:
+                yield line
+        reading = None
+        if follow:
+            reading = follow_logs(self._transport, workload_id, lines, since=since, level=level)
+        elif tail is None:
+            reading = iterate_logs(
+                self._transport, workload_id, limit, since=since, until=until, level=level, order=order
+            )
+        if reading is not None:
+            async with aclosing(reading):
+                async for line in reading:
+                    yield line
 
     async def audit(self, workload_id: str) -> Sequence[AuditEvent]:
         """The workload's whole history, in order."""
@@ -197,7 +293,7 @@ class AsyncWorkloads:
         cursor: str | None = None
         while True:
             answer = await self._transport.call(
-                "GET", f"/workloads/{quoted(workload_id)}/audit", params=without_none(limit=100, cursor=cursor)
+                "GET", f"/workloads/{quoted(workload_id)}/audit", params={"cursor": cursor}
             )
             page = msgspec.json.decode(answer, type=_Audit)
             events += page.events
@@ -223,16 +319,19 @@ class AsyncWorkloads:
             WorkloadFailedError, WorkloadCancelledError: It ended so; they carry the workload.
             WaitTimeoutError: Not terminal after ``timeout`` seconds; it goes on.
         """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        late = f"workload {workload_id} has not ended after {timeout or 0:g} s"
         try:
-            async with asyncio.timeout(timeout):
-                async with aclosing(watch_workload(self._transport, workload_id, logs=False)) as updates:
-                    async for _ in updates:
-                        pass
+            async with aclosing(
+                watch_workload(self._transport, workload_id, logs=False, deadline=deadline)
+            ) as updates:
+                async for _ in updates:
+                    pass
         except TimeoutError as exc:
-            raise WaitTimeoutError(f"workload {workload_id} has not ended after {timeout:g} s") from exc
+            raise WaitTimeoutError(late) from exc
         workload = await self.get(workload_id)
-        if workload.status == "FAILED":
+        if workload.status is Status.FAILED:
             raise WorkloadFailedError(f"workload {workload_id} failed: {workload.error_message}", workload)
-        if workload.status == "CANCELLED":
+        if workload.status is Status.CANCELLED:
             raise WorkloadCancelledError(f"workload {workload_id} was cancelled", workload)
         return workload

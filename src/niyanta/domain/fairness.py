@@ -133,6 +133,7 @@ class FairClock:
 
     @property
     def is_rehearsing(self) -> bool:
+        """Whether what is charged now will be taken back."""
         return self._journal is not None
 
     def rehearse(self) -> None:

@@ -82,9 +82,11 @@ class Fleet:
         return len(self._workers)
 
     def get(self, worker_id: str) -> WorkerView | None:
+        """One worker's view; None when it isn't there."""
         return self._workers.get(worker_id)
 
     def views(self) -> Iterable[WorkerView]:
+        """All of them, in no order."""
         return self._workers.values()
 
     def open(self) -> list[WorkerView]:

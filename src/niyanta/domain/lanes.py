@@ -280,6 +280,7 @@ class Agenda:
 
     @property
     def lanes(self) -> list[tuple[Lane, int]]:
+        """Each lane with how many of its heads to read."""
         return [(lane, most) for lanes, most in self.groups for lane in lanes]
 
 
@@ -305,6 +306,7 @@ class Lanes:
         return list(self._lanes)
 
     def get(self, customer_id: str, placement_key: int) -> Lane | None:
+        """A lane; None when nothing is known to be ready in it."""
         return self._lanes.get(customer_id, {}).get(placement_key)
 
     def note(self, customer_id: str, placement_key: int, rank: float) -> None:

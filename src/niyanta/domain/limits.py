@@ -21,6 +21,8 @@ MAX_TIMEOUT_SECONDS = 30 * 24 * 3600
 
 
 class Tier(StrEnum):
+    """A customer's class, lowest first."""
+
     FREE = "free"
     STANDARD = "standard"
     PREMIUM = "premium"

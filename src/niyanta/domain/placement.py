@@ -19,6 +19,7 @@ class Constraint:
 
     @property
     def is_empty(self) -> bool:
+        """Whether it asks for nothing."""
         return self.worker_id is None and not self.worker_tags and not self.workload_types
 
 
@@ -52,13 +53,16 @@ class WorkerView:
 
     @property
     def free(self) -> int:
+        """Slots that could be filled now."""
         return 0 if self.draining or self.resting else max(0, self.capacity - self.used - self.lingering)
 
     def take(self, workload_type: str) -> None:
+        """Fill a slot with a workload of a type."""
         self.used += 1
         self.running[workload_type] += 1
 
     def give_back(self, workload_type: str) -> None:
+        """Free a slot that `take` has filled."""
         self.used -= 1
         self.running[workload_type] -= 1
         if self.running[workload_type] <= 0:

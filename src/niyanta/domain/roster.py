@@ -199,6 +199,7 @@ class Roster:
         return self._running[customer_id]
 
     def holds(self, key: Key) -> bool:
+        """Whether a slot is taken by this workload."""
         return key in self._held
 
     # --- a pass ---------------------------------------------------------------------------------

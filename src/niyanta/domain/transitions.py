@@ -70,6 +70,7 @@ class Status(StrEnum):
 
     @property
     def is_terminal(self) -> bool:
+        """Whether nothing moves it any more."""
         return self in TERMINAL
 
     @property

@@ -29,6 +29,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 def main() -> int:
+    """Start the program, pass signals on, and end it with its owner; gives its exit status."""
     link, grace = int(sys.argv[1]), signal.Signals[sys.argv[2]]
     os.set_inheritable(link, False)
     wake_read, wake_write = os.pipe()

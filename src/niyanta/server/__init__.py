@@ -1,0 +1,1 @@
+"""The coordinator: the APIs, the services behind them, the leader's loops, and the store."""

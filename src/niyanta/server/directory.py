@@ -159,12 +159,12 @@ class Directory:
         """The live workers without their load."""
         return [
             WorkerView(
-                row.worker_id,
-                row.incarnation,
-                row.capacity,
-                row.tags,
-                frozenset(handler.workload_type for handler in row.handlers),
-                row.status == "DRAINING",
+                worker.worker_id,
+                worker.incarnation,
+                worker.capacity,
+                worker.tags,
+                frozenset(handler.workload_type for handler in worker.handlers),
+                worker.status == "DRAINING",
             )
-            for row in self.workers
+            for worker in self.workers
         ]

@@ -42,7 +42,8 @@ class WorkloadRun:
         params: The submission's ``input_params``.
         scratch: A directory in which each attempt gets a ``work_dir`` of its own, removed at its end.
         config: The type's ``config_json``.
-        interval_seconds: How often a checkpoint is due.
+        interval_seconds: How often a checkpoint is due. By default each one that the handler offers is, so that a
+            test sees what a run of hours would.
 
     Attributes:
         attempts: How many have been begun.
@@ -65,7 +66,7 @@ class WorkloadRun:
         scratch: Path,
         config: dict[str, Any] | None = None,
         *,
-        interval_seconds: float = 300.0,
+        interval_seconds: float = 0.0,
     ) -> None:
         self.handler = worker.handlers[workload_type]
         self.params = params
@@ -125,14 +126,20 @@ class WorkloadRun:
         """Attempts, each ended at its first checkpoint, until one comes through; gives its result.
 
         Raises:
-            RuntimeError: None of so many did.
+            RuntimeError: None of so many did; or the handler saved no checkpoint at all, so that nothing was tested.
         """
         while self.attempts < most_attempts:
             self.end_after = self.sequence + 1
             try:
-                return self.attempt()
+                result = self.attempt()
             except AttemptEnded:
                 continue
+            if self.sequence == 0:
+                raise RuntimeError(
+                    f"'{self.handler.workload_type}' came through without saving a checkpoint, so nothing was "
+                    "carried on: give it more to do, or call attempt() where no checkpoint is meant to be"
+                )
+            return result
         raise RuntimeError(f"not done after {most_attempts} attempts")
 
 

@@ -1,0 +1,1 @@
+"""What crosses the broker and gRPC: subjects, messages, frames, strict JSON."""

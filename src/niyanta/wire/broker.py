@@ -61,6 +61,7 @@ class Broker:
 
     @property
     def connected(self) -> bool:
+        """Whether the link is up, as far as is known."""
         return self._nc.is_connected
 
     async def connect(self, *, timeout_seconds: float = 10.0) -> None:
@@ -198,6 +199,16 @@ class Broker:
             subject, queue=queue_group, cb=received, pending_msgs_limit=65536, pending_bytes_limit=256 << 20
         )
         self._subscriptions.append(subscription)
+        await self._nc.flush()
+
+    async def overhear(self, subject: str, heard: Callable[[bytes], None]) -> None:
+        """Listen to what others say to each other on a subject; they don't notice. Large messages are left out."""
+
+        async def received(msg: Msg) -> None:
+            if not (msg.headers and _FRAMES_HEADER in msg.headers):
+                heard(msg.data)
+
+        self._subscriptions.append(await self._nc.subscribe(subject, cb=received))
         await self._nc.flush()
 
     def _spawn(self, work: Awaitable[None]) -> None:

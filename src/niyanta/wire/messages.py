@@ -192,6 +192,8 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
 
 
 class Progressed(msgspec.Struct, frozen=True, tag="progress", omit_defaults=True):
+    """How far the attempt has come, in whole percent."""
+
     percent: int
     message: str | None = None
 
@@ -227,11 +229,15 @@ class Released(msgspec.Struct, frozen=True, tag="released"):
 
 
 class Completed(msgspec.Struct, frozen=True, tag="completed"):
+    """The handler has returned."""
+
     result_json: bytes
     """A JSON object as UTF-8."""
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed", omit_defaults=True):
+    """The attempt failed by itself."""
+
     message: str
     permanent: bool = False
     timed_out: bool = False

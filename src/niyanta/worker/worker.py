@@ -20,6 +20,8 @@ class Worker(App):
         fork: Whether the processes of workloads may be forked from one that has imported the app, which makes their
             start some twenty times cheaper. An app that can't be forked (threads, sockets or a graphics device after
             its import) is noticed by itself; False is for what can't be seen, such as a library that minds forks.
+        pass_env: Names of the worker's own ``NIYANTA_…`` variables that handlers in processes shall see, such as
+            ``NIYANTA_API_KEY`` for a handler that submits workloads. The rest of the environment is there anyway.
     """
 
     def run(self) -> None:

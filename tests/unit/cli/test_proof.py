@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 import pytest
-from rich.console import Console
 
-from niyanta.cli.proof import Evidence, Kill, Video, audit_table, claims
+from niyanta.cli.history import HISTORY_COLUMNS, history_rows
+from niyanta.cli.proof import Evidence, Kill, Video, claims
+from niyanta.cli.table import render
 from niyanta.client.models import AuditEvent, LogLine, Workload
 
 _BEGIN = datetime(2025, 10, 27, 12, tzinfo=UTC)
@@ -107,11 +107,9 @@ def test_a_wrong_start_is_found(number: int, change: dict[str, Any], fails: str)
 
 
 def test_the_trail_is_shown_with_runs_of_checkpoints_on_one_line() -> None:
-    text = io.StringIO()
-    Console(file=text, width=140).print(audit_table(good().audit))
-    shown = text.getvalue()
+    shown = render(HISTORY_COLUMNS, history_rows(good().audit), width=80)
     assert "checkpoint_created × 4" in shown
     assert "4–7" in shown
-    assert "checkpoint 1 to 4" in shown
+    assert "checkpoint 1 to 4" in " ".join(shown.split())
     assert "worker_died" in shown
     assert shown.count("checkpoint_created") == 3

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from niyanta import AsyncClient, Client, errors
+from niyanta import AsyncClient, Client, Status, errors
 from niyanta.client.transport import find_credentials
+from niyanta.domain import transitions
 from niyanta.errors import (
     ApiError,
     ConfigurationError,
@@ -22,86 +23,7 @@ from niyanta.errors import (
     WorkloadCancelledError,
     WorkloadFailedError,
 )
-
-Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class Service:
-    """Answers each path with what a test has put there, in order; the last answer stays."""
-
-    def __init__(self) -> None:
-        self.answers: dict[tuple[str, str], list[Answer]] = {}
-        self.requests: list[tuple[str, str, dict[str, str], Any]] = []
-        self.url = ""
-
-    def on(self, method: str, path: str, *answers: Answer) -> None:
-        self.answers[method, "/v1" + path] = list(answers)
-
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        body = await request.text()
-        self.requests.append(
-            (request.method, request.path_qs, dict(request.headers), json.loads(body) if body else None)
-        )
-        answers = self.answers.get((request.method, request.path))
-        if not answers:
-            return error(404, "NOT_FOUND", "There is nothing at this path")
-        answer = answers.pop(0) if len(answers) > 1 else answers[0]
-        return await answer(request)
-
-    def paths(self) -> list[str]:
-        return [path for _, path, _, _ in self.requests]
-
-
-def error(status: int, code: str, message: str, **headers: str) -> web.Response:
-    body = {"error": {"code": code, "message": message, "details": {"field": "x"}, "request_id": "req_1"}}
-    return web.json_response(body, status=status, headers={k.replace("_", "-"): v for k, v in headers.items()})
-
-
-def gives(body: Any, status: int = 200) -> Answer:
-    async def answer(_: web.Request) -> web.Response:
-        return web.json_response(body, status=status)
-
-    return answer
-
-
-def fails(status: int, code: str, **headers: str) -> Answer:
-    async def answer(_: web.Request) -> web.Response:
-        return error(status, code, "no", **headers)
-
-    return answer
-
-
-async def breaks(request: web.Request) -> web.Response:
-    assert request.transport is not None
-    request.transport.abort()
-    return web.Response()
-
-
-def socket(*messages: dict[str, Any]) -> Answer:
-    async def answer(request: web.Request) -> web.WebSocketResponse:
-        link = web.WebSocketResponse()
-        await link.prepare(request)
-        for message in messages:
-            await link.send_json(message)
-        await link.close()
-        return link
-
-    return answer
-
-
-@pytest.fixture
-async def service() -> AsyncIterator[Service]:
-    found = Service()
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", found.handle)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    host, port = runner.addresses[0][:2]
-    found.url = f"http://{host}:{port}"
-    yield found
-    await runner.cleanup()
+from scripted_service import LINE, Answer, Service, breaks, fails, gives, socket, update
 
 
 @pytest.fixture
@@ -150,11 +72,117 @@ async def test_retry_after_is_honoured_and_retries_end(service: Service, client:
     assert len(service.requests) == 3
 
 
-async def test_an_unavailable_answer_without_a_time_is_not_repeated(service: Service, client: AsyncClient) -> None:
-    service.on("GET", "/workloads/wl_1", fails(503, "SERVICE_UNAVAILABLE"))
+async def _gateway_page(_: web.Request) -> web.Response:
+    return web.Response(status=502, text="<html>bad gateway</html>")
+
+
+async def _times_out(_: web.Request) -> web.Response:
+    return web.Response(status=504)
+
+
+@pytest.mark.parametrize("answer", [fails(503, "SERVICE_UNAVAILABLE"), _gateway_page, _times_out])
+async def test_what_passes_is_repeated_without_a_time_too(
+    service: Service, client: AsyncClient, answer: Answer
+) -> None:
+    service.on("POST", "/workloads", answer, answer, gives(SUBMITTED, 202))
+    assert (await client.workloads.submit("count", {})).id == "wl_1"
+    assert len({headers["Idempotency-Key"] for _, _, headers, _ in service.requests}) == 1
+    service.on("GET", "/workloads/wl_1", answer)
     with pytest.raises(ServiceUnavailableError):
         await client.workloads.get("wl_1")
+    assert len(service.requests) == 3 + 3
+
+
+@pytest.mark.parametrize("answer", [fails(503, "SERVICE_UNAVAILABLE"), _gateway_page, _times_out])
+async def test_what_may_have_been_done_is_not_repeated(service: Service, client: AsyncClient, answer: Answer) -> None:
+    service.on("POST", "/workloads/wl_1/pause", answer)
+    with pytest.raises(ServiceUnavailableError):
+        await client.workloads.pause("wl_1")
     assert len(service.requests) == 1
+
+
+async def test_an_error_that_does_not_pass_is_not_repeated(service: Service, client: AsyncClient) -> None:
+    service.on("GET", "/workloads/wl_1", fails(500, "INTERNAL_ERROR"))
+    with pytest.raises(errors.InternalError):
+        await client.workloads.get("wl_1")
+    assert len(service.requests) == 1
+
+
+async def test_retry_after_may_be_a_date(service: Service, client: AsyncClient) -> None:
+    past = "Wed, 21 Oct 2015 07:28:00 GMT"
+    service.on("GET", "/workloads/wl_1", fails(503, "SERVICE_UNAVAILABLE", Retry_After=past), gives(SUBMITTED))
+    assert (await client.workloads.get("wl_1")).id == "wl_1"
+
+
+async def test_a_time_that_is_too_long_is_the_caller_s_to_wait(service: Service, client: AsyncClient) -> None:
+    service.on("GET", "/workloads/wl_1", fails(429, "RATE_LIMITED", Retry_After="3600"))
+    with pytest.raises(RateLimitedError) as failed:
+        await client.workloads.get("wl_1")
+    assert failed.value.retry_after_seconds == 3600
+    assert len(service.requests) == 1
+
+
+async def test_a_redirect_is_not_followed_with_the_key(service: Service, client: AsyncClient) -> None:
+    async def elsewhere(_: web.Request) -> web.Response:
+        return web.Response(status=301, headers={"Location": "https://other.example/v1/customer"})
+
+    service.on("GET", "/customer", elsewhere)
+    with pytest.raises(ApiError, match=r"301 and points to https://other\.example/v1/customer"):
+        await client.customer.get()
+
+
+@pytest.mark.parametrize("key", ["a\r\nX-Evil: 1", "\u20ac", "a\0b"])
+async def test_a_key_that_no_header_can_hold_is_refused(service: Service, client: AsyncClient, key: str) -> None:
+    with pytest.raises(ConfigurationError, match="Idempotency-Key"):
+        await client.workloads.submit("count", {}, idempotency_key=key)
+    assert service.requests == []
+
+
+async def test_what_an_answer_does_not_carry_is_none(service: Service, client: AsyncClient) -> None:
+    service.on("GET", "/workloads", gives({"workloads": [dict(SUBMITTED)], "pagination": {"has_more": False}}))
+    (row,) = (await client.workloads.list()).workloads
+    absent = ("progress_percent", "retry_count", "generation", "checkpoint_sequence", "worker_id", "result_data")
+    assert [getattr(row, name) for name in absent] == [None] * len(absent)
+    service.on("POST", "/workloads/wl_1/resume", gives({"workload_id": "wl_1", "status": "PENDING", "version": 4}))
+    resumed = await client.workloads.resume("wl_1")
+    assert (resumed.version, resumed.progress_percent, resumed.generation) == (4, None, None)
+
+
+async def test_a_state_that_is_not_known_yet_is_kept(service: Service, client: AsyncClient) -> None:
+    service.on("GET", "/workloads/wl_1", gives({"workload_id": "wl_1", "status": "HIBERNATING", "version": 4}))
+    workload = await client.workloads.get("wl_1")
+    assert workload.status == "HIBERNATING"
+    assert isinstance(workload.status, Status)
+    assert not workload.is_terminal
+
+
+def test_the_states_are_the_domain_s() -> None:
+    assert [(s.value, s.is_terminal) for s in Status] == [(s.value, s.is_terminal) for s in transitions.Status]
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("localhost:8080", r"as in http://localhost:8080"),
+        ("127.0.0.1:8080/v1", r"as in http://127\.0\.0\.1:8080"),
+        ("ftp://example.org", r"must begin with http"),
+        ("http://", "names no host"),
+        ("http://example.org:99999", "Port out of range"),
+        ("http://exa mple.org", "names no host"),
+        ("http://example.org/?a=b", "no \\?"),
+        ("http://user:secret@example.org", "must not carry a name"),
+        ("http://[::1", "can't be read"),
+    ],
+)
+def test_a_base_url_that_can_t_work_is_refused_when_the_client_is_made(url: str, says: str) -> None:
+    for kind in (Client, AsyncClient):
+        with pytest.raises(ConfigurationError, match=says):
+            kind("nyt_cust_a_key", url)
+
+
+@pytest.mark.parametrize("url", ["http://h:1/v1/", "http://h:1/", "http://h:1"])
+def test_a_base_url_may_end_as_it_likes(url: str) -> None:
+    assert repr(Client("nyt_cust_a_key", url)) == "Client(base_url='http://h:1')"
 
 
 ERRORS = sorted(
@@ -178,11 +206,11 @@ async def test_each_code_has_its_class(
 
 
 async def test_an_answer_that_is_not_ours_is_an_error_all_the_same(service: Service, client: AsyncClient) -> None:
-    async def proxy(_: web.Request) -> web.Response:
-        return web.Response(status=502, text="<html>bad gateway</html>")
+    async def other(_: web.Request) -> web.Response:
+        return web.Response(status=418, text="<html>a teapot</html>")
 
-    service.on("GET", "/customer", proxy)
-    with pytest.raises(ApiError, match="502"):
+    service.on("GET", "/customer", other)
+    with pytest.raises(ApiError, match="answered 418, not as Niyanta does; is the base URL right"):
         await client.customer.get()
 
 
@@ -205,11 +233,17 @@ async def test_iterate_follows_the_cursors(service: Service, client: AsyncClient
     ]
 
 
-def update(version: int, status: str, kind: str = "status_update", **more: Any) -> dict[str, Any]:
-    return {"type": kind, "workload_id": "wl_1", "version": version, "status": status, "progress_percent": 0, **more}
+async def test_iterate_ends_at_its_limit(service: Service, client: AsyncClient) -> None:
+    rows = [{"workload_id": str(i), "status": "PENDING"} for i in range(100)]
 
+    def page(count: int) -> Answer:
+        return gives({"workloads": rows[:count], "pagination": {"has_more": True, "next_cursor": "more"}})
 
-LINE = {"type": "log_line", "workload_id": "wl_1", "level": "INFO", "message": "hello", "details": {}}
+    service.on("GET", "/workloads", page(100), page(50))
+    assert len([w async for w in client.workloads.iterate(limit=150)]) == 150
+    assert service.paths() == ["/v1/workloads?limit=100", "/v1/workloads?limit=50&cursor=more"]
+    assert [w async for w in client.workloads.iterate(limit=0)] == []
+    assert len(service.requests) == 2
 
 
 async def test_watch_gives_each_update_once_and_ends(service: Service, client: AsyncClient) -> None:
@@ -320,3 +354,76 @@ def test_keys_stay_out_of_texts() -> None:
     with Client("nyt_cust_a_secret", "http://127.0.0.1:9") as client:
         assert "secret" not in repr(client)
         assert "secret" not in repr(vars(client))
+
+
+LOSSY = [
+    ({"best": float("inf")}, r"input_params\.best is inf"),
+    ({"a": [{"b": (1.0, float("nan"))}]}, r"input_params\.a\[0\]\.b\[1\] is nan"),
+    ({"a": {1: "x"}}, r"input_params\.a has the key 1"),
+]
+
+
+@pytest.mark.parametrize(("params", "says"), LOSSY)
+async def test_what_would_arrive_as_something_else_is_refused(
+    service: Service, client: AsyncClient, params: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(errors.InvalidInputError, match=says):
+        await client.workloads.submit("count", params)
+    with pytest.raises(errors.InvalidInputError, match=r"workloads\[0\]\." + says):
+        await client.workloads.submit_batch([{"workload_type": "count", "input_params": params}])
+    with pytest.raises(errors.InvalidInputError, match="config_json"):
+        await client.configs.create("count", config_json=params)
+    assert service.requests == []
+
+
+def log_page(*numbers: tuple[int, int], cursor: str | None = None, **pagination: Any) -> Answer:
+    """Lines by their millisecond and number."""
+    lines = [
+        {
+            "timestamp": f"2026-01-01T00:00:00.{ms:03d}Z",
+            "level": "INFO",
+            "message": str(number),
+            "attempt": 1,
+            "sequence": number,
+        }
+        for ms, number in numbers
+    ]
+    return gives({"logs": lines, "pagination": {"has_more": cursor is not None, "next_cursor": cursor, **pagination}})
+
+
+async def test_logs_are_read_by_cursor_to_the_limit(service: Service, client: AsyncClient) -> None:
+    service.on("GET", "/workloads/wl_1/logs", log_page((5, 1), (5, 2), cursor="a"), log_page((5, 3)))
+    assert [line.message async for line in client.workloads.iterate_logs("wl_1", level="WARN")] == ["1", "2", "3"]
+    assert service.paths() == [
+        "/v1/workloads/wl_1/logs?limit=1000&level=WARN",
+        "/v1/workloads/wl_1/logs?limit=1000&cursor=a&level=WARN",
+    ]
+    service.on("GET", "/workloads/wl_1/logs", log_page((5, 1), (5, 2), cursor="a"))
+    assert [line.message async for line in client.workloads.iterate_logs("wl_1", limit=2)] == ["1", "2"]
+    assert service.paths()[2:] == ["/v1/workloads/wl_1/logs?limit=2"]
+
+
+async def test_following_gives_each_line_once_though_many_share_a_moment(
+    service: Service, client: AsyncClient
+) -> None:
+    service.on(
+        "GET",
+        "/workloads/wl_1/logs",
+        log_page((5, 3), (5, 4), total=4, has_more=True),
+        log_page((4, 1), (5, 2), (5, 3), (5, 4), (5, 5)),
+        log_page((4, 1), (5, 2), (5, 3), (5, 4), (5, 5), (5, 6), cursor="a"),
+        log_page((5, 7), (6, 8)),
+        log_page((5, 7), (6, 8), (6, 9)),
+    )
+    running = {"workload_id": "wl_1", "status": "RUNNING", "version": 3}
+    ended = gives({**running, "status": "COMPLETED", "version": 4})
+    service.on("GET", "/workloads/wl_1", gives(running), gives(running), ended)
+    lines = client.workloads.iterate_logs("wl_1", tail=2, follow=True)
+    assert [line.sequence async for line in lines] == [3, 4, 5, 6, 7, 8, 9]
+
+
+async def test_arguments_that_do_not_go_together_are_refused(service: Service, client: AsyncClient) -> None:
+    for wrong in ({"tail": 3, "limit": 4}, {"follow": True, "order": "desc"}):
+        with pytest.raises(ConfigurationError):
+            await anext(client.workloads.iterate_logs("wl_1", **wrong))  # type: ignore[arg-type]
+    assert service.requests == []

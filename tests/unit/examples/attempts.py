@@ -12,12 +12,16 @@ __all__ = ["Killed", "Service"]
 
 
 class Service(WorkloadRun):
-    """A run of a bundled handler, which leaves nothing in its scratch directory."""
+    """A run of a bundled handler, which leaves nothing in its scratch directory.
+
+    Checkpoints are due as rarely as in production: these handlers save at their own boundaries, and a video's segment
+    ends early when an offered one is taken.
+    """
 
     def __init__(
         self, workload_type: str, params: dict[str, Any], scratch: Path, *config: Any, **options: Any
     ) -> None:
-        super().__init__(worker, workload_type, params, scratch, *config, **options)
+        super().__init__(worker, workload_type, params, scratch, *config, **{"interval_seconds": 300.0, **options})
 
     def _run(self, work_dir: Path) -> Any:
         result = super()._run(work_dir)

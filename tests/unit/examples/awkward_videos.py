@@ -89,10 +89,23 @@ def with_matrix(path: Path, a: float, b: float, c: float, d: float, **options: A
     path.write_bytes(data)
 
 
+def _repeated(path: Path, count: int, **options: Any) -> None:
+    """Recordings in one file, one after another; the times of each count from the start again."""
+    record(path, frames=50, **options)
+    path.write_bytes(path.read_bytes() * count)
+
+
 def _twice(path: Path, **options: Any) -> None:
-    """Two recordings in one file; the times of the second count from the start again."""
-    record(path, kind="mpegts", frames=50, **options)
-    path.write_bytes(path.read_bytes() * 2)
+    _repeated(path, 2, kind="mpegts", **options)
+
+
+def _earlier(path: Path) -> None:
+    """The second recording's times are before those of the first, and not from zero."""
+    second = path.with_suffix(".2")
+    record(path, kind="mpegts", frames=50, later_ms=90_000)
+    record(second, kind="mpegts", frames=50, later_ms=30_000)
+    path.write_bytes(path.read_bytes() + second.read_bytes())
+    second.unlink()
 
 
 def _cut(path: Path, kind: str, keep: float, **options: Any) -> None:
@@ -175,6 +188,12 @@ WHOLE: Mapping[str, tuple[Callable[[Path], None], dict[str, Any]]] = {
     "twice.ts": (_twice, {"frames": 100, "restarts": 1, "duration_seconds": 4.0}),
     "twice-silent.ts": (lambda path: _twice(path, sound=None), {"frames": 100, "restarts": 1}),
     "twice-copied.ts": (lambda path: _twice(path, sound="mp2"), {"frames": 100, "restarts": 1}),
+    "twice.mpg": (
+        lambda path: _repeated(path, 2, kind="mpeg", codec="mpeg2video", sound="mp2"),
+        {"frames": 100, "restarts": 1, "duration_seconds": 4.0},
+    ),
+    "thrice.ts": (lambda path: _repeated(path, 3, kind="mpegts"), {"frames": 150, "restarts": 2}),
+    "earlier.ts": (_earlier, {"frames": 100, "restarts": 1, "duration_seconds": 4.0}),
     "stereo-then-mono.ts": (_stereo_then_mono, {"frames": 100, "duration_seconds": 4.0}),
     "several.mkv": (
         lambda path: record(path, tracks=3),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import warnings
 from pathlib import Path
@@ -11,6 +13,9 @@ import pytest
 from attempts import Service
 from awkward_pictures import BROKEN, PICTURES, READ, make_awkward_files, marked, png
 from PIL import Image
+
+from niyanta.errors import PermanentError
+from s3_server import S3Server
 
 FIRST_ONLY = "only the first of several pictures was kept"
 FEWER_BITS = "16 or 32 bits a channel became 8"
@@ -224,3 +229,60 @@ def test_stopped_anywhere_the_rows_and_losses_are_the_same(tmp_path: Path, monke
     whole, run = run_folder(tmp_path, thumbnail=8)
     parts = Service("image_processing", run.params, tmp_path / "other").until_done()
     assert parts == whole
+
+
+def test_keys_that_are_no_names_of_files_write_nowhere_else(tmp_path: Path, s3: S3Server) -> None:
+    """A key may be any text; as a path, some would lead out of the output folder or meet another."""
+    (tmp_path / "other").mkdir()
+    good = PICTURES["UPPER.JPG"]()
+    strange = ["../other/a.jpg", "x/../../other/b.jpg", "x//c.gif", "./d.jpg", "x/./e.jpg", "x/.."]
+    for key in [*strange, "x/c.gif", "folder/"]:
+        s3.objects[f"photos/in/{key}"] = good
+    result, _ = run_folder(tmp_path, source_url="s3://photos/in")
+    reason = "the key has an empty part, . or .. in it; rename the object"
+    assert {failure["name"]: failure["reason"] for failure in result["failures"]} == dict.fromkeys(
+        strange[:5], reason
+    )
+    assert (result["processed"], result["skipped"]) == (1, 1)
+    assert [path.name for path in (tmp_path / "out" / "x").iterdir()] == ["c.png"]
+    assert list((tmp_path / "other").iterdir()) == []
+
+
+def test_files_and_folders_that_may_not_be_read_are_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests may run as root, who may read everything: so the system says no where the name does."""
+    open_file, list_folder = os.open, os.scandir
+
+    def refusing(use: Any) -> Any:
+        def used(path: Any, *rest: Any, **options: Any) -> Any:
+            if "secret" in str(path):
+                raise PermissionError(errno.EACCES, "Permission denied", os.fspath(path))
+            return use(path, *rest, **options)
+
+        return used
+
+    put(tmp_path / "in", "UPPER.JPG")
+    (tmp_path / "in" / "secret.jpg").write_bytes(PICTURES["UPPER.JPG"]())
+    (tmp_path / "in" / "secrets").mkdir()
+    monkeypatch.setattr(os, "open", refusing(open_file))
+    monkeypatch.setattr(os, "scandir", refusing(list_folder))
+    result, _ = run_folder(tmp_path)
+    assert result["processed"] == 1
+    assert result["failures"] == [
+        {"name": "secret.jpg", "reason": f"source_url: the worker may not use it: {tmp_path}/in/secret.jpg"},
+        {"name": "secrets/", "reason": "the worker may not use it"},
+    ]
+
+
+def test_an_output_that_can_t_be_written_ends_it_for_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It isn't the fault of any picture, and the next would meet the same."""
+    put(tmp_path / "in", "UPPER.JPG", "cut.jpg")
+    make_folder = Path.mkdir
+
+    def refusing(path: Path, *arguments: Any, **options: Any) -> None:
+        if path == tmp_path / "out":
+            raise OSError(errno.EROFS, "Read-only file system")
+        make_folder(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "mkdir", refusing)
+    with pytest.raises(PermanentError, match=r"output_url: the file system is read-only: .*/out/UPPER.JPG"):
+        run_folder(tmp_path)

@@ -57,3 +57,34 @@ def test_a_pause_ends_it_at_its_next_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(AttemptEnded):
         run.attempt()
     assert run.sequence == 1
+
+
+offering = Worker()
+
+
+@offering.workload("offer")
+async def offer(ctx: Context) -> int:
+    done = ctx.checkpoint or 0
+    while done < ctx.input_params["to"]:
+        done += 1
+        await ctx.offer_checkpoint(done)
+    return ctx.attempt
+
+
+def test_each_offered_checkpoint_is_taken(tmp_path: Path) -> None:
+    run = WorkloadRun(offering, "offer", {"to": 3}, tmp_path)
+    assert run.until_done() == {"value": 4}
+    assert (run.attempts, run.sequence, run.saved) == (4, 3, 3)
+
+
+def test_offers_may_be_spaced_as_in_production(tmp_path: Path) -> None:
+    run = WorkloadRun(offering, "offer", {"to": 3}, tmp_path, interval_seconds=300)
+    assert run.attempt() == {"value": 1}
+    assert run.sequence == 0
+
+
+def test_a_run_that_saves_nothing_tests_nothing_and_says_so(tmp_path: Path) -> None:
+    run = WorkloadRun(offering, "offer", {"to": 3}, tmp_path, interval_seconds=300)
+    with pytest.raises(RuntimeError, match="'offer' came through without saving a checkpoint"):
+        run.until_done()
+    assert WorkloadRun(offering, "offer", {"to": 0}, tmp_path / "b").attempt() == {"value": 1}

@@ -64,11 +64,17 @@ class Run:
         self.problems: list[Problem] = []
 
     def spend(self, units: int) -> None:
+        """Count work that is about to be done.
+
+        Raises:
+            TooExpensiveError: The whole check has cost more than it may.
+        """
         self.left -= units
         if self.left < 0:
             raise TooExpensive("it would take too long")
 
     def report(self, path: Path | None, message: str) -> None:
+        """Keep a problem, unless there are enough of them."""
         if len(self.problems) < self.most:
             self.problems.append(Problem(_pointer(path), message))
 
@@ -99,6 +105,7 @@ def frozen(value: Json, run: Run | None = None) -> Hashable:
 
 
 def never(value: Json, path: Path | None, run: Run, report: bool) -> bool:
+    """The check of the schema ``false``: nothing fits."""
     if report:
         run.report(path, "is not allowed")
     return False
@@ -112,6 +119,7 @@ def every(fits: Iterable[bool], report: bool) -> bool:
 
 
 def all_of(checks: list[Check]) -> Check:
+    """A check that asks several, all of which must fit."""
     units = 1 + len(checks)
 
     def check(value: Json, path: Path | None, run: Run, report: bool) -> bool:

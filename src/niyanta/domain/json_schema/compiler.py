@@ -44,6 +44,7 @@ class Compiler:
         self._pattern_steps = 0
 
     def whole(self) -> Check:
+        """The check of the whole schema."""
         return self.compile(self._root, "")
 
     def compile(self, schema: Json, at: str) -> Check:

@@ -1,0 +1,1 @@
+"""Folders of images, resized and converted."""

@@ -30,6 +30,8 @@ class ImageParams(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class Failure(msgspec.Struct, array_like=True):
+    """A picture that could not be processed, and why."""
+
     name: str
     reason: str
 
@@ -52,6 +54,8 @@ class Progress(msgspec.Struct):
 
 
 class ImageResult(msgspec.Struct):
+    """The workload's result: where everything lies, and what became of how many pictures."""
+
     output_url: str
     thumbnails_url: str | None
     images: int

@@ -38,14 +38,14 @@ def process(ctx: SyncContext, params: ImageParams) -> ImageResult:
     images = [entry for entry in entries if _is_wanted(entry)]
     if not images:
         raise PermanentError(f"source_url: there is no image below {source.url}; endings: {', '.join(sorted(_READ))}")
-    targets = output_names([image.name for image in images], params.output_format)
+    targets = output_names([image.name for image in images if not image.problem], params.output_format)
     progress = Progress() if ctx.checkpoint is None else msgspec.convert(ctx.checkpoint, Progress)
     progress.thumbnails = progress.thumbnails or _free_folder(targets.values())
     saved_at = time.monotonic()
     for number, image in enumerate(images, 1):
         if image.name <= progress.last:
             continue
-        _one(ctx, params, source, image, output, targets[image.name], progress)
+        _one(ctx, params, source, image, output, targets.get(image.name, ""), progress)
         progress.last = image.name
         ctx.report_progress(100 * number / len(images), f"Processing image {number}/{len(images)}")
         if ctx.checkpoint_due or time.monotonic() - saved_at >= _SAVE_EVERY_SECONDS:

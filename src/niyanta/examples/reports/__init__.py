@@ -1,0 +1,1 @@
+"""Reports with charts from CSV files of any size."""

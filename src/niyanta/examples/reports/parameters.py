@@ -66,6 +66,8 @@ class Progress(msgspec.Struct):
 
 
 class ReportResult(msgspec.Struct):
+    """The workload's result: where the report lies, and what was read for it."""
+
     output_url: str
     rows: int
     bad_rows: int

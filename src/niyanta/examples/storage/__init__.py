@@ -1,6 +1,7 @@
 """Where the examples read and write: local paths, ``file://`` and ``s3://``, behind one small interface, `Place`.
 
-Customers name the addresses, so each is held against what the operator of the worker allows (`Allowed`).
+`place` says what can be done, and is all that the handlers know; `local` and `objects` say how. Customers name the
+addresses, so each is held against what the operator of the worker allows (`Allowed`).
 """
 
 from __future__ import annotations

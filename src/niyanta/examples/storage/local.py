@@ -68,10 +68,12 @@ class LocalPlace(Place):
         return path
 
     def describe(self) -> Entry:
+        """Its name, size and version."""
         with self._explained(), self.open() as file:
             return _entry(self.name, os.fstat(file.fileno()))
 
     def open(self) -> BinaryIO:
+        """Open it for reading."""
         with self._explained():
             # Without blocking, as nobody may ever write to a pipe.
             number = os.open(self.real_path(), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -82,16 +84,20 @@ class LocalPlace(Place):
             raise OSError(errno.EISDIR if stat.S_ISDIR(mode) else errno.ENXIO, "no regular file")
 
     def child(self, name: str) -> LocalPlace:
+        """A place in this folder."""
         return LocalPlace(self.path / name, self.field, self._roots)
 
     def beside(self, name: str) -> LocalPlace:
+        """A place in the same folder."""
         return LocalPlace(self.path.parent / name, self.field, self._roots)
 
     def contains(self, other: Place) -> bool:
+        """Whether another place lies in this folder, links followed."""
         return isinstance(other, LocalPlace) and other.real_path().is_relative_to(self.real_path())
 
     @contextlib.contextmanager
     def writing(self, scratch: Path) -> Iterator[Path]:
+        """A path to write to; it takes its place when the block ends well, whole or not at all."""
         with self._explained():
             path = self.real_path()
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -114,6 +120,7 @@ class LocalPlace(Place):
                 part.unlink()
 
     def entries(self) -> list[Entry]:
+        """The files below this folder, by name."""
         with self._explained():
             top = self.real_path()
             if top.exists() and not top.is_dir():
@@ -152,6 +159,7 @@ class LocalPlace(Place):
         return _entry(name, found)
 
     def remove(self) -> None:
+        """Remove it, a folder with all that is in it. Nothing happens when it isn't there."""
         path = self.real_path()
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

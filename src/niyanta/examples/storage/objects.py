@@ -80,11 +80,13 @@ class ObjectPlace(Place):
         self.field = field
 
     def describe(self) -> Entry:
+        """Its name, size and ETag."""
         with self._explained():
             found = self._client.head_object(Bucket=self._bucket, Key=self._key)
         return Entry(self.name, found["ContentLength"], found["ETag"])
 
     def open(self) -> BinaryIO:
+        """Open it for reading, some of it at a time."""
         return io.BufferedReader(_ObjectReader(self, self.describe().size_bytes), _READ_BYTES)
 
     def read_range(self, start: int, length: int) -> bytes:
@@ -102,14 +104,17 @@ class ObjectPlace(Place):
         raise AssertionError("unreachable")
 
     def child(self, name: str) -> ObjectPlace:
+        """A place below this one."""
         return ObjectPlace(self._bucket, f"{self._key}/{name}", self.field)
 
     def beside(self, name: str) -> ObjectPlace:
+        """A place with the same prefix."""
         folder, slash, _ = self._key.rpartition("/")
         return ObjectPlace(self._bucket, f"{folder}{slash}{name}", self.field)
 
     @contextlib.contextmanager
     def writing(self, scratch: Path) -> Iterator[Path]:
+        """A path to write to; it is uploaded when the block ends well."""
         part = scratch / secrets.token_hex(8)
         try:
             with within_disk_limit(self.field):
@@ -120,11 +125,12 @@ class ObjectPlace(Place):
             part.unlink(missing_ok=True)
 
     def entries(self) -> list[Entry]:
+        """The objects below this one, by name."""
         prefix = f"{self._key}/"
         with self._explained():
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
             found = [
-                Entry(item["Key"].removeprefix(prefix), item["Size"], item["ETag"])
+                Entry(name := item["Key"].removeprefix(prefix), item["Size"], item["ETag"], _problem(name))
                 for page in pages
                 for item in page.get("Contents", [])
                 if not item["Key"].endswith("/")  # what consoles make to show a folder
@@ -132,6 +138,7 @@ class ObjectPlace(Place):
         return sorted(found, key=lambda entry: entry.name)
 
     def remove(self) -> None:
+        """Remove it and all objects below it."""
         names = [self._key, *(f"{self._key}/{entry.name}" for entry in self.entries())]
         with self._explained():
             for name in names:
@@ -159,6 +166,12 @@ class ObjectPlace(Place):
             raise PermanentError(f"{self.field}: this worker has no credentials for {self.url}") from exc
         except ParamValidationError as exc:
             raise PermanentError(f"{self.field}: {self.url} can't be the address of an object: {exc}") from exc
+
+
+def _problem(name: str) -> str:
+    """A key may be any text; one that isn't the name of a file must not become a path."""
+    strange = any(part in ("", ".", "..") for part in name.split("/"))
+    return "the key has an empty part, . or .. in it; rename the object" if strange else ""
 
 
 class _ObjectReader(io.RawIOBase):

@@ -1,0 +1,1 @@
+"""Videos of any kind, transcoded segment by segment."""

@@ -41,6 +41,7 @@ class SegmentWriter:
         context.gop_size = max(2, min(300, round(rate * 2)))  # a key frame each two seconds lets players seek
 
     def add(self, pts: int, frame: VideoFrame) -> None:
+        """Scale a frame and encode it at a time, in units of the stream."""
         scaled = frame.reformat(
             self._picture.width,
             self._picture.height,

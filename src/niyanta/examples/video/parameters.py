@@ -57,6 +57,7 @@ class Segment(msgspec.Struct, array_like=True):
 
     @property
     def name(self) -> str:
+        """The file that holds it."""
         return f"{self.number:05d}-{self.attempt}.nut"
 
 
@@ -70,6 +71,7 @@ class Sound(msgspec.Struct, array_like=True):
 
     @property
     def name(self) -> str:
+        """The file that holds it."""
         return f"sound-{self.attempt}.nut"
 
 
@@ -89,10 +91,13 @@ class Timeline(msgspec.Struct):
 
     @property
     def restarts(self) -> int:
+        """How often the video's times begin again."""
         return max(1, len(self.picture_moves_us), len(self.sound_moves_us)) - 1
 
 
 class TranscodeResult(msgspec.Struct):
+    """The workload's result: where the video lies, and what it took to make it."""
+
     output_url: str
     duration_seconds: float
     frames: int

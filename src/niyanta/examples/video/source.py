@@ -111,6 +111,7 @@ class Source:
         self.video.thread_type = "AUTO"
 
     def close(self) -> None:
+        """Close the container and the file."""
         self.container.close()
         self._file.close()
 

@@ -1,0 +1,1 @@
+"""The gRPC API: decode, authenticate, call a service, encode."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from niyanta.errors import InvalidInputError
 from niyanta.server.grpc.fields import choice, text, whole
-from niyanta.server.grpc.messages import status_of, workload_row_message
+from niyanta.server.grpc.messages import status_of, workload_summary_message
 from niyanta.server.grpc.methods import Call, Method
 from niyanta.server.services.cursors import Cursors
 from niyanta.server.services.requests import DEFAULT_PAGE, MAX_CURSOR_LENGTH, MAX_OFFSET, MAX_PAGE, MAX_TYPE_LENGTH
@@ -32,11 +32,11 @@ class ListMethods:
     async def list(self, call: Call[pb.ListWorkloadsRequest]) -> pb.ListWorkloadsResponse:
         """One page."""
         query = self._query(call)
-        rows, has_more, total = await self._workloads.list_page(query)
-        answer = pb.ListWorkloadsResponse(workloads=[workload_row_message(row) for row in rows])
+        page, has_more, total = await self._workloads.list_page(query)
+        answer = pb.ListWorkloadsResponse(workloads=[workload_summary_message(summary) for summary in page])
         answer.pagination.has_more = has_more
         if has_more:
-            answer.pagination.next_cursor = self._cursors.after_row(query, rows[-1])
+            answer.pagination.next_cursor = self._cursors.after_workload(query, page[-1])
         if total is not None:
             answer.pagination.total = total.count
             answer.pagination.total_is_estimate = not total.is_exact

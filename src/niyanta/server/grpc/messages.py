@@ -24,7 +24,7 @@ __all__ = [
     "submission_of",
     "submitted_message",
     "workload_message",
-    "workload_row_message",
+    "workload_summary_message",
 ]
 
 T = TypeVar("T")
@@ -117,48 +117,48 @@ def submitted_message(done: Submission) -> pb.SubmitWorkloadResponse:
     return found
 
 
-def workload_message(row: StoredWorkload, outlook: Outlook) -> pb.Workload:
+def workload_message(workload: StoredWorkload, outlook: Outlook) -> pb.Workload:
     """One workload, whole.
 
     Raises:
         InvalidStateError: Its input or result can't be carried exactly.
     """
-    found = workload_row_message(row)
-    found.customer_id = row.customer_id
-    struct_of(row.input_params, "input_params", found.input_params)
-    if row.result_json is not None:
-        struct_of(row.result_json, "result_data", found.result_data)
-    if row.affinity_rules is not None:
-        ParseDict(msgspec.json.decode(row.affinity_rules), found.affinity_rules)
-    found.error_message = row.error_message or ""
-    put_time(found.scheduled_at, row.scheduled_at)
-    found.checkpoint_sequence = row.checkpoint_sequence
-    found.generation = row.generation
-    found.timeout_seconds = row.timeout_seconds or 0
+    found = workload_summary_message(workload)
+    found.customer_id = workload.customer_id
+    struct_of(workload.input_params, "input_params", found.input_params)
+    if workload.result_json is not None:
+        struct_of(workload.result_json, "result_data", found.result_data)
+    if workload.affinity_rules is not None:
+        ParseDict(msgspec.json.decode(workload.affinity_rules), found.affinity_rules)
+    found.error_message = workload.error_message or ""
+    put_time(found.scheduled_at, workload.scheduled_at)
+    found.checkpoint_sequence = workload.checkpoint_sequence
+    found.generation = workload.generation
+    found.timeout_seconds = workload.timeout_seconds or 0
     found.pending_reason = outlook.pending_reason or ""
     put_time(found.estimated_start_time, outlook.estimated_start_at)
     put_time(found.estimated_completion_time, outlook.estimated_completion_at)
-    found.progress_message = row.progress_message or ""
-    if row.status is Status.PAUSED:
-        put_time(found.paused_at, row.paused_at)
-    if row.status is Status.CANCELLED:
-        put_time(found.cancelled_at, row.completed_at)
+    found.progress_message = workload.progress_message or ""
+    if workload.status is Status.PAUSED:
+        put_time(found.paused_at, workload.paused_at)
+    if workload.status is Status.CANCELLED:
+        put_time(found.cancelled_at, workload.completed_at)
     return found
 
 
-def workload_row_message(row: StoredWorkload | WorkloadSummary) -> pb.Workload:
+def workload_summary_message(workload: StoredWorkload | WorkloadSummary) -> pb.Workload:
     """One workload as lists show it."""
     found = pb.Workload(
-        workload_id=row.workload_id,
-        workload_type=row.workload_type,
-        status=status_message(row.status),
-        priority=row.priority,
-        progress_percent=row.progress_percent,
-        worker_id=row.worker_id or "",
-        retry_count=row.retry_count,
-        version=row.version,
+        workload_id=workload.workload_id,
+        workload_type=workload.workload_type,
+        status=status_message(workload.status),
+        priority=workload.priority,
+        progress_percent=workload.progress_percent,
+        worker_id=workload.worker_id or "",
+        retry_count=workload.retry_count,
+        version=workload.version,
     )
-    put_time(found.created_at, row.created_at)
-    put_time(found.started_at, row.started_at)
-    put_time(found.completed_at, row.completed_at)
+    put_time(found.created_at, workload.created_at)
+    put_time(found.started_at, workload.started_at)
+    put_time(found.completed_at, workload.completed_at)
     return found

@@ -67,10 +67,10 @@ class WorkloadMethods:
     )
     async def get(self, call: Call[pb.GetWorkloadRequest]) -> pb.GetWorkloadResponse:
         """One workload, whole."""
-        row = await self._workloads.get(call.identity, workload_id_of(call))
-        outlook = await self._workloads.outlook(row)
-        size = len(row.input_params) + len(row.result_json or "")
-        return pb.GetWorkloadResponse(workload=await aside(size, workload_message, row, outlook))
+        workload = await self._workloads.get(call.identity, workload_id_of(call))
+        outlook = await self._workloads.outlook(workload)
+        size = len(workload.input_params) + len(workload.result_json or "")
+        return pb.GetWorkloadResponse(workload=await aside(size, workload_message, workload, outlook))
 
     @Method(
         name="CancelWorkload",
@@ -101,14 +101,14 @@ class WorkloadMethods:
         """Checkpoint, stop, free the slot; early enough before the deadline to tell how it went."""
         left = call.seconds_left
         wait_seconds = None if left is None else max(0.0, left - min(0.5, left / 4))
-        row = await self._pausing.pause(call.identity, workload_id_of(call), wait_seconds)
+        workload = await self._pausing.pause(call.identity, workload_id_of(call), wait_seconds)
         answer = pb.PauseWorkloadResponse(
-            workload_id=row.workload_id,
-            status=status_message(row.status),
-            checkpoint_sequence=row.checkpoint_sequence,
-            version=row.version,
+            workload_id=workload.workload_id,
+            status=status_message(workload.status),
+            checkpoint_sequence=workload.checkpoint_sequence,
+            version=workload.version,
         )
-        put_time(answer.paused_at, row.paused_at)
+        put_time(answer.paused_at, workload.paused_at)
         return answer
 
     @Method(

@@ -52,6 +52,7 @@ class GroupCommit(Generic[Item, Result]):
 
     @property
     def is_full(self) -> bool:
+        """Whether another item would be refused."""
         return self._load >= self._room
 
     async def submit(self, item: Item) -> Result:

@@ -1,0 +1,1 @@
+"""The REST API and its WebSockets: decode, authenticate, call a service, encode."""

@@ -124,7 +124,7 @@ class BatchService:
                     limit=MAX_BATCH,
                     after=("", above),
                 )
-                found += [row.workload_id for row in await self._listing.page(conn, query)]
+                found += [summary.workload_id for summary in await self._listing.page(conn, query)]
         return sorted(workload_id for workload_id in found if workload_id < below)[: MAX_BATCH + 1]
 
 

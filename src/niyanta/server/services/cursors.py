@@ -43,9 +43,9 @@ class Cursors:
         self._number = msgspec.msgpack.Decoder(int).decode
         self._line = msgspec.msgpack.Decoder(LogPlace).decode
 
-    def after_row(self, query: ListQuery, row: WorkloadSummary) -> str:
-        """The cursor behind the last row of a page of workloads."""
-        value, workload_id = cursor_values(row, query.order_by)
+    def after_workload(self, query: ListQuery, last: WorkloadSummary) -> str:
+        """The cursor behind the last workload of a page."""
+        value, workload_id = cursor_values(last, query.order_by)
         place = _Place(workload_id, at=value) if isinstance(value, datetime) else _Place(workload_id, value)
         return self._seal(self._encode(place), _list_of(query))
 

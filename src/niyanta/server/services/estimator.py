@@ -59,27 +59,29 @@ class Estimator:
         return self._start(customer, now or datetime.now(UTC), customer.queued)
 
     @retried
-    async def start(self, row: StoredWorkload) -> datetime | None:
+    async def start(self, workload: StoredWorkload) -> datetime | None:
         """When a queued workload will start; None for any other."""
-        customer = self._directory.known_customer(row.customer_id)
-        if customer is None or not row.ready:
+        customer = self._directory.known_customer(workload.customer_id)
+        if customer is None or not workload.ready:
             return None
-        if not self._directory.is_placeable(row.placement_key, row.workload_type, row.affinity_rules):
+        if not self._directory.is_placeable(workload.placement_key, workload.workload_type, workload.affinity_rules):
             return None
         async with self._database.connection() as conn:
-            ahead = await self._statistics.queue_ahead(conn, row.customer_id, row.queue_rank, row.workload_id)
-        return self._start(customer, row.db_now, ahead)
+            ahead = await self._statistics.queue_ahead(
+                conn, workload.customer_id, workload.queue_rank, workload.workload_id
+            )
+        return self._start(customer, workload.db_now, ahead)
 
-    async def completion(self, row: StoredWorkload) -> datetime | None:
+    async def completion(self, workload: StoredWorkload) -> datetime | None:
         """When a running workload will complete; None for any other."""
-        if row.status is not Status.RUNNING:
+        if workload.status is not Status.RUNNING:
             return None
-        goes_on = row.generation > 1 and row.checkpoint_sequence > 0
-        began_at = row.started_at if goes_on else row.attempt_started_at
+        goes_on = workload.generation > 1 and workload.checkpoint_sequence > 0
+        began_at = workload.started_at if goes_on else workload.attempt_started_at
         if began_at is None:
             return None
-        past = await self._past(row.customer_id, row.workload_type)
-        return estimated_completion(row.db_now, began_at, row.progress_percent, past)
+        past = await self._past(workload.customer_id, workload.workload_type)
+        return estimated_completion(workload.db_now, began_at, workload.progress_percent, past)
 
     def _start(self, customer: Customer, now: datetime, ahead: int) -> datetime | None:
         if customer.status != "active":

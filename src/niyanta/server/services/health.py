@@ -15,12 +15,15 @@ __all__ = ["Health", "Readiness"]
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
+    """Which of the things that a coordinator needs it has."""
+
     database: bool
     broker: bool
     leader_elected: bool
 
     @property
     def is_ready(self) -> bool:
+        """Whether it has all of them."""
         return self.database and self.broker and self.leader_elected
 
 

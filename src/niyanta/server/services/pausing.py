@@ -95,13 +95,13 @@ class PauseService:
             try:
                 self._commands.pause(worker_id, ref)
                 deadline = time.monotonic() + waiting
-                row = await self._await_pause(identity, workload_id, ref, worker_id, changed, deadline)
+                workload = await self._await_pause(identity, workload_id, ref, worker_id, changed, deadline)
             except asyncio.CancelledError:
                 # Nobody waits for it any more, so a later checkpoint must not pause the workload.
                 with contextlib.suppress(ApiError):
                     await self._withdraw(identity, workload_id, worker_id, ref)
                 raise
-            if row is None:
+            if workload is None:
                 if await self._withdraw(identity, workload_id, worker_id, ref):
                     raise ServiceUnavailableError(
                         "The workload gave no checkpoint in time; it was not paused and goes on running",
@@ -109,12 +109,12 @@ class PauseService:
                         retry_after_seconds=5,
                     )
                 ending = time.monotonic() + _ENDING_SECONDS
-                row = await self._await_pause(identity, workload_id, ref, worker_id, changed, ending)
-        if row is None:
+                workload = await self._await_pause(identity, workload_id, ref, worker_id, changed, ending)
+        if workload is None:
             raise ServiceUnavailableError(
                 "The workload has saved its checkpoint but has not ended yet; look again", retry_after_seconds=2
             )
-        return row
+        return workload
 
     async def _await_pause(
         self,
@@ -128,19 +128,19 @@ class PauseService:
         """The PAUSED workload; None when the time is up."""
         while True:
             changed.clear()
-            row = await self._workloads.get(identity, workload_id)
-            status = row.status
+            workload = await self._workloads.get(identity, workload_id)
+            status = workload.status
             if status is Status.PAUSED:
-                return row
+                return workload
             if status.is_terminal:
                 raise wrong_state(Verb.PAUSE, status)
-            if row.generation != ref.generation or status is not Status.RUNNING:
+            if workload.generation != ref.generation or status is not Status.RUNNING:
                 raise ServiceUnavailableError(
                     "The workload's worker was lost while pausing; the workload goes on elsewhere",
                     details={"current_status": status.value},
                     retry_after_seconds=2,
                 )
-            if row.pause_phase is None:
+            if workload.pause_phase is None:
                 return None
             left = deadline - time.monotonic()
             if left <= 0:
@@ -149,7 +149,7 @@ class PauseService:
                 async with asyncio.timeout(min(left, _ASK_AGAIN_SECONDS)):
                     await changed.wait()
             except TimeoutError:
-                if row.pause_phase is PausePhase.REQUESTED and time.monotonic() < deadline:
+                if workload.pause_phase is PausePhase.REQUESTED and time.monotonic() < deadline:
                     self._commands.pause(worker_id, ref)  # the first may have been lost
 
     async def _withdraw(self, identity: Identity, workload_id: str, worker_id: str, ref: AttemptRef) -> bool:

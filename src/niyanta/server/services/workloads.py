@@ -81,18 +81,18 @@ class WorkloadService:
             NotFoundError: The customer has no such workload.
         """
         async with self._database.connection() as conn:
-            row = await self._store.get(conn, identity.customer_id, workload_id)
-        if row is None:
+            workload = await self._store.get(conn, identity.customer_id, workload_id)
+        if workload is None:
             raise missing()
-        return row
+        return workload
 
     async def wait(self, identity: Identity, workload_id: str, seconds: float, version: int | None) -> StoredWorkload:
         """One workload, once its version has changed (or passed ``version``) or the time is up."""
         deadline = time.monotonic() + seconds
         with self._feed.watch(identity.customer_id, workload_id) as changed:
-            row = await self.get(identity, workload_id)
-            seen = row.version if version is None else version
-            while row.version <= seen and not row.status.is_terminal:
+            workload = await self.get(identity, workload_id)
+            seen = workload.version if version is None else version
+            while workload.version <= seen and not workload.status.is_terminal:
                 changed.clear()
                 left = deadline - time.monotonic()
                 if left <= 0:
@@ -103,27 +103,29 @@ class WorkloadService:
                         await changed.wait()
                 except TimeoutError:
                     pass
-                row = await self.get(identity, workload_id)
-        return row
+                workload = await self.get(identity, workload_id)
+        return workload
 
-    async def outlook(self, row: StoredWorkload) -> Outlook:
+    async def outlook(self, workload: StoredWorkload) -> Outlook:
         """What is to be said of a workload's future; figures about a second old."""
         return Outlook(
-            await self.pending_reason(row), await self._estimator.start(row), await self._estimator.completion(row)
+            await self.pending_reason(workload),
+            await self._estimator.start(workload),
+            await self._estimator.completion(workload),
         )
 
-    async def pending_reason(self, row: StoredWorkload) -> str | None:
+    async def pending_reason(self, workload: StoredWorkload) -> str | None:
         """Why a queued workload hasn't started; None for any other."""
-        status = row.status
+        status = workload.status
         if not status.is_queued:
             return None
-        if row.available_at is not None and not row.ready:
+        if workload.available_at is not None and not workload.ready:
             return "waiting for the back-off after a failed attempt to end"
-        customer = await self._directory.customer(row.customer_id)
+        customer = await self._directory.customer(workload.customer_id)
         if customer.status != "active":
             return "the customer is suspended"
-        rules = affinity_from_json(row.affinity_rules)
-        if reason := explain(await self._occupancy.views(), row.workload_type, rules):
+        rules = affinity_from_json(workload.affinity_rules)
+        if reason := explain(await self._occupancy.views(), workload.workload_type, rules):
             return reason
         if customer.running >= customer.max_concurrent_workloads:
             return f"{customer.running} of {customer.max_concurrent_workloads} concurrent workloads are running"
@@ -133,9 +135,9 @@ class WorkloadService:
     async def list_page(self, query: ListQuery) -> tuple[list[WorkloadSummary], bool, Total | None]:
         """A page: its workloads, whether there are more, and the total when the page isn't found by a cursor."""
         async with self._database.connection() as conn:
-            rows = await self._listing.page(conn, query)
+            found = await self._listing.page(conn, query)
             total = await self._listing.total(conn, query) if query.after is None else None
-        return rows[: query.limit], len(rows) > query.limit, total
+        return found[: query.limit], len(found) > query.limit, total
 
     async def audit(
         self, identity: Identity, workload_id: str, *, after: int, limit: int
@@ -143,10 +145,10 @@ class WorkloadService:
         """The workload's history after an ``event_id``, in order, and whether there is more."""
         lifetime = Lifetime.of(await self.get(identity, workload_id))
         async with self._database.connection() as conn:
-            rows = await self._audit.page(
+            found = await self._audit.page(
                 conn, identity.customer_id, workload_id, lifetime, after=after, most=limit + 1
             )
-        return rows[:limit], len(rows) > limit
+        return found[:limit], len(found) > limit
 
     async def cancel(self, identity: Identity, workload_id: str, reason: str | None) -> Change:
         """Cancel, at once and for good; the worker is told and ends its processes.

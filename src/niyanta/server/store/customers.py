@@ -47,6 +47,7 @@ class Customer(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def weight(self) -> int:
+        """Its share of the workers, relative to other customers'."""
         return TIERS[self.tier].weight
 
 

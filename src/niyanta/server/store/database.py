@@ -11,7 +11,7 @@ import functools
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import asyncpg
 
@@ -89,7 +89,13 @@ def retried(
     return run
 
 
+class _Durability(NamedTuple):
+    fsync: str
+    synchronous_commit: str
+
+
 _queries = Queries("database.sql")
+_durability = _queries.sole("durability", _Durability)
 _limit_locks = _queries.many("limit_locks", str)
 
 
@@ -146,10 +152,8 @@ class Database:
             raise ConfigurationError(f"the database refused: {exc}") from exc
         database = cls(pools[0], pools[1])
         async with database.connection() as conn:
-            row = await conn.fetchrow(
-                "SELECT current_setting('fsync') AS fsync, current_setting('synchronous_commit') AS sc"
-            )
-        if row["fsync"] != "on" or row["sc"] == "off":
+            durability = await _durability(conn)
+        if durability.fsync != "on" or durability.synchronous_commit == "off":
             await database.close()
             raise ConfigurationError(
                 "the database runs with fsync or synchronous_commit off: it would lose what it has "

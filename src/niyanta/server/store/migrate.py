@@ -33,6 +33,7 @@ class SchemaStatus:
 
     @property
     def is_current(self) -> bool:
+        """Whether the database has every step that this version knows."""
         return self.current == self.newest
 
 

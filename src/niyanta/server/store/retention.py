@@ -47,6 +47,7 @@ class SweptCheckpoint(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> tuple[str, str, int]:
+        """What names a checkpoint."""
         return self.customer_id, self.workload_id, self.sequence
 
 

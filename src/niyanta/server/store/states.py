@@ -70,6 +70,7 @@ class Change:
 
     @classmethod
     def begin(cls, before: Locked) -> Change:
+        """A change that moves nothing yet."""
         return cls(before, before.state, [])
 
     def then(self, move: Move) -> None:
@@ -86,6 +87,7 @@ class Change:
 
     @property
     def is_empty(self) -> bool:
+        """Whether nothing was moved."""
         return self.state is self.before.state
 
 

@@ -1,0 +1,1 @@
+"""What WebSockets and gRPC streams follow: one workload's updates, in order."""

@@ -218,7 +218,7 @@ class WatchService:
         """Read some workloads and hand on what is new."""
         async with self._database.connection() as conn:
             found = await self._store.states(conn, [(*key, e.watched.events_seen) for key, e in batch.items()])
-            spans = [span for key, row in found.items() if (span := batch[key].watched.new_lines(row))]
+            spans = [span for key, reading in found.items() if (span := batch[key].watched.new_lines(reading))]
             lines = await self._store.lines(conn, spans, _MOST_LINES) if spans else {}
         for key, entry in batch.items():
             if self._entries.get(key) is not entry:

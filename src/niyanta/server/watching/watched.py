@@ -90,6 +90,7 @@ class Watched:
 
     @property
     def end(self) -> int:
+        """The place after the last update that is kept."""
         return self.first + len(self._updates)
 
     def __getitem__(self, place: int) -> Update:
@@ -101,47 +102,47 @@ class Watched:
             self.size_bytes -= self._updates.popleft().size_bytes
             self.first += 1
 
-    def new_lines(self, row: WatchedState) -> LineSpan | None:
-        """Where log lines may lie that somebody wants and that came before a row was read; None: nowhere."""
-        last = (row.generation, row.event_sequence)
+    def new_lines(self, reading: WatchedState) -> LineSpan | None:
+        """Where log lines may lie that somebody wants and that came before a reading; None: nowhere."""
+        last = (reading.generation, reading.event_sequence)
         if not self.follows_log or last <= (self.generation, self.sequence):
             return None
         # Another attempt may run on a worker whose clock is far behind the last one's.
-        floor = self._floor if row.generation == self.generation else None
+        floor = self._floor if reading.generation == self.generation else None
         return LineSpan(self.customer_id, self.workload_id, self.generation, self.sequence, *last, floor)
 
-    def fold(self, row: WatchedState, lines: Sequence[StoredLine], *, whole: bool) -> bool:
+    def fold(self, reading: WatchedState, lines: Sequence[StoredLine], *, whole: bool) -> bool:
         """Take a reading; whether it brought anything to tell.
 
         Args:
-            row: With all moves since the last reading.
+            reading: With all moves since the last reading.
             lines: The first of `new_lines`.
             whole: Whether these are all lines there are. If not, what comes after them is left for another reading.
         """
         end, newest = self.end, self.progress
         if self.current is None:
-            self.current = _status_update(row, row.completed_at or row.db_now, _reason(row))
-            self._seen(row)
+            self.current = _status_update(reading, reading.completed_at or reading.db_now, _reason(reading))
+            self._seen(reading)
             return True
-        waiting = deque(row.moves)
+        waiting = deque(reading.moves)
         for line in lines:
             while waiting and _comes_before(waiting[0], line.place.generation):
-                self._move(waiting.popleft(), row)
+                self._move(waiting.popleft(), reading)
             self._line(line)
         if whole:
             while waiting:
-                self._move(waiting.popleft(), row)
-            self._settle(row)
-            self._seen(row)
+                self._move(waiting.popleft(), reading)
+            self._settle(reading)
+            self._seen(reading)
         return self.end > end or self.progress is not newest
 
-    def _seen(self, row: WatchedState) -> None:
-        if row.generation != self.generation:
+    def _seen(self, reading: WatchedState) -> None:
+        if reading.generation != self.generation:
             self._floor = None
-        self.version = row.version
-        self.generation, self.sequence = row.generation, row.event_sequence
-        self.events_seen = row.event_count
-        self._progress = (row.progress_percent, row.progress_message)
+        self.version = reading.version
+        self.generation, self.sequence = reading.generation, reading.event_sequence
+        self.events_seen = reading.event_count
+        self._progress = (reading.progress_percent, reading.progress_message)
 
     def _told(self) -> Update:
         """The newest status or progress."""
@@ -152,12 +153,12 @@ class Watched:
         self._updates.append(update)
         self.size_bytes += update.size_bytes
 
-    def _move(self, move: PastMove, row: WatchedState) -> None:
+    def _move(self, move: PastMove, reading: WatchedState) -> None:
         told, details = self._told(), move.details
         status = Status(details.to)
         message = details.error or details.reason
         if status.is_terminal:
-            update = _status_update(row, move.at, message)
+            update = _status_update(reading, move.at, message)
         else:
             update = Update(
                 "status",
@@ -195,15 +196,15 @@ class Watched:
         self.generation, self.sequence = line.place.generation, line.place.sequence
         self._floor = line.place.logged_at - _CLOCK_STEP
 
-    def _settle(self, row: WatchedState) -> None:
-        """Tell what the row says beyond the moves."""
+    def _settle(self, reading: WatchedState) -> None:
+        """Tell what the reading says beyond its moves."""
         told = self._told()
-        if row.version <= told.version:
+        if reading.version <= told.version:
             return
-        if row.status != told.status:
-            self._status(_status_update(row, row.completed_at or row.db_now, _reason(row)))
-        elif (row.progress_percent, row.progress_message) != self._progress:
-            self.progress = _status_update(row, row.db_now, row.progress_message)
+        if reading.status != told.status:
+            self._status(_status_update(reading, reading.completed_at or reading.db_now, _reason(reading)))
+        elif (reading.progress_percent, reading.progress_message) != self._progress:
+            self.progress = _status_update(reading, reading.db_now, reading.progress_message)
 
 
 class WatcherTooSlow(Exception):
@@ -331,24 +332,24 @@ def _comes_before(move: PastMove, generation: int) -> bool:
     return attempt < generation or (attempt == generation and move.details.to in (Status.SCHEDULED, Status.RUNNING))
 
 
-def _reason(row: WatchedState) -> str | None:
+def _reason(reading: WatchedState) -> str | None:
     """The message that goes with a state of which no move is known."""
-    if row.status in (Status.REDISTRIBUTING, Status.FAILED):
-        return str(row.error_message)
-    return row.progress_message if row.status == Status.RUNNING else None
+    if reading.status in (Status.REDISTRIBUTING, Status.FAILED):
+        return str(reading.error_message)
+    return reading.progress_message if reading.status == Status.RUNNING else None
 
 
-def _status_update(row: WatchedState, at: datetime, message: str | None) -> Update:
-    status = row.status
+def _status_update(reading: WatchedState, at: datetime, message: str | None) -> Update:
+    status = reading.status
     return Update(
         "status",
-        row.workload_id,
-        row.version,
+        reading.workload_id,
+        reading.version,
         status,
-        row.progress_percent,
+        reading.progress_percent,
         at,
         message,
-        row.generation,
-        row.result_json,
-        row.error_message if status is Status.FAILED else None,
+        reading.generation,
+        reading.result_json,
+        reading.error_message if status is Status.FAILED else None,
     )

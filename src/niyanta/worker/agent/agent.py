@@ -81,7 +81,9 @@ class Agent:
         self._epoch = 0
         needs_processes = any(h.isolation == "process" for h in spec.handlers.values())
         warm = min(_WARM_PROCESSES, spec.capacity)
-        self._pool = ProcessPool(app, warm, scratch, fork=spec.fork) if needs_processes else None
+        self._pool = None
+        if needs_processes:
+            self._pool = ProcessPool(app, warm, scratch, fork=spec.fork, pass_env=spec.pass_env)
         self._membership = Membership(spec, broker, subjects, lambda: list(self._attempts))
         self._membership.on_answer = self._renew
         self._membership.on_superseded = self._disown

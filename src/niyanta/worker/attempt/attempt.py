@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 from collections.abc import Callable
 
 from niyanta.errors import PermanentError, TransientError
@@ -15,6 +16,7 @@ from niyanta.worker.attempt.life import Because, End, Life, Phase, StoppedError
 from niyanta.worker.attempt.means import Folder, Means
 from niyanta.worker.attempt.reports import Reports
 from niyanta.worker.attempt.saving import Saving
+from niyanta.worker.handlers import children
 from niyanta.worker.handlers.handler import Handler
 from niyanta.worker.handlers.link import Ask
 from niyanta.worker.handlers.text import describe, plain
@@ -23,6 +25,8 @@ __all__ = ["Attempt"]
 
 log = logging.getLogger(__name__)
 
+_AGENT_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+"""What a process that an inline handler forks must not take for the agent."""
 _PREPARING_SECONDS = 5.0
 """An attempt that takes longer to get ready says it has started all the same, lest its assignment be taken back."""
 
@@ -100,13 +104,15 @@ class Attempt:
             self._on_ended(self)
 
     async def _work(self) -> Completed | Failed | None:
+        pool = self._means.pool
         try:
             encoding = await self._fetch() if self._assignment.checkpoint_sequence else None
             if self._handler.isolation == "inline":
                 inline = Inline(self._life, self._reports, self._saving)
-                return await inline.run(self._handler, self._assignment, self._folder, encoding)
-            assert self._means.pool is not None  # noqa: S101 -- the agent makes one when any handler needs it
-            isolated = Isolated(self._means.pool, self._life, self._reports, self._saving)
+                with children.guarded(_AGENT_SIGNALS, pool.descriptors if pool is not None else tuple):
+                    return await inline.run(self._handler, self._assignment, self._folder, encoding)
+            assert pool is not None  # noqa: S101 -- the agent makes one when any handler needs it
+            isolated = Isolated(pool, self._life, self._reports, self._saving)
             return await isolated.run(self._handler, self._assignment, self._folder, encoding)
         finally:
             await self._folder.remove()

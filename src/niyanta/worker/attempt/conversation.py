@@ -17,6 +17,9 @@ from niyanta.worker.runner import channel
 
 __all__ = ["Conversation"]
 
+_PLACE_SECONDS = 2.0
+"""How long output waits for a line that belongs before it."""
+
 
 class Conversation:
     """The agent's half.
@@ -34,6 +37,10 @@ class Conversation:
         self._reports = reports
         self._saving = saving
         self._saves: asyncio.Queue[channel.Save] = asyncio.Queue()
+        self._unplaced: dict[int, LogLine | Progressed] = {}
+        self._marked = 0
+        self._wanted = 0
+        self._arrived: asyncio.Future[None] = loop.create_future()
         self.begun: asyncio.Future[None] = loop.create_future()
         self.outcome: asyncio.Future[Completed | Failed | None] = loop.create_future()
 
@@ -42,25 +49,25 @@ class Conversation:
         self._runner.send(channel.Cancelled())
 
     async def listen(self) -> None:
-        """Take in what the process says; it goes on while the process is being ended."""
-        outcome: Completed | Failed | None = None
+        """Take in what the process says, to the last word: it goes on while the process is being ended."""
         try:
             while (message := await self._runner.receive()) is not None:
                 match message:
                     case channel.Done(result_json=result):
-                        outcome = Completed(result)
-                        break
+                        self._decide(Completed(result))
                     case channel.Problem() as problem:
                         if problem.traceback:
                             self._reports.report(LogLine("ERROR", problem.traceback))
-                        outcome = Failed(plain(problem.message), permanent=problem.permanent)
-                        break
+                        self._decide(Failed(plain(problem.message), permanent=problem.permanent))
                     case channel.Ended():
-                        break
+                        self._decide(None)
                     case _:
                         self._take_in(message)
         except ValueError as exc:  # msgspec's too: user code has written to our socket
-            outcome = Failed(plain(f"the workload's process said something unreadable: {exc}"))
+            self._decide(Failed(plain(f"the workload's process said something unreadable: {exc}")))
+        self._decide(None)
+
+    def _decide(self, outcome: Completed | Failed | None) -> None:
         if not self.outcome.done():
             self.outcome.set_result(outcome)
 
@@ -71,14 +78,46 @@ class Conversation:
                 self._reports.started()
                 if not self.begun.done():
                     self.begun.set_result(None)
-            case channel.Report(body=LogLine() | Progressed() as body):
-                self._reports.report(body)
+            case channel.Report(body=LogLine() | Progressed() as body, number=number):
+                self._place(body, number)
             case channel.Dropped(lines=lines):
                 self._reports.lines_dropped(lines)
             case channel.Save() as save:
                 self._saves.put_nowait(save)
             case _:
                 pass
+
+    # --- what it logs, in its place among what it prints ---------------------------------------------
+
+    def lines(self, level: str, lines: list[bytes]) -> None:
+        """Take what it has printed."""
+        self._reports.lines(level, lines)
+
+    async def marked(self, number: int) -> None:
+        """Report what belongs here in the output. It was sent before the mark, so it is here or soon will be."""
+        if number > self._marked and number not in self._unplaced:
+            self._wanted, self._arrived = number, asyncio.get_running_loop().create_future()
+            await asyncio.wait({self._arrived}, timeout=_PLACE_SECONDS)
+            self._wanted = 0
+        self._marked = max(self._marked, number)
+        # One without a mark of its own was torn from it by a signal, or is on its way into its place.
+        for early in sorted(found for found in self._unplaced if found <= number):
+            self._reports.report(self._unplaced.pop(early))
+
+    def _place(self, body: LogLine | Progressed, number: int) -> None:
+        if number <= self._marked:  # it has no place, or is late for it
+            self._reports.report(body)
+            return
+        self._unplaced[number] = body
+        if number == self._wanted and not self._arrived.done():
+            self._arrived.set_result(None)
+
+    def place_rest(self) -> None:
+        """Report what has found no place: the process is gone."""
+        for number in sorted(self._unplaced):
+            self._reports.report(self._unplaced.pop(number))
+
+    # --- what it saves ------------------------------------------------------------------------------
 
     async def answer_saves(self) -> None:
         """Save checkpoints, one after another: the answers come in the order of the requests."""
@@ -89,9 +128,9 @@ class Conversation:
                     sequence = await self._saving.save_file(self._folder.saving(save.number), save.encoding)
                 else:
                     sequence = await self._saving.save(save.data, save.encoding)
-                answer = channel.Saved(sequence, None, False)
+                answer = channel.Saved(save.number, sequence, None, False)
             except AttemptEnded:
-                answer = channel.Saved(0, None, True)
+                answer = channel.Saved(save.number, 0, None, True)
             except CheckpointError as exc:
-                answer = channel.Saved(0, plain(str(exc)), False)
+                answer = channel.Saved(save.number, 0, plain(str(exc)), False)
             self._runner.send(answer)

@@ -18,9 +18,11 @@ from niyanta.worker.attempt.life import Life
 from niyanta.worker.attempt.means import Folder
 from niyanta.worker.attempt.reports import Reports
 from niyanta.worker.attempt.saving import Saving
+from niyanta.worker.handlers import children
 from niyanta.worker.handlers.context import Context
 from niyanta.worker.handlers.handler import Handler, encode_result
 from niyanta.worker.handlers.link import Ask, AttemptEnded
+from niyanta.worker.handlers.logs import current_link, log_to_current
 from niyanta.worker.handlers.saver import keep_saving
 from niyanta.worker.handlers.state import decode_state
 from niyanta.worker.handlers.text import describe, plain
@@ -107,6 +109,8 @@ class Inline:
         arguments = handler.arguments(ctx, assignment.input_json)
         self._life.begin_running()
         self._reports.started()
+        log_to_current()
+        current_link.set(link)  # of the attempt's own task, and handed on to the handler's
         work = asyncio.get_running_loop().create_task(_contained(handler.function(*arguments)))
         timed_out = await self._until_over(work, ctx, assignment.timeout_seconds)
         if not work.done():
@@ -168,6 +172,6 @@ class Inline:
 
 async def _contained(work: Awaitable[Any]) -> Any:
     try:
-        return await work
+        return await children.Stepwise(work)
     except (SystemExit, KeyboardInterrupt) as exc:
         raise _HandlerExitError(f"the handler raised {exc!r}") from exc

@@ -16,13 +16,13 @@ from niyanta.worker.attempt.means import Folder
 from niyanta.worker.attempt.reports import Reports
 from niyanta.worker.attempt.saving import Saving
 from niyanta.worker.handlers.handler import Handler
-from niyanta.worker.launcher.pool import MOST_PROCESSES, Exit, ProcessPool
+from niyanta.worker.launcher.pool import MOST_PROCESSES, Exit, ProcessPool, Runner
 from niyanta.worker.runner import channel
 
 __all__ = ["Isolated", "scratch_bytes"]
 
-_FULFILLED_SECONDS = 5.0
-"""How long a process has to end by itself after the checkpoint that a pause or a drain waited for."""
+_EXIT_SECONDS = 5.0
+"""How long a process has to end by itself after its last word, or after the checkpoint that was waited for."""
 _DISK_POLL_SECONDS = 1.0
 _OUTPUT_SECONDS = 1.0
 
@@ -50,28 +50,33 @@ class Isolated:
         runner = await self._life.unless_ordered(self._pool.take(assignment.memory_mb, assignment.cpu_cores))
         if handler.exclusive:
             self._pool.mark_exclusive(runner)
-        runner.on_lines = self._reports.lines
-        self._life.on_asked.append(lambda ask: runner.send(channel.Due(ask)))
         conversation = Conversation(runner, folder, self._life, self._reports, self._saving)
-        runner.send(channel.Run(assignment, encoding, str(folder.path), self._life.waiting, self._saving.most_bytes))
+        runner.output = conversation
         loop = asyncio.get_running_loop()
-        disk = loop.create_task(_watch_disk(folder.work, assignment.disk_mb))
-        tasks = [loop.create_task(conversation.listen()), loop.create_task(conversation.answer_saves()), disk]
+        listening = loop.create_task(conversation.listen())
+        tasks: list[asyncio.Task[Any]] = [listening, loop.create_task(conversation.answer_saves())]
         outcome: Completed | Failed | None = None
         at_once = True
         try:
-            outcome, at_once = await self._until_over(assignment, conversation, disk)
+            disk = loop.create_task(_watch_disk(folder.work, assignment.disk_mb))
+            tasks.append(disk)
+            self._life.on_asked.append(lambda ask: runner.send(channel.Due(ask)))
+            waiting, most_bytes = self._life.waiting, self._saving.most_bytes
+            runner.send(channel.Run(assignment, encoding, str(folder.path), waiting, most_bytes, runner.word))
+            outcome, at_once = await self._until_over(assignment, conversation, runner, disk)
         finally:
             self._pool.kill(runner, at_once=at_once)
             how = await runner.exited
+            await asyncio.wait({listening}, timeout=_OUTPUT_SECONDS)
+            await runner.copied(_OUTPUT_SECONDS)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await runner.copied(_OUTPUT_SECONDS)
+            conversation.place_rest()
         return self._judged(assignment, outcome, how)
 
     async def _until_over(
-        self, assignment: Assignment, conversation: Conversation, disk: asyncio.Task[int]
+        self, assignment: Assignment, conversation: Conversation, runner: Runner, disk: asyncio.Task[int]
     ) -> tuple[Completed | Failed | None, bool]:
         """Wait until the attempt must end; gives what it came to, and whether to kill without a grace."""
         ends: set[asyncio.Future[Any]] = {conversation.outcome, self._life.ordered, disk}
@@ -79,9 +84,11 @@ class Isolated:
         if not any(end.done() for end in ends):
             await asyncio.wait(ends, timeout=assignment.timeout_seconds, return_when=asyncio.FIRST_COMPLETED)
         if self._life.fulfilled:
-            await asyncio.wait({conversation.outcome}, timeout=_FULFILLED_SECONDS)
+            await asyncio.wait({runner.exited}, timeout=_EXIT_SECONDS)
             return None, True
         if conversation.outcome.done():
+            exiting: set[asyncio.Future[Any]] = {runner.exited, self._life.ordered}
+            await asyncio.wait(exiting, timeout=_EXIT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             return conversation.outcome.result(), True
         if self._life.end is None and disk.done():
             return Failed(f"used more disk than its limit of {assignment.disk_mb} MB: {disk.result()} MB"), True

@@ -47,6 +47,7 @@ class Folder:
 
     @functools.cached_property
     def path(self) -> Path:
+        """The directory, made when it is first asked for."""
         made = Path(tempfile.mkdtemp(prefix=f"{self._name}-", dir=self._scratch))
         (made / channel.WORK).mkdir()
         return made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import re
 import secrets
 import socket
 import sys
@@ -24,6 +25,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
 _MOST_TAGS = 64
+_ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MOST_TAG_CHARACTERS = 256
 
 
@@ -38,6 +40,8 @@ class WorkerSpec:
     """By workload type."""
     fork: bool = True
     """Whether the processes of attempts may be forked from one that has imported the app."""
+    pass_env: tuple[str, ...] = ()
+    """Names of ``NIYANTA_…`` variables of the worker's that its handlers may see."""
 
 
 class App:
@@ -50,6 +54,7 @@ class App:
         capacity: int | None = None,
         *,
         fork: bool = True,
+        pass_env: Sequence[str] = (),
     ) -> None:
         if tags is not None and not isinstance(tags, Mapping):
             raise ConfigurationError(f"a worker's tags map text to text; {tags!r} does not")
@@ -58,6 +63,7 @@ class App:
         self.capacity = capacity if capacity is not None else (os.cpu_count() or 1)
         self.handlers: dict[str, Handler] = {}
         self.fork = fork
+        self.pass_env = pass_env
         self.fork_hooks: list[Callable[[], object]] = []
         self.check()
 
@@ -75,6 +81,13 @@ class App:
         if isinstance(self.capacity, bool) or not isinstance(self.capacity, int) or not 1 <= self.capacity <= 10_000:
             raise ConfigurationError(
                 f"a worker's capacity must be at least 1 and at most 10000, not {self.capacity!r}"
+            )
+        if isinstance(self.pass_env, str) or not all(
+            isinstance(name, str) and _ENVIRONMENT_NAME.fullmatch(name) for name in self.pass_env
+        ):
+            raise ConfigurationError(
+                f"pass_env is a list of names of environment variables, such as ['NIYANTA_API_KEY'], "
+                f"not {self.pass_env!r}"
             )
         if len(self.tags) > _MOST_TAGS:
             raise ConfigurationError(f"a worker can have {_MOST_TAGS} tags, not {len(self.tags)}")
@@ -140,6 +153,7 @@ class App:
             self._add(handler)
         self.fork_hooks += other.fork_hooks
         self.fork = self.fork and other.fork
+        self.pass_env = (*self.pass_env, *other.pass_env)
         self.tags = {**other.tags, **self.tags}
 
     def spec(
@@ -160,7 +174,14 @@ class App:
             {**self.tags, **(tags or {})},
             capacity if capacity is not None else self.capacity,
         )
-        return WorkerSpec(wanted.id or _made_id(), wanted.capacity, wanted.tags, dict(self.handlers), self.fork)
+        return WorkerSpec(
+            wanted.id or _made_id(),
+            wanted.capacity,
+            wanted.tags,
+            dict(self.handlers),
+            fork=self.fork,
+            pass_env=tuple(self.pass_env),
+        )
 
 
 def _made_id() -> str:

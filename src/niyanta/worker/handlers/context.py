@@ -12,12 +12,13 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from niyanta.wire.messages import Assignment, LogLine, Progressed
-from niyanta.worker.handlers.link import Ask, AttemptEnded, Link
+from niyanta.wire.messages import Assignment, Progressed
+from niyanta.worker.handlers.link import Ask, Link
+from niyanta.worker.handlers.logs import LinkHandler
 from niyanta.worker.handlers.state import encode_state
 from niyanta.worker.handlers.text import plain
 
-__all__ = ["AttemptEnded", "Context", "SyncContext"]
+__all__ = ["Context", "SyncContext"]
 
 T = TypeVar("T")
 
@@ -44,7 +45,7 @@ class _Surroundings:
         """The state that the last checkpoint saved; None when there is none."""
         self.log: logging.Logger = logging.Logger(f"niyanta.workload.{self.workload_id}", logging.DEBUG)
         """A standard-library logger whose lines become the workload's log."""
-        self.log.addHandler(_LinkHandler(link))
+        self.log.addHandler(LinkHandler(link))
 
     @functools.cached_property
     def work_dir(self) -> Path:
@@ -201,19 +202,3 @@ class _Done(Coroutine[Any, Any, T]):
 
     def close(self) -> None:
         return None
-
-
-_LEVELS = ((logging.ERROR, "ERROR"), (logging.WARNING, "WARN"), (logging.INFO, "INFO"))
-
-
-class _LinkHandler(logging.Handler):
-    def __init__(self, link: Link) -> None:
-        super().__init__()
-        self._link = link
-
-    def emit(self, record: logging.LogRecord) -> None:
-        level = next((name for floor, name in _LEVELS if record.levelno >= floor), "DEBUG")
-        try:
-            self._link.report(LogLine(level, plain(self.format(record))))
-        except Exception:
-            self.handleError(record)

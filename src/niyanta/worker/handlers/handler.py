@@ -50,6 +50,7 @@ class Handler:
             raise PermanentError(f"input_params don't fit the handler: {exc}") from exc
 
     def call(self, context: Any, input_json: bytes) -> Awaitable[Any] | Any:
+        """Call the function with its arguments made from the input; an async one gives an awaitable."""
         return self.function(*self.arguments(context, input_json))
 
 

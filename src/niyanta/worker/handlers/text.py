@@ -11,6 +11,9 @@ __all__ = ["MOST_TEXT_BYTES", "LineGate", "LineSplitter", "clean", "describe", "
 MOST_TEXT_BYTES = 8192
 """Of one log line, one progress message, one error message."""
 
+DRAWN_SECONDS = 10.0
+"""How often a line that is being drawn over is shown as it stands."""
+
 _UNFIT = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -38,14 +41,24 @@ def describe(exc: BaseException) -> str:
 
 
 class LineSplitter:
-    """Cuts a stream of bytes into lines, and lines of more than 8 KiB into several."""
+    """Cuts a stream of bytes into lines, and lines of more than 8 KiB into several.
 
-    def __init__(self) -> None:
+    A carriage return goes back to the start of the line, as on a terminal: of what a progress bar draws over itself
+    only the last state is a line, and the state of the moment every ten seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._rest = b""
+        self._drawn_at = clock()
 
     def feed(self, data: bytes) -> list[bytes]:
         """The lines that ``data`` completes, without their ends."""
-        *lines, self._rest = (self._rest + data).split(b"\n")
+        whole = self._rest + data
+        *lines, self._rest = whole.split(b"\n")
+        if b"\r" in whole:
+            lines = [_last_state(line) for line in lines]
+            lines += self._drawn()
         if len(self._rest) > MOST_TEXT_BYTES:
             *pieces, self._rest = _pieces(self._rest)
             lines += pieces
@@ -53,10 +66,28 @@ class LineSplitter:
             lines = [piece for line in lines for piece in _pieces(line)]
         return lines
 
+    def _drawn(self) -> list[bytes]:
+        """Forget what is drawn over of the unfinished line; but now and then show it."""
+        *before, after = self._rest.split(b"\r")
+        states = [state for state in before if state]
+        if not states:
+            return []
+        # At its end a carriage return may yet turn out to be half of a line's end: what it ends must be kept.
+        self._rest = after or states.pop() + b"\r"
+        if not states or self._clock() - self._drawn_at < DRAWN_SECONDS:
+            return []
+        self._drawn_at = self._clock()
+        return states[-1:]
+
     def end(self) -> list[bytes]:
         """What is left when the stream has ended."""
         rest, self._rest = self._rest, b""
-        return [rest] if rest else []
+        return [_last_state(rest)] if rest else []
+
+
+def _last_state(line: bytes) -> bytes:
+    """What a terminal would show of a line that was drawn over; about, as a shorter text leaves the longer's end."""
+    return next((state for state in reversed(line.split(b"\r")) if state), b"")
 
 
 def _pieces(line: bytes) -> list[bytes]:

@@ -12,8 +12,8 @@ and environment.
 Runners are forked from a template that has imported the app (`niyanta.worker.runner.template`), or started as fresh
 interpreters where that can't be.
 
-Arguments: the socket's descriptor, the scratch directory to remove at the end, and the command lines of runner and
-template as JSON.
+Arguments: the socket's descriptor, the scratch directory to remove at the end, and as JSON the command lines of
+runner and template, and the names of those ``NIYANTA_…`` variables that they may see.
 Commands are JSON lines on the socket; a ``spawn`` comes with three descriptors: control, stdout, stderr.
 """
 
@@ -68,11 +68,15 @@ class Slot:
 
 
 class Launcher:
-    def __init__(self, control: socket.socket, argv: list[str], template: list[str], cgroups: Cgroups) -> None:
+    """The loop around one agent's slots: what the agent commands, what ends, what has used too much."""
+
+    def __init__(
+        self, control: socket.socket, argv: list[str], template: list[str], passed: list[str], cgroups: Cgroups
+    ) -> None:
         self.control = control
         self.argv = argv
         self.cgroups = cgroups
-        self.environment = {k: v for k, v in os.environ.items() if not k.startswith("NIYANTA_")}
+        self.environment = {k: v for k, v in os.environ.items() if k in passed or not k.startswith("NIYANTA_")}
         self.template = Template(template, self.environment) if template else None
         self.ended_early: dict[int, int] = {}
         """Exit statuses of processes that ended before the template said whose they were."""
@@ -85,6 +89,7 @@ class Launcher:
         self.fds: list[int] = []
 
     def run(self) -> None:
+        """Serve the agent until it is gone, then end everything."""
         woken_read, woken_write = os.pipe()
         os.set_blocking(woken_write, False)
         signal.set_wakeup_fd(woken_write)
@@ -119,6 +124,7 @@ class Launcher:
         self.cgroups.close()
 
     def tick(self) -> float:
+        """Seconds until something has to be looked at, whatever happens."""
         if any(slot.code is not None for slot in self.slots.values()):
             return _ENDING_TICK_SECONDS
         return max(0.0, min(_TICK_SECONDS, self.enforce_at - time.monotonic()))
@@ -144,11 +150,13 @@ class Launcher:
         self.leaving = [group for group in self.leaving if not group.remove()]
 
     def needs_table(self) -> bool:
+        """Whether some slot's processes have to be looked for in ``/proc``."""
         return any(slot.group is None for slot in self.slots.values())
 
     # --- the agent's commands -------------------------------------------------------------------
 
     def receive(self) -> bool:
+        """Obey what the agent has sent; False when it is gone."""
         try:
             data, ancillary, _, _ = self.control.recvmsg(65536, socket.CMSG_SPACE(30 * 4))
         except BlockingIOError:
@@ -168,6 +176,7 @@ class Launcher:
         return True
 
     def obey(self, command: dict[str, object]) -> None:
+        """Do what one command says. What it names may have ended meanwhile."""
         slot = self.slots.get(str(command.get("slot")))
         match command:
             case {"do": "spawn", "slot": str(name)}:
@@ -191,6 +200,7 @@ class Launcher:
                 self.exclusive_until = time.monotonic() + exclusive
 
     def spawn(self, name: str, fds: list[int]) -> None:
+        """Get a process for a slot: forked, or a fresh interpreter."""
         try:
             group = self.cgroups.make(name) if self.cgroups else None
         except OSError as exc:
@@ -260,6 +270,7 @@ class Launcher:
             os.close(fd)
 
     def limit(self, slot: Slot, memory_bytes: int, cores: float, processes: int) -> None:
+        """Set a slot's limits, and say so; what has used more already is ended."""
         slot.memory_bytes, slot.processes = memory_bytes, processes
         if slot.group is not None:
             try:
@@ -274,6 +285,7 @@ class Launcher:
     # --- what the launcher does by itself ---------------------------------------------------------
 
     def reap(self) -> None:
+        """Take the exit statuses of all that have ended."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -288,12 +300,14 @@ class Launcher:
                 self.ended_early[pid] = status
 
     def root_ended(self, slot: Slot, status: int) -> None:
+        """Note how a slot's own process ended; `finish` does the rest."""
         slot.code = os.waitstatus_to_exitcode(status)
         slot.ending_since = time.monotonic()
         if slot.group is not None and slot.over is None and slot.group.out_of_memory():
             slot.over = "memory"
 
     def enforce(self, slot: Slot, table: processtree.Table | None) -> None:
+        """End a slot whose lease is over, whose time to clean up is, or which has used too much."""
         now = time.monotonic()
         if now >= (self.exclusive_until if slot.exclusive else self.alive_until):
             self.end(slot, "lease", 0)
@@ -312,6 +326,7 @@ class Launcher:
                     self.end(slot, "memory", used)
 
     def end(self, slot: Slot, why: str, used_bytes: int) -> None:
+        """Kill a slot's processes, for a reason that is told when they are gone."""
         slot.over = slot.over or why
         slot.used_bytes = used_bytes
         self.kill(slot)
@@ -341,6 +356,7 @@ class Launcher:
         self.tell({"event": "exited", "slot": slot.name, "code": slot.code, "over": slot.over, "used_mb": used >> 20})
 
     def members(self, slot: Slot, table: processtree.Table | None) -> set[int]:
+        """A slot's processes, as far as they can be found."""
         if slot.group is not None:
             return slot.group.members()
         return (table or processtree.Table()).members(slot.name, slot.root, os.getpid())
@@ -364,11 +380,13 @@ class Launcher:
         self.flush()
 
     def flush(self) -> None:
+        """Send what waits, as much as the agent takes."""
         with contextlib.suppress(OSError):
             self.outgoing = self.outgoing[self.control.send(self.outgoing) :]
 
 
 def main() -> None:
+    """Become the reaper of all descendants, and serve the agent."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_SUBREAPER, 1, 0, 0, 0)
     control = socket.socket(fileno=int(sys.argv[1]))
@@ -380,5 +398,6 @@ def main() -> None:
         os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     cgroups = Cgroups(wanted=os.environ.get("NIYANTA_CGROUPS", "on") != "off")
     cgroups.drop_unusable()
-    Launcher(control, json.loads(sys.argv[3]), json.loads(sys.argv[4]), cgroups).run()
+    argv, template, passed = (json.loads(words) for words in sys.argv[3:6])
+    Launcher(control, argv, template, passed, cgroups).run()
     shutil.rmtree(sys.argv[2], ignore_errors=True)

@@ -11,18 +11,19 @@ import secrets
 import socket
 import sys
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from niyanta.errors import TransientError
 from niyanta.worker.handlers.text import LineSplitter, plain
 from niyanta.worker.runner import channel
+from niyanta.worker.runner.marks import MarkFinder
 
-__all__ = ["MOST_PROCESSES", "Exit", "ProcessPool", "Runner"]
+__all__ = ["MOST_PROCESSES", "Exit", "Output", "ProcessPool", "Runner"]
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,18 @@ def _future() -> asyncio.Future[Any]:
     return asyncio.get_running_loop().create_future()
 
 
+class Output(Protocol):
+    """Takes what a process writes."""
+
+    def lines(self, level: str, lines: list[bytes]) -> None:
+        """Take whole lines."""
+        ...
+
+    async def marked(self, number: int) -> None:
+        """Take the mark with a number; what follows it waits until this returns."""
+        ...
+
+
 @dataclass(eq=False)
 class Runner:
     """One process, warm or at work.
@@ -55,7 +68,8 @@ class Runner:
     Attributes:
         exited: Done once nothing of its tree is left.
         limited: Done once its limits are set; gives what went wrong, or None.
-        on_lines: Takes what it writes to standard output (INFO) and standard error (WARN).
+        word: In the marks that it writes into its standard output.
+        output: Takes what it writes to standard output (INFO) and standard error (WARN).
         recent: The last lines it wrote, for the case that it ends before it is ready.
     """
 
@@ -66,11 +80,13 @@ class Runner:
     pid: int | None = None
     exited: asyncio.Future[Exit] = field(default_factory=_future)
     limited: asyncio.Future[str | None] = field(default_factory=_future)
-    on_lines: Callable[[str, list[bytes]], None] | None = None
+    word: str = field(default_factory=lambda: secrets.token_hex(8))
+    output: Output | None = None
     recent: deque[bytes] = field(default_factory=lambda: deque(maxlen=_RECENT_LINES))
     pumps: list[asyncio.Task[None]] = field(default_factory=list)
 
     def send(self, message: channel.ToRunner) -> None:
+        """Say something to the process, unless it is gone."""
         if not self.writer.is_closing():
             self.writer.write(channel.encode(message))
 
@@ -92,8 +108,9 @@ class Runner:
         self.writer.close()
 
     def take_lines(self, level: str, lines: list[bytes]) -> None:
-        if self.on_lines is not None:
-            self.on_lines(level, lines)
+        """Hand on what the process wrote, or keep the last of it."""
+        if self.output is not None:
+            self.output.lines(level, lines)
         else:
             self.recent.extend(line for line in lines if line.strip())
 
@@ -104,12 +121,15 @@ _decode = msgspec.msgpack.Decoder(channel.FromRunner).decode
 class ProcessPool:
     """Starts processes through the launcher, keeps a few warm."""
 
-    def __init__(self, app: Sequence[str], warm: int, scratch: Path, *, fork: bool = True) -> None:
+    def __init__(
+        self, app: Sequence[str], warm: int, scratch: Path, *, fork: bool = True, pass_env: Sequence[str] = ()
+    ) -> None:
         apps = json.dumps(list(app))
         self._argv = [sys.executable, "-m", "niyanta.worker.runner", apps]
         self._template = [sys.executable, "-m", "niyanta.worker.runner.template", apps] if fork else []
         self._warm = warm
         self._scratch = scratch
+        self._pass_env = list(pass_env)
         self._idle: deque[Runner] = deque()
         self._runners: dict[str, Runner] = {}
         self._launcher: asyncio.subprocess.Process | None = None
@@ -131,7 +151,8 @@ class ProcessPool:
         ours.setblocking(False)
         self._launcher = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", "niyanta.worker.launcher"),
-            *(str(theirs.fileno()), str(self._scratch), json.dumps(self._argv), json.dumps(self._template)),
+            *(str(theirs.fileno()), str(self._scratch)),
+            *(json.dumps(self._argv), json.dumps(self._template), json.dumps(self._pass_env)),
             stdin=asyncio.subprocess.DEVNULL,
             pass_fds=(theirs.fileno(),),
             start_new_session=True,
@@ -146,6 +167,13 @@ class ProcessPool:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def descriptors(self) -> list[int]:
+        """What nobody else may hold: whoever does hides our death from the launcher."""
+        sockets = [runner.control for runner in self._runners.values()]
+        if self._socket is not None:
+            sockets.append(self._socket)
+        return [number for one in sockets if (number := one.fileno()) >= 0]
 
     # --- the launcher's socket ------------------------------------------------------------------
 
@@ -352,16 +380,20 @@ def limits_text(kernel: dict[str, int]) -> str:
 
 async def _pump(fd: int, runner: Runner, level: str) -> None:
     """Read what a process writes. The pipe and one chunk are all that is ever held."""
-    splitter = LineSplitter()
+    splitter, finder = LineSplitter(), MarkFinder(runner.word)
     reader = asyncio.StreamReader(limit=_READ_BYTES)
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(fd, "rb", 0)
     )
     try:
         while data := await reader.read(_READ_BYTES):
-            if lines := splitter.feed(data):
-                runner.take_lines(level, lines)
-        if lines := splitter.end():
+            for part in finder.feed(data):
+                if isinstance(part, int):
+                    if runner.output is not None:
+                        await runner.output.marked(part)
+                elif lines := splitter.feed(part):
+                    runner.take_lines(level, lines)
+        if lines := splitter.feed(finder.end()) + splitter.end():
             runner.take_lines(level, lines)
     finally:
         transport.close()

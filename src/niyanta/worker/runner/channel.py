@@ -55,11 +55,14 @@ class Run(msgspec.Struct, tag="run"):
     """The attempt's own: the scratch directory ``WORK`` in it, and files for what is too large to send."""
     waiting: Ask | None
     most_checkpoint_bytes: int
+    word: str
+    """In the marks that it writes into its standard output (`niyanta.worker.runner.marks`)."""
 
 
 class Saved(msgspec.Struct, tag="saved"):
-    """What became of a `Save`. ``ended``: the attempt is over, a pause or a drain waited for it."""
+    """What became of the `Save` with a number. ``ended``: the attempt is over, a pause or a drain waited for it."""
 
+    number: int
     sequence: int
     error: str | None
     ended: bool
@@ -87,7 +90,11 @@ class Started(msgspec.Struct, tag="started"):
 
 
 class Report(msgspec.Struct, tag="report"):
+    """Something for the workload's log or progress."""
+
     body: LogLine | Progressed
+    number: int
+    """Of the mark in standard output at which it belongs; 0 when it has no place there."""
 
 
 class Dropped(msgspec.Struct, tag="dropped"):
@@ -97,7 +104,7 @@ class Dropped(msgspec.Struct, tag="dropped"):
 
 
 class Save(msgspec.Struct, tag="save"):
-    """Keep a checkpoint. The answers come in the order of the requests."""
+    """Keep a checkpoint. Numbered within the process, for the answer."""
 
     data: bytes | None
     """None when the state lies in the file `saving_name` of ``number``."""
@@ -106,6 +113,8 @@ class Save(msgspec.Struct, tag="save"):
 
 
 class Done(msgspec.Struct, tag="done"):
+    """The handler has returned; the result is a JSON value as UTF-8."""
+
     result_json: bytes
 
 

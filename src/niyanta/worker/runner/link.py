@@ -1,16 +1,22 @@
-"""The context's way from an attempt's process to the agent: the control socket."""
+"""The context's way from an attempt's process to the agent: the control socket.
+
+Everything that is sent goes through one queue to one thread, which alone writes. So frames stay whole and in order
+whoever sends: a thread, a signal handler in the middle of another send, or code that a signal's exception has torn
+out of one. Nothing here takes a lock that a signal handler could find taken by the code that it has interrupted.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import itertools
 import os
 import socket
 import threading
-from collections import deque
+import time
 from collections.abc import Coroutine
 from concurrent.futures import Future
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import msgspec
@@ -21,45 +27,100 @@ from niyanta.worker.handlers.link import Ask, AttemptEnded
 from niyanta.worker.handlers.state import MAX_CHECKPOINT_BYTES
 from niyanta.worker.handlers.text import LineGate
 from niyanta.worker.runner import channel
+from niyanta.worker.runner.marks import mark
 
 __all__ = ["SocketLink"]
 
+_MOST_WAITING = 2_000
+"""Messages on their way; who wants to send more waits until there are fewer."""
+_WAIT_SECONDS = 0.002
+_CLOSE_SECONDS = 1.0
+_CLOSED_STATUS = 1
+
 
 class SocketLink:
-    """The context's way to the agent.
+    """Speaks for the one process whose handler runs; not for those that it forks.
 
     Attributes:
+        waiting: What waits for a checkpoint.
+        cancelled: Whether the handler is being made to stop.
         ended: A checkpoint has fulfilled a pause or a drain: whatever the handler does now, the attempt is over.
     """
 
-    def __init__(self, control: socket.socket, run: channel.Run, *, in_loop: bool) -> None:
+    def __init__(self, control: socket.socket, run: channel.Run, output: int, *, in_loop: bool) -> None:
         self._control = control
         self._directory = Path(run.directory)
+        self._output = output
+        self._word = run.word
         self._in_loop = in_loop
-        self._send_lock = threading.Lock()
-        self._gate_lock = threading.Lock()
+        self._pid = os.getpid()
+        self._outgoing: SimpleQueue[bytes | None] = SimpleQueue()
         self._gate = LineGate()
-        self._answers: deque[Future[int]] = deque()
-        self._saves = 0
+        self._gate_lock = threading.RLock()
+        self._numbers = itertools.count(1)
+        self._saves = itertools.count(1)
+        self._answers: dict[int, Future[int]] = {}
+        self._writer = threading.Thread(target=self._write, name="niyanta-writer", daemon=True)
         self.most_checkpoint_bytes = run.most_checkpoint_bytes
         self.waiting: Ask | None = run.waiting
         self.cancelled = False
         self.ended = False
 
+    def start(self) -> None:
+        """Begin to write and to read."""
+        self._writer.start()
+        threading.Thread(target=self._listen, name="niyanta-reader", daemon=True).start()
+
+    def descriptors(self) -> tuple[int, ...]:
+        """What nobody else may hold."""
+        return (self._control.fileno(), self._output)
+
+    def close(self) -> None:
+        """Have all that was said written, but don't wait long for it."""
+        self._outgoing.put(None)
+        self._writer.join(_CLOSE_SECONDS)
+
+    # --- what is said -----------------------------------------------------------------------------
+
     def send(self, message: channel.FromRunner) -> None:
-        data = channel.encode(message)
-        with self._send_lock, contextlib.suppress(OSError):
-            self._control.sendall(data)
+        """Send a message after all that were sent before."""
+        while self._outgoing.qsize() > _MOST_WAITING:
+            time.sleep(_WAIT_SECONDS)
+        self._outgoing.put(channel.encode(message))
 
     def report(self, body: LogLine | Progressed) -> None:
+        """Send an event; a line in its place among what is printed."""
+        if os.getpid() != self._pid:
+            self._report_from_child(body)
+            return
+        number = 0
         if isinstance(body, LogLine):
             with self._gate_lock:  # logging comes from any thread
                 if not self._gate.admit(1):
                     return
             self.say_dropped()
-        self.send(channel.Report(body))
+            number = next(self._numbers)
+        elif body.message is not None:
+            number = next(self._numbers)
+        self.send(channel.Report(body, number))
+        if number:
+            self._mark(number)
+
+    def _mark(self, number: int) -> None:
+        try:
+            os.write(self._output, mark(self._word, number))
+        except OSError:
+            self._lost()
+
+    def _report_from_child(self, body: LogLine | Progressed) -> None:
+        """A forked process may log: it has our standard output too. All else is only the handler's own to say."""
+        if isinstance(body, Progressed):
+            raise RuntimeError("a process that the handler has forked can't report progress: let the handler do it")
+        line = body.message.replace("\n", " ").encode(errors="backslashreplace") + b"\n"
+        os.write(2 if body.level in ("WARN", "ERROR") else 1, line)
 
     def say_dropped(self) -> None:
+        """Say how many lines were not sent."""
         with self._gate_lock:
             lines = self._gate.take_dropped()
         if lines:
@@ -67,44 +128,54 @@ class SocketLink:
 
     def save(self, data: bytes, encoding: str) -> Coroutine[Any, Any, int]:
         """From the event loop's thread, to be awaited. Other threads are held until it is saved."""
-        if self.ended:
-            raise AttemptEnded
         answer = self._request(data, encoding)
         if threading.current_thread() is not threading.main_thread():
             answer.exception()  # waits
         return _awaited(answer)
 
     def save_now(self, data: bytes, encoding: str) -> int:
-        if self.ended:
-            raise AttemptEnded
+        """Save, and wait for the answer; for code outside the event loop.
+
+        Raises:
+            CheckpointError: It was refused.
+            RuntimeError: It would block the event loop that has to bring the answer.
+        """
         if self._in_loop and threading.current_thread() is threading.main_thread():
             raise RuntimeError("a save that blocks would block the event loop that must go on: await it instead")
         return self._request(data, encoding).result()
 
     def _request(self, data: bytes, encoding: str) -> Future[int]:
-        with self._send_lock:
-            self._saves += 1
-            number = self._saves
+        if os.getpid() != self._pid:
+            raise CheckpointError(
+                "a process that the handler has forked can't save checkpoints: hand the state back to the handler"
+            )
+        if self.ended:
+            raise AttemptEnded
+        number = next(self._saves)
         small = len(data) <= MAX_CHECKPOINT_BYTES
         if not small:
             try:
                 (self._directory / channel.saving_name(number)).write_bytes(data)
             except OSError as exc:
                 raise CheckpointError(f"the checkpoint can't be written to the scratch disk: {exc}") from exc
-        request = channel.encode(channel.Save(data if small else None, encoding, number))
         answer: Future[int] = Future()
-        with self._send_lock, contextlib.suppress(OSError):
-            self._answers.append(answer)
-            self._control.sendall(request)
+        self._answers[number] = answer
+        self.send(channel.Save(data if small else None, encoding, number))
         return answer
 
-    def listen(self) -> None:
+    def _write(self) -> None:
+        while (data := self._outgoing.get()) is not None:
+            try:
+                self._control.sendall(data)
+            except OSError:
+                self._lost()
+
+    # --- what is heard ------------------------------------------------------------------------------
+
+    def _listen(self) -> None:
         """Read what the agent says, for ever; the process ends with the agent."""
         decode = msgspec.msgpack.Decoder(channel.ToRunner).decode
-        while True:
-            frame = channel.receive_frame(self._control)
-            if frame is None:
-                os._exit(1)
+        while (frame := channel.receive_frame(self._control)) is not None:
             match decode(frame):
                 case channel.Saved() as saved:
                     self._answered(saved)
@@ -114,12 +185,13 @@ class SocketLink:
                     self.cancelled = True
                 case _:
                     pass
+        self._lost()
 
     def _answered(self, saved: channel.Saved) -> None:
-        answer = self._answers.popleft()
+        answer = self._answers.pop(saved.number, None)
         if saved.ended:
             self.ended = True
-        if not answer.set_running_or_notify_cancel():
+        if answer is None or not answer.set_running_or_notify_cancel():
             return
         if saved.ended:
             answer.set_exception(AttemptEnded())
@@ -127,6 +199,13 @@ class SocketLink:
             answer.set_exception(CheckpointError(saved.error))
         else:
             answer.set_result(saved.sequence)
+
+    def _lost(self) -> None:
+        """Nobody hears us any more: the agent is gone, or the handler has closed what is not its own."""
+        try:
+            os.write(2, b"the worker can't be reached any more: was its socket closed by the handler's code?\n")
+        finally:
+            os._exit(_CLOSED_STATUS)
 
 
 async def _awaited(answer: Future[int]) -> int:

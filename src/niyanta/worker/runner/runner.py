@@ -1,14 +1,13 @@
 """The process of one workload: ``python -m niyanta.worker.runner APPS FD``.
 
-It imports the app, waits warm for its one workload, runs the handler and ends. The main thread runs the handler; a
-second one reads the control socket, and ends the process when the agent is gone.
+It imports the app, waits warm for its one workload, runs the handler and ends. The main thread runs the handler.
+Another reads the control socket, and ends the process when the agent is gone; a third writes to it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
 import json
 import os
 import resource
@@ -23,18 +22,26 @@ from typing import Any
 import msgspec
 
 from niyanta.errors import PermanentError, TransientError
-from niyanta.wire.messages import Assignment
+from niyanta.wire.messages import Assignment, LogLine
+from niyanta.worker.handlers import children
 from niyanta.worker.handlers.app import App, load_app
 from niyanta.worker.handlers.context import Context, SyncContext
 from niyanta.worker.handlers.handler import Handler, encode_result
 from niyanta.worker.handlers.link import AttemptEnded
+from niyanta.worker.handlers.logs import log_all_to
 from niyanta.worker.handlers.saver import keep_saving, keep_saving_in_thread
 from niyanta.worker.handlers.state import decode_state
 from niyanta.worker.handlers.text import describe, plain
-from niyanta.worker.runner import channel
+from niyanta.worker.runner import channel, exits, output
 from niyanta.worker.runner.link import SocketLink
 
-__all__ = ["flush", "main", "prepare", "serve"]
+__all__ = ["flush", "main", "serve"]
+
+_ACTIONS: dict[signal.Signals, Any] = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGTERM: signal.SIG_DFL,
+    signal.SIGHUP: signal.SIG_DFL,
+}
 
 
 def _limit(assignment: Assignment) -> None:
@@ -45,19 +52,13 @@ def _limit(assignment: Assignment) -> None:
         resource.setrlimit(kind, (value, value))
 
 
-def _end_now(link: SocketLink) -> None:
-    """Leave from beside the handler: its thread can't be made to."""
-    flush()
-    link.send(channel.Ended())
-    os._exit(0)
-
-
 def _run_sync(handler: Handler, ctx: SyncContext, link: SocketLink, arguments: tuple[Any, ...]) -> Any:
     def save() -> None:
         try:
             keep_saving_in_thread(ctx)
         except AttemptEnded:
-            _end_now(link)
+            link.send(channel.Ended())
+            exits.leave(link.close)  # the handler's thread can't be made to
 
     def told_to_stop(*_: object) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: cleaning up must not be interrupted
@@ -65,9 +66,17 @@ def _run_sync(handler: Handler, ctx: SyncContext, link: SocketLink, arguments: t
 
     # Lets the handler's ``finally`` blocks run within the grace; the default action would end it on the spot.
     signal.signal(signal.SIGTERM, told_to_stop)
-    threading.Thread(target=save, daemon=True).start()
+    threading.Thread(target=save, name="niyanta-saver", daemon=True).start()
     link.send(channel.Started())
-    return handler.function(*arguments)
+    pid = os.getpid()
+    with children.guarded([signal.SIGTERM], link.descriptors):
+        try:
+            result = handler.function(*arguments)
+        except BaseException as exc:
+            children.end_child(pid, exc)
+            raise
+        children.end_child(pid, None)
+    return result
 
 
 async def _run_async(handler: Handler, ctx: Context, link: SocketLink, arguments: tuple[Any, ...]) -> Any:
@@ -79,56 +88,63 @@ async def _run_async(handler: Handler, ctx: Context, link: SocketLink, arguments
         try:
             await keep_saving(ctx)
         except AttemptEnded:
-            _end_now(link)
+            this.cancel()
 
     saving = asyncio.create_task(save())
     link.send(channel.Started())
-    try:
-        return await handler.function(*arguments)
-    finally:
-        saving.cancel()
-
-
-def _work(handler: Handler, run: channel.Run, control: socket.socket) -> channel.FromRunner:
-    """Run the handler; gives what to tell the agent."""
-    link = SocketLink(control, run, in_loop=handler.is_async)
-    threading.Thread(target=link.listen, daemon=True).start()
-    try:
-        outcome = _outcome(handler, run, link)
-    except (AttemptEnded, asyncio.CancelledError):
-        # The agent knows better why, unless somebody else has sent the signal.
-        outcome = channel.Problem("the handler was told to stop (SIGTERM), or cancelled itself", False)
-    except SystemExit as exc:
-        flush()
-        os._exit(exc.code if isinstance(exc.code, int) else 0 if exc.code is None else 1)
-    link.say_dropped()
-    return channel.Ended() if link.ended else outcome
+    with children.guarded([signal.SIGTERM], link.descriptors):
+        try:
+            return await children.Stepwise(handler.function(*arguments))
+        finally:
+            saving.cancel()
 
 
 def _outcome(handler: Handler, run: channel.Run, link: SocketLink) -> channel.FromRunner:
+    """Run the handler; gives what to tell the agent."""
     directory = Path(run.directory)
-    state = None
     try:
+        state = None
         if run.encoding is not None:
             state = decode_state((directory / channel.CHECKPOINT).read_bytes(), run.encoding)
         kind = Context if handler.is_async else SyncContext
         ctx = kind(run.assignment, link, state, lambda: directory / channel.WORK)
         del state
+        log_all_to(link)
         arguments = handler.arguments(ctx, run.assignment.input_json)
         if isinstance(ctx, SyncContext):
             result = _run_sync(handler, ctx, link, arguments)
         else:
-            result = asyncio.new_event_loop().run_until_complete(_run_async(handler, ctx, link, arguments))
+            result = _run_loop(handler, ctx, link, arguments)
         return channel.Done(encode_result(result))
+    except (AttemptEnded, asyncio.CancelledError):
+        # The agent knows better why, unless somebody else has sent the signal.
+        return channel.Problem("the handler was told to stop (SIGTERM), or cancelled itself", False)
     except PermanentError as exc:
         return channel.Problem(plain(str(exc)), True, _traceback(exc))
     except TransientError as exc:
         return channel.Problem(plain(str(exc)), False, _traceback(exc))
-    except Exception as exc:
+    except SystemExit as exc:
+        return channel.Problem(_exit_words(exc), False)
+    except BaseException as exc:
         return channel.Problem(describe(exc), False, _traceback(exc))
 
 
-def _traceback(exc: Exception) -> str:
+def _run_loop(handler: Handler, ctx: Context, link: SocketLink, arguments: tuple[Any, ...]) -> Any:
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        return loop.run_until_complete(_run_async(handler, ctx, link, arguments))
+    finally:
+        exits.settle(loop)
+
+
+def _exit_words(exc: SystemExit) -> str:
+    if exc.code is None or isinstance(exc.code, int):
+        return f"the workload's process ended without a result (exit status {exc.code or 0})"
+    return plain(f"the workload's process ended without a result (exit status 1): {exc.code}")
+
+
+def _traceback(exc: BaseException) -> str:
     return plain("".join(traceback.format_exception(exc))[-8000:])
 
 
@@ -140,30 +156,36 @@ def flush() -> None:
 
 
 def main() -> None:
+    """Run one workload in this interpreter, which was started for it."""
     control = socket.socket(fileno=int(sys.argv[-1]))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    prepare()
-    serve(load_app(json.loads(sys.argv[1])), control)
+    errors = output.take_over()
+    serve(load_app(json.loads(sys.argv[1])), control, errors)
 
 
-def prepare() -> None:
-    """What a process does once, before it is asked for anything."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(line_buffering=True, errors="backslashreplace")
-
-
-def serve(worker: App, control: socket.socket) -> None:
+def serve(worker: App, control: socket.socket, errors: output.ErrorOutput) -> None:
     """Say that it is ready, run one workload, end the process; returns when the agent is gone."""
     control.set_inheritable(False)
+    for number, action in _ACTIONS.items():
+        if signal.getsignal(number) == signal.SIG_IGN:  # inherited, and handed on to the tools that handlers run
+            signal.signal(number, action)
     control.sendall(channel.encode(channel.Ready()))
     frame = channel.receive_frame(control)
     if frame is None:
         return
     run = msgspec.msgpack.decode(frame, type=channel.Run)
+    handler = worker.handlers[run.assignment.workload_type]
+    link = SocketLink(control, run, os.dup(1), in_loop=handler.is_async)
+
+    def last() -> None:
+        errors.report_to(None)
+        link.close()
+
+    link.start()
+    errors.report_to(link)
     _limit(run.assignment)
     os.chdir(Path(run.directory) / channel.WORK)
-    outcome = _work(worker.handlers[run.assignment.workload_type], run, control)
+    outcome = _outcome(handler, run, link)
     flush()
-    control.sendall(channel.encode(outcome))
-    os._exit(0)  # threads and exit handlers of user code must not hold up the slot
+    link.say_dropped()
+    link.send(channel.Ended() if link.ended else outcome)
+    exits.end(lambda words: link.report(LogLine("WARN", words)), last)

@@ -32,7 +32,7 @@ from typing import Any, NoReturn
 
 from niyanta.worker.handlers.app import App, load_app
 from niyanta.worker.handlers.text import describe
-from niyanta.worker.runner import runner
+from niyanta.worker.runner import output, runner
 
 __all__ = ["main"]
 
@@ -42,14 +42,15 @@ _PR_SET_NAME = 15  # linux/prctl.h
 
 
 def main() -> None:
+    """Import the app, say whether it can be forked, and fork runners until the launcher is gone."""
     launcher = socket.socket(fileno=int(sys.argv[-1]))
     launcher.set_inheritable(False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     before = set(_open_files())
     try:
+        errors = output.take_over()
         worker = load_app(json.loads(sys.argv[1]))
-        runner.prepare()
         problem = _unfit(before)
     except BaseException as exc:  # whatever an import can raise, each attempt's own interpreter will say it
         problem = f"the app can't be imported: {describe(exc)}"
@@ -61,7 +62,7 @@ def main() -> None:
     _tell(launcher, {"ready": True})
     while (request := _receive(launcher)) is not None:
         asked, fds = request
-        _tell(launcher, _fork(worker, launcher, asked, fds))
+        _tell(launcher, _fork(worker, errors, launcher, asked, fds))
         for fd in fds:
             os.close(fd)
 
@@ -81,7 +82,9 @@ def _tell(launcher: socket.socket, words: dict[str, Any]) -> None:
         launcher.send(json.dumps(words).encode())
 
 
-def _fork(worker: App, launcher: socket.socket, asked: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+def _fork(
+    worker: App, errors: output.ErrorOutput, launcher: socket.socket, asked: dict[str, Any], fds: list[int]
+) -> dict[str, Any]:
     """Fork a runner; gives what to answer. Never returns in the runner."""
     slot = asked["slot"]
     told, tell = os.pipe()
@@ -92,7 +95,7 @@ def _fork(worker: App, launcher: socket.socket, asked: dict[str, Any], fds: list
         if pid == 0:
             os.close(tell)
             launcher.close()
-            _become_runner(worker, asked, fds)
+            _become_runner(worker, errors, asked, fds)
         os.write(tell, b"%d" % pid)
         os._exit(0)
     os.close(tell)
@@ -102,7 +105,7 @@ def _fork(worker: App, launcher: socket.socket, asked: dict[str, Any], fds: list
     return {"slot": slot, "pid": int(pid_text)} if pid_text else {"slot": slot, "error": "the fork failed"}
 
 
-def _become_runner(worker: App, asked: dict[str, Any], fds: list[int]) -> NoReturn:
+def _become_runner(worker: App, errors: output.ErrorOutput, asked: dict[str, Any], fds: list[int]) -> NoReturn:
     code = 127
     try:
         _set_in_place(asked["variable"], asked["slot"])
@@ -117,7 +120,7 @@ def _become_runner(worker: App, asked: dict[str, Any], fds: list[int]) -> NoRetu
         _seed()
         for hook in worker.fork_hooks:
             hook()
-        runner.serve(worker, socket.socket(fileno=fds[0]))
+        runner.serve(worker, socket.socket(fileno=fds[0]), errors)
         code = 0
     except BaseException:
         code = 1

@@ -108,10 +108,10 @@ class WorkloadRoutes:
         workload_id = call.path_id("workload_id")
         if wait := WAIT.read(call.request):
             version = VERSION.read(call.request)
-            row = await self._workloads.wait(call.identity, workload_id, wait, version)
+            workload = await self._workloads.wait(call.identity, workload_id, wait, version)
         else:
-            row = await self._workloads.get(call.identity, workload_id)
-        return json_response(workload_body(row, await self._workloads.outlook(row)))
+            workload = await self._workloads.get(call.identity, workload_id)
+        return json_response(workload_body(workload, await self._workloads.outlook(workload)))
 
     @Operation(
         method="GET",
@@ -125,14 +125,14 @@ class WorkloadRoutes:
     async def list(self, call: Call) -> Response:
         """One page."""
         query = self._list_query(call)
-        rows, has_more, total = await self._workloads.list_page(query)
+        page, has_more, total = await self._workloads.list_page(query)
         pagination = bodies.Pagination(has_more=has_more)
         if has_more:
-            pagination.next_cursor = self._cursors.after_row(query, rows[-1])
+            pagination.next_cursor = self._cursors.after_workload(query, page[-1])
         if total is not None:
             pagination.total, pagination.total_is_estimate = total.count, not total.is_exact
             pagination.limit, pagination.offset = query.limit, query.offset
-        return json_response(bodies.ListAnswer([workload_row_body(row) for row in rows], pagination))
+        return json_response(bodies.ListAnswer([workload_summary_body(workload) for workload in page], pagination))
 
     def _list_query(self, call: Call) -> ListQuery:
         request = call.request
@@ -188,10 +188,14 @@ class WorkloadRoutes:
     async def pause(self, call: Call) -> Response:
         """Once its checkpoint is safe and its processes are gone."""
         workload_id = call.path_id("workload_id")
-        row = await self._pausing.pause(call.identity, workload_id)
+        workload = await self._pausing.pause(call.identity, workload_id)
         return json_response(
             bodies.PauseAnswer(
-                workload_id, row.status, timestamp(row.paused_at), row.checkpoint_sequence, row.version
+                workload_id,
+                workload.status,
+                timestamp(workload.paused_at),
+                workload.checkpoint_sequence,
+                workload.version,
             )
         )
 
@@ -234,17 +238,17 @@ class WorkloadRoutes:
         listed = ("audit", call.identity.customer_id, workload_id)
         cursor = CURSOR.read(call.request)
         after = self._cursors.read_number(cursor, *listed) if cursor is not None else 0
-        rows, has_more = await self._workloads.audit(call.identity, workload_id, after=after, limit=limit)
+        found, has_more = await self._workloads.audit(call.identity, workload_id, after=after, limit=limit)
         events = [
             bodies.AuditEvent(
-                row.event_id,
-                row.event_type,
-                timestamp(row.occurred_at),
-                row.actor_type,
-                row.actor_id,
-                _raw(row.details_json),
+                event.event_id,
+                event.event_type,
+                timestamp(event.occurred_at),
+                event.actor_type,
+                event.actor_id,
+                _raw(event.details_json),
             )
-            for row in rows
+            for event in found
         ]
         pagination = bodies.Pagination(has_more=has_more)
         if has_more:
@@ -265,54 +269,54 @@ def _raw_or_none(text: str | None) -> msgspec.Raw | None:
     return None if text is None else msgspec.Raw(text.encode())
 
 
-def workload_body(row: StoredWorkload, outlook: Outlook) -> bodies.Workload:
+def workload_body(workload: StoredWorkload, outlook: Outlook) -> bodies.Workload:
     """One workload, whole."""
-    status = row.status
+    status = workload.status
     body = bodies.Workload(
-        workload_id=row.workload_id,
-        customer_id=row.customer_id,
-        workload_type=row.workload_type,
+        workload_id=workload.workload_id,
+        customer_id=workload.customer_id,
+        workload_type=workload.workload_type,
         status=status,
-        priority=row.priority,
-        progress_percent=row.progress_percent,
-        worker_id=row.worker_id,
-        input_params=_raw(row.input_params),
-        result_data=_raw_or_none(row.result_json),
-        error_message=row.error_message,
-        retry_count=row.retry_count,
-        created_at=timestamp(row.created_at),
-        scheduled_at=timestamp(row.scheduled_at),
-        started_at=timestamp(row.started_at),
-        completed_at=timestamp(row.completed_at),
+        priority=workload.priority,
+        progress_percent=workload.progress_percent,
+        worker_id=workload.worker_id,
+        input_params=_raw(workload.input_params),
+        result_data=_raw_or_none(workload.result_json),
+        error_message=workload.error_message,
+        retry_count=workload.retry_count,
+        created_at=timestamp(workload.created_at),
+        scheduled_at=timestamp(workload.scheduled_at),
+        started_at=timestamp(workload.started_at),
+        completed_at=timestamp(workload.completed_at),
         estimated_start_time=timestamp(outlook.estimated_start_at),
         estimated_completion_time=timestamp(outlook.estimated_completion_at),
-        version=row.version,
-        generation=row.generation,
-        checkpoint_sequence=row.checkpoint_sequence,
-        timeout_seconds=row.timeout_seconds,
-        affinity_rules=_raw_or_none(row.affinity_rules),
+        version=workload.version,
+        generation=workload.generation,
+        checkpoint_sequence=workload.checkpoint_sequence,
+        timeout_seconds=workload.timeout_seconds,
+        affinity_rules=_raw_or_none(workload.affinity_rules),
         pending_reason=outlook.pending_reason,
-        progress_message=row.progress_message,
+        progress_message=workload.progress_message,
     )
     if status is Status.PAUSED:
-        body.paused_at = timestamp(row.paused_at)
+        body.paused_at = timestamp(workload.paused_at)
     if status is Status.CANCELLED:
-        body.cancelled_at = timestamp(row.completed_at)
+        body.cancelled_at = timestamp(workload.completed_at)
     return body
 
 
-def workload_row_body(row: WorkloadSummary) -> bodies.WorkloadRow:
+def workload_summary_body(workload: WorkloadSummary) -> bodies.WorkloadRow:
     """One workload as lists show it."""
     return bodies.WorkloadRow(
-        workload_id=row.workload_id,
-        workload_type=row.workload_type,
-        status=row.status,
-        priority=row.priority,
-        progress_percent=row.progress_percent,
-        worker_id=row.worker_id,
-        retry_count=row.retry_count,
-        created_at=timestamp(row.created_at),
-        started_at=timestamp(row.started_at),
-        completed_at=timestamp(row.completed_at),
-        version=row.version,
+        workload_id=workload.workload_id,
+        workload_type=workload.workload_type,
+        status=workload.status,
+        priority=workload.priority,
+        progress_percent=workload.progress_percent,
+        worker_id=workload.worker_id,
+        retry_count=workload.retry_count,
+        created_at=timestamp(workload.created_at),
+        started_at=timestamp(workload.started_at),
+        completed_at=timestamp(workload.completed_at),
+        version=workload.version,
     )

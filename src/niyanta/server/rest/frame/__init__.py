@@ -1,0 +1,1 @@
+"""What every request goes through: its declaration, its parameters, its response."""

@@ -1,0 +1,1 @@
+"""The OpenAPI document, made from the declarations, and the pages that show it."""

@@ -1,0 +1,1 @@
+"""Where we reach into uvicorn: bounds on heads, and WebSockets."""

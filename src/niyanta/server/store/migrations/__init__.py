@@ -1,0 +1,1 @@
+"""The schema, one step after another. Steps are only ever added."""

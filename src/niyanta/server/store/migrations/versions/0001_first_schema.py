@@ -9,4 +9,5 @@ down_revision: str | None = None
 
 
 def upgrade() -> None:
+    """Run the SQL beside this file."""
     run_sql_file(__file__)

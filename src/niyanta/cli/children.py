@@ -1,0 +1,82 @@
+"""The processes that ``niyanta dev`` starts, and starts again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+__all__ = ["Child", "how_it_ended"]
+
+_STOP_SECONDS = 45.0
+
+
+class Child:
+    """A ``niyanta`` command in a process of its own, in a session of its own, with a log file.
+
+    It ends by itself when this process is gone, however that comes.
+    """
+
+    def __init__(self, name: str, argv: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+        self.name = name
+        self._argv = argv
+        self._environment = environment
+        self._log = log
+        self.process: asyncio.subprocess.Process | None = None
+        self._pipe: int | None = None
+
+    async def start(self) -> None:
+        """Start it, anew when it has ended."""
+        self._close_pipe()
+        read, self._pipe = os.pipe()
+        with self._log.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "niyanta.cli.main", *self._argv),
+                env={**os.environ, **self._environment, "NIYANTA_PARENT_FD": str(read)},
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=(read,),
+                start_new_session=True,
+            )
+        os.close(read)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it was started and is gone."""
+        return self.process is not None and self.process.returncode is not None
+
+    async def wait(self) -> int:
+        """How it ended, once it has."""
+        assert self.process is not None  # noqa: S101 -- started before
+        return await self.process.wait()
+
+    def last_words(self) -> str:
+        """The last line of its log."""
+        lines = self._log.read_text(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "it said nothing"
+
+    async def stop(self) -> None:
+        """SIGTERM, then SIGKILL. Idempotent."""
+        if self.process is not None and self.process.returncode is None:
+            self.process.terminate()
+            try:
+                async with asyncio.timeout(_STOP_SECONDS):
+                    await self.process.wait()
+            except TimeoutError:
+                self.process.kill()
+                await self.process.wait()
+        self._close_pipe()
+
+    def _close_pipe(self) -> None:
+        if self._pipe is not None:
+            os.close(self._pipe)
+            self._pipe = None
+
+
+def how_it_ended(code: int) -> str:
+    """An exit status or a signal, in words."""
+    return f"exit status {code}" if code >= 0 else signal.Signals(-code).name

@@ -1,0 +1,72 @@
+"""The keys of ``niyanta dev``, and the file in which clients find them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+from typing import Any
+
+from niyanta.errors import ConflictError
+from niyanta.server.store.customers import CustomerStore
+from niyanta.server.store.database import Database
+
+__all__ = ["CUSTOMER_ID", "Credentials"]
+
+CUSTOMER_ID = "cust_dev"
+_ROLES = {"api_key": "customer", "admin_api_key": "admin"}
+
+
+class Credentials:
+    """``credentials.json`` in the data directory: there exactly while the system can be used.
+
+    The keys themselves stay in ``keys.json``, so that each start has the same.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self._path = data_dir / "credentials.json"
+        self._keys_path = data_dir / "keys.json"
+
+    async def keys(self, database_url: str) -> dict[str, str]:
+        """Those of the last start while they are good, else new ones; ``api_key`` and ``admin_api_key``."""
+        kept = {**_read(self._path), **_read(self._keys_path)}
+        self.withdraw()
+        database = await Database.open(database_url, api_connections=1, vital_connections=1)
+        try:
+            store = CustomerStore(database)
+            with contextlib.suppress(ConflictError):
+                await store.create_customer("Development", CUSTOMER_ID, "enterprise")
+            keys: dict[str, str] = {}
+            for name, role in _ROLES.items():
+                key = kept.get(name)
+                if not key or not await store.identify([key]):
+                    _, key = await store.create_key(CUSTOMER_ID, f"niyanta dev ({role})", role)
+                keys[name] = key
+        finally:
+            await database.close()
+        _write(self._keys_path, keys)
+        return keys
+
+    def publish(self, found: dict[str, str]) -> None:
+        """Let clients find the system."""
+        _write(self._path, found)
+
+    def withdraw(self) -> None:
+        """Let clients find nothing. Idempotent."""
+        self._path.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text()))
+    except (OSError, ValueError):
+        return {}
+
+
+def _write(path: Path, found: dict[str, str]) -> None:
+    """Whole or not at all, for the owner alone."""
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    fresh.touch(mode=0o600)
+    fresh.write_text(json.dumps(found, indent=2))
+    fresh.replace(path)

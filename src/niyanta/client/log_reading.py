@@ -1,0 +1,87 @@
+"""Reading a workload's log: a page, all of it, and what is still to come."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from niyanta.client.models import LogLine, LogPage
+from niyanta.client.transport import Transport, quoted, without_none
+from niyanta.client.watching import get_workload
+
+__all__ = ["follow_logs", "iterate_logs", "read_logs"]
+
+_PAGE = 1000  # lines, the most that the service gives at once
+_POLL_SECONDS = 1
+_CLOCK_STEP = timedelta(milliseconds=1)  # what `since` can tell apart
+
+
+def _stamp(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None
+
+
+async def read_logs(transport: Transport, workload_id: str, **params: Any) -> LogPage:
+    """One page; parameters as of the service, times as datetimes, None for what isn't given."""
+    given = without_none(**params)
+    given |= {name: _stamp(given[name]) for name in ("since", "until") if name in given}
+    answer = await transport.call("GET", f"/workloads/{quoted(workload_id)}/logs", params=given)
+    return msgspec.json.decode(answer, type=LogPage)
+
+
+async def iterate_logs(
+    transport: Transport, workload_id: str, limit: int | None = None, **params: Any
+) -> AsyncGenerator[LogLine, None]:
+    """All lines or the first ``limit`` of them, page by page, by cursor: none left out, none twice."""
+    left = limit
+    cursor: str | None = None
+    while left is None or left > 0:
+        most = _PAGE if left is None else min(left, _PAGE)
+        page = await read_logs(transport, workload_id, limit=most, cursor=cursor, **params)
+        for line in page.logs:
+            yield line
+        cursor = page.pagination.next_cursor
+        if cursor is None:
+            return
+        left = None if left is None else left - len(page.logs)
+
+
+async def follow_logs(
+    transport: Transport, workload_id: str, seen: list[LogLine], since: datetime | None = None, **params: Any
+) -> AsyncGenerator[LogLine, None]:
+    """Lines as they are written, oldest first, until the workload has ended and all of them are given.
+
+    Args:
+        transport: What asks.
+        workload_id: Which.
+        seen: Lines that the caller has already, in order: what follows is what comes behind them.
+        since: Where to begin when there are none.
+        **params: As of `read_logs`.
+    """
+    last = seen[-1].timestamp if seen else None
+    given: set[tuple[int | None, int | None]] = set()
+    resume_behind = (seen[-1].attempt, seen[-1].sequence) if seen else None
+    version = 0
+    while True:
+        workload = await get_workload(transport, workload_id, wait_seconds=_POLL_SECONDS, version=version)
+        version = workload.version or 0
+        # Lines may share the last one's millisecond: read from before it, and leave out those that were given.
+        begin = last - _CLOCK_STEP if last else since
+        async for line in iterate_logs(transport, workload_id, since=begin, **params):
+            place = line.attempt, line.sequence
+            if last is not None and line.timestamp < last:
+                continue  # of the millisecond before, by fractions that its text doesn't show
+            if line.timestamp == last:
+                known = resume_behind is not None or place in given
+            else:
+                last, known, resume_behind = line.timestamp, False, None
+                given.clear()
+            given.add(place)
+            if place == resume_behind:
+                resume_behind = None  # those before it stand before what the caller has seen
+            if not known:
+                yield line
+        if workload.is_terminal:
+            return

@@ -1,0 +1,166 @@
+"""What a forked child must not share with the program that it was forked from.
+
+A fork copies everything: the wake-up descriptor and the handlers of signals (a signal for the child would be taken
+for one of the parent's own), the sockets (a child that holds one hides the parent's death, and what it says there is
+taken for the parent's word), and the event loop in whose middle it may stand. So a child gets default handlers and
+dead descriptors, and ends as soon as it would go on with what only the parent may do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import Any, NoReturn
+
+from niyanta.worker.handlers.text import describe
+
+__all__ = ["Stepwise", "end_child", "guarded"]
+
+CHILD_STATUS = 70
+"""Exit status of a child that came back from the handler; EX_SOFTWARE of sysexits.h."""
+
+_guards: dict[int, _Guard] = {}
+_forking = threading.local()
+
+
+class _Guard:
+    def __init__(self, signals: Iterable[signal.Signals], descriptors: Callable[[], Iterable[int]]) -> None:
+        self.handlers = {number: signal.getsignal(number) for number in signals}
+        self.descriptors = descriptors
+
+
+@contextlib.contextmanager
+def guarded(
+    signals: Iterable[signal.Signals] = (), descriptors: Callable[[], Iterable[int]] = tuple
+) -> Iterator[None]:
+    """Keep what the program has set up by now from children that are forked within.
+
+    Args:
+        signals: Whose present handlers are the program's own. One that user code puts in their place is left alone.
+        descriptors: Gives the descriptors that nobody else may hold, at the time of a fork.
+    """
+    guard = _Guard(signals, descriptors)
+    _guards[id(guard)] = guard
+    try:
+        yield
+    finally:
+        del _guards[id(guard)]
+
+
+def end_child(pid: int, what: BaseException | None) -> None:
+    """End this process if it is a forked child of the one with that id, and say so.
+
+    Args:
+        pid: Whose code called the handler.
+        what: What the child has raised; None when it has returned.
+    """
+    if os.getpid() == pid:
+        return
+    if isinstance(what, SystemExit):
+        _leave(what.code if isinstance(what.code, int) else 0 if what.code is None else 1)
+    did = "returned from it" if what is None else f"left it with {describe(what)}"
+    _say(f"a process that the handler forked {did}; it ends here. End such a process with os._exit()")
+    _leave(CHILD_STATUS)
+
+
+class Stepwise:
+    """Awaits a handler, and ends a child that it has forked before that reaches the event loop again."""
+
+    def __init__(self, work: Any) -> None:
+        self._work = work
+        self._pid = os.getpid()
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        steps = self._work.__await__()
+        say: Callable[[], Any] = steps.__next__
+        while True:
+            try:
+                wanted = say()
+            except StopIteration as done:
+                end_child(self._pid, None)
+                return done.value
+            except BaseException as exc:
+                end_child(self._pid, exc)
+                raise
+            end_child(self._pid, None)
+            try:
+                answer = yield wanted
+            except BaseException as exc:
+                say = _raising(steps, exc)
+            else:
+                say = _sending(steps, answer)
+
+
+def _raising(steps: Any, exc: BaseException) -> Callable[[], Any]:
+    return lambda: steps.throw(exc)
+
+
+def _sending(steps: Any, answer: Any) -> Callable[[], Any]:
+    return lambda: steps.send(answer)
+
+
+def _say(words: str) -> None:
+    with contextlib.suppress(OSError):
+        os.write(2, f"{words}\n".encode(errors="replace"))
+
+
+def _leave(status: int) -> NoReturn:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(status)
+
+
+def _before() -> None:
+    """Hold signals back: one for the child may come before it has let go of what is the parent's."""
+    _forking.loop = asyncio._get_running_loop() if _guards else None
+    _forking.mask = None
+    if _guards:
+        numbers = {number for guard in list(_guards.values()) for number in guard.handlers}
+        _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+
+
+def _after() -> None:
+    if _forking.mask is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, _forking.mask)
+
+
+def _in_child() -> None:
+    try:
+        if _guards:
+            _let_go()
+    finally:
+        _after()
+
+
+def _let_go() -> None:
+    with contextlib.suppress(ValueError):
+        signal.set_wakeup_fd(-1)
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for guard in list(_guards.values()):
+        for number, handler in guard.handlers.items():
+            if signal.getsignal(number) is handler:
+                signal.signal(number, signal.SIG_DFL)
+        for descriptor in guard.descriptors():
+            # Not closed: the number would be given away, and the object that still has it would close another's.
+            with contextlib.suppress(OSError):
+                os.dup2(null, descriptor, inheritable=False)
+    os.close(null)
+    loop: asyncio.AbstractEventLoop | None = _forking.loop
+    if loop is not None:
+        asyncio._set_running_loop(None)
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon(_came_back)
+
+
+def _came_back() -> None:
+    _say("a process that the handler forked came back to the event loop; it ends here. End it with os._exit()")
+    _leave(CHILD_STATUS)
+
+
+os.register_at_fork(before=_before, after_in_parent=_after, after_in_child=_in_child)

@@ -1,0 +1,69 @@
+"""What is given to ``logging``, made lines of a workload's log."""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+
+from niyanta.wire.messages import LogLine
+from niyanta.worker.handlers.link import Link
+from niyanta.worker.handlers.text import plain
+
+__all__ = ["LinkHandler", "current_link", "log_all_to", "log_to_current"]
+
+current_link: contextvars.ContextVar[Link | None] = contextvars.ContextVar("niyanta_link", default=None)
+"""Of the workload whose inline handler runs: in its tasks, and in the threads that it starts by ``to_thread``."""
+
+_LEVELS = ((logging.ERROR, "ERROR"), (logging.WARNING, "WARN"), (logging.INFO, "INFO"))
+
+
+class LinkHandler(logging.Handler):
+    """Sends records to one workload's log."""
+
+    def __init__(self, link: Link) -> None:
+        super().__init__()
+        self._link = link
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send one."""
+        try:
+            self._link.report(_line(self, record))
+        except Exception:
+            self.handleError(record)
+
+
+class _CurrentHandler(logging.Handler):
+    """Sends records to the log of the workload in whose code they were made; the agent's own to none."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        link = current_link.get()
+        if link is None or record.name.startswith("niyanta."):
+            return
+        try:
+            link.report(_line(self, record))
+        except Exception:
+            self.handleError(record)
+
+
+def _line(handler: logging.Handler, record: logging.LogRecord) -> LogLine:
+    level = next((name for floor, name in _LEVELS if record.levelno >= floor), "DEBUG")
+    return LogLine(level, plain(handler.format(record)))
+
+
+def log_all_to(link: Link) -> None:
+    """Send what is logged in this process to one workload's log, unless the app has set up logging itself."""
+    if not logging.getLogger().handlers:
+        _add(LinkHandler(link))
+
+
+def log_to_current() -> None:
+    """Send what inline handlers log to their workloads' logs. Idempotent."""
+    if not any(isinstance(handler, _CurrentHandler) for handler in logging.getLogger().handlers):
+        _add(_CurrentHandler())
+
+
+def _add(handler: logging.Handler) -> None:
+    root = logging.getLogger()
+    if root.level == logging.WARNING:  # as it is when nobody has said anything
+        root.setLevel(logging.INFO)
+    root.addHandler(handler)

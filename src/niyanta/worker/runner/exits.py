@@ -1,0 +1,99 @@
+"""The end of an attempt's process: as any Python program ends, but in bounded time.
+
+Threads are waited for, what was registered to run at exit is called, files are flushed. Each of these may take for
+ever. So a thread watches: threads that are left after `THREADS_SECONDS` are given up, the rest is done without them,
+and after `EXIT_SECONDS` more the process ends wherever it is.
+
+The interpreter is not taken apart, as it would be at its own end: that writes to every page of every module, and a
+forked process shares them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import gc
+import io
+import os
+import sys
+import threading
+from collections.abc import Callable
+from typing import NoReturn
+
+__all__ = ["EXIT_SECONDS", "THREADS_SECONDS", "end", "leave", "settle"]
+
+THREADS_SECONDS = 2.0
+EXIT_SECONDS = 2.0
+_TASKS_SECONDS = 1.0
+
+
+def settle(loop: asyncio.AbstractEventLoop) -> None:
+    """Cancel what a handler has left running in its event loop; give up what doesn't end."""
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    with contextlib.suppress(BaseException):
+        if left:
+            loop.run_until_complete(asyncio.wait(left, timeout=_TASKS_SECONDS))
+        loop.run_until_complete(_generators_closed(loop))
+
+
+async def _generators_closed(loop: asyncio.AbstractEventLoop) -> None:
+    async with asyncio.timeout(_TASKS_SECONDS):
+        await loop.shutdown_asyncgens()
+
+
+def end(say: Callable[[str], None], last: Callable[[], None]) -> NoReturn:
+    """End the process. For the main thread, when the handler has ended.
+
+    Args:
+        say: Logs what had to be given up.
+        last: Called when nothing more will be said.
+    """
+    exiting = threading.Event()
+    threading.Thread(target=_watch, args=(exiting, say, last), name="niyanta-end", daemon=True).start()
+    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads and executors, and for nothing else
+    exiting.set()
+    _finish(last)
+
+
+def _watch(exiting: threading.Event, say: Callable[[str], None], last: Callable[[], None]) -> None:
+    if not exiting.wait(THREADS_SECONDS):
+        names = [one.name for one in threading.enumerate() if not one.daemon and one is not threading.main_thread()]
+        say(f"what the handler has left running was given up: {', '.join(names) or 'its main thread'}")
+        leave(last)
+    threading.Event().wait(EXIT_SECONDS)
+    say("what was registered to run at exit takes too long: it was given up")
+    _flush_files()
+    last()
+    os._exit(0)
+
+
+def leave(last: Callable[[], None]) -> NoReturn:
+    """End the process from beside a handler that goes on.
+
+    Args:
+        last: Called when nothing more will be said.
+    """
+    limit = threading.Timer(EXIT_SECONDS, os._exit, (0,))
+    limit.daemon = True
+    limit.start()
+    _finish(last)
+
+
+def _finish(last: Callable[[], None]) -> NoReturn:
+    atexit._run_exitfuncs()
+    _flush_files()
+    last()
+    os._exit(0)
+
+
+def _flush_files() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    for found in gc.get_objects():
+        if isinstance(found, io.BufferedWriter | io.TextIOWrapper | io.BufferedRandom):
+            with contextlib.suppress(Exception):
+                found.flush()

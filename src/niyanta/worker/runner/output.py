@@ -1,0 +1,74 @@
+"""Making log lines of what Python code prints to standard error.
+
+Standard output stays the pipe that it is: `niyanta.worker.runner.marks` puts log lines into their place in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+from typing import Any
+
+from niyanta.wire.messages import LogLine
+from niyanta.worker.handlers.link import Link
+from niyanta.worker.handlers.text import LineSplitter, plain
+
+__all__ = ["ErrorOutput", "take_over"]
+
+
+class ErrorOutput(io.RawIOBase):
+    """Standard error whose whole lines are reported once there is somebody to report them to.
+
+    Forked processes, and everybody before that, write to the descriptor as usual.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self._splitter = LineSplitter()
+        self._link: Link | None = None
+        self._pid = 0
+
+    def report_to(self, link: Link | None) -> None:
+        """Say who takes the lines; None for nobody any more."""
+        if link is None and self._link is not None:
+            for line in self._splitter.end():
+                self._line(line)
+        self._link = link
+        self._pid = os.getpid()
+
+    def writable(self) -> bool:
+        """It is."""
+        return True
+
+    def fileno(self) -> int:
+        """The descriptor that it stands for."""
+        return self._descriptor
+
+    def write(self, data: Any) -> int:
+        """Take bytes; whole lines go to the log in their order."""
+        taken = bytes(data)
+        if self._link is None or os.getpid() != self._pid:
+            return os.write(self._descriptor, taken)
+        for line in self._splitter.feed(taken):
+            self._line(line)
+        return len(taken)
+
+    def _line(self, line: bytes) -> None:
+        if self._link is not None and (text := line.decode(errors="replace").rstrip("\r")):
+            self._link.report(LogLine("WARN", plain(text)))
+
+
+def take_over() -> ErrorOutput:
+    """Let standard output be written line by line, and standard error be ours."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
+    raw = ErrorOutput(2)
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stderr.flush()
+    sys.stderr = io.TextIOWrapper(
+        io.BufferedWriter(raw), encoding="utf-8", errors="backslashreplace", line_buffering=True, write_through=True
+    )
+    return raw

@@ -1,0 +1,449 @@
+"""Handlers that fork, take signals, log and end as Python programs do."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import logging
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from niyanta import CheckpointError, Context, SyncContext, Worker
+
+worker = Worker(capacity=4)
+fork = multiprocessing.get_context("fork")
+kept: list[Any] = []
+"""What must not be collected before the process ends."""
+
+
+def square(number: int) -> int:
+    return number * number
+
+
+# --- pools and processes ------------------------------------------------------------------------
+
+
+@worker.workload("pool_then_save")
+async def pool_then_save(ctx: Context) -> list[int]:
+    """Open and close pools, and save in between."""
+    saved = []
+    for _ in range(4):
+        with fork.Pool(3) as pool:
+            assert pool.map(square, range(10)) == [n * n for n in range(10)]
+        saved.append(await ctx.save_checkpoint({"x": 1}))
+    return saved
+
+
+@worker.workload("pool_then_save_sync")
+def pool_then_save_sync(ctx: SyncContext) -> list[int]:
+    saved = []
+    for _ in range(4):
+        with fork.Pool(3) as pool:
+            assert pool.map(square, range(10)) == [n * n for n in range(10)]
+        saved.append(ctx.save_checkpoint({"x": 1}))
+    return saved
+
+
+def _terminated(ctx: Any) -> int | None:
+    child = fork.Process(target=time.sleep, args=(60,))
+    child.start()
+    child.terminate()
+    child.join()
+    return child.exitcode
+
+
+@worker.workload("terminate_child")
+async def terminate_child(ctx: Context) -> int | None:
+    return _terminated(ctx)
+
+
+@worker.workload("terminate_child_sync")
+def terminate_child_sync(ctx: SyncContext) -> int | None:
+    return _terminated(ctx)
+
+
+@worker.workload("terminate_child_inline", isolation="inline")
+async def terminate_child_inline(ctx: Context) -> int | None:
+    code = _terminated(ctx)
+    await asyncio.sleep(0.2)  # a signal that came to the agent would be heard by now
+    return code
+
+
+@worker.workload("busy_pool")
+async def busy_pool(ctx: Context) -> str:
+    """Return while a pool works."""
+    pool = fork.Pool(2)
+    pool.map_async(time.sleep, [60, 60, 60])
+    kept.append(pool)
+    return "done"
+
+
+@worker.workload("busy_pool_closed_sync")
+def busy_pool_closed_sync(ctx: SyncContext) -> str:
+    with fork.Pool(2) as pool:
+        pool.map_async(time.sleep, [60, 60, 60])
+        time.sleep(0.2)
+    return "done"
+
+
+@worker.workload("busy_executor")
+async def busy_executor(ctx: Context) -> str:
+    executor = ProcessPoolExecutor(2, mp_context=fork)
+    kept.append(executor.submit(time.sleep, 60))
+    kept.append(executor)
+    return "done"
+
+
+@worker.workload("child_left")
+def child_left(ctx: SyncContext) -> str:
+    """Return while a process that isn't a daemon runs."""
+    child = fork.Process(target=time.sleep, args=(60,))
+    child.start()
+    kept.append(child)
+    return "done"
+
+
+@worker.workload("executor_in_loop")
+async def executor_in_loop(ctx: Context) -> list[int]:
+    loop = asyncio.get_running_loop()
+    with ProcessPoolExecutor(2, mp_context=fork) as executor:
+        found = await asyncio.gather(*(loop.run_in_executor(executor, square, n) for n in range(20)))
+    return list(found)
+
+
+# --- bare forks ---------------------------------------------------------------------------------
+
+
+def _forked(how: str) -> str:
+    if os.fork() == 0:
+        if how == "raises":
+            raise ValueError("the child's own")
+        if how == "exits":
+            sys.exit(3)
+        return "child"
+    _, status = os.wait()
+    return f"parent saw {os.waitstatus_to_exitcode(status)}"
+
+
+@worker.workload("bare_fork")
+def bare_fork(ctx: SyncContext) -> str:
+    return _forked(ctx.input_params["how"])
+
+
+@worker.workload("bare_fork_async")
+async def bare_fork_async(ctx: Context) -> str:
+    return _forked(ctx.input_params["how"])
+
+
+@worker.workload("bare_fork_inline", isolation="inline")
+async def bare_fork_inline(ctx: Context) -> str:
+    return _forked(ctx.input_params["how"])
+
+
+async def _forked_and_waiting() -> str:
+    if os.fork() == 0:
+        await asyncio.sleep(0.01)
+        return "child"
+    _, status = os.wait()  # noqa: ASYNC222 -- the child ends at once
+    return f"parent saw {os.waitstatus_to_exitcode(status)}"
+
+
+@worker.workload("fork_and_await")
+async def fork_and_await(ctx: Context) -> str:
+    return await _forked_and_waiting()
+
+
+@worker.workload("fork_and_await_inline", isolation="inline")
+async def fork_and_await_inline(ctx: Context) -> str:
+    return await _forked_and_waiting()
+
+
+@worker.workload("fork_in_task_inline", isolation="inline")
+async def fork_in_task_inline(ctx: Context) -> str:
+    return await asyncio.create_task(_forked_and_waiting())
+
+
+# --- what children say --------------------------------------------------------------------------
+
+
+def _save_in_child(ctx: Any) -> str:
+    try:
+        ctx.save_checkpoint({"child": 1})
+    except CheckpointError as exc:
+        return str(exc)
+    return "saved"
+
+
+def _in_pool(work: Any, argument: Any) -> Any:
+    kept.append((work, argument))
+    with fork.Pool(1) as pool:
+        return pool.apply(_kept_work)
+
+
+def _kept_work() -> Any:
+    work, argument = kept[-1]
+    return work(argument)
+
+
+@worker.workload("save_in_child")
+def save_in_child(ctx: SyncContext) -> dict[str, Any]:
+    said = _in_pool(_save_in_child, ctx)
+    return {"child": said, "parent": ctx.save_checkpoint({"parent": 1})}
+
+
+@worker.workload("save_in_child_async")
+async def save_in_child_async(ctx: Context) -> dict[str, Any]:
+    said = _in_pool(_save_in_child, ctx)
+    return {"child": said, "parent": await ctx.save_checkpoint({"parent": 1})}
+
+
+def _log_in_child(ctx: Any) -> int:
+    ctx.log.info("an info from the child")
+    ctx.log.warning("a warning from the child")
+    print("printed by the child")
+    return os.getpid()
+
+
+@worker.workload("log_in_child")
+def log_in_child(ctx: SyncContext) -> bool:
+    other = _in_pool(_log_in_child, ctx) != os.getpid()
+    for number in range(50):
+        ctx.log.info("parent %d", number)
+    return other
+
+
+# --- signals ------------------------------------------------------------------------------------
+
+
+@worker.workload("timer_reports")
+def timer_reports(ctx: SyncContext) -> int:
+    """Report in a signal handler, while the handler reports and saves."""
+    count = 0
+
+    def tick(*_: object) -> None:
+        nonlocal count
+        count += 1
+        ctx.report_progress(count % 100, f"tick {count}")
+        ctx.log.info("tock %d", count)
+
+    signal.signal(signal.SIGALRM, tick)
+    signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+    until = time.monotonic() + 1.5
+    number = 0
+    while time.monotonic() < until:
+        number += 1
+        ctx.log.info("%s %d", "x" * 3000, number)
+        ctx.report_progress(number % 100, f"step {number}")
+        if number % 20 == 0:
+            ctx.save_checkpoint({"number": number})
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    return count
+
+
+@worker.workload("own_sigterm")
+def own_sigterm(ctx: SyncContext) -> None:
+    """Log in a handler of SIGTERM of its own, in the middle of other lines."""
+
+    def told(*_: object) -> None:
+        ctx.log.info("told to stop")
+        ctx.report_progress(99, "stopping")
+        sys.exit("stopped in order")
+
+    signal.signal(signal.SIGTERM, told)
+    ctx.report_progress(1)
+    while True:
+        ctx.log.info("busy")
+
+
+@worker.workload("signals_of_tools")
+def signals_of_tools(ctx: SyncContext) -> dict[str, int]:
+    """How tools end by a signal that should end them."""
+    ends = {}
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGPIPE):
+        tool = subprocess.Popen(["sleep", "60"])
+        tool.send_signal(number)
+        try:
+            ends[number.name] = tool.wait(timeout=3)
+        except subprocess.TimeoutExpired:
+            tool.kill()
+            ends[number.name] = 0
+    return ends
+
+
+@worker.workload("interrupts_itself")
+def interrupts_itself(ctx: SyncContext) -> str:
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(5)
+    except KeyboardInterrupt:
+        return "interrupted"
+    return "ignored"
+
+
+# --- ends ---------------------------------------------------------------------------------------
+
+
+class OwnEnd(BaseException):
+    pass
+
+
+@worker.workload("ends")
+def ends(ctx: SyncContext) -> str:
+    """End in one of many ways, with something left over."""
+    left = Path(ctx.input_params["left"])
+    file = open(left, "w")  # noqa: SIM115 -- left open on purpose
+    file.write("flushed")
+    kept.append(file)
+    atexit.register(lambda: (left.parent / "exit").write_text("ran"))
+    match ctx.input_params.get("beside"):
+        case "thread":
+            threading.Thread(target=time.sleep, args=(60,), name="sleepy").start()
+        case "executor":
+            executor = ThreadPoolExecutor()
+            executor.submit(time.sleep, 60)
+            kept.append(executor)
+        case "exit":
+            atexit.register(time.sleep, 60)
+    match ctx.input_params["how"]:
+        case "interrupt":
+            raise KeyboardInterrupt
+        case "own":
+            raise OwnEnd("of its own kind")
+        case "exit_text":
+            sys.exit("no licence left")
+        case "exit_code":
+            sys.exit(4)
+        case "error":
+            raise ValueError("broken")
+        case "save":
+            while True:
+                ctx.save_checkpoint({"x": 1})
+    return "done"
+
+
+@worker.workload("ends_async")
+async def ends_async(ctx: Context) -> str:
+    left = Path(ctx.input_params["left"])
+    file = open(left, "w")  # noqa: SIM115, ASYNC230 -- left open on purpose
+    file.write("flushed")
+    kept.append(file)
+    atexit.register(lambda: (left.parent / "exit").write_text("ran"))
+    match ctx.input_params.get("beside"):
+        case "task":
+            kept.append(asyncio.create_task(asyncio.sleep(60)))
+        case "stubborn_task":
+            kept.append(asyncio.create_task(_stubborn()))
+        case "to_thread":
+            kept.append(asyncio.create_task(asyncio.to_thread(time.sleep, 60)))
+            await asyncio.sleep(0.1)
+    match ctx.input_params["how"]:
+        case "interrupt":
+            raise KeyboardInterrupt
+        case "exit_text":
+            sys.exit("no licence left")
+        case "own":
+            raise OwnEnd("of its own kind")
+    return "done"
+
+
+async def _stubborn() -> None:
+    while True:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            continue
+
+
+@worker.workload("closes_descriptors")
+def closes_descriptors(ctx: SyncContext) -> Any:
+    """Close all that is open, as daemons do; then go on."""
+    os.closerange(3, 256)
+    if ctx.input_params.get("save"):
+        ctx.save_checkpoint({"x": 1})
+    elif ctx.input_params.get("wait"):
+        time.sleep(60)
+    return "done"
+
+
+# --- output -------------------------------------------------------------------------------------
+
+
+@worker.workload("loggers")
+def loggers(ctx: SyncContext) -> None:
+    """Log as libraries do."""
+    logging.getLogger("a.library").info("library info")
+    logging.getLogger("a.library").debug("library debug")
+    logging.info("root info")
+    logging.getLogger("a.library").warning("library warning")
+    warnings.warn("a warning of Python", stacklevel=1)
+
+
+@worker.workload("loggers_async")
+async def loggers_async(ctx: Context) -> None:
+    logging.getLogger("a.library").info("library info")
+    await asyncio.to_thread(logging.getLogger("a.thread").info, "thread info")
+
+
+@worker.workload("loggers_inline", isolation="inline")
+async def loggers_inline(ctx: Context) -> None:
+    logging.getLogger("a.library").info("library info %s", ctx.input_params["name"])
+    await asyncio.sleep(0.05)
+    await asyncio.create_task(_log_later(ctx.input_params["name"]))
+    await asyncio.to_thread(logging.getLogger("a.thread").info, "thread info %s", ctx.input_params["name"])
+
+
+async def _log_later(name: str) -> None:
+    logging.getLogger("a.task").info("task info %s", name)
+
+
+@worker.workload("order")
+def order(ctx: SyncContext) -> None:
+    """Say numbers in turn by all that can say something."""
+    for number in range(0, 300, 6):
+        print(number)
+        ctx.log.info("%d", number + 1)
+        print(number + 2, file=sys.stderr)
+        logging.getLogger("library").info("%d", number + 3)
+        ctx.report_progress(1, str(number + 4))
+        subprocess.run(["echo", str(number + 5)], check=True)
+
+
+@worker.workload("partial_lines")
+def partial_lines(ctx: SyncContext) -> None:
+    print("one, ", end="", flush=True)
+    ctx.log.info("between")
+    print("two")
+
+
+@worker.workload("bar")
+def bar(ctx: SyncContext) -> None:
+    """Draw a progress bar as tools do."""
+    stream = sys.stderr if ctx.input_params["stream"] == "stderr" else sys.stdout
+    style = ctx.input_params["style"]
+    for percent in range(0, 101):
+        if style == "before":
+            stream.write(f"\r{percent}%|{'#' * percent}")
+        elif style == "after":
+            stream.write(f"{percent}%|{'#' * percent}\r")
+        else:
+            stream.write(f"\x1b[2K\r{percent}%|{'#' * percent}")
+        stream.flush()
+    stream.write("\ndone\n" if ctx.input_params.get("newline", True) else "")
+
+
+@worker.workload("dos_lines")
+def dos_lines(ctx: SyncContext) -> None:
+    sys.stdout.buffer.write(b"one\r\ntwo\r")
+    sys.stdout.flush()
+    time.sleep(0.2)
+    sys.stdout.buffer.write(b"\nthree\r\n\r\nfour")
+    sys.stdout.flush()
