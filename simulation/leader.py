@@ -219,9 +219,6 @@ class Coordinator:
         live = [row for row in self._database.workers.values() if not row.is_dead]
         signs = [Sign(row.worker_id, row.incarnation, now - row.heard_at) for row in live]
         judgement = self._vigil.judge(now, signs)
-        self._vigil.died(now, judgement.bury)
-        for sign in judgement.bury:
-            self._bury(sign)
         for sign in judgement.ask:
             self._world.count("asked")
             if self._world.worker_answers(sign.worker_id, sign.incarnation):
@@ -229,6 +226,10 @@ class Coordinator:
                 self._vigil.answered(sign)
             else:
                 self._vigil.unanswered(now, sign)
+        condemned = self._vigil.condemned(now)
+        self._vigil.died(now, condemned)
+        for sign in condemned:
+            self._bury(sign)
         orphaned = sorted(self._database.orphaned())
         self._vigil.died(now, [pair for pair in orphaned if not self._left(*pair)])
         for worker_id, incarnation in orphaned:

@@ -171,6 +171,7 @@ class Roster:
         for view in self.fleet.views():
             view.used = 0
             view.running.clear()
+        self.lanes.reopen_all()
 
     def forget_idle(self) -> None:
         """Drop what is kept of customers with nothing queued, so that memory stays bounded."""

@@ -45,9 +45,7 @@ class Judgement:
     """What is to be done now."""
 
     ask: list[Sign] = field(default_factory=list)
-    """Ask these directly, then `answered` or `unanswered`."""
-    bury: list[Sign] = field(default_factory=list)
-    """Declare these dead."""
+    """Ask these directly, then `answered` or `unanswered`; `condemned` tells what follows."""
     is_braking: bool = False
     wait_seconds: float = 0.0
     """Nothing changes before, unless a worker comes or goes."""
@@ -74,6 +72,7 @@ class Vigil:
         self._asked: dict[str, _Asked] = {}
         self._deaths: deque[float] = deque()
         self._live = 0
+        self._silent: list[Sign] = []
         self._budget = 0.0
         self._budget_at = 0.0
         self._is_braking = False
@@ -97,18 +96,22 @@ class Vigil:
         self._asked = {worker_id: asked for worker_id, asked in self._asked.items() if worker_id in suspects}
         judgement = Judgement(is_braking=self._is_braking)
         judgement.ask = [sign for sign in live if sign.worker_id in suspects and self._is_to_be_asked(now, sign)]
-        left = self._since + self._lease - now
-        if left <= 0:
-            judgement.bury = [sign for sign in silent if self._gave_no_answer(sign)]
-            if self._is_braking:
-                del judgement.bury[self._allowed(now) :]
-        judgement.wait_seconds = self._wait(live, left)
+        self._silent = silent
+        judgement.wait_seconds = self._wait(live, self._since + self._lease - now)
         return judgement
+
+    def condemned(self, now: float) -> list[Sign]:
+        """Of the silent those that are to be declared dead, now that they have been asked."""
+        if now < self._since + self._lease:
+            return []
+        dead = [sign for sign in self._silent if self._gave_no_answer(sign)]
+        return dead[: self._allowed(now)] if self._is_braking else dead
 
     def _is_to_be_asked(self, now: float, sign: Sign) -> bool:
         asked = self._asked.get(sign.worker_id)
-        again = asked is None or asked.incarnation != sign.incarnation
-        return again or (asked is not None and now - asked.at >= self._lease * _ASK_AGAIN_SHARE)
+        if asked is None or asked.incarnation != sign.incarnation or sign.silent_seconds >= self._lease:
+            return True  # once more before it is declared dead
+        return now - asked.at >= self._lease * _ASK_AGAIN_SHARE
 
     def _gave_no_answer(self, sign: Sign) -> bool:
         asked = self._asked.get(sign.worker_id)

@@ -202,6 +202,15 @@ def test_a_customer_at_its_limit_goes_on_when_a_slot_of_its_own_comes_free() -> 
     assert len(shop.passes()) == 1
 
 
+def test_a_customer_at_its_limit_goes_on_when_its_slots_turn_out_to_be_free() -> None:
+    shop = Shop(worker("w", 10), most=2)
+    shop.add("a", 5)
+    assert len(shop.passes()) == 2
+    shop.roster.forget_slots()
+    shop.roster.learn_held([])
+    assert len(shop.passes()) == 2
+
+
 def test_within_a_customer_the_rank_decides_over_all_its_lanes() -> None:
     shop = Shop(worker("w", 1))
     for lane in range(50):

@@ -32,8 +32,9 @@ class Fleet:
                 self.vigil.answered(sign)
             else:
                 self.vigil.unanswered(self.now, sign)
-        self.vigil.died(self.now, judgement.bury)
-        for sign in judgement.bury:
+        condemned = self.vigil.condemned(self.now)
+        self.vigil.died(self.now, condemned)
+        for sign in condemned:
             self.buried[sign.worker_id] = self.now
             del self.heard[sign.worker_id]
 

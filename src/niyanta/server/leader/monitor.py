@@ -140,13 +140,14 @@ class Monitor:
         """Ask silent workers, declare dead ones dead; gives the seconds until the next look is due."""
         signs = [Sign(worker.worker_id, worker.incarnation, worker.silent_seconds) for worker in live]
         judgement = self._vigil.judge(time.monotonic(), signs)
-        if judgement.bury and judgement.is_braking:
-            log.error("monitor.brake", extra={"burying": len(judgement.bury), "live": len(live)})
-        self._vigil.died(time.monotonic(), judgement.bury)
-        for sign in judgement.bury:
-            await self._bury(epoch, sign)
         if judgement.ask:
             await self._ask(judgement.ask)
+        condemned = self._vigil.condemned(time.monotonic())
+        if condemned and judgement.is_braking:
+            log.error("monitor.brake", extra={"burying": len(condemned), "live": len(live)})
+        self._vigil.died(time.monotonic(), condemned)
+        for sign in condemned:
+            await self._bury(epoch, sign)
         return judgement.wait_seconds + 0.005
 
     async def _ask(self, signs: Sequence[Sign]) -> None:
