@@ -78,3 +78,28 @@ async def test_load_on_the_api_delays_no_burial(system: System) -> None:
             await asyncio.gather(*load)
             await own.close()
     assert len(refused) > 20, "the load was none"
+
+
+async def test_a_slot_that_a_cancelled_attempt_does_not_give_back_is_not_filled_over_and_over(system: System) -> None:
+    worker = await system.worker(capacity=1)
+    stubborn = await system.submit()
+    ref = (await worker.next_assignment()).ref
+    await worker.report(ref, messages.Started())
+    status, _, _ = await system.call("POST", f"/workloads/{stubborn}/cancel")
+    assert status == 200
+    waiting = await system.submit()
+    refused = 0
+    deadline = asyncio.get_running_loop().time() + 3
+    while asyncio.get_running_loop().time() < deadline:
+        await worker.beat(ref)  # it still holds the slot
+        try:
+            again = await worker.next_assignment(0.1)
+        except TimeoutError:
+            continue
+        refused += 1
+        await worker.report(again.ref, messages.Refused("this worker is full"))
+    assert refused <= 3
+    async with beating(worker):  # without it
+        again = await worker.next_assignment(10)
+        assert again.ref.workload_id == waiting
+        await worker.report(again.ref, messages.Started(), messages.Completed(b"{}"))

@@ -363,3 +363,5 @@ class Changed(msgspec.Struct, frozen=True, omit_defaults=True):
     """(customer, workload) of those with new log lines."""
     lanes: list[tuple[str, int]] = []
     """(customer, placement key) of lanes of the queue that have something ready, without a move of it."""
+    lingering: list[tuple[str, int]] = []
+    """(worker, how many) of slots that workers say are held by attempts which are no longer theirs."""

@@ -346,13 +346,16 @@ def test_a_worker_that_refuses_is_given_nothing_for_a_while_longer_each_time() -
 
 
 def test_slots_that_a_worker_says_are_held_count() -> None:
-    view = worker("w", 2)
-    view.lingering = 2
-    shop = Shop(view)
+    shop = Shop(worker("w", 2))
+    shop.roster.lingers("w", 2, until=5.0)
     shop.add("a", 3)
     assert shop.passes() == []
+    shop.roster.lingers("w", 1, until=5.0)
+    assert len(shop.passes()) == 1
     shop.roster.learn_fleet([worker("w", 2)])
-    assert len(shop.passes()) == 2
+    assert shop.passes() == []
+    shop.now = 5.0
+    assert len(shop.passes()) == 1
 
 
 def test_suspects_are_tried_one_to_a_worker_and_on_a_quarter_of_the_fleet() -> None:

@@ -85,9 +85,12 @@ class ChangeFeed:
         customers: Sequence[str] = (),
         logged: Sequence[tuple[str, str]] = (),
         lanes: Sequence[tuple[str, int]] = (),
+        lingering: Sequence[tuple[str, int]] = (),
     ) -> None:
         """Tell of a commit. Call after it, never before."""
-        changed = Changed(self._origin, list(changes), fleet, list(customers), list(logged), list(lanes))
+        changed = Changed(
+            self._origin, list(changes), fleet, list(customers), list(logged), list(lanes), list(lingering)
+        )
         self._hand_on(changed)
         try:
             self._outgoing.put_nowait(changed)
@@ -126,7 +129,7 @@ class ChangeFeed:
         while True:
             first = await self._outgoing.get()
             changes, fleet, customers = list(first.changes), first.fleet, list(first.customers)
-            logged, lanes = list(first.logged), list(first.lanes)
+            logged, lanes, lingering = list(first.logged), list(first.lanes), list(first.lingering)
             while not self._outgoing.empty() and len(changes) + len(logged) < 1000:
                 more = self._outgoing.get_nowait()
                 changes += more.changes
@@ -134,7 +137,8 @@ class ChangeFeed:
                 customers += more.customers
                 logged += more.logged
                 lanes += more.lanes
-            message = self._encode(Changed(self._origin, changes, fleet, customers, logged, lanes))
+                lingering += more.lingering
+            message = self._encode(Changed(self._origin, changes, fleet, customers, logged, lanes, lingering))
             try:
                 await self._broker.publish(self._subjects.changed, message)
             except ConnectionFailedError:

@@ -45,6 +45,7 @@ DRAIN_SECONDS = 30.0
 ENDING_SECONDS = 15.0
 """For attempts to end after the drain's time is up; more than the grace of a process or an inline handler."""
 LEAVE_SECONDS = 10.0
+_AGAIN_SECONDS = 0.1
 AWAY_SECONDS = 5.0
 """A worker that is stopping doesn't wait longer than this for a broker that is away."""
 _FENCE_SECONDS = 0.25
@@ -248,8 +249,8 @@ class Agent:
 
         async def leave() -> None:
             await self._outbox.flushed()
-            if self._membership.registered:
-                await self._membership.beat(leaving=True)
+            while self._membership.registered and not await self._membership.beat(leaving=True):
+                await asyncio.sleep(_AGAIN_SECONDS)
 
         if not await self._wait_reachable(leave(), LEAVE_SECONDS):
             log.warning("worker.left_without_acknowledgement")
