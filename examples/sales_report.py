@@ -26,9 +26,9 @@ def main() -> None:
         )
         print(f"submitted {workload.id}")
         result = client.workloads.wait_for_completion(workload.id).result_data or {}
-    print(
-        f"{result['rows']:,} rows, {result['bad_rows']} bad ones {result['bad_reasons']}; open {result['output_url']}"
-    )
+    print(f"{result['rows']:,} rows, {result['bad_rows']} bad ones; open {result['output_url']}")
+    for reason, count in result["bad_reasons"].items():
+        print(f"  {count} left out: {reason}")
 
 
 if __name__ == "__main__":

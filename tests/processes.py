@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -22,12 +22,23 @@ APPS = Path(__file__).parent / "e2e"
 
 
 class Dev:
-    """A ``niyanta dev`` in a directory of the test's own; with the bundled examples where ``app`` is None."""
+    """A ``niyanta dev`` in a directory of the test's own; with the bundled examples where ``app`` is None.
+
+    ``folder`` is where its app is found.
+    """
 
     def __init__(
-        self, data_dir: Path, environment: Mapping[str, str] | None = None, *, app: str | None = "counting:worker"
+        self,
+        data_dir: Path,
+        environment: Mapping[str, str] | None = None,
+        *,
+        app: str | None = "counting:worker",
+        folder: Path = APPS,
+        options: Sequence[str] = (),
     ) -> None:
         self.data_dir = data_dir
+        self._folder = folder
+        self._options = tuple(options)
         self._app = ("--app", app) if app is not None else ()
         self._environment = dict(environment or {})
         self.process: subprocess.Popen[bytes] | None = None
@@ -42,9 +53,9 @@ class Dev:
             self.process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "niyanta.cli.main", "dev", "--port", "0", "--grpc-port", "0"),
-                    *("--data-dir", str(self.data_dir), *self._app),
+                    *("--data-dir", str(self.data_dir), *self._app, *self._options),
                 ],
-                cwd=APPS,
+                cwd=self._folder,
                 env={**os.environ, **self._environment, "PYTHONUNBUFFERED": "1"},
                 stdout=stdout,
                 stderr=stdout,

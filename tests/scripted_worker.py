@@ -44,6 +44,7 @@ class ScriptedWorker:
         self.capacity: int = options.get("capacity", 10)
         self.tags: dict[str, str] = options.get("tags", {})
         self.types: list[str] = options.get("types", ["count"])
+        self.takes_later = False
         self.assignments: asyncio.Queue[Assignment] = asyncio.Queue()
         self.commands: asyncio.Queue[Any] = asyncio.Queue()
         self.answers: bool = options.get("answers", False)
@@ -94,7 +95,7 @@ class ScriptedWorker:
 
     async def send(self, *events: Event) -> list[EventReply]:
         """One batch; gives the replies, in the order of the attempts."""
-        batch = EventBatch(self.worker_id, self.incarnation, list(events))
+        batch = EventBatch(self.worker_id, self.incarnation, list(events), self.takes_later)
         reply = msgspec.msgpack.decode(
             await self.broker.request(self.subjects.events, _encode(batch), timeout_seconds=5), type=BatchReply
         )

@@ -208,3 +208,124 @@ def test_grpc_listens_where_the_credentials_say_and_tells_what_it_offers(dev: De
         (answer,) = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(asked, timeout=10)
         assert "niyanta.v1.WorkloadService" in {one.name for one in answer.list_services_response.service}
     assert dev.terminate() == 0
+
+
+def _shown(dev: Dev, text: str, seconds: float = 60.0) -> None:
+    """Wait until it is on the terminal."""
+    deadline = time.monotonic() + seconds
+    while text not in dev.output.read_text():
+        assert time.monotonic() < deadline, dev.output.read_text()
+        time.sleep(0.02)
+
+
+def test_whoever_finds_the_credentials_can_submit_at_once(tmp_path: Path) -> None:
+    dev = Dev(tmp_path / "data")
+    path = dev.data_dir / "credentials.json"
+    keys = []
+    for _ in range(2):  # the second start finds what the first has left
+        dev.launch()
+        assert dev.process is not None
+        assert not path.exists()
+        deadline = time.monotonic() + 60
+        while not path.exists():
+            assert dev.process.poll() is None, dev.output.read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        with dev.client() as client:
+            assert client.workloads.submit("hello", {}).status == "PENDING"
+            keys.append(json.loads(path.read_text())["api_key"])
+            (worker,) = Client(json.loads(path.read_text())["admin_api_key"], client_url(dev)).admin.workers(
+                status="HEALTHY"
+            )
+            assert "hello" in worker.capabilities
+        assert path.stat().st_mode & 0o077 == 0
+        assert dev.terminate() == 0
+        assert not path.exists()
+    assert keys[0] == keys[1]
+
+
+def client_url(dev: Dev) -> str:
+    return str(json.loads((dev.data_dir / "credentials.json").read_text())["base_url"])
+
+
+def test_it_says_where_everything_is_and_what_handlers_say(dev: Dev) -> None:
+    said = dev.output.read_text()
+    assert f"{client_url(dev)}/docs" in said
+    assert "count" in said.partition("serves")[2].splitlines()[0]
+    with dev.client() as client:
+        counting = client.workloads.submit("count", {"to": 3})
+        client.workloads.wait_for_completion(counting.id, 30)
+        failing = client.workloads.submit("hopeless", {})
+        with pytest.raises(WorkloadFailedError):
+            client.workloads.wait_for_completion(failing.id, 30)
+        logged = [line.message for line in client.workloads.iterate_logs(counting.id)]
+    for message in logged:
+        _shown(dev, message)
+    lines = dev.output.read_text().splitlines()
+    assert [line for line in lines if line.startswith(counting.id)] == list(
+        dict.fromkeys(line for line in lines if line.startswith(counting.id))
+    )
+    _shown(dev, "there is no such file")
+    assert any(line.startswith(failing.id) and "ERROR" in line for line in dev.output.read_text().splitlines())
+
+
+def test_who_is_who_is_on_record_while_it_runs(dev: Dev) -> None:
+    assert dev.process is not None
+    pids = dev.pids()
+    assert set(pids) == {"dev", "coordinator", "worker-1", "postgres", "nats"}
+    assert pids["dev"] == dev.process.pid
+    assert set(pids.values()) - {dev.process.pid} <= {child.pid for child in dev.descendants()}
+    psutil.Process(pids["nats"]).kill()
+    _shown(dev, "nats ended (")
+    deadline = time.monotonic() + 30
+    while dev.pids().get("nats") in (None, pids["nats"]):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert dev.terminate() == 0
+    assert not (dev.data_dir / "processes.json").exists()
+
+
+_APP = """
+from niyanta import Context, Worker
+
+worker = Worker(capacity=2)
+
+
+@worker.workload("answer")
+def answer(ctx: Context) -> int:
+    return 1
+"""
+
+
+def test_a_change_of_the_source_starts_the_workers_again(tmp_path: Path) -> None:
+    source = tmp_path / "answering.py"
+    source.write_text(_APP)
+    dev = Dev(tmp_path / "data", app="answering:worker", folder=tmp_path, options=("--reload",))
+    dev.start()
+    try:
+        with dev.client() as client:
+
+            def answer() -> object:
+                done = client.workloads.wait_for_completion(client.workloads.submit("answer", {}).id, 60)
+                assert done.result_data is not None
+                return done.result_data["value"]
+
+            assert answer() == 1
+            source.write_text(_APP.replace("return 1", "return 2"))
+            _shown(dev, "answering.py changed: starting new workers")
+            deadline = time.monotonic() + 60
+            while (found := answer()) != 2:  # until then the old worker serves, without a gap
+                assert found == 1
+                assert time.monotonic() < deadline
+            source.write_text(_APP.replace("return 1", "return ("))
+            _shown(dev, "'(' was never closed")
+            _shown(dev, "the workers from before the change go on")
+            assert answer() == 2
+            source.write_text(_APP.replace("return 1", "return 3"))
+            while answer() != 3:
+                assert time.monotonic() < deadline + 60
+        children = dev.descendants()
+        assert dev.terminate() == 0
+        assert until_gone(children, 10) == []
+    finally:
+        dev.end()

@@ -144,7 +144,10 @@ def test_the_tour_does_what_it_says(tmp_path: Path) -> None:
             resumed_from = re.search(r"redistributed .*checkpoint (\d+); worker_died", history)
             assert resumed_from is not None, shown
             assert int(resumed_from[1]) >= killed_at
-            assert re.search(rf"started +3 .*checkpoint {resumed_from[1]}\n", history), shown
+            # It may have been meant for the other dead worker first, so its number may be more than one higher.
+            again = re.search(rf"started +(\d+) .*checkpoint {resumed_from[1]}\n", history)
+            assert again is not None, shown
+            assert int(again[1]) > 2
             assert len(re.findall(r" step \d+", shown.partition("DETAILS")[2])) >= 30 - 2
 
             answers = [json for json in second.type(next(steps)[1]).splitlines() if json.startswith("{")]

@@ -33,6 +33,7 @@ from niyanta.wire.messages import (
     Heartbeat,
     HeartbeatReply,
     LogLine,
+    Outcome,
     Progressed,
     Refused,
     Register,
@@ -69,6 +70,7 @@ class Service:
         self.accept = RegisterReply(True, "", "", 0.2, 1.0)
         self.beat: HeartbeatReply | None = HeartbeatReply(True)
         self.fenced: set[AttemptRef] = set()
+        self.later: set[AttemptRef] = set()
         self.hears_events = True
         self._count = 0
 
@@ -94,14 +96,15 @@ class Service:
         replies = []
         for ref in dict.fromkeys(event.ref for event in batch.events):
             self._count += 1
-            replies.append(EventReply(ref, "fenced" if ref in self.fenced else "applied", self._count))
-        self.events += batch.events
+            outcome = Outcome.FENCED if ref in self.fenced else Outcome.APPLIED
+            replies.append(EventReply(ref, Outcome.LATER if ref in self.later else outcome, self._count))
+        self.events += [event for event in batch.events if event.ref not in self.later]
         return encode(BatchReply(True, replies))
 
-    async def assign(self, kind: str, number: int = 1, **options: Any) -> AttemptRef:
+    async def assign(self, kind: str, number: int = 1, epoch: int = 1, **options: Any) -> AttemptRef:
         ref = AttemptRef("cust", f"wl_{number}", 1)
         assignment = Assignment(ref, kind, b"{}", **options)
-        command = Assign(1, self.registrations[-1].incarnation, [assignment])
+        command = Assign(epoch, self.registrations[-1].incarnation, [assignment])
         await self.broker.publish(self.subjects.worker("w"), encode(command))
         return ref
 
@@ -247,6 +250,39 @@ async def test_a_fenced_attempt_stops(run: Any, service: Service) -> None:
     count = len(service.beats)
     await until(lambda: len(service.beats) > count + 1 and service.beats[-1].attempts == [], 3)
     assert Released("superseded") not in [event.body for event in service.events]
+
+
+async def test_a_service_that_is_restored_to_an_older_epoch_is_obeyed_again(run: Any, service: Service) -> None:
+    await run(inline_worker())
+    await until(lambda: service.beats)
+    first = await service.assign("quick", 1, epoch=9)
+    await until(lambda: any(isinstance(body, Completed) for body in service.bodies(first)))
+    second = await service.assign("quick", 2, epoch=3)
+    await until(lambda: any(beat.ignored_commands == 1 for beat in service.beats))
+    assert not service.bodies(second)
+    service.beat = HeartbeatReply(True, epoch=3)
+    count = len(service.beats)
+    await until(lambda: len(service.beats) > count + 1)
+    assert service.beats[-1].ignored_commands == 0
+    await service.assign("quick", 2, epoch=3)
+    await until(lambda: any(isinstance(body, Completed) for body in service.bodies(second)))
+
+
+async def test_events_that_are_left_for_later_hold_up_no_others(run: Any, service: Service) -> None:
+    await run(inline_worker())
+    await until(lambda: service.beats)
+    stuck = AttemptRef("cust", "wl_1", 1)
+    service.later.add(stuck)
+    assert await service.assign("quick", 1) == stuck
+    await until(lambda: any(event.ref == stuck for batch in service.batches for event in batch.events))
+    for number in range(2, 12):
+        free = await service.assign("quick", number)
+        await until(lambda free=free: any(isinstance(body, Completed) for body in service.bodies(free)), 2)
+    assert not service.bodies(stuck)
+    service.later.clear()
+    await until(lambda: [type(body) for body in service.bodies(stuck)][-1:] == [Completed])
+    assert [event.sequence for event in service.events if event.ref == stuck] == [1, 2]
+    assert all(batch.takes_later for batch in service.batches)
 
 
 async def test_what_does_not_fit_is_refused(run: Any, service: Service) -> None:

@@ -45,6 +45,8 @@ from niyanta.domain.transitions import (
     WorkloadState,
 )
 from niyanta.server.fleet.intake import EventIntake
+from niyanta.server.fleet.reading import Batch
+from niyanta.server.moves.held_up import HeldUp
 from niyanta.server.moves.mover import Mover
 from niyanta.server.observability.metrics import Metrics
 from niyanta.server.settings import CoordinatorSettings
@@ -54,7 +56,7 @@ from niyanta.server.store.states import Change
 from niyanta.server.store.submissions import NewWorkload, SubmissionStore
 from niyanta.server.store.workloads import WorkloadStore
 from niyanta.wire import messages
-from niyanta.wire.messages import AttemptRef, Event, EventBatch
+from niyanta.wire.messages import AttemptRef, Event
 from store_rows import add_customer
 
 _EXAMPLES = int(os.environ.get("NIYANTA_MODEL_EXAMPLES", "0"))
@@ -220,7 +222,7 @@ class StoreMachine(RuleBasedStateMachine):
     def send(self, worker: str, event: Event) -> None:
         old = self.model[event.ref.workload_id]
         new, outcome = self.expect(old, worker, event)
-        batch = EventBatch(worker, f"inc-{worker}", [event])
+        batch = Batch(worker, f"inc-{worker}", [event])
         (reply,) = self.around.run(self.around.intake._commit([batch]))
         assert reply.ok, reply
         assert reply.replies[0].outcome == outcome, (event, old)
@@ -409,7 +411,7 @@ def test_the_store_does_what_the_model_says(database_url: str) -> None:
         database = runner.run(Database.open(database_url))
         try:
             feed: Any = Feed()
-            intake = EventIntake(Mover(database, feed), feed, coordinator, Metrics())
+            intake = EventIntake(Mover(database, feed), HeldUp(database), feed, coordinator, Metrics())
             around = Surroundings(runner.run, database, intake)
             run_state_machine_as_test(
                 lambda: StoreMachine(around),

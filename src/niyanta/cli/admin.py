@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 import click
+import msgspec
 
 from niyanta.cli.output import moment, plain, show_table
 from niyanta.cli.table import Column
@@ -47,10 +47,9 @@ async def _all(page: Callable[..., Awaitable[tuple[list[T], int]]], id_of: str) 
             return found
 
 
-def _plain(row: Any) -> dict[str, Any]:
-    """A dataclass or struct as JSON has it."""
-    fields = getattr(row, "__struct_fields__", None) or [field.name for field in dataclasses.fields(row)]
-    return {name: plain(getattr(row, name)) for name in fields}
+def _plain(value: msgspec.Struct) -> dict[str, Any]:
+    """A struct as JSON has it."""
+    return {name: plain(getattr(value, name)) for name in value.__struct_fields__}
 
 
 def _show(found: dict[str, Any], as_json: bool) -> None:

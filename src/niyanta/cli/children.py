@@ -28,6 +28,10 @@ class Child:
         self.process: asyncio.subprocess.Process | None = None
         self._pipe: int | None = None
 
+    def twin(self) -> Child:
+        """The same again, not started."""
+        return Child(self.name, self._argv, self._environment, self._log)
+
     async def start(self) -> None:
         """Start it, anew when it has ended."""
         self._close_pipe()

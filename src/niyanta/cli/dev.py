@@ -48,6 +48,7 @@ class _Dev:
         self.output: HandlerOutput | None = None
         self._keeping: dict[str, asyncio.Task[None]] = {}
         self._workers_before: set[str] = set()
+        self._database_url = ""
 
     @property
     def engines(self) -> list[Postgres | Nats]:
@@ -114,6 +115,7 @@ class _Dev:
         await asyncio.gather(*(engine.start() for engine in self.engines))
         database_url = self.postgres.url if self.postgres else self.options["database_url"]
         nats_url = self.nats.url if self.nats else self.options["nats_url"]
+        self._database_url = database_url
         await migrate.upgrade(database_url)
         keys = await self.credentials.keys(database_url)
         host = self.options["host"]
@@ -221,9 +223,6 @@ class _Dev:
             code = await child.wait()
             if clock() - began > _LONG_SECONDS:
                 pause = 0.2
-            elif self.options["reload"] and child in self.workers and code == 1:
-                click.echo(f"{child.name}: {child.last_words()}\n{child.name} waits for the next change", err=True)
-                return
             click.echo(f"{child.name} ended ({how_it_ended(code)}): starting it again", err=True)
             await asyncio.sleep(pause)
             pause = min(10.0, pause * 2)
@@ -231,19 +230,45 @@ class _Dev:
             self._write_processes()
 
     async def _reload(self) -> None:
-        """Start the workers anew whenever their source has changed; what they run is handed over."""
+        """Whenever the workers' source has changed, put new ones in their place."""
         sources = SourceFiles(Path.cwd())
         while True:
             changed = await sources.changed()
-            click.echo(f"{', '.join(changed)} changed: starting the workers again")
-            await asyncio.gather(*(self._start_anew(child) for child in self.workers))
-            self._write_processes()
+            click.echo(f"{', '.join(changed)} changed: starting new workers")
+            fresh = [child.twin() for child in self.workers]
+            try:
+                if await self._registered(fresh):
+                    await self._replace(fresh)
+                    continue
+            except BaseException:
+                await asyncio.gather(*(child.stop() for child in fresh))
+                raise
+            await asyncio.gather(*(child.stop() for child in fresh))
 
-    async def _start_anew(self, child: Child) -> None:
-        self._keeping[child.name].cancel()
-        await child.stop()
-        await child.start()
-        self._keep(child.name, self._restart_when_it_ends(child))
+    async def _registered(self, fresh: Sequence[Child]) -> bool:
+        """Start them, and wait until they can work; False, with the reason on the terminal, when they can't."""
+        before = await _registrations(self._database_url)
+        for child in fresh:
+            await child.start()
+        while len(await _registrations(self._database_url) - before) < len(fresh):
+            if ended := [child for child in fresh if child.has_ended]:
+                click.echo(f"{ended[0].name}: {ended[0].last_words()}", err=True)
+                click.echo("the workers from before the change go on", err=True)
+                return False
+            await asyncio.sleep(0.1)
+        return True
+
+    async def _replace(self, fresh: list[Child]) -> None:
+        """Let the old workers hand over what they run, and end."""
+        old = self.workers
+        for child in old:
+            self._keeping[child.name].cancel()
+        self.children[1:] = fresh
+        for child in fresh:
+            self._keep(child.name, self._restart_when_it_ends(child))
+        self._write_processes()
+        click.echo("the new workers have taken over")
+        await asyncio.gather(*(child.stop() for child in old))
 
     async def _keep_engine(self, engine: Postgres | Nats) -> None:
         while True:
@@ -270,8 +295,9 @@ async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
 
 def _examples_root() -> str:
     """Where the bundled examples may read and write: where people who try things out have their files."""
-    folders = {str(folder) for folder in (Path.cwd(), Path.home(), Path(tempfile.gettempdir()), Path("/tmp"))}  # noqa: S108 -- allowed, not written to
-    return os.environ.get("EXAMPLES_ROOT") or ":".join(sorted(folders))
+    places = {os.getcwd(), os.path.expanduser("~"), tempfile.gettempdir(), "/tmp"}  # noqa: S108 -- allowed, not written to
+    listed = sorted(place for place in places if place.startswith("/") and ":" not in place)
+    return os.environ.get("EXAMPLES_ROOT") or ":".join(listed)
 
 
 def _refuse_taken(host: str, port: int) -> None:

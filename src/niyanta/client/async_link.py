@@ -49,6 +49,8 @@ class AsyncHttpLink:
             ) as response:
                 answer = await response.read()
                 return Answer(response.status, response.headers, answer)
+        except aiohttp.ClientConnectorError as exc:
+            raise ConnectionFailedError(cut_off(self._base_url, exc.os_error)) from exc
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
             raise ConnectionFailedError(cut_off(self._base_url, exc)) from exc
 

@@ -87,4 +87,6 @@ def closed_error() -> ConfigurationError:
 
 def cut_off(base_url: str, cause: BaseException) -> str:
     """Why no answer came, in words."""
+    if isinstance(cause, ConnectionRefusedError):
+        return f"cannot reach the service at {base_url}: nothing listens there; is it running?"
     return f"cannot reach the service at {base_url}: {str(cause) or type(cause).__name__}"

@@ -10,6 +10,7 @@ from niyanta.server.access.identity import Authenticator
 from niyanta.server.access.rate_limits import RateLimiter
 from niyanta.server.access.tokens import TokenVerifier
 from niyanta.server.directory import Directory
+from niyanta.server.fleet.attendance import Attendance
 from niyanta.server.fleet.beats import BeatService
 from niyanta.server.fleet.checkpoints import CheckpointService
 from niyanta.server.fleet.intake import EventIntake
@@ -26,6 +27,7 @@ from niyanta.server.leader.scheduler import Scheduler
 from niyanta.server.leader.upkeep import Upkeep
 from niyanta.server.moves.commands import Commands
 from niyanta.server.moves.feed import ChangeFeed
+from niyanta.server.moves.held_up import HeldUp
 from niyanta.server.moves.mover import Mover
 from niyanta.server.observability.metrics import Metrics
 from niyanta.server.rest.app import RestApi
@@ -89,10 +91,11 @@ class Assembly:
 
         object_store = ObjectStore(settings.object_store_url) if settings.object_store_url else None
         self.upkeep = Upkeep(database, self.election, settings, None if object_store is None else object_store.delete)
-        self.intake = EventIntake(self.mover, self.feed, settings, self.metrics, object_store)
+        self.intake = EventIntake(self.mover, HeldUp(database), self.feed, settings, self.metrics, object_store)
         self.workers = WorkerService(database, self.mover, self.commands, self.feed, settings)
-        self.beats = BeatService(database, self.feed)
+        self.beats = BeatService(database, self.feed, self.metrics)
         self.checkpoints = CheckpointService(database)
+        self.attendance = Attendance(database, broker, subjects)
 
         self.tokens = TokenVerifier(settings)
         self.authenticator = Authenticator(self.customers, self.tokens, self.feed)
@@ -144,6 +147,7 @@ class Assembly:
             self.intake.run(),
             self.commands.run(),
             self.beats.run(),
+            self.attendance.run(),
             self.submissions.run(),
             self.authenticator.run(),
             self.limiter.run(),

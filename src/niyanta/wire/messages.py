@@ -6,6 +6,7 @@ ignored, so that releases N and N+1 can talk; a field once published keeps its m
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any, TypeAlias
 
 import msgspec
@@ -26,12 +27,14 @@ __all__ = [
     "DrainWorker",
     "Event",
     "EventBatch",
+    "EventBody",
     "EventReply",
     "Failed",
     "HandlerInfo",
     "Heartbeat",
     "HeartbeatReply",
     "LogLine",
+    "Outcome",
     "PauseAttempt",
     "Paused",
     "Progressed",
@@ -157,6 +160,8 @@ class RegisterReply(msgspec.Struct, frozen=True, omit_defaults=True):
     message: str = ""
     heartbeat_interval_seconds: float = 2.0
     lease_seconds: float = 10.0
+    epoch: int = 0
+    """The newest leader's; commands of older ones are ignored from now on, those of newer ones only later."""
 
 
 class Heartbeat(msgspec.Struct, frozen=True):
@@ -168,6 +173,8 @@ class Heartbeat(msgspec.Struct, frozen=True):
     attempts: list[AttemptRef]
     leaving: bool = False
     """True in the very last beat of a worker that has handed everything back and exits."""
+    ignored_commands: int = 0
+    """Commands of an older leader or for another incarnation that came since the last answered beat."""
 
 
 class HeartbeatReply(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -179,6 +186,8 @@ class HeartbeatReply(msgspec.Struct, frozen=True, omit_defaults=True):
     """An operator has drained this worker."""
     superseded: list[AttemptRef] = []
     """Attempts among those reported that are no longer this worker's: stop them."""
+    epoch: int = 0
+    """As in `RegisterReply`; 0 when it isn't known."""
 
 
 class Started(msgspec.Struct, frozen=True, tag="started"):
@@ -266,14 +275,25 @@ class EventBatch(msgspec.Struct, frozen=True):
     worker_id: str
     incarnation: str
     events: list[Event]
+    takes_later: bool = False
+    """The sender understands `Outcome.LATER`."""
+
+
+class Outcome(StrEnum):
+    """What became of an attempt's events."""
+
+    APPLIED = "applied"
+    FENCED = "fenced"
+    """Stop the attempt: it is no longer yours, or is over."""
+    LATER = "later"
+    """Nothing of them is committed; send them again in a moment. Only to who `EventBatch.takes_later`."""
 
 
 class EventReply(msgspec.Struct, frozen=True, omit_defaults=True):
     """What became of one attempt's events in the batch."""
 
     ref: AttemptRef
-    outcome: str
-    """``applied``; ``fenced`` (stop the attempt, it is no longer yours or is over)."""
+    outcome: Outcome
     checkpoint_sequence: int = 0
     """Sequence of the newest checkpoint in the batch that was kept; 0 for none."""
     checkpoint_error: str | None = None

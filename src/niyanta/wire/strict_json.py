@@ -35,9 +35,11 @@ class StrictDecoder(Generic[T]):
     Args:
         kind: What a body is.
         max_values: Values that a body may hold.
+        what: Names it in refusals.
     """
 
-    def __init__(self, kind: type[T], max_values: int = MAX_VALUES) -> None:
+    def __init__(self, kind: type[T], max_values: int = MAX_VALUES, *, what: str = "The body") -> None:
+        self._what = what
         self._decode = msgspec.json.Decoder(kind).decode
         self._kind = kind
         self._max_values = max_values
@@ -50,7 +52,7 @@ class StrictDecoder(Generic[T]):
         """
         if _count_at_most(body) > self._max_values and _count_at_most(_STRING.sub(b"", body)) > self._max_values:
             raise InvalidInputError(
-                f"The body holds too many values; {self._max_values} are allowed",
+                f"{self._what} holds too many values; {self._max_values} are allowed",
                 details={"field": "body", "max_values": self._max_values},
             )
         try:
@@ -60,7 +62,7 @@ class StrictDecoder(Generic[T]):
         except RecursionError as exc:
             raise _too_deep() from exc
         except (msgspec.DecodeError, UnicodeDecodeError) as exc:
-            problem = f"The body is not valid JSON in UTF-8: {exc}" if body.strip() else "A JSON body is needed"
+            problem = f"{self._what} is not valid JSON in UTF-8: {exc}" if body.strip() else "A JSON body is needed"
             raise InvalidInputError(problem, details={"field": "body", "allowed": "JSON in UTF-8"}) from exc
         check_value(value)
         return value

@@ -24,6 +24,7 @@ from niyanta.wire.messages import (
     EventReply,
     Failed,
     LogLine,
+    Outcome,
     Progressed,
 )
 
@@ -41,6 +42,8 @@ _FIRST_ANSWER_SECONDS = 1.5
 _LONGEST_ANSWER_SECONDS = 10.0
 _BYTES_A_SECOND = 1 << 20
 _MOST_LINE_BYTES_OF_ALL = 64 << 20
+_LATER_SECONDS = 0.3
+"""When the service couldn't commit an attempt's events: until they are sent again, while others' go on."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,8 @@ class Outbox:
         self._on_unknown = on_unknown
         self._waiting: deque[_Waiting] = deque()
         self._progress: dict[AttemptRef, _Waiting] = {}
+        self._later: dict[AttemptRef, float] = {}
+        """Attempts whose events are held back, until when."""
         self._lines: Counter[AttemptRef] = Counter()
         self._line_bytes: Counter[AttemptRef] = Counter()
         self._all_line_bytes = 0
@@ -142,6 +147,7 @@ class Outbox:
         """Drop everything: the incarnation that it belonged to is over."""
         self._waiting.clear()
         self._progress.clear()
+        self._later.clear()
         self._lines.clear()
         self._line_bytes.clear()
         self._all_line_bytes = 0
@@ -156,14 +162,33 @@ class Outbox:
             await self._arrived.wait()
             self._arrived.clear()
             while self._waiting:
-                await self._send(self._next_batch())
+                batch = self._next_batch()
+                if batch:
+                    await self._send(batch)
+                else:
+                    await self._rest()
             self._idle.set()
+
+    async def _rest(self) -> None:
+        """Everything that waits is held back: until the first may go, or something else arrives."""
+        self._arrived.clear()
+        try:
+            async with asyncio.timeout(max(0.0, min(self._later.values()) - time.monotonic())):
+                await self._arrived.wait()
+        except TimeoutError:
+            pass
 
     def _next_batch(self) -> list[Event]:
         batch: list[Event] = []
         size = 0
+        now = time.monotonic()
+        self._later = {ref: until for ref, until in self._later.items() if until > now}
+        held_back: list[_Waiting] = []
         while self._waiting and len(batch) < _MOST_EVENTS:
             waiting = self._waiting[0]
+            if waiting.ref in self._later:
+                held_back.append(self._waiting.popleft())
+                continue
             if batch and size + waiting.weight > _MOST_BYTES:
                 break
             size += waiting.weight
@@ -173,13 +198,24 @@ class Outbox:
             elif isinstance(waiting.body, LogLine | Progressed) and waiting.body.message is not None:
                 self._count(waiting, -1)
             batch.append(Event(waiting.ref, waiting.sequence, waiting.occurred_at_ms, waiting.body))
+        self._waiting.extendleft(reversed(held_back))
         return batch
+
+    def _hold_back(self, events: list[Event]) -> None:
+        """Put events that were sent back to the front, to be sent again in a moment."""
+        until = time.monotonic() + _LATER_SECONDS
+        for event in reversed(events):
+            waiting = _Waiting(event.ref, event.sequence, event.occurred_at_ms, event.body)
+            if isinstance(event.body, LogLine | Progressed) and event.body.message is not None:
+                self._count(waiting, 1)
+            self._waiting.appendleft(waiting)
+            self._later[event.ref] = until
 
     async def _send(self, batch: list[Event]) -> None:
         who = self._who()
         if not who.incarnation:
             return  # between two incarnations: nothing that waits belongs to the next
-        message = self._encode(EventBatch(who.worker_id, who.incarnation, batch))
+        message = self._encode(EventBatch(who.worker_id, who.incarnation, batch, takes_later=True))
         pause = 0.1
         patience = _FIRST_ANSWER_SECONDS + len(message) / _BYTES_A_SECOND
         while True:
@@ -198,5 +234,9 @@ class Outbox:
                 patience = max(patience, min(2 * patience, _LONGEST_ANSWER_SECONDS))
             await asyncio.sleep(pause)
             pause = min(1.0, pause * 2)
+        later = {answer.ref for answer in reply.replies if answer.outcome is Outcome.LATER}
+        if later:
+            self._hold_back([event for event in batch if event.ref in later])
         for answer in reply.replies:
-            self._on_reply(answer, batch)
+            if answer.ref not in later:
+                self._on_reply(answer, batch)

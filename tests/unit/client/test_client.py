@@ -216,8 +216,13 @@ async def test_an_answer_that_is_not_ours_is_an_error_all_the_same(service: Serv
 
 async def test_nothing_listens() -> None:
     async with AsyncClient("nyt_cust_a_key", "http://127.0.0.1:9", max_retries=0) as client:
-        with pytest.raises(ConnectionFailedError, match=r"cannot reach the service at http://127\.0\.0\.1:9"):
+        with pytest.raises(ConnectionFailedError, match=r"http://127\.0\.0\.1:9: nothing listens there; is it"):
             await client.workloads.get("wl_1")
+    with (
+        Client("nyt_cust_a_key", "http://127.0.0.1:9", max_retries=0) as blocking,
+        pytest.raises(ConnectionFailedError, match="nothing listens there; is it running"),
+    ):
+        blocking.workloads.get("wl_1")
 
 
 async def test_iterate_follows_the_cursors(service: Service, client: AsyncClient) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from s3_server import S3Server
 
 from niyanta.errors import ConfigurationError, PermanentError
 from niyanta.examples.storage import Allowed, LocalPlace, Place, UnusableNameError
 from niyanta.examples.storage import locate as locate_allowed
 from niyanta.examples.storage.objects import ObjectPlace
+from s3_server import S3Server
 
 
 def locate(url: str, field: str, customer_id: str | None = "cust_test") -> Place:
@@ -241,6 +242,27 @@ def test_each_customer_can_have_a_folder_and_buckets(s3: S3Server, monkeypatch: 
             locate(url, "f", None)
     assert locate("s3://input/x", "f", None).url == "s3://input/x"
     assert s3.requests == []
+
+
+def test_an_attempt_gets_what_its_customer_may_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXAMPLES_ROOT", "/srv/{customer}")
+    monkeypatch.setenv("EXAMPLES_S3", "cust_a=s3://a *=s3://all")
+    for ctx, allowed in (
+        (SimpleNamespace(customer_id="cust_a"), Allowed((Path("/srv/cust_a"),), ("a", "all"))),
+        (SimpleNamespace(customer_id="cust_b"), Allowed((Path("/srv/cust_b"),), ("all",))),
+        (SimpleNamespace(), Allowed((), ("all",))),
+    ):
+        assert Allowed.for_attempt(ctx) == allowed  # type: ignore[arg-type] # all that it looks at
+
+
+def test_without_a_home_there_is_no_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("EXAMPLES_ROOT")
+    monkeypatch.setattr(Path, "home", homeless)
+    with pytest.raises(PermanentError, match=r"reads and writes only below no folder"):
+        locate("/x", "f")
 
 
 @pytest.mark.parametrize(

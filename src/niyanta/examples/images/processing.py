@@ -32,7 +32,7 @@ _SAVE_EVERY_SECONDS = 1.0
 def process(ctx: SyncContext, params: ImageParams) -> ImageResult:
     """Carry on after the last file that is done, or begin."""
     allowed = Allowed.for_attempt(ctx)
-    source = locate(params.source_url.rstrip("/"), "source_url", allowed)
+    source = locate(params.source_url.rstrip("/") or "/", "source_url", allowed)
     output = _output(source, params, allowed)
     entries = source.entries()
     images = [entry for entry in entries if _is_wanted(entry)]
@@ -70,7 +70,7 @@ def process(ctx: SyncContext, params: ImageParams) -> ImageResult:
 
 def _output(source: Place, params: ImageParams, allowed: Allowed) -> Place:
     if params.output_url is not None:
-        output = locate(params.output_url.rstrip("/"), "output_url", allowed)
+        output = locate(params.output_url.rstrip("/") or "/", "output_url", allowed)
     else:
         output = source.beside(f"{source.name}-processed")
     if source.contains(output) or output.contains(source):

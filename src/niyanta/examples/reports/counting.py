@@ -157,14 +157,13 @@ def exact_sum(values: Iterable[Decimal]) -> Decimal:
 
 
 def _number(text: str, decimal_mark: str) -> Decimal:
-    plain = text
     if decimal_mark == ",":
         if "." in text:
             raise _BadRowError(POINT)
-        plain = text.replace(",", ".")
-    if not _NUMBER.fullmatch(plain) or len(plain) > _MOST_DIGITS:
-        raise _BadRowError(COMMA if "," in text and _NUMBER.fullmatch(text.replace(",", "")) else NO_NUMBER)
-    return Decimal(plain)
+        text = text.replace(",", ".")
+    if len(text) <= _MOST_DIGITS and _NUMBER.fullmatch(text):
+        return Decimal(text)
+    raise _BadRowError(COMMA if "," in text and _NUMBER.fullmatch(text.replace(",", "")) else NO_NUMBER)
 
 
 @functools.lru_cache(10_000)

@@ -65,10 +65,12 @@ class RecordReader:
 
     def _lines(self) -> Iterator[str]:
         for raw in self._raw_lines():
-            self._longest_line = max(self._longest_line, len(raw))
-            if len(raw) >= _MOST_LINE_BYTES:
-                raise csv.Error("line too long")
-            self.offset += len(raw)
+            length = len(raw)
+            if length > self._longest_line:
+                self._longest_line = length
+                if length >= _MOST_LINE_BYTES:
+                    raise csv.Error("line too long")
+            self.offset += length
             self.line += 1
             text = raw.removeprefix(_BYTE_ORDER_MARK) if self.line == 1 else raw
             try:
@@ -82,7 +84,7 @@ class RecordReader:
         rest = b""
         while raw := rest + self._file.readline(_MOST_LINE_BYTES - len(rest)):
             rest = b""
-            if raw.endswith(b"\n") and b"\r" not in raw[:-2]:
+            if raw.endswith(b"\n") and raw.find(b"\r", 0, -2) < 0:
                 yield raw
                 continue
             lines = raw.splitlines(keepends=True)

@@ -48,7 +48,7 @@ class Allowed:
             ConfigurationError: One of them isn't written as it should be.
         """
         roots = [path for path in environment.get("EXAMPLES_ROOT", "").split(":") if path]
-        roots = roots or [str(Path.home() / _DEFAULT_FOLDER)]
+        roots = roots or _default_roots()
         if relative := [path for path in roots if not path.startswith("/")]:
             raise ConfigurationError(f"EXAMPLES_ROOT: '{relative[0]}' must be an absolute path")
         objects = [_object_rule(rule) for rule in environment.get("EXAMPLES_S3", "").split()]
@@ -73,6 +73,13 @@ class Allowed:
                 f"{field}: this worker may not use s3://{bucket}/{key} for you; "
                 "its operator can allow it (EXAMPLES_S3)"
             )
+
+
+def _default_roots() -> list[str]:
+    try:
+        return [str(Path.home() / _DEFAULT_FOLDER)]
+    except RuntimeError:  # this user has no home
+        return []
 
 
 def _object_rule(rule: str) -> tuple[str, str]:

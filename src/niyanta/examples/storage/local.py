@@ -60,7 +60,7 @@ class LocalPlace(Place):
         """
         path = Path(os.path.realpath(self.path))
         if not any(path.is_relative_to(root) for root in self._roots):
-            below = ", ".join(map(str, self._roots)) or "no folder of its own"
+            below = ", ".join(map(str, self._roots)) or "no folder"
             raise PermanentError(
                 f"{self.field}: this worker reads and writes only below {below}; "
                 f"its operator can allow {self.url} (EXAMPLES_ROOT)"

@@ -14,11 +14,13 @@ import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import aiohttp
 import jwt
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from jwt.utils import base64url_decode
 from msgspec import Meta
@@ -39,6 +41,10 @@ _REFETCH_SECONDS = 10.0
 _REFRESH_SECONDS = 300.0
 _MIN_RSA_BITS = 2048
 _KEY_HEADERS = ("jwk", "jku", "x5c", "x5u", "x5t", "x5t#S256", "crit", "b64", "zip")
+
+
+_Key: TypeAlias = bytes | RSAPublicKey | EllipticCurvePublicKey
+"""What signatures are checked with: the secret of HS256, or a public key."""
 
 
 class _Header(msgspec.Struct):
@@ -85,7 +91,7 @@ class TokenVerifier:
         self._source = settings.jwt_jwks
         self._issuer = settings.jwt_issuer or None
         self._audience = settings.jwt_audience or None
-        self._keys: dict[str | None, Any] = {}
+        self._keys: dict[str | None, _Key] = {}
         self._fetched_at = float("-inf")
         self._fetching = asyncio.Lock()
         self._read_header = msgspec.json.Decoder(_Header).decode
@@ -158,7 +164,7 @@ class TokenVerifier:
             raise _refused("header")
         return header
 
-    async def _key(self, kid: str | None) -> Any:
+    async def _key(self, kid: str | None) -> _Key:
         """The key that ``kid`` names; without one, the only key there is."""
         if self._algorithm == "HS256":
             return self._keys[None]
@@ -238,7 +244,7 @@ async def _fetch(url: str) -> bytes:
         raise ConfigurationError(f"jwt_jwks: the URL doesn't answer: {type(exc).__name__}") from exc
 
 
-def _keys(raw: bytes, algorithm: str) -> dict[str | None, Any]:
+def _keys(raw: bytes, algorithm: str) -> dict[str | None, _Key]:
     """The set's public signing keys for the algorithm, by ``kid``.
 
     Raises:
@@ -248,7 +254,7 @@ def _keys(raw: bytes, algorithm: str) -> dict[str | None, Any]:
         found = msgspec.json.decode(raw, type=_KeySet).keys
     except msgspec.MsgspecError as exc:
         raise ConfigurationError(f"jwt_jwks is no JSON Web Key Set: {exc}") from exc
-    keys: dict[str | None, Any] = {}
+    keys: dict[str | None, _Key] = {}
     for entry in found:
         kid = entry.get("kid")
         fits = entry.get("kty") == ("RSA" if algorithm == "RS256" else "EC")
@@ -266,15 +272,15 @@ def _keys(raw: bytes, algorithm: str) -> dict[str | None, Any]:
     return keys
 
 
-def _public_key(entry: dict[str, Any], algorithm: str) -> Any:
+def _public_key(entry: dict[str, Any], algorithm: str) -> _Key:
+    if algorithm == "ES256" and entry.get("crv") != "P-256":
+        raise ConfigurationError("jwt_jwks: ES256 needs keys on the curve P-256")
     try:
-        if algorithm == "RS256":
-            key: Any = RSAAlgorithm.from_jwk(entry)
-            if key.key_size < _MIN_RSA_BITS:
-                raise ConfigurationError(f"jwt_jwks: an RSA key must have at least {_MIN_RSA_BITS} bits")
-            return key
-        if entry.get("crv") != "P-256":
-            raise ConfigurationError("jwt_jwks: ES256 needs keys on the curve P-256")
-        return ECAlgorithm.from_jwk(entry)
+        key = RSAAlgorithm.from_jwk(entry) if algorithm == "RS256" else ECAlgorithm.from_jwk(entry)
     except (jwt.PyJWTError, ValueError, TypeError, KeyError) as exc:
         raise ConfigurationError("jwt_jwks: a key can't be read") from exc
+    if not isinstance(key, RSAPublicKey | EllipticCurvePublicKey):
+        raise ConfigurationError("jwt_jwks holds a private key; only public keys belong there")
+    if isinstance(key, RSAPublicKey) and key.key_size < _MIN_RSA_BITS:
+        raise ConfigurationError(f"jwt_jwks: an RSA key must have at least {_MIN_RSA_BITS} bits")
+    return key

@@ -9,7 +9,9 @@ import msgspec
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.moves.batcher import GroupCommit
 from niyanta.server.moves.feed import ChangeFeed
+from niyanta.server.observability.metrics import Metrics
 from niyanta.server.store.database import Database, retried
+from niyanta.server.store.lease import LeaseStore
 from niyanta.server.store.workers import WorkerStore
 from niyanta.server.store.workloads import WorkloadStore
 from niyanta.wire.broker import Broker
@@ -22,10 +24,12 @@ __all__ = ["BeatService"]
 class BeatService:
     """Answers heartbeats."""
 
-    def __init__(self, database: Database, feed: ChangeFeed) -> None:
+    def __init__(self, database: Database, feed: ChangeFeed, metrics: Metrics) -> None:
         self._database = database
         self._feed = feed
+        self._metrics = metrics
         self._workers = WorkerStore()
+        self._leases = LeaseStore()
         self._workloads = WorkloadStore()
         self._decode = msgspec.msgpack.Decoder(Heartbeat).decode
         self._encode = msgspec.msgpack.Encoder().encode
@@ -53,6 +57,7 @@ class BeatService:
         async with self._database.connection("vital") as conn:
             keys = sorted(latest)
             live = await self._workers.beat(conn, [(*key, latest[key].draining) for key in keys])
+            epoch = (await self._leases.current(conn)).epoch
             for key, beat in latest.items():
                 status = live.get(key)
                 if status is None:
@@ -66,7 +71,9 @@ class BeatService:
                     ]
                 if beat.leaving:
                     await self._workers.end(conn, beat.worker_id, "stopped", incarnation=beat.incarnation)
-                replies[key] = HeartbeatReply(True, False, status == "DRAINING", superseded)
+                replies[key] = HeartbeatReply(True, False, status == "DRAINING", superseded, epoch)
+                if beat.ignored_commands > 0:
+                    self._metrics.commands_ignored(beat.ignored_commands)
         lingering = [(key[0], len(reply.superseded)) for key, reply in replies.items() if reply.superseded]
         changes_fleet = any(beat.leaving or beat.draining for beat in latest.values())
         if changes_fleet or lingering:

@@ -14,6 +14,7 @@ from niyanta.server.moves.losses import lose_workloads
 from niyanta.server.moves.mover import Mover
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.database import Database, retried
+from niyanta.server.store.lease import LeaseStore
 from niyanta.server.store.workers import ListedWorker, StandingOrder, WorkerStore
 from niyanta.wire.broker import Broker
 from niyanta.wire.messages import PROTOCOL_VERSION, Register, RegisterReply
@@ -41,6 +42,7 @@ class WorkerService:
         self._feed = feed
         self._settings = settings
         self._workers = WorkerStore()
+        self._leases = LeaseStore()
         self._encode = msgspec.msgpack.Encoder().encode
 
     async def start(self, broker: Broker, subjects: Subjects) -> None:
@@ -58,7 +60,7 @@ class WorkerService:
             return self._encode(RegisterReply(False, "invalid", problem))
         lease = self._settings.worker_lease_seconds
         try:
-            status, order = await self._come_to_life(worker)
+            status, order, epoch = await self._come_to_life(worker)
         except ServiceUnavailableError:
             return None
         if order is not None and order.kind == "remove":
@@ -73,14 +75,15 @@ class WorkerService:
         )
         self._feed.announce(fleet=True)
         interval = self._settings.heartbeat_interval_seconds
-        return self._encode(RegisterReply(True, "", "", interval, lease))
+        return self._encode(RegisterReply(True, "", "", interval, lease, epoch))
 
     @retried
-    async def _come_to_life(self, worker: Register) -> tuple[str | None, StandingOrder | None]:
-        """The worker's status from now on; without one, what an operator has ordered for its id."""
+    async def _come_to_life(self, worker: Register) -> tuple[str | None, StandingOrder | None, int]:
+        """The worker's status from now on; without one, what was ordered for its id; and the leader's epoch."""
         async with self._database.connection("vital") as conn:
             status = await self._workers.register(conn, worker, self._settings.worker_lease_seconds)
-            return status, None if status else await self._workers.standing_order(conn, worker.worker_id)
+            order = None if status else await self._workers.standing_order(conn, worker.worker_id)
+            return status, order, (await self._leases.current(conn)).epoch
 
     @retried
     async def page(

@@ -20,7 +20,7 @@ from prometheus_client import (
     generate_latest,
 )
 
-from niyanta.wire.messages import CheckpointSaved, EventBatch, WorkloadChange
+from niyanta.wire.messages import CheckpointSaved, EventBody, WorkloadChange
 
 __all__ = ["MOST_CUSTOMERS", "Metrics", "Reading"]
 
@@ -146,6 +146,11 @@ class Metrics:
             ["command", "outcome"],
             registry=self.registry,
         )
+        self._ignored = Counter(
+            "niyanta_worker_commands_ignored_total",
+            "Commands that workers ignored: from an older leader, or for an earlier incarnation",
+            registry=self.registry,
+        )
         self._limited = Counter(
             "niyanta_rate_limited_requests_total",
             "Requests refused because their customer's rate limit was reached",
@@ -187,15 +192,14 @@ class Metrics:
                 pair = self._customer_type(change.customer_id, change.workload_type)
                 self._durations.labels(*pair).observe(change.ran_seconds)
 
-    def events_committed(self, batches: Sequence[EventBatch], seconds: float) -> None:
-        """Count batches of worker events that were committed together."""
-        self._event_batches.observe(sum(len(batch.events) for batch in batches))
+    def events_committed(self, bodies: Sequence[EventBody], seconds: float) -> None:
+        """Count worker events that were committed together."""
+        self._event_batches.observe(len(bodies))
         self._event_commits.observe(seconds)
-        for batch in batches:
-            for event in batch.events:
-                if isinstance(event.body, CheckpointSaved):
-                    self._checkpoint_bytes.observe(event.body.size_bytes or len(event.body.data))
-                    self._checkpoint_seconds.observe(seconds)
+        for body in bodies:
+            if isinstance(body, CheckpointSaved):
+                self._checkpoint_bytes.observe(body.size_bytes or len(body.data))
+                self._checkpoint_seconds.observe(seconds)
 
     def command_sent(self, command: str) -> None:
         """Count a command that went to a worker."""
@@ -204,6 +208,10 @@ class Metrics:
     def command_lost(self, command: str) -> None:
         """Count a command that could not be sent."""
         self._commands.labels(command, "lost").inc()
+
+    def commands_ignored(self, count: int) -> None:
+        """Count commands that a worker ignored."""
+        self._ignored.inc(count)
 
     def request_answered(self, operation_id: str, http_status: int, seconds: float) -> None:
         """Count one answered request."""

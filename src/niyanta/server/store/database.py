@@ -1,7 +1,8 @@
-"""The connection pool, and the one place where driver errors become ours.
+"""The connection pools, and the one place where driver errors become ours.
 
-Two pools: ``api`` for requests of customers, ``vital`` for what keeps the system alive (lease, heartbeats,
-events, assignments), so that a flood of the first can never starve the second.
+Three pools: ``api`` for requests of customers; ``vital`` for what keeps the system alive (heartbeats, events,
+assignments); ``lease`` for the election and for looking whether the database answers at all. A flood of one can never
+starve another.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
@@ -108,10 +109,10 @@ class _PoolConnection(asyncpg.Connection):
 
 
 class Database:
-    """Both pools of one process."""
+    """The pools of one process."""
 
-    def __init__(self, api: asyncpg.Pool[Any], vital: asyncpg.Pool[Any]) -> None:
-        self._pools = {"api": api, "vital": vital}
+    def __init__(self, pools: Mapping[str, asyncpg.Pool[Any]]) -> None:
+        self._pools = pools
 
     @classmethod
     async def open(cls, url: str, *, api_connections: int = 8, vital_connections: int = 6) -> Database:
@@ -122,8 +123,8 @@ class Database:
                 keep what it acknowledges (``fsync`` or ``synchronous_commit`` off).
         """
         try:
-            pools = [
-                await asyncpg.create_pool(
+            pools = {
+                name: await asyncpg.create_pool(
                     url,
                     min_size=1,
                     max_size=size,
@@ -141,8 +142,8 @@ class Database:
                         "plan_cache_mode": "force_generic_plan",
                     },
                 )
-                for name, size in (("api", api_connections), ("vital", vital_connections))
-            ]
+                for name, size in (("api", api_connections), ("vital", vital_connections), ("lease", 2))
+            }
         except (OSError, TimeoutError) as exc:
             raise ConfigurationError(
                 f"cannot reach the database: {str(exc) or 'time-out'}. "
@@ -150,7 +151,7 @@ class Database:
             ) from exc
         except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as exc:
             raise ConfigurationError(f"the database refused: {exc}") from exc
-        database = cls(pools[0], pools[1])
+        database = cls(pools)
         async with database.connection() as conn:
             durability = await _durability(conn)
         if durability.fsync != "on" or durability.synchronous_commit == "off":
@@ -209,7 +210,7 @@ class Database:
         """A connection inside one transaction; commits at the end of the block.
 
         Args:
-            pool: ``api`` or ``vital``.
+            pool: ``api``, ``vital`` or ``lease``.
             wait_seconds: For a connection to come free.
             lock_seconds: How long each lock is waited for; None for what holds for all (5 s).
 

@@ -168,6 +168,7 @@ _overdue = _queries.many("overdue", Overdue)
 _orphaned = _queries.many("orphaned", _Incarnation)
 _promote = _queries.many("promote", ReadyLane)
 _next_promotion = _queries.one("next_promotion", float)
+_held_up = _queries.many("held_up", str)
 _get = _queries.one("get", StoredWorkload)
 
 
@@ -304,6 +305,10 @@ class WorkloadStore:
     async def seconds_to_next_promotion(self, conn: Connection) -> float | None:
         """When the next back-off ends; None when none is waiting."""
         return await _next_promotion(conn)
+
+    async def held_up(self, conn: Connection, keys: Sequence[Key]) -> list[str]:
+        """Customers of these workloads of whom somebody holds the counts, or one of these, at this moment."""
+        return await _held_up(conn, customer_ids=[key[0] for key in keys], workload_ids=[key[1] for key in keys])
 
     async def get(self, conn: Connection, customer_id: str, workload_id: str) -> StoredWorkload | None:
         """One workload, whole; None when the customer has no such workload."""

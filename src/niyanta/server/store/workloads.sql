@@ -216,6 +216,24 @@ RETURNING customer_id, placement_key, queue_rank;
 SELECT extract(epoch FROM min(available_at) - now())::double precision AS seconds
   FROM workloads WHERE available_at IS NOT NULL AND NOT ready;
 
+-- name: held_up
+-- Customers of some workloads of whose counts or workloads one is locked by somebody at this moment. Locking: those rows, for
+-- the moment; what isn't free isn't waited for.
+WITH asked AS MATERIALIZED (
+    SELECT * FROM unnest(:customer_ids::text[], :workload_ids::text[]) AS i (customer_id, workload_id)
+), free_counts AS MATERIALIZED (
+    SELECT customer_id FROM customer_usage
+     WHERE customer_id IN (SELECT customer_id FROM asked) FOR NO KEY UPDATE SKIP LOCKED
+), free AS MATERIALIZED (
+    SELECT customer_id, workload_id FROM workloads
+     WHERE (customer_id, workload_id) IN (SELECT * FROM asked) FOR NO KEY UPDATE SKIP LOCKED
+)
+SELECT customer_id FROM customer_usage
+ WHERE customer_id IN (SELECT customer_id FROM asked) AND customer_id NOT IN (SELECT customer_id FROM free_counts)
+ UNION
+SELECT w.customer_id FROM workloads w JOIN asked USING (customer_id, workload_id)
+ WHERE (w.customer_id, w.workload_id) NOT IN (SELECT * FROM free);
+
 -- name: get(customer_id, workload_id)^
 -- One workload, whole, but for what only its moves need.
 SELECT customer_id, workload_id, workload_type, status, version, generation, event_count, worker_id, incarnation,

@@ -79,7 +79,6 @@ class Agent:
         self._scratch = scratch
         self._object_store = object_store
         self._attempts: dict[AttemptRef, Attempt] = {}
-        self._epoch = 0
         needs_processes = any(h.isolation == "process" for h in spec.handlers.values())
         warm = min(_WARM_PROCESSES, spec.capacity)
         self._pool = None
@@ -168,8 +167,7 @@ class Agent:
     async def _on_command(self, payload: bytes) -> bytes | None:
         match self._decode(payload):
             case Assign() as assign:
-                if assign.incarnation == self._membership.incarnation and assign.epoch >= self._epoch:
-                    self._epoch = assign.epoch
+                if self._obeys(assign):
                     for assignment in assign.assignments:
                         self._take(assignment)
             case CancelAttempt(ref=ref):
@@ -184,6 +182,23 @@ class Agent:
                 if incarnation == self._membership.incarnation:
                     return msgspec.msgpack.encode(self._membership.heartbeat())
         return None
+
+    def _obeys(self, assign: Assign) -> bool:
+        """Whether it is for this incarnation, and its leader not an older one than we know of."""
+        membership = self._membership
+        if assign.incarnation == membership.incarnation and assign.epoch >= membership.epoch:
+            membership.epoch = assign.epoch
+            return True
+        membership.ignored_commands += 1
+        log.warning(
+            "worker.command_ignored",
+            extra={
+                "epoch": assign.epoch,
+                "known_epoch": membership.epoch,
+                "is_for_us": assign.incarnation == membership.incarnation,
+            },
+        )
+        return False
 
     def _ask_pause(self, ref: AttemptRef, *, wanted: bool) -> None:
         if attempt := self._attempts.get(ref):

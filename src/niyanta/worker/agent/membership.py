@@ -48,6 +48,10 @@ class Membership:
     Attributes:
         incarnation: Of the present registration; empty between two.
         draining: Whether the worker takes nothing new, as it is about to leave.
+        epoch: The newest leader's that the service has spoken of; whoever leads under an older one is ignored. Each
+            answered registration or beat sets it anew, lower too: a service that was restored from a backup begins
+            again at an older epoch.
+        ignored_commands: How many were ignored since the last answered beat.
         on_answer: Called after each answered beat.
         on_superseded: Called with attempts that are no longer this worker's.
         on_lost: Called when the service no longer knows this incarnation.
@@ -63,6 +67,8 @@ class Membership:
         self.lease = Lease()
         self.incarnation = ""
         self.draining = False
+        self.epoch = 0
+        self.ignored_commands = 0
         self.on_answer: Callable[[], None] = lambda: None
         self.on_superseded: Callable[[Sequence[AttemptRef]], None] = lambda refs: None
         self.on_lost: Callable[[], None] = lambda: None
@@ -134,6 +140,7 @@ class Membership:
             if reply.accepted:
                 self._interval, self.lease.seconds = reply.heartbeat_interval_seconds, reply.lease_seconds
                 self._registered = True
+                self.epoch = reply.epoch
                 self._answered(sent, recorded=True)
                 log.info("worker.registered %s", spec.worker_id, extra={"incarnation": incarnation})
                 return
@@ -146,7 +153,9 @@ class Membership:
 
     def heartbeat(self, *, leaving: bool = False) -> Heartbeat:
         """A sign of life."""
-        return Heartbeat(self._spec.worker_id, self.incarnation, self.draining, self._held(), leaving)
+        return Heartbeat(
+            self._spec.worker_id, self.incarnation, self.draining, self._held(), leaving, self.ignored_commands
+        )
 
     async def beat(self, *, leaving: bool = False) -> bool:
         """Give one sign of life, and act on the answer; False when none came.
@@ -154,6 +163,7 @@ class Membership:
         The wait for it is short: who took the beat may be frozen, and the next is likely to reach another.
         """
         message = self.heartbeat(leaving=leaving)
+        ignored = message.ignored_commands
         sent = time.monotonic()
         try:
             raw = await self._broker.request(
@@ -170,6 +180,10 @@ class Membership:
         if not reply.ok and not reply.hold:
             self.lost()
             return True
+        if not reply.hold:
+            self.ignored_commands -= ignored
+        if reply.epoch:
+            self.epoch = reply.epoch
         self._answered(sent, recorded=not reply.hold)
         self.on_superseded(reply.superseded)
         return True

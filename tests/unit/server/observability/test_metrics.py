@@ -8,7 +8,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from niyanta.server.observability.metrics import MOST_CUSTOMERS, Metrics, Reading
-from niyanta.wire.messages import AttemptRef, CheckpointSaved, Event, EventBatch, Started, WorkloadChange
+from niyanta.wire.messages import AttemptRef, CheckpointSaved, Event, Started, WorkloadChange
 
 
 def change(customer_id: str = "cust_a", status: str = "COMPLETED", **fields: Any) -> WorkloadChange:
@@ -102,7 +102,7 @@ async def test_batches_of_events_and_their_checkpoints() -> None:
     saved = CheckpointSaved(b"x" * 500, b"")
     stored = CheckpointSaved(b"", b"", object_key="key", size_bytes=5_000_000)
     events = [Event(ref, 1, 0, Started()), Event(ref, 2, 0, saved), Event(ref, 3, 0, stored)]
-    metrics.events_committed([EventBatch("w1", "i", events), EventBatch("w2", "i", [])], 0.02)
+    metrics.events_committed([event.body for event in events], 0.02)
     found = await samples(metrics)
     assert found["niyanta_event_batch_size_sum"] == 3
     assert found["niyanta_event_commit_duration_seconds_count"] == 1

@@ -1,0 +1,83 @@
+"""What is inside the events of workers, made so that it can be kept: bounded, and nothing that PostgreSQL refuses."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from niyanta.errors import InvalidInputError
+from niyanta.wire.strict_json import MAX_DEPTH, StrictDecoder
+
+__all__ = ["clean", "details_json", "level_of", "logged_at", "result_problem"]
+
+_MOST_TEXT = 64 * 1024
+_LATEST_LINE_MS = 24 * 3_600_000
+"""A line that arrives later than this after it was written gets a later time."""
+_CLOCK_SKEW_MS = 3_600_000
+_LEVELS = frozenset({"DEBUG", "INFO", "WARN", "ERROR"})
+_INTEGERS = range(-(2**63), 2**63)
+
+_check_result = StrictDecoder(dict[str, Any], what="the result").decode
+_encode = msgspec.json.Encoder().encode
+
+
+def clean(text: str | None) -> str | None:
+    """Text that PostgreSQL can hold: NUL becomes U+FFFD, and what is behind 64 Ki characters goes."""
+    if text is None:
+        return None
+    if len(text) > _MOST_TEXT:
+        text = text[:_MOST_TEXT] + "…"
+    return text.replace("\0", "\ufffd") if "\0" in text else text
+
+
+def level_of(text: str) -> str:
+    """A log line's level; INFO when it is none of ours."""
+    return text if text in _LEVELS else "INFO"
+
+
+def logged_at(occurred_at_ms: int, now: datetime) -> datetime:
+    """A worker's time of a line, kept near the database's: a clock that is far off chooses no partition."""
+    now_ms = int(now.timestamp() * 1000)
+    sane = min(max(occurred_at_ms, now_ms - _LATEST_LINE_MS), now_ms + _CLOCK_SKEW_MS)
+    return datetime.fromtimestamp(sane / 1000, UTC)
+
+
+def details_json(details: dict[str, Any]) -> str:
+    """A log line's details as JSON: what JSON or PostgreSQL can't hold becomes the nearest that they can."""
+    return _encode(_keepable(details, 0)).decode()
+
+
+def _keepable(value: Any, depth: int) -> Any:
+    match value:
+        case None | bool():
+            return value
+        case str():
+            return clean(value)
+        case int():
+            return value if value in _INTEGERS else str(value)
+        case float():
+            return value if math.isfinite(value) else str(value)
+        case bytes() | datetime():
+            return value  # in base 64, and as RFC 3339 has it
+        case dict() | list() if depth >= MAX_DEPTH:
+            return "…"
+        case dict():
+            return {clean(str(key)): _keepable(inner, depth + 1) for key, inner in value.items()}
+        case list():
+            return [_keepable(inner, depth + 1) for inner in value]
+        case _:
+            return f"<{type(value).__name__}>"
+
+
+def result_problem(result: bytes, most_bytes: int) -> str | None:
+    """Why a result can't be kept; None when it can: what the API takes from customers, it takes from workers."""
+    if len(result) > most_bytes:
+        return f"the result has {len(result)} bytes, the limit is {most_bytes}"
+    try:
+        _check_result(result)
+    except InvalidInputError as exc:
+        return exc.message if exc.message.startswith("the result") else f"the result can't be kept: {exc.message}"
+    return None
