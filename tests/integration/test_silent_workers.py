@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 
 import asyncpg
 
@@ -103,3 +104,23 @@ async def test_a_slot_that_a_cancelled_attempt_does_not_give_back_is_not_filled_
         again = await worker.next_assignment(10)
         assert again.ref.workload_id == waiting
         await worker.report(again.ref, messages.Started(), messages.Completed(b"{}"))
+
+
+async def test_an_estimate_does_not_count_what_can_not_be_placed_now(system: System) -> None:
+    worker = await system.worker(types=["count", "kept"], capacity=8)
+    async with beating(worker):
+        await system.submit(workload_type="kept")
+        kept = await worker.next_assignment()
+        await worker.report(kept.ref, messages.Started())
+        rules = {"anti_affinity": {"workload_types": ["kept"]}}
+        nowhere = {"hard_affinity": {"worker_tags": {"zone": "none"}}}
+        workloads = [
+            {"workload_type": "count", "input_params": {}, "affinity_rules": rule}
+            for rule in (rules, nowhere)
+            for _ in range(50)
+        ]
+        status, body, _ = await system.call("POST", "/workloads/batch", {"workloads": workloads})
+        assert status == 202, body
+        _, body, _ = await system.call("POST", "/workloads", {"workload_type": "count", "input_params": {}})
+        created, start = (datetime.fromisoformat(body[name]) for name in ("created_at", "estimated_start_time"))
+        assert (start - created).total_seconds() < 1

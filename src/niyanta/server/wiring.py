@@ -48,6 +48,7 @@ from niyanta.server.services.customers import CustomerService
 from niyanta.server.services.estimator import Estimator
 from niyanta.server.services.health import Health
 from niyanta.server.services.logs import LogService
+from niyanta.server.services.occupancy import Occupancy
 from niyanta.server.services.pausing import PauseService
 from niyanta.server.services.requests import body_limits
 from niyanta.server.services.submission import SubmissionService
@@ -102,7 +103,8 @@ class Assembly:
         self.limiter = RateLimiter(database, self.directory)
         self.gate = Gate(self.authenticator, self.limiter, self.metrics)
 
-        self.estimator = Estimator(database, self.directory)
+        occupancy = Occupancy(database, self.directory)
+        self.estimator = Estimator(database, self.customers, self.directory, occupancy)
         self.submissions = SubmissionService(
             database,
             self.feed,
@@ -111,7 +113,7 @@ class Assembly:
             outcome_wait_seconds=settings.outcome_wait_seconds,
         )
         self.workloads = WorkloadService(
-            database, self.mover, self.commands, self.feed, self.directory, self.estimator
+            database, self.mover, self.commands, self.feed, self.directory, self.estimator, occupancy
         )
         self.pausing = PauseService(
             self.mover, self.commands, self.feed, self.workloads, most_seconds=settings.pause_wait_seconds

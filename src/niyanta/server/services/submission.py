@@ -175,6 +175,7 @@ class SubmissionService:
 
     async def _check(self, identity: Identity, requests: Sequence[SubmitRequest]) -> list[NewWorkload | ApiError]:
         supported = await self._directory.supported(identity.customer_id)
+        await self._estimator.know(identity.customer_id)
         if not all(request.workload_type in supported for request in requests):
             await self._directory.refresh_if_older(0.2)  # its first worker may have come this instant
             supported = await self._directory.supported(identity.customer_id)
