@@ -190,7 +190,8 @@ async def test_estimates_come_from_the_customers_own_counters(
     row = await workloads.get(conn, "cust_a", rows[3]["workload_id"])
     assert row is not None
     assert await estimator.start(row) is None, "no worker suits it"
-    handlers = [HandlerInfo(row.workload_type)]
+    types = await conn.fetch("SELECT DISTINCT workload_type FROM workloads")
+    handlers = [HandlerInfo(kind["workload_type"]) for kind in types]
     assert await WorkerStore().register(conn, Register("w1", "incarnation", 10, {}, handlers, "test"), 10.0)
     await directory.refresh()
     assert await estimator.start(row) == row.db_now + timedelta(seconds=2)

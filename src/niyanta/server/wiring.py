@@ -107,6 +107,7 @@ class Assembly:
         self.estimator = Estimator(database, self.customers, self.directory, occupancy)
         self.submissions = SubmissionService(
             database,
+            HeldUp(database),
             self.feed,
             self.directory,
             self.estimator,

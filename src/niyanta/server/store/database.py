@@ -12,7 +12,7 @@ import functools
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import Any, Literal, NamedTuple, ParamSpec, TypeVar
 
 import asyncpg
 
@@ -36,6 +36,9 @@ _AWAY = (
 
 
 _MOST_TRIES = 5
+
+Pool = Literal["api", "vital", "lease"]
+"""Whose connections: those of customers' requests, of what keeps the system alive, or of the election."""
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -111,7 +114,7 @@ class _PoolConnection(asyncpg.Connection):
 class Database:
     """The pools of one process."""
 
-    def __init__(self, pools: Mapping[str, asyncpg.Pool[Any]]) -> None:
+    def __init__(self, pools: Mapping[Pool, asyncpg.Pool[Any]]) -> None:
         self._pools = pools
 
     @classmethod
@@ -123,7 +126,8 @@ class Database:
                 keep what it acknowledges (``fsync`` or ``synchronous_commit`` off).
         """
         try:
-            pools = {
+            sizes: dict[Pool, int] = {"api": api_connections, "vital": vital_connections, "lease": 2}
+            pools: dict[Pool, asyncpg.Pool[Any]] = {
                 name: await asyncpg.create_pool(
                     url,
                     min_size=1,
@@ -142,7 +146,7 @@ class Database:
                         "plan_cache_mode": "force_generic_plan",
                     },
                 )
-                for name, size in (("api", api_connections), ("vital", vital_connections), ("lease", 2))
+                for name, size in sizes.items()
             }
         except (OSError, TimeoutError) as exc:
             raise ConfigurationError(
@@ -172,7 +176,7 @@ class Database:
                 pool.terminate()
 
     @asynccontextmanager
-    async def connection(self, pool: str = "api", *, wait_seconds: float = 2.0) -> AsyncIterator[Connection]:
+    async def connection(self, pool: Pool = "api", *, wait_seconds: float = 2.0) -> AsyncIterator[Connection]:
         """A connection in autocommit mode, with driver errors mapped.
 
         Raises:
@@ -205,7 +209,7 @@ class Database:
 
     @asynccontextmanager
     async def transaction(
-        self, pool: str = "api", *, wait_seconds: float = 2.0, lock_seconds: float | None = None
+        self, pool: Pool = "api", *, wait_seconds: float = 2.0, lock_seconds: float | None = None
     ) -> AsyncIterator[Connection]:
         """A connection inside one transaction; commits at the end of the block.
 
