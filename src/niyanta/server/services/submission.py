@@ -66,6 +66,8 @@ __all__ = [
 ]
 
 _MOST_IN_A_COMMIT = 1000
+_BYTES_LIKE_ONE_MORE = 16 * 1024
+"""Of input: weighs as much as a workload, so that a commit has some 16 MiB at most, and what waits 320 MiB."""
 _LOCK_SECONDS = 1.0
 """How long a commit waits for each lock: long beside others' commits, short beside a transaction that hangs."""
 _LOOK_AGAIN_SECONDS = 0.1
@@ -101,6 +103,8 @@ class _Request:
     items: list[NewWorkload | ApiError]
     key: KeyName | None
     body_sha256: bytes
+    weight: int
+    """In a commit."""
 
 
 class _KeptSubmission(msgspec.Struct, array_like=True, tag="created"):
@@ -142,7 +146,7 @@ class SubmissionService:
         self._outcome_wait_seconds = outcome_wait_seconds
         self._store = SubmissionStore()
         self._group = GroupCommit[_Request, Answer](
-            self._commit, most=_MOST_IN_A_COMMIT, weigh=lambda request: len(request.items)
+            self._commit, most=_MOST_IN_A_COMMIT, weigh=lambda request: request.weight
         )
 
     async def run(self) -> None:
@@ -190,7 +194,9 @@ class SubmissionService:
         if key is not None:
             name = KeyName(identity.customer_id, operation, key)
             body_sha256 = hashlib.sha256(_encode_sorted(requests)).digest()
-        asked = _Request(identity.customer_id, items, name, body_sha256)
+        size = sum(len(item.input_json) for item in items if isinstance(item, NewWorkload))
+        weight = len(items) + size // _BYTES_LIKE_ONE_MORE
+        asked = _Request(identity.customer_id, items, name, body_sha256, weight)
         try:
             return await self._group.submit(asked)
         except OutcomeUnknownError:
