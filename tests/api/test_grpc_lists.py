@@ -217,9 +217,9 @@ def bad_filter() -> pb.WorkloadFilter:
     return found
 
 
-def unknown_status() -> Any:
-    """A number that no name stands for."""
-    return 77
+def filtered(status: Any) -> pb.CancelWorkloadBatchRequest:
+    """By a status, also by a number that no name stands for."""
+    return pb.CancelWorkloadBatchRequest(filter=pb.WorkloadFilter(status=status))
 
 
 @pytest.mark.parametrize(
@@ -233,9 +233,9 @@ def unknown_status() -> Any:
             "workload_ids",
         ),
         (pb.CancelWorkloadBatchRequest(filter=pb.WorkloadFilter()), "filter"),
-        (pb.CancelWorkloadBatchRequest(filter=pb.WorkloadFilter(status=unknown_status())), "filter.status"),
+        (filtered(77), "filter.status"),
         (
-            pb.CancelWorkloadBatchRequest(filter=pb.WorkloadFilter(status=pb.WORKLOAD_STATUS_COMPLETED)),
+            filtered(pb.WORKLOAD_STATUS_COMPLETED),
             "filter.status",
         ),
         (pb.CancelWorkloadBatchRequest(filter=bad_filter()), "filter.created_after"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -351,7 +351,7 @@ async def test_checkpoints_that_nothing_can_start_from_are_forgotten_with_their_
     assert (await without.round()).checkpoints_forgotten == 9
     gone: list[str] = []
 
-    async def delete_objects(keys: list[str]) -> None:
+    async def delete_objects(keys: Sequence[str]) -> None:
         gone.extend(keys)
 
     with_objects = Upkeep(database, election, settings, delete_objects, batch_size=7)
