@@ -16,7 +16,7 @@ GO_PART_missing = echo "go isn't on PATH: the tests of the Go SDK were left out.
 GENERATED := docs/states.md src/niyanta/server/store/workloads.sql api/openapi/niyanta-v1.yaml src/niyanta/client/synchronous.py src/niyanta/wire/v1 sdk/go/grpc/niyantav1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test go contract lint format types bench verify docs generate lock clean
+.PHONY: help setup demo dev test go contract lint format types bench simulate verify docs generate lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ types: setup ## mypy, strict
 
 bench: setup ## measure throughput, latency and memory; a table, and JSON in bench/results
 	@$(PY) -m bench $(BENCH_ARGS)
+
+simulate: setup ## the leader's decisions on virtual time, with everything going wrong (SEEDS=200; a failure prints its seed)
+	@$(PY) -m simulation --seeds $(or $(SEEDS),200) $(SIMULATE_ARGS)
 
 generate: setup ## write the generated files anew
 	@$(PY) scripts/state_diagram.py
