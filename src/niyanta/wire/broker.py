@@ -56,6 +56,8 @@ class Broker:
         self._name = name
         self._nc = NatsClient()
         self._subscriptions: list[Subscription] = []
+        self._served: dict[str, tuple[Callable[[], Awaitable[Subscription]], Subscription | None]] = {}
+        """By subject: how to subscribe to it, and the subscription; None while it is suspended."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
         self.interruptions = 0
@@ -201,12 +203,35 @@ class Broker:
             else:
                 self._spawn(self._answer(msg, msg.data, handler))
 
-        with heeded():
-            subscription = await self._nc.subscribe(
-                subject, queue=queue_group, cb=received, pending_msgs_limit=65536, pending_bytes_limit=256 << 20
-            )
-            self._subscriptions.append(subscription)
-            await self._nc.flush()
+        async def subscribe() -> Subscription:
+            with heeded():
+                subscription = await self._nc.subscribe(
+                    subject, queue=queue_group, cb=received, pending_msgs_limit=65536, pending_bytes_limit=256 << 20
+                )
+                await self._nc.flush()
+            return subscription
+
+        self._served[subject] = (subscribe, await subscribe())
+
+    async def suspend(self, subject: str) -> None:
+        """Take nothing more that is sent to a subject served here, so that others of its queue group do."""
+        subscribe, subscription = self._served[subject]
+        if subscription is not None:
+            self._served[subject] = (subscribe, None)
+            try:
+                with heeded():
+                    await subscription.unsubscribe()
+            except (NatsError, OSError) as exc:
+                log.info("broker.not_suspended", extra={"subject": subject, "error": str(exc)})
+
+    async def resume(self, subject: str) -> None:
+        """Serve a subject again that was suspended."""
+        subscribe, subscription = self._served[subject]
+        if subscription is None:
+            try:
+                self._served[subject] = (subscribe, await subscribe())
+            except (NatsError, TimeoutError, OSError) as exc:
+                log.info("broker.not_resumed", extra={"subject": subject, "error": str(exc)})
 
     async def overhear(self, subject: str, heard: Callable[[bytes], None]) -> None:
         """Listen to what others say to each other on a subject; they don't notice. Large messages are left out."""
