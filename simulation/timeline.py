@@ -15,7 +15,7 @@ class Timeline:
     def __init__(self) -> None:
         self.now = 0.0
         self._numbers = itertools.count()
-        self._due: list[tuple[float, int, Callable[[], None]]] = []
+        self._due: list[tuple[float, int, Callable[[], object]]] = []
 
     def at(self, moment: float, do: Callable[[], object]) -> None:
         """Do something at a moment that isn't past."""
