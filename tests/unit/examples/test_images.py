@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from attempts import Killed, Service
 from PIL import Image
-from s3_server import S3Server
 
 from niyanta.errors import PermanentError
 from niyanta.examples.images.processing import output_names
 from niyanta.examples.samples import make_images
 from niyanta.worker.handlers.link import AttemptEnded
+from s3_server import S3Server
 
 
 @pytest.fixture

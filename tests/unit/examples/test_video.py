@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from attempts import Killed, Service
 from media import Media, read, write_video
-from s3_server import S3Server
 
 from niyanta.errors import PermanentError
 from niyanta.examples.samples import make_video
 from niyanta.examples.video.joining import decode_times
 from niyanta.worker.handlers.link import AttemptEnded
+from s3_server import S3Server
 
 SECONDS = 6
 

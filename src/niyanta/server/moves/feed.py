@@ -46,12 +46,13 @@ def describe(change: Change) -> WorkloadChange:
         after.worker_id,
         after.progress_percent,
         after.progress_message,
-        change.before.placement_key if after.ready else 0,
+        after.placement_key if after.ready else 0,
         before.worker_id if freed else None,
         waited,
         ran,
         cause=change.cause if after.status is Status.REDISTRIBUTING else None,
         unscheduled=any(event.type is EventType.UNSCHEDULED for event in change.events),
+        misfit=after.placement_key != before.placement_key,
     )
 
 

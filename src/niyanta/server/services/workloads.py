@@ -124,7 +124,7 @@ class WorkloadService:
         customer = await self._directory.customer(workload.customer_id)
         if customer.status != "active":
             return "the customer is suspended"
-        rules = affinity_from_json(workload.affinity_rules)
+        rules = affinity_from_json(workload.affinity_rules, workload.misfits)
         if reason := explain(await self._occupancy.views(), workload.workload_type, rules):
             return reason
         if customer.running >= customer.max_concurrent_workloads:

@@ -12,13 +12,27 @@ from typing import Any
 
 import msgspec
 
+from niyanta.domain.forms import form_of
+from niyanta.domain.json_schema import Schema, SchemaError, TooExpensive
 from niyanta.errors import ConfigurationError, PermanentError
 from niyanta.wire.strict_json import MAX_DEPTH
 from niyanta.worker.handlers.text import clean, describe
 
-__all__ = ["Handler", "encode_result", "make_handler"]
+__all__ = ["Handler", "MisfitError", "encode_result", "make_handler"]
 
 MAX_RESULT_BYTES = 1 << 20
+
+
+class MisfitError(PermanentError):
+    """The input doesn't fit the handler's parameters.
+
+    Attributes:
+        hopeless: It fits their JSON Schema, as the service could have told; only the handler's own checks refuse it.
+    """
+
+    def __init__(self, message: str, *, hopeless: bool) -> None:
+        super().__init__(message)
+        self.hopeless = hopeless
 
 
 @dataclass(frozen=True)
@@ -38,7 +52,7 @@ class Handler:
         """What to call the function with.
 
         Raises:
-            PermanentError: The input doesn't fit; names the field.
+            MisfitError: The input doesn't fit; names the field.
         """
         if self.params_type is None:
             return (context,)
@@ -47,7 +61,22 @@ class Handler:
                 return (context, self.params_type.model_validate_json(input_json))
             return (context, msgspec.json.decode(input_json, type=self.params_type))
         except (ValueError, TypeError, RecursionError) as exc:
-            raise PermanentError(f"input_params don't fit the handler: {exc}") from exc
+            hopeless = self._meets_schema(input_json)
+            raise MisfitError(f"input_params don't fit the handler: {exc}", hopeless=hopeless) from exc
+
+    @property
+    def form(self) -> str:
+        """Names the form of input that it takes."""
+        return form_of(self.input_schema)
+
+    def _meets_schema(self, input_json: bytes) -> bool:
+        """Whether an input is one that the service would accept for this handler alone."""
+        if self.input_schema is None:
+            return True
+        try:
+            return not Schema(self.input_schema).problems(msgspec.json.decode(input_json), most=1)
+        except (SchemaError, TooExpensive):
+            return True
 
     def call(self, context: Any, input_json: bytes) -> Awaitable[Any] | Any:
         """Call the function with its arguments made from the input; an async one gives an awaitable."""

@@ -327,6 +327,7 @@ def _worker(listed: ListedWorker) -> bodies.WorkerBody:
         worker.worker_id,
         worker.status,
         [handler.workload_type for handler in worker.handlers],
+        worker.forms,
         worker.capacity,
         len(listed.workload_ids),
         worker.tags,

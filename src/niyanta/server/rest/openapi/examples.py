@@ -364,6 +364,7 @@ _ADMIN_EXAMPLES: dict[str, dict[str, Any]] = {
                     "worker_id": "worker-5",
                     "status": "HEALTHY",
                     "capabilities": ["video_transcoding", "image_processing"],
+                    "input_forms": {"video_transcoding": "6c1b0a94e2d7", "image_processing": "any"},
                     "capacity_total": 10,
                     "capacity_used": 3,
                     "tags": {"region": "us-west-2", "hardware": "gpu"},

@@ -1,0 +1,186 @@
+"""Two versions of one workload type: a submission goes where its input fits, and a wrong guess costs nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from niyanta.domain.forms import form_of
+from niyanta.wire import messages
+from niyanta.wire.messages import Assignment
+from scripted_worker import ScriptedWorker
+from system import System, beating
+
+OLD = {"type": "object", "properties": {"url": {"type": "string"}}, "required": ["url"]}
+NEW = {"type": "object", "properties": {"source": {"type": "string"}}, "required": ["source"]}
+OLD_INPUT, NEW_INPUT, BOTH = {"url": "a"}, {"source": "a"}, {"url": "a", "source": "a"}
+
+
+async def served_by(system: System, worker_id: str, schema: dict[str, Any] | None, **options: Any) -> ScriptedWorker:
+    schemas = {} if schema is None else {"count": schema}
+    return await system.worker(worker_id, schemas=schemas, **options)
+
+
+async def directory_knows(system: System, count: int) -> None:
+    async with asyncio.timeout(5):
+        while sum(w.status == "HEALTHY" for w in system.coordinator.assembly.directory.workers) != count:
+            await asyncio.sleep(0.02)
+
+
+async def finish(worker: ScriptedWorker, assignment: Assignment | None = None) -> str:
+    assignment = assignment or await worker.next_assignment()
+    await worker.report(assignment.ref, messages.Started(), messages.Completed(b"{}"))
+    return assignment.ref.workload_id
+
+
+async def refuse(worker: ScriptedWorker, schema: dict[str, Any], *, hopeless: bool = False) -> str:
+    assignment = await worker.next_assignment()
+    await worker.report(assignment.ref, messages.Refused("`source` is missing", form_of(schema), hopeless))
+    return assignment.ref.workload_id
+
+
+async def test_what_fits_any_live_worker_is_accepted_and_placed_only_where_it_fits(system: System) -> None:
+    old, new = await served_by(system, "old", OLD), await served_by(system, "new", NEW)
+    async with beating(old, new):
+        await directory_knows(system, 2)
+        for_old = sorted([await system.submit(input_params=OLD_INPUT) for _ in range(4)])
+        for_new = sorted([await system.submit(input_params=NEW_INPUT) for _ in range(4)])
+        assert sorted([await finish(old) for _ in for_old]) == for_old
+        assert sorted([await finish(new) for _ in for_new]) == for_new
+        for workload_id in (*for_old, *for_new):
+            assert await system.audit(workload_id) == ["created", "scheduled", "started", "completed"]
+        either = await system.submit(input_params=BOTH)
+        async with asyncio.timeout(5):
+            while old.assignments.empty() and new.assignments.empty():
+                await asyncio.sleep(0.01)
+        assert await finish(old if new.assignments.empty() else new) == either
+        status, body, _ = await system.call("POST", "/workloads", {"workload_type": "count", "input_params": {}})
+        assert (status, body["error"]["code"]) == (400, "INVALID_INPUT")
+        assert "2 live versions" in body["error"]["message"]
+        assert body["error"]["details"]["errors"][0]["pointer"].startswith("/input_params")
+
+
+async def test_one_batch_may_hold_inputs_for_both(system: System) -> None:
+    old, new = await served_by(system, "old", OLD), await served_by(system, "new", NEW)
+    async with beating(old, new):
+        await directory_knows(system, 2)
+        inputs = [OLD_INPUT, NEW_INPUT, {}]
+        body = {"workloads": [{"workload_type": "count", "input_params": given} for given in inputs]}
+        status, answer, _ = await system.call("POST", "/workloads/batch", body)
+        assert status in (200, 202, 207), answer
+        assert ["error" in outcome and outcome["error"] is not None for outcome in answer["results"]] == [
+            False,
+            False,
+            True,
+        ]
+        await finish(old)
+        await finish(new)
+
+
+async def test_what_was_queued_for_another_version_is_refused_once_and_waits_for_it(system: System) -> None:
+    old = await served_by(system, "old", OLD)
+    await directory_knows(system, 1)
+    await old.beat(leaving=True)
+    await system.call("POST", "/workload-configs", {"workload_type": "count"})
+    waiting = [await system.submit(input_params=OLD_INPUT) for _ in range(3)]
+    new = await served_by(system, "new", NEW)
+    async with beating(new):
+        assert sorted([await refuse(new, NEW) for _ in waiting]) == sorted(waiting)
+        for workload_id in waiting:
+            found = await system.until(workload_id, "PENDING")
+            assert "doesn't fit the version of 'count'" in found["pending_reason"]
+            assert found["error_message"] == "`source` is missing"
+            assert found["retry_count"] == 0
+        # The worker isn't made to rest for it, and it isn't asked again.
+        assert await finish(new) if (fits := await system.submit(input_params=NEW_INPUT)) else fits == None
+        assert new.assignments.empty()
+        back = await served_by(system, "old-2", OLD)
+        async with beating(back):
+            assert sorted([await finish(back) for _ in waiting]) == sorted(waiting)
+            assert new.assignments.empty()
+        for workload_id in waiting:
+            assert (await system.until(workload_id, "COMPLETED"))["error_message"] is None
+            events = await system.audit(workload_id)
+            assert events == ["created", "scheduled", "unscheduled", "scheduled", "started", "completed"]
+
+
+async def test_a_refusal_after_a_slow_start_hands_it_back(system: System) -> None:
+    new = await served_by(system, "new", None)
+    async with beating(new):
+        workload_id = await system.submit(input_params=OLD_INPUT)
+        assignment = await new.next_assignment()
+        await new.report(assignment.ref, messages.Started(), messages.Refused("no", form_of(NEW)))
+        found = await system.until(workload_id, "REDISTRIBUTING")
+        assert found["retry_count"] == 0
+
+
+async def test_what_only_the_handlers_own_checks_refuse_fails_where_there_is_no_other_version(system: System) -> None:
+    new = await served_by(system, "new", NEW)
+    async with beating(new):
+        await directory_knows(system, 1)
+        alone = await system.submit(input_params=BOTH)
+        await refuse(new, NEW, hopeless=True)
+        assert (await system.until(alone, "FAILED"))["error_message"] == "`source` is missing"
+        old = await served_by(system, "old", OLD, capacity=1)
+        async with beating(old):
+            await directory_knows(system, 2)
+            blocker = await system.submit(input_params=OLD_INPUT)
+            assert (blocking := await old.next_assignment()).ref.workload_id == blocker
+            moved = await system.submit(input_params=BOTH)
+            assert await refuse(new, NEW, hopeless=True) == moved
+            await finish(old, blocking)
+            assert await finish(old) == moved
+
+
+async def test_a_refusal_that_names_no_form_is_one_like_others(system: System) -> None:
+    worker = await served_by(system, "w1", None)
+    async with beating(worker):
+        workload_id = await system.submit()
+        await refuse_oddly(worker)
+        assert await finish(worker) == workload_id  # after a rest
+
+
+async def refuse_oddly(worker: ScriptedWorker) -> None:
+    assignment = await worker.next_assignment()
+    await worker.report(assignment.ref, messages.Refused("odd", "a b\0c"))
+
+
+async def test_a_draining_workers_version_counts_only_where_there_is_no_other(system: System) -> None:
+    old = await served_by(system, "old", OLD)
+    async with beating(old):
+        await directory_knows(system, 1)
+        assert (await system.call("POST", "/admin/workers/old/drain", key="admin"))[0] == 200
+        await directory_knows(system, 0)
+        alone = await system.submit(input_params=OLD_INPUT)
+        assert (await system.get(alone))["status"] == "PENDING"
+        new = await served_by(system, "new", NEW)
+        async with beating(new):
+            await directory_knows(system, 1)
+            body = {"workload_type": "count", "input_params": OLD_INPUT}
+            assert (await system.call("POST", "/workloads", body))[0] == 400
+
+
+@pytest.mark.parametrize(("given", "expected"), [(OLD_INPUT, 400), ({**OLD_INPUT, "paid": True}, 202)])
+async def test_the_configs_own_schema_holds_besides(system: System, given: dict[str, Any], expected: int) -> None:
+    config = {"workload_type": "count", "input_schema": {"type": "object", "required": ["paid"]}}
+    assert (await system.call("POST", "/workload-configs", config))[0] == 201
+    old, new = await served_by(system, "old", OLD), await served_by(system, "new", NEW)
+    async with beating(old, new):
+        await directory_knows(system, 2)
+        body = {"workload_type": "count", "input_params": given}
+        assert (await system.call("POST", "/workloads", body))[0] == expected
+
+
+async def test_operators_see_which_version_each_worker_serves(system: System) -> None:
+    old, new, loose = [
+        await served_by(system, name, schema) for name, schema in (("old", OLD), ("new", NEW), ("loose", None))
+    ]
+    async with beating(old, new, loose):
+        _, body, _ = await system.call("GET", "/admin/workers", key="admin")
+        assert {w["worker_id"]: w["input_forms"] for w in body["workers"]} == {
+            "old": {"count": form_of(OLD)},
+            "new": {"count": form_of(NEW)},
+            "loose": {"count": "any"},
+        }
