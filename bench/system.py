@@ -17,7 +17,7 @@ import asyncpg
 import psutil
 
 from bench.load import Api
-from niyanta.server.services.submission import placement_key
+from niyanta.server.services.checking import placement_key
 
 __all__ = ["TYPE", "System", "running_system"]
 

@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -153,11 +153,16 @@ class Station:
 
 @contextlib.asynccontextmanager
 async def station(
-    scratch: Path, object_store: ObjectStore | None = None, *, app: str = APP, fork: bool = True
+    scratch: Path,
+    object_store: ObjectStore | None = None,
+    *,
+    app: str = APP,
+    fork: bool = True,
+    pass_env: Sequence[str] = (),
 ) -> AsyncIterator[Station]:
     """A station with its pool; nothing is left of it afterwards."""
     os.makedirs(scratch, exist_ok=True)
-    pool = ProcessPool([app], 1, scratch, fork=fork)
+    pool = ProcessPool([app], 1, scratch, fork=fork, pass_env=pass_env)
     await pool.start()
     here = Station(pool, scratch, object_store, app)
     try:

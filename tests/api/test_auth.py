@@ -357,7 +357,8 @@ async def test_every_response_forbids_guessing_and_caching_and_no_origin_is_allo
     for method, path in paths:
         for key in ("cust_b", None):
             headers = {} if key is None else {"Authorization": f"Bearer {system.keys[key]}"}
-            async with system.http.request(method, system.url(path), headers=headers | origin) as response:
+            sent = headers | origin
+            async with system.http.request(method, system.url(path), headers=sent, allow_redirects=False) as response:
                 await response.read()
             assert response.headers.get("X-Content-Type-Options") == "nosniff", (method, path, response)
             assert response.headers.get("Cache-Control") == "no-store", (method, path)

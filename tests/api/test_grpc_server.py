@@ -77,6 +77,51 @@ async def test_every_method_of_the_proto_is_served(calls: Calls) -> None:
         assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED, method.name
 
 
+async def test_a_request_without_credentials_is_hardly_read(system: System) -> None:
+    taken = 0
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, count: bool) -> None:
+        nonlocal taken
+        try:
+            while data := await reader.read(1 << 16):
+                taken += len(data) if count else 0
+                writer.write(data)
+                await writer.drain()
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+    async def connected_through(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inner = await asyncio.open_connection("127.0.0.1", system.coordinator.grpc_port)
+        await asyncio.gather(pass_on(reader, inner[1], count=True), pass_on(inner[0], writer, count=False))
+
+    proxy = await asyncio.start_server(connected_through, "127.0.0.1", 0)
+    port = proxy.sockets[0].getsockname()[1]
+    large = pb.SubmitWorkloadBatchRequest(workloads=[submission({"text": "x" * 8_000_000})])
+    async with proxy, grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        call = channel.unary_unary(f"/{SERVICE}/SubmitWorkloadBatch", pb.SubmitWorkloadBatchRequest.SerializeToString)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call(large, metadata=(("authorization", "Bearer nyt_cust_a_guess"),))
+        assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+        assert taken < 64 * 1024 + 2048
+        key = system.keys["cust_a"]
+        answer = pb.SubmitWorkloadBatchResponse.FromString(
+            await call(large, metadata=(("authorization", f"Bearer {key}"),))
+        )
+        assert answer.rejected == 1
+        assert taken > 8_000_000
+
+
+async def test_a_call_without_a_request_is_refused(system: System, calls: Calls) -> None:
+    call = calls.channel.stream_unary(f"/{SERVICE}/GetWorkload")(metadata=calls.metadata("cust_a", {}))
+    await call.done_writing()
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert caught.value.details() == "The call has no request"
+
+
 async def test_health_is_the_truth_of_ready(system: System, calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
     stub = health_pb2_grpc.HealthStub(calls.channel)
     async with asyncio.timeout(10):

@@ -310,7 +310,7 @@ async def test_methods(system: System) -> None:
             assert answer["error"]["details"]["allowed"] == allowed.split(", ")
         status, answer, headers = await raw(system, "OPTIONS", path, b"")
         assert (status, answer, headers["Allow"]) == (204, None, allowed)
-    for path in ("/v1/nothing", "/v1/workloads/", "/v1//workloads", "/V1/workloads", "/v2/workloads", "/"):
+    for path in ("/v1/nothing", "/v1/workloads/", "/v1//workloads", "/V1/workloads", "/v2/workloads", "/v1"):
         status, answer, headers = await raw(system, "GET", path, b"")
         assert (status, answer["error"]["code"]) == (404, "NOT_FOUND")
         assert headers["X-Request-ID"] == answer["error"]["request_id"]

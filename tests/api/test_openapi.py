@@ -12,8 +12,12 @@ import pytest
 import yaml
 from schemathesis.specs.openapi.definitions import OPENAPI_30_VALIDATOR
 
+from niyanta.domain.json_schema import Schema
+from niyanta.domain.placement import WorkerView, eligible
+from niyanta.examples import worker as examples_worker
 from niyanta.server.rest.openapi.dialect import to_openapi_3_0
 from niyanta.server.rest.openapi.document import build_document
+from niyanta.server.store.states import affinity_from_json
 from openapi_document import DOCUMENT, SCRIPT, fits, operations, resolve, walk
 
 UNKNOWN_TO_3_0 = {
@@ -146,6 +150,16 @@ def test_examples_are_there_and_fit(path: str, method: str) -> None:
             assert "example" in content, f"{name} has no example"
             if media_type == "application/json":
                 fits(content["example"], content["schema"])
+
+
+def test_the_default_body_can_start_on_a_machine_for_development() -> None:
+    content = DOCUMENT["paths"]["/v1/workloads"]["post"]["requestBody"]["content"]["application/json"]
+    body = content["example"]
+    handler = examples_worker.handlers[body["workload_type"]]
+    assert Schema(handler.input_schema).problems(body["input_params"]) == []
+    rules = affinity_from_json(json.dumps(body["affinity_rules"]))
+    idle = WorkerView("w1", "i1", 1, {}, frozenset(examples_worker.handlers), False)
+    assert eligible([idle], body["workload_type"], rules)
 
 
 def test_examples_of_errors_fit() -> None:

@@ -275,6 +275,7 @@ _shell(
     echo '{"type": "log", "level": "ERROR", "message": "bad"}'
     echo '{"type": "unknown"}'
     echo '{not json'
+    printf '{"type": "log", "message": "\\377"}\\n'
     echo plain
     echo complaint >&2
     head -c 200000 /dev/zero | tr '\\0' y; echo

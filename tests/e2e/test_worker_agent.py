@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import subprocess
@@ -294,6 +295,33 @@ async def test_what_does_not_fit_is_refused(run: Any, service: Service) -> None:
     await until(lambda: service.bodies(third) and service.bodies(unknown))
     assert service.bodies(third) == [Refused("this worker is full")]
     assert service.bodies(unknown) == [Refused("this worker doesn't serve 'no such'")]
+
+
+async def test_a_slot_counts_until_it_is_free_and_then_at_once_no_more(run: Any, service: Service) -> None:
+    worker, end = Worker(id="w", capacity=1), asyncio.Event()
+
+    @worker.workload("stubborn", isolation="inline")
+    async def stubborn(ctx: Context) -> None:
+        await ctx.report_progress(1)
+        while not end.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await end.wait()
+
+    service.accept = RegisterReply(True, "", "", 0.3, 5.0)
+    await run(worker)
+    await until(lambda: service.beats)
+    ref = await service.assign("stubborn")
+    await until(lambda: Progressed(1) in service.bodies(ref))
+    await service.broker.publish(service.subjects.worker("w"), encode(CancelAttempt(ref)))
+    count = len(service.beats)
+    await until(lambda: len(service.beats) > count + 3)
+    assert all(beat.attempts == [ref] for beat in service.beats[count:])
+    other = await service.assign("stubborn", 2)
+    await until(lambda: service.bodies(other))
+    assert service.bodies(other) == [Refused("this worker is full")]
+    service.accept = RegisterReply(True, "", "", 60.0, 300.0)
+    end.set()
+    await until(lambda: service.beats[-1].attempts == [], 3)
 
 
 async def test_a_stop_hands_everything_back_and_says_good_bye_once(run: Any, service: Service) -> None:

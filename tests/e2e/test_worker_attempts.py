@@ -290,7 +290,7 @@ async def test_a_command_s_surroundings_and_events(here: Station) -> None:
     assert record.lines("ERROR") == ["bad"]
     assert record.lines("WARN") == ["complaint"]
     plain = [line for line in record.lines("INFO") if not line.startswith("yyy")]
-    assert plain == ['{"type": "unknown"}', "{not json", "plain"]
+    assert plain == ['{"type": "unknown"}', "{not json", '{"type": "log", "message": "\ufffd"}', "plain"]
     assert max(len(line) for line in record.lines()) <= 8192
 
 

@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from niyanta import ConfigurationError, Worker
 from niyanta.wire.messages import CheckpointSaved, Completed, Failed, Paused, Progressed, Released
 from niyanta.worker.handlers.link import Ask
 from station import FOLDER, Record, Station, station
@@ -61,6 +63,16 @@ async def test_processes_that_are_left_over_hold_nothing_up(here: Station, kind:
     assert record.result == {"value": "done"}
     assert time.monotonic() - began < 10
     assert noise(record) == []
+
+
+@pytest.mark.parametrize(
+    "kind", ["pool_then_save", "terminate_child", "busy_pool", "save_in_child", "order", "timer_reports"]
+)
+async def test_the_same_in_an_interpreter_of_its_own(tmp_path: Path, kind: str) -> None:
+    async with station(tmp_path / "scratch", app=APP, fork=False) as here:
+        record = await here.run(kind, seconds=40)
+        assert isinstance(record.end, Completed), record.end
+        assert noise(record) == []
 
 
 async def test_an_executor_in_an_event_loop(here: Station) -> None:
@@ -254,3 +266,86 @@ async def test_of_a_progress_bar_the_last_state_stays(here: Station, stream: str
 
 async def test_lines_that_end_as_in_dos(here: Station) -> None:
     assert (await here.run("dos_lines")).lines() == ["one", "two", "three", "four"]
+
+
+# --- what a process may say ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "ext",
+        "deep_ext",
+        "large_details",
+        "number_as_key",
+        "level",
+        "percent",
+        "percent_text",
+        "message",
+        "not_utf8",
+        "infinite",
+        "nan",
+        "nul",
+        "half",
+        "large_number",
+        "list",
+        "empty",
+        "twice",
+        "deep",
+        "very_deep",
+        "large",
+        "encoding",
+        "other_file",
+        "unknown",
+        "garbage",
+        "no_message",
+    ],
+)
+async def test_what_can_not_be_passed_on_ends_the_attempt_that_said_it(here: Station, what: str) -> None:
+    attempt, beside = here.start("own_sigterm")
+    await beside.until(Progressed)
+    record = await here.run("speaks_for_itself", {"what": what}, seconds=15)
+    assert isinstance(record.end, Failed)
+    assert record.end.permanent
+    assert record.end.message
+    for event in record.events:
+        msgspec.json.encode(event)
+    assert beside.end is None
+    attempt.disown()
+    await attempt.task
+
+
+@pytest.mark.parametrize("kind", ["writes_infinite", "writes_latin", "writes_text"])
+async def test_results_of_programs_are_looked_over_as_well(here: Station, kind: str) -> None:
+    record = await here.run(kind)
+    assert message(record).startswith("the result file is not JSON")
+    assert record.end.permanent
+
+
+# --- what it finds ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fork", [True, False])
+async def test_variables_pass_on_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fork: bool) -> None:
+    monkeypatch.setenv("NIYANTA_TEST_KEY", "k")
+    monkeypatch.setenv("NIYANTA_TEST_OTHER", "o")
+    async with station(tmp_path / "scratch", app=APP, fork=fork, pass_env=["NIYANTA_TEST_KEY"]) as here:
+        assert (await here.run("environment")).result == {"NIYANTA_TEST_KEY": "k"}
+
+
+async def test_a_coroutine_that_nobody_awaits_is_no_result(here: Station) -> None:
+    record = await here.run("unseen_coroutine")
+    assert "made a coroutine that nobody awaits" in message(record)
+    assert record.end.permanent
+
+
+@pytest.mark.parametrize("names", ["NIYANTA_API_KEY", ["A B"], [""], [5], ["A=B"]])
+def test_names_of_variables_that_are_none(names: Any) -> None:
+    with pytest.raises(ConfigurationError, match="pass_env"):
+        Worker(pass_env=names)
+
+
+def test_included_workers_bring_their_variables() -> None:
+    outer, inner = Worker(id="w", pass_env=["A"]), Worker(pass_env=["B"])
+    outer.include(inner)
+    assert outer.spec().pass_env == ("A", "B")

@@ -8,6 +8,9 @@ import logging
 import multiprocessing
 import os
 import signal
+import socket
+import stat
+import struct
 import subprocess
 import sys
 import threading
@@ -16,6 +19,8 @@ import warnings
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from niyanta import CheckpointError, Context, SyncContext, Worker
 
@@ -447,3 +452,91 @@ def dos_lines(ctx: SyncContext) -> None:
     time.sleep(0.2)
     sys.stdout.buffer.write(b"\nthree\r\n\r\nfour")
     sys.stdout.flush()
+
+
+# --- what a process may say ---------------------------------------------------------------------
+
+
+def _report(**body: Any) -> bytes:
+    return _frame({"type": "report", "body": body, "number": 0})
+
+
+def _frame(message: Any) -> bytes:
+    data = msgspec.msgpack.encode(message)
+    return struct.pack("!I", len(data)) + data
+
+
+def _nested(depth: int) -> bytes:
+    return b'{"a":' + b"[" * depth + b"]" * depth + b"}"
+
+
+SAID = {
+    "ext": _report(type="log", level="INFO", message="x", details={"a": msgspec.msgpack.Ext(5, b"x")}),
+    "deep_ext": _report(type="log", level="INFO", message="x", details={"a": [{"b": msgspec.msgpack.Ext(5, b"x")}]}),
+    "large_details": _report(type="log", level="INFO", message="x", details={"a": "x" * 100_000}),
+    "number_as_key": _report(type="log", level="INFO", message="x", details={1: 2}),
+    "level": _report(type="log", level="SHOUT", message="x"),
+    "percent": _report(type="progress", percent=1000),
+    "percent_text": _report(type="progress", percent="much"),
+    "message": _report(type="log", level="INFO", message=b"\xff"),
+    "not_utf8": _frame({"type": "done", "result_json": b'{"a": "\xff"}'}),
+    "infinite": _frame({"type": "done", "result_json": b'{"a": 1e999999}'}),
+    "nan": _frame({"type": "done", "result_json": b'{"a": NaN}'}),
+    "nul": _frame({"type": "done", "result_json": b'{"a": "\\u0000"}'}),
+    "half": _frame({"type": "done", "result_json": b'{"a": "\\ud800"}'}),
+    "large_number": _frame({"type": "done", "result_json": b'{"a": 100000000000000000000}'}),
+    "list": _frame({"type": "done", "result_json": b"[]"}),
+    "empty": _frame({"type": "done", "result_json": b""}),
+    "twice": _frame({"type": "done", "result_json": b"{}{}"}),
+    "deep": _frame({"type": "done", "result_json": _nested(100)}),
+    "very_deep": _frame({"type": "done", "result_json": _nested(100_000)}),
+    "large": _frame({"type": "done", "result_json": b'{"a": "' + b"x" * (2 << 20) + b'"}'}),
+    "encoding": _frame({"type": "save", "data": b"{}", "encoding": "latin-1", "number": 7}),
+    "other_file": _frame({"type": "save", "data": None, "encoding": "bytes", "number": -1}),
+    "unknown": _frame({"type": "surprise"}),
+    "garbage": b"GET / HTTP/1.1\r\n\r\n" * 10_000,
+    "no_message": struct.pack("!I", 4) + b"\xc1\xc1\xc1\xc1",
+}
+
+
+@worker.workload("speaks_for_itself")
+def speaks_for_itself(ctx: SyncContext) -> str:
+    """Write to every socket that it finds."""
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            if stat.S_ISSOCK(os.fstat(int(name)).st_mode):
+                socket.socket(fileno=os.dup(int(name))).sendall(SAID[ctx.input_params["what"]])
+        except OSError:
+            continue
+    time.sleep(20)
+    return "unheard"
+
+
+for name, result in {"infinite": '{\\"a\\": 1e999999}', "latin": '{\\"a\\": \\"\\xff\\"}', "text": "[1, 2"}.items():
+    worker.command(f"writes_{name}", ["python3", "-c", f'open("result.json", "wb").write(b"{result}")'])
+
+
+# --- what it finds ------------------------------------------------------------------------------
+
+
+def _made_by(function: Any) -> Any:
+    def wrapper(ctx: Any) -> Any:
+        return function(ctx)
+
+    return wrapper
+
+
+@_made_by
+async def _unseen(ctx: Context) -> None:
+    pass
+
+
+worker.workload("unseen_coroutine")(_unseen)
+
+
+@worker.workload("environment")
+def environment(ctx: SyncContext) -> dict[str, str]:
+    """What it and its tools see."""
+    seen = subprocess.run(["env"], capture_output=True, text=True, check=True).stdout.splitlines()
+    tool = dict(line.split("=", 1) for line in seen if line.startswith("NIYANTA_TEST"))
+    return {**tool, **{name: value for name, value in os.environ.items() if name.startswith("NIYANTA_TEST")}}

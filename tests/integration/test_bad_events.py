@@ -8,7 +8,6 @@ from typing import Any
 
 import asyncpg
 import msgspec
-import pytest
 
 from niyanta.wire import messages
 from niyanta.wire.messages import AttemptRef, BatchReply
@@ -41,30 +40,31 @@ def _event(ref: AttemptRef, sequence: Any, **body: Any) -> dict[str, Any]:
     return {"ref": named, "sequence": sequence, "occurred_at_ms": 0, "body": body}
 
 
-@pytest.mark.parametrize(
-    "result",
-    [
-        b'{"a": "\xff"}',
-        b'{"a": 1e999999}',
-        b'{"a": NaN}',
-        b'{"a": 123456789012345678901234567890}',
-        b'{"a": "\\u0000"}',
-        b'{"a": "\\ud800"}',
-        b'{"a": ' + b"[" * 100 + b"]" * 100 + b"}",
-        b'{"a": 1',
-        b"[1]",
-        b"",
-    ],
-)
-async def test_a_result_that_is_no_good_json_fails_its_workload_for_good(system: System, result: bytes) -> None:
+BAD_RESULTS = [
+    b'{"a": "\xff"}',
+    b'{"a": 1e999999}',
+    b'{"a": NaN}',
+    b'{"a": 123456789012345678901234567890}',
+    b'{"a": "\\u0000"}',
+    b'{"a": "\\ud800"}',
+    b'{"a": ' + b"[" * 100 + b"]" * 100 + b"}",
+    b'{"a": 1',
+    b"[1]",
+    b"",
+]
+
+
+async def test_a_result_that_is_no_good_json_fails_its_workload_for_good(system: System) -> None:
     worker = await system.worker()
     async with beating(worker):
-        bad, good = await _two_attempts(system, worker)
-        events = [worker.event(bad, messages.Completed(result)), worker.event(good, messages.Completed(b'{"a": 1}'))]
-        assert {reply.outcome for reply in await worker.send(*events)} == {"applied"}
-        failed = await system.get(bad.workload_id)
-        assert (failed["status"], failed["error_message"].startswith("the result")) == ("FAILED", True), failed
-        assert (await system.get(good.workload_id, "cust_b"))["status"] == "COMPLETED"
+        for result in BAD_RESULTS:
+            bad, good = await _two_attempts(system, worker)
+            ends = [(bad, messages.Completed(result)), (good, messages.Completed(b'{"a": 1}'))]
+            assert {r.outcome for r in await worker.send(*(worker.event(*end) for end in ends))} == {"applied"}
+            failed = await system.get(bad.workload_id)
+            assert failed["status"] == "FAILED", result
+            assert failed["error_message"].startswith("the result"), failed
+            assert (await system.get(good.workload_id, "cust_b"))["status"] == "COMPLETED"
 
 
 BAD_EVENTS = {
@@ -72,85 +72,76 @@ BAD_EVENTS = {
     "wrong type": {"type": "progress", "percent": "half"},
     "no text": {"type": "log", "level": "INFO", "message": msgspec.msgpack.Ext(1, b"")},
     "missing": {"type": "completed"},
+    "a key that is no text": {"type": "log", "level": "INFO", "message": "", "details": {7: 1}},
     "huge": {"type": "progress", "percent": 2**64 - 1},
 }
 
 
-@pytest.mark.parametrize("kind", BAD_EVENTS)
-async def test_an_event_that_can_not_be_read_fails_its_workload_and_no_other(system: System, kind: str) -> None:
+async def test_an_event_that_can_not_be_read_fails_its_workload_and_no_other(system: System) -> None:
     worker = await system.worker()
     async with beating(worker):
-        bad, good = await _two_attempts(system, worker)
-        outcomes = await _send_raw(
-            worker,
-            _event(good, 2, type="progress", percent=10),
-            _event(bad, 2, **BAD_EVENTS[kind]),
-            _event(bad, 3, type="progress", percent=50),
-            _event(good, 3, type="completed", result_json=b"{}"),
-        )
-        assert outcomes["cust_b"] == "applied"
-        assert (await system.get(good.workload_id, "cust_b"))["status"] == "COMPLETED"
-        found = await system.get(bad.workload_id)
-        if kind == "huge":
-            assert (found["status"], found["progress_percent"]) == ("RUNNING", 100)
-        else:
-            assert (found["status"], "can't be read" in found["error_message"]) == ("FAILED", True), found
-            assert outcomes["cust_a"] == "fenced"  # its worker stops it
+        for kind in BAD_EVENTS:
+            bad, good = await _two_attempts(system, worker)
+            outcomes = await _send_raw(
+                worker,
+                _event(good, 2, type="progress", percent=10),
+                _event(bad, 2, **BAD_EVENTS[kind]),
+                _event(bad, 3, type="progress", percent=50),
+                _event(good, 3, type="completed", result_json=b"{}"),
+            )
+            assert outcomes["cust_b"] == "applied"
+            assert (await system.get(good.workload_id, "cust_b"))["status"] == "COMPLETED"
+            found = await system.get(bad.workload_id)
+            if kind == "huge":
+                assert (found["status"], found["progress_percent"]) == ("RUNNING", 100)
+            else:
+                assert (found["status"], "can't be read" in found["error_message"]) == ("FAILED", True), found
+                assert outcomes["cust_a"] == "fenced"  # its worker stops it
 
 
-@pytest.mark.parametrize("sequence", [2**63, 2**64 - 1, 0, -1, "one", None])
-async def test_an_impossible_sequence_fails_its_workload_and_no_other(system: System, sequence: Any) -> None:
+async def test_an_impossible_sequence_fails_its_workload_and_no_other(system: System) -> None:
     worker = await system.worker()
     async with beating(worker):
-        bad, good = await _two_attempts(system, worker)
-        impossible = _event(bad, sequence, type="progress", percent=1)
-        await _send_raw(worker, impossible, _event(good, 2, type="completed", result_json=b"{}"))
-        assert (await system.get(bad.workload_id))["status"] == "FAILED"
-        assert (await system.get(good.workload_id, "cust_b"))["status"] == "COMPLETED"
+        for sequence in (2**63, 2**64 - 1, 0, -1, "one", None):
+            bad, good = await _two_attempts(system, worker)
+            impossible = _event(bad, sequence, type="progress", percent=1)
+            await _send_raw(worker, impossible, _event(good, 2, type="completed", result_json=b"{}"))
+            assert (await system.get(bad.workload_id))["status"] == "FAILED", sequence
+            assert (await system.get(good.workload_id, "cust_b"))["status"] == "COMPLETED"
 
 
-@pytest.mark.parametrize(
-    "ref",
-    [
-        AttemptRef("cust_a\0", "wl_1", 1),
-        AttemptRef("cust_a", "wl_\0", 1),
-        AttemptRef("cust_a", "x" * 100_000, 1),
-        AttemptRef("cust_a", "wl_1", 2**63),
-    ],
-)
-async def test_what_names_no_attempt_is_fenced(system: System, ref: AttemptRef) -> None:
+async def test_what_names_no_attempt_is_fenced(system: System) -> None:
     worker = await system.worker()
     async with beating(worker):
-        _, good = await _two_attempts(system, worker)
-        outcomes = await _send_raw(
-            worker, _event(ref, 1, type="started"), _event(good, 2, type="completed", result_json=b"{}")
-        )
-        assert outcomes == {ref.customer_id: "fenced", "cust_b": "applied"}
+        for ref in (
+            AttemptRef("cust_a\0", "wl_1", 1),
+            AttemptRef("cust_a", "wl_\0", 1),
+            AttemptRef("cust_a", "x" * 100_000, 1),
+            AttemptRef("cust_a", "wl_1", 2**63),
+        ):
+            _, good = await _two_attempts(system, worker)
+            end = _event(good, 2, type="completed", result_json=b"{}")
+            outcomes = await _send_raw(worker, _event(ref, 1, type="started"), end)
+            assert outcomes == {ref.customer_id: "fenced", "cust_b": "applied"}
 
 
-@pytest.mark.parametrize(
-    "details",
-    [
-        {"a": msgspec.msgpack.Ext(5, b"x")},
-        {"a\0": "\0"},
-        {"a": float("nan"), "b": float("inf")},
-        {"a": 2**64 - 1, "b": b"bytes"},
-        {"a": [[[[{"b": 1}]]]], 7: "not a text"},
-    ],
-)
-async def test_details_of_a_log_line_never_cost_more_than_themselves(system: System, details: dict[Any, Any]) -> None:
+async def test_details_of_a_log_line_never_cost_more_than_themselves(system: System) -> None:
     worker = await system.worker()
     async with beating(worker):
-        bad, _ = await _two_attempts(system, worker)
-        line = _event(bad, 2, type="log", level="INFO", message="so\0", details=details)
-        outcomes = await _send_raw(worker, line, _event(bad, 3, type="completed", result_json=b"{}"))
-        found = await system.get(bad.workload_id)
-        if any(not isinstance(key, str) for key in details):
-            assert (outcomes["cust_a"], found["status"]) == ("fenced", "FAILED")  # not even MessagePack as agreed
-            return
-        assert (outcomes["cust_a"], found["status"]) == ("applied", "COMPLETED")
-        status, body, _ = await system.call("GET", f"/workloads/{bad.workload_id}/logs")
-        assert (status, body["logs"][0]["message"]) == (200, "so\ufffd")
+        for details, kept in (
+            ({"a": msgspec.msgpack.Ext(5, b"x")}, {"a": "<Ext>"}),
+            ({"a\0": "\0"}, {"a\ufffd": "\ufffd"}),
+            ({"a": float("nan"), "b": [float("inf")]}, {"a": "nan", "b": ["inf"]}),
+            ({"a": 2**64 - 1, "b": b"bytes"}, {"a": "18446744073709551615", "b": "Ynl0ZXM="}),
+        ):
+            await system.submit()
+            ref = (await worker.next_assignment()).ref
+            await worker.report(ref, messages.Started())
+            line = _event(ref, 2, type="log", level="INFO", message="so\0", details=details)
+            outcomes = await _send_raw(worker, line, _event(ref, 3, type="completed", result_json=b"{}"))
+            assert (outcomes["cust_a"], (await system.get(ref.workload_id))["status"]) == ("applied", "COMPLETED")
+            status, body, _ = await system.call("GET", f"/workloads/{ref.workload_id}/logs")
+            assert (status, body["logs"][0]["message"], body["logs"][0]["details"]) == (200, "so\ufffd", kept)
 
 
 async def test_a_batch_that_can_not_be_read_at_all_ends_its_sender(system: System) -> None:
@@ -182,3 +173,14 @@ async def test_a_hung_transaction_of_one_customer_holds_up_no_other(system: Syst
                 await asyncio.sleep(0.05)
         assert (await system.get(bad.workload_id))["status"] == "COMPLETED"
     await hung.close()
+
+
+async def test_a_beat_under_an_impossible_name_holds_up_no_other(system: System) -> None:
+    worker = await system.worker()
+    odd = [ScriptedWorker(system.broker, system.subjects, name) for name in ("w\0", "", "w" * 100, "w.1")]
+    odd.append(ScriptedWorker(system.broker, system.subjects, "w2"))
+    odd[-1].incarnation = "\0"
+    async with asyncio.timeout(4):
+        replies = await asyncio.gather(worker.beat(), *(other.beat() for other in odd), worker.beat())
+    assert [reply.ok for reply in replies] == [True, *([False] * len(odd)), True]
+    assert not any(reply.hold for reply in replies)

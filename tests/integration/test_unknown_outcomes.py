@@ -108,3 +108,24 @@ async def test_others_are_served_while_one_outcome_is_found_out(
     cutter.arrive.set()
     status, body, _ = await task
     assert status == 202, body
+
+
+async def test_a_hung_transaction_of_one_customer_holds_up_nobody_elses_submissions(
+    database_url: str, nats_url: str, subject_prefix: str
+) -> None:
+    hung = await asyncpg.connect(database_url)
+    async with running_system(database_url, nats_url, subject_prefix) as system:
+        await supported(system)
+        async with hung.transaction():
+            await hung.execute("SELECT FROM customer_usage WHERE customer_id = 'cust_a' FOR UPDATE")
+            calls = [system.call("POST", "/workloads", SUBMISSION, key=key) for key in ("cust_a", "cust_b") * 5]
+            async with asyncio.timeout(4):
+                answers = await asyncio.gather(*calls)
+            assert [status for status, _, _ in answers] == [503, 202] * 5
+            assert {answer[2].get("Retry-After") for answer in answers[::2]} == {"1"}
+            async with asyncio.timeout(1):  # from now on nobody waits at all
+                await system.submit("cust_b")
+        async with asyncio.timeout(5):
+            while (await system.call("POST", "/workloads", SUBMISSION))[0] != 202:
+                await asyncio.sleep(0.05)
+    await hung.close()

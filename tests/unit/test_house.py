@@ -159,6 +159,20 @@ def test_links_in_the_documents_lead_somewhere() -> None:
     assert list(_script("check_links").broken_links()) == []
 
 
+def test_the_tour_leads_to_what_it_names() -> None:
+    tour = (ROOT / "docs" / "code-tour.md").read_text(encoding="utf-8")
+    stops = re.findall(r"\[`([\w.]+)`\]\(\.\./(src/[^)]+\.py)\)", tour)
+    assert len(stops) > 30
+    lost = []
+    for name, path in stops:
+        found: list[ast.stmt] = _parse(ROOT / path).body
+        for part in name.split("."):
+            found = next((getattr(entry, "body", []) for entry in found if getattr(entry, "name", None) == part), [])
+        if not found:
+            lost.append(f"{name} in {path}")
+    assert lost == []
+
+
 def test_the_states_page_is_what_the_table_says() -> None:
     page = _script("state_diagram")
     assert page.PAGE.read_text(encoding="utf-8") == page.render()

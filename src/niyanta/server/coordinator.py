@@ -14,7 +14,8 @@ from niyanta.errors import ConfigurationError
 from niyanta.server.grpc.server import GrpcServer
 from niyanta.server.rest.frame.operation import Operation
 from niyanta.server.rest.uvicorn.heads import HeadLimits, bounded_http
-from niyanta.server.rest.uvicorn.sockets import Connection
+from niyanta.server.rest.uvicorn.sockets import websocket_among
+from niyanta.server.rest.uvicorn.strangers import Strangers
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store import migrate
 from niyanta.server.store.database import Database
@@ -82,12 +83,13 @@ class Coordinator:
         await parts.prepare()
         api = parts.rest()
         self.operations = api.operations
+        strangers = Strangers(settings.max_strangers, settings.max_strangers_per_source)
         self._server = _Server(
             uvicorn.Config(
                 api,
                 loop="none",
-                http=bounded_http(HeadLimits(seconds=settings.request_seconds)),
-                ws=Connection,
+                http=bounded_http(HeadLimits(seconds=settings.request_seconds), strangers),
+                ws=websocket_among(strangers),
                 ws_max_size=64 * 1024,
                 ws_ping_interval=30,
                 ws_ping_timeout=20,

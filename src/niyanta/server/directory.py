@@ -191,12 +191,12 @@ class Directory:
         """The live workers without their load."""
         return [
             WorkerView(
-                worker.worker_id,
-                worker.incarnation,
-                worker.capacity,
-                worker.tags,
-                frozenset(handler.workload_type for handler in worker.handlers),
-                worker.status == "DRAINING",
+                worker_id=worker.worker_id,
+                incarnation=worker.incarnation,
+                capacity=worker.capacity,
+                tags=worker.tags,
+                types=frozenset(handler.workload_type for handler in worker.handlers),
+                draining=worker.status == "DRAINING",
                 forms=worker.forms,
             )
             for worker in self.workers

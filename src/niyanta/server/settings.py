@@ -71,6 +71,10 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     checkpoint_retention_hours: int = 24
     """Checkpoints are deleted this long after their workload ended, when nothing can start from them any more."""
     upkeep_interval_seconds: float = 300.0
+    max_strangers: int = 2_000
+    """Connections over REST and WebSocket that have shown no good credentials so far; beyond, idle ones are cut."""
+    max_strangers_per_source: int = 200
+    """The same from one address (with IPv6, one /64 network)."""
     max_websockets_per_customer: int = 20_000
     """Open at once on one coordinator."""
     allowed_origins: str = ""
@@ -118,6 +122,10 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
             (0 <= self.grpc_port <= 65535, "grpc_port must be 0 to 65535"),
             (self.request_seconds > 0, "request_seconds must be positive"),
             (self.outcome_wait_seconds > 0, "outcome_wait_seconds must be positive"),
+            (
+                0 < self.max_strangers_per_source <= self.max_strangers,
+                "max_strangers_per_source must be 1 to max_strangers",
+            ),
             (self.grpc_max_streams > 0, "grpc_max_streams must be positive"),
             (self.heartbeat_interval_seconds > 0, "heartbeat_interval_seconds must be positive"),
             (

@@ -105,6 +105,7 @@ class Assembly:
         self.estimator = Estimator(database, self.directory)
         self.submissions = SubmissionService(
             database,
+            HeldUp(database),
             self.feed,
             self.directory,
             self.estimator,

@@ -22,6 +22,7 @@ from nats.errors import NoRespondersError
 from nats.errors import TimeoutError as NatsTimeoutError
 
 from niyanta.errors import ConnectionFailedError
+from niyanta.wire.cancels import heeded
 
 __all__ = ["FRAME_BYTES", "FRAME_TIMEOUT_SECONDS", "MAX_MESSAGE_BYTES", "Broker", "Handler"]
 
@@ -84,37 +85,38 @@ class Broker:
             log.debug("broker.error", extra={"error": str(error)})
 
         try:
-            async with asyncio.timeout(timeout_seconds):
-                await self._nc.connect(
-                    servers=[self._url],
-                    name=self._name,
-                    allow_reconnect=False,
-                    # For the first connection nats-py counts by these all the same.
-                    max_reconnect_attempts=1,
-                    reconnect_time_wait=0.1,  # type: ignore[arg-type]  # takes fractions all the same
-                    connect_timeout=3,
-                    error_cb=failed,
-                )
-                # The first connection fails at once when nothing is there; every later one is kept for ever.
-                await self._nc.close()
-                self._nc = NatsClient()
-                await self._nc.connect(
-                    servers=[self._url],
-                    name=self._name,
-                    allow_reconnect=True,
-                    max_reconnect_attempts=-1,
-                    reconnect_time_wait=1,
-                    connect_timeout=3,
-                    ping_interval=3,
-                    max_outstanding_pings=2,
-                    pending_size=0,
-                    no_echo=True,  # a coordinator hears of its own changes at once, and not again from the broker
-                    flusher_queue_size=4096,
-                    inbox_prefix=f"_INBOX.{uuid.uuid4().hex}".encode(),
-                    disconnected_cb=disconnected,
-                    reconnected_cb=reconnected,
-                    error_cb=failed,
-                )
+            with heeded():
+                async with asyncio.timeout(timeout_seconds):
+                    await self._nc.connect(
+                        servers=[self._url],
+                        name=self._name,
+                        allow_reconnect=False,
+                        # For the first connection nats-py counts by these all the same.
+                        max_reconnect_attempts=1,
+                        reconnect_time_wait=0.1,  # type: ignore[arg-type]  # takes fractions all the same
+                        connect_timeout=3,
+                        error_cb=failed,
+                    )
+                    # The first connection fails at once when nothing is there; every later one is kept for ever.
+                    await self._nc.close()
+                    self._nc = NatsClient()
+                    await self._nc.connect(
+                        servers=[self._url],
+                        name=self._name,
+                        allow_reconnect=True,
+                        max_reconnect_attempts=-1,
+                        reconnect_time_wait=1,
+                        connect_timeout=3,
+                        ping_interval=3,
+                        max_outstanding_pings=2,
+                        pending_size=0,
+                        no_echo=True,  # a coordinator hears of its own changes at once, and not again from the broker
+                        flusher_queue_size=4096,
+                        inbox_prefix=f"_INBOX.{uuid.uuid4().hex}".encode(),
+                        disconnected_cb=disconnected,
+                        reconnected_cb=reconnected,
+                        error_cb=failed,
+                    )
         except (NatsError, OSError, TimeoutError) as exc:
             raise ConnectionFailedError(
                 f"cannot reach the broker: {str(exc) or type(exc).__name__}. "
@@ -159,7 +161,7 @@ class Broker:
             raise ConnectionFailedError("the broker is away")
         try:
             if len(payload) <= FRAME_BYTES:
-                return (await self._nc.request(subject, payload, timeout=timeout_seconds)).data
+                return (await self._ask(subject, payload, {}, timeout_seconds)).data
             async with asyncio.timeout(timeout_seconds):
                 return await self._request_framed(subject, payload, headers, timeout_seconds)
         except (NatsTimeoutError, TimeoutError) as exc:
@@ -173,15 +175,17 @@ class Broker:
         self, subject: str, payload: bytes, headers: dict[str, str], timeout_seconds: float
     ) -> bytes:
         frames = [payload[i : i + FRAME_BYTES] for i in range(0, len(payload), FRAME_BYTES)]
-        reply = await self._nc.request(
-            subject, frames[0], timeout=timeout_seconds, headers={_FRAMES_HEADER: str(len(frames)), **headers}
-        )
+        reply = await self._ask(subject, frames[0], {_FRAMES_HEADER: str(len(frames)), **headers}, timeout_seconds)
         for frame in frames[1:]:
             private = reply.reply
             if not private:
                 raise ConnectionFailedError("the other side doesn't take large messages")
-            reply = await self._nc.request(private, frame, timeout=timeout_seconds)
+            reply = await self._ask(private, frame, {}, timeout_seconds)
         return reply.data
+
+    async def _ask(self, subject: str, payload: bytes, headers: dict[str, str], timeout_seconds: float) -> Msg:
+        with heeded():
+            return await self._nc.request(subject, payload, timeout=timeout_seconds, headers=headers or None)
 
     async def serve(self, subject: str, handler: Handler, *, queue_group: str = "") -> None:
         """Answer messages on a subject, each in a task of its own.
@@ -195,11 +199,12 @@ class Broker:
             else:
                 self._spawn(self._answer(msg, msg.data, handler))
 
-        subscription = await self._nc.subscribe(
-            subject, queue=queue_group, cb=received, pending_msgs_limit=65536, pending_bytes_limit=256 << 20
-        )
-        self._subscriptions.append(subscription)
-        await self._nc.flush()
+        with heeded():
+            subscription = await self._nc.subscribe(
+                subject, queue=queue_group, cb=received, pending_msgs_limit=65536, pending_bytes_limit=256 << 20
+            )
+            self._subscriptions.append(subscription)
+            await self._nc.flush()
 
     async def overhear(self, subject: str, heard: Callable[[bytes], None]) -> None:
         """Listen to what others say to each other on a subject; they don't notice. Large messages are left out."""
@@ -244,7 +249,8 @@ class Broker:
             async with asyncio.timeout(FRAME_TIMEOUT_SECONDS):
                 while len(frames) < total:
                     await self._nc.publish(msg.reply, b"", reply=private)
-                    msg = await subscription.next_msg(timeout=FRAME_TIMEOUT_SECONDS)
+                    with heeded():
+                        msg = await subscription.next_msg(timeout=FRAME_TIMEOUT_SECONDS)
                     frames.append(msg.data)
             if (first.headers or {}).get(_REPLY_HEADER) == _NO_REPLY:
                 # Nobody waits for what the handler makes of it, only for its arrival.

@@ -160,12 +160,13 @@ class RegisterReply(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Heartbeat(msgspec.Struct, frozen=True):
-    """Sent every two seconds. ``attempts`` lets the service notice pushes that never arrived."""
+    """Sent every two seconds, and at once when a slot is free again of which no event tells."""
 
     worker_id: str
     incarnation: str
     draining: bool
     attempts: list[AttemptRef]
+    """What holds a slot, also what is cancelled and hasn't ended yet. What is missing never arrived."""
     leaving: bool = False
     """True in the very last beat of a worker that has handed everything back and exits."""
     ignored_commands: int = 0

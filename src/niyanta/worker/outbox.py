@@ -97,6 +97,7 @@ class Outbox:
         self._lines: Counter[AttemptRef] = Counter()
         self._line_bytes: Counter[AttemptRef] = Counter()
         self._all_line_bytes = 0
+        self._stopped = False
         self._arrived = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -152,12 +153,17 @@ class Outbox:
         """Return once everything has been acknowledged."""
         await self._idle.wait()
 
+    def stop(self) -> None:
+        """Let `run` end; what it hasn't sent by now stays unsent."""
+        self._stopped = True
+        self._arrived.set()
+
     async def run(self) -> None:
-        """Send until cancelled."""
-        while True:
+        """Send until stopped or cancelled."""
+        while not self._stopped:
             await self._arrived.wait()
             self._arrived.clear()
-            while self._waiting:
+            while self._waiting and not self._stopped:
                 batch = self._next_batch()
                 if batch:
                     await self._send(batch)
@@ -214,7 +220,7 @@ class Outbox:
         message = self._encode(EventBatch(who.worker_id, who.incarnation, batch, takes_later=True))
         pause = 0.1
         while True:
-            if self._who() != who:
+            if self._stopped or self._who() != who:
                 return  # registered anew meanwhile: these events would only be fenced
             try:
                 reply = self._decode(await self._broker.request(self._subject, message, timeout_seconds=5))

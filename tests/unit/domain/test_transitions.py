@@ -200,3 +200,31 @@ def test_progress_never_goes_back_and_stays_within_bounds() -> None:
     running = replace(state(R), progress_percent=40)
     assert t.report_progress(running, 30, None).state.progress_percent == 40
     assert t.report_progress(running, 300, None).state.progress_percent == 100
+
+
+def test_a_workload_begins_in_the_queue_with_its_first_event() -> None:
+    made = t.create("cust_a", "wl_1", "count", NOW, ACTOR)
+    assert (made.state.status, made.state.version, made.state.event_count, made.state.ready) == (P, 1, 1, True)
+    assert made.event is not None
+    assert (made.event.event_id, made.event.type, made.event.details["to"]) == (1, t.EventType.CREATED, "PENDING")
+
+
+def test_acknowledging_an_event_changes_nothing_but_its_number() -> None:
+    old = state(R)
+    acknowledged = t.acknowledge(old, 7)
+    assert acknowledged == Move(replace(old, event_sequence=7), None)
+
+
+def test_each_redistribution_says_its_cause() -> None:
+    attempt = {"max_retries": 3, "backoff_seconds": 1.0, "permanent": False}
+    moves = {
+        t.Cause.WORKER_DIED: t.lose_worker(state(R), NOW, ACTOR, "gone", died=True),
+        t.Cause.WORKER_REMOVED: t.lose_worker(state(R), NOW, ACTOR, "gone", died=False),
+        t.Cause.ATTEMPT_FAILED: t.fail_attempt(state(R), NOW, ACTOR, "broken", timed_out=False, **attempt),
+        t.Cause.TIMED_OUT: t.fail_attempt(state(R), NOW, ACTOR, "broken", timed_out=True, **attempt),
+        t.Cause.HANDED_BACK: t.release(state(R), NOW, ACTOR, "drained"),
+    }
+    assert set(moves) == set(t.Cause)
+    for cause, move in moves.items():
+        assert (move.state.status, move.cause) == (D, cause)
+    assert t.start(state(S), NOW, ACTOR).cause is None

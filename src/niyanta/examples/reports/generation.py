@@ -146,7 +146,8 @@ def _read(ctx: SyncContext, params: ReportParams, file: BinaryIO, entry: Entry, 
         ctx.report_progress(percent, f"Reading row {progress.rows:,}")
         if reader.offset >= save_at or ctx.checkpoint_due:
             save_at = reader.offset - reader.offset % chunk_bytes + chunk_bytes
-            ctx.save_checkpoint(msgspec.to_builtins(counts.to_progress(reader.offset, reader.line)))
+            state = msgspec.json.encode(counts.to_progress(reader.offset, reader.line))
+            ctx.save_checkpoint(msgspec.json.decode(state))  # has lists for tuples, as a state must
     return counts.to_progress(reader.offset, reader.line)
 
 

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from niyanta.errors import RateLimitedError
+from niyanta.errors import RateLimitedError, ServiceUnavailableError
 from niyanta.server.directory import Directory
 from niyanta.server.moves.batcher import GroupCommit
 from niyanta.server.store.customers import Customer
@@ -86,6 +86,8 @@ class RateLimiter:
             stock.tokens -= 1
             refilled = stock.left_in_bucket + (now - stock.taken_at) * customer.rate_limit_per_sec
             return _status(customer, min(customer.burst, stock.tokens + refilled)), None
+        if self._group.is_full:
+            raise ServiceUnavailableError("Too many requests wait to be counted; try again", retry_after_seconds=1)
         granted, left = await self._group.submit(customer)
         return _status(customer, left), None if granted else _refusal(customer, left)
 

@@ -16,7 +16,7 @@ from niyanta.server.store.workers import WorkerStore
 from niyanta.server.store.workloads import WorkloadStore
 from niyanta.wire.broker import Broker
 from niyanta.wire.messages import AttemptRef, Heartbeat, HeartbeatReply
-from niyanta.wire.subjects import Subjects
+from niyanta.wire.subjects import WORKER_ID_PATTERN, Subjects
 
 __all__ = ["BeatService"]
 
@@ -45,8 +45,13 @@ class BeatService:
 
     async def receive(self, payload: bytes) -> bytes:
         """Answer a `Heartbeat`."""
+        beat = self._decode(payload)
+        if not WORKER_ID_PATTERN.fullmatch(beat.worker_id) or "\0" in beat.incarnation:
+            return self._encode(HeartbeatReply(ok=False))  # nobody has registered under such a name
+        if self._group.is_full:
+            return self._encode(HeartbeatReply(ok=False, hold=True))
         try:
-            return self._encode(await self._group.submit(self._decode(payload)))
+            return self._encode(await self._group.submit(beat))
         except ServiceUnavailableError:
             return self._encode(HeartbeatReply(ok=False, hold=True))
 

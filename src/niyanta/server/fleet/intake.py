@@ -47,6 +47,8 @@ _MOVES_ONLY = (
     messages.Paused,
 )
 """Events that write nothing but the workload's row and its history."""
+_MOST_WAITING = 1000
+"""Batches; while more would wait, their workers keep them."""
 
 
 class EventIntake:
@@ -76,7 +78,7 @@ class EventIntake:
         def observe(batches: Sequence[Batch], seconds: float) -> None:
             metrics.events_committed([event.body for batch in batches for event in batch.events], seconds)
 
-        self._group = GroupCommit[Batch, BatchReply](self._commit, most=64, observe=observe)
+        self._group = GroupCommit[Batch, BatchReply](self._commit, most=64, room=_MOST_WAITING, observe=observe)
 
     async def run(self) -> None:
         """Apply until cancelled."""
@@ -99,6 +101,8 @@ class EventIntake:
             # Sent again it would be no better: its sender has to begin anew.
             log.error("intake.unreadable", extra={"error": str(exc), "bytes": len(payload)})
             return self._encode(BatchReply(ok=False, unknown_worker=True))
+        if self._group.is_full:
+            return self._encode(BatchReply(ok=False))
         try:
             return self._encode(await self._group.submit(batch))
         except ServiceUnavailableError as exc:

@@ -5,17 +5,18 @@ It is to gRPC what ``rest.frame.frame`` is to REST, over the same gate and the s
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from niyanta.errors import ApiError, InternalError, InvalidInputError, PayloadTooLargeError
+from niyanta.errors import ApiError, InternalError, InvalidInputError, PayloadTooLargeError, RequestTimeoutError
 from niyanta.server.access.gate import Gate, request_id
 from niyanta.server.access.rate_limits import RateStatus
 from niyanta.server.grpc import status
@@ -27,6 +28,8 @@ __all__ = ["Frame"]
 
 log = logging.getLogger(__name__)
 
+_BYTES_PER_SECOND = 64 * 1024
+
 
 class Frame:
     """Turns methods into handlers.
@@ -34,28 +37,38 @@ class Frame:
     Args:
         gate: Lets calls in.
         body_limits: Larger requests are refused, in bytes.
+        request_seconds: How long a request may take to arrive, with a second more for each 64 KiB that it may have.
         metrics: Counts the calls.
     """
 
-    def __init__(self, gate: Gate, body_limits: Mapping[BodyLimit, int], metrics: Metrics) -> None:
+    def __init__(
+        self, gate: Gate, body_limits: Mapping[BodyLimit, int], request_seconds: float, metrics: Metrics
+    ) -> None:
         self._gate = gate
+        self._request_seconds = request_seconds
         self._body_limits = body_limits
         self._metrics = metrics
 
     def handler(self, served: Served) -> grpc.RpcMethodHandler:
-        """What grpc calls; it gets and gives encoded messages, as decoding comes after the gate."""
-        if served.is_stream:
-            return grpc.unary_stream_rpc_method_handler(self._streaming(served))
-        return grpc.unary_unary_rpc_method_handler(self._answering(served))
+        """What grpc calls, with the request as a stream of one encoded message.
 
-    def _answering(self, served: Served) -> Callable[[bytes, grpc.aio.ServicerContext], Awaitable[bytes]]:
+        To the caller that is the same as a single request. Here it means that nothing but metadata is read before the
+        gate: what the caller sends meanwhile waits in HTTP/2's window (see ``server._options``).
+        """
+        if served.is_stream:
+            return grpc.stream_stream_rpc_method_handler(self._streaming(served))
+        return grpc.stream_unary_rpc_method_handler(self._answering(served))
+
+    def _answering(
+        self, served: Served
+    ) -> Callable[[AsyncIterator[bytes], grpc.aio.ServicerContext], Awaitable[bytes]]:
         method, exists = served.method, served.exists
         serve: Callable[[Call[Any]], Awaitable[Message]] = served.serve
 
-        async def answer(raw: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        async def answer(sent: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> bytes:
             with self._entry(method, context) as entry:
                 try:
-                    call = await self._enter(method, raw, entry)
+                    call = await self._enter(method, sent, entry)
                     try:
                         message = await serve(call)
                     except InvalidInputError:
@@ -74,14 +87,16 @@ class Frame:
 
         return answer
 
-    def _streaming(self, served: Served) -> Callable[[bytes, grpc.aio.ServicerContext], Awaitable[None]]:
+    def _streaming(
+        self, served: Served
+    ) -> Callable[[AsyncIterator[bytes], grpc.aio.ServicerContext], Awaitable[None]]:
         method = served.method
         serve: Callable[[Call[Any]], AsyncGenerator[Message, None]] = served.serve
 
-        async def answer(raw: bytes, context: grpc.aio.ServicerContext) -> None:
+        async def answer(sent: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> None:
             with self._entry(method, context) as entry:
                 try:
-                    call = await self._enter(method, raw, entry)
+                    call = await self._enter(method, sent, entry)
                     async with contextlib.aclosing(serve(call)) as messages:
                         async for message in messages:
                             await entry.begin_answer(call.answer_metadata)
@@ -106,13 +121,14 @@ class Frame:
         finally:
             self._metrics.call_answered(method.name, entry.outcome.name, time.perf_counter() - began)
 
-    async def _enter(self, method: Method[Any, Any], raw: bytes, entry: _Entry) -> Call[Any]:
+    async def _enter(self, method: Method[Any, Any], sent: AsyncIterator[bytes], entry: _Entry) -> Call[Any]:
         """The checked call; raises what refuses it."""
         entered = await self._gate.enter(entry.metadata.get("authorization"), source=entry.source)
         entry.rate = entered.rate
         if entered.refusal is not None:
             raise entered.refusal
         limit = self._body_limits[method.body_limit]
+        raw = await self._read(sent, limit)
         if len(raw) > limit:
             raise PayloadTooLargeError(f"The request is larger than {limit} bytes", details={"max_bytes": limit})
         try:
@@ -124,6 +140,25 @@ class Frame:
                 details={"field": "request", "max_messages": 100},
             ) from exc
         return Call(entered.identity, request, len(raw), entry.metadata, entry.seconds_left)
+
+    async def _read(self, sent: AsyncIterator[bytes], limit: int) -> bytes:
+        """The request's message.
+
+        Raises:
+            RequestTimeoutError: It took too long to arrive, though as much as allowed could have.
+            InvalidInputError: There is none.
+        """
+        seconds = self._request_seconds + limit / _BYTES_PER_SECOND
+        try:
+            async with asyncio.timeout(seconds):
+                async for message in sent:
+                    return message
+        except TimeoutError as exc:
+            raise RequestTimeoutError(
+                "The request took too long to arrive",
+                details={"field": "request", "allowed": f"{seconds:g} s"},
+            ) from exc
+        raise InvalidInputError("The call has no request", details={"field": "request", "allowed": "one message"})
 
 
 class _Entry:

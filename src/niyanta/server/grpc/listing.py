@@ -50,13 +50,13 @@ class ListMethods:
                 "Give either cursor or offset, not both", details={"field": "cursor", "allowed": ["cursor", "offset"]}
             )
         query = ListQuery(
-            call.identity.customer_id,
-            status_of(request.status),
-            text("workload_type", request.workload_type, MAX_TYPE_LENGTH),
-            choice("order_by", request.order_by, ORDERS) or "created_at",
-            choice("order", request.order, ("asc", "desc")) != "asc",
-            whole("limit", request.limit or DEFAULT_PAGE, 1, MAX_PAGE),
-            whole("offset", request.offset, 0, MAX_OFFSET),
+            customer_id=call.identity.customer_id,
+            status=status_of(request.status),
+            workload_type=text("workload_type", request.workload_type, MAX_TYPE_LENGTH),
+            order_by=choice("order_by", request.order_by, ORDERS) or "created_at",
+            descending=choice("order", request.order, ("asc", "desc")) != "asc",
+            limit=whole("limit", request.limit or DEFAULT_PAGE, 1, MAX_PAGE),
+            offset=whole("offset", request.offset, 0, MAX_OFFSET),
         )
         cursor = text("cursor", request.cursor, MAX_CURSOR_LENGTH)
         return query if cursor is None else replace(query, after=self._cursors.read_place(cursor, query))

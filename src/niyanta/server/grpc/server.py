@@ -64,7 +64,7 @@ class GrpcServer:
             when_stopping: Called when the server begins to stop, to end what would go on for ever.
         """
         self._when_stopping = when_stopping
-        frame = Frame(gate, body_limits(self._settings), metrics)
+        frame = Frame(gate, body_limits(self._settings), self._settings.request_seconds, metrics)
         handlers = {served.method.name: frame.handler(served) for served in methods}
         probes = HealthMethods(health, [SERVICE], self._stopping)
         self._add(SERVICE, handlers)
@@ -101,6 +101,13 @@ def _options(settings: CoordinatorSettings) -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", settings.max_batch_body_bytes + 64 * _KIB),
         ("grpc.max_send_message_length", -1),
         ("grpc.max_concurrent_streams", settings.grpc_max_streams),
+        # How much a caller may send of a request that nobody reads, as nobody does before the credentials are good. A
+        # window that grows with the line's speed would let megabytes in.
+        ("grpc.http2.lookahead_bytes", 64 * _KIB),
+        ("grpc.http2.bdp_probe", 0),
+        ("grpc.server_handshake_timeout_ms", round(settings.request_seconds * 1000)),
+        # A caller that has nothing under way connects again when it needs to.
+        ("grpc.max_connection_idle_ms", 300_000),
         # Finds callers that are gone, so that their streams end.
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),

@@ -1,8 +1,31 @@
-"""Who leads: one lease in PostgreSQL with an epoch that grows at each election.
+"""Who leads: one lease in PostgreSQL, with an epoch that grows at each election.
 
-Safety comes from the epoch, which every write of the leader checks in its own transaction; the lease only decides
-who tries. A leader stops trusting its lease before the lease ends, on its monotonic clock, counted from the moment it
-sent the last renewal that succeeded.
+**Identity.** A leadership is named by its epoch, and never comes back: a coordinator that loses the lease and gets
+it again leads under the next one. Which coordinator holds an epoch matters to nobody but people who read logs.
+
+**Authority.** The row of the lease. Its epoch is a fencing token: every write of the leader (assignments, burials,
+time-outs) takes the row with its own epoch in the same transaction and writes nothing when another has begun, and
+workers ignore commands of an epoch older than the one that the service tells them. So two coordinators that both
+believe to lead do no harm; the lease only decides who tries. Nothing here is needed for safety, and nothing here
+may be trusted for it.
+
+**States.** Not leading → leading, by taking a lease that has run out, which adds one to the epoch. Leading →
+leading, by renewing. Leading → not leading: the trust has run out unrenewed (`epoch` says None; the loops of the
+leader look at it before each round); a renewal found another epoch, or a write was fenced (`step_down`, at once);
+or this coordinator stops and gives the lease up, so that another takes it without waiting. The epoch changes a key,
+which waits for the leader's writes under way: they hold the row FOR KEY SHARE. So when an election is won, nothing
+of the old leader is still about to be committed.
+
+**Clocks.** When the lease runs out is decided on the database's clock alone. The holder's trust is measured on its
+own monotonic clock, from the moment it *sent* the last renewal that succeeded, and ends (3.5 s) before the lease
+does (5 s): a slow answer shortens the trust and never lengthens it, and clocks that run apart by less than the
+difference change nothing. A process that was stopped and wakes finds its trust over, before it does anything.
+
+**Failures.** The database is away, or slower than the trust is long: no renewal, so the trust ends, and with it
+scheduling and watching; somebody leads again within seconds of its return, and begins its observation of the
+workers anew (the brake, see `niyanta.server.leader.monitor`). The leader is killed or stopped: another takes the
+lease when it has run out. A restore from a backup sets the epoch back: workers learn the older one with their next
+answered beat.
 """
 
 from __future__ import annotations

@@ -139,17 +139,17 @@ def _assignment(workload: Assignable) -> Assignment:
     """A worker's view of what it is to run."""
     config = config_from_json(workload.config_snapshot)
     return Assignment(
-        AttemptRef(workload.customer_id, workload.workload_id, workload.generation),
-        workload.workload_type,
-        workload.input_params.encode(),
-        config.config_json.encode(),
-        workload.checkpoint_sequence,
-        workload.progress_percent,
-        config.checkpoint_interval_sec,
-        workload.timeout_seconds or config.timeout_seconds,
-        config.cpu_cores,
-        config.memory_mb,
-        config.disk_mb,
+        ref=AttemptRef(workload.customer_id, workload.workload_id, workload.generation),
+        workload_type=workload.workload_type,
+        input_json=workload.input_params.encode(),
+        config_json=config.config_json.encode(),
+        checkpoint_sequence=workload.checkpoint_sequence,
+        progress_percent=workload.progress_percent,
+        checkpoint_interval_seconds=config.checkpoint_interval_sec,
+        timeout_seconds=workload.timeout_seconds or config.timeout_seconds,
+        cpu_cores=config.cpu_cores,
+        memory_mb=config.memory_mb,
+        disk_mb=config.disk_mb,
     )
 
 

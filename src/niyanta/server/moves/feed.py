@@ -37,19 +37,19 @@ def describe(change: Change) -> WorkloadChange:
     elif after.completed_at is not None and after.started_at is not None:
         ran = max(0.0, (after.completed_at - after.started_at).total_seconds())
     return WorkloadChange(
-        after.customer_id,
-        after.workload_id,
-        after.version,
-        after.status.value,
-        before.generation if freed else after.generation,
-        after.workload_type,
-        after.worker_id,
-        after.progress_percent,
-        after.progress_message,
-        after.placement_key if after.ready else 0,
-        before.worker_id if freed else None,
-        waited,
-        ran,
+        customer_id=after.customer_id,
+        workload_id=after.workload_id,
+        version=after.version,
+        status=after.status.value,
+        generation=before.generation if freed else after.generation,
+        workload_type=after.workload_type,
+        worker_id=after.worker_id,
+        progress_percent=after.progress_percent,
+        message=after.progress_message,
+        placement_key=after.placement_key if after.ready else 0,
+        released_from=before.worker_id if freed else None,
+        waited_seconds=waited,
+        ran_seconds=ran,
         cause=change.cause if after.status is Status.REDISTRIBUTING else None,
         unscheduled=any(event.type is EventType.UNSCHEDULED for event in change.events),
         misfit=after.placement_key != before.placement_key,
@@ -88,7 +88,14 @@ class ChangeFeed:
         lanes: Sequence[tuple[str, int]] = (),
     ) -> None:
         """Tell of a commit. Call after it, never before."""
-        changed = Changed(self._origin, list(changes), fleet, list(customers), list(logged), list(lanes))
+        changed = Changed(
+            origin=self._origin,
+            changes=list(changes),
+            fleet=fleet,
+            customers=list(customers),
+            logged=list(logged),
+            lanes=list(lanes),
+        )
         self._hand_on(changed)
         try:
             self._outgoing.put_nowait(changed)
@@ -135,7 +142,11 @@ class ChangeFeed:
                 customers += more.customers
                 logged += more.logged
                 lanes += more.lanes
-            message = self._encode(Changed(self._origin, changes, fleet, customers, logged, lanes))
+            message = self._encode(
+                Changed(
+                    origin=self._origin, changes=changes, fleet=fleet, customers=customers, logged=logged, lanes=lanes
+                )
+            )
             try:
                 await self._broker.publish(self._subjects.changed, message)
             except ConnectionFailedError:

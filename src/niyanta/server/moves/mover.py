@@ -1,23 +1,34 @@
 """The one way in which workloads move: lock, decide, write, announce; and again after a conflict.
 
-**Identity.** A workload is named by its customer and its own id (`Key`). One transaction makes one `Change` of each
-workload that it moves: from the state as it was read, through any number of moves, to the last state.
+The room around it: `feed` tells everybody of what has been committed, `commands` tells workers, `batcher` lets
+single things share a commit, `held_up` keeps one customer's trouble out of shared commits, `losses` takes away what
+a lost worker held.
 
-**Authority.** What a move is allowed to be is decided by `niyanta.domain.transitions` and nowhere else. Whoever
-asks for moves hands in a decision: a function that gets the changes just begun and adds moves to them, and has no
-other effect, because it is called again when the transaction has to be. What is written is guarded once more by the
-statement itself: by the version that the decision was made on and, for the leader, by its epoch.
+**Identity.** A workload is named by its customer and its own id (`Key`); what it is at a moment, by its version,
+which grows by one with each committed change. One transaction makes one `Change` of each workload that it moves:
+from the state as it was read, through any number of moves, to the last state. An attempt is named by the workload's
+generation.
 
-**States.** Rows are locked in order of their key before anything is decided, the customers' counts after them, so
-that two movers never wait for each other. A caller that writes nothing besides may go without the lock
-(`move_unlocked`): it is told when somebody else was quicker, and decides again.
+**Authority.** What a move may be is decided by `niyanta.domain.transitions` and nowhere else. Whoever asks for
+moves hands in a decision: a function that gets the changes just begun and adds moves to them, and has no other
+effect, because it is called again when the transaction has to be. What is written is guarded once more by the
+statement itself: by the version that the decision was made on and, for the leader, by its epoch. Audit events, the
+customers' counts and the figures of the hours are written by the same statement, so none of them can say something
+else than the rows.
 
-**Clocks.** Only the database's: each state comes with the time at which its transaction began.
+**States.** Begun, decided, written, committed, announced; nothing is seen by anybody before the commit. Rows are
+locked in order of their key before anything is decided, the customers' counts after them, then the hours, so that
+two movers never wait for each other. A caller that writes nothing besides may go without the lock
+(`move_unlocked`): it is told when somebody else was quicker with one of the workloads, and decides again.
 
-**Failures.** A deadlock or serialization failure: the transaction did nothing and is run again. A COMMIT whose
-answer was lost: unknown, and the caller's to resolve (events are sent again and found applied; requests are told).
-An older epoch: nothing is written, `LeaderFencedError`. The announcement comes after the commit and may be lost
-with the process; everybody who listens to the feed reads the database again from time to time.
+**Clocks.** Only the database's: each state comes with the time at which its transaction began, and that is the time
+of its moves. Back-offs and time-outs are compared there, too.
+
+**Failures.** A deadlock or serialization failure: the transaction did nothing and is run again. A lock that doesn't
+come free: nothing is written, `LockNotFreeError`, and the caller decides for whom to go on. A COMMIT whose answer
+was lost: unknown, and the caller's to resolve: events are sent again and found applied, the leader reads again,
+requests are told. An older epoch: nothing is written, `LeaderFencedError`. The announcement comes after the commit
+and may be lost with the process; everybody who listens to the feed reads the database again from time to time.
 """
 
 from __future__ import annotations
@@ -26,7 +37,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.moves.feed import ChangeFeed, describe
-from niyanta.server.store.database import Database, retried
+from niyanta.server.store.database import Database, Pool, retried
 from niyanta.server.store.queries import Connection
 from niyanta.server.store.states import Change, Locked
 from niyanta.server.store.workloads import Key, WorkloadStore
@@ -59,7 +70,7 @@ class Mover:
         keys: Sequence[Key],
         decide: Decide,
         *,
-        pool: str = "api",
+        pool: Pool = "api",
         epoch: int | None = None,
         besides: Besides | None = None,
         lock_seconds: float | None = None,
@@ -120,7 +131,7 @@ class Mover:
         self,
         lock: Callable[[Connection], Awaitable[Iterable[Locked]]],
         decide: Decide,
-        pool: str,
+        pool: Pool,
         epoch: int | None,
         besides: Besides | None,
         lock_seconds: float | None,

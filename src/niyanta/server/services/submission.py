@@ -1,31 +1,57 @@
-"""Submitting workloads: checked, then stored in shared transactions, acknowledged after the commit."""
+"""Submitting workloads: checked, then stored in shared transactions, acknowledged after the commit.
+
+**Identity.** A workload's id is made here, before anything is stored, and says when it was created. So is its first
+state, by the constructor that all moves have. A submission that comes with an ``Idempotency-Key`` is named by that
+key, its customer and the operation for a day: whoever comes with it again gets the first answer, and with another
+body a refusal.
+
+**Authority.** Whether there is room in a queue is decided by the customer's row of counts, which is locked first of
+all and held until the commit. That makes the limit exact however many replicas take submissions, lets only one of
+two with the same key through, and is what an unknown outcome is found out by. What a submission may be (known type,
+input that fits its schema) is decided before that, from what this replica has in memory, about a second old.
+
+**States.** Checked, waiting for a commit, committed. A batch's items are accepted or refused one by one; what is
+refused was never anything. Requests that arrive while a commit is under way share the next (`GroupCommit`).
+
+**Clocks.** The replica's clock dates the workload and its rank in the queue; the first audit event's time is kept
+near the database's, so that it finds its partition. Nothing is decided by comparing the two.
+
+**Failures.** A deadlock: run again. A customer whose counts somebody holds for long: the others are committed
+without it, and it is told to come back (`HeldUp`). The link breaks before COMMIT: nothing is stored, 503. It breaks
+at COMMIT: the old transaction may be open and commit yet; it holds the counts' lock to its end, so whoever gets
+that lock afterwards reads the truth. If that can't be had in time, the answer says that it is unknown, and has a
+``Retry-After``, at which clients repeat by themselves, only where a key keeps that from storing twice. The
+announcement is lost: the scheduler finds the workload by itself.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from niyanta.domain.fairness import queue_rank
-from niyanta.domain.forms import key_without, with_misfit
-from niyanta.domain.ids import make_id
-from niyanta.domain.json_schema import Problem, Schema, TooExpensive
-from niyanta.domain.transitions import Status
 from niyanta.errors import ApiError, ConflictError, InvalidInputError, ServiceUnavailableError
-from niyanta.server.directory import Directory, Intake
+from niyanta.server.directory import Directory
 from niyanta.server.moves.batcher import GroupCommit
 from niyanta.server.moves.feed import ChangeFeed
+from niyanta.server.moves.held_up import HeldUp
+from niyanta.server.services.checking import SubmissionChecks
 from niyanta.server.services.estimator import Estimator
-from niyanta.server.services.requests import SubmitRequest, check_idempotency_key, check_values
+from niyanta.server.services.requests import SubmitRequest, check_idempotency_key
 from niyanta.server.store.customers import Identity
-from niyanta.server.store.database import Database, OutcomeUnknownError, TransactionConflictError, retried
+from niyanta.server.store.database import (
+    Database,
+    LockNotFreeError,
+    OutcomeUnknownError,
+    TransactionConflictError,
+    retried,
+)
 from niyanta.server.store.queries import Connection
 from niyanta.server.store.submissions import KeyName, KeyUse, NewWorkload, SubmissionStore
 from niyanta.wire.messages import WorkloadChange
@@ -37,17 +63,14 @@ __all__ = [
     "SubmissionService",
     "SubmitRequest",
     "check_idempotency_key",
-    "placement_key",
 ]
 
-DEFAULT_PRIORITY = 10
 _MOST_IN_A_COMMIT = 1000
-_MOST_SCHEMA_ERRORS = 20
-_CHECK_ASIDE_BYTES = 16_384
-"""Inputs that must fit a JSON Schema are checked in a thread when they are larger, so that other requests go on."""
+_BYTES_LIKE_ONE_MORE = 16 * 1024
+"""Of input: weighs as much as a workload, so that a commit has some 16 MiB at most, and what waits 320 MiB."""
+_LOCK_SECONDS = 1.0
+"""How long a commit waits for each lock: long beside others' commits, short beside a transaction that hangs."""
 _LOOK_AGAIN_SECONDS = 0.1
-_ORDER_SECONDS = 1e-6
-"""Between the ranks of neighbours in a batch, so that they start in the batch's order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +103,8 @@ class _Request:
     items: list[NewWorkload | ApiError]
     key: KeyName | None
     body_sha256: bytes
+    weight: int
+    """In a commit."""
 
 
 class _KeptSubmission(msgspec.Struct, array_like=True, tag="created"):
@@ -94,6 +119,7 @@ class _KeptError(msgspec.Struct, array_like=True, tag="refused"):
     details: dict[str, Any]
 
 
+_encode_sorted = msgspec.json.Encoder(order="deterministic").encode
 _keep = msgspec.json.Encoder().encode
 _recall = msgspec.json.Decoder(list[_KeptSubmission | _KeptError]).decode
 _KEPT_ERRORS: dict[str, type[ApiError]] = {kind.code: kind for kind in (InvalidInputError, ServiceUnavailableError)}
@@ -105,6 +131,7 @@ class SubmissionService:
     def __init__(
         self,
         database: Database,
+        held_up: HeldUp,
         feed: ChangeFeed,
         directory: Directory,
         estimator: Estimator,
@@ -114,14 +141,13 @@ class SubmissionService:
         self._database = database
         self._feed = feed
         self._directory = directory
-        self._estimator = estimator
+        self._checks = SubmissionChecks(directory, estimator)
+        self._held_up = held_up
         self._outcome_wait_seconds = outcome_wait_seconds
         self._store = SubmissionStore()
         self._group = GroupCommit[_Request, Answer](
-            self._commit, most=_MOST_IN_A_COMMIT, weigh=lambda request: len(request.items)
+            self._commit, most=_MOST_IN_A_COMMIT, weigh=lambda request: request.weight
         )
-        self._encode = msgspec.json.Encoder().encode
-        self._encode_sorted = msgspec.json.Encoder(order="deterministic").encode
 
     async def run(self) -> None:
         """Commit until cancelled."""
@@ -159,7 +185,7 @@ class SubmissionService:
     async def _submit(
         self, identity: Identity, operation: str, requests: Sequence[SubmitRequest], key: str | None
     ) -> Answer:
-        items = await self._check(identity, requests)
+        items = await self._checks.check(identity, requests)
         if key is None and all(isinstance(item, ApiError) for item in items):
             return Answer([item for item in items if isinstance(item, ApiError)])
         if self._group.is_full:
@@ -167,83 +193,39 @@ class SubmissionService:
         name, body_sha256 = None, b""
         if key is not None:
             name = KeyName(identity.customer_id, operation, key)
-            body_sha256 = hashlib.sha256(self._encode_sorted(requests)).digest()
-        asked = _Request(identity.customer_id, items, name, body_sha256)
+            body_sha256 = hashlib.sha256(_encode_sorted(requests)).digest()
+        size = sum(len(item.input_json) for item in items if isinstance(item, NewWorkload))
+        weight = len(items) + size // _BYTES_LIKE_ONE_MORE
+        asked = _Request(identity.customer_id, items, name, body_sha256, weight)
         try:
             return await self._group.submit(asked)
         except OutcomeUnknownError:
             return await self._find_out(asked)
 
-    async def _check(self, identity: Identity, requests: Sequence[SubmitRequest]) -> list[NewWorkload | ApiError]:
-        supported = await self._directory.supported(identity.customer_id)
-        if not all(request.workload_type in supported for request in requests):
-            await self._directory.refresh_if_older(0.2)  # its first worker may have come this instant
-            supported = await self._directory.supported(identity.customer_id)
-        inputs = [self._encode(request.input_params).decode() for request in requests]
-        to_fit = sum(
-            len(text)
-            for request, text in zip(requests, inputs, strict=True)
-            if (intake := supported.get(request.workload_type)) is not None and intake.checks
-        )
-        if to_fit > _CHECK_ASIDE_BYTES:
-            return await asyncio.to_thread(self._make, identity, requests, inputs, supported)
-        return self._make(identity, requests, inputs, supported)
+    async def _commit(self, requests: Sequence[_Request]) -> list[Answer | Exception]:
+        """Commit together; but nobody waits for long because of another customer whose counts somebody holds."""
+        keys = [(request.customer_id, "") for request in requests]
+        aside = await self._held_up.among(keys)
+        try:
+            return await self._commit_but(requests, aside)
+        except LockNotFreeError:
+            aside |= await self._held_up.look(key for key in keys if key[0] not in aside)
+            return await self._commit_but(requests, aside)
 
-    def _make(
-        self,
-        identity: Identity,
-        requests: Sequence[SubmitRequest],
-        inputs: Sequence[str],
-        supported: Mapping[str, Intake],
-    ) -> list[NewWorkload | ApiError]:
-        now_ms = time.time_ns() // 1_000_000
-        created_at = datetime.fromtimestamp(now_ms / 1000, UTC)
-        # In one millisecond ids sort by their random part; sorted, the batch is listed in its own order.
-        randoms = sorted(secrets.randbits(80) for _ in requests)
-        estimated_start_at = self._estimator.start_of_submission(identity.customer_id, created_at)
-        items: list[NewWorkload | ApiError] = []
-        for number, request in enumerate(requests):
-            kind, rules = request.workload_type, request.affinity_rules
-            try:
-                misfits = _check_type(request, supported)
-                check_values(request)
-            except InvalidInputError as error:
-                items.append(error)
-                continue
-            affinity_json = self._encode_sorted(rules) if rules is not None else None
-            affinity = affinity_json.decode() if affinity_json is not None else None
-            place = placement_key(kind, affinity_json)
-            for form in misfits.split() if misfits else ():
-                place = key_without(place, form)
-            can_start = self._directory.is_placeable(place, kind, affinity, misfits)
-            priority = DEFAULT_PRIORITY if request.priority is None else request.priority
-            items.append(
-                NewWorkload(
-                    customer_id=identity.customer_id,
-                    workload_id=make_id("wl_", now_ms, randoms[number]),
-                    workload_type=kind,
-                    priority=priority,
-                    input_json=inputs[number],
-                    affinity_json=affinity,
-                    timeout_seconds=request.timeout_seconds,
-                    placement_key=place,
-                    misfits=misfits,
-                    queue_rank=queue_rank(now_ms / 1000, priority) + number * _ORDER_SECONDS,
-                    created_at=created_at,
-                    actor_id=identity.actor_id,
-                    estimated_start_at=estimated_start_at if can_start else None,
-                )
-            )
-        return items
+    async def _commit_but(self, requests: Sequence[_Request], aside: frozenset[str]) -> list[Answer | Exception]:
+        prompt = [request for request in requests if request.customer_id not in aside]
+        answers = iter(await self._commit_together(prompt) if prompt else [])
+        return [_held_up() if request.customer_id in aside else next(answers) for request in requests]
 
     @retried
-    async def _commit(self, requests: Sequence[_Request]) -> list[Answer | Exception]:
+    async def _commit_together(self, requests: Sequence[_Request]) -> list[Answer | Exception]:
         answers: list[Answer | Exception] = []
         fresh: list[NewWorkload] = []
         uses: list[KeyUse] = []
         async with self._database.transaction("api") as conn:
             # Holding the customers' counts, no other transaction can use their keys or their queues' room.
-            depth = await self._store.admit(conn, [request.customer_id for request in requests])
+            customer_ids = [request.customer_id for request in requests]
+            depth = await self._store.admit(conn, customer_ids, lock_seconds=_LOCK_SECONDS)
             names = sorted({request.key for request in requests if request.key is not None})
             used = await self._store.keyed(conn, names) if names else {}
             for request in requests:
@@ -341,6 +323,14 @@ def _unknown(request: _Request) -> ServiceUnavailableError:
     )
 
 
+def _held_up() -> ServiceUnavailableError:
+    return ServiceUnavailableError(
+        "Another change of yours is under way and doesn't come to an end; try again",
+        details={"dependency": "database"},
+        retry_after_seconds=1,
+    )
+
+
 def _kept(outcomes: Sequence[Outcome]) -> str:
     kept = [
         _KeptError(outcome.code, outcome.message, outcome.details)
@@ -375,70 +365,14 @@ def _queue_full(queued: int, limit: int) -> ServiceUnavailableError:
 
 
 def _created(new: NewWorkload) -> WorkloadChange:
+    begun = new.created.state
     return WorkloadChange(
-        new.customer_id,
-        new.workload_id,
-        1,
-        Status.PENDING.value,
-        0,
-        new.workload_type,
+        customer_id=new.customer_id,
+        workload_id=new.workload_id,
+        version=begun.version,
+        status=begun.status.value,
+        generation=begun.generation,
+        workload_type=new.workload_type,
         placement_key=new.placement_key,
         queue_rank=new.queue_rank,
-    )
-
-
-def placement_key(workload_type: str, affinity_json: bytes | None) -> int:
-    """Names a placement class: equal for workloads that fit exactly the same workers. Never 0."""
-    text = workload_type.encode() + b"\0" + (affinity_json or b"")
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big", signed=True) or 1
-
-
-def _check_type(request: SubmitRequest, supported: Mapping[str, Intake]) -> str | None:
-    """The forms of the type's input that the submission doesn't fit, with spaces between; None for none.
-
-    Raises:
-        InvalidInputError: The type isn't supported; the input fits none of its forms, or not the customer's config.
-    """
-    intake = supported.get(request.workload_type)
-    if intake is None:
-        raise InvalidInputError(
-            f"Workload type '{request.workload_type[:100]}' is not supported",
-            details={"field": "workload_type", "supported_types": sorted(supported)},
-        )
-    if problems := _problems(request, intake.own):
-        raise _unfit(problems)
-    found = {form: problems for form, schemas in intake.forms.items() if (problems := _problems(request, schemas))}
-    if found and len(found) == len(intake.forms):
-        raise _unfit(min(found.values(), key=len), versions=len(found))
-    misfits = None
-    for form in found:
-        misfits = with_misfit(misfits, form)
-    return misfits
-
-
-def _problems(request: SubmitRequest, schemas: Sequence[Schema]) -> list[Problem]:
-    """Why the input doesn't fit the first of the schemas that it doesn't fit.
-
-    Raises:
-        InvalidInputError: It is too large to be checked.
-    """
-    for schema in schemas:
-        try:
-            if problems := schema.problems(request.input_params, _MOST_SCHEMA_ERRORS):
-                return problems
-        except TooExpensive as exc:
-            raise InvalidInputError(
-                f"input_params are too large to be checked against the workload type's input schema: {exc}",
-                details={"field": "input_params", "allowed": "smaller input, or a simpler schema"},
-            ) from exc
-    return []
-
-
-def _unfit(problems: Sequence[Problem], versions: int = 1) -> InvalidInputError:
-    """The refusal of an input; of several live versions of the handler, the problems are those with the nearest."""
-    errors = [{"pointer": "/input_params" + p.pointer, "message": p.message} for p in problems]
-    what = "the workload type" if versions == 1 else f"any of the workload type's {versions} live versions"
-    return InvalidInputError(
-        f"input_params don't fit {what}: {errors[0]['pointer']}: {errors[0]['message']}",
-        details={"field": "input_params", "errors": errors},
     )

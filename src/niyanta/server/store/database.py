@@ -11,7 +11,7 @@ import functools
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import Any, Literal, NamedTuple, ParamSpec, TypeVar
 
 import asyncpg
 
@@ -35,6 +35,9 @@ _AWAY = (
 
 
 _MOST_TRIES = 5
+
+Pool = Literal["api", "vital"]
+"""Whose connections: those of customers' requests, or those of what keeps the system alive."""
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -111,7 +114,7 @@ class Database:
     """Both pools of one process."""
 
     def __init__(self, api: asyncpg.Pool[Any], vital: asyncpg.Pool[Any]) -> None:
-        self._pools = {"api": api, "vital": vital}
+        self._pools: dict[Pool, asyncpg.Pool[Any]] = {"api": api, "vital": vital}
         self.failures = 0
         """Times that PostgreSQL was found away; the monitor's brake looks at it."""
 
@@ -173,7 +176,7 @@ class Database:
                 pool.terminate()
 
     @asynccontextmanager
-    async def connection(self, pool: str = "api", *, wait_seconds: float = 2.0) -> AsyncIterator[Connection]:
+    async def connection(self, pool: Pool = "api", *, wait_seconds: float = 2.0) -> AsyncIterator[Connection]:
         """A connection in autocommit mode, with driver errors mapped.
 
         Raises:
@@ -206,7 +209,7 @@ class Database:
 
     @asynccontextmanager
     async def transaction(
-        self, pool: str = "api", *, wait_seconds: float = 2.0, lock_seconds: float | None = None
+        self, pool: Pool = "api", *, wait_seconds: float = 2.0, lock_seconds: float | None = None
     ) -> AsyncIterator[Connection]:
         """A connection inside one transaction; commits at the end of the block.
 

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from niyanta.domain import transitions
+from niyanta.domain.transitions import Actor, ActorType, Move
 from niyanta.server.store.queries import Connection, Queries
 
 __all__ = ["KeyName", "KeyUse", "NewWorkload", "SubmissionStore"]
@@ -30,6 +32,12 @@ class NewWorkload(msgspec.Struct, frozen=True, kw_only=True):
     estimated_start_at: datetime | None = None
     misfits: str | None = None
     """Forms of input that its own doesn't fit, with spaces between."""
+
+    @property
+    def created(self) -> Move:
+        """The move with which it begins."""
+        actor = Actor(ActorType.USER, self.actor_id)
+        return transitions.create(self.customer_id, self.workload_id, self.workload_type, self.created_at, actor)
 
 
 class KeyName(NamedTuple):
@@ -63,6 +71,7 @@ class _Depth(NamedTuple):
     queued: int
 
 
+_encode = msgspec.json.Encoder().encode
 _queries = Queries("submissions.sql")
 _admit = _queries.many("admit", _Depth)
 _claim_keys = _queries.many("claim_keys", str)
@@ -74,9 +83,18 @@ _existing = _queries.many("existing", str)
 class SubmissionStore:
     """Queries for submissions. Every method takes the connection, so that the caller owns the transaction."""
 
-    async def admit(self, conn: Connection, customer_ids: Sequence[str]) -> dict[str, int]:
-        """Lock the customers' counts and give how many workloads each has queued."""
-        return dict(await _admit(conn, customer_ids=sorted(set(customer_ids))))
+    async def admit(
+        self, conn: Connection, customer_ids: Sequence[str], *, lock_seconds: float | None = None
+    ) -> dict[str, int]:
+        """Lock the customers' counts and give how many workloads each has queued.
+
+        Args:
+            conn: In a transaction.
+            customer_ids: Whose.
+            lock_seconds: How long each lock is waited for until the end of the transaction; None for the usual.
+        """
+        limit = None if lock_seconds is None else str(max(1, round(lock_seconds * 1000)))
+        return dict(await _admit(conn, customer_ids=sorted(set(customer_ids)), lock_milliseconds=limit))
 
     async def claim_keys(self, conn: Connection, uses: Sequence[KeyUse]) -> int:
         """Claim idempotency keys (each at most once in a call); gives how many were free."""
@@ -107,8 +125,14 @@ class SubmissionStore:
         counts: dict[str, int] = {}
         for w in batch:
             counts[w.customer_id] = counts.get(w.customer_id, 0) + 1
+        moves = [w.created for w in batch]
+        events = [move.event for move in moves if move.event is not None]
         await _insert_batch(
             conn,
+            statuses=[move.state.status for move in moves],
+            event_types=[event.type for event in events],
+            actor_types=[event.actor.type for event in events],
+            details=[_encode(event.details).decode() for event in events],
             customer_ids=[w.customer_id for w in batch],
             workload_ids=[w.workload_id for w in batch],
             workload_types=[w.workload_type for w in batch],

@@ -1,8 +1,12 @@
--- name: admit(customer_ids)
+-- name: admit(customer_ids, lock_milliseconds)
 -- The queue depth of each customer of a batch of submissions, locked until its commit so that the limit is exact under
--- concurrent submission. Locking: first of all locks of a submission, in order of customer.
+-- concurrent submission. Locking: first of all locks of a submission, in order of customer; each is waited for as long as
+-- lock_milliseconds says, if it does, and so are all later ones of the transaction.
 SELECT u.customer_id, u.queued FROM customer_usage u
- WHERE u.customer_id = ANY(:customer_ids::text[]) ORDER BY u.customer_id FOR NO KEY UPDATE;
+ WHERE u.customer_id = ANY(:customer_ids::text[])
+   AND (SELECT set_config('lock_timeout', coalesce(:lock_milliseconds::text, current_setting('lock_timeout')), true)
+       ) IS NOT NULL
+ ORDER BY u.customer_id FOR NO KEY UPDATE;
 
 -- name: claim_keys(customer_ids, operations, keys, hashes, answers)
 -- Claim idempotency keys; those that exist already are left out of the answer. A key older than a day is taken over.
@@ -23,27 +27,28 @@ SELECT k.customer_id, k.operation, k.key, k.body_sha256, k.answer
   JOIN idempotency_keys k USING (customer_id, operation, key)
  WHERE k.created_at >= now() - interval '24 hours';
 
--- name: insert_batch(customer_ids, workload_ids, workload_types, priorities, inputs, affinities, timeouts, placement_keys, misfits, ranks, created_ats, actor_ids, queued_customers, queued_counts)!
+-- name: insert_batch(customer_ids, workload_ids, workload_types, priorities, inputs, affinities, timeouts, placement_keys, misfits, ranks, created_ats, actor_ids, statuses, event_types, actor_types, details, queued_customers, queued_counts)!
 -- Submissions that passed, with their first audit event, the customers' counts and the hour's, in one statement. The
 -- event's time is kept near the database's, whatever this replica's clock says, so that it finds its partition.
 -- Locking: only rows that nobody else can see, the usage rows that `admit` holds already, then the hours' in order.
 WITH added AS (
     INSERT INTO workloads (customer_id, workload_id, workload_type, status, priority, input_params, affinity_rules,
                            timeout_seconds, placement_key, misfits, queue_rank, created_at)
-    SELECT i.customer_id, i.workload_id, i.workload_type, 'PENDING', i.priority, i.input_params::json,
+    SELECT i.customer_id, i.workload_id, i.workload_type, i.status, i.priority, i.input_params::json,
            i.affinity_rules::json, i.timeout_seconds, i.placement_key, i.misfits, i.queue_rank, i.created_at
       FROM unnest(:customer_ids::text[], :workload_ids::text[], :workload_types::text[], :priorities::int[],
                   :inputs::text[], :affinities::text[], :timeouts::int[], :placement_keys::bigint[],
-                  :misfits::text[], :ranks::double precision[], :created_ats::timestamptz[])
+                  :misfits::text[], :ranks::double precision[], :created_ats::timestamptz[], :statuses::text[])
         AS i (customer_id, workload_id, workload_type, priority, input_params, affinity_rules, timeout_seconds,
-              placement_key, misfits, queue_rank, created_at)
+              placement_key, misfits, queue_rank, created_at, status)
 ), history AS (
     INSERT INTO audit_events (customer_id, workload_id, event_id, event_type, occurred_at, actor_type, actor_id, details)
-    SELECT customer_id, workload_id, 1, 'workload.created',
-           least(greatest(created_at, now() - interval '1 hour'), now() + interval '1 hour'), 'user', actor_id,
-           '{"from": null, "to": "PENDING", "attempt": 0, "version": 1}'
-      FROM unnest(:customer_ids::text[], :workload_ids::text[], :created_ats::timestamptz[], :actor_ids::text[])
-        AS i (customer_id, workload_id, created_at, actor_id)
+    SELECT customer_id, workload_id, 1, event_type,
+           least(greatest(created_at, now() - interval '1 hour'), now() + interval '1 hour'), actor_type, actor_id,
+           details::json
+      FROM unnest(:customer_ids::text[], :workload_ids::text[], :created_ats::timestamptz[], :event_types::text[],
+                  :actor_types::text[], :actor_ids::text[], :details::text[])
+        AS i (customer_id, workload_id, created_at, event_type, actor_type, actor_id, details)
 ), hours AS (
     INSERT INTO workload_hours AS h (customer_id, hour, workload_type, created)
     SELECT customer_id, date_trunc('hour', created_at, 'UTC'), workload_type, count(*)

@@ -161,14 +161,14 @@ class Watched:
             update = _status_update(reading, move.at, message)
         else:
             update = Update(
-                "status",
-                self.workload_id,
-                max(details.version, told.version + 1),
-                status,
-                told.progress_percent,
-                move.at,
-                message,
-                details.attempt,
+                kind="status",
+                workload_id=self.workload_id,
+                version=max(details.version, told.version + 1),
+                status=status,
+                progress_percent=told.progress_percent,
+                timestamp=move.at,
+                message=message,
+                generation=details.attempt,
             )
         self._status(update)
         self.events_seen = move.event_id
@@ -181,14 +181,14 @@ class Watched:
         told = self._told()
         self._add(
             Update(
-                "log",
-                self.workload_id,
-                told.version,
-                told.status,
-                told.progress_percent,
-                line.place.logged_at,
-                line.message,
-                line.place.generation,
+                kind="log",
+                workload_id=self.workload_id,
+                version=told.version,
+                status=told.status,
+                progress_percent=told.progress_percent,
+                timestamp=line.place.logged_at,
+                message=line.message,
+                generation=line.place.generation,
                 level=line.level,
                 details_json=line.details_json,
             )
@@ -342,14 +342,14 @@ def _reason(reading: WatchedState) -> str | None:
 def _status_update(reading: WatchedState, at: datetime, message: str | None) -> Update:
     status = reading.status
     return Update(
-        "status",
-        reading.workload_id,
-        reading.version,
-        status,
-        reading.progress_percent,
-        at,
-        message,
-        reading.generation,
-        reading.result_json,
-        reading.error_message if status is Status.FAILED else None,
+        kind="status",
+        workload_id=reading.workload_id,
+        version=reading.version,
+        status=status,
+        progress_percent=reading.progress_percent,
+        timestamp=at,
+        message=message,
+        generation=reading.generation,
+        result_json=reading.result_json,
+        error_message=reading.error_message if status is Status.FAILED else None,
     )

@@ -77,6 +77,7 @@ class Agent:
         self._scratch = scratch
         self._object_store = object_store
         self._attempts: dict[AttemptRef, Attempt] = {}
+        self._over = False
         needs_processes = any(h.isolation == "process" for h in spec.handlers.values())
         warm = min(_WARM_PROCESSES, spec.capacity)
         self._pool = None
@@ -119,6 +120,9 @@ class Agent:
             await asyncio.gather(living, return_exceptions=True)
             await self._leave()
         finally:
+            self._over = True
+            self._membership.stop()
+            self._outbox.stop()
             for task in (*loops, stopping):
                 task.cancel()
             await asyncio.gather(*loops, stopping, return_exceptions=True)
@@ -145,7 +149,7 @@ class Agent:
         must learn that they don't. If it has moved them meanwhile, the word of it is fenced.
         """
         lease = self._membership.lease
-        while True:
+        while not self._over:
             await asyncio.sleep(_FENCE_SECONDS)
             for attempt in list(self._attempts.values()):
                 if (lease.exclusive_left_seconds if attempt.exclusive else lease.left_seconds) < 0:
@@ -227,6 +231,8 @@ class Agent:
     def _ended(self, attempt: Attempt) -> None:
         """Nothing of the attempt is left: its slot is free."""
         self._attempts.pop(attempt.ref, None)
+        if attempt.disowned:
+            self._membership.beat_soon()  # no event says it: the service has counted the slot as taken until now
 
     def _on_reply(self, reply: EventReply, batch: list[Event]) -> None:
         attempt = self._attempts.get(reply.ref)

@@ -63,6 +63,11 @@ class Attempt:
         """Whether it must have ended before its workload can run elsewhere."""
         return self._handler.exclusive
 
+    @property
+    def disowned(self) -> bool:
+        """Whether it holds its slot without the service's knowing, until its processes are gone."""
+        return self._life.end is not None and self._life.end.because is Because.DISOWNED
+
     def start(self) -> None:
         """Begin."""
         self.task = asyncio.get_running_loop().create_task(self._run())

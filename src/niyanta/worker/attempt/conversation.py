@@ -6,6 +6,7 @@ import asyncio
 
 from niyanta.errors import CheckpointError
 from niyanta.wire.messages import Completed, Failed, LogLine, Progressed, Refused
+from niyanta.worker.attempt.contents import UnfitError, check_report, check_result, check_save
 from niyanta.worker.attempt.life import Life, Outcome
 from niyanta.worker.attempt.means import Folder
 from niyanta.worker.attempt.reports import Reports
@@ -65,6 +66,7 @@ class Conversation:
             while (message := await self._runner.receive()) is not None:
                 match message:
                     case channel.Done(result_json=result):
+                        check_result(result)
                         self._decide(Completed(result))
                     case channel.Problem() as problem:
                         if problem.traceback:
@@ -76,8 +78,10 @@ class Conversation:
                         self._decide(None)
                     case _:
                         self._take_in(message)
-        except ValueError as exc:  # msgspec's too: user code has written to our socket
-            self._decide(Failed(plain(f"the workload's process said something unreadable: {exc}")))
+        except UnfitError as exc:
+            self._decide(Failed(plain(str(exc)), permanent=True))
+        except ValueError as exc:  # msgspec's: user code has written to our socket
+            self._decide(Failed(plain(f"the workload's process said something unreadable: {exc}"), permanent=True))
         self._decide(None)
 
     def _decide(self, outcome: Outcome | None) -> None:
@@ -92,10 +96,12 @@ class Conversation:
                 if not self.begun.done():
                     self.begun.set_result(None)
             case channel.Report(body=LogLine() | Progressed() as body, number=number):
+                check_report(body)
                 self._place(body, number)
             case channel.Dropped(lines=lines):
-                self._reports.lines_dropped(lines)
+                self._reports.lines_dropped(max(0, lines))
             case channel.Save() as save:
+                check_save(save)
                 self._saves.put_nowait(save)
             case _:
                 pass

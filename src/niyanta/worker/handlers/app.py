@@ -108,6 +108,9 @@ class App:
             exclusive: Two attempts never run at once, even when the worker is cut off.
         """
 
+        if callable(workload_type):
+            make_handler(workload_type, workload_type, isolation, exclusive)  # says what to write
+
         def register(function: F) -> F:
             self._add(make_handler(workload_type, function, isolation, exclusive))
             return function

@@ -168,7 +168,7 @@ class _Run:
         if whole and line.lstrip().startswith(b"{"):
             try:
                 event = msgspec.json.decode(line)
-            except (msgspec.DecodeError, RecursionError):
+            except (ValueError, RecursionError):  # not JSON, or not UTF-8
                 event = None
         if isinstance(event, dict) and self._event(event):
             return
@@ -211,7 +211,7 @@ class _Run:
             return msgspec.json.decode(self._result_file.read_bytes())
         except FileNotFoundError:
             return {}
-        except (OSError, msgspec.DecodeError, RecursionError) as exc:
+        except (OSError, ValueError, RecursionError) as exc:
             raise PermanentError(f"the result file is not JSON: {exc}") from exc
 
 

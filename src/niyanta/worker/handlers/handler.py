@@ -1,21 +1,26 @@
-"""What a handler takes and gives: typed parameters, their JSON Schema, and results that JSON can hold."""
+"""What a handler takes and gives: a context, parameters, and a result that JSON can hold."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import math
+import types
 import typing
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from niyanta.domain.forms import form_of
+from niyanta.domain.ids import WORKLOAD_TYPE_PATTERN
 from niyanta.domain.json_schema import Schema, SchemaError, TooExpensive
 from niyanta.errors import ConfigurationError, PermanentError
 from niyanta.wire.strict_json import MAX_DEPTH
+from niyanta.worker.handlers.context import Context, SyncContext
+from niyanta.worker.handlers.parameters import NO_DEFAULT, Parameters, parameters_of
 from niyanta.worker.handlers.text import clean, describe
 
 __all__ = ["Handler", "MisfitError", "encode_result", "make_handler"]
@@ -44,9 +49,13 @@ class Handler:
     isolation: str
     exclusive: bool
     is_async: bool
-    params_type: Any
-    """Type of the second parameter; None when the handler takes only the context."""
-    input_schema: dict[str, Any] | None
+    parameters: Parameters | None
+    """The second parameter; None when the handler takes only the context."""
+
+    @property
+    def input_schema(self) -> dict[str, Any] | None:
+        """What the service may check of a submission; None when nothing is known of its input."""
+        return None if self.parameters is None else self.parameters.schema
 
     def arguments(self, context: Any, input_json: bytes) -> tuple[Any, ...]:
         """What to call the function with.
@@ -54,15 +63,14 @@ class Handler:
         Raises:
             MisfitError: The input doesn't fit; names the field.
         """
-        if self.params_type is None:
+        if self.parameters is None:
             return (context,)
         try:
-            if _is_pydantic(self.params_type):
-                return (context, self.params_type.model_validate_json(input_json))
-            return (context, msgspec.json.decode(input_json, type=self.params_type))
-        except (ValueError, TypeError, RecursionError) as exc:
+            return (context, self.parameters.decode(input_json))
+        except Exception as exc:  # a model's own code may raise anything
+            words = str(exc) if isinstance(exc, ValueError | TypeError) else describe(exc)
             hopeless = self._meets_schema(input_json)
-            raise MisfitError(f"input_params don't fit the handler: {exc}", hopeless=hopeless) from exc
+            raise MisfitError(f"input_params don't fit the handler: {words}", hopeless=hopeless) from exc
 
     @property
     def form(self) -> str:
@@ -79,12 +87,12 @@ class Handler:
             return True
 
     def call(self, context: Any, input_json: bytes) -> Awaitable[Any] | Any:
-        """Call the function with its arguments made from the input; an async one gives an awaitable."""
+        """Decode the input and call the function; gives its result, or an awaitable of it.
+
+        Raises:
+            PermanentError: The input doesn't fit.
+        """
         return self.function(*self.arguments(context, input_json))
-
-
-def _is_pydantic(kind: Any) -> bool:
-    return isinstance(kind, type) and hasattr(kind, "model_validate_json")
 
 
 def make_handler(workload_type: str, function: Callable[..., Any], isolation: str, exclusive: bool) -> Handler:
@@ -93,45 +101,92 @@ def make_handler(workload_type: str, function: Callable[..., Any], isolation: st
     Raises:
         ConfigurationError: Its name, its parameters or its isolation can't work; says what can.
     """
-    if not isinstance(workload_type, str) or not 1 <= len(workload_type) <= 255 or not workload_type.isprintable():
-        raise ConfigurationError(f"a workload type must be 1 to 255 printable characters, not {workload_type!r}")
+    if callable(workload_type):
+        raise ConfigurationError('the decorator needs the name of the workload type: @worker.workload("name")')
+    if not isinstance(workload_type, str) or not WORKLOAD_TYPE_PATTERN.fullmatch(workload_type):
+        raise ConfigurationError(
+            "a workload type is 1 to 100 letters, digits, '_', '.' and '-', and begins with a letter or digit, "
+            f"not {workload_type!r:.200}"
+        )
     if isolation not in ("process", "inline"):
         raise ConfigurationError(f"isolation of '{workload_type}' must be 'process' or 'inline', not '{isolation}'")
-    is_async = inspect.iscoroutinefunction(function)
+    if not callable(function):
+        raise ConfigurationError(f"the handler of '{workload_type}' must be a function, not {function!r:.200}")
+    codes = list(_codes(function))
+    if any(inspect.isgeneratorfunction(code) or inspect.isasyncgenfunction(code) for code in codes):
+        raise ConfigurationError(
+            f"the handler of '{workload_type}' is a generator, as it has a yield in it: return the result, and say "
+            "how far it is by ctx.report_progress"
+        )
+    is_async = any(inspect.iscoroutinefunction(code) for code in codes)
     if isolation == "inline" and not is_async:
         raise ConfigurationError(f"'{workload_type}' is isolation='inline', which needs an async handler")
     if isolation == "inline" and exclusive:
         raise ConfigurationError(
             f"'{workload_type}' is exclusive, which needs isolation='process': only a process can be ended for sure"
         )
-    parameters = list(inspect.signature(function).parameters.values())
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    required = [p for p in parameters if p.default is p.empty and p.kind in positional]
-    if not 1 <= len(parameters) <= 2 or any(p.kind not in positional for p in parameters) or not required:
-        raise ConfigurationError(f"the handler of '{workload_type}' must take (ctx) or (ctx, params)")
-    params_type: Any = None
-    if len(parameters) == 2:
-        try:
-            params_type = typing.get_type_hints(function).get(parameters[1].name, dict[str, Any])
-        except Exception as exc:
-            raise ConfigurationError(f"the annotations of '{workload_type}' can't be read: {describe(exc)}") from exc
     return Handler(
-        workload_type, function, isolation, exclusive, is_async, params_type, _schema_of(workload_type, params_type)
+        workload_type, function, isolation, exclusive, is_async, _parameters(workload_type, function, codes[-1])
     )
 
 
-def _schema_of(workload_type: str, kind: Any) -> dict[str, Any] | None:
-    if kind is None or kind is dict or typing.get_origin(kind) is dict:
-        return None
-    if _is_pydantic(kind):
-        return dict(kind.model_json_schema())
+def _codes(function: Any) -> Iterator[Any]:
+    """A function, and what it only passes its arguments on to: the last is the code itself."""
+    for _ in range(100):  # one may wrap itself
+        yield function
+        if isinstance(function, functools.partial):
+            function = function.func
+        elif hasattr(function, "__wrapped__"):
+            function = function.__wrapped__
+        elif inspect.ismethod(function) or isinstance(function, staticmethod):
+            function = function.__func__
+        elif not inspect.isroutine(function) and not isinstance(function, type):
+            function = type(function).__call__
+        else:
+            return
+
+
+def _parameters(workload_type: str, function: Callable[..., Any], code: Any) -> Parameters | None:
+    """What the function takes beside the context."""
     try:
-        return msgspec.json.schema(kind)
-    except TypeError as exc:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError) as exc:
+        raise ConfigurationError(f"the handler of '{workload_type}' has no signature: {exc}") from exc
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    required = [p for p in parameters if p.default is p.empty and p.kind in positional]
+    if required and required[0].name in ("self", "cls"):
         raise ConfigurationError(
-            f"the parameters of '{workload_type}' can't be described as JSON: {exc}. Use a msgspec Struct, a "
-            "dataclass, a TypedDict or a pydantic model"
+            f"the handler of '{workload_type}' is a method without its object: register the object's own, as in "
+            f'worker.workload("{workload_type}")(thing.{getattr(function, "__name__", "method")})'
+        )
+    if not 1 <= len(parameters) <= 2 or any(p.kind not in positional for p in parameters) or not required:
+        raise ConfigurationError(f"the handler of '{workload_type}' must take (ctx) or (ctx, params)")
+    if len(parameters) == 1:
+        return None
+    second = parameters[1]
+    try:
+        kind = dict[str, Any] if second.annotation is second.empty else _evaluated(second.annotation, code)
+    except Exception as exc:
+        raise ConfigurationError(
+            f"the annotations of '{workload_type}' can't be read: {describe(exc)}. The type of '{second.name}' must "
+            "be there where the handler is defined, not only under TYPE_CHECKING"
         ) from exc
+    if kind in (Context, SyncContext):
+        raise ConfigurationError(f"the handler of '{workload_type}' must take (ctx, params): the context comes first")
+    try:
+        return parameters_of(kind, NO_DEFAULT if second.default is second.empty else second.default)
+    except ConfigurationError as exc:
+        raise ConfigurationError(f"the parameters of '{workload_type}': {exc}") from exc
+
+
+def _evaluated(annotation: Any, code: Any) -> Any:
+    """An annotation that may be text; of this one only, as others may name what isn't there at run time."""
+    holder = types.SimpleNamespace(__annotations__={"it": annotation})
+    names = getattr(code, "__globals__", {})
+    inner: dict[str, Any] = {}
+    if inspect.isfunction(code):
+        inner = dict(inspect.getclosurevars(code).nonlocals)
+    return typing.get_type_hints(holder, names, inner, include_extras=True)["it"]
 
 
 def encode_result(value: Any) -> bytes:

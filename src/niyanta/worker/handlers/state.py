@@ -1,12 +1,19 @@
-"""A checkpoint's state as bytes, and back."""
+"""A checkpoint's state as bytes, and back.
+
+What is accepted comes back equal. JSON would take more: it makes null of an infinity, a list of a tuple, text of a
+date or of a number that is a key, and a handler that finds that out does so after a crash, when it is too late.
+"""
 
 from __future__ import annotations
 
+import math
+import re
 from typing import Any
 
 import msgspec
 
 from niyanta.errors import CheckpointError
+from niyanta.wire.strict_json import MAX_DEPTH
 
 __all__ = ["MAX_CHECKPOINT_BYTES", "MAX_LARGE_CHECKPOINT_BYTES", "decode_state", "encode_state"]
 
@@ -15,20 +22,36 @@ MAX_CHECKPOINT_BYTES = 10 << 20
 MAX_LARGE_CHECKPOINT_BYTES = 1 << 30
 """Of one that an object store keeps."""
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_ADVICE = {
+    tuple: "JSON knows lists only: save list(…)",
+    set: "save sorted(…)",
+    frozenset: "save sorted(…)",
+    bytes: "bytes can be a whole state, but not a part of one: save its hex() or base64",
+    bytearray: "bytes can be a whole state, but not a part of one: save its hex() or base64",
+}
+_HARMLESS = frozenset({bool, type(None)})
+
 
 def encode_state(state: Any, most_bytes: int = MAX_CHECKPOINT_BYTES) -> tuple[bytes, str]:
     """A checkpoint's bytes and encoding.
 
+    Args:
+        state: None, booleans, integers of 64 bits, finite floats, text, lists and dicts with text as keys, of all of
+            these, at most 64 levels deep; or bytes.
+        most_bytes: What the worker can keep.
+
     Raises:
-        CheckpointError: JSON can't hold it, or it is too large.
+        CheckpointError: It would not come back as it is, and the message says which part of it; or it is too large.
     """
     if isinstance(state, (bytes, bytearray, memoryview)):
         data, encoding = bytes(state), "bytes"
     else:
         try:
-            data, encoding = msgspec.json.encode(state), "json"
+            _check(state, "state", 0)
+            data, encoding = msgspec.json.encode(state, enc_hook=_plain), "json"
         except (TypeError, ValueError, RecursionError) as exc:
-            raise CheckpointError(f"a checkpoint must be JSON or bytes: {exc}") from exc
+            raise CheckpointError(f"the checkpoint can't be saved: {exc}. The last good one still stands") from exc
     if len(data) > most_bytes:
         advice = ""
         if most_bytes == MAX_CHECKPOINT_BYTES:
@@ -37,6 +60,44 @@ def encode_state(state: Any, most_bytes: int = MAX_CHECKPOINT_BYTES) -> tuple[by
             f"the checkpoint has {len(data)} bytes, the limit is {most_bytes}{advice}. The last good one still stands"
         )
     return data, encoding
+
+
+def _check(value: Any, place: str, depth: int) -> None:
+    """Refuse what would not come back equal. Never more than `MAX_DEPTH` calls deep."""
+    kind = type(value)
+    if kind in _HARMLESS:
+        return
+    if depth > MAX_DEPTH:
+        raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels, or holds itself")
+    if kind is str or isinstance(value, str):
+        if _SURROGATE.search(value):
+            raise ValueError(f"{place} holds half of a surrogate pair, which UTF-8 has no bytes for")
+    elif isinstance(value, int):
+        if not -(2**63) <= value < 2**63:
+            raise ValueError(f"{place} is an integer beyond 64 bits: save it as text")
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{place} is {value}, for which JSON has no word: save it as text, or None")
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            if not isinstance(key, str):
+                raise TypeError(f"{place} has the key {key!r:.100}, which is no text: save {{str(key): …}}")
+            _check(key, f"a key of {place}", depth + 1)
+            if type(inner) not in _HARMLESS:
+                _check(inner, f"{place}.{key}", depth + 1)
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            if type(inner) not in _HARMLESS:
+                _check(inner, f"{place}[{number}]", depth + 1)
+    else:
+        advice = next((f": {words}" for one, words in _ADVICE.items() if isinstance(value, one)), "")
+        raise TypeError(f"{place} is a {kind.__name__}, which JSON would not give back as it is{advice}")
+
+
+def _plain(value: Any) -> Any:
+    """One of JSON's own types for a subclass of it, such as NumPy's ``float64``."""
+    kind: Any = next(kind for kind in (str, int, float, list) if isinstance(value, kind))
+    return kind(value)
 
 
 def decode_state(data: bytes, encoding: str) -> Any:

@@ -151,11 +151,15 @@ def encode(message: ToRunner | FromRunner) -> bytes:
 
 
 async def read_frame(reader: asyncio.StreamReader) -> bytes | None:
-    """The next frame's payload; None at the end."""
+    """The next frame's payload; None at the end.
+
+    Raises:
+        ValueError: It claims to be larger than any frame is.
+    """
     try:
         size = _length.unpack(await reader.readexactly(4))[0]
         if size > MAX_FRAME_BYTES:
-            return None
+            raise ValueError(f"a message of {size} bytes")
         return await reader.readexactly(size)
     except (asyncio.IncompleteReadError, ConnectionError):
         return None

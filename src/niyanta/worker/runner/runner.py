@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import json
 import os
 import resource
@@ -76,6 +77,12 @@ def _run_sync(handler: Handler, ctx: SyncContext, link: SocketLink, arguments: t
             children.end_child(pid, exc)
             raise
         children.end_child(pid, None)
+    if inspect.iscoroutine(result):
+        result.close()
+        raise PermanentError(
+            f"the handler of '{handler.workload_type}' has made a coroutine that nobody awaits: register the async "
+            "function itself, or wrap it by functools.wraps"
+        )
     return result
 
 

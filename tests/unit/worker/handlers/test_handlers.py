@@ -87,7 +87,7 @@ def test_checkpoints_come_back_as_they_went(state: Any) -> None:
 def test_checkpoints_have_a_limit() -> None:
     with pytest.raises(CheckpointError, match="the limit is 10485760"):
         encode_state(b"x" * (11 << 20))
-    with pytest.raises(CheckpointError, match="JSON or bytes"):
+    with pytest.raises(CheckpointError, match=r"state\.x is a object"):
         encode_state({"x": object()})
 
 
@@ -147,7 +147,7 @@ def test_handlers_that_can_not_work_are_refused() -> None:
             worker.workload("x")(function)
     with pytest.raises(ConfigurationError, match="annotations of 'x'"):
         worker.workload("x")(forward)
-    with pytest.raises(ConfigurationError, match="printable"):
+    with pytest.raises(ConfigurationError, match="a workload type is 1 to 100 letters"):
         worker.workload("")(inline)
     with pytest.raises(ConfigurationError, match="list of texts"):
         worker.command("x", "echo")

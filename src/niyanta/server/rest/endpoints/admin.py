@@ -147,13 +147,13 @@ class AdminRoutes:
             call.path_id("customer_id"), body.name, body.role, body.expires_at
         )
         answer = bodies.KeyAnswer(
-            made.key_id,
-            api_key,
-            made.customer_id,
-            made.name,
-            made.role,
-            timestamp(made.created_at),
-            timestamp(made.expires_at),
+            key_id=made.key_id,
+            api_key=api_key,
+            customer_id=made.customer_id,
+            name=made.name,
+            role=made.role,
+            created_at=timestamp(made.created_at),
+            expires_at=timestamp(made.expires_at),
         )
         return json_response(answer, 201)
 
@@ -309,33 +309,33 @@ def _limits(request: bodies.LimitsRequest | None) -> dict[str, float | None]:
 
 def _key(key: ApiKey) -> bodies.ApiKeyRow:
     return bodies.ApiKeyRow(
-        key.key_id,
-        key.customer_id,
-        key.name,
-        key.role,
-        key.status,
-        timestamp(key.created_at),
-        timestamp(key.expires_at),
-        timestamp(key.revoked_at),
-        timestamp(key.last_used_at),
+        key_id=key.key_id,
+        customer_id=key.customer_id,
+        name=key.name,
+        role=key.role,
+        status=key.status,
+        created_at=timestamp(key.created_at),
+        expires_at=timestamp(key.expires_at),
+        revoked_at=timestamp(key.revoked_at),
+        last_used_at=timestamp(key.last_used_at),
     )
 
 
 def _worker(listed: ListedWorker) -> bodies.WorkerBody:
     worker = listed.worker
     return bodies.WorkerBody(
-        worker.worker_id,
-        worker.status,
-        [handler.workload_type for handler in worker.handlers],
-        worker.forms,
-        worker.capacity,
-        len(listed.workload_ids),
-        worker.tags,
-        timestamp(worker.last_heartbeat),
-        listed.workload_ids,
-        worker.version,
-        timestamp(listed.registered_at),
-        None if (order := listed.standing_order) is None else _standing_order(order),
+        worker_id=worker.worker_id,
+        status=worker.status,
+        capabilities=[handler.workload_type for handler in worker.handlers],
+        input_forms=worker.forms,
+        capacity_total=worker.capacity,
+        capacity_used=len(listed.workload_ids),
+        tags=worker.tags,
+        last_heartbeat=timestamp(worker.last_heartbeat),
+        running_workloads=listed.workload_ids,
+        version=worker.version,
+        registered_at=timestamp(listed.registered_at),
+        standing_order=None if (order := listed.standing_order) is None else _standing_order(order),
     )
 
 

@@ -162,6 +162,7 @@ class WorkloadSockets:
         """Pass the gate and find the workload; ``headers`` get what is to be answered in either case."""
         source = socket.client.host if socket.client else ""
         entry = await self._gate.enter(authorization, source=source)
+        _connection(socket.scope).welcome()
         if entry.rate is not None:
             headers += entry.rate.headers()
         if entry.refusal is not None:

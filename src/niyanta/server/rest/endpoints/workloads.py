@@ -142,13 +142,13 @@ class WorkloadRoutes:
                 "Give either cursor or offset, not both", details={"field": "cursor", "allowed": ["cursor", "offset"]}
             )
         query = ListQuery(
-            call.identity.customer_id,
-            STATUS.read(request),
-            WORKLOAD_TYPE.read(request),
-            ORDER_BY.read(request) or "",
-            ORDER.read(request) == "desc",
-            LIMIT.read(request) or 0,
-            OFFSET.read(request) or 0,
+            customer_id=call.identity.customer_id,
+            status=STATUS.read(request),
+            workload_type=WORKLOAD_TYPE.read(request),
+            order_by=ORDER_BY.read(request) or "",
+            descending=ORDER.read(request) == "desc",
+            limit=LIMIT.read(request) or 0,
+            offset=OFFSET.read(request) or 0,
         )
         return query if cursor is None else replace(query, after=self._cursors.read_place(cursor, query))
 
@@ -241,12 +241,12 @@ class WorkloadRoutes:
         found, has_more = await self._workloads.audit(call.identity, workload_id, after=after, limit=limit)
         events = [
             bodies.AuditEvent(
-                event.event_id,
-                event.event_type,
-                timestamp(event.occurred_at),
-                event.actor_type,
-                event.actor_id,
-                _raw(event.details_json),
+                event_id=event.event_id,
+                event_type=event.event_type,
+                timestamp=timestamp(event.occurred_at),
+                actor_type=event.actor_type,
+                actor_id=event.actor_id,
+                details=_raw(event.details_json),
             )
             for event in found
         ]

@@ -28,6 +28,7 @@ from niyanta.server.rest.frame import parameters
 from niyanta.server.rest.frame.negotiation import best_media_type
 from niyanta.server.rest.frame.operation import Access, Call, Deprecation, Endpoint
 from niyanta.server.rest.frame.responses import error_response
+from niyanta.server.rest.uvicorn.strangers import WELCOME
 from niyanta.server.services.requests import BodyLimit
 from niyanta.server.store.customers import Identity
 from niyanta.wire.strict_json import StrictDecoder
@@ -105,6 +106,8 @@ class Frame:
                     source = request.client.host if request.client else ""
                     entry = await self._gate.enter(request.headers.get("authorization"), admin=admin, source=source)
                     identity, rate = entry.identity, entry.rate
+                    if (welcome := request.scope.get(WELCOME)) is not None:
+                        welcome()
                     if entry.refusal is not None:
                         raise entry.refusal
                 call = Call(request, identity)

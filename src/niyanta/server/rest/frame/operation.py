@@ -105,8 +105,6 @@ class Operation:
     errors: tuple[type[ApiError], ...] = ()
     """What can go wrong, besides what can go wrong everywhere."""
     description: str = ""
-    examples: dict[str, Any] = field(default_factory=dict)
-    """``body`` and ``answer`` as the OpenAPI document shows them."""
     exists: Callable[[Any, Call], Awaitable[object]] | None = None
     """Called when the input is refused: raises `NotFoundError` when there isn't anything it could be about."""
     also_at_root: bool = False

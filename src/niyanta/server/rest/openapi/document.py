@@ -12,9 +12,8 @@ import yaml
 from niyanta import __version__
 from niyanta.server.rest.bodies import workloads as bodies
 from niyanta.server.rest.frame.operation import Access, Operation
-from niyanta.server.rest.openapi import texts as openapi_texts
 from niyanta.server.rest.openapi.dialect import to_openapi_3_0
-from niyanta.server.rest.openapi.examples import EXAMPLES
+from niyanta.server.rest.openapi.texts import load_texts
 
 __all__ = ["build_document", "to_json", "to_yaml"]
 
@@ -23,6 +22,10 @@ _JSON = "application/json"
 _PLACE = re.compile(r"\{(\w+)(?::\w+)?\}")
 _RATE_HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 
+_INFO = {
+    "title": "Niyanta",
+    "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
+}
 _SECURITY: dict[Access, list[dict[str, list[str]]]] = {
     Access.PUBLIC: [],
     Access.CUSTOMER: [{"ApiKey": []}, {"Jwt": []}],
@@ -36,11 +39,12 @@ def build_document(operations: Iterable[Operation]) -> dict[str, Any]:
     The order of the operations doesn't matter: they are sorted by tag and path, so that the same operations always
     give the same document.
     """
+    texts = load_texts()
     operations = sorted(operations, key=_place)
     used = {operation.tag for operation in operations}
-    tags = [tag for tag in openapi_texts.TAGS if tag["name"] in used]
+    tags = [tag for tag in texts.tags if tag["name"] in used]
     if unknown := used - {tag["name"] for tag in tags}:
-        raise ValueError(f"openapi_texts.TAGS describes no {sorted(unknown)}")
+        raise ValueError(f"texts.yaml describes no tag {sorted(unknown)}")
     paths: dict[str, dict[str, Any]] = {}
     schemas = _Schemas(operations)
     for operation in operations:
@@ -48,18 +52,18 @@ def build_document(operations: Iterable[Operation]) -> dict[str, Any]:
         paths.setdefault(path, {})[operation.method.lower()] = _operation(operation, schemas)
     return {
         "openapi": "3.0.3",
-        "info": {**openapi_texts.INFO, "version": __version__},
+        "info": {**_INFO, "description": texts.description, "version": __version__},
         "servers": [{"url": "/", "description": "The server that this document comes from"}],
         "tags": tags,
         "paths": paths,
         "components": {
-            "securitySchemes": openapi_texts.SECURITY_SCHEMES,
+            "securitySchemes": texts.security_schemes,
             "schemas": schemas.components,
-            "responses": dict(_shared_error(status) for status in openapi_texts.ERRORS),
-            "headers": openapi_texts.HEADERS,
+            "responses": dict(_shared_error(status) for status in texts.errors),
+            "headers": texts.headers,
         },
-        "x-websocket": openapi_texts.WEBSOCKET,
-        "x-grpc": openapi_texts.GRPC,
+        "x-websocket": texts.websocket,
+        "x-grpc": texts.grpc,
     }
 
 
@@ -88,7 +92,7 @@ _Dumper.add_representer(str, _text)
 
 
 def _place(operation: Operation) -> tuple[int, str, int]:
-    tags = [tag["name"] for tag in openapi_texts.TAGS]
+    tags = [tag["name"] for tag in load_texts().tags]
     methods = ["POST", "GET", "PUT", "PATCH", "DELETE"]
     tag = tags.index(operation.tag) if operation.tag in tags else len(tags)
     return tag, operation.path, methods.index(operation.method)
@@ -122,7 +126,7 @@ def _operation(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
         found["description"] = operation.description
     if parameters := _parameters(operation):
         found["parameters"] = parameters
-    examples = EXAMPLES.get(operation.operation_id, {}) | operation.examples
+    examples = load_texts().examples_of(operation.operation_id)
     if operation.body is not None:
         content = _content(schemas.of(operation.body), examples.get("body"))
         found["requestBody"] = {"required": operation.body_required, "content": {_JSON: content}}
@@ -135,7 +139,7 @@ def _operation(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
 
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
     in_path = [
-        {"name": name, "in": "path", "required": True, **openapi_texts.PATH_PARAMETERS[name]}
+        {"name": name, "in": "path", "required": True, **load_texts().path_parameters[name]}
         for name in _PLACE.findall(operation.path)
     ]
     in_query = [
@@ -149,7 +153,7 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
         for parameter in operation.query
     ]
     in_header = [
-        {"name": name, "in": "header", "required": False, **openapi_texts.REQUEST_HEADERS[name]}
+        {"name": name, "in": "header", "required": False, **load_texts().request_headers[name]}
         for name in operation.request_headers
     ]
     return [*in_path, *in_query, *in_header]
@@ -160,7 +164,7 @@ def _content(schema: dict[str, Any], example: object) -> dict[str, Any]:
 
 
 def _responses(operation: Operation, schemas: _Schemas, examples: dict[str, Any]) -> dict[str, Any]:
-    success: dict[str, Any] = {"description": openapi_texts.SUCCESS[operation.status]}
+    success: dict[str, Any] = {"description": load_texts().success[operation.status]}
     headers = ["X-Request-ID", *operation.headers]
     if operation.access is Access.CUSTOMER:
         headers += _RATE_HEADERS
@@ -177,12 +181,12 @@ def _responses(operation: Operation, schemas: _Schemas, examples: dict[str, Any]
     found = {str(operation.status): success}
     for status, kind in operation.other_answers.items():
         found[str(status)] = {
-            "description": openapi_texts.SUCCESS[status],
+            "description": load_texts().success[status],
             "headers": {"X-Request-ID": _header("X-Request-ID")},
             "content": {_JSON: _content(schemas.of(kind), examples.get(str(status)))},
         }
     for error in _error_statuses(operation):
-        name = openapi_texts.ERRORS[error][0]
+        name = load_texts().errors[error].name
         found.setdefault(str(error), {"$ref": f"#/components/responses/{name}"})
     return dict(sorted(found.items()))
 
@@ -206,17 +210,17 @@ def _error_statuses(operation: Operation) -> set[int]:
 
 
 def _shared_error(status: int) -> tuple[str, dict[str, Any]]:
-    name, description, found = openapi_texts.ERRORS[status]
+    shared = load_texts().errors[status]
     headers = ["X-Request-ID"]
     if status in (429, 503):
         headers += ["Retry-After"]
     if status == 429:
         headers += _RATE_HEADERS
-    examples = [{"error": {**error, "request_id": "req_01jb6z8y5m3q4r7s9t0v2w4x6y"}} for error in found]
+    examples = [{"error": {**error, "request_id": "req_01jb6z8y5m3q4r7s9t0v2w4x6y"}} for error in shared.examples]
     content: dict[str, Any] = {"schema": {"$ref": _SCHEMA.format(name="ErrorEnvelope")}}
     if len(examples) == 1:
         content["example"] = examples[0]
     else:
         content["examples"] = {example["error"]["code"]: {"value": example} for example in examples}
-    response = {"description": description, "headers": {header: _header(header) for header in headers}}
-    return name, {**response, "content": {_JSON: content}}
+    response = {"description": shared.description, "headers": {header: _header(header) for header in headers}}
+    return shared.name, {**response, "content": {_JSON: content}}

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache, cached_property, partial
-from importlib.resources import files
+from functools import cache
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
+from starlette.staticfiles import StaticFiles
 
 from niyanta.server.rest.frame.frame import http_error, request_id_of, standard_headers
 from niyanta.server.rest.frame.operation import Operation
@@ -33,32 +33,22 @@ _CONTENT_SECURITY_POLICY = "; ".join(
     ]
 )
 
-_PAGE = "niyanta.server.rest.openapi", "docs_page"
-_SWAGGER = "swagger_ui", "static"
-_FILES: dict[str, tuple[tuple[str, str], str]] = {
-    "index.html": (_PAGE, "text/html; charset=utf-8"),
-    "init.js": (_PAGE, "text/javascript; charset=utf-8"),
-    "swagger-ui-bundle.js": (_SWAGGER, "text/javascript; charset=utf-8"),
-    "swagger-ui.css": (_SWAGGER, "text/css; charset=utf-8"),
-    "favicon-32x32.png": (_SWAGGER, "image/png"),
-}
-"""Every file there is to serve: nothing else of the package is."""
+_PAGE = "index.html"
+_FILES = frozenset({"init.js", "swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png"})
+"""What the page loads; nothing else of the packages is served."""
 
 
-@dataclass(frozen=True)
-class _Content:
+@dataclass(frozen=True, slots=True)
+class _Document:
     """Bytes that don't change while the server runs."""
 
     body: bytes
     media_type: str
+    etag: str
 
-    @cached_property
-    def etag(self) -> str:
-        return f'W/"{hashlib.sha256(self.body).hexdigest()[:32]}"'
-
-    @cached_property
-    def compressed(self) -> bytes:
-        return gzip.compress(self.body, mtime=0)
+    @classmethod
+    def of(cls, body: bytes, media_type: str) -> _Document:
+        return cls(body, media_type, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
 
 
 class DocumentPages:
@@ -70,63 +60,67 @@ class DocumentPages:
 
     def __init__(self, operations: Iterable[Operation]) -> None:
         document = build_document(operations)
-        self._json = cache(lambda: _Content(to_json(document), "application/json"))
-        self._yaml = cache(lambda: _Content(to_yaml(document).encode(), "application/yaml"))
-        self._file = cache(_read_file)
+        self._json = cache(lambda: _Document.of(to_json(document), "application/json"))
+        self._yaml = cache(lambda: _Document.of(to_yaml(document).encode(), "application/yaml"))
+        packages = [("niyanta.server.rest.openapi", "docs_page"), ("swagger_ui", "static")]
+        self._static = StaticFiles(packages=[*packages])
 
     def routes(self) -> list[Route]:
         """What the application serves."""
         return [
+            Route("/", self.lead, name="root"),
             Route("/v1/openapi.json", self.json, name="openapi.json"),
             Route("/v1/openapi.yaml", self.yaml, name="openapi.yaml"),
             Route("/docs", self.page, name="docs"),
+            Route("/v1/docs", self.page, name="docs.v1"),
+            Route("/docs/", self.lead, name="docs.folder"),
             Route("/docs/{file}", self.file, name="docs.file"),
         ]
 
+    async def lead(self, request: Request) -> Response:
+        """To the interactive page."""
+        response = RedirectResponse("/docs")
+        standard_headers(response, request_id_of(request))
+        return response
+
     async def json(self, request: Request) -> Response:
         """The document as JSON."""
-        return await _answer(request, self._json)
+        return await _document(request, self._json)
 
     async def yaml(self, request: Request) -> Response:
         """The document as YAML."""
-        return await _answer(request, self._yaml)
+        return await _document(request, self._yaml)
 
     async def page(self, request: Request) -> Response:
         """The interactive page."""
-        return await _answer(request, partial(self._file, "index.html"))
+        return _dressed(await self._static.get_response(_PAGE, request.scope), request)
 
     async def file(self, request: Request) -> Response:
         """A file that the page loads."""
         name = request.path_params["file"]
-        return await _answer(request, partial(self._file, name)) if name in _FILES else http_error(request, 404, "")
+        if name not in _FILES:
+            return http_error(request, 404, "")
+        try:
+            return _dressed(await self._static.get_response(name, request.scope), request)
+        except HTTPException as exc:
+            return http_error(request, exc.status_code, "")
 
 
-def _read_file(name: str) -> _Content:
-    (package, folder), media_type = _FILES[name]
-    return _Content((files(package) / folder / name).read_bytes(), media_type)
-
-
-async def _answer(request: Request, content_of: Callable[[], _Content]) -> Response:
-    # The first request of each makes its content; off the loop, as that may take a tenth of a second.
-    def make() -> tuple[_Content, bytes, str]:
-        content = content_of()
-        if "gzip" in request.headers.get("accept-encoding", ""):
-            return content, content.compressed, "gzip"
-        return content, content.body, ""
-
-    content, body, encoding = await asyncio.to_thread(make)
-    etag = content.etag
-    if etag in request.headers.get("if-none-match", ""):
+async def _document(request: Request, document_of: Callable[[], _Document]) -> Response:
+    # The first request makes it; off the loop, as that may take a tenth of a second.
+    document = await asyncio.to_thread(document_of)
+    if document.etag in request.headers.get("if-none-match", ""):
         response = Response(status_code=304)
     else:
-        response = Response(body, media_type=None)
-        response.headers["Content-Type"] = content.media_type
-        if encoding:
-            response.headers["Content-Encoding"] = encoding
+        response = Response(document.body)
+        response.headers["Content-Type"] = document.media_type
+    response.headers["ETag"] = document.etag
+    return _dressed(response, request)
+
+
+def _dressed(response: Response, request: Request) -> Response:
     standard_headers(response, request_id_of(request))
     response.headers["Cache-Control"] = "no-cache"
-    response.headers["ETag"] = etag
-    response.headers["Vary"] = "Accept-Encoding"
     response.headers["Content-Security-Policy"] = _CONTENT_SECURITY_POLICY
     response.headers["Referrer-Policy"] = "no-referrer"
     return response

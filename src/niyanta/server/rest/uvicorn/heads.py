@@ -12,7 +12,7 @@ import random
 import time
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import msgspec
 from uvicorn.config import Config
@@ -20,6 +20,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from niyanta.domain.ids import make_id
 from niyanta.server.rest.bodies.workloads import ErrorBody, ErrorEnvelope
+from niyanta.server.rest.uvicorn.strangers import KEEP_ALIVE_SECONDS, WELCOME, Strangers
 
 if TYPE_CHECKING:
     from uvicorn.server import ServerState
@@ -48,6 +49,7 @@ _BAD = (HTTPStatus.BAD_REQUEST, "The request is not well-formed HTTP", "RFC 9112
 
 class _BoundedHttp(HttpToolsProtocol):
     limits: ClassVar[HeadLimits]
+    strangers: ClassVar[Strangers]
 
     def __init__(
         self,
@@ -66,9 +68,30 @@ class _BoundedHttp(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
         self._clock = self.loop.call_later(self.limits.seconds, self._too_slow)
+        self.timeout_keep_alive = min(self.config.timeout_keep_alive, KEEP_ALIVE_SECONDS)
+        self.strangers.enter(self, self.client[0] if self.client else "")
+
+    def welcome(self) -> None:
+        """The caller's credentials are good: the connection may stay."""
+        self.timeout_keep_alive = self.config.timeout_keep_alive
+        self.strangers.leave(self)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is under way."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def send_away(self) -> None:
+        """Cut the connection."""
+        self.transport.abort()
+
+    def handle_websocket_upgrade(self) -> None:
+        self.strangers.leave(self)  # the WebSocket's protocol takes over, as a stranger of its own
+        super().handle_websocket_upgrade()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_clock()
+        self.strangers.leave(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -83,6 +106,7 @@ class _BoundedHttp(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        cast(dict[str, Any], self.scope)[WELCOME] = self.welcome
         self._in_head = True
         self._received_bytes = self._head_bytes = 0
         if self._clock is None:
@@ -144,9 +168,9 @@ class _BoundedHttp(HttpToolsProtocol):
             self._clock = None
 
 
-def bounded_http(limits: HeadLimits) -> type[HttpToolsProtocol]:
+def bounded_http(limits: HeadLimits, strangers: Strangers) -> type[HttpToolsProtocol]:
     """Uvicorn's protocol with bounds."""
-    return type("BoundedHttp", (_BoundedHttp,), {"limits": limits})
+    return type("BoundedHttp", (_BoundedHttp,), {"limits": limits, "strangers": strangers})
 
 
 def _response(status: HTTPStatus, message: str, allowed: str) -> bytes:

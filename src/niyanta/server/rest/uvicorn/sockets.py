@@ -8,8 +8,9 @@ listener in place of a task that waits for messages.
 from __future__ import annotations
 
 import asyncio
+from asyncio.transports import BaseTransport
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from starlette.types import Message
 from uvicorn.config import Config
@@ -18,11 +19,13 @@ from websockets.exceptions import InvalidState
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 
+from niyanta.server.rest.uvicorn.strangers import Strangers
+
 if TYPE_CHECKING:
     from uvicorn._types import ASGISendEvent  # as uvicorn declares what it hands over
     from uvicorn.server import ServerState
 
-__all__ = ["EXTENSION", "Connection", "text_frame"]
+__all__ = ["EXTENSION", "Connection", "text_frame", "websocket_among"]
 
 EXTENSION = "niyanta.connection"
 """Key under which the scope's extensions hold the `Connection`."""
@@ -106,6 +109,8 @@ class _Flag:
 class Connection(WebSocketsSansIOProtocol):
     """A WebSocket connection."""
 
+    strangers: ClassVar[Strangers]
+
     def __init__(
         self,
         config: Config,
@@ -117,6 +122,27 @@ class Connection(WebSocketsSansIOProtocol):
         self._inbox = _Inbox()
         self.queue = self._inbox  # type: ignore[assignment]  # has all that uvicorn uses of a queue
         self.writable = _Flag()  # type: ignore[assignment]  # and this of an event
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        super().connection_made(transport)
+        self.strangers.enter(self, self.client[0] if self.client else "")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.strangers.leave(self)
+        super().connection_lost(exc)
+
+    def welcome(self) -> None:
+        """The caller's credentials are good: the connection may stay."""
+        self.strangers.leave(self)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the handshake is under way."""
+        return not self.handshake_complete
+
+    def send_away(self) -> None:
+        """Cut the connection."""
+        self.transport.abort()
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
@@ -181,3 +207,8 @@ class Connection(WebSocketsSansIOProtocol):
     def keepalive_timeout(self) -> None:
         self.pong_timer = None
         self.end(1011, "no answer to a ping")
+
+
+def websocket_among(strangers: Strangers) -> type[Connection]:
+    """The protocol for a server with these strangers."""
+    return type("WebSocket", (Connection,), {"strangers": strangers})
