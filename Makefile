@@ -7,6 +7,7 @@ TEST_PROCESSES ?= 2
 PYTEST_ARGS ?=
 DEV_ARGS ?=
 BENCH_ARGS ?=
+CHAOS_ARGS ?=
 VIDEO ?=
 # Whether `make test` runs `make go` too: not when only some tests are asked for.
 WITH_GO ?= $(if $(strip $(PYTEST_ARGS)),no,$(if $(shell command -v go),yes,missing))
@@ -16,7 +17,7 @@ GO_PART_missing = echo "go isn't on PATH: the tests of the Go SDK were left out.
 GENERATED := docs/states.md src/niyanta/server/store/workloads.sql api/openapi/niyanta-v1.yaml src/niyanta/client/synchronous.py src/niyanta/wire/v1 sdk/go/grpc/niyantav1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test go contract lint format types bench verify docs generate lock clean
+.PHONY: help setup demo dev test go contract lint format types bench chaos simulate verify docs generate lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +55,12 @@ types: setup ## mypy, strict
 bench: setup ## measure throughput, latency and memory; a table, and JSON in bench/results
 	@$(PY) -m bench $(BENCH_ARGS)
 
+chaos: setup ## the whole system under faults, its history checked (SEED=1 MINUTES=30, CHAOS_ARGS="--smoke")
+	@$(PY) -m chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) $(CHAOS_ARGS)
+
+simulate: setup ## the leader's decisions on virtual time, with everything going wrong (SEEDS=200; a failure prints its seed)
+	@$(PY) -m simulation --seeds $(or $(SEEDS),200) $(SIMULATE_ARGS)
+
 generate: setup ## write the generated files anew
 	@$(PY) scripts/state_diagram.py
 	@$(PY) scripts/state_columns.py
@@ -73,4 +80,4 @@ lock: setup ## write requirements.lock anew from pyproject.toml (UPGRADE=1 for t
 	@UPGRADE="$(UPGRADE)" sh scripts/lock
 
 clean: ## remove what the verbs made, except .niyanta (your data)
-	rm -rf .venv .venv.lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist bench/results
+	rm -rf .venv .venv.lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist bench/results chaos/results

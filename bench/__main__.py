@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-PARTS = ("core", "interface", "failover")
+PARTS = ("core", "isolation", "interface", "failover")
 
 
 def table(results: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import Any
 
-from niyanta import Context, Worker
+from niyanta import Context, SyncContext, Worker
 
 worker = Worker(capacity=1000)
 
@@ -25,3 +25,11 @@ async def sleep(ctx: Context) -> None:
     """Run until it is stopped."""
     while True:
         await asyncio.sleep(1)
+
+
+isolated = Worker(capacity=8)
+
+
+@isolated.workload("bench_isolated")
+def isolated_noop(ctx: SyncContext) -> None:
+    """Do nothing, in a process of its own."""

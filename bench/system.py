@@ -65,6 +65,12 @@ class System:
             return False
 
     @property
+    def pid(self) -> int:
+        """Of the process that has started all others."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def customer_id(self) -> str:
         return str(self.credentials["customer_id"])
 

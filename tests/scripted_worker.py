@@ -26,6 +26,7 @@ from niyanta.wire.messages import (
     HeartbeatReply,
     Register,
     RegisterReply,
+    Speak,
 )
 from niyanta.wire.subjects import Subjects
 
@@ -47,6 +48,8 @@ class ScriptedWorker:
         self.takes_later = False
         self.assignments: asyncio.Queue[Assignment] = asyncio.Queue()
         self.commands: asyncio.Queue[Any] = asyncio.Queue()
+        self.answers: bool = options.get("answers", False)
+        """Whether it speaks when it is asked; it beats only when a test lets it."""
         self._sequences: dict[AttemptRef, int] = {}
 
     async def register(self) -> RegisterReply:
@@ -67,13 +70,16 @@ class ScriptedWorker:
             await self.broker.request(self.subjects.register, _encode(message), timeout_seconds=5), type=RegisterReply
         )
 
-    async def _received(self, payload: bytes) -> None:
+    async def _received(self, payload: bytes) -> bytes | None:
         command = msgspec.msgpack.decode(payload, type=Command)
+        if isinstance(command, Speak):
+            return _encode(Heartbeat(self.worker_id, self.incarnation, False, [])) if self.answers else None
         if isinstance(command, Assign):
             for assignment in command.assignments:
                 self.assignments.put_nowait(assignment)
         else:
             self.commands.put_nowait(command)
+        return None
 
     async def next_assignment(self, timeout_seconds: float = 5.0) -> Assignment:
         async with asyncio.timeout(timeout_seconds):

@@ -109,6 +109,18 @@ async def test_a_forked_process_never_goes_on_in_the_event_loop(
     assert "Traceback" not in said
 
 
+async def test_forks_inline_harm_no_attempt_beside_them(here: Station) -> None:
+    kinds = [
+        "pool_then_save",
+        "terminate_child_inline",
+        "fork_in_task_inline",
+        "fork_and_await_inline",
+        "loggers_async",
+    ]
+    for record in await asyncio.gather(*(here.run(kind, seconds=40) for kind in kinds * 2)):
+        assert isinstance(record.end, Completed), record.end
+
+
 @pytest.mark.parametrize("kind", ["save_in_child", "save_in_child_async"])
 async def test_a_save_from_a_forked_process_is_refused_and_harms_no_other(here: Station, kind: str) -> None:
     record = await here.run(kind, seconds=15)

@@ -11,6 +11,7 @@ import pytest
 from niyanta.server.directory import Directory
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.services.estimator import Estimator
+from niyanta.server.services.occupancy import Occupancy
 from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
 from niyanta.server.store.statistics import Period, StatisticsStore
@@ -112,10 +113,14 @@ async def test_the_place_in_the_queue_counts_ones_own_ready_workloads(conn: asyn
     assert len(rows) > 100
     for place in (0, 1, 50, len(rows) - 1):
         row = rows[place]
-        assert await STORE.queue_ahead(conn, "cust_a", row["queue_rank"], row["workload_id"]) == place
-    last = rows[-1]
-    assert await STORE.queue_ahead(conn, "cust_a", last["queue_rank"], last["workload_id"], most=20) == 20
-    assert await STORE.queue_ahead(conn, "cust_empty", last["queue_rank"], "wl_x") == 0
+        lanes = await STORE.lanes_ahead(conn, "cust_a", row["queue_rank"], row["workload_id"])
+        assert sorted(lane.placement_key for lane in lanes) == [0, 1, 2]
+        assert sum(lane.ahead for lane in lanes) == place
+    lanes = await STORE.lanes_ahead(conn, "cust_a")
+    assert sum(lane.ahead for lane in lanes) == len(rows)
+    assert [lane.ahead for lane in await STORE.lanes_ahead(conn, "cust_a", most=20)] == [20, 20, 20]
+    assert len(await STORE.lanes_ahead(conn, "cust_a", most_lanes=2)) == 2
+    assert await STORE.lanes_ahead(conn, "cust_empty") == []
 
 
 async def test_recent_durations_are_of_the_last_completed_of_the_type(conn: asyncpg.Connection) -> None:
@@ -140,7 +145,7 @@ async def test_no_figure_reads_the_whole_table(conn: asyncpg.Connection) -> None
         lambda: STORE.by_hour(spy, "cust_a", EVER),
         lambda: STORE.created_today(spy, "cust_a"),
         lambda: STORE.recent_durations(spy, "cust_big", "type_1"),
-        lambda: STORE.queue_ahead(spy, "cust_big", 100.0, "wl_x"),
+        lambda: STORE.lanes_ahead(spy, "cust_big", 100.0, "wl_x"),
     ):
         await read()
         plans.append(spy.plan)
@@ -155,9 +160,11 @@ async def test_estimates_come_from_the_customers_own_counters(
     conn: asyncpg.Connection, database: Database, nats_url: str
 ) -> None:
     broker = Broker(nats_url, name="test")
-    directory = Directory(database, CustomerStore(database), ChangeFeed(broker, Subjects("test"), "c1"))
+    customers = CustomerStore(database)
+    directory = Directory(database, customers, ChangeFeed(broker, Subjects("test"), "c1"))
+    occupancy = Occupancy(database, directory)
     now = 0.0
-    estimator = Estimator(database, directory, clock=lambda: now)
+    estimator = Estimator(database, customers, directory, occupancy, clock=lambda: now)
 
     async def sample(at: float, assigned: int, queued: int) -> None:
         nonlocal now
@@ -166,7 +173,8 @@ async def test_estimates_come_from_the_customers_own_counters(
             "UPDATE customer_usage SET assigned = $1, queued = $2 WHERE customer_id = 'cust_a'", assigned, queued
         )
         await directory.refresh()
-        estimator.note()
+        await estimator.know("cust_a")
+        await estimator.note()
 
     present: datetime = await conn.fetchval("SELECT now()")
     await sample(0, 0, 0)
@@ -182,7 +190,8 @@ async def test_estimates_come_from_the_customers_own_counters(
     row = await workloads.get(conn, "cust_a", rows[3]["workload_id"])
     assert row is not None
     assert await estimator.start(row) is None, "no worker suits it"
-    handlers = [HandlerInfo(row.workload_type)]
+    types = await conn.fetch("SELECT DISTINCT workload_type FROM workloads")
+    handlers = [HandlerInfo(kind["workload_type"]) for kind in types]
     assert await WorkerStore().register(conn, Register("w1", "incarnation", 10, {}, handlers, "test"), 10.0)
     await directory.refresh()
     assert await estimator.start(row) == row.db_now + timedelta(seconds=2)

@@ -66,7 +66,8 @@ class Fleet:
             if old is None:
                 changed.append(view)
                 continue
-            view.used, view.running, view.resting = old.used, old.running, old.resting
+            view.used, view.running = old.used, old.running
+            view.resting, view.lingering = old.resting, old.lingering
             same = (old.incarnation, old.tags, old.types) == (view.incarnation, view.tags, view.types)
             if not same or view.free > old.free:
                 changed.append(view)

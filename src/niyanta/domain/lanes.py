@@ -73,6 +73,8 @@ class Lane:
     workload_type: str | None = None
     affinity: Affinity = _ANYWHERE
     demand: Demand = ()
+    hook: Hook = _UNREAD
+    """Names its bay."""
     bay: _Bay | None = None
     stamp: int = 0
     """Of its newest entry in a heap; older ones are void. 0: it has none."""
@@ -313,13 +315,13 @@ class Lanes:
         if lane is None:
             lane = Lane(customer_id, placement_key, rank)
             self._lanes.setdefault(customer_id, {})[placement_key] = lane
-            self._bay(_UNREAD).push(lane)
+            self._bay(lane.hook).push(lane)
             return
         self.take_back(lane)
         if rank < lane.rank:
             lane.rank = rank
-            if lane.stamp and lane.bay is not None:
-                lane.bay.push(lane)
+            if lane.stamp:
+                self._bay(lane.hook).push(lane)
 
     def describe(self, lane: Lane, workload_type: str, affinity: Affinity) -> None:
         """What a lane asks for has been read."""
@@ -327,13 +329,14 @@ class Lanes:
             return
         lane.workload_type, lane.affinity = workload_type, affinity
         lane.demand = demand_of(workload_type, affinity)
-        self._bay(self._fleet.hook_for(workload_type, affinity)).push(lane)
+        lane.hook = self._fleet.hook_for(workload_type, affinity)
+        self._bay(lane.hook).push(lane)
 
     def advance(self, lane: Lane, rank: float) -> None:
         """Its first workload now has this rank."""
-        if rank != lane.rank and lane.bay is not None:
+        if rank != lane.rank:
             lane.rank = rank
-            lane.bay.push(lane)
+            self._bay(lane.hook).push(lane)
 
     def drop(self, lane: Lane) -> None:
         """Nothing of it is ready any more."""
@@ -363,9 +366,9 @@ class Lanes:
 
     def take_back(self, lane: Lane) -> None:
         """Look at a lane again that was put aside."""
-        if lane.is_aside and not lane.gone and lane.bay is not None:
+        if lane.is_aside and not lane.gone:
             lane.is_aside = False
-            lane.bay.push(lane)
+            self._bay(lane.hook).push(lane)
 
     def reopen(self, customer_id: str) -> None:
         """The customer may start more again."""

@@ -9,7 +9,8 @@ careful: a slot is taken when an assignment is planned, and given back when a re
 **Suspects.** A workload that has lost two workers in a row may be what ends them. Suspects are tried one to a worker,
 and on no more than a quarter of the fleet at a time, so that they can't take it down at once, however many there are.
 
-**Refusals.** A worker that refuses an assignment is given nothing for a while, twice as long each time.
+**Refusals.** A worker that refuses an assignment is given nothing for a while, twice as long each time. Slots that it
+says are held by attempts which are no longer its count as taken until it says otherwise.
 """
 
 from __future__ import annotations
@@ -131,6 +132,7 @@ class Roster:
         self._untried: deque[Lane] = deque()
         """Lanes put aside until a suspect may be tried."""
         self._rests: dict[str, _Rest] = {}
+        self._lingering: dict[str, float] = {}
         self._now = 0.0
 
     # --- what is learned ------------------------------------------------------------------------
@@ -171,6 +173,7 @@ class Roster:
         for view in self.fleet.views():
             view.used = 0
             view.running.clear()
+        self.lanes.reopen_all()
 
     def forget_idle(self) -> None:
         """Drop what is kept of customers with nothing queued, so that memory stays bounded."""
@@ -194,6 +197,12 @@ class Roster:
         if view := self.fleet.get(worker_id):
             view.resting = True
 
+    def lingers(self, worker_id: str, count: int, until: float) -> None:
+        """The worker says that ended attempts still hold so many of its slots; believed until the moment."""
+        if view := self.fleet.get(worker_id):
+            view.lingering = count
+            self._lingering[worker_id] = until
+
     def running(self, customer_id: str) -> int:
         """How many slots the customer holds."""
         return self._running[customer_id]
@@ -215,6 +224,11 @@ class Roster:
                 self.lanes.stir(view)
             elif now - rest.until > _REFUSALS_FORGOTTEN_SECONDS:
                 del self._rests[worker_id]
+        for worker_id in [w for w, until in self._lingering.items() if now >= until]:
+            del self._lingering[worker_id]
+            if view := self.fleet.get(worker_id):
+                view.lingering = 0
+                self.lanes.stir(view)
         for key in [k for k, (_, until) in self._trials.items() if now >= until]:
             del self._trials[key]
         if self.may_try_suspects:

@@ -26,6 +26,7 @@ __all__ = ["Directory", "Intake"]
 log = logging.getLogger(__name__)
 
 _REFRESH_SECONDS = 0.9
+_LONGEST_TRANSACTION_SECONDS = 30.0
 _MOST_PLACEABLE = 10_000
 _MOST_COMPILED = 1000
 """JSON Schemas kept ready for use."""
@@ -66,6 +67,8 @@ class Directory:
         self._changes = 0
         self._stale = asyncio.Event()
         self._refreshed_at = 0.0
+        self._read_at: float | None = None
+        """When the last reading that succeeded began."""
         self.workers: list[StoredWorker] = []
         self._handlers: dict[str, Intake] = {}
         feed.listeners.append(self._on_change)
@@ -78,12 +81,15 @@ class Directory:
             self._stale.set()
 
     async def refresh(self) -> None:
-        """Read everything anew."""
-        self._refreshed_at = time.monotonic()
-        customers = await self._store.all()
+        """Read the fleet, and of the customers those that have changed since the last time."""
+        self._refreshed_at = began = time.monotonic()
+        # A change bears the time at which it was made, and is seen when its transaction has ended.
+        within = None if self._read_at is None else began - self._read_at + _LONGEST_TRANSACTION_SECONDS
+        customers = await self._store.changed(within)
         async with self._database.connection("vital") as conn:
             workers = await self._workers.all(conn)
-        self._customers = {customer.customer_id: customer for customer in customers}
+        self._read_at = began
+        self._customers.update((customer.customer_id, customer) for customer in customers)
         self._supported.clear()
         self.workers = [worker for worker in workers if worker.status != "DEAD"]
         self._idle = self.views()
@@ -138,13 +144,8 @@ class Directory:
             found = self._customers[customer_id] = await self._store.get(customer_id)
         return found
 
-    @property
-    def customers(self) -> Mapping[str, Customer]:
-        """All customers with their counts, as last read."""
-        return self._customers
-
     def known_customer(self, customer_id: str) -> Customer | None:
-        """A customer's limits as last read."""
+        """A customer's limits as last read. Its counts are those of that time."""
         return self._customers.get(customer_id)
 
     async def supported(self, customer_id: str) -> dict[str, Intake]:

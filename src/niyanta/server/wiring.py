@@ -10,6 +10,7 @@ from niyanta.server.access.identity import Authenticator
 from niyanta.server.access.rate_limits import RateLimiter
 from niyanta.server.access.tokens import TokenVerifier
 from niyanta.server.directory import Directory
+from niyanta.server.fleet.attendance import Attendance
 from niyanta.server.fleet.beats import BeatService
 from niyanta.server.fleet.checkpoints import CheckpointService
 from niyanta.server.fleet.intake import EventIntake
@@ -47,6 +48,7 @@ from niyanta.server.services.customers import CustomerService
 from niyanta.server.services.estimator import Estimator
 from niyanta.server.services.health import Health
 from niyanta.server.services.logs import LogService
+from niyanta.server.services.occupancy import Occupancy
 from niyanta.server.services.pausing import PauseService
 from niyanta.server.services.requests import body_limits
 from niyanta.server.services.submission import SubmissionService
@@ -96,13 +98,15 @@ class Assembly:
         self.workers = WorkerService(database, self.mover, self.commands, self.feed, settings)
         self.beats = BeatService(database, self.feed, self.metrics)
         self.checkpoints = CheckpointService(database)
+        self.attendance = Attendance(database, broker, subjects)
 
         self.tokens = TokenVerifier(settings)
         self.authenticator = Authenticator(self.customers, self.tokens, self.feed)
         self.limiter = RateLimiter(database, self.directory)
         self.gate = Gate(self.authenticator, self.limiter, self.metrics)
 
-        self.estimator = Estimator(database, self.directory)
+        occupancy = Occupancy(database, self.directory)
+        self.estimator = Estimator(database, self.customers, self.directory, occupancy)
         self.submissions = SubmissionService(
             database,
             HeldUp(database),
@@ -112,7 +116,7 @@ class Assembly:
             outcome_wait_seconds=settings.outcome_wait_seconds,
         )
         self.workloads = WorkloadService(
-            database, self.mover, self.commands, self.feed, self.directory, self.estimator
+            database, self.mover, self.commands, self.feed, self.directory, self.estimator, occupancy
         )
         self.pausing = PauseService(
             self.mover, self.commands, self.feed, self.workloads, most_seconds=settings.pause_wait_seconds
@@ -148,6 +152,7 @@ class Assembly:
             self.intake.run(),
             self.commands.run(),
             self.beats.run(),
+            self.attendance.run(),
             self.submissions.run(),
             self.authenticator.run(),
             self.limiter.run(),

@@ -56,7 +56,10 @@ class Broker:
         self._name = name
         self._nc = NatsClient()
         self._subscriptions: list[Subscription] = []
+        self._served: dict[str, tuple[Callable[[], Awaitable[Subscription]], Subscription | None]] = {}
+        """By subject: how to subscribe to it, and the subscription; None while it is suspended."""
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closing = False
         self.interruptions = 0
         self.on_reconnect: list[Callable[[], None]] = []
 
@@ -74,7 +77,7 @@ class Broker:
 
         async def disconnected() -> None:
             self.interruptions += 1
-            log.warning("broker.disconnected")
+            log.log(logging.DEBUG if self._closing else logging.WARNING, "broker.disconnected")
 
         async def reconnected() -> None:
             log.info("broker.reconnected")
@@ -125,6 +128,7 @@ class Broker:
 
     async def close(self) -> None:
         """Close the link and end the handlers under way. Idempotent."""
+        self._closing = True
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -199,12 +203,35 @@ class Broker:
             else:
                 self._spawn(self._answer(msg, msg.data, handler))
 
-        with heeded():
-            subscription = await self._nc.subscribe(
-                subject, queue=queue_group, cb=received, pending_msgs_limit=65536, pending_bytes_limit=256 << 20
-            )
-            self._subscriptions.append(subscription)
-            await self._nc.flush()
+        async def subscribe() -> Subscription:
+            with heeded():
+                subscription = await self._nc.subscribe(
+                    subject, queue=queue_group, cb=received, pending_msgs_limit=65536, pending_bytes_limit=256 << 20
+                )
+                await self._nc.flush()
+            return subscription
+
+        self._served[subject] = (subscribe, await subscribe())
+
+    async def suspend(self, subject: str) -> None:
+        """Take nothing more that is sent to a subject served here, so that others of its queue group do."""
+        subscribe, subscription = self._served[subject]
+        if subscription is not None:
+            self._served[subject] = (subscribe, None)
+            try:
+                with heeded():
+                    await subscription.unsubscribe()
+            except (NatsError, OSError) as exc:
+                log.info("broker.not_suspended", extra={"subject": subject, "error": str(exc)})
+
+    async def resume(self, subject: str) -> None:
+        """Serve a subject again that was suspended."""
+        subscribe, subscription = self._served[subject]
+        if subscription is None:
+            try:
+                self._served[subject] = (subscribe, await subscribe())
+            except (NatsError, TimeoutError, OSError) as exc:
+                log.info("broker.not_resumed", extra={"subject": subject, "error": str(exc)})
 
     async def overhear(self, subject: str, heard: Callable[[bytes], None]) -> None:
         """Listen to what others say to each other on a subject; they don't notice. Large messages are left out."""

@@ -42,6 +42,7 @@ __all__ = [
     "Register",
     "RegisterReply",
     "Released",
+    "Speak",
     "Started",
     "WithdrawPause",
     "WorkloadChange",
@@ -112,7 +113,13 @@ class DrainWorker(msgspec.Struct, frozen=True, tag="drain"):
     """An operator drains the worker: take nothing new, finish what runs."""
 
 
-Command: TypeAlias = Assign | CancelAttempt | PauseAttempt | WithdrawPause | DrainWorker
+class Speak(msgspec.Struct, frozen=True, tag="speak"):
+    """A request: the leader hasn't heard of the worker. The reply is the `Heartbeat` that it would send."""
+
+    incarnation: str
+
+
+Command: TypeAlias = Assign | CancelAttempt | PauseAttempt | WithdrawPause | DrainWorker | Speak
 
 
 # --- worker -> coordinator, requests to the queue group -------------------------------------------
@@ -386,3 +393,5 @@ class Changed(msgspec.Struct, frozen=True, omit_defaults=True):
     """(customer, workload) of those with new log lines."""
     lanes: list[tuple[str, int]] = []
     """(customer, placement key) of lanes of the queue that have something ready, without a move of it."""
+    lingering: list[tuple[str, int]] = []
+    """(worker, how many) of slots that workers say are held by attempts which are no longer theirs."""

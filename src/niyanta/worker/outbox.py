@@ -37,6 +37,10 @@ _MOST_BYTES = 384 * 1024
 _MOST_LINES = 5_000
 _MOST_LINE_BYTES = 1 << 20
 """Log lines of one attempt that may wait, and their size; while more do there is no room for another."""
+_FIRST_ANSWER_SECONDS = 1.5
+"""How long the answer to a batch is waited for at first, and a second more for each `_BYTES_A_SECOND`."""
+_LONGEST_ANSWER_SECONDS = 10.0
+_BYTES_A_SECOND = 1 << 20
 _MOST_LINE_BYTES_OF_ALL = 64 << 20
 _LATER_SECONDS = 0.3
 """When the service couldn't commit an attempt's events: until they are sent again, while others' go on."""
@@ -219,11 +223,12 @@ class Outbox:
             return  # between two incarnations: nothing that waits belongs to the next
         message = self._encode(EventBatch(who.worker_id, who.incarnation, batch, takes_later=True))
         pause = 0.1
+        patience = _FIRST_ANSWER_SECONDS + len(message) / _BYTES_A_SECOND
         while True:
             if self._stopped or self._who() != who:
                 return  # registered anew meanwhile: these events would only be fenced
             try:
-                reply = self._decode(await self._broker.request(self._subject, message, timeout_seconds=5))
+                reply = self._decode(await self._broker.request(self._subject, message, timeout_seconds=patience))
                 if reply.unknown_worker:
                     self._on_unknown()
                     return
@@ -231,6 +236,8 @@ class Outbox:
                     break
             except ConnectionFailedError as exc:
                 log.debug("outbox.not_sent", extra={"error": str(exc)})
+                # Who took it may be frozen, and the next try likely reaches another; or be slow.
+                patience = max(patience, min(2 * patience, _LONGEST_ANSWER_SECONDS))
             await asyncio.sleep(pause)
             pause = min(1.0, pause * 2)
         later = {answer.ref for answer in reply.replies if answer.outcome is Outcome.LATER}

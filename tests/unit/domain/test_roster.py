@@ -202,6 +202,15 @@ def test_a_customer_at_its_limit_goes_on_when_a_slot_of_its_own_comes_free() -> 
     assert len(shop.passes()) == 1
 
 
+def test_a_customer_at_its_limit_goes_on_when_its_slots_turn_out_to_be_free() -> None:
+    shop = Shop(worker("w", 10), most=2)
+    shop.add("a", 5)
+    assert len(shop.passes()) == 2
+    shop.roster.forget_slots()
+    shop.roster.learn_held([])
+    assert len(shop.passes()) == 2
+
+
 def test_within_a_customer_the_rank_decides_over_all_its_lanes() -> None:
     shop = Shop(worker("w", 1))
     for lane in range(50):
@@ -337,13 +346,16 @@ def test_a_worker_that_refuses_is_given_nothing_for_a_while_longer_each_time() -
 
 
 def test_slots_that_a_worker_says_are_held_count() -> None:
-    view = worker("w", 2)
-    view.lingering = 2
-    shop = Shop(view)
+    shop = Shop(worker("w", 2))
+    shop.roster.lingers("w", 2, until=5.0)
     shop.add("a", 3)
     assert shop.passes() == []
+    shop.roster.lingers("w", 1, until=5.0)
+    assert len(shop.passes()) == 1
     shop.roster.learn_fleet([worker("w", 2)])
-    assert len(shop.passes()) == 2
+    assert shop.passes() == []
+    shop.now = 5.0
+    assert len(shop.passes()) == 1
 
 
 def test_suspects_are_tried_one_to_a_worker_and_on_a_quarter_of_the_fleet() -> None:
@@ -357,6 +369,16 @@ def test_suspects_are_tried_one_to_a_worker_and_on_a_quarter_of_the_fleet() -> N
     assert len(shop.passes()) == 1
     shop.now += 21
     assert len(shop.passes()) == 2  # the trials are over: those run like any other now
+
+
+def test_a_lane_of_suspects_that_was_put_aside_comes_back_after_a_sweep() -> None:
+    shop = Shop(worker("w", 2))
+    first, second = shop.add("poison", 2, suspect=True)
+    (trial,) = shop.passes()
+    assert trial.key[1] == first
+    shop.roster.forget_idle()
+    shop.end(trial, 1.0)
+    assert [p.key[1] for p in shop.passes()] == [second]
 
 
 def test_what_is_held_is_learned_from_the_database() -> None:

@@ -79,6 +79,8 @@ class BeatService:
                 replies[key] = HeartbeatReply(True, False, status == "DRAINING", superseded, epoch)
                 if beat.ignored_commands > 0:
                     self._metrics.commands_ignored(beat.ignored_commands)
-        if any(beat.leaving or beat.draining for beat in latest.values()):
-            self._feed.announce(fleet=True)
+        lingering = [(key[0], len(reply.superseded)) for key, reply in replies.items() if reply.superseded]
+        changes_fleet = any(beat.leaving or beat.draining for beat in latest.values())
+        if changes_fleet or lingering:
+            self._feed.announce(fleet=changes_fleet, lingering=lingering)
         return [replies[beat.worker_id, beat.incarnation] for beat in beats]

@@ -21,6 +21,7 @@ from niyanta.server.access.gate import Gate, request_id
 from niyanta.server.access.rate_limits import RateStatus
 from niyanta.server.grpc import status
 from niyanta.server.grpc.methods import Call, Method, Served
+from niyanta.server.observability.logs import name_request
 from niyanta.server.observability.metrics import Metrics
 from niyanta.server.services.requests import BodyLimit
 
@@ -116,6 +117,7 @@ class Frame:
         """A call, counted when it has ended."""
         began = time.perf_counter()
         entry = _Entry(context)
+        name_request(entry.request_id)
         try:
             yield entry
         finally:

@@ -5,9 +5,9 @@
 * an attempt past its time-out is ended, should its worker not have done so;
 * a back-off that has ended puts its workload into the queue.
 
-**The brake.** Silence counts only while this leader could have heard: any moment at which the broker or PostgreSQL
-was away starts the observation anew, and no worker is declared dead before one whole lease of healthy observation.
-When more than half of four or more workers fall silent together, they are declared dead one a second.
+Who is dead is judged by `niyanta.domain.vigil`: a silent worker is asked directly first, and silence counts only
+while this leader could have heard. What blinds it is the loss of its own link to the broker or an error of its own
+look at the database; how busy other parts of the service are doesn't.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from niyanta.domain import transitions
 from niyanta.domain.retry import backoff_seconds
 from niyanta.domain.transitions import Actor, ActorType, IllegalMove, Status
+from niyanta.domain.vigil import ASK_SHARE, Sign, Vigil
 from niyanta.errors import ConnectionFailedError, ServiceUnavailableError
 from niyanta.server.leader.election import Election
 from niyanta.server.moves.commands import Commands
@@ -30,11 +31,12 @@ from niyanta.server.moves.losses import lose_workloads
 from niyanta.server.moves.mover import Mover
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.database import Database
+from niyanta.server.store.queries import Connection
 from niyanta.server.store.states import Change
 from niyanta.server.store.workers import StoredWorker, WorkerStore
 from niyanta.server.store.workloads import Key, Overdue, Unanswered, WorkloadStore
 from niyanta.wire.broker import Broker
-from niyanta.wire.messages import AttemptRef, Changed
+from niyanta.wire.messages import AttemptRef, Changed, Heartbeat
 
 __all__ = ["Monitor"]
 
@@ -42,7 +44,11 @@ log = logging.getLogger(__name__)
 
 _TICK_SECONDS = 1.0
 _FORGET_DEAD_SECONDS = 3600.0
-_BRAKE_FLEET = 4
+_MOST_PROMOTED = 1000
+_MOST_ASKED = 200
+"""Workers that are asked at the same time."""
+_ANSWER_SHARE = 0.1
+"""Of the lease: how long an answer may take."""
 
 
 class Monitor:
@@ -68,9 +74,9 @@ class Monitor:
         self._actor = Actor(ActorType.COORDINATOR, settings.coordinator_id)
         self._workers = WorkerStore()
         self._workloads = WorkloadStore()
-        self._observing_since = 0.0
-        self._troubles = (0, 0)
-        self._next_mass_death = 0.0
+        self._vigil = Vigil(settings.worker_lease_seconds)
+        self._interruptions = 0
+        self._asking = asyncio.Semaphore(_MOST_ASKED)
         self._wake = asyncio.Event()
         feed.listeners.append(self._on_change)
 
@@ -98,78 +104,117 @@ class Monitor:
                     pass
 
     def _begin_observation(self) -> None:
-        self._observing_since = time.monotonic()
-        self._troubles = (self._broker.interruptions, self._database.failures)
+        self._vigil.begin(time.monotonic())
+        self._interruptions = self._broker.interruptions
 
     async def _tick(self, epoch: int) -> float:
         """One look at everything; gives the seconds until the next is due."""
-        troubles = (self._broker.interruptions, self._database.failures)
-        if troubles != self._troubles or not self._broker.connected:
+        if self._interruptions != self._broker.interruptions or not self._broker.connected:
             self._begin_observation()
         async with self._database.connection("vital") as conn:
             workers = await self._workers.all(conn)
-            due = await self._workloads.seconds_to_next_promotion(conn)
-            if due is not None and due <= 0:
-                lanes = await self._workloads.promote(conn)
-                self._feed.announce(lanes=sorted(lanes))
-                due = None
+            due = await self._promote(conn)
             orphaned = await self._workloads.orphaned(conn)
+        pause = await self._watch_workers(epoch, [w for w in workers if w.status != "DEAD"])
         by_id = {worker.worker_id: worker for worker in workers}
-        pause = await self._bury(epoch, [w for w in workers if w.status != "DEAD"])
-        for worker_id, incarnation in orphaned:
-            await self._redistribute(epoch, worker_id, incarnation, by_id.get(worker_id))
-        await self._chase_assignments(epoch)
+        await self._redistribute_orphaned(epoch, orphaned, by_id)
+        await self._chase_assignments(epoch, by_id)
         await self._end_overdue(epoch)
         if any(w.status == "DEAD" and w.silent_seconds > _FORGET_DEAD_SECONDS for w in workers):
             async with self._database.connection("vital") as conn:
                 await self._workers.forget_dead(conn, _FORGET_DEAD_SECONDS)
-        return max(0.02, min(_TICK_SECONDS, pause, due if due is not None else _TICK_SECONDS))
+        return max(0.02, min(_TICK_SECONDS, pause, due))
 
-    async def _bury(self, epoch: int, live: list[StoredWorker]) -> float:
-        """Declare silent workers dead; gives the seconds until the next could be."""
-        lease = self._settings.worker_lease_seconds
-        observed = time.monotonic() - self._observing_since
-        silent = [worker for worker in live if worker.silent_seconds >= lease]
-        if silent and observed < lease:
-            return lease - observed
-        braking = len(live) >= _BRAKE_FLEET and len(silent) * 2 > len(live)
-        for worker in silent:
-            if braking:
-                if time.monotonic() < self._next_mass_death:
-                    break
-                self._next_mass_death = time.monotonic() + 1.0
-                log.error("monitor.brake", extra={"silent": len(silent), "live": len(live)})
+    async def _promote(self, conn: Connection) -> float:
+        """Put what has waited out its back-off into the queue; gives the seconds until more is due."""
+        due = await self._workloads.seconds_to_next_promotion(conn)
+        if due is None:
+            return _TICK_SECONDS
+        if due > 0:
+            return due
+        lanes = await self._workloads.promote(conn, _MOST_PROMOTED)
+        self._feed.announce(lanes=sorted({(lane.customer_id, lane.placement_key) for lane in lanes}))
+        return 0.0 if len(lanes) == _MOST_PROMOTED else _TICK_SECONDS
+
+    async def _watch_workers(self, epoch: int, live: list[StoredWorker]) -> float:
+        """Ask silent workers, declare dead ones dead; gives the seconds until the next look is due."""
+        signs = [Sign(worker.worker_id, worker.incarnation, worker.silent_seconds) for worker in live]
+        judgement = self._vigil.judge(time.monotonic(), signs)
+        if judgement.ask:
+            await self._ask(judgement.ask)
+        condemned = self._vigil.condemned(time.monotonic())
+        if condemned and judgement.is_braking:
+            log.error("monitor.brake", extra={"burying": len(condemned), "live": len(live)})
+        self._vigil.died(time.monotonic(), condemned)
+        for sign in condemned:
+            await self._bury(epoch, sign)
+        return judgement.wait_seconds + 0.005
+
+    async def _ask(self, signs: Sequence[Sign]) -> None:
+        """Ask silent workers directly, and record the heartbeats that they answer with."""
+        beats = await asyncio.gather(*(self._ask_one(sign) for sign in signs))
+        heard = [(beat.worker_id, beat.incarnation, beat.draining) for beat in beats if beat is not None]
+        if heard:
+            log.warning("monitor.heard_directly", extra={"workers": len(heard)})
             async with self._database.connection("vital") as conn:
-                ended = await self._workers.end(
-                    conn,
-                    worker.worker_id,
-                    "lost",
-                    incarnation=worker.incarnation,
-                    silent_for_seconds=lease,
-                    epoch=epoch,
-                )
-            if ended:
-                log.warning(
-                    "worker.lost",
-                    extra={"worker_id": worker.worker_id, "silent_seconds": round(worker.silent_seconds, 3)},
-                )
-                # The fleet first: the scheduler must not give the dead worker its workloads again.
-                self._feed.announce(fleet=True)
-                await self._redistribute(epoch, worker.worker_id, worker.incarnation, None)
-        waits = [lease - worker.silent_seconds for worker in live if worker.silent_seconds < lease]
-        return min(waits, default=_TICK_SECONDS) + 0.005
+                await self._workers.beat(conn, sorted(heard))
+        for sign, beat in zip(signs, beats, strict=True):
+            if beat is not None:
+                self._vigil.answered(sign)
+            else:
+                self._vigil.unanswered(time.monotonic(), sign)
+
+    async def _ask_one(self, sign: Sign) -> Heartbeat | None:
+        seconds = self._settings.worker_lease_seconds * _ANSWER_SHARE
+        async with self._asking:
+            return await self._commands.speak(sign.worker_id, sign.incarnation, seconds)
+
+    async def _bury(self, epoch: int, sign: Sign) -> None:
+        async with self._database.connection("vital") as conn:
+            ended = await self._workers.end(
+                conn,
+                sign.worker_id,
+                "lost",
+                incarnation=sign.incarnation,
+                silent_for_seconds=self._settings.worker_lease_seconds,
+                epoch=epoch,
+            )
+        if ended:
+            silent = round(sign.silent_seconds, 3)
+            log.warning("worker.lost", extra={"worker_id": sign.worker_id, "silent_seconds": silent})
+            # The fleet first: the scheduler must not give the dead worker its workloads again.
+            self._feed.announce(fleet=True)
+            await self._redistribute(epoch, sign.worker_id, sign.incarnation, None)
+
+    async def _redistribute_orphaned(
+        self, epoch: int, orphaned: Sequence[tuple[str, str]], workers: dict[str, StoredWorker]
+    ) -> None:
+        """Take away what is held by workers that are gone, or that came back as others."""
+        dead = [pair for pair in orphaned if not _left(workers.get(pair[0]), pair[1])]
+        self._vigil.died(time.monotonic(), dead)
+        for worker_id, incarnation in orphaned:
+            await self._redistribute(epoch, worker_id, incarnation, workers.get(worker_id))
 
     async def _redistribute(self, epoch: int, worker_id: str, incarnation: str, worker: StoredWorker | None) -> None:
-        same = worker is not None and worker.incarnation == incarnation
-        stopped = same and worker is not None and worker.ended_reason in ("removed", "stopped")
-        reason = f"Worker '{worker_id}' was {worker.ended_reason}" if stopped and worker else _HEARTBEAT_TIMEOUT
+        left = _left(worker, incarnation)
         count = await lose_workloads(
-            self._mover, worker_id, incarnation, self._actor, reason, died=not stopped, epoch=epoch
+            self._mover,
+            worker_id,
+            incarnation,
+            self._actor,
+            f"Worker '{worker_id}' was {left}" if left else _HEARTBEAT_TIMEOUT,
+            died=not left,
+            fleet_is_dying=self._vigil.is_fleet_dying(time.monotonic()),
+            epoch=epoch,
         )
         if count:
             log.info("monitor.redistributed", extra={"worker_id": worker_id, "workloads": count})
 
-    async def _chase_assignments(self, epoch: int) -> None:
+    async def _chase_assignments(self, epoch: int, workers: dict[str, StoredWorker]) -> None:
+        """Push unanswered assignments again, and take those back that stay so.
+
+        Not from a worker that may be dead: its loss is to be counted as one.
+        """
         async with self._database.connection("vital") as conn:
             waiting = await self._workloads.unanswered(conn, self._settings.answer_seconds)
             if not waiting:
@@ -179,7 +224,9 @@ class Monitor:
             rows = await self._workloads.assignments(conn, again) if again else []
         if rows:
             self._commands.assign(epoch, rows)
-        late = [r for r in waiting if r.age_seconds >= limit]
+        quiet = self._settings.worker_lease_seconds * ASK_SHARE
+        live = {worker_id for worker_id, worker in workers.items() if worker.silent_seconds < quiet}
+        late = [r for r in waiting if r.age_seconds >= limit and r.worker_id in live]
         await self._change_each(
             epoch,
             late,
@@ -232,3 +279,10 @@ class Monitor:
 
 
 _HEARTBEAT_TIMEOUT = "Worker heartbeat timeout"
+
+
+def _left(worker: StoredWorker | None, incarnation: str) -> str | None:
+    """How an incarnation left, when it didn't die: ``removed`` or ``stopped``."""
+    if worker is None or worker.incarnation != incarnation or worker.ended_reason not in ("removed", "stopped"):
+        return None
+    return worker.ended_reason

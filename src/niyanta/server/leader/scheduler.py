@@ -70,6 +70,7 @@ class Scheduler:
         self._election = election
         self._actor = Actor(ActorType.COORDINATOR, settings.coordinator_id)
         self._trial_seconds = 2 * settings.worker_lease_seconds
+        self._lingering_seconds = 2.5 * settings.heartbeat_interval_seconds
         self._store = WorkloadStore()
         self._leases = LeaseStore()
         self._wake = asyncio.Event()
@@ -161,6 +162,8 @@ class Scheduler:
             self._fleet_is_stale |= changed.fleet or bool(changed.customers)
             for customer_id, placement_key in changed.lanes:
                 self._roster.lanes.note(customer_id, placement_key, float("-inf"))
+            for worker_id, count in changed.lingering:
+                self._roster.lingers(worker_id, count, now + self._lingering_seconds)
             for change in changed.changes:
                 if change.released_from is not None:
                     key = (change.customer_id, change.workload_id)

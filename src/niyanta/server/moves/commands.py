@@ -8,6 +8,8 @@ A command tells of something that is committed already. Nobody waits for it, and
   sooner than it had to, and goes on;
 * a drained worker reads it in the answer to its next beat.
 
+One command is a request: `Commands.speak`, by which the monitor hears a silent worker out.
+
 So a command that can't be sent is counted, logged and forgotten. Each worker has a lane in which its commands go in
 order, one at a time, beside whoever gave them: a broker that is away, or a worker that doesn't take the frames of a
 large message, holds up nothing but that lane. A lane is bounded, too: what doesn't fit any more is as good as lost.
@@ -35,7 +37,9 @@ from niyanta.wire.messages import (
     CancelAttempt,
     Command,
     DrainWorker,
+    Heartbeat,
     PauseAttempt,
+    Speak,
     WithdrawPause,
 )
 from niyanta.wire.subjects import Subjects
@@ -102,6 +106,17 @@ class Commands:
     def drain(self, worker_id: str) -> None:
         """Say that an operator drains the worker."""
         self._tell(worker_id, DrainWorker())
+
+    async def speak(self, worker_id: str, incarnation: str, timeout_seconds: float) -> Heartbeat | None:
+        """Ask a worker that wasn't heard of for its heartbeat; None when it gives none in time."""
+        try:
+            reply = await self._broker.request(
+                self._subjects.worker(worker_id), self._encode(Speak(incarnation)), timeout_seconds=timeout_seconds
+            )
+            beat = msgspec.msgpack.decode(reply, type=Heartbeat)
+        except (ConnectionFailedError, msgspec.DecodeError):
+            return None
+        return beat if (beat.worker_id, beat.incarnation) == (worker_id, incarnation) else None
 
     def _tell(self, worker_id: str, command: Command) -> None:
         kind, message = type(command).__name__, self._encode(command)

@@ -86,6 +86,7 @@ class ChangeFeed:
         customers: Sequence[str] = (),
         logged: Sequence[tuple[str, str]] = (),
         lanes: Sequence[tuple[str, int]] = (),
+        lingering: Sequence[tuple[str, int]] = (),
     ) -> None:
         """Tell of a commit. Call after it, never before."""
         changed = Changed(
@@ -95,6 +96,7 @@ class ChangeFeed:
             customers=list(customers),
             logged=list(logged),
             lanes=list(lanes),
+            lingering=list(lingering),
         )
         self._hand_on(changed)
         try:
@@ -134,7 +136,7 @@ class ChangeFeed:
         while True:
             first = await self._outgoing.get()
             changes, fleet, customers = list(first.changes), first.fleet, list(first.customers)
-            logged, lanes = list(first.logged), list(first.lanes)
+            logged, lanes, lingering = list(first.logged), list(first.lanes), list(first.lingering)
             while not self._outgoing.empty() and len(changes) + len(logged) < 1000:
                 more = self._outgoing.get_nowait()
                 changes += more.changes
@@ -142,9 +144,16 @@ class ChangeFeed:
                 customers += more.customers
                 logged += more.logged
                 lanes += more.lanes
+                lingering += more.lingering
             message = self._encode(
                 Changed(
-                    origin=self._origin, changes=changes, fleet=fleet, customers=customers, logged=logged, lanes=lanes
+                    origin=self._origin,
+                    changes=changes,
+                    fleet=fleet,
+                    customers=customers,
+                    logged=logged,
+                    lanes=lanes,
+                    lingering=lingering,
                 )
             )
             try:

@@ -21,6 +21,7 @@ async def lose_workloads(
     reason: str,
     *,
     died: bool,
+    fleet_is_dying: bool = False,
     epoch: int | None = None,
 ) -> int:
     """Redistribute all that an incarnation of a dead, stopped or removed worker holds; gives how many there were.
@@ -34,7 +35,8 @@ async def lose_workloads(
 
     def lose(changes: Mapping[Key, Change]) -> None:
         for change in changes.values():
-            change.then(transitions.lose_worker(change.state, change.before.now, actor, reason, died=died))
+            state, now = change.state, change.before.now
+            change.then(transitions.lose_worker(state, now, actor, reason, died=died, fleet_is_dying=fleet_is_dying))
 
     total = 0
     while count := await mover.move_held(worker_id, incarnation, lose, epoch=epoch):

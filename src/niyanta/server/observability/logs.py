@@ -1,14 +1,28 @@
-"""Logging: one JSON object a line, or lines for people on a terminal. Event names are static, facts are fields."""
+"""Logging: one JSON object a line, or lines for people on a terminal. Event names are static, facts are fields.
+
+What is logged while a request is served carries its ``request_id``, wherever in the program that is.
+"""
 
 from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterable
+from contextvars import ContextVar
+from datetime import datetime
+from typing import Any
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
 
-__all__ = ["configure_logging"]
+__all__ = ["configure_logging", "name_request"]
+
+_request_id: ContextVar[str | None] = ContextVar("niyanta_request_id", default=None)
+
+
+def name_request(request_id: str) -> None:
+    """Have every line that this task logs from now on carry a request's id, and those of the tasks that it starts."""
+    _request_id.set(request_id)
 
 
 def configure_logging(level: str = "INFO", *, json: bool | None = None) -> None:
@@ -19,12 +33,15 @@ def configure_logging(level: str = "INFO", *, json: bool | None = None) -> None:
         json: JSON lines or text for people; by whether standard error is a terminal when None.
     """
     as_json = not sys.stderr.isatty() if json is None else json
-    renderer: Processor = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
+    renderer: Processor = (
+        structlog.processors.JSONRenderer(default=_plain) if as_json else structlog.dev.ConsoleRenderer()
+    )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[
             structlog.stdlib.add_log_level,
             structlog.stdlib.add_logger_name,
             structlog.stdlib.ExtraAdder(),
+            _add_request_id,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
         ],
         processors=[
@@ -40,3 +57,24 @@ def configure_logging(level: str = "INFO", *, json: bool | None = None) -> None:
     root.setLevel(level.upper())
     logging.getLogger("alembic").setLevel("WARNING")
     logging.getLogger("nats").setLevel("ERROR")
+
+
+def _add_request_id(logger: Any, method: str, event: EventDict) -> EventDict:
+    event.pop("color_message", None)  # uvicorn's message again, with colours
+    request_id = _request_id.get()
+    if request_id is not None:
+        event.setdefault("request_id", request_id)
+    return event
+
+
+def _plain(value: object) -> object:
+    """What JSON has no form for, as people would write it."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    if isinstance(value, BaseException):
+        return f"{type(value).__name__}: {value}"
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return list(value)
+    return str(value)

@@ -44,6 +44,7 @@ class SubmissionChecks:
 
     async def check(self, identity: Identity, requests: Sequence[SubmitRequest]) -> list[NewWorkload | ApiError]:
         """What is to be stored of each request, in order, or why it is refused."""
+        await self._estimator.know(identity.customer_id)
         supported = await self._directory.supported(identity.customer_id)
         if not all(request.workload_type in supported for request in requests):
             await self._directory.refresh_if_older(0.2)  # its first worker may have come this instant

@@ -1,64 +1,134 @@
 """Estimates of when workloads start and end, at a cost that even a submission can bear.
 
-Once a second the customers' counters, which the directory has in memory anyway, are noted; for a submission nothing
-else is asked. For one workload that is looked at, its place in the queue or its type's past is read besides.
+Once a second the counters are read of the customers that asked lately. For a submission what has been read is enough;
+for one workload that is looked at, its place in the queue or its type's past is read besides.
+
+What can't be placed at the moment is not ahead of what can: workloads that wait for a worker which doesn't exist, or
+for others' slots, delay nothing that an idle slot is there for.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from niyanta.domain.estimates import ServiceRate, estimated_completion, estimated_start
+from niyanta.domain.placement import Affinity, WorkerView, choose, eligible
 from niyanta.domain.transitions import Status
+from niyanta.errors import ServiceUnavailableError
 from niyanta.server.directory import Directory
-from niyanta.server.store.customers import Customer
+from niyanta.server.services.occupancy import Occupancy
+from niyanta.server.store.customers import Customer, CustomerStore, CustomerUsage
 from niyanta.server.store.database import Database, retried
-from niyanta.server.store.statistics import StatisticsStore
+from niyanta.server.store.states import affinity_from_json
+from niyanta.server.store.statistics import LaneAhead, StatisticsStore
 from niyanta.server.store.workloads import StoredWorkload
 
 __all__ = ["Estimator"]
 
+log = logging.getLogger(__name__)
+
 _NOTE_SECONDS = 1.0
+_LOOK_SECONDS = 2.0
+_ACTIVE_SECONDS = 600.0
+"""A customer that hasn't asked for so long isn't followed any more."""
 _KEEP_PAST_SECONDS = 10.0
 _MOST_PASTS = 10_000
+
+
+@dataclass(slots=True)
+class _Known:
+    """What is known of a customer that asked lately."""
+
+    rate: ServiceRate = field(default_factory=ServiceRate)
+    usage: CustomerUsage | None = None
+    blocked: int = 0
+    """Of what is queued: how much waits for what isn't there."""
+    looked_at: float = float("-inf")
 
 
 class Estimator:
     """Knows how fast each customer's queue is served, from that customer's own counters only."""
 
-    def __init__(self, database: Database, directory: Directory, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        database: Database,
+        customers: CustomerStore,
+        directory: Directory,
+        occupancy: Occupancy,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._database = database
+        self._customers = customers
         self._directory = directory
+        self._occupancy = occupancy
         self._clock = clock
         self._statistics = StatisticsStore()
-        self._rates: dict[str, ServiceRate] = {}
+        self._asked: dict[str, float] = {}
+        self._known: dict[str, _Known] = {}
         self._pasts: dict[tuple[str, str], tuple[float, list[float]]] = {}
 
     async def run(self) -> None:
         """Note the counters until cancelled."""
         while True:
-            self.note()
+            try:
+                await self.note()
+            except ServiceUnavailableError:
+                log.debug("estimator.not_noted")
             await asyncio.sleep(_NOTE_SECONDS)
 
-    def note(self) -> None:
-        """Note the counters once."""
+    async def note(self) -> None:
+        """Note the counters of those who asked lately, once."""
         now = self._clock()
-        customers = self._directory.customers
-        self._rates = {customer_id: self._rates.get(customer_id) or ServiceRate() for customer_id in customers}
-        for customer_id, customer in customers.items():
-            self._rates[customer_id].note(now, customer.assigned)
+        self._asked = {customer: at for customer, at in self._asked.items() if now - at < _ACTIVE_SECONDS}
+        self._known = {customer: known for customer, known in self._known.items() if customer in self._asked}
+        self._take_in(await self._customers.usages(list(self._asked)) if self._asked else [])
 
-    def start_of_submission(self, customer_id: str, now: datetime | None = None) -> datetime | None:
-        """When a workload submitted now will start. Looks at nothing but memory."""
+    def _take_in(self, usages: Sequence[CustomerUsage]) -> None:
+        for usage in usages:
+            known = self._known.setdefault(usage.customer_id, _Known())
+            known.usage = usage
+            known.rate.note(self._clock(), usage.assigned)
+
+    async def know(self, customer_id: str) -> CustomerUsage | None:
+        """What a customer has under way, not older than a second or two; None for one that doesn't exist."""
+        self._asked[customer_id] = self._clock()
+        known = self._known.get(customer_id)
+        if known is None:
+            self._take_in(await self._customers.usages([customer_id]))
+            known = self._known.get(customer_id)
+        usage = None if known is None else known.usage
         customer = self._directory.known_customer(customer_id)
-        if customer is None:
-            return None
-        return self._start(customer, now or datetime.now(UTC), customer.queued)
+        if usage is not None and customer is not None and usage.queued and known is not None:
+            # It waits although it may run more: maybe for what isn't there.
+            may_run = usage.running < customer.max_concurrent_workloads
+            if not may_run:
+                known.blocked = 0
+            elif self._clock() - known.looked_at > _LOOK_SECONDS:
+                known.looked_at = self._clock()
+                known.blocked = await self._blocked(customer_id)
+        return usage
 
     @retried
+    async def _blocked(self, customer_id: str) -> int:
+        """How many of the customer's workloads wait for what isn't there at the moment."""
+        async with self._database.connection() as conn:
+            lanes = await self._statistics.lanes_ahead(conn, customer_id)
+        views = await self._occupancy.views()
+        return sum(lane.ahead for lane in lanes if not _can_be_placed(views, lane))
+
+    def start_of_submission(self, customer_id: str, now: datetime | None = None) -> datetime | None:
+        """When a workload submitted now will start. Looks at nothing but memory, after `know`."""
+        customer = self._directory.known_customer(customer_id)
+        known = self._known.get(customer_id)
+        if customer is None or known is None or known.usage is None:
+            return None
+        return self._start(customer, now or datetime.now(UTC), max(0, known.usage.queued - known.blocked))
+
     async def start(self, workload: StoredWorkload) -> datetime | None:
         """When a queued workload will start; None for any other."""
         customer = self._directory.known_customer(workload.customer_id)
@@ -68,11 +138,22 @@ class Estimator:
             workload.placement_key, workload.workload_type, workload.affinity_rules, workload.misfits
         ):
             return None
+        await self.know(workload.customer_id)
+        lanes = await self._lanes_ahead(workload)
+        views = await self._occupancy.views()
+        own = next((lane for lane in lanes if lane.placement_key == workload.placement_key), None)
+        if own is None or _can_be_placed(views, own):
+            lanes = [lane for lane in lanes if lane is own or _can_be_placed(views, lane)]
+        else:
+            lanes = [lane for lane in lanes if eligible(views, lane.workload_type, _rules(lane))]
+        return self._start(customer, workload.db_now, sum(lane.ahead for lane in lanes))
+
+    @retried
+    async def _lanes_ahead(self, workload: StoredWorkload) -> list[LaneAhead]:
         async with self._database.connection() as conn:
-            ahead = await self._statistics.queue_ahead(
+            return await self._statistics.lanes_ahead(
                 conn, workload.customer_id, workload.queue_rank, workload.workload_id
             )
-        return self._start(customer, workload.db_now, ahead)
 
     async def completion(self, workload: StoredWorkload) -> datetime | None:
         """When a running workload will complete; None for any other."""
@@ -88,9 +169,11 @@ class Estimator:
     def _start(self, customer: Customer, now: datetime, ahead: int) -> datetime | None:
         if customer.status != "active":
             return None
-        rate = self._rates.get(customer.customer_id)
-        may_run = customer.running < customer.max_concurrent_workloads and bool(self._directory.workers)
-        return estimated_start(now, ahead, rate.per_second if rate else None, may_run=may_run)
+        known = self._known.get(customer.customer_id)
+        if known is None or known.usage is None:
+            return None
+        may_run = known.usage.running < customer.max_concurrent_workloads and bool(self._directory.workers)
+        return estimated_start(now, ahead, known.rate.per_second, may_run=may_run)
 
     @retried
     async def _past(self, customer_id: str, workload_type: str) -> list[float]:
@@ -103,3 +186,13 @@ class Estimator:
                 self._pasts.clear()
             self._pasts[key] = (self._clock() + _KEEP_PAST_SECONDS, past)
         return past
+
+
+def _rules(lane: LaneAhead) -> Affinity:
+    return affinity_from_json(lane.affinity_rules)
+
+
+def _can_be_placed(views: Iterable[WorkerView], lane: LaneAhead) -> bool:
+    """Whether a worker could take the lane's next workload at this moment."""
+    rules = _rules(lane)
+    return choose(eligible(views, lane.workload_type, rules), rules) is not None

@@ -61,6 +61,7 @@ class WorkloadService:
         feed: ChangeFeed,
         directory: Directory,
         estimator: Estimator,
+        occupancy: Occupancy,
     ) -> None:
         self._database = database
         self._mover = mover
@@ -68,7 +69,7 @@ class WorkloadService:
         self._feed = feed
         self._directory = directory
         self._estimator = estimator
-        self._occupancy = Occupancy(database, directory)
+        self._occupancy = occupancy
         self._store = WorkloadStore()
         self._audit = AuditStore()
         self._listing = ListingStore()
@@ -127,8 +128,9 @@ class WorkloadService:
         rules = affinity_from_json(workload.affinity_rules, workload.misfits)
         if reason := explain(await self._occupancy.views(), workload.workload_type, rules):
             return reason
-        if customer.running >= customer.max_concurrent_workloads:
-            return f"{customer.running} of {customer.max_concurrent_workloads} concurrent workloads are running"
+        usage = await self._estimator.know(workload.customer_id)
+        if usage is not None and usage.running >= customer.max_concurrent_workloads:
+            return f"{usage.running} of {customer.max_concurrent_workloads} concurrent workloads are running"
         return "waiting for its turn"
 
     @retried

@@ -17,7 +17,7 @@ from niyanta.errors import ConflictError, NotFoundError
 from niyanta.server.store.database import Database, retried
 from niyanta.server.store.queries import Queries, Row
 
-__all__ = ["LIMIT_NAMES", "ApiKey", "Customer", "CustomerStore", "Identity", "TierUsage"]
+__all__ = ["LIMIT_NAMES", "ApiKey", "Customer", "CustomerStore", "CustomerUsage", "Identity", "TierUsage"]
 
 LIMIT_NAMES = ("max_concurrent_workloads", "max_queue_depth", "rate_limit_per_sec", "burst")
 
@@ -87,6 +87,16 @@ class TierUsage(msgspec.Struct, frozen=True, kw_only=True):
     running: int
 
 
+class CustomerUsage(msgspec.Struct, frozen=True, kw_only=True):
+    """What one customer has under way."""
+
+    customer_id: str
+    queued: int
+    running: int
+    assigned: int
+    """Assignments ever made of its workloads."""
+
+
 class _LiveKey(msgspec.Struct, frozen=True, kw_only=True):
     key_sha256: bytes
     key_id: str
@@ -124,7 +134,8 @@ def _read_customer(row: Row) -> Customer:
 _queries = Queries("customers.sql")
 _create_customer = _queries.sole("create_customer", Customer, _read_customer)
 _update_customer = _queries.one("update_customer", Customer, _read_customer)
-_customers = _queries.many("customers", Customer, _read_customer)
+_customers_changed = _queries.many("customers_changed", Customer, _read_customer)
+_usages = _queries.many("usages", CustomerUsage)
 _customers_page = _queries.many("customers_page", Customer, _read_customer)
 _count_customers = _queries.sole("count_customers", int)
 _usage_by_tier = _queries.many("usage_by_tier", TierUsage)
@@ -191,10 +202,16 @@ class CustomerStore:
         return customer
 
     @retried
-    async def all(self) -> list[Customer]:
-        """Every customer with its counts, oldest first."""
+    async def changed(self, within_seconds: float | None = None) -> list[Customer]:
+        """The customers that changed not longer ago than this; every one when it is None."""
+        async with self._database.connection("vital") as conn:
+            return await _customers_changed(conn, within_seconds=within_seconds)
+
+    @retried
+    async def usages(self, customer_ids: Sequence[str]) -> list[CustomerUsage]:
+        """What these customers have under way."""
         async with self._database.connection() as conn:
-            return await _customers(conn)
+            return await _usages(conn, customer_ids=customer_ids)
 
     @retried
     async def page(self, most: int, *, skip: int = 0, after: str | None = None) -> tuple[list[Customer], int]:

@@ -24,10 +24,18 @@ UPDATE customers c
  WHERE c.customer_id = :customer_id AND u.customer_id = c.customer_id
 RETURNING c.*, u.queued, u.running, u.assigned;
 
--- name: customers()
--- All of them, oldest first; the coordinators keep them in memory.
+-- name: customers_changed(within_seconds)
+-- Those that changed not longer ago than this, all when it is NULL; the coordinators keep them in memory. By two statements, so
+-- that the index on the time of change serves the usual one.
 SELECT c.*, u.queued, u.running, u.assigned FROM customers c JOIN customer_usage u USING (customer_id)
- ORDER BY c.created_at, c.customer_id;
+ WHERE :within_seconds::double precision IS NULL
+UNION ALL
+SELECT c.*, u.queued, u.running, u.assigned FROM customers c JOIN customer_usage u USING (customer_id)
+ WHERE c.changed_at > now() - make_interval(secs => :within_seconds::double precision);
+
+-- name: usages(customer_ids)
+-- What these customers have under way.
+SELECT customer_id, queued, running, assigned FROM customer_usage WHERE customer_id = ANY(:customer_ids::text[]);
 
 -- name: customers_page(after, most, skip)
 -- A page of them, oldest first. Customers are never deleted, so the row a cursor names is always there.

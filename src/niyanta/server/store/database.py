@@ -1,7 +1,8 @@
-"""The connection pool, and the one place where driver errors become ours.
+"""The connection pools, and the one place where driver errors become ours.
 
-Two pools: ``api`` for requests of customers, ``vital`` for what keeps the system alive (lease, heartbeats,
-events, assignments), so that a flood of the first can never starve the second.
+Three pools: ``api`` for requests of customers; ``vital`` for what keeps the system alive (heartbeats, events,
+assignments); ``lease`` for the election and for looking whether the database answers at all. A flood of one can never
+starve another.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Literal, NamedTuple, ParamSpec, TypeVar
 
@@ -36,8 +37,8 @@ _AWAY = (
 
 _MOST_TRIES = 5
 
-Pool = Literal["api", "vital"]
-"""Whose connections: those of customers' requests, or those of what keeps the system alive."""
+Pool = Literal["api", "vital", "lease"]
+"""Whose connections: those of customers' requests, of what keeps the system alive, or of the election."""
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -111,12 +112,10 @@ class _PoolConnection(asyncpg.Connection):
 
 
 class Database:
-    """Both pools of one process."""
+    """The pools of one process."""
 
-    def __init__(self, api: asyncpg.Pool[Any], vital: asyncpg.Pool[Any]) -> None:
-        self._pools: dict[Pool, asyncpg.Pool[Any]] = {"api": api, "vital": vital}
-        self.failures = 0
-        """Times that PostgreSQL was found away; the monitor's brake looks at it."""
+    def __init__(self, pools: Mapping[Pool, asyncpg.Pool[Any]]) -> None:
+        self._pools = pools
 
     @classmethod
     async def open(cls, url: str, *, api_connections: int = 8, vital_connections: int = 6) -> Database:
@@ -127,8 +126,9 @@ class Database:
                 keep what it acknowledges (``fsync`` or ``synchronous_commit`` off).
         """
         try:
-            pools = [
-                await asyncpg.create_pool(
+            sizes: dict[Pool, int] = {"api": api_connections, "vital": vital_connections, "lease": 2}
+            pools: dict[Pool, asyncpg.Pool[Any]] = {
+                name: await asyncpg.create_pool(
                     url,
                     min_size=1,
                     max_size=size,
@@ -146,8 +146,8 @@ class Database:
                         "plan_cache_mode": "force_generic_plan",
                     },
                 )
-                for name, size in (("api", api_connections), ("vital", vital_connections))
-            ]
+                for name, size in sizes.items()
+            }
         except (OSError, TimeoutError) as exc:
             raise ConfigurationError(
                 f"cannot reach the database: {str(exc) or 'time-out'}. "
@@ -155,7 +155,7 @@ class Database:
             ) from exc
         except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as exc:
             raise ConfigurationError(f"the database refused: {exc}") from exc
-        database = cls(pools[0], pools[1])
+        database = cls(pools)
         async with database.connection() as conn:
             durability = await _durability(conn)
         if durability.fsync != "on" or durability.synchronous_commit == "off":
@@ -214,7 +214,7 @@ class Database:
         """A connection inside one transaction; commits at the end of the block.
 
         Args:
-            pool: ``api`` or ``vital``.
+            pool: ``api``, ``vital`` or ``lease``.
             wait_seconds: For a connection to come free.
             lock_seconds: How long each lock is waited for; None for what holds for all (5 s).
 
@@ -239,14 +239,12 @@ class Database:
             try:
                 await transaction.commit()
             except _AWAY as exc:
-                self.failures += 1
                 raise OutcomeUnknownError(
                     "The database went away while committing; whether it did is unknown: look before you try again",
                     details={"dependency": "database", "outcome": "unknown"},
                 ) from exc
 
     def _away(self, exc: BaseException) -> ServiceUnavailableError:
-        self.failures += 1
         log.warning("database.away", extra={"error": f"{type(exc).__name__}: {exc}"})
         return ServiceUnavailableError(
             "The database is away or too slow at the moment; try again",

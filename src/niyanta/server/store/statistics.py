@@ -14,7 +14,7 @@ import msgspec
 
 from niyanta.server.store.queries import Connection, Queries
 
-__all__ = ["Period", "StatisticsStore", "Summary", "TimeFigures", "TypeFigures"]
+__all__ = ["LaneAhead", "Period", "StatisticsStore", "Summary", "TimeFigures", "TypeFigures"]
 
 
 class Period(msgspec.Struct, frozen=True):
@@ -90,13 +90,24 @@ class _TimeSums(msgspec.Struct, frozen=True, kw_only=True):
     completed_seconds: float
 
 
+class LaneAhead(msgspec.Struct, frozen=True, kw_only=True):
+    """One of a customer's lanes, as seen from a workload in its queue."""
+
+    placement_key: int
+    workload_type: str
+    affinity_rules: str | None
+    """JSON."""
+    ahead: int
+    """How many of the lane's workloads go before."""
+
+
 _queries = Queries("statistics.sql")
 _summary = _queries.sole("summary", _Sums)
 _by_type = _queries.many("by_type", _TypeSums)
 _by_time = _queries.many("by_time", _TimeSums)
 _created_today = _queries.sole("created_today", int)
 _recent_durations = _queries.many("recent_durations", float)
-_queue_ahead = _queries.sole("queue_ahead", int)
+_lanes_ahead = _queries.many("lanes_ahead", LaneAhead)
 
 
 class StatisticsStore:
@@ -159,11 +170,34 @@ class StatisticsStore:
         """Seconds that the last completed workloads of a type took, the latest first."""
         return await _recent_durations(conn, customer_id=customer_id, workload_type=workload_type, most=most)
 
-    async def queue_ahead(
-        self, conn: Connection, customer_id: str, rank: float, workload_id: str, most: int = 10_000
-    ) -> int:
-        """How many of the customer's own ready workloads go before one, counted no further than ``most``."""
-        return await _queue_ahead(conn, customer_id=customer_id, rank=rank, workload_id=workload_id, most=most)
+    async def lanes_ahead(
+        self,
+        conn: Connection,
+        customer_id: str,
+        rank: float | None = None,
+        workload_id: str | None = None,
+        *,
+        most_lanes: int = 200,
+        most: int = 10_000,
+    ) -> list[LaneAhead]:
+        """The customer's lanes, and how many workloads of each go before one; all of them when ``rank`` is None.
+
+        Args:
+            conn: The connection.
+            customer_id: Whose.
+            rank: Of the one.
+            workload_id: Of the one.
+            most_lanes: Further ones are left out.
+            most: Of each lane: counted no further.
+        """
+        return await _lanes_ahead(
+            conn,
+            customer_id=customer_id,
+            rank=rank,
+            workload_id=workload_id,
+            most_lanes=most_lanes,
+            most=most,
+        )
 
 
 def _ratio(part: float, whole: int) -> float | None:

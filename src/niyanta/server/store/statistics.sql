@@ -30,20 +30,26 @@ SELECT extract(epoch FROM completed_at - started_at)::double precision AS second
  WHERE completed_at IS NOT NULL AND customer_id = :customer_id AND status = 'COMPLETED' AND workload_type = :workload_type
  ORDER BY completed_at DESC, workload_id DESC LIMIT :most;
 
--- name: queue_ahead(customer_id, rank, workload_id, most)^
--- How many of the customer's own ready workloads go before this one, counted no further than most. Walks the customer's
--- placement classes in the queue's index, and of each the part before the rank.
+-- name: lanes_ahead(customer_id, rank, workload_id, most_lanes, most)
+-- The customer's placement classes with something ready, what their first workload asks for, and how many of each go before
+-- a workload (all, when rank is NULL), counted no further than most. Walks the classes in the queue's index, and of each the
+-- part before the rank.
 WITH RECURSIVE lane AS (
-    (SELECT placement_key FROM workloads WHERE ready AND customer_id = :customer_id ORDER BY placement_key LIMIT 1)
+    (SELECT placement_key, 1 AS number FROM workloads WHERE ready AND customer_id = :customer_id ORDER BY placement_key LIMIT 1)
     UNION ALL
-    SELECT n.placement_key FROM lane l CROSS JOIN LATERAL (
+    SELECT n.placement_key, l.number + 1 FROM lane l CROSS JOIN LATERAL (
         SELECT w.placement_key FROM workloads w
          WHERE w.ready AND w.customer_id = :customer_id AND w.placement_key > l.placement_key
          ORDER BY w.placement_key LIMIT 1) n
+     WHERE l.number < :most_lanes::int
 )
-SELECT count(*) AS ahead FROM (
-    SELECT FROM lane l CROSS JOIN LATERAL (
+SELECT l.placement_key, f.workload_type, f.affinity_rules::text AS affinity_rules, c.ahead
+  FROM lane l CROSS JOIN LATERAL (
+    SELECT w.workload_type, w.affinity_rules FROM workloads w
+     WHERE w.ready AND w.customer_id = :customer_id AND w.placement_key = l.placement_key
+     ORDER BY w.queue_rank, w.workload_id LIMIT 1) f CROSS JOIN LATERAL (
+    SELECT count(*) AS ahead FROM (
         SELECT FROM workloads w
          WHERE w.ready AND w.customer_id = :customer_id AND w.placement_key = l.placement_key
-           AND (w.queue_rank, w.workload_id) < (:rank::double precision, :workload_id) LIMIT :most) r
-     LIMIT :most) counted;
+           AND (w.queue_rank, w.workload_id) < (coalesce(:rank::double precision, 'infinity'), coalesce(:workload_id, ''))
+         LIMIT :most) counted) c;

@@ -135,11 +135,6 @@ class ReadyLane(NamedTuple):
     """Of its first workload."""
 
 
-class _Lane(NamedTuple):
-    customer_id: str
-    placement_key: int
-
-
 class _Attempt(NamedTuple):
     customer_id: str
     workload_id: str
@@ -173,7 +168,7 @@ _held_by = _queries.many("held_by", _Attempt)
 _unanswered = _queries.many("unanswered", Unanswered)
 _overdue = _queries.many("overdue", Overdue)
 _orphaned = _queries.many("orphaned", _Incarnation)
-_promote = _queries.many("promote", _Lane)
+_promote = _queries.many("promote", ReadyLane)
 _next_promotion = _queries.one("next_promotion", float)
 _held_up = _queries.many("held_up", str)
 _get = _queries.one("get", StoredWorkload)
@@ -305,9 +300,9 @@ class WorkloadStore:
         """(worker, incarnation) pairs that hold workloads but are gone."""
         return await _orphaned(conn)
 
-    async def promote(self, conn: Connection) -> set[tuple[str, int]]:
-        """Put workloads whose back-off has ended into the queue; gives their lanes."""
-        return set(await _promote(conn))
+    async def promote(self, conn: Connection, most: int) -> list[ReadyLane]:
+        """Put workloads whose back-off has ended into the queue, no more than ``most``; gives the lane of each."""
+        return await _promote(conn, most=most)
 
     async def seconds_to_next_promotion(self, conn: Connection) -> float | None:
         """When the next back-off ends; None when none is waiting."""

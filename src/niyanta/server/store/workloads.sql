@@ -203,12 +203,15 @@ SELECT DISTINCT w.worker_id, w.incarnation FROM workloads w
   LEFT JOIN workers k ON k.worker_id = w.worker_id AND k.incarnation = w.incarnation AND k.status <> 'DEAD'
  WHERE w.incarnation IS NOT NULL AND k.worker_id IS NULL LIMIT 100;
 
--- name: promote()
--- Back-offs that have ended: into the queue. No move of state, so no version.
+-- name: promote(most)
+-- Back-offs that have ended, the earliest first: into the queue. No move of state, so no version. Locking: passes by what others
+-- hold; it is found again.
 UPDATE workloads SET ready = true, available_at = NULL
- WHERE available_at IS NOT NULL AND NOT ready AND available_at <= now()
-   AND status = 'REDISTRIBUTING'
-RETURNING customer_id, placement_key;
+ WHERE (customer_id, workload_id) IN (
+        SELECT customer_id, workload_id FROM workloads
+         WHERE available_at IS NOT NULL AND NOT ready AND available_at <= now() AND status = 'REDISTRIBUTING'
+         ORDER BY available_at LIMIT :most FOR NO KEY UPDATE SKIP LOCKED)
+RETURNING customer_id, placement_key, queue_rank;
 
 -- name: next_promotion()^
 -- Seconds until the next back-off ends; NULL when none is waiting.

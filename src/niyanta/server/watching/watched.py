@@ -149,6 +149,13 @@ class Watched:
         assert self.current is not None  # noqa: S101 -- set by the first reading
         return self.progress or self.current
 
+    def _not_before(self, at: datetime) -> datetime:
+        """A time that isn't before what was told already.
+
+        A move has its transaction's time, the first reading its own, which may be some milliseconds later.
+        """
+        return max(at, self._told().timestamp)
+
     def _add(self, update: Update) -> None:
         self._updates.append(update)
         self.size_bytes += update.size_bytes
@@ -158,7 +165,7 @@ class Watched:
         status = Status(details.to)
         message = details.error or details.reason
         if status.is_terminal:
-            update = _status_update(reading, move.at, message)
+            update = _status_update(reading, self._not_before(move.at), message)
         else:
             update = Update(
                 kind="status",
@@ -166,7 +173,7 @@ class Watched:
                 version=max(details.version, told.version + 1),
                 status=status,
                 progress_percent=told.progress_percent,
-                timestamp=move.at,
+                timestamp=self._not_before(move.at),
                 message=message,
                 generation=details.attempt,
             )
@@ -201,10 +208,11 @@ class Watched:
         told = self._told()
         if reading.version <= told.version:
             return
+        at = self._not_before(reading.completed_at or reading.db_now)
         if reading.status != told.status:
-            self._status(_status_update(reading, reading.completed_at or reading.db_now, _reason(reading)))
+            self._status(_status_update(reading, at, _reason(reading)))
         elif (reading.progress_percent, reading.progress_message) != self._progress:
-            self.progress = _status_update(reading, reading.db_now, reading.progress_message)
+            self.progress = _status_update(reading, at, reading.progress_message)
 
 
 class WatcherTooSlow(Exception):

@@ -24,6 +24,7 @@ from niyanta.wire.messages import (
     EventReply,
     PauseAttempt,
     Refused,
+    Speak,
     WithdrawPause,
 )
 from niyanta.wire.objects import ObjectStore
@@ -44,6 +45,7 @@ DRAIN_SECONDS = 30.0
 ENDING_SECONDS = 15.0
 """For attempts to end after the drain's time is up; more than the grace of a process or an inline handler."""
 LEAVE_SECONDS = 10.0
+_AGAIN_SECONDS = 0.1
 AWAY_SECONDS = 5.0
 """A worker that is stopping doesn't wait longer than this for a broker that is away."""
 _FENCE_SECONDS = 0.25
@@ -166,7 +168,7 @@ class Agent:
 
     # --- commands and replies -------------------------------------------------------------------
 
-    async def _on_command(self, payload: bytes) -> None:
+    async def _on_command(self, payload: bytes) -> bytes | None:
         match self._decode(payload):
             case Assign() as assign:
                 if self._obeys(assign):
@@ -180,6 +182,10 @@ class Agent:
                 self._ask_pause(ref, wanted=False)
             case DrainWorker():
                 pass  # the service assigns nothing more; what runs here finishes
+            case Speak(incarnation=incarnation):
+                if incarnation == self._membership.incarnation:
+                    return msgspec.msgpack.encode(self._membership.heartbeat())
+        return None
 
     def _obeys(self, assign: Assign) -> bool:
         """Whether it is for this incarnation, and its leader not an older one than we know of."""
@@ -264,8 +270,8 @@ class Agent:
 
         async def leave() -> None:
             await self._outbox.flushed()
-            if self._membership.registered:
-                await self._membership.beat(leaving=True)
+            while self._membership.registered and not await self._membership.beat(leaving=True):
+                await asyncio.sleep(_AGAIN_SECONDS)
 
         if not await self._wait_reachable(leave(), LEAVE_SECONDS):
             log.warning("worker.left_without_acknowledgement")

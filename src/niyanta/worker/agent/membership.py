@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 _REGISTER_PAUSE_SECONDS = 0.5
 _REGISTER_SECONDS = 5.0
 _LEAST_BEAT_SECONDS = 0.5
+_ANSWER_SHARE = 0.1
+"""Of the lease: how long the answer to a beat is waited for. Many beats then fit into a lease."""
+_AGAIN_SECONDS = 0.1
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -102,8 +105,8 @@ class Membership:
         while not self._stopped:
             await self._register()
             while self._registered and not self._stopped:
-                await self.beat()
-                await self._pause(self._interval)
+                answered = await self.beat()
+                await self._pause(self._interval if answered else _AGAIN_SECONDS)
             await self._pause(_REGISTER_PAUSE_SECONDS)
 
     async def _pause(self, seconds: float) -> None:
@@ -149,30 +152,42 @@ class Membership:
                 said = reply.message
             await self._pause(_REGISTER_PAUSE_SECONDS)
 
-    async def beat(self, *, leaving: bool = False) -> None:
-        """Give one sign of life, and act on the answer."""
-        ignored = self.ignored_commands
-        message = Heartbeat(self._spec.worker_id, self.incarnation, self.draining, self._held(), leaving, ignored)
+    def heartbeat(self, *, leaving: bool = False) -> Heartbeat:
+        """A sign of life."""
+        return Heartbeat(
+            self._spec.worker_id, self.incarnation, self.draining, self._held(), leaving, self.ignored_commands
+        )
+
+    async def beat(self, *, leaving: bool = False) -> bool:
+        """Give one sign of life, and act on the answer; False when none came.
+
+        The wait for it is short: who took the beat may be frozen, and the next is likely to reach another.
+        """
+        message = self.heartbeat(leaving=leaving)
+        ignored = message.ignored_commands
         sent = time.monotonic()
         try:
             raw = await self._broker.request(
-                self._subjects.heartbeat, _encode(message), timeout_seconds=max(_LEAST_BEAT_SECONDS, self._interval)
+                self._subjects.heartbeat,
+                _encode(message),
+                timeout_seconds=max(_LEAST_BEAT_SECONDS, self.lease.seconds * _ANSWER_SHARE),
             )
         except ConnectionFailedError as exc:
             log.debug("worker.beat_lost", extra={"error": str(exc)})
-            return
+            return False
         reply = msgspec.msgpack.decode(raw, type=HeartbeatReply)
         if message.incarnation != self.incarnation:
-            return  # lost meanwhile: the answer is about one that is over
+            return True  # lost meanwhile: the answer is about one that is over
         if not reply.ok and not reply.hold:
             self.lost()
-            return
+            return True
         if not reply.hold:
             self.ignored_commands -= ignored
         if reply.epoch:
             self.epoch = reply.epoch
         self._answered(sent, recorded=not reply.hold)
         self.on_superseded(reply.superseded)
+        return True
 
     def _answered(self, sent: float, *, recorded: bool) -> None:
         self.lease.answered(sent, recorded=recorded)

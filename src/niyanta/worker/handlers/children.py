@@ -9,6 +9,7 @@ dead descriptors, and ends as soon as it would go on with what only the parent m
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import os
 import signal
@@ -154,6 +155,8 @@ def _let_go() -> None:
     loop: asyncio.AbstractEventLoop | None = _forking.loop
     if loop is not None:
         asyncio._set_running_loop(None)
+        # What is due in this turn of the loop is the parent's: a child would read from its sockets and pipes.
+        getattr(loop, "_ready", collections.deque()).clear()
         with contextlib.suppress(RuntimeError):
             loop.call_soon(_came_back)
 

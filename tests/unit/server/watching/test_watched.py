@@ -159,3 +159,25 @@ def test_an_interruption_goes_before_what_waits() -> None:
 
     assert isinstance(asyncio.run(first()), KeyError)
     assert watch.place == watched.end
+
+
+def test_the_times_of_what_is_told_never_go_back() -> None:
+    """A move has its transaction's time; a reading has its own, perhaps milliseconds later than the next move's."""
+    story, watched = Story(), Watched("cust_a", "wl_1")
+    story.row["db_now"] = BEGIN + timedelta(milliseconds=5)
+    story.read(watched)
+    assert watched.current is not None
+    times = [watched.current.timestamp]
+    story.move("SCHEDULED")
+    story.move("RUNNING")
+    story.read(watched)
+    story.progress(10)
+    story.row["db_now"] = BEGIN
+    story.read(watched)
+    assert watched.progress is not None
+    times += [watched[place].timestamp for place in range(watched.first, watched.end)] + [watched.progress.timestamp]
+    story.move("COMPLETED")
+    story.read(watched)
+    times.append(watched.current.timestamp)
+    assert times == sorted(times)
+    assert len(times) == 5

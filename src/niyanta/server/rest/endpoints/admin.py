@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import msgspec
@@ -24,6 +25,8 @@ from niyanta.server.store.customers import ApiKey
 from niyanta.server.store.workers import ListedWorker, StandingOrder
 
 __all__ = ["AdminRoutes"]
+
+log = logging.getLogger(__name__)
 
 _TAG = "Admin"
 _CUSTOMERS = "/v1/admin/customers"
@@ -69,6 +72,7 @@ class AdminRoutes:
         made = await self._administration.create_customer(
             body.name, body.customer_id, body.tier, _limits(body.limits)
         )
+        _note("admin.customer_created", call, customer_id=made.customer_id)
         return json_response(customer_body(made), 201, {"Location": f"{_CUSTOMERS}/{made.customer_id}"})
 
     @Operation(
@@ -125,6 +129,8 @@ class AdminRoutes:
             status=body.status,
             limits=_limits(body.limits),
         )
+        fields = [name for name in body.__struct_fields__ if getattr(body, name) is not None]
+        _note("admin.customer_changed", call, customer_id=changed.customer_id, fields=fields)
         return json_response(customer_body(changed))
 
     @Operation(
@@ -146,6 +152,7 @@ class AdminRoutes:
         made, api_key = await self._administration.create_key(
             call.path_id("customer_id"), body.name, body.role, body.expires_at
         )
+        _note("admin.key_created", call, customer_id=made.customer_id, key_id=made.key_id, role=made.role)
         answer = bodies.KeyAnswer(
             key_id=made.key_id,
             api_key=api_key,
@@ -191,7 +198,9 @@ class AdminRoutes:
     )
     async def revoke_key(self, call: Call) -> Response:
         """204, also the second time."""
-        await self._administration.revoke_key(call.path_id("key_id"), call.path_id("customer_id"))
+        key_id, customer_id = call.path_id("key_id"), call.path_id("customer_id")
+        await self._administration.revoke_key(key_id, customer_id)
+        _note("admin.key_revoked", call, customer_id=customer_id, key_id=key_id)
         return Response(status_code=204)
 
     @Operation(
@@ -258,6 +267,11 @@ class AdminRoutes:
         worker_id = call.path_id("worker_id")
         status = await self._workers.undrain(worker_id, _operator(call))
         return json_response(bodies.UndrainAnswer(worker_id, status))
+
+
+def _note(event: str, call: Call, **facts: object) -> None:
+    """Log what an operator has done, and which one."""
+    log.info(event, extra={"actor_id": call.identity.actor_id, **facts})
 
 
 def _operator(call: Call) -> Actor:

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from urllib.parse import urlsplit
 
 import msgspec
+from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
@@ -22,6 +23,7 @@ from niyanta.errors import (
     UnauthorizedError,
 )
 from niyanta.server.access.gate import Gate
+from niyanta.server.observability.logs import name_request
 from niyanta.server.rest.frame.frame import request_id_of, standard_headers
 from niyanta.server.rest.frame.parameters import only, path_id
 from niyanta.server.rest.frame.responses import error_response, timestamp
@@ -114,6 +116,7 @@ class WorkloadSockets:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection."""
+        name_request(request_id_of(HTTPConnection(scope)))
         watch = await self._enter(WebSocket(scope, receive, send))
         if watch is not None:
             try:

@@ -40,6 +40,7 @@ _ONE = "/v1/workloads/{workload_id}"
 _TAG = "Workloads"
 
 LIMIT = Integer("limit", "Results per page.", 1, MAX_PAGE, DEFAULT_PAGE)
+AUDIT_LIMIT = Integer("limit", "Events per page.", 1, 1000, 1000)
 OFFSET = Integer("offset", "How many to leave out before the page. Not together with a cursor.", 0, MAX_OFFSET, 0)
 CURSOR = Text("cursor", "Where the page begins: next_cursor of the page before.", MAX_CURSOR_LENGTH)
 STATUS = Choice("status", "Only workloads in this status.", tuple(status.value for status in Status))
@@ -226,7 +227,7 @@ class WorkloadRoutes:
         operation_id="getWorkloadAudit",
         summary="Read a workload's history",
         tag=_TAG,
-        query=(LIMIT, CURSOR),
+        query=(AUDIT_LIMIT, CURSOR),
         answer=bodies.AuditAnswer,
         errors=(NotFoundError,),
         exists=_exists,
@@ -234,7 +235,7 @@ class WorkloadRoutes:
     async def audit(self, call: Call) -> Response:
         """A page of the history."""
         workload_id = call.path_id("workload_id")
-        limit = LIMIT.read(call.request) or 0
+        limit = AUDIT_LIMIT.read(call.request) or 0
         listed = ("audit", call.identity.customer_id, workload_id)
         cursor = CURSOR.read(call.request)
         after = self._cursors.read_number(cursor, *listed) if cursor is not None else 0

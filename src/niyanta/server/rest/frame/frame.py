@@ -23,6 +23,7 @@ from niyanta.errors import (
     UnsupportedMediaTypeError,
 )
 from niyanta.server.access.gate import Gate, request_id
+from niyanta.server.observability.logs import name_request
 from niyanta.server.observability.metrics import Metrics
 from niyanta.server.rest.frame import parameters
 from niyanta.server.rest.frame.negotiation import best_media_type
@@ -99,6 +100,7 @@ class Frame:
         async def serve(request: Request) -> Response:
             began = time.perf_counter()
             request_id = request_id_of(request)
+            name_request(request_id)
             rate = None
             try:
                 identity = self._nobody

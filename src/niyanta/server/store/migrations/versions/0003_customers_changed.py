@@ -1,4 +1,4 @@
-"""A workload remembers which versions of its handler its input doesn't fit."""
+"""Replicas read the customers that have changed, not all of them."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""The promises, each as a check on a history."""

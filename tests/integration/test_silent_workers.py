@@ -1,0 +1,126 @@
+"""Who is taken for dead, and what becomes of what a lost worker held, on real PostgreSQL and NATS."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+
+import asyncpg
+
+from niyanta.errors import ServiceUnavailableError
+from niyanta.wire import messages
+from system import System, beating
+
+_STATUS = "SELECT status FROM workloads WHERE workload_id = $1"
+
+
+async def test_a_worker_that_answers_when_asked_is_not_dead(system: System) -> None:
+    worker = await system.worker(answers=True)
+    other = await system.worker("other", types=["nothing"])
+    async with beating(other):
+        workload_id = await system.submit()
+        ref = (await worker.next_assignment()).ref
+        await worker.report(ref, messages.Started())
+        # It never beats: for three leases it is alive only because it is asked.
+        deadline = asyncio.get_running_loop().time() + 3 * system.coordinator.settings.worker_lease_seconds
+        while asyncio.get_running_loop().time() < deadline:
+            assert (await system.get(workload_id))["status"] == "RUNNING"
+            await asyncio.sleep(0.1)
+        worker.answers = False
+        assert (await system.until(workload_id, "REDISTRIBUTING"))["retry_count"] == 1
+
+
+async def test_a_workload_that_ends_its_worker_before_the_start_is_found_out(system: System) -> None:
+    worker = await system.worker("w0")
+    workload_id = await system.submit()
+    for number in range(1, 4):
+        async with beating(worker):
+            await worker.next_assignment(10)  # and nothing more is heard of the worker
+        worker = await system.worker(f"w{number}")
+    failed = await system.until(workload_id, "FAILED", 15)
+    assert "3 times in a row" in failed["error_message"]
+    assert failed["retry_count"] == 0
+    assert await system.audit(workload_id) == [
+        "created",
+        *["scheduled", "unscheduled"] * 2,
+        "scheduled",
+        "failed",
+    ]
+
+
+async def test_load_on_the_api_delays_no_burial(system: System) -> None:
+    worker = await system.worker()
+    other = await system.worker("other", types=["nothing"])
+    async with beating(other):
+        workload_id = await system.submit()
+        ref = (await worker.next_assignment()).ref
+        await worker.report(ref, messages.Started())
+        ended = asyncio.Event()
+        database = system.coordinator._database
+        assert database is not None
+        refused: list[ServiceUnavailableError] = []
+
+        async def hold() -> None:
+            while not ended.is_set():
+                try:
+                    async with database.connection("api", wait_seconds=0.05):
+                        await asyncio.sleep(0.2)
+                except ServiceUnavailableError as exc:
+                    refused.append(exc)
+
+        load = [asyncio.create_task(hold()) for _ in range(40)]
+        own = await asyncpg.connect(system.database_url)
+        try:
+            async with asyncio.timeout(20):  # while the load goes on
+                while await own.fetchval(_STATUS, workload_id) == "RUNNING":
+                    await asyncio.sleep(0.05)
+        finally:
+            ended.set()
+            await asyncio.gather(*load)
+            await own.close()
+    assert len(refused) > 20, "the load was none"
+
+
+async def test_a_slot_that_a_cancelled_attempt_does_not_give_back_is_not_filled_over_and_over(system: System) -> None:
+    worker = await system.worker(capacity=1)
+    stubborn = await system.submit()
+    ref = (await worker.next_assignment()).ref
+    await worker.report(ref, messages.Started())
+    status, _, _ = await system.call("POST", f"/workloads/{stubborn}/cancel")
+    assert status == 200
+    waiting = await system.submit()
+    refused = 0
+    deadline = asyncio.get_running_loop().time() + 3
+    while asyncio.get_running_loop().time() < deadline:
+        await worker.beat(ref)  # it still holds the slot
+        try:
+            again = await worker.next_assignment(0.1)
+        except TimeoutError:
+            continue
+        refused += 1
+        await worker.report(again.ref, messages.Refused("this worker is full"))
+    assert refused <= 3
+    async with beating(worker):  # without it
+        again = await worker.next_assignment(10)
+        assert again.ref.workload_id == waiting
+        await worker.report(again.ref, messages.Started(), messages.Completed(b"{}"))
+
+
+async def test_an_estimate_does_not_count_what_can_not_be_placed_now(system: System) -> None:
+    worker = await system.worker(types=["count", "kept"], capacity=8)
+    async with beating(worker):
+        await system.submit(workload_type="kept")
+        kept = await worker.next_assignment()
+        await worker.report(kept.ref, messages.Started())
+        rules = {"anti_affinity": {"workload_types": ["kept"]}}
+        nowhere = {"hard_affinity": {"worker_tags": {"zone": "none"}}}
+        workloads = [
+            {"workload_type": "count", "input_params": {}, "affinity_rules": rule}
+            for rule in (rules, nowhere)
+            for _ in range(50)
+        ]
+        status, body, _ = await system.call("POST", "/workloads/batch", {"workloads": workloads})
+        assert status == 202, body
+        _, body, _ = await system.call("POST", "/workloads", {"workload_type": "count", "input_params": {}})
+        created, start = (datetime.fromisoformat(body[name]) for name in ("created_at", "estimated_start_time"))
+        assert (start - created).total_seconds() < 1
