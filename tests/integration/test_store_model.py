@@ -350,7 +350,7 @@ class StoreMachine(RuleBasedStateMachine):
                     "UPDATE workloads SET available_at = now() WHERE customer_id = $1 AND available_at IS NOT NULL",
                     self.customer_id,
                 )
-                await self.store.promote(conn)
+                await self.store.promote(conn, 100)
 
         self.around.run(promote())
         for workload_id, state in self.model.items():
