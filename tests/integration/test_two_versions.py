@@ -15,8 +15,8 @@ from niyanta.wire.messages import Assignment
 from scripted_worker import ScriptedWorker
 from system import System, beating, running_system
 
-OLD = {"type": "object", "properties": {"url": {"type": "string"}}, "required": ["url"]}
-NEW = {"type": "object", "properties": {"source": {"type": "string"}}, "required": ["source"]}
+OLD: dict[str, Any] = {"type": "object", "properties": {"url": {"type": "string"}}, "required": ["url"]}
+NEW: dict[str, Any] = {"type": "object", "properties": {"source": {"type": "string"}}, "required": ["source"]}
 OLD_INPUT, NEW_INPUT, BOTH = {"url": "a"}, {"source": "a"}, {"url": "a", "source": "a"}
 _seen: WeakKeyDictionary[ScriptedWorker, set[messages.AttemptRef]] = WeakKeyDictionary()
 
