@@ -39,6 +39,8 @@ class Plan:
     workers: int = 8
     open_each: int = 14
     """Workloads that each customer lets be under way at once."""
+    arguments: str = ""
+    """What else was given on the command line, for the command that does it again."""
     excuse_known: bool = False
     """Whether a run with no other violations than those of `KNOWN` passes."""
 
@@ -119,6 +121,10 @@ async def _until_drained(observer: Observer, pace: float) -> list[Violation]:
         await asyncio.sleep(0.5)
 
 
+def _quoted(arguments: str) -> str:
+    return f' CHAOS_ARGS="{arguments}"' if arguments else ""
+
+
 def _report(
     plan: Plan,
     history: History,
@@ -139,7 +145,7 @@ def _report(
         "passed": not broken and not unfired and (plan.excuse_known or not known),
         "seed": plan.seed,
         "minutes": plan.minutes,
-        "replay": f"make chaos SEED={plan.seed} MINUTES={plan.minutes:g}",
+        "replay": f"make chaos SEED={plan.seed} MINUTES={plan.minutes:g}{_quoted(plan.arguments)}",
         "faults_fired": sum(fired.values()),
         "fired": dict(sorted(fired.items())),
         "never_fired": unfired,
