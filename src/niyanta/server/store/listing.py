@@ -21,7 +21,6 @@ from niyanta.errors import InvalidInputError
 from niyanta.server.store.queries import Connection, Queries
 
 __all__ = [
-]
     "DEEP_OFFSET",
     "DEEP_SECONDS",
     "ORDERS",
