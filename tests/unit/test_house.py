@@ -141,12 +141,8 @@ def _is_private(name: str) -> bool:
 def _patched(tree: ast.AST) -> Iterator[str]:
     """Private names that code outside of their class sets: by assignment, or by `setattr` and its like."""
     for entry in ast.walk(tree):
-        if (
-            isinstance(entry, ast.Attribute)
-            and isinstance(entry.ctx, ast.Store | ast.Del)
-            and _is_private(entry.attr)
-        ):
-            if not (isinstance(entry.value, ast.Name) and entry.value.id in ("self", "cls")):
+        if isinstance(entry, ast.Attribute) and not isinstance(entry.ctx, ast.Load):
+            if _is_private(entry.attr) and ast.unparse(entry.value) not in ("self", "cls"):
                 yield f"{entry.lineno}: {ast.unparse(entry)}"
         elif isinstance(entry, ast.Call) and ast.unparse(entry.func).rpartition(".")[2] in PATCHING:
             for given in (*entry.args, *(keyword.value for keyword in entry.keywords)):
