@@ -51,7 +51,8 @@ async def run(plan: Plan, folder: Path) -> dict[str, Any]:
     async with running_fleet(folder, plan.coordinators, plan.workers) as fleet, aiohttp.ClientSession() as http:
         customers = Customers(fleet, history, plan.seed, plan.open_each)
         observer = Observer(fleet, history)
-        nemesis = Nemesis(Scene(fleet, customers, http), history, plan.seed, plan.kinds)
+        scene = Scene(fleet, customers, http)
+        nemesis = Nemesis(scene, history, plan.seed, plan.kinds)
         watching = [asyncio.create_task(observer.watch()), asyncio.create_task(observer.watch_itself())]
         try:
             await customers.start()
@@ -60,6 +61,9 @@ async def run(plan: Plan, folder: Path) -> dict[str, Any]:
             history.pace = max(history.pace, _pace())
             fleet.heal()
             await customers.finish_calls()
+            for part in fleet.workers:
+                # A removal whose answer was lost may have come after the undrain that was to end it.
+                await scene.operate("POST", f"/workers/{part.name}/undrain")
             late = await _tail(fleet, customers, observer, history)
         finally:
             for each in watching:
