@@ -12,7 +12,7 @@ from niyanta.errors import ConfigurationError, PermanentError
 from niyanta.examples.storage import Allowed, LocalPlace, Place, UnusableNameError
 from niyanta.examples.storage import locate as locate_allowed
 from niyanta.examples.storage.objects import ObjectPlace
-from s3_server import S3Server
+from support.s3_server import S3Server
 
 
 def locate(url: str, field: str, customer_id: str | None = "cust_test") -> Place:
