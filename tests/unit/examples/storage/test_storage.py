@@ -250,7 +250,6 @@ def test_an_attempt_gets_what_its_customer_may_name(monkeypatch: pytest.MonkeyPa
     for ctx, allowed in (
         (SimpleNamespace(customer_id="cust_a"), Allowed((Path("/srv/cust_a"),), ("a", "all"))),
         (SimpleNamespace(customer_id="cust_b"), Allowed((Path("/srv/cust_b"),), ("all",))),
-        (SimpleNamespace(), Allowed((), ("all",))),
     ):
         assert Allowed.for_attempt(ctx) == allowed  # type: ignore[arg-type] # all that it looks at
 
