@@ -13,7 +13,7 @@ import msgspec
 
 from niyanta.domain.fairness import queue_rank
 from niyanta.domain.ids import make_id
-from niyanta.domain.json_schema import Schema, TooExpensive
+from niyanta.domain.json_schema import Schema, TooExpensiveError
 from niyanta.errors import ApiError, InvalidInputError
 from niyanta.server.directory import Directory
 from niyanta.server.services.estimator import Estimator
@@ -117,7 +117,7 @@ def _check_type(request: SubmitRequest, supported: Mapping[str, Sequence[Schema]
     for schema in schemas:
         try:
             problems = schema.problems(request.input_params, _MOST_SCHEMA_ERRORS)
-        except TooExpensive as exc:
+        except TooExpensiveError as exc:
             raise InvalidInputError(
                 f"input_params are too large to be checked against the workload type's input schema: {exc}",
                 details={"field": "input_params", "allowed": "smaller input, or a simpler schema"},

@@ -21,13 +21,13 @@ __all__ = [
     "Due",
     "Ended",
     "FromRunner",
+    "HandlerStarted",
     "Problem",
     "Ready",
     "Report",
     "Run",
     "Save",
     "Saved",
-    "Started",
     "ToRunner",
     "encode",
     "read_frame",
@@ -85,7 +85,7 @@ class Ready(msgspec.Struct, tag="ready"):
     """The app is imported."""
 
 
-class Started(msgspec.Struct, tag="started"):
+class HandlerStarted(msgspec.Struct, tag="started"):
     """The handler is about to run."""
 
 
@@ -130,7 +130,7 @@ class Ended(msgspec.Struct, tag="ended"):
     """The attempt ended after a checkpoint, for a pause or a drain."""
 
 
-FromRunner: TypeAlias = Ready | Started | Report | Dropped | Save | Done | Problem | Ended
+FromRunner: TypeAlias = Ready | HandlerStarted | Report | Dropped | Save | Done | Problem | Ended
 
 _encoder = msgspec.msgpack.Encoder()
 _length = struct.Struct("!I")
