@@ -26,6 +26,7 @@ from niyanta.wire.messages import (
     EventReply,
     Failed,
     LogLine,
+    Outcome,
     Paused,
     Progressed,
     Released,
@@ -117,7 +118,7 @@ class Station:
         if isinstance(body, CheckpointSaved):
             number = len(self.checkpoints) + 1
             self.checkpoints[number] = body
-            reply = EventReply(ref, "applied", number, None, self.pausing)
+            reply = EventReply(ref, Outcome.APPLIED, number, None, self.pausing)
             asyncio.get_running_loop().call_soon(attempt.checkpoint_answered, {sequence}, reply)
 
     # as the broker

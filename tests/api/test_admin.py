@@ -354,7 +354,8 @@ async def test_lists_are_paged(system: System) -> None:
         _, whole, _ = await admin(system, "GET", path)
         expected = [row[name] for row in whole[rows]]
         assert len(expected) == whole["pagination"]["total"] >= 6
-        found, cursor = [], ""
+        found: list[Any] = []
+        cursor: str | None = ""
         while cursor is not None:
             _, page, _ = await admin(system, "GET", f"{path}?limit=2{cursor and '&cursor=' + cursor}")
             found += [row[name] for row in page[rows]]

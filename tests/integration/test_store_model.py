@@ -14,7 +14,7 @@ import os
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -76,7 +76,7 @@ BODIES = st.sampled_from(
         messages.Started(),
         messages.Progressed(30, "some"),
         messages.Progressed(70),
-        messages.CheckpointSaved("json", b"{}", hashlib.sha256(b"{}").digest()),
+        messages.CheckpointSaved(b"{}", hashlib.sha256(b"{}").digest()),
         messages.Completed(b'{"a": 1}'),
         messages.Completed(b"[]"),
         messages.Failed("broken"),
@@ -338,7 +338,7 @@ class StoreMachine(RuleBasedStateMachine):
                     "UPDATE workloads SET available_at = now() WHERE customer_id = $1 AND available_at IS NOT NULL",
                     self.customer_id,
                 )
-                await self.store.promote(conn)
+                await self.store.promote(conn, 100)
 
         self.around.run(promote())
         for workload_id, state in self.model.items():
@@ -379,7 +379,7 @@ class StoreMachine(RuleBasedStateMachine):
         done = sum(seconds[r["workload_id"]] for r in ran if r["status"] == "COMPLETED")
         assert abs(hours["completed_seconds"] - done) < 1e-3
 
-    def check_rows(self, rows: list[Any]) -> None:
+    def check_rows(self, rows: Sequence[Any]) -> None:
         assert {row["workload_id"] for row in rows} == set(self.model)
         for row in rows:
             state = self.model[row["workload_id"]]
@@ -390,7 +390,7 @@ class StoreMachine(RuleBasedStateMachine):
             resting = row["progress_percent"] if row["incarnation"] is None else None
             assert row["resting_progress"] == resting
 
-    def check_history(self, history: list[Any]) -> None:
+    def check_history(self, history: Sequence[Any]) -> None:
         """Legal, without gaps, each move beginning where the last one ended."""
         ends: dict[str, tuple[int, str | None, int]] = {}
         for event in history:
@@ -414,7 +414,7 @@ def test_the_store_does_what_the_model_says(database_url: str) -> None:
             intake = EventIntake(Mover(database, feed), HeldUp(database), feed, coordinator, Metrics())
             around = Surroundings(runner.run, database, intake)
             run_state_machine_as_test(
-                lambda: StoreMachine(around),
+                lambda: StoreMachine(around),  # type: ignore[arg-type] # called for a machine, no more
                 settings=settings(
                     max_examples=_EXAMPLES or 12,
                     stateful_step_count=50,

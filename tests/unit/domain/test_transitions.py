@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -198,7 +199,7 @@ def test_acknowledging_an_event_changes_nothing_but_its_number() -> None:
 
 
 def test_each_redistribution_says_its_cause() -> None:
-    attempt = {"max_retries": 3, "backoff_seconds": 1.0, "permanent": False}
+    attempt: Any = {"max_retries": 3, "backoff_seconds": 1.0, "permanent": False}
     moves = {
         t.Cause.WORKER_DIED: t.lose_worker(state(R), NOW, ACTOR, "gone", died=True),
         t.Cause.WORKER_REMOVED: t.lose_worker(state(R), NOW, ACTOR, "gone", died=False),
