@@ -29,6 +29,7 @@ from niyanta.wire.messages import (
     Outcome,
     Paused,
     Progressed,
+    Refused,
     Released,
 )
 from niyanta.wire.objects import ObjectStore
@@ -62,7 +63,7 @@ class Record:
 
     @property
     def end(self) -> Any:
-        ends = self.of((Completed, Failed, Paused, Released))  # type: ignore[arg-type]
+        ends = self.of((Completed, Failed, Paused, Refused, Released))  # type: ignore[arg-type]
         assert len(ends) <= 1, ends
         return ends[0] if ends else None
 

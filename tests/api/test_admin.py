@@ -46,6 +46,7 @@ async def test_a_worker_is_shown_with_what_it_holds(system: System) -> None:
             "worker_id": "w1",
             "status": "HEALTHY",
             "capabilities": ["count", "sleep"],
+            "input_forms": {"count": "any", "sleep": "any"},
             "capacity_total": 3,
             "capacity_used": 2,
             "tags": {"region": "eu"},

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import hypothesis.strategies as st
 from hypothesis import HealthCheck, settings
@@ -44,12 +44,14 @@ from niyanta.domain.transitions import (
     Status,
     WorkloadState,
 )
+from niyanta.server.directory import Directory
 from niyanta.server.fleet.intake import EventIntake
 from niyanta.server.fleet.reading import Batch
 from niyanta.server.moves.held_up import HeldUp
 from niyanta.server.moves.mover import Mover
 from niyanta.server.observability.metrics import Metrics
 from niyanta.server.settings import CoordinatorSettings
+from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
 from niyanta.server.store.lease import LeaseStore
 from niyanta.server.store.states import Change
@@ -84,6 +86,8 @@ BODIES = st.sampled_from(
         messages.Paused(),
         messages.Released("draining"),
         messages.Refused("full"),
+        messages.Refused("another version", "f1"),
+        messages.Refused("another version", "f2", hopeless=True),
         messages.LogLine("INFO", "hello", {}),
     ]
 )
@@ -91,6 +95,8 @@ BODIES = st.sampled_from(
 
 class Feed:
     """Takes announcements, and forgets them."""
+
+    listeners: ClassVar[list[object]] = []
 
     def announce(self, *_: object, **__: object) -> None:
         return None
@@ -155,7 +161,9 @@ class StoreMachine(RuleBasedStateMachine):
                     actor_id="k",
                 )
             )
-            self.model[workload_id] = WorkloadState(self.customer_id, workload_id, "t", Status.PENDING)
+            self.model[workload_id] = WorkloadState(
+                self.customer_id, workload_id, "t", Status.PENDING, placement_key=1
+            )
 
         async def insert() -> None:
             async with self.around.database.transaction() as conn:
@@ -272,6 +280,10 @@ class StoreMachine(RuleBasedStateMachine):
                 return transitions.pause(old, _NOW, _WHO).state
             case messages.Paused() | messages.Released():
                 return transitions.release(old, _NOW, _WHO, "released").state
+            case messages.Refused(misfit="f1"):
+                return transitions.refuse(old, _NOW, _WHO, "refused", "f1").state
+            case messages.Refused(misfit="f2"):
+                return transitions.fail(old, _NOW, _WHO, "refused", "permanent").state
             case messages.Refused():
                 return transitions.unschedule(old, _NOW, _WHO, "refused").state
         return old
@@ -411,7 +423,8 @@ def test_the_store_does_what_the_model_says(database_url: str) -> None:
         database = runner.run(Database.open(database_url))
         try:
             feed: Any = Feed()
-            intake = EventIntake(Mover(database, feed), HeldUp(database), feed, coordinator, Metrics())
+            directory = Directory(database, CustomerStore(database), feed)
+            intake = EventIntake(Mover(database, feed), HeldUp(database), feed, directory, coordinator, Metrics())
             around = Surroundings(runner.run, database, intake)
             run_state_machine_as_test(
                 lambda: StoreMachine(around),  # type: ignore[arg-type] # called for a machine, no more

@@ -10,7 +10,7 @@ from niyanta.domain.json_value import Json
 __all__ = [
     "Check",
     "CheckRun",
-    "Misfit",
+    "Mismatch",
     "Path",
     "SchemaError",
     "TooExpensiveError",
@@ -25,7 +25,7 @@ _BUDGET = 200_000
 """Units of about a microsecond."""
 
 
-class Misfit(NamedTuple):
+class Mismatch(NamedTuple):
     """Where a value doesn't fit, and why."""
 
     pointer: str
@@ -61,7 +61,7 @@ class CheckRun:
     def __init__(self, most: int) -> None:
         self.left = _BUDGET
         self.most = most
-        self.problems: list[Misfit] = []
+        self.problems: list[Mismatch] = []
 
     def spend(self, units: int) -> None:
         """Count work that is about to be done.
@@ -76,7 +76,7 @@ class CheckRun:
     def report(self, path: Path | None, message: str) -> None:
         """Keep a problem, unless there are enough of them."""
         if len(self.problems) < self.most:
-            self.problems.append(Misfit(_pointer(path), message))
+            self.problems.append(Mismatch(_pointer(path), message))
 
 
 Check = Callable[[Json, Path | None, CheckRun, bool], bool]
