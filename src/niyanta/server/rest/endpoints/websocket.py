@@ -31,11 +31,12 @@ from niyanta.server.rest.uvicorn.sockets import EXTENSION, SocketProtocol, text_
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.watching.service import Update, Watch, WatcherTooSlowError, WatchService
 
-__all__ = ["WorkloadSockets"]
+__all__ = ["AUTH_SECONDS", "WorkloadSockets"]
 
 log = logging.getLogger(__name__)
 
-_AUTH_SECONDS = 5.0
+AUTH_SECONDS = 5.0
+"""In which credentials come that the handshake didn't bring."""
 _STALLED_SECONDS = 10.0
 """How long a client may take nothing at all while something waits for it."""
 _SPARE_MESSAGES = 20
@@ -260,10 +261,10 @@ async def _first_message(socket: WebSocket) -> str:
         UnauthorizedError: It didn't come, or says something else.
     """
     try:
-        async with asyncio.timeout(_AUTH_SECONDS):
+        async with asyncio.timeout(AUTH_SECONDS):
             event = await socket.receive()
     except TimeoutError:
-        raise UnauthorizedError(f"No credentials came within {_AUTH_SECONDS:g} s") from None
+        raise UnauthorizedError(f"No credentials came within {AUTH_SECONDS:g} s") from None
     if event["type"] == "websocket.disconnect":
         raise _ClosedError(1000)
     try:
