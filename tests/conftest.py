@@ -1,4 +1,4 @@
-"""Lets tests import what stands beside them, and gives all of them the two engines."""
+"""Lets tests import `support`, and gives all of them the two engines."""
 
 from __future__ import annotations
 
@@ -10,4 +10,4 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(1, str(Path(__file__).resolve().parents[1]))
 
 # For the whole run, not for one folder: a test process starts one pair of engines, wherever its tests are from.
-pytest_plugins = ["engines"]
+pytest_plugins = ["support.engines"]

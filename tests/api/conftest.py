@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from grpc_calls import calls
-from system import system
+from support.grpc_calls import calls
+from support.system import system
 
 __all__ = ["calls", "system"]

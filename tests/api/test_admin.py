@@ -14,8 +14,8 @@ from niyanta.domain.limits import TIERS, Tier
 from niyanta.server.store.workers import WorkerStore
 from niyanta.wire import messages
 from niyanta.wire.messages import CancelAttempt, DrainWorker
-from scripted_worker import ScriptedWorker
-from system import System, beating
+from support.scripted_worker import ScriptedWorker
+from support.system import System, beating
 
 MILLISECONDS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from niyanta.wire import messages
-from scripted_worker import ScriptedWorker
-from system import System, beating
+from support.scripted_worker import ScriptedWorker
+from support.system import System, beating
 
 GUIDE = (Path(__file__).resolve().parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```(bash|python)\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)

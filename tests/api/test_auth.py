@@ -19,7 +19,7 @@ from jwt.algorithms import RSAAlgorithm
 
 from niyanta.domain.api_keys import customer_of, spell_key
 from niyanta.server.rest.frame.operation import Access, Operation
-from system import System, running_system
+from support.system import System, running_system
 
 SECRET = "0123456789abcdef0123456789abcdef-canary"
 

@@ -15,7 +15,7 @@ import asyncpg
 from niyanta.server.coordinator import Coordinator
 from niyanta.wire import messages
 from niyanta.wire.messages import CancelAttempt
-from system import System, beating, supported
+from support.system import System, beating, supported
 
 
 def items(count: int, **fields: Any) -> list[dict[str, Any]]:

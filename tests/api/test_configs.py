@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from niyanta.wire import messages
-from system import System, beating
+from support.system import System, beating
 
 WHOLE = {
     "workload_type": "video_transcoding",

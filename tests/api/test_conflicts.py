@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from deadlocks import Deadlocks, deadlocks
 from niyanta.wire import messages
-from system import System, beating, running_system, supported
+from support.deadlocks import Deadlocks, deadlocks
+from support.system import System, beating, running_system, supported
 
 
 @pytest.fixture

@@ -15,12 +15,12 @@ from typing import Any
 import aiohttp
 import pytest
 
-from contract_shapes import assert_shape
 from niyanta.server.services.workloads import WorkloadService
 from niyanta.wire import messages
 from niyanta.wire.messages import AttemptRef
-from scripted_worker import ScriptedWorker
-from system import System, beating, running_system
+from support.contract_shapes import assert_shape
+from support.scripted_worker import ScriptedWorker
+from support.system import System, beating, running_system
 
 TYPES = ["video_transcoding", "report_generation", "image_processing"]
 GPU = {"region": "us-west-2", "hardware": "gpu"}

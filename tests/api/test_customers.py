@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from niyanta.wire import messages
-from system import System, beating
+from support.system import System, beating
 
 NOWHERE = {"hard_affinity": {"worker_id": "nowhere"}}
 

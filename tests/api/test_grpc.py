@@ -13,12 +13,12 @@ import grpc
 import pytest
 from google.protobuf.json_format import MessageToDict
 
-from grpc_calls import Calls, connected, rest_of, submission
 from niyanta.wire import messages
 from niyanta.wire.messages import CancelAttempt, PauseAttempt, WithdrawPause
 from niyanta.wire.v1 import workload_service_pb2 as pb
-from scripted_worker import ScriptedWorker
-from system import System, beating, running_system
+from support.grpc_calls import Calls, connected, rest_of, submission
+from support.scripted_worker import ScriptedWorker
+from support.system import System, beating, running_system
 
 S = pb.WorkloadStatus
 

@@ -11,7 +11,6 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2
 
-from grpc_calls import Calls, Refusal, connected, submission
 from niyanta import errors
 from niyanta.domain.api_keys import RANDOM_LENGTH, spell_key
 from niyanta.errors import ApiError, InvalidInputError, InvalidStateError, ServiceUnavailableError
@@ -20,7 +19,8 @@ from niyanta.server.grpc.status import metadata_of, safe_message, status_of
 from niyanta.server.services.workloads import WorkloadService
 from niyanta.wire import messages
 from niyanta.wire.v1 import workload_service_pb2 as pb
-from system import System, beating, running_system
+from support.grpc_calls import Calls, Refusal, connected, submission
+from support.system import System, beating, running_system
 
 Code = grpc.StatusCode
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, ApiError)]

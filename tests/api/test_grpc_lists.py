@@ -10,9 +10,9 @@ import grpc
 import pytest
 from google.protobuf.json_format import MessageToDict
 
-from grpc_calls import Calls, fill, submission
 from niyanta.wire.v1 import workload_service_pb2 as pb
-from system import System
+from support.grpc_calls import Calls, fill, submission
+from support.system import System
 
 S = pb.WorkloadStatus
 

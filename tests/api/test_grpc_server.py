@@ -16,13 +16,13 @@ from google.protobuf import descriptor_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from grpc_calls import Calls, connected, submission
 from niyanta.errors import ConfigurationError
 from niyanta.server.grpc.server import SERVICE, GrpcServer
 from niyanta.server.services.health import Health, Readiness
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.wire.v1 import workload_service_pb2 as pb
-from system import System, running_system
+from support.grpc_calls import Calls, connected, submission
+from support.system import System, running_system
 
 ROOT = Path(__file__).resolve().parents[2]
 Serving = health_pb2.HealthCheckResponse

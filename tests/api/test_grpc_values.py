@@ -15,11 +15,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from grpc_calls import Calls, Refusal, struct, submission
 from niyanta.errors import InvalidInputError, InvalidStateError
 from niyanta.server.grpc.values import json_of, moment_of, struct_of
 from niyanta.wire.v1 import workload_service_pb2 as pb
-from system import System
+from support.grpc_calls import Calls, Refusal, struct, submission
+from support.system import System
 
 TWO_53 = 2**53
 NUMBERS = (

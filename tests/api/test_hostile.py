@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 
-from system import System, supported
+from support.system import System, supported
 
 WL = '"workload_type": "count", "input_params": {}'
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from system import System, running_system, supported
+from support.system import System, running_system, supported
 
 OK = b"GET /v1/health HTTP/1.1\r\nHost: x\r\n\r\n"
 

@@ -12,7 +12,7 @@ import pytest
 from niyanta.server.coordinator import Coordinator
 from niyanta.server.store.queries import Connection
 from niyanta.server.store.rate_buckets import Granted, RateBucketStore, Wanted
-from system import System
+from support.system import System
 
 
 async def customer(system: System, **limits: Any) -> str:

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from grpc_calls import connected
 from niyanta.server.observability.logs import _request_id
 from niyanta.server.services.workloads import WorkloadService
 from niyanta.wire.v1 import workload_service_pb2 as pb
-from system import System, beating, running_system
+from support.grpc_calls import connected
+from support.system import System, beating, running_system
 
 
 async def test_the_request_id_is_in_the_lines_of_a_request(system: System, monkeypatch: pytest.MonkeyPatch) -> None:

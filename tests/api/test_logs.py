@@ -12,9 +12,9 @@ import asyncpg
 import grpc
 import pytest
 
-from grpc_calls import Calls
 from niyanta.wire.v1 import workload_service_pb2 as pb
-from system import System
+from support.grpc_calls import Calls
+from support.system import System
 
 BEGAN = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=5)
 LEVELS = ("DEBUG", "INFO", "INFO", "WARN", "ERROR")

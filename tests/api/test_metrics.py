@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from niyanta.server.coordinator import Coordinator
 from niyanta.wire import messages
-from system import System, beating, running_system
+from support.system import System, beating, running_system
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from niyanta.examples import worker as examples_worker
 from niyanta.server.rest.openapi.dialect import to_openapi_3_0
 from niyanta.server.rest.openapi.document import build_document
 from niyanta.server.store.states import affinity_from_json
-from openapi_document import DOCUMENT, SCRIPT, fits, operations, resolve, walk
+from support.openapi_document import DOCUMENT, SCRIPT, fits, operations, resolve, walk
 
 UNKNOWN_TO_3_0 = {
     "$defs",

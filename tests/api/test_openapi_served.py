@@ -10,8 +10,8 @@ import yaml
 from starlette.routing import Route
 
 from niyanta.server.rest.openapi.pages import DocumentPages
-from openapi_document import DOCUMENT, SCRIPT
-from system import System
+from support.openapi_document import DOCUMENT, SCRIPT
+from support.system import System
 
 ADDRESS = re.compile(r"(?:https?:)?//[A-Za-z0-9.-]+")
 

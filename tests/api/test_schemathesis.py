@@ -24,8 +24,8 @@ from niyanta import Client
 from niyanta.client.arguments import AffinityRules
 from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
-from openapi_document import DOCUMENT, operations
-from processes import Dev
+from support.openapi_document import DOCUMENT, operations
+from support.processes import Dev
 
 CASES = int(os.environ.get("NIYANTA_CONTRACT_CASES", "0"))
 PER_OPERATION = max(8, CASES // len(list(operations())))

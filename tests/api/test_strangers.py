@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from system import System, running_system, supported
+from support.system import System, running_system, supported
 
 HEALTH = b"GET /v1/health HTTP/1.1\r\nHost: x\r\n\r\n"
 MOST = 8

@@ -17,9 +17,9 @@ from google.protobuf.message_factory import GetMessageClass
 
 from niyanta.wire import messages
 from niyanta.wire.v1 import workload_service_pb2
-from openapi_document import DOCUMENT, answer_schema, operations, resolve
-from scripted_worker import ScriptedWorker
-from system import System, beating
+from support.openapi_document import DOCUMENT, answer_schema, operations, resolve
+from support.scripted_worker import ScriptedWorker
+from support.system import System, beating
 
 Answer = tuple[int, str, dict[str, str]]
 

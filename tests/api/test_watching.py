@@ -20,8 +20,8 @@ from niyanta.server.watching.service import Update, Watch, WatcherTooSlowError, 
 from niyanta.wire import messages
 from niyanta.wire.broker import Broker, Handler
 from niyanta.wire.subjects import Subjects
-from scripted_worker import ScriptedWorker
-from system import System, beating
+from support.scripted_worker import ScriptedWorker
+from support.system import System, beating
 
 A = Identity("cust_a", "key", "customer")
 B = Identity("cust_b", "key", "customer")

@@ -18,8 +18,8 @@ from niyanta.server.rest.endpoints import websocket
 from niyanta.server.rest.endpoints.websocket import WorkloadSockets
 from niyanta.wire import messages
 from niyanta.wire.messages import AttemptRef
-from scripted_worker import ScriptedWorker
-from system import System, beating, running_system
+from support.scripted_worker import ScriptedWorker
+from support.system import System, beating, running_system
 
 NOWHERE = {"hard_affinity": {"worker_id": "nobody"}}
 MISSING = "wl_00000000000000000000000000"

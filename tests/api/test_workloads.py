@@ -6,7 +6,7 @@ import time
 from datetime import datetime, timedelta
 
 from niyanta.wire import messages
-from system import System, beating
+from support.system import System, beating
 
 NOWHERE = {"hard_affinity": {"worker_id": "nowhere"}}
 

@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 
 from niyanta.server.coordinator import Coordinator
-from system import System, supported
+from support.system import System, supported
 
 NOWHERE = {"hard_affinity": {"worker_id": "nowhere"}}
 BODY = {"workload_type": "count", "input_params": {"a": 1, "b": [1.5, None]}, "affinity_rules": NOWHERE}

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from niyanta.wire import messages
-from system import System, beating, supported
+from support.system import System, beating, supported
 
 ORDERS = ["created_at", "priority", "status", "workload_type", "progress_percent", "started_at", "completed_at"]
 NOWHERE = {"hard_affinity": {"worker_id": "nowhere"}}

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from niyanta import Client
-from processes import Dev, changes, until
+from support.processes import Dev, changes, until
 
 pytestmark = pytest.mark.chaos
 

@@ -17,7 +17,7 @@ import pytest
 
 pytestmark = pytest.mark.chaos
 
-STATION = Path(__file__).parents[1] / "station.py"
+STATION = Path(__file__).parents[1] / "support" / "station.py"
 
 
 class Agent:

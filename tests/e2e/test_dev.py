@@ -20,9 +20,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from niyanta import Client, WorkloadCancelledError, WorkloadFailedError
 from niyanta.wire.v1 import workload_service_pb2 as pb
 from niyanta.wire.v1.workload_service_pb2_grpc import WorkloadServiceStub
-from processes import Dev, changes, until, until_gone
-
-_HERE = Path(__file__).parent
+from support.processes import APPS, Dev, changes, until, until_gone
 
 
 @pytest.fixture
@@ -125,7 +123,7 @@ def test_a_second_one_on_the_same_directory_is_refused(dev: Dev) -> None:
             *(sys.executable, "-m", "niyanta.cli.main", "dev", "--port", "0"),
             *("--data-dir", str(dev.data_dir), "--app", "counting:worker"),
         ],
-        cwd=_HERE,
+        cwd=APPS,
         capture_output=True,
         text=True,
         timeout=60,
@@ -145,7 +143,7 @@ def test_a_port_in_use_is_refused_before_anything_starts(tmp_path: Path) -> None
                 *(sys.executable, "-m", "niyanta.cli.main", "dev", "--port", "0", "--grpc-port", port),
                 *("--data-dir", str(tmp_path / "d"), "--app", "counting:worker"),
             ],
-            cwd=_HERE,
+            cwd=APPS,
             capture_output=True,
             text=True,
             timeout=60,
@@ -181,7 +179,7 @@ def test_a_signal_while_it_starts_stops_it_cleanly(tmp_path: Path) -> None:
 def test_an_app_that_can_t_work_is_refused_before_anything_starts(tmp_path: Path, app: str, says: str) -> None:
     run = subprocess.run(
         [sys.executable, "-m", "niyanta.cli.main", "dev", "--data-dir", str(tmp_path / "d"), "--app", app],
-        cwd=_HERE,
+        cwd=APPS,
         capture_output=True,
         text=True,
         timeout=60,

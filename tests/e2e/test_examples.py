@@ -17,8 +17,8 @@ import pytest
 from niyanta import Client, InvalidInputError, WorkloadFailedError
 from niyanta.cli.proof import decode_whole
 from niyanta.examples.samples import make_csv, make_images, make_video
-from processes import Dev, until, until_gone
-from s3_server import S3Server
+from support.processes import Dev, until, until_gone
+from support.s3_server import S3Server
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from system import System, running_system
+from support.system import System, running_system
 
 _APP = """
 import asyncio

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from processes import until_gone
+from support.processes import until_gone
 
 ROOT = Path(__file__).resolve().parents[2]
 _READY_SECONDS = 120.0

@@ -46,7 +46,7 @@ from niyanta.wire.subjects import Subjects
 from niyanta.worker.agent import lease
 from niyanta.worker.agent.agent import Agent
 from niyanta.worker.handlers.app import App
-from station import APP
+from support.station import APP
 
 encode = msgspec.msgpack.Encoder().encode
 

@@ -16,7 +16,7 @@ import pytest
 from niyanta.wire.messages import CheckpointSaved, Completed, Failed, Paused, Progressed, Released, Started
 from niyanta.worker.handlers.link import Ask
 from niyanta.worker.launcher.cgroups import Cgroups
-from station import Record, Station, station
+from support.station import Record, Station, station
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import pytest
 from niyanta.errors import ConfigurationError, ConnectionFailedError
 from niyanta.wire.messages import CheckpointSaved, Completed, Failed, Started
 from niyanta.wire.objects import DamagedObjectError, ObjectStore, checkpoint_folder
-from station import Station, station
+from support.station import Station, station
 
 LARGE = 11 << 20
 

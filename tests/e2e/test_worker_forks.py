@@ -20,7 +20,7 @@ import pytest
 
 from niyanta.wire.messages import Completed, Started
 from niyanta.worker.launcher.forks import Forked, Template, Unfit
-from station import station
+from support.station import station
 
 
 @pytest.fixture

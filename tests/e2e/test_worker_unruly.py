@@ -15,7 +15,7 @@ import pytest
 from niyanta import ConfigurationError, Worker
 from niyanta.wire.messages import CheckpointSaved, Completed, Failed, Paused, Progressed, Released
 from niyanta.worker.handlers.link import Ask
-from station import FOLDER, Record, Station, station
+from support.station import FOLDER, Record, Station, station
 
 APP = f"{FOLDER / 'unruly.py'}:worker"
 

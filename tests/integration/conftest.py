@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from system import system
+from support.system import system
 
 __all__ = ["system"]

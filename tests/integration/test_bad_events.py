@@ -11,8 +11,8 @@ import msgspec
 
 from niyanta.wire import messages
 from niyanta.wire.messages import AttemptRef, BatchReply
-from scripted_worker import ScriptedWorker
-from system import System, beating
+from support.scripted_worker import ScriptedWorker
+from support.system import System, beating
 
 
 async def _two_attempts(system: System, worker: ScriptedWorker) -> tuple[AttemptRef, AttemptRef]:

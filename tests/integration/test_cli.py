@@ -20,8 +20,8 @@ import pytest
 
 from niyanta import AsyncClient
 from niyanta.wire.messages import Completed, LogLine, Progressed, Started
-from scripted_worker import ScriptedWorker
-from system import System, beating, supported
+from support.scripted_worker import ScriptedWorker
+from support.system import System, beating, supported
 
 
 class Shown(NamedTuple):

@@ -18,8 +18,8 @@ from niyanta.server.store.workloads import Assignable
 from niyanta.wire.broker import FRAME_BYTES, Broker
 from niyanta.wire.messages import Assign, AttemptRef, CancelAttempt, Command
 from niyanta.wire.subjects import Subjects
-from scripted_worker import ScriptedWorker
-from system import System, beating
+from support.scripted_worker import ScriptedWorker
+from support.system import System, beating
 
 LARGE = {"text": "x" * 700_000}
 """An input that takes two frames."""

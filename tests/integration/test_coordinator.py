@@ -10,8 +10,8 @@ import pytest
 
 from niyanta.wire import messages
 from niyanta.wire.messages import CancelAttempt, PauseAttempt, WithdrawPause
-from scripted_worker import ScriptedWorker
-from system import System, beating, supported
+from support.scripted_worker import ScriptedWorker
+from support.system import System, beating, supported
 
 
 async def test_a_workload_runs_and_its_history_says_so(system: System) -> None:

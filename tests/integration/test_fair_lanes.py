@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from niyanta.wire import messages
-from scripted_worker import ScriptedWorker
-from system import System, beating
+from support.scripted_worker import ScriptedWorker
+from support.system import System, beating
 
 _CROWD = 600
 """More placement classes than the scheduler ever reads in one pass."""

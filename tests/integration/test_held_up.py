@@ -11,7 +11,7 @@ import pytest
 
 from niyanta.server.moves.held_up import HeldUp
 from niyanta.server.store.database import Database
-from store_rows import add_customer, add_workloads
+from support.store_rows import add_customer, add_workloads
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from deadlocks import Deadlocks, deadlocks
 from niyanta.domain import transitions
 from niyanta.domain.transitions import Actor, ActorType, Status
 from niyanta.errors import NotFoundError
@@ -18,7 +17,8 @@ from niyanta.server.store.database import Database, LockNotFreeError
 from niyanta.server.store.states import Change
 from niyanta.server.store.workloads import Key
 from niyanta.wire.messages import WorkloadChange
-from store_rows import add_customer, add_workloads
+from support.deadlocks import Deadlocks, deadlocks
+from support.store_rows import add_customer, add_workloads
 
 WHO = Actor(ActorType.USER, "u")
 

@@ -9,7 +9,7 @@ import asyncpg
 
 from niyanta.errors import ServiceUnavailableError
 from niyanta.wire import messages
-from system import System, beating
+from support.system import System, beating
 
 _STATUS = "SELECT status FROM workloads WHERE workload_id = $1"
 

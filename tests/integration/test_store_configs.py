@@ -16,7 +16,7 @@ from niyanta.errors import ConflictError, NotFoundError
 from niyanta.server.store.configs import ConfigFields, ConfigStore
 from niyanta.server.store.database import Database
 from niyanta.server.store.submissions import NewWorkload, SubmissionStore
-from store_rows import ExplainFirst, add_customer, add_workloads, whole
+from support.store_rows import ExplainFirst, add_customer, add_workloads, whole
 
 STORE = ConfigStore()
 

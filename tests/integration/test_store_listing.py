@@ -16,7 +16,7 @@ from niyanta.server.services.cursors import Cursors
 from niyanta.server.store import listing
 from niyanta.server.store.database import Database
 from niyanta.server.store.listing import ORDERS, ListingStore, ListQuery, cursor_values
-from store_rows import ExplainFirst, add_customer, add_workloads, whole
+from support.store_rows import ExplainFirst, add_customer, add_workloads, whole
 
 CURSORS = Cursors(bytes(32))
 FILTERS = [

@@ -59,7 +59,7 @@ from niyanta.server.store.submissions import NewWorkload, SubmissionStore
 from niyanta.server.store.workloads import WorkloadStore
 from niyanta.wire import messages
 from niyanta.wire.messages import AttemptRef, Event
-from store_rows import add_customer
+from support.store_rows import add_customer
 
 _EXAMPLES = int(os.environ.get("NIYANTA_MODEL_EXAMPLES", "0"))
 _LEGAL = {(row.event.value, row.source and row.source.value, row.target.value) for row in TRANSITIONS}

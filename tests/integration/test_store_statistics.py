@@ -20,7 +20,7 @@ from niyanta.server.store.workloads import WorkloadStore
 from niyanta.wire.broker import Broker
 from niyanta.wire.messages import HandlerInfo, Register
 from niyanta.wire.subjects import Subjects
-from store_rows import ExplainFirst, add_customer, add_workloads, whole
+from support.store_rows import ExplainFirst, add_customer, add_workloads, whole
 
 STORE = StatisticsStore()
 EVER = Period(date.min, date.max)

@@ -22,7 +22,7 @@ from niyanta.server.store.database import Database, LockNotFreeError
 from niyanta.server.store.logs import LogsQuery, LogStore, NewLogLine
 from niyanta.server.store.partitions import Lifetime
 from niyanta.server.store.retention import LOGS, RetentionStore
-from store_rows import add_customer, add_workloads, whole
+from support.store_rows import add_customer, add_workloads, whole
 
 _AUDIT_ROW = """INSERT INTO audit_events (customer_id, workload_id, event_id, event_type, occurred_at, actor_type,
                                           actor_id, details)

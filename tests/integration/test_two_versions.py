@@ -12,8 +12,8 @@ import pytest
 from niyanta.domain.forms import form_of
 from niyanta.wire import messages
 from niyanta.wire.messages import Assignment
-from scripted_worker import ScriptedWorker
-from system import System, beating, running_system
+from support.scripted_worker import ScriptedWorker
+from support.system import System, beating, running_system
 
 OLD: dict[str, Any] = {"type": "object", "properties": {"url": {"type": "string"}}, "required": ["url"]}
 NEW: dict[str, Any] = {"type": "object", "properties": {"source": {"type": "string"}}, "required": ["source"]}

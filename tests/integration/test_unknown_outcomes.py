@@ -9,8 +9,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from commit_cutter import CommitCutter, commit_cutter
-from system import System, running_system, supported
+from support.commit_cutter import CommitCutter, commit_cutter
+from support.system import System, running_system, supported
 
 SUBMISSION = {"workload_type": "count", "input_params": {}}
 

@@ -29,7 +29,7 @@ from niyanta.wire.messages import (
 )
 from niyanta.wire.objects import ObjectStore, checkpoint_folder
 from niyanta.wire.subjects import Subjects
-from scripted_worker import ScriptedWorker
+from support.scripted_worker import ScriptedWorker
 
 
 class System:

@@ -183,6 +183,25 @@ def test_what_is_public_or_ones_own_may_be_set() -> None:
         assert list(_patched(ast.parse(line))) == [], line
 
 
+def test_unit_tests_stand_in_the_rooms_of_what_they_test() -> None:
+    folders = {path.relative_to(ROOT / "tests" / "unit").parent for path in (ROOT / "tests" / "unit").rglob("*.py")}
+    # `chaos` is beside the product, not in it.
+    assert [str(folder) for folder in sorted(folders) if not (SOURCE / folder).is_dir()] == ["chaos"]
+
+
+def test_what_tests_import_stands_in_one_folder() -> None:
+    lying = [
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "tests").rglob("*.py")
+        if not path.name.startswith("test_")
+        and path.name != "conftest.py"
+        # What mypy alone reads is imported by nobody.
+        and not path.is_relative_to(ROOT / "tests" / "support")
+        and path.parent.name != "typed"
+    ]
+    assert lying == []
+
+
 def _imports() -> dict[str, set[str]]:
     """Which of our modules each of them imports, wherever in the file it does."""
     paths = {".".join(path.relative_to(SOURCE.parent).with_suffix("").parts): path for path in _modules()}

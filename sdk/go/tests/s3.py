@@ -10,7 +10,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "tests"))
 
 from niyanta.examples.samples import make_video
-from s3_server import S3Server
+from support.s3_server import S3Server
 
 with tempfile.TemporaryDirectory() as folder, S3Server() as server:
     video = Path(folder) / "video123.mp4"

@@ -1,3 +1,3 @@
 """What the tests of the clients share."""
 
-from scripted_service import service as service
+from support.scripted_service import service as service

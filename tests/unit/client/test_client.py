@@ -23,7 +23,7 @@ from niyanta.errors import (
     WorkloadCancelledError,
     WorkloadFailedError,
 )
-from scripted_service import LINE, Answer, Service, breaks, fails, gives, socket, update
+from support.scripted_service import LINE, Answer, Service, breaks, fails, gives, socket, update
 
 
 @pytest.fixture

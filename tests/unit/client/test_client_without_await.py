@@ -17,7 +17,7 @@ from aiohttp import web
 
 from niyanta import AsyncClient, Client, WaitTimeoutError, WorkloadFailedError
 from niyanta.errors import ConfigurationError, ConnectionFailedError
-from scripted_service import Service, breaks, gives, socket, update
+from support.scripted_service import Service, breaks, gives, socket, update
 
 KEY = "nyt_cust_a_key"
 PAGE = {"workloads": [{"workload_id": "wl_1", "status": "PENDING"}], "pagination": {"has_more": False}}

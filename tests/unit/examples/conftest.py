@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from s3_server import S3Server
+from support.s3_server import S3Server
 
 
 @pytest.fixture(autouse=True)

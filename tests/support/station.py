@@ -1,6 +1,6 @@
 """The worker's half of an attempt, without a service: real launcher, real processes, a record of what is reported.
 
-``python tests/station.py KIND INPUT`` runs one workload and waits, for tests that kill or freeze the agent.
+``python tests/support/station.py KIND INPUT`` runs one workload and waits, for tests that kill or freeze the agent.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ from niyanta.worker.handlers.app import load_app
 from niyanta.worker.launcher.pool import ProcessPool
 from niyanta.worker.outbox import Who
 
-FOLDER = Path(__file__).parent / "e2e"
-APP = str(Path(__file__).parent / "e2e" / "misbehaving.py") + ":worker"
+FOLDER = Path(__file__).parent / "apps"
+APP = f"{FOLDER / 'misbehaving.py'}:worker"
 
 
 class Record:

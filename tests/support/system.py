@@ -18,7 +18,7 @@ from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
 from niyanta.wire.broker import Broker
 from niyanta.wire.subjects import Subjects
-from scripted_worker import ScriptedWorker
+from support.scripted_worker import ScriptedWorker
 
 __all__ = ["System", "beating", "running_system", "supported", "system"]
 

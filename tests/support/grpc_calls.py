@@ -16,7 +16,7 @@ from grpc_status import rpc_status
 from niyanta.server.coordinator import Coordinator
 from niyanta.wire.v1 import workload_service_pb2 as pb
 from niyanta.wire.v1.workload_service_pb2_grpc import WorkloadServiceStub
-from system import System
+from support.system import System
 
 __all__ = ["Calls", "Refusal", "calls", "connected", "fill", "rest_of", "struct", "submission"]
 

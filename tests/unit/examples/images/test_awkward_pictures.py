@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from niyanta.errors import PermanentError
-from s3_server import S3Server
 from support.attempts import Service
 from support.awkward_pictures import BROKEN, PICTURES, READ, make_awkward_files, marked, png
+from support.s3_server import S3Server
 
 FIRST_ONLY = "only the first of several pictures was kept"
 FEWER_BITS = "16 or 32 bits a channel became 8"

@@ -12,7 +12,7 @@ import jsonschema
 
 __all__ = ["DOCUMENT", "SCRIPT", "answer_schema", "fits", "operations", "resolve", "walk"]
 
-_ROOT = Path(__file__).resolve().parent.parent
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 def _script() -> ModuleType:

@@ -18,7 +18,7 @@ from niyanta.client.models import Workload
 
 __all__ = ["Dev", "changes", "until", "until_gone"]
 
-APPS = Path(__file__).parent / "e2e"
+APPS = Path(__file__).parent / "apps"
 
 
 class Dev:

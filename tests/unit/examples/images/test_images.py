@@ -12,8 +12,8 @@ from niyanta.errors import PermanentError
 from niyanta.examples.images.processing import output_names
 from niyanta.examples.samples import make_images
 from niyanta.worker.handlers.link import AttemptEnded
-from s3_server import S3Server
 from support.attempts import Killed, Service
+from support.s3_server import S3Server
 
 
 @pytest.fixture
