@@ -76,7 +76,7 @@ class Stepwise(Coroutine[Any, Any, Any]):
     """A coroutine of a handler, which ends a forked child before that reaches the event loop again.
 
     Args:
-        work: What it does, and shows as where it stands.
+        work: What it does; also gives it its name and frame.
     """
 
     def __init__(self, work: Coroutine[Any, Any, Any]) -> None:
@@ -135,7 +135,12 @@ def called(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any
 
 
 async def awaited(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Run an async handler; a child that it forks, in tasks and threads of its too, never goes on in the event loop."""
+    """Run an async handler; a child that is forked in it, its tasks or its threads ends there.
+
+    Args:
+        function: The handler; gives what is to be awaited.
+        *arguments: Of its call.
+    """
     loop = asyncio.get_running_loop()
     if not isinstance(loop.get_task_factory(), _TaskFactory):
         loop.set_task_factory(_TaskFactory(loop.get_task_factory()))
