@@ -21,6 +21,10 @@ from chaos.history import Call, History, Seen
 __all__ = ["Customers"]
 
 _CALL_SECONDS = 40.0
+_AVOIDED_SECONDS = 1.0
+"""A coordinator whose link broke isn't called again for so long, while there are others."""
+_ACTORS = 4
+"""Of each customer."""
 _TERMINAL = ("COMPLETED", "FAILED", "CANCELLED")
 _PASSING = ("chaos_steps", "chaos_inline", "chaos_exclusive")
 _NEVER_ISSUED = "wl_0000000000000000000000000"
@@ -45,6 +49,7 @@ class Customers:
         self._alive: dict[str, dict[str, str]] = {customer_id: {} for customer_id in CUSTOMERS}
         self._numbers = itertools.count(1)
         self._streams = itertools.count(1)
+        self._broke_at: dict[int, float] = {}
         self._stopping = False
         self._running: set[asyncio.Task[Any]] = set()
 
@@ -54,7 +59,7 @@ class Customers:
             connector=aiohttp.TCPConnector(limit=0, force_close=False), cookie_jar=aiohttp.DummyCookieJar()
         )
         for customer_id in CUSTOMERS:
-            for number in range(3):
+            for number in range(_ACTORS):
                 chance = random.Random(f"{self._seed} {customer_id} {number}")
                 self._spawn(self._act(customer_id, chance))
             self._spawn(self._follow(customer_id))
@@ -84,7 +89,7 @@ class Customers:
             alive = self._alive[customer_id]
             what = chance.random()
             some = chance.choice(sorted(alive)) if alive else None
-            replica = chance.randrange(len(self._fleet.base_urls))
+            replica = self._replicas(chance)[0]
             if len(alive) < self._open_each and (what < 0.5 or some is None):
                 await self.submit(customer_id, chance)
             elif some is None or what < 0.6:
@@ -94,7 +99,7 @@ class Customers:
             elif what < 0.78:
                 await self._move(customer_id, "pause", some, replica)
                 await asyncio.sleep(chance.random() * 2)
-                await self._move(customer_id, "resume", some, chance.randrange(len(self._fleet.base_urls)))
+                await self._move(customer_id, "resume", some, self._replicas(chance)[0])
             elif what < 0.84:
                 self._spawn(self._watch(customer_id, some, replica, chance.random() < 0.3))
             else:
@@ -103,13 +108,21 @@ class Customers:
                 chance.random() * (0.6 if CUSTOMERS[customer_id]["rate_limit_per_sec"] < 50 else 0.25)
             )
 
+    def _replicas(self, chance: random.Random) -> list[int]:
+        """All coordinators by chance, those that have just failed last."""
+        replicas = list(range(len(self._fleet.base_urls)))
+        chance.shuffle(replicas)
+        since = time.monotonic() - _AVOIDED_SECONDS
+        return sorted(replicas, key=lambda replica: self._broke_at.get(replica, 0.0) > since)
+
     async def _follow(self, customer_id: str) -> None:
         """Notice which ended, so that there is room for others; resume what was left paused."""
+        chance = random.Random(f"{self._seed} {customer_id} follow")
         for turn in itertools.count():
             if self._stopping:
                 return
             for workload_id in sorted(self._alive[customer_id]):
-                replica = turn % len(self._fleet.base_urls)
+                replica = self._replicas(chance)[0]
                 found = await self._read(customer_id, workload_id, replica)
                 if found is not None and found.status == "PAUSED" and turn % 3 == 0:
                     await self._move(customer_id, "resume", workload_id, replica)
@@ -126,8 +139,7 @@ class Customers:
         """One submission; sent again with its key where the answer was lost, or now and then twice at once."""
         key = f"{self._seed}-{next(self._numbers)}"
         body = _submission(key, chance, mishap, mishaps)
-        replicas = list(range(len(self._fleet.base_urls)))
-        chance.shuffle(replicas)
+        replicas = self._replicas(chance)
         if chance.random() < 0.1:
             calls = await asyncio.gather(*(self._submit(customer_id, replica, body, key) for replica in replicas[:2]))
         else:
@@ -221,6 +233,7 @@ class Customers:
                 **known,
             )
             self._history.calls.append(call)
+            self._broke_at[replica] = time.monotonic()
             return call, {}
         call = _recorded(customer_id, operation, replica, invoked, status, found, known)
         self._history.calls.append(call)

@@ -15,13 +15,13 @@ class Timeline:
     def __init__(self) -> None:
         self.now = 0.0
         self._numbers = itertools.count()
-        self._due: list[tuple[float, int, Callable[[], None]]] = []
+        self._due: list[tuple[float, int, Callable[[], object]]] = []
 
-    def at(self, moment: float, do: Callable[[], None]) -> None:
+    def at(self, moment: float, do: Callable[[], object]) -> None:
         """Do something at a moment that isn't past."""
         heapq.heappush(self._due, (max(moment, self.now), next(self._numbers), do))
 
-    def after(self, seconds: float, do: Callable[[], None]) -> None:
+    def after(self, seconds: float, do: Callable[[], object]) -> None:
         """Do something in a while."""
         self.at(self.now + seconds, do)
 

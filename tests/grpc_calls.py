@@ -66,7 +66,7 @@ class Calls:
 
     def __init__(self, channel: grpc.aio.Channel, keys: Mapping[str, str]) -> None:
         self.channel = channel
-        self.stub = WorkloadServiceStub(channel)
+        self.stub = WorkloadServiceStub(channel)  # type: ignore[no-untyped-call] # generated without types
         self.keys = keys
 
     def metadata(self, key: str | None, given: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
@@ -114,7 +114,8 @@ class Calls:
 
     async def get(self, workload_id: str, **options: Any) -> pb.Workload:
         answer = await self.call("GetWorkload", pb.GetWorkloadRequest(workload_id=workload_id), **options)
-        return answer.workload
+        found: pb.Workload = answer.workload
+        return found
 
     def stream(self, workload_id: str, **options: Any) -> Any:
         return self.begin("StreamWorkloadStatus", pb.StreamWorkloadStatusRequest(workload_id=workload_id), **options)

@@ -107,6 +107,7 @@ def changes(client: Client, workload_id: str) -> Iterator[Workload]:
     version = 0
     while True:
         workload = client.workloads.get(workload_id, wait_seconds=10, version=version)
+        assert workload.version is not None
         if workload.version > version:
             version = workload.version
             yield workload

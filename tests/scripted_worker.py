@@ -44,6 +44,7 @@ class ScriptedWorker:
         self.capacity: int = options.get("capacity", 10)
         self.tags: dict[str, str] = options.get("tags", {})
         self.types: list[str] = options.get("types", ["count"])
+        self.schemas: dict[str, dict[str, Any]] = options.get("schemas", {})
         self.takes_later = False
         self.assignments: asyncio.Queue[Assignment] = asyncio.Queue()
         self.commands: asyncio.Queue[Any] = asyncio.Queue()
@@ -62,7 +63,7 @@ class ScriptedWorker:
             self.incarnation,
             self.capacity,
             self.tags,
-            [HandlerInfo(kind) for kind in self.types],
+            [HandlerInfo(kind, input_schema=self.schemas.get(kind)) for kind in self.types],
             "test",
         )
         return msgspec.msgpack.decode(

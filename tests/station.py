@@ -26,8 +26,10 @@ from niyanta.wire.messages import (
     EventReply,
     Failed,
     LogLine,
+    Outcome,
     Paused,
     Progressed,
+    Refused,
     Released,
 )
 from niyanta.wire.objects import ObjectStore
@@ -61,7 +63,7 @@ class Record:
 
     @property
     def end(self) -> Any:
-        ends = self.of((Completed, Failed, Paused, Released))  # type: ignore[arg-type]
+        ends = self.of((Completed, Failed, Paused, Refused, Released))  # type: ignore[arg-type]
         assert len(ends) <= 1, ends
         return ends[0] if ends else None
 
@@ -117,7 +119,7 @@ class Station:
         if isinstance(body, CheckpointSaved):
             number = len(self.checkpoints) + 1
             self.checkpoints[number] = body
-            reply = EventReply(ref, "applied", number, None, self.pausing)
+            reply = EventReply(ref, Outcome.APPLIED, number, None, self.pausing)
             asyncio.get_running_loop().call_soon(attempt.checkpoint_answered, {sequence}, reply)
 
     # as the broker

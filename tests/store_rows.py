@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import asyncpg
 
-__all__ = ["ExplainFirst", "add_customer", "add_workloads"]
+from niyanta.server.store.queries import Connection
+
+__all__ = ["ExplainFirst", "add_customer", "add_workloads", "whole"]
 
 _FILL = """
 INSERT INTO workloads (customer_id, workload_id, workload_type, status, priority, input_params, placement_key,
@@ -41,12 +43,17 @@ SELECT customer_id, date_trunc('hour', created_at, 'UTC'), workload_type, count(
 """
 
 
-async def add_customer(conn: asyncpg.Connection, customer_id: str) -> None:
+def whole(conn: Connection) -> asyncpg.Connection:
+    """A connection with all that the driver gives it; the stores know a part."""
+    return cast("asyncpg.Connection", conn)
+
+
+async def add_customer(conn: Connection, customer_id: str) -> None:
     await conn.execute("INSERT INTO customers (customer_id, name, tier) VALUES ($1, $1, 'enterprise')", customer_id)
     await conn.execute("INSERT INTO customer_usage (customer_id) VALUES ($1)", customer_id)
 
 
-async def add_workloads(conn: asyncpg.Connection, customer_id: str, count: int) -> None:
+async def add_workloads(conn: Connection, customer_id: str, count: int) -> None:
     """Workloads of four types in every status, seven at a time created together, with their hours."""
     await conn.execute(_FILL, customer_id, count)
     await conn.execute(_HOURS, customer_id)

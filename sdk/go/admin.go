@@ -27,6 +27,9 @@ type Worker struct {
 	Status WorkerStatus `json:"status"`
 	// Capabilities are the workload types that it serves.
 	Capabilities []string `json:"capabilities"`
+	// InputForms says, by workload type, which version of its input the worker's handler takes: a digest of the
+	// JSON Schema of its parameters, or "any".
+	InputForms map[string]string `json:"input_forms"`
 	// CapacityTotal is how many workloads it runs at once.
 	CapacityTotal    int               `json:"capacity_total"`
 	CapacityUsed     int               `json:"capacity_used"`

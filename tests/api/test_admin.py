@@ -46,6 +46,7 @@ async def test_a_worker_is_shown_with_what_it_holds(system: System) -> None:
             "worker_id": "w1",
             "status": "HEALTHY",
             "capabilities": ["count", "sleep"],
+            "input_forms": {"count": "any", "sleep": "any"},
             "capacity_total": 3,
             "capacity_used": 2,
             "tags": {"region": "eu"},
@@ -354,7 +355,8 @@ async def test_lists_are_paged(system: System) -> None:
         _, whole, _ = await admin(system, "GET", path)
         expected = [row[name] for row in whole[rows]]
         assert len(expected) == whole["pagination"]["total"] >= 6
-        found, cursor = [], ""
+        found: list[Any] = []
+        cursor: str | None = ""
         while cursor is not None:
             _, page, _ = await admin(system, "GET", f"{path}?limit=2{cursor and '&cursor=' + cursor}")
             found += [row[name] for row in page[rows]]

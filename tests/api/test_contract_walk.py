@@ -158,7 +158,7 @@ async def test_1_1_submit_with_what_is_required_only(system: System, gpu: Script
 
 
 async def test_1_1_idempotency_key(system: System, gpu: ScriptedWorker) -> None:
-    key = {"Idempotency_Key": "0b9e6a3c-7d1f-4a7e-9c39-1f6a5e2d4c3b"}
+    key: Any = {"Idempotency_Key": "0b9e6a3c-7d1f-4a7e-9c39-1f6a5e2d4c3b"}
     _, first, _ = await system.call("POST", "/workloads", SUBMISSION, **key)
     status, again, headers = await system.call("POST", "/workloads", SUBMISSION, **key)
     assert (status, again) == (202, first)

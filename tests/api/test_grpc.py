@@ -67,7 +67,7 @@ async def test_get_gives_every_field_that_rest_gives(system: System, calls: Call
     )
     assert found.keys() - rest.keys() == set()
     for name, value in rest.items():
-        told = found.get(name)
+        told: Any = found.get(name)
         if name == "status":
             told = told.removeprefix("WORKLOAD_STATUS_")
         elif isinstance(value, int) and isinstance(told, str):

@@ -217,14 +217,27 @@ def bad_filter() -> pb.WorkloadFilter:
     return found
 
 
+def filtered(status: Any) -> pb.CancelWorkloadBatchRequest:
+    """By a status, also by a number that no name stands for."""
+    return pb.CancelWorkloadBatchRequest(filter=pb.WorkloadFilter(status=status))
+
+
 @pytest.mark.parametrize(
     ("request_", "field"),
     [
         (pb.CancelWorkloadBatchRequest(), "workload_ids"),
-        (pb.CancelWorkloadBatchRequest(workload_ids=["a"], filter=pb.WorkloadFilter(status=1)), "workload_ids"),
+        (
+            pb.CancelWorkloadBatchRequest(
+                workload_ids=["a"], filter=pb.WorkloadFilter(status=pb.WORKLOAD_STATUS_PENDING)
+            ),
+            "workload_ids",
+        ),
         (pb.CancelWorkloadBatchRequest(filter=pb.WorkloadFilter()), "filter"),
-        (pb.CancelWorkloadBatchRequest(filter=pb.WorkloadFilter(status=77)), "filter.status"),
-        (pb.CancelWorkloadBatchRequest(filter=pb.WorkloadFilter(status=6)), "filter.status"),
+        (filtered(77), "filter.status"),
+        (
+            filtered(pb.WORKLOAD_STATUS_COMPLETED),
+            "filter.status",
+        ),
         (pb.CancelWorkloadBatchRequest(filter=bad_filter()), "filter.created_after"),
         (pb.CancelWorkloadBatchRequest(workload_ids=["a"], reason="x" * 1001), "reason"),
     ],

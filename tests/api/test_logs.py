@@ -273,7 +273,7 @@ async def test_a_foreign_log_is_as_missing_as_text_as_it_is_as_json(system: Syst
 )
 async def test_grpc_gives_rests_pages(system: System, calls: Calls, workload_id: str, query: dict[str, Any]) -> None:
     given = query | ({"level": f"LOG_LEVEL_{query['level']}"} if "level" in query else {})
-    cursor: dict[str, str] = {}
+    cursor: dict[str, Any] = {}
     for _ in range(3):
         rest = await page(system, workload_id, **query, **cursor)
         answer = await calls.call(

@@ -21,6 +21,7 @@ from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
 from niyanta import Client
+from niyanta.client.arguments import AffinityRules
 from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
 from openapi_document import DOCUMENT, operations
@@ -64,13 +65,13 @@ class Target:
         self._workloads: list[tuple[str, str]] = []
         for name, key in keys.items():
             with Client(key, base_url) as client:
-                nowhere = {"hard_affinity": {"worker_id": "nowhere"}}
+                nowhere: AffinityRules = {"hard_affinity": {"worker_id": "nowhere"}}
                 waiting = client.workloads.submit("hello", {}, affinity_rules=nowhere)
                 done = client.workloads.submit("hello", {})
                 client.workloads.wait_for_completion(done.id, 30)
                 self._workloads += [(name, waiting.id), (name, done.id)]
 
-    def send(self, case: schemathesis.Case) -> None:
+    def send(self, case: schemathesis.Case[Any]) -> None:
         """Send a request as one of the callers, and check the answer.
 
         Every other request about a workload is about one that exists, and most submissions are of a type that does.
@@ -103,7 +104,7 @@ class Target:
             assert _told(response) == _told(missing)
 
 
-def _is_well_formed(case: schemathesis.Case) -> bool:
+def _is_well_formed(case: schemathesis.Case[Any]) -> bool:
     return case.meta is not None and case.meta.generation.mode is GenerationMode.POSITIVE
 
 
@@ -114,7 +115,7 @@ def _error(response: Any) -> dict[str, Any]:
     return found
 
 
-def _inapplicable(case: schemathesis.Case, response: Any) -> list[Any]:
+def _inapplicable(case: schemathesis.Case[Any], response: Any) -> list[Any]:
     if _is_beyond_a_schema(response):
         return [positive_data_acceptance]
     if case.operation.path == "/v1/workloads/batch":
@@ -181,7 +182,7 @@ schema = schemathesis.openapi.from_dict(
     suppress_health_check=list(HealthCheck),
 )
 @pytest.mark.timeout(3600)
-def test_requests_from_the_document(case: schemathesis.Case, target: Target) -> None:
+def test_requests_from_the_document(case: schemathesis.Case[Any], target: Target) -> None:
     target.send(case)
 
 

@@ -38,7 +38,7 @@ def engine(dev: Dev, name: str) -> psutil.Process:
 
 def wait_for_checkpoint(client: Client, workload_id: str) -> None:
     for workload in changes(client, workload_id):
-        if workload.checkpoint_sequence >= 3:
+        if (workload.checkpoint_sequence or 0) >= 3:
             return
 
 
@@ -57,7 +57,10 @@ def test_a_frozen_worker_changes_nothing_when_it_thaws(dev: Dev) -> None:
         # The only worker registers anew, as another incarnation, and takes it up from the checkpoint.
         done = client.workloads.wait_for_completion(counting.id, 60)
         assert done.result_data is not None
+        assert lost.checkpoint_sequence is not None
         assert done.result_data["begun_at"] >= lost.checkpoint_sequence
+        assert done.generation is not None
+        assert lost.generation is not None
         assert done.generation > lost.generation
         assert events(client, counting.id).count("completed") == 1
 

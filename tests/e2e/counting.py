@@ -7,13 +7,13 @@ import os
 import time
 from typing import Any
 
-from niyanta import Context, PermanentError, Worker
+from niyanta import Context, PermanentError, SyncContext, Worker
 
 worker = Worker(capacity=5)
 
 
 @worker.workload("count")
-def count(ctx: Context) -> dict[str, Any]:
+def count(ctx: SyncContext) -> dict[str, Any]:
     """Count in a process of its own, slowly, with a checkpoint at each step."""
     begun_at = number = (ctx.checkpoint or {"number": 0})["number"]
     while number < ctx.input_params["to"]:
@@ -32,13 +32,13 @@ async def hello(ctx: Context) -> str:
 
 
 @worker.workload("hopeless")
-def hopeless(ctx: Context) -> None:
+def hopeless(ctx: SyncContext) -> None:
     """Fail for good."""
     raise PermanentError("there is no such file")
 
 
 @worker.workload("stubborn")
-def stubborn(ctx: Context) -> None:
+def stubborn(ctx: SyncContext) -> None:
     """Never end by itself."""
     while True:
         time.sleep(0.05)

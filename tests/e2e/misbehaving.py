@@ -14,13 +14,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from niyanta import Context, PermanentError, Worker
+from niyanta import Context, PermanentError, SyncContext, Worker
 
 worker = Worker(capacity=4)
 
 
 @worker.workload("eat_memory")
-def eat_memory(ctx: Context) -> int:
+def eat_memory(ctx: SyncContext) -> int:
     """Take memory, here or in a child, and keep it."""
     megabytes = ctx.input_params["mb"]
     if ctx.input_params.get("in_child"):
@@ -32,7 +32,7 @@ def eat_memory(ctx: Context) -> int:
 
 
 @worker.workload("burn")
-def burn(ctx: Context) -> float:
+def burn(ctx: SyncContext) -> float:
     """Use a core for a second of wall time; gives the processor time that it got."""
     until, before = time.monotonic() + 1.0, time.process_time()
     while time.monotonic() < until:
@@ -41,7 +41,7 @@ def burn(ctx: Context) -> float:
 
 
 @worker.workload("many_threads")
-def many_threads(ctx: Context) -> int:
+def many_threads(ctx: SyncContext) -> int:
     """Start threads until the system refuses; gives how many."""
     end = threading.Event()
     count = 0
@@ -56,7 +56,7 @@ def many_threads(ctx: Context) -> int:
 
 
 @worker.workload("daemonize")
-def daemonize(ctx: Context) -> None:
+def daemonize(ctx: SyncContext) -> None:
     """Leave a daemon behind: forked twice, a session and an environment of its own. Then return, or wait."""
     if os.fork() == 0:
         os.setsid()
@@ -79,7 +79,7 @@ def daemonize(ctx: Context) -> None:
 
 
 @worker.workload("fill_disk")
-def fill_disk(ctx: Context) -> None:
+def fill_disk(ctx: SyncContext) -> None:
     """Write megabyte after megabyte, to one file or to many."""
     size = 1 << 20
     for number in range(ctx.input_params["mb"]):
@@ -91,7 +91,7 @@ def fill_disk(ctx: Context) -> None:
 
 
 @worker.workload("end")
-def end(ctx: Context) -> Any:
+def end(ctx: SyncContext) -> Any:
     """End in one of many ways."""
     how = ctx.input_params["how"]
     if how == "segfault":
@@ -121,7 +121,7 @@ def end(ctx: Context) -> Any:
 
 
 @worker.workload("stubborn")
-def stubborn(ctx: Context) -> None:
+def stubborn(ctx: SyncContext) -> None:
     """Ignore SIGTERM, with a child that does too."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with subprocess.Popen(["sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"]):
@@ -131,7 +131,7 @@ def stubborn(ctx: Context) -> None:
 
 
 @worker.workload("tidy")
-def tidy(ctx: Context) -> None:
+def tidy(ctx: SyncContext) -> None:
     """Clean up when told to stop."""
     try:
         ctx.report_progress(50)
@@ -158,7 +158,7 @@ async def tidy_async(ctx: Context) -> None:
 
 
 @worker.workload("flood")
-def flood(ctx: Context) -> str:
+def flood(ctx: SyncContext) -> str:
     """Write more than anybody wants to read."""
     kind, count = ctx.input_params["kind"], ctx.input_params["count"]
     if kind == "bytes":
@@ -176,7 +176,7 @@ def flood(ctx: Context) -> str:
 
 
 @worker.workload("swallow")
-def swallow(ctx: Context) -> None:
+def swallow(ctx: SyncContext) -> None:
     """Catch what ends an attempt."""
     while True:
         try:
@@ -213,7 +213,7 @@ async def scratch_inline(ctx: Context) -> str:
     return str(ctx.work_dir)
 
 
-def _saver(ctx: Context) -> Any:
+def _saver(ctx: Context | SyncContext) -> Any:
     calls = 0
 
     def state() -> Any:
@@ -227,7 +227,7 @@ def _saver(ctx: Context) -> Any:
 
 
 @worker.workload("saver")
-def saver(ctx: Context) -> None:
+def saver(ctx: SyncContext) -> None:
     """Name a function for checkpoints; its first call fails."""
     ctx.checkpoint_with(_saver(ctx))
     while True:
@@ -249,7 +249,7 @@ async def saver_inline(ctx: Context) -> None:
 
 
 @worker.workload("echo_checkpoint")
-def echo_checkpoint(ctx: Context) -> Any:
+def echo_checkpoint(ctx: SyncContext) -> Any:
     """Give back the size of what it starts from, after saving what it is told to."""
     begun = None if ctx.checkpoint is None else len(ctx.checkpoint)
     sequences = [ctx.save_checkpoint(bytes(size)) for size in ctx.input_params.get("sizes", [])]
@@ -257,7 +257,7 @@ def echo_checkpoint(ctx: Context) -> Any:
 
 
 @worker.workload("exclusive", exclusive=True)
-def exclusive(ctx: Context) -> None:
+def exclusive(ctx: SyncContext) -> None:
     """Run alone, for ever."""
     ctx.report_progress(50)
     while True:

@@ -63,6 +63,7 @@ def test_pause_resume_cancel_and_time_out(dev: Dev) -> None:
         until(client, counting.id, "RUNNING")
         paused = client.workloads.pause(counting.id)
         assert paused.status == "PAUSED"
+        assert paused.checkpoint_sequence is not None
         assert paused.checkpoint_sequence >= 1
         client.workloads.resume(counting.id)
         done = client.workloads.wait_for_completion(counting.id, 30)
@@ -88,7 +89,7 @@ def test_a_killed_worker_s_workload_goes_on_from_its_checkpoint(dev: Dev) -> Non
         counting = client.workloads.submit("count", {"to": 250})
         running = until(client, counting.id, "RUNNING")
         for running in changes(client, counting.id):
-            if running.checkpoint_sequence >= 10:
+            if (running.checkpoint_sequence or 0) >= 10:
                 break
         agent = psutil.Process(dev.pids()["worker-1"])
         family = agent.children(recursive=True)
@@ -198,7 +199,7 @@ def test_grpc_listens_where_the_credentials_say_and_tells_what_it_offers(dev: De
         request = pb.SubmitWorkloadRequest(workload_type="hello")
         request.input_params.SetInParent()
         who = [("authorization", f"Bearer {found['api_key']}")]
-        service = WorkloadServiceStub(channel)
+        service = WorkloadServiceStub(channel)  # type: ignore[no-untyped-call] # generated without types
         submitted = service.SubmitWorkload(request, metadata=who, timeout=10)
         watched = pb.StreamWorkloadStatusRequest(workload_id=submitted.workload_id)
         *_, last = service.StreamWorkloadStatus(watched, metadata=who, timeout=30)

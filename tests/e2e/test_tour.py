@@ -56,7 +56,7 @@ class Shell:
         assert self._bash.stdout is not None
         self._bash.stdin.write(f"{lines}\necho; echo '{_END}'\n")
         self._bash.stdin.flush()
-        shown = []
+        shown: list[str] = []
         while (line := self._bash.stdout.readline()).rstrip() != _END:
             assert line, "the shell has ended:\n" + "".join(shown)
             shown.append(line)

@@ -296,7 +296,7 @@ def _log_in_child(ctx: Any) -> int:
 
 @worker.workload("log_in_child")
 def log_in_child(ctx: SyncContext) -> bool:
-    other = _in_pool(_log_in_child, ctx) != os.getpid()
+    other: bool = _in_pool(_log_in_child, ctx) != os.getpid()
     for number in range(50):
         ctx.log.info("parent %d", number)
     return other

@@ -8,7 +8,7 @@ from typing import Any
 
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.fleet.attendance import Attendance
-from niyanta.server.store.database import Database
+from niyanta.server.store.database import Database, Pool
 from niyanta.wire.broker import Broker
 from niyanta.wire.subjects import Subjects
 
@@ -21,7 +21,7 @@ class Flaky:
         self.is_away = False
 
     @asynccontextmanager
-    async def connection(self, pool: str) -> AsyncIterator[Any]:
+    async def connection(self, pool: Pool) -> AsyncIterator[Any]:
         if self.is_away:
             raise ServiceUnavailableError("away")
         async with self._database.connection(pool) as conn:

@@ -67,7 +67,7 @@ async def test_a_result_that_is_no_good_json_fails_its_workload_for_good(system:
             assert (await system.get(good.workload_id, "cust_b"))["status"] == "COMPLETED"
 
 
-BAD_EVENTS = {
+BAD_EVENTS: dict[str, dict[str, Any]] = {
     "unknown kind": {"type": "surprise"},
     "wrong type": {"type": "progress", "percent": "half"},
     "no text": {"type": "log", "level": "INFO", "message": msgspec.msgpack.Ext(1, b"")},

@@ -255,6 +255,7 @@ async def test_counts_return_to_zero(system: System) -> None:
     connection = await asyncpg.connect(system.database_url)
     row = await connection.fetchrow("SELECT queued, running FROM customer_usage WHERE customer_id = 'cust_a'")
     await connection.close()
+    assert row is not None
     assert (row["queued"], row["running"]) == (0, 0)
 
 

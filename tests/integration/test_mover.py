@@ -50,8 +50,8 @@ async def database(broken: Deadlocks, database_url: str) -> AsyncIterator[Databa
 async def keys(database: Database) -> list[Key]:
     """Two workloads that can be cancelled, in order."""
     async with database.connection() as conn:
-        await add_customer(conn, "cust_a")  # type: ignore[arg-type]  # the same connection, by its narrower name
-        await add_workloads(conn, "cust_a", 30)  # type: ignore[arg-type]
+        await add_customer(conn, "cust_a")
+        await add_workloads(conn, "cust_a", 30)
         await conn.execute("UPDATE customer_usage SET queued = 30, running = 30")
         rows = await conn.fetch("SELECT workload_id FROM workloads WHERE status = 'PENDING' ORDER BY 1 LIMIT 2")
     return [("cust_a", row["workload_id"]) for row in rows]

@@ -16,7 +16,7 @@ from niyanta.errors import ConflictError, NotFoundError
 from niyanta.server.store.configs import ConfigFields, ConfigStore
 from niyanta.server.store.database import Database
 from niyanta.server.store.submissions import NewWorkload, SubmissionStore
-from store_rows import ExplainFirst, add_customer, add_workloads
+from store_rows import ExplainFirst, add_customer, add_workloads, whole
 
 STORE = ConfigStore()
 
@@ -33,7 +33,7 @@ async def conn(database: Database) -> AsyncIterator[asyncpg.Connection]:
     async with database.connection() as connection:
         for customer_id in ("cust_a", "cust_b"):
             await add_customer(connection, customer_id)
-        yield connection
+        yield whole(connection)
 
 
 def new_id() -> str:
@@ -148,10 +148,12 @@ async def test_a_delete_that_races_with_a_submission_never_leaves_a_workload_wit
         async def submit(kind: str = kind, late: int = late) -> datetime:
             async with database.transaction() as one:
                 for _ in range(late):
-                    await one.fetchval("SELECT 1")
+                    await one.fetchrow("SELECT 1")
                 await submissions.admit(one, ["cust_a"])
                 # What a submission finds out once it is admitted; its commit comes before any later delete.
-                there = await one.fetchval("SELECT count(*) FROM workload_configs WHERE workload_type = $1", kind)
+                there = await whole(one).fetchval(
+                    "SELECT count(*) FROM workload_configs WHERE workload_type = $1", kind
+                )
                 await submissions.insert_batch(one, [new_workload(kind)])
             return there  # type: ignore[no-any-return]
 

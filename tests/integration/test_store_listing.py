@@ -16,7 +16,7 @@ from niyanta.server.services.cursors import Cursors
 from niyanta.server.store import listing
 from niyanta.server.store.database import Database
 from niyanta.server.store.listing import ORDERS, ListingStore, ListQuery, cursor_values
-from store_rows import ExplainFirst, add_customer, add_workloads
+from store_rows import ExplainFirst, add_customer, add_workloads, whole
 
 CURSORS = Cursors(bytes(32))
 FILTERS = [
@@ -43,7 +43,7 @@ async def conn(database: Database) -> AsyncIterator[asyncpg.Connection]:
     async with database.connection() as connection:
         for customer_id in ("cust_a", "cust_b"):
             await add_customer(connection, customer_id)
-        yield connection
+        yield whole(connection)
 
 
 def sorted_rows(rows: list[Any], order_by: str, descending: bool) -> list[Any]:

@@ -14,10 +14,10 @@ import os
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import hypothesis.strategies as st
 from hypothesis import HealthCheck, settings
@@ -44,12 +44,14 @@ from niyanta.domain.transitions import (
     Status,
     WorkloadState,
 )
+from niyanta.server.directory import Directory
 from niyanta.server.fleet.intake import EventIntake
 from niyanta.server.fleet.reading import Batch
 from niyanta.server.moves.held_up import HeldUp
 from niyanta.server.moves.mover import Mover
 from niyanta.server.observability.metrics import Metrics
 from niyanta.server.settings import CoordinatorSettings
+from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
 from niyanta.server.store.lease import LeaseStore
 from niyanta.server.store.states import Change
@@ -76,7 +78,7 @@ BODIES = st.sampled_from(
         messages.Started(),
         messages.Progressed(30, "some"),
         messages.Progressed(70),
-        messages.CheckpointSaved("json", b"{}", hashlib.sha256(b"{}").digest()),
+        messages.CheckpointSaved(b"{}", hashlib.sha256(b"{}").digest()),
         messages.Completed(b'{"a": 1}'),
         messages.Completed(b"[]"),
         messages.Failed("broken"),
@@ -84,6 +86,8 @@ BODIES = st.sampled_from(
         messages.Paused(),
         messages.Released("draining"),
         messages.Refused("full"),
+        messages.Refused("another version", "f1"),
+        messages.Refused("another version", "f2", hopeless=True),
         messages.LogLine("INFO", "hello", {}),
     ]
 )
@@ -91,6 +95,8 @@ BODIES = st.sampled_from(
 
 class Feed:
     """Takes announcements, and forgets them."""
+
+    listeners: ClassVar[list[object]] = []
 
     def announce(self, *_: object, **__: object) -> None:
         return None
@@ -155,7 +161,9 @@ class StoreMachine(RuleBasedStateMachine):
                     actor_id="k",
                 )
             )
-            self.model[workload_id] = WorkloadState(self.customer_id, workload_id, "t", Status.PENDING)
+            self.model[workload_id] = WorkloadState(
+                self.customer_id, workload_id, "t", Status.PENDING, placement_key=1
+            )
 
         async def insert() -> None:
             async with self.around.database.transaction() as conn:
@@ -272,6 +280,10 @@ class StoreMachine(RuleBasedStateMachine):
                 return transitions.pause(old, _NOW, _WHO).state
             case messages.Paused() | messages.Released():
                 return transitions.release(old, _NOW, _WHO, "released").state
+            case messages.Refused(misfit="f1"):
+                return transitions.refuse(old, _NOW, _WHO, "refused", "f1").state
+            case messages.Refused(misfit="f2"):
+                return transitions.fail(old, _NOW, _WHO, "refused", "permanent").state
             case messages.Refused():
                 return transitions.unschedule(old, _NOW, _WHO, "refused").state
         return old
@@ -338,7 +350,7 @@ class StoreMachine(RuleBasedStateMachine):
                     "UPDATE workloads SET available_at = now() WHERE customer_id = $1 AND available_at IS NOT NULL",
                     self.customer_id,
                 )
-                await self.store.promote(conn)
+                await self.store.promote(conn, 100)
 
         self.around.run(promote())
         for workload_id, state in self.model.items():
@@ -379,7 +391,7 @@ class StoreMachine(RuleBasedStateMachine):
         done = sum(seconds[r["workload_id"]] for r in ran if r["status"] == "COMPLETED")
         assert abs(hours["completed_seconds"] - done) < 1e-3
 
-    def check_rows(self, rows: list[Any]) -> None:
+    def check_rows(self, rows: Sequence[Any]) -> None:
         assert {row["workload_id"] for row in rows} == set(self.model)
         for row in rows:
             state = self.model[row["workload_id"]]
@@ -390,7 +402,7 @@ class StoreMachine(RuleBasedStateMachine):
             resting = row["progress_percent"] if row["incarnation"] is None else None
             assert row["resting_progress"] == resting
 
-    def check_history(self, history: list[Any]) -> None:
+    def check_history(self, history: Sequence[Any]) -> None:
         """Legal, without gaps, each move beginning where the last one ended."""
         ends: dict[str, tuple[int, str | None, int]] = {}
         for event in history:
@@ -411,10 +423,11 @@ def test_the_store_does_what_the_model_says(database_url: str) -> None:
         database = runner.run(Database.open(database_url))
         try:
             feed: Any = Feed()
-            intake = EventIntake(Mover(database, feed), HeldUp(database), feed, coordinator, Metrics())
+            directory = Directory(database, CustomerStore(database), feed)
+            intake = EventIntake(Mover(database, feed), HeldUp(database), feed, directory, coordinator, Metrics())
             around = Surroundings(runner.run, database, intake)
             run_state_machine_as_test(
-                lambda: StoreMachine(around),
+                lambda: StoreMachine(around),  # type: ignore[arg-type] # called for a machine, no more
                 settings=settings(
                     max_examples=_EXAMPLES or 12,
                     stateful_step_count=50,

@@ -20,7 +20,7 @@ from niyanta.server.store.workloads import WorkloadStore
 from niyanta.wire.broker import Broker
 from niyanta.wire.messages import HandlerInfo, Register
 from niyanta.wire.subjects import Subjects
-from store_rows import ExplainFirst, add_customer, add_workloads
+from store_rows import ExplainFirst, add_customer, add_workloads, whole
 
 STORE = StatisticsStore()
 EVER = Period(date.min, date.max)
@@ -40,7 +40,7 @@ async def conn(database: Database) -> AsyncIterator[asyncpg.Connection]:
             await add_customer(connection, customer_id)
         await add_workloads(connection, "cust_a", 2000)
         await add_workloads(connection, "cust_b", 300)
-        yield connection
+        yield whole(connection)
 
 
 async def test_the_figures_are_those_of_the_rows(conn: asyncpg.Connection) -> None:

@@ -43,7 +43,7 @@ async def _waits_for_the_old_transaction(direct: asyncpg.Connection[Any]) -> Non
         pass
 
 
-async def _submit_cut(system: System, cutter: CommitCutter, **headers: str) -> asyncio.Task[Any]:
+async def _submit_cut(system: System, cutter: CommitCutter, **headers: Any) -> asyncio.Task[Any]:
     cutter.cut_next()
     task = asyncio.create_task(system.call("POST", "/workloads", SUBMISSION, **headers))
     async with asyncio.timeout(10):
@@ -81,7 +81,7 @@ async def test_what_can_not_be_found_out_is_said_to_be_unknown(
     cut: tuple[System, asyncpg.Connection[Any]], cutter: CommitCutter, key: str | None
 ) -> None:
     system, direct = cut
-    headers = {} if key is None else {"Idempotency_Key": key}
+    headers: dict[str, Any] = {} if key is None else {"Idempotency_Key": key}
     status, body, answered = await (await _submit_cut(system, cutter, **headers))
     assert (status, body["error"]["details"]["outcome"]) == (503, "unknown"), body
     # Clients send again by themselves what comes with Retry-After: only what a key keeps from being done twice.

@@ -17,6 +17,7 @@ _COLUMNS = (
     Column("used", right=True),
     Column("serves", folds=True),
     Column("tags", folds=True),
+    Column("version"),
     Column("last beat"),
 )
 
@@ -27,7 +28,7 @@ def command() -> None:
 
 
 def _list(client: Client, as_json: bool, status: str | None) -> None:
-    """The registered workers."""
+    """The registered workers. TYPE@… names the version of the type's input that the worker's handler takes."""
     workers = client.admin.workers(status=status)
     if as_json:
         echo_json(workers)
@@ -39,13 +40,20 @@ def _list(client: Client, as_json: bool, status: str | None) -> None:
                 w.worker_id,
                 coloured(w.status),
                 f"{w.capacity_used}/{w.capacity_total}",
-                ", ".join(w.capabilities),
+                ", ".join(_named(kind, w.input_forms) for kind in w.capabilities),
                 ", ".join(f"{key}={value}" for key, value in sorted(w.tags.items())),
+                w.version or "",
                 moment(w.last_heartbeat, day=False),
             )
             for w in workers
         ),
     )
+
+
+def _named(kind: str, forms: dict[str, str] | None) -> str:
+    """A workload type with the version of its input that a worker takes, where not anything goes."""
+    form = (forms or {}).get(kind, "any")
+    return kind if form == "any" else f"{kind}@{form}"
 
 
 def _drain(client: Client, as_json: bool, worker_id: str) -> None:

@@ -321,6 +321,8 @@ class FleetWorker(msgspec.Struct, kw_only=True):
     status: str
     capabilities: list[str]
     """Workload types that it serves."""
+    input_forms: dict[str, str] | None = None
+    """By workload type which version of its input the handler takes: a digest of its JSON Schema, or ``any``."""
     capacity_total: int
     capacity_used: int
     tags: dict[str, str]

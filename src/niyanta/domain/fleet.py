@@ -41,7 +41,7 @@ def _constraint_key(constraint: Constraint) -> tuple[object, ...]:
 
 def demand_of(workload_type: str, affinity: Affinity) -> Demand:
     """The demand's name."""
-    return workload_type, _constraint_key(affinity.hard), _constraint_key(affinity.anti)
+    return workload_type, _constraint_key(affinity.hard), _constraint_key(affinity.anti), affinity.misfits
 
 
 def _is_kept_off(worker: WorkerView, away_from: tuple[str, ...]) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+from niyanta.domain.forms import ANY_FORM
 
 __all__ = ["Affinity", "Constraint", "WorkerView", "choose", "could_run", "eligible", "explain", "preference"]
 
@@ -25,11 +27,13 @@ class Constraint:
 
 @dataclass(frozen=True, slots=True)
 class Affinity:
-    """``hard`` and ``anti`` filter, ``soft`` prefers."""
+    """What a workload asks of its worker: ``hard`` and ``anti`` filter, ``soft`` prefers."""
 
     hard: Constraint = Constraint()
     soft: Constraint = Constraint()
     anti: Constraint = Constraint()
+    misfits: frozenset[str] = frozenset()
+    """Forms of its type's input that its own doesn't fit (`niyanta.domain.forms`)."""
 
 
 @dataclass(slots=True)
@@ -50,6 +54,8 @@ class WorkerView:
     """Workloads by type that hold its slots now."""
     resting: bool = False
     """It refused an assignment a moment ago, and is given nothing for a while."""
+    forms: Mapping[str, str] = field(default_factory=dict)
+    """By workload type the form of input that its handler takes; `ANY_FORM` for those left out."""
 
     @property
     def free(self) -> int:
@@ -69,9 +75,13 @@ class WorkerView:
             del self.running[workload_type]
 
 
+def _is_misfit(worker: WorkerView, workload_type: str, affinity: Affinity) -> bool:
+    return bool(affinity.misfits) and worker.forms.get(workload_type, ANY_FORM) in affinity.misfits
+
+
 def could_run(worker: WorkerView, workload_type: str, affinity: Affinity) -> bool:
     """Whether the worker fits the workload, leaving aside what runs on it at the moment."""
-    if workload_type not in worker.types:
+    if workload_type not in worker.types or _is_misfit(worker, workload_type, affinity):
         return False
     hard, anti = affinity.hard, affinity.anti
     if hard.worker_id is not None and worker.worker_id != hard.worker_id:
@@ -121,6 +131,11 @@ def explain(workers: Iterable[WorkerView], workload_type: str, affinity: Affinit
         return f"no live worker serves workload type '{workload_type}'"
     fitting = eligible(live, workload_type, affinity)
     if not fitting:
+        if eligible(live, workload_type, replace(affinity, misfits=frozenset())):
+            return (
+                f"its input doesn't fit the version of '{workload_type}' that live workers serve; "
+                "it starts when a worker with a version that it fits comes"
+            )
         hard, anti = affinity.hard, affinity.anti
         wants: list[str] = []
         if hard.worker_id is not None:

@@ -15,6 +15,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from niyanta.domain.forms import key_without, with_misfit
+
 __all__ = [
     "DEATHS_BEFORE_FAILURE",
     "DEATHS_BEFORE_SUSPICION",
@@ -40,6 +42,7 @@ __all__ = [
     "lose_worker",
     "pause",
     "record_checkpoint",
+    "refuse",
     "release",
     "report_progress",
     "request_pause",
@@ -249,6 +252,10 @@ class WorkloadState:
     completed_at: datetime | None = None
     error_message: str | None = None
     result_json: str | None = None
+    placement_key: int = 0
+    """Names its placement class. Changes when it turns out which workers won't do."""
+    misfits: str | None = None
+    """Forms of input that its own doesn't fit, in order, with spaces between (`niyanta.domain.forms`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -467,18 +474,48 @@ def lose_worker(
 
 def release(old: WorkloadState, now: datetime, actor: Actor, reason: str) -> Move:
     """Handed back by a worker that stops: schedulable at once, no retry counted."""
+    return _release(old, now, actor, {"reason": reason})
+
+
+def _release(old: WorkloadState, now: datetime, actor: Actor, details: dict[str, Any], **changes: Any) -> Move:
     if old.status is Status.SCHEDULED:
-        return unschedule(old, now, actor, reason)
+        return _unschedule(old, now, actor, details, **changes)
     return _move(
         old,
         EventType.REDISTRIBUTED,
         Status.REDISTRIBUTING,
         now,
         actor,
-        {"reason": reason},
+        details,
         Cause.HANDED_BACK,
         ready=True,
+        **changes,
         **_LET_GO,
+    )
+
+
+def refuse(old: WorkloadState, now: datetime, actor: Actor, reason: str, form: str) -> Move:
+    """The worker's version of the handler doesn't take the input: back, and never again to one of that form.
+
+    No retry is counted. Should it have been reported as started while it got ready, it is redistributed.
+
+    Args:
+        old: SCHEDULED or RUNNING.
+        now: The database's time.
+        actor: The worker.
+        reason: For people.
+        form: Of the input that the worker's handler takes.
+    """
+    misfits = with_misfit(old.misfits, form)
+    known = misfits == old.misfits
+    return _release(
+        old,
+        now,
+        actor,
+        {"reason": reason, "misfit": form},
+        error_message=reason,
+        misfits=misfits,
+        placement_key=old.placement_key if known else key_without(old.placement_key, form),
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -19,7 +21,7 @@ from niyanta.server.store.states import affinity_from_json
 from niyanta.server.store.workers import StoredWorker, WorkerStore
 from niyanta.wire.messages import Changed
 
-__all__ = ["Directory"]
+__all__ = ["Directory", "Intake"]
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +30,25 @@ _LONGEST_TRANSACTION_SECONDS = 30.0
 _MOST_PLACEABLE = 10_000
 _MOST_COMPILED = 1000
 """JSON Schemas kept ready for use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What a workload type takes as its input."""
+
+    forms: Mapping[str, tuple[Schema, ...]]
+    """By form of the input the schema of the handlers that take it, unless only these themselves can check it. A
+    submission must fit one of them; with none nobody serves the type."""
+    own: tuple[Schema, ...] = ()
+    """The schema of the customer's config, which a submission must fit besides."""
+
+    @property
+    def checks(self) -> bool:
+        """Whether there is any schema to check."""
+        return bool(self.own) or any(self.forms.values())
+
+
+_UNSERVED = Intake({})
 
 
 class Directory:
@@ -39,7 +60,7 @@ class Directory:
         self._feed = feed
         self._workers = WorkerStore()
         self._customers: dict[str, Customer] = {}
-        self._supported: dict[str, dict[str, tuple[Schema, ...]]] = {}
+        self._supported: dict[str, dict[str, Intake]] = {}
         self._compiled: dict[bytes, Schema | None] = {}
         self._idle: list[WorkerView] = []
         self._placeable: dict[int, bool] = {}
@@ -49,7 +70,7 @@ class Directory:
         self._read_at: float | None = None
         """When the last reading that succeeded began."""
         self.workers: list[StoredWorker] = []
-        self._handlers: dict[str, tuple[Schema, ...]] = {}
+        self._handlers: dict[str, Intake] = {}
         feed.listeners.append(self._on_change)
 
     def _on_change(self, changed: Changed) -> None:
@@ -73,11 +94,21 @@ class Directory:
         self.workers = [worker for worker in workers if worker.status != "DEAD"]
         self._idle = self.views()
         self._placeable.clear()
-        self._handlers = {
-            handler.workload_type: self._compile(handler.input_schema)
-            for worker in self.workers
-            for handler in worker.handlers
-        }
+        self._handlers = self._served()
+
+    def _served(self) -> dict[str, Intake]:
+        """The types that live workers serve. A drained worker's counts only where no other serves the type."""
+        found: dict[str, dict[str, tuple[Schema, ...]]] = {}
+        for is_draining in (False, True):
+            others = set(found) if is_draining else set()
+            for worker in self.workers:
+                if (worker.status == "DRAINING") is is_draining:
+                    names = worker.forms
+                    for handler in worker.handlers:
+                        kind = handler.workload_type
+                        if kind not in others:
+                            found.setdefault(kind, {})[names[kind]] = self._compile(handler.input_schema)
+        return {kind: Intake(forms) for kind, forms in found.items()}
 
     async def customer_changed(self, customer_id: str) -> None:
         """Tell every replica of a committed change of a customer or its keys; this one knows it on return."""
@@ -117,14 +148,14 @@ class Directory:
         """A customer's limits as last read. Its counts are those of that time."""
         return self._customers.get(customer_id)
 
-    async def supported(self, customer_id: str) -> dict[str, tuple[Schema, ...]]:
-        """Workload types that the customer may submit, each with the JSON Schemas that its input must fit."""
+    async def supported(self, customer_id: str) -> dict[str, Intake]:
+        """Workload types that the customer may submit, each with what its input must be."""
         found = self._supported.get(customer_id)
         if found is None:
             found, changes = dict(self._handlers), self._changes
             for kind, text in (await self._store.configured_types(customer_id)).items():
                 own = self._compile(None if text is None else msgspec.json.decode(text))
-                found[kind] = found.get(kind, ()) + own
+                found[kind] = replace(found.get(kind, _UNSERVED), own=own)
             if changes == self._changes:
                 self._supported[customer_id] = found
         return found
@@ -145,13 +176,15 @@ class Directory:
         schema = self._compiled[key]
         return () if schema is None else (schema,)
 
-    def is_placeable(self, placement_key: int, workload_type: str, affinity_json: str | None) -> bool:
+    def is_placeable(
+        self, placement_key: int, workload_type: str, affinity_json: str | None, misfits: str | None
+    ) -> bool:
         """Whether a live worker suits a placement class, leaving aside how busy it is."""
         found = self._placeable.get(placement_key)
         if found is None:
             if len(self._placeable) >= _MOST_PLACEABLE:
                 self._placeable.clear()
-            found = bool(eligible(self._idle, workload_type, affinity_from_json(affinity_json)))
+            found = bool(eligible(self._idle, workload_type, affinity_from_json(affinity_json, misfits)))
             self._placeable[placement_key] = found
         return found
 
@@ -165,6 +198,12 @@ class Directory:
                 tags=worker.tags,
                 types=frozenset(handler.workload_type for handler in worker.handlers),
                 draining=worker.status == "DRAINING",
+                forms=worker.forms,
             )
             for worker in self.workers
         ]
+
+    def takes_elsewhere(self, workload_type: str, misfits: str) -> bool:
+        """Whether a live worker serves the type in a form that isn't among these."""
+        intake = self._handlers.get(workload_type)
+        return intake is not None and not intake.forms.keys() <= set(misfits.split())

@@ -92,7 +92,9 @@ class Assembly:
 
         object_store = ObjectStore(settings.object_store_url) if settings.object_store_url else None
         self.upkeep = Upkeep(database, self.election, settings, None if object_store is None else object_store.delete)
-        self.intake = EventIntake(self.mover, HeldUp(database), self.feed, settings, self.metrics, object_store)
+        self.intake = EventIntake(
+            self.mover, HeldUp(database), self.feed, self.directory, settings, self.metrics, object_store
+        )
         self.workers = WorkerService(database, self.mover, self.commands, self.feed, settings)
         self.beats = BeatService(database, self.feed, self.metrics)
         self.checkpoints = CheckpointService(database)

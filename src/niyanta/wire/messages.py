@@ -133,6 +133,8 @@ class HandlerInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     exclusive: bool = False
     input_schema: dict[str, Any] | None = None
     """JSON Schema (2020-12) of the input, when the handler's parameters are typed."""
+    form: str = ""
+    """Names that schema (`niyanta.domain.forms`); empty from workers of releases before this field."""
 
 
 class Register(msgspec.Struct, frozen=True):
@@ -195,10 +197,15 @@ class Started(msgspec.Struct, frozen=True, tag="started"):
     """The handler is about to run its first line."""
 
 
-class Refused(msgspec.Struct, frozen=True, tag="refused"):
-    """The worker won't run it (full, draining, type unknown): back to where it came from."""
+class Refused(msgspec.Struct, frozen=True, tag="refused", omit_defaults=True):
+    """The worker won't run it (full, draining, type unknown, input unfit): back to where it came from."""
 
     reason: str
+    misfit: str | None = None
+    """Form of the handler's input that the workload's doesn't fit; None when that isn't why."""
+    hopeless: bool = False
+    """With ``misfit``: the input fits the schema, and was refused by checks of the handler's that no schema tells.
+    Where no worker serves another form, the workload fails."""
 
 
 class Progressed(msgspec.Struct, frozen=True, tag="progress", omit_defaults=True):
@@ -369,6 +376,8 @@ class WorkloadChange(msgspec.Struct, frozen=True, omit_defaults=True):
     """With ``released_from``: that worker refused the assignment, or never answered."""
     cause: str | None = None
     """Of a redistribution: worker_died, worker_removed, attempt_failed, timed_out or handed_back."""
+    misfit: bool = False
+    """With ``unscheduled``: the input doesn't fit that worker's version of the handler, and won't go there again."""
 
 
 class Changed(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -56,7 +56,7 @@ def test_it_loads_only_what_it_uses(words: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("name", list(COMMANDS))
 def test_the_summary_is_what_the_command_says(name: str) -> None:
-    command = root.get_command(click.Context(root), name)  # type: ignore[attr-defined] # a group
+    command = root.get_command(click.Context(root), name)
     assert command is not None
     assert command.name == name
     assert (command.help or "").startswith(COMMANDS[name].summary.removesuffix("."))
@@ -71,7 +71,8 @@ def _options(command: click.Command, path: str) -> list[tuple[str, click.Option]
 
 @pytest.mark.parametrize("name", list(COMMANDS))
 def test_the_help_of_each_option_names_its_variable_and_says_what_it_is(name: str) -> None:
-    command = root.get_command(click.Context(root), name)  # type: ignore[attr-defined]
+    command = root.get_command(click.Context(root), name)
+    assert command is not None
     for path, option in _options(command, name):
         place = f"niyanta {path} {option.opts[0]}"
         assert option.show_envvar, place

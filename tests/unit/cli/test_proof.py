@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from niyanta import Status
 from niyanta.cli.history import HISTORY_COLUMNS, history_rows
 from niyanta.cli.proof import Evidence, Kill, Video, claims
 from niyanta.cli.table import render
@@ -42,7 +43,7 @@ def good() -> Evidence:
     result = {"frames": 100, "segments": 5, "segments_encoded": 5, "sound": "copied"}
     return Evidence(
         Kill(at(20), "worker-a", 60, "Processing frame 60/100"),
-        Workload(workload_id="wl_1", status="COMPLETED", result_data=result),
+        Workload(workload_id="wl_1", status=Status.COMPLETED, result_data=result),
         audit,
         [LogLine(at(seconds), "INFO", f"encoding segment {number}") for seconds, number in begun],
         Video(320, 180, 100, 4.0, 4.02),
@@ -75,14 +76,14 @@ def test_what_is_in_order_holds() -> None:
         ({"output": Video(320, 180, 100, 4.0, None)}, "output decodes from end to end"),
         ({"output": Video(320, 180, 100, 3.5, 3.5)}, "output is as long as the input"),
         ({"output": Video(320, 180, 100, 4.0, 3.0)}, "output is as long as the input"),
-        ({"workload": Workload(workload_id="wl_1", status="FAILED")}, "completed"),
+        ({"workload": Workload(workload_id="wl_1", status=Status.FAILED)}, "completed"),
         (
             {"logs": [LogLine(at(31), "INFO", "encoding segment 2")]},
             "segments encoded twice after an acknowledged checkpoint",
         ),
         ({"logs": []}, "segments encoded twice after an acknowledged checkpoint"),
         ({"audit": good().audit[:7]}, "carried on by another worker"),
-        ({"audit": good().audit[:5] + good().audit[6:]}, "history without a gap"),
+        ({"audit": [*good().audit[:5], *good().audit[6:]]}, "history without a gap"),
     ],
 )
 def test_what_is_amiss_is_found(changes: dict[str, Any], fails: str) -> None:

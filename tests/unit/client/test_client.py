@@ -430,5 +430,5 @@ async def test_following_gives_each_line_once_though_many_share_a_moment(
 async def test_arguments_that_do_not_go_together_are_refused(service: Service, client: AsyncClient) -> None:
     for wrong in ({"tail": 3, "limit": 4}, {"follow": True, "order": "desc"}):
         with pytest.raises(ConfigurationError):
-            await anext(client.workloads.iterate_logs("wl_1", **wrong))  # type: ignore[arg-type]
+            await anext(client.workloads.iterate_logs("wl_1", **wrong))
     assert service.requests == []

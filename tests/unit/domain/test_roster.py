@@ -88,7 +88,7 @@ class Shop:
 
     def dispatch(self, count: int, seconds: Mapping[str, float] | None = None) -> list[str]:
         """On a single slot: whose workloads ran, one after another."""
-        order = []
+        order: list[str] = []
         while len(order) < count:
             placed = self.one_pass()
             assert len(placed) <= 1

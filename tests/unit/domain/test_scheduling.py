@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import reduce
+from random import Random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from niyanta.domain.fairness import queue_rank
+from niyanta.domain.forms import ANY_FORM, form_of, key_without
 from niyanta.domain.ids import make_id, milliseconds_of
 from niyanta.domain.placement import Affinity, Constraint, WorkerView, choose, could_run, explain
 from niyanta.domain.retry import backoff_seconds
@@ -52,6 +57,34 @@ def test_anti_affinity_avoids_types_that_run_now() -> None:
     assert "anti-affinity" in (explain([one], "count", rules) or "")
     one.give_back("render")
     assert choose([one], rules) is one
+
+
+def test_a_workload_goes_only_where_its_input_fits() -> None:
+    old = WorkerView("old", "i", 2, {}, frozenset({"count"}), forms={"count": "f1"})
+    new = WorkerView("new", "i", 2, {}, frozenset({"count"}), forms={"count": "f2"})
+    loose = WorkerView("loose", "i", 2, {}, frozenset({"count"}))
+    rules = Affinity(misfits=frozenset({"f2"}))
+    assert [could_run(w, "count", rules) for w in (old, new, loose)] == [True, False, True]
+    assert "version of 'count'" in (explain([new], "count", rules) or "")
+    assert explain([new, old], "count", rules) is None
+    elsewhere = replace(rules, hard=Constraint(worker_tags={"gpu": "a"}))
+    assert "gpu=a" in (explain([new], "count", elsewhere) or "")
+
+
+def test_forms_are_named_by_what_schemas_say() -> None:
+    assert form_of({"type": "object", "required": ["a"]}) == form_of({"required": ["a"], "type": "object"})
+    assert form_of({"required": ["a"]}) != form_of({"required": ["b"]})
+    assert form_of(None) == ANY_FORM
+
+
+@given(st.integers(-(2**63), 2**63 - 1), st.lists(st.sampled_from("abcdef"), unique=True), st.randoms())
+def test_a_lane_is_the_same_in_whatever_order_forms_turn_out_not_to_fit(
+    key: int, forms: list[str], dice: Random
+) -> None:
+    shuffled = dice.sample(forms, len(forms))
+    one = reduce(key_without, forms, key)
+    assert one == reduce(key_without, shuffled, key)
+    assert -(2**63) <= one < 2**63
 
 
 def test_reasons_name_what_is_missing() -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from niyanta.domain import transitions as t
+from niyanta.domain.forms import key_without
 from niyanta.domain.transitions import Actor, ActorType, IllegalMove, Move, PausePhase, Status, WorkloadState
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -47,6 +49,7 @@ MOVES: dict[str, Callable[[WorkloadState], Move]] = {
         s, NOW, ACTOR, "broken", permanent=False, timed_out=False, max_retries=3, backoff_seconds=2.0
     ),
     "lose": lambda s: t.lose_worker(s, NOW, ACTOR, "gone", died=True),
+    "refuse": lambda s: t.refuse(s, NOW, ACTOR, "its input doesn't fit", "f1"),
     "release": lambda s: t.release(s, NOW, ACTOR, "drained"),
     "pause": lambda s: t.pause(s, NOW, ACTOR),
     "resume": lambda s: t.resume(s, NOW, ACTOR),
@@ -72,6 +75,7 @@ LEGAL: dict[str, dict[Status, Status]] = {
     "fail": {S: F, R: F, D: F},
     "retry": {S: D, R: D},
     "lose": {S: P, R: D},
+    "refuse": {S: P, R: D},
     "release": {S: P, R: D},
     "pause": {R: A},
     "resume": {A: P},
@@ -114,6 +118,21 @@ def test_each_assignment_is_a_new_generation() -> None:
 def test_a_refused_assignment_goes_back_where_it_came_from() -> None:
     again = replace(state(S), scheduled_from=Status.REDISTRIBUTING)
     assert t.unschedule(again, NOW, ACTOR, "refused").state.status is D
+
+
+def test_a_misfit_is_remembered_and_leads_to_another_lane() -> None:
+    scheduled = replace(state(S), placement_key=77, retry_count=1)
+    move = t.refuse(scheduled, NOW, ACTOR, "field gone", "f2")
+    once = move.state
+    assert (once.misfits, once.error_message, once.retry_count) == ("f2", "field gone", 1)
+    assert move.event is not None
+    assert move.event.details["misfit"] == "f2"
+    assert once.placement_key == key_without(77, "f2") != 77
+    twice = t.refuse(replace(scheduled, misfits=once.misfits, placement_key=once.placement_key), NOW, ACTOR, "", "f1")
+    assert twice.state.misfits == "f1 f2"
+    assert twice.state.placement_key == key_without(key_without(77, "f1"), "f2")
+    again = replace(scheduled, misfits="f1 f2", placement_key=5)
+    assert t.refuse(again, NOW, ACTOR, "", "f1").state.placement_key == 5
 
 
 def test_retries_are_used_up_by_failures_and_not_by_lost_workers() -> None:
@@ -198,7 +217,7 @@ def test_acknowledging_an_event_changes_nothing_but_its_number() -> None:
 
 
 def test_each_redistribution_says_its_cause() -> None:
-    attempt = {"max_retries": 3, "backoff_seconds": 1.0, "permanent": False}
+    attempt: Any = {"max_retries": 3, "backoff_seconds": 1.0, "permanent": False}
     moves = {
         t.Cause.WORKER_DIED: t.lose_worker(state(R), NOW, ACTOR, "gone", died=True),
         t.Cause.WORKER_REMOVED: t.lose_worker(state(R), NOW, ACTOR, "gone", died=False),

@@ -1,14 +1,10 @@
-"""Lets tests import what stands beside them, and gives each an empty object store."""
+"""Gives each test an empty object store."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 from s3_server import S3Server
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attempts import Service
 
 from niyanta.errors import PermanentError
 from niyanta.examples.reports import reading
 from niyanta.examples.reports.reading import RecordReader
+from support.attempts import Service
 
 ROWS = ["region,amount,day", "north,1.5,2025-10-27", "süd,2,2025-11-01T10:00:00Z", "north,3,2025-11"]
 TOTAL = {"rows": 3, "bad_rows": 0, "groups": 2, "exact_totals": {"amount": "6.5"}}

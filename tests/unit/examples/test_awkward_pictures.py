@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attempts import Service
-from awkward_pictures import BROKEN, PICTURES, READ, make_awkward_files, marked, png
 from PIL import Image
 
 from niyanta.errors import PermanentError
 from s3_server import S3Server
+from support.attempts import Service
+from support.awkward_pictures import BROKEN, PICTURES, READ, make_awkward_files, marked, png
 
 FIRST_ONLY = "only the first of several pictures was kept"
 FEWER_BITS = "16 or 32 bits a channel became 8"
@@ -119,7 +119,8 @@ def test_transparency_stays_or_is_said_to_go(tmp_path: Path, name: str) -> None:
     put(tmp_path / "in", name)
     result, _ = run_folder(tmp_path, output_format="webp", output_url=str(tmp_path / "clear"))
     assert result["losses"] == {}
-    assert opened(next((tmp_path / "clear").iterdir())).getextrema()[3][0] < 255  # type: ignore[index]
+    extremes: Any = opened(next((tmp_path / "clear").iterdir())).getextrema()
+    assert extremes[3][0] < 255
     result, _ = run_folder(tmp_path, output_format="jpeg")
     assert result["losses"] == {ON_WHITE: 1}
 

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-from attempts import Service
-from awkward_videos import REFUSED, WHOLE, record, with_matrix
-from media import read
 
 from niyanta.errors import PermanentError
 from niyanta.examples.storage import LocalPlace
 from niyanta.examples.video.formats import CODECS
 from niyanta.examples.video.source import Source
 from niyanta.examples.video.turning import Turner
+from support.attempts import Service
+from support.awkward_videos import REFUSED, WHOLE, record, with_matrix
+from support.media import read
 
 
 def service(tmp_path: Path, video: Path, **params: Any) -> Service:

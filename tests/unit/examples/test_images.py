@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attempts import Killed, Service
 from PIL import Image
 
 from niyanta.errors import PermanentError
@@ -14,6 +13,7 @@ from niyanta.examples.images.processing import output_names
 from niyanta.examples.samples import make_images
 from niyanta.worker.handlers.link import AttemptEnded
 from s3_server import S3Server
+from support.attempts import Killed, Service
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from attempts import Killed, Service
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +18,7 @@ from niyanta.errors import PermanentError
 from niyanta.examples.reports.reading import RecordReader
 from niyanta.examples.samples import make_csv
 from niyanta.worker.handlers.link import AttemptEnded
+from support.attempts import Killed, Service
 
 
 def service(tmp_path: Path, text: str | bytes, **params: Any) -> Service:

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from attempts import Killed, Service
-from media import Media, read, write_video
 
 from niyanta.errors import PermanentError
 from niyanta.examples.samples import make_video
 from niyanta.examples.video.joining import decode_times
 from niyanta.worker.handlers.link import AttemptEnded
 from s3_server import S3Server
+from support.attempts import Killed, Service
+from support.media import Media, read, write_video
 
 SECONDS = 6
 

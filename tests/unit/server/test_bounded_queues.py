@@ -35,7 +35,7 @@ async def _first_answer(receive: Callable[[bytes], Awaitable[bytes]], payload: b
 
 async def test_events_stay_with_their_workers() -> None:
     settings = CoordinatorSettings.from_environment({}, database_url="postgresql://unused", nats_url="nats://unused")
-    intake = EventIntake(NOTHING, NOTHING, NOTHING, settings, Metrics())
+    intake = EventIntake(NOTHING, NOTHING, NOTHING, NOTHING, settings, Metrics())
     answer = await _first_answer(intake.receive, msgspec.msgpack.encode(EventBatch("w1", "i1", [])), 1000)
     reply = msgspec.msgpack.decode(answer, type=BatchReply)
     assert (reply.ok, reply.unknown_worker) == (False, False)

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from niyanta import Context, Worker
+from niyanta import Context, SyncContext, Worker
 from niyanta.testing import AttemptEnded, Killed, WorkloadRun
 
 worker = Worker()
 
 
 @worker.workload("count")
-def count(ctx: Context) -> dict[str, int]:
+def count(ctx: SyncContext) -> dict[str, int]:
     """Count to a number, with a checkpoint at each."""
     number = ctx.checkpoint or 0
     while number < ctx.input_params["to"]:

@@ -60,7 +60,7 @@ class Allowed:
     @classmethod
     def for_attempt(cls, ctx: SyncContext) -> Allowed:
         """What the customer of this attempt may name."""
-        return cls.by_operator(getattr(ctx, "customer_id", None))
+        return cls.by_operator(ctx.customer_id)
 
     def check_object(self, bucket: str, key: str, field: str) -> None:
         """Refuse an object that isn't allowed.

@@ -10,12 +10,15 @@ from __future__ import annotations
 import hashlib
 import logging
 import random
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from niyanta.domain import transitions
+from niyanta.domain.forms import with_misfit
 from niyanta.domain.retry import backoff_seconds
 from niyanta.domain.transitions import Actor, ActorType, IllegalMove, PausePhase, Status
+from niyanta.server.directory import Directory
 from niyanta.server.fleet.contents import clean, details_json, level_of, logged_at, result_problem
 from niyanta.server.fleet.reading import Batch, Unreadable
 from niyanta.server.settings import CoordinatorSettings
@@ -33,6 +36,7 @@ log = logging.getLogger(__name__)
 
 _MOST_OBJECT_KEY = 500
 _MOST_OBJECT_BYTES = 1 << 50
+_FORM = re.compile("[0-9a-z]{1,64}")
 
 
 @dataclass(slots=True)
@@ -56,8 +60,9 @@ class _Found:
 class Folder:
     """Folds batches into what is to be written."""
 
-    def __init__(self, settings: CoordinatorSettings) -> None:
+    def __init__(self, settings: CoordinatorSettings, directory: Directory) -> None:
         self._settings = settings
+        self._directory = directory
 
     def fold(self, batch: Batch, writes: Writes) -> BatchReply:
         """Add a batch to what will be written; gives the answer to it."""
@@ -124,8 +129,19 @@ class Folder:
                     change.then(transitions.release(state, now, actor, "stopped without a pause"))
             case messages.Released():
                 change.then(transitions.release(state, now, actor, clean(body.reason) or "released"))
+            case messages.Refused(misfit=str() as form) if _FORM.fullmatch(form):
+                change.then(self._misfit(body, form, change, actor))
             case messages.Refused():
                 change.then(transitions.unschedule(state, now, actor, clean(body.reason) or "refused"))
+
+    def _misfit(self, body: messages.Refused, form: str, change: Change, actor: Actor) -> transitions.Move:
+        """The input doesn't fit the worker's version of the handler: another's turn, if there ever may be one."""
+        state, now, reason = change.state, change.before.now, clean(body.reason) or "its input doesn't fit"
+        if body.hopeless:
+            misfits = with_misfit(state.misfits, form)
+            if not self._directory.takes_elsewhere(state.workload_type, misfits):
+                return transitions.fail(state, now, actor, reason, "permanent")
+        return transitions.refuse(state, now, actor, reason, form)
 
     def _checkpoint(
         self,

@@ -15,6 +15,7 @@ from dataclasses import replace
 import msgspec
 
 from niyanta.errors import ServiceUnavailableError
+from niyanta.server.directory import Directory
 from niyanta.server.fleet.folding import Folder, Writes
 from niyanta.server.fleet.reading import Batch, Unreadable, is_sane, read_batch
 from niyanta.server.moves.batcher import GroupCommit
@@ -58,6 +59,7 @@ class EventIntake:
         mover: Mover,
         held_up: HeldUp,
         feed: ChangeFeed,
+        directory: Directory,
         settings: CoordinatorSettings,
         metrics: Metrics,
         object_store: ObjectStore | None = None,
@@ -65,7 +67,7 @@ class EventIntake:
         self._mover = mover
         self._held_up = held_up
         self._feed = feed
-        self._folder = Folder(settings)
+        self._folder = Folder(settings, directory)
         self._object_store = object_store
         self._unneeded: asyncio.Queue[str] = asyncio.Queue()
         """Keys of objects whose checkpoints have been dropped, in committed transactions only."""

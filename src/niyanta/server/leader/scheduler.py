@@ -168,7 +168,7 @@ class Scheduler:
                 if change.released_from is not None:
                     key = (change.customer_id, change.workload_id)
                     self._roster.released(key, change.generation, ran=not change.unscheduled)
-                    if change.unscheduled:
+                    if change.unscheduled and not change.misfit:
                         self._roster.refused(change.released_from, now)
                 if change.placement_key:
                     rank = float("-inf") if change.queue_rank is None else change.queue_rank

@@ -27,7 +27,6 @@ log = logging.getLogger(__name__)
 DeleteObjects = Callable[[Sequence[str]], Awaitable[None]]
 """Deletes checkpoints' objects by key; one that is gone already is no error."""
 
-_BATCH = 500
 _PREPARE_ATTEMPTS = 20
 _RETRY_SECONDS = 10.0
 
@@ -44,7 +43,15 @@ class UpkeepReport:
 
 
 class Upkeep:
-    """Keeps tables in shape while this coordinator leads."""
+    """Keeps tables in shape while this coordinator leads.
+
+    Args:
+        database: Whose tables.
+        election: Says whether this coordinator leads.
+        settings: How long what is kept, and how often it is looked through.
+        delete_objects: For checkpoints that lie in the object store, if there is one.
+        batch_size: Rows that are deleted at once.
+    """
 
     def __init__(
         self,
@@ -52,10 +59,13 @@ class Upkeep:
         election: Election,
         settings: CoordinatorSettings,
         delete_objects: DeleteObjects | None = None,
+        *,
+        batch_size: int = 500,
     ) -> None:
         self._election = election
         self._settings = settings
         self._delete_objects = delete_objects
+        self._batch_size = batch_size
         self._store = RetentionStore(database)
 
     async def prepare(self) -> None:
@@ -105,12 +115,12 @@ class Upkeep:
         report = UpkeepReport(partitions_made=await self._make_partitions())
         for table, days in ((LOGS, settings.log_retention_days), (AUDIT, settings.audit_retention_days)):
             report.partitions_dropped += await self._store.drop_expired_partitions(table, timedelta(days=days))
-        report.keys_forgotten = await self._in_batches(go_on, partial(self._store.forget_keys, _BATCH))
+        report.keys_forgotten = await self._in_batches(go_on, partial(self._store.forget_keys, self._batch_size))
         await self._sweep_checkpoints(go_on, report)
         keep = timedelta(days=settings.workload_retention_days)
         now_ms = time.time_ns() // 1_000_000
         for customer_id in await self._store.customers_with_old_workloads(keep, now_ms):
-            delete = partial(self._store.forget_workloads, customer_id, keep, now_ms, _BATCH)
+            delete = partial(self._store.forget_workloads, customer_id, keep, now_ms, self._batch_size)
             report.workloads_forgotten += await self._in_batches(go_on, delete)
         return report
 
@@ -124,7 +134,7 @@ class Upkeep:
             began = time.monotonic()
             count = await delete()
             total += count
-            if count < _BATCH:
+            if count < self._batch_size:
                 break
             await asyncio.sleep(time.monotonic() - began)
         return total
@@ -135,7 +145,7 @@ class Upkeep:
         place = ("", "", 0)
         while go_on():
             began = time.monotonic()
-            found = await self._store.sweep_checkpoints(place, keep, _BATCH)
+            found = await self._store.sweep_checkpoints(place, keep, self._batch_size)
             over = [c for c in found if c.is_over]
             objects = [c.object_key for c in over if c.object_key is not None]
             if objects and self._delete_objects is None:
@@ -146,7 +156,7 @@ class Upkeep:
                 await self._delete_objects(objects)
             if over:
                 report.checkpoints_forgotten += await self._store.forget_checkpoints(over)
-            if len(found) < _BATCH:
+            if len(found) < self._batch_size:
                 break
             place = found[-1].key
             await asyncio.sleep(time.monotonic() - began)

@@ -46,12 +46,13 @@ def describe(change: Change) -> WorkloadChange:
         worker_id=after.worker_id,
         progress_percent=after.progress_percent,
         message=after.progress_message,
-        placement_key=change.before.placement_key if after.ready else 0,
+        placement_key=after.placement_key if after.ready else 0,
         released_from=before.worker_id if freed else None,
         waited_seconds=waited,
         ran_seconds=ran,
         cause=change.cause if after.status is Status.REDISTRIBUTING else None,
         unscheduled=any(event.type is EventType.UNSCHEDULED for event in change.events),
+        misfit=after.placement_key != before.placement_key,
     )
 
 

@@ -12,10 +12,11 @@ from datetime import UTC, datetime
 import msgspec
 
 from niyanta.domain.fairness import queue_rank
+from niyanta.domain.forms import key_without, with_misfit
 from niyanta.domain.ids import make_id
-from niyanta.domain.json_schema import Schema, TooExpensive
+from niyanta.domain.json_schema import Problem, Schema, TooExpensive
 from niyanta.errors import ApiError, InvalidInputError
-from niyanta.server.directory import Directory
+from niyanta.server.directory import Directory, Intake
 from niyanta.server.services.estimator import Estimator
 from niyanta.server.services.requests import SubmitRequest, check_values
 from niyanta.server.store.customers import Identity
@@ -50,7 +51,9 @@ class SubmissionChecks:
             supported = await self._directory.supported(identity.customer_id)
         inputs = [_encode(request.input_params).decode() for request in requests]
         to_fit = sum(
-            len(text) for request, text in zip(requests, inputs, strict=True) if supported.get(request.workload_type)
+            len(text)
+            for request, text in zip(requests, inputs, strict=True)
+            if (intake := supported.get(request.workload_type)) is not None and intake.checks
         )
         if to_fit > _CHECK_ASIDE_BYTES:
             return await asyncio.to_thread(self._make, identity, requests, inputs, supported)
@@ -61,7 +64,7 @@ class SubmissionChecks:
         identity: Identity,
         requests: Sequence[SubmitRequest],
         inputs: Sequence[str],
-        supported: Mapping[str, Sequence[Schema]],
+        supported: Mapping[str, Intake],
     ) -> list[NewWorkload | ApiError]:
         now_ms = time.time_ns() // 1_000_000
         created_at = datetime.fromtimestamp(now_ms / 1000, UTC)
@@ -72,7 +75,7 @@ class SubmissionChecks:
         for number, request in enumerate(requests):
             kind, rules = request.workload_type, request.affinity_rules
             try:
-                _check_type(request, supported)
+                misfits = _check_type(request, supported)
                 check_values(request)
             except InvalidInputError as error:
                 items.append(error)
@@ -80,7 +83,9 @@ class SubmissionChecks:
             affinity_json = _encode_sorted(rules) if rules is not None else None
             affinity = affinity_json.decode() if affinity_json is not None else None
             place = placement_key(kind, affinity_json)
-            can_start = self._directory.is_placeable(place, kind, affinity)
+            for form in misfits.split() if misfits else ():
+                place = key_without(place, form)
+            can_start = self._directory.is_placeable(place, kind, affinity, misfits)
             priority = DEFAULT_PRIORITY if request.priority is None else request.priority
             items.append(
                 NewWorkload(
@@ -92,6 +97,7 @@ class SubmissionChecks:
                     affinity_json=affinity,
                     timeout_seconds=request.timeout_seconds,
                     placement_key=place,
+                    misfits=misfits,
                     queue_rank=queue_rank(now_ms / 1000, priority) + number * _ORDER_SECONDS,
                     created_at=created_at,
                     actor_id=identity.actor_id,
@@ -107,24 +113,52 @@ def placement_key(workload_type: str, affinity_json: bytes | None) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big", signed=True) or 1
 
 
-def _check_type(request: SubmitRequest, supported: Mapping[str, Sequence[Schema]]) -> None:
-    schemas = supported.get(request.workload_type)
-    if schemas is None:
+def _check_type(request: SubmitRequest, supported: Mapping[str, Intake]) -> str | None:
+    """The forms of the type's input that the submission doesn't fit, with spaces between; None for none.
+
+    Raises:
+        InvalidInputError: The type isn't supported; the input fits none of its forms, or not the customer's config.
+    """
+    intake = supported.get(request.workload_type)
+    if intake is None:
         raise InvalidInputError(
             f"Workload type '{request.workload_type[:100]}' is not supported",
             details={"field": "workload_type", "supported_types": sorted(supported)},
         )
+    if problems := _problems(request, intake.own):
+        raise _unfit(problems)
+    found = {form: problems for form, schemas in intake.forms.items() if (problems := _problems(request, schemas))}
+    if found and len(found) == len(intake.forms):
+        raise _unfit(min(found.values(), key=len), versions=len(found))
+    misfits = None
+    for form in found:
+        misfits = with_misfit(misfits, form)
+    return misfits
+
+
+def _problems(request: SubmitRequest, schemas: Sequence[Schema]) -> list[Problem]:
+    """Why the input doesn't fit the first of the schemas that it doesn't fit.
+
+    Raises:
+        InvalidInputError: It is too large to be checked.
+    """
     for schema in schemas:
         try:
-            problems = schema.problems(request.input_params, _MOST_SCHEMA_ERRORS)
+            if problems := schema.problems(request.input_params, _MOST_SCHEMA_ERRORS):
+                return problems
         except TooExpensive as exc:
             raise InvalidInputError(
                 f"input_params are too large to be checked against the workload type's input schema: {exc}",
                 details={"field": "input_params", "allowed": "smaller input, or a simpler schema"},
             ) from exc
-        if problems:
-            errors = [{"pointer": "/input_params" + p.pointer, "message": p.message} for p in problems]
-            raise InvalidInputError(
-                f"input_params don't fit the workload type: {errors[0]['pointer']}: {errors[0]['message']}",
-                details={"field": "input_params", "errors": errors},
-            )
+    return []
+
+
+def _unfit(problems: Sequence[Problem], versions: int = 1) -> InvalidInputError:
+    """The refusal of an input; of several live versions of the handler, the problems are those with the nearest."""
+    errors = [{"pointer": "/input_params" + p.pointer, "message": p.message} for p in problems]
+    what = "the workload type" if versions == 1 else f"any of the workload type's {versions} live versions"
+    return InvalidInputError(
+        f"input_params don't fit {what}: {errors[0]['pointer']}: {errors[0]['message']}",
+        details={"field": "input_params", "errors": errors},
+    )

@@ -134,7 +134,9 @@ class Estimator:
         customer = self._directory.known_customer(workload.customer_id)
         if customer is None or not workload.ready:
             return None
-        if not self._directory.is_placeable(workload.placement_key, workload.workload_type, workload.affinity_rules):
+        if not self._directory.is_placeable(
+            workload.placement_key, workload.workload_type, workload.affinity_rules, workload.misfits
+        ):
             return None
         await self.know(workload.customer_id)
         lanes = await self._lanes_ahead(workload)

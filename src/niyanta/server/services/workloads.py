@@ -125,7 +125,7 @@ class WorkloadService:
         customer = await self._directory.customer(workload.customer_id)
         if customer.status != "active":
             return "the customer is suspended"
-        rules = affinity_from_json(workload.affinity_rules)
+        rules = affinity_from_json(workload.affinity_rules, workload.misfits)
         if reason := explain(await self._occupancy.views(), workload.workload_type, rules):
             return reason
         usage = await self._estimator.know(workload.customer_id)

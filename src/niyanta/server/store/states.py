@@ -42,7 +42,6 @@ class Locked:
     state: WorkloadState
     now: datetime
     """The database's time."""
-    placement_key: int
     config: Config
     timeout_seconds: int | None
 
@@ -135,15 +134,17 @@ class _AffinityRules(msgspec.Struct):
 _ANYWHERE = Affinity()
 
 
-def affinity_from_json(text: str | None) -> Affinity:
-    """Stored ``affinity_rules`` as the domain has them."""
+def affinity_from_json(text: str | None, misfits: str | None = None) -> Affinity:
+    """Stored ``affinity_rules`` and ``misfits`` as the domain has them."""
+    unfit = frozenset(misfits.split()) if misfits else frozenset()
     if text is None:
-        return _ANYWHERE
+        return Affinity(misfits=unfit) if unfit else _ANYWHERE
     rules = msgspec.json.decode(text, type=_AffinityRules)
     return Affinity(
         hard=rules.hard_affinity.constraint() if rules.hard_affinity else Constraint(),
         soft=rules.soft_affinity.constraint() if rules.soft_affinity else Constraint(),
         anti=rules.anti_affinity.constraint() if rules.anti_affinity else Constraint(),
+        misfits=unfit,
     )
 
 
@@ -156,7 +157,6 @@ def read_locked(row: Row) -> Locked:
     return Locked(
         _read_state(row),
         row["db_now"],
-        row["placement_key"],
         config_from_json(row["config_snapshot"]),
         row["timeout_seconds"],
     )
@@ -167,7 +167,7 @@ def read_head(row: Row) -> Head:
     return Head(
         read_locked(row),
         row["queue_rank"],
-        affinity_from_json(row["affinity_rules"]),
+        affinity_from_json(row["affinity_rules"], row["misfits"]),
         row["checkpoint_percent"] or 0,
     )
 

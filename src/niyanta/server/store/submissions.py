@@ -30,6 +30,8 @@ class NewWorkload(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     actor_id: str
     estimated_start_at: datetime | None = None
+    misfits: str | None = None
+    """Forms of input that its own doesn't fit, with spaces between."""
 
     @property
     def created(self) -> Move:
@@ -139,6 +141,7 @@ class SubmissionStore:
             affinities=[w.affinity_json for w in batch],
             timeouts=[w.timeout_seconds for w in batch],
             placement_keys=[w.placement_key for w in batch],
+            misfits=[w.misfits for w in batch],
             ranks=[w.queue_rank for w in batch],
             created_ats=[w.created_at for w in batch],
             actor_ids=[w.actor_id for w in batch],

@@ -27,20 +27,20 @@ SELECT k.customer_id, k.operation, k.key, k.body_sha256, k.answer
   JOIN idempotency_keys k USING (customer_id, operation, key)
  WHERE k.created_at >= now() - interval '24 hours';
 
--- name: insert_batch(customer_ids, workload_ids, workload_types, priorities, inputs, affinities, timeouts, placement_keys, ranks, created_ats, actor_ids, statuses, event_types, actor_types, details, queued_customers, queued_counts)!
+-- name: insert_batch(customer_ids, workload_ids, workload_types, priorities, inputs, affinities, timeouts, placement_keys, misfits, ranks, created_ats, actor_ids, statuses, event_types, actor_types, details, queued_customers, queued_counts)!
 -- Submissions that passed, with their first audit event, the customers' counts and the hour's, in one statement. The
 -- event's time is kept near the database's, whatever this replica's clock says, so that it finds its partition.
 -- Locking: only rows that nobody else can see, the usage rows that `admit` holds already, then the hours' in order.
 WITH added AS (
     INSERT INTO workloads (customer_id, workload_id, workload_type, status, priority, input_params, affinity_rules,
-                           timeout_seconds, placement_key, queue_rank, created_at)
+                           timeout_seconds, placement_key, misfits, queue_rank, created_at)
     SELECT i.customer_id, i.workload_id, i.workload_type, i.status, i.priority, i.input_params::json,
-           i.affinity_rules::json, i.timeout_seconds, i.placement_key, i.queue_rank, i.created_at
+           i.affinity_rules::json, i.timeout_seconds, i.placement_key, i.misfits, i.queue_rank, i.created_at
       FROM unnest(:customer_ids::text[], :workload_ids::text[], :workload_types::text[], :priorities::int[],
                   :inputs::text[], :affinities::text[], :timeouts::int[], :placement_keys::bigint[],
-                  :ranks::double precision[], :created_ats::timestamptz[], :statuses::text[])
+                  :misfits::text[], :ranks::double precision[], :created_ats::timestamptz[], :statuses::text[])
         AS i (customer_id, workload_id, workload_type, priority, input_params, affinity_rules, timeout_seconds,
-              placement_key, queue_rank, created_at, status)
+              placement_key, misfits, queue_rank, created_at, status)
 ), history AS (
     INSERT INTO audit_events (customer_id, workload_id, event_id, event_type, occurred_at, actor_type, actor_id, details)
     SELECT customer_id, workload_id, 1, event_type,

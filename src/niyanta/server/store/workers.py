@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from niyanta.domain.forms import form_of
 from niyanta.server.store.queries import Connection, Queries, Reader, Row
 from niyanta.wire.messages import HandlerInfo, Register
 
@@ -29,6 +30,11 @@ class StoredWorker(msgspec.Struct, frozen=True, kw_only=True):
     silent_seconds: float
     ended_reason: str | None = None
     """``lost``, ``removed`` or ``stopped`` for a dead worker."""
+
+    @property
+    def forms(self) -> dict[str, str]:
+        """By workload type the form of input that its handler takes."""
+        return {h.workload_type: h.form or form_of(h.input_schema) for h in self.handlers}
 
 
 class StandingOrder(msgspec.Struct, frozen=True, kw_only=True):

@@ -64,6 +64,8 @@ class StoredWorkload(msgspec.Struct, frozen=True, kw_only=True):
     """JSON, as they were submitted."""
     timeout_seconds: int | None
     placement_key: int
+    misfits: str | None
+    """Forms of input that its own doesn't fit, with spaces between."""
     queue_rank: float
     created_at: datetime
     db_now: datetime
@@ -263,7 +265,7 @@ class WorkloadStore:
         )
         found: dict[tuple[str, int], list[Head]] = {}
         for head in heads:
-            found.setdefault((head.locked.state.customer_id, head.locked.placement_key), []).append(head)
+            found.setdefault((head.locked.state.customer_id, head.locked.state.placement_key), []).append(head)
         return found
 
     async def assignments(self, conn: Connection, refs: Sequence[Key]) -> list[Assignable]:

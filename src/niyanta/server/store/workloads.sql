@@ -36,14 +36,15 @@ WITH fence AS MATERIALIZED (
         :progress_message::text[], :retry_count::bigint[], :failure_count::bigint[], :death_streak::bigint[],
         :checkpoint_sequence::bigint[], :pause_phase::text[], :ready::boolean[], :available_at::timestamptz[],
         :scheduled_at::timestamptz[], :started_at::timestamptz[], :attempt_started_at::timestamptz[],
-        :paused_at::timestamptz[], :completed_at::timestamptz[], :error_message::text[], :result_json::text[]
+        :paused_at::timestamptz[], :completed_at::timestamptz[], :error_message::text[], :result_json::text[],
+        :placement_key::bigint[], :misfits::text[]
         -- end
       ) AS c (customer_id, workload_id, expected_version, queued_delta, running_delta,
         -- Names of the fields that moves change, by `make generate`:
         status, version, generation, event_count, worker_id, incarnation, scheduled_from, event_sequence,
         progress_percent, progress_message, retry_count, failure_count, death_streak, checkpoint_sequence,
         pause_phase, ready, available_at, scheduled_at, started_at, attempt_started_at, paused_at, completed_at,
-        error_message, result_json
+        error_message, result_json, placement_key, misfits
         -- end
       )
      WHERE (:epoch::bigint IS NULL OR EXISTS (SELECT FROM fence))
@@ -60,7 +61,8 @@ WITH fence AS MATERIALIZED (
            death_streak = c.death_streak, checkpoint_sequence = c.checkpoint_sequence, pause_phase = c.pause_phase,
            ready = c.ready, available_at = c.available_at, scheduled_at = c.scheduled_at, started_at = c.started_at,
            attempt_started_at = c.attempt_started_at, paused_at = c.paused_at, completed_at = c.completed_at,
-           error_message = c.error_message, result_json = c.result_json::json,
+           error_message = c.error_message, result_json = c.result_json::json, placement_key = c.placement_key,
+           misfits = c.misfits,
            -- end
            config_snapshot = CASE WHEN c.status = 'SCHEDULED' AND w.generation = 0 THEN (
                 SELECT json_build_object('config_json', f.config_json, 'max_retries', f.max_retries,
@@ -239,5 +241,5 @@ SELECT w.customer_id FROM workloads w JOIN asked USING (customer_id, workload_id
 SELECT customer_id, workload_id, workload_type, status, version, generation, event_count, worker_id, incarnation,
        event_sequence, progress_percent, progress_message, retry_count, checkpoint_sequence, pause_phase, ready,
        available_at, scheduled_at, started_at, attempt_started_at, paused_at, completed_at, error_message, result_json,
-       priority, input_params, affinity_rules, timeout_seconds, placement_key, queue_rank, created_at, now() AS db_now
+       priority, input_params, affinity_rules, timeout_seconds, placement_key, misfits, queue_rank, created_at, now() AS db_now
   FROM workloads WHERE customer_id = :customer_id AND workload_id = :workload_id;

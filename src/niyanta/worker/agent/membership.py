@@ -124,7 +124,8 @@ class Membership:
         # Set before it is accepted: an assignment may be here before the answer is.
         incarnation = self.incarnation = secrets.token_hex(8)
         handlers = [
-            HandlerInfo(h.workload_type, h.isolation, h.exclusive, h.input_schema) for h in spec.handlers.values()
+            HandlerInfo(h.workload_type, h.isolation, h.exclusive, h.input_schema, h.form)
+            for h in spec.handlers.values()
         ]
         message = _encode(
             Register(spec.worker_id, incarnation, spec.capacity, dict(spec.tags), handlers, __version__)

@@ -8,16 +8,16 @@ import signal
 from collections.abc import Callable
 
 from niyanta.errors import PermanentError, TransientError
-from niyanta.wire.messages import Assignment, Completed, EventReply, Failed, LogLine
+from niyanta.wire.messages import Assignment, EventReply, Failed, LogLine, Refused
 from niyanta.worker.attempt import checkpoints
 from niyanta.worker.attempt.inline import Inline
 from niyanta.worker.attempt.isolated import Isolated
-from niyanta.worker.attempt.life import Because, End, Life, Phase, StoppedError
+from niyanta.worker.attempt.life import Because, End, Life, Outcome, Phase, StoppedError
 from niyanta.worker.attempt.means import Folder, Means
 from niyanta.worker.attempt.reports import Reports
 from niyanta.worker.attempt.saving import Saving
 from niyanta.worker.handlers import children
-from niyanta.worker.handlers.handler import Handler
+from niyanta.worker.handlers.handler import Handler, MisfitError
 from niyanta.worker.handlers.link import Ask
 from niyanta.worker.handlers.text import describe, plain
 
@@ -89,12 +89,14 @@ class Attempt:
         self._saving.answered(sequences, reply)
 
     async def _run(self) -> None:
-        outcome: Completed | Failed | None = None
+        outcome: Outcome | None = None
         preparing = asyncio.get_running_loop().call_later(_PREPARING_SECONDS, self._reports.started)
         try:
             outcome = await self._work()
         except (StoppedError, asyncio.CancelledError):
             outcome = None
+        except MisfitError as exc:
+            outcome = Refused(plain(str(exc)), self._handler.form, exc.hopeless)
         except PermanentError as exc:
             outcome = Failed(plain(str(exc)), permanent=True)
         except TransientError as exc:
@@ -108,7 +110,7 @@ class Attempt:
             self._life.phase = Phase.OVER
             self._on_ended(self)
 
-    async def _work(self) -> Completed | Failed | None:
+    async def _work(self) -> Outcome | None:
         pool = self._means.pool
         try:
             encoding = await self._fetch() if self._assignment.checkpoint_sequence else None

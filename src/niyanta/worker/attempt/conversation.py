@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from niyanta.errors import CheckpointError
-from niyanta.wire.messages import Completed, Failed, LogLine, Progressed
+from niyanta.wire.messages import Completed, Failed, LogLine, Progressed, Refused
 from niyanta.worker.attempt.contents import UnfitError, check_report, check_result, check_save
-from niyanta.worker.attempt.life import Life
+from niyanta.worker.attempt.life import Life, Outcome
 from niyanta.worker.attempt.means import Folder
 from niyanta.worker.attempt.reports import Reports
 from niyanta.worker.attempt.saving import Saving
@@ -25,14 +25,25 @@ _PLACE_SECONDS = 2.0
 class Conversation:
     """The agent's half.
 
+    Args:
+        runner: The process.
+        form: Of the input that its handler takes.
+        folder: The attempt's files.
+        life: What rules the attempt.
+        reports: Where what it says goes.
+        saving: Keeps its checkpoints.
+
     Attributes:
         begun: Done when the handler has been called.
         outcome: The process's own word on how it ended; None when it is just gone.
     """
 
-    def __init__(self, runner: Runner, folder: Folder, life: Life, reports: Reports, saving: Saving) -> None:
+    def __init__(
+        self, runner: Runner, form: str, folder: Folder, life: Life, reports: Reports, saving: Saving
+    ) -> None:
         loop = asyncio.get_running_loop()
         self._runner = runner
+        self._form = form
         self._folder = folder
         self._life = life
         self._reports = reports
@@ -43,7 +54,7 @@ class Conversation:
         self._wanted = 0
         self._arrived: asyncio.Future[None] = loop.create_future()
         self.begun: asyncio.Future[None] = loop.create_future()
-        self.outcome: asyncio.Future[Completed | Failed | None] = loop.create_future()
+        self.outcome: asyncio.Future[Outcome | None] = loop.create_future()
 
     def say_cancelled(self) -> None:
         """Tell the process that it is about to be ended."""
@@ -61,6 +72,8 @@ class Conversation:
                         if problem.traceback:
                             self._reports.report(LogLine("ERROR", problem.traceback))
                         self._decide(Failed(plain(problem.message), permanent=problem.permanent))
+                    case channel.Misfit():
+                        self._decide(Refused(message.message, self._form, message.hopeless))
                     case channel.Ended():
                         self._decide(None)
                     case _:
@@ -71,7 +84,7 @@ class Conversation:
             self._decide(Failed(plain(f"the workload's process said something unreadable: {exc}"), permanent=True))
         self._decide(None)
 
-    def _decide(self, outcome: Completed | Failed | None) -> None:
+    def _decide(self, outcome: Outcome | None) -> None:
         if not self.outcome.done():
             self.outcome.set_result(outcome)
 

@@ -99,7 +99,7 @@ class Inline:
             encoding: Of that checkpoint; None when there is none.
 
         Raises:
-            PermanentError: The input doesn't fit the handler.
+            MisfitError: The input doesn't fit the handler.
         """
         state = None
         if encoding is not None:

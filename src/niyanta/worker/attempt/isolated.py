@@ -11,7 +11,7 @@ from typing import Any
 
 from niyanta.wire.messages import Assignment, Completed, Failed
 from niyanta.worker.attempt.conversation import Conversation
-from niyanta.worker.attempt.life import Because, End, Life
+from niyanta.worker.attempt.life import Because, End, Life, Outcome
 from niyanta.worker.attempt.means import Folder
 from niyanta.worker.attempt.reports import Reports
 from niyanta.worker.attempt.saving import Saving
@@ -38,7 +38,7 @@ class Isolated:
 
     async def run(
         self, handler: Handler, assignment: Assignment, folder: Folder, encoding: str | None
-    ) -> Completed | Failed | None:
+    ) -> Outcome | None:
         """Run the handler; gives what it came to, or None when it was ended.
 
         On return nothing of the process's tree is left. Arguments as for `Inline.run`.
@@ -50,12 +50,12 @@ class Isolated:
         runner = await self._life.unless_ordered(self._pool.take(assignment.memory_mb, assignment.cpu_cores))
         if handler.exclusive:
             self._pool.mark_exclusive(runner)
-        conversation = Conversation(runner, folder, self._life, self._reports, self._saving)
+        conversation = Conversation(runner, handler.form, folder, self._life, self._reports, self._saving)
         runner.output = conversation
         loop = asyncio.get_running_loop()
         listening = loop.create_task(conversation.listen())
         tasks: list[asyncio.Task[Any]] = [listening, loop.create_task(conversation.answer_saves())]
-        outcome: Completed | Failed | None = None
+        outcome: Outcome | None = None
         at_once = True
         try:
             disk = loop.create_task(_watch_disk(folder.work, assignment.disk_mb))
@@ -77,7 +77,7 @@ class Isolated:
 
     async def _until_over(
         self, assignment: Assignment, conversation: Conversation, runner: Runner, disk: asyncio.Task[int]
-    ) -> tuple[Completed | Failed | None, bool]:
+    ) -> tuple[Outcome | None, bool]:
         """Wait until the attempt must end; gives what it came to, and whether to kill without a grace."""
         ends: set[asyncio.Future[Any]] = {conversation.outcome, self._life.ordered, disk}
         await asyncio.wait({*ends, conversation.begun}, return_when=asyncio.FIRST_COMPLETED)
@@ -98,9 +98,7 @@ class Isolated:
             return None, False
         return Failed(f"timed out after {assignment.timeout_seconds} s", timed_out=True), False
 
-    def _judged(
-        self, assignment: Assignment, outcome: Completed | Failed | None, how: Exit
-    ) -> Completed | Failed | None:
+    def _judged(self, assignment: Assignment, outcome: Outcome | None, how: Exit) -> Outcome | None:
         """What the attempt came to, seen together with how its process ended."""
         if isinstance(outcome, Completed):
             return outcome

@@ -44,14 +44,17 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from enum import Enum, IntEnum
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
-from niyanta.wire.messages import Completed, EventBody, Failed, Paused, Released
+from niyanta.wire.messages import Completed, EventBody, Failed, Paused, Refused, Released
 from niyanta.worker.handlers.link import Ask
 
-__all__ = ["Because", "End", "Life", "Phase", "StoppedError"]
+__all__ = ["Because", "End", "Life", "Outcome", "Phase", "StoppedError"]
 
 T = TypeVar("T")
+
+Outcome: TypeAlias = Completed | Failed | Refused
+"""What a handler came to; refused is an input that doesn't fit it, before its first line."""
 
 
 class Phase(Enum):
@@ -183,7 +186,7 @@ class Life:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
 
-    def last_event(self, outcome: Completed | Failed | None) -> EventBody:
+    def last_event(self, outcome: Outcome | None) -> EventBody:
         """What is said last.
 
         Args:

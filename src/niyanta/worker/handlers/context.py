@@ -33,6 +33,8 @@ class _Surroundings:
         self._saver: Callable[[], Any] | None = None
         self._percent = assignment.progress_percent
         self._work_dir = work_dir
+        self.customer_id: str = assignment.ref.customer_id
+        """Whose workload it is: ``cust_…``."""
         self.workload_id: str = assignment.ref.workload_id
         """``wl_…``."""
         self.attempt: int = assignment.ref.generation

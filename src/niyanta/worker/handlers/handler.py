@@ -14,16 +14,30 @@ from typing import Any
 
 import msgspec
 
+from niyanta.domain.forms import form_of
 from niyanta.domain.ids import WORKLOAD_TYPE_PATTERN
+from niyanta.domain.json_schema import Schema, SchemaError, TooExpensive
 from niyanta.errors import ConfigurationError, PermanentError
 from niyanta.wire.strict_json import MAX_DEPTH
 from niyanta.worker.handlers.context import Context, SyncContext
 from niyanta.worker.handlers.parameters import NO_DEFAULT, Parameters, parameters_of
 from niyanta.worker.handlers.text import clean, describe
 
-__all__ = ["Handler", "encode_result", "make_handler"]
+__all__ = ["Handler", "MisfitError", "encode_result", "make_handler"]
 
 MAX_RESULT_BYTES = 1 << 20
+
+
+class MisfitError(PermanentError):
+    """The input doesn't fit the handler's parameters.
+
+    Attributes:
+        hopeless: It fits their JSON Schema, as the service could have told; only the handler's own checks refuse it.
+    """
+
+    def __init__(self, message: str, *, hopeless: bool) -> None:
+        super().__init__(message)
+        self.hopeless = hopeless
 
 
 @dataclass(frozen=True)
@@ -47,7 +61,7 @@ class Handler:
         """What to call the function with.
 
         Raises:
-            PermanentError: The input doesn't fit; names the field.
+            MisfitError: The input doesn't fit; names the field.
         """
         if self.parameters is None:
             return (context,)
@@ -55,7 +69,22 @@ class Handler:
             return (context, self.parameters.decode(input_json))
         except Exception as exc:  # a model's own code may raise anything
             words = str(exc) if isinstance(exc, ValueError | TypeError) else describe(exc)
-            raise PermanentError(f"input_params don't fit the handler: {words}") from exc
+            hopeless = self._meets_schema(input_json)
+            raise MisfitError(f"input_params don't fit the handler: {words}", hopeless=hopeless) from exc
+
+    @property
+    def form(self) -> str:
+        """Names the form of input that it takes."""
+        return form_of(self.input_schema)
+
+    def _meets_schema(self, input_json: bytes) -> bool:
+        """Whether an input is one that the service would accept for this handler alone."""
+        if self.input_schema is None:
+            return True
+        try:
+            return not Schema(self.input_schema).problems(msgspec.json.decode(input_json), most=1)
+        except (SchemaError, TooExpensive):
+            return True
 
     def call(self, context: Any, input_json: bytes) -> Awaitable[Any] | Any:
         """Decode the input and call the function; gives its result, or an awaitable of it.

@@ -21,6 +21,7 @@ __all__ = [
     "Due",
     "Ended",
     "FromRunner",
+    "Misfit",
     "Problem",
     "Ready",
     "Report",
@@ -126,11 +127,18 @@ class Problem(msgspec.Struct, tag="problem"):
     traceback: str = ""
 
 
+class Misfit(msgspec.Struct, tag="misfit"):
+    """The input doesn't fit the handler's parameters. ``hopeless``: only its own checks tell, not the JSON Schema."""
+
+    message: str
+    hopeless: bool
+
+
 class Ended(msgspec.Struct, tag="ended"):
     """The attempt ended after a checkpoint, for a pause or a drain."""
 
 
-FromRunner: TypeAlias = Ready | Started | Report | Dropped | Save | Done | Problem | Ended
+FromRunner: TypeAlias = Ready | Started | Report | Dropped | Save | Done | Problem | Misfit | Ended
 
 _encoder = msgspec.msgpack.Encoder()
 _length = struct.Struct("!I")

@@ -27,7 +27,7 @@ from niyanta.wire.messages import Assignment, LogLine
 from niyanta.worker.handlers import children
 from niyanta.worker.handlers.app import App, load_app
 from niyanta.worker.handlers.context import Context, SyncContext
-from niyanta.worker.handlers.handler import Handler, encode_result
+from niyanta.worker.handlers.handler import Handler, MisfitError, encode_result
 from niyanta.worker.handlers.link import AttemptEnded
 from niyanta.worker.handlers.logs import log_all_to
 from niyanta.worker.handlers.saver import keep_saving, keep_saving_in_thread
@@ -120,6 +120,8 @@ def _outcome(handler: Handler, run: channel.Run, link: SocketLink) -> channel.Fr
     except (AttemptEnded, asyncio.CancelledError):
         # The agent knows better why, unless somebody else has sent the signal.
         return channel.Problem("the handler was told to stop (SIGTERM), or cancelled itself", False)
+    except MisfitError as exc:
+        return channel.Misfit(plain(str(exc)), exc.hopeless)
     except PermanentError as exc:
         return channel.Problem(plain(str(exc)), True, _traceback(exc))
     except TransientError as exc:

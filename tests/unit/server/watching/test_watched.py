@@ -126,7 +126,8 @@ def test_the_story_is_whole_and_in_order(attempts: list[Any], clock_skew: int, t
     take()
 
     assert updates[0].status == "PENDING"
-    previous, told = updates[0], []
+    previous = updates[0]
+    told: list[tuple[str, int | str | None]] = []
     for update in updates[1:]:
         assert update.version >= previous.version + (update.kind == "status")
         if update.kind == "log":

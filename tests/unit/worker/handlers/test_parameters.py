@@ -276,7 +276,7 @@ def test_the_default_is_used_when_nothing_is_given(kind: Any, default: Any) -> N
     handler = handler_of(kind, default)
     assert handler.arguments(None, b" {} ")[1] == default
     assert Schema(handler.input_schema).problems({}) == []
-    given = {"count": 5} if kind is not Struct else {"frameRate": 5}
+    given: Any = {"count": 5} if kind is not Struct else {"frameRate": 5}
     assert (
         handler.arguments(None, msgspec.json.encode(given))[1] == msgspec.convert(given, kind)
         if kind is Struct

@@ -150,6 +150,13 @@ class WorkerBody(msgspec.Struct):
     worker_id: str
     status: WorkerStatus
     capabilities: Annotated[list[str], Meta(description="Workload types that it serves.")]
+    input_forms: Annotated[
+        dict[str, str],
+        Meta(
+            description="By workload type the version of its input that the worker's handler takes: a digest of the "
+            "JSON Schema of its parameters, or `any`. A workload is placed only where its input fits."
+        ),
+    ]
     capacity_total: int
     capacity_used: int
     tags: dict[str, str]

@@ -341,6 +341,7 @@ def _worker(listed: ListedWorker) -> bodies.WorkerBody:
         worker_id=worker.worker_id,
         status=worker.status,
         capabilities=[handler.workload_type for handler in worker.handlers],
+        input_forms=worker.forms,
         capacity_total=worker.capacity,
         capacity_used=len(listed.workload_ids),
         tags=worker.tags,

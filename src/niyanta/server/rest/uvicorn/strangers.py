@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 __all__ = ["KEEP_ALIVE_SECONDS", "WELCOME", "Stranger", "Strangers"]
@@ -41,9 +42,11 @@ class Strangers:
     Args:
         most: In all.
         most_per_source: Of one address; of one /64 network with IPv6.
+        clock: Monotonic seconds.
     """
 
-    def __init__(self, most: int, most_per_source: int) -> None:
+    def __init__(self, most: int, most_per_source: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._most = most
         self._most_per_source = most_per_source
         self._all: dict[Stranger, tuple[str, float]] = {}
@@ -55,7 +58,7 @@ class Strangers:
     def enter(self, stranger: Stranger, address: str) -> None:
         """A connection has come; may send another one away."""
         source = _source_of(address)
-        self._all[stranger] = (source, time.monotonic())
+        self._all[stranger] = (source, self._clock())
         of_source = self._by_source.setdefault(source, {})
         of_source[stranger] = None
         if len(of_source) > self._most_per_source:
@@ -74,7 +77,7 @@ class Strangers:
 
     def _make_room(self, among: dict[Stranger, None] | dict[Stranger, tuple[str, float]], newest: Stranger) -> None:
         """Send the oldest away that is idle, if there is one: the others are being served, which takes moments."""
-        now = time.monotonic()
+        now = self._clock()
         for stranger in among:
             if stranger is newest:
                 return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from niyanta.server.rest.uvicorn import strangers as module
 from niyanta.server.rest.uvicorn.strangers import Strangers
 
 
@@ -59,14 +58,14 @@ def test_a_source_is_an_address_or_a_network_of_version_6(addresses: tuple[str, 
     assert fakes[0].is_gone is is_one_source
 
 
-def test_who_is_served_stays_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    strangers = Strangers(100, 2)
+def test_who_is_served_stays_but_not_for_ever() -> None:
+    now = 0.0
+    strangers = Strangers(100, 2, clock=lambda: now)
     fakes = [Fake(is_busy=True) for _ in range(4)]
     for fake in fakes:
         strangers.enter(fake, "10.0.0.1")
     assert gone(fakes) == []
-    began = module.time.monotonic()
-    monkeypatch.setattr("niyanta.server.rest.uvicorn.strangers.time.monotonic", lambda: began + 31)
+    now = 31.0
     strangers.enter(Fake(), "10.0.0.1")
     assert gone(fakes) == [0]
 

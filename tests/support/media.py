@@ -59,14 +59,14 @@ def read(path: Path, *, sound: bool = True) -> Media:
             parts = []
             expected: float | None = None
             even = av.AudioResampler("fltp")
-            for frame in (part for whole in container.decode(track) for part in even.resample(whole)):
-                assert frame.time is not None
+            for heard in (part for whole in container.decode(track) for part in even.resample(whole)):
+                assert heard.time is not None
                 if expected is None:
-                    found.sound_start = frame.time
-                elif abs(frame.time - expected) > 0.002:
+                    found.sound_start = heard.time
+                elif abs(heard.time - expected) > 0.002:
                     found.holes += 1
-                expected = frame.time + frame.samples / frame.sample_rate
-                parts.append(frame.to_ndarray()[0])
+                expected = heard.time + heard.samples / heard.sample_rate
+                parts.append(heard.to_ndarray()[0])
             found.samples = np.concatenate(parts)
     return found
 
