@@ -96,7 +96,7 @@ def test_a_factory_that_the_loop_has_goes_on_making_tasks(run: Any) -> None:
     async def handler() -> int:
         return await asyncio.create_task(_doubled(3))
 
-    async def main() -> int:
+    async def main() -> Any:
         asyncio.get_running_loop().set_task_factory(factory)
         return await children.awaited(handler)
 
