@@ -30,7 +30,8 @@ def main() -> None:
     kinds = arguments.kind or (SMOKE if arguments.smoke else tuple(KINDS))
     folder = Path(tempfile.mkdtemp(prefix="niyanta-chaos-"))
     print(f"seed {seed}, {arguments.minutes:g} minutes, in {folder}", file=sys.stderr)
-    plan = Plan(seed, arguments.minutes, kinds, excuse_known=arguments.excuse_known)
+    chosen = ["--smoke"] if arguments.smoke else [f"--kind '{kind}'" for kind in arguments.kind or ()]
+    plan = Plan(seed, arguments.minutes, kinds, arguments=" ".join(chosen), excuse_known=arguments.excuse_known)
     report = uvloop.run(run(plan, folder))
     text = json.dumps(report, indent=2)
     arguments.results.mkdir(parents=True, exist_ok=True)

@@ -10,14 +10,7 @@ from collections.abc import Mapping
 
 __all__ = ["KNOWN"]
 
-_RUN_AGAIN = (
-    "an agent runs an assignment again that is pushed again, when its attempt has ended but the word of that hasn't "
-    "been acknowledged"
-)
-
 KNOWN: Mapping[str, str] = {
-    "one generation was run twice": _RUN_AGAIN,
-    "two attempts of an exclusive type ran at once, the earlier one having been run again": _RUN_AGAIN,
     "two attempts of an exclusive type ran at once, its worker having been removed": (
         "the removal of a worker gives its exclusive workloads to others before it has stopped them"
     ),

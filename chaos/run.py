@@ -39,6 +39,8 @@ class Plan:
     workers: int = 8
     open_each: int = 14
     """Workloads that each customer lets be under way at once."""
+    arguments: str = ""
+    """What else was given on the command line, for the command that does it again."""
     excuse_known: bool = False
     """Whether a run with no other violations than those of `KNOWN` passes."""
 
@@ -49,7 +51,8 @@ async def run(plan: Plan, folder: Path) -> dict[str, Any]:
     async with running_fleet(folder, plan.coordinators, plan.workers) as fleet, aiohttp.ClientSession() as http:
         customers = Customers(fleet, history, plan.seed, plan.open_each)
         observer = Observer(fleet, history)
-        nemesis = Nemesis(Scene(fleet, customers, http), history, plan.seed, plan.kinds)
+        scene = Scene(fleet, customers, http)
+        nemesis = Nemesis(scene, history, plan.seed, plan.kinds)
         watching = [asyncio.create_task(observer.watch()), asyncio.create_task(observer.watch_itself())]
         try:
             await customers.start()
@@ -58,6 +61,9 @@ async def run(plan: Plan, folder: Path) -> dict[str, Any]:
             history.pace = max(history.pace, _pace())
             fleet.heal()
             await customers.finish_calls()
+            for part in fleet.workers:
+                # A removal whose answer was lost may have come after the undrain that was to end it.
+                await scene.operate("POST", f"/workers/{part.name}/undrain")
             late = await _tail(fleet, customers, observer, history)
         finally:
             for each in watching:
@@ -119,6 +125,10 @@ async def _until_drained(observer: Observer, pace: float) -> list[Violation]:
         await asyncio.sleep(0.5)
 
 
+def _quoted(arguments: str) -> str:
+    return f' CHAOS_ARGS="{arguments}"' if arguments else ""
+
+
 def _report(
     plan: Plan,
     history: History,
@@ -139,7 +149,7 @@ def _report(
         "passed": not broken and not unfired and (plan.excuse_known or not known),
         "seed": plan.seed,
         "minutes": plan.minutes,
-        "replay": f"make chaos SEED={plan.seed} MINUTES={plan.minutes:g}",
+        "replay": f"make chaos SEED={plan.seed} MINUTES={plan.minutes:g}{_quoted(plan.arguments)}",
         "faults_fired": sum(fired.values()),
         "fired": dict(sorted(fired.items())),
         "never_fired": unfired,

@@ -3,6 +3,10 @@
 NiyantaError
 ├── ApiError                      an answer of the service that is not a success
 │   ├── InvalidInputError         INVALID_INPUT        400  INVALID_ARGUMENT
+│   │   ├── RequestTimeoutError         INVALID_INPUT  408  INVALID_ARGUMENT
+│   │   ├── NotAcceptableError          INVALID_INPUT  406  INVALID_ARGUMENT
+│   │   ├── PayloadTooLargeError        INVALID_INPUT  413  RESOURCE_EXHAUSTED
+│   │   └── UnsupportedMediaTypeError   INVALID_INPUT  415  INVALID_ARGUMENT
 │   ├── InvalidStateError         INVALID_STATE        400  FAILED_PRECONDITION
 │   ├── UnauthorizedError         UNAUTHORIZED         401  UNAUTHENTICATED
 │   ├── ForbiddenError            FORBIDDEN            403  PERMISSION_DENIED

@@ -243,7 +243,7 @@ async def test_without_settings_no_token_is_accepted(system: System) -> None:
 async def test_keys_come_from_a_url_also_after_it_was_away(
     database_url: str, nats_url: str, subject_prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("niyanta.server.access.tokens._REFETCH_SECONDS", 0.0)
+    monkeypatch.setattr("niyanta.server.access.tokens.REFETCH_SECONDS", 0.0)
     key = rsa.generate_private_key(65537, 2048)
     served: dict[str, Any] = {"status": 500, "keys": [], "asked": 0}
 

@@ -1,4 +1,4 @@
-"""§2 of the contract: configurations of workload types."""
+"""Configurations of workload types: createWorkloadConfig and the operations beside it."""
 
 from __future__ import annotations
 

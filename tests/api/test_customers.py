@@ -1,4 +1,4 @@
-"""§3 of the contract: the customer's own account."""
+"""The customer's own account: getCustomer and getCustomerStats."""
 
 from __future__ import annotations
 

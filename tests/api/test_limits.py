@@ -81,8 +81,8 @@ async def test_two_replicas_share_one_bucket(system: System) -> None:
 
 
 async def test_unused_stock_is_put_back(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("niyanta.server.access.rate_limits._STOCK_SECONDS", 1000.0)
-    monkeypatch.setattr("niyanta.server.access.rate_limits._KEEP_SECONDS", -1.0)
+    monkeypatch.setattr("niyanta.server.access.rate_limits.STOCK_SECONDS", 1000.0)
+    monkeypatch.setattr("niyanta.server.access.rate_limits.KEEP_SECONDS", -1.0)
     await customer(system, rate_limit_per_sec=0.01, burst=500)
     for number in range(4):  # each takes ten tokens more than it uses
         _, _, headers = await ask(system)

@@ -16,7 +16,7 @@ from niyanta.server.access.tokens import TokenVerifier
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.store.customers import CustomerStore, Identity
 from niyanta.server.store.database import Database
-from niyanta.server.watching.service import Update, Watch, WatcherTooSlow, WatchService
+from niyanta.server.watching.service import Update, Watch, WatcherTooSlowError, WatchService
 from niyanta.wire import messages
 from niyanta.wire.broker import Broker, Handler
 from niyanta.wire.subjects import Subjects
@@ -235,7 +235,7 @@ async def test_who_takes_nothing_is_dropped_while_others_go_on(system: System) -
             await worker.report(ref, messages.Completed(b"{}"))
             updates = await quick
             assert lines(updates) == [line.message for line in sent]
-            with pytest.raises(WatcherTooSlow):
+            with pytest.raises(WatcherTooSlowError):
                 await next_of(slow)
         assert service._kept_bytes == 0
 

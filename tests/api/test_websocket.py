@@ -39,7 +39,14 @@ def path(workload_id: str, query: str = "") -> str:
 
 @contextlib.asynccontextmanager
 async def connected(
-    system: System, workload_id: str, *, key: str | None = "cust_a", query: str = "", via: Any = None, **headers: str
+    system: System,
+    workload_id: str,
+    *,
+    key: str | None = "cust_a",
+    query: str = "",
+    via: Any = None,
+    autoping: bool = True,
+    **headers: str,
 ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
     if key is not None:
@@ -47,7 +54,7 @@ async def connected(
     url = system.url(path(workload_id, query), via)
     async with (
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http,
-        http.ws_connect(url, headers=sent, compress=15, max_msg_size=0, autoclose=False) as ws,
+        http.ws_connect(url, headers=sent, compress=15, max_msg_size=0, autoclose=False, autoping=autoping) as ws,
     ):
         yield ws
 
@@ -181,7 +188,7 @@ async def test_three_ways_to_show_credentials(system: System) -> None:
 async def test_a_first_message_that_lets_nobody_in(
     system: System, monkeypatch: pytest.MonkeyPatch, first: Any, code: int
 ) -> None:
-    monkeypatch.setattr(websocket, "_AUTH_SECONDS", 2.0 if first is not None else 0.1)
+    monkeypatch.setattr(websocket, "AUTH_SECONDS", 2.0 if first is not None else 0.1)
     await system.worker()
     workload_id = await system.submit(affinity_rules=NOWHERE)
     async with connected(system, workload_id, key=None) as ws:
@@ -317,11 +324,10 @@ async def test_what_clients_say_is_ignored_but_not_without_end(system: System) -
 async def test_messages_are_not_compressed_and_pings_answered(system: System) -> None:
     await system.worker()
     workload_id = await system.submit(affinity_rules=NOWHERE)
-    async with connected(system, workload_id) as ws:
+    async with connected(system, workload_id, autoping=False) as ws:
         assert ws.compress == 0
         assert (await message(ws))["status"] == "PENDING"
         await ws.ping(b"there?")
-        ws._autoping = False
         assert (await ws.receive(timeout=5)).type is aiohttp.WSMsgType.PONG
 
 
@@ -347,13 +353,13 @@ async def test_two_hundred_watchers_and_nothing_is_left_of_them(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held: list[WorkloadSockets] = []
-    original = WorkloadSockets._count
+    serve = WorkloadSockets.__call__
 
-    def count(sockets: WorkloadSockets, customer_id: str, difference: int) -> None:
+    async def noted(sockets: WorkloadSockets, *args: Any) -> None:
         held[:] = [sockets]
-        original(sockets, customer_id, difference)
+        await serve(sockets, *args)
 
-    monkeypatch.setattr(WorkloadSockets, "_count", count)
+    monkeypatch.setattr(WorkloadSockets, "__call__", noted)
     worker = await system.worker()
     ref = await running(system, worker)
     ready = asyncio.Semaphore(0)

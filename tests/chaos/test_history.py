@@ -22,6 +22,7 @@ def test_a_minute_of_chaos_breaks_no_promise(tmp_path: Path) -> None:
     )
     assert ran.stdout, ran.stderr
     report = json.loads(ran.stdout)
+    assert report["replay"] == 'make chaos SEED=20 MINUTES=1.2 CHAOS_ARGS="--smoke"'
     assert report["never_fired"] == [], ran.stdout
     assert report["violations"] == [], ran.stdout
     assert report["passed"]

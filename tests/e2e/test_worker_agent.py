@@ -286,6 +286,34 @@ async def test_events_that_are_left_for_later_hold_up_no_others(run: Any, servic
     assert all(batch.takes_later for batch in service.batches)
 
 
+async def test_an_assignment_that_comes_again_after_its_attempt_has_ended_is_not_run_again(
+    run: Any, service: Service
+) -> None:
+    ran: list[str] = []
+    worker = Worker(id="w", capacity=2)
+
+    @worker.workload("note", isolation="inline")
+    async def note(ctx: Context) -> None:
+        ran.append(ctx.workload_id)
+
+    running = await run(worker)
+    await until(lambda: service.beats)
+    service.hears_events = False  # so that the service must think that the assignment was lost, and pushes it again
+    first = await service.assign("note", 1)
+    await until(lambda: ran == ["wl_1"] and not running.agent.attempts)
+    await service.assign("note", 1)
+    await service.assign("note", 2)
+    await until(lambda: "wl_2" in ran)
+    assert ran == ["wl_1", "wl_2"]
+    service.hears_events = True
+    await until(lambda: any(isinstance(body, Completed) for body in service.bodies(first)))
+    # Nor when it comes after the end was acknowledged, as a link that was held up may have it.
+    await service.assign("note", 1)
+    await service.assign("note", 3)
+    await until(lambda: "wl_3" in ran)
+    assert ran == ["wl_1", "wl_2", "wl_3"]
+
+
 async def test_what_does_not_fit_is_refused(run: Any, service: Service) -> None:
     await run(inline_worker())
     await until(lambda: service.beats)

@@ -12,7 +12,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -308,17 +308,16 @@ async def test_a_port_that_was_taken_meanwhile_is_left_alone(broker: Nats) -> No
         assert living(fixed.data_dir) == []
 
 
-async def test_a_port_lost_in_a_race_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = Nats(tmp_path / "nats")
-    prepare = engine._prepare
+async def test_a_port_lost_in_a_race_is_replaced(tmp_path: Path) -> None:
     strangers: list[socket.socket] = []
 
-    async def lose_the_port_once() -> list[str]:
-        if not strangers:
-            strangers.append(socket.create_server(("127.0.0.1", engine.port)))
-        return list(await prepare())
+    class LosesItsPortOnce(Nats):
+        async def _prepare(self) -> Sequence[str]:
+            if not strangers:
+                strangers.append(socket.create_server(("127.0.0.1", self.port)))
+            return await super()._prepare()
 
-    monkeypatch.setattr(engine, "_prepare", lose_the_port_once)
+    engine = LosesItsPortOnce(tmp_path / "nats")
     try:
         await engine.start()
         assert strangers

@@ -137,9 +137,9 @@ async def test_an_offset_behind_the_end_is_an_empty_page_and_one_too_deep_a_bad_
     await add_workloads(conn, "cust_a", 300)
     store = ListingStore()
     assert await store.page(conn, ListQuery("cust_a", offset=10_000_000, order_by="priority")) == []
-    monkeypatch.setattr(listing, "_DEEP_OFFSET", 10)
+    monkeypatch.setattr(listing, "DEEP_OFFSET", 10)
     assert len(await store.page(conn, ListQuery("cust_a", offset=250))) == 50
-    monkeypatch.setattr(listing, "_DEEP_SECONDS", 0.001)
+    monkeypatch.setattr(listing, "DEEP_SECONDS", 0.001)
 
     class Slow(ExplainFirst):
         async def fetch(self, sql: str, *args: Any) -> Any:

@@ -38,7 +38,7 @@ from niyanta.domain.transitions import (
     Actor,
     ActorType,
     EventType,
-    IllegalMove,
+    IllegalMoveError,
     Move,
     PausePhase,
     Status,
@@ -246,7 +246,7 @@ class StoreMachine(RuleBasedStateMachine):
             return old, "fenced"
         try:
             new = self.moved(old, event.body)
-        except IllegalMove:
+        except IllegalMoveError:
             new = old
         return replace(new, event_sequence=event.sequence), "applied"
 
@@ -307,7 +307,7 @@ class StoreMachine(RuleBasedStateMachine):
         old = self.pick(number)
         try:
             expected = moves[verb](old, _NOW).state
-        except IllegalMove:
+        except IllegalMoveError:
             expected = old
 
         async def write() -> None:
@@ -316,7 +316,7 @@ class StoreMachine(RuleBasedStateMachine):
                 change = Change.begin((await self.store.lock(conn, [key]))[key])
                 try:
                     change.then(moves[verb](change.state, change.before.now))
-                except IllegalMove:
+                except IllegalMoveError:
                     return
                 assert len(await self.store.apply(conn, [change])) == (not change.is_empty)
 
@@ -336,7 +336,7 @@ class StoreMachine(RuleBasedStateMachine):
                 change.before = replace(before, state=replace(before.state, version=before.state.version - 1))
                 try:
                     change.then(transitions.cancel(change.state, change.before.now, _WHO, None))
-                except IllegalMove:
+                except IllegalMoveError:
                     return False
                 return bool(await self.store.apply(conn, [change]))
 

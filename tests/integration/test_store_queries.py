@@ -14,7 +14,7 @@ import pytest
 
 from niyanta.domain.transitions import WorkloadState
 from niyanta.server import store
-from niyanta.server.store.queries import Queries, Query, Reader, Reading
+from niyanta.server.store.queries import Queries, Query, Reader, ReadQuery
 
 FOLDER = Path(store.__path__[0])
 MODULES = [
@@ -63,7 +63,7 @@ async def test_columns_are_the_fields(database_url: str, file_name: str) -> None
 
 async def _problems(conn: asyncpg.Connection, query: Query) -> list[str]:
     columns = {a.name: KINDS.get(a.type.name) for a in (await conn.prepare(query.sql)).get_attributes()}
-    if not isinstance(query, Reading) or not isinstance(query.read, Reader):
+    if not isinstance(query, ReadQuery) or not isinstance(query.read, Reader):
         return []
     reader = query.read
     if not reader.columns:

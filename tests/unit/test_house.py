@@ -56,6 +56,9 @@ PUBLIC_NAMES = {
 # docs/glossary.md has a better word for each, or the word says too little.
 UNUSED_WORDS = {"common", "helper", "helpers", "job", "jobs", "manager", "tenant", "util", "utils"}
 
+# What sets an attribute that is named in a string.
+PATCHING = {"setattr", "delattr", "patch", "object"}
+
 # Pickle of data from outside runs code; nothing that crosses a process or is stored may need it.
 FORBIDDEN_MODULES = {"marshal", "pickle", "shelve"}
 
@@ -129,6 +132,55 @@ def test_no_module_unpickles() -> None:
         imported = set(_imported_modules(_parse(path)))
         offending += [f"{path.relative_to(ROOT)}: {name}" for name in imported & FORBIDDEN_MODULES]
     assert offending == []
+
+
+def _is_private(name: str) -> bool:
+    return name.startswith("_") and not name.endswith("__")
+
+
+def _patched(tree: ast.AST) -> Iterator[str]:
+    """Private names that code outside of their class sets: by assignment, or by `setattr` and its like."""
+    for entry in ast.walk(tree):
+        if isinstance(entry, ast.Attribute) and not isinstance(entry.ctx, ast.Load):
+            if _is_private(entry.attr) and ast.unparse(entry.value) not in ("self", "cls"):
+                yield f"{entry.lineno}: {ast.unparse(entry)}"
+        elif isinstance(entry, ast.Call) and ast.unparse(entry.func).rpartition(".")[2] in PATCHING:
+            for given in (*entry.args, *(keyword.value for keyword in entry.keywords)):
+                name = given.value if isinstance(given, ast.Constant) else None
+                if isinstance(name, str) and _is_private(name.rpartition(".")[2]):
+                    yield f"{entry.lineno}: {name}"
+
+
+def test_no_test_patches_a_private_name() -> None:
+    offending = [
+        f"{path.relative_to(ROOT)}:{found}"
+        for folder in ("tests", "bench", "chaos", "simulation")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for found in _patched(_parse(path))
+    ]
+    assert offending == [], "give the product a parameter with a default, or test what it does"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "patch.setattr('niyanta.x._LIMIT', 1)",
+        "patch.setattr(module, '_LIMIT', 1)",
+        "patch.object(module, '_limit')",
+        "setattr(module, '_limit', 1)",
+        "module._limit = 1",
+        "a.b._limit += 1",
+        "a._one, self.b = 1, 2",
+        "del module._limit",
+    ],
+)
+def test_a_patched_private_name_is_found(line: str) -> None:
+    assert len(list(_patched(ast.parse(line)))) == 1
+
+
+def test_what_is_public_or_ones_own_may_be_set() -> None:
+    for line in ("self._limit = 1", "patch.setattr(module, 'LIMIT', 1)", "patch.setattr(A, '__call__', f)", "_x = 1"):
+        assert list(_patched(ast.parse(line))) == [], line
 
 
 def _imports() -> dict[str, set[str]]:

@@ -11,9 +11,9 @@ __all__ = [
     "MAX_PRIORITY",
     "MAX_TIMEOUT_SECONDS",
     "TIERS",
-    "Config",
     "Tier",
     "TierLimits",
+    "TypeConfig",
 ]
 
 MAX_PRIORITY = 1000
@@ -59,7 +59,7 @@ LIMIT_RANGES: dict[str, tuple[float, float]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Config:
+class TypeConfig:
     """What a workload keeps, for all its attempts, from its first assignment."""
 
     config_json: str = "{}"
@@ -73,4 +73,4 @@ class Config:
     disk_mb: int = 1024
 
 
-DEFAULT_CONFIG = Config()
+DEFAULT_CONFIG = TypeConfig()

@@ -2,7 +2,7 @@
 
 `TRANSITIONS` is the table. Each move has one constructor below, which takes the workload's state as it stands
 and gives the state after it together with the audit event; a move that the table doesn't have raises
-`IllegalMove`. Nothing else in Niyanta assigns a status. The store writes what these functions return, guarded
+`IllegalMoveError`. Nothing else in Niyanta assigns a status. The store writes what these functions return, guarded
 by ``version``.
 
 Times are the database's clock, handed in by the caller.
@@ -27,7 +27,7 @@ __all__ = [
     "AuditEvent",
     "Cause",
     "EventType",
-    "IllegalMove",
+    "IllegalMoveError",
     "Move",
     "PausePhase",
     "Status",
@@ -183,7 +183,7 @@ TRANSITIONS: tuple[Transition, ...] = (
 _LEGAL = frozenset((row.event, row.source, row.target) for row in TRANSITIONS)
 
 
-class IllegalMove(Exception):
+class IllegalMoveError(Exception):
     """The table has no such move from the workload's present state."""
 
     def __init__(self, event: EventType, current: Status, wanted: str = "") -> None:
@@ -279,7 +279,7 @@ def _move(
     **changes: Any,
 ) -> Move:
     if (event, old.status, target) not in _LEGAL:
-        raise IllegalMove(event, old.status)
+        raise IllegalMoveError(event, old.status)
     new = replace(old, status=target, version=old.version + 1, event_count=old.event_count + 1, **changes)
     facts: dict[str, Any] = {
         "from": old.status.value,
@@ -522,7 +522,7 @@ def refuse(old: WorkloadState, now: datetime, actor: Actor, reason: str, form: s
 def pause(old: WorkloadState, now: datetime, actor: Actor) -> Move:
     """A granted pause is complete."""
     if old.pause_phase is not PausePhase.GRANTED:
-        raise IllegalMove(EventType.PAUSED, old.status, " without a granted pause")
+        raise IllegalMoveError(EventType.PAUSED, old.status, " without a granted pause")
     return _move(old, EventType.PAUSED, Status.PAUSED, now, actor, paused_at=now, ready=False, **_LET_GO)
 
 
@@ -574,7 +574,7 @@ def record_checkpoint(old: WorkloadState, now: datetime, actor: Actor) -> Move:
         IllegalMove: The workload isn't RUNNING.
     """
     if old.status is not Status.RUNNING:
-        raise IllegalMove(EventType.CHECKPOINT_CREATED, old.status)
+        raise IllegalMoveError(EventType.CHECKPOINT_CREATED, old.status)
     sequence = old.checkpoint_sequence + 1
     new = replace(
         old,
@@ -598,7 +598,7 @@ def record_checkpoint(old: WorkloadState, now: datetime, actor: Actor) -> Move:
 def request_pause(old: WorkloadState) -> Move:
     """No move yet: note that a pause waits for the next checkpoint. Twice is once."""
     if old.status is not Status.RUNNING:
-        raise IllegalMove(EventType.PAUSED, old.status)
+        raise IllegalMoveError(EventType.PAUSED, old.status)
     if old.pause_phase is not None:
         return Move(old, None)
     return Move(replace(old, version=old.version + 1, pause_phase=PausePhase.REQUESTED), None)

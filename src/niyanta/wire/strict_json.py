@@ -92,13 +92,13 @@ def check_value(value: object) -> None:
     """
     try:
         _walk(value, 0)
-    except _Unstorable as found:
+    except _UnstorableError as found:
         path = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in reversed(found.path)).lstrip(".")
         field = path.replace("\0", "\\u0000")[:300] or "body"
         raise InvalidInputError(f"{field}: {found.message}", details={"field": field, **found.allowed}) from found
 
 
-class _Unstorable(Exception):
+class _UnstorableError(Exception):
     def __init__(self, message: str, allowed: dict[str, Any]) -> None:
         super().__init__(message)
         self.message = message
@@ -111,22 +111,22 @@ def _walk(value: Any, depth: int) -> None:
     kind = type(value)
     if kind is str:
         if "\0" in value:
-            raise _Unstorable("NUL characters are not allowed", {"allowed": "text without NUL"})
+            raise _UnstorableError("NUL characters are not allowed", {"allowed": "text without NUL"})
         return
     if kind is int:
         if not _MIN_INT <= value <= _MAX_INT:
-            raise _Unstorable("integers must fit 64 bits", {"minimum": _MIN_INT, "maximum": _MAX_INT})
+            raise _UnstorableError("integers must fit 64 bits", {"minimum": _MIN_INT, "maximum": _MAX_INT})
         return
     if kind in _HARMLESS:
         return
     if depth >= MAX_DEPTH:
-        raise _Unstorable(f"nested too deeply; {MAX_DEPTH} levels are allowed", {"max_depth": MAX_DEPTH})
+        raise _UnstorableError(f"nested too deeply; {MAX_DEPTH} levels are allowed", {"max_depth": MAX_DEPTH})
     key: str | int = ""
     try:
         if kind is dict:
             for key, inner in value.items():
                 if "\0" in key:  # type: ignore[operator]  # JSON's keys are text
-                    raise _Unstorable("NUL characters are not allowed in keys", {"allowed": "text without NUL"})
+                    raise _UnstorableError("NUL characters are not allowed in keys", {"allowed": "text without NUL"})
                 if type(inner) not in _HARMLESS:
                     _walk(inner, depth + 1)
         elif kind is list:
@@ -138,7 +138,7 @@ def _walk(value: Any, depth: int) -> None:
                 inner = getattr(value, key)
                 if inner is not None:
                     _walk(inner, depth + 1)
-    except _Unstorable as found:
+    except _UnstorableError as found:
         found.path.append(key)
         raise
 

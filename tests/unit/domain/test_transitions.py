@@ -11,7 +11,7 @@ import pytest
 
 from niyanta.domain import transitions as t
 from niyanta.domain.forms import key_without
-from niyanta.domain.transitions import Actor, ActorType, IllegalMove, Move, PausePhase, Status, WorkloadState
+from niyanta.domain.transitions import Actor, ActorType, IllegalMoveError, Move, PausePhase, Status, WorkloadState
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 ACTOR = Actor(ActorType.COORDINATOR, "c1")
@@ -89,7 +89,7 @@ def test_every_move_from_every_state(name: str, status: Status) -> None:
     before = state(status)
     target = LEGAL[name].get(status)
     if target is None:
-        with pytest.raises(IllegalMove):
+        with pytest.raises(IllegalMoveError):
             MOVES[name](before)
         return
     move = MOVES[name](before)
@@ -187,7 +187,7 @@ def test_an_attempt_that_ends_by_itself_after_a_death_begins_the_count_anew() ->
 def test_a_pause_needs_a_checkpoint_after_it_was_asked_for() -> None:
     running = replace(state(R), pause_phase=None)
     asked = t.request_pause(running).state
-    with pytest.raises(IllegalMove):
+    with pytest.raises(IllegalMoveError):
         t.pause(asked, NOW, ACTOR)
     saved = t.record_checkpoint(asked, NOW, ACTOR).state
     assert saved.pause_phase is PausePhase.GRANTED

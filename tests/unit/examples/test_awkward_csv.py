@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from niyanta.errors import PermanentError
-from niyanta.examples.reports import reading
 from niyanta.examples.reports.reading import RecordReader
 from support.attempts import Service
 
@@ -184,16 +183,19 @@ def test_the_report_may_not_be_the_file_by_another_way(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
 @pytest.mark.parametrize("most", [8, 9, 10, 16])
-def test_lines_are_the_same_wherever_the_pieces_end(monkeypatch: pytest.MonkeyPatch, end: bytes, most: int) -> None:
+def test_lines_are_the_same_wherever_the_pieces_end(end: bytes, most: int) -> None:
     """The file is read in pieces; an end of line may lie between two of them."""
-    monkeypatch.setattr(reading, "_MOST_LINE_BYTES", most)
+
+    def reader(offset: int = 0, line: int = 0) -> RecordReader:
+        return RecordReader(io.BytesIO(raw), ",", offset, line, most_line_bytes=most)
+
     lines = [b"", b"a,b", b"12345", b"a," + b"x" * 30, b"", b"c,d", b"1234", b"e,f", b"g,h"]
     raw = end.join(lines) + end
-    records = list(RecordReader(io.BytesIO(raw), ","))
+    records = list(reader())
     whole = [line.decode().split(",") for line in lines if 0 < len(line) < 6]
     assert [r for r in records if isinstance(r, list)] == whole
     assert [r for r in records if isinstance(r, str)] == ["a line that is too long"]
     for count in range(len(records)):
-        first = RecordReader(io.BytesIO(raw), ",")
+        first = reader()
         list(itertools.islice(first, count))
-        assert list(RecordReader(io.BytesIO(raw), ",", first.offset, first.line)) == records[count:]
+        assert list(reader(first.offset, first.line)) == records[count:]

@@ -223,7 +223,7 @@ def test_names_too_long_for_their_new_ending_are_rows(tmp_path: Path) -> None:
 
 
 def test_stopped_anywhere_the_rows_and_losses_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("niyanta.examples.images.processing._SAVE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr("niyanta.examples.images.processing.SAVE_EVERY_SECONDS", 0.0)
     (tmp_path / "in").mkdir()
     make_awkward_files(tmp_path / "in")
     put(tmp_path / "in", "moving.gif", "cut.jpg", "grey16.png", "exif-noise.png", "profile-noise.jpg")

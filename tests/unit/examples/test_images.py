@@ -59,7 +59,7 @@ def test_images_are_fitted_and_failures_named(tmp_path: Path, images: Path) -> N
 def test_stopped_at_every_image_it_gives_the_same(
     tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("niyanta.examples.images.processing._SAVE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr("niyanta.examples.images.processing.SAVE_EVERY_SECONDS", 0.0)
     options: dict[str, Any] = {"max_width": 200, "output_format": "webp", "thumbnail": 32}
     whole = service(tmp_path / "a", images, **options).attempt()
     run = service(tmp_path / "b", images, **options)
@@ -71,7 +71,7 @@ def test_stopped_at_every_image_it_gives_the_same(
 
 
 def test_killed_it_counts_no_image_twice(tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("niyanta.examples.images.processing._SAVE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr("niyanta.examples.images.processing.SAVE_EVERY_SECONDS", 0.0)
     run = service(tmp_path, images)
     run.die_instead_of = 4
     with pytest.raises(Killed):

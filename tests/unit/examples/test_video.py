@@ -103,7 +103,7 @@ def test_killed_before_any_checkpoint_it_redoes_only_that_step(tmp_path: Path, s
 def test_a_pause_ends_the_segment_early_and_loses_nothing(
     tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("niyanta.examples.video.transcoding._REPORT_SECONDS", 0.0)
+    monkeypatch.setattr("niyanta.examples.video.transcoding.REPORT_SECONDS", 0.0)
     run = service(tmp_path, source, segment_seconds=600)
     report = run.report
 

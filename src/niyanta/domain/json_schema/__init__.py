@@ -7,8 +7,8 @@ anchors, dynamic references) or annotations (``unevaluated…``); ``format`` is 
 Source: https://json-schema.org/draft/2020-12.
 """
 
-from niyanta.domain.json_schema.checks import Problem, SchemaError, TooExpensive
+from niyanta.domain.json_schema.checks import Mismatch, SchemaError, TooExpensiveError
 from niyanta.domain.json_schema.compiler import DIALECT
 from niyanta.domain.json_schema.schema import Schema
 
-__all__ = ["DIALECT", "Problem", "Schema", "SchemaError", "TooExpensive"]
+__all__ = ["DIALECT", "Mismatch", "Schema", "SchemaError", "TooExpensiveError"]

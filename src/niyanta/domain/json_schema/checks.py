@@ -9,11 +9,11 @@ from niyanta.domain.json_value import Json
 
 __all__ = [
     "Check",
+    "CheckRun",
+    "Mismatch",
     "Path",
-    "Problem",
-    "Run",
     "SchemaError",
-    "TooExpensive",
+    "TooExpensiveError",
     "all_of",
     "every",
     "frozen",
@@ -25,7 +25,7 @@ _BUDGET = 200_000
 """Units of about a microsecond."""
 
 
-class Problem(NamedTuple):
+class Mismatch(NamedTuple):
     """Where a value doesn't fit, and why."""
 
     pointer: str
@@ -42,7 +42,7 @@ class SchemaError(ValueError):
         self.message = message
 
 
-class TooExpensive(Exception):
+class TooExpensiveError(Exception):
     """Checking the value would take more work than is allowed."""
 
 
@@ -53,7 +53,7 @@ class Path(NamedTuple):
     step: str | int
 
 
-class Run:
+class CheckRun:
     """One check of one value: work that is left, and problems so far."""
 
     __slots__ = ("left", "most", "problems")
@@ -61,7 +61,7 @@ class Run:
     def __init__(self, most: int) -> None:
         self.left = _BUDGET
         self.most = most
-        self.problems: list[Problem] = []
+        self.problems: list[Mismatch] = []
 
     def spend(self, units: int) -> None:
         """Count work that is about to be done.
@@ -71,15 +71,15 @@ class Run:
         """
         self.left -= units
         if self.left < 0:
-            raise TooExpensive("it would take too long")
+            raise TooExpensiveError("it would take too long")
 
     def report(self, path: Path | None, message: str) -> None:
         """Keep a problem, unless there are enough of them."""
         if len(self.problems) < self.most:
-            self.problems.append(Problem(_pointer(path), message))
+            self.problems.append(Mismatch(_pointer(path), message))
 
 
-Check = Callable[[Json, Path | None, Run, bool], bool]
+Check = Callable[[Json, Path | None, CheckRun, bool], bool]
 """Whether a value fits; the last argument says whether to report what doesn't."""
 
 
@@ -91,7 +91,7 @@ def _pointer(path: Path | None) -> str:
     return "".join(f"/{step}" for step in reversed(steps))[:500]
 
 
-def frozen(value: Json, run: Run | None = None) -> Hashable:
+def frozen(value: Json, run: CheckRun | None = None) -> Hashable:
     """A value that is equal for equal JSON: 1 is 1.0, but isn't true."""
     if run is not None:
         run.spend(1)
@@ -104,7 +104,7 @@ def frozen(value: Json, run: Run | None = None) -> Hashable:
     return value
 
 
-def never(value: Json, path: Path | None, run: Run, report: bool) -> bool:
+def never(value: Json, path: Path | None, run: CheckRun, report: bool) -> bool:
     """The check of the schema ``false``: nothing fits."""
     if report:
         run.report(path, "is not allowed")
@@ -122,17 +122,17 @@ def all_of(checks: list[Check]) -> Check:
     """A check that asks several, all of which must fit."""
     units = 1 + len(checks)
 
-    def check(value: Json, path: Path | None, run: Run, report: bool) -> bool:
+    def check(value: Json, path: Path | None, run: CheckRun, report: bool) -> bool:
         run.spend(units)
         return every((one(value, path, run, report) for one in checks), report)
 
     return check
 
 
-def test(applies: type | tuple[type, ...] | None, holds: Callable[[Any, Run], bool], message: str) -> Check:
+def test(applies: type | tuple[type, ...] | None, holds: Callable[[Any, CheckRun], bool], message: str) -> Check:
     """A check of values of one type, which is what ``holds`` is asked about; the others always fit."""
 
-    def check(value: Json, path: Path | None, run: Run, report: bool) -> bool:
+    def check(value: Json, path: Path | None, run: CheckRun, report: bool) -> bool:
         if applies is not None and (not isinstance(value, applies) or (isinstance(value, bool))):
             return True
         if holds(value, run):

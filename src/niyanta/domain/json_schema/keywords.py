@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import TypeGuard
 
-from niyanta.domain.json_schema.checks import Check, Path, Run, SchemaError, all_of, every, frozen, test
+from niyanta.domain.json_schema.checks import Check, CheckRun, Path, SchemaError, all_of, every, frozen, test
 from niyanta.domain.json_schema.compiler import Build, Compiler
 from niyanta.domain.json_value import Json
 
@@ -107,7 +107,7 @@ def _names(argument: Json, at: str) -> list[str]:
 def _required(compiler: Compiler, argument: Json, schema: Mapping[str, Json], at: str) -> Check:
     names = _names(argument, at)
 
-    def check(value: Json, path: Path | None, run: Run, report: bool) -> bool:
+    def check(value: Json, path: Path | None, run: CheckRun, report: bool) -> bool:
         if not isinstance(value, dict):
             return True
         run.spend(len(names) // 8)
@@ -132,7 +132,7 @@ def _dependent_schemas(compiler: Compiler, argument: Json, schema: Mapping[str, 
 
 
 def _dependent(rules: Mapping[str, Check]) -> Check:
-    def check(value: Json, path: Path | None, run: Run, report: bool) -> bool:
+    def check(value: Json, path: Path | None, run: CheckRun, report: bool) -> bool:
         if not isinstance(value, dict):
             return True
         run.spend(len(rules) // 8)
@@ -156,7 +156,7 @@ def _definitions(compiler: Compiler, argument: Json, schema: Mapping[str, Json],
 def _properties(compiler: Compiler, argument: Json, schema: Mapping[str, Json], at: str) -> Check:
     known = {name: compiler.compile(inner, f"{at}/{name}") for name, inner in _object(argument, at).items()}
 
-    def check(value: Json, path: Path | None, run: Run, report: bool) -> bool:
+    def check(value: Json, path: Path | None, run: CheckRun, report: bool) -> bool:
         if not isinstance(value, dict):
             return True
         run.spend(len(value) // 8)
@@ -172,7 +172,7 @@ def _pattern_properties(compiler: Compiler, argument: Json, schema: Mapping[str,
         for source, inner in _object(argument, at).items()
     ]
 
-    def check(value: Json, path: Path | None, run: Run, report: bool) -> bool:
+    def check(value: Json, path: Path | None, run: CheckRun, report: bool) -> bool:
         if not isinstance(value, dict):
             return True
         found = (
@@ -192,7 +192,7 @@ def _additional_properties(compiler: Compiler, argument: Json, schema: Mapping[s
     known = properties if isinstance(properties, dict) else {}
     patterns = [compiler.pattern(source, at) for source in _object(schema.get("patternProperties", {}), at)]
 
-    def check(value: Json, path: Path | None, run: Run, report: bool) -> bool:
+    def check(value: Json, path: Path | None, run: CheckRun, report: bool) -> bool:
         if not isinstance(value, dict):
             return True
         run.spend(len(value) // 8)
@@ -209,7 +209,7 @@ def _additional_properties(compiler: Compiler, argument: Json, schema: Mapping[s
 def _property_names(compiler: Compiler, argument: Json, schema: Mapping[str, Json], at: str) -> Check:
     one = compiler.compile(argument, at)
 
-    def check(value: Json, path: Path | None, run: Run, report: bool) -> bool:
+    def check(value: Json, path: Path | None, run: CheckRun, report: bool) -> bool:
         if not isinstance(value, dict):
             return True
         return every((one(name, Path(path, name), run, report) for name in value), report)
@@ -220,7 +220,7 @@ def _property_names(compiler: Compiler, argument: Json, schema: Mapping[str, Jso
 def _prefix_items(compiler: Compiler, argument: Json, schema: Mapping[str, Json], at: str) -> Check:
     first = _schemas(compiler, argument, at)
 
-    def check(value: Json, path: Path | None, run: Run, report: bool) -> bool:
+    def check(value: Json, path: Path | None, run: CheckRun, report: bool) -> bool:
         if not isinstance(value, list):
             return True
         pairs = enumerate(zip(first, value, strict=False))
@@ -234,7 +234,7 @@ def _items(compiler: Compiler, argument: Json, schema: Mapping[str, Json], at: s
     prefix = schema.get("prefixItems", ())
     skip = len(prefix) if isinstance(prefix, list) else 0
 
-    def check(value: Json, path: Path | None, run: Run, report: bool) -> bool:
+    def check(value: Json, path: Path | None, run: CheckRun, report: bool) -> bool:
         if not isinstance(value, list):
             return True
         found = (one(value[number], Path(path, number), run, report) for number in range(skip, len(value)))
@@ -248,7 +248,7 @@ def _contains(compiler: Compiler, argument: Json, schema: Mapping[str, Json], at
     least = _whole(schema.get("minContains", 1), at)
     most = _whole(schema["maxContains"], at) if "maxContains" in schema else None
 
-    def holds(value: list[Json], run: Run) -> bool:
+    def holds(value: list[Json], run: CheckRun) -> bool:
         found = sum(one(inner, None, run, False) for inner in value)
         return found >= least and (most is None or found <= most)
 
@@ -295,7 +295,7 @@ def _if(compiler: Compiler, argument: Json, schema: Mapping[str, Json], at: str)
     then = compiler.compile(schema.get("then", True), f"{outer}/then")
     otherwise = compiler.compile(schema.get("else", True), f"{outer}/else")
 
-    def check(value: Json, path: Path | None, run: Run, report: bool) -> bool:
+    def check(value: Json, path: Path | None, run: CheckRun, report: bool) -> bool:
         chosen = then if condition(value, None, run, False) else otherwise
         return chosen(value, path, run, report)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from niyanta.domain.json_schema.checks import Problem, Run, TooExpensive
+from niyanta.domain.json_schema.checks import CheckRun, Mismatch, TooExpensiveError
 from niyanta.domain.json_schema.compiler import Compiler
 from niyanta.domain.json_schema.keywords import KEYWORDS
 from niyanta.domain.json_value import Json
@@ -23,15 +23,15 @@ class Schema:
     def __init__(self, source: Json) -> None:
         self._check = Compiler(source, KEYWORDS).whole()
 
-    def problems(self, value: Json, most: int = 20) -> list[Problem]:
+    def problems(self, value: Json, most: int = 20) -> list[Mismatch]:
         """Why the value doesn't fit, ``most`` reasons at the most; empty when it fits.
 
         Raises:
             TooExpensive: The value is too large for such a schema.
         """
-        run = Run(most)
+        run = CheckRun(most)
         try:
             self._check(value, None, run, True)
         except RecursionError as exc:
-            raise TooExpensive("the schema refers to itself too often") from exc
+            raise TooExpensiveError("the schema refers to itself too often") from exc
         return run.problems

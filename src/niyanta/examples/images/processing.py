@@ -18,7 +18,7 @@ from niyanta.examples.images.picture import BadPictureError, make
 from niyanta.examples.storage import Allowed, Entry, Place, UnusableNameError, locate
 from niyanta.worker import SyncContext
 
-__all__ = ["output_names", "process"]
+__all__ = ["SAVE_EVERY_SECONDS", "output_names", "process"]
 
 _KEPT = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp"}
 _READ = {*_KEPT, ".gif", ".bmp", ".tif", ".tiff"}
@@ -26,7 +26,8 @@ _ENDINGS = {"jpeg": ".jpg", "png": ".png", "webp": ".webp"}
 _MOST_BYTES = 128 << 20
 _MOST_FAILURES = 100
 _MOST_ENDINGS = 20
-_SAVE_EVERY_SECONDS = 1.0
+SAVE_EVERY_SECONDS = 1.0
+"""How much work a killed attempt loses, about: small next to what starting it again takes."""
 
 
 def process(ctx: SyncContext, params: ImageParams) -> ImageResult:
@@ -48,7 +49,7 @@ def process(ctx: SyncContext, params: ImageParams) -> ImageResult:
         _one(ctx, params, source, image, output, targets.get(image.name, ""), progress)
         progress.last = image.name
         ctx.report_progress(100 * number / len(images), f"Processing image {number}/{len(images)}")
-        if ctx.checkpoint_due or time.monotonic() - saved_at >= _SAVE_EVERY_SECONDS:
+        if ctx.checkpoint_due or time.monotonic() - saved_at >= SAVE_EVERY_SECONDS:
             saved_at = time.monotonic()
             ctx.save_checkpoint(msgspec.to_builtins(progress))
     skipped = Counter(PurePosixPath(entry.name).suffix.lower() for entry in entries if not _is_wanted(entry))

@@ -8,7 +8,6 @@ from typing import BinaryIO
 
 __all__ = ["RecordReader"]
 
-_MOST_LINE_BYTES = 1 << 20
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -17,14 +16,30 @@ class RecordReader:
 
     Lines end with LF, CR LF or CR alone, as old spreadsheets write them.
 
+    Args:
+        file: Stands at ``offset``.
+        delimiter: Between the fields.
+        offset: First byte to read.
+        line: Lines before it.
+        encoding: Of the file.
+        most_line_bytes: What is longer is no record, but named as one that is left out.
+
     Attributes:
         offset: First byte after the last record.
         line: Lines before that byte.
     """
 
     def __init__(
-        self, file: BinaryIO, delimiter: str, offset: int = 0, line: int = 0, encoding: str = "utf-8"
+        self,
+        file: BinaryIO,
+        delimiter: str,
+        offset: int = 0,
+        line: int = 0,
+        encoding: str = "utf-8",
+        *,
+        most_line_bytes: int = 1 << 20,
     ) -> None:
+        self._most_line_bytes = most_line_bytes
         self._file = file
         self._delimiter = delimiter
         self._encoding = encoding
@@ -57,7 +72,7 @@ class RecordReader:
                 yield reason
 
     def _reason(self, lines: int) -> str:
-        if self._longest_line >= _MOST_LINE_BYTES:
+        if self._longest_line >= self._most_line_bytes:
             return "a line that is too long"
         if self._longest_line <= csv.field_size_limit():
             return "broken quotes"
@@ -68,7 +83,7 @@ class RecordReader:
             length = len(raw)
             if length > self._longest_line:
                 self._longest_line = length
-                if length >= _MOST_LINE_BYTES:
+                if length >= self._most_line_bytes:
                     raise csv.Error("line too long")
             self.offset += length
             self.line += 1
@@ -82,13 +97,13 @@ class RecordReader:
     def _raw_lines(self) -> Iterator[bytes]:
         """Lines with their ends; a longer one than the limit comes in pieces of that length."""
         rest = b""
-        while raw := rest + self._file.readline(_MOST_LINE_BYTES - len(rest)):
+        while raw := rest + self._file.readline(self._most_line_bytes - len(rest)):
             rest = b""
             if raw.endswith(b"\n") and raw.find(b"\r", 0, -2) < 0:
                 yield raw
                 continue
             lines = raw.splitlines(keepends=True)
-            if len(raw) == _MOST_LINE_BYTES and not raw.endswith(b"\n") and len(lines) > 1:
+            if len(raw) == self._most_line_bytes and not raw.endswith(b"\n") and len(lines) > 1:
                 rest = lines.pop()  # it goes on, if only with the LF after its CR
             yield from lines
 

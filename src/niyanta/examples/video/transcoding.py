@@ -28,9 +28,10 @@ from niyanta.examples.video.source import Source, is_passing
 from niyanta.examples.video.turning import Turner, turn_of
 from niyanta.worker import SyncContext
 
-__all__ = ["transcode"]
+__all__ = ["REPORT_SECONDS", "transcode"]
 
-_REPORT_SECONDS = 1.0
+REPORT_SECONDS = 1.0
+"""Between two reports of progress."""
 _NOTICED_SECONDS = 1.0
 _MOST_NAME_BYTES = 150
 """Of the output's name in that of its folder of segments, which would be too long for a file system otherwise."""
@@ -155,7 +156,7 @@ class _Attempt:
             self._save()
 
     def _report(self, percent: float, message: str) -> None:
-        if time.monotonic() - self._reported_at >= _REPORT_SECONDS:
+        if time.monotonic() - self._reported_at >= REPORT_SECONDS:
             self._reported_at = time.monotonic()
             self.ctx.report_progress(percent, message)
 

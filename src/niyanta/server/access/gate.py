@@ -17,7 +17,7 @@ from niyanta.server.access.rate_limits import RateLimiter, RateStatus
 from niyanta.server.observability.metrics import Metrics
 from niyanta.server.store.customers import Identity
 
-__all__ = ["Entry", "Gate", "request_id"]
+__all__ = ["Admission", "Gate", "request_id"]
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,100}", re.ASCII)
 
@@ -30,7 +30,7 @@ def request_id(given: str | None) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Admission:
     """Who came in, and what the rate limit says; with ``refusal`` they go no further."""
 
     identity: Identity
@@ -47,7 +47,7 @@ class Gate:
         self._limiter = limiter
         self._metrics = metrics
 
-    async def enter(self, authorization: str | None, *, admin: bool = False, source: str = "") -> Entry:
+    async def enter(self, authorization: str | None, *, admin: bool = False, source: str = "") -> Admission:
         """Let a request in.
 
         Args:
@@ -65,9 +65,9 @@ class Gate:
             rate, limited = await self._limiter.take(identity.customer_id)
             if limited is not None:
                 self._metrics.rate_limited(identity.customer_id)
-                return Entry(identity, rate, limited)
+                return Admission(identity, rate, limited)
         if identity.suspended:
-            return Entry(identity, rate, ForbiddenError("This customer is suspended"))
+            return Admission(identity, rate, ForbiddenError("This customer is suspended"))
         if admin and identity.role != "admin":
-            return Entry(identity, rate, ForbiddenError("This needs a key with the admin role"))
-        return Entry(identity, rate)
+            return Admission(identity, rate, ForbiddenError("This needs a key with the admin role"))
+        return Admission(identity, rate)

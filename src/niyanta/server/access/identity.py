@@ -26,20 +26,26 @@ from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.store.customers import CustomerStore, Identity
 from niyanta.wire.messages import Changed
 
-__all__ = ["Authenticator"]
+__all__ = ["Authenticator", "Bounds"]
 
 log = logging.getLogger(__name__)
 
 _REMEMBER_SECONDS = 0.8
-_MOST_REMEMBERED = 50_000
 _REMEMBER_BAD_KEY_SECONDS = 60.0
 _REMEMBER_BAD_TOKEN_SECONDS = 5.0
-_MOST_BAD = 4_000
 _VERIFIED_SECONDS = 300.0
 _MARK_USED_SECONDS = 5.0
 _FAILURES_AT_ONCE = 50
 _FAILURES_PER_SECOND = 1.0
-_MOST_SOURCES = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How much is remembered: entries; what came first goes first."""
+
+    good: int = 50_000
+    bad: int = 4_000
+    sources: int = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,7 @@ class Authenticator:
         tokens: Checks what is no API key.
         feed: Tells whose keys or status changed.
         clock: Monotonic seconds.
+        bounds: How much is remembered.
     """
 
     def __init__(
@@ -75,7 +82,9 @@ class Authenticator:
         tokens: TokenVerifier,
         feed: ChangeFeed,
         clock: Callable[[], float] = time.monotonic,
+        bounds: Bounds = Bounds(),  # frozen
     ) -> None:
+        self._bounds = bounds
         self._customers = customers
         self._tokens = tokens
         self._clock = clock
@@ -83,7 +92,7 @@ class Authenticator:
         self._verified: dict[str, _Verified] = {}
         self._bad: dict[str, float] = {}
         self._changed_at: dict[str, float] = {}
-        self._failures = _Failures(clock)
+        self._failures = _Failures(clock, bounds.sources)
         self._keys = GroupCommit[tuple[str, str], Identity | None](self._look_up, most=200)
         self._standings = GroupCommit[str, str | None](self._read_standings, most=200)
         self._used: set[str] = set()
@@ -92,7 +101,7 @@ class Authenticator:
 
     def _on_change(self, changed: Changed) -> None:
         if changed.customers:
-            if len(self._changed_at) > _MOST_SOURCES:
+            if len(self._changed_at) > self._bounds.sources:
                 # Whatever was checked before these changes has been forgotten by now.
                 old = self._clock() - 2 * _REMEMBER_SECONDS
                 self._changed_at = {who: at for who, at in self._changed_at.items() if at > old}
@@ -125,7 +134,7 @@ class Authenticator:
         if self._bad.get(credential, now) > now:
             raise UnauthorizedError("The credentials are not valid")
         identity = await self._check(credential, source)
-        _remember(self._known, credential, _Known(identity, now), _MOST_REMEMBERED)
+        _remember(self._known, credential, _Known(identity, now), self._bounds.good)
         return identity
 
     async def _check(self, credential: str, source: str) -> Identity:
@@ -136,7 +145,7 @@ class Authenticator:
             return await (self._check_key if is_key else self._check_token)(credential, source)
         except UnauthorizedError:
             seconds = _REMEMBER_BAD_KEY_SECONDS if is_key else _REMEMBER_BAD_TOKEN_SECONDS
-            _remember(self._bad, credential, self._clock() + seconds, _MOST_BAD)
+            _remember(self._bad, credential, self._clock() + seconds, self._bounds.bad)
             self._known.pop(credential, None)
             self._verified.pop(credential, None)
             raise
@@ -179,7 +188,7 @@ class Authenticator:
         except UnauthorizedError:
             self._failures.count(source)
             raise
-        _remember(self._verified, token, _Verified(claims, self._clock() + _VERIFIED_SECONDS), _MOST_REMEMBERED)
+        _remember(self._verified, token, _Verified(claims, self._clock() + _VERIFIED_SECONDS), self._bounds.good)
         return claims
 
     async def _read_standings(self, customer_ids: Sequence[str]) -> list[str | Exception | None]:
@@ -211,8 +220,9 @@ class Authenticator:
 class _Failures:
     """Refused credentials, by the address they came from: a bucket each that empties with time."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], most_sources: int) -> None:
         self._clock = clock
+        self._most_sources = most_sources
         self._counts: dict[str, tuple[float, float]] = {}
 
     def _level(self, network: str) -> float:
@@ -234,7 +244,7 @@ class _Failures:
     def count(self, source: str) -> None:
         network = _network(source)
         level = min(_FAILURES_AT_ONCE, self._level(network) + 1)
-        _remember(self._counts, network, (level, self._clock()), _MOST_SOURCES)
+        _remember(self._counts, network, (level, self._clock()), self._most_sources)
 
 
 def _network(source: str) -> str:

@@ -22,11 +22,13 @@ from niyanta.server.store.customers import Customer
 from niyanta.server.store.database import Database, retried
 from niyanta.server.store.rate_buckets import Granted, RateBucketStore, Wanted
 
-__all__ = ["RateLimiter", "RateStatus"]
+__all__ = ["KEEP_SECONDS", "STOCK_SECONDS", "RateLimiter", "RateStatus"]
 
-_STOCK_SECONDS = 0.25
+STOCK_SECONDS = 0.25
+"""Of a customer's rate: what a replica takes in stock at most."""
 _STOCK_OF_BURST = 0.02
-_KEEP_SECONDS = 1.0
+KEEP_SECONDS = 1.0
+"""What is left of a stock after that is put back."""
 _WINDOW_SECONDS = 60
 
 
@@ -60,7 +62,7 @@ class _Stock:
     """Monotonic seconds."""
 
     def is_old(self, now: float) -> bool:
-        return now - self.taken_at > _KEEP_SECONDS
+        return now - self.taken_at > KEEP_SECONDS
 
 
 class RateLimiter:
@@ -149,7 +151,7 @@ class RateLimiter:
 
 
 def _stock_size(customer: Customer) -> int:
-    return math.floor(min(customer.rate_limit_per_sec * _STOCK_SECONDS, customer.burst * _STOCK_OF_BURST))
+    return math.floor(min(customer.rate_limit_per_sec * STOCK_SECONDS, customer.burst * _STOCK_OF_BURST))
 
 
 def _status(customer: Customer, left: float) -> RateStatus:

@@ -29,15 +29,17 @@ from niyanta.domain.ids import CUSTOMER_ID_PATTERN
 from niyanta.errors import ConfigurationError, ServiceUnavailableError, UnauthorizedError
 from niyanta.server.settings import CoordinatorSettings
 
-__all__ = ["Claims", "TokenVerifier"]
+__all__ = ["REFETCH_SECONDS", "Claims", "TokenVerifier"]
 
 log = logging.getLogger(__name__)
+
+REFETCH_SECONDS = 10.0
+"""The key set isn't asked for again before that, whatever tokens name."""
 
 _LEEWAY_SECONDS = 60
 _MOST_CHARACTERS = 8192
 _MOST_SET_BYTES = 1 << 20
 _FETCH_SECONDS = 5.0
-_REFETCH_SECONDS = 10.0
 _REFRESH_SECONDS = 300.0
 _MIN_RSA_BITS = 2048
 _KEY_HEADERS = ("jwk", "jku", "x5c", "x5u", "x5t", "x5t#S256", "crit", "b64", "zip")
@@ -174,7 +176,7 @@ class TokenVerifier:
             raise ServiceUnavailableError(
                 "The token issuer's keys can't be read at the moment; try again",
                 details={"dependency": "jwks"},
-                retry_after_seconds=_REFETCH_SECONDS,
+                retry_after_seconds=REFETCH_SECONDS,
             )
         if kid is None and len(self._keys) == 1:
             return next(iter(self._keys.values()))
@@ -196,7 +198,7 @@ class TokenVerifier:
     async def _reload(self) -> None:
         """Load the set again unless that was tried just now. If it can't be read, the last one stands."""
         async with self._fetching:
-            if time.monotonic() - self._fetched_at < _REFETCH_SECONDS:
+            if time.monotonic() - self._fetched_at < REFETCH_SECONDS:
                 return
             try:
                 await self._load()

@@ -43,7 +43,7 @@ class CheckpointService:
             return CheckpointReply(ok=False, error=f"the request can't be read: {exc}")
         except ServiceUnavailableError as exc:
             return CheckpointReply(ok=False, error=f"try again: {exc}", try_again=True)
-        except _NotYours:
+        except _NotYoursError:
             return CheckpointReply(ok=False, error="the attempt is not this worker's")
         if found is None:
             return CheckpointReply(ok=False, error="no good checkpoint is left")
@@ -65,9 +65,9 @@ class CheckpointService:
         async with self._database.connection("vital") as conn:
             held = await self._workloads.held_by(conn, request.worker_id, request.incarnation)
             if (ref.customer_id, ref.workload_id, ref.generation) not in held:
-                raise _NotYours
+                raise _NotYoursError
             return await self._checkpoints.newest_good(conn, ref.customer_id, ref.workload_id, request.sequence)
 
 
-class _NotYours(Exception):
+class _NotYoursError(Exception):
     """The worker doesn't hold the attempt."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from niyanta.domain import transitions
 from niyanta.domain.forms import with_misfit
 from niyanta.domain.retry import backoff_seconds
-from niyanta.domain.transitions import Actor, ActorType, IllegalMove, PausePhase, Status
+from niyanta.domain.transitions import Actor, ActorType, IllegalMoveError, PausePhase, Status
 from niyanta.server.directory import Directory
 from niyanta.server.fleet.contents import clean, details_json, level_of, logged_at, result_problem
 from niyanta.server.fleet.reading import Batch, Unreadable
@@ -30,7 +30,7 @@ from niyanta.wire import messages
 from niyanta.wire.messages import AttemptRef, BatchReply, Event, EventReply, Outcome
 from niyanta.wire.objects import checkpoint_folder
 
-__all__ = ["Folder", "Writes"]
+__all__ = ["EventFolder", "Writes"]
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class _Found:
     checkpoint_error: str | None = None
 
 
-class Folder:
+class EventFolder:
     """Folds batches into what is to be written."""
 
     def __init__(self, settings: CoordinatorSettings, directory: Directory) -> None:
@@ -96,7 +96,7 @@ class Folder:
                 change.then(_fail(change, actor, event.why))
             else:
                 self._apply(event, change, actor, writes, outcome)
-        except IllegalMove as exc:
+        except IllegalMoveError as exc:
             log.warning("intake.event_ignored", extra={"workload_id": state.workload_id, "why": str(exc)})
         change.then(transitions.acknowledge(change.state, sequence))
 

@@ -16,7 +16,7 @@ import msgspec
 
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.directory import Directory
-from niyanta.server.fleet.folding import Folder, Writes
+from niyanta.server.fleet.folding import EventFolder, Writes
 from niyanta.server.fleet.reading import Batch, Unreadable, is_sane, read_batch
 from niyanta.server.moves.batcher import GroupCommit
 from niyanta.server.moves.feed import ChangeFeed
@@ -67,7 +67,7 @@ class EventIntake:
         self._mover = mover
         self._held_up = held_up
         self._feed = feed
-        self._folder = Folder(settings, directory)
+        self._folder = EventFolder(settings, directory)
         self._object_store = object_store
         self._unneeded: asyncio.Queue[str] = asyncio.Queue()
         """Keys of objects whose checkpoints have been dropped, in committed transactions only."""

@@ -8,7 +8,7 @@ import msgspec
 
 from niyanta.errors import ApiError, ConflictError, ServiceUnavailableError
 from niyanta.server.grpc.messages import checked, status_message, status_of, submission_of, submitted_message
-from niyanta.server.grpc.methods import Call, Method
+from niyanta.server.grpc.methods import Method, MethodCall
 from niyanta.server.grpc.values import aside, moment_of, put_details, put_time
 from niyanta.server.services.batches import BatchService, CancelBatchRequest
 from niyanta.server.services.requests import MAX_BATCH_VALUES, BatchRequest, BodyLimit, check_idempotency_key
@@ -42,7 +42,7 @@ class BatchMethods:
         body_limit=BodyLimit.BATCH,
         errors=(ConflictError, ServiceUnavailableError),
     )
-    async def submit(self, call: Call[pb.SubmitWorkloadBatchRequest]) -> pb.SubmitWorkloadBatchResponse:
+    async def submit(self, call: MethodCall[pb.SubmitWorkloadBatchRequest]) -> pb.SubmitWorkloadBatchResponse:
         """Store many, each with an outcome of its own."""
         batch = await aside(call.size_bytes, self._batch_of, call.request)
         key = check_idempotency_key(call.metadata.get("idempotency-key"))
@@ -66,7 +66,7 @@ class BatchMethods:
         answer=pb.CancelWorkloadBatchResponse,
         errors=(ServiceUnavailableError,),
     )
-    async def cancel(self, call: Call[pb.CancelWorkloadBatchRequest]) -> pb.CancelWorkloadBatchResponse:
+    async def cancel(self, call: MethodCall[pb.CancelWorkloadBatchRequest]) -> pb.CancelWorkloadBatchResponse:
         """Cancel many, each with an outcome of its own."""
         request = call.request
         given: dict[str, Any] = {}

@@ -20,19 +20,19 @@ from niyanta.errors import ApiError, InternalError, InvalidInputError, PayloadTo
 from niyanta.server.access.gate import Gate, request_id
 from niyanta.server.access.rate_limits import RateStatus
 from niyanta.server.grpc import status
-from niyanta.server.grpc.methods import Call, Method, Served
+from niyanta.server.grpc.methods import Method, MethodCall, Served
 from niyanta.server.observability.logs import name_request
 from niyanta.server.observability.metrics import Metrics
 from niyanta.server.services.requests import BodyLimit
 
-__all__ = ["Frame"]
+__all__ = ["GrpcFrame"]
 
 log = logging.getLogger(__name__)
 
 _BYTES_PER_SECOND = 64 * 1024
 
 
-class Frame:
+class GrpcFrame:
     """Turns methods into handlers.
 
     Args:
@@ -64,7 +64,7 @@ class Frame:
         self, served: Served
     ) -> Callable[[AsyncIterator[bytes], grpc.aio.ServicerContext], Awaitable[bytes]]:
         method, exists = served.method, served.exists
-        serve: Callable[[Call[Any]], Awaitable[Message]] = served.serve
+        serve: Callable[[MethodCall[Any]], Awaitable[Message]] = served.serve
 
         async def answer(sent: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> bytes:
             with self._entry(method, context) as entry:
@@ -92,7 +92,7 @@ class Frame:
         self, served: Served
     ) -> Callable[[AsyncIterator[bytes], grpc.aio.ServicerContext], Awaitable[None]]:
         method = served.method
-        serve: Callable[[Call[Any]], AsyncGenerator[Message, None]] = served.serve
+        serve: Callable[[MethodCall[Any]], AsyncGenerator[Message, None]] = served.serve
 
         async def answer(sent: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> None:
             with self._entry(method, context) as entry:
@@ -123,7 +123,7 @@ class Frame:
         finally:
             self._metrics.call_answered(method.name, entry.outcome.name, time.perf_counter() - began)
 
-    async def _enter(self, method: Method[Any, Any], sent: AsyncIterator[bytes], entry: _Entry) -> Call[Any]:
+    async def _enter(self, method: Method[Any, Any], sent: AsyncIterator[bytes], entry: _Entry) -> MethodCall[Any]:
         """The checked call; raises what refuses it."""
         entered = await self._gate.enter(entry.metadata.get("authorization"), source=entry.source)
         entry.rate = entered.rate
@@ -141,7 +141,7 @@ class Frame:
                 "or nested deeper than 100 messages (about 30 levels of objects)",
                 details={"field": "request", "max_messages": 100},
             ) from exc
-        return Call(entered.identity, request, len(raw), entry.metadata, entry.seconds_left)
+        return MethodCall(entered.identity, request, len(raw), entry.metadata, entry.seconds_left)
 
     async def _read(self, sent: AsyncIterator[bytes], limit: int) -> bytes:
         """The request's message.

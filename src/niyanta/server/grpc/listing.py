@@ -7,7 +7,7 @@ from dataclasses import replace
 from niyanta.errors import InvalidInputError
 from niyanta.server.grpc.fields import choice, text, whole
 from niyanta.server.grpc.messages import status_of, workload_summary_message
-from niyanta.server.grpc.methods import Call, Method
+from niyanta.server.grpc.methods import Method, MethodCall
 from niyanta.server.services.cursors import Cursors
 from niyanta.server.services.requests import DEFAULT_PAGE, MAX_CURSOR_LENGTH, MAX_OFFSET, MAX_PAGE, MAX_TYPE_LENGTH
 from niyanta.server.services.workloads import WorkloadService
@@ -29,7 +29,7 @@ class ListMethods:
         request=pb.ListWorkloadsRequest,
         answer=pb.ListWorkloadsResponse,
     )
-    async def list(self, call: Call[pb.ListWorkloadsRequest]) -> pb.ListWorkloadsResponse:
+    async def list(self, call: MethodCall[pb.ListWorkloadsRequest]) -> pb.ListWorkloadsResponse:
         """One page."""
         query = self._query(call)
         page, has_more, total = await self._workloads.list_page(query)
@@ -43,7 +43,7 @@ class ListMethods:
             answer.pagination.limit, answer.pagination.offset = query.limit, query.offset
         return answer
 
-    def _query(self, call: Call[pb.ListWorkloadsRequest]) -> ListQuery:
+    def _query(self, call: MethodCall[pb.ListWorkloadsRequest]) -> ListQuery:
         request = call.request
         if request.cursor and request.offset:
             raise InvalidInputError(

@@ -6,7 +6,7 @@ from typing import Any
 
 from niyanta.errors import InvalidInputError, NotFoundError
 from niyanta.server.grpc.fields import choice, text, whole
-from niyanta.server.grpc.methods import Call, Method, workload_id_of
+from niyanta.server.grpc.methods import Method, MethodCall, workload_id_of
 from niyanta.server.grpc.values import aside, moment_of, put_details, put_time
 from niyanta.server.services.logs import LEVELS, MAX_LINES, LogPage, LogRequest, LogService
 from niyanta.server.services.requests import MAX_CURSOR_LENGTH
@@ -28,7 +28,7 @@ class LogMethods:
         self._logs = logs
         self._workloads = workloads
 
-    async def _exists(self, call: Call[Any]) -> None:
+    async def _exists(self, call: MethodCall[Any]) -> None:
         await self._workloads.get(call.identity, workload_id_of(call))
 
     @Method(
@@ -38,7 +38,7 @@ class LogMethods:
         errors=(NotFoundError,),
         exists=_exists,
     )
-    async def logs(self, call: Call[pb.GetWorkloadLogsRequest]) -> pb.GetWorkloadLogsResponse:
+    async def logs(self, call: MethodCall[pb.GetWorkloadLogsRequest]) -> pb.GetWorkloadLogsResponse:
         """One page."""
         page = await self._logs.page(call.identity, workload_id_of(call), _request_of(call.request))
         size = sum(len(line.message) + len(line.details_json) for line in page.lines)

@@ -17,7 +17,7 @@ from niyanta.errors import ApiError, InvalidInputError, NotFoundError
 from niyanta.server.services.requests import BodyLimit
 from niyanta.server.store.customers import Identity
 
-__all__ = ["Call", "Method", "Served", "declared_by", "methods_of", "workload_id_of"]
+__all__ = ["Method", "MethodCall", "Served", "declared_by", "methods_of", "workload_id_of"]
 
 Part = TypeVar("Part")
 Request = TypeVar("Request", bound=Message)
@@ -27,7 +27,7 @@ _DECLARED = "_niyanta_method"
 
 
 @dataclass(slots=True)
-class Call(Generic[Request]):
+class MethodCall(Generic[Request]):
     """One call on its way through: checked, decoded, and from whom."""
 
     identity: Identity
@@ -42,8 +42,8 @@ class Call(Generic[Request]):
     """Goes with the answer, besides the standard ones."""
 
 
-Unary: TypeAlias = Callable[[Part, Call[Request]], Coroutine[Any, Any, Answer]]
-Stream: TypeAlias = Callable[[Part, Call[Request]], AsyncGenerator[Answer, None]]
+Unary: TypeAlias = Callable[[Part, MethodCall[Request]], Coroutine[Any, Any, Answer]]
+Stream: TypeAlias = Callable[[Part, MethodCall[Request]], AsyncGenerator[Answer, None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ class Method(Generic[Request, Answer]):
     """Larger requests are refused."""
     errors: tuple[type[ApiError], ...] = ()
     """What can go wrong, besides what can go wrong everywhere."""
-    exists: Callable[[Any, Call[Request]], Awaitable[object]] | None = None
+    exists: Callable[[Any, MethodCall[Request]], Awaitable[object]] | None = None
     """Called when the input is refused: raises `NotFoundError` when there isn't anything it could be about."""
 
     @overload
@@ -78,8 +78,8 @@ class Served:
     """A method with what serves it."""
 
     method: Method[Any, Any]
-    serve: Callable[[Call[Any]], Any]
-    exists: Callable[[Call[Any]], Awaitable[object]] | None
+    serve: Callable[[MethodCall[Any]], Any]
+    exists: Callable[[MethodCall[Any]], Awaitable[object]] | None
 
     @property
     def is_stream(self) -> bool:
@@ -110,7 +110,7 @@ def _declarations(part: type) -> Iterator[tuple[str, Method[Any, Any]]]:
             yield name, method
 
 
-def workload_id_of(call: Call[Any]) -> str:
+def workload_id_of(call: MethodCall[Any]) -> str:
     """The request's ``workload_id``; one that can't be an id is as missing as one that doesn't exist.
 
     Raises:

@@ -10,7 +10,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from niyanta.errors import ConfigurationError
 from niyanta.server.access.gate import Gate
-from niyanta.server.grpc.frame import Frame
+from niyanta.server.grpc.frame import GrpcFrame
 from niyanta.server.grpc.health import HEALTH_SERVICE, HealthMethods
 from niyanta.server.grpc.methods import Served
 from niyanta.server.observability.metrics import Metrics
@@ -64,7 +64,7 @@ class GrpcServer:
             when_stopping: Called when the server begins to stop, to end what would go on for ever.
         """
         self._when_stopping = when_stopping
-        frame = Frame(gate, body_limits(self._settings), self._settings.request_seconds, metrics)
+        frame = GrpcFrame(gate, body_limits(self._settings), self._settings.request_seconds, metrics)
         handlers = {served.method.name: frame.handler(served) for served in methods}
         probes = HealthMethods(health, [SERVICE], self._stopping)
         self._add(SERVICE, handlers)

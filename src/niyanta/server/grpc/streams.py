@@ -7,9 +7,9 @@ from collections.abc import AsyncGenerator
 
 from niyanta.errors import InvalidStateError, NotFoundError, RateLimitedError, ServiceUnavailableError
 from niyanta.server.grpc.messages import status_message
-from niyanta.server.grpc.methods import Call, Method, workload_id_of
+from niyanta.server.grpc.methods import Method, MethodCall, workload_id_of
 from niyanta.server.grpc.values import put_time, struct_of
-from niyanta.server.watching.service import Update, Watch, WatcherTooSlow, WatchService
+from niyanta.server.watching.service import Update, Watch, WatcherTooSlowError, WatchService
 from niyanta.wire.v1 import workload_service_pb2 as pb
 
 __all__ = ["StreamMethods"]
@@ -41,7 +41,7 @@ class StreamMethods:
         errors=(NotFoundError, InvalidStateError, RateLimitedError, ServiceUnavailableError),
     )
     async def stream(
-        self, call: Call[pb.StreamWorkloadStatusRequest]
+        self, call: MethodCall[pb.StreamWorkloadStatusRequest]
     ) -> AsyncGenerator[pb.WorkloadStatusUpdate, None]:
         """The state now, then each change, up to the terminal one.
 
@@ -66,7 +66,7 @@ class StreamMethods:
                         yield _message(update)
                 finally:
                     self._open.discard(watch)
-        except WatcherTooSlow as exc:
+        except WatcherTooSlowError as exc:
             raise ServiceUnavailableError(
                 "The updates were taken too slowly; call again", retry_after_seconds=1
             ) from exc

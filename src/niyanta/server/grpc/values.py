@@ -36,7 +36,7 @@ P = ParamSpec("P")
 Result = TypeVar("Result")
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """A value that can't be carried; its path is gathered on the way up, so that good ones cost nothing for it."""
 
     def __init__(self, message: str, **details: object) -> None:
@@ -59,7 +59,7 @@ def json_of(struct: Struct, field: str) -> dict[str, Json]:
     """
     try:
         return _object_in(struct, _OUTSIDE)
-    except _Refused as refused:
+    except _RefusedError as refused:
         place = refused.field(field)
         raise InvalidInputError(f"{place}: {refused.message}", details={"field": place, **refused.details}) from None
 
@@ -70,7 +70,7 @@ def _object_in(struct: Struct, level: int) -> dict[str, Json]:
     try:
         for key, value in struct.fields.items():
             found[key] = _value_in(value, level + 2)
-    except _Refused as refused:
+    except _RefusedError as refused:
         refused.path.append(key)
         raise
     return found
@@ -81,7 +81,7 @@ def _list_in(values: ListValue, level: int) -> list[Json]:
     try:
         for value in values.values:
             found.append(_value_in(value, level + 1))  # noqa: PERF401 -- its length is the place of a bad value
-    except _Refused as refused:
+    except _RefusedError as refused:
         refused.path.append(len(found))
         raise
     return found
@@ -104,17 +104,17 @@ def _value_in(value: Value, level: int) -> Json:
         case "list_value":
             return _list_in(value.list_value, level + 1)
         case _:
-            raise _Refused("the value has no kind; null is a kind of its own")
+            raise _RefusedError("the value has no kind; null is a kind of its own")
 
 
 def _number_in(number: float) -> int | float:
     if not isfinite(number):
-        raise _Refused("NaN and the infinities are no JSON values", allowed="finite numbers")
+        raise _RefusedError("NaN and the infinities are no JSON values", allowed="finite numbers")
     if not number.is_integer():
         return number
     if abs(number) >= _FIRST_UNSAFE:
         most = int(_FIRST_UNSAFE) - 1
-        raise _Refused(
+        raise _RefusedError(
             f"whole numbers beyond {most} may have been rounded on the way here; send it as text, or over REST",
             minimum=-most,
             maximum=most,
@@ -131,7 +131,7 @@ def struct_of(text: str, field: str, into: Struct) -> None:
     try:
         into.SetInParent()
         _object_out(msgspec.json.decode(text), into, _OUTSIDE)
-    except _Refused as refused:
+    except _RefusedError as refused:
         place = refused.field(field)
         raise InvalidStateError(
             f"{place}: {refused.message}; read it over REST", details={"field": place, **refused.details}
@@ -144,7 +144,7 @@ def put_details(text: str | bytes, into: Struct) -> None:
     for key, value in msgspec.json.decode(text).items():
         try:
             _value_out(value, into.fields[key], _OUTSIDE + 2)
-        except _Refused:
+        except _RefusedError:
             into.fields[key].string_value = msgspec.json.encode(value).decode()
 
 
@@ -153,7 +153,7 @@ def _object_out(found: dict[str, Json], into: Struct, level: int) -> None:
     try:
         for key, value in found.items():
             _value_out(value, into.fields[key], level + 2)
-    except _Refused as refused:
+    except _RefusedError as refused:
         refused.path.append(key)
         raise
 
@@ -162,7 +162,7 @@ def _list_out(found: list[Json], into: ListValue, level: int) -> None:
     try:
         for value in found:
             _value_out(value, into.values.add(), level + 1)
-    except _Refused as refused:
+    except _RefusedError as refused:
         refused.path.append(len(into.values) - 1)
         raise
 
@@ -193,12 +193,14 @@ def _value_out(value: Json, into: Value, level: int) -> None:
         _list_out(value, into.list_value, level + 1)
 
 
-def _inexact(value: int) -> _Refused:
-    return _Refused(f"the integer {str(value)[:40]} can't be carried exactly, as gRPC's Struct knows doubles only")
+def _inexact(value: int) -> _RefusedError:
+    return _RefusedError(
+        f"the integer {str(value)[:40]} can't be carried exactly, as gRPC's Struct knows doubles only"
+    )
 
 
-def _too_deep() -> _Refused:
-    return _Refused(
+def _too_deep() -> _RefusedError:
+    return _RefusedError(
         f"nested too deeply; Protocol Buffers stop at {_MOST_MESSAGES} messages, of which each object takes three",
         max_messages=_MOST_MESSAGES,
     )

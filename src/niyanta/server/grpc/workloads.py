@@ -6,7 +6,7 @@ from typing import Any
 
 from niyanta.errors import ConflictError, InvalidStateError, NotFoundError, ServiceUnavailableError
 from niyanta.server.grpc.messages import checked, status_message, submission_of, submitted_message, workload_message
-from niyanta.server.grpc.methods import Call, Method, workload_id_of
+from niyanta.server.grpc.methods import Method, MethodCall, workload_id_of
 from niyanta.server.grpc.values import aside, put_time
 from niyanta.server.services.pausing import PauseService
 from niyanta.server.services.requests import SubmitRequest, check_idempotency_key
@@ -38,7 +38,7 @@ class WorkloadMethods:
         self._submission = StrictDecoder(SubmitRequest)
         self._cancellation = StrictDecoder(CancelRequest)
 
-    async def _exists(self, call: Call[Any]) -> None:
+    async def _exists(self, call: MethodCall[Any]) -> None:
         await self._workloads.get(call.identity, workload_id_of(call))
 
     @Method(
@@ -47,7 +47,7 @@ class WorkloadMethods:
         answer=pb.SubmitWorkloadResponse,
         errors=(ConflictError, ServiceUnavailableError),
     )
-    async def submit(self, call: Call[pb.SubmitWorkloadRequest]) -> pb.SubmitWorkloadResponse:
+    async def submit(self, call: MethodCall[pb.SubmitWorkloadRequest]) -> pb.SubmitWorkloadResponse:
         """Store a workload."""
         request = await aside(call.size_bytes, self._submission_of, call.request)
         key = check_idempotency_key(call.metadata.get("idempotency-key"))
@@ -65,7 +65,7 @@ class WorkloadMethods:
         answer=pb.GetWorkloadResponse,
         errors=(NotFoundError, InvalidStateError),
     )
-    async def get(self, call: Call[pb.GetWorkloadRequest]) -> pb.GetWorkloadResponse:
+    async def get(self, call: MethodCall[pb.GetWorkloadRequest]) -> pb.GetWorkloadResponse:
         """One workload, whole."""
         workload = await self._workloads.get(call.identity, workload_id_of(call))
         outlook = await self._workloads.outlook(workload)
@@ -79,7 +79,7 @@ class WorkloadMethods:
         errors=(InvalidStateError, NotFoundError),
         exists=_exists,
     )
-    async def cancel(self, call: Call[pb.CancelWorkloadRequest]) -> pb.CancelWorkloadResponse:
+    async def cancel(self, call: MethodCall[pb.CancelWorkloadRequest]) -> pb.CancelWorkloadResponse:
         """End a workload for good."""
         workload_id = workload_id_of(call)
         given = {"reason": call.request.reason} if call.request.reason else {}
@@ -97,7 +97,7 @@ class WorkloadMethods:
         answer=pb.PauseWorkloadResponse,
         errors=(InvalidStateError, NotFoundError, ServiceUnavailableError),
     )
-    async def pause(self, call: Call[pb.PauseWorkloadRequest]) -> pb.PauseWorkloadResponse:
+    async def pause(self, call: MethodCall[pb.PauseWorkloadRequest]) -> pb.PauseWorkloadResponse:
         """Checkpoint, stop, free the slot; early enough before the deadline to tell how it went."""
         left = call.seconds_left
         wait_seconds = None if left is None else max(0.0, left - min(0.5, left / 4))
@@ -117,7 +117,7 @@ class WorkloadMethods:
         answer=pb.ResumeWorkloadResponse,
         errors=(InvalidStateError, NotFoundError),
     )
-    async def resume(self, call: Call[pb.ResumeWorkloadRequest]) -> pb.ResumeWorkloadResponse:
+    async def resume(self, call: MethodCall[pb.ResumeWorkloadRequest]) -> pb.ResumeWorkloadResponse:
         """Back into the queue."""
         workload_id = workload_id_of(call)
         state = (await self._workloads.resume(call.identity, workload_id)).state

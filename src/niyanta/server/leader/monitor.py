@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from niyanta.domain import transitions
 from niyanta.domain.retry import backoff_seconds
-from niyanta.domain.transitions import Actor, ActorType, IllegalMove, Status
+from niyanta.domain.transitions import Actor, ActorType, IllegalMoveError, Status
 from niyanta.domain.vigil import ASK_SHARE, Sign, Vigil
 from niyanta.errors import ConnectionFailedError, ServiceUnavailableError
 from niyanta.server.leader.election import Election
@@ -272,7 +272,7 @@ class Monitor:
         def decide(changes: Mapping[Key, Change]) -> None:
             for key, change in changes.items():
                 if change.state.generation == generations[key]:
-                    with contextlib.suppress(IllegalMove):
+                    with contextlib.suppress(IllegalMoveError):
                         change.then(move(change))
 
         await self._mover.move(list(generations), decide, pool="vital", epoch=epoch)

@@ -30,8 +30,7 @@ from niyanta.server.store.database import Database
 from niyanta.server.store.lease import LeaseStore
 from niyanta.server.store.queries import Connection
 from niyanta.server.store.states import Change, Head
-from niyanta.server.store.workloads import Held as HeldWorkload
-from niyanta.server.store.workloads import ReadyLane, WorkloadStore
+from niyanta.server.store.workloads import HeldWorkload, ReadyLane, WorkloadStore
 from niyanta.wire.broker import Broker
 from niyanta.wire.messages import Changed
 

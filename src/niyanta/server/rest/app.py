@@ -12,7 +12,7 @@ from starlette.websockets import WebSocket
 
 from niyanta.server.access.gate import Gate
 from niyanta.server.observability.metrics import Metrics
-from niyanta.server.rest.frame.frame import Frame, http_error, request_id_of, standard_headers
+from niyanta.server.rest.frame.frame import RestFrame, http_error, request_id_of, standard_headers
 from niyanta.server.rest.frame.operation import Endpoint
 from niyanta.server.rest.openapi.pages import DocumentPages
 from niyanta.server.services.requests import BodyLimit
@@ -44,7 +44,7 @@ class RestApi:
         metrics: Metrics,
         routes: Sequence[BaseRoute] = (),
     ) -> None:
-        frame = Frame(gate, body_limits, body_seconds, metrics)
+        frame = RestFrame(gate, body_limits, body_seconds, metrics)
         self.operations = [endpoint.operation for endpoint in endpoints]
         pages = DocumentPages(self.operations).routes()
         self._routes: list[BaseRoute] = [*(frame.route(endpoint) for endpoint in endpoints), *routes, *pages]

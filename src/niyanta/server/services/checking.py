@@ -14,7 +14,7 @@ import msgspec
 from niyanta.domain.fairness import queue_rank
 from niyanta.domain.forms import key_without, with_misfit
 from niyanta.domain.ids import make_id
-from niyanta.domain.json_schema import Problem, Schema, TooExpensive
+from niyanta.domain.json_schema import Mismatch, Schema, TooExpensiveError
 from niyanta.errors import ApiError, InvalidInputError
 from niyanta.server.directory import Directory, Intake
 from niyanta.server.services.estimator import Estimator
@@ -136,7 +136,7 @@ def _check_type(request: SubmitRequest, supported: Mapping[str, Intake]) -> str 
     return misfits
 
 
-def _problems(request: SubmitRequest, schemas: Sequence[Schema]) -> list[Problem]:
+def _problems(request: SubmitRequest, schemas: Sequence[Schema]) -> list[Mismatch]:
     """Why the input doesn't fit the first of the schemas that it doesn't fit.
 
     Raises:
@@ -146,7 +146,7 @@ def _problems(request: SubmitRequest, schemas: Sequence[Schema]) -> list[Problem
         try:
             if problems := schema.problems(request.input_params, _MOST_SCHEMA_ERRORS):
                 return problems
-        except TooExpensive as exc:
+        except TooExpensiveError as exc:
             raise InvalidInputError(
                 f"input_params are too large to be checked against the workload type's input schema: {exc}",
                 details={"field": "input_params", "allowed": "smaller input, or a simpler schema"},
@@ -154,7 +154,7 @@ def _problems(request: SubmitRequest, schemas: Sequence[Schema]) -> list[Problem
     return []
 
 
-def _unfit(problems: Sequence[Problem], versions: int = 1) -> InvalidInputError:
+def _unfit(problems: Sequence[Mismatch], versions: int = 1) -> InvalidInputError:
     """The refusal of an input; of several live versions of the handler, the problems are those with the nearest."""
     errors = [{"pointer": "/input_params" + p.pointer, "message": p.message} for p in problems]
     what = "the workload type" if versions == 1 else f"any of the workload type's {versions} live versions"

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from niyanta.domain.ids import WORKLOAD_TYPE_PATTERN, make_id
-from niyanta.domain.json_schema import Schema, SchemaError, TooExpensive
+from niyanta.domain.json_schema import Schema, SchemaError, TooExpensiveError
 from niyanta.domain.limits import DEFAULT_CONFIG, MAX_TIMEOUT_SECONDS
 from niyanta.errors import InvalidInputError
 from niyanta.server.moves.feed import ChangeFeed
@@ -223,7 +223,7 @@ def _check_schema(source: dict[str, Any]) -> None:
             f"input_schema can't be used: {exc}",
             details={"field": "input_schema", "pointer": exc.pointer, "allowed": "JSON Schema 2020-12"},
         ) from exc
-    except TooExpensive as exc:
+    except TooExpensiveError as exc:
         raise InvalidInputError(
             f"input_schema can't be used: {exc}",
             details={"field": "input_schema", "allowed": "references that come to an end"},

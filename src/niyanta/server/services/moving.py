@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 
-from niyanta.domain.transitions import IllegalMove, Move, Status
+from niyanta.domain.transitions import IllegalMoveError, Move, Status
 from niyanta.errors import InvalidStateError, NotFoundError
 from niyanta.server.moves.mover import Mover
 from niyanta.server.store.customers import Identity
@@ -56,7 +56,7 @@ async def move_one(
             raise missing()
         try:
             change.then(move(change))
-        except IllegalMove as exc:
+        except IllegalMoveError as exc:
             raise wrong_state(verb, change.state.status) from exc
 
     return (await mover.move([key], decide))[key]

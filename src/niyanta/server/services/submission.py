@@ -57,9 +57,9 @@ from niyanta.server.store.submissions import KeyName, KeyUse, NewWorkload, Submi
 from niyanta.wire.messages import WorkloadChange
 
 __all__ = [
-    "Answer",
     "Outcome",
     "Submission",
+    "SubmissionAnswer",
     "SubmissionService",
     "SubmitRequest",
     "check_idempotency_key",
@@ -87,7 +87,7 @@ Outcome = Submission | ApiError
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SubmissionAnswer:
     """What became of each workload of a submission, in order."""
 
     outcomes: list[Outcome]
@@ -145,7 +145,7 @@ class SubmissionService:
         self._held_up = held_up
         self._outcome_wait_seconds = outcome_wait_seconds
         self._store = SubmissionStore()
-        self._group = GroupCommit[_Request, Answer](
+        self._group = GroupCommit[_Request, SubmissionAnswer](
             self._commit, most=_MOST_IN_A_COMMIT, weigh=lambda request: request.weight
         )
 
@@ -171,7 +171,7 @@ class SubmissionService:
 
     async def submit_batch(
         self, identity: Identity, requests: Sequence[SubmitRequest], idempotency_key: str | None = None
-    ) -> Answer:
+    ) -> SubmissionAnswer:
         """Store up to 1000 workloads in one transaction, each accepted or refused by itself.
 
         The key covers the batch as a whole; its answer is kept when at least one workload was accepted.
@@ -184,10 +184,10 @@ class SubmissionService:
 
     async def _submit(
         self, identity: Identity, operation: str, requests: Sequence[SubmitRequest], key: str | None
-    ) -> Answer:
+    ) -> SubmissionAnswer:
         items = await self._checks.check(identity, requests)
         if key is None and all(isinstance(item, ApiError) for item in items):
-            return Answer([item for item in items if isinstance(item, ApiError)])
+            return SubmissionAnswer([item for item in items if isinstance(item, ApiError)])
         if self._group.is_full:
             raise ServiceUnavailableError("Too many submissions wait to be stored; try again", retry_after_seconds=1)
         name, body_sha256 = None, b""
@@ -202,7 +202,7 @@ class SubmissionService:
         except OutcomeUnknownError:
             return await self._find_out(asked)
 
-    async def _commit(self, requests: Sequence[_Request]) -> list[Answer | Exception]:
+    async def _commit(self, requests: Sequence[_Request]) -> list[SubmissionAnswer | Exception]:
         """Commit together; but nobody waits for long because of another customer whose counts somebody holds."""
         keys = [(request.customer_id, "") for request in requests]
         aside = await self._held_up.among(keys)
@@ -212,14 +212,16 @@ class SubmissionService:
             aside |= await self._held_up.look(key for key in keys if key[0] not in aside)
             return await self._commit_but(requests, aside)
 
-    async def _commit_but(self, requests: Sequence[_Request], aside: frozenset[str]) -> list[Answer | Exception]:
+    async def _commit_but(
+        self, requests: Sequence[_Request], aside: frozenset[str]
+    ) -> list[SubmissionAnswer | Exception]:
         prompt = [request for request in requests if request.customer_id not in aside]
         answers = iter(await self._commit_together(prompt) if prompt else [])
         return [_held_up() if request.customer_id in aside else next(answers) for request in requests]
 
     @retried
-    async def _commit_together(self, requests: Sequence[_Request]) -> list[Answer | Exception]:
-        answers: list[Answer | Exception] = []
+    async def _commit_together(self, requests: Sequence[_Request]) -> list[SubmissionAnswer | Exception]:
+        answers: list[SubmissionAnswer | Exception] = []
         fresh: list[NewWorkload] = []
         uses: list[KeyUse] = []
         async with self._database.transaction("api") as conn:
@@ -234,7 +236,7 @@ class SubmissionService:
                     answers.append(_replay(request, earlier))
                     continue
                 outcomes, accepted = self._admit(request, depth)
-                answers.append(Answer(outcomes))
+                answers.append(SubmissionAnswer(outcomes))
                 fresh += accepted
                 if request.key is not None and accepted:
                     used[request.key] = KeyUse(request.key, request.body_sha256, _kept(outcomes))
@@ -269,7 +271,7 @@ class SubmissionService:
         depth[request.customer_id] = queued
         return outcomes, accepted
 
-    async def _find_out(self, request: _Request) -> Answer:
+    async def _find_out(self, request: _Request) -> SubmissionAnswer:
         """The link broke around the COMMIT: read what is stored, rather than guess or store twice.
 
         The transaction may be open still, and commit yet. It holds the customer's counts, so whoever gets that lock
@@ -292,7 +294,7 @@ class SubmissionService:
         raise _unknown(request)
 
 
-def _found(request: _Request, stored: set[str]) -> Answer:
+def _found(request: _Request, stored: set[str]) -> SubmissionAnswer:
     """A request's answer after a COMMIT that broke.
 
     Raises:
@@ -309,7 +311,7 @@ def _found(request: _Request, stored: set[str]) -> Answer:
     ]
     if not any(isinstance(outcome, Submission) for outcome in outcomes):
         raise again
-    return Answer(outcomes)
+    return SubmissionAnswer(outcomes)
 
 
 def _unknown(request: _Request) -> ServiceUnavailableError:
@@ -341,7 +343,7 @@ def _kept(outcomes: Sequence[Outcome]) -> str:
     return _keep(kept).decode()
 
 
-def _replay(request: _Request, earlier: KeyUse) -> Answer | Exception:
+def _replay(request: _Request, earlier: KeyUse) -> SubmissionAnswer | Exception:
     if earlier.body_sha256 != request.body_sha256:
         return ConflictError(
             "This Idempotency-Key was used with another body",
@@ -353,7 +355,7 @@ def _replay(request: _Request, earlier: KeyUse) -> Answer | Exception:
         else Submission(kept.workload_id, kept.created_at, kept.estimated_start_at)
         for kept in _recall(earlier.answer)
     ]
-    return Answer(outcomes, replayed=True)
+    return SubmissionAnswer(outcomes, replayed=True)
 
 
 def _queue_full(queued: int, limit: int) -> ServiceUnavailableError:

@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from niyanta.domain import transitions
 from niyanta.domain.placement import explain
-from niyanta.domain.transitions import Actor, ActorType, IllegalMove, WorkloadState
+from niyanta.domain.transitions import Actor, ActorType, IllegalMoveError, WorkloadState
 from niyanta.errors import ApiError
 from niyanta.server.directory import Directory
 from niyanta.server.moves.commands import Commands
@@ -182,7 +182,7 @@ class WorkloadService:
 
         def decide(changes: Mapping[Key, Change]) -> None:
             for change in changes.values():
-                with contextlib.suppress(IllegalMove):
+                with contextlib.suppress(IllegalMoveError):
                     change.then(transitions.cancel(change.state, change.before.now, actor, reason))
 
         changes = await self._mover.move([(identity.customer_id, each) for each in workload_ids], decide)

@@ -20,7 +20,18 @@ from niyanta.domain.transitions import Status
 from niyanta.errors import InvalidInputError
 from niyanta.server.store.queries import Connection, Queries
 
-__all__ = ["ORDERS", "ListQuery", "ListingStore", "Place", "SortValue", "Total", "WorkloadSummary", "cursor_values"]
+__all__ = [
+    "DEEP_OFFSET",
+    "DEEP_SECONDS",
+    "ORDERS",
+    "ListQuery",
+    "ListingStore",
+    "Place",
+    "SortValue",
+    "Total",
+    "WorkloadSummary",
+    "cursor_values",
+]
 
 ORDERS = (
     "created_at",
@@ -48,8 +59,9 @@ EXACT_UP_TO = 10_000
 """Totals up to here are counted."""
 _KEEP_BOUND_SECONDS = 5.0
 _MOST_BOUNDS = 10_000
-_DEEP_OFFSET = 10_000
-_DEEP_SECONDS = 4
+DEEP_OFFSET = 10_000
+"""A page that begins here or later is read in bounded time."""
+DEEP_SECONDS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +151,13 @@ class ListingStore:
         Raises:
             InvalidInputError: The offset is so deep that the page can't be read in reasonable time.
         """
-        if query.offset < _DEEP_OFFSET:
+        if query.offset < DEEP_OFFSET:
             return await self._page(conn, query)
         if query.offset >= (await self.total(conn, query)).count:
             return []
         try:
             async with conn.transaction(readonly=True):
-                await _bound_time(conn, milliseconds=str(_DEEP_SECONDS * 1000))
+                await _bound_time(conn, milliseconds=str(DEEP_SECONDS * 1000))
                 return await self._page(conn, query)
         except asyncpg.QueryCanceledError as exc:
             raise InvalidInputError(

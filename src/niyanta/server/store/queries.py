@@ -19,7 +19,7 @@ import aiosql
 import asyncpg
 from aiosql.types import SQLOperationType
 
-__all__ = ["Connection", "Many", "One", "Queries", "Query", "Reader", "Reading", "Row", "Run", "Sole"]
+__all__ = ["Connection", "Execute", "Many", "One", "Queries", "Query", "ReadQuery", "Reader", "Row", "Sole"]
 
 T = TypeVar("T")
 Q = TypeVar("Q", bound="Query")
@@ -153,7 +153,7 @@ class Query:
         return [given[name] for name in self._parameters]
 
 
-class Reading(Query, Generic[T]):
+class ReadQuery(Query, Generic[T]):
     """A query that gives rows.
 
     Attributes:
@@ -165,14 +165,14 @@ class Reading(Query, Generic[T]):
         self.read = read
 
 
-class Many(Reading[T]):
+class Many(ReadQuery[T]):
     """Gives any number of values."""
 
     async def __call__(self, conn: Connection, /, **parameters: Any) -> list[T]:
         return list(map(self.read, await conn.fetch(self.sql, *self._arguments(parameters))))
 
 
-class One(Reading[T | None], Generic[T]):
+class One(ReadQuery[T | None], Generic[T]):
     """Gives a value, or None when there is none."""
 
     operation = SQLOperationType.SELECT_ONE
@@ -182,7 +182,7 @@ class One(Reading[T | None], Generic[T]):
         return None if row is None else self.read(row)
 
 
-class Sole(Reading[T]):
+class Sole(ReadQuery[T]):
     """Gives the value that there always is, as of a count."""
 
     operation = SQLOperationType.SELECT_ONE
@@ -191,7 +191,7 @@ class Sole(Reading[T]):
         return self.read(await conn.fetchrow(self.sql, *self._arguments(parameters)))
 
 
-class Run(Query):
+class Execute(Query):
     """Gives nothing."""
 
     operation = SQLOperationType.INSERT_UPDATE_DELETE
@@ -227,9 +227,9 @@ class Queries:
         """Bind a query with one row always."""
         return self._bind(Sole(*self._find(name), read or Reader(kind)))
 
-    def run(self, name: str) -> Run:
+    def run(self, name: str) -> Execute:
         """Bind a query without rows."""
-        return self._bind(Run(*self._find(name)))
+        return self._bind(Execute(*self._find(name)))
 
     def unbound(self) -> set[str]:
         """Names of queries that nothing uses."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from niyanta.domain.limits import DEFAULT_CONFIG, Config
+from niyanta.domain.limits import DEFAULT_CONFIG, TypeConfig
 from niyanta.domain.placement import Affinity, Constraint
 from niyanta.domain.transitions import AuditEvent, Cause, Move, WorkloadState
 from niyanta.server.store.queries import Reader, Row
@@ -42,7 +42,7 @@ class Locked:
     state: WorkloadState
     now: datetime
     """The database's time."""
-    config: Config
+    config: TypeConfig
     timeout_seconds: int | None
 
 
@@ -100,12 +100,12 @@ class _ConfigSnapshot(msgspec.Struct):
     disk_mb: int = DEFAULT_CONFIG.disk_mb
 
 
-def config_from_json(text: str | None) -> Config:
+def config_from_json(text: str | None) -> TypeConfig:
     """The config that a workload keeps; the defaults when its customer had none at the first assignment."""
     if text is None:
         return DEFAULT_CONFIG
     snapshot = msgspec.json.decode(text, type=_ConfigSnapshot)
-    return Config(
+    return TypeConfig(
         config_json=bytes(snapshot.config_json).decode(),
         max_retries=snapshot.max_retries,
         timeout_seconds=snapshot.timeout_seconds,

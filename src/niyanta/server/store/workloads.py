@@ -14,8 +14,8 @@ from niyanta.server.store.states import Change, Head, Locked, read_head, read_lo
 
 __all__ = [
     "Assignable",
-    "Held",
     "HeldCount",
+    "HeldWorkload",
     "Key",
     "Overdue",
     "ReadyLane",
@@ -89,7 +89,7 @@ class Assignable(msgspec.Struct, frozen=True, kw_only=True):
     incarnation: str
 
 
-class Held(msgspec.Struct, frozen=True, kw_only=True):
+class HeldWorkload(msgspec.Struct, frozen=True, kw_only=True):
     """A workload that takes a worker's slot."""
 
     customer_id: str
@@ -161,8 +161,8 @@ _apply_changes = _queries.many("apply_changes", tuple[Key, Assignable | None], _
 _lanes = _queries.many("lanes", ReadyLane)
 _heads = _queries.many("heads", Head, read_head)
 _assignments = _queries.many("assignments", Assignable)
-_held = _queries.many("held", Held)
-_held_by_workers = _queries.many("held_by_workers", Held)
+_held = _queries.many("held", HeldWorkload)
+_held_by_workers = _queries.many("held_by_workers", HeldWorkload)
 _held_counts = _queries.many("held_counts", HeldCount)
 _held_by = _queries.many("held_by", _Attempt)
 _unanswered = _queries.many("unanswered", Unanswered)
@@ -272,11 +272,11 @@ class WorkloadStore:
         """What a worker needs to run these; those no longer SCHEDULED are left out."""
         return await _assignments(conn, customer_ids=[r[0] for r in refs], workload_ids=[r[1] for r in refs])
 
-    async def held(self, conn: Connection) -> list[Held]:
+    async def held(self, conn: Connection) -> list[HeldWorkload]:
         """Who holds what, all workers."""
         return await _held(conn)
 
-    async def held_by_workers(self, conn: Connection, worker_ids: Sequence[str]) -> list[Held]:
+    async def held_by_workers(self, conn: Connection, worker_ids: Sequence[str]) -> list[HeldWorkload]:
         """Who holds what, of some workers."""
         return await _held_by_workers(conn, worker_ids=worker_ids)
 

@@ -21,10 +21,10 @@ from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.store.customers import Identity
 from niyanta.server.store.database import Database
 from niyanta.server.store.watching import WatchStore
-from niyanta.server.watching.watched import Update, Watch, Watched, WatcherTooSlow
+from niyanta.server.watching.watched import Update, Watch, Watched, WatcherTooSlowError
 from niyanta.wire.messages import Changed
 
-__all__ = ["Update", "Watch", "WatchService", "WatcherTooSlow"]
+__all__ = ["Update", "Watch", "WatchService", "WatcherTooSlowError"]
 
 log = logging.getLogger(__name__)
 
@@ -204,7 +204,7 @@ class WatchService:
             return False
         for watch in entry.watches:
             if watch.place < watched.end:
-                watch.interrupt(WatcherTooSlow("too many updates waited to be taken"))
+                watch.interrupt(WatcherTooSlowError("too many updates waited to be taken"))
         self._trim(entry, watched.end)
         entry.full_since = None
         return True

@@ -19,7 +19,7 @@ from niyanta.domain.transitions import Status
 from niyanta.server.store.logs import StoredLine
 from niyanta.server.store.watching import LineSpan, PastMove, WatchedState
 
-__all__ = ["Update", "Watch", "Watched", "WatcherTooSlow"]
+__all__ = ["Update", "Watch", "Watched", "WatcherTooSlowError"]
 
 _CLOCK_STEP = timedelta(seconds=60)
 """How far a worker's clock may be set back within an attempt without its next log lines being missed."""
@@ -215,7 +215,7 @@ class Watched:
             self.progress = _status_update(reading, at, reading.progress_message)
 
 
-class WatcherTooSlow(Exception):
+class WatcherTooSlowError(Exception):
     """More waited for a watcher than is kept for one."""
 
 

@@ -50,6 +50,7 @@ AWAY_SECONDS = 5.0
 """A worker that is stopping doesn't wait longer than this for a broker that is away."""
 _FENCE_SECONDS = 0.25
 _WARM_PROCESSES = 2
+_MOST_ENDED = 10_000
 
 
 class Agent:
@@ -79,6 +80,8 @@ class Agent:
         self._scratch = scratch
         self._object_store = object_store
         self._attempts: dict[AttemptRef, Attempt] = {}
+        self._ended_refs: dict[AttemptRef, None] = {}
+        """Newest last. An assignment that is pushed again, or was held up on its way, mustn't run a second time."""
         self._over = False
         needs_processes = any(h.isolation == "process" for h in spec.handlers.values())
         warm = min(_WARM_PROCESSES, spec.capacity)
@@ -210,7 +213,7 @@ class Agent:
 
     def _take(self, assignment: Assignment) -> None:
         ref = assignment.ref
-        if ref in self._attempts:
+        if ref in self._attempts or ref in self._ended_refs:
             return
         handler = self._spec.handlers.get(assignment.workload_type)
         if handler is None:
@@ -237,6 +240,9 @@ class Agent:
     def _ended(self, attempt: Attempt) -> None:
         """Nothing of the attempt is left: its slot is free."""
         self._attempts.pop(attempt.ref, None)
+        self._ended_refs[attempt.ref] = None
+        if len(self._ended_refs) > _MOST_ENDED:
+            del self._ended_refs[next(iter(self._ended_refs))]
         if attempt.disowned:
             self._membership.beat_soon()  # no event says it: the service has counted the slot as taken until now
 

@@ -13,7 +13,7 @@ from niyanta.worker.attempt import checkpoints
 from niyanta.worker.attempt.inline import Inline
 from niyanta.worker.attempt.isolated import Isolated
 from niyanta.worker.attempt.life import Because, End, Life, Outcome, Phase, StoppedError
-from niyanta.worker.attempt.means import Folder, Means
+from niyanta.worker.attempt.means import AttemptFolder, Means
 from niyanta.worker.attempt.reports import Reports
 from niyanta.worker.attempt.saving import Saving
 from niyanta.worker.handlers import children
@@ -54,7 +54,7 @@ class Attempt:
         self._handler = handler
         self._on_ended = on_ended
         self._life = Life()
-        self._folder = Folder(means.scratch, self.ref.workload_id)
+        self._folder = AttemptFolder(means.scratch, self.ref.workload_id)
         self._reports = Reports(self.ref, means.outbox, self._life)
         self._saving = Saving(self.ref, self._life, self._reports, self._folder, means.object_store)
 

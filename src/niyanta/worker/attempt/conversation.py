@@ -8,7 +8,7 @@ from niyanta.errors import CheckpointError
 from niyanta.wire.messages import Completed, Failed, LogLine, Progressed, Refused
 from niyanta.worker.attempt.contents import UnfitError, check_report, check_result, check_save
 from niyanta.worker.attempt.life import Life, Outcome
-from niyanta.worker.attempt.means import Folder
+from niyanta.worker.attempt.means import AttemptFolder
 from niyanta.worker.attempt.reports import Reports
 from niyanta.worker.attempt.saving import Saving
 from niyanta.worker.handlers.link import AttemptEnded
@@ -39,7 +39,7 @@ class Conversation:
     """
 
     def __init__(
-        self, runner: Runner, form: str, folder: Folder, life: Life, reports: Reports, saving: Saving
+        self, runner: Runner, form: str, folder: AttemptFolder, life: Life, reports: Reports, saving: Saving
     ) -> None:
         loop = asyncio.get_running_loop()
         self._runner = runner
@@ -90,7 +90,7 @@ class Conversation:
 
     def _take_in(self, message: channel.FromRunner) -> None:
         match message:
-            case channel.Started():
+            case channel.HandlerStarted():
                 self._life.begin_running()
                 self._reports.started()
                 if not self.begun.done():

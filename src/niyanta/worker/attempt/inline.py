@@ -15,7 +15,7 @@ from typing import Any
 from niyanta.errors import PermanentError, TransientError
 from niyanta.wire.messages import Assignment, Completed, Failed, LogLine, Progressed
 from niyanta.worker.attempt.life import Life
-from niyanta.worker.attempt.means import Folder
+from niyanta.worker.attempt.means import AttemptFolder
 from niyanta.worker.attempt.reports import Reports
 from niyanta.worker.attempt.saving import Saving
 from niyanta.worker.handlers import children
@@ -88,7 +88,7 @@ class Inline:
         self._saving = saving
 
     async def run(
-        self, handler: Handler, assignment: Assignment, folder: Folder, encoding: str | None
+        self, handler: Handler, assignment: Assignment, folder: AttemptFolder, encoding: str | None
     ) -> Completed | Failed | None:
         """Run the handler; gives what it came to, or None when it was ended.
 

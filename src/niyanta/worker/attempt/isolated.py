@@ -12,7 +12,7 @@ from typing import Any
 from niyanta.wire.messages import Assignment, Completed, Failed
 from niyanta.worker.attempt.conversation import Conversation
 from niyanta.worker.attempt.life import Because, End, Life, Outcome
-from niyanta.worker.attempt.means import Folder
+from niyanta.worker.attempt.means import AttemptFolder
 from niyanta.worker.attempt.reports import Reports
 from niyanta.worker.attempt.saving import Saving
 from niyanta.worker.handlers.handler import Handler
@@ -37,7 +37,7 @@ class Isolated:
         self._saving = saving
 
     async def run(
-        self, handler: Handler, assignment: Assignment, folder: Folder, encoding: str | None
+        self, handler: Handler, assignment: Assignment, folder: AttemptFolder, encoding: str | None
     ) -> Outcome | None:
         """Run the handler; gives what it came to, or None when it was ended.
 

@@ -16,7 +16,7 @@ from niyanta.worker.launcher.pool import ProcessPool
 from niyanta.worker.outbox import Outbox, Who
 from niyanta.worker.runner import channel
 
-__all__ = ["Folder", "Means"]
+__all__ = ["AttemptFolder", "Means"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class Means:
     """None in a worker whose handlers are all inline."""
 
 
-class Folder:
+class AttemptFolder:
     """The attempt's own directory: its scratch directory, and checkpoints in files.
 
     It is made when it is first asked for: a small inline attempt that needs no files touches no disk.

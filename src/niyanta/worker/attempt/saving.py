@@ -10,7 +10,7 @@ from niyanta.wire.messages import AttemptRef, CheckpointSaved, EventReply
 from niyanta.wire.objects import ObjectStore
 from niyanta.worker.attempt import checkpoints
 from niyanta.worker.attempt.life import Because, End, Life
-from niyanta.worker.attempt.means import Folder
+from niyanta.worker.attempt.means import AttemptFolder
 from niyanta.worker.attempt.reports import Reports
 from niyanta.worker.handlers.link import Ask, AttemptEnded
 from niyanta.worker.handlers.state import MAX_CHECKPOINT_BYTES, MAX_LARGE_CHECKPOINT_BYTES
@@ -22,7 +22,7 @@ class Saving:
     """Saves one checkpoint at a time, and waits for the service's word on each."""
 
     def __init__(
-        self, ref: AttemptRef, life: Life, reports: Reports, folder: Folder, object_store: ObjectStore | None
+        self, ref: AttemptRef, life: Life, reports: Reports, folder: AttemptFolder, object_store: ObjectStore | None
     ) -> None:
         self._ref = ref
         self._life = life

@@ -16,7 +16,7 @@ import msgspec
 
 from niyanta.domain.forms import form_of
 from niyanta.domain.ids import WORKLOAD_TYPE_PATTERN
-from niyanta.domain.json_schema import Schema, SchemaError, TooExpensive
+from niyanta.domain.json_schema import Schema, SchemaError, TooExpensiveError
 from niyanta.errors import ConfigurationError, PermanentError
 from niyanta.wire.strict_json import MAX_DEPTH
 from niyanta.worker.handlers.context import Context, SyncContext
@@ -83,7 +83,7 @@ class Handler:
             return True
         try:
             return not Schema(self.input_schema).problems(msgspec.json.decode(input_json), most=1)
-        except (SchemaError, TooExpensive):
+        except (SchemaError, TooExpensiveError):
             return True
 
     def call(self, context: Any, input_json: bytes) -> Awaitable[Any] | Any:

@@ -21,6 +21,7 @@ __all__ = [
     "Due",
     "Ended",
     "FromRunner",
+    "HandlerStarted",
     "Misfit",
     "Problem",
     "Ready",
@@ -28,7 +29,6 @@ __all__ = [
     "Run",
     "Save",
     "Saved",
-    "Started",
     "ToRunner",
     "encode",
     "read_frame",
@@ -86,7 +86,7 @@ class Ready(msgspec.Struct, tag="ready"):
     """The app is imported."""
 
 
-class Started(msgspec.Struct, tag="started"):
+class HandlerStarted(msgspec.Struct, tag="started"):
     """The handler is about to run."""
 
 
@@ -138,7 +138,7 @@ class Ended(msgspec.Struct, tag="ended"):
     """The attempt ended after a checkpoint, for a pause or a drain."""
 
 
-FromRunner: TypeAlias = Ready | Started | Report | Dropped | Save | Done | Problem | Misfit | Ended
+FromRunner: TypeAlias = Ready | HandlerStarted | Report | Dropped | Save | Done | Problem | Misfit | Ended
 
 _encoder = msgspec.msgpack.Encoder()
 _length = struct.Struct("!I")

@@ -68,7 +68,7 @@ def _run_sync(handler: Handler, ctx: SyncContext, link: SocketLink, arguments: t
     # Lets the handler's ``finally`` blocks run within the grace; the default action would end it on the spot.
     signal.signal(signal.SIGTERM, told_to_stop)
     threading.Thread(target=save, name="niyanta-saver", daemon=True).start()
-    link.send(channel.Started())
+    link.send(channel.HandlerStarted())
     with children.guarded([signal.SIGTERM], link.descriptors):
         result = children.called(handler.function, *arguments)
     if inspect.iscoroutine(result):
@@ -92,7 +92,7 @@ async def _run_async(handler: Handler, ctx: Context, link: SocketLink, arguments
             this.cancel()
 
     saving = asyncio.create_task(save())
-    link.send(channel.Started())
+    link.send(channel.HandlerStarted())
     with children.guarded([signal.SIGTERM], link.descriptors):
         try:
             return await children.awaited(handler.function, *arguments)

@@ -15,7 +15,7 @@ import pytest
 
 from niyanta.domain.api_keys import ALPHABET, RANDOM_LENGTH, spell_key
 from niyanta.errors import RateLimitedError, UnauthorizedError
-from niyanta.server.access.identity import Authenticator
+from niyanta.server.access.identity import Authenticator, Bounds
 from niyanta.server.access.tokens import TokenVerifier
 from niyanta.server.grpc.frame import _address
 from niyanta.server.moves.feed import ChangeFeed
@@ -58,7 +58,7 @@ class Keys:
 class Bench:
     """An authenticator, its keys, its feed, and a clock that a test moves."""
 
-    def __init__(self) -> None:
+    def __init__(self, bounds: Bounds = Bounds()) -> None:  # noqa: B008 # frozen
         self.now = 1000.0
         self.keys = Keys()
         self.feed = ChangeFeed(Broker("", name="test"), Subjects("test"), "me")
@@ -66,7 +66,7 @@ class Bench:
             {}, database_url="x", nats_url="x", jwt_algorithm="HS256", jwt_secret=SECRET
         )
         store = cast(CustomerStore, self.keys)
-        self.authenticator = Authenticator(store, TokenVerifier(settings), self.feed, lambda: self.now)
+        self.authenticator = Authenticator(store, TokenVerifier(settings), self.feed, lambda: self.now, bounds)
 
     def add(self) -> str:
         key = a_key()
@@ -88,8 +88,8 @@ class Bench:
 
 
 @contextlib.asynccontextmanager
-async def a_bench() -> AsyncIterator[Bench]:
-    found = Bench()
+async def a_bench(bounds: Bounds = Bounds()) -> AsyncIterator[Bench]:  # noqa: B008 # frozen
+    found = Bench(bounds)
     task = asyncio.create_task(found.authenticator.run())
     try:
         yield found
@@ -267,18 +267,16 @@ async def test_a_warm_credential_costs_less_than_fifty_microseconds(bench: Bench
         assert best < 50e-6
 
 
-async def test_what_is_remembered_is_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("niyanta.server.access.identity._MOST_REMEMBERED", 50)
-    monkeypatch.setattr("niyanta.server.access.identity._MOST_BAD", 50)
-    monkeypatch.setattr("niyanta.server.access.identity._MOST_SOURCES", 50)
-    for number in range(200):
-        await bench.ask(bench.add())
-        await bench.outcome(a_key(), f"10.0.{number}.1")
-        bench.changed(f"cust_{number}")
-        bench.now += 0.1
-    authenticator = bench.authenticator
-    assert len(authenticator._known) == len(authenticator._bad) == len(authenticator._failures._counts) == 50
-    assert len(authenticator._changed_at) <= 52
+async def test_what_is_remembered_is_bounded() -> None:
+    async with a_bench(Bounds(good=50, bad=50, sources=50)) as bench:
+        for number in range(200):
+            await bench.ask(bench.add())
+            await bench.outcome(a_key(), f"10.0.{number}.1")
+            bench.changed(f"cust_{number}")
+            bench.now += 0.1
+        authenticator = bench.authenticator
+        assert len(authenticator._known) == len(authenticator._bad) == len(authenticator._failures._counts) == 50
+        assert len(authenticator._changed_at) <= 52
 
 
 @pytest.mark.parametrize(

@@ -236,7 +236,7 @@ async def test_a_new_key_is_found_when_a_token_names_it(tmp_path: Path, monkeypa
     (tmp_path / "keys.json").write_text(json.dumps({"keys": [public(OTHER_RSA, kid="b")]}))
     with pytest.raises(UnauthorizedError):  # not read again so soon
         await verifier.verify(rs256(OTHER_RSA, kid="b"))
-    monkeypatch.setattr("niyanta.server.access.tokens._REFETCH_SECONDS", 0.0)
+    monkeypatch.setattr("niyanta.server.access.tokens.REFETCH_SECONDS", 0.0)
     assert await verifier.verify(rs256(OTHER_RSA, kid="b"))
     with pytest.raises(UnauthorizedError):
         await verifier.verify(rs256(RSA, kid="a"))

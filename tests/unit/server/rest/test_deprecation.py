@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from niyanta.server.access.gate import Gate
 from niyanta.server.observability.metrics import Metrics
-from niyanta.server.rest.frame.frame import Frame
+from niyanta.server.rest.frame.frame import RestFrame
 from niyanta.server.rest.frame.operation import Access, Deprecation, Endpoint, Operation
 from niyanta.server.rest.frame.responses import json_response
 from niyanta.server.services.requests import BodyLimit
@@ -30,7 +30,7 @@ async def _headers(deprecation: Deprecation | None, query: bytes) -> tuple[int, 
         access=Access.PUBLIC,
         deprecation=deprecation,
     )
-    frame = Frame(cast(Gate, None), {BodyLimit.ONE: 1000}, 1.0, Metrics())
+    frame = RestFrame(cast(Gate, None), {BodyLimit.ONE: 1000}, 1.0, Metrics())
     sent: list[Any] = []
 
     async def send(message: Any) -> None:

@@ -27,15 +27,16 @@ from niyanta.server.observability.logs import name_request
 from niyanta.server.rest.frame.frame import request_id_of, standard_headers
 from niyanta.server.rest.frame.parameters import only, path_id
 from niyanta.server.rest.frame.responses import error_response, timestamp
-from niyanta.server.rest.uvicorn.sockets import EXTENSION, Connection, text_frame
+from niyanta.server.rest.uvicorn.sockets import EXTENSION, SocketProtocol, text_frame
 from niyanta.server.settings import CoordinatorSettings
-from niyanta.server.watching.service import Update, Watch, WatcherTooSlow, WatchService
+from niyanta.server.watching.service import Update, Watch, WatcherTooSlowError, WatchService
 
-__all__ = ["WorkloadSockets"]
+__all__ = ["AUTH_SECONDS", "WorkloadSockets"]
 
 log = logging.getLogger(__name__)
 
-_AUTH_SECONDS = 5.0
+AUTH_SECONDS = 5.0
+"""In which credentials come that the handshake didn't bring."""
 _STALLED_SECONDS = 10.0
 """How long a client may take nothing at all while something waits for it."""
 _SPARE_MESSAGES = 20
@@ -90,7 +91,7 @@ _encode = msgspec.json.Encoder().encode
 _decode_auth = msgspec.json.Decoder(_Auth).decode
 
 
-class _Closed(Exception):
+class _ClosedError(Exception):
     """The client has gone, or is sent away with a close code."""
 
     def __init__(self, code: int, reason: str = "") -> None:
@@ -150,7 +151,7 @@ class WorkloadSockets:
             return await self._open_watch(socket, f"Bearer {await _first_message(socket)}", [])
         except ApiError as error:
             _connection(socket.scope).end(_close_code(error), _short(error.message))
-        except _Closed as closed:
+        except _ClosedError as closed:
             _connection(socket.scope).end(closed.code, closed.reason)
         return None
 
@@ -203,7 +204,7 @@ class WorkloadSockets:
         else:
             self._open.pop(customer_id, None)
 
-    async def _tell(self, connection: Connection, watch: Watch) -> None:
+    async def _tell(self, connection: SocketProtocol, watch: Watch) -> None:
         """Send updates until the workload has ended, or something comes between."""
         connection.listen(_Listener(watch))
         code, reason = 1000, ""
@@ -212,9 +213,9 @@ class WorkloadSockets:
                 if not connection.writable.is_set():
                     await _until_writable(connection, watch)
                 connection.write(self._frame(update))
-        except WatcherTooSlow:
+        except WatcherTooSlowError:
             code, reason = _TRY_AGAIN, "too slow: more waits for you than is kept"
-        except _Closed as closed:
+        except _ClosedError as closed:
             code, reason = closed.code, closed.reason
         except ApiError as error:
             code, reason = _close_code(error), _short(error.message)
@@ -231,8 +232,8 @@ class WorkloadSockets:
         return newest[1]
 
 
-def _connection(scope: Scope) -> Connection:
-    found: Connection = scope["extensions"][EXTENSION]
+def _connection(scope: Scope) -> SocketProtocol:
+    found: SocketProtocol = scope["extensions"][EXTENSION]
     return found
 
 
@@ -260,12 +261,12 @@ async def _first_message(socket: WebSocket) -> str:
         UnauthorizedError: It didn't come, or says something else.
     """
     try:
-        async with asyncio.timeout(_AUTH_SECONDS):
+        async with asyncio.timeout(AUTH_SECONDS):
             event = await socket.receive()
     except TimeoutError:
-        raise UnauthorizedError(f"No credentials came within {_AUTH_SECONDS:g} s") from None
+        raise UnauthorizedError(f"No credentials came within {AUTH_SECONDS:g} s") from None
     if event["type"] == "websocket.disconnect":
-        raise _Closed(1000)
+        raise _ClosedError(1000)
     try:
         return _decode_auth(event.get("text") or b"").token
     except msgspec.MsgspecError:
@@ -285,14 +286,14 @@ class _Listener:
     def __call__(self, event: Message) -> None:
         self._heard += 1
         if event["type"] == "websocket.disconnect":
-            self._watch.interrupt(_Closed(1000))
+            self._watch.interrupt(_ClosedError(1000))
         elif event.get("bytes") is not None:
-            self._watch.interrupt(_Closed(_WRONG_KIND, "binary messages mean nothing here"))
+            self._watch.interrupt(_ClosedError(_WRONG_KIND, "binary messages mean nothing here"))
         elif self._heard > _SPARE_MESSAGES + time.monotonic() - self._began:
-            self._watch.interrupt(_Closed(_POLICY, "too many messages; none is needed"))
+            self._watch.interrupt(_ClosedError(_POLICY, "too many messages; none is needed"))
 
 
-async def _until_writable(connection: Connection, watch: Watch) -> None:
+async def _until_writable(connection: SocketProtocol, watch: Watch) -> None:
     """Wait for a client that is slow to take what was sent.
 
     Raises:
@@ -302,7 +303,7 @@ async def _until_writable(connection: Connection, watch: Watch) -> None:
     try:
         done, _ = await asyncio.wait(waits, timeout=_STALLED_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         if not done:
-            raise WatcherTooSlow("nothing was taken for a long time")
+            raise WatcherTooSlowError("nothing was taken for a long time")
         for wait in done:
             wait.result()
     finally:

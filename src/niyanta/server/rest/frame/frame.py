@@ -34,7 +34,7 @@ from niyanta.server.services.requests import BodyLimit
 from niyanta.server.store.customers import Identity
 from niyanta.wire.strict_json import StrictDecoder
 
-__all__ = ["Frame", "http_error", "request_id_of", "standard_headers"]
+__all__ = ["RestFrame", "http_error", "request_id_of", "standard_headers"]
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class _Application:
         await response(scope, receive, send)
 
 
-class Frame:
+class RestFrame:
     """Turns endpoints into routes.
 
     Args:

@@ -40,7 +40,7 @@ class HeadLimits:
     """From the first byte, or from the connection, to the end of the head."""
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """Raised in a parser's callback; the parser turns it into one of its own errors."""
 
 
@@ -117,14 +117,14 @@ class _BoundedHttp(HttpToolsProtocol):
         if len(self.url) > self.limits.url_bytes:
             allowed = f"{self.limits.url_bytes} bytes"
             self._refusal = (HTTPStatus.REQUEST_URI_TOO_LONG, "The URL is too long", allowed)
-            raise _Refused
+            raise _RefusedError
 
     def on_header(self, name: bytes, value: bytes) -> None:
         super().on_header(name, value)
         self._head_bytes += len(name) + len(value)
         if len(self.headers) > self.limits.headers or self._head_bytes > self.limits.head_bytes:
             self._refuse_head()
-            raise _Refused
+            raise _RefusedError
 
     def on_headers_complete(self) -> None:
         self._stop_clock()
@@ -132,7 +132,7 @@ class _BoundedHttp(HttpToolsProtocol):
         hosts = sum(name == b"host" for name, _ in self.headers)
         if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
             self._refusal = (HTTPStatus.BAD_REQUEST, "There must be one Host header", "one")
-            raise _Refused
+            raise _RefusedError
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from uvicorn._types import ASGISendEvent  # as uvicorn declares what it hands over
     from uvicorn.server import ServerState
 
-__all__ = ["EXTENSION", "Connection", "text_frame", "websocket_among"]
+__all__ = ["EXTENSION", "SocketProtocol", "text_frame", "websocket_among"]
 
 EXTENSION = "niyanta.connection"
-"""Key under which the scope's extensions hold the `Connection`."""
+"""Key under which the scope's extensions hold the `SocketProtocol`."""
 
 _END_SECONDS = 5.0
 """How long a peer has to take what waits for it and to answer the close frame."""
@@ -106,7 +106,7 @@ class _Flag:
             await self._waiters[-1]
 
 
-class Connection(WebSocketsSansIOProtocol):
+class SocketProtocol(WebSocketsSansIOProtocol):
     """A WebSocket connection."""
 
     strangers: ClassVar[Strangers]
@@ -209,6 +209,6 @@ class Connection(WebSocketsSansIOProtocol):
         self.end(1011, "no answer to a ping")
 
 
-def websocket_among(strangers: Strangers) -> type[Connection]:
+def websocket_among(strangers: Strangers) -> type[SocketProtocol]:
     """The protocol for a server with these strangers."""
-    return type("WebSocket", (Connection,), {"strangers": strangers})
+    return type("WebSocket", (SocketProtocol,), {"strangers": strangers})
