@@ -25,7 +25,7 @@ _BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 Key = tuple[str, str]
 
 
-class Away(Exception):
+class Away(Exception):  # noqa: N818 -- the database is away
     """The database doesn't answer."""
 
 

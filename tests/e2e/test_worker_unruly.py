@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import uvloop
 
 from niyanta import ConfigurationError, Worker
 from niyanta.wire.messages import CheckpointSaved, Completed, Failed, Paused, Progressed, Released
@@ -106,6 +107,37 @@ async def test_a_forked_process_never_goes_on_in_the_event_loop(
     assert record.result == {"value": "parent saw 70"}
     said = "\n".join([*record.lines("WARN"), capfd.readouterr().err])
     assert "a process that the handler forked" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize(
+    ("how", "child", "status"),
+    [
+        ("task", "returns", 70),
+        ("task", "awaits", 70),
+        ("task", "raises", 70),
+        ("task", "is_cancelled", 70),
+        ("task", "exits", 3),
+        ("gather", "awaits", 70),
+        ("group", "raises", 70),
+        ("nested", "returns", 70),
+        ("nested", "exits", 3),
+        ("thread", "returns", 70),
+        ("callback", "returns", 70),
+    ],
+)
+def test_a_process_forked_beside_an_inline_handler_runs_nothing_of_the_agent_s(
+    run: Any, how: str, child: str, status: int, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async def record() -> Record:
+        async with station(tmp_path / "scratch", app=APP) as here:
+            params = {"how": how, "child": child, "here": str(tmp_path / "ran")}
+            return await here.run("fork_beside_inline", params, seconds=20)
+
+    assert run(record()).result == {"status": status, "strangers": []}
+    said = capfd.readouterr().err
+    assert ("a process that the handler forked" in said) == (status == 70)
     assert "Traceback" not in said
 
 

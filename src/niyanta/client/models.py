@@ -73,6 +73,7 @@ class Workload(msgspec.Struct, kw_only=True):
 
     @property
     def id(self) -> str:
+        """The same as ``workload_id``."""
         return self.workload_id
 
     @property
@@ -237,6 +238,7 @@ class WorkloadConfig(msgspec.Struct, kw_only=True):
 
     @property
     def id(self) -> str:
+        """The same as ``config_id``."""
         return self.config_id
 
 
@@ -270,6 +272,7 @@ class Customer(msgspec.Struct, kw_only=True):
 
     @property
     def id(self) -> str:
+        """The same as ``customer_id``."""
         return self.customer_id
 
 

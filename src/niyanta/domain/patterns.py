@@ -31,9 +31,9 @@ class PatternError(ValueError):
 
 
 class Pattern:
-    """A compiled pattern, which is searched for anywhere in a text.
+    r"""A compiled pattern, which is searched for anywhere in a text.
 
-    The dialect is RE2's, and ECMA-262's ``\\uXXXX`` besides: ``\\d``, ``\\w``, ``\\s`` and ``\\b`` are ASCII, ``^``
+    The dialect is RE2's, and ECMA-262's ``\uXXXX`` besides: ``\d``, ``\w``, ``\s`` and ``\b`` are ASCII, ``^``
     and ``$`` are the ends of the text, ``.`` is anything but a line feed, a repetition may have up to 1,000.
 
     Raises:

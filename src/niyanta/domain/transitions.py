@@ -389,7 +389,7 @@ def fail(old: WorkloadState, now: datetime, actor: Actor, error: str, reason: st
     )
 
 
-def fail_attempt(
+def fail_attempt(  # noqa: PLR0913 -- what decides between trying again and giving up
     old: WorkloadState,
     now: datetime,
     actor: Actor,

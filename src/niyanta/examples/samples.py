@@ -21,7 +21,7 @@ _REGIONS = ("Asia", "Europe", "North America", "South America", "Africa", "Ocean
 _PRODUCTS = ("lamp", "chair", "desk, oak", "shelf", 'screen 24"', "plant", "rug")
 
 
-def make_video(
+def make_video(  # noqa: PLR0913 -- each a property of the video, all with defaults
     path: Path,
     *,
     seconds: float = 60.0,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextvars
 import logging
 import multiprocessing
 import os
@@ -175,6 +176,81 @@ async def fork_and_await_inline(ctx: Context) -> str:
 @worker.workload("fork_in_task_inline", isolation="inline")
 async def fork_in_task_inline(ctx: Context) -> str:
     return await asyncio.create_task(_forked_and_waiting())
+
+
+@worker.workload("fork_beside_inline", isolation="inline")
+async def fork_beside_inline(ctx: Context) -> dict[str, Any]:
+    """Fork in something that the event loop runs beside the handler; say in which processes the rest has run."""
+    loop, here, what = asyncio.get_running_loop(), Path(ctx.input_params["here"]), ctx.input_params["child"]
+
+    async def beside() -> None:
+        for _ in range(5):
+            with open(here, "a") as file:  # noqa: ASYNC230
+                file.write(f"{os.getpid()}\n")
+            await asyncio.sleep(0)
+
+    others = [loop.create_task(beside()) for _ in range(2)]
+    match ctx.input_params["how"]:
+        case "task":
+            child = await loop.create_task(_left_by_child(what))
+        case "gather":
+            child, _ = await asyncio.gather(_left_by_child(what), beside())
+        case "group":
+            async with asyncio.TaskGroup() as group:
+                task = group.create_task(_left_by_child(what), name="forks", context=contextvars.Context())
+                group.create_task(beside())
+            child = task.result()
+        case "nested":
+            child = await loop.create_task(_in_a_task_of_its_own(what))
+        case "callback":
+            made: asyncio.Future[int] = loop.create_future()
+            loop.call_soon(lambda: made.set_result(_child_of_callback()))
+            child = await made
+        case "thread":
+            child = await asyncio.to_thread(_child_of_callback)
+    await asyncio.gather(*others, beside())
+    return {"status": await asyncio.to_thread(_status, child), "strangers": _strangers(here)}
+
+
+async def _in_a_task_of_its_own(what: str) -> int:
+    return await asyncio.create_task(_left_by_child(what))
+
+
+async def _left_by_child(what: str) -> int:
+    """Fork a process that leaves this coroutine; gives its id."""
+    await asyncio.sleep(0)
+    if (child := os.fork()) == 0:
+        match what:
+            case "awaits":
+                await asyncio.sleep(0.01)
+            case "raises":
+                raise ValueError("the child's own")
+            case "exits":
+                sys.exit(3)
+            case "is_cancelled":
+                raise asyncio.CancelledError
+    return child
+
+
+def _child_of_callback() -> int:
+    return os.fork()
+
+
+def _status(child: int) -> int | None:
+    """Exit status of a child; None when it doesn't end."""
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        found, status = os.waitpid(child, os.WNOHANG)
+        if found:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.01)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return None
+
+
+def _strangers(here: Path) -> list[str]:
+    return sorted(set(here.read_text().split()) - {str(os.getpid())})
 
 
 # --- what children say --------------------------------------------------------------------------

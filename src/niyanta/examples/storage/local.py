@@ -96,7 +96,7 @@ class LocalPlace(Place):
         return isinstance(other, LocalPlace) and other.real_path().is_relative_to(self.real_path())
 
     @contextlib.contextmanager
-    def writing(self, scratch: Path) -> Iterator[Path]:
+    def writing(self, scratch: Path) -> Iterator[Path]:  # noqa: ARG002 -- other places need it
         """A path to write to; it takes its place when the block ends well, whole or not at all."""
         with self._explained():
             path = self.real_path()
@@ -183,7 +183,7 @@ def _reason(exc: OSError) -> str:
 
 
 def _shown(path: Path, top: Path) -> str:
-    """A name as text; bytes that aren't UTF-8 as ``\\xff``."""
+    r"""A name as text; bytes that aren't UTF-8 as ``\xff``."""
     return os.fsencode(path.relative_to(top)).decode(errors="backslashreplace")
 
 

@@ -13,7 +13,7 @@ from niyanta.server.store.workloads import Key
 __all__ = ["lose_workloads"]
 
 
-async def lose_workloads(
+async def lose_workloads(  # noqa: PLR0913 -- who was lost, how, and on whose word
     mover: Mover,
     worker_id: str,
     incarnation: str,

@@ -169,6 +169,7 @@ class Many(ReadQuery[T]):
     """Gives any number of values."""
 
     async def __call__(self, conn: Connection, /, **parameters: Any) -> list[T]:
+        """Run it."""
         return list(map(self.read, await conn.fetch(self.sql, *self._arguments(parameters))))
 
 
@@ -178,6 +179,7 @@ class One(ReadQuery[T | None], Generic[T]):
     operation = SQLOperationType.SELECT_ONE
 
     async def __call__(self, conn: Connection, /, **parameters: Any) -> T | None:
+        """Run it."""
         row = await conn.fetchrow(self.sql, *self._arguments(parameters))
         return None if row is None else self.read(row)
 
@@ -188,6 +190,7 @@ class Sole(ReadQuery[T]):
     operation = SQLOperationType.SELECT_ONE
 
     async def __call__(self, conn: Connection, /, **parameters: Any) -> T:
+        """Run it."""
         return self.read(await conn.fetchrow(self.sql, *self._arguments(parameters)))
 
 
@@ -197,6 +200,7 @@ class Execute(Query):
     operation = SQLOperationType.INSERT_UPDATE_DELETE
 
     async def __call__(self, conn: Connection, /, **parameters: Any) -> None:
+        """Run it."""
         await conn.execute(self.sql, *self._arguments(parameters))
 
 

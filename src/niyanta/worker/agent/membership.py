@@ -70,7 +70,7 @@ class Membership:
         self.epoch = 0
         self.ignored_commands = 0
         self.on_answer: Callable[[], None] = lambda: None
-        self.on_superseded: Callable[[Sequence[AttemptRef]], None] = lambda refs: None
+        self.on_superseded: Callable[[Sequence[AttemptRef]], None] = lambda _: None
         self.on_lost: Callable[[], None] = lambda: None
         self._registered = False
         self._stopped = False

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import threading
 import traceback
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from niyanta.errors import PermanentError, TransientError
@@ -111,7 +111,7 @@ class Inline:
         self._reports.started()
         log_to_current()
         current_link.set(link)  # of the attempt's own task, and handed on to the handler's
-        work = asyncio.get_running_loop().create_task(_contained(handler.function(*arguments)))
+        work = asyncio.get_running_loop().create_task(_contained(handler.function, *arguments))
         timed_out = await self._until_over(work, ctx, assignment.timeout_seconds)
         if not work.done():
             self._life.begin_ending()
@@ -170,8 +170,8 @@ class Inline:
         return Completed(encode_result(work.result()))
 
 
-async def _contained(work: Awaitable[Any]) -> Any:
+async def _contained(function: Callable[..., Any], *arguments: Any) -> Any:
     try:
-        return await children.Stepwise(work)
+        return await children.awaited(function, *arguments)
     except (SystemExit, KeyboardInterrupt) as exc:
         raise _HandlerExitError(f"the handler raised {exc!r}") from exc

@@ -107,7 +107,6 @@ class App:
             isolation: ``process`` (a process of its own) or ``inline`` (an async handler in the agent itself).
             exclusive: Two attempts never run at once, even when the worker is cut off.
         """
-
         if callable(workload_type):
             make_handler(workload_type, workload_type, isolation, exclusive)  # says what to write
 

@@ -11,22 +11,25 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
+import contextvars
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NoReturn
 
 from niyanta.worker.handlers.text import describe
 
-__all__ = ["Stepwise", "end_child", "guarded"]
+__all__ = ["Stepwise", "awaited", "called", "guarded"]
 
 CHILD_STATUS = 70
 """Exit status of a child that came back from the handler; EX_SOFTWARE of sysexits.h."""
 
 _guards: dict[int, _Guard] = {}
 _forking = threading.local()
+_in_handler: contextvars.ContextVar[bool] = contextvars.ContextVar("niyanta_in_handler", default=False)
 
 
 class _Guard:
@@ -53,7 +56,7 @@ def guarded(
         del _guards[id(guard)]
 
 
-def end_child(pid: int, what: BaseException | None) -> None:
+def _end_child(pid: int, what: BaseException | None) -> None:
     """End this process if it is a forked child of the one with that id, and say so.
 
     Args:
@@ -69,40 +72,107 @@ def end_child(pid: int, what: BaseException | None) -> None:
     _leave(CHILD_STATUS)
 
 
-class Stepwise:
-    """Awaits a handler, and ends a child that it has forked before that reaches the event loop again."""
+class Stepwise(Coroutine[Any, Any, Any]):
+    """A coroutine of a handler, which ends a forked child before that reaches the event loop again.
 
-    def __init__(self, work: Any) -> None:
+    Args:
+        work: What it does; also gives it its name and frame.
+    """
+
+    def __init__(self, work: Coroutine[Any, Any, Any]) -> None:
         self._work = work
         self._pid = os.getpid()
 
+    def send(self, value: Any) -> Any:
+        """Do a step; a child that was forked in it ends."""
+        return self._step(self._work.send, value)
+
+    def throw(self, *what: Any) -> Any:
+        """Do a step that begins with an exception; a child that was forked in it ends."""
+        return self._step(self._work.throw, *what)
+
+    def close(self) -> None:
+        """Give the coroutine up where it stands."""
+        self._work.close()
+
+    def _step(self, step: Callable[..., Any], *what: Any) -> Any:
+        if os.getpid() != self._pid:
+            _came_back()  # the step is the parent's
+        try:
+            wanted = step(*what)
+        except StopIteration:
+            _end_child(self._pid, None)
+            raise
+        except BaseException as exc:
+            _end_child(self._pid, exc)
+            raise
+        _end_child(self._pid, None)
+        return wanted
+
     def __await__(self) -> Generator[Any, Any, Any]:
-        steps = self._work.__await__()
-        say: Callable[[], Any] = steps.__next__
-        while True:
-            try:
-                wanted = say()
-            except StopIteration as done:
-                end_child(self._pid, None)
-                return done.value
-            except BaseException as exc:
-                end_child(self._pid, exc)
-                raise
-            end_child(self._pid, None)
-            try:
-                answer = yield wanted
-            except BaseException as exc:
-                say = _raising(steps, exc)
-            else:
-                say = _sending(steps, answer)
+        return self  # type: ignore[return-value]  # has all that ``await`` asks of one
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        return self.send(None)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._work, name)  # its name and frame, for whoever looks at a task
 
 
-def _raising(steps: Any, exc: BaseException) -> Callable[[], Any]:
-    return lambda: steps.throw(exc)
+def called(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """Call what is a handler's; a child that is forked in it ends."""
+    pid = os.getpid()
+    try:
+        result = function(*arguments, **options)
+    except BaseException as exc:
+        _end_child(pid, exc)
+        raise
+    _end_child(pid, None)
+    return result
 
 
-def _sending(steps: Any, answer: Any) -> Callable[[], Any]:
-    return lambda: steps.send(answer)
+async def awaited(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Run an async handler; a child that is forked in it, its tasks or its threads ends there.
+
+    Args:
+        function: The handler; gives what is to be awaited.
+        *arguments: Of its call.
+    """
+    loop = asyncio.get_running_loop()
+    if not isinstance(loop.get_task_factory(), _TaskFactory):
+        loop.set_task_factory(_TaskFactory(loop.get_task_factory()))
+        loop.set_default_executor(_Executor(thread_name_prefix="asyncio"))
+    _in_handler.set(True)
+
+    async def work() -> Any:
+        return await function(*arguments)
+
+    return await Stepwise(work())
+
+
+class _TaskFactory:
+    """Makes an event loop's tasks; those that handlers start are done step by step."""
+
+    def __init__(self, before: Any) -> None:
+        self._make = before or _task
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> Any:
+        stepwise = _in_handler.get() and asyncio.iscoroutine(work)
+        return self._make(loop, Stepwise(work) if stepwise else work, **options)
+
+
+class _Executor(ThreadPoolExecutor):
+    """An event loop's threads. In a child the one that forked would wait for more to do, for ever."""
+
+    def submit(self, fn: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
+        return super().submit(called, fn, *arguments, **options)
+
+
+def _task(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> asyncio.Task[Any]:
+    return asyncio.Task(work, loop=loop, **options)
 
 
 def _say(words: str) -> None:
@@ -155,13 +225,13 @@ def _let_go() -> None:
     loop: asyncio.AbstractEventLoop | None = _forking.loop
     if loop is not None:
         asyncio._set_running_loop(None)
-        # What is due in this turn of the loop is the parent's: a child would read from its sockets and pipes.
+        # For a fork in a callback, which can't be done step by step: what is due beside it is the parent's.
         getattr(loop, "_ready", collections.deque()).clear()
         with contextlib.suppress(RuntimeError):
             loop.call_soon(_came_back)
 
 
-def _came_back() -> None:
+def _came_back() -> NoReturn:
     _say("a process that the handler forked came back to the event loop; it ends here. End it with os._exit()")
     _leave(CHILD_STATUS)
 

@@ -196,7 +196,7 @@ class _Done(Coroutine[Any, Any, T]):
         yield from ()
         return self._value
 
-    def send(self, value: Any) -> Any:
+    def send(self, _: Any) -> Any:
         raise StopIteration(self._value)
 
     def throw(self, *raised: Any) -> Any:

@@ -207,7 +207,7 @@ def encode_result(value: Any) -> bytes:
     return encoded
 
 
-def _plain_value(value: Any, place: str, depth: int) -> Any:
+def _plain_value(value: Any, place: str, depth: int) -> Any:  # noqa: C901 -- one branch for each kind of value
     """A value of JSON's own types, or why there is none. Never more than `MAX_DEPTH` calls deep."""
     if depth > MAX_DEPTH:
         raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels, or holds itself")

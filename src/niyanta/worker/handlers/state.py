@@ -62,7 +62,7 @@ def encode_state(state: Any, most_bytes: int = MAX_CHECKPOINT_BYTES) -> tuple[by
     return data, encoding
 
 
-def _check(value: Any, place: str, depth: int) -> None:
+def _check(value: Any, place: str, depth: int) -> None:  # noqa: C901 -- one branch for each kind of value
     """Refuse what would not come back equal. Never more than `MAX_DEPTH` calls deep."""
     kind = type(value)
     if kind in _HARMLESS:

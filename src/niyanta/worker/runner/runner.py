@@ -69,14 +69,8 @@ def _run_sync(handler: Handler, ctx: SyncContext, link: SocketLink, arguments: t
     signal.signal(signal.SIGTERM, told_to_stop)
     threading.Thread(target=save, name="niyanta-saver", daemon=True).start()
     link.send(channel.HandlerStarted())
-    pid = os.getpid()
     with children.guarded([signal.SIGTERM], link.descriptors):
-        try:
-            result = handler.function(*arguments)
-        except BaseException as exc:
-            children.end_child(pid, exc)
-            raise
-        children.end_child(pid, None)
+        result = children.called(handler.function, *arguments)
     if inspect.iscoroutine(result):
         result.close()
         raise PermanentError(
@@ -101,7 +95,7 @@ async def _run_async(handler: Handler, ctx: Context, link: SocketLink, arguments
     link.send(channel.HandlerStarted())
     with children.guarded([signal.SIGTERM], link.descriptors):
         try:
-            return await children.Stepwise(handler.function(*arguments))
+            return await children.awaited(handler.function, *arguments)
         finally:
             saving.cancel()
 

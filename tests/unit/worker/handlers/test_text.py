@@ -23,11 +23,11 @@ def test_what_is_too_long_is_cut(text: str) -> None:
 
 
 def test_an_exception_s_own_text_may_fail() -> None:
-    class Broken(Exception):
+    class BrokenError(Exception):
         def __str__(self) -> str:
             raise RuntimeError
 
-    assert describe(Broken()) == "Broken: (its text can't be made)"
+    assert describe(BrokenError()) == "BrokenError: (its text can't be made)"
     assert describe(ValueError("a\0")) == "ValueError: a\ufffd"
     assert describe(KeyError()) == "KeyError"
 

@@ -276,6 +276,8 @@ class AuditAnswer(msgspec.Struct):
 
 
 class HealthAnswer(msgspec.Struct):
+    """The coordinator is alive."""
+
     status: str
     timestamp: Timestamp
 
@@ -287,5 +289,7 @@ class Dependencies(msgspec.Struct):
 
 
 class ReadyAnswer(msgspec.Struct):
+    """Whether the coordinator has what it needs to serve."""
+
     status: Annotated[str, Meta(extra_json_schema={"enum": ["ready", "not_ready"]})]
     dependencies: Dependencies

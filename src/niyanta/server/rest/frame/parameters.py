@@ -77,6 +77,7 @@ class Integer(Parameter):
     default: int | None = None
 
     def schema(self) -> dict[str, Any]:
+        """What it takes, as the OpenAPI document says it."""
         found: dict[str, Any] = {"type": "integer", "minimum": self.minimum, "maximum": self.maximum}
         if self.default is not None:
             found["default"] = self.default
@@ -104,6 +105,7 @@ class Choice(Parameter):
     default: str | None = None
 
     def schema(self) -> dict[str, Any]:
+        """What it takes, as the OpenAPI document says it."""
         found: dict[str, Any] = {"type": "string", "enum": list(self.allowed)}
         if self.default is not None:
             found["default"] = self.default
@@ -126,6 +128,7 @@ class Text(Parameter):
     max_length: int = 200
 
     def schema(self) -> dict[str, Any]:
+        """What it takes, as the OpenAPI document says it."""
         return {"type": "string", "maxLength": self.max_length}
 
     def read(self, request: Request) -> str | None:
@@ -143,6 +146,7 @@ class Moment(Parameter):
     """An ISO 8601 time; without a zone it is UTC."""
 
     def schema(self) -> dict[str, Any]:
+        """What it takes, as the OpenAPI document says it."""
         return {"type": "string", "format": "date-time"}
 
     def read(self, request: Request) -> datetime | None:
@@ -169,6 +173,7 @@ class Day(Parameter):
     required: bool = True
 
     def schema(self) -> dict[str, Any]:
+        """What it takes, as the OpenAPI document says it."""
         return {"type": "string", "format": "date"}
 
     def read(self, request: Request) -> date:

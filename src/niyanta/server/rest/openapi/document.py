@@ -80,7 +80,7 @@ def to_yaml(document: dict[str, Any]) -> str:
 class _Dumper(yaml.CSafeDumper):
     """Long texts as blocks; no anchors, which many readers of OpenAPI don't know."""
 
-    def ignore_aliases(self, data: object) -> bool:
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 -- overrides PyYAML's
         return True
 
 

@@ -1,5 +1,6 @@
-"""What the OpenAPI document says beyond the declared operations. It is data: ``texts.yaml``, ``description.md`` and
-the examples by operation in ``examples``, beside this file.
+"""What the OpenAPI document says beyond the declared operations.
+
+It is data: ``texts.yaml``, ``description.md`` and the examples by operation in ``examples``, beside this file.
 """
 
 from __future__ import annotations
