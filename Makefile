@@ -3,7 +3,7 @@
 
 PY := .venv/bin/python
 # Workers of the test run; PYTEST_ARGS adds anything else, as in `make test PYTEST_ARGS="-k pause -x"`.
-TEST_PROCESSES ?= 2
+TEST_PROCESSES ?= 4
 PYTEST_ARGS ?=
 DEV_ARGS ?=
 BENCH_ARGS ?=

@@ -345,7 +345,7 @@ async def _registrations(database_url: str) -> set[str]:
 @click.option("--reset", is_flag=True, help="Begin with an empty data directory.")
 @click.option("--database-url", help="Use this PostgreSQL instead of the embedded one.")
 @click.option("--nats-url", help="Use this NATS instead of the embedded one.")
-def command(**options: Any) -> None:
+def command(**options: Any) -> None:  # Any: click has checked each by its option
     """Run the whole system on this machine."""
     options["app"] = options["app"] or ("niyanta.examples:worker",)
     types = [] if options["no_worker"] else sorted(load_app(options["app"]).handlers)

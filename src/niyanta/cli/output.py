@@ -80,7 +80,7 @@ def echo(text: str) -> None:
     click.echo(text, color=False if os.environ.get("NO_COLOR") else None)
 
 
-def plain(value: object) -> Any:
+def plain(value: object) -> Any:  # Any: what json takes
     """A value as JSON shows it: what an answer doesn't carry is left out, times have milliseconds.
 
     A structure gives a dict without the fields that are None; a list of them, such dicts.

@@ -49,18 +49,20 @@ def render(columns: Sequence[Column], rows: Iterable[Sequence[str]], width: int 
     width = _terminal_width() if width is None else width
     heads = [click.style(column.title.upper(), dim=True) for column in columns]
     grid = [heads, *([" ".join(cell.split("\n")) for cell in row] for row in rows)]
-    widths = [max(_length(row[i]) for row in grid) for i in range(len(columns))]
+    widths = [max(_length(cells[i]) for cells in grid) for i in range(len(columns))]
     if not _narrow(columns, widths, width) and columns[-1].folds:
         return "\n".join(line for row in grid for line in _in_two(columns[:-1], widths[:-1], row, width))
     return "\n".join(line for row in grid for line in _lines(columns, widths, row))
 
 
-def _in_two(columns: Sequence[Column], widths: Sequence[int], row: Sequence[str], width: int | None) -> Iterable[str]:
+def _in_two(
+    columns: Sequence[Column], widths: Sequence[int], cells: Sequence[str], width: int | None
+) -> Iterable[str]:
     """A row whose last cell stands below the others, as it finds no place beside them."""
-    yield from _lines(columns, widths, row[:-1])
-    if row[-1]:
+    yield from _lines(columns, widths, cells[:-1])
+    if cells[-1]:
         room = max(_NARROWEST, (width or _WIDEST) - len(_INDENT))
-        yield from (_INDENT + part for part in _folded(row[-1], room))
+        yield from (_INDENT + part for part in _folded(cells[-1], room))
 
 
 def _terminal_width() -> int | None:

@@ -17,7 +17,7 @@ _LAZY = {"AsyncClient": "niyanta.client.asynchronous", "Client": "niyanta.client
 __all__ = ["AsyncClient", "Client"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> Any:  # Any: whatever the module has
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,7 +14,7 @@ import weakref
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import SplitResult
 
 from niyanta.client.links import Answer, closed_error, cut_off
@@ -23,6 +23,9 @@ from niyanta.errors import ConnectionFailedError
 if TYPE_CHECKING:
     from niyanta.client.async_link import AsyncHttpLink
     from niyanta.client.loop import LoopThread
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 __all__ = ["BlockingHttpLink"]
 
@@ -194,14 +197,14 @@ class _Timed(io.RawIOBase):
         self._socket = opened
         self._deadline = deadline
 
-    def makefile(self, *_: Any) -> io.BufferedReader:
+    def makefile(self, *_: object) -> io.BufferedReader:
         """As `http.client.HTTPResponse` asks for it."""
         return io.BufferedReader(self, 65536)
 
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any) -> int:
+    def readinto(self, buffer: WriteableBuffer) -> int:
         remaining = self._deadline - time.monotonic()
         if remaining <= 0:
             raise TimeoutError("no whole answer in time")

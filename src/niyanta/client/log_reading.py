@@ -23,7 +23,7 @@ def _stamp(at: datetime | None) -> str | None:
     return at.isoformat() if at else None
 
 
-async def read_logs(transport: Transport, workload_id: str, **params: Any) -> LogPage:
+async def read_logs(transport: Transport, workload_id: str, **params: object) -> LogPage:
     """One page; parameters as of the service, times as datetimes, None for what isn't given."""
     given = without_none(**params)
     given |= {name: _stamp(given[name]) for name in ("since", "until") if name in given}
@@ -32,7 +32,7 @@ async def read_logs(transport: Transport, workload_id: str, **params: Any) -> Lo
 
 
 async def iterate_logs(
-    transport: Transport, workload_id: str, limit: int | None = None, **params: Any
+    transport: Transport, workload_id: str, limit: int | None = None, **params: object
 ) -> AsyncGenerator[LogLine, None]:
     """All lines or the first ``limit`` of them, page by page, by cursor: none left out, none twice."""
     left = limit

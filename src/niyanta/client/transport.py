@@ -93,7 +93,7 @@ def quoted(identifier: str) -> str:
     return quote(identifier, safe="")
 
 
-def without_none(**values: Any) -> dict[str, Any]:
+def without_none(**values: object) -> dict[str, Any]:
     """The values that are given."""
     return {name: value for name, value in values.items() if value is not None}
 
@@ -129,7 +129,7 @@ class Transport:
         self,
         method: str,
         path: str,
-        body: Any = None,
+        body: object = None,
         *,
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
@@ -182,7 +182,7 @@ class Transport:
             await self._link.sleep(wait)
 
     def _prepared(
-        self, path: str, body: Any, params: Mapping[str, Any] | None, headers: Mapping[str, str] | None
+        self, path: str, body: object, params: Mapping[str, Any] | None, headers: Mapping[str, str] | None
     ) -> tuple[str, dict[str, str], bytes | None]:
         """What is the same at each try: the path with its query, the headers, the body's bytes."""
         sent = self._authorization

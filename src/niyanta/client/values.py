@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 from niyanta.errors import InvalidInputError
 
 __all__ = ["refuse_lossy"]
 
 
-def refuse_lossy(value: Any, field: str) -> None:
+def refuse_lossy(value: object, field: str) -> None:
     """Refuse what would silently arrive as something else.
 
     Args:

@@ -276,7 +276,7 @@ def _move(
     actor: Actor,
     details: dict[str, Any] | None = None,
     cause: Cause | None = None,
-    **changes: Any,
+    **changes: Any,  # Any: fields of the state, for `replace`
 ) -> Move:
     if (event, old.status, target) not in _LEGAL:
         raise IllegalMoveError(event, old.status)

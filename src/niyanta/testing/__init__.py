@@ -75,7 +75,7 @@ class WorkloadRun:
         self.interval_seconds = interval_seconds
         self.attempts = 0
         self.sequence = 0
-        self.saved: Any = None
+        self.saved: Any = None  # Any: what the handler saved
         self.percents: list[int] = []
         self.messages: list[str] = []
         self.log: list[tuple[int, str]] = []

@@ -20,7 +20,7 @@ _LAZY = {
 __all__ = ["Context", "SyncContext", "Worker"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> Any:  # Any: whatever the module has
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,7 +8,6 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
@@ -21,6 +20,7 @@ from niyanta.wire.messages import (
     Completed,
     Event,
     EventBatch,
+    EventBody,
     EventReply,
     Failed,
     LogLine,
@@ -62,7 +62,7 @@ class _Waiting:
     ref: AttemptRef
     sequence: int
     occurred_at_ms: int
-    body: Any
+    body: EventBody
 
     @property
     def weight(self) -> int:
@@ -116,7 +116,7 @@ class Outbox:
             and self._all_line_bytes < _MOST_LINE_BYTES_OF_ALL
         )
 
-    def add(self, ref: AttemptRef, sequence: int, body: Any) -> None:
+    def add(self, ref: AttemptRef, sequence: int, body: EventBody) -> None:
         """Queue an event. Of progress without a message only the newest waits."""
         now_ms = int(time.time() * 1000)
         if isinstance(body, Progressed):

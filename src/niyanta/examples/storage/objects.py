@@ -13,7 +13,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import boto3
 from boto3.s3.transfer import TransferConfig
@@ -29,6 +29,9 @@ from botocore.exceptions import (
 
 from niyanta.errors import PermanentError
 from niyanta.examples.storage.place import Entry, Place, within_disk_limit
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 __all__ = ["ObjectPlace"]
 
@@ -196,11 +199,12 @@ class _ObjectReader(io.RawIOBase):
         self._at = max(0, start + offset)
         return self._at
 
-    def readinto(self, buffer: Any) -> int:
-        count = min(len(buffer), self._size - self._at)
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        view = memoryview(buffer)
+        count = min(len(view), self._size - self._at)
         if count <= 0:
             return 0
         data = self._place.read_range(self._at, count)
-        buffer[: len(data)] = data
+        view[: len(data)] = data
         self._at += len(data)
         return len(data)

@@ -50,7 +50,7 @@ def details_json(details: dict[str, Any]) -> str:
     return _encode(_keepable(details, 0)).decode()
 
 
-def _keepable(value: Any, depth: int) -> Any:
+def _keepable(value: object, depth: int) -> object:
     match value:
         case None | bool():
             return value

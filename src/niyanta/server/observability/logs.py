@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterable
 from contextvars import ContextVar
 from datetime import datetime
-from typing import Any
 
 import structlog
 from structlog.typing import EventDict, Processor
@@ -59,7 +58,7 @@ def configure_logging(level: str = "INFO", *, json: bool | None = None) -> None:
     logging.getLogger("nats").setLevel("ERROR")
 
 
-def _add_request_id(logger: Any, method: str, event: EventDict) -> EventDict:
+def _add_request_id(logger: object, method: str, event: EventDict) -> EventDict:
     event.pop("color_message", None)  # uvicorn's message again, with colours
     request_id = _request_id.get()
     if request_id is not None:

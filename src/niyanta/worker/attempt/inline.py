@@ -170,7 +170,7 @@ class Inline:
         return Completed(encode_result(work.result()))
 
 
-async def _contained(function: Callable[..., Any], *arguments: Any) -> Any:
+async def _contained(function: Callable[..., Any], *arguments: object) -> object:
     try:
         return await children.awaited(function, *arguments)
     except (SystemExit, KeyboardInterrupt) as exc:

@@ -223,7 +223,7 @@ def load_app(references: Sequence[str]) -> App:
     return first
 
 
-def _load_file(path: str) -> Any:
+def _load_file(path: str) -> object:
     folder = os.path.dirname(os.path.abspath(path))
     if folder not in sys.path:
         sys.path.insert(0, folder)

@@ -83,11 +83,11 @@ class Stepwise(Coroutine[Any, Any, Any]):
         self._work = work
         self._pid = os.getpid()
 
-    def send(self, value: Any) -> Any:
+    def send(self, value: object) -> object:
         """Do a step; a child that was forked in it ends."""
         return self._step(self._work.send, value)
 
-    def throw(self, *what: Any) -> Any:
+    def throw(self, *what: object) -> object:
         """Do a step that begins with an exception; a child that was forked in it ends."""
         return self._step(self._work.throw, *what)
 
@@ -95,7 +95,7 @@ class Stepwise(Coroutine[Any, Any, Any]):
         """Give the coroutine up where it stands."""
         self._work.close()
 
-    def _step(self, step: Callable[..., Any], *what: Any) -> Any:
+    def _step(self, step: Callable[..., Any], *what: object) -> object:
         if os.getpid() != self._pid:
             _came_back()  # the step is the parent's
         try:
@@ -115,14 +115,14 @@ class Stepwise(Coroutine[Any, Any, Any]):
     def __iter__(self) -> Iterator[Any]:
         return self
 
-    def __next__(self) -> Any:
+    def __next__(self) -> object:
         return self.send(None)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(self._work, name)  # its name and frame, for whoever looks at a task
 
 
-def called(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+def called(function: Callable[..., Any], *arguments: object, **options: object) -> object:
     """Call what is a handler's; a child that is forked in it ends."""
     pid = os.getpid()
     try:
@@ -134,7 +134,7 @@ def called(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any
     return result
 
 
-async def awaited(function: Callable[..., Any], *arguments: Any) -> Any:
+async def awaited(function: Callable[..., Any], *arguments: object) -> object:
     """Run an async handler; a child that is forked in it, its tasks or its threads ends there.
 
     Args:
@@ -147,7 +147,7 @@ async def awaited(function: Callable[..., Any], *arguments: Any) -> Any:
         loop.set_default_executor(_Executor(thread_name_prefix="asyncio"))
     _in_handler.set(True)
 
-    async def work() -> Any:
+    async def work() -> object:
         return await function(*arguments)
 
     return await Stepwise(work())
@@ -167,7 +167,7 @@ class _TaskFactory:
 class _Executor(ThreadPoolExecutor):
     """An event loop's threads. In a child the one that forked would wait for more to do, for ever."""
 
-    def submit(self, fn: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
+    def submit(self, fn: Callable[..., Any], /, *arguments: object, **options: object) -> Future[Any]:
         return super().submit(called, fn, *arguments, **options)
 
 

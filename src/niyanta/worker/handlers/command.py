@@ -55,7 +55,7 @@ def command_handler(argv: Sequence[str], checkpoint_signal: str | None) -> Calla
         if not isinstance(number, signal.Signals):
             raise ConfigurationError(f"there is no signal '{checkpoint_signal}'")
 
-    def run(ctx: SyncContext) -> Any:
+    def run(ctx: SyncContext) -> object:
         return _Run(ctx, words, number).run()
 
     return run
@@ -73,7 +73,7 @@ class _Run:
         self._result_file = ctx.work_dir / "result.json"
         self._error: dict[str, Any] | None = None
 
-    def run(self) -> Any:
+    def run(self) -> object:
         with self._start() as process:
             output, errors = _Output(process, process.stdout), _Output(process, process.stderr)
             reading = threading.Thread(target=self._read_errors, args=(errors,), daemon=True)
@@ -164,7 +164,7 @@ class _Run:
                 self._ctx.log.warning("%s", text)
 
     def _line(self, line: bytes, whole: bool) -> None:
-        event: Any = None
+        event: object = None
         if whole and line.lstrip().startswith(b"{"):
             try:
                 event = msgspec.json.decode(line)
@@ -199,7 +199,7 @@ class _Run:
         except CheckpointError as exc:
             self._ctx.log.warning("%s", exc)
 
-    def _outcome(self, code: int) -> Any:
+    def _outcome(self, code: int) -> object:
         if self._error is not None:
             message = str(self._error.get("message") or _how(code))
             raise PermanentError(message) if self._error.get("permanent") is True else TransientError(message)

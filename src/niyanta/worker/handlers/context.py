@@ -26,7 +26,7 @@ T = TypeVar("T")
 class _Surroundings:
     """What both kinds of context have: who the workload is, where it stands, and what is asked of it."""
 
-    def __init__(self, assignment: Assignment, link: Link, checkpoint: Any, work_dir: Callable[[], Path]) -> None:
+    def __init__(self, assignment: Assignment, link: Link, checkpoint: object, work_dir: Callable[[], Path]) -> None:
         self._link = link
         self._interval = assignment.checkpoint_interval_seconds
         self._due_at = time.monotonic() + self._interval
@@ -43,7 +43,7 @@ class _Surroundings:
         """The submission's parameters."""
         self.config: dict[str, Any] = msgspec.json.decode(assignment.config_json)
         """The type's configuration (``config_json``)."""
-        self.checkpoint: Any = checkpoint
+        self.checkpoint: Any = checkpoint  # Any: what the handler saved
         """The state that the last checkpoint saved; None when there is none."""
         self.log: logging.Logger = logging.Logger(f"niyanta.workload.{self.workload_id}", logging.DEBUG)
         """A standard-library logger whose lines become the workload's log."""
@@ -89,7 +89,7 @@ class _Surroundings:
         if message is not None or self._percent != before:
             self._link.report(Progressed(self._percent, None if message is None else plain(str(message))))
 
-    def _encoded(self, state: Any) -> tuple[bytes, str]:
+    def _encoded(self, state: object) -> tuple[bytes, str]:
         encoded = encode_state(state, self._link.most_checkpoint_bytes)
         self._due_at = time.monotonic() + self._interval
         return encoded
@@ -117,13 +117,13 @@ class Context(_Surroundings):
         self._report_progress(percent, message)
         return _Done(None)
 
-    def save_checkpoint(self, state: Any) -> Coroutine[Any, Any, int]:
+    def save_checkpoint(self, state: object) -> Coroutine[Any, Any, int]:
         """Save now; gives the checkpoint's sequence number once it is durable.
 
         Code in other threads takes `in_thread`.
 
         Args:
-            state: Any JSON value, or bytes; at most 10 MiB, or 1 GiB where the worker has an object store.
+            state: A JSON value, or bytes; at most 10 MiB, or 1 GiB where the worker has an object store.
 
         Raises:
             CheckpointError: Refused (too large, not JSON); the last good one still stands.
@@ -131,7 +131,7 @@ class Context(_Surroundings):
         """
         return self._link.save(*self._encoded(state))
 
-    def offer_checkpoint(self, state: Any) -> Coroutine[Any, Any, int | None]:
+    def offer_checkpoint(self, state: object) -> Coroutine[Any, Any, int | None]:
         """The cheap call for a loop: saves only when one is due; gives the sequence number, or None."""
         return self.save_checkpoint(state) if self.checkpoint_due else _Done(None)
 
@@ -169,11 +169,11 @@ class SyncContext(_Surroundings):
         """
         self._report_progress(percent, message)
 
-    def save_checkpoint(self, state: Any) -> int:
+    def save_checkpoint(self, state: object) -> int:
         """Save now; gives the checkpoint's sequence number once it is durable.
 
         Args:
-            state: Any JSON value, or bytes; at most 10 MiB, or 1 GiB where the worker has an object store.
+            state: A JSON value, or bytes; at most 10 MiB, or 1 GiB where the worker has an object store.
 
         Raises:
             CheckpointError: Refused (too large, not JSON); the last good one still stands.
@@ -181,7 +181,7 @@ class SyncContext(_Surroundings):
         """
         return self._link.save_now(*self._encoded(state))
 
-    def offer_checkpoint(self, state: Any) -> int | None:
+    def offer_checkpoint(self, state: object) -> int | None:
         """The cheap call for a loop: saves only when one is due; gives the sequence number, or None."""
         return self.save_checkpoint(state) if self.checkpoint_due else None
 
@@ -196,7 +196,7 @@ class _Done(Coroutine[Any, Any, T]):
         yield from ()
         return self._value
 
-    def send(self, _: Any) -> Any:
+    def send(self, _: object) -> object:
         raise StopIteration(self._value)
 
     def throw(self, *raised: Any) -> Any:

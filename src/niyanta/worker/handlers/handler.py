@@ -57,7 +57,7 @@ class Handler:
         """What the service may check of a submission; None when nothing is known of its input."""
         return None if self.parameters is None else self.parameters.schema
 
-    def arguments(self, context: Any, input_json: bytes) -> tuple[Any, ...]:
+    def arguments(self, context: object, input_json: bytes) -> tuple[Any, ...]:
         """What to call the function with.
 
         Raises:
@@ -86,7 +86,7 @@ class Handler:
         except (SchemaError, TooExpensiveError):
             return True
 
-    def call(self, context: Any, input_json: bytes) -> Awaitable[Any] | Any:
+    def call(self, context: object, input_json: bytes) -> Awaitable[Any] | Any:
         """Decode the input and call the function; gives its result, or an awaitable of it.
 
         Raises:
@@ -130,7 +130,7 @@ def make_handler(workload_type: str, function: Callable[..., Any], isolation: st
     )
 
 
-def _codes(function: Any) -> Iterator[Any]:
+def _codes(function: object) -> Iterator[Any]:
     """A function, and what it only passes its arguments on to: the last is the code itself."""
     for _ in range(100):  # one may wrap itself
         yield function
@@ -146,7 +146,7 @@ def _codes(function: Any) -> Iterator[Any]:
             return
 
 
-def _parameters(workload_type: str, function: Callable[..., Any], code: Any) -> Parameters | None:
+def _parameters(workload_type: str, function: Callable[..., Any], code: object) -> Parameters | None:
     """What the function takes beside the context."""
     try:
         parameters = list(inspect.signature(function).parameters.values())
@@ -179,7 +179,7 @@ def _parameters(workload_type: str, function: Callable[..., Any], code: Any) -> 
         raise ConfigurationError(f"the parameters of '{workload_type}': {exc}") from exc
 
 
-def _evaluated(annotation: Any, code: Any) -> Any:
+def _evaluated(annotation: object, code: object) -> object:
     """An annotation that may be text; of this one only, as others may name what isn't there at run time."""
     holder = types.SimpleNamespace(__annotations__={"it": annotation})
     names = getattr(code, "__globals__", {})
@@ -189,7 +189,7 @@ def _evaluated(annotation: Any, code: Any) -> Any:
     return typing.get_type_hints(holder, names, inner, include_extras=True)["it"]
 
 
-def encode_result(value: Any) -> bytes:
+def encode_result(value: object) -> bytes:
     """A handler's result as a JSON object in UTF-8. NUL and lone surrogates in its texts become U+FFFD.
 
     Raises:
@@ -207,7 +207,7 @@ def encode_result(value: Any) -> bytes:
     return encoded
 
 
-def _plain_value(value: Any, place: str, depth: int) -> Any:  # noqa: C901 -- one branch for each kind of value
+def _plain_value(value: object, place: str, depth: int) -> object:  # noqa: C901 -- one branch for each kind of value
     """A value of JSON's own types, or why there is none. Never more than `MAX_DEPTH` calls deep."""
     if depth > MAX_DEPTH:
         raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels, or holds itself")

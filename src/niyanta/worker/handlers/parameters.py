@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from niyanta.domain.json_value import Json
 from niyanta.errors import ConfigurationError
 from niyanta.worker.handlers.text import describe
 
@@ -45,7 +46,7 @@ class Parameters:
     """JSON Schema (2020-12) that all inputs fit which ``decode`` takes; None when nothing is known."""
 
 
-def parameters_of(kind: Any, default: Any = NO_DEFAULT) -> Parameters:
+def parameters_of(kind: object, default: object = NO_DEFAULT) -> Parameters:
     """Look a parameter's type over.
 
     Args:
@@ -69,7 +70,7 @@ def parameters_of(kind: Any, default: Any = NO_DEFAULT) -> Parameters:
     return found if default is NO_DEFAULT else _with_default(found, default)
 
 
-def _by_msgspec(kind: Any) -> Parameters:
+def _by_msgspec(kind: object) -> Parameters:
     try:
         decoder = msgspec.json.Decoder(kind, dec_hook=_from_text)
         schema = msgspec.json.schema(kind, schema_hook=_schema_of_text)
@@ -78,10 +79,10 @@ def _by_msgspec(kind: Any) -> Parameters:
             f"{kind!r} can't be described as JSON: {describe(exc)}. Use a msgspec Struct, a dataclass, a TypedDict "
             "or a pydantic model"
         ) from exc
-    return Parameters(decoder.decode, _loosened(schema))
+    return Parameters(decoder.decode, {key: _loosened(value) for key, value in schema.items()})
 
 
-def _from_text(kind: type, value: Any) -> Any:
+def _from_text(kind: type, value: object) -> object:
     if issubclass(kind, _FROM_TEXT) and isinstance(value, str):
         made: Callable[[str], Any] = kind
         return made(value)
@@ -94,7 +95,7 @@ def _schema_of_text(kind: type) -> dict[str, Any]:
     raise TypeError(f"type {kind.__name__} is not known")
 
 
-def _loosened(schema: Any) -> Any:
+def _loosened(schema: Json) -> Json:
     """Decimals may be numbers too, whatever msgspec says of them."""
     if isinstance(schema, list):
         return [_loosened(one) for one in schema]
@@ -105,7 +106,7 @@ def _loosened(schema: Any) -> Any:
     return {key: _loosened(value) for key, value in schema.items()}
 
 
-def _by_pydantic(kind: Any) -> Parameters:
+def _by_pydantic(kind: object) -> Parameters:
     try:
         from niyanta.worker.handlers.pydantic_schema import adapted
     except ImportError as exc:
@@ -118,7 +119,7 @@ def _by_pydantic(kind: Any) -> Parameters:
         raise ConfigurationError(f"pydantic can't make anything of {kind!r}: {describe(exc)}") from exc
 
 
-def _is_pydantic(part: Any) -> bool:
+def _is_pydantic(part: object) -> bool:
     if isinstance(part, type):
         if any(hasattr(part, name) for name in ("__pydantic_core_schema__", "__get_pydantic_core_schema__")):
             return True
@@ -127,7 +128,7 @@ def _is_pydantic(part: Any) -> bool:
     return not isinstance(part, type) and type(part).__module__.startswith("pydantic")
 
 
-def _parts(kind: Any, seen: set[int]) -> Iterator[Any]:
+def _parts(kind: object, seen: set[int]) -> Iterator[Any]:
     """A type, all that it is made of, and what is written beside it (``Annotated``)."""
     if id(kind) in seen:
         return
@@ -146,7 +147,7 @@ def _parts(kind: Any, seen: set[int]) -> Iterator[Any]:
             yield from _parts(inner, seen)
 
 
-def _takes_objects(schema: Any, root: Mapping[str, Any]) -> bool:
+def _takes_objects(schema: object, root: Mapping[str, Any]) -> bool:
     if not isinstance(schema, dict):
         return True
     if isinstance(pointer := schema.get("$ref"), str) and pointer.startswith("#/$defs/"):
@@ -159,8 +160,8 @@ def _takes_objects(schema: Any, root: Mapping[str, Any]) -> bool:
     return "object" in ([kinds] if isinstance(kinds, str) else kinds)
 
 
-def _with_default(found: Parameters, default: Any) -> Parameters:
-    def decode(data: bytes) -> Any:
+def _with_default(found: Parameters, default: object) -> Parameters:
+    def decode(data: bytes) -> object:
         return copy.deepcopy(default) if msgspec.json.decode(data) == {} else found.decode(data)
 
     schema = found.schema

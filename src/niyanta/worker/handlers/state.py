@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -33,7 +34,7 @@ _ADVICE = {
 _HARMLESS = frozenset({bool, type(None)})
 
 
-def encode_state(state: Any, most_bytes: int = MAX_CHECKPOINT_BYTES) -> tuple[bytes, str]:
+def encode_state(state: object, most_bytes: int = MAX_CHECKPOINT_BYTES) -> tuple[bytes, str]:
     """A checkpoint's bytes and encoding.
 
     Args:
@@ -94,10 +95,10 @@ def _check(value: Any, place: str, depth: int) -> None:  # noqa: C901 -- one bra
         raise TypeError(f"{place} is a {kind.__name__}, which JSON would not give back as it is{advice}")
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """One of JSON's own types for a subclass of it, such as NumPy's ``float64``."""
-    kind: Any = next(kind for kind in (str, int, float, list) if isinstance(value, kind))
-    return kind(value)
+    kinds: tuple[Callable[[Any], object], ...] = (str, int, float, list)
+    return next(kind for kind in kinds if isinstance(kind, type) and isinstance(value, kind))(value)
 
 
 def decode_state(data: bytes, encoding: str) -> Any:

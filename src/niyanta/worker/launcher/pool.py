@@ -177,7 +177,7 @@ class ProcessPool:
 
     # --- the launcher's socket ------------------------------------------------------------------
 
-    def _command(self, *, fds: Sequence[int] = (), **command: Any) -> None:
+    def _command(self, *, fds: Sequence[int] = (), **command: object) -> None:
         self._outgoing.put_nowait((json.dumps(command).encode() + b"\n", list(fds)))
 
     async def _send(self, ours: socket.socket, outgoing: asyncio.Queue[tuple[bytes, list[int]]]) -> None:

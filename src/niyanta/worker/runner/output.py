@@ -9,11 +9,14 @@ import contextlib
 import io
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING
 
 from niyanta.wire.messages import LogLine
 from niyanta.worker.handlers.link import Link
 from niyanta.worker.handlers.text import LineSplitter, plain
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 __all__ = ["ErrorOutput", "take_over"]
 
@@ -47,7 +50,7 @@ class ErrorOutput(io.RawIOBase):
         """The descriptor that it stands for."""
         return self._descriptor
 
-    def write(self, data: Any) -> int:
+    def write(self, data: ReadableBuffer) -> int:
         """Take bytes; whole lines go to the log in their order."""
         taken = bytes(data)
         if self._link is None or os.getpid() != self._pid:

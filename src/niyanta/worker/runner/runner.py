@@ -53,7 +53,7 @@ def _limit(assignment: Assignment) -> None:
         resource.setrlimit(kind, (value, value))
 
 
-def _run_sync(handler: Handler, ctx: SyncContext, link: SocketLink, arguments: tuple[Any, ...]) -> Any:
+def _run_sync(handler: Handler, ctx: SyncContext, link: SocketLink, arguments: tuple[Any, ...]) -> object:
     def save() -> None:
         try:
             keep_saving_in_thread(ctx)
@@ -80,7 +80,7 @@ def _run_sync(handler: Handler, ctx: SyncContext, link: SocketLink, arguments: t
     return result
 
 
-async def _run_async(handler: Handler, ctx: Context, link: SocketLink, arguments: tuple[Any, ...]) -> Any:
+async def _run_async(handler: Handler, ctx: Context, link: SocketLink, arguments: tuple[Any, ...]) -> object:
     this = asyncio.current_task()
     assert this is not None  # noqa: S101 -- a coroutine that runs is in a task
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
@@ -132,7 +132,7 @@ def _outcome(handler: Handler, run: channel.Run, link: SocketLink) -> channel.Fr
         return channel.Problem(describe(exc), False, _traceback(exc))
 
 
-def _run_loop(handler: Handler, ctx: Context, link: SocketLink, arguments: tuple[Any, ...]) -> Any:
+def _run_loop(handler: Handler, ctx: Context, link: SocketLink, arguments: tuple[Any, ...]) -> object:
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:

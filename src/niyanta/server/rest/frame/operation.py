@@ -48,7 +48,7 @@ class Call:
     request: Request
     identity: Identity
     """Who asks; only to be read where the operation isn't public."""
-    body: Any = None
+    body: Any = None  # Any: of the type that the operation declares
     """The decoded body; None when the operation takes none, or it is optional and was left out."""
     media_type: str = "application/json"
     """What the answer's body is to be, of those that the operation offers."""
