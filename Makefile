@@ -32,7 +32,7 @@ dev: setup ## the whole system on this machine, with the example workloads (DEV_
 	@.venv/bin/niyanta dev $(DEV_ARGS)
 
 test: setup ## all tests, on real PostgreSQL and NATS, and the Go SDK's where go is (PYTEST_ARGS="-k pause" for some)
-	@status=0; $(GO_PART) $(PY) -m pytest -n $(TEST_PROCESSES) $(PYTEST_ARGS) || status=$$?; exit $$status
+	@status=0; $(GO_PART) $(PY) -m pytest -n $(TEST_PROCESSES) --dist worksteal $(PYTEST_ARGS) || status=$$?; exit $$status
 
 go: setup ## the Go SDK: gofmt, vet, staticcheck, its tests, also against a real service
 	@sh scripts/go_checks
