@@ -40,6 +40,8 @@ log = logging.getLogger(__name__)
 
 _COMPARE_SECONDS = 3.0
 _MOST_PER_PASS = 400
+_FEWEST_PER_PASS = 16
+"""How many turns a pass plans at least: each costs some microseconds, also when nothing fills it."""
 _MOST_COMPARED = 2000
 """Lanes, and slots, that are compared with the database at a time."""
 _MOST_LANES_EACH = 100
@@ -73,6 +75,7 @@ class Scheduler:
         self._store = WorkloadStore()
         self._leases = LeaseStore()
         self._wake = asyncio.Event()
+        self._most = _FEWEST_PER_PASS
         self._inbox: deque[Changed] = deque()
         self._roster = self._new_roster()
         self._knows_all = False
@@ -255,7 +258,7 @@ class Scheduler:
         Gives how many assignments it tried, at least 1 when it has learned something that the next can go on with;
         and whether it found blocked lanes.
         """
-        agenda = self._roster.choose(_MOST_PER_PASS)
+        agenda = self._roster.choose(self._most)
         if not agenda.turns:
             return 0, agenda.blocked > 0
         with_suspects = self._roster.may_try_suspects
@@ -266,6 +269,7 @@ class Scheduler:
                 agenda, {lane: _found(found) for lane, found in heads.items()}, with_suspects=with_suspects
             )
             if not placements:
+                self._most = _FEWEST_PER_PASS
                 return 1, False
             by_key = {(h.locked.state.customer_id, h.locked.state.workload_id): h for f in heads.values() for h in f}
             changes = [self._assign(placement, by_key[placement.key]) for placement in placements]
@@ -282,6 +286,8 @@ class Scheduler:
                 done.append(change)
             else:
                 self._roster.give_up(placement)
+        # Nobody knows how much is ready: begin with a few turns, and look further while all of them find something.
+        self._most = min(_MOST_PER_PASS, max(_FEWEST_PER_PASS, 2 * len(placements)))
         self._commands.assign(epoch, [a for a in written.values() if a is not None])
         self._feed.announce([describe(change) for change in done])
         return len(placements), False
