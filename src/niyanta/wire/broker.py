@@ -13,6 +13,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from nats.aio.client import Client as NatsClient
 from nats.aio.msg import Msg
@@ -22,6 +23,7 @@ from nats.errors import NoRespondersError
 from nats.errors import TimeoutError as NatsTimeoutError
 
 from niyanta.errors import ConnectionFailedError
+from niyanta.wire.addresses import Addresses
 from niyanta.wire.cancels import heeded
 
 __all__ = ["FRAME_BYTES", "FRAME_TIMEOUT_SECONDS", "MAX_MESSAGE_BYTES", "Broker", "Handler"]
@@ -36,6 +38,10 @@ _FRAMES_HEADER = "Niyanta-Frames"
 _REPLY_HEADER = "Niyanta-Reply"
 _NO_REPLY = "none"
 
+_CONNECT_SECONDS = 2
+_PING_SECONDS = 1
+_MOST_PINGS_MISSING = 3
+
 Handler = Callable[[bytes], Awaitable[bytes | None]]
 """Takes a whole message, gives the reply (None: no reply)."""
 
@@ -43,16 +49,21 @@ Handler = Callable[[bytes], Awaitable[bytes | None]]
 class Broker:
     """One connection to NATS: publish, request, serve.
 
-    Reconnects for ever, notices a dead link within about ten seconds (ping every 3 s, two may be missing),
-    and buffers nothing while disconnected: callers own what must survive, and send it again.
+    Reconnects for ever, to another server where there are several; notices a dead link within four seconds (a ping
+    each second, three may be missing), so that a worker has moved to another server before its lease is over; and
+    buffers nothing while disconnected: callers own what must survive, and send it again.
+
+    Args:
+        urls: Of the server, or of several with commas between; see `Addresses`.
+        name: Of this client, for the server's own reports.
 
     Attributes:
         connected: Whether the link stands at this moment.
         interruptions: How often the link was lost so far; the monitor's brake looks at it.
     """
 
-    def __init__(self, url: str, *, name: str) -> None:
-        self._url = url
+    def __init__(self, urls: str, *, name: str) -> None:
+        self._urls = urls
         self._name = name
         self._nc = NatsClient()
         self._subscriptions: list[Subscription] = []
@@ -72,9 +83,45 @@ class Broker:
         """Open the link.
 
         Raises:
-            ConnectionFailedError: Nothing answers at the URL, or it refuses the credentials.
+            ConfigurationError: No address, or one that can't be read.
+            ConnectionFailedError: Nothing answers at any address, or it refuses the credentials.
         """
+        addresses = Addresses.parse(self._urls)
+        try:
+            with heeded():
+                async with asyncio.timeout(timeout_seconds):
+                    await self._try_first(addresses)
+                    await self._open(addresses)
+        except (NatsError, OSError, TimeoutError) as exc:
+            raise ConnectionFailedError(
+                f"cannot reach the broker: {str(exc) or type(exc).__name__}. "
+                "Is NATS running there, and is the URL (nats://host:4222) right?"
+            ) from exc
 
+    async def _try_first(self, addresses: Addresses) -> None:
+        """Fail soon when no server is there; a link that has been opened once is kept for ever."""
+        failure: Exception | None = None
+        for server in addresses.servers:
+            attempt = NatsClient()
+            try:
+                await attempt.connect(
+                    servers=[server],
+                    allow_reconnect=False,
+                    # The first connection is counted by these all the same.
+                    max_reconnect_attempts=1,
+                    reconnect_time_wait=0.1,  # type: ignore[arg-type]  # takes fractions all the same
+                    connect_timeout=_CONNECT_SECONDS,
+                    error_cb=_failed,
+                    **_credentials(addresses),
+                )
+            except (NatsError, OSError, TimeoutError) as exc:
+                failure = exc
+            else:
+                await attempt.close()
+                return
+        raise failure or NatsError
+
+    async def _open(self, addresses: Addresses) -> None:
         async def disconnected() -> None:
             self.interruptions += 1
             log.log(logging.DEBUG if self._closing else logging.WARNING, "broker.disconnected")
@@ -84,47 +131,25 @@ class Broker:
             for callback in self.on_reconnect:
                 callback()
 
-        async def failed(error: Exception) -> None:
-            log.debug("broker.error", extra={"error": str(error)})
-
-        try:
-            with heeded():
-                async with asyncio.timeout(timeout_seconds):
-                    await self._nc.connect(
-                        servers=[self._url],
-                        name=self._name,
-                        allow_reconnect=False,
-                        # For the first connection nats-py counts by these all the same.
-                        max_reconnect_attempts=1,
-                        reconnect_time_wait=0.1,  # type: ignore[arg-type]  # takes fractions all the same
-                        connect_timeout=3,
-                        error_cb=failed,
-                    )
-                    # The first connection fails at once when nothing is there; every later one is kept for ever.
-                    await self._nc.close()
-                    self._nc = NatsClient()
-                    await self._nc.connect(
-                        servers=[self._url],
-                        name=self._name,
-                        allow_reconnect=True,
-                        max_reconnect_attempts=-1,
-                        reconnect_time_wait=1,
-                        connect_timeout=3,
-                        ping_interval=3,
-                        max_outstanding_pings=2,
-                        pending_size=0,
-                        no_echo=True,  # a coordinator hears of its own changes at once, and not again from the broker
-                        flusher_queue_size=4096,
-                        inbox_prefix=f"_INBOX.{uuid.uuid4().hex}".encode(),
-                        disconnected_cb=disconnected,
-                        reconnected_cb=reconnected,
-                        error_cb=failed,
-                    )
-        except (NatsError, OSError, TimeoutError) as exc:
-            raise ConnectionFailedError(
-                f"cannot reach the broker: {str(exc) or type(exc).__name__}. "
-                "Is NATS running there, and is the URL (nats://host:4222) right?"
-            ) from exc
+        self._nc = NatsClient()
+        await self._nc.connect(
+            servers=list(addresses.servers),
+            name=self._name,
+            allow_reconnect=True,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=1,
+            connect_timeout=_CONNECT_SECONDS,
+            ping_interval=_PING_SECONDS,
+            max_outstanding_pings=_MOST_PINGS_MISSING,
+            pending_size=0,
+            no_echo=True,  # a coordinator hears of its own changes at once, and not again from the broker
+            flusher_queue_size=4096,
+            inbox_prefix=f"_INBOX.{uuid.uuid4().hex}".encode(),
+            disconnected_cb=disconnected,
+            reconnected_cb=reconnected,
+            error_cb=_failed,
+            **_credentials(addresses),
+        )
 
     async def close(self) -> None:
         """Close the link and end the handlers under way. Idempotent."""
@@ -289,3 +314,14 @@ class Broker:
         finally:
             if not self._nc.is_closed:
                 await subscription.unsubscribe()
+
+
+def _credentials(addresses: Addresses) -> dict[str, Any]:
+    """As the client's options, which hold for servers that it learns of, too."""
+    if addresses.token:
+        return {"token": addresses.token}
+    return {"user": addresses.user, "password": addresses.password} if addresses.user else {}
+
+
+async def _failed(error: Exception) -> None:
+    log.debug("broker.error", extra={"error": str(error)})
