@@ -1,4 +1,4 @@
-"""Three coordinators on one database and a broker of three servers: any one of them may be lost, however it is lost."""
+"""Three coordinators on one database and a broker of three servers: any one may be lost, however it is lost."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 
 import pytest
@@ -20,14 +20,14 @@ HANDOVER_SECONDS = 1.0
 
 
 @contextlib.asynccontextmanager
-async def submitting(cluster: Cluster, *replicas: int) -> AsyncIterator[list[Answer]]:
+async def submitting(cluster: Cluster, replicas: Collection[int]) -> AsyncIterator[list[Answer]]:
     """Submissions meanwhile, one after another by way of each of some coordinators."""
     answers: list[Answer] = []
 
     async def submit(via: int) -> None:
         while True:
             answers.append(await cluster.call("POST", "/workloads", submission(steps=1, pause_ms=1), via=via))
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.2)
 
     tasks = [asyncio.create_task(submit(via)) for via in replicas]
     try:
@@ -38,43 +38,90 @@ async def submitting(cluster: Cluster, *replicas: int) -> AsyncIterator[list[Ans
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def until_taken_over(cluster: Cluster, before: int, since: float, seconds: float) -> float:
-    """Wait for another epoch and for a workload that it schedules; gives how long that took."""
-    others = [number for number in range(3) if number != before and cluster.coordinators[number].process is not None]
-    epoch = await cluster.epoch()
+async def lose_leader(cluster: Cluster, fault: signal.Signals) -> float:
+    """Strike the leader; gives how long it took until others scheduled. Submissions were served all the time."""
+    leader = await cluster.leader()
+    part = cluster.coordinators[leader]
+    part.restart_seconds = AWAY
+    others = {number for number, other in enumerate(cluster.coordinators) if other.process is not None} - {leader}
+    via = min(others)
 
     async def another_leads() -> bool:
         return await cluster.leader() in others
 
-    await eventually(another_leads, seconds + 5 * pace(), "another coordinator leads")
-    workload_id = await cluster.submit(via=others[0], steps=1, pause_ms=1)
-    await cluster.until_status(workload_id, "COMPLETED", 5 * pace(), via=others[0])
-    assert await cluster.epoch() >= epoch
-    return time.monotonic() - since
+    async with submitting(cluster, others) as answers:
+        began = time.monotonic()
+        part.signal(fault)
+        await eventually(another_leads, 10 * pace(), "another coordinator leads")
+        await cluster.until_status(await cluster.submit(via=via, steps=0), "COMPLETED", 5 * pace(), via=via)
+        took = time.monotonic() - began
+    assert answers
+    assert {answer.status for answer in answers} == {202}
+    await until_all_done(cluster, [answer.body["workload_id"] for answer in answers], via)
+    return took
+
+
+async def until_all_done(cluster: Cluster, ids: Collection[str], via: int) -> None:
+    for workload_id in ids:
+        await cluster.until_status(workload_id, "COMPLETED", 10 * pace(), via=via)
+
+
+async def check_undisturbed(cluster: Cluster, ids: Collection[str], via: int) -> None:
+    """They run on in their first attempt."""
+    for workload_id in ids:
+        answer = await cluster.call("GET", f"/workloads/{workload_id}", via=via)
+        assert answer.status == 200
+        assert [answer.body[name] for name in ("status", "generation", "retry_count")] == ["RUNNING", 1, 0]
 
 
 @pytest.mark.timeout(300)
-async def test_whoever_leads_may_be_lost(tmp_path: Path) -> None:
+async def test_any_coordinator_and_any_server_of_the_broker_may_be_lost(tmp_path: Path) -> None:
     async with running_cluster(tmp_path / "c", coordinators=3, workers=2, brokers=3) as cluster:
         long = [await cluster.submit(steps=100_000, pause_ms=20) for _ in range(4)]
         for workload_id in long:
             await cluster.until_status(workload_id, "RUNNING", 10 * pace())
-        took = {}
-        for fault in (signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM):
-            leader = await cluster.leader()
-            part = cluster.coordinators[leader]
-            part.restart_seconds = AWAY
-            others = [number for number in range(3) if number != leader]
-            async with submitting(cluster, *others) as answers:
-                since = time.monotonic()
-                part.signal(fault)
-                took[fault.name] = await until_taken_over(cluster, leader, since, TAKEOVER_SECONDS)
-            print(fault.name, took[fault.name], len(answers), {a.status for a in answers}, max(a.seconds for a in answers))
-            for workload_id in long:
-                found = await cluster.until_status(workload_id, "RUNNING", 5, via=others[0])
-                assert (found["generation"], found["retry_count"]) == (1, 0), fault
-            part.signal(signal.SIGCONT)
-            await part.revive()
-            await cluster.until_ready(30 * pace())
-        print(took)
-        assert 0
+
+        # A leader that is frozen: it holds nothing that others need, and when it thaws it leads no more.
+        frozen = await cluster.leader()
+        assert await lose_leader(cluster, signal.SIGSTOP) < TAKEOVER_SECONDS + pace()
+        await check_undisturbed(cluster, long, await cluster.leader())
+        cluster.coordinators[frozen].signal(signal.SIGCONT)
+        workload_id = await cluster.submit(via=frozen, steps=0)
+        await cluster.until_status(workload_id, "COMPLETED", 5 * pace(), via=frozen)
+
+        # A follower that is frozen takes its share of what workers send, and answers nothing.
+        leader = await cluster.leader()
+        follower = (leader + 1) % 3
+        cluster.coordinators[follower].signal(signal.SIGSTOP)
+        began = time.monotonic()
+        ids = [await cluster.submit(via=leader, steps=2, pause_ms=1) for _ in range(12)]
+        await until_all_done(cluster, ids, leader)
+        assert time.monotonic() - began < TAKEOVER_SECONDS + pace()
+        cluster.coordinators[follower].signal(signal.SIGCONT)
+
+        # One that is told to stop hands over; one that is killed can't.
+        assert await lose_leader(cluster, signal.SIGTERM) < HANDOVER_SECONDS + 0.5 * pace()
+        await check_undisturbed(cluster, long, await cluster.leader())
+        assert await lose_leader(cluster, signal.SIGKILL) < TAKEOVER_SECONDS + pace()
+        last = await cluster.leader()
+        await check_undisturbed(cluster, long, last)
+
+        await lose_each_server(cluster, long, last)
+
+
+async def lose_each_server(cluster: Cluster, long: Collection[str], via: int) -> None:
+    """Each server of the broker is lost, in turn, frozen or killed, and all go on with the others."""
+    faults = (signal.SIGKILL, signal.SIGSTOP, signal.SIGKILL)
+    for broker, fault in zip(cluster.brokers, faults, strict=True):
+        signal_engine(broker, fault)
+        ids = [await cluster.submit(via=via, steps=2, pause_ms=1) for _ in range(8)]
+        # Whose server is silent moves to another within four seconds, and a worker's next beat says so.
+        began = time.monotonic()
+        await until_all_done(cluster, ids, via)
+        print(fault.name, time.monotonic() - began)
+        if fault is signal.SIGSTOP:
+            signal_engine(broker, signal.SIGCONT)
+        else:
+            await broker.wait_exit()
+            await broker.start()
+    await check_undisturbed(cluster, long, via)

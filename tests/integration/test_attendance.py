@@ -34,7 +34,7 @@ async def test_without_its_database_it_leaves_and_with_it_it_joins(
     subjects = Subjects(subject_prefix)
     database = await Database.open(database_url)
     flaky: Any = Flaky(database)
-    brokers = [Broker(nats_url, name=name) for name in ("ill", "well", "worker")]
+    brokers = [Broker(nats_url, name=name, stay_seconds=0) for name in ("ill", "well", "worker")]
     for broker in brokers:
         await broker.connect()
     ill, well, worker = brokers

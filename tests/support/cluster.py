@@ -1,4 +1,4 @@
-"""Several coordinators and workers in processes of their own, on one PostgreSQL and one NATS server or a cluster of them.
+"""Several coordinators and workers in processes of their own, on one PostgreSQL and one NATS server, or three.
 
 What a test breaks it heals itself; the cluster ends everything that it started.
 """
@@ -20,9 +20,9 @@ from typing import Any
 import aiohttp
 import asyncpg
 import psutil
-
 from chaos.fleet import Part
 from chaos.proxy import Proxy
+
 from niyanta.embedded import Nats, Postgres
 from niyanta.embedded.engine import Engine, free_port
 from niyanta.server.store import migrate
@@ -206,9 +206,7 @@ class Cluster:
     async def leader(self) -> int:
         """The number of the coordinator that leads now, by the database."""
         async with self.connection() as connection:
-            holder = await connection.fetchval(
-                "SELECT holder FROM leader_lease WHERE expires_at > clock_timestamp()"
-            )
+            holder = await connection.fetchval("SELECT holder FROM leader_lease WHERE expires_at > clock_timestamp()")
         return next((number for number, part in enumerate(self.coordinators) if part.name == holder), -1)
 
     async def epoch(self) -> int:
@@ -303,7 +301,7 @@ async def running_cluster(
         postgres: Another database than an ordinary one.
         **settings: ``NIYANTA_…`` of coordinators.
     """
-    folder.mkdir(exist_ok=True)
+    (folder / "traces").mkdir(parents=True)
     postgres = postgres or Postgres(folder / "postgres", extra_settings={"shared_buffers": "64MB"})
     if brokers == 1:
         servers = [Nats(folder / "nats")]
@@ -312,7 +310,6 @@ async def running_cluster(
         servers = [_ClusteredNats(folder / f"nats{i}", secret, routes, i) for i in range(brokers)]
     async with aiohttp.ClientSession() as http:
         cluster = Cluster(folder, postgres, list(servers), http, settings)
-        cluster.traces.mkdir()
         try:
             await asyncio.gather(*(engine.start() for engine in (postgres, *servers)))
             await migrate.upgrade(postgres.url)

@@ -84,7 +84,7 @@ class Assembly:
         self.directory = Directory(database, self.customers, self.feed)
         self.health = Health(database, broker)
 
-        self.election = Election(database, settings)
+        self.election = Election(database, self.feed, settings)
         self.scheduler = Scheduler(
             database, broker, self.commands, self.feed, self.directory, self.election, settings
         )

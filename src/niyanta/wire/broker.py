@@ -5,14 +5,19 @@ first goes to the subject proper with the header ``Niyanta-Frames: n``, its rece
 subject, and the rest go there one by one, each acknowledged; the reply to the last frame is the reply to the
 whole. Of a large message for which no reply is wanted (`Niyanta-Reply: none`) the last frame is acknowledged like the
 others. A receiver keeps an unfinished message for `FRAME_TIMEOUT_SECONDS` and at most `MAX_MESSAGE_BYTES`.
+
+Of several that serve a subject as a queue group the broker chooses one for each request, also one that is frozen and
+will never answer. So each reply names an address of its sender alone; for a while requests go there, as long as they
+are answered. A frozen one costs each asker one time-out then, and not one in every few requests.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from nats.aio.client import Client as NatsClient
@@ -56,19 +61,23 @@ class Broker:
     Args:
         urls: Of the server, or of several with commas between; see `Addresses`.
         name: Of this client, for the server's own reports.
+        stay_seconds: How long requests go to whom of a queue group answered first, until the group is asked again.
 
     Attributes:
         connected: Whether the link stands at this moment.
         interruptions: How often the link was lost so far; the monitor's brake looks at it.
     """
 
-    def __init__(self, urls: str, *, name: str) -> None:
+    def __init__(self, urls: str, *, name: str, stay_seconds: float = 30.0) -> None:
         self._urls = urls
         self._name = name
+        self._stay_seconds = stay_seconds
+        self._chosen: dict[str, tuple[str, float]] = {}
+        """By subject: the address of whom of its queue group requests go to, and until when."""
         self._nc = NatsClient()
         self._subscriptions: list[Subscription] = []
-        self._served: dict[str, tuple[Callable[[], Awaitable[Subscription]], Subscription | None]] = {}
-        """By subject: how to subscribe to it, and the subscription; None while it is suspended."""
+        self._served: dict[str, tuple[Callable[[], Awaitable[list[Subscription]]], list[Subscription]]] = {}
+        """By subject: how to subscribe to it, and the subscriptions; none while it is suspended."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
         self.interruptions = 0
@@ -188,21 +197,35 @@ class Broker:
     async def _request(self, subject: str, payload: bytes, headers: dict[str, str], timeout_seconds: float) -> bytes:
         if not self.connected:
             raise ConnectionFailedError("the broker is away")
+        address, until = self._chosen.get(subject, ("", 0.0))
         try:
-            if len(payload) <= FRAME_BYTES:
-                return (await self._ask(subject, payload, {}, timeout_seconds)).data
-            async with asyncio.timeout(timeout_seconds):
-                return await self._request_framed(subject, payload, headers, timeout_seconds)
+            if address and time.monotonic() < until:
+                try:
+                    return (await self._send_whole(address, payload, headers, timeout_seconds)).data
+                except NoRespondersError:
+                    pass  # it has gone, or takes nothing at the moment
+                del self._chosen[subject]
+            reply = await self._send_whole(subject, payload, headers, timeout_seconds)
         except (NatsTimeoutError, TimeoutError) as exc:
+            self._chosen.pop(subject, None)
             raise ConnectionFailedError(f"no reply within {timeout_seconds:g} s") from exc
         except NoRespondersError as exc:
             raise ConnectionFailedError("nobody listens at the other side") from exc
         except (NatsError, OSError) as exc:
             raise ConnectionFailedError(f"the broker is away: {exc}") from exc
+        if reply.reply:
+            self._chosen[subject] = (reply.reply, time.monotonic() + self._stay_seconds)
+        return reply.data
+
+    async def _send_whole(self, subject: str, payload: bytes, headers: dict[str, str], timeout_seconds: float) -> Msg:
+        if len(payload) <= FRAME_BYTES:
+            return await self._ask(subject, payload, {}, timeout_seconds)
+        async with asyncio.timeout(timeout_seconds):
+            return await self._request_framed(subject, payload, headers, timeout_seconds)
 
     async def _request_framed(
         self, subject: str, payload: bytes, headers: dict[str, str], timeout_seconds: float
-    ) -> bytes:
+    ) -> Msg:
         frames = [payload[i : i + FRAME_BYTES] for i in range(0, len(payload), FRAME_BYTES)]
         reply = await self._ask(subject, frames[0], {_FRAMES_HEADER: str(len(frames)), **headers}, timeout_seconds)
         for frame in frames[1:]:
@@ -210,7 +233,7 @@ class Broker:
             if not private:
                 raise ConnectionFailedError("the other side doesn't take large messages")
             reply = await self._ask(private, frame, {}, timeout_seconds)
-        return reply.data
+        return reply
 
     async def _ask(self, subject: str, payload: bytes, headers: dict[str, str], timeout_seconds: float) -> Msg:
         with heeded():
@@ -221,38 +244,47 @@ class Broker:
 
         A handler that raises is logged, and the sender gets no reply (it will send again).
         """
+        # Where this member of the group alone is asked, by those whom it has answered.
+        own = f"{subject}.{uuid.uuid4().hex}" if queue_group else ""
 
         async def received(msg: Msg) -> None:
             if msg.headers and _FRAMES_HEADER in msg.headers:
-                self._spawn(self._receive_framed(msg, handler))
+                self._spawn(self._receive_framed(msg, handler, own))
             else:
-                self._spawn(self._answer(msg, msg.data, handler))
+                self._spawn(self._answer(msg, msg.data, handler, own))
 
-        async def subscribe() -> Subscription:
-            with heeded():
-                subscription = await self._nc.subscribe(
-                    subject, queue=queue_group, cb=received, pending_msgs_limit=65536, pending_bytes_limit=256 << 20
-                )
-                await self._nc.flush()
-            return subscription
+        async def subscribe() -> list[Subscription]:
+            subscriptions: list[Subscription] = []
+            try:
+                with heeded():
+                    for name, group in ((subject, queue_group), (own, "")) if own else ((subject, ""),):
+                        subscriptions.append(
+                            await self._nc.subscribe(
+                                name,
+                                queue=group,
+                                cb=received,
+                                pending_msgs_limit=65536,
+                                pending_bytes_limit=256 << 20,
+                            )
+                        )
+                    await self._nc.flush()
+            except BaseException:
+                await _end(subscriptions)  # or each message would be taken twice after the next try
+                raise
+            return subscriptions
 
         self._served[subject] = (subscribe, await subscribe())
 
     async def suspend(self, subject: str) -> None:
         """Take nothing more that is sent to a subject served here, so that others of its queue group do."""
-        subscribe, subscription = self._served[subject]
-        if subscription is not None:
-            self._served[subject] = (subscribe, None)
-            try:
-                with heeded():
-                    await subscription.unsubscribe()
-            except (NatsError, OSError) as exc:
-                log.info("broker.not_suspended", extra={"subject": subject, "error": str(exc)})
+        subscribe, subscriptions = self._served[subject]
+        self._served[subject] = (subscribe, [])
+        await _end(subscriptions)
 
     async def resume(self, subject: str) -> None:
         """Serve a subject again that was suspended."""
-        subscribe, subscription = self._served[subject]
-        if subscription is None:
+        subscribe, subscriptions = self._served[subject]
+        if not subscriptions:
             try:
                 self._served[subject] = (subscribe, await subscribe())
             except (NatsError, TimeoutError, OSError) as exc:
@@ -273,11 +305,11 @@ class Broker:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _answer(self, msg: Msg, payload: bytes, handler: Handler) -> None:
+    async def _answer(self, msg: Msg, payload: bytes, handler: Handler, own: str) -> None:
         try:
             reply = await handler(payload)
             if reply is not None and msg.reply:
-                await self._nc.publish(msg.reply, reply)
+                await self._nc.publish(msg.reply, reply, reply=own)
         except asyncio.CancelledError:
             raise
         except (NatsError, OSError) as exc:
@@ -285,7 +317,7 @@ class Broker:
         except Exception:
             log.exception("broker.handler_failed", extra={"subject": msg.subject})
 
-    async def _receive_framed(self, first: Msg, handler: Handler) -> None:
+    async def _receive_framed(self, first: Msg, handler: Handler, own: str) -> None:
         try:
             total = int((first.headers or {})[_FRAMES_HEADER])
         except ValueError:
@@ -308,7 +340,7 @@ class Broker:
                 # Nobody waits for what the handler makes of it, only for its arrival.
                 await self._nc.publish(msg.reply, b"")
                 msg.reply = ""
-            await self._answer(msg, b"".join(frames), handler)
+            await self._answer(msg, b"".join(frames), handler, own)
         except (NatsError, TimeoutError, OSError) as exc:
             log.warning("broker.framed_message_incomplete", extra={"error": str(exc)})
         finally:
@@ -321,6 +353,15 @@ def _credentials(addresses: Addresses) -> dict[str, Any]:
     if addresses.token:
         return {"token": addresses.token}
     return {"user": addresses.user, "password": addresses.password} if addresses.user else {}
+
+
+async def _end(subscriptions: Iterable[Subscription]) -> None:
+    for subscription in subscriptions:
+        try:
+            with heeded():
+                await subscription.unsubscribe()
+        except (NatsError, OSError) as exc:
+            log.info("broker.not_unsubscribed", extra={"subject": subscription.subject, "error": str(exc)})
 
 
 async def _failed(error: Exception) -> None:

@@ -395,3 +395,5 @@ class Changed(msgspec.Struct, frozen=True, omit_defaults=True):
     """(customer, placement key) of lanes of the queue that have something ready, without a move of it."""
     lingering: list[tuple[str, int]] = []
     """(worker, how many) of slots that workers say are held by attempts which are no longer theirs."""
+    lease_is_free: bool = False
+    """The leader has given its lease up: whoever looks now may lead."""
