@@ -6,16 +6,13 @@ subject, and the rest go there one by one, each acknowledged; the reply to the l
 whole. Of a large message for which no reply is wanted (`Niyanta-Reply: none`) the last frame is acknowledged like the
 others. A receiver keeps an unfinished message for `FRAME_TIMEOUT_SECONDS` and at most `MAX_MESSAGE_BYTES`.
 
-Of several that serve a subject as a queue group the broker chooses one for each request, also one that is frozen and
-will never answer. So each reply names an address of its sender alone; for a while requests go there, as long as they
-are answered. A frozen one costs each asker one time-out then, and not one in every few requests.
+Of several that serve a subject as a queue group, requests go to one that has answered: see `niyanta.wire.choice`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
@@ -30,6 +27,7 @@ from nats.errors import TimeoutError as NatsTimeoutError
 from niyanta.errors import ConnectionFailedError
 from niyanta.wire.addresses import Addresses
 from niyanta.wire.cancels import heeded
+from niyanta.wire.choice import GroupChoice
 
 __all__ = ["FRAME_BYTES", "FRAME_TIMEOUT_SECONDS", "MAX_MESSAGE_BYTES", "Broker", "Handler"]
 
@@ -72,8 +70,8 @@ class Broker:
         self._urls = urls
         self._name = name
         self._stay_seconds = stay_seconds
-        self._chosen: dict[str, tuple[str, float]] = {}
-        """By subject: the address of whom of its queue group requests go to, and until when."""
+        self._choices: dict[str, GroupChoice] = {}
+        """By subject that a queue group serves."""
         self._nc = NatsClient()
         self._subscriptions: list[Subscription] = []
         self._served: dict[str, tuple[Callable[[], Awaitable[list[Subscription]]], list[Subscription]]] = {}
@@ -197,24 +195,27 @@ class Broker:
     async def _request(self, subject: str, payload: bytes, headers: dict[str, str], timeout_seconds: float) -> bytes:
         if not self.connected:
             raise ConnectionFailedError("the broker is away")
-        address, until = self._chosen.get(subject, ("", 0.0))
+        choice = self._choices.get(subject)
+        address = choice.address if choice is not None else ""
         try:
-            if address and time.monotonic() < until:
-                try:
-                    return (await self._send_whole(address, payload, headers, timeout_seconds)).data
-                except NoRespondersError:
-                    pass  # it has gone, or takes nothing at the moment
-                del self._chosen[subject]
-            reply = await self._send_whole(subject, payload, headers, timeout_seconds)
+            try:
+                reply = await self._send_whole(address or subject, payload, headers, timeout_seconds)
+            except NoRespondersError:
+                if choice is None or not address:
+                    raise
+                choice.gone(address)  # or it takes nothing at the moment
+                address = ""
+                reply = await self._send_whole(subject, payload, headers, timeout_seconds)
         except (NatsTimeoutError, TimeoutError) as exc:
-            self._chosen.pop(subject, None)
+            if choice is not None:
+                choice.silent(address)
             raise ConnectionFailedError(f"no reply within {timeout_seconds:g} s") from exc
         except NoRespondersError as exc:
             raise ConnectionFailedError("nobody listens at the other side") from exc
         except (NatsError, OSError) as exc:
             raise ConnectionFailedError(f"the broker is away: {exc}") from exc
         if reply.reply:
-            self._chosen[subject] = (reply.reply, time.monotonic() + self._stay_seconds)
+            self._choices.setdefault(subject, GroupChoice(self._stay_seconds)).answered(reply.reply)
         return reply.data
 
     async def _send_whole(self, subject: str, payload: bytes, headers: dict[str, str], timeout_seconds: float) -> Msg:
