@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Literal, NoReturn
 
-from niyanta.domain.transitions import Status
+from niyanta.domain.workload import Status
 from niyanta.server.store.logs import StoredLine
 from niyanta.server.store.watching import LineSpan, PastMove, WatchedState
 

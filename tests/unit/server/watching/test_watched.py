@@ -10,7 +10,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from niyanta.domain.transitions import Status
+from niyanta.domain.workload import Status
 from niyanta.server.store.logs import LogPlace, StoredLine
 from niyanta.server.store.watching import PastMove, WatchedState
 from niyanta.server.watching.watched import Update, Watch, Watched
