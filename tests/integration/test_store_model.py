@@ -222,7 +222,7 @@ class StoreMachine(RuleBasedStateMachine):
         old = self.model[event.ref.workload_id]
         new, outcome = self.expect(old, worker, event)
         batch = Batch(worker, f"inc-{worker}", [event])
-        (reply,) = self.around.run(self.around.intake._commit([batch]))
+        (reply,) = self.around.run(self.around.intake.commit([batch]))
         assert reply.ok, reply
         assert reply.replies[0].outcome == outcome, (event, old)
         self.model[old.workload_id] = new

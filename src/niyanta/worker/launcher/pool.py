@@ -177,6 +177,11 @@ class ProcessPool:
 
     # --- the launcher's socket ------------------------------------------------------------------
 
+    @property
+    def has_unsent(self) -> bool:
+        """Whether commands wait until the launcher takes them."""
+        return not self._outgoing.empty()
+
     def _command(self, *, fds: Sequence[int] = (), **command: object) -> None:
         self._outgoing.put_nowait((json.dumps(command).encode() + b"\n", list(fds)))
 

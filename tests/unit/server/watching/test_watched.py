@@ -104,7 +104,7 @@ def test_the_story_is_whole_and_in_order(attempts: list[Any], clock_skew: int, t
     updates: list[Update] = []
 
     def take() -> None:
-        while (update := watch._take()) is not None:
+        while (update := watch.take()) is not None:
             updates.append(update)
 
     for number, (acts, reads) in enumerate(attempts):
