@@ -36,6 +36,7 @@ from niyanta.worker.launcher import processtree
 from niyanta.worker.launcher.cgroups import Cgroups, Group
 from niyanta.worker.launcher.channel import AgentChannel
 from niyanta.worker.launcher.forks import Forked, Template, Unfit
+from niyanta.worker.launcher.over import Over
 
 GRACE_SECONDS = 5.0
 _TICK_SECONDS = 0.25
@@ -62,8 +63,8 @@ class Slot:
     code: int | None = None
     """The root's exit status; the slot ends once the rest of its tree is gone as well."""
     ending_since: float = 0.0
-    over: str | None = None
-    """Why the launcher ended it by itself: ``memory``, ``processes`` or ``lease``."""
+    over: Over | None = None
+    """Why, where the launcher ended it by itself."""
     used_bytes: int = field(default=0)
 
 
@@ -202,7 +203,7 @@ class Launcher:
                     if (status := self.ended_early.pop(pid, None)) is not None:
                         self.root_ended(slot, status)
                 case Forked(slot=name, error=str(error)) if name in self.slots:
-                    self.refuse(name, [], error, over="template")
+                    self.refuse(name, [], error, over=Over.TEMPLATE)
                 case Unfit():
                     self.template = None
                     self.agent.tell({"event": "no_forks", "reason": words.reason})
@@ -211,7 +212,7 @@ class Launcher:
         if not any(slot.root == _NOT_YET for slot in self.slots.values()):
             self.ended_early.clear()
 
-    def refuse(self, name: str, fds: list[int], why: object, over: str | None = None) -> None:
+    def refuse(self, name: str, fds: list[int], why: object, over: Over | None = None) -> None:
         """Say that a process could not be started.
 
         A fork that was under way when the template died may still come to life. It finds its slot gone, and ends.
@@ -258,7 +259,7 @@ class Launcher:
                 self.agent.tell({"event": "limited", "slot": slot.name, "error": str(exc)})
                 return
             if not fits:
-                self.end(slot, "memory", slot.group.most_memory_bytes() or 0)
+                self.end(slot, Over.MEMORY, slot.group.most_memory_bytes() or 0)
         self.agent.tell({"event": "limited", "slot": slot.name})
 
     # --- what the launcher does by itself ---------------------------------------------------------
@@ -283,28 +284,28 @@ class Launcher:
         slot.code = os.waitstatus_to_exitcode(status)
         slot.ending_since = time.monotonic()
         if slot.group is not None and slot.over is None and slot.group.out_of_memory():
-            slot.over = "memory"
+            slot.over = Over.MEMORY
 
     def enforce(self, slot: Slot, table: processtree.Table | None) -> None:
         """End a slot whose lease is over, whose time to clean up is, or which has used too much."""
         now = time.monotonic()
         if now >= (self.exclusive_until if slot.exclusive else self.alive_until):
-            self.end(slot, "lease", 0)
+            self.end(slot, Over.LEASE, 0)
         elif now >= slot.kill_at:
             self.kill(slot)
         elif slot.group is not None and slot.group.out_of_memory():
-            self.end(slot, "memory", 0)
+            self.end(slot, Over.MEMORY, 0)
         elif slot.memory_bytes != float("inf"):
             kept = self.cgroups.controllers if slot.group is not None else {}
             members = self.members(slot, table) if not {"memory", "pids"} <= kept.keys() else set()
             if "pids" not in kept and len(members) > slot.processes:
-                self.end(slot, "processes", 0)
+                self.end(slot, Over.PROCESSES, 0)
             elif "memory" not in kept:
                 used = processtree.memory_bytes(members, slot.memory_bytes)
                 if used > slot.memory_bytes:
-                    self.end(slot, "memory", used)
+                    self.end(slot, Over.MEMORY, used)
 
-    def end(self, slot: Slot, why: str, used_bytes: int) -> None:
+    def end(self, slot: Slot, why: Over, used_bytes: int) -> None:
         """Kill a slot's processes, for a reason that is told when they are gone."""
         slot.over = slot.over or why
         slot.used_bytes = used_bytes
