@@ -132,7 +132,6 @@ async def lose_each_server(cluster: Cluster, long: Collection[str], via: int) ->
         assert broker is not None
         signal_engine(broker, fault)
         # Whose server is silent moves to another within four seconds.
-        began = time.monotonic()
         await eventually(partial(has_moved, cluster, part, broker), SILENT_SECONDS + pace(), f"{part.name} has moved")
         ids = [await cluster.submit(via=via, steps=2, pause_ms=1) for _ in range(8)]
         await until_all_done(cluster, ids, via)

@@ -52,8 +52,8 @@ class _ClusteredNats(Nats):
         state.chmod(0o600)
         self._routes, self._number = routes, number
 
-    async def _prepare(self) -> Sequence[str]:
-        command = await super()._prepare()
+    async def prepare(self) -> Sequence[str]:
+        command = await super().prepare()
         routes = ", ".join(f'"nats://127.0.0.1:{port}"' for port in self._routes)
         with (self.data_dir / "nats.conf").open("a") as config:
             config.write(
