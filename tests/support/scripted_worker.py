@@ -55,6 +55,7 @@ class ScriptedWorker:
         self.holds: list[AttemptRef] = []
         """What it says that it holds, when it speaks."""
         self._sequences: dict[AttemptRef, int] = {}
+        self._given: set[AttemptRef] = set()
 
     async def register(self) -> RegisterReply:
         """Listen, and come to life."""
@@ -89,6 +90,15 @@ class ScriptedWorker:
         return None
 
     async def next_assignment(self, timeout_seconds: float = 5.0) -> Assignment:
+        """The next that it has not been given yet; coordinators push one again that they hear nothing of."""
+        async with asyncio.timeout(timeout_seconds):
+            while (assignment := await self.assignments.get()).ref in self._given:
+                pass
+        self._given.add(assignment.ref)
+        return assignment
+
+    async def next_push(self, timeout_seconds: float = 5.0) -> Assignment:
+        """The next assignment, be it one that was pushed before."""
         async with asyncio.timeout(timeout_seconds):
             return await self.assignments.get()
 

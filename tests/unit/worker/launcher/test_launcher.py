@@ -6,6 +6,7 @@ import socket
 import time
 
 from niyanta.worker.launcher.cgroups import Cgroups
+from niyanta.worker.launcher.channel import AgentChannel
 from niyanta.worker.launcher.launcher import GRACE_SECONDS, Launcher, Slot
 
 
@@ -13,7 +14,7 @@ def test_what_is_exclusive_has_no_longer_to_clean_up_than_its_lease_lasts_when_i
     """A renewal that comes meanwhile is of another incarnation, or of what else the worker runs."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        launcher = Launcher(ours, [], [], [], Cgroups(wanted=False))
+        launcher = Launcher(AgentChannel(ours), [], [], [], Cgroups(wanted=False))
         launcher.slots = {name: Slot(name, -1, None, exclusive=name == "only") for name in ("only", "other")}
         began = time.monotonic()
         launcher.obey({"do": "alive", "seconds": 60.0, "exclusive_seconds": 1.0})
