@@ -443,7 +443,7 @@ async def test_a_nats_whose_port_a_stranger_took_starts_elsewhere(
 ) -> None:
     port = engine.free_port()
     stranger = await asyncio.create_subprocess_exec(
-        nats_server._program(), "-a", "127.0.0.1", "-p", str(port), stderr=subprocess.DEVNULL
+        nats_server.program(), "-a", "127.0.0.1", "-p", str(port), stderr=subprocess.DEVNULL
     )
     ours = Nats(tmp_path)
     try:
@@ -465,7 +465,7 @@ async def test_a_port_that_was_taken_for_a_moment_only_is_no_failure(
     """Another start's look at the port, say: by the time of ours it is free again."""
     ours = Nats(tmp_path)
     taken = socket.create_server(("127.0.0.1", 0))
-    port = taken.getsockname()[1]
+    port: int = taken.getsockname()[1]
     look = engine.free_port
     picks = [port]
 
