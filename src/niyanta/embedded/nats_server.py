@@ -46,7 +46,7 @@ class Nats(Engine):
 
     async def prepare(self) -> Sequence[str]:
         """Write the configuration; gives the command line."""
-        program = program()
+        command = program()
         config = self.data_dir / "nats.conf"
         config.touch(mode=0o600)
         self._server_name = f"niyanta-{secrets.token_hex(8)}"
@@ -56,7 +56,7 @@ class Nats(Engine):
             f'authorization {{ token: "{self.secret}" }}\n'
             "max_payload: 8MB\nmax_pending: 64MB\nwrite_deadline: 10s\nping_interval: 10s\n"
         )
-        return [program, "-c", str(config)]
+        return [command, "-c", str(config)]
 
     async def _answers(self) -> bool:
         """The name, made for this start, tells it from a stranger that took the port in between."""
