@@ -93,6 +93,19 @@ class WorkerService:
         async with self._database.connection() as conn:
             return await self._workers.page(conn, status, most, skip=skip, after=after)
 
+    @retried
+    async def one(self, worker_id: str) -> ListedWorker:
+        """One worker.
+
+        Raises:
+            NotFoundError: No worker with that id is known.
+        """
+        async with self._database.connection() as conn:
+            found = await self._workers.one(conn, worker_id)
+        if found is None:
+            raise _unknown(worker_id)
+        return found
+
     async def drain(self, worker_id: str, actor: Actor) -> None:
         """Take no new work on a worker's id until `undrain`; what it runs finishes.
 
@@ -151,8 +164,12 @@ class WorkerService:
         async with self._database.connection() as conn:
             status = await self._workers.undrain(conn, worker_id)
         if status is None:
-            raise NotFoundError(f"No worker '{worker_id}' is known")
+            raise _unknown(worker_id)
         return status
+
+
+def _unknown(worker_id: str) -> NotFoundError:
+    return NotFoundError(f"No worker '{worker_id}' is known")
 
 
 def _removed(worker_id: str, order: StandingOrder) -> str:

@@ -97,6 +97,7 @@ _standing_order = _queries.one("standing_order", StandingOrder, _read_order)
 _beat = _queries.many("beat", _LiveWorker)
 _all_workers = _queries.many("all_workers", StoredWorker, _read_worker)
 _workers_page = _queries.many("workers_page", ListedWorker, _read_listed)
+_one_worker = _queries.one("one_worker", ListedWorker, _read_listed)
 _count_workers = _queries.sole("count_workers", int)
 _fleet_summary = _queries.many("fleet_summary", _StatusCount)
 _end_worker = _queries.one("end_worker", str)
@@ -146,6 +147,10 @@ class WorkerStore:
         """At most ``most`` workers of one status, or of any, by id from the one after ``after``; and how many."""
         listed = await _workers_page(conn, status=status, after=after, most=most, skip=skip)
         return listed, await _count_workers(conn, status=status)
+
+    async def one(self, conn: Connection, worker_id: str) -> ListedWorker | None:
+        """One worker; None when the id isn't known."""
+        return await _one_worker(conn, worker_id=worker_id)
 
     async def summary(self, conn: Connection) -> dict[str, tuple[int, int]]:
         """How many workers there are of each status, and how many slots these have."""
