@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
+
+import pytest
 
 from niyanta.wire.messages import AttemptRef, CheckpointSaved, Event, EventBody, Failed, LogLine, Progressed, Started
 from niyanta.worker import outbox as module
@@ -99,3 +102,20 @@ def test_batches_have_a_bound() -> None:
     while outbox._waiting:
         sizes.append(len(outbox._next_batch()))
     assert sizes == [1000, 1000, 1000, 1, 1]
+
+
+def test_stamps_never_go_back_though_the_machines_clock_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    outbox = new_outbox()
+    outbox.add(REF, 1, LogLine("INFO", "before"))
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    outbox.add(REF, 2, LogLine("INFO", "after"))
+    first, second = (event.occurred_at_ms for event in drained(outbox))
+    assert first <= second < first + 10_000
+
+
+def test_stamps_are_by_the_services_clock_once_it_is_known() -> None:
+    outbox = new_outbox()
+    outbox.set_clock(1_000_000.0, time.monotonic() - 5)
+    outbox.add(REF, 1, LogLine("INFO", "hello"))
+    (event,) = drained(outbox)
+    assert 1_000_005_000 <= event.occurred_at_ms < 1_000_030_000

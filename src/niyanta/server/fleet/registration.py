@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 
 import msgspec
 
@@ -60,7 +61,7 @@ class WorkerService:
             return self._encode(RegisterReply(False, "invalid", problem))
         lease = self._settings.worker_lease_seconds
         try:
-            status, order, epoch = await self._come_to_life(worker)
+            status, order, epoch, now = await self._come_to_life(worker)
         except ServiceUnavailableError:
             return None
         if order is not None and order.kind == "remove":
@@ -75,15 +76,16 @@ class WorkerService:
         )
         self._feed.announce(fleet=True)
         interval = self._settings.heartbeat_interval_seconds
-        return self._encode(RegisterReply(True, "", "", interval, lease, epoch))
+        return self._encode(RegisterReply(True, "", "", interval, lease, epoch, int(now.timestamp() * 1000)))
 
     @retried
-    async def _come_to_life(self, worker: Register) -> tuple[str | None, StandingOrder | None, int]:
-        """The worker's status from now on; without one, what was ordered for its id; and the leader's epoch."""
+    async def _come_to_life(self, worker: Register) -> tuple[str | None, StandingOrder | None, int, datetime]:
+        """The worker's status from now on; without one, what was ordered for its id; the leader's epoch; the time."""
         async with self._database.connection("vital") as conn:
             status = await self._workers.register(conn, worker, self._settings.worker_lease_seconds)
             order = None if status else await self._workers.standing_order(conn, worker.worker_id)
-            return status, order, (await self._leases.current(conn)).epoch
+            epoch = (await self._leases.current(conn)).epoch
+            return status, order, epoch, await self._workers.time_now(conn)
 
     @retried
     async def page(

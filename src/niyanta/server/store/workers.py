@@ -93,6 +93,7 @@ def _read_listed(row: Row) -> ListedWorker:
 
 _queries = Queries("workers.sql")
 _register = _queries.one("register", str)
+_time_now = _queries.sole("time_now", datetime, lambda row: row["time_now"])
 _standing_order = _queries.one("standing_order", StandingOrder, _read_order)
 _beat = _queries.many("beat", _LiveWorker)
 _all_workers = _queries.many("all_workers", StoredWorker, _read_worker)
@@ -122,6 +123,10 @@ class WorkerStore:
             version=worker.version,
             lease_seconds=lease_seconds,
         )
+
+    async def time_now(self, conn: Connection) -> datetime:
+        """The database's clock."""
+        return await _time_now(conn)
 
     async def standing_order(self, conn: Connection, worker_id: str) -> StandingOrder | None:
         """What an operator has ordered for an id."""

@@ -13,6 +13,10 @@ ON CONFLICT (worker_id) DO UPDATE
         OR k.last_heartbeat < now() - make_interval(secs => :lease_seconds))
 RETURNING status;
 
+-- name: time_now()^
+-- The database's clock at this moment.
+SELECT clock_timestamp() AS time_now;
+
 -- name: standing_order(worker_id)^
 -- What an operator has ordered for an id, when and who.
 SELECT standing_order, ordered_by, ordered_at FROM workers WHERE worker_id = :worker_id;
