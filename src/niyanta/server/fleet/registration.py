@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from niyanta.domain.transitions import Actor
+from niyanta.domain.workload import Actor
 from niyanta.errors import NotFoundError, ServiceUnavailableError
 from niyanta.server.moves.commands import Commands
 from niyanta.server.moves.feed import ChangeFeed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from niyanta.domain.transitions import Actor, ActorType
+from niyanta.domain.workload import Actor, ActorType
 from niyanta.errors import InvalidInputError, NotFoundError
 from niyanta.server.fleet.registration import WorkerService
 from niyanta.server.grpc.fields import text, whole
