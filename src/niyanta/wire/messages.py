@@ -193,6 +193,9 @@ class HeartbeatReply(msgspec.Struct, frozen=True, omit_defaults=True):
     """Attempts among those reported that are no longer this worker's: stop them."""
     epoch: int = 0
     """As in `RegisterReply`; 0 when it isn't known."""
+    absent: list[AttemptRef] = []
+    """Attempts that run here as far as the service knows, and that the beat didn't name: the worker hands back those
+    that it hasn't got."""
 
 
 class Started(msgspec.Struct, frozen=True, tag="started"):

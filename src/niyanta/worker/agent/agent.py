@@ -24,6 +24,7 @@ from niyanta.wire.messages import (
     EventReply,
     PauseAttempt,
     Refused,
+    Released,
     Speak,
     WithdrawPause,
 )
@@ -51,6 +52,8 @@ AWAY_SECONDS = 5.0
 _FENCE_SECONDS = 0.25
 _WARM_PROCESSES = 2
 _MOST_ENDED = 10_000
+_BEYOND_ALL = 1 << 53
+"""The number of an event after which none follows, of an attempt whose numbers aren't known."""
 
 
 class Agent:
@@ -91,6 +94,7 @@ class Agent:
         self._membership = Membership(spec, broker, subjects, lambda: list(self._attempts))
         self._membership.on_answer = self._renew
         self._membership.on_superseded = self._disown
+        self._membership.on_absent = self._hand_back_absent
         self._membership.on_lost = self._forget_all
         self._outbox = Outbox(
             broker, subjects.events, lambda: self._membership.who, self._on_reply, self._membership.lost
@@ -166,6 +170,17 @@ class Agent:
         for ref in refs:
             if attempt := self._attempts.get(ref):
                 attempt.disown()
+
+    def _hand_back_absent(self, refs: Sequence[AttemptRef]) -> None:
+        """Hand back what the service believes to run here, and doesn't: it was restored from a backup, say.
+
+        One that has just ended is among them now and then. Its own last event is ahead of this one in the outbox, and
+        the service fences whatever comes after that.
+        """
+        for ref in refs:
+            if ref not in self._attempts:
+                log.warning("worker.absent", extra={"workload_id": ref.workload_id, "generation": ref.generation})
+                self._outbox.add(ref, _BEYOND_ALL, Released("the worker doesn't have this attempt"))
 
     def _forget_all(self) -> None:
         self._disown(list(self._attempts))

@@ -55,6 +55,7 @@ class Membership:
         ignored_commands: How many were ignored since the last answered beat.
         on_answer: Called after each answered beat.
         on_superseded: Called with attempts that are no longer this worker's.
+        on_absent: Called with attempts that run here as far as the service knows, and that the beat didn't name.
         on_time: Called with the service's time, in Unix seconds, and the monotonic clock's at the same moment.
         on_lost: Called when the service no longer knows this incarnation.
     """
@@ -73,6 +74,7 @@ class Membership:
         self.ignored_commands = 0
         self.on_answer: Callable[[], None] = lambda: None
         self.on_superseded: Callable[[Sequence[AttemptRef]], None] = lambda _: None
+        self.on_absent: Callable[[Sequence[AttemptRef]], None] = lambda _: None
         self.on_time: Callable[[float, float], None] = lambda *_: None
         self.on_lost: Callable[[], None] = lambda: None
         self._registered = False
@@ -195,6 +197,7 @@ class Membership:
             self.epoch = reply.epoch
         # First, as the time that exclusive ones among them have left mustn't be prolonged.
         self.on_superseded(reply.superseded)
+        self.on_absent(reply.absent)
         self._answered(sent, recorded=not reply.hold)
         return True
 
