@@ -148,6 +148,8 @@ class Register(msgspec.Struct, frozen=True):
     handlers: list[HandlerInfo]
     version: str
     protocol: int = PROTOCOL_VERSION
+    replaces: list[str] = []
+    """Incarnations of this id that have surely ended, with all that they ran: their lease needn't be waited for."""
 
 
 class RegisterReply(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -205,4 +205,6 @@ def _registration_problem(worker: Register) -> str | None:
         return "the worker serves no workload type"
     if "\0" in repr(worker.tags):
         return "tags must not hold NUL characters"
+    if len(worker.replaces) > 64 or any("\0" in each or len(each) > 64 for each in worker.replaces):
+        return "at most 64 incarnations of at most 64 characters may be replaced"
     return None

@@ -143,6 +143,7 @@ class WorkerStore:
             handlers=msgspec.json.encode(worker.handlers).decode(),
             version=worker.version,
             lease_seconds=lease_seconds,
+            replaces=worker.replaces,
         )
 
     async def time_now(self, conn: Connection) -> datetime:

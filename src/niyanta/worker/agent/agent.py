@@ -30,6 +30,7 @@ from niyanta.wire.messages import (
 )
 from niyanta.wire.objects import ObjectStore
 from niyanta.wire.subjects import Subjects
+from niyanta.worker.agent.claim import Claim
 from niyanta.worker.agent.membership import Membership
 from niyanta.worker.attempt.attempt import Attempt
 from niyanta.worker.attempt.means import Means
@@ -49,6 +50,8 @@ LEAVE_SECONDS = 10.0
 _AGAIN_SECONDS = 0.1
 AWAY_SECONDS = 5.0
 """A worker that is stopping doesn't wait longer than this for a broker that is away."""
+_CLAIM_SECONDS = 3.0
+"""For what an agent that was killed has left: its launcher ends it within two."""
 _FENCE_SECONDS = 0.25
 _WARM_PROCESSES = 2
 _MOST_ENDED = 10_000
@@ -66,6 +69,7 @@ class Agent:
         subjects: Where the service listens.
         scratch: A directory for attempts.
         object_store: For checkpoints too large for the database.
+        claim: By which an earlier worker of this id needn't be waited for.
     """
 
     def __init__(
@@ -76,7 +80,9 @@ class Agent:
         subjects: Subjects,
         scratch: Path,
         object_store: ObjectStore | None = None,
+        claim: Claim | None = None,
     ) -> None:
+        self._claim = claim
         self._spec = spec
         self._broker = broker
         self._subjects = subjects
@@ -90,8 +96,9 @@ class Agent:
         warm = min(_WARM_PROCESSES, spec.capacity)
         self._pool = None
         if needs_processes:
-            self._pool = ProcessPool(app, warm, scratch, fork=spec.fork, pass_env=spec.pass_env)
-        self._membership = Membership(spec, broker, subjects, lambda: list(self._attempts))
+            held_open = (lambda: claim.descriptors) if claim is not None else tuple
+            self._pool = ProcessPool(app, warm, scratch, fork=spec.fork, pass_env=spec.pass_env, held_open=held_open)
+        self._membership = Membership(spec, broker, subjects, lambda: list(self._attempts), claim)
         self._membership.on_answer = self._renew
         self._membership.on_superseded = self._disown
         self._membership.on_absent = self._hand_back_absent
@@ -113,6 +120,8 @@ class Agent:
         Raises:
             ConfigurationError: The service refuses the registration for good.
         """
+        if self._claim is not None:
+            await self._claim.take(_CLAIM_SECONDS)
         if self._pool is not None:
             await self._pool.start()
         await self._broker.serve(self._subjects.worker(self._spec.worker_id), self._on_command)

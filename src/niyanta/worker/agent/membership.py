@@ -20,6 +20,7 @@ from niyanta.version import __version__
 from niyanta.wire.broker import Broker
 from niyanta.wire.messages import AttemptRef, HandlerInfo, Heartbeat, HeartbeatReply, Register, RegisterReply
 from niyanta.wire.subjects import Subjects
+from niyanta.worker.agent.claim import Claim
 from niyanta.worker.agent.lease import Lease
 from niyanta.worker.handlers.app import WorkerSpec
 from niyanta.worker.outbox import Who
@@ -45,6 +46,7 @@ class Membership:
         broker: The way to the service.
         subjects: Where the service listens.
         held: Gives the attempts that hold a slot at this moment.
+        claim: By which an earlier worker of this id needn't be waited for.
 
     Attributes:
         incarnation: Of the present registration; empty between two.
@@ -61,12 +63,18 @@ class Membership:
     """
 
     def __init__(
-        self, spec: WorkerSpec, broker: Broker, subjects: Subjects, held: Callable[[], list[AttemptRef]]
+        self,
+        spec: WorkerSpec,
+        broker: Broker,
+        subjects: Subjects,
+        held: Callable[[], list[AttemptRef]],
+        claim: Claim | None = None,
     ) -> None:
         self._spec = spec
         self._broker = broker
         self._subjects = subjects
         self._held = held
+        self._claim = claim
         self.lease = Lease()
         self.incarnation = ""
         self.draining = False
@@ -134,8 +142,20 @@ class Membership:
             HandlerInfo(h.workload_type, h.isolation, h.exclusive, h.input_schema, h.form)
             for h in spec.handlers.values()
         ]
+        replaces: list[str] = []
+        if self._claim is not None:
+            self._claim.record(incarnation)
+            replaces = self._claim.predecessors
         message = _encode(
-            Register(spec.worker_id, incarnation, spec.capacity, dict(spec.tags), handlers, __version__)
+            Register(
+                spec.worker_id,
+                incarnation,
+                spec.capacity,
+                dict(spec.tags),
+                handlers,
+                __version__,
+                replaces=replaces,
+            )
         )
         said = ""
         while not self._stopped:

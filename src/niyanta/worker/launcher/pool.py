@@ -11,7 +11,7 @@ import secrets
 import socket
 import sys
 from collections import deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,14 @@ class ProcessPool:
     """Starts processes through the launcher, keeps a few warm."""
 
     def __init__(
-        self, app: Sequence[str], warm: int, scratch: Path, *, fork: bool = True, pass_env: Sequence[str] = ()
+        self,
+        app: Sequence[str],
+        warm: int,
+        scratch: Path,
+        *,
+        fork: bool = True,
+        pass_env: Sequence[str] = (),
+        held_open: Callable[[], Sequence[int]] = tuple,
     ) -> None:
         apps = json.dumps(list(app))
         self._argv = [sys.executable, "-m", "niyanta.worker.runner", apps]
@@ -43,6 +50,8 @@ class ProcessPool:
         self._warm = warm
         self._scratch = scratch
         self._pass_env = list(pass_env)
+        self._held_open = held_open
+        """Descriptors that the launcher keeps, and gives to nobody."""
         self._idle: deque[Runner] = deque()
         self._runners: dict[str, Runner] = {}
         self._launcher: asyncio.subprocess.Process | None = None
@@ -67,7 +76,7 @@ class ProcessPool:
             *(str(theirs.fileno()), str(self._scratch)),
             *(json.dumps(self._argv), json.dumps(self._template), json.dumps(self._pass_env)),
             stdin=asyncio.subprocess.DEVNULL,
-            pass_fds=(theirs.fileno(),),
+            pass_fds=(theirs.fileno(), *self._held_open()),
             start_new_session=True,
         )
         theirs.close()
