@@ -1,0 +1,136 @@
+"""``python -m mutants [NAME …]``: takes each guard away in a copy of the project, and runs the test that must notice.
+
+Prints one JSON object a line: each mutant as it is done, and a summary. A mutant is *killed* when its test fails
+while the ordinary life of a workload (`LIFE`) still passes: a product that does nothing at all proves nothing. All
+tests must pass first with no guard taken away. The exit code is 1 unless every mutant was killed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from mutants.catalogue import MUTANTS
+from mutants.mutant import Mutant
+
+__all__ = ["LIFE", "main", "run"]
+
+ROOT = Path(__file__).resolve().parents[1]
+LIFE = "tests/integration/test_coordinator.py::test_a_workload_runs_and_its_history_says_so"
+"""A workload is submitted, assigned, run and completed, on the real engines."""
+_TEST_SECONDS = 120
+_COPIED = ("src", "tests", "chaos", "simulation", "bench", "mutants", "examples", "scripts", "docs", "api")
+
+
+@contextmanager
+def _copy() -> Iterator[Path]:
+    """A copy of the project, to be changed and thrown away."""
+    with tempfile.TemporaryDirectory(prefix="niyanta-mutants-") as folder:
+        root = Path(folder)
+        for name in _COPIED:
+            shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "results"))
+        for name in ("pyproject.toml", "README.md"):
+            shutil.copy(ROOT / name, root / name)
+        yield root
+
+
+def _outcomes(root: Path, tests: Sequence[str], processes: int = 0) -> dict[str, bool]:
+    """Run tests of a copy; gives by file and name whether all cases of each passed.
+
+    Raises:
+        RuntimeError: They weren't run at all.
+    """
+    report = root / "report.xml"
+    report.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--timeout={_TEST_SECONDS}"]
+    if processes:
+        command += ["-n", str(processes)]
+    python_path = os.pathsep.join([str(root / "src"), str(root)])
+    ran = subprocess.run(
+        [*command, f"--junitxml={report}", *tests],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": python_path, "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if ran.returncode not in (0, 1) or not report.exists():
+        raise RuntimeError(f"pytest ended with {ran.returncode}: {ran.stdout[-2000:]}{ran.stderr[-2000:]}")
+    found: dict[str, bool] = {}
+    for case in ElementTree.parse(report).iter("testcase"):
+        name = f"{case.get('classname', '').replace('.', '/')}.py::{(case.get('name') or '').partition('[')[0]}"
+        passed = not any(case.find(trouble) is not None for trouble in ("failure", "error", "skipped"))
+        found[name] = found.get(name, True) and passed
+    return found
+
+
+def run(mutants: Sequence[Mutant], *, processes: int = 0) -> Iterator[dict[str, Any]]:
+    """What became of each mutant, as JSON has it.
+
+    Args:
+        mutants: Which.
+        processes: That the tests run in before any guard is taken away; 0 for this one's only child.
+
+    Raises:
+        RuntimeError: A test fails with every guard in place, so that it proves nothing.
+        NoSuchGuardError: A guard isn't there any more.
+    """
+    with _copy() as root:
+        tests = sorted({LIFE, *(mutant.test_id for mutant in mutants)})
+        before = _outcomes(root, tests, processes)
+        if failed := [test for test in tests if not before.get(test)]:
+            raise RuntimeError(f"these fail, or aren't there, with every guard in place: {failed}")
+        for mutant in mutants:
+            path = mutant.place(root)
+            kept = path.read_text(encoding="utf-8")
+            began = time.monotonic()
+            try:
+                mutant.apply(root)
+                after = _outcomes(root, [LIFE, mutant.test_id])
+            finally:
+                path.write_text(kept, encoding="utf-8")
+            yield {
+                "mutant": mutant.name,
+                "promise": mutant.promise,
+                "file": str(path.relative_to(root)),
+                "test": mutant.test_id,
+                "killed": not after[mutant.test_id] and (after[LIFE] or mutant.test_id == LIFE),
+                "lives": after[LIFE],
+                "seconds": round(time.monotonic() - began, 1),
+            }
+
+
+def main() -> int:
+    """Run those that were named, or all."""
+    by_name = {mutant.name: mutant for mutant in MUTANTS}
+    parser = argparse.ArgumentParser(prog="python -m mutants")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(by_name)}; all when none is given")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="for the tests without a mutant")
+    arguments = parser.parse_args()
+    if unknown := sorted(set(arguments.names) - set(by_name)):
+        parser.error(f"no such mutant: {', '.join(unknown)}")
+    chosen = [by_name[name] for name in arguments.names] or list(MUTANTS)
+    began = time.monotonic()
+    survived = []
+    for outcome in run(chosen, processes=arguments.processes):
+        print(json.dumps(outcome), flush=True)
+        if not outcome["killed"]:
+            survived.append(outcome["mutant"])
+    summary = {"mutants": len(chosen), "killed": len(chosen) - len(survived), "survived": survived}
+    print(json.dumps({**summary, "seconds": round(time.monotonic() - began, 1)}))
+    return 1 if survived else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
