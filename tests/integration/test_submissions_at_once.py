@@ -1,4 +1,4 @@
-"""Submissions of several replicas at the same moment, on connections of their own: the room of a queue is given once."""
+"""Submissions of several replicas at the same moment: the room of a queue is given once."""
 
 from __future__ import annotations
 
