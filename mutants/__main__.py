@@ -10,12 +10,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import queue
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,18 +36,21 @@ _COPIED = ("src", "tests", "chaos", "simulation", "bench", "mutants", "examples"
 
 
 @contextmanager
-def _copy() -> Iterator[Path]:
-    """A copy of the project, to be changed and thrown away."""
+def _copies(count: int) -> Iterator[queue.SimpleQueue[Path]]:
+    """Copies of the project, to be changed and thrown away."""
+    copies: queue.SimpleQueue[Path] = queue.SimpleQueue()
     with tempfile.TemporaryDirectory(prefix="niyanta-mutants-") as folder:
-        root = Path(folder)
-        for name in _COPIED:
-            shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "results"))
-        for name in ("pyproject.toml", "README.md"):
-            shutil.copy(ROOT / name, root / name)
-        yield root
+        for number in range(count):
+            root = Path(folder) / str(number)
+            for name in _COPIED:
+                shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "results"))
+            for name in ("pyproject.toml", "README.md"):
+                shutil.copy(ROOT / name, root / name)
+            copies.put(root)
+        yield copies
 
 
-def _outcomes(root: Path, tests: Sequence[str], processes: int = 0) -> dict[str, bool]:
+def _outcomes(root: Path, tests: Sequence[str], processes: int = 1) -> dict[str, bool]:
     """Run tests of a copy; gives by file and name whether all cases of each passed.
 
     Raises:
@@ -54,13 +59,13 @@ def _outcomes(root: Path, tests: Sequence[str], processes: int = 0) -> dict[str,
     report = root / "report.xml"
     report.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--timeout={_TEST_SECONDS}"]
-    if processes:
+    if processes > 1:
         command += ["-n", str(processes)]
     python_path = os.pathsep.join([str(root / "src"), str(root)])
     ran = subprocess.run(
         [*command, f"--junitxml={report}", *tests],
         cwd=root,
-        env={**os.environ, "PYTHONPATH": python_path, "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**os.environ, "PYTHONPATH": python_path, "PYTHONDONTWRITEBYTECODE": "1", "NIYANTA_MODEL_SHRINK": "no"},
         capture_output=True,
         text=True,
         check=False,
@@ -82,41 +87,55 @@ def _failing(root: Path, tests: Sequence[str], processes: int) -> set[str]:
     return {test for test in again if not _outcomes(root, [test]).get(test)}
 
 
-def run(mutants: Sequence[Mutant], *, processes: int = 0) -> Iterator[dict[str, Any]]:
-    """What became of each mutant, as JSON has it. One whose test fails anyway isn't killed by it.
+def _try(mutant: Mutant, root: Path, failing: set[str]) -> dict[str, Any]:
+    """What becomes of one mutant in a copy, which is put in order again."""
+    path = mutant.place(root)
+    kept = path.read_text(encoding="utf-8")
+    began = time.monotonic()
+    try:
+        mutant.apply(root)
+        after = _outcomes(root, [LIFE, mutant.test_id])
+    finally:
+        path.write_text(kept, encoding="utf-8")
+    fails_anyway = mutant.test_id in failing
+    return {
+        "mutant": mutant.name,
+        "promise": mutant.promise,
+        "file": str(path.relative_to(root)),
+        "test": mutant.test_id,
+        "killed": not after[mutant.test_id] and after[LIFE] and not fails_anyway,
+        "lives": after[LIFE],
+        **({"fails_anyway": True} if fails_anyway else {}),
+        "seconds": round(time.monotonic() - began, 1),
+    }
+
+
+def run(mutants: Sequence[Mutant], *, at_once: int = 1) -> Iterator[dict[str, Any]]:
+    """What became of each mutant, as JSON has it, in their order. One whose test fails anyway isn't killed by it.
 
     Args:
         mutants: Which.
-        processes: That the tests run in before any guard is taken away; 0 for one after another.
+        at_once: How many are tried at the same time.
 
     Raises:
         NoSuchGuardError: A guard isn't there any more.
         RuntimeError: Not even the ordinary life of a workload is as it should be.
     """
-    with _copy() as root:
-        failing = _failing(root, sorted({LIFE, *(mutant.test_id for mutant in mutants)}), processes)
+    with _copies(at_once) as copies, ThreadPoolExecutor(at_once) as pool:
+        first = copies.get()
+        failing = _failing(first, sorted({LIFE, *(mutant.test_id for mutant in mutants)}), at_once)
+        copies.put(first)
         if LIFE in failing:
             raise RuntimeError(f"{LIFE} fails with every guard in place")
-        for mutant in mutants:
-            path = mutant.place(root)
-            kept = path.read_text(encoding="utf-8")
-            began = time.monotonic()
+
+        def try_somewhere(mutant: Mutant) -> dict[str, Any]:
+            root = copies.get()
             try:
-                mutant.apply(root)
-                after = _outcomes(root, [LIFE, mutant.test_id])
+                return _try(mutant, root, failing)
             finally:
-                path.write_text(kept, encoding="utf-8")
-            fails_anyway = mutant.test_id in failing
-            yield {
-                "mutant": mutant.name,
-                "promise": mutant.promise,
-                "file": str(path.relative_to(root)),
-                "test": mutant.test_id,
-                "killed": not after[mutant.test_id] and after[LIFE] and not fails_anyway,
-                "lives": after[LIFE],
-                **({"fails_anyway": True} if fails_anyway else {}),
-                "seconds": round(time.monotonic() - began, 1),
-            }
+                copies.put(root)
+
+        yield from pool.map(try_somewhere, mutants)
 
 
 def main() -> int:
@@ -124,14 +143,14 @@ def main() -> int:
     by_name = {mutant.name: mutant for mutant in MUTANTS}
     parser = argparse.ArgumentParser(prog="python -m mutants")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(by_name)}; all when none is given")
-    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="for the tests without a mutant")
+    parser.add_argument("--at-once", type=int, default=os.cpu_count() or 1, help="how many are tried at a time")
     arguments = parser.parse_args()
     if unknown := sorted(set(arguments.names) - set(by_name)):
         parser.error(f"no such mutant: {', '.join(unknown)}")
     chosen = [by_name[name] for name in arguments.names] or list(MUTANTS)
     began = time.monotonic()
     survived = []
-    for outcome in run(chosen, processes=arguments.processes):
+    for outcome in run(chosen, at_once=arguments.at_once):
         print(json.dumps(outcome), flush=True)
         if not outcome["killed"]:
             survived.append(outcome["mutant"])

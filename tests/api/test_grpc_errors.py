@@ -14,7 +14,7 @@ from google.rpc import error_details_pb2
 from niyanta import errors
 from niyanta.domain.api_keys import RANDOM_LENGTH, spell_key
 from niyanta.errors import ApiError, InvalidInputError, InvalidStateError, ServiceUnavailableError
-from niyanta.server.grpc.frame import _address
+from niyanta.server.grpc.frame import source_address
 from niyanta.server.grpc.status import metadata_of, safe_message, status_of
 from niyanta.server.services.workloads import WorkloadService
 from niyanta.wire import messages
@@ -334,7 +334,7 @@ async def test_a_request_beyond_every_limit(database_url: str, nats_url: str, su
     ],
 )
 def test_the_callers_address_is_known_without_its_port(peer: str, address: str) -> None:
-    assert _address(peer) == address
+    assert source_address(peer) == address
 
 
 async def test_guessing_keys_is_slowed_down_for_its_address(calls: Calls) -> None:

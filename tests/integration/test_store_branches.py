@@ -7,10 +7,10 @@ row; otherwise an update was lost, a fence was passed, a limit was exceeded or a
 
 from __future__ import annotations
 
-import hashlib
+import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
@@ -19,26 +19,31 @@ import hypothesis.strategies as st
 from hypothesis.stateful import precondition, rule
 
 from niyanta.domain import transitions
-from niyanta.domain.transitions import IllegalMoveError, Status, WorkloadState
+from niyanta.domain.transitions import IllegalMoveError
+from niyanta.domain.workload import Move, Status, WorkloadState
 from niyanta.errors import ConflictError, ServiceUnavailableError
-from niyanta.server.directory import Directory
+from niyanta.server.directory import Directory, Intake
 from niyanta.server.fleet.intake import EventIntake
 from niyanta.server.fleet.reading import Batch
 from niyanta.server.moves.held_up import HeldUp
 from niyanta.server.moves.mover import LeaderFencedError, Mover
 from niyanta.server.observability.metrics import Metrics
-from niyanta.server.services.submission import Submission, SubmissionService, _Request
+from niyanta.server.services.checking import placement_key
+from niyanta.server.services.requests import SubmitRequest
+from niyanta.server.services.submission import SubmissionService
 from niyanta.server.settings import CoordinatorSettings
+from niyanta.server.store.customers import Identity
 from niyanta.server.store.database import Database
 from niyanta.server.store.lease import LeaseStore
 from niyanta.server.store.states import Change
-from niyanta.server.store.submissions import KeyName, NewWorkload
 from niyanta.server.store.workloads import WorkloadStore
 from niyanta.wire.messages import AttemptRef, Event
 from support.store_branches import Operation, Trial, orders_that_explain, run_branches
-from support.store_machine import BODIES, NOW, VERBS, WHO, Feed, StoreMachine, Surroundings, new_workload, play
+from support.store_machine import BODIES, NOW, VERBS, WHO, Feed, StoreMachine, Surroundings, play
 
 MOST_QUEUED = 6
+LANES = (1, placement_key("t", None))
+"""Of the machine's own submissions, and of those by way of the service."""
 NOT_NOW = "not now"
 """An answer that says that nothing was done: a lock or a conflict was in the way for too long."""
 SETTINGS = CoordinatorSettings.from_environment({}, database_url="postgresql://unused", nats_url="nats://unused")
@@ -59,7 +64,7 @@ class Report:
         intake = EventIntake(
             Mover(database, FEED), HeldUp(database), FEED, Directory(database, customers, FEED), SETTINGS, Metrics()
         )
-        (reply,) = await intake._commit([Batch(self.worker, f"inc-{self.worker}", [self.event])])
+        (reply,) = await intake.commit([Batch(self.worker, f"inc-{self.worker}", [self.event])])
         assert not isinstance(reply, Exception), reply
         return str(reply.replies[0].outcome) if reply.ok else NOT_NOW
 
@@ -113,18 +118,19 @@ class Assign:
     """A leader reads the heads of the lane and assigns them."""
 
     customer_id: str
+    lane: int
     most: int
     worker: str
     epoch: int
 
-    def _move(self, state: WorkloadState, now: datetime, percent: int) -> transitions.Move:
+    def _move(self, state: WorkloadState, now: datetime, percent: int) -> Move:
         return transitions.schedule(state, now, WHO, self.worker, f"inc-{self.worker}", percent)
 
     async def run(self, database: Database) -> Any:
         store = WorkloadStore()
         try:
             async with database.connection("vital") as conn:
-                lane = (self.customer_id, 1)
+                lane = (self.customer_id, self.lane)
                 heads = (await store.heads(conn, [(*lane, self.most)])).get(lane, [])
                 changes = [Change.begin(head.locked) for head in heads]
                 for change, head in zip(changes, heads, strict=True):
@@ -140,7 +146,8 @@ class Assign:
             return trial
         asked, written = answer
         current = self.epoch == trial.epoch
-        expected = {w for w, version in asked.items() if current and trial.states[w].version == version}
+        versions = {workload_id: state.version for workload_id, state in trial.states.items()}
+        expected = {w for w, version in asked.items() if current and versions.get(w) == version}
         if written != expected:
             return None
         for workload_id in written:
@@ -161,49 +168,68 @@ class Elect:
     def explain(self, trial: Trial, answer: Any) -> Trial | None:
         if answer != trial.epoch + 1:
             return None
-        return Trial(trial.states, trial.saved_percent, answer, trial.keys)
+        return replace(trial, epoch=answer)
 
 
 @dataclass(frozen=True)
 class Submit:
     """A customer submits by way of a replica, mostly with a key that others use, too."""
 
-    new: NewWorkload
+    customer_id: str
     key: str
-    body: bytes
+    number: int
+    """Makes the body another."""
 
     async def run(self, database: Database) -> Any:
-        directory: Any = SimpleNamespace(known_customer=lambda _: SimpleNamespace(max_queue_depth=MOST_QUEUED))
-        estimator: Any = None
-        service = SubmissionService(database, HeldUp(database), FEED, directory, estimator, outcome_wait_seconds=1)
-        name = KeyName(self.new.customer_id, "submit", self.key) if self.key else None
-        request = _Request(self.new.customer_id, [self.new], name, hashlib.sha256(self.body).digest(), 1)
+        surroundings: Any = Knows()
+        service = SubmissionService(
+            database, HeldUp(database), FEED, surroundings, surroundings, outcome_wait_seconds=1
+        )
+        identity = Identity(self.customer_id, "k", "customer")
+        request = SubmitRequest("t", {"n": self.number})
+        serving = asyncio.create_task(service.run())
         try:
-            (answer,) = await service._commit([request])
-        except ServiceUnavailableError:
-            return NOT_NOW
-        if isinstance(answer, Exception):
-            return "conflict" if isinstance(answer, ConflictError) else NOT_NOW
-        (outcome,) = answer.outcomes
-        if not isinstance(outcome, Submission):
-            return "full"
-        return "replayed" if answer.replayed else "created", outcome.workload_id
+            found = await service.submit(identity, request, self.key or None)
+        except ConflictError:
+            return "conflict"
+        except ServiceUnavailableError as exc:
+            return "full" if "max_queue_depth" in exc.details else NOT_NOW
+        finally:
+            serving.cancel()
+            await asyncio.gather(serving, return_exceptions=True)
+        return "replayed" if found.replayed else "created", found.workload_id
 
     def explain(self, trial: Trial, answer: Any) -> Trial | None:
         if answer == NOT_NOW:
             return trial
-        digest = hashlib.sha256(self.body).digest()
         if self.key in trial.keys:
-            body, workload_id = trial.keys[self.key]
-            return trial if answer == (("replayed", workload_id) if body == digest else "conflict") else None
+            number, workload_id = trial.keys[self.key]
+            return trial if answer == (("replayed", workload_id) if number == self.number else "conflict") else None
         queued = sum(state.status.is_queued for state in trial.states.values())
-        if answer != ("full" if queued >= MOST_QUEUED else ("created", self.new.workload_id)):
-            return None
-        if answer == "full":
-            return trial
-        begun = WorkloadState(self.new.customer_id, self.new.workload_id, "t", Status.PENDING, placement_key=1)
-        keys = {**trial.keys, self.key: (digest, self.new.workload_id)} if self.key else trial.keys
-        return Trial({**trial.states, self.new.workload_id: begun}, trial.saved_percent, trial.epoch, keys)
+        if queued >= MOST_QUEUED or answer[0] != "created":
+            return trial if answer == "full" and queued >= MOST_QUEUED else None
+        begun = WorkloadState(self.customer_id, answer[1], "t", Status.PENDING, placement_key=LANES[1])
+        keys = {**trial.keys, self.key: (self.number, answer[1])} if self.key else trial.keys
+        return replace(trial, states={**trial.states, answer[1]: begun}, keys=keys)
+
+
+class Knows:
+    """As much of a directory and an estimator as a submission asks for."""
+
+    def known_customer(self, customer_id: str) -> Any:
+        return SimpleNamespace(max_queue_depth=MOST_QUEUED)
+
+    async def supported(self, customer_id: str) -> dict[str, Intake]:
+        return {"t": Intake({"": ()})}
+
+    def is_placeable(self, *what: Any) -> bool:
+        return True
+
+    async def know(self, customer_id: str) -> None:
+        return None
+
+    def start_of_submission(self, customer_id: str, now: datetime) -> None:
+        return None
 
 
 class BranchingMachine(StoreMachine):
@@ -211,7 +237,7 @@ class BranchingMachine(StoreMachine):
 
     def __init__(self, around: Surroundings) -> None:
         super().__init__(around)
-        self.keys: dict[str, tuple[bytes, str]] = {}
+        self.keys: dict[str, tuple[int, str]] = {}
 
     def _report(self, draw: Draw) -> Operation:
         old = self.pick(draw(st.integers(0, 7)))
@@ -227,15 +253,14 @@ class BranchingMachine(StoreMachine):
 
     def _assign(self, draw: Draw) -> Operation:
         epoch = draw(st.sampled_from([self.epochs[-1]] * 4 + [self.epochs[-1] + 1, self.epochs[0]]))
-        return Assign(self.customer_id, draw(st.integers(1, 3)), draw(st.sampled_from(["w1", "w2"])), epoch)
+        lane, worker = draw(st.sampled_from(LANES)), draw(st.sampled_from(["w1", "w2"]))
+        return Assign(self.customer_id, lane, draw(st.integers(1, 3)), worker, epoch)
 
     def _elect(self, draw: Draw) -> Operation:
         return Elect()
 
     def _submit(self, draw: Draw) -> Operation:
-        self.newest += 1
-        new = new_workload(self.customer_id, self.newest)
-        return Submit(new, draw(st.sampled_from(["", "k1", "k1", "k2"])), draw(st.sampled_from([b"a", b"a", b"b"])))
+        return Submit(self.customer_id, draw(st.sampled_from(["", "k1", "k1", "k2"])), draw(st.integers(0, 1)))
 
     @precondition(lambda self: 1 < len(self.model) < 12)
     @rule(data=st.data(), count=st.integers(2, 3))
@@ -244,7 +269,11 @@ class BranchingMachine(StoreMachine):
         numbers = st.lists(st.integers(0, len(makers) - 1), min_size=1, max_size=3)
         branches = [[makers[number](data.draw) for number in data.draw(numbers)] for _ in range(count)]
         delays = [data.draw(st.lists(st.integers(0, 6), min_size=3, max_size=6)) for _ in range(count)]
-        answers = self.around.run(run_branches(self.around.database, branches, delays))
+        try:
+            answers = self.around.run(run_branches(self.around.database, branches, delays))
+        except BaseExceptionGroup:
+            print("these at once:", branches)  # it may not come to this again
+            raise
         done = [list(zip(*each, strict=True)) for each in zip(branches, answers, strict=True)]
         before = Trial(self.model, self.saved_percent, self.epochs[-1], self.keys)
         rows = self.around.run(self._rows())
@@ -258,7 +287,9 @@ class BranchingMachine(StoreMachine):
             except AssertionError:
                 continue
             return  # the invariant looks at history, counters and hours
-        raise AssertionError(f"no order explains {done}\nfrom {before}\nto {rows}\nbut {seen or 'nothing'}")
+        said = f"no order explains {done}\nfrom {before}\nto {[dict(row) for row in rows]}\nbut {seen or 'nothing'}"
+        print(said)
+        raise AssertionError(said)
 
     async def _rows(self) -> Any:
         async with self.around.database.connection() as conn:
@@ -266,4 +297,4 @@ class BranchingMachine(StoreMachine):
 
 
 def test_what_happens_at_once_is_as_if_one_after_another(database_url: str) -> None:
-    play(database_url, BranchingMachine, examples=8)
+    play(database_url, BranchingMachine, examples=8, at_once=True)

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from niyanta.domain.transitions import WorkloadState
+from niyanta.domain.workload import WorkloadState
 from niyanta.server.store.database import Database, Pool
 from niyanta.server.store.queries import Connection
 
@@ -28,8 +28,8 @@ class Trial:
     saved_percent: dict[str, int]
     """Progress at each workload's newest checkpoint."""
     epoch: int
-    keys: dict[str, tuple[bytes, str]] = field(default_factory=dict)
-    """By idempotency key: the body's digest, and the workload that it made."""
+    keys: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """By idempotency key: which body came with it, and the workload that it made."""
 
     def with_state(self, new: WorkloadState) -> Trial:
         """After a workload has moved."""
@@ -108,7 +108,9 @@ async def run_branches(
         jittered: Any = Jittered(database, own)
         return [await operation.run(jittered) for operation in branch]
 
-    return await asyncio.gather(*(follow(*each) for each in zip(branches, delays, strict=True)))
+    async with asyncio.TaskGroup() as group:  # so that nothing of it goes on when one of them fails
+        following = [group.create_task(follow(*each)) for each in zip(branches, delays, strict=True)]
+    return [each.result() for each in following]
 
 
 def orders_that_explain(trial: Trial, branches: Sequence[Sequence[tuple[Operation, Any]]]) -> Iterator[Trial]:

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import hypothesis.strategies as st
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
@@ -30,20 +30,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from niyanta.domain import transitions
+from niyanta.domain import changes, transitions
 from niyanta.domain.ids import make_id
 from niyanta.domain.limits import DEFAULT_CONFIG
-from niyanta.domain.transitions import (
-    TRANSITIONS,
-    Actor,
-    ActorType,
-    EventType,
-    IllegalMoveError,
-    Move,
-    PausePhase,
-    Status,
-    WorkloadState,
-)
+from niyanta.domain.transitions import TRANSITIONS, IllegalMoveError
+from niyanta.domain.workload import Actor, ActorType, EventType, Move, PausePhase, Status, WorkloadState
 from niyanta.server.directory import Directory
 from niyanta.server.fleet.intake import EventIntake
 from niyanta.server.fleet.reading import Batch
@@ -64,6 +55,7 @@ from support.store_rows import add_customer
 __all__ = ["BODIES", "NOW", "VERBS", "WHO", "Feed", "StoreMachine", "Surroundings", "new_workload", "play"]
 
 _EXAMPLES = int(os.environ.get("NIYANTA_MODEL_EXAMPLES", "0"))
+_SHRINK = os.environ.get("NIYANTA_MODEL_SHRINK", "") != "no"
 _LEGAL = {(row.event.value, row.source and row.source.value, row.target.value) for row in TRANSITIONS}
 _LEGAL.add((EventType.CHECKPOINT_CREATED.value, "RUNNING", "RUNNING"))
 WHO = Actor(ActorType.WORKER, "w1")
@@ -97,8 +89,8 @@ BODIES = st.sampled_from(
 VERBS: dict[str, Callable[[WorkloadState, datetime], Move]] = {
     "cancel": lambda s, now: transitions.cancel(s, now, WHO, "enough"),
     "resume": lambda s, now: transitions.resume(s, now, WHO),
-    "request_pause": lambda s, _: transitions.request_pause(s),
-    "withdraw_pause": lambda s, _: transitions.withdraw_pause(s),
+    "request_pause": lambda s, _: changes.request_pause(s),
+    "withdraw_pause": lambda s, _: changes.withdraw_pause(s),
     "lose": lambda s, now: transitions.lose_worker(s, now, WHO, "removed", died=False),
     "die": lambda s, now: transitions.lose_worker(s, now, WHO, "silent", died=True),
 }
@@ -246,7 +238,7 @@ class StoreMachine(RuleBasedStateMachine):
         old = self.model[event.ref.workload_id]
         new, outcome = self.expect(old, worker, event)
         batch = Batch(worker, f"inc-{worker}", [event])
-        (reply,) = self.around.run(self.around.intake._commit([batch]))
+        (reply,) = self.around.run(self.around.intake.commit([batch]))
         assert reply.ok, reply
         assert reply.replies[0].outcome == outcome, (event, old)
         self.model[old.workload_id] = new
@@ -273,9 +265,9 @@ class StoreMachine(RuleBasedStateMachine):
                 return transitions.start(old, NOW, WHO).state
             case messages.Progressed():
                 running = old.status is Status.RUNNING
-                return transitions.report_progress(old, body.percent, body.message).state if running else old
+                return changes.report_progress(old, body.percent, body.message).state if running else old
             case messages.CheckpointSaved():
-                return transitions.record_checkpoint(old, NOW, WHO).state
+                return changes.record_checkpoint(old, NOW, WHO).state
             case messages.Completed(b"[]"):
                 return transitions.fail(old, NOW, WHO, "not an object", "permanent").state
             case messages.Completed():
@@ -422,8 +414,17 @@ class StoreMachine(RuleBasedStateMachine):
             assert ends[workload_id] == (state.event_count, state.status.value, state.generation)
 
 
-def play(database_url: str, make: Callable[[Surroundings], RuleBasedStateMachine], examples: int) -> None:
-    """Run a machine as a test, so many examples unless ``NIYANTA_MODEL_EXAMPLES`` says otherwise."""
+def play(
+    database_url: str, make: Callable[[Surroundings], RuleBasedStateMachine], examples: int, *, at_once: bool = False
+) -> None:
+    """Run a machine as a test, so many examples unless ``NIYANTA_MODEL_EXAMPLES`` says otherwise.
+
+    Args:
+        database_url: Of a database of the test's own.
+        make: The machine.
+        examples: How many.
+        at_once: Whether what it does can't be repeated, as several things happen at once.
+    """
     coordinator = CoordinatorSettings.from_environment({}, database_url=database_url, nats_url="nats://unused")
     with asyncio.Runner() as runner:
         database = runner.run(Database.open(database_url))
@@ -440,6 +441,8 @@ def play(database_url: str, make: Callable[[Surroundings], RuleBasedStateMachine
                     deadline=None,
                     database=None,
                     derandomize=not _EXAMPLES,
+                    # What happens at once happens otherwise when it is repeated, so it can't be made smaller.
+                    phases=list(Phase) if _SHRINK and not at_once else [Phase.generate],
                     suppress_health_check=list(HealthCheck),
                 ),
             )

@@ -34,6 +34,10 @@ class ServiceRate:
         self._samples: deque[tuple[float, int]] = deque([(0.0, 0)])
         """Seconds that counted, and assignments made in them, so far."""
 
+    def __len__(self) -> int:
+        """Samples kept."""
+        return len(self._samples)
+
     def note(self, at_seconds: float, assigned: int, *, waiting: bool = True) -> None:
         """Note the counter's value.
 

@@ -34,14 +34,15 @@ log = logging.getLogger(__name__)
 
 _MOST_EVENTS = 1000
 _MOST_BYTES = 384 * 1024
-_MOST_LINES = 5_000
+MOST_LINES = 5_000
 _MOST_LINE_BYTES = 1 << 20
 """Log lines of one attempt that may wait, and their size; while more do there is no room for another."""
+MOST_LINE_BYTES_OF_ALL = 64 << 20
+"""The same of all attempts together."""
 _FIRST_ANSWER_SECONDS = 1.5
 """How long the answer to a batch is waited for at first, and a second more for each `_BYTES_A_SECOND`."""
 _LONGEST_ANSWER_SECONDS = 10.0
 _BYTES_A_SECOND = 1 << 20
-_MOST_LINE_BYTES_OF_ALL = 64 << 20
 _LATER_SECONDS = 0.3
 """When the service couldn't commit an attempt's events: until they are sent again, while others' go on."""
 
@@ -111,9 +112,9 @@ class Outbox:
     def has_room(self, ref: AttemptRef) -> bool:
         """Whether another log line of the attempt may wait: memory stays bounded, however long the broker is away."""
         return (
-            self._lines[ref] < _MOST_LINES
+            self._lines[ref] < MOST_LINES
             and self._line_bytes[ref] < _MOST_LINE_BYTES
-            and self._all_line_bytes < _MOST_LINE_BYTES_OF_ALL
+            and self._all_line_bytes < MOST_LINE_BYTES_OF_ALL
         )
 
     def add(self, ref: AttemptRef, sequence: int, body: EventBody) -> None:

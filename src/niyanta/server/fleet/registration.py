@@ -6,7 +6,7 @@ import logging
 
 import msgspec
 
-from niyanta.domain.transitions import Actor
+from niyanta.domain.workload import Actor
 from niyanta.errors import NotFoundError, ServiceUnavailableError
 from niyanta.server.moves.commands import Commands
 from niyanta.server.moves.feed import ChangeFeed

@@ -16,7 +16,9 @@ from niyanta.worker.attempt.means import AttemptFolder
 from niyanta.worker.attempt.reports import Reports
 from niyanta.worker.attempt.saving import Saving
 from niyanta.worker.handlers.handler import Handler
-from niyanta.worker.launcher.pool import MOST_PROCESSES, Exit, ProcessPool, Runner
+from niyanta.worker.launcher.over import Over
+from niyanta.worker.launcher.pool import MOST_PROCESSES, ProcessPool
+from niyanta.worker.launcher.process import Exit, Runner
 from niyanta.worker.runner import channel
 
 __all__ = ["Isolated", "scratch_bytes"]
@@ -103,12 +105,12 @@ class Isolated:
         if isinstance(outcome, Completed):
             return outcome
         match how.over:
-            case "memory":
+            case Over.MEMORY:
                 reached = f": {how.used_mb} MB" if how.used_mb else ""
                 return Failed(f"used more memory than its limit of {assignment.memory_mb} MB{reached}")
-            case "processes":
+            case Over.PROCESSES:
                 return Failed(f"had more than {MOST_PROCESSES} processes")
-            case "lease":
+            case Over.LEASE:
                 self._life.order(End(Because.HANDED_BACK, "the worker was cut off from the service"))
                 return None
         if outcome is not None or self._life.end is not None:

@@ -12,110 +12,23 @@ import socket
 import sys
 from collections import deque
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
-
-import msgspec
+from typing import Any
 
 from niyanta.errors import TransientError
 from niyanta.worker.handlers.text import LineSplitter, plain
+from niyanta.worker.launcher.over import Over
+from niyanta.worker.launcher.process import Exit, Runner
 from niyanta.worker.runner import channel
 from niyanta.worker.runner.marks import MarkFinder
 
-__all__ = ["MOST_PROCESSES", "Exit", "Output", "ProcessPool", "Runner"]
+__all__ = ["MOST_PROCESSES", "ProcessPool"]
 
 log = logging.getLogger(__name__)
 
 MOST_PROCESSES = 1024
 """Processes and threads that one attempt may have."""
 _READ_BYTES = 1 << 16
-_RECENT_LINES = 20
-
-
-@dataclass(frozen=True)
-class Exit:
-    """How a process's whole tree ended."""
-
-    code: int
-    """Exit status of the process itself; minus the signal's number when one ended it."""
-    over: str | None = None
-    """Why the launcher ended it by itself: ``memory``, ``processes`` or ``lease``; ``template``: it never began, as
-    the process to fork it from has ended."""
-    used_mb: int = 0
-
-
-def _future() -> asyncio.Future[Any]:
-    return asyncio.get_running_loop().create_future()
-
-
-class Output(Protocol):
-    """Takes what a process writes."""
-
-    def lines(self, level: str, lines: list[bytes]) -> None:
-        """Take whole lines."""
-        ...
-
-    async def marked(self, number: int) -> None:
-        """Take the mark with a number; what follows it waits until this returns."""
-        ...
-
-
-@dataclass(eq=False)
-class Runner:
-    """One process, warm or at work.
-
-    Attributes:
-        exited: Done once nothing of its tree is left.
-        limited: Done once its limits are set; gives what went wrong, or None.
-        word: In the marks that it writes into its standard output.
-        output: Takes what it writes to standard output (INFO) and standard error (WARN).
-        recent: The last lines it wrote, for the case that it ends before it is ready.
-    """
-
-    slot: str
-    control: socket.socket
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-    pid: int | None = None
-    exited: asyncio.Future[Exit] = field(default_factory=_future)
-    limited: asyncio.Future[str | None] = field(default_factory=_future)
-    word: str = field(default_factory=lambda: secrets.token_hex(8))
-    output: Output | None = None
-    recent: deque[bytes] = field(default_factory=lambda: deque(maxlen=_RECENT_LINES))
-    pumps: list[asyncio.Task[None]] = field(default_factory=list)
-
-    def send(self, message: channel.ToRunner) -> None:
-        """Say something to the process, unless it is gone."""
-        if not self.writer.is_closing():
-            self.writer.write(channel.encode(message))
-
-    async def receive(self) -> channel.FromRunner | None:
-        """The next message; None when the process is gone."""
-        frame = await channel.read_frame(self.reader)
-        return None if frame is None else _decode(frame)
-
-    async def copied(self, seconds: float) -> None:
-        """Wait until all of its output has been read, but not longer than so many seconds."""
-        if self.pumps:
-            await asyncio.wait(self.pumps, timeout=seconds)
-        self.close()
-
-    def close(self) -> None:
-        """Let go of our ends. Idempotent."""
-        for pump in self.pumps:
-            pump.cancel()
-        self.writer.close()
-
-    def take_lines(self, level: str, lines: list[bytes]) -> None:
-        """Hand on what the process wrote, or keep the last of it."""
-        if self.output is not None:
-            self.output.lines(level, lines)
-        else:
-            self.recent.extend(line for line in lines if line.strip())
-
-
-_decode = msgspec.msgpack.Decoder(channel.FromRunner).decode
 
 
 class ProcessPool:
@@ -176,6 +89,11 @@ class ProcessPool:
         return [number for one in sockets if (number := one.fileno()) >= 0]
 
     # --- the launcher's socket ------------------------------------------------------------------
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether commands wait until the launcher takes them."""
+        return not self._outgoing.empty()
 
     def _command(self, *, fds: Sequence[int] = (), **command: object) -> None:
         self._outgoing.put_nowait((json.dumps(command).encode() + b"\n", list(fds)))
@@ -246,14 +164,16 @@ class ProcessPool:
             case "exited":
                 if event.get("error"):
                     runner.recent.append(str(event["error"]).encode())
-                self._ended(runner, Exit(event["code"], event["over"], event["used_mb"]))
+                self._ended(
+                    runner, Exit(event["code"], Over(event["over"]) if event["over"] else None, event["used_mb"])
+                )
 
     def _ended(self, runner: Runner, how: Exit) -> None:
         self._runners.pop(runner.slot, None)
         if runner in self._idle:
             self._idle.remove(runner)
             runner.close()
-        elif how.over == "template":
+        elif how.over is Over.TEMPLATE:
             runner.close()  # the fork may have come to life after all, and is to find nobody there
         if not runner.exited.done():
             runner.exited.set_result(how)
@@ -324,7 +244,7 @@ class ProcessPool:
                 ready = await runner.receive()
                 if isinstance(ready, channel.Ready) and not runner.exited.done():
                     return runner, ready
-                if (await runner.exited).over != "template":
+                if (await runner.exited).over is not Over.TEMPLATE:
                     return runner, None
             except BaseException:
                 self.kill(runner, at_once=True)
