@@ -87,14 +87,14 @@ def _failing(root: Path, tests: Sequence[str], processes: int) -> set[str]:
     return {test for test in again if not _outcomes(root, [test]).get(test)}
 
 
-def _try(mutant: Mutant, root: Path, failing: set[str]) -> dict[str, Any]:
+def _try(mutant: Mutant, root: Path, failing: set[str], life: str) -> dict[str, Any]:
     """What becomes of one mutant in a copy, which is put in order again."""
     path = mutant.place(root)
     kept = path.read_text(encoding="utf-8")
     began = time.monotonic()
     try:
         mutant.apply(root)
-        after = _outcomes(root, [LIFE, mutant.test_id])
+        after = _outcomes(root, [life, mutant.test_id])
     finally:
         path.write_text(kept, encoding="utf-8")
     fails_anyway = mutant.test_id in failing
@@ -103,35 +103,36 @@ def _try(mutant: Mutant, root: Path, failing: set[str]) -> dict[str, Any]:
         "promise": mutant.promise,
         "file": str(path.relative_to(root)),
         "test": mutant.test_id,
-        "killed": not after[mutant.test_id] and after[LIFE] and not fails_anyway,
-        "lives": after[LIFE],
+        "killed": not after[mutant.test_id] and after[life] and not fails_anyway,
+        "lives": after[life],
         **({"fails_anyway": True} if fails_anyway else {}),
         "seconds": round(time.monotonic() - began, 1),
     }
 
 
-def run(mutants: Sequence[Mutant], *, at_once: int = 1) -> Iterator[dict[str, Any]]:
+def run(mutants: Sequence[Mutant], *, at_once: int = 1, life: str = LIFE) -> Iterator[dict[str, Any]]:
     """What became of each mutant, as JSON has it, in their order. One whose test fails anyway isn't killed by it.
 
     Args:
         mutants: Which.
         at_once: How many are tried at the same time.
+        life: The test that must pass all the same, as it shows that the product does anything at all.
 
     Raises:
         NoSuchGuardError: A guard isn't there any more.
-        RuntimeError: Not even the ordinary life of a workload is as it should be.
+        RuntimeError: Not even ``life`` passes with every guard in place.
     """
     with _copies(at_once) as copies, ThreadPoolExecutor(at_once) as pool:
         first = copies.get()
-        failing = _failing(first, sorted({LIFE, *(mutant.test_id for mutant in mutants)}), at_once)
+        failing = _failing(first, sorted({life, *(mutant.test_id for mutant in mutants)}), at_once)
         copies.put(first)
-        if LIFE in failing:
-            raise RuntimeError(f"{LIFE} fails with every guard in place")
+        if life in failing:
+            raise RuntimeError(f"{life} fails with every guard in place")
 
         def try_somewhere(mutant: Mutant) -> dict[str, Any]:
             root = copies.get()
             try:
-                return _try(mutant, root, failing)
+                return _try(mutant, root, failing, life)
             finally:
                 copies.put(root)
 
