@@ -21,6 +21,7 @@ from chaos.proxy import Proxy
 from niyanta.embedded import Postgres
 from niyanta.embedded.engine import Engine
 from support.cluster import Answer, Cluster, eventually, pace, running_cluster, signal_engine, submission
+from support.small_disk import SmallDiskPostgres
 
 pytestmark = pytest.mark.chaos
 
@@ -159,7 +160,8 @@ def says_why(answer: Answer) -> bool:
 
 
 async def is_whole(cluster: Cluster) -> bool:
-    return all([(await cluster.call("GET", "/ready", via=via)).status == 200 for via in (0, 1)])
+    replicas = range(len(cluster.coordinators))
+    return all([(await cluster.call("GET", "/ready", via=via)).status == 200 for via in replicas])
 
 
 async def run_through(cluster: Cluster, name: str, long: list[str]) -> None:
@@ -220,3 +222,30 @@ async def test_every_request_is_answered_and_work_goes_on(tmp_path: Path) -> Non
         after = memory_bytes(cluster)
         assert len(after) == len(before) == 2, "no coordinator has ended"
         assert max(now - then for now, then in zip(after, before, strict=True)) < MOST_GROWTH_BYTES
+
+
+@pytest.mark.timeout(600)
+async def test_a_full_disk_loses_nothing_and_stops_nothing_that_runs(tmp_path: Path) -> None:
+    postgres = SmallDiskPostgres(tmp_path / "pg", "192m")
+    async with running_cluster(tmp_path / "c", coordinators=1, workers=1, postgres=postgres) as cluster:
+        long = await cluster.submit(steps=100_000, pause_ms=20, every=1000)
+        await cluster.until_status(long, "RUNNING", 15 * pace())
+        assert postgres.fill() > 0
+        answers: list[Answer] = []
+        try:
+            # There is room in files that are there already: it has to be used up.
+            deadline = time.monotonic() + 60 * pace()
+            while not any(answer.status == 503 for answer in answers[-8:]):
+                assert time.monotonic() < deadline, "the disk is never full"
+                calls = [cluster.call("POST", "/workloads", submission(steps=0, fat="x" * 100_000)) for _ in range(8)]
+                answers += await asyncio.gather(*calls)
+            answers += await ask_everything(cluster, long, 0)
+        finally:
+            postgres.filler.unlink()
+        check_answers("full disk", answers)
+        await eventually(lambda: is_whole(cluster), RECOVERY_SECONDS + pace(), "ready after a full disk")
+        for answer in answers:
+            if answer.status == 202 and answer.what == "POST /workloads":
+                await cluster.until_status(answer.body["workload_id"], "COMPLETED", 20 * pace())
+        found = await cluster.until_status(long, "RUNNING", 5 * pace())
+        assert (found["generation"], found["retry_count"]) == (1, 0)
