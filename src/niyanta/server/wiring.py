@@ -61,7 +61,7 @@ from niyanta.server.store.database import Database
 from niyanta.server.store.shared_secrets import shared_secret
 from niyanta.server.watching.service import WatchService
 from niyanta.wire.broker import Broker
-from niyanta.wire.messages import Changed
+from niyanta.wire.changes import Changed
 from niyanta.wire.objects import ObjectStore
 from niyanta.wire.subjects import Subjects
 

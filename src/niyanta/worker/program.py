@@ -16,7 +16,7 @@ from niyanta.wire.broker import Broker
 from niyanta.wire.objects import ObjectStore
 from niyanta.wire.subjects import Subjects
 from niyanta.worker.agent.agent import Agent
-from niyanta.worker.agent.claim import Claim
+from niyanta.worker.agent.claim import WorkerClaim
 from niyanta.worker.handlers.app import load_app
 
 __all__ = ["run_worker"]
@@ -61,7 +61,7 @@ def run_worker(
         watch_parent(stopped)
         broker = Broker(url, name=spec.worker_id)
         await broker.connect()
-        claim = Claim(spec.worker_id, f"{prefix} {url}")
+        claim = WorkerClaim(spec.worker_id, f"{prefix} {url}")
         try:
             with tempfile.TemporaryDirectory(prefix="niyanta-") as scratch:
                 await Agent(spec, app, broker, Subjects(prefix), Path(scratch), object_store, claim).run(stop)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from niyanta.worker.agent.claim import Claim
+from niyanta.worker.agent.claim import WorkerClaim
 
 
-def claim(folder: Path, system: str = "one") -> Claim:
-    return Claim("w1", system, folder / "claims")
+def claim(folder: Path, system: str = "one") -> WorkerClaim:
+    return WorkerClaim("w1", system, folder / "claims")
 
 
 async def test_who_comes_after_learns_who_was_there(tmp_path: Path) -> None:

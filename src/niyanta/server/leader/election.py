@@ -42,7 +42,7 @@ from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.database import Database
 from niyanta.server.store.lease import LeaseStore
-from niyanta.wire.messages import Changed
+from niyanta.wire.changes import Changed
 
 __all__ = ["Election"]
 

@@ -18,7 +18,7 @@ from niyanta.domain.workload import EventType, Status
 from niyanta.errors import ConnectionFailedError
 from niyanta.server.store.states import Change
 from niyanta.wire.broker import Broker
-from niyanta.wire.messages import Changed, WorkloadChange
+from niyanta.wire.changes import Changed, WorkloadChange
 from niyanta.wire.subjects import Subjects
 
 __all__ = ["ChangeFeed", "describe"]

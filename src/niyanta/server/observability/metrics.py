@@ -20,7 +20,8 @@ from prometheus_client import (
     generate_latest,
 )
 
-from niyanta.wire.messages import CheckpointSaved, EventBody, WorkloadChange
+from niyanta.wire.changes import WorkloadChange
+from niyanta.wire.messages import CheckpointSaved, EventBody
 
 __all__ = ["MOST_CUSTOMERS", "Metrics", "Reading"]
 

@@ -30,7 +30,7 @@ from niyanta.wire.messages import (
 )
 from niyanta.wire.objects import ObjectStore
 from niyanta.wire.subjects import Subjects
-from niyanta.worker.agent.claim import Claim
+from niyanta.worker.agent.claim import WorkerClaim
 from niyanta.worker.agent.membership import Membership
 from niyanta.worker.attempt.attempt import Attempt
 from niyanta.worker.attempt.means import Means
@@ -80,7 +80,7 @@ class Agent:
         subjects: Subjects,
         scratch: Path,
         object_store: ObjectStore | None = None,
-        claim: Claim | None = None,
+        claim: WorkerClaim | None = None,
     ) -> None:
         self._claim = claim
         self._spec = spec

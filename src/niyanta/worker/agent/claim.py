@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-__all__ = ["Claim"]
+__all__ = ["WorkerClaim"]
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ _MOST_BYTES = 4096
 _LOOK_SECONDS = 0.05
 
 
-class Claim:
+class WorkerClaim:
     """One worker id's, in one system, for one user of this machine.
 
     Where the file can't be had there is no claim, and a worker that was killed is waited for as any other.

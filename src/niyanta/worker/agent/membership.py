@@ -20,7 +20,7 @@ from niyanta.version import __version__
 from niyanta.wire.broker import Broker
 from niyanta.wire.messages import AttemptRef, HandlerInfo, Heartbeat, HeartbeatReply, Register, RegisterReply
 from niyanta.wire.subjects import Subjects
-from niyanta.worker.agent.claim import Claim
+from niyanta.worker.agent.claim import WorkerClaim
 from niyanta.worker.agent.lease import Lease
 from niyanta.worker.handlers.app import WorkerSpec
 from niyanta.worker.outbox import Who
@@ -68,7 +68,7 @@ class Membership:
         broker: Broker,
         subjects: Subjects,
         held: Callable[[], list[AttemptRef]],
-        claim: Claim | None = None,
+        claim: WorkerClaim | None = None,
     ) -> None:
         self._spec = spec
         self._broker = broker
