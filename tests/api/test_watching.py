@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from niyanta.domain.customers import Role
 from niyanta.errors import ForbiddenError, NotFoundError, ServiceUnavailableError, UnauthorizedError
 from niyanta.server.access.identity import Authenticator
 from niyanta.server.access.tokens import TokenVerifier
@@ -24,8 +25,8 @@ from niyanta.wire.subjects import Subjects
 from support.scripted_worker import ScriptedWorker
 from support.system import System, beating
 
-A = Identity("cust_a", "key", "customer")
-B = Identity("cust_b", "key", "customer")
+A = Identity("cust_a", "key", Role.CUSTOMER)
+B = Identity("cust_b", "key", Role.CUSTOMER)
 
 
 class LossyBroker(Broker):

@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 
 from niyanta.domain.ids import make_id
+from niyanta.domain.records import LogLevel
 from niyanta.errors import ConfigurationError, ServiceUnavailableError
 from niyanta.server.fleet.contents import logged_at
 from niyanta.server.leader.election import Election
@@ -238,7 +239,7 @@ async def test_a_workers_clock_can_not_make_rows_outside_the_partitions(conn: as
         generation=1,
         sequence=1,
         logged_at=at,
-        level="INFO",
+        level=LogLevel.INFO,
         message="hello",
         details_json="{}",
     )

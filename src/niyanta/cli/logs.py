@@ -12,6 +12,7 @@ from niyanta.cli.output import api_command, echo, echo_json
 from niyanta.cli.times import parse_since
 from niyanta.client import Client
 from niyanta.client.models import LogLine
+from niyanta.domain.records import LogLevel
 
 __all__ = ["COMMANDS"]
 
@@ -58,7 +59,7 @@ _options = (
     click.option("--since", help="Lines of the last 15m, 12h …, or after a moment as in 2025-10-27T12:34:56Z."),
     click.option(
         "--level",
-        type=click.Choice(["DEBUG", "INFO", "WARN", "ERROR"], case_sensitive=False),
+        type=click.Choice(list(LogLevel), case_sensitive=False),
         help="This level and above.",
     ),
     click.option("--follow", "-f", is_flag=True, help="Go on with new lines, to the workload's end."),

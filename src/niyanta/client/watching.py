@@ -55,7 +55,7 @@ async def watch_workload(
             async with aclosing(transport.stream(f"/ws/workloads/{quoted(workload_id)}", deadline)) as messages:
                 async for message in messages:
                     update = msgspec.json.decode(message, type=Update)
-                    if update.type == "log_line":
+                    if update.is_log_line:
                         if logs:
                             yield update
                         continue

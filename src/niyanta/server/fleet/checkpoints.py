@@ -6,7 +6,7 @@ import msgspec
 
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.store.checkpoints import CheckpointStore, StoredCheckpoint
-from niyanta.server.store.database import Database, retried
+from niyanta.server.store.database import Database, Pool, retried
 from niyanta.server.store.workloads import WorkloadStore
 from niyanta.wire.broker import Broker
 from niyanta.wire.messages import CheckpointReply, CheckpointRequest
@@ -62,7 +62,7 @@ class CheckpointService:
     async def _find(self, request: CheckpointRequest) -> StoredCheckpoint | None:
         """The newest good one up to the request's; None when none is left."""
         ref = request.ref
-        async with self._database.connection("vital") as conn:
+        async with self._database.connection(Pool.VITAL) as conn:
             held = await self._workloads.held_by(conn, request.worker_id, request.incarnation)
             if (ref.customer_id, ref.workload_id, ref.generation) not in held:
                 raise _NotYoursError

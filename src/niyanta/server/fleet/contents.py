@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from niyanta.domain.records import LogLevel
 from niyanta.errors import InvalidInputError
 from niyanta.wire.strict_json import MAX_DEPTH, StrictDecoder
 
@@ -17,7 +18,7 @@ _MOST_TEXT = 64 * 1024
 _LATEST_LINE_MS = 24 * 3_600_000
 """A line that arrives later than this after it was written gets a later time."""
 _CLOCK_SKEW_MS = 3_600_000
-_LEVELS = frozenset({"DEBUG", "INFO", "WARN", "ERROR"})
+_LEVELS = {level.value: level for level in LogLevel}
 _INTEGERS = range(-(2**63), 2**63)
 
 _check_result = StrictDecoder(dict[str, Any], what="the result").decode
@@ -33,9 +34,9 @@ def clean(text: str | None) -> str | None:
     return text.replace("\0", "\ufffd") if "\0" in text else text
 
 
-def level_of(text: str) -> str:
+def level_of(text: str) -> LogLevel:
     """A log line's level; INFO when it is none of ours."""
-    return text if text in _LEVELS else "INFO"
+    return _LEVELS.get(text, LogLevel.INFO)
 
 
 def logged_at(occurred_at_ms: int, now: datetime) -> datetime:

@@ -6,6 +6,7 @@ import logging
 
 import msgspec
 
+from niyanta.domain.workers import OrderKind, RegisterRefusal, WorkerStatus
 from niyanta.domain.workload import Actor
 from niyanta.errors import NotFoundError, ServiceUnavailableError
 from niyanta.server.moves.commands import Commands
@@ -13,7 +14,7 @@ from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.moves.losses import lose_workloads
 from niyanta.server.moves.mover import Mover
 from niyanta.server.settings import CoordinatorSettings
-from niyanta.server.store.database import Database, retried
+from niyanta.server.store.database import Database, Pool, retried
 from niyanta.server.store.lease import LeaseStore
 from niyanta.server.store.workers import ListedWorker, StandingOrder, WorkerStore
 from niyanta.wire.broker import Broker
@@ -54,21 +55,23 @@ class WorkerService:
         try:
             worker = msgspec.msgpack.decode(payload, type=Register)
         except msgspec.DecodeError as exc:
-            return self._encode(RegisterReply(False, "invalid", f"the registration can't be read: {exc}"))
+            return self._encode(
+                RegisterReply(False, RegisterRefusal.INVALID, f"the registration can't be read: {exc}")
+            )
         problem = _registration_problem(worker)
         if problem is not None:
-            return self._encode(RegisterReply(False, "invalid", problem))
+            return self._encode(RegisterReply(False, RegisterRefusal.INVALID, problem))
         lease = self._settings.worker_lease_seconds
         try:
             status, order, epoch = await self._come_to_life(worker)
         except ServiceUnavailableError:
             return None
-        if order is not None and order.kind == "remove":
+        if order is not None and order.kind is OrderKind.REMOVE:
             log.info("worker.refused_as_removed", extra={"worker_id": worker.worker_id})
-            return self._encode(RegisterReply(False, "removed", _removed(worker.worker_id, order)))
+            return self._encode(RegisterReply(False, RegisterRefusal.REMOVED, _removed(worker.worker_id, order)))
         if status is None:
             message = f"worker id '{worker.worker_id}' is in use by a live worker"
-            return self._encode(RegisterReply(False, "in_use", message))
+            return self._encode(RegisterReply(False, RegisterRefusal.IN_USE, message))
         log.info(
             "worker.registered",
             extra={"worker_id": worker.worker_id, "capacity": worker.capacity, "status": status},
@@ -78,9 +81,9 @@ class WorkerService:
         return self._encode(RegisterReply(True, "", "", interval, lease, epoch))
 
     @retried
-    async def _come_to_life(self, worker: Register) -> tuple[str | None, StandingOrder | None, int]:
+    async def _come_to_life(self, worker: Register) -> tuple[WorkerStatus | None, StandingOrder | None, int]:
         """The worker's status from now on; without one, what was ordered for its id; and the leader's epoch."""
-        async with self._database.connection("vital") as conn:
+        async with self._database.connection(Pool.VITAL) as conn:
             status = await self._workers.register(conn, worker, self._settings.worker_lease_seconds)
             order = None if status else await self._workers.standing_order(conn, worker.worker_id)
             return status, order, (await self._leases.current(conn)).epoch
@@ -135,7 +138,7 @@ class WorkerService:
                 raise NotFoundError(f"There is no live worker '{worker_id}'")
             return incarnation
 
-    async def undrain(self, worker_id: str, actor: Actor) -> str:
+    async def undrain(self, worker_id: str, actor: Actor) -> WorkerStatus:
         """Take a drain or a removal back; gives the worker's status. Does nothing to one that is under neither.
 
         Raises:
@@ -147,7 +150,7 @@ class WorkerService:
         return status
 
     @retried
-    async def _take_order_back(self, worker_id: str) -> str:
+    async def _take_order_back(self, worker_id: str) -> WorkerStatus:
         async with self._database.connection() as conn:
             status = await self._workers.undrain(conn, worker_id)
         if status is None:

@@ -70,7 +70,7 @@ class Mover:
         keys: Sequence[Key],
         decide: Decide,
         *,
-        pool: Pool = "api",
+        pool: Pool = Pool.API,
         epoch: int | None = None,
         besides: Besides | None = None,
         lock_seconds: float | None = None,
@@ -106,7 +106,7 @@ class Mover:
         async def lock(conn: Connection) -> Iterable[Locked]:
             return await self._store.lock_held(conn, worker_id, incarnation)
 
-        return len(await self._move(lock, decide, "vital", epoch, None, None))
+        return len(await self._move(lock, decide, Pool.VITAL, epoch, None, None))
 
     @retried
     async def move_unlocked(self, keys: Sequence[Key], decide: Decide, *, lock_seconds: float | None = None) -> bool:
@@ -118,7 +118,7 @@ class Mover:
         Raises:
             LockNotFreeError, ServiceUnavailableError: As `move`; nothing was written.
         """
-        async with self._database.connection("vital") as conn:
+        async with self._database.connection(Pool.VITAL) as conn:
             changes = _begun((await self._store.states(conn, keys)).values())
             decide(changes)
             moved = [change for change in changes.values() if not change.is_empty]

@@ -49,6 +49,7 @@ from niyanta.server.store.database import (
     Database,
     LockNotFreeError,
     OutcomeUnknownError,
+    Pool,
     TransactionConflictError,
     retried,
 )
@@ -224,7 +225,7 @@ class SubmissionService:
         answers: list[SubmissionAnswer | Exception] = []
         fresh: list[NewWorkload] = []
         uses: list[KeyUse] = []
-        async with self._database.transaction("api") as conn:
+        async with self._database.transaction(Pool.API) as conn:
             # Holding the customers' counts, no other transaction can use their keys or their queues' room.
             customer_ids = [request.customer_id for request in requests]
             depth = await self._store.admit(conn, customer_ids, lock_seconds=_LOCK_SECONDS)

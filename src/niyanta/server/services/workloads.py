@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from niyanta.domain import transitions
+from niyanta.domain.customers import CustomerStatus
 from niyanta.domain.placement import explain
 from niyanta.domain.transitions import IllegalMoveError
 from niyanta.domain.workload import Actor, ActorType, WorkloadState
@@ -124,7 +125,7 @@ class WorkloadService:
         if workload.available_at is not None and not workload.ready:
             return "waiting for the back-off after a failed attempt to end"
         customer = await self._directory.customer(workload.customer_id)
-        if customer.status != "active":
+        if customer.status is not CustomerStatus.ACTIVE:
             return "the customer is suspended"
         rules = affinity_from_json(workload.affinity_rules, workload.misfits)
         if reason := explain(await self._occupancy.views(), workload.workload_type, rules):

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from niyanta.domain.workers import Isolation
 from niyanta.wire.broker import Broker
 from niyanta.wire.messages import (
     Assign,
@@ -22,6 +23,7 @@ from niyanta.wire.messages import (
     DrainWorker,
     Event,
     EventReply,
+    Outcome,
     PauseAttempt,
     Refused,
     Speak,
@@ -83,7 +85,7 @@ class Agent:
         self._ended_refs: dict[AttemptRef, None] = {}
         """Newest last. An assignment that is pushed again, or was held up on its way, mustn't run a second time."""
         self._over = False
-        needs_processes = any(h.isolation == "process" for h in spec.handlers.values())
+        needs_processes = any(h.isolation is Isolation.PROCESS for h in spec.handlers.values())
         warm = min(_WARM_PROCESSES, spec.capacity)
         self._pool = None
         if needs_processes:
@@ -250,7 +252,7 @@ class Agent:
         attempt = self._attempts.get(reply.ref)
         if attempt is None:
             return
-        if reply.outcome == "fenced":
+        if reply.outcome is Outcome.FENCED:
             attempt.disown()
             return
         saved = {e.sequence for e in batch if e.ref == reply.ref and isinstance(e.body, CheckpointSaved)}

@@ -7,6 +7,8 @@ import logging
 import signal
 from collections.abc import Callable
 
+from niyanta.domain.records import LogLevel
+from niyanta.domain.workers import Isolation
 from niyanta.errors import PermanentError, TransientError
 from niyanta.wire.messages import Assignment, EventReply, Failed, LogLine, Refused
 from niyanta.worker.attempt import checkpoints
@@ -114,7 +116,7 @@ class Attempt:
         pool = self._means.pool
         try:
             encoding = await self._fetch() if self._assignment.checkpoint_sequence else None
-            if self._handler.isolation == "inline":
+            if self._handler.isolation is Isolation.INLINE:
                 inline = Inline(self._life, self._reports, self._saving)
                 with children.guarded(_AGENT_SIGNALS, pool.descriptors if pool is not None else tuple):
                     return await inline.run(self._handler, self._assignment, self._folder, encoding)
@@ -132,5 +134,5 @@ class Attempt:
         )
         if fetched.sequence != wanted:
             lost = f"checkpoint {wanted} is damaged or missing; going on from checkpoint {fetched.sequence}"
-            self._reports.report(LogLine("WARN", lost))
+            self._reports.report(LogLine(LogLevel.WARN, lost))
         return fetched.encoding

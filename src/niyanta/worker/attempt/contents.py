@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from niyanta.domain.records import Encoding, LogLevel
 from niyanta.errors import InvalidInputError
 from niyanta.wire.messages import LogLine, Progressed
 from niyanta.wire.strict_json import StrictDecoder
@@ -19,8 +20,8 @@ from niyanta.worker.runner import channel
 __all__ = ["UnfitError", "check_report", "check_result", "check_save"]
 
 _MOST_DETAIL_BYTES = 64 << 10
-_LEVELS = frozenset({"DEBUG", "INFO", "WARN", "ERROR"})
-_ENCODINGS = frozenset({"json", "bytes"})
+_LEVELS = frozenset(LogLevel)
+_ENCODINGS = frozenset(Encoding)
 _results = StrictDecoder(dict[str, Any], MAX_RESULT_BYTES)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from niyanta.domain.records import LogLevel
 from niyanta.errors import CheckpointError
 from niyanta.wire.messages import Completed, Failed, LogLine, Progressed, Refused
 from niyanta.worker.attempt.contents import UnfitError, check_report, check_result, check_save
@@ -70,7 +71,7 @@ class Conversation:
                         self._decide(Completed(result))
                     case channel.Problem() as problem:
                         if problem.traceback:
-                            self._reports.report(LogLine("ERROR", problem.traceback))
+                            self._reports.report(LogLine(LogLevel.ERROR, problem.traceback))
                         self._decide(Failed(plain(problem.message), permanent=problem.permanent))
                     case channel.Misfit():
                         self._decide(Refused(message.message, self._form, message.hopeless))

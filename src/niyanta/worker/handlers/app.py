@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from niyanta.domain.workers import Isolation
 from niyanta.errors import ConfigurationError
 from niyanta.wire.subjects import WORKER_ID_PATTERN
 from niyanta.worker.handlers.command import command_handler
@@ -98,7 +99,7 @@ class App:
                 )
 
     def workload(
-        self, workload_type: str, *, isolation: str = "process", exclusive: bool = False
+        self, workload_type: str, *, isolation: str = Isolation.PROCESS, exclusive: bool = False
     ) -> Callable[[F], F]:
         """Serve a workload type with the decorated function.
 
@@ -133,7 +134,7 @@ class App:
             exclusive: As for `workload`.
         """
         function = command_handler(argv, checkpoint_signal)
-        self._add(make_handler(workload_type, function, "process", exclusive))
+        self._add(make_handler(workload_type, function, Isolation.PROCESS, exclusive))
 
     def on_fork(self, hook: Callable[[], T]) -> Callable[[], T]:
         """Call a function in each process that was forked to run a workload, before its handler.

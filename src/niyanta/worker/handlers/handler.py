@@ -17,6 +17,7 @@ import msgspec
 from niyanta.domain.forms import form_of
 from niyanta.domain.ids import WORKLOAD_TYPE_PATTERN
 from niyanta.domain.json_schema import Schema, SchemaError, TooExpensiveError
+from niyanta.domain.workers import Isolation
 from niyanta.errors import ConfigurationError, PermanentError
 from niyanta.wire.strict_json import MAX_DEPTH
 from niyanta.worker.handlers.context import Context, SyncContext
@@ -46,7 +47,7 @@ class Handler:
 
     workload_type: str
     function: Callable[..., Any]
-    isolation: str
+    isolation: Isolation
     exclusive: bool
     is_async: bool
     parameters: Parameters | None
@@ -108,7 +109,7 @@ def make_handler(workload_type: str, function: Callable[..., Any], isolation: st
             "a workload type is 1 to 100 letters, digits, '_', '.' and '-', and begins with a letter or digit, "
             f"not {workload_type!r:.200}"
         )
-    if isolation not in ("process", "inline"):
+    if isolation not in tuple(Isolation):
         raise ConfigurationError(f"isolation of '{workload_type}' must be 'process' or 'inline', not '{isolation}'")
     if not callable(function):
         raise ConfigurationError(f"the handler of '{workload_type}' must be a function, not {function!r:.200}")
@@ -119,14 +120,19 @@ def make_handler(workload_type: str, function: Callable[..., Any], isolation: st
             "how far it is by ctx.report_progress"
         )
     is_async = any(inspect.iscoroutinefunction(code) for code in codes)
-    if isolation == "inline" and not is_async:
+    if isolation == Isolation.INLINE and not is_async:
         raise ConfigurationError(f"'{workload_type}' is isolation='inline', which needs an async handler")
-    if isolation == "inline" and exclusive:
+    if isolation == Isolation.INLINE and exclusive:
         raise ConfigurationError(
             f"'{workload_type}' is exclusive, which needs isolation='process': only a process can be ended for sure"
         )
     return Handler(
-        workload_type, function, isolation, exclusive, is_async, _parameters(workload_type, function, codes[-1])
+        workload_type,
+        function,
+        Isolation(isolation),
+        exclusive,
+        is_async,
+        _parameters(workload_type, function, codes[-1]),
     )
 
 

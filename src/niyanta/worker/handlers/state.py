@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from niyanta.domain.records import Encoding
 from niyanta.errors import CheckpointError
 from niyanta.wire.strict_json import MAX_DEPTH
 
@@ -34,7 +35,7 @@ _ADVICE = {
 _HARMLESS = frozenset({bool, type(None)})
 
 
-def encode_state(state: object, most_bytes: int = MAX_CHECKPOINT_BYTES) -> tuple[bytes, str]:
+def encode_state(state: object, most_bytes: int = MAX_CHECKPOINT_BYTES) -> tuple[bytes, Encoding]:
     """A checkpoint's bytes and encoding.
 
     Args:
@@ -46,11 +47,11 @@ def encode_state(state: object, most_bytes: int = MAX_CHECKPOINT_BYTES) -> tuple
         CheckpointError: It would not come back as it is, and the message says which part of it; or it is too large.
     """
     if isinstance(state, (bytes, bytearray, memoryview)):
-        data, encoding = bytes(state), "bytes"
+        data, encoding = bytes(state), Encoding.BYTES
     else:
         try:
             _check(state, "state", 0)
-            data, encoding = msgspec.json.encode(state, enc_hook=_plain), "json"
+            data, encoding = msgspec.json.encode(state, enc_hook=_plain), Encoding.JSON
         except (TypeError, ValueError, RecursionError) as exc:
             raise CheckpointError(f"the checkpoint can't be saved: {exc}. The last good one still stands") from exc
     if len(data) > most_bytes:
@@ -103,4 +104,4 @@ def _plain(value: object) -> object:
 
 def decode_state(data: bytes, encoding: str) -> Any:
     """The state that a checkpoint holds."""
-    return data if encoding == "bytes" else msgspec.json.decode(data)
+    return data if encoding == Encoding.BYTES else msgspec.json.decode(data)

@@ -15,6 +15,7 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
+from niyanta.domain.records import LogLevel
 from niyanta.errors import TransientError
 from niyanta.worker.handlers.text import LineSplitter, plain
 from niyanta.worker.launcher.over import Over
@@ -190,7 +191,7 @@ class ProcessPool:
         reader, writer = await asyncio.open_connection(sock=ours, limit=1 << 20)
         runner = Runner(slot, ours, reader, writer)
         ends = [theirs.detach()]
-        for level in ("INFO", "WARN"):
+        for level in (LogLevel.INFO, LogLevel.WARN):
             read, write = os.pipe()
             ends.append(write)
             runner.pumps.append(asyncio.get_running_loop().create_task(_pump(read, runner, level)))

@@ -22,6 +22,7 @@ from typing import Any
 
 import msgspec
 
+from niyanta.domain.records import LogLevel
 from niyanta.errors import CheckpointError
 from niyanta.wire.messages import LogLine, Progressed
 from niyanta.worker.handlers.link import Ask, AttemptEnded
@@ -136,7 +137,7 @@ class SocketLink:
         if isinstance(body, Progressed):
             raise RuntimeError("a process that the handler has forked can't report progress: let the handler do it")
         line = body.message.replace("\n", " ").encode(errors="backslashreplace") + b"\n"
-        os.write(2 if body.level in ("WARN", "ERROR") else 1, line)
+        os.write(2 if body.level in (LogLevel.WARN, LogLevel.ERROR) else 1, line)
 
     def say_dropped(self) -> None:
         """Say how many lines were not sent."""

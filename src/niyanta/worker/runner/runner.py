@@ -22,6 +22,7 @@ from typing import Any
 
 import msgspec
 
+from niyanta.domain.records import LogLevel
 from niyanta.errors import PermanentError, TransientError
 from niyanta.wire.messages import Assignment, LogLine
 from niyanta.worker.handlers import children
@@ -191,4 +192,4 @@ def serve(worker: App, control: socket.socket, errors: output.ErrorOutput) -> No
     flush()
     link.say_dropped()
     link.send(channel.Ended() if link.ended else outcome)
-    exits.end(lambda words: link.report(LogLine("WARN", words)), last)
+    exits.end(lambda words: link.report(LogLine(LogLevel.WARN, words)), last)

@@ -14,6 +14,7 @@ import jwt
 import pytest
 
 from niyanta.domain.api_keys import ALPHABET, RANDOM_LENGTH, spell_key
+from niyanta.domain.customers import Role
 from niyanta.errors import RateLimitedError, UnauthorizedError
 from niyanta.server.access.identity import Authenticator, Bounds
 from niyanta.server.access.tokens import TokenVerifier
@@ -69,7 +70,7 @@ class Bench:
 
     def add(self) -> str:
         key = a_key()
-        self.keys.identities[key] = Identity("cust_a", f"key_{len(self.keys.identities)}", "customer")
+        self.keys.identities[key] = Identity("cust_a", f"key_{len(self.keys.identities)}", Role.CUSTOMER)
         return key
 
     async def ask(self, credential: str, source: str = "10.0.0.1") -> Identity:
@@ -220,7 +221,7 @@ def token(**changes: Any) -> str:
 
 async def test_a_token_acts_for_its_customer_and_never_as_admin(bench: Bench) -> None:
     found = token()
-    assert await bench.ask(found) == Identity("cust_a", "user_1", "customer")
+    assert await bench.ask(found) == Identity("cust_a", "user_1", Role.CUSTOMER)
     for _ in range(100):
         await bench.ask(found)
     assert bench.keys.queries == 1

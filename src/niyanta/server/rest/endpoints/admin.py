@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import msgspec
 from starlette.responses import Response
 
+from niyanta.domain.workers import WorkerStatus
 from niyanta.domain.workload import Actor, ActorType
 from niyanta.errors import ConflictError, InvalidInputError, NotFoundError
 from niyanta.server.fleet.registration import WorkerService
@@ -39,7 +40,7 @@ LIMIT = Integer("limit", "Results per page.", 1, 100, 50)
 OFFSET = Integer("offset", "How many to leave out before the page. Not together with a cursor.", 0, MAX_OFFSET, 0)
 CURSOR = Text("cursor", "Where the page begins: next_cursor of the page before.", MAX_CURSOR_LENGTH)
 _PAGE = (LIMIT, OFFSET, CURSOR)
-STATUS = Choice("status", "Only workers in this status.", ("HEALTHY", "DRAINING", "DEAD"))
+STATUS = Choice("status", "Only workers in this status.", tuple(WorkerStatus))
 
 
 class AdminRoutes:
@@ -235,7 +236,7 @@ class AdminRoutes:
         """The worker gets nothing new."""
         worker_id = call.path_id("worker_id")
         await self._workers.drain(worker_id, _operator(call))
-        return json_response(bodies.DrainAnswer(worker_id, "DRAINING"))
+        return json_response(bodies.DrainAnswer(worker_id, WorkerStatus.DRAINING))
 
     @Operation(
         method="DELETE",

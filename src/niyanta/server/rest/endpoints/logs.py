@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator
 import msgspec
 from starlette.responses import Response, StreamingResponse
 
+from niyanta.domain.records import LogLevel
 from niyanta.errors import NotFoundError
 from niyanta.server.rest.bodies import workloads as bodies
 from niyanta.server.rest.frame.operation import Call, Operation
 from niyanta.server.rest.frame.parameters import Choice, Integer, Moment, Text
 from niyanta.server.rest.frame.responses import json_response, timestamp
-from niyanta.server.services.logs import DEFAULT_LINES, LEVELS, MAX_LINES, LogPage, LogRequest, LogService
+from niyanta.server.services.logs import DEFAULT_LINES, MAX_LINES, LogPage, LogRequest, LogService
 from niyanta.server.services.requests import MAX_CURSOR_LENGTH
 from niyanta.server.services.workloads import WorkloadService
 from niyanta.server.store.logs import StoredLine
@@ -23,7 +24,7 @@ __all__ = ["LogRoutes"]
 LIMIT = Integer("limit", "Log lines per page; as text, in all.", 1, MAX_LINES, DEFAULT_LINES)
 SINCE = Moment("since", "Only lines after this time.")
 UNTIL = Moment("until", "Only lines up to this time.")
-LEVEL = Choice("level", "Only lines of this level or a higher one.", LEVELS)
+LEVEL = Choice("level", "Only lines of this level or a higher one.", tuple(LogLevel))
 ORDER = Choice("order", "Oldest first, or newest first.", ("asc", "desc"), "asc")
 TAIL = Integer(
     "tail",

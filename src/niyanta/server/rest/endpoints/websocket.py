@@ -30,6 +30,7 @@ from niyanta.server.rest.frame.responses import error_response, timestamp
 from niyanta.server.rest.uvicorn.sockets import EXTENSION, SocketProtocol, text_frame
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.watching.service import Update, Watch, WatcherTooSlowError, WatchService
+from niyanta.server.watching.watched import UpdateKind
 
 __all__ = ["AUTH_SECONDS", "WorkloadSockets"]
 
@@ -319,7 +320,7 @@ async def _until_writable(connection: SocketProtocol, watch: Watch) -> None:
 
 def _message(update: Update) -> msgspec.Struct:
     at, status = timestamp(update.timestamp), update.status.value
-    if update.kind == "log":
+    if update.kind is UpdateKind.LOG:
         details = msgspec.Raw(update.details_json.encode())
         return _LogLine(update.workload_id, at, update.level, update.message or "", details, update.version)
     known = (update.workload_id, status, update.progress_percent, at)
