@@ -11,10 +11,10 @@ import msgspec
 from niyanta.client.models import LogLine, LogPage
 from niyanta.client.transport import Transport, quoted, without_none
 from niyanta.client.watching import get_workload
+from niyanta.domain.limits import MAX_LINES
 
 __all__ = ["follow_logs", "iterate_logs", "read_logs"]
 
-_PAGE = 1000  # lines, the most that the service gives at once
 _POLL_SECONDS = 1
 _CLOCK_STEP = timedelta(milliseconds=1)  # what `since` can tell apart
 
@@ -38,7 +38,7 @@ async def iterate_logs(
     left = limit
     cursor: str | None = None
     while left is None or left > 0:
-        most = _PAGE if left is None else min(left, _PAGE)
+        most = MAX_LINES if left is None else min(left, MAX_LINES)
         page = await read_logs(transport, workload_id, limit=most, cursor=cursor, **params)
         for line in page.logs:
             yield line

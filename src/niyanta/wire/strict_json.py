@@ -12,13 +12,11 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from niyanta.domain.limits import MAX_DEPTH, MAX_VALUES
 from niyanta.errors import InvalidInputError
 
-__all__ = ["MAX_DEPTH", "MAX_VALUES", "StrictDecoder", "check_value"]
+__all__ = ["StrictDecoder", "check_value"]
 
-MAX_DEPTH = 64
-MAX_VALUES = 200_000
-"""Objects, arrays and what is in them, in one body."""
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from niyanta.wire.subjects import Subjects
 
 __all__ = ["CheckpointService"]
 
-_MAX_RANGE_BYTES = 512 * 1024
+_MOST_RANGE_BYTES = 512 * 1024
 
 
 class CheckpointService:
@@ -47,7 +47,7 @@ class CheckpointService:
             return CheckpointReply(ok=False, error="the attempt is not this worker's")
         if found is None:
             return CheckpointReply(ok=False, error="no good checkpoint is left")
-        end = request.offset + min(request.max_bytes, _MAX_RANGE_BYTES)
+        end = request.offset + min(request.max_bytes, _MOST_RANGE_BYTES)
         return CheckpointReply(
             ok=True,
             sequence=found.sequence,

@@ -8,13 +8,13 @@ from typing import Any
 
 import msgspec
 
+from niyanta.domain.limits import MAX_DEPTH, MAX_KEPT_TEXT_LENGTH
 from niyanta.domain.records import LogLevel
 from niyanta.errors import InvalidInputError
-from niyanta.wire.strict_json import MAX_DEPTH, StrictDecoder
+from niyanta.wire.strict_json import StrictDecoder
 
 __all__ = ["clean", "details_json", "level_of", "logged_at", "result_problem"]
 
-_MOST_TEXT = 64 * 1024
 _LATEST_LINE_MS = 24 * 3_600_000
 """A line that arrives later than this after it was written gets a later time."""
 _CLOCK_SKEW_MS = 3_600_000
@@ -29,8 +29,8 @@ def clean(text: str | None) -> str | None:
     """Text that PostgreSQL can hold: NUL becomes U+FFFD, and what is behind 64 Ki characters goes."""
     if text is None:
         return None
-    if len(text) > _MOST_TEXT:
-        text = text[:_MOST_TEXT] + "…"
+    if len(text) > MAX_KEPT_TEXT_LENGTH:
+        text = text[:MAX_KEPT_TEXT_LENGTH] + "…"
     return text.replace("\0", "\ufffd") if "\0" in text else text
 
 

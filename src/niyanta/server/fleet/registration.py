@@ -6,6 +6,7 @@ import logging
 
 import msgspec
 
+from niyanta.domain.limits import MAX_CAPACITY, MAX_TAG_LENGTH, MAX_TAGS
 from niyanta.domain.workers import OrderKind, RegisterRefusal, WorkerStatus
 from niyanta.domain.workload import Actor
 from niyanta.errors import NotFoundError, ServiceUnavailableError
@@ -171,10 +172,12 @@ def _registration_problem(worker: Register) -> str | None:
         return f"this service speaks protocol {PROTOCOL_VERSION}, the worker {worker.protocol}"
     if not WORKER_ID_PATTERN.fullmatch(worker.worker_id):
         return f"the worker id must match {WORKER_ID_PATTERN.pattern}"
-    if not 1 <= worker.capacity <= 10_000:
-        return "the capacity must be 1 to 10000"
-    if len(worker.tags) > 64 or any(len(k) > 256 or len(v) > 256 for k, v in worker.tags.items()):
-        return "at most 64 tags of at most 256 characters"
+    if not 1 <= worker.capacity <= MAX_CAPACITY:
+        return f"the capacity must be 1 to {MAX_CAPACITY}"
+    if len(worker.tags) > MAX_TAGS or any(
+        len(word) > MAX_TAG_LENGTH for pair in worker.tags.items() for word in pair
+    ):
+        return f"at most {MAX_TAGS} tags of at most {MAX_TAG_LENGTH} characters"
     if not worker.handlers:
         return "the worker serves no workload type"
     if "\0" in repr(worker.tags):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from niyanta.domain.limits import MAX_CURSOR_LENGTH, MAX_LINES
 from niyanta.domain.records import LogLevel
 from niyanta.errors import InvalidInputError, NotFoundError
 from niyanta.server.grpc.fields import choice, text, whole
 from niyanta.server.grpc.methods import Method, MethodCall, workload_id_of
 from niyanta.server.grpc.values import aside, moment_of, put_details, put_time
-from niyanta.server.services.logs import MAX_LINES, LogPage, LogRequest, LogService
-from niyanta.server.services.requests import MAX_CURSOR_LENGTH
+from niyanta.server.services.logs import LogPage, LogRequest, LogService
 from niyanta.server.services.workloads import WorkloadService
 from niyanta.server.store.logs import StoredLine
 from niyanta.wire.v1 import workload_service_pb2 as pb

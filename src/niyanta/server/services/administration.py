@@ -8,14 +8,12 @@ from datetime import UTC, datetime, timedelta
 
 from niyanta.domain.customers import CustomerStatus, Role
 from niyanta.domain.ids import CUSTOMER_ID_PATTERN
-from niyanta.domain.limits import LIMIT_RANGES, Tier
+from niyanta.domain.limits import LIMIT_RANGES, MAX_KEY_LIFE_DAYS, MAX_NAME_LENGTH, Tier
 from niyanta.errors import InvalidInputError
 from niyanta.server.store.customers import ApiKey, Customer, CustomerStore
 
-__all__ = ["MAX_NAME_LENGTH", "AdminService"]
+__all__ = ["AdminService"]
 
-MAX_NAME_LENGTH = 200
-_MAX_KEY_LIFE = timedelta(days=36_500)
 # Control characters, line separators, and what turns the direction of the text that follows.
 _UNSEEN = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029")
 
@@ -111,7 +109,7 @@ class AdminService:
         _check_name(name)
         _check_choice("role", role, [*Role])
         now = datetime.now(UTC)
-        if expires_at is not None and not now < expires_at <= now + _MAX_KEY_LIFE:
+        if expires_at is not None and not now < expires_at <= now + timedelta(days=MAX_KEY_LIFE_DAYS):
             raise InvalidInputError(
                 "expires_at must be in the future, within a hundred years",
                 details={"field": "expires_at", "after": now.isoformat(timespec="seconds")},

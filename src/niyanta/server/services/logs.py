@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from niyanta.domain.limits import DEFAULT_LINES, MAX_COUNTED_LINES, MAX_LINES
 from niyanta.domain.records import LogLevel
 from niyanta.errors import InvalidInputError
 from niyanta.server.services.cursors import Cursors
@@ -15,12 +16,7 @@ from niyanta.server.store.database import Database, retried
 from niyanta.server.store.logs import LogsQuery, LogStore, StoredLine
 from niyanta.server.store.partitions import Lifetime
 
-__all__ = ["DEFAULT_LINES", "MAX_LINES", "LogPage", "LogRequest", "LogService"]
-
-MAX_LINES = 1000
-"""Lines in one page."""
-DEFAULT_LINES = 100
-_MOST_COUNTED = 100_000
+__all__ = ["LogPage", "LogRequest", "LogService"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,8 +148,8 @@ class LogService:
         if not page.has_more:
             return replace(page, total=len(page.lines))
         async with self._database.connection() as conn:
-            counted = await self._store.count(conn, query, _MOST_COUNTED + 1)
-        return replace(page, total=min(counted, _MOST_COUNTED), total_is_estimate=counted > _MOST_COUNTED)
+            counted = await self._store.count(conn, query, MAX_COUNTED_LINES + 1)
+        return replace(page, total=min(counted, MAX_COUNTED_LINES), total_is_estimate=counted > MAX_COUNTED_LINES)
 
 
 def _is_newest_first(request: LogRequest) -> bool:

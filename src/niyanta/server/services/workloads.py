@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from niyanta.domain import transitions
 from niyanta.domain.customers import CustomerStatus
+from niyanta.domain.limits import MAX_REASON_LENGTH
 from niyanta.domain.placement import explain
 from niyanta.domain.transitions import IllegalMoveError
 from niyanta.domain.workload import Actor, ActorType, WorkloadState
@@ -40,7 +41,7 @@ __all__ = ["CancelRequest", "Outlook", "WorkloadService"]
 class CancelRequest(msgspec.Struct, forbid_unknown_fields=True):
     """The optional body of a cancellation."""
 
-    reason: Annotated[str, Meta(max_length=1000)] | None = None
+    reason: Annotated[str, Meta(max_length=MAX_REASON_LENGTH)] | None = None
 
 
 @dataclass(frozen=True, slots=True)

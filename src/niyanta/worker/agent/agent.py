@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from niyanta.domain.limits import DRAIN_SECONDS
 from niyanta.domain.workers import Isolation
 from niyanta.wire.broker import Broker
 from niyanta.wire.messages import (
@@ -43,7 +44,6 @@ __all__ = ["Agent"]
 
 log = logging.getLogger(__name__)
 
-DRAIN_SECONDS = 30.0
 ENDING_SECONDS = 15.0
 """For attempts to end after the drain's time is up; more than the grace of a process or an inline handler."""
 LEAVE_SECONDS = 10.0

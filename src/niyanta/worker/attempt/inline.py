@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from niyanta.domain.limits import GRACE_SECONDS
 from niyanta.domain.records import LogLevel
 from niyanta.errors import PermanentError, TransientError
 from niyanta.wire.messages import Assignment, Completed, Failed, LogLine, Progressed
@@ -32,7 +33,6 @@ __all__ = ["Inline"]
 
 log = logging.getLogger(__name__)
 
-GRACE_SECONDS = 5.0
 _CANCELS = 2
 """How often a handler is cancelled before the worker gives it up."""
 _FULFILLED_SECONDS = 1.0

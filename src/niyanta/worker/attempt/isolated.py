@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from niyanta.domain.limits import MAX_PROCESSES
 from niyanta.wire.messages import Assignment, Completed, Failed
 from niyanta.worker.attempt.conversation import Conversation
 from niyanta.worker.attempt.life import Because, End, Life, Outcome
@@ -17,7 +18,7 @@ from niyanta.worker.attempt.reports import Reports
 from niyanta.worker.attempt.saving import Saving
 from niyanta.worker.handlers.handler import Handler
 from niyanta.worker.launcher.over import Over
-from niyanta.worker.launcher.pool import MOST_PROCESSES, ProcessPool
+from niyanta.worker.launcher.pool import ProcessPool
 from niyanta.worker.launcher.process import Exit, Runner
 from niyanta.worker.runner import channel
 
@@ -109,7 +110,7 @@ class Isolated:
                 reached = f": {how.used_mb} MB" if how.used_mb else ""
                 return Failed(f"used more memory than its limit of {assignment.memory_mb} MB{reached}")
             case Over.PROCESSES:
-                return Failed(f"had more than {MOST_PROCESSES} processes")
+                return Failed(f"had more than {MAX_PROCESSES} processes")
             case Over.LEASE:
                 self._life.order(End(Because.HANDED_BACK, "the worker was cut off from the service"))
                 return None

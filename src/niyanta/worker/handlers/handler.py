@@ -17,16 +17,14 @@ import msgspec
 from niyanta.domain.forms import form_of
 from niyanta.domain.ids import WORKLOAD_TYPE_PATTERN
 from niyanta.domain.json_schema import Schema, SchemaError, TooExpensiveError
+from niyanta.domain.limits import MAX_DEPTH, MAX_RESULT_BYTES
 from niyanta.domain.workers import Isolation
 from niyanta.errors import ConfigurationError, PermanentError
-from niyanta.wire.strict_json import MAX_DEPTH
 from niyanta.worker.handlers.context import Context, SyncContext
 from niyanta.worker.handlers.parameters import NO_DEFAULT, Parameters, parameters_of
 from niyanta.worker.handlers.text import clean, describe
 
 __all__ = ["Handler", "MisfitError", "encode_result", "make_handler"]
-
-MAX_RESULT_BYTES = 1 << 20
 
 
 class MisfitError(PermanentError):

@@ -13,16 +13,12 @@ from typing import Any
 
 import msgspec
 
+from niyanta.domain.limits import MAX_CHECKPOINT_BYTES, MAX_DEPTH
 from niyanta.domain.records import Encoding
 from niyanta.errors import CheckpointError
-from niyanta.wire.strict_json import MAX_DEPTH
 
-__all__ = ["MAX_CHECKPOINT_BYTES", "MAX_LARGE_CHECKPOINT_BYTES", "decode_state", "encode_state"]
+__all__ = ["decode_state", "encode_state"]
 
-MAX_CHECKPOINT_BYTES = 10 << 20
-"""Of a checkpoint that the database keeps."""
-MAX_LARGE_CHECKPOINT_BYTES = 1 << 30
-"""Of one that an object store keeps."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ADVICE = {

@@ -15,6 +15,7 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
+from niyanta.domain.limits import MAX_PROCESSES
 from niyanta.domain.records import LogLevel
 from niyanta.errors import TransientError
 from niyanta.worker.handlers.text import LineSplitter, plain
@@ -23,12 +24,10 @@ from niyanta.worker.launcher.process import Exit, Runner
 from niyanta.worker.runner import channel
 from niyanta.worker.runner.marks import MarkFinder
 
-__all__ = ["MOST_PROCESSES", "ProcessPool"]
+__all__ = ["ProcessPool"]
 
 log = logging.getLogger(__name__)
 
-MOST_PROCESSES = 1024
-"""Processes and threads that one attempt may have."""
 _READ_BYTES = 1 << 16
 
 
@@ -221,7 +220,7 @@ class ProcessPool:
                 words = plain(b" | ".join(runner.recent).decode(errors="replace")) or "it said nothing"
                 raise TransientError(f"the workload's process ended before it began: {words}")
             self._command(
-                do="limit", slot=runner.slot, memory_mb=memory_mb, cores=float(cores), processes=MOST_PROCESSES
+                do="limit", slot=runner.slot, memory_mb=memory_mb, cores=float(cores), processes=MAX_PROCESSES
             )
             if problem := await runner.limited:
                 raise TransientError(f"the workload's limits can't be set: {problem}")

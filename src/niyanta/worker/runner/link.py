@@ -22,11 +22,11 @@ from typing import Any
 
 import msgspec
 
+from niyanta.domain.limits import MAX_CHECKPOINT_BYTES
 from niyanta.domain.records import LogLevel
 from niyanta.errors import CheckpointError
 from niyanta.wire.messages import LogLine, Progressed
 from niyanta.worker.handlers.link import Ask, AttemptEnded
-from niyanta.worker.handlers.state import MAX_CHECKPOINT_BYTES
 from niyanta.worker.handlers.text import LineGate
 from niyanta.worker.runner import channel
 from niyanta.worker.runner.marks import mark

@@ -10,11 +10,10 @@ from msgspec import UNSET, Meta, UnsetType
 
 from niyanta.domain.customers import KeyStatus, Role
 from niyanta.domain.ids import CUSTOMER_ID_PATTERN
-from niyanta.domain.limits import LIMIT_RANGES
+from niyanta.domain.limits import LIMIT_RANGES, MAX_NAME_LENGTH
 from niyanta.domain.workers import OrderKind, WorkerStatus
 from niyanta.server.rest.bodies.account import CustomerAnswer, CustomerStatusName, TierName
 from niyanta.server.rest.bodies.workloads import Pagination, Timestamp, one_of
-from niyanta.server.services.administration import MAX_NAME_LENGTH
 
 __all__ = [
     "ApiKeyRow",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import msgspec
 from starlette.responses import Response
 
+from niyanta.domain.limits import DEFAULT_PAGE, MAX_CURSOR_LENGTH, MAX_OFFSET, MAX_PAGE
 from niyanta.domain.workers import WorkerStatus
 from niyanta.domain.workload import Actor, ActorType
 from niyanta.errors import ConflictError, InvalidInputError, NotFoundError
@@ -21,7 +22,6 @@ from niyanta.server.rest.frame.parameters import Choice, Integer, Text
 from niyanta.server.rest.frame.responses import json_response, timestamp
 from niyanta.server.services.administration import AdminService
 from niyanta.server.services.cursors import Cursors
-from niyanta.server.services.requests import MAX_CURSOR_LENGTH, MAX_OFFSET
 from niyanta.server.store.customers import ApiKey
 from niyanta.server.store.workers import ListedWorker, StandingOrder
 
@@ -36,7 +36,7 @@ _KEYS = _ONE_CUSTOMER + "/api-keys"
 _WORKERS = "/v1/admin/workers"
 _ONE_WORKER = _WORKERS + "/{worker_id}"
 
-LIMIT = Integer("limit", "Results per page.", 1, 100, 50)
+LIMIT = Integer("limit", "Results per page.", 1, MAX_PAGE, DEFAULT_PAGE)
 OFFSET = Integer("offset", "How many to leave out before the page. Not together with a cursor.", 0, MAX_OFFSET, 0)
 CURSOR = Text("cursor", "Where the page begins: next_cursor of the page before.", MAX_CURSOR_LENGTH)
 _PAGE = (LIMIT, OFFSET, CURSOR)

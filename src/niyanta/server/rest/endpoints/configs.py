@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from starlette.responses import Response
 
+from niyanta.domain.limits import MAX_CURSOR_LENGTH, MAX_LONG_PAGE
 from niyanta.errors import ConflictError, NotFoundError
 from niyanta.server.rest.bodies import account as bodies
 from niyanta.server.rest.bodies.workloads import Pagination
@@ -21,8 +22,8 @@ _ALL = "/v1/workload-configs"
 _ONE = _ALL + "/{config_id}"
 _TAG = "Workload Configs"
 
-LIMIT = Integer("limit", "Results per page.", 1, 1000, 1000)
-CURSOR = Text("cursor", "Where the page begins: next_cursor of the page before.", 2000)
+LIMIT = Integer("limit", "Results per page.", 1, MAX_LONG_PAGE, MAX_LONG_PAGE)
+CURSOR = Text("cursor", "Where the page begins: next_cursor of the page before.", MAX_CURSOR_LENGTH)
 
 
 class ConfigRoutes:

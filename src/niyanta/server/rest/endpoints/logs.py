@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator
 import msgspec
 from starlette.responses import Response, StreamingResponse
 
+from niyanta.domain.limits import DEFAULT_LINES, MAX_CURSOR_LENGTH, MAX_LINES
 from niyanta.domain.records import LogLevel
 from niyanta.errors import NotFoundError
 from niyanta.server.rest.bodies import workloads as bodies
 from niyanta.server.rest.frame.operation import Call, Operation
 from niyanta.server.rest.frame.parameters import Choice, Integer, Moment, Text
 from niyanta.server.rest.frame.responses import json_response, timestamp
-from niyanta.server.services.logs import DEFAULT_LINES, MAX_LINES, LogPage, LogRequest, LogService
-from niyanta.server.services.requests import MAX_CURSOR_LENGTH
+from niyanta.server.services.logs import LogPage, LogRequest, LogService
 from niyanta.server.services.workloads import WorkloadService
 from niyanta.server.store.logs import StoredLine
 

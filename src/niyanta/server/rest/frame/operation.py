@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 from starlette.responses import Response
 
+from niyanta.domain.limits import MAX_VALUES
 from niyanta.errors import ApiError
 from niyanta.server.rest.frame import parameters
 from niyanta.server.rest.frame.parameters import Parameter
 from niyanta.server.services.requests import BodyLimit
 from niyanta.server.store.customers import Identity
-from niyanta.wire.strict_json import MAX_VALUES
 
 __all__ = ["Access", "Call", "Deprecation", "Endpoint", "Operation", "declared_by", "endpoints_of"]
 
