@@ -72,6 +72,8 @@ READS_ENVIRONMENT: dict[str, str] = {
 """Modules besides settings and the command line that may look at the process's environment, with the reason."""
 
 
+MOST_LINES_WITH_ANY = 20
+
 OPENED_BY_WIRING = ("Database.open", "Broker", "ObjectStore")
 
 
@@ -286,3 +288,20 @@ def test_parts_are_put_together_in_the_wiring_only(package: str) -> None:
                 if isinstance(entry, ast.Call) and ast.unparse(entry.func) in OPENED_BY_WIRING
             ]
     assert opened == []
+
+
+def _lines_with_any() -> Iterator[tuple[str, bool]]:
+    """Lines above the store that give up a type, and whether a reason stands on them or above."""
+    for name in _modules():
+        if "/store/" not in name:
+            before = ""
+            for number, line in enumerate((SOURCE / name).read_text(encoding="utf-8").splitlines(), 1):
+                if re.search(r"row\[|-> Any|: Any", re.sub("# Any: .*", "", line)):
+                    yield f"{name}:{number}", "# Any: " in line or before.lstrip().startswith("# Any: ")
+                before = line
+
+
+def test_values_have_types_above_the_store() -> None:
+    found = list(_lines_with_any())
+    assert [place for place, has_reason in found if not has_reason] == [], "say why nothing else can be said"
+    assert len(found) <= MOST_LINES_WITH_ANY

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from datetime import datetime, timedelta
-from typing import Any
 
 import msgspec
 
@@ -49,7 +48,11 @@ async def iterate_logs(
 
 
 async def follow_logs(
-    transport: Transport, workload_id: str, seen: list[LogLine], since: datetime | None = None, **params: Any
+    transport: Transport,
+    workload_id: str,
+    seen: list[LogLine],
+    since: datetime | None = None,
+    level: str | None = None,
 ) -> AsyncGenerator[LogLine, None]:
     """Lines as they are written, oldest first, until the workload has ended and all of them are given.
 
@@ -58,7 +61,7 @@ async def follow_logs(
         workload_id: Which.
         seen: Lines that the caller has already, in order: what follows is what comes behind them.
         since: Where to begin when there are none.
-        **params: As of `read_logs`.
+        level: Only lines of this one or a higher one.
     """
     last = seen[-1].timestamp if seen else None
     given: set[tuple[int | None, int | None]] = set()
@@ -69,7 +72,7 @@ async def follow_logs(
         version = workload.version or 0
         # Lines may share the last one's millisecond: read from before it, and leave out those that were given.
         begin = last - _CLOCK_STEP if last else since
-        async for line in iterate_logs(transport, workload_id, since=begin, **params):
+        async for line in iterate_logs(transport, workload_id, since=begin, level=level):
             place = line.attempt, line.sequence
             if last is not None and line.timestamp < last:
                 continue  # of the millisecond before, by fractions that its text doesn't show

@@ -104,6 +104,7 @@ class _UnstorableError(Exception):
         self.path: list[str | int] = []
 
 
+# Any: JSON, and looked at by its type.
 def _walk(value: Any, depth: int) -> None:  # noqa: C901 -- one branch for each kind of value, on the hot path
     """Look at every value; the path of a bad one is gathered on the way up, so that good ones cost nothing for it."""
     kind = type(value)

@@ -60,6 +60,7 @@ def encode_state(state: object, most_bytes: int = MAX_CHECKPOINT_BYTES) -> tuple
     return data, encoding
 
 
+# Any: the user's, and looked at by its type.
 def _check(value: Any, place: str, depth: int) -> None:  # noqa: C901 -- one branch for each kind of value
     """Refuse what would not come back equal. Never more than `MAX_DEPTH` calls deep."""
     kind = type(value)
@@ -98,6 +99,6 @@ def _plain(value: object) -> object:
     return next(kind for kind in kinds if isinstance(kind, type) and isinstance(value, kind))(value)
 
 
-def decode_state(data: bytes, encoding: str) -> Any:
+def decode_state(data: bytes, encoding: str) -> Any:  # Any: what the handler saved
     """The state that a checkpoint holds."""
     return data if encoding == Encoding.BYTES else msgspec.json.decode(data)
