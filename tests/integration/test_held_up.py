@@ -16,13 +16,6 @@ from support.store_rows import add_customer, add_workloads
 
 
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    opened = await Database.open(database_url)
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
 async def hung(database_url: str) -> AsyncIterator[asyncpg.Connection[Any]]:
     conn = await asyncpg.connect(database_url)
     for customer_id in ("cust_a", "cust_b", "cust_c"):

@@ -8,17 +8,18 @@ from dataclasses import dataclass
 import msgspec
 from starlette.responses import Response
 
-from niyanta.domain.limits import DEFAULT_PAGE, MAX_CURSOR_LENGTH, MAX_OFFSET, MAX_PAGE
+from niyanta.domain.limits import DEFAULT_PAGE, MAX_PAGE
 from niyanta.domain.workers import WorkerStatus
 from niyanta.domain.workload import Actor, ActorType
-from niyanta.errors import ConflictError, InvalidInputError, NotFoundError
+from niyanta.errors import ConflictError, NotFoundError
 from niyanta.server.fleet.registration import WorkerService
 from niyanta.server.rest.bodies import admin as bodies
 from niyanta.server.rest.bodies.account import CustomerAnswer
 from niyanta.server.rest.bodies.workloads import Pagination
 from niyanta.server.rest.endpoints.customers import customer_body
+from niyanta.server.rest.endpoints.paging import CURSOR, OFFSET, page_cursor
 from niyanta.server.rest.frame.operation import Access, Call, Operation
-from niyanta.server.rest.frame.parameters import Choice, Integer, Text
+from niyanta.server.rest.frame.parameters import Choice, Integer
 from niyanta.server.rest.frame.responses import json_response, timestamp
 from niyanta.server.services.administration import AdminService
 from niyanta.server.services.cursors import Cursors
@@ -37,8 +38,6 @@ _WORKERS = "/v1/admin/workers"
 _ONE_WORKER = _WORKERS + "/{worker_id}"
 
 LIMIT = Integer("limit", "Results per page.", 1, MAX_PAGE, DEFAULT_PAGE)
-OFFSET = Integer("offset", "How many to leave out before the page. Not together with a cursor.", 0, MAX_OFFSET, 0)
-CURSOR = Text("cursor", "Where the page begins: next_cursor of the page before.", MAX_CURSOR_LENGTH)
 _PAGE = (LIMIT, OFFSET, CURSOR)
 STATUS = Choice("status", "Only workers in this status.", tuple(WorkerStatus))
 
@@ -294,13 +293,9 @@ class _Page:
     @classmethod
     def read(cls, call: Call, cursors: Cursors, *listed: str) -> _Page:
         request = call.request
-        limit, offset, cursor = LIMIT.read(request) or 0, OFFSET.read(request) or 0, CURSOR.read(request)
+        limit, offset, cursor = LIMIT.read(request) or 0, OFFSET.read(request) or 0, page_cursor(request)
         if cursor is None:
             return cls(cursors, listed, limit, offset, None)
-        if OFFSET.text(request) is not None:
-            raise InvalidInputError(
-                "Give either cursor or offset, not both", details={"field": "cursor", "allowed": ["cursor", "offset"]}
-            )
         return cls(cursors, listed, limit, 0, cursors.read_id(cursor, *listed))
 
     def pagination(self, found: list[str], total: int) -> Pagination:

@@ -10,9 +10,7 @@ from starlette.responses import Response
 
 from niyanta.domain.limits import (
     DEFAULT_PAGE,
-    MAX_CURSOR_LENGTH,
     MAX_LONG_PAGE,
-    MAX_OFFSET,
     MAX_PAGE,
     MAX_TYPE_LENGTH,
     MAX_VERSION,
@@ -21,12 +19,12 @@ from niyanta.domain.limits import (
 from niyanta.domain.workload import Status
 from niyanta.errors import (
     ConflictError,
-    InvalidInputError,
     InvalidStateError,
     NotFoundError,
     ServiceUnavailableError,
 )
 from niyanta.server.rest.bodies import workloads as bodies
+from niyanta.server.rest.endpoints.paging import CURSOR, OFFSET, page_cursor
 from niyanta.server.rest.frame.operation import Call, Operation
 from niyanta.server.rest.frame.parameters import Choice, Integer, Text
 from niyanta.server.rest.frame.responses import json_response, timestamp
@@ -44,8 +42,6 @@ _TAG = "Workloads"
 
 LIMIT = Integer("limit", "Results per page.", 1, MAX_PAGE, DEFAULT_PAGE)
 AUDIT_LIMIT = Integer("limit", "Events per page.", 1, MAX_LONG_PAGE, MAX_LONG_PAGE)
-OFFSET = Integer("offset", "How many to leave out before the page. Not together with a cursor.", 0, MAX_OFFSET, 0)
-CURSOR = Text("cursor", "Where the page begins: next_cursor of the page before.", MAX_CURSOR_LENGTH)
 STATUS = Choice("status", "Only workloads in this status.", tuple(status.value for status in Status))
 WORKLOAD_TYPE = Text("workload_type", "Only workloads of this type.", MAX_TYPE_LENGTH)
 ORDER_BY = Choice("order_by", "What to sort by; ties by id, nulls last.", ORDERS, "created_at")
@@ -140,11 +136,7 @@ class WorkloadRoutes:
 
     def _list_query(self, call: Call) -> ListQuery:
         request = call.request
-        cursor = CURSOR.read(request)
-        if cursor is not None and OFFSET.text(request) is not None:
-            raise InvalidInputError(
-                "Give either cursor or offset, not both", details={"field": "cursor", "allowed": ["cursor", "offset"]}
-            )
+        cursor = page_cursor(request)
         query = ListQuery(
             customer_id=call.identity.customer_id,
             status=STATUS.read(request),
