@@ -20,7 +20,7 @@ from niyanta.server.store.database import Database
 from niyanta.server.store.watching import WatchStore
 from niyanta.server.watching.service import Update, Watch, WatcherTooSlowError, WatchService
 from niyanta.wire import messages
-from niyanta.wire.broker import Broker, Handler
+from niyanta.wire.broker import Broker, Responder
 from niyanta.wire.subjects import Subjects
 from support.scripted_worker import ScriptedWorker
 from support.system import System, beating
@@ -37,7 +37,7 @@ class LossyBroker(Broker):
         self._hears = hears
         self.lost = 0
 
-    async def serve(self, subject: str, handler: Handler, *, queue_group: str = "") -> None:
+    async def serve(self, subject: str, handler: Responder, *, queue_group: str = "") -> None:
         async def heard(payload: bytes) -> bytes | None:
             if self._hears():
                 return await handler(payload)

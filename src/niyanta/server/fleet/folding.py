@@ -19,7 +19,7 @@ from niyanta.domain.forms import with_misfit
 from niyanta.domain.records import Encoding, LogLevel
 from niyanta.domain.retry import backoff_seconds
 from niyanta.domain.transitions import IllegalMoveError
-from niyanta.domain.workload import Actor, ActorType, Move, PausePhase, Status
+from niyanta.domain.workload import Actor, ActorType, Key, Move, PausePhase, Status
 from niyanta.server.directory import Directory
 from niyanta.server.fleet.contents import clean, details_json, level_of, logged_at, result_problem
 from niyanta.server.fleet.reading import Batch, Unreadable
@@ -27,7 +27,6 @@ from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.checkpoints import NewCheckpoint
 from niyanta.server.store.logs import NewLogLine
 from niyanta.server.store.states import Change
-from niyanta.server.store.workloads import Key
 from niyanta.wire import messages
 from niyanta.wire.messages import AttemptRef, BatchReply, Event, EventReply, Outcome
 from niyanta.wire.objects import checkpoint_folder

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import msgspec
 
+from niyanta.domain.workload import Key
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.directory import Directory
 from niyanta.server.fleet.folding import EventFolder, Writes
@@ -29,7 +30,6 @@ from niyanta.server.store.database import LockNotFreeError, Pool
 from niyanta.server.store.logs import LogStore
 from niyanta.server.store.queries import Connection
 from niyanta.server.store.states import Change
-from niyanta.server.store.workloads import Key
 from niyanta.wire import messages
 from niyanta.wire.messages import AttemptRef, BatchReply, EventReply, Outcome
 from niyanta.wire.objects import ObjectStore

@@ -24,7 +24,7 @@ from niyanta.domain.retry import backoff_seconds
 from niyanta.domain.transitions import IllegalMoveError
 from niyanta.domain.vigil import ASK_SHARE, Sign, Vigil
 from niyanta.domain.workers import WorkerEnd, WorkerStatus
-from niyanta.domain.workload import Actor, ActorType, Move, Status
+from niyanta.domain.workload import Actor, ActorType, Key, Move, Status
 from niyanta.errors import ConnectionFailedError, ServiceUnavailableError
 from niyanta.server.leader.election import Election
 from niyanta.server.moves.commands import Commands
@@ -36,7 +36,7 @@ from niyanta.server.store.database import Database, Pool
 from niyanta.server.store.queries import Connection
 from niyanta.server.store.states import Change
 from niyanta.server.store.workers import StoredWorker, WorkerStore
-from niyanta.server.store.workloads import Key, Overdue, Unanswered, WorkloadStore
+from niyanta.server.store.workloads import Overdue, Unanswered, WorkloadStore
 from niyanta.wire.broker import Broker
 from niyanta.wire.messages import AttemptRef, Changed, Heartbeat
 

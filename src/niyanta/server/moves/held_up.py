@@ -12,8 +12,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 
+from niyanta.domain.workload import Key
 from niyanta.server.store.database import Database, Pool, retried
-from niyanta.server.store.workloads import Key, WorkloadStore
+from niyanta.server.store.workloads import WorkloadStore
 
 __all__ = ["SHARED_LOCK_SECONDS", "HeldUp"]
 

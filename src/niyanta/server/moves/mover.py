@@ -35,12 +35,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
+from niyanta.domain.workload import Key
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.moves.feed import ChangeFeed, describe
 from niyanta.server.store.database import Database, Pool, retried
 from niyanta.server.store.queries import Connection
 from niyanta.server.store.states import Change, Locked
-from niyanta.server.store.workloads import Key, WorkloadStore
+from niyanta.server.store.workloads import WorkloadStore
 
 __all__ = ["Decide", "LeaderFencedError", "Mover"]
 

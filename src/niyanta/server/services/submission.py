@@ -58,7 +58,7 @@ from niyanta.server.store.submissions import KeyName, KeyUse, NewWorkload, Submi
 from niyanta.wire.messages import WorkloadChange
 
 __all__ = [
-    "Outcome",
+    "ItemOutcome",
     "Submission",
     "SubmissionAnswer",
     "SubmissionService",
@@ -84,14 +84,14 @@ class Submission:
     replayed: bool = False
 
 
-Outcome = Submission | ApiError
+ItemOutcome = Submission | ApiError
 
 
 @dataclass(frozen=True, slots=True)
 class SubmissionAnswer:
     """What became of each workload of a submission, in order."""
 
-    outcomes: list[Outcome]
+    outcomes: list[ItemOutcome]
     replayed: bool = False
     """Whether it is the answer that its idempotency key had the first time."""
 
@@ -253,12 +253,12 @@ class SubmissionService:
         if fresh:
             await self._store.insert_batch(conn, fresh)
 
-    def _admit(self, request: _Request, depth: dict[str, int]) -> tuple[list[Outcome], list[NewWorkload]]:
+    def _admit(self, request: _Request, depth: dict[str, int]) -> tuple[list[ItemOutcome], list[NewWorkload]]:
         """The outcomes, and the workloads for which the customer's queue has room."""
         customer = self._directory.known_customer(request.customer_id)
         limit = customer.max_queue_depth if customer else 0
         queued = depth.get(request.customer_id, 0)
-        outcomes: list[Outcome] = []
+        outcomes: list[ItemOutcome] = []
         accepted: list[NewWorkload] = []
         for item in request.items:
             if isinstance(item, ApiError):
@@ -302,7 +302,7 @@ def _found(request: _Request, stored: set[str]) -> SubmissionAnswer:
         ServiceUnavailableError: Nothing of it is stored; it may be sent again.
     """
     again = ServiceUnavailableError("Not stored; try again", retry_after_seconds=1)
-    outcomes: list[Outcome] = [
+    outcomes: list[ItemOutcome] = [
         item
         if isinstance(item, ApiError)
         else Submission(item.workload_id, item.created_at, item.estimated_start_at)
@@ -334,7 +334,7 @@ def _held_up() -> ServiceUnavailableError:
     )
 
 
-def _kept(outcomes: Sequence[Outcome]) -> str:
+def _kept(outcomes: Sequence[ItemOutcome]) -> str:
     kept = [
         _KeptError(outcome.code, outcome.message, outcome.details)
         if isinstance(outcome, ApiError)
@@ -350,7 +350,7 @@ def _replay(request: _Request, earlier: KeyUse) -> SubmissionAnswer | Exception:
             "This Idempotency-Key was used with another body",
             details={"field": "Idempotency-Key", "allowed": "the same body as the first time, or another key"},
         )
-    outcomes: list[Outcome] = [
+    outcomes: list[ItemOutcome] = [
         _KEPT_ERRORS[kept.code](kept.message, details=kept.details)
         if isinstance(kept, _KeptError)
         else Submission(kept.workload_id, kept.created_at, kept.estimated_start_at)

@@ -18,7 +18,7 @@ from niyanta.domain.customers import CustomerStatus
 from niyanta.domain.limits import MAX_REASON_LENGTH
 from niyanta.domain.placement import explain
 from niyanta.domain.transitions import IllegalMoveError
-from niyanta.domain.workload import Actor, ActorType, WorkloadState
+from niyanta.domain.workload import Actor, ActorType, Key, WorkloadState
 from niyanta.errors import ApiError
 from niyanta.server.directory import Directory
 from niyanta.server.moves.commands import Commands
@@ -33,7 +33,7 @@ from niyanta.server.store.database import Database, retried
 from niyanta.server.store.listing import ListingStore, ListQuery, Total, WorkloadSummary
 from niyanta.server.store.partitions import Lifetime
 from niyanta.server.store.states import Change, affinity_from_json
-from niyanta.server.store.workloads import Key, StoredWorkload, WorkloadStore
+from niyanta.server.store.workloads import StoredWorkload, WorkloadStore
 
 __all__ = ["CancelRequest", "Outlook", "WorkloadService"]
 

@@ -16,6 +16,7 @@ import logging
 from itertools import islice
 
 from niyanta.domain.limits import MAX_KEPT_BYTES
+from niyanta.domain.workload import Key
 from niyanta.errors import ApiError, ForbiddenError, NotFoundError, ServiceUnavailableError, UnauthorizedError
 from niyanta.server.access.identity import Authenticator
 from niyanta.server.moves.feed import ChangeFeed
@@ -43,8 +44,6 @@ _ALL_KEPT_BYTES = 64 * 1024 * 1024
 _PATIENCE_SECONDS = 1.0
 """How long watchers that are too far behind have to catch up."""
 _CATCH_UP_SECONDS = 0.02
-
-Key = tuple[str, str]
 
 
 class _Entry:

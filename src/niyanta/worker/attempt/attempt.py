@@ -14,7 +14,7 @@ from niyanta.wire.messages import Assignment, EventReply, Failed, LogLine, Refus
 from niyanta.worker.attempt import checkpoints
 from niyanta.worker.attempt.inline import Inline
 from niyanta.worker.attempt.isolated import Isolated
-from niyanta.worker.attempt.life import Because, End, Life, Outcome, Phase, StoppedError
+from niyanta.worker.attempt.life import Because, End, Life, Phase, StoppedError, Verdict
 from niyanta.worker.attempt.means import AttemptFolder, Means
 from niyanta.worker.attempt.reports import Reports
 from niyanta.worker.attempt.saving import Saving
@@ -91,7 +91,7 @@ class Attempt:
         self._saving.answered(sequences, reply)
 
     async def _run(self) -> None:
-        outcome: Outcome | None = None
+        outcome: Verdict | None = None
         preparing = asyncio.get_running_loop().call_later(_PREPARING_SECONDS, self._reports.started)
         try:
             outcome = await self._work()
@@ -112,7 +112,7 @@ class Attempt:
             self._life.phase = Phase.OVER
             self._on_ended(self)
 
-    async def _work(self) -> Outcome | None:
+    async def _work(self) -> Verdict | None:
         pool = self._means.pool
         try:
             encoding = await self._fetch() if self._assignment.checkpoint_sequence else None

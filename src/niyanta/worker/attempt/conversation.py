@@ -8,7 +8,7 @@ from niyanta.domain.records import LogLevel
 from niyanta.errors import CheckpointError
 from niyanta.wire.messages import Completed, Failed, LogLine, Progressed, Refused
 from niyanta.worker.attempt.contents import UnfitError, check_report, check_result, check_save
-from niyanta.worker.attempt.life import Life, Outcome
+from niyanta.worker.attempt.life import Life, Verdict
 from niyanta.worker.attempt.means import AttemptFolder
 from niyanta.worker.attempt.reports import Reports
 from niyanta.worker.attempt.saving import Saving
@@ -55,7 +55,7 @@ class Conversation:
         self._wanted = 0
         self._arrived: asyncio.Future[None] = loop.create_future()
         self.begun: asyncio.Future[None] = loop.create_future()
-        self.outcome: asyncio.Future[Outcome | None] = loop.create_future()
+        self.outcome: asyncio.Future[Verdict | None] = loop.create_future()
 
     def say_cancelled(self) -> None:
         """Tell the process that it is about to be ended."""
@@ -85,7 +85,7 @@ class Conversation:
             self._decide(Failed(plain(f"the workload's process said something unreadable: {exc}"), permanent=True))
         self._decide(None)
 
-    def _decide(self, outcome: Outcome | None) -> None:
+    def _decide(self, outcome: Verdict | None) -> None:
         if not self.outcome.done():
             self.outcome.set_result(outcome)
 

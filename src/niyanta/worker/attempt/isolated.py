@@ -12,7 +12,7 @@ from typing import Any
 from niyanta.domain.limits import MAX_PROCESSES
 from niyanta.wire.messages import Assignment, Completed, Failed
 from niyanta.worker.attempt.conversation import Conversation
-from niyanta.worker.attempt.life import Because, End, Life, Outcome
+from niyanta.worker.attempt.life import Because, End, Life, Verdict
 from niyanta.worker.attempt.means import AttemptFolder
 from niyanta.worker.attempt.reports import Reports
 from niyanta.worker.attempt.saving import Saving
@@ -41,7 +41,7 @@ class Isolated:
 
     async def run(
         self, handler: Handler, assignment: Assignment, folder: AttemptFolder, encoding: str | None
-    ) -> Outcome | None:
+    ) -> Verdict | None:
         """Run the handler; gives what it came to, or None when it was ended.
 
         On return nothing of the process's tree is left. Arguments as for `Inline.run`.
@@ -58,7 +58,7 @@ class Isolated:
         loop = asyncio.get_running_loop()
         listening = loop.create_task(conversation.listen())
         tasks: list[asyncio.Task[Any]] = [listening, loop.create_task(conversation.answer_saves())]
-        outcome: Outcome | None = None
+        outcome: Verdict | None = None
         at_once = True
         try:
             disk = loop.create_task(_watch_disk(folder.work, assignment.disk_mb))
@@ -80,7 +80,7 @@ class Isolated:
 
     async def _until_over(
         self, assignment: Assignment, conversation: Conversation, runner: Runner, disk: asyncio.Task[int]
-    ) -> tuple[Outcome | None, bool]:
+    ) -> tuple[Verdict | None, bool]:
         """Wait until the attempt must end; gives what it came to, and whether to kill without a grace."""
         ends: set[asyncio.Future[Any]] = {conversation.outcome, self._life.ordered, disk}
         await asyncio.wait({*ends, conversation.begun}, return_when=asyncio.FIRST_COMPLETED)
@@ -101,7 +101,7 @@ class Isolated:
             return None, False
         return Failed(f"timed out after {assignment.timeout_seconds} s", timed_out=True), False
 
-    def _judged(self, assignment: Assignment, outcome: Outcome | None, how: Exit) -> Outcome | None:
+    def _judged(self, assignment: Assignment, outcome: Verdict | None, how: Exit) -> Verdict | None:
         """What the attempt came to, seen together with how its process ended."""
         if isinstance(outcome, Completed):
             return outcome

@@ -30,7 +30,7 @@ __all__ = [
 
 TierName = Annotated[str, one_of(Tier)]
 CustomerStatusName = Annotated[str, one_of(CustomerStatus)]
-Day = Annotated[str, Meta(examples=["2025-10-27"], extra_json_schema={"format": "date"})]
+Date = Annotated[str, Meta(examples=["2025-10-27"], extra_json_schema={"format": "date"})]
 Seconds = Annotated[float, Meta(description="Of those that completed; null when there is none.")]
 
 
@@ -140,8 +140,8 @@ class PeriodStatistics(msgspec.Struct):
 class StatisticsAnswer(msgspec.Struct):
     """What became of the workloads created between two days (UTC), both included."""
 
-    start_date: Day
-    end_date: Day
+    start_date: Date
+    end_date: Date
     summary: StatisticsSummary
     by_workload_type: list[TypeStatistics] | UnsetType = UNSET
     by_day: list[PeriodStatistics] | UnsetType = UNSET

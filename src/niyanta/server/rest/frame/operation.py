@@ -58,7 +58,7 @@ class Call:
         return parameters.path_id(self.request, name)
 
 
-Handler = Callable[[Call], Awaitable[Response]]
+Serve = Callable[[Call], Awaitable[Response]]
 """Serves a call."""
 _Method = Callable[[Any, Call], Awaitable[Response]]
 """The same as it stands in its class."""
@@ -122,7 +122,7 @@ class Endpoint:
     """An operation with what serves it."""
 
     operation: Operation
-    handler: Handler
+    handler: Serve
     exists: Callable[[Call], Awaitable[object]] | None = None
 
 
