@@ -102,6 +102,8 @@ class Outbox:
         self._lines: Counter[AttemptRef] = Counter()
         self._line_bytes: Counter[AttemptRef] = Counter()
         self._all_line_bytes = 0
+        self._clock_seconds = time.time() - time.monotonic()
+        """What the monotonic clock is behind Unix time. A clock that is set meanwhile turns no order around."""
         self._stopped = False
         self._arrived = asyncio.Event()
         self._idle = asyncio.Event()
@@ -117,9 +119,13 @@ class Outbox:
             and self._all_line_bytes < MOST_LINE_BYTES_OF_ALL
         )
 
+    def set_clock(self, unix_seconds: float, monotonic_seconds: float) -> None:
+        """Stamp by the service's clock, not by this machine's: what both show at the same moment."""
+        self._clock_seconds = unix_seconds - monotonic_seconds
+
     def add(self, ref: AttemptRef, sequence: int, body: EventBody) -> None:
         """Queue an event. Of progress without a message only the newest waits."""
-        now_ms = int(time.time() * 1000)
+        now_ms = int((time.monotonic() + self._clock_seconds) * 1000)
         if isinstance(body, Progressed):
             if not self.has_room(ref):
                 body = Progressed(body.percent)

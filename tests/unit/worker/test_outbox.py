@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import msgspec
+import pytest
 
 from niyanta.wire.messages import (
     AttemptRef,
@@ -148,3 +150,22 @@ async def test_batches_have_a_bound() -> None:
     outbox.add(REF, 3001, CheckpointSaved(b"x" * (1 << 20), b""))
     outbox.add(REF, 3002, Started())
     assert list(map(len, await batches(outbox, service))) == [1000, 1000, 1000, 1, 1]
+
+
+async def test_stamps_never_go_back_though_the_machine_s_clock_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    service = Service()
+    outbox = new_outbox(service)
+    outbox.add(REF, 1, LogLine("INFO", "before"))
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    outbox.add(REF, 2, LogLine("INFO", "after"))
+    first, second = (event.occurred_at_ms for event in await drained(outbox, service))
+    assert first <= second < first + 10_000
+
+
+async def test_stamps_are_by_the_service_s_clock_once_it_is_known() -> None:
+    service = Service()
+    outbox = new_outbox(service)
+    outbox.set_clock(1_000_000.0, time.monotonic() - 5)
+    outbox.add(REF, 1, LogLine("INFO", "hello"))
+    (event,) = await drained(outbox, service)
+    assert 1_000_005_000 <= event.occurred_at_ms < 1_000_030_000

@@ -229,7 +229,7 @@ def _line(event: Event, change: Change, level: str, message: str, details: str) 
         workload_id=event.ref.workload_id,
         generation=event.ref.generation,
         sequence=event.sequence,
-        logged_at=logged_at(event.occurred_at_ms, change.before.now),
+        logged_at=logged_at(event.occurred_at_ms, change.before.now, change.state.scheduled_at),
         level=level_of(level),
         message=clean(message) or "",
         details_json=details,

@@ -125,7 +125,7 @@ class GrpcFrame:
 
     async def _enter(self, method: Method[Any, Any], sent: AsyncIterator[bytes], entry: _Entry) -> MethodCall[Any]:
         """The checked call; raises what refuses it."""
-        entered = await self._gate.enter(entry.metadata.get("authorization"), source=entry.source)
+        entered = await self._gate.enter(entry.metadata.get("authorization"), admin=method.admin, source=entry.source)
         entry.rate = entered.rate
         if entered.refusal is not None:
             raise entered.refusal

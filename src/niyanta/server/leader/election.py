@@ -26,6 +26,10 @@ scheduling and watching; somebody leads again within seconds of its return, and 
 workers anew (the brake, see `niyanta.server.leader.monitor`). The leader is killed or stopped: another takes the
 lease when it has run out. A restore from a backup sets the epoch back: workers learn the older one with their next
 answered beat.
+
+**In this module.** `run` takes or renews the lease once in `leader_renew_seconds`; `epoch` is what the leader's loops
+look at before each round and what they write under; `wait_elected` is where they wait for a term of theirs. The
+statements are `niyanta.server.store.lease`.
 """
 
 from __future__ import annotations

@@ -22,6 +22,11 @@ at COMMIT: the old transaction may be open and commit yet; it holds the counts' 
 that lock afterwards reads the truth. If that can't be had in time, the answer says that it is unknown, and has a
 ``Retry-After``, at which clients repeat by themselves, only where a key keeps that from storing twice. The
 announcement is lost: the scheduler finds the workload by itself.
+
+**In this module.** `submit` and `submit_batch` wait for one shared commit; `_commit` sets the held up aside,
+`_commit_together` is the transaction, in this order: lock the counts, look for keys that were used, let in what has
+room (`_admit`), claim keys, insert. `_find_out` is for a COMMIT whose answer was lost. What a submission may be is
+`niyanta.server.services.checking`; the statements are `niyanta.server.store.submissions`.
 """
 
 from __future__ import annotations

@@ -97,6 +97,7 @@ class Agent:
         self._outbox = Outbox(
             broker, subjects.events, lambda: self._membership.who, self._on_reply, self._membership.lost
         )
+        self._membership.on_time = self._outbox.set_clock
         self._decode = msgspec.msgpack.Decoder(Command).decode
 
     @property
@@ -140,6 +141,7 @@ class Agent:
                 await self._pool.close()
             if attempts:
                 await asyncio.wait([attempt.task for attempt in attempts], timeout=2)
+            await self._membership.say_stopped()
 
     # --- the right to run -------------------------------------------------------------------------
 
