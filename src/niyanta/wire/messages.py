@@ -154,7 +154,7 @@ class Register(msgspec.Struct, frozen=True):
 
 
 class RegisterReply(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Unless ``accepted`` the reason is a `RegisterRefusal`; after a final one the worker ends with the ``message``."""
+    """Unless ``accepted`` the reason is a `RegisterRefusal`; after a final one the worker ends, with the message."""
 
     accepted: bool
     reason: str = ""
