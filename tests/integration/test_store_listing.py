@@ -92,7 +92,7 @@ async def test_totals_are_counted_while_that_is_cheap_and_never_too_low(
     conn: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await add_workloads(conn, "cust_a", 1000)
-    monkeypatch.setattr(listing, "EXACT_UP_TO", 100)
+    monkeypatch.setattr(listing, "MAX_COUNTED", 100)
     now = 0.0
     store = ListingStore(clock=lambda: now)
     for status, workload_type in FILTERS:
