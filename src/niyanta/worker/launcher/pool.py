@@ -16,8 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-import msgspec
-
 from niyanta.errors import TransientError
 from niyanta.worker.handlers.text import LineSplitter, plain
 from niyanta.worker.runner import channel
@@ -93,7 +91,7 @@ class Runner:
     async def receive(self) -> channel.FromRunner | None:
         """The next message; None when the process is gone."""
         frame = await channel.read_frame(self.reader)
-        return None if frame is None else _decode(frame)
+        return None if frame is None else channel.decode_from_runner(frame)
 
     async def copied(self, seconds: float) -> None:
         """Wait until all of its output has been read, but not longer than so many seconds."""
@@ -113,9 +111,6 @@ class Runner:
             self.output.lines(level, lines)
         else:
             self.recent.extend(line for line in lines if line.strip())
-
-
-_decode = msgspec.msgpack.Decoder(channel.FromRunner).decode
 
 
 class ProcessPool:

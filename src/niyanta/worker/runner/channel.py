@@ -30,6 +30,8 @@ __all__ = [
     "Save",
     "Saved",
     "ToRunner",
+    "decode_from_runner",
+    "decode_to_runner",
     "encode",
     "read_frame",
     "receive_frame",
@@ -140,6 +142,8 @@ class Ended(msgspec.Struct, tag="ended"):
 
 FromRunner: TypeAlias = Ready | HandlerStarted | Report | Dropped | Save | Done | Problem | Misfit | Ended
 
+decode_to_runner = msgspec.msgpack.Decoder(ToRunner).decode
+decode_from_runner = msgspec.msgpack.Decoder(FromRunner).decode
 _encoder = msgspec.msgpack.Encoder()
 _length = struct.Struct("!I")
 

@@ -19,8 +19,6 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-import msgspec
-
 from niyanta.errors import CheckpointError
 from niyanta.wire.messages import LogLine, Progressed
 from niyanta.worker.handlers.link import Ask, AttemptEnded
@@ -174,9 +172,8 @@ class SocketLink:
 
     def _listen(self) -> None:
         """Read what the agent says, for ever; the process ends with the agent."""
-        decode = msgspec.msgpack.Decoder(channel.ToRunner).decode
         while (frame := channel.receive_frame(self._control)) is not None:
-            match decode(frame):
+            match channel.decode_to_runner(frame):
                 case channel.Saved() as saved:
                     self._answered(saved)
                 case channel.Due(reason=reason):

@@ -20,8 +20,6 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from niyanta.errors import PermanentError, TransientError
 from niyanta.wire.messages import Assignment, LogLine
 from niyanta.worker.handlers import children
@@ -175,7 +173,9 @@ def serve(worker: App, control: socket.socket, errors: output.ErrorOutput) -> No
     frame = channel.receive_frame(control)
     if frame is None:
         return
-    run = msgspec.msgpack.decode(frame, type=channel.Run)
+    run = channel.decode_to_runner(frame)
+    if not isinstance(run, channel.Run):
+        return
     handler = worker.handlers[run.assignment.workload_type]
     link = SocketLink(control, run, os.dup(1), in_loop=handler.is_async)
 
