@@ -51,6 +51,7 @@ class ScriptedWorker:
         self.answers: bool = options.get("answers", False)
         """Whether it speaks when it is asked; it beats only when a test lets it."""
         self._sequences: dict[AttemptRef, int] = {}
+        self._given: set[AttemptRef] = set()
 
     async def register(self) -> RegisterReply:
         """Listen, and come to life."""
@@ -82,6 +83,15 @@ class ScriptedWorker:
         return None
 
     async def next_assignment(self, timeout_seconds: float = 5.0) -> Assignment:
+        """The next that it has not been given yet; coordinators push one again that they hear nothing of."""
+        async with asyncio.timeout(timeout_seconds):
+            while (assignment := await self.assignments.get()).ref in self._given:
+                pass
+        self._given.add(assignment.ref)
+        return assignment
+
+    async def next_push(self, timeout_seconds: float = 5.0) -> Assignment:
+        """The next assignment, be it one that was pushed before."""
         async with asyncio.timeout(timeout_seconds):
             return await self.assignments.get()
 

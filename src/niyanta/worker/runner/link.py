@@ -13,8 +13,9 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -53,6 +54,7 @@ class SocketLink:
         self._in_loop = in_loop
         self._pid = os.getpid()
         self._outgoing: SimpleQueue[bytes | None] = SimpleQueue()
+        self._held: set[int] = set()  # the threads that wait to send
         self._gate = LineGate()
         self._gate_lock = threading.RLock()
         self._numbers = itertools.count(1)
@@ -81,24 +83,40 @@ class SocketLink:
     # --- what is said -----------------------------------------------------------------------------
 
     def send(self, message: channel.FromRunner) -> None:
-        """Send a message after all that were sent before."""
-        while self._outgoing.qsize() > _MOST_WAITING:
-            time.sleep(_WAIT_SECONDS)
+        """Send a message after all that were sent before; wait while too many are on their way.
+
+        A signal's handler that has interrupted such a wait doesn't wait in it: the next signal would find it waiting,
+        and they would nest without end.
+        """
+        if self._outgoing.qsize() > _MOST_WAITING and threading.get_ident() not in self._held:
+            with self._holding():
+                while self._outgoing.qsize() > _MOST_WAITING:
+                    time.sleep(_WAIT_SECONDS)
         self._outgoing.put(channel.encode(message))
 
+    @contextmanager
+    def _holding(self) -> Iterator[None]:
+        """The thread is held up now; a signal's handler may run meanwhile."""
+        thread = threading.get_ident()
+        try:
+            self._held.add(thread)
+            yield
+        finally:
+            self._held.discard(thread)
+
     def report(self, body: LogLine | Progressed) -> None:
-        """Send an event; a line in its place among what is printed."""
+        """Send an event; a line in its place among what is printed, unless that would hold up a signal's handler."""
         if os.getpid() != self._pid:
             self._report_from_child(body)
             return
         number = 0
+        in_place = threading.get_ident() not in self._held
         if isinstance(body, LogLine):
             with self._gate_lock:  # logging comes from any thread
                 if not self._gate.admit(1):
                     return
             self.say_dropped()
-            number = next(self._numbers)
-        elif body.message is not None:
+        if in_place and (isinstance(body, LogLine) or body.message is not None):
             number = next(self._numbers)
         self.send(channel.Report(body, number))
         if number:
@@ -106,7 +124,8 @@ class SocketLink:
 
     def _mark(self, number: int) -> None:
         try:
-            os.write(self._output, mark(self._word, number))
+            with self._holding():
+                os.write(self._output, mark(self._word, number))
         except OSError:
             self._lost()
 
