@@ -13,7 +13,7 @@ from niyanta.worker.attempt.reports import Reports
 from niyanta.worker.attempt.saving import Saving
 from niyanta.worker.handlers.link import AttemptEnded
 from niyanta.worker.handlers.text import plain
-from niyanta.worker.launcher.pool import Runner
+from niyanta.worker.launcher.process import Runner
 from niyanta.worker.runner import channel
 
 __all__ = ["Conversation"]

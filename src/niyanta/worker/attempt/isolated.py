@@ -16,7 +16,8 @@ from niyanta.worker.attempt.means import AttemptFolder
 from niyanta.worker.attempt.reports import Reports
 from niyanta.worker.attempt.saving import Saving
 from niyanta.worker.handlers.handler import Handler
-from niyanta.worker.launcher.pool import MOST_PROCESSES, Exit, ProcessPool, Runner
+from niyanta.worker.launcher.pool import MOST_PROCESSES, ProcessPool
+from niyanta.worker.launcher.process import Exit, Runner
 from niyanta.worker.runner import channel
 
 __all__ = ["Isolated", "scratch_bytes"]

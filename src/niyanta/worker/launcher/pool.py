@@ -12,105 +12,20 @@ import socket
 import sys
 from collections import deque
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from niyanta.errors import TransientError
-from niyanta.worker.handlers.text import LineSplitter, plain
+from niyanta.worker.handlers.text import plain
+from niyanta.worker.launcher.process import Exit, Runner, pump
 from niyanta.worker.runner import channel
-from niyanta.worker.runner.marks import MarkFinder
 
-__all__ = ["MOST_PROCESSES", "Exit", "Output", "ProcessPool", "Runner"]
+__all__ = ["MOST_PROCESSES", "ProcessPool"]
 
 log = logging.getLogger(__name__)
 
 MOST_PROCESSES = 1024
 """Processes and threads that one attempt may have."""
-_READ_BYTES = 1 << 16
-_RECENT_LINES = 20
-
-
-@dataclass(frozen=True)
-class Exit:
-    """How a process's whole tree ended."""
-
-    code: int
-    """Exit status of the process itself; minus the signal's number when one ended it."""
-    over: str | None = None
-    """Why the launcher ended it by itself: ``memory``, ``processes`` or ``lease``; ``template``: it never began, as
-    the process to fork it from has ended."""
-    used_mb: int = 0
-
-
-def _future() -> asyncio.Future[Any]:
-    return asyncio.get_running_loop().create_future()
-
-
-class Output(Protocol):
-    """Takes what a process writes."""
-
-    def lines(self, level: str, lines: list[bytes]) -> None:
-        """Take whole lines."""
-        ...
-
-    async def marked(self, number: int) -> None:
-        """Take the mark with a number; what follows it waits until this returns."""
-        ...
-
-
-@dataclass(eq=False)
-class Runner:
-    """One process, warm or at work.
-
-    Attributes:
-        exited: Done once nothing of its tree is left.
-        limited: Done once its limits are set; gives what went wrong, or None.
-        word: In the marks that it writes into its standard output.
-        output: Takes what it writes to standard output (INFO) and standard error (WARN).
-        recent: The last lines it wrote, for the case that it ends before it is ready.
-    """
-
-    slot: str
-    control: socket.socket
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-    pid: int | None = None
-    exited: asyncio.Future[Exit] = field(default_factory=_future)
-    limited: asyncio.Future[str | None] = field(default_factory=_future)
-    word: str = field(default_factory=lambda: secrets.token_hex(8))
-    output: Output | None = None
-    recent: deque[bytes] = field(default_factory=lambda: deque(maxlen=_RECENT_LINES))
-    pumps: list[asyncio.Task[None]] = field(default_factory=list)
-
-    def send(self, message: channel.ToRunner) -> None:
-        """Say something to the process, unless it is gone."""
-        if not self.writer.is_closing():
-            self.writer.write(channel.encode(message))
-
-    async def receive(self) -> channel.FromRunner | None:
-        """The next message; None when the process is gone."""
-        frame = await channel.read_frame(self.reader)
-        return None if frame is None else channel.decode_from_runner(frame)
-
-    async def copied(self, seconds: float) -> None:
-        """Wait until all of its output has been read, but not longer than so many seconds."""
-        if self.pumps:
-            await asyncio.wait(self.pumps, timeout=seconds)
-        self.close()
-
-    def close(self) -> None:
-        """Let go of our ends. Idempotent."""
-        for pump in self.pumps:
-            pump.cancel()
-        self.writer.close()
-
-    def take_lines(self, level: str, lines: list[bytes]) -> None:
-        """Hand on what the process wrote, or keep the last of it."""
-        if self.output is not None:
-            self.output.lines(level, lines)
-        else:
-            self.recent.extend(line for line in lines if line.strip())
 
 
 class ProcessPool:
@@ -268,7 +183,7 @@ class ProcessPool:
         for level in ("INFO", "WARN"):
             read, write = os.pipe()
             ends.append(write)
-            runner.pumps.append(asyncio.get_running_loop().create_task(_pump(read, runner, level)))
+            runner.pumps.append(asyncio.get_running_loop().create_task(pump(read, runner, level)))
         self._runners[slot] = runner
         self._command(do="spawn", slot=slot, fds=ends)
         return runner
@@ -371,24 +286,3 @@ def limits_text(kernel: dict[str, int]) -> str:
         version = kernel.get(controller)
         words.append(f"{name} {f'by the kernel (cgroup v{version})' if version else otherwise}")
     return ", ".join(words) + ", disk measured once a second"
-
-
-async def _pump(fd: int, runner: Runner, level: str) -> None:
-    """Read what a process writes. The pipe and one chunk are all that is ever held."""
-    splitter, finder = LineSplitter(), MarkFinder(runner.word)
-    reader = asyncio.StreamReader(limit=_READ_BYTES)
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(fd, "rb", 0)
-    )
-    try:
-        while data := await reader.read(_READ_BYTES):
-            for part in finder.feed(data):
-                if isinstance(part, int):
-                    if runner.output is not None:
-                        await runner.output.marked(part)
-                elif lines := splitter.feed(part):
-                    runner.take_lines(level, lines)
-        if lines := splitter.feed(finder.end()) + splitter.end():
-            runner.take_lines(level, lines)
-    finally:
-        transport.close()
