@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from niyanta.worker.handlers.text import LineSplitter
 from niyanta.worker.runner import channel
-from niyanta.worker.runner.marks import MarkFinder
+from niyanta.worker.runner.marks import END, MarkFinder
 
 __all__ = ["Exit", "Output", "Runner", "pump"]
 
@@ -58,6 +58,8 @@ class Runner:
         word: In the marks that it writes into its standard output.
         output: Takes what it writes to standard output (INFO) and standard error (WARN).
         recent: The last lines it wrote, for the case that it ends before it is ready.
+        served: How many attempts it has been given.
+        alone: Done when the launcher has said whether nothing else of its tree is left; asked after an attempt.
     """
 
     slot: str
@@ -71,6 +73,10 @@ class Runner:
     output: Output | None = None
     recent: deque[bytes] = field(default_factory=lambda: deque(maxlen=_RECENT_LINES))
     pumps: list[asyncio.Task[None]] = field(default_factory=list)
+    served: int = 0
+    alone: asyncio.Future[bool] = field(default_factory=_future)
+    _drained: asyncio.Future[None] = field(default_factory=_future)
+    _ends: int = 0
 
     def send(self, message: channel.ToRunner) -> None:
         """Say something to the process, unless it is gone."""
@@ -82,6 +88,18 @@ class Runner:
         frame = await channel.read_frame(self.reader)
         return None if frame is None else channel.decode_from_runner(frame)
 
+    async def drained(self) -> None:
+        """Wait until both of its outputs have come to the end of the attempt, while it goes on."""
+        ends: set[asyncio.Future[Any]] = {self._drained, self.exited}
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        self._drained, self._ends = _future(), 0
+
+    def output_ended(self) -> None:
+        """One of its outputs has."""
+        self._ends += 1
+        if self._ends == len(self.pumps) and not self._drained.done():
+            self._drained.set_result(None)
+
     async def copied(self, seconds: float) -> None:
         """Wait until all of its output has been read, but not longer than so many seconds."""
         if self.pumps:
@@ -92,6 +110,10 @@ class Runner:
         """Let go of our ends. Idempotent."""
         for pump in self.pumps:
             pump.cancel()
+        self.writer.close()
+
+    def dismiss(self) -> None:
+        """Let it end by itself: no attempt will come. What it still writes is read."""
         self.writer.close()
 
     def take_lines(self, level: str, lines: list[bytes]) -> None:
@@ -112,7 +134,11 @@ async def pump(fd: int, runner: Runner, level: str) -> None:
     try:
         while data := await reader.read(_READ_BYTES):
             for part in finder.feed(data):
-                if isinstance(part, int):
+                if part == END:
+                    if lines := splitter.end():
+                        runner.take_lines(level, lines)
+                    runner.output_ended()
+                elif isinstance(part, int):
                     if runner.output is not None:
                         await runner.output.marked(part)
                 elif lines := splitter.feed(part):
