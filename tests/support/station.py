@@ -163,10 +163,11 @@ async def station(
     fork: bool = True,
     pass_env: Sequence[str] = (),
     most: int = 8,
+    rest_seconds: float = 60.0,
 ) -> AsyncIterator[Station]:
     """A station with its pool; nothing is left of it afterwards."""
     os.makedirs(scratch, exist_ok=True)
-    pool = ProcessPool([app], 1, scratch, fork=fork, pass_env=pass_env, most=most)
+    pool = ProcessPool([app], 1, scratch, fork=fork, pass_env=pass_env, most=most, rest_seconds=rest_seconds)
     await pool.start()
     here = Station(pool, scratch, object_store, app)
     try:

@@ -158,7 +158,7 @@ ENDS_IT = {
     "other_stdout": lambda: os.dup2(os.open(os.devnull, os.O_WRONLY), 1),
     "closed_errors": lambda: os.close(2),
     "closed_all": lambda: [os.close(n) for n in map(int, os.listdir("/proc/self/fd")) if _is_pipe(n)],
-    "memory": lambda: kept.append(bytearray(os.urandom(1 << 20) * 300)),
+    "memory": lambda: kept.append(b"x" * (300 << 20)),
 }
 
 

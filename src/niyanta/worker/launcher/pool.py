@@ -17,7 +17,7 @@ from typing import Any
 
 from niyanta.errors import TransientError
 from niyanta.worker.handlers.text import plain
-from niyanta.worker.launcher.kept import Kept, Kind
+from niyanta.worker.launcher.kept import REST_SECONDS, Kept, Kind
 from niyanta.worker.launcher.process import Exit, Runner, pump
 from niyanta.worker.runner import channel
 
@@ -42,6 +42,7 @@ class ProcessPool:
         fork: Whether processes may be forked from one that has imported the app.
         pass_env: Names of ``NIYANTA_…`` variables that they may see.
         most: Attempts at once; no more processes than that are at work or kept for another attempt.
+        rest_seconds: How long one is kept for another attempt.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class ProcessPool:
         fork: bool = True,
         pass_env: Sequence[str] = (),
         most: int = 1,
+        rest_seconds: float = REST_SECONDS,
     ) -> None:
         apps = json.dumps(list(app))
         self._argv = [sys.executable, "-m", "niyanta.worker.runner", apps]
@@ -64,7 +66,7 @@ class ProcessPool:
         self._runners: dict[str, Runner] = {}
         self._most = most
         self._at_work: set[Runner] = set()
-        self._kept = Kept(self._retire)
+        self._kept = Kept(self._retire, rest_seconds)
         self._launcher: asyncio.subprocess.Process | None = None
         self._socket: socket.socket | None = None
         self._outgoing: asyncio.Queue[tuple[bytes, list[int]]] = asyncio.Queue()

@@ -131,6 +131,10 @@ class SocketLink:
         if number:
             self._mark(number)
 
+    def remark(self, level: str, words: str) -> None:
+        """Log a line of our own that has no place among what is printed: that may be closed by now."""
+        self.send(channel.Report(LogLine(level, words), 0))
+
     def _mark(self, number: int) -> None:
         try:
             with self._holding():

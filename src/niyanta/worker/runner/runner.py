@@ -235,7 +235,7 @@ def _serve(shared: _Serving, run: channel.Run) -> None:
             shared.control.send(outcome)
             shared.control.send(channel.Clean())
             return
-        link.report(LogLine("INFO", f"the process of this attempt is not used again: {problem}"))
+        link.remark("INFO", f"the process of this attempt is not used again: {problem}")
     link.say_dropped()
     link.send(channel.Ended() if link.ended else outcome)
 
