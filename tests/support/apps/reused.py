@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import ctypes
 import logging
 import os
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +132,14 @@ def _native_thread() -> None:
     libc.pthread_create(ctypes.byref(thread), None, ctypes.cast(libc.pause, ctypes.c_void_p), None)
 
 
-PUT_BACK = {
+def _close_pipes() -> None:
+    for number in map(int, os.listdir("/proc/self/fd")):
+        with contextlib.suppress(OSError):
+            if os.readlink(f"/proc/self/fd/{number}").startswith("pipe:"):
+                os.close(number)
+
+
+PUT_BACK: dict[str, Callable[[], object]] = {
     "environ": lambda: os.environ.update(PATH="/nowhere", LEFT="behind"),
     "environ_removed": lambda: os.environ.pop("PATH"),
     "native_environ": lambda: os.putenv("LEFT", "behind"),
@@ -139,7 +148,7 @@ PUT_BACK = {
     "stdout": lambda: setattr(sys, "stdout", None),
     "sigterm": lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN),
 }
-ENDS_IT = {
+ENDS_IT: dict[str, Callable[[], object]] = {
     "thread": lambda: threading.Thread(target=time.sleep, args=(60,), daemon=True, name="left-behind").start(),
     "native_thread": _native_thread,
     "child": lambda: kept.append(subprocess.Popen(["/bin/sleep", "60"])),
@@ -157,16 +166,9 @@ ENDS_IT = {
     "closed_stdout": lambda: os.close(1),
     "other_stdout": lambda: os.dup2(os.open(os.devnull, os.O_WRONLY), 1),
     "closed_errors": lambda: os.close(2),
-    "closed_all": lambda: [os.close(n) for n in map(int, os.listdir("/proc/self/fd")) if _is_pipe(n)],
+    "closed_all": _close_pipes,
     "memory": lambda: kept.append(b"x" * (300 << 20)),
 }
-
-
-def _is_pipe(number: int) -> bool:
-    try:
-        return os.readlink(f"/proc/self/fd/{number}").startswith("pipe:")
-    except OSError:
-        return False
 
 
 @worker.workload("change", reuse=1_000)
@@ -184,5 +186,6 @@ def change(ctx: SyncContext, params: dict[str, Any]) -> dict[str, Any]:
         "stdout": sys.stdout is not None,
     }
     if what := params.get("what"):
-        {**PUT_BACK, **ENDS_IT}[what]()
+        changes: dict[str, Callable[[], object]] = {**PUT_BACK, **ENDS_IT}
+        changes[what]()
     return found
