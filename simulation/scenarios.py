@@ -11,7 +11,7 @@ from random import Random
 
 from niyanta.domain.placement import Affinity, Constraint
 from niyanta.domain.roster import Entitlement
-from niyanta.domain.transitions import Status
+from niyanta.domain.workload import Status
 from simulation.world import Spec, World
 
 __all__ = ["SCENARIOS", "Outcome"]

@@ -190,7 +190,7 @@ async def test_a_server_started_by_hand_is_respected(postgres: Postgres) -> None
     by_hand = pid_file.read_text().partition("\n")[0]
     other = Postgres(postgres.data_dir, extra_settings=SMALL)
     with pytest.raises(ConfigurationError, match=rf"is in use by process {by_hand}\b"):
-        other._clear_stale_pid()
+        other.clear_stale_pid()
     assert pid_file.exists()
 
 
@@ -312,10 +312,10 @@ async def test_a_port_lost_in_a_race_is_replaced(tmp_path: Path) -> None:
     strangers: list[socket.socket] = []
 
     class LosesItsPortOnce(Nats):
-        async def _prepare(self) -> Sequence[str]:
+        async def prepare(self) -> Sequence[str]:
             if not strangers:
                 strangers.append(socket.create_server(("127.0.0.1", self.port)))
-            return await super()._prepare()
+            return await super().prepare()
 
     engine = LosesItsPortOnce(tmp_path / "nats")
     try:

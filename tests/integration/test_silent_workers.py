@@ -56,7 +56,7 @@ async def test_load_on_the_api_delays_no_burial(system: System) -> None:
         ref = (await worker.next_assignment()).ref
         await worker.report(ref, messages.Started())
         ended = asyncio.Event()
-        database = system.coordinator._database
+        database = system.coordinator.database
         assert database is not None
         refused: list[ServiceUnavailableError] = []
 

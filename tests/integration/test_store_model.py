@@ -30,20 +30,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from niyanta.domain import transitions
+from niyanta.domain import changes, transitions
 from niyanta.domain.ids import make_id
 from niyanta.domain.limits import DEFAULT_CONFIG
-from niyanta.domain.transitions import (
-    TRANSITIONS,
-    Actor,
-    ActorType,
-    EventType,
-    IllegalMoveError,
-    Move,
-    PausePhase,
-    Status,
-    WorkloadState,
-)
+from niyanta.domain.transitions import TRANSITIONS, IllegalMoveError
+from niyanta.domain.workload import Actor, ActorType, EventType, Move, PausePhase, Status, WorkloadState
 from niyanta.server.directory import Directory
 from niyanta.server.fleet.intake import EventIntake
 from niyanta.server.fleet.reading import Batch
@@ -231,7 +222,7 @@ class StoreMachine(RuleBasedStateMachine):
         old = self.model[event.ref.workload_id]
         new, outcome = self.expect(old, worker, event)
         batch = Batch(worker, f"inc-{worker}", [event])
-        (reply,) = self.around.run(self.around.intake._commit([batch]))
+        (reply,) = self.around.run(self.around.intake.commit([batch]))
         assert reply.ok, reply
         assert reply.replies[0].outcome == outcome, (event, old)
         self.model[old.workload_id] = new
@@ -256,9 +247,9 @@ class StoreMachine(RuleBasedStateMachine):
                 return transitions.start(old, _NOW, _WHO).state
             case messages.Progressed():
                 running = old.status is Status.RUNNING
-                return transitions.report_progress(old, body.percent, body.message).state if running else old
+                return changes.report_progress(old, body.percent, body.message).state if running else old
             case messages.CheckpointSaved():
-                new = transitions.record_checkpoint(old, _NOW, _WHO).state
+                new = changes.record_checkpoint(old, _NOW, _WHO).state
                 self.saved_percent[old.workload_id] = old.progress_percent
                 return new
             case messages.Completed(b"[]"):
@@ -299,8 +290,8 @@ class StoreMachine(RuleBasedStateMachine):
         moves: dict[str, Callable[[WorkloadState, datetime], Move]] = {
             "cancel": lambda s, now: transitions.cancel(s, now, _WHO, "enough"),
             "resume": lambda s, now: transitions.resume(s, now, _WHO),
-            "request_pause": lambda s, _: transitions.request_pause(s),
-            "withdraw_pause": lambda s, _: transitions.withdraw_pause(s),
+            "request_pause": lambda s, _: changes.request_pause(s),
+            "withdraw_pause": lambda s, _: changes.withdraw_pause(s),
             "lose": lambda s, now: transitions.lose_worker(s, now, _WHO, "removed", died=False),
             "die": lambda s, now: transitions.lose_worker(s, now, _WHO, "silent", died=True),
         }

@@ -46,6 +46,7 @@ class ScriptedWorker:
         self.types: list[str] = options.get("types", ["count"])
         self.schemas: dict[str, dict[str, Any]] = options.get("schemas", {})
         self.takes_later = False
+        self.clock_ahead_seconds = 0.0
         self.assignments: asyncio.Queue[Assignment] = asyncio.Queue()
         self.commands: asyncio.Queue[Any] = asyncio.Queue()
         self.answers: bool = options.get("answers", False)
@@ -102,7 +103,8 @@ class ScriptedWorker:
     def event(self, ref: AttemptRef, body: Any) -> Event:
         """The next event of an attempt."""
         self._sequences[ref] = self._sequences.get(ref, 0) + 1
-        return Event(ref, self._sequences[ref], int(time.time() * 1000), body)
+        occurred_at_ms = int((time.time() + self.clock_ahead_seconds) * 1000)
+        return Event(ref, self._sequences[ref], occurred_at_ms, body)
 
     async def send(self, *events: Event) -> list[EventReply]:
         """One batch; gives the replies, in the order of the attempts."""

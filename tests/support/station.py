@@ -185,7 +185,7 @@ async def _main() -> None:
         attempt, record = here.start(kind, params)
         await record.until(Progressed)
         here.pool.renew(params.get("lease", 60.0), params.get("lease", 60.0))
-        while not here.pool._outgoing.empty():
+        while here.pool.has_unsent:
             await asyncio.sleep(0.01)
         print("running", flush=True)
         await attempt.task

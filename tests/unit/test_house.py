@@ -59,6 +59,9 @@ UNUSED_WORDS = {"common", "helper", "helpers", "job", "jobs", "manager", "tenant
 # What sets an attribute that is named in a string.
 PATCHING = {"setattr", "delattr", "patch", "object"}
 
+# Public in spite of the underscore: so the standard library has them.
+PUBLIC_WITH_UNDERSCORE = {"_asdict", "_exit", "_fields", "_replace"}
+
 # Pickle of data from outside runs code; nothing that crosses a process or is stored may need it.
 FORBIDDEN_MODULES = {"marshal", "pickle", "shelve"}
 
@@ -181,6 +184,40 @@ def test_a_patched_private_name_is_found(line: str) -> None:
 def test_what_is_public_or_ones_own_may_be_set() -> None:
     for line in ("self._limit = 1", "patch.setattr(module, 'LIMIT', 1)", "patch.setattr(A, '__call__', f)", "_x = 1"):
         assert list(_patched(ast.parse(line))) == [], line
+
+
+def _read(tree: ast.AST) -> Iterator[str]:
+    """Private names that code outside of their class or module reads or imports."""
+    for entry in ast.walk(tree):
+        if isinstance(entry, ast.Attribute) and isinstance(entry.ctx, ast.Load):
+            if (
+                _is_private(entry.attr)
+                and entry.attr not in PUBLIC_WITH_UNDERSCORE
+                and ast.unparse(entry.value) not in ("self", "cls")
+            ):
+                yield f"{entry.lineno}: {ast.unparse(entry)}"
+        elif isinstance(entry, ast.ImportFrom):
+            yield from (f"{entry.lineno}: {alias.name}" for alias in entry.names if _is_private(alias.name))
+
+
+def test_no_test_reads_a_private_name() -> None:
+    offending = [
+        f"{path.relative_to(ROOT)}:{found}"
+        for folder in ("tests", "bench", "chaos", "simulation", "scripts")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for found in _read(_parse(path))
+    ]
+    assert offending == [], "give the object a name that a reader would want, or test what it does"
+
+
+@pytest.mark.parametrize("line", ["x = module._LIMIT", "a._b()", "super()._run()", "from a.b import _c"])
+def test_a_private_name_that_is_read_is_found(line: str) -> None:
+    assert len(list(_read(ast.parse(line)))) == 1
+
+
+def test_what_is_public_or_ones_own_may_be_read() -> None:
+    for line in ("self._x", "cls._x", "os._exit(1)", "url._replace(a=1)", "a.__class__", "from a import b as _b"):
+        assert list(_read(ast.parse(line))) == [], line
 
 
 def test_unit_tests_stand_in_the_rooms_of_what_they_test() -> None:

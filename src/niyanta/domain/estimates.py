@@ -30,6 +30,10 @@ class ServiceRate:
         self._window_seconds = window_seconds
         self._samples: deque[tuple[float, int]] = deque()
 
+    def __len__(self) -> int:
+        """Samples kept."""
+        return len(self._samples)
+
     def note(self, at_seconds: float, assigned: int) -> None:
         """Note the counter's value.
 

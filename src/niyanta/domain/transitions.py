@@ -1,9 +1,10 @@
-"""The life of a workload: its states, and the only moves between them.
+"""The life of a workload: the only moves between its states.
 
 `TRANSITIONS` is the table. Each move has one constructor below, which takes the workload's state as it stands
 and gives the state after it together with the audit event; a move that the table doesn't have raises
 `IllegalMoveError`. Nothing else in Niyanta assigns a status. The store writes what these functions return, guarded
-by ``version``.
+by ``version``. What a state is made of is in `niyanta.domain.workload`; what changes while the status stays, in
+`niyanta.domain.changes`.
 
 Times are the database's clock, handed in by the caller.
 """
@@ -12,28 +13,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any
 
 from niyanta.domain.forms import key_without, with_misfit
+from niyanta.domain.workload import Actor, Cause, EventType, Move, PausePhase, Status, WorkloadState, explained
 
 __all__ = [
     "DEATHS_BEFORE_FAILURE",
     "DEATHS_BEFORE_SUSPICION",
-    "TERMINAL",
     "TRANSITIONS",
-    "Actor",
-    "ActorType",
-    "AuditEvent",
-    "Cause",
-    "EventType",
     "IllegalMoveError",
-    "Move",
-    "PausePhase",
-    "Status",
     "Transition",
-    "WorkloadState",
-    "acknowledge",
     "cancel",
     "complete",
     "create",
@@ -41,97 +31,18 @@ __all__ = [
     "fail_attempt",
     "lose_worker",
     "pause",
-    "record_checkpoint",
     "refuse",
     "release",
-    "report_progress",
-    "request_pause",
     "resume",
     "schedule",
     "start",
     "unschedule",
-    "withdraw_pause",
 ]
 
 DEATHS_BEFORE_FAILURE = 3
 """A workload whose worker died this often in a row, with no progress between, fails as poison."""
 DEATHS_BEFORE_SUSPICION = 2
 """From here on it is suspected of being the cause, and tried apart from others."""
-
-
-class Status(StrEnum):
-    """What the contract calls ``status``."""
-
-    PENDING = "PENDING"
-    SCHEDULED = "SCHEDULED"
-    RUNNING = "RUNNING"
-    PAUSED = "PAUSED"
-    REDISTRIBUTING = "REDISTRIBUTING"
-    COMPLETED = "COMPLETED"
-    FAILED = "FAILED"
-    CANCELLED = "CANCELLED"
-
-    @property
-    def is_terminal(self) -> bool:
-        """Whether nothing moves it any more."""
-        return self in TERMINAL
-
-    @property
-    def is_queued(self) -> bool:
-        """Counts against ``max_queue_depth``."""
-        return self in (Status.PENDING, Status.REDISTRIBUTING)
-
-    @property
-    def is_held(self) -> bool:
-        """Holds a worker's slot and counts against ``max_concurrent_workloads``."""
-        return self in (Status.SCHEDULED, Status.RUNNING)
-
-
-TERMINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
-
-
-class EventType(StrEnum):
-    """Audit events, one for each move."""
-
-    CREATED = "workload.created"
-    SCHEDULED = "workload.scheduled"
-    UNSCHEDULED = "workload.unscheduled"
-    STARTED = "workload.started"
-    CHECKPOINT_CREATED = "workload.checkpoint_created"
-    PAUSED = "workload.paused"
-    RESUMED = "workload.resumed"
-    REDISTRIBUTED = "workload.redistributed"
-    COMPLETED = "workload.completed"
-    FAILED = "workload.failed"
-    CANCELLED = "workload.cancelled"
-
-
-class PausePhase(StrEnum):
-    """How far a pause has come while the workload is still RUNNING."""
-
-    REQUESTED = "requested"
-    """The worker has been asked; the pause can still be withdrawn."""
-    GRANTED = "granted"
-    """Its checkpoint is committed; the attempt is ending."""
-
-
-class Cause(StrEnum):
-    """Why a workload was taken from its worker for another attempt."""
-
-    WORKER_DIED = "worker_died"
-    WORKER_REMOVED = "worker_removed"
-    ATTEMPT_FAILED = "attempt_failed"
-    TIMED_OUT = "timed_out"
-    HANDED_BACK = "handed_back"
-    """Its worker stops, and gave it back unharmed."""
-
-
-class ActorType(StrEnum):
-    """Who can make a workload move."""
-
-    USER = "user"
-    COORDINATOR = "coordinator"
-    WORKER = "worker"
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,82 +103,6 @@ class IllegalMoveError(Exception):
         self.current = current
 
 
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """Who did it."""
-
-    type: ActorType
-    id: str
-    """Of a user the API key's id or the token's subject."""
-
-
-@dataclass(frozen=True, slots=True)
-class AuditEvent:
-    """One line of a workload's history. ``event_id`` counts from 1 within the workload."""
-
-    event_id: int
-    type: EventType
-    at: datetime
-    actor: Actor
-    details: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class WorkloadState:
-    """All of a workload that its moves read or change."""
-
-    customer_id: str
-    workload_id: str
-    workload_type: str
-    status: Status
-    version: int = 1
-    generation: int = 0
-    event_count: int = 1
-    """Audit events so far; the newest one's ``event_id``."""
-    worker_id: str | None = None
-    incarnation: str | None = None
-    """Of the worker that holds it; None unless SCHEDULED or RUNNING."""
-    scheduled_from: Status | None = None
-    """Where a refused assignment goes back to."""
-    event_sequence: int = 0
-    """The newest of the current attempt's events that has been applied."""
-    progress_percent: int = 0
-    progress_message: str | None = None
-    retry_count: int = 0
-    failure_count: int = 0
-    """Attempts that failed by themselves; bounded by ``max_retries``."""
-    death_streak: int = 0
-    """Workers that died holding it, SCHEDULED or RUNNING, since its last progress: a checkpoint, or an attempt's own
-    end."""
-    checkpoint_sequence: int = 0
-    pause_phase: PausePhase | None = None
-    ready: bool = True
-    """In the scheduler's queue: queued, and not waiting for a back-off to end."""
-    available_at: datetime | None = None
-    """End of the back-off."""
-    scheduled_at: datetime | None = None
-    started_at: datetime | None = None
-    attempt_started_at: datetime | None = None
-    paused_at: datetime | None = None
-    completed_at: datetime | None = None
-    error_message: str | None = None
-    result_json: str | None = None
-    placement_key: int = 0
-    """Names its placement class. Changes when it turns out which workers won't do."""
-    misfits: str | None = None
-    """Forms of input that its own doesn't fit, in order, with spaces between (`niyanta.domain.forms`)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """A state and the audit event that explains it (None for changes that are no moves)."""
-
-    state: WorkloadState
-    event: AuditEvent | None
-    cause: Cause | None = None
-    """Of a redistribution."""
-
-
 def _move(
     old: WorkloadState,
     event: EventType,
@@ -281,27 +116,13 @@ def _move(
     if (event, old.status, target) not in _LEGAL:
         raise IllegalMoveError(event, old.status)
     new = replace(old, status=target, version=old.version + 1, event_count=old.event_count + 1, **changes)
-    facts: dict[str, Any] = {
-        "from": old.status.value,
-        "to": target.value,
-        "attempt": new.generation,
-        "version": new.version,
-    }
-    worker_id = new.worker_id or old.worker_id
-    if worker_id is not None:
-        facts["worker_id"] = worker_id
-    if new.checkpoint_sequence:
-        facts["checkpoint_sequence"] = new.checkpoint_sequence
-    if details:
-        facts.update(details)
-    return Move(new, AuditEvent(new.event_count, event, now, actor, facts), cause)
+    return explained(event, old, new, now, actor, details, cause)
 
 
 def create(customer_id: str, workload_id: str, workload_type: str, now: datetime, actor: Actor) -> Move:
     """A workload begins, in the queue."""
     new = WorkloadState(customer_id, workload_id, workload_type, Status.PENDING)
-    details = {"from": None, "to": new.status.value, "attempt": new.generation, "version": new.version}
-    return Move(new, AuditEvent(new.event_count, EventType.CREATED, now, actor, details))
+    return explained(EventType.CREATED, None, new, now, actor)
 
 
 _LET_GO: dict[str, Any] = {"worker_id": None, "incarnation": None, "pause_phase": None}
@@ -547,65 +368,3 @@ def cancel(old: WorkloadState, now: datetime, actor: Actor, reason: str | None) 
         ready=False,
         available_at=None,
     )
-
-
-def report_progress(old: WorkloadState, percent: int, message: str | None) -> Move:
-    """No move: progress within an attempt, never backwards."""
-    return Move(
-        replace(
-            old,
-            version=old.version + 1,
-            progress_percent=max(old.progress_percent, min(100, max(0, percent))),
-            progress_message=message if message is not None else old.progress_message,
-        ),
-        None,
-    )
-
-
-def acknowledge(old: WorkloadState, sequence: int) -> Move:
-    """No move: the attempt's events up to a sequence are applied, so that one that is sent again does nothing."""
-    return Move(replace(old, event_sequence=sequence), None)
-
-
-def record_checkpoint(old: WorkloadState, now: datetime, actor: Actor) -> Move:
-    """Keep a checkpoint: the next sequence number; grants a pause that waits for it.
-
-    Raises:
-        IllegalMove: The workload isn't RUNNING.
-    """
-    if old.status is not Status.RUNNING:
-        raise IllegalMoveError(EventType.CHECKPOINT_CREATED, old.status)
-    sequence = old.checkpoint_sequence + 1
-    new = replace(
-        old,
-        version=old.version + 1,
-        event_count=old.event_count + 1,
-        checkpoint_sequence=sequence,
-        death_streak=0,
-        pause_phase=PausePhase.GRANTED if old.pause_phase else None,
-    )
-    details = {
-        "from": old.status.value,
-        "to": new.status.value,
-        "attempt": new.generation,
-        "version": new.version,
-        "worker_id": new.worker_id,
-        "checkpoint_sequence": sequence,
-    }
-    return Move(new, AuditEvent(new.event_count, EventType.CHECKPOINT_CREATED, now, actor, details))
-
-
-def request_pause(old: WorkloadState) -> Move:
-    """No move yet: note that a pause waits for the next checkpoint. Twice is once."""
-    if old.status is not Status.RUNNING:
-        raise IllegalMoveError(EventType.PAUSED, old.status)
-    if old.pause_phase is not None:
-        return Move(old, None)
-    return Move(replace(old, version=old.version + 1, pause_phase=PausePhase.REQUESTED), None)
-
-
-def withdraw_pause(old: WorkloadState) -> Move:
-    """The pause ran out of time. One that is granted already can't be withdrawn and stays."""
-    if old.pause_phase is not PausePhase.REQUESTED:
-        return Move(old, None)
-    return Move(replace(old, version=old.version + 1, pause_phase=None), None)

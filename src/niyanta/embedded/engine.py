@@ -172,7 +172,7 @@ class Engine(ABC):
         return self._guarded.guardian.pid if self._guarded and self._guarded.running else None
 
     @abstractmethod
-    async def _prepare(self) -> Sequence[str]:
+    async def prepare(self) -> Sequence[str]:
         """Create what is missing; gives the command line."""
 
     @abstractmethod
@@ -206,7 +206,7 @@ class Engine(ABC):
         while True:
             tries -= 1
             self._read_state()
-            command = await self._prepare()
+            command = await self.prepare()
             self._guarded = await self._guard(command, self.grace_signal)
             try:
                 await self._await_answer(self._guarded)

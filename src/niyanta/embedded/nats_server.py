@@ -42,7 +42,8 @@ class Nats(Engine):
         """``nats://<token>@127.0.0.1:<port>``; good once it has started."""
         return f"nats://{self.secret}@127.0.0.1:{self.port}"
 
-    async def _prepare(self) -> Sequence[str]:
+    async def prepare(self) -> Sequence[str]:
+        """Write the configuration; gives the command line."""
         program = _program()
         config = self.data_dir / "nats.conf"
         config.touch(mode=0o600)

@@ -78,15 +78,16 @@ class Postgres(Engine):
     def _url(self, database: str) -> str:
         return f"postgresql://niyanta:{self.secret}@127.0.0.1:{self.port}/{database}"
 
-    async def _prepare(self) -> Sequence[str]:
+    async def prepare(self) -> Sequence[str]:
+        """Create the cluster where there is none; gives the command line."""
         binaries = _binaries()
         if not (self._cluster / "PG_VERSION").exists():
             await self._create(binaries)
-        self._clear_stale_pid()
+        self.clear_stale_pid()
         options = [f"-c{name}={value}" for name, value in {**self._settings, "port": str(self.port)}.items()]
         return _as_ordinary_user([str(binaries / "postgres"), "-D", str(self._cluster), *options])
 
-    def _clear_stale_pid(self) -> None:
+    def clear_stale_pid(self) -> None:
         """Remove what a killed server left, which would refuse a start once another process has its number.
 
         The lock says that no server of ours runs. Nor may one that was started by hand: a server's working

@@ -91,6 +91,6 @@ def test_the_window_holds_few_samples(steps: list[int]) -> None:
     for second, step in enumerate(steps):
         total += step
         rate.note(second, total)
-        assert len(rate._samples) <= 63
+        assert len(rate) <= 63
     found = rate.per_second
     assert found is None or found <= 3

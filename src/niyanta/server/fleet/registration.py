@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 
 import msgspec
 
-from niyanta.domain.transitions import Actor
+from niyanta.domain.workload import Actor
 from niyanta.errors import NotFoundError, ServiceUnavailableError
 from niyanta.server.moves.commands import Commands
 from niyanta.server.moves.feed import ChangeFeed
@@ -60,7 +61,7 @@ class WorkerService:
             return self._encode(RegisterReply(False, "invalid", problem))
         lease = self._settings.worker_lease_seconds
         try:
-            status, order, epoch = await self._come_to_life(worker)
+            status, order, epoch, now = await self._come_to_life(worker)
         except ServiceUnavailableError:
             return None
         if order is not None and order.kind == "remove":
@@ -75,15 +76,16 @@ class WorkerService:
         )
         self._feed.announce(fleet=True)
         interval = self._settings.heartbeat_interval_seconds
-        return self._encode(RegisterReply(True, "", "", interval, lease, epoch))
+        return self._encode(RegisterReply(True, "", "", interval, lease, epoch, int(now.timestamp() * 1000)))
 
     @retried
-    async def _come_to_life(self, worker: Register) -> tuple[str | None, StandingOrder | None, int]:
-        """The worker's status from now on; without one, what was ordered for its id; and the leader's epoch."""
+    async def _come_to_life(self, worker: Register) -> tuple[str | None, StandingOrder | None, int, datetime]:
+        """The worker's status from now on; without one, what was ordered for its id; the leader's epoch; the time."""
         async with self._database.connection("vital") as conn:
             status = await self._workers.register(conn, worker, self._settings.worker_lease_seconds)
             order = None if status else await self._workers.standing_order(conn, worker.worker_id)
-            return status, order, (await self._leases.current(conn)).epoch
+            epoch = (await self._leases.current(conn)).epoch
+            return status, order, epoch, await self._workers.time_now(conn)
 
     @retried
     async def page(
@@ -92,6 +94,19 @@ class WorkerService:
         """A page of the fleet by id, and how many workers there are in all; see `WorkerStore.page`."""
         async with self._database.connection() as conn:
             return await self._workers.page(conn, status, most, skip=skip, after=after)
+
+    @retried
+    async def one(self, worker_id: str) -> ListedWorker:
+        """One worker.
+
+        Raises:
+            NotFoundError: No worker with that id is known.
+        """
+        async with self._database.connection() as conn:
+            found = await self._workers.one(conn, worker_id)
+        if found is None:
+            raise _unknown(worker_id)
+        return found
 
     async def drain(self, worker_id: str, actor: Actor) -> None:
         """Take no new work on a worker's id until `undrain`; what it runs finishes.
@@ -151,8 +166,12 @@ class WorkerService:
         async with self._database.connection() as conn:
             status = await self._workers.undrain(conn, worker_id)
         if status is None:
-            raise NotFoundError(f"No worker '{worker_id}' is known")
+            raise _unknown(worker_id)
         return status
+
+
+def _unknown(worker_id: str) -> NotFoundError:
+    return NotFoundError(f"No worker '{worker_id}' is known")
 
 
 def _removed(worker_id: str, order: StandingOrder) -> str:

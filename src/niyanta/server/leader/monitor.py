@@ -21,8 +21,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from niyanta.domain import transitions
 from niyanta.domain.retry import backoff_seconds
-from niyanta.domain.transitions import Actor, ActorType, IllegalMoveError, Status
+from niyanta.domain.transitions import IllegalMoveError
 from niyanta.domain.vigil import ASK_SHARE, Sign, Vigil
+from niyanta.domain.workload import Actor, ActorType, Move, Status
 from niyanta.errors import ConnectionFailedError, ServiceUnavailableError
 from niyanta.server.leader.election import Election
 from niyanta.server.moves.commands import Commands
@@ -241,7 +242,7 @@ class Monitor:
         if not overdue:
             return
 
-        def time_out(change: Change) -> transitions.Move:
+        def time_out(change: Change) -> Move:
             config = change.before.config
             limit = change.before.timeout_seconds or config.timeout_seconds
             failures = change.state.failure_count + 1
@@ -262,7 +263,7 @@ class Monitor:
             self._commands.cancel(row.worker_id, ref, "timed out")
 
     async def _change_each(
-        self, epoch: int, rows: Sequence[Unanswered | Overdue], move: Callable[[Change], transitions.Move]
+        self, epoch: int, rows: Sequence[Unanswered | Overdue], move: Callable[[Change], Move]
     ) -> None:
         """Move workloads that are still at the generation that was read; others are left alone."""
         if not rows:

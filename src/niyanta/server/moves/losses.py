@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from niyanta.domain import transitions
-from niyanta.domain.transitions import Actor
+from niyanta.domain.workload import Actor
 from niyanta.server.moves.mover import Mover
 from niyanta.server.store.states import Change
 from niyanta.server.store.workloads import Key

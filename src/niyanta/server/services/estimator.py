@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 
 from niyanta.domain.estimates import ServiceRate, estimated_completion, estimated_start
 from niyanta.domain.placement import Affinity, WorkerView, choose, eligible
-from niyanta.domain.transitions import Status
+from niyanta.domain.workload import Status
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.directory import Directory
 from niyanta.server.services.occupancy import Occupancy

@@ -15,7 +15,8 @@ from msgspec import Meta
 
 from niyanta.domain import transitions
 from niyanta.domain.placement import explain
-from niyanta.domain.transitions import Actor, ActorType, IllegalMoveError, WorkloadState
+from niyanta.domain.transitions import IllegalMoveError
+from niyanta.domain.workload import Actor, ActorType, WorkloadState
 from niyanta.errors import ApiError
 from niyanta.server.directory import Directory
 from niyanta.server.moves.commands import Commands

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from niyanta.domain import transitions
-from niyanta.domain.transitions import Actor, ActorType, Move
+from niyanta.domain.workload import Actor, ActorType, Move
 from niyanta.server.store.queries import Connection, Queries
 
 __all__ = ["KeyName", "KeyUse", "NewWorkload", "SubmissionStore"]

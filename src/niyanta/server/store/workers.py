@@ -93,10 +93,12 @@ def _read_listed(row: Row) -> ListedWorker:
 
 _queries = Queries("workers.sql")
 _register = _queries.one("register", str)
+_time_now = _queries.sole("time_now", datetime, lambda row: row["time_now"])
 _standing_order = _queries.one("standing_order", StandingOrder, _read_order)
 _beat = _queries.many("beat", _LiveWorker)
 _all_workers = _queries.many("all_workers", StoredWorker, _read_worker)
 _workers_page = _queries.many("workers_page", ListedWorker, _read_listed)
+_one_worker = _queries.one("one_worker", ListedWorker, _read_listed)
 _count_workers = _queries.sole("count_workers", int)
 _fleet_summary = _queries.many("fleet_summary", _StatusCount)
 _end_worker = _queries.one("end_worker", str)
@@ -122,6 +124,10 @@ class WorkerStore:
             lease_seconds=lease_seconds,
         )
 
+    async def time_now(self, conn: Connection) -> datetime:
+        """The database's clock."""
+        return await _time_now(conn)
+
     async def standing_order(self, conn: Connection, worker_id: str) -> StandingOrder | None:
         """What an operator has ordered for an id."""
         return await _standing_order(conn, worker_id=worker_id)
@@ -146,6 +152,10 @@ class WorkerStore:
         """At most ``most`` workers of one status, or of any, by id from the one after ``after``; and how many."""
         listed = await _workers_page(conn, status=status, after=after, most=most, skip=skip)
         return listed, await _count_workers(conn, status=status)
+
+    async def one(self, conn: Connection, worker_id: str) -> ListedWorker | None:
+        """One worker; None when the id isn't known."""
+        return await _one_worker(conn, worker_id=worker_id)
 
     async def summary(self, conn: Connection) -> dict[str, tuple[int, int]]:
         """How many workers there are of each status, and how many slots these have."""

@@ -13,6 +13,10 @@ ON CONFLICT (worker_id) DO UPDATE
         OR k.last_heartbeat < now() - make_interval(secs => :lease_seconds))
 RETURNING status;
 
+-- name: time_now()^
+-- The database's clock at this moment.
+SELECT clock_timestamp() AS time_now;
+
 -- name: standing_order(worker_id)^
 -- What an operator has ordered for an id, when and who.
 SELECT standing_order, ordered_by, ordered_at FROM workers WHERE worker_id = :worker_id;
@@ -46,6 +50,13 @@ SELECT k.*, extract(epoch FROM now() - k.last_heartbeat)::double precision AS si
   FROM workers k
  WHERE (:status::text IS NULL OR k.status = :status::text) AND (:after::text IS NULL OR k.worker_id > :after::text)
  ORDER BY k.worker_id LIMIT :most OFFSET :skip;
+
+-- name: one_worker(worker_id)^
+-- One worker, with what it holds; as a page has it.
+SELECT k.*, extract(epoch FROM now() - k.last_heartbeat)::double precision AS silent_seconds,
+       ARRAY(SELECT w.workload_id FROM workloads w
+              WHERE w.worker_id = k.worker_id AND w.incarnation = k.incarnation ORDER BY w.workload_id) AS workload_ids
+  FROM workers k WHERE k.worker_id = :worker_id;
 
 -- name: count_workers(status)^
 -- How many workers there are of one status, or in all.

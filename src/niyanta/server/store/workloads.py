@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from niyanta.domain.transitions import DEATHS_BEFORE_FAILURE, DEATHS_BEFORE_SUSPICION, PausePhase, Status
+from niyanta.domain.transitions import DEATHS_BEFORE_FAILURE, DEATHS_BEFORE_SUSPICION
+from niyanta.domain.workload import PausePhase, Status
 from niyanta.server.store.queries import Connection, Queries, Reader, Row
 from niyanta.server.store.states import Change, Head, Locked, read_head, read_locked, state_columns
 

@@ -95,6 +95,7 @@ class Agent:
         self._outbox = Outbox(
             broker, subjects.events, lambda: self._membership.who, self._on_reply, self._membership.lost
         )
+        self._membership.on_time = self._outbox.set_clock
         self._decode = msgspec.msgpack.Decoder(Command).decode
 
     @property

@@ -54,6 +54,7 @@ class Membership:
         ignored_commands: How many were ignored since the last answered beat.
         on_answer: Called after each answered beat.
         on_superseded: Called with attempts that are no longer this worker's.
+        on_time: Called with the service's time, in Unix seconds, and the monotonic clock's at the same moment.
         on_lost: Called when the service no longer knows this incarnation.
     """
 
@@ -71,6 +72,7 @@ class Membership:
         self.ignored_commands = 0
         self.on_answer: Callable[[], None] = lambda: None
         self.on_superseded: Callable[[Sequence[AttemptRef]], None] = lambda _: None
+        self.on_time: Callable[[float, float], None] = lambda *_: None
         self.on_lost: Callable[[], None] = lambda: None
         self._registered = False
         self._stopped = False
@@ -142,6 +144,8 @@ class Membership:
                 self._interval, self.lease.seconds = reply.heartbeat_interval_seconds, reply.lease_seconds
                 self._registered = True
                 self.epoch = reply.epoch
+                if reply.now_ms:
+                    self.on_time(reply.now_ms / 1000, (sent + time.monotonic()) / 2)
                 self._answered(sent, recorded=True)
                 log.info("worker.registered %s", spec.worker_id, extra={"incarnation": incarnation})
                 return

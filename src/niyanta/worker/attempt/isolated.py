@@ -18,6 +18,7 @@ from niyanta.worker.attempt.saving import Saving
 from niyanta.worker.handlers.handler import Handler
 from niyanta.worker.handlers.link import Ask
 from niyanta.worker.launcher.kept import Kind
+from niyanta.worker.launcher.over import Over
 from niyanta.worker.launcher.pool import MOST_PROCESSES, ProcessPool
 from niyanta.worker.launcher.process import Exit, Runner
 from niyanta.worker.runner import channel
@@ -131,12 +132,12 @@ class Isolated:
         if isinstance(outcome, Completed):
             return outcome
         match how.over:
-            case "memory":
+            case Over.MEMORY:
                 reached = f": {how.used_mb} MB" if how.used_mb else ""
                 return Failed(f"used more memory than its limit of {assignment.memory_mb} MB{reached}")
-            case "processes":
+            case Over.PROCESSES:
                 return Failed(f"had more than {MOST_PROCESSES} processes")
-            case "lease":
+            case Over.LEASE:
                 self._life.order(End(Because.HANDED_BACK, "the worker was cut off from the service"))
                 return None
         if outcome is not None or self._life.end is not None:

@@ -18,6 +18,7 @@ from typing import Any
 from niyanta.errors import TransientError
 from niyanta.worker.handlers.text import plain
 from niyanta.worker.launcher.kept import REST_SECONDS, Kept, Kind
+from niyanta.worker.launcher.over import Over
 from niyanta.worker.launcher.process import Exit, Runner, pump
 from niyanta.worker.runner import channel
 
@@ -112,6 +113,11 @@ class ProcessPool:
 
     # --- the launcher's socket ------------------------------------------------------------------
 
+    @property
+    def has_unsent(self) -> bool:
+        """Whether commands wait until the launcher takes them."""
+        return not self._outgoing.empty()
+
     def _command(self, *, fds: Sequence[int] = (), **command: object) -> None:
         self._outgoing.put_nowait((json.dumps(command).encode() + b"\n", list(fds)))
 
@@ -184,7 +190,9 @@ class ProcessPool:
             case "exited":
                 if event.get("error"):
                     runner.recent.append(str(event["error"]).encode())
-                self._ended(runner, Exit(event["code"], event["over"], event["used_mb"]))
+                self._ended(
+                    runner, Exit(event["code"], Over(event["over"]) if event["over"] else None, event["used_mb"])
+                )
 
     def _ended(self, runner: Runner, how: Exit) -> None:
         self._runners.pop(runner.slot, None)
@@ -194,7 +202,7 @@ class ProcessPool:
         elif runner in self._idle:
             self._idle.remove(runner)
             runner.close()
-        elif how.over == "template":
+        elif how.over is Over.TEMPLATE:
             runner.close()  # the fork may have come to life after all, and is to find nobody there
         if not runner.exited.done():
             runner.exited.set_result(how)
@@ -277,7 +285,7 @@ class ProcessPool:
                 ready = await runner.receive()
                 if isinstance(ready, channel.Ready) and not runner.exited.done():
                     return runner, ready
-                if (await runner.exited).over != "template":
+                if (await runner.exited).over is not Over.TEMPLATE:
                     return runner, None
             except BaseException:
                 self.kill(runner, at_once=True)

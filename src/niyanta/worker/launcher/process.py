@@ -1,4 +1,4 @@
-"""One process of an attempt as the agent sees it: what it says, what it writes, how it ended."""
+"""One process of an attempt, as the agent has it: its pipes, what it says, and how it ended."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from niyanta.worker.handlers.text import LineSplitter
+from niyanta.worker.launcher.over import Over
 from niyanta.worker.runner import channel
 from niyanta.worker.runner.marks import END, MarkFinder
 
@@ -26,9 +27,8 @@ class Exit:
 
     code: int
     """Exit status of the process itself; minus the signal's number when one ended it."""
-    over: str | None = None
-    """Why the launcher ended it by itself: ``memory``, ``processes`` or ``lease``; ``template``: it never began, as
-    the process to fork it from has ended."""
+    over: Over | None = None
+    """Why, where the launcher ended it by itself."""
     used_mb: int = 0
 
 
