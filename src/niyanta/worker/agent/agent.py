@@ -139,6 +139,7 @@ class Agent:
                 await self._pool.close()
             if attempts:
                 await asyncio.wait([attempt.task for attempt in attempts], timeout=2)
+            await self._membership.say_stopped()
 
     # --- the right to run -------------------------------------------------------------------------
 

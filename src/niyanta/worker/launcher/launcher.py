@@ -171,7 +171,9 @@ class Launcher:
                 for pid in self.members(slot, None):
                     with contextlib.suppress(OSError):
                         os.kill(pid, signal.SIGTERM)
-                slot.kill_at = min(slot.kill_at, time.monotonic() + GRACE_SECONDS)
+                # What is exclusive mustn't outlive its lease to clean up, should that be renewed meanwhile.
+                latest = self.exclusive_until if slot.exclusive else float("inf")
+                slot.kill_at = min(slot.kill_at, time.monotonic() + GRACE_SECONDS, latest)
             case {"do": "kill_now"} if slot is not None:
                 slot.kill_at = 0.0
                 self.kill(slot)
