@@ -163,6 +163,8 @@ MAX_TAG_LENGTH = 256
 """Of a tag's name, and of its value."""
 MAX_PROCESSES = 1024
 """Processes and threads that one attempt may have."""
+MAX_REUSE = 1_000_000
+"""Attempts that one process may serve, one after another."""
 MAX_RESULT_BYTES = 1 << 20
 MAX_CHECKPOINT_BYTES = 10 << 20
 """Of a checkpoint that the database keeps."""

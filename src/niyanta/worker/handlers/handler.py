@@ -17,7 +17,7 @@ import msgspec
 from niyanta.domain.forms import form_of
 from niyanta.domain.ids import WORKLOAD_TYPE_PATTERN
 from niyanta.domain.json_schema import Schema, SchemaError, TooExpensiveError
-from niyanta.domain.limits import MAX_DEPTH, MAX_RESULT_BYTES
+from niyanta.domain.limits import MAX_DEPTH, MAX_RESULT_BYTES, MAX_REUSE
 from niyanta.domain.workers import Isolation
 from niyanta.errors import ConfigurationError, PermanentError
 from niyanta.worker.handlers.context import Context, SyncContext
@@ -50,6 +50,8 @@ class Handler:
     is_async: bool
     parameters: Parameters | None
     """The second parameter; None when the handler takes only the context."""
+    reuse: int = 1
+    """How many attempts of one customer a process may serve, one after another."""
 
     @property
     def input_schema(self) -> dict[str, Any] | None:
@@ -94,7 +96,9 @@ class Handler:
         return self.function(*self.arguments(context, input_json))
 
 
-def make_handler(workload_type: str, function: Callable[..., Any], isolation: str, exclusive: bool) -> Handler:
+def make_handler(
+    workload_type: str, function: Callable[..., Any], isolation: str, exclusive: bool, reuse: int = 1
+) -> Handler:
     """Look a function over.
 
     Raises:
@@ -124,14 +128,14 @@ def make_handler(workload_type: str, function: Callable[..., Any], isolation: st
         raise ConfigurationError(
             f"'{workload_type}' is exclusive, which needs isolation='process': only a process can be ended for sure"
         )
-    return Handler(
-        workload_type,
-        function,
-        Isolation(isolation),
-        exclusive,
-        is_async,
-        _parameters(workload_type, function, codes[-1]),
-    )
+    if isinstance(reuse, bool) or not isinstance(reuse, int) or not 1 <= reuse <= MAX_REUSE:
+        raise ConfigurationError(
+            f"reuse of '{workload_type}' is how many attempts a process may serve: 1 to {MAX_REUSE}, not {reuse!r}"
+        )
+    if isolation == Isolation.INLINE and reuse > 1:
+        raise ConfigurationError(f"'{workload_type}' is isolation='inline', and so has no process to reuse")
+    parameters = _parameters(workload_type, function, codes[-1])
+    return Handler(workload_type, function, Isolation(isolation), exclusive, is_async, parameters, reuse)
 
 
 def _codes(function: object) -> Iterator[Any]:
