@@ -29,7 +29,7 @@ from niyanta.wire.addresses import Addresses
 from niyanta.wire.cancels import heeded
 from niyanta.wire.choice import GroupChoice
 
-__all__ = ["FRAME_BYTES", "FRAME_TIMEOUT_SECONDS", "MAX_MESSAGE_BYTES", "Broker", "Handler"]
+__all__ = ["FRAME_BYTES", "FRAME_TIMEOUT_SECONDS", "MAX_MESSAGE_BYTES", "Broker", "Responder"]
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ _CONNECT_SECONDS = 2
 _PING_SECONDS = 1
 _MOST_PINGS_MISSING = 3
 
-Handler = Callable[[bytes], Awaitable[bytes | None]]
+Responder = Callable[[bytes], Awaitable[bytes | None]]
 """Takes a whole message, gives the reply (None: no reply)."""
 
 
@@ -240,7 +240,7 @@ class Broker:
         with heeded():
             return await self._nc.request(subject, payload, timeout=timeout_seconds, headers=headers or None)
 
-    async def serve(self, subject: str, handler: Handler, *, queue_group: str = "") -> None:
+    async def serve(self, subject: str, handler: Responder, *, queue_group: str = "") -> None:
         """Answer messages on a subject, each in a task of its own.
 
         A handler that raises is logged, and the sender gets no reply (it will send again).
@@ -306,7 +306,7 @@ class Broker:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _answer(self, msg: Msg, payload: bytes, handler: Handler, own: str) -> None:
+    async def _answer(self, msg: Msg, payload: bytes, handler: Responder, own: str) -> None:
         try:
             reply = await handler(payload)
             if reply is not None and msg.reply:
@@ -318,7 +318,7 @@ class Broker:
         except Exception:
             log.exception("broker.handler_failed", extra={"subject": msg.subject})
 
-    async def _receive_framed(self, first: Msg, handler: Handler, own: str) -> None:
+    async def _receive_framed(self, first: Msg, handler: Responder, own: str) -> None:
         try:
             total = int((first.headers or {})[_FRAMES_HEADER])
         except ValueError:

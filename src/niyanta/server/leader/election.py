@@ -29,6 +29,10 @@ scheduling and watching; somebody leads again within seconds of its return, and 
 workers anew (the brake, see `niyanta.server.leader.monitor`). The leader is killed or stopped: another takes the
 lease when it has run out. A restore from a backup sets the epoch back: workers learn the older one with their next
 answered beat.
+
+**In this module.** `run` takes or renews the lease once in `leader_renew_seconds`; `epoch` is what the leader's loops
+look at before each round and what they write under; `wait_elected` is where they wait for a term of theirs. The
+statements are `niyanta.server.store.lease`.
 """
 
 from __future__ import annotations
@@ -40,7 +44,7 @@ import time
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.settings import CoordinatorSettings
-from niyanta.server.store.database import Database
+from niyanta.server.store.database import Database, Pool
 from niyanta.server.store.lease import LeaseStore
 from niyanta.wire.changes import Changed
 
@@ -130,7 +134,7 @@ class Election:
             return
         epoch, self._epoch = self._epoch, None
         try:
-            async with asyncio.timeout(2), self._database.connection("lease") as conn:
+            async with asyncio.timeout(2), self._database.connection(Pool.LEASE) as conn:
                 await self._store.give_up(conn, epoch)
         except (ServiceUnavailableError, TimeoutError):
             log.info("election.lease_left_to_expire")
@@ -141,7 +145,7 @@ class Election:
         """Take or renew the lease; gives the seconds in which the next try is due at the latest."""
         sent = time.monotonic()
         lease = self._settings.leader_lease_seconds
-        async with self._database.connection("lease") as conn:
+        async with self._database.connection(Pool.LEASE) as conn:
             if self._epoch is not None:
                 if await self._store.renew(conn, self._epoch, lease):
                     self._trusted_until = sent + self._settings.leader_trust_seconds
