@@ -12,6 +12,7 @@ Of several that serve a subject as a queue group, requests go to one that has an
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Iterable
@@ -280,7 +281,7 @@ class Broker:
         """Take nothing more that is sent to a subject served here, so that others of its queue group do."""
         subscribe, subscriptions = self._served[subject]
         self._served[subject] = (subscribe, [])
-        await _end(subscriptions)
+        await _end(subscriptions, gently=True)
 
     async def resume(self, subject: str) -> None:
         """Serve a subject again that was suspended."""
@@ -356,13 +357,16 @@ def _credentials(addresses: Addresses) -> dict[str, Any]:
     return {"user": addresses.user, "password": addresses.password} if addresses.user else {}
 
 
-async def _end(subscriptions: Iterable[Subscription]) -> None:
+async def _end(subscriptions: Iterable[Subscription], *, gently: bool = False) -> None:
+    """Take nothing more; gently: but what the server has sent before it hears of that."""
     for subscription in subscriptions:
         try:
             with heeded():
-                await subscription.unsubscribe()
-        except (NatsError, OSError) as exc:
+                await (subscription.drain() if gently else subscription.unsubscribe())  # type: ignore[no-untyped-call]
+        except (NatsError, OSError, TimeoutError) as exc:
             log.info("broker.not_unsubscribed", extra={"subject": subscription.subject, "error": str(exc)})
+            with contextlib.suppress(NatsError, OSError):  # or it would be there again with the link
+                await subscription.unsubscribe()
 
 
 async def _failed(error: Exception) -> None:
