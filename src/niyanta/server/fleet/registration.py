@@ -9,6 +9,7 @@ import msgspec
 
 from niyanta.domain.workload import Actor
 from niyanta.errors import NotFoundError, ServiceUnavailableError
+from niyanta.server.fleet.admission import RefusedRegistrationError, read_registration
 from niyanta.server.moves.commands import Commands
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.moves.losses import lose_workloads
@@ -18,8 +19,8 @@ from niyanta.server.store.database import Database, retried
 from niyanta.server.store.lease import LeaseStore
 from niyanta.server.store.workers import ListedWorker, RemovedWorker, StandingOrder, WorkerStore
 from niyanta.wire.broker import Broker
-from niyanta.wire.messages import PROTOCOL_VERSION, Register, RegisterReply
-from niyanta.wire.subjects import WORKER_ID_PATTERN, Subjects
+from niyanta.wire.messages import Register, RegisterReply
+from niyanta.wire.subjects import Subjects
 
 __all__ = ["WorkerService"]
 
@@ -53,12 +54,10 @@ class WorkerService:
     async def register(self, payload: bytes) -> bytes | None:
         """Answer a `Register`."""
         try:
-            worker = msgspec.msgpack.decode(payload, type=Register)
-        except msgspec.DecodeError as exc:
-            return self._encode(RegisterReply(False, "invalid", f"the registration can't be read: {exc}"))
-        problem = _registration_problem(worker)
-        if problem is not None:
-            return self._encode(RegisterReply(False, "invalid", problem))
+            worker = read_registration(payload)
+        except RefusedRegistrationError as refused:
+            log.warning("worker.registration_refused", extra={"why": str(refused)})
+            return self._encode(RegisterReply(False, "invalid", str(refused)))
         lease = self._settings.worker_lease_seconds
         try:
             status, order, epoch, now = await self._come_to_life(worker)
@@ -190,19 +189,3 @@ def _removed(worker_id: str, order: StandingOrder) -> str:
         f"worker id '{worker_id}' was removed by an operator ({order.given_by}, {at}) and may not come back until "
         f"one runs: niyanta workers undrain {worker_id}"
     )
-
-
-def _registration_problem(worker: Register) -> str | None:
-    if worker.protocol != PROTOCOL_VERSION:
-        return f"this service speaks protocol {PROTOCOL_VERSION}, the worker {worker.protocol}"
-    if not WORKER_ID_PATTERN.fullmatch(worker.worker_id):
-        return f"the worker id must match {WORKER_ID_PATTERN.pattern}"
-    if not 1 <= worker.capacity <= 10_000:
-        return "the capacity must be 1 to 10000"
-    if len(worker.tags) > 64 or any(len(k) > 256 or len(v) > 256 for k, v in worker.tags.items()):
-        return "at most 64 tags of at most 256 characters"
-    if not worker.handlers:
-        return "the worker serves no workload type"
-    if "\0" in repr(worker.tags):
-        return "tags must not hold NUL characters"
-    return None
