@@ -174,6 +174,8 @@ _overdue = _queries.many("overdue", Overdue)
 _orphaned = _queries.many("orphaned", _Incarnation)
 _promote = _queries.many("promote", ReadyLane)
 _next_promotion = _queries.one("next_promotion", float)
+_lock_counts = _queries.many("lock_counts", str)
+_paused = _queries.sole("paused", int)
 _held_up = _queries.many("held_up", str)
 _get = _queries.one("get", StoredWorkload)
 
@@ -322,6 +324,12 @@ class WorkloadStore:
     async def seconds_to_next_promotion(self, conn: Connection) -> float | None:
         """When the next back-off ends; None when none is waiting."""
         return await _next_promotion(conn)
+
+    async def paused(self, conn: Connection, customer_id: str, most: int) -> int:
+        """How many of a customer are PAUSED or about to be, counted to ``most``; exact until the transaction ends."""
+        await _lock_counts(conn, customer_id=customer_id)
+        # In a statement of its own, so that it sees what was committed while this waited for the lock.
+        return await _paused(conn, customer_id=customer_id, most=most)
 
     async def held_up(self, conn: Connection, keys: Sequence[Key]) -> list[str]:
         """Customers of these workloads of whom somebody holds the counts, or one of these, at this moment."""

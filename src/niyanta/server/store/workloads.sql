@@ -219,6 +219,19 @@ RETURNING customer_id, placement_key, queue_rank;
 SELECT extract(epoch FROM min(available_at) - now())::double precision AS seconds
   FROM workloads WHERE available_at IS NOT NULL AND NOT ready;
 
+-- name: lock_counts(customer_id)
+-- Keeps others from counting a customer's workloads until the transaction ends. Locking: the usage row.
+SELECT customer_id FROM customer_usage WHERE customer_id = :customer_id FOR NO KEY UPDATE;
+
+-- name: paused(customer_id, most)^
+-- How many workloads of a customer are PAUSED, or about to be; stops counting at most.
+SELECT count(*) AS paused FROM (
+    (SELECT FROM workloads WHERE incarnation IS NOT NULL AND customer_id = :customer_id AND pause_phase IS NOT NULL
+      LIMIT :most)
+    UNION ALL
+    (SELECT FROM workloads WHERE incarnation IS NULL AND customer_id = :customer_id AND status = 'PAUSED' LIMIT :most)
+    LIMIT :most) p;
+
 -- name: held_up
 -- Customers of some workloads of whose counts or workloads one is locked by somebody at this moment. Locking: those rows, for
 -- the moment; what isn't free isn't waited for.
