@@ -30,7 +30,7 @@ from niyanta.server.store.database import Database
 from niyanta.server.store.lease import LeaseStore
 from niyanta.server.store.queries import Connection
 from niyanta.server.store.states import Change, Head
-from niyanta.server.store.workloads import HeldWorkload, ReadyLane, WorkloadStore
+from niyanta.server.store.workloads import HeldWorkload, Key, ReadyLane, WorkloadStore
 from niyanta.wire.broker import Broker
 from niyanta.wire.messages import Changed
 
@@ -290,7 +290,24 @@ class Scheduler:
         self._most = min(_MOST_PER_PASS, max(_FEWEST_PER_PASS, 2 * len(placements)))
         self._commands.assign(epoch, [a for a in written.values() if a is not None])
         self._feed.announce([describe(change) for change in done])
+        if large := [key for key, assigned in written.items() if assigned is None]:
+            await self._push_large(epoch, large)
         return len(placements), False
+
+    async def _push_large(self, epoch: int, keys: list[Key]) -> None:
+        """Read inputs that are too large to come with the assignment, a bounded part at a time, and push them.
+
+        What fails on the way is pushed by the monitor.
+        """
+        left = sorted(keys)
+        while left:
+            async with self._database.connection("vital") as conn:
+                found = await self._store.assignments(conn, left)
+            if not found:
+                return
+            self._commands.assign(epoch, found)
+            last = (found[-1].customer_id, found[-1].workload_id)
+            left = [key for key in left if key > last]
 
     def _assign(self, placement: Placement, head: Head) -> Change:
         change = Change.begin(head.locked)
