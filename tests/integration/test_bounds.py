@@ -67,8 +67,11 @@ async def test_no_more_framed_messages_are_taken_at_once_than_are_allowed(
     monkeypatch.setattr(wire, "MOST_FRAMED_BYTES", 3 * FRAME_BYTES)
     asking, answering = await _linked(nats_url)
     subject, go, begun = f"{subject_prefix}.large", asyncio.Event(), asyncio.Event()
+    taken = 0
 
     async def answer(payload: bytes) -> bytes:
+        nonlocal taken
+        taken += 1
         begun.set()
         await go.wait()
         return b"%d" % len(payload)
@@ -80,6 +83,7 @@ async def test_no_more_framed_messages_are_taken_at_once_than_are_allowed(
         await begun.wait()
         with pytest.raises(ConnectionFailedError, match="no reply"):
             await asking.request(subject, payload, timeout_seconds=1)
+        assert taken == 1
         go.set()
         assert await first == b"%d" % len(payload)
         assert await asking.request(subject, payload, timeout_seconds=5) == b"%d" % len(payload)

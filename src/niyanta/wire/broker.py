@@ -10,7 +10,10 @@ others. A receiver keeps an unfinished message for `FRAME_TIMEOUT_SECONDS` and a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
+import socket
 import uuid
 from collections.abc import Awaitable, Callable
 
@@ -138,6 +141,15 @@ class Broker:
                 f"cannot reach the broker: {str(exc) or type(exc).__name__}. "
                 "Is NATS running there, and is the URL (nats://host:4222) right?"
             ) from exc
+
+    def cut(self) -> None:
+        """Cut the link, from any thread, as a loop that is stuck can't. It is opened again when the loop goes on."""
+        link = self._nc._transport  # nothing public leads to it
+        writer = getattr(link, "_io_writer", None)
+        if writer is None or (opened := writer.get_extra_info("socket")) is None:
+            return
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(opened.fileno())) as same:
+            same.shutdown(socket.SHUT_RDWR)
 
     async def close(self) -> None:
         """Close the link and end the handlers under way. Idempotent."""

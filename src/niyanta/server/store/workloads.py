@@ -216,9 +216,9 @@ class WorkloadStore:
     ) -> dict[Key, Assignable | None]:
         """Write changes and their audit events; gives what was written, each with what its worker needs.
 
-        What isn't assigned needs nothing: None. Nor does what has a large input come along: `assignments` reads it. One
-        that is missing from the answer had another version by then, or the leader's ``epoch`` is no longer the newest:
-        nothing of it was written.
+        What isn't assigned needs nothing: None. Nor does what has a large input come along: `assignments` reads it.
+        One that is missing from the answer had another version by then, or the leader's ``epoch`` is no longer the
+        newest: nothing of it was written.
 
         Args:
             conn: Where to write.
