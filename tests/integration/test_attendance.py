@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -124,13 +125,22 @@ async def test_a_coordinator_whose_loop_is_stuck_leaves_and_joins_again_when_it_
         return b"well"
 
     async def takers() -> set[bytes]:
-        return {await worker.request(subject, b"", timeout_seconds=5) for _ in range(60)}
+        found: set[bytes] = set()
+        for _ in range(60):
+            with contextlib.suppress(ConnectionFailedError):  # taken by one that leaves or joins at this moment
+                found.add(await worker.request(subject, b"", timeout_seconds=0.5))
+        return found
+
+    async def until_both_take() -> None:
+        async with asyncio.timeout(30):
+            while await takers() != {b"ill", b"well"}:
+                pass
 
     await well.serve(subject, answer, queue_group="coordinators")
     ill = Stuck(nats_url, subject, "coordinators")
     try:
         assert await asyncio.to_thread(ill.serves.wait, 10)
-        assert await takers() == {b"ill", b"well"}
+        await until_both_take()
         ill.stand_still()
         began = time.monotonic()
         while True:  # what it has taken is lost, until it is out
@@ -139,12 +149,10 @@ async def test_a_coordinator_whose_loop_is_stuck_leaves_and_joins_again_when_it_
                 if time.monotonic() - began > 2.5:
                     break
             except ConnectionFailedError:
-                assert time.monotonic() - began < 10
+                assert time.monotonic() - began < 20
         assert await takers() == {b"well"}
         ill.go_on()
-        async with asyncio.timeout(15):
-            while await takers() != {b"ill", b"well"}:
-                await asyncio.sleep(0.1)
+        await until_both_take()
     finally:
         ill.end()
         await well.close()

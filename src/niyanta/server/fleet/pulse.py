@@ -19,7 +19,7 @@ __all__ = ["STUCK_SECONDS", "Pulse"]
 
 log = logging.getLogger(__name__)
 
-STUCK_SECONDS = 3.0
+STUCK_SECONDS = 5.0
 """A loop that hasn't turned for longer is stuck."""
 _LOOK_SECONDS = 0.25
 
