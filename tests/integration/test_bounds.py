@@ -10,10 +10,11 @@ from typing import Any, cast
 import msgspec
 import pytest
 
+from niyanta.domain.workload import Key
 from niyanta.errors import ConnectionFailedError
 from niyanta.server.fleet.intake import EventIntake
 from niyanta.server.store.queries import Connection
-from niyanta.server.store.workloads import MOST_INPUT_BYTES, Assignable, Key, WorkloadStore
+from niyanta.server.store.workloads import MOST_INPUT_BYTES, Assignable, WorkloadStore
 from niyanta.wire import broker as wire
 from niyanta.wire.broker import FRAME_BYTES, Broker
 from niyanta.wire.messages import AttemptRef, BatchReply, Event, EventBatch, LogLine

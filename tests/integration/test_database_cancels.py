@@ -20,19 +20,19 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     await opened.close()
 
 
-async def _query(database: Database, pool: Pool = "api") -> None:
+async def _query(database: Database, pool: Pool = Pool.API) -> None:
     async with database.connection(pool) as conn:
         await conn.fetch("SELECT 1")
 
 
 async def _transaction(database: Database) -> None:
-    async with database.transaction("api", lock_seconds=1) as conn:
+    async with database.transaction(Pool.API, lock_seconds=1) as conn:
         await conn.fetch("SELECT 1")
 
 
 async def _failing(database: Database) -> None:
     try:
-        async with database.transaction("api") as conn:
+        async with database.transaction(Pool.API) as conn:
             await conn.execute("SELECT 1")
             raise ZeroDivisionError
     except ZeroDivisionError:
@@ -42,7 +42,7 @@ async def _failing(database: Database) -> None:
 async def _slow(database: Database) -> None:
     """One whose time is up about when it ends."""
     try:
-        async with asyncio.timeout(0.002), database.connection("api") as conn:
+        async with asyncio.timeout(0.002), database.connection(Pool.API) as conn:
             await conn.execute("SELECT pg_sleep(0.002)")
     except (TimeoutError, ServiceUnavailableError):
         pass
@@ -58,7 +58,7 @@ async def _all_free(database: Database) -> None:
     together = asyncio.Barrier(_API_CONNECTIONS)
 
     async def hold() -> None:
-        async with database.connection("api", wait_seconds=10) as conn:
+        async with database.connection(Pool.API, wait_seconds=10) as conn:
             await conn.fetch("SELECT 1")
             await together.wait()
 
@@ -104,8 +104,8 @@ async def test_a_cancel_ends_a_loop_of_queries(
 
 async def test_a_cancel_while_a_connection_is_waited_for(database: Database) -> None:
     for count in range(60):
-        async with database.connection("vital"):
-            waiting = asyncio.create_task(_query(database, "vital"))
+        async with database.connection(Pool.VITAL):
+            waiting = asyncio.create_task(_query(database, Pool.VITAL))
             await _turns(5)
         await _turns(count)  # the connection comes free meanwhile
         finished_before = waiting.done()
@@ -113,7 +113,7 @@ async def test_a_cancel_while_a_connection_is_waited_for(database: Database) -> 
         await asyncio.wait({waiting}, timeout=10)
         assert waiting.cancelled() or finished_before
     async with asyncio.timeout(10):
-        await _query(database, "vital")
+        await _query(database, Pool.VITAL)
 
 
 async def test_a_cancel_while_it_closes(database_url: str) -> None:

@@ -34,7 +34,7 @@ __all__ = [
     "MOST_AT_ONCE",
     "MOST_FRAMED_BYTES",
     "Broker",
-    "Handler",
+    "Responder",
 ]
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ _FRAMES_HEADER = "Niyanta-Frames"
 _REPLY_HEADER = "Niyanta-Reply"
 _NO_REPLY = "none"
 
-Handler = Callable[[bytes], Awaitable[bytes | None]]
+Responder = Callable[[bytes], Awaitable[bytes | None]]
 """Takes a whole message, gives the reply (None: no reply)."""
 
 
@@ -216,7 +216,7 @@ class Broker:
         with heeded():
             return await self._nc.request(subject, payload, timeout=timeout_seconds, headers=headers or None)
 
-    async def serve(self, subject: str, handler: Handler, *, queue_group: str = "") -> None:
+    async def serve(self, subject: str, handler: Responder, *, queue_group: str = "") -> None:
         """Answer messages on a subject, each in a task of its own.
 
         A handler that raises is logged, and the sender gets no reply (it will send again).
@@ -279,7 +279,7 @@ class Broker:
         self._tasks.add(task)
         task.add_done_callback(done)
 
-    async def _answer(self, msg: Msg, payload: bytes, handler: Handler) -> None:
+    async def _answer(self, msg: Msg, payload: bytes, handler: Responder) -> None:
         try:
             reply = await handler(payload)
             if reply is not None and msg.reply:
@@ -291,7 +291,7 @@ class Broker:
         except Exception:
             log.exception("broker.handler_failed", extra={"subject": msg.subject})
 
-    async def _receive_framed(self, first: Msg, handler: Handler) -> None:
+    async def _receive_framed(self, first: Msg, handler: Responder) -> None:
         try:
             total = int((first.headers or {})[_FRAMES_HEADER])
         except ValueError:
@@ -309,7 +309,7 @@ class Broker:
         finally:
             self._framed_bytes -= size
 
-    async def _take_frames(self, first: Msg, total: int, handler: Handler) -> None:
+    async def _take_frames(self, first: Msg, total: int, handler: Responder) -> None:
         private = self._nc.new_inbox()
         subscription = await self._nc.subscribe(private)
         try:

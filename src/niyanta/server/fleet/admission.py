@@ -8,23 +8,19 @@ import re
 import msgspec
 
 from niyanta.domain.ids import WORKLOAD_TYPE_PATTERN
+from niyanta.domain.limits import MAX_CAPACITY, MAX_DEPTH, MAX_SCHEMA_BYTES, MAX_TAG_LENGTH, MAX_TAGS
+from niyanta.domain.workers import Isolation
 from niyanta.wire.messages import PROTOCOL_VERSION, HandlerInfo, Register
-from niyanta.wire.strict_json import MAX_DEPTH
 from niyanta.wire.subjects import WORKER_ID_PATTERN
 
 __all__ = ["RefusedRegistrationError", "read_registration"]
 
 _INCARNATION = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _FORM = re.compile(r"[A-Za-z0-9_-]{0,64}")
-_MOST_CAPACITY = 10_000
-_MOST_TAGS = 64
-_MOST_TAG_CHARACTERS = 256
 _MOST_HANDLERS = 1000
-_MOST_SCHEMA_BYTES = 64 * 1024
 _MOST_BYTES = 1 << 20
 """Of all handlers together: every coordinator keeps every worker's in memory."""
 _MOST_VERSION_CHARACTERS = 100
-_ISOLATIONS = ("process", "inline")
 _INTEGERS = range(-(2**63), 2**63)
 
 
@@ -54,8 +50,8 @@ def read_registration(payload: bytes) -> Register:
         raise RefusedRegistrationError(f"the worker id must match {WORKER_ID_PATTERN.pattern}")
     if not _INCARNATION.fullmatch(worker.incarnation):
         raise RefusedRegistrationError(f"the incarnation must match {_INCARNATION.pattern}")
-    if not 1 <= worker.capacity <= _MOST_CAPACITY:
-        raise RefusedRegistrationError(f"the capacity must be 1 to {_MOST_CAPACITY}")
+    if not 1 <= worker.capacity <= MAX_CAPACITY:
+        raise RefusedRegistrationError(f"the capacity must be 1 to {MAX_CAPACITY}")
     if len(worker.version) > _MOST_VERSION_CHARACTERS or "\0" in worker.version:
         raise RefusedRegistrationError(
             f"the version must have at most {_MOST_VERSION_CHARACTERS} characters and no NUL"
@@ -66,13 +62,13 @@ def read_registration(payload: bytes) -> Register:
 
 
 def _check_tags(tags: dict[str, str]) -> None:
-    if len(tags) > _MOST_TAGS:
-        raise RefusedRegistrationError(f"{len(tags)} tags; at most {_MOST_TAGS} are allowed")
+    if len(tags) > MAX_TAGS:
+        raise RefusedRegistrationError(f"{len(tags)} tags; at most {MAX_TAGS} are allowed")
     for key, value in tags.items():
-        if not key or len(key) > _MOST_TAG_CHARACTERS or len(value) > _MOST_TAG_CHARACTERS:
+        if not key or len(key) > MAX_TAG_LENGTH or len(value) > MAX_TAG_LENGTH:
             raise RefusedRegistrationError(
-                f"tag {key[:_MOST_TAG_CHARACTERS]!r}: names have 1 to {_MOST_TAG_CHARACTERS} characters, "
-                f"values at most {_MOST_TAG_CHARACTERS}"
+                f"tag {key[:MAX_TAG_LENGTH]!r}: names have 1 to {MAX_TAG_LENGTH} characters, "
+                f"values at most {MAX_TAG_LENGTH}"
             )
         if "\0" in key or "\0" in value:
             raise RefusedRegistrationError(f"tag {key!r}: tags must not hold NUL characters")
@@ -102,17 +98,17 @@ def _check_handlers(handlers: list[HandlerInfo]) -> None:
 def _check_handler(handler: HandlerInfo) -> int:
     """Gives its size in bytes."""
     where = f"workload type '{handler.workload_type}': "
-    if handler.isolation not in _ISOLATIONS:
-        raise RefusedRegistrationError(f"{where}the isolation must be one of {', '.join(_ISOLATIONS)}")
-    if handler.exclusive and handler.isolation == "inline":
+    if handler.isolation not in set(Isolation):
+        raise RefusedRegistrationError(f"{where}the isolation must be one of {', '.join(Isolation)}")
+    if handler.exclusive and handler.isolation == Isolation.INLINE:
         raise RefusedRegistrationError(f"{where}what is exclusive needs isolation 'process'")
     if not _FORM.fullmatch(handler.form):
         raise RefusedRegistrationError(f"{where}the form must match {_FORM.pattern}")
     if handler.input_schema is not None:
         if problem := _unkeepable(handler.input_schema, "", 0):
             raise RefusedRegistrationError(f"{where}the input schema can't be kept: {problem}")
-        if len(_encode(handler.input_schema)) > _MOST_SCHEMA_BYTES:
-            raise RefusedRegistrationError(f"{where}the input schema has over {_MOST_SCHEMA_BYTES} bytes as JSON")
+        if len(_encode(handler.input_schema)) > MAX_SCHEMA_BYTES:
+            raise RefusedRegistrationError(f"{where}the input schema has over {MAX_SCHEMA_BYTES} bytes as JSON")
     return len(_encode(handler))
 
 

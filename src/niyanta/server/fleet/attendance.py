@@ -14,7 +14,7 @@ import logging
 
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.fleet.pulse import Pulse
-from niyanta.server.store.database import Database
+from niyanta.server.store.database import Database, Pool
 from niyanta.server.store.lease import LeaseStore
 from niyanta.wire.broker import Broker
 from niyanta.wire.subjects import Subjects
@@ -55,7 +55,7 @@ class Attendance:
         """Look once."""
         attended = self.attends
         try:
-            async with asyncio.timeout(_ANSWER_SECONDS), self._database.connection("lease") as conn:
+            async with asyncio.timeout(_ANSWER_SECONDS), self._database.connection(Pool.LEASE) as conn:
                 await self._leases.current(conn)
         except (ServiceUnavailableError, TimeoutError):
             self._failures += 1

@@ -7,6 +7,7 @@ from datetime import datetime
 
 import msgspec
 
+from niyanta.domain.workers import OrderKind, RegisterRefusal, WorkerStatus
 from niyanta.domain.workload import Actor
 from niyanta.errors import NotFoundError, ServiceUnavailableError
 from niyanta.server.fleet.admission import RefusedRegistrationError, read_registration
@@ -15,7 +16,7 @@ from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.moves.losses import lose_workloads
 from niyanta.server.moves.mover import Mover
 from niyanta.server.settings import CoordinatorSettings
-from niyanta.server.store.database import Database, retried
+from niyanta.server.store.database import Database, Pool, retried
 from niyanta.server.store.lease import LeaseStore
 from niyanta.server.store.workers import ListedWorker, RemovedWorker, StandingOrder, WorkerStore
 from niyanta.wire.broker import Broker
@@ -57,18 +58,18 @@ class WorkerService:
             worker = read_registration(payload)
         except RefusedRegistrationError as refused:
             log.warning("worker.registration_refused", extra={"why": str(refused)})
-            return self._encode(RegisterReply(False, "invalid", str(refused)))
+            return self._encode(RegisterReply(False, RegisterRefusal.INVALID, str(refused)))
         lease = self._settings.worker_lease_seconds
         try:
             status, order, epoch, now = await self._come_to_life(worker)
         except ServiceUnavailableError:
             return None
-        if order is not None and order.kind == "remove":
+        if order is not None and order.kind is OrderKind.REMOVE:
             log.info("worker.refused_as_removed", extra={"worker_id": worker.worker_id})
-            return self._encode(RegisterReply(False, "removed", _removed(worker.worker_id, order)))
+            return self._encode(RegisterReply(False, RegisterRefusal.REMOVED, _removed(worker.worker_id, order)))
         if status is None:
             message = f"worker id '{worker.worker_id}' is in use by a live worker, or by one that has yet to stop"
-            return self._encode(RegisterReply(False, "in_use", message))
+            return self._encode(RegisterReply(False, RegisterRefusal.IN_USE, message))
         log.info(
             "worker.registered",
             extra={"worker_id": worker.worker_id, "capacity": worker.capacity, "status": status},
@@ -78,9 +79,11 @@ class WorkerService:
         return self._encode(RegisterReply(True, "", "", interval, lease, epoch, int(now.timestamp() * 1000)))
 
     @retried
-    async def _come_to_life(self, worker: Register) -> tuple[str | None, StandingOrder | None, int, datetime]:
+    async def _come_to_life(
+        self, worker: Register
+    ) -> tuple[WorkerStatus | None, StandingOrder | None, int, datetime]:
         """The worker's status from now on; without one, what was ordered for its id; the leader's epoch; the time."""
-        async with self._database.connection("vital") as conn:
+        async with self._database.connection(Pool.VITAL) as conn:
             status = await self._workers.register(conn, worker, self._settings.worker_lease_seconds)
             order = None if status else await self._workers.standing_order(conn, worker.worker_id)
             epoch = (await self._leases.current(conn)).epoch
@@ -159,7 +162,7 @@ class WorkerService:
                 raise NotFoundError(f"There is no live worker '{worker_id}'")
             return removed
 
-    async def undrain(self, worker_id: str, actor: Actor) -> str:
+    async def undrain(self, worker_id: str, actor: Actor) -> WorkerStatus:
         """Take a drain or a removal back; gives the worker's status. Does nothing to one that is under neither.
 
         Raises:
@@ -171,7 +174,7 @@ class WorkerService:
         return status
 
     @retried
-    async def _take_order_back(self, worker_id: str) -> str:
+    async def _take_order_back(self, worker_id: str) -> WorkerStatus:
         async with self._database.connection() as conn:
             status = await self._workers.undrain(conn, worker_id)
         if status is None:
