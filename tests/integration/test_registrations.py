@@ -27,7 +27,7 @@ _HANDLER_CASES: list[tuple[dict[str, Any], str]] = [
     ({"workload_type": "a b"}, "it must match"),
     ({"workload_type": "x" * 101}, "it must match"),
     ({"workload_type": "count\0"}, "it must match"),
-    ({"isolation": "sandbox"}, "isolation must be one of"),
+    ({"isolation": "sandbox"}, "Invalid enum value 'sandbox'"),
     ({"isolation": "inline", "exclusive": True}, "exclusive needs"),
     ({"form": "two words"}, "the form must match"),
     ({"form": "f" * 65}, "the form must match"),

@@ -98,8 +98,6 @@ def _check_handlers(handlers: list[HandlerInfo]) -> None:
 def _check_handler(handler: HandlerInfo) -> int:
     """Gives its size in bytes."""
     where = f"workload type '{handler.workload_type}': "
-    if handler.isolation not in set(Isolation):
-        raise RefusedRegistrationError(f"{where}the isolation must be one of {', '.join(Isolation)}")
     if handler.exclusive and handler.isolation == Isolation.INLINE:
         raise RefusedRegistrationError(f"{where}what is exclusive needs isolation 'process'")
     if not _FORM.fullmatch(handler.form):

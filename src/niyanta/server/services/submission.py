@@ -267,12 +267,9 @@ class SubmissionService:
 
     def _refuse_unconfigured(self, request: _Request, configured: set[tuple[str, str]]) -> None:
         """Refuse what only a config let in that was deleted between the check and this commit."""
-        customer_id = request.customer_id
+        own = {kind for customer_id, kind in configured if customer_id == request.customer_id}
         for number, item in enumerate(request.items):
-            if not isinstance(item, NewWorkload) or not item.needs_config:
-                continue
-            if (customer_id, item.workload_type) not in configured:
-                own = {kind for customer, kind in configured if customer == customer_id}
+            if isinstance(item, NewWorkload) and item.needs_config and item.workload_type not in own:
                 request.items[number] = unsupported(item.workload_type, own | self._directory.served_types)
 
     def _admit(self, request: _Request, depth: dict[str, int]) -> tuple[list[ItemOutcome], list[NewWorkload]]:
