@@ -18,7 +18,6 @@ import os
 import socket
 import uuid
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
 
 from nats.aio.client import Client as NatsClient
 from nats.aio.msg import Msg
@@ -31,6 +30,7 @@ from niyanta.errors import ConnectionFailedError
 from niyanta.wire.addresses import Addresses
 from niyanta.wire.cancels import heeded
 from niyanta.wire.choice import GroupChoice
+from niyanta.wire.opening import CONNECT_SECONDS, credentials, failed, try_first
 
 __all__ = [
     "FRAME_BYTES",
@@ -56,7 +56,6 @@ _FRAMES_HEADER = "Niyanta-Frames"
 _REPLY_HEADER = "Niyanta-Reply"
 _NO_REPLY = "none"
 
-_CONNECT_SECONDS = 2
 _PING_SECONDS = 1
 _MOST_PINGS_MISSING = 3
 
@@ -113,36 +112,13 @@ class Broker:
         try:
             with heeded():
                 async with asyncio.timeout(timeout_seconds):
-                    await self._try_first(addresses)
+                    await try_first(addresses)
                     await self._open(addresses)
         except (NatsError, OSError, TimeoutError) as exc:
             raise ConnectionFailedError(
                 f"cannot reach the broker: {str(exc) or type(exc).__name__}. "
                 "Is NATS running there, and is the URL (nats://host:4222) right?"
             ) from exc
-
-    async def _try_first(self, addresses: Addresses) -> None:
-        """Fail soon when no server is there; a link that has been opened once is kept for ever."""
-        failure: Exception | None = None
-        for server in addresses.servers:
-            attempt = NatsClient()
-            try:
-                await attempt.connect(
-                    servers=[server],
-                    allow_reconnect=False,
-                    # The first connection is counted by these all the same.
-                    max_reconnect_attempts=1,
-                    reconnect_time_wait=0.1,  # type: ignore[arg-type]  # takes fractions all the same
-                    connect_timeout=_CONNECT_SECONDS,
-                    error_cb=_failed,
-                    **_credentials(addresses),
-                )
-            except (NatsError, OSError, TimeoutError) as exc:
-                failure = exc
-            else:
-                await attempt.close()
-                return
-        raise failure or NatsError
 
     async def _open(self, addresses: Addresses) -> None:
         async def disconnected() -> None:
@@ -161,7 +137,7 @@ class Broker:
             allow_reconnect=True,
             max_reconnect_attempts=-1,
             reconnect_time_wait=1,
-            connect_timeout=_CONNECT_SECONDS,
+            connect_timeout=CONNECT_SECONDS,
             ping_interval=_PING_SECONDS,
             max_outstanding_pings=_MOST_PINGS_MISSING,
             pending_size=0,
@@ -170,8 +146,8 @@ class Broker:
             inbox_prefix=f"_INBOX.{uuid.uuid4().hex}".encode(),
             disconnected_cb=disconnected,
             reconnected_cb=reconnected,
-            error_cb=_failed,
-            **_credentials(addresses),
+            error_cb=failed,
+            **credentials(addresses),
         )
 
     def cut(self) -> None:
@@ -391,13 +367,6 @@ class Broker:
                 await subscription.unsubscribe()
 
 
-def _credentials(addresses: Addresses) -> dict[str, Any]:
-    """As the client's options, which hold for servers that it learns of, too."""
-    if addresses.token:
-        return {"token": addresses.token}
-    return {"user": addresses.user, "password": addresses.password} if addresses.user else {}
-
-
 async def _end(subscriptions: Iterable[Subscription], *, gently: bool = False) -> None:
     """Take nothing more; gently: but what the server has sent before it hears of that."""
     for subscription in subscriptions:
@@ -408,7 +377,3 @@ async def _end(subscriptions: Iterable[Subscription], *, gently: bool = False) -
             log.info("broker.not_unsubscribed", extra={"subject": subscription.subject, "error": str(exc)})
             with contextlib.suppress(NatsError, OSError):  # or it would be there again with the link
                 await subscription.unsubscribe()
-
-
-async def _failed(error: Exception) -> None:
-    log.debug("broker.error", extra={"error": str(error)})
