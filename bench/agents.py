@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from niyanta.errors import ConnectionFailedError
 from niyanta.wire.broker import Broker
 from niyanta.wire.messages import (
     Assign,
@@ -30,7 +31,8 @@ from niyanta.wire.subjects import Subjects
 __all__ = ["Agents"]
 
 _encode = msgspec.msgpack.Encoder().encode
-_LEAST_STARTED = 500
+_MOST_STARTED = 500
+"""In one batch."""
 
 
 class _Agent:
@@ -107,7 +109,7 @@ class Agents:
         while True:
             try:
                 await self._broker.request(self._subjects.heartbeat, _encode(agent.beat()), timeout_seconds=interval)
-            except OSError:
+            except ConnectionFailedError:
                 self.unanswered += 1
             await asyncio.sleep(interval)
 
@@ -115,17 +117,19 @@ class Agents:
         """Say of whatever has come that it has started."""
         while True:
             for agent in self._agents:
-                if agent.new:
-                    await self._started(agent, agent.new[:_LEAST_STARTED])
-                    del agent.new[:_LEAST_STARTED]
+                if agent.new and await self._started(agent, agent.new[:_MOST_STARTED]):
+                    del agent.new[:_MOST_STARTED]
             await asyncio.sleep(0.05)
 
-    async def _started(self, agent: _Agent, refs: Sequence[AttemptRef]) -> None:
+    async def _started(self, agent: _Agent, refs: Sequence[AttemptRef]) -> bool:
+        """Whether it was taken; what wasn't is said again."""
         now = int(time.time() * 1000)
         batch = EventBatch(agent.worker_id, agent.incarnation, [Event(ref, 1, now, Started()) for ref in refs])
-        raw = await self._broker.request(self._subjects.events, _encode(batch), timeout_seconds=30)
-        if not msgspec.msgpack.decode(raw, type=BatchReply).ok:
-            raise RuntimeError("a batch of events wasn't taken")
+        try:
+            raw = await self._broker.request(self._subjects.events, _encode(batch), timeout_seconds=30)
+        except ConnectionFailedError:
+            return False
+        return msgspec.msgpack.decode(raw, type=BatchReply).ok
 
     async def stop(self) -> None:
         """Let them all vanish."""

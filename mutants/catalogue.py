@@ -281,7 +281,7 @@ _ONE_PARTY = (
         "partitions at once",
         "replicas make and drop partitions one at a time",
         "SELECT pg_try_advisory_lock(hashtext('niyanta.make_partitions')) AS taken;",
-        "SELECT pg_try_advisory_lock(random() * 1e9::bigint) AS taken;",
+        "SELECT pg_try_advisory_lock((random() * 1e9)::bigint) AS taken;",
         "integration/test_store_upkeep.py::test_making_and_dropping_partitions_at_once_is_no_deadlock",
     ),
     Mutant(
