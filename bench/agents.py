@@ -21,6 +21,7 @@ from niyanta.wire.messages import (
     EventBatch,
     HandlerInfo,
     Heartbeat,
+    HeartbeatReply,
     Register,
     RegisterReply,
     Speak,
@@ -65,6 +66,8 @@ class Agents:
         self._living: list[asyncio.Task[None]] = []
         self.unanswered = 0
         """Beats without an answer."""
+        self.lost = 0
+        """How often the service took one of them for dead."""
 
     @property
     def held(self) -> int:
@@ -77,18 +80,23 @@ class Agents:
         interval = 2.0
         for agent in self._agents:
             await self._broker.serve(self._subjects.worker(agent.worker_id), self._handler(agent))
-            handlers = [HandlerInfo(self._workload_type)]
-            message = Register(agent.worker_id, agent.incarnation, agent.capacity, {}, handlers, "bench")
-            raw = await self._broker.request(self._subjects.register, _encode(message), timeout_seconds=10)
-            reply = msgspec.msgpack.decode(raw, type=RegisterReply)
-            if not reply.accepted:
-                raise RuntimeError(f"a registration was refused: {reply.message}")
-            interval = reply.heartbeat_interval_seconds
+            interval = await self._register(agent)
         self._living = [
             asyncio.create_task(self._live(agent, interval, interval * number / len(self._agents)))
             for number, agent in enumerate(self._agents)
         ]
         self._living.append(asyncio.create_task(self._report()))
+
+    async def _register(self, agent: _Agent) -> float:
+        """Come to life, as another incarnation; gives how often to beat, in seconds."""
+        agent.incarnation, agent.held, agent.new = secrets.token_hex(8), [], []
+        handlers = [HandlerInfo(self._workload_type)]
+        message = Register(agent.worker_id, agent.incarnation, agent.capacity, {}, handlers, "bench")
+        raw = await self._broker.request(self._subjects.register, _encode(message), timeout_seconds=20)
+        reply = msgspec.msgpack.decode(raw, type=RegisterReply)
+        if not reply.accepted:
+            raise RuntimeError(f"a registration was refused: {reply.message}")
+        return reply.heartbeat_interval_seconds
 
     def _handler(self, agent: _Agent) -> Any:
         async def received(payload: bytes) -> bytes | None:
@@ -105,10 +113,15 @@ class Agents:
         return received
 
     async def _live(self, agent: _Agent, interval: float, offset: float) -> None:
-        await asyncio.sleep(offset)
+        await asyncio.sleep(offset)  # not all at once
         while True:
             try:
-                await self._broker.request(self._subjects.heartbeat, _encode(agent.beat()), timeout_seconds=interval)
+                message = _encode(agent.beat())
+                raw = await self._broker.request(self._subjects.heartbeat, message, timeout_seconds=interval)
+                reply = msgspec.msgpack.decode(raw, type=HeartbeatReply)
+                if not reply.ok and not reply.hold:
+                    self.lost += 1
+                    await self._register(agent)
             except ConnectionFailedError:
                 self.unanswered += 1
             await asyncio.sleep(interval)

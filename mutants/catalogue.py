@@ -216,16 +216,16 @@ _DEATHS = (
 _ONE_PARTY = (
     Mutant(
         "crowd of lanes",
-        "one customer's hundreds of placement classes keep no other waiting",
+        "one customer's thousands of placement classes cost no pass of the scheduler more",
         "while seat.has_lanes() and self._failed.get(customer_id, 0) < _MOST_FAILURES_EACH:",
         "while seat.has_lanes():",
-        "unit/domain/test_roster.py::test_a_crowd_of_lanes_keeps_no_other_customer_waiting",
+        "unit/domain/test_roster.py::test_a_pass_costs_the_same_whatever_waits",
     ),
     Mutant(
         "turns by count",
         "customers share run-seconds, not starts",
-        "cost = self.cost(customer_id)\n        start",
-        "cost = TURN_LEAST_SECONDS\n        start",
+        "return min(TURN_MOST_SECONDS, max(TURN_LEAST_SECONDS, seconds))",
+        "return TURN_LEAST_SECONDS if seconds < TURN_MOST_SECONDS else TURN_MOST_SECONDS",
         "unit/domain/test_roster.py::test_run_seconds_are_shared_not_dispatches",
     ),
     Mutant(
