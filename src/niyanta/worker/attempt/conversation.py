@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+from niyanta.domain.records import LogLevel
 from niyanta.errors import CheckpointError
 from niyanta.wire.messages import Completed, Failed, LogLine, Progressed, Refused
 from niyanta.worker.attempt.contents import UnfitError, check_report, check_result, check_save
-from niyanta.worker.attempt.life import Life, Outcome
+from niyanta.worker.attempt.life import Life, Verdict
 from niyanta.worker.attempt.means import AttemptFolder
 from niyanta.worker.attempt.reports import Reports
 from niyanta.worker.attempt.saving import Saving
@@ -36,6 +37,7 @@ class Conversation:
     Attributes:
         begun: Done when the handler has been called.
         outcome: The process's own word on how it ended; None when it is just gone.
+        clean: Done when the process waits for another attempt instead of ending.
     """
 
     def __init__(
@@ -54,7 +56,8 @@ class Conversation:
         self._wanted = 0
         self._arrived: asyncio.Future[None] = loop.create_future()
         self.begun: asyncio.Future[None] = loop.create_future()
-        self.outcome: asyncio.Future[Outcome | None] = loop.create_future()
+        self.outcome: asyncio.Future[Verdict | None] = loop.create_future()
+        self.clean: asyncio.Future[None] = loop.create_future()
 
     def say_cancelled(self) -> None:
         """Tell the process that it is about to be ended."""
@@ -70,12 +73,15 @@ class Conversation:
                         self._decide(Completed(result))
                     case channel.Problem() as problem:
                         if problem.traceback:
-                            self._reports.report(LogLine("ERROR", problem.traceback))
+                            self._reports.report(LogLine(LogLevel.ERROR, problem.traceback))
                         self._decide(Failed(plain(problem.message), permanent=problem.permanent))
                     case channel.Misfit():
                         self._decide(Refused(message.message, self._form, message.hopeless))
                     case channel.Ended():
                         self._decide(None)
+                    case channel.Clean():
+                        self.clean.set_result(None)
+                        return
                     case _:
                         self._take_in(message)
         except UnfitError as exc:
@@ -84,7 +90,7 @@ class Conversation:
             self._decide(Failed(plain(f"the workload's process said something unreadable: {exc}"), permanent=True))
         self._decide(None)
 
-    def _decide(self, outcome: Outcome | None) -> None:
+    def _decide(self, outcome: Verdict | None) -> None:
         if not self.outcome.done():
             self.outcome.set_result(outcome)
 

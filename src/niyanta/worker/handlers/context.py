@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable, Coroutine, Generator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
@@ -31,6 +31,8 @@ class _Surroundings:
         self._interval = assignment.checkpoint_interval_seconds
         self._due_at = time.monotonic() + self._interval
         self._saver: Callable[[], Any] | None = None
+        self.begin_saving: Callable[[], object] = lambda: None
+        """Called when the first function is named to `checkpoint_with`: most workloads name none."""
         self._percent = assignment.progress_percent
         self._work_dir = work_dir
         self.customer_id: str = assignment.ref.customer_id
@@ -75,7 +77,10 @@ class _Surroundings:
         It runs beside the handler: in another thread for a sync handler, in the event loop for an async one, where it
         may be async itself.
         """
+        first = self._saver is None
         self._saver = function
+        if first:
+            self.begin_saving()
 
     @property
     def saver(self) -> Callable[[], Any] | None:
@@ -199,7 +204,7 @@ class _Done(Coroutine[Any, Any, T]):
     def send(self, _: object) -> object:
         raise StopIteration(self._value)
 
-    def throw(self, *raised: Any) -> Any:
+    def throw(self, *raised: Any) -> NoReturn:  # Any: a generator's three ways to be told of an error
         raise raised[0]
 
     def close(self) -> None:
