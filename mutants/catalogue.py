@@ -161,7 +161,7 @@ _DEATHS = (
         "a worker whose beats don't arrive, but that answers when it is asked, isn't declared dead",
         "dead = [sign for sign in self._silent if self._gave_no_answer(sign)]",
         "dead = list(self._silent)",
-        "integration/test_silent_workers.py::test_a_worker_that_answers_when_asked_is_not_dead",
+        "unit/domain/test_vigil.py::test_one_that_answers_when_asked_lives",
     ),
     Mutant(
         "beat waited for",
