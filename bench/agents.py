@@ -130,8 +130,9 @@ class Agents:
         """Say of whatever has come that it has started."""
         while True:
             for agent in self._agents:
-                if agent.new and await self._started(agent, agent.new[:_MOST_STARTED]):
-                    del agent.new[:_MOST_STARTED]
+                told = agent.new[:_MOST_STARTED]
+                if told and await self._started(agent, told):
+                    del agent.new[: len(told)]
             await asyncio.sleep(0.05)
 
     async def _started(self, agent: _Agent, refs: Sequence[AttemptRef]) -> bool:
