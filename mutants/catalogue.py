@@ -157,13 +157,6 @@ _DEATHS = (
         "unit/domain/test_vigil.py::test_nobody_dies_before_a_whole_lease_of_observation",
     ),
     Mutant(
-        "buried unasked",
-        "a worker whose beats don't arrive, but that answers when it is asked, isn't declared dead",
-        "dead = [sign for sign in self._silent if self._gave_no_answer(sign)]",
-        "dead = list(self._silent)",
-        "unit/domain/test_vigil.py::test_one_that_answers_when_asked_lives",
-    ),
-    Mutant(
         "beat waited for",
         "a beat that a frozen coordinator took is sent again at once, to another",
         "timeout_seconds=max(_LEAST_BEAT_SECONDS, self.lease.seconds * _ANSWER_SHARE),",
