@@ -252,8 +252,8 @@ _ONE_PARTY = (
     Mutant(
         "result that is no JSON",
         "a result is kept only if it is the strict JSON that the API takes from customers",
-        "except InvalidInputError as exc:\n        return exc.message if exc.message",
-        "except InvalidInputError as exc:\n        return None if exc.message",
+        'return f"the result can\'t be kept: {exc.message}"',
+        "return exc.message and None",
         "integration/test_bad_events.py::test_a_result_that_is_no_good_json_fails_its_workload_for_good",
     ),
     Mutant(
