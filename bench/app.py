@@ -33,3 +33,8 @@ isolated = Worker(capacity=8)
 @isolated.workload("bench_isolated")
 def isolated_noop(ctx: SyncContext) -> None:
     """Do nothing, in a process of its own."""
+
+
+@isolated.workload("bench_reused", reuse=1_000_000)
+def reused_noop(ctx: SyncContext) -> None:
+    """Do nothing, in a process that others of the customer have used and will use."""

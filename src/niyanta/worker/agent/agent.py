@@ -87,7 +87,7 @@ class Agent:
         warm = min(_WARM_PROCESSES, spec.capacity)
         self._pool = None
         if needs_processes:
-            self._pool = ProcessPool(app, warm, scratch, fork=spec.fork, pass_env=spec.pass_env)
+            self._pool = ProcessPool(app, warm, scratch, fork=spec.fork, pass_env=spec.pass_env, most=spec.capacity)
         self._membership = Membership(spec, broker, subjects, lambda: list(self._attempts))
         self._membership.on_answer = self._renew
         self._membership.on_superseded = self._disown
