@@ -72,15 +72,14 @@ class ProcessPool:
         self._socket: socket.socket | None = None
         self._outgoing: asyncio.Queue[tuple[bytes, list[int]]] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._warming = 0
+        self._warming = False
         self._limits_said = False
         self._closing = False
 
     async def start(self) -> None:
         """Start the launcher and the first warm processes."""
         await self._start_launcher()
-        for _ in range(self._warm):
-            await self._spawn_warm()
+        await self._warm_up()
 
     async def _start_launcher(self) -> None:
         ours, theirs = socket.socketpair()
@@ -227,14 +226,16 @@ class ProcessPool:
         self._command(do="spawn", slot=slot, fds=ends)
         return runner
 
-    async def _spawn_warm(self) -> None:
-        if self._closing or self._socket is None or len(self._idle) + self._warming >= self._warm:
+    async def _warm_up(self) -> None:
+        """Have as many processes wait as should, once half are gone: forks that are asked for together cost less."""
+        if self._warming or len(self._idle) > self._warm // 2:
             return
-        self._warming += 1
+        self._warming = True
         try:
-            self._idle.append(await self._spawn())
+            while len(self._idle) < self._warm and not self._closing and self._socket is not None:
+                self._idle.append(await self._spawn())
         finally:
-            self._warming -= 1
+            self._warming = False
 
     async def take(self, kind: Kind, reuse: int) -> Runner:
         """A process that has imported the app, for one workload, under its limits.
@@ -280,7 +281,7 @@ class ProcessPool:
                     break
             else:
                 runner = await self._spawn()
-            self._go(self._spawn_warm())
+            self._go(self._warm_up())
             try:
                 ready = await runner.receive()
                 if isinstance(ready, channel.Ready) and not runner.exited.done():
