@@ -27,7 +27,7 @@ kept: list[Any] = []
 
 def seen() -> dict[str, Any]:
     """What a process knows of its attempts so far."""
-    return {"pid": os.getpid(), "served": list(served), "cwd": os.getcwd()}
+    return {"pid": os.getpid(), "launcher": os.getppid(), "served": list(served), "cwd": os.getcwd()}
 
 
 @worker.workload("look", reuse=1_000)

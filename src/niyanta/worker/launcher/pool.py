@@ -103,6 +103,11 @@ class ProcessPool:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    @property
+    def kept(self) -> int:
+        """How many processes wait for another attempt of their kind."""
+        return len(self._kept)
+
     def descriptors(self) -> list[int]:
         """What nobody else may hold: whoever does hides our death from the launcher."""
         sockets = [runner.control for runner in self._runners.values()]
