@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 MOST_PROCESSES = 1024
 """Processes and threads that one attempt may have."""
+_MOST_WARM_INTERPRETERS = 2
+"""Where processes aren't forked each has some thirty megabytes of its own, and costs a tenth of a second."""
 _WHOLE_SECONDS = 1.0
 _RETIRE_SECONDS = 5.0
 """For a process that was kept to end by itself: a little more than its exit handlers may take."""
@@ -38,7 +40,7 @@ class ProcessPool:
 
     Args:
         app: References under which the processes find the handlers.
-        warm: How many processes wait for whatever comes.
+        warm: How many processes wait for whatever comes; fewer, where they can't be forked.
         scratch: The directory for attempts.
         fork: Whether processes may be forked from one that has imported the app.
         pass_env: Names of ``NIYANTA_…`` variables that they may see.
@@ -73,6 +75,8 @@ class ProcessPool:
         self._outgoing: asyncio.Queue[tuple[bytes, list[int]]] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
         self._warming = False
+        self._may_fork = fork
+        self._forks = False
         self._limits_said = False
         self._closing = False
 
@@ -176,6 +180,7 @@ class ProcessPool:
                     log.info("worker.limits: %s", limits_text(event["kernel"]))
                     self._limits_said = True
             case "no_forks":
+                self._may_fork = self._forks = False
                 log.warning("worker.no_forks: %s; each attempt starts an interpreter of its own", event["reason"])
             case _:
                 if (runner := self._runners.get(event["slot"])) is not None:
@@ -233,11 +238,12 @@ class ProcessPool:
 
     async def _warm_up(self) -> None:
         """Have as many processes wait as should, once half are gone: forks that are asked for together cost less."""
-        if self._warming or len(self._idle) > self._warm // 2:
+        most = self._warm if self._forks else min(self._warm, _MOST_WARM_INTERPRETERS)
+        if self._warming or len(self._idle) > most // 2:
             return
         self._warming = True
         try:
-            while len(self._idle) < self._warm and not self._closing and self._socket is not None:
+            while len(self._idle) < most and not self._closing and self._socket is not None:
                 self._idle.append(await self._spawn())
         finally:
             self._warming = False
@@ -290,6 +296,7 @@ class ProcessPool:
             try:
                 ready = await runner.receive()
                 if isinstance(ready, channel.Ready) and not runner.exited.done():
+                    self._forks = self._may_fork  # which the launcher has found out by now
                     return runner, ready
                 if (await runner.exited).over is not Over.TEMPLATE:
                     return runner, None
