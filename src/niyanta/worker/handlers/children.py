@@ -156,10 +156,11 @@ async def awaited(function: Callable[..., Any], *arguments: object) -> object:
 class _TaskFactory:
     """Makes an event loop's tasks; those that handlers start are done step by step."""
 
-    def __init__(self, before: Any) -> None:
+    def __init__(self, before: Callable[..., asyncio.Future[Any]] | None) -> None:
         self._make = before or _task
 
-    def __call__(self, loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> Any:
+    # Any: as the event loop's own factory has them.
+    def __call__(self, loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> asyncio.Future[Any]:
         stepwise = _in_handler.get() and asyncio.iscoroutine(work)
         return self._make(loop, Stepwise(work) if stepwise else work, **options)
 
@@ -171,6 +172,7 @@ class _Executor(ThreadPoolExecutor):
         return super().submit(called, fn, *arguments, **options)
 
 
+# Any: as the event loop's own factory has them.
 def _task(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> asyncio.Task[Any]:
     return asyncio.Task(work, loop=loop, **options)
 
