@@ -6,8 +6,8 @@ of it, and forks one runner for each attempt.
 
 **Who belongs to whom.** A runner is forked twice, so that it is a child of the launcher, which reaps it and all that
 it starts; the template only says its pid. Runners that are asked for together have the process between in common.
-Before anything of the user's runs in it, a runner has left the template's session, entered its attempt's cgroups, taken
-its own output, and closed the way to the launcher.
+Before anything of the user's runs in it, a runner has left the template's session, entered its attempt's cgroups,
+taken its own output, and closed the way to the launcher.
 
 **What a fork shares.** Memory, copied when written. Random numbers are seeded anew; open files of the app are shared,
 as any fork shares them, and `Worker.on_fork` is the place to open them again. An app that has threads, sockets or a
