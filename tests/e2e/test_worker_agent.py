@@ -31,6 +31,7 @@ from niyanta.wire.messages import (
     Event,
     EventBatch,
     EventReply,
+    Failed,
     Heartbeat,
     HeartbeatReply,
     LogLine,
