@@ -14,6 +14,7 @@ from pathlib import Path
 
 from niyanta.wire.messages import Assignment, AttemptRef, Progressed
 from niyanta.worker.runner import channel
+from niyanta.worker.runner.control import Control
 from niyanta.worker.runner.link import SocketLink
 
 TICKS = 40
@@ -35,8 +36,10 @@ def _main(directory: Path, full: str) -> None:
     ours, theirs = socket.socketpair()
     reading, output = socket.socketpair()
     unread, read = (theirs, reading) if full == "control" else (reading, theirs)
-    link = SocketLink(ours, _run(directory), output.fileno(), in_loop=False)
-    link.start()
+    control = Control(ours)
+    link = SocketLink(control, _run(directory), output.fileno(), in_loop=False)
+    control.attach(link.hear)
+    control.start()
     depth = deepest = ticks = 0
     heard = threading.Event()
 

@@ -44,6 +44,8 @@ class ScriptedWorker:
         self.capacity: int = options.get("capacity", 10)
         self.tags: dict[str, str] = options.get("tags", {})
         self.types: list[str] = options.get("types", ["count"])
+        self.exclusive: list[str] = options.get("exclusive", [])
+        """Of the types those of which two attempts must never run at once."""
         self.schemas: dict[str, dict[str, Any]] = options.get("schemas", {})
         self.takes_later = False
         self.clock_ahead_seconds = 0.0
@@ -51,6 +53,8 @@ class ScriptedWorker:
         self.commands: asyncio.Queue[Any] = asyncio.Queue()
         self.answers: bool = options.get("answers", False)
         """Whether it speaks when it is asked; it beats only when a test lets it."""
+        self.holds: list[AttemptRef] = []
+        """What it says that it holds, when it speaks."""
         self._sequences: dict[AttemptRef, int] = {}
         self._given: set[AttemptRef] = set()
 
@@ -65,7 +69,10 @@ class ScriptedWorker:
             self.incarnation,
             self.capacity,
             self.tags,
-            [HandlerInfo(kind, input_schema=self.schemas.get(kind)) for kind in self.types],
+            [
+                HandlerInfo(kind, exclusive=kind in self.exclusive, input_schema=self.schemas.get(kind))
+                for kind in self.types
+            ],
             "test",
         )
         return msgspec.msgpack.decode(
@@ -75,7 +82,7 @@ class ScriptedWorker:
     async def _received(self, payload: bytes) -> bytes | None:
         command = msgspec.msgpack.decode(payload, type=Command)
         if isinstance(command, Speak):
-            return _encode(Heartbeat(self.worker_id, self.incarnation, False, [])) if self.answers else None
+            return _encode(Heartbeat(self.worker_id, self.incarnation, False, self.holds)) if self.answers else None
         if isinstance(command, Assign):
             for assignment in command.assignments:
                 self.assignments.put_nowait(assignment)

@@ -157,7 +157,7 @@ def _patched(tree: ast.AST) -> Iterator[str]:
 def test_no_test_patches_a_private_name() -> None:
     offending = [
         f"{path.relative_to(ROOT)}:{found}"
-        for folder in ("tests", "bench", "chaos", "simulation")
+        for folder in ("tests", "bench", "chaos", "mutants", "simulation")
         for path in sorted((ROOT / folder).rglob("*.py"))
         for found in _patched(_parse(path))
     ]
@@ -203,7 +203,7 @@ def _read(tree: ast.AST) -> Iterator[str]:
 def test_no_test_reads_a_private_name() -> None:
     offending = [
         f"{path.relative_to(ROOT)}:{found}"
-        for folder in ("tests", "bench", "chaos", "simulation", "scripts")
+        for folder in ("tests", "bench", "chaos", "mutants", "simulation", "scripts")
         for path in sorted((ROOT / folder).rglob("*.py"))
         for found in _read(_parse(path))
     ]
@@ -222,8 +222,8 @@ def test_what_is_public_or_ones_own_may_be_read() -> None:
 
 def test_unit_tests_stand_in_the_rooms_of_what_they_test() -> None:
     folders = {path.relative_to(ROOT / "tests" / "unit").parent for path in (ROOT / "tests" / "unit").rglob("*.py")}
-    # `chaos` is beside the product, not in it.
-    assert [str(folder) for folder in sorted(folders) if not (SOURCE / folder).is_dir()] == ["chaos"]
+    # These are beside the product, not in it.
+    assert [str(folder) for folder in sorted(folders) if not (SOURCE / folder).is_dir()] == ["chaos", "mutants"]
 
 
 def test_what_tests_import_stands_in_one_folder() -> None:
@@ -278,6 +278,23 @@ def test_the_tour_leads_to_what_it_names() -> None:
             found = next((getattr(entry, "body", []) for entry in found if getattr(entry, "name", None) == part), [])
         if not found:
             lost.append(f"{name} in {path}")
+    assert lost == []
+
+
+def test_each_guarantee_names_tests_that_there_are() -> None:
+    page = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
+    promises = re.split(r"\n\*\*\d+\. ", page.partition("\n## Last measured")[0])[1:]
+    assert len(promises) >= 13
+    lost = []
+    for promise in promises:
+        tests = re.findall(r"\[`(test_\w+)`\]\(\.\./(tests/[^)]+\.py)\)", promise)
+        assert tests, promise
+        assert "\n- Not promised: " in promise, promise
+        lost += [
+            f"{name} in {path}"
+            for name, path in tests
+            if f"def {name}(" not in (ROOT / path).read_text(encoding="utf-8")
+        ]
     assert lost == []
 
 

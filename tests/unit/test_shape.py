@@ -65,6 +65,7 @@ READS_ENVIRONMENT: dict[str, str] = {
     "niyanta/worker/program.py": "the settings of a worker's program",
     "niyanta/worker/handlers/command.py": "passes it on to programs",
     "niyanta/worker/launcher/launcher.py": "passes it on to runners, less what isn't theirs",
+    "niyanta/worker/runner/surroundings.py": "puts back what an attempt has changed in it",
     "niyanta/worker/runner/template.py": "names the slot in it",
     "niyanta/examples/storage/allowed.py": "what the operator allows",
     "niyanta/examples/storage/objects.py": "the settings of an S3 client",

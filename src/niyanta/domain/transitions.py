@@ -153,14 +153,20 @@ def schedule(
     )
 
 
-def unschedule(old: WorkloadState, now: datetime, actor: Actor, reason: str) -> Move:
-    """Take an assignment back that was refused or never answered."""
-    return _unschedule(old, now, actor, {"reason": reason})
+def unschedule(old: WorkloadState, now: datetime, actor: Actor, reason: str, *, wait_seconds: float = 0.0) -> Move:
+    """Take back an assignment that was refused or never answered; the next comes ``wait_seconds`` later at least."""
+    return _unschedule(old, now, actor, {"reason": reason}, **_ready(now, wait_seconds))
 
 
 def _unschedule(old: WorkloadState, now: datetime, actor: Actor, details: dict[str, Any], **changes: Any) -> Move:
     target = old.scheduled_from or Status.PENDING
-    return _move(old, EventType.UNSCHEDULED, target, now, actor, details, ready=True, **changes, **_LET_GO)
+    return _move(old, EventType.UNSCHEDULED, target, now, actor, details, **{"ready": True, **changes}, **_LET_GO)
+
+
+def _ready(now: datetime, wait_seconds: float) -> dict[str, Any]:
+    """In the queue at once, or when the wait is over."""
+    waits = wait_seconds > 0
+    return {"ready": not waits, "available_at": now + timedelta(seconds=wait_seconds) if waits else None}
 
 
 def start(old: WorkloadState, now: datetime, actor: Actor) -> Move:
@@ -242,8 +248,7 @@ def fail_attempt(  # noqa: PLR0913 -- what decides between trying again and givi
         retry_count=old.retry_count + 1,
         death_streak=0,  # its worker has outlived it
         error_message=error,
-        ready=backoff_seconds <= 0,
-        available_at=now + timedelta(seconds=backoff_seconds) if backoff_seconds > 0 else None,
+        **_ready(now, backoff_seconds),
         **_LET_GO,
     )
 

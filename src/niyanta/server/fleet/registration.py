@@ -16,7 +16,7 @@ from niyanta.server.moves.mover import Mover
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.database import Database, retried
 from niyanta.server.store.lease import LeaseStore
-from niyanta.server.store.workers import ListedWorker, StandingOrder, WorkerStore
+from niyanta.server.store.workers import ListedWorker, RemovedWorker, StandingOrder, WorkerStore
 from niyanta.wire.broker import Broker
 from niyanta.wire.messages import PROTOCOL_VERSION, Register, RegisterReply
 from niyanta.wire.subjects import WORKER_ID_PATTERN, Subjects
@@ -68,7 +68,7 @@ class WorkerService:
             log.info("worker.refused_as_removed", extra={"worker_id": worker.worker_id})
             return self._encode(RegisterReply(False, "removed", _removed(worker.worker_id, order)))
         if status is None:
-            message = f"worker id '{worker.worker_id}' is in use by a live worker"
+            message = f"worker id '{worker.worker_id}' is in use by a live worker, or by one that has yet to stop"
             return self._encode(RegisterReply(False, "in_use", message))
         log.info(
             "worker.registered",
@@ -120,17 +120,28 @@ class WorkerService:
         self._commands.drain(worker_id)
 
     async def remove(self, worker_id: str, actor: Actor) -> None:
-        """Take everything away from a worker at once, and don't let its id register until `undrain`.
+        """Take everything away from a worker, and don't let its id register until `undrain`.
+
+        At once but for what is exclusive: that moves when the worker says that it has stopped, or when its lease is
+        over, by which it has. The monitor sees to it.
 
         Raises:
             NotFoundError: No live worker has that id.
         """
-        incarnation = await self._mark_removed(worker_id, actor)
+        removed = await self._mark_removed(worker_id, actor)
         log.info("worker.removed", extra={"worker_id": worker_id, "actor_id": actor.id})
         self._feed.announce(fleet=True)
         reason = f"Worker '{worker_id}' was removed"
         try:
-            await lose_workloads(self._mover, worker_id, incarnation, actor, reason, died=False)
+            await lose_workloads(
+                self._mover,
+                worker_id,
+                removed.incarnation,
+                actor,
+                reason,
+                died=False,
+                but_types=removed.exclusive_types,
+            )
         except ServiceUnavailableError as exc:
             # The worker is removed all the same, and the monitor takes away what a dead worker still holds.
             log.warning("worker.workloads_left_to_monitor", extra={"worker_id": worker_id, "error": str(exc)})
@@ -142,13 +153,12 @@ class WorkerService:
                 raise NotFoundError(f"There is no live worker '{worker_id}'")
 
     @retried
-    async def _mark_removed(self, worker_id: str, actor: Actor) -> str:
-        """Gives the incarnation that ended."""
+    async def _mark_removed(self, worker_id: str, actor: Actor) -> RemovedWorker:
         async with self._database.connection() as conn:
-            incarnation = await self._workers.remove(conn, worker_id, actor.id)
-            if incarnation is None:
+            removed = await self._workers.remove(conn, worker_id, actor.id)
+            if removed is None:
                 raise NotFoundError(f"There is no live worker '{worker_id}'")
-            return incarnation
+            return removed
 
     async def undrain(self, worker_id: str, actor: Actor) -> str:
         """Take a drain or a removal back; gives the worker's status. Does nothing to one that is under neither.

@@ -92,7 +92,7 @@ class Estimator:
         for usage in usages:
             known = self._known.setdefault(usage.customer_id, _Known())
             known.usage = usage
-            known.rate.note(self._clock(), usage.assigned)
+            known.rate.note(self._clock(), usage.assigned, waiting=usage.queued > 0)
 
     async def know(self, customer_id: str) -> CustomerUsage | None:
         """What a customer has under way, not older than a second or two; None for one that doesn't exist."""

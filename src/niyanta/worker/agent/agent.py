@@ -87,7 +87,7 @@ class Agent:
         warm = min(_WARM_PROCESSES, spec.capacity)
         self._pool = None
         if needs_processes:
-            self._pool = ProcessPool(app, warm, scratch, fork=spec.fork, pass_env=spec.pass_env)
+            self._pool = ProcessPool(app, warm, scratch, fork=spec.fork, pass_env=spec.pass_env, most=spec.capacity)
         self._membership = Membership(spec, broker, subjects, lambda: list(self._attempts))
         self._membership.on_answer = self._renew
         self._membership.on_superseded = self._disown
@@ -139,6 +139,7 @@ class Agent:
                 await self._pool.close()
             if attempts:
                 await asyncio.wait([attempt.task for attempt in attempts], timeout=2)
+            await self._membership.say_stopped()
 
     # --- the right to run -------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ good-bye. Nothing of one incarnation carries over to the next: its attempts are 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import time
@@ -76,6 +77,8 @@ class Membership:
         self.on_lost: Callable[[], None] = lambda: None
         self._registered = False
         self._stopped = False
+        self._lost = ""
+        """The incarnation that was lost last, until its end has been said."""
         self._interval = 2.0
         self._now = asyncio.Event()
 
@@ -134,6 +137,7 @@ class Membership:
         )
         said = ""
         while not self._stopped:
+            await self.say_stopped()
             sent = time.monotonic()
             try:
                 raw = await self._broker.request(self._subjects.register, message, timeout_seconds=_REGISTER_SECONDS)
@@ -189,8 +193,9 @@ class Membership:
             self.ignored_commands -= ignored
         if reply.epoch:
             self.epoch = reply.epoch
-        self._answered(sent, recorded=not reply.hold)
+        # First, as the time that exclusive ones among them have left mustn't be prolonged.
         self.on_superseded(reply.superseded)
+        self._answered(sent, recorded=not reply.hold)
         return True
 
     def _answered(self, sent: float, *, recorded: bool) -> None:
@@ -203,6 +208,20 @@ class Membership:
             return
         log.warning("worker.superseded", extra={"incarnation": self.incarnation})
         self._registered = False
+        self._lost = self.incarnation
         self.incarnation = ""
         self.on_lost()
         self._now.set()
+
+    async def say_stopped(self) -> None:
+        """Say once that nothing of the incarnation that was lost runs any more, if that is so.
+
+        The service gives away what is exclusive only then, or when the lease is over.
+        """
+        if not self._lost or self._held():
+            return
+        last, self._lost = Heartbeat(self._spec.worker_id, self._lost, True, [], leaving=True), ""
+        with contextlib.suppress(ConnectionFailedError):
+            await self._broker.request(
+                self._subjects.heartbeat, _encode(last), timeout_seconds=self.lease.seconds * _ANSWER_SHARE
+            )

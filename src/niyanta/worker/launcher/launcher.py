@@ -165,11 +165,15 @@ class Launcher:
             case {"do": "limit", "memory_mb": int(memory), "cores": int() | float() as cores, "processes": int(most)}:
                 if slot is not None:
                     self.limit(slot, memory << 20, cores, most)
+            case {"do": "alone"} if slot is not None:
+                self.agent.tell({"event": "alone", "slot": slot.name, "alone": self.is_alone(slot)})
             case {"do": "kill"} if slot is not None:
                 for pid in self.members(slot, None):
                     with contextlib.suppress(OSError):
                         os.kill(pid, signal.SIGTERM)
-                slot.kill_at = min(slot.kill_at, time.monotonic() + GRACE_SECONDS)
+                # What is exclusive mustn't outlive its lease to clean up, should that be renewed meanwhile.
+                latest = self.exclusive_until if slot.exclusive else float("inf")
+                slot.kill_at = min(slot.kill_at, time.monotonic() + GRACE_SECONDS, latest)
             case {"do": "kill_now"} if slot is not None:
                 slot.kill_at = 0.0
                 self.kill(slot)
@@ -342,6 +346,15 @@ class Launcher:
         if slot.group is not None:
             return slot.group.members()
         return (table or processtree.Table()).members(slot.name, slot.root, os.getpid())
+
+    def is_alone(self, slot: Slot) -> bool:
+        """Whether nothing is left of an attempt but its own process, with which all is well."""
+        if slot.code is not None or slot.over is not None:
+            return False
+        if slot.group is not None:
+            return slot.group.members() == {slot.root} and not slot.group.out_of_memory()
+        table = processtree.Table()
+        return not self.end_strays(table) and self.members(slot, table) == {slot.root}
 
     def kill(self, slot: Slot) -> None:
         """SIGKILL the whole tree."""
