@@ -127,7 +127,7 @@ async def test_a_state_may_be_written_as_one_likes(system: System, run: Run) -> 
 async def test_json_has_no_fact_that_was_not_sent(system: System, run: Run, worker: ScriptedWorker) -> None:
     made = await system.submit()
     ref = (await worker.next_assignment()).ref
-    await worker.report(ref, Started())  # from here on it changes no more between two looks at it
+    await worker.report(ref, Started())  # from here on nothing changes between two looks
     (row,) = (await run("list", "--json")).json["workloads"]
     sent = (await system.call("GET", "/workloads"))[1]["workloads"][0]
     assert row == {name: value for name, value in sent.items() if value is not None}

@@ -22,6 +22,11 @@ at COMMIT: the old transaction may be open and commit yet; it holds the counts' 
 that lock afterwards reads the truth. If that can't be had in time, the answer says that it is unknown, and has a
 ``Retry-After``, at which clients repeat by themselves, only where a key keeps that from storing twice. The
 announcement is lost: the scheduler finds the workload by itself.
+
+**In this module.** `submit` and `submit_batch` wait for one shared commit; `_commit` sets the held up aside,
+`_commit_together` is the transaction, in this order: lock the counts, look for keys that were used, let in what has
+room (`_admit`), claim keys, insert. `_find_out` is for a COMMIT whose answer was lost. What a submission may be is
+`niyanta.server.services.checking`; the statements are `niyanta.server.store.submissions`.
 """
 
 from __future__ import annotations
@@ -49,6 +54,7 @@ from niyanta.server.store.database import (
     Database,
     LockNotFreeError,
     OutcomeUnknownError,
+    Pool,
     TransactionConflictError,
     retried,
 )
@@ -57,7 +63,7 @@ from niyanta.server.store.submissions import KeyName, KeyUse, NewWorkload, Submi
 from niyanta.wire.messages import WorkloadChange
 
 __all__ = [
-    "Outcome",
+    "ItemOutcome",
     "Submission",
     "SubmissionAnswer",
     "SubmissionService",
@@ -83,14 +89,14 @@ class Submission:
     replayed: bool = False
 
 
-Outcome = Submission | ApiError
+ItemOutcome = Submission | ApiError
 
 
 @dataclass(frozen=True, slots=True)
 class SubmissionAnswer:
     """What became of each workload of a submission, in order."""
 
-    outcomes: list[Outcome]
+    outcomes: list[ItemOutcome]
     replayed: bool = False
     """Whether it is the answer that its idempotency key had the first time."""
 
@@ -224,7 +230,7 @@ class SubmissionService:
         answers: list[SubmissionAnswer | Exception] = []
         fresh: list[NewWorkload] = []
         uses: list[KeyUse] = []
-        async with self._database.transaction("api") as conn:
+        async with self._database.transaction(Pool.API) as conn:
             # Holding the customers' counts, no other transaction can use their keys or their queues' room.
             customer_ids = [request.customer_id for request in requests]
             depth = await self._store.admit(conn, customer_ids, lock_seconds=_LOCK_SECONDS)
@@ -252,12 +258,12 @@ class SubmissionService:
         if fresh:
             await self._store.insert_batch(conn, fresh)
 
-    def _admit(self, request: _Request, depth: dict[str, int]) -> tuple[list[Outcome], list[NewWorkload]]:
+    def _admit(self, request: _Request, depth: dict[str, int]) -> tuple[list[ItemOutcome], list[NewWorkload]]:
         """The outcomes, and the workloads for which the customer's queue has room."""
         customer = self._directory.known_customer(request.customer_id)
         limit = customer.max_queue_depth if customer else 0
         queued = depth.get(request.customer_id, 0)
-        outcomes: list[Outcome] = []
+        outcomes: list[ItemOutcome] = []
         accepted: list[NewWorkload] = []
         for item in request.items:
             if isinstance(item, ApiError):
@@ -301,7 +307,7 @@ def _found(request: _Request, stored: set[str]) -> SubmissionAnswer:
         ServiceUnavailableError: Nothing of it is stored; it may be sent again.
     """
     again = ServiceUnavailableError("Not stored; try again", retry_after_seconds=1)
-    outcomes: list[Outcome] = [
+    outcomes: list[ItemOutcome] = [
         item
         if isinstance(item, ApiError)
         else Submission(item.workload_id, item.created_at, item.estimated_start_at)
@@ -333,7 +339,7 @@ def _held_up() -> ServiceUnavailableError:
     )
 
 
-def _kept(outcomes: Sequence[Outcome]) -> str:
+def _kept(outcomes: Sequence[ItemOutcome]) -> str:
     kept = [
         _KeptError(outcome.code, outcome.message, outcome.details)
         if isinstance(outcome, ApiError)
@@ -349,7 +355,7 @@ def _replay(request: _Request, earlier: KeyUse) -> SubmissionAnswer | Exception:
             "This Idempotency-Key was used with another body",
             details={"field": "Idempotency-Key", "allowed": "the same body as the first time, or another key"},
         )
-    outcomes: list[Outcome] = [
+    outcomes: list[ItemOutcome] = [
         _KEPT_ERRORS[kept.code](kept.message, details=kept.details)
         if isinstance(kept, _KeptError)
         else Submission(kept.workload_id, kept.created_at, kept.estimated_start_at)

@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from niyanta.domain.limits import DRAIN_SECONDS
+from niyanta.domain.workers import Isolation
 from niyanta.wire.broker import Broker
 from niyanta.wire.messages import (
     Assign,
@@ -22,6 +24,7 @@ from niyanta.wire.messages import (
     DrainWorker,
     Event,
     EventReply,
+    Outcome,
     PauseAttempt,
     Refused,
     Speak,
@@ -41,7 +44,6 @@ __all__ = ["Agent"]
 
 log = logging.getLogger(__name__)
 
-DRAIN_SECONDS = 30.0
 ENDING_SECONDS = 15.0
 """For attempts to end after the drain's time is up; more than the grace of a process or an inline handler."""
 LEAVE_SECONDS = 10.0
@@ -83,7 +85,7 @@ class Agent:
         self._ended_refs: dict[AttemptRef, None] = {}
         """Newest last. An assignment that is pushed again, or was held up on its way, mustn't run a second time."""
         self._over = False
-        needs_processes = any(h.isolation == "process" for h in spec.handlers.values())
+        needs_processes = any(h.isolation is Isolation.PROCESS for h in spec.handlers.values())
         warm = min(_WARM_PROCESSES, spec.capacity)
         self._pool = None
         if needs_processes:
@@ -252,7 +254,7 @@ class Agent:
         attempt = self._attempts.get(reply.ref)
         if attempt is None:
             return
-        if reply.outcome == "fenced":
+        if reply.outcome is Outcome.FENCED:
             attempt.disown()
             return
         saved = {e.sequence for e in batch if e.ref == reply.ref and isinstance(e.body, CheckpointSaved)}

@@ -165,11 +165,12 @@ class _TaskFactory:
         base: Identity of the frame from which the loop calls what is due, where it has none of its own.
     """
 
-    def __init__(self, before: Any, base: int) -> None:
+    def __init__(self, before: Callable[..., asyncio.Future[Any]] | None, base: int) -> None:
         self._make = before or _task
         self.base = base
 
-    def __call__(self, loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> Any:
+    # Any: as the event loop's own factory has them.
+    def __call__(self, loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> asyncio.Future[Any]:
         stepwise = _in_handler.get() and asyncio.iscoroutine(work)
         return self._make(loop, Stepwise(work) if stepwise else work, **options)
 
@@ -181,6 +182,7 @@ class _Executor(ThreadPoolExecutor):
         return super().submit(called, fn, *arguments, **options)
 
 
+# Any: as the event loop's own factory has them.
 def _task(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> asyncio.Task[Any]:
     return asyncio.Task(work, loop=loop, **options)
 
