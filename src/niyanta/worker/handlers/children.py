@@ -254,7 +254,7 @@ def _below_coroutines() -> int:
     return id(frame)
 
 
-def _at_return(_frame: types.FrameType, event: str, _argument: object) -> Any:
+def _at_return(_frame: types.FrameType, event: str, _argument: object) -> object:
     """Trace a callback up to its end."""
     if event == "return":
         _came_back()
