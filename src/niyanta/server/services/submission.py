@@ -46,7 +46,7 @@ from niyanta.server.directory import Directory
 from niyanta.server.moves.batcher import GroupCommit
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.moves.held_up import HeldUp
-from niyanta.server.services.checking import SubmissionChecks
+from niyanta.server.services.checking import SubmissionChecks, unsupported
 from niyanta.server.services.estimator import Estimator
 from niyanta.server.services.requests import SubmitRequest, check_idempotency_key
 from niyanta.server.store.customers import Identity
@@ -111,6 +111,8 @@ class _Request:
     body_sha256: bytes
     weight: int
     """In a commit."""
+    needs_config: bool
+    """Whether some item does."""
 
 
 class _KeptSubmission(msgspec.Struct, array_like=True, tag="created"):
@@ -202,7 +204,8 @@ class SubmissionService:
             body_sha256 = hashlib.sha256(_encode_sorted(requests)).digest()
         size = sum(len(item.input_json) for item in items if isinstance(item, NewWorkload))
         weight = len(items) + size // _BYTES_LIKE_ONE_MORE
-        asked = _Request(identity.customer_id, items, name, body_sha256, weight)
+        needs_config = any(isinstance(item, NewWorkload) and item.needs_config for item in items)
+        asked = _Request(identity.customer_id, items, name, body_sha256, weight, needs_config)
         try:
             return await self._group.submit(asked)
         except OutcomeUnknownError:
@@ -234,6 +237,8 @@ class SubmissionService:
             # Holding the customers' counts, no other transaction can use their keys or their queues' room.
             customer_ids = [request.customer_id for request in requests]
             depth = await self._store.admit(conn, customer_ids, lock_seconds=_LOCK_SECONDS)
+            unproven = sorted({request.customer_id for request in requests if request.needs_config})
+            configured = await self._store.configured(conn, unproven) if unproven else set()
             names = sorted({request.key for request in requests if request.key is not None})
             used = await self._store.keyed(conn, names) if names else {}
             for request in requests:
@@ -241,6 +246,8 @@ class SubmissionService:
                 if earlier is not None:
                     answers.append(_replay(request, earlier))
                     continue
+                if request.needs_config:
+                    self._refuse_unconfigured(request, configured)
                 outcomes, accepted = self._admit(request, depth)
                 answers.append(SubmissionAnswer(outcomes))
                 fresh += accepted
@@ -257,6 +264,13 @@ class SubmissionService:
             raise TransactionConflictError("an idempotency key was used meanwhile")
         if fresh:
             await self._store.insert_batch(conn, fresh)
+
+    def _refuse_unconfigured(self, request: _Request, configured: set[tuple[str, str]]) -> None:
+        """Refuse what only a config let in that was deleted between the check and this commit."""
+        own = {kind for customer_id, kind in configured if customer_id == request.customer_id}
+        for number, item in enumerate(request.items):
+            if isinstance(item, NewWorkload) and item.needs_config and item.workload_type not in own:
+                request.items[number] = unsupported(item.workload_type, own | self._directory.served_types)
 
     def _admit(self, request: _Request, depth: dict[str, int]) -> tuple[list[ItemOutcome], list[NewWorkload]]:
         """The outcomes, and the workloads for which the customer's queue has room."""

@@ -61,6 +61,10 @@ UPDATE customer_usage u SET queued = u.queued + d.n
   FROM unnest(:queued_customers::text[], :queued_counts::int[]) AS d (customer_id, n)
  WHERE u.customer_id = d.customer_id;
 
+-- name: configured(customer_ids)
+-- The workload types that these customers have configs of. A config is deleted by who holds the row that `admit` has locked.
+SELECT customer_id, workload_type FROM workload_configs WHERE customer_id = ANY(:customer_ids::text[]);
+
 -- name: existing(customer_ids, workload_ids)
 -- Which of these are stored: resolves a COMMIT whose outcome is unknown.
 SELECT w.workload_id FROM unnest(:customer_ids::text[], :workload_ids::text[]) AS i (customer_id, workload_id)
