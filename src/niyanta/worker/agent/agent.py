@@ -55,7 +55,8 @@ AWAY_SECONDS = 5.0
 _CLAIM_SECONDS = 3.0
 """For what an agent that was killed has left: its launcher ends it within two."""
 _FENCE_SECONDS = 0.25
-_WARM_PROCESSES = 2
+_MOST_WARM = 8
+"""Processes that wait for whatever comes: enough for as many attempts to begin at once without waiting for a fork."""
 _MOST_ENDED = 10_000
 _BEYOND_ALL = 1 << 53
 """The number of an event after which none follows, of an attempt whose numbers aren't known."""
@@ -95,7 +96,7 @@ class Agent:
         """Newest last. An assignment that is pushed again, or was held up on its way, mustn't run a second time."""
         self._over = False
         needs_processes = any(h.isolation is Isolation.PROCESS for h in spec.handlers.values())
-        warm = min(_WARM_PROCESSES, spec.capacity)
+        warm = min(_MOST_WARM, spec.capacity)
         self._pool = None
         if needs_processes:
             self._pool = ProcessPool(
