@@ -68,7 +68,6 @@ class _ClusteredNats(Nats):
         routes = ", ".join(f'"nats://127.0.0.1:{port}"' for port in self._routes)
         with (self.data_dir / "nats.conf").open("a") as config:
             config.write(
-                f'server_name: "n{self._number}"\n'
                 f'cluster {{ name: storm, listen: "127.0.0.1:{self._routes[self._number]}", routes: [{routes}]\n'
                 # Or servers go on handing messages to one that is frozen, for minutes.
                 "ping_interval: 1s, ping_max: 2 }\n"
