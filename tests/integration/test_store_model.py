@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import hypothesis.strategies as st
+import msgspec
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -333,7 +334,9 @@ class StoreMachine(RuleBasedStateMachine):
             async with self.around.database.connection() as conn:
                 change = Change.begin((await self.store.states(conn, [key]))[key])
                 before = change.before
-                change.before = replace(before, state=replace(before.state, version=before.state.version - 1))
+                change.before = msgspec.structs.replace(
+                    before, state=replace(before.state, version=before.state.version - 1)
+                )
                 try:
                     change.then(transitions.cancel(change.state, change.before.now, _WHO, None))
                 except IllegalMoveError:

