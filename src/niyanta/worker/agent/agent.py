@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import signal
 import time
+from collections import OrderedDict
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,10 +35,11 @@ from niyanta.wire.subjects import Subjects
 from niyanta.worker.agent.membership import Membership
 from niyanta.worker.attempt.attempt import Attempt
 from niyanta.worker.attempt.means import Means
+from niyanta.worker.handlers import children
 from niyanta.worker.handlers.app import WorkerSpec
 from niyanta.worker.handlers.link import Ask
 from niyanta.worker.launcher.pool import ProcessPool
-from niyanta.worker.outbox import Outbox
+from niyanta.worker.outbox import Outbox, Who
 
 __all__ = ["Agent"]
 
@@ -51,6 +55,8 @@ AWAY_SECONDS = 5.0
 _FENCE_SECONDS = 0.25
 _WARM_PROCESSES = 2
 _MOST_ENDED = 10_000
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+"""What a process that an inline handler forks must not take for the agent."""
 
 
 class Agent:
@@ -80,9 +86,10 @@ class Agent:
         self._scratch = scratch
         self._object_store = object_store
         self._attempts: dict[AttemptRef, Attempt] = {}
-        self._ended_refs: dict[AttemptRef, None] = {}
+        self._ended_refs: OrderedDict[AttemptRef, None] = OrderedDict()
         """Newest last. An assignment that is pushed again, or was held up on its way, mustn't run a second time."""
         self._over = False
+        self._means: Means | None = None
         needs_processes = any(h.isolation == "process" for h in spec.handlers.values())
         warm = min(_WARM_PROCESSES, spec.capacity)
         self._pool = None
@@ -110,6 +117,16 @@ class Agent:
         """
         if self._pool is not None:
             await self._pool.start()
+        with self._guarded():
+            await self._work(stop)
+
+    def _guarded(self) -> contextlib.AbstractContextManager[None]:
+        """Keeps what is the agent's from processes that inline handlers fork."""
+        if all(handler.isolation == "process" for handler in self._spec.handlers.values()):
+            return contextlib.nullcontext()
+        return children.guarded(_SIGNALS, self._pool.descriptors if self._pool is not None else tuple)
+
+    async def _work(self, stop: asyncio.Event) -> None:
         await self._broker.serve(self._subjects.worker(self._spec.worker_id), self._on_command)
         self._broker.on_reconnect.append(self._membership.beat_soon)
         living = asyncio.create_task(self._membership.live())
@@ -223,12 +240,19 @@ class Agent:
         elif len(self._attempts) >= self._spec.capacity:
             self._outbox.add(ref, 1, Refused("this worker is full"))
         else:
-            attempt = self._attempts[ref] = Attempt(self._means(), assignment, handler, self._ended)
+            attempt = self._attempts[ref] = Attempt(self._means_now(), assignment, handler, self._ended)
             attempt.start()
 
-    def _means(self) -> Means:
+    def _means_now(self) -> Means:
+        """Those of the present incarnation, made once for it."""
+        who = self._membership.who
+        if self._means is None or self._means.who != who:
+            self._means = self._means_of(who)
+        return self._means
+
+    def _means_of(self, who: Who) -> Means:
         return Means(
-            who=self._membership.who,
+            who=who,
             broker=self._broker,
             subjects=self._subjects,
             outbox=self._outbox,
@@ -242,7 +266,7 @@ class Agent:
         self._attempts.pop(attempt.ref, None)
         self._ended_refs[attempt.ref] = None
         if len(self._ended_refs) > _MOST_ENDED:
-            del self._ended_refs[next(iter(self._ended_refs))]
+            self._ended_refs.popitem(last=False)
         if attempt.disowned:
             self._membership.beat_soon()  # no event says it: the service has counted the slot as taken until now
 

@@ -100,13 +100,12 @@ class Stepwise(Coroutine[Any, Any, Any]):
             _came_back()  # the step is the parent's
         try:
             wanted = step(*what)
-        except StopIteration:
-            _end_child(self._pid, None)
-            raise
         except BaseException as exc:
-            _end_child(self._pid, exc)
+            if os.getpid() != self._pid:
+                _end_child(self._pid, None if isinstance(exc, StopIteration) else exc)
             raise
-        _end_child(self._pid, None)
+        if os.getpid() != self._pid:
+            _end_child(self._pid, None)
         return wanted
 
     def __await__(self) -> Generator[Any, Any, Any]:
@@ -116,7 +115,7 @@ class Stepwise(Coroutine[Any, Any, Any]):
         return self
 
     def __next__(self) -> object:
-        return self.send(None)
+        return self._step(self._work.send, None)
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._work, name)  # its name and frame, for whoever looks at a task
@@ -157,11 +156,14 @@ class _TaskFactory:
     """Makes an event loop's tasks; those that handlers start are done step by step."""
 
     def __init__(self, before: Any) -> None:
-        self._make = before or _task
+        self._make = before
 
     def __call__(self, loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> Any:
-        stepwise = _in_handler.get() and asyncio.iscoroutine(work)
-        return self._make(loop, Stepwise(work) if stepwise else work, **options)
+        if _in_handler.get() and asyncio.iscoroutine(work):
+            work = Stepwise(work)
+        if self._make is not None:
+            return self._make(loop, work, **options)
+        return asyncio.Task(work, loop=loop, **options)
 
 
 class _Executor(ThreadPoolExecutor):
@@ -169,10 +171,6 @@ class _Executor(ThreadPoolExecutor):
 
     def submit(self, fn: Callable[..., Any], /, *arguments: object, **options: object) -> Future[Any]:
         return super().submit(called, fn, *arguments, **options)
-
-
-def _task(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> asyncio.Task[Any]:
-    return asyncio.Task(work, loop=loop, **options)
 
 
 def _say(words: str) -> None:
