@@ -169,7 +169,7 @@ class StoreMachine(RuleBasedStateMachine):
         async def insert() -> None:
             async with self.around.database.transaction() as conn:
                 await self.submissions.admit(conn, [self.customer_id])
-                await self.submissions.insert_batch(conn, batch)
+                await self.submissions.insert_batch(conn, batch, {self.customer_id: 1_000_000})
 
         self.around.run(insert())
 

@@ -30,7 +30,6 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -73,8 +72,7 @@ _LOCK_SECONDS = 1.0
 _LOOK_AGAIN_SECONDS = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(msgspec.Struct, frozen=True):
     """A workload that was created, now or the first time its idempotency key was used."""
 
     workload_id: str
@@ -86,8 +84,7 @@ class Submission:
 Outcome = Submission | ApiError
 
 
-@dataclass(frozen=True, slots=True)
-class SubmissionAnswer:
+class SubmissionAnswer(msgspec.Struct, frozen=True):
     """What became of each workload of a submission, in order."""
 
     outcomes: list[Outcome]
@@ -95,8 +92,7 @@ class SubmissionAnswer:
     """Whether it is the answer that its idempotency key had the first time."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Request:
+class _Request(msgspec.Struct, frozen=True, eq=False):
     """One call on its way to the database."""
 
     customer_id: str
@@ -167,7 +163,7 @@ class SubmissionService:
         (outcome,) = answer.outcomes
         if isinstance(outcome, ApiError):
             raise outcome
-        return replace(outcome, replayed=True) if answer.replayed else outcome
+        return msgspec.structs.replace(outcome, replayed=True) if answer.replayed else outcome
 
     async def submit_batch(
         self, identity: Identity, requests: Sequence[SubmitRequest], idempotency_key: str | None = None
@@ -221,55 +217,60 @@ class SubmissionService:
 
     @retried
     async def _commit_together(self, requests: Sequence[_Request]) -> list[SubmissionAnswer | Exception]:
-        answers: list[SubmissionAnswer | Exception] = []
-        fresh: list[NewWorkload] = []
-        uses: list[KeyUse] = []
+        names = sorted({request.key for request in requests if request.key is not None})
+        limits = {request.customer_id: self._limit(request.customer_id) for request in requests}
         async with self._database.transaction("api") as conn:
-            # Holding the customers' counts, no other transaction can use their keys or their queues' room.
-            customer_ids = [request.customer_id for request in requests]
-            depth = await self._store.admit(conn, customer_ids, lock_seconds=_LOCK_SECONDS)
-            names = sorted({request.key for request in requests if request.key is not None})
-            used = await self._store.keyed(conn, names) if names else {}
-            for request in requests:
-                earlier = used.get(request.key) if request.key is not None else None
-                if earlier is not None:
-                    answers.append(_replay(request, earlier))
-                    continue
-                outcomes, accepted = self._admit(request, depth)
-                answers.append(SubmissionAnswer(outcomes))
-                fresh += accepted
-                if request.key is not None and accepted:
-                    used[request.key] = KeyUse(request.key, request.body_sha256, _kept(outcomes))
-                    uses.append(used[request.key])
-            await self._write(conn, fresh, uses)
-        if fresh:
-            self._feed.announce([_created(new) for new in fresh])
+            if names:
+                answers, stored = await self._store_keyed(conn, requests, limits, names)
+            else:
+                answers, stored = await self._store_all(conn, requests, limits)
+        if stored:
+            self._feed.announce([_created(new) for new in stored])
         return answers
 
-    async def _write(self, conn: Connection, fresh: Sequence[NewWorkload], uses: Sequence[KeyUse]) -> None:
+    async def _store_all(
+        self, conn: Connection, requests: Sequence[_Request], limits: dict[str, int]
+    ) -> tuple[list[SubmissionAnswer | Exception], list[NewWorkload]]:
+        """Without keys: one statement locks the customers' counts and stores what there is room for."""
+        new = [item for request in requests for item in request.items if isinstance(item, NewWorkload)]
+        depth = await self._store.insert_batch(conn, new, limits, lock_seconds=_LOCK_SECONDS)
+        answers: list[SubmissionAnswer | Exception] = []
+        stored: list[NewWorkload] = []
+        for request in requests:
+            outcomes, accepted = _admit(request, depth, limits)
+            answers.append(SubmissionAnswer(outcomes))
+            stored += accepted
+        return answers, stored
+
+    async def _store_keyed(
+        self, conn: Connection, requests: Sequence[_Request], limits: dict[str, int], names: Sequence[KeyName]
+    ) -> tuple[list[SubmissionAnswer | Exception], list[NewWorkload]]:
+        """With keys: holding the customers' counts, nobody else can use their keys, nor their queues' room."""
+        answers: list[SubmissionAnswer | Exception] = []
+        stored: list[NewWorkload] = []
+        uses: list[KeyUse] = []
+        depth = await self._store.admit(conn, list(limits), lock_seconds=_LOCK_SECONDS)
+        used = await self._store.keyed(conn, names)
+        for request in requests:
+            earlier = used.get(request.key) if request.key is not None else None
+            if earlier is not None:
+                answers.append(_replay(request, earlier))
+                continue
+            outcomes, accepted = _admit(request, depth, limits)
+            answers.append(SubmissionAnswer(outcomes))
+            stored += accepted
+            if request.key is not None and accepted:
+                used[request.key] = KeyUse(request.key, request.body_sha256, _kept(outcomes))
+                uses.append(used[request.key])
         if uses and await self._store.claim_keys(conn, uses) < len(uses):
             raise TransactionConflictError("an idempotency key was used meanwhile")
-        if fresh:
-            await self._store.insert_batch(conn, fresh)
+        if stored:
+            await self._store.insert_batch(conn, stored, limits, lock_seconds=_LOCK_SECONDS)
+        return answers, stored
 
-    def _admit(self, request: _Request, depth: dict[str, int]) -> tuple[list[Outcome], list[NewWorkload]]:
-        """The outcomes, and the workloads for which the customer's queue has room."""
-        customer = self._directory.known_customer(request.customer_id)
-        limit = customer.max_queue_depth if customer else 0
-        queued = depth.get(request.customer_id, 0)
-        outcomes: list[Outcome] = []
-        accepted: list[NewWorkload] = []
-        for item in request.items:
-            if isinstance(item, ApiError):
-                outcomes.append(item)
-            elif queued >= limit:
-                outcomes.append(_queue_full(queued, limit))
-            else:
-                queued += 1
-                accepted.append(item)
-                outcomes.append(Submission(item.workload_id, item.created_at, item.estimated_start_at))
-        depth[request.customer_id] = queued
-        return outcomes, accepted
+    def _limit(self, customer_id: str) -> int:
+        customer = self._directory.known_customer(customer_id)
+        return customer.max_queue_depth if customer else 0
 
     async def _find_out(self, request: _Request) -> SubmissionAnswer:
         """The link broke around the COMMIT: read what is stored, rather than guess or store twice.
@@ -292,6 +293,29 @@ class SubmissionService:
                 self._feed.announce([_created(new) for new in found])
             return _found(request, stored)
         raise _unknown(request)
+
+
+def _admit(
+    request: _Request, depth: dict[str, int], limits: dict[str, int]
+) -> tuple[list[Outcome], list[NewWorkload]]:
+    """The outcomes, and the workloads for which the customer's queue has room; ``depth`` grows by these."""
+    customer_id = request.customer_id
+    limit = limits[customer_id] if customer_id in depth else 0
+    queued = depth.get(customer_id, 0)
+    outcomes: list[Outcome] = []
+    accepted: list[NewWorkload] = []
+    for item in request.items:
+        if isinstance(item, ApiError):
+            outcomes.append(item)
+        elif queued >= limit:
+            outcomes.append(_queue_full(queued, limit))
+        else:
+            queued += 1
+            accepted.append(item)
+            outcomes.append(Submission(item.workload_id, item.created_at, item.estimated_start_at))
+    if customer_id in depth:
+        depth[customer_id] = queued
+    return outcomes, accepted
 
 
 def _found(request: _Request, stored: set[str]) -> SubmissionAnswer:
@@ -372,7 +396,7 @@ def _created(new: NewWorkload) -> WorkloadChange:
         customer_id=new.customer_id,
         workload_id=new.workload_id,
         version=begun.version,
-        status=begun.status.value,
+        status=begun.status,
         generation=begun.generation,
         workload_type=new.workload_type,
         placement_key=new.placement_key,

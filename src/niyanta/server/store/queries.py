@@ -19,7 +19,21 @@ import aiosql
 import asyncpg
 from aiosql.types import SQLOperationType
 
-__all__ = ["Connection", "Execute", "Many", "One", "Queries", "Query", "ReadQuery", "Reader", "Row", "Sole"]
+__all__ = [
+    "Connection",
+    "Execute",
+    "Many",
+    "One",
+    "Queries",
+    "Query",
+    "ReadQuery",
+    "Reader",
+    "Row",
+    "Sole",
+    "milliseconds",
+    "unless_all",
+    "unless_nulls",
+]
 
 T = TypeVar("T")
 Q = TypeVar("Q", bound="Query")
@@ -257,3 +271,21 @@ class Queries:
             raise ValueError(f"{self.file_name}: {query.name} gives another number of rows")
         self.bound.append(query)
         return query
+
+
+def milliseconds(seconds: float | None) -> str | None:
+    """A time as PostgreSQL's settings take it, at least one millisecond; None stays None."""
+    return None if seconds is None else str(max(1, round(seconds * 1000)))
+
+
+def unless_all(default: object, column: list[T]) -> list[T]:
+    """The array for ``unnest``, or an empty one when nothing but a default is in it, which the statement fills in.
+
+    Worth it on the path: the driver looks at each value of an array twice, in Python.
+    """
+    return [] if column.count(default) == len(column) else column  # type: ignore[arg-type]  # any value can be counted
+
+
+def unless_nulls(column: list[T]) -> list[T]:
+    """The array for ``unnest``, or an empty one when it has nothing but NULLs: it fills these in by itself."""
+    return unless_all(None, column)

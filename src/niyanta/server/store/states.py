@@ -17,7 +17,7 @@ import msgspec
 from niyanta.domain.limits import DEFAULT_CONFIG, TypeConfig
 from niyanta.domain.placement import Affinity, Constraint
 from niyanta.domain.transitions import AuditEvent, Cause, Move, WorkloadState
-from niyanta.server.store.queries import Reader, Row
+from niyanta.server.store.queries import Reader, Row, unless_all
 
 __all__ = [
     "FIXED_FIELDS",
@@ -147,7 +147,11 @@ def affinity_from_json(text: str | None, misfits: str | None = None) -> Affinity
 
 
 _read_state = Reader(WorkloadState, make=WorkloadState.of)
-_CHANGING = {field.name: itemgetter(field.name) for field in fields(WorkloadState) if field.name not in FIXED_FIELDS}
+_CHANGING = [
+    (field.name, itemgetter(field.name), field.default)
+    for field in fields(WorkloadState)
+    if field.name not in FIXED_FIELDS
+]
 
 
 def read_locked(row: Row) -> Locked:
@@ -171,6 +175,9 @@ def read_head(row: Row) -> Head:
 
 
 def state_columns(states: Sequence[WorkloadState]) -> dict[str, list[Any]]:
-    """Each field that moves change, as the array that `apply_changes` takes under its name."""
+    """Each field that moves change, as the array that `apply_changes` takes under its name.
+
+    It is empty when all states have the field's default, which most have in most fields; the statement fills that in.
+    """
     all_fields = [vars(state) for state in states]
-    return {name: list(map(get, all_fields)) for name, get in _CHANGING.items()}
+    return {name: unless_all(default, list(map(get, all_fields))) for name, get, default in _CHANGING}
