@@ -31,7 +31,7 @@ def _array(hint: object) -> str:
 
 
 def _assignment(name: str, default: object) -> str:
-    """How the column is set; a default that isn't NULL stands for an array that was left empty."""
+    """How the column is set; a default that isn't NULL stands for an array that was left out."""
     value = f"c.{name}"
     if isinstance(default, int):
         value = f"coalesce({value}, {str(default).lower()})"

@@ -218,7 +218,8 @@ class SubmissionService:
     @retried
     async def _commit_together(self, requests: Sequence[_Request]) -> list[SubmissionAnswer | Exception]:
         names = sorted({request.key for request in requests if request.key is not None})
-        limits = {request.customer_id: self._limit(request.customer_id) for request in requests}
+        asking = {request.customer_id: self._directory.known_customer(request.customer_id) for request in requests}
+        limits = {key: customer.max_queue_depth if customer else 0 for key, customer in asking.items()}
         async with self._database.transaction("api") as conn:
             if names:
                 answers, stored = await self._store_keyed(conn, requests, limits, names)
@@ -234,13 +235,10 @@ class SubmissionService:
         """Without keys: one statement locks the customers' counts and stores what there is room for."""
         new = [item for request in requests for item in request.items if isinstance(item, NewWorkload)]
         depth = await self._store.insert_batch(conn, new, limits, lock_seconds=_LOCK_SECONDS)
-        answers: list[SubmissionAnswer | Exception] = []
-        stored: list[NewWorkload] = []
-        for request in requests:
-            outcomes, accepted = _admit(request, depth, limits)
-            answers.append(SubmissionAnswer(outcomes))
-            stored += accepted
-        return answers, stored
+        decided = [_admit(request, depth, limits) for request in requests]
+        return [SubmissionAnswer(outcomes) for outcomes, _ in decided], [
+            w for _, accepted in decided for w in accepted
+        ]
 
     async def _store_keyed(
         self, conn: Connection, requests: Sequence[_Request], limits: dict[str, int], names: Sequence[KeyName]
@@ -267,10 +265,6 @@ class SubmissionService:
         if stored:
             await self._store.insert_batch(conn, stored, limits, lock_seconds=_LOCK_SECONDS)
         return answers, stored
-
-    def _limit(self, customer_id: str) -> int:
-        customer = self._directory.known_customer(customer_id)
-        return customer.max_queue_depth if customer else 0
 
     async def _find_out(self, request: _Request) -> SubmissionAnswer:
         """The link broke around the COMMIT: read what is stored, rather than guess or store twice.

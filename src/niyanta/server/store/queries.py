@@ -278,14 +278,14 @@ def milliseconds(seconds: float | None) -> str | None:
     return None if seconds is None else str(max(1, round(seconds * 1000)))
 
 
-def unless_all(default: object, column: list[T]) -> list[T]:
-    """The array for ``unnest``, or an empty one when nothing but a default is in it, which the statement fills in.
+def unless_all(default: object, column: list[T]) -> list[T] | None:
+    """The array for ``unnest``, or NULL when nothing but a default is in it, which the statement fills in.
 
-    Worth it on the path: the driver looks at each value of an array twice, in Python.
+    Worth it on the path: the driver looks at each array, and each value of it, in Python.
     """
-    return [] if column.count(default) == len(column) else column  # type: ignore[arg-type]  # any value can be counted
+    return None if column.count(default) == len(column) else column  # type: ignore[arg-type]  # any value can be counted
 
 
-def unless_nulls(column: list[T]) -> list[T]:
-    """The array for ``unnest``, or an empty one when it has nothing but NULLs: it fills these in by itself."""
+def unless_nulls(column: list[T]) -> list[T] | None:
+    """The array for ``unnest``, or NULL when it has nothing else in it: what is short is filled up with these."""
     return unless_all(None, column)

@@ -174,10 +174,10 @@ def read_head(row: Row) -> Head:
     )
 
 
-def state_columns(states: Sequence[WorkloadState]) -> dict[str, list[Any]]:
+def state_columns(states: Sequence[WorkloadState]) -> dict[str, list[Any] | None]:
     """Each field that moves change, as the array that `apply_changes` takes under its name.
 
-    It is empty when all states have the field's default, which most have in most fields; the statement fills that in.
+    None when all states have the field's default, which most have in most fields; the statement fills that in.
     """
     all_fields = [vars(state) for state in states]
     return {name: unless_all(default, list(map(get, all_fields))) for name, get, default in _CHANGING}

@@ -21,7 +21,7 @@ SELECT s.*, now() AS db_now FROM workload_states s
 -- name: apply_changes
 -- The one statement that moves workloads. A row is written only at the version that its decision was made on (and, for
 -- the leader, only while its epoch is the newest), so the deltas of the customers' counts are those of the decision; the
--- audit events, the counts and the hours' figures go with the rows that were written. An array is empty where all changes
+-- audit events, the counts and the hours' figures go with the rows that were written. An array is NULL where all changes
 -- have the field's default. Gives what was written, and of what was assigned all that its worker needs. Locking: the
 -- workloads' rows, the usage rows in order of customer, then the rows of the hours in which what has ended was created, in
 -- order of their key; each is waited for as long as lock_milliseconds says, if it does.

@@ -119,4 +119,4 @@ def test_a_state_is_read_and_written_field_by_field() -> None:
     defaults = {field.name: field.default for field in fields(WorkloadState)}
     for name, column in columns.items():
         values = [getattr(state, name), getattr(other, name)]
-        assert column == ([] if values == [defaults[name]] * 2 else values), name
+        assert column == (None if values == [defaults[name]] * 2 else values), name
