@@ -17,7 +17,7 @@ GO_PART_missing = echo "go isn't on PATH: the tests of the Go SDK were left out.
 GENERATED := docs/states.md src/niyanta/server/store/workloads.sql api/openapi/niyanta-v1.yaml src/niyanta/client/synchronous.py src/niyanta/wire/v1 sdk/go/grpc/niyantav1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test go contract lint format types bench chaos simulate verify docs generate lock clean
+.PHONY: help setup demo dev test go contract lint format types bench chaos simulate mutants verify docs generate lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ chaos: setup ## the whole system under faults, its history checked (SEED=1 MINUT
 
 simulate: setup ## the leader's decisions on virtual time, with everything going wrong (SEEDS=200; a failure prints its seed)
 	@$(PY) -m simulation --seeds $(or $(SEEDS),200) $(SIMULATE_ARGS)
+
+mutants: setup ## take each guard away in a copy of the project: does its test notice? (NAMES="'late event'" for some)
+	@$(PY) -m mutants $(NAMES)
 
 generate: setup ## write the generated files anew
 	@$(PY) scripts/state_diagram.py

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 PARTS = ("core", "isolation", "interface", "failover")
+MORE = ("scale", "kills", "fairness")
+"""Only when they are asked for: they take minutes each."""
 
 
 def table(results: dict[str, Any]) -> str:
@@ -38,7 +40,9 @@ def table(results: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench")
     parser.add_argument("--quick", action="store_true", help="smaller numbers, for a smoke run")
-    parser.add_argument("--only", choices=PARTS, action="append", help="one part; may be given several times")
+    parser.add_argument(
+        "--only", choices=(*PARTS, *MORE), action="append", help="one part; may be given several times"
+    )
     arguments = parser.parse_args()
     results: dict[str, Any] = {
         "cores": os.cpu_count(),

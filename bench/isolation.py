@@ -14,35 +14,44 @@ from bench.system import System, running_system
 
 __all__ = ["measure"]
 
-BODY: dict[str, Any] = {"workload_type": "bench_isolated", "input_params": {}}
-
 
 async def measure(quick: bool) -> dict[str, Any]:
-    """All of them, on one system with one worker of eight slots."""
+    """All of them, on one system with one worker of eight slots; with a process for each attempt, and with few."""
     async with running_system("bench.app:isolated") as system:
-        await one_by_one(system.api(), 20)
-        return {
-            "completed_per_second": await throughput(system, 200 if quick else 1_000, 1 if quick else 3),
-            **await one_by_one(system.api(), 50 if quick else 200),
-            "warm_process_pss_mb": warm_process_mb(system),
-        }
+        await one_by_one(system.api(), "bench_isolated", 20)
+        own = await of_type(system, "bench_isolated", quick)
+        own["warm_process_pss_mb"] = warm_process_mb(system)
+        await one_by_one(system.api(), "bench_reused", 20)
+        return {**own, "with_reuse": await of_type(system, "bench_reused", quick)}
 
 
-async def throughput(system: System, count: int, rounds: int) -> float:
+async def of_type(system: System, workload_type: str, quick: bool) -> dict[str, Any]:
+    """Throughput and latency of one workload type."""
+    return {
+        "completed_per_second": await throughput(system, workload_type, 200 if quick else 1_000, 1 if quick else 3),
+        **await one_by_one(system.api(), workload_type, 50 if quick else 200),
+    }
+
+
+def _body(workload_type: str) -> dict[str, Any]:
+    return {"workload_type": workload_type, "input_params": {}}
+
+
+async def throughput(system: System, workload_type: str, count: int, rounds: int) -> float:
     """From the first submission until the last is committed COMPLETED, per second; the median of the rounds."""
     rates = []
     for _ in range(rounds):
         began = time.perf_counter()
-        await system.api().submit(BODY, 8, count=count)
+        await system.api().submit(_body(workload_type), 8, count=count)
         await system.until_idle()
         rates.append(count / (time.perf_counter() - began))
     return round(statistics.median(rates), 1)
 
 
-async def one_by_one(api: Api, samples: int) -> dict[str, float]:
+async def one_by_one(api: Api, workload_type: str, samples: int) -> dict[str, float]:
     """From the submit call until the caller knows of the end, while nothing else runs."""
     streams = await api.connect()
-    body = json.dumps(BODY).encode()
+    body = json.dumps(_body(workload_type)).encode()
     took: list[float] = []
     for _ in range(samples):
         sent = time.perf_counter()

@@ -23,8 +23,10 @@ __all__ = ["Customers"]
 _CALL_SECONDS = 40.0
 _AVOIDED_SECONDS = 1.0
 """A coordinator whose link broke isn't called again for so long, while there are others."""
-_ACTORS = 4
+_ACTORS = 6
 """Of each customer."""
+_LOOK_SECONDS = 0.05
+"""Between two looks of a customer at workloads of its own."""
 _TERMINAL = ("COMPLETED", "FAILED", "CANCELLED")
 _PASSING = ("chaos_steps", "chaos_inline", "chaos_exclusive")
 _NEVER_ISSUED = "wl_0000000000000000000000000"
@@ -40,7 +42,7 @@ class Customers:
         open_each: Workloads of a customer's own making that it lets be under way at once.
     """
 
-    def __init__(self, fleet: Fleet, history: History, seed: int, open_each: int = 14) -> None:
+    def __init__(self, fleet: Fleet, history: History, seed: int, open_each: int = 40) -> None:
         self._fleet = fleet
         self._history = history
         self._seed = seed
@@ -126,8 +128,8 @@ class Customers:
                 found = await self._read(customer_id, workload_id, replica)
                 if found is not None and found.status == "PAUSED" and turn % 3 == 0:
                     await self._move(customer_id, "resume", workload_id, replica)
-                await asyncio.sleep(0.15)
-            await asyncio.sleep(0.2)
+                await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(4 * _LOOK_SECONDS)
 
     async def burst(self, customer_id: str, how_many: int, chance: random.Random) -> None:
         """Many submissions at one moment, over all coordinators."""
@@ -304,13 +306,16 @@ def _params(token: str, steps: int, every: int, pause_ms: int) -> dict[str, Any]
     return {"token": token, "steps": steps, "every": every, "pause_ms": pause_ms}
 
 
+_SHORT_SHARE = 0.7
+"""Of the workloads: short ones make the many, and only long ones meet a fault more often than not."""
 _MISHAPS = {"kill_itself": 0.02, "fail": 0.04, "stubborn": 0.03}
 
 
 def _submission(key: str, chance: random.Random, mishap: str, mishaps: bool) -> dict[str, Any]:
-    """A workload of a few seconds; now and then one of which something goes wrong."""
+    """A workload of less than a second or of a few; now and then one of which something goes wrong."""
     workload_type = chance.choice(_PASSING)
-    params = _params(key, chance.randint(5, 40), chance.randint(1, 6), chance.choice([20, 50, 100]))
+    steps = chance.randint(2, 8) if chance.random() < _SHORT_SHARE else chance.randint(9, 40)
+    params = _params(key, steps, chance.randint(1, 6), chance.choice([20, 50, 100]))
     drawn = chance.random()
     if not mishap and mishaps and workload_type != "chaos_inline":
         for kind, share in _MISHAPS.items():

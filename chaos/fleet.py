@@ -34,8 +34,8 @@ _ENVIRONMENT = {
 }
 
 CUSTOMERS: Mapping[str, Mapping[str, float]] = {
-    "cust_big": {"max_concurrent_workloads": 12, "max_queue_depth": 120, "rate_limit_per_sec": 500, "burst": 500},
-    "cust_even": {"max_concurrent_workloads": 8, "max_queue_depth": 60, "rate_limit_per_sec": 500, "burst": 500},
+    "cust_big": {"max_concurrent_workloads": 14, "max_queue_depth": 120, "rate_limit_per_sec": 500, "burst": 500},
+    "cust_even": {"max_concurrent_workloads": 10, "max_queue_depth": 60, "rate_limit_per_sec": 500, "burst": 500},
     "cust_small": {"max_concurrent_workloads": 3, "max_queue_depth": 12, "rate_limit_per_sec": 500, "burst": 500},
     "cust_slow": {"max_concurrent_workloads": 4, "max_queue_depth": 20, "rate_limit_per_sec": 8, "burst": 8},
 }

@@ -10,13 +10,5 @@ from collections.abc import Mapping
 
 __all__ = ["KNOWN"]
 
-KNOWN: Mapping[str, str] = {
-    "two attempts of an exclusive type ran at once, its worker having been removed": (
-        "the removal of a worker gives its exclusive workloads to others before it has stopped them"
-    ),
-    "a workload ended more than three agents, of which some counted as not answering": (
-        "an assignment that its dead worker never answered is taken back without counting as a death, when that "
-        "comes before the end of the lease"
-    ),
-}
+KNOWN: Mapping[str, str] = {}
 """By what the violation says: why it happens."""

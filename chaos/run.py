@@ -23,9 +23,11 @@ from chaos.known import KNOWN
 from chaos.nemesis import Nemesis
 from chaos.observer import Observer
 
-__all__ = ["Plan", "run"]
+__all__ = ["Plan", "replay_of", "run"]
 
 _MOST_SHOWN = 20
+_TAIL_SECONDS = 300.0
+"""After the heal, what was open must have ended by then, however lively it is."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Plan:
     kinds: Sequence[str]
     coordinators: int = 3
     workers: int = 8
-    open_each: int = 14
+    open_each: int = 40
     """Workloads that each customer lets be under way at once."""
     arguments: str = ""
     """What else was given on the command line, for the command that does it again."""
@@ -100,7 +102,7 @@ async def _until_drained(observer: Observer, pace: float) -> list[Violation]:
     """Each workload that should move on by itself does, within 30 s, until none is left."""
     patience = 30 * pace
     since: dict[str, tuple[tuple[str, int, bool], float]] = {}
-    moved_at = time.monotonic()
+    healed_at = moved_at = time.monotonic()
     while True:
         still = await observer.open_workloads()
         now = time.monotonic()
@@ -120,13 +122,18 @@ async def _until_drained(observer: Observer, pace: float) -> list[Violation]:
             and not state[2]
             and (state[0] in ("SCHEDULED", "RUNNING") or now - moved_at > patience)
         ]
+        if now - healed_at > _TAIL_SECONDS * pace:
+            left = [{"workload_id": key, "status": state[0], "version": state[1]} for key, state in still.items()]
+            return [Violation("I20", "these had not ended long after the heal", left[:_MOST_SHOWN])]
         if stuck:
             return [Violation("I20", "these stood still for too long after the heal", stuck[:_MOST_SHOWN])]
         await asyncio.sleep(0.5)
 
 
-def _quoted(arguments: str) -> str:
-    return f' CHAOS_ARGS="{arguments}"' if arguments else ""
+def replay_of(plan: Plan) -> str:
+    """The command that does a run again."""
+    arguments = f' CHAOS_ARGS="{plan.arguments}"' if plan.arguments else ""
+    return f"make chaos SEED={plan.seed} MINUTES={plan.minutes:g}{arguments}"
 
 
 def _report(
@@ -149,7 +156,7 @@ def _report(
         "passed": not broken and not unfired and (plan.excuse_known or not known),
         "seed": plan.seed,
         "minutes": plan.minutes,
-        "replay": f"make chaos SEED={plan.seed} MINUTES={plan.minutes:g}{_quoted(plan.arguments)}",
+        "replay": replay_of(plan),
         "faults_fired": sum(fired.values()),
         "fired": dict(sorted(fired.items())),
         "never_fired": unfired,

@@ -1,4 +1,4 @@
-"""Writes what is generated from api/niyanta/v1/workload_service.proto: niyanta.wire.v1, and sdk/go/grpc/niyantav1."""
+"""Writes what is generated from the files in api/niyanta/v1: niyanta.wire.v1, and sdk/go/grpc/niyantav1."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from pathlib import Path
 from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parent.parent
-PROTO = "niyanta/v1/workload_service.proto"
+FOLDER = Path("niyanta/v1")
+PROTOS = sorted(str(FOLDER / path.name) for path in (ROOT / "api" / FOLDER).glob("*.proto"))
 PACKAGE = ROOT / "src" / "niyanta" / "wire" / "v1"
 GO_MODULE = "github.com/niyanta/niyanta-go-sdk/grpc"
 GO_PACKAGE = ROOT / "sdk" / "go" / "grpc" / "niyantav1"
@@ -29,11 +30,11 @@ def _compile(*options: str) -> None:
             f"-I{ROOT / 'api'}",
             f"-I{resources.files('grpc_tools') / '_proto'}",
             *options,
-            PROTO,
+            *PROTOS,
         ]
     )
     if code:
-        raise SystemExit(f"protoc could not read api/{PROTO}")
+        raise SystemExit(f"protoc could not read {', '.join(PROTOS)} in api")
 
 
 def _texts(folder: Path) -> dict[str, str]:
@@ -44,10 +45,10 @@ def render() -> dict[str, str]:
     """The text of each generated Python file, by its name."""
     with tempfile.TemporaryDirectory() as folder:
         _compile(*(f"--{kind}_out={folder}" for kind in ("python", "pyi", "grpc_python")))
-        # The compiler takes the proto's path for the Python package; ours has another place.
+        # The compiler takes a proto's path for the Python package; ours has another place.
         return {
             name: text.replace("from niyanta.v1 import", "from niyanta.wire.v1 import")
-            for name, text in _texts((Path(folder) / PROTO).parent).items()
+            for name, text in _texts(Path(folder) / FOLDER).items()
         }
 
 

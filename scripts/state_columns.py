@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import get_args, get_type_hints
 
-from niyanta.domain.transitions import WorkloadState
+from niyanta.domain.workload import WorkloadState
 from niyanta.server.store.states import FIXED_FIELDS
 
 FILE = Path(__file__).resolve().parent.parent / "src/niyanta/server/store/workloads.sql"

@@ -15,9 +15,18 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
 from simulation import scale
-from simulation.scenarios import SCENARIOS, Outcome
+from simulation.outcome import Outcome
+from simulation.scenarios import SCENARIOS
 
-_SHARE = {"faults": 1.0, "control": 0.5, "poison": 0.5, "crowd": 0.05, "shares": 0.01, "scale": 0.0}
+_SHARE = {
+    "faults": 1.0,
+    "control": 0.5,
+    "poison": 0.5,
+    "crowd": 0.05,
+    "shares": 0.01,
+    "estimates": 0.05,
+    "scale": 0.0,
+}
 """Of the seeds that each scenario gets; one at least."""
 
 

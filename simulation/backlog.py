@@ -62,10 +62,12 @@ class Backlog:
 
     def tell_all(self, lanes: Lanes) -> None:
         """Note every lane."""
-        for (customer_id, placement_key), queue in self._queues.items():
+        for (customer_id, placement_key), queue in list(self._queues.items()):
             self._drop_taken(customer_id, queue)
             if queue.heap:
                 lanes.note(customer_id, placement_key, queue.heap[0][0])
+            else:
+                del self._queues[customer_id, placement_key]
 
     def read(self, agenda: Agenda, *, with_suspects: bool) -> dict[LaneKey, Found]:
         """What the database would give for an agenda."""

@@ -14,7 +14,7 @@ from niyanta.domain import transitions
 from niyanta.domain.lanes import Agenda
 from niyanta.domain.placement import Affinity
 from niyanta.domain.roster import Found, Held
-from niyanta.domain.transitions import Actor, ActorType, Move, Status, WorkloadState
+from niyanta.domain.workload import Actor, ActorType, Move, Status, WorkloadState
 from simulation.backlog import Backlog
 
 __all__ = ["ACTOR", "Away", "Database", "Row", "Stored"]

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from niyanta.domain import transitions
 from niyanta.domain.placement import WorkerView
 from niyanta.domain.roster import Entitlement, Placement, Roster
-from niyanta.domain.transitions import Status
 from niyanta.domain.vigil import ASK_SHARE, Sign, Vigil
+from niyanta.domain.workload import Status
 from simulation.database import ACTOR, Away, Database
 
 if TYPE_CHECKING:

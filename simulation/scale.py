@@ -9,7 +9,7 @@ from random import Random
 from niyanta.domain.lanes import Agenda
 from niyanta.domain.placement import Affinity, WorkerView
 from niyanta.domain.roster import Candidate, Entitlement, Found, Placement, Roster
-from simulation.scenarios import Outcome
+from simulation.outcome import Outcome
 from simulation.timeline import Timeline
 
 __all__ = ["run"]

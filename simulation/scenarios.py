@@ -5,27 +5,19 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from random import Random
 
 from niyanta.domain.placement import Affinity, Constraint
 from niyanta.domain.roster import Entitlement
-from niyanta.domain.transitions import Status
+from niyanta.domain.workload import Status
+from simulation import estimating
+from simulation.outcome import Outcome
 from simulation.world import Spec, World
 
-__all__ = ["SCENARIOS", "Outcome"]
+__all__ = ["SCENARIOS"]
 
 HOUR = 3600.0
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What came of one run."""
-
-    violations: list[str]
-    counts: Counter[str] = field(default_factory=Counter)
-    figures: dict[str, float] = field(default_factory=dict)
 
 
 def _fleet(random: Random, workers: int) -> dict[str, Spec]:
@@ -257,5 +249,6 @@ SCENARIOS: dict[str, Callable[[int], Outcome]] = {
     "poison": poison,
     "crowd": crowd,
     "shares": shares,
+    "estimates": estimating.run,
 }
 """By name."""

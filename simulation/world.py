@@ -10,7 +10,7 @@ from random import Random
 from niyanta.domain import transitions
 from niyanta.domain.placement import Affinity
 from niyanta.domain.roster import Entitlement
-from niyanta.domain.transitions import Status, WorkloadState
+from niyanta.domain.workload import Status, WorkloadState
 from simulation.database import ACTOR, Away, Database
 from simulation.leader import WORKER_LEASE, Coordinator
 from simulation.timeline import Timeline

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-# And `simulation` and `chaos`, which are proven by tests as well.
+# And `simulation`, `chaos` and `mutants`, which are proven by tests as well.
 sys.path.insert(1, str(Path(__file__).resolve().parents[1]))
 
 # For the whole run, not for one folder: a test process starts one pair of engines, wherever its tests are from.

@@ -63,6 +63,8 @@ def _circumstance(lines: list[Trace], moves: list[Move]) -> str:
     left = [move for move in moves if move.attempt == lines[0].attempt and move.event != "scheduled"]
     if any("removed" in move.reason or "removed" in move.error for move in left):
         return ", its worker having been removed"
+    if any("never answered" in move.reason for move in left):
+        return ", its worker having counted as not answering"
     return ""
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from chaos.history import History, Move, Violation
-from niyanta.domain.transitions import TERMINAL, TRANSITIONS
+from niyanta.domain.transitions import TRANSITIONS
+from niyanta.domain.workload import TERMINAL
 
 __all__ = ["CHECKS"]
 

@@ -14,10 +14,11 @@ from google.rpc import error_details_pb2
 from niyanta import errors
 from niyanta.domain.api_keys import RANDOM_LENGTH, spell_key
 from niyanta.errors import ApiError, InvalidInputError, InvalidStateError, ServiceUnavailableError
-from niyanta.server.grpc.frame import _address
+from niyanta.server.grpc.frame import source_address
 from niyanta.server.grpc.status import metadata_of, safe_message, status_of
 from niyanta.server.services.workloads import WorkloadService
 from niyanta.wire import messages
+from niyanta.wire.v1 import admin_service_pb2
 from niyanta.wire.v1 import workload_service_pb2 as pb
 from support.grpc_calls import Calls, Refusal, connected, submission
 from support.system import System, beating, running_system
@@ -39,11 +40,25 @@ REQUESTS: dict[str, Any] = {
     "SubmitWorkloadBatch": pb.SubmitWorkloadBatchRequest(workloads=[submission()]),
     "CancelWorkloadBatch": pb.CancelWorkloadBatchRequest(workload_ids=["wl_none"]),
 }
+ABOUT_A_WORKER = {
+    "GetWorker": admin_service_pb2.GetWorkerRequest,
+    "DrainWorker": admin_service_pb2.DrainWorkerRequest,
+    "UndrainWorker": admin_service_pb2.UndrainWorkerRequest,
+    "RemoveWorker": admin_service_pb2.RemoveWorkerRequest,
+}
+ADMIN_REQUESTS: dict[str, Any] = {
+    **{method: kind(worker_id="w_none") for method, kind in ABOUT_A_WORKER.items()},
+    "ListWorkers": admin_service_pb2.ListWorkersRequest(),
+}
+SERVICES = {
+    "WorkloadService": (pb.DESCRIPTOR, REQUESTS),
+    "AdminService": (admin_service_pb2.DESCRIPTOR, ADMIN_REQUESTS),
+}
 
 
 def test_every_method_is_looked_at_here() -> None:
-    service = pb.DESCRIPTOR.services_by_name["WorkloadService"]
-    assert {method.name for method in service.methods} == set(REQUESTS)
+    for name, (descriptor, requests) in SERVICES.items():
+        assert {method.name for method in descriptor.services_by_name[name].methods} == set(requests)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
@@ -77,7 +92,7 @@ def test_a_status_never_outgrows_the_metadata(error: ApiError) -> None:
 
 
 async def test_without_good_credentials_nothing_is_answered(calls: Calls) -> None:
-    for method, request in REQUESTS.items():
+    for method, request in {**REQUESTS, **ADMIN_REQUESTS}.items():
         for key in (None, "", "nonsense", "nyt_cust_a_" + "x" * 32):
             refusal = await calls.refused(method, request, key=key)
             assert (refusal.code, refusal.reason) == (Code.UNAUTHENTICATED, "UNAUTHORIZED"), (method, key)
@@ -85,15 +100,17 @@ async def test_without_good_credentials_nothing_is_answered(calls: Calls) -> Non
 
 
 async def test_credentials_are_looked_at_before_the_request(calls: Calls) -> None:
-    for method in REQUESTS:
-        for key, code in ((None, Code.UNAUTHENTICATED), ("cust_a", Code.INVALID_ARGUMENT)):
+    good = [(method, "cust_a") for method in REQUESTS] + [(method, "admin") for method in ADMIN_REQUESTS]
+    for method, known in good:
+        for key, code in ((None, Code.UNAUTHENTICATED), (known, Code.INVALID_ARGUMENT)):
             refusal = await damaged(calls, method, b"\xff\xff\xff", key)
             assert refusal.code is code, method
 
 
 async def damaged(calls: Calls, method: str, raw: bytes, key: str | None = "cust_a") -> Refusal:
     """The refusal of bytes that are no message."""
-    path = f"/niyanta.v1.WorkloadService/{method}"
+    service = "AdminService" if method in ADMIN_REQUESTS else "WorkloadService"
+    path = f"/niyanta.v1.{service}/{method}"
     options = {"metadata": calls.metadata(key, {}), "timeout": 20}
     if method == "StreamWorkloadStatus":
         return await calls.ended(calls.channel.unary_stream(path)(raw, **options))
@@ -334,7 +351,7 @@ async def test_a_request_beyond_every_limit(database_url: str, nats_url: str, su
     ],
 )
 def test_the_callers_address_is_known_without_its_port(peer: str, address: str) -> None:
-    assert _address(peer) == address
+    assert source_address(peer) == address
 
 
 async def test_guessing_keys_is_slowed_down_for_its_address(calls: Calls) -> None:

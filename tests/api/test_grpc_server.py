@@ -17,13 +17,16 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from niyanta.errors import ConfigurationError
-from niyanta.server.grpc.server import SERVICE, GrpcServer
+from niyanta.server.grpc.methods import SERVICES
+from niyanta.server.grpc.server import GrpcServer
 from niyanta.server.services.health import Health, Readiness
 from niyanta.server.settings import CoordinatorSettings
+from niyanta.wire.v1 import admin_service_pb2
 from niyanta.wire.v1 import workload_service_pb2 as pb
 from support.grpc_calls import Calls, connected, submission
 from support.system import System, running_system
 
+SERVICE, ADMIN_SERVICE = SERVICES
 ROOT = Path(__file__).resolve().parents[2]
 Serving = health_pb2.HealthCheckResponse
 
@@ -67,9 +70,15 @@ def test_the_contracts_fields_keep_their_numbers() -> None:
     assert pb.WorkloadStatus.items() == [(f"WORKLOAD_STATUS_{name}", n) for n, name in enumerate(statuses.split())]
 
 
-async def test_every_method_of_the_proto_is_served(calls: Calls) -> None:
-    for method in pb.DESCRIPTOR.services_by_name["WorkloadService"].methods:
-        path = f"/{SERVICE}/{method.name}"
+METHODS = [
+    *pb.DESCRIPTOR.services_by_name["WorkloadService"].methods,
+    *admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"].methods,
+]
+
+
+async def test_every_method_of_the_protos_is_served(calls: Calls) -> None:
+    for method in METHODS:
+        path = f"/{method.containing_service.full_name}/{method.name}"
         streaming = method.server_streaming
         answer = calls.channel.unary_stream(path)(b"").read() if streaming else calls.channel.unary_unary(path)(b"")
         with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -125,13 +134,13 @@ async def test_a_call_without_a_request_is_refused(system: System, calls: Calls)
 async def test_health_is_the_truth_of_ready(system: System, calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
     stub = health_pb2_grpc.HealthStub(calls.channel)
     async with asyncio.timeout(10):
-        for service in ("", SERVICE):
+        for service in ("", *SERVICES):
             while (await stub.Check(health_pb2.HealthCheckRequest(service=service))).status != Serving.SERVING:
                 pass
     status, _, _ = await system.call("GET", "/ready")
     assert status == 200
     listed = await stub.List(health_pb2.HealthListRequest())
-    assert {name: found.status for name, found in listed.statuses.items()} == {"": 1, SERVICE: 1}
+    assert {name: found.status for name, found in listed.statuses.items()} == dict.fromkeys(("", *SERVICES), 1)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await stub.Check(health_pb2.HealthCheckRequest(service="another"))
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
@@ -173,15 +182,17 @@ async def reflect(channel: grpc.aio.Channel, name: str, **question: str) -> refl
 async def test_reflection_tells_what_there_is(reflecting: Calls, name: str) -> None:
     answer = await reflect(reflecting.channel, name, list_services="")
     services = {service.name for service in answer.list_services_response.service}
-    assert {SERVICE, "grpc.health.v1.Health"} <= services
-    answer = await reflect(reflecting.channel, name, file_containing_symbol=SERVICE)
-    files = [
-        descriptor_pb2.FileDescriptorProto.FromString(raw)
-        for raw in answer.file_descriptor_response.file_descriptor_proto
-    ]
-    (ours,) = [file for file in files if file.name == "niyanta/v1/workload_service.proto"]
-    methods = [method.name for service in ours.service for method in service.method]
-    assert methods == [method.name for method in pb.DESCRIPTOR.services_by_name["WorkloadService"].methods]
+    assert {*SERVICES, "grpc.health.v1.Health"} <= services
+    for symbol, descriptor in ((SERVICE, pb.DESCRIPTOR), (ADMIN_SERVICE, admin_service_pb2.DESCRIPTOR)):
+        answer = await reflect(reflecting.channel, name, file_containing_symbol=symbol)
+        files = [
+            descriptor_pb2.FileDescriptorProto.FromString(raw)
+            for raw in answer.file_descriptor_response.file_descriptor_proto
+        ]
+        (ours,) = [file for file in files if file.name == descriptor.name]
+        methods = [method.name for service in ours.service for method in service.method]
+        (expected,) = descriptor.services_by_name.values()
+        assert methods == [method.name for method in expected.methods]
 
 
 async def test_reflection_is_off_by_default(calls: Calls) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from niyanta.server.observability.logs import _request_id
+from niyanta.server.observability.logs import request_id
 from niyanta.server.services.workloads import WorkloadService
 from niyanta.wire.v1 import workload_service_pb2 as pb
 from support.grpc_calls import connected
@@ -19,7 +19,7 @@ async def test_the_request_id_is_in_the_lines_of_a_request(system: System, monke
     get = WorkloadService.get
 
     async def looked_at(*arguments: Any) -> Any:
-        seen.append(_request_id.get())
+        seen.append(request_id())
         return await get(*arguments)
 
     monkeypatch.setattr(WorkloadService, "get", looked_at)

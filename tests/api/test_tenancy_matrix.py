@@ -16,7 +16,7 @@ import pytest
 from google.protobuf.message_factory import GetMessageClass
 
 from niyanta.wire import messages
-from niyanta.wire.v1 import workload_service_pb2
+from niyanta.wire.v1 import admin_service_pb2, workload_service_pb2
 from support.openapi_document import DOCUMENT, answer_schema, operations, resolve
 from support.scripted_worker import ScriptedWorker
 from support.system import System, beating
@@ -244,6 +244,7 @@ async def test_a_handshake_for_a_foreign_id_answers_like_one_never_issued(
 # --- gRPC -----------------------------------------------------------------------------------------
 
 METHODS = workload_service_pb2.DESCRIPTOR.services_by_name["WorkloadService"].methods
+ADMIN_METHODS = admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"].methods
 
 
 async def call_grpc(system: System, method: Any, fields: dict[str, Any], key: str) -> tuple[Any, ...]:
@@ -303,3 +304,24 @@ async def test_grpc_answers_foreign_ids_like_ids_never_issued(
                 assert foreign[0] is grpc.StatusCode.OK, method.name
                 assert str(foreign).replace(real, never_issued(real)) == str(missing), method.name
     assert (await system.get(ids["workload_id"]))["version"] == before["version"]
+
+
+async def test_grpc_admin_methods_are_closed_to_customers_whatever_they_name(
+    system: System, worker: ScriptedWorker
+) -> None:
+    for method in ADMIN_METHODS:
+        about_one = "worker_id" in method.input_type.fields_by_name
+        for name in (worker.worker_id, "w_never", "no id", ""):
+            refused = await call_grpc(system, method, {"worker_id": name} if about_one else {}, "cust_b")
+            assert refused[:2] == (grpc.StatusCode.PERMISSION_DENIED, "This needs a key with the admin role"), (
+                method.name
+            )
+    assert (await worker.beat()).ok
+    assert not (await worker.beat()).draining
+
+
+async def test_grpc_admin_methods_are_open_to_admins(system: System, worker: ScriptedWorker) -> None:
+    for method in ADMIN_METHODS:
+        about_one = "worker_id" in method.input_type.fields_by_name
+        found = await call_grpc(system, method, {"worker_id": "w_never"} if about_one else {}, "admin")
+        assert found[0] is (grpc.StatusCode.NOT_FOUND if about_one else grpc.StatusCode.OK), method.name

@@ -16,6 +16,7 @@ from niyanta.server.access.tokens import TokenVerifier
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.store.customers import CustomerStore, Identity
 from niyanta.server.store.database import Database
+from niyanta.server.store.watching import WatchStore
 from niyanta.server.watching.service import Update, Watch, WatcherTooSlowError, WatchService
 from niyanta.wire import messages
 from niyanta.wire.broker import Broker, Handler
@@ -151,7 +152,7 @@ async def test_missing_and_foreign_workloads_are_equally_missing(system: System)
         for identity, asked in ((B, workload_id), (A, "wl_00000000000000000000000000")):
             with pytest.raises(NotFoundError, match="There is no such workload"):
                 await service.open(identity, asked)
-        assert not service._entries
+        assert service.workloads == 0
 
 
 async def test_a_workload_that_has_ended_is_told_at_once(system: System) -> None:
@@ -237,20 +238,20 @@ async def test_who_takes_nothing_is_dropped_while_others_go_on(system: System) -
             assert lines(updates) == [line.message for line in sent]
             with pytest.raises(WatcherTooSlowError):
                 await next_of(slow)
-        assert service._kept_bytes == 0
+        assert service.kept_bytes == 0
 
 
 async def test_many_watchers_share_the_reading(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     worker = await system.worker(capacity=500)
     async with watching(system) as service, beating(worker):
         readings = []
-        states = service._store.states
+        states = WatchStore.states
 
-        async def counted(conn: Any, workloads: Any) -> Any:
+        async def counted(store: WatchStore, conn: Any, workloads: Any) -> Any:
             readings.append(len(workloads))
-            return await states(conn, workloads)
+            return await states(store, conn, workloads)
 
-        monkeypatch.setattr(service._store, "states", counted)
+        monkeypatch.setattr(WatchStore, "states", counted)
         refs = []
         for _ in range(10):
             await system.submit()
@@ -264,7 +265,7 @@ async def test_many_watchers_share_the_reading(system: System, monkeypatch: pyte
             assert statuses(updates) == ["RUNNING", "COMPLETED"]
         assert max(readings) == 10
         assert len(readings) < 20
-        assert not service._entries
+        assert service.workloads == 0
 
 
 async def test_an_update_committed_on_one_replica_reaches_watchers_of_another_soon(system: System) -> None:

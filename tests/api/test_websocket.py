@@ -386,7 +386,7 @@ async def test_two_hundred_watchers_and_nothing_is_left_of_them(
     expected = list(zip(passed, range(3, 8), strict=True))
     assert [watcher.result() for watcher in watchers] == [[] if n % 10 == 0 else expected for n in range(200)]
     async with asyncio.timeout(5):
-        while held[0]._open or held[0]._watches._entries:
+        while held[0].count or held[0].watches.workloads:
             await asyncio.sleep(0.01)
 
 

@@ -216,6 +216,21 @@ async def test_a_removed_worker_ends_and_says_why(run: Any, service: Service) ->
             await running.task
 
 
+async def test_a_removed_worker_says_last_that_nothing_of_it_runs_any_more(run: Any, service: Service) -> None:
+    running = await run(inline_worker())
+    await until(lambda: service.beats)
+    ref = await service.assign("wait")
+    await until(lambda: Started() in service.bodies(ref))
+    incarnation = service.registrations[-1].incarnation
+    service.accept = RegisterReply(False, "removed", "worker id 'w' was removed by an operator")
+    service.beat = HeartbeatReply(False)
+    async with asyncio.timeout(20):
+        with pytest.raises(ConfigurationError, match="removed by an operator"):
+            await running.task
+    last = service.beats[-1]
+    assert (last.incarnation, last.leaving, last.attempts) == (incarnation, True, [])
+
+
 async def test_an_unknown_worker_stops_everything_and_registers_anew(run: Any, service: Service) -> None:
     await run(inline_worker())
     await until(lambda: service.beats)

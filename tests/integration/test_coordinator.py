@@ -146,10 +146,10 @@ async def test_an_unanswered_assignment_is_pushed_again_and_then_taken_back(syst
     worker = await system.worker()
     async with beating(worker):
         workload_id = await system.submit()
-        first = await worker.next_assignment()
-        second = await worker.next_assignment()
+        first = await worker.next_push()
+        second = await worker.next_push()
         assert first.ref == second.ref
-        while (third := await worker.next_assignment(10)).ref == first.ref:
+        while (third := await worker.next_push(10)).ref == first.ref:
             pass
         assert third.ref.generation == first.ref.generation + 1
         assert (await worker.report(first.ref, messages.Started())).outcome == "fenced"

@@ -21,7 +21,7 @@ import nats
 import psutil
 import pytest
 
-from niyanta.embedded import Engines, Nats, Postgres
+from niyanta.embedded import Engines, Nats, Postgres, engine, nats_server
 from niyanta.errors import ConfigurationError
 
 SMALL = {"shared_buffers": "16MB"}
@@ -190,7 +190,7 @@ async def test_a_server_started_by_hand_is_respected(postgres: Postgres) -> None
     by_hand = pid_file.read_text().partition("\n")[0]
     other = Postgres(postgres.data_dir, extra_settings=SMALL)
     with pytest.raises(ConfigurationError, match=rf"is in use by process {by_hand}\b"):
-        other._clear_stale_pid()
+        other.clear_stale_pid()
     assert pid_file.exists()
 
 
@@ -312,10 +312,10 @@ async def test_a_port_lost_in_a_race_is_replaced(tmp_path: Path) -> None:
     strangers: list[socket.socket] = []
 
     class LosesItsPortOnce(Nats):
-        async def _prepare(self) -> Sequence[str]:
+        async def prepare(self) -> Sequence[str]:
             if not strangers:
                 strangers.append(socket.create_server(("127.0.0.1", self.port)))
-            return await super()._prepare()
+            return await super().prepare()
 
     engine = LosesItsPortOnce(tmp_path / "nats")
     try:
@@ -405,3 +405,81 @@ async def test_as_root_no_account_and_no_permission_changes(tmp_path: Path) -> N
     assert (after.st_mode, after.st_uid, after.st_gid) == (above.st_mode, above.st_uid, above.st_gid)
     owners = {(path.stat().st_uid, path.stat().st_gid) for path in (tmp_path / "postgres").rglob("*")}
     assert owners == {(0, 0)}
+
+
+def pick_once(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+    """Have the next port that is looked for be one that somebody takes before it is used."""
+    look = engine.free_port
+    picks = [port]
+
+    def pick(wanted: int = 0) -> int:
+        return picks.pop() if picks else look(wanted)
+
+    monkeypatch.setattr(engine, "free_port", pick)
+
+
+async def test_two_postgres_that_picked_the_same_port_both_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (Postgres(tmp_path / name, extra_settings=SMALL) for name in ("first", "second"))
+    try:
+        await first.start()
+        await store(first.url, 1)
+        pick_once(monkeypatch, first.port)
+        await second.start()
+        assert second.port != first.port
+        await store(second.url, 2)
+        assert (await stored(first.url), await stored(second.url)) == ([1], [2])
+        await second.stop()
+        await second.start()
+        assert await stored(second.url) == [2]
+    finally:
+        await second.stop()
+        await first.stop()
+
+
+async def test_a_nats_whose_port_a_stranger_took_starts_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = engine.free_port()
+    stranger = await asyncio.create_subprocess_exec(
+        nats_server.program(), "-a", "127.0.0.1", "-p", str(port), stderr=subprocess.DEVNULL
+    )
+    ours = Nats(tmp_path)
+    try:
+        await until(lambda: engine.free_port(port) != port, "the stranger listens")
+        pick_once(monkeypatch, port)
+        await ours.start()
+        assert ours.port != port
+        client = await nats.connect(ours.url)
+        await client.close()
+    finally:
+        await ours.stop()
+        stranger.terminate()
+        await stranger.wait()
+
+
+async def test_a_port_that_was_taken_for_a_moment_only_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another start's look at the port, say: by the time of ours it is free again."""
+    ours = Nats(tmp_path)
+    taken = socket.create_server(("127.0.0.1", 0))
+    port: int = taken.getsockname()[1]
+    look = engine.free_port
+    picks = [port]
+
+    def pick(wanted: int = 0) -> int:
+        if picks:
+            return picks.pop()
+        taken.close()
+        return look(wanted)
+
+    monkeypatch.setattr(engine, "free_port", pick)
+    try:
+        await ours.start()
+        client = await nats.connect(ours.url)
+        await client.close()
+    finally:
+        await ours.stop()
+        taken.close()

@@ -69,6 +69,26 @@ async def test_soft_wishes_share_fairly(system: System) -> None:
             await worker.report(assignment.ref, messages.Started(), messages.Completed(b"{}"))
 
 
+async def test_a_long_queue_of_one_customer_holds_up_no_other(system: System) -> None:
+    """One slot, and 500 of ``cust_a`` before each single workload of ``cust_b``: it is the next, or the one then."""
+    worker = await system.worker(capacity=1)
+    async with beating(worker):
+        running = await system.submit()
+        ref = (await worker.next_assignment()).ref
+        assert ref.workload_id == running
+        await worker.report(ref, messages.Started())
+        await _crowd(system, [{}] * 500)
+        for _ in range(5):
+            other = await system.submit("cust_b")
+            await worker.report(ref, messages.Completed(b"{}"))
+            turns = 0
+            while (ref := (await worker.next_assignment(5)).ref).workload_id != other:
+                turns += 1
+                assert turns <= 1, "the other customer waits for the queue"
+                await worker.report(ref, messages.Started(), messages.Completed(b"{}"))
+            await worker.report(ref, messages.Started())
+
+
 async def test_turns_follow_run_seconds(system: System) -> None:
     """One slot; ``cust_a``'s workloads take two and a half seconds each, ``cust_b``'s next to nothing."""
     worker = await system.worker(capacity=1)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from niyanta.domain import transitions
-from niyanta.domain.transitions import Actor, ActorType, Status
+from niyanta.domain.workload import Actor, ActorType, Status
 from niyanta.errors import NotFoundError
 from niyanta.server.moves.mover import LeaderFencedError, Mover
 from niyanta.server.store.database import Database, LockNotFreeError

@@ -9,9 +9,15 @@ import asyncpg
 
 from niyanta.errors import ServiceUnavailableError
 from niyanta.wire import messages
-from support.system import System, beating
+from support.system import System, beating, supported
 
 _STATUS = "SELECT status FROM workloads WHERE workload_id = $1"
+
+
+async def _submitted(system: System) -> str:
+    """A workload that waits for its first worker."""
+    await supported(system)
+    return await system.submit()
 
 
 async def test_a_worker_that_answers_when_asked_is_not_dead(system: System) -> None:
@@ -56,7 +62,7 @@ async def test_load_on_the_api_delays_no_burial(system: System) -> None:
         ref = (await worker.next_assignment()).ref
         await worker.report(ref, messages.Started())
         ended = asyncio.Event()
-        database = system.coordinator._database
+        database = system.coordinator.database
         assert database is not None
         refused: list[ServiceUnavailableError] = []
 
@@ -124,3 +130,45 @@ async def test_an_estimate_does_not_count_what_can_not_be_placed_now(system: Sys
         _, body, _ = await system.call("POST", "/workloads", {"workload_type": "count", "input_params": {}})
         created, start = (datetime.fromisoformat(body[name]) for name in ("created_at", "estimated_start_time"))
         assert (start - created).total_seconds() < 1
+
+
+async def test_three_workers_that_die_shortly_before_their_assignment_is_taken_back_are_three_deaths(
+    system: System,
+) -> None:
+    workload_id = await _submitted(system)
+    settings = system.coordinator.settings
+    for number in range(3):
+        worker = await system.worker(f"w{number}")
+        async with beating(worker):
+            await worker.next_assignment(10)
+            # It hangs for a while, and dies at the last moment.
+            await asyncio.sleep(settings.unanswered_seconds - 0.15)
+    await system.worker("w3")
+    failed = await system.until(workload_id, "FAILED", 15)
+    assert "3 times in a row" in failed["error_message"]
+
+
+async def test_a_worker_that_comes_back_under_its_id_was_lost_all_the_same(system: System) -> None:
+    workload_id = await _submitted(system)
+    worker = await system.worker()
+    for number in range(3):
+        async with beating(worker):
+            await worker.next_assignment(10)
+        worker.incarnation = f"again{number}"
+        async with asyncio.timeout(10):
+            while not (await worker.register_again()).accepted:
+                await asyncio.sleep(0.01)
+    failed = await system.until(workload_id, "FAILED", 15)
+    assert "3 times in a row" in failed["error_message"]
+
+
+async def test_an_assignment_whose_worker_says_that_it_has_it_is_not_taken_back(system: System) -> None:
+    worker = await system.worker(answers=True)
+    async with beating(worker):
+        workload_id = await system.submit()
+        ref = (await worker.next_assignment()).ref
+        worker.holds = [ref]
+        await asyncio.sleep(2 * system.coordinator.settings.unanswered_seconds)  # nothing must happen meanwhile
+        assert (await system.get(workload_id))["generation"] == 1
+        await worker.report(ref, messages.Started(), messages.Completed(b"{}"))
+    assert (await system.until(workload_id, "COMPLETED"))["generation"] == 1

@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from niyanta.domain.transitions import Status
+from niyanta.domain.workload import Status
 from niyanta.errors import InvalidInputError
 from niyanta.server.services.cursors import Cursors
 from niyanta.server.store import listing

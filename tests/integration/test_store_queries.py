@@ -12,7 +12,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import asyncpg
 import pytest
 
-from niyanta.domain.transitions import WorkloadState
+from niyanta.domain.workload import WorkloadState
 from niyanta.server import store
 from niyanta.server.store.queries import Queries, Query, Reader, ReadQuery
 

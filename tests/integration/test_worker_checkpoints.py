@@ -112,6 +112,17 @@ async def test_an_object_elsewhere_is_refused(system: System) -> None:
     assert reply.checkpoint_sequence == 0
 
 
+async def test_a_checkpoint_that_arrives_damaged_is_refused(system: System) -> None:
+    ref = await system.begin()
+    await system.worker.checkpoint(ref, b'{"n": 1}')
+    digest = hashlib.sha256(b'{"n": 2}').digest()
+    reply = await system.worker.report(ref, CheckpointSaved(b'{"n": 3}', digest))
+    assert reply.checkpoint_error is not None
+    assert "arrived damaged" in reply.checkpoint_error
+    assert (await system.client.workloads.get(ref.workload_id)).checkpoint_sequence == 1
+    assert (await system.worker.fetch_checkpoint(ref, 1)).data == b'{"n": 1}'
+
+
 async def test_a_damaged_checkpoint_is_passed_over(system: System) -> None:
     ref = await system.begin()
     await system.worker.checkpoint(ref, b'{"n": 1}')

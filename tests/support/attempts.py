@@ -23,7 +23,7 @@ class Service(WorkloadRun):
     ) -> None:
         super().__init__(worker, workload_type, params, scratch, *config, **{"interval_seconds": 300.0, **options})
 
-    def _run(self, work_dir: Path) -> Any:
-        result = super()._run(work_dir)
+    def run_in(self, work_dir: Path) -> Any:
+        result = super().run_in(work_dir)
         assert list(work_dir.iterdir()) == []
         return result

@@ -25,7 +25,7 @@ class CommitCutter:
     def __init__(self, url: str) -> None:
         self._target = urlsplit(url)
         self._armed = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
         self.url = ""
         self.cut, self.arrive, self.drop = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
@@ -33,10 +33,10 @@ class CommitCutter:
         """Cut the next link on which a COMMIT comes by, and hold the COMMIT."""
         self._armed = True
 
-    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(self._pass_on(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         server_reader, server_writer = await asyncio.open_connection(self._target.hostname, self._target.port)
@@ -80,7 +80,7 @@ class CommitCutter:
 async def commit_cutter(url: str) -> AsyncIterator[CommitCutter]:
     """Open on a port of its own."""
     cutter = CommitCutter(url)
-    server = await asyncio.start_server(cutter._connected, "127.0.0.1", 0)
+    server = await asyncio.start_server(cutter.connected, "127.0.0.1", 0)
     place = urlsplit(url)
     login = place.netloc.rpartition("@")[0]
     cutter.url = urlunsplit(place._replace(netloc=f"{login}@127.0.0.1:{server.sockets[0].getsockname()[1]}"))
@@ -89,6 +89,6 @@ async def commit_cutter(url: str) -> AsyncIterator[CommitCutter]:
     finally:
         cutter.drop.set()
         server.close()
-        for task in list(cutter._tasks):
+        for task in list(cutter.tasks):
             task.cancel()
-        await asyncio.gather(*cutter._tasks, return_exceptions=True)
+        await asyncio.gather(*cutter.tasks, return_exceptions=True)

@@ -15,6 +15,7 @@ from grpc_status import rpc_status
 
 from niyanta.server.coordinator import Coordinator
 from niyanta.wire.v1 import workload_service_pb2 as pb
+from niyanta.wire.v1.admin_service_pb2_grpc import AdminServiceStub
 from niyanta.wire.v1.workload_service_pb2_grpc import WorkloadServiceStub
 from support.system import System
 
@@ -62,11 +63,12 @@ class Refusal:
 
 
 class Calls:
-    """Calls methods of the service by name."""
+    """Calls methods of the services by name."""
 
     def __init__(self, channel: grpc.aio.Channel, keys: Mapping[str, str]) -> None:
         self.channel = channel
         self.stub = WorkloadServiceStub(channel)  # type: ignore[no-untyped-call] # generated without types
+        self.admin_stub = AdminServiceStub(channel)  # type: ignore[no-untyped-call]
         self.keys = keys
 
     def metadata(self, key: str | None, given: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
@@ -87,7 +89,8 @@ class Calls:
             timeout: Seconds to its deadline.
             **metadata: More metadata, ``_`` for ``-``.
         """
-        return getattr(self.stub, method)(request, timeout=timeout, metadata=self.metadata(key, metadata))
+        stub = self.stub if hasattr(self.stub, method) else self.admin_stub
+        return getattr(stub, method)(request, timeout=timeout, metadata=self.metadata(key, metadata))
 
     async def call(self, method: str, request: Any, **options: Any) -> Any:
         """The answer."""

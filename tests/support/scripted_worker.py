@@ -44,13 +44,19 @@ class ScriptedWorker:
         self.capacity: int = options.get("capacity", 10)
         self.tags: dict[str, str] = options.get("tags", {})
         self.types: list[str] = options.get("types", ["count"])
+        self.exclusive: list[str] = options.get("exclusive", [])
+        """Of the types those of which two attempts must never run at once."""
         self.schemas: dict[str, dict[str, Any]] = options.get("schemas", {})
         self.takes_later = False
+        self.clock_ahead_seconds = 0.0
         self.assignments: asyncio.Queue[Assignment] = asyncio.Queue()
         self.commands: asyncio.Queue[Any] = asyncio.Queue()
         self.answers: bool = options.get("answers", False)
         """Whether it speaks when it is asked; it beats only when a test lets it."""
+        self.holds: list[AttemptRef] = []
+        """What it says that it holds, when it speaks."""
         self._sequences: dict[AttemptRef, int] = {}
+        self._given: set[AttemptRef] = set()
 
     async def register(self) -> RegisterReply:
         """Listen, and come to life."""
@@ -63,7 +69,10 @@ class ScriptedWorker:
             self.incarnation,
             self.capacity,
             self.tags,
-            [HandlerInfo(kind, input_schema=self.schemas.get(kind)) for kind in self.types],
+            [
+                HandlerInfo(kind, exclusive=kind in self.exclusive, input_schema=self.schemas.get(kind))
+                for kind in self.types
+            ],
             "test",
         )
         return msgspec.msgpack.decode(
@@ -73,7 +82,7 @@ class ScriptedWorker:
     async def _received(self, payload: bytes) -> bytes | None:
         command = msgspec.msgpack.decode(payload, type=Command)
         if isinstance(command, Speak):
-            return _encode(Heartbeat(self.worker_id, self.incarnation, False, [])) if self.answers else None
+            return _encode(Heartbeat(self.worker_id, self.incarnation, False, self.holds)) if self.answers else None
         if isinstance(command, Assign):
             for assignment in command.assignments:
                 self.assignments.put_nowait(assignment)
@@ -82,6 +91,15 @@ class ScriptedWorker:
         return None
 
     async def next_assignment(self, timeout_seconds: float = 5.0) -> Assignment:
+        """The next that it has not been given yet; coordinators push one again that they hear nothing of."""
+        async with asyncio.timeout(timeout_seconds):
+            while (assignment := await self.assignments.get()).ref in self._given:
+                pass
+        self._given.add(assignment.ref)
+        return assignment
+
+    async def next_push(self, timeout_seconds: float = 5.0) -> Assignment:
+        """The next assignment, be it one that was pushed before."""
         async with asyncio.timeout(timeout_seconds):
             return await self.assignments.get()
 
@@ -92,7 +110,8 @@ class ScriptedWorker:
     def event(self, ref: AttemptRef, body: Any) -> Event:
         """The next event of an attempt."""
         self._sequences[ref] = self._sequences.get(ref, 0) + 1
-        return Event(ref, self._sequences[ref], int(time.time() * 1000), body)
+        occurred_at_ms = int((time.time() + self.clock_ahead_seconds) * 1000)
+        return Event(ref, self._sequences[ref], occurred_at_ms, body)
 
     async def send(self, *events: Event) -> list[EventReply]:
         """One batch; gives the replies, in the order of the attempts."""

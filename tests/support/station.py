@@ -137,8 +137,10 @@ class Station:
 
     # what tests do
 
-    def start(self, kind: str, params: Any = None, **options: Any) -> tuple[Attempt, Record]:
-        ref = AttemptRef("cust", f"wl_{len(self.attempts)}", 1)
+    def start(
+        self, kind: str, params: Any = None, *, customer: str = "cust", **options: Any
+    ) -> tuple[Attempt, Record]:
+        ref = AttemptRef(customer, f"wl_{len(self.attempts)}", 1)
         assignment = Assignment(ref, kind, msgspec.json.encode(params or {}), **options)
         attempt, record = Attempt(self.means, assignment, self.handlers[kind], lambda attempt: None), Record()
         self.attempts[ref] = (attempt, record)
@@ -160,10 +162,12 @@ async def station(
     app: str = APP,
     fork: bool = True,
     pass_env: Sequence[str] = (),
+    most: int = 8,
+    rest_seconds: float = 60.0,
 ) -> AsyncIterator[Station]:
     """A station with its pool; nothing is left of it afterwards."""
     os.makedirs(scratch, exist_ok=True)
-    pool = ProcessPool([app], 1, scratch, fork=fork, pass_env=pass_env)
+    pool = ProcessPool([app], 1, scratch, fork=fork, pass_env=pass_env, most=most, rest_seconds=rest_seconds)
     await pool.start()
     here = Station(pool, scratch, object_store, app)
     try:
@@ -181,7 +185,7 @@ async def _main() -> None:
         attempt, record = here.start(kind, params)
         await record.until(Progressed)
         here.pool.renew(params.get("lease", 60.0), params.get("lease", 60.0))
-        while not here.pool._outgoing.empty():
+        while here.pool.has_unsent:
             await asyncio.sleep(0.01)
         print("running", flush=True)
         await attempt.task

@@ -59,6 +59,9 @@ UNUSED_WORDS = {"common", "helper", "helpers", "job", "jobs", "manager", "tenant
 # What sets an attribute that is named in a string.
 PATCHING = {"setattr", "delattr", "patch", "object"}
 
+# Public in spite of the underscore: so the standard library has them.
+PUBLIC_WITH_UNDERSCORE = {"_asdict", "_exit", "_fields", "_replace"}
+
 # Pickle of data from outside runs code; nothing that crosses a process or is stored may need it.
 FORBIDDEN_MODULES = {"marshal", "pickle", "shelve"}
 
@@ -154,7 +157,7 @@ def _patched(tree: ast.AST) -> Iterator[str]:
 def test_no_test_patches_a_private_name() -> None:
     offending = [
         f"{path.relative_to(ROOT)}:{found}"
-        for folder in ("tests", "bench", "chaos", "simulation")
+        for folder in ("tests", "bench", "chaos", "mutants", "simulation")
         for path in sorted((ROOT / folder).rglob("*.py"))
         for found in _patched(_parse(path))
     ]
@@ -183,10 +186,44 @@ def test_what_is_public_or_ones_own_may_be_set() -> None:
         assert list(_patched(ast.parse(line))) == [], line
 
 
+def _read(tree: ast.AST) -> Iterator[str]:
+    """Private names that code outside of their class or module reads or imports."""
+    for entry in ast.walk(tree):
+        if isinstance(entry, ast.Attribute) and isinstance(entry.ctx, ast.Load):
+            if (
+                _is_private(entry.attr)
+                and entry.attr not in PUBLIC_WITH_UNDERSCORE
+                and ast.unparse(entry.value) not in ("self", "cls")
+            ):
+                yield f"{entry.lineno}: {ast.unparse(entry)}"
+        elif isinstance(entry, ast.ImportFrom):
+            yield from (f"{entry.lineno}: {alias.name}" for alias in entry.names if _is_private(alias.name))
+
+
+def test_no_test_reads_a_private_name() -> None:
+    offending = [
+        f"{path.relative_to(ROOT)}:{found}"
+        for folder in ("tests", "bench", "chaos", "mutants", "simulation", "scripts")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for found in _read(_parse(path))
+    ]
+    assert offending == [], "give the object a name that a reader would want, or test what it does"
+
+
+@pytest.mark.parametrize("line", ["x = module._LIMIT", "a._b()", "super()._run()", "from a.b import _c"])
+def test_a_private_name_that_is_read_is_found(line: str) -> None:
+    assert len(list(_read(ast.parse(line)))) == 1
+
+
+def test_what_is_public_or_ones_own_may_be_read() -> None:
+    for line in ("self._x", "cls._x", "os._exit(1)", "url._replace(a=1)", "a.__class__", "from a import b as _b"):
+        assert list(_read(ast.parse(line))) == [], line
+
+
 def test_unit_tests_stand_in_the_rooms_of_what_they_test() -> None:
     folders = {path.relative_to(ROOT / "tests" / "unit").parent for path in (ROOT / "tests" / "unit").rglob("*.py")}
-    # `chaos` is beside the product, not in it.
-    assert [str(folder) for folder in sorted(folders) if not (SOURCE / folder).is_dir()] == ["chaos"]
+    # These are beside the product, not in it.
+    assert [str(folder) for folder in sorted(folders) if not (SOURCE / folder).is_dir()] == ["chaos", "mutants"]
 
 
 def test_what_tests_import_stands_in_one_folder() -> None:
@@ -241,6 +278,23 @@ def test_the_tour_leads_to_what_it_names() -> None:
             found = next((getattr(entry, "body", []) for entry in found if getattr(entry, "name", None) == part), [])
         if not found:
             lost.append(f"{name} in {path}")
+    assert lost == []
+
+
+def test_each_guarantee_names_tests_that_there_are() -> None:
+    page = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
+    promises = re.split(r"\n\*\*\d+\. ", page.partition("\n## Last measured")[0])[1:]
+    assert len(promises) >= 13
+    lost = []
+    for promise in promises:
+        tests = re.findall(r"\[`(test_\w+)`\]\(\.\./(tests/[^)]+\.py)\)", promise)
+        assert tests, promise
+        assert "\n- Not promised: " in promise, promise
+        lost += [
+            f"{name} in {path}"
+            for name, path in tests
+            if f"def {name}(" not in (ROOT / path).read_text(encoding="utf-8")
+        ]
     assert lost == []
 
 

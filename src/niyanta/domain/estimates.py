@@ -20,38 +20,50 @@ _TRUSTED_PERCENT = 50.0
 
 
 class ServiceRate:
-    """How fast one customer's queue has been served lately, from a counter that is read now and then.
+    """How fast one customer's queue is served while something waits in it, from a counter that is read now and then.
+
+    Time in which nothing waited says nothing about how fast what waits is served, and doesn't count.
 
     Args:
-        window_seconds: How far back to look.
+        window_seconds: How far back to look, in seconds that count.
     """
 
     def __init__(self, window_seconds: float = 300.0) -> None:
         self._window_seconds = window_seconds
-        self._samples: deque[tuple[float, int]] = deque()
+        self._last: tuple[float, int, bool] | None = None
+        self._samples: deque[tuple[float, int]] = deque([(0.0, 0)])
+        """Seconds that counted, and assignments made in them, so far."""
 
-    def note(self, at_seconds: float, assigned: int) -> None:
+    def __len__(self) -> int:
+        """Samples kept."""
+        return len(self._samples)
+
+    def note(self, at_seconds: float, assigned: int, *, waiting: bool = True) -> None:
         """Note the counter's value.
 
         Args:
             at_seconds: On a monotonic clock.
             assigned: Assignments ever made of the customer's workloads; one that fell begins anew.
+            waiting: Whether something waits in the queue at this moment.
         """
+        last, self._last = self._last, (at_seconds, assigned, waiting)
+        if last is None or assigned < last[1]:
+            self._samples = deque([(0.0, 0)])
+            return
+        if not (waiting and last[2]):
+            return
         samples = self._samples
-        if samples and assigned < samples[-1][1]:
-            samples.clear()
+        seconds, served = samples[-1][0] + at_seconds - last[0], samples[-1][1] + assigned - last[1]
         # While nothing changes, only the first and the last moment of it are kept.
-        if len(samples) >= 2 and samples[-1][1] == assigned == samples[-2][1]:
+        if len(samples) >= 2 and samples[-1][1] == served == samples[-2][1]:
             samples.pop()
-        samples.append((at_seconds, assigned))
-        while len(samples) > 2 and samples[1][0] <= at_seconds - self._window_seconds:
+        samples.append((seconds, served))
+        while len(samples) > 2 and samples[1][0] <= seconds - self._window_seconds:
             samples.popleft()
 
     @property
     def per_second(self) -> float | None:
         """Assignments a second over the window; None when none was made in it, or it has only begun."""
-        if len(self._samples) < 2:
-            return None
         (began, first), (ended, last) = self._samples[0], self._samples[-1]
         if ended <= began or last <= first:
             return None

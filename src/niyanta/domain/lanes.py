@@ -21,15 +21,15 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from niyanta.domain.bays import UNREAD, Bay, Lane, Seat
 from niyanta.domain.fairness import FairClock
-from niyanta.domain.fleet import Demand, Fit, Fleet, Hook, demand_of
+from niyanta.domain.fleet import Fit, Fleet, Hook, demand_of
 from niyanta.domain.placement import Affinity, WorkerView
 
-__all__ = ["Agenda", "Allowance", "Gate", "Lane", "Lanes", "Turn"]
+__all__ = ["Agenda", "Allowance", "Gate", "Lanes", "Turn"]
 
 _MOST_LANES = 256
 """Lanes that a pass reads."""
@@ -40,13 +40,8 @@ _MOST_FAILURES = 128
 _MOST_FAILURES_EACH = 16
 _MOST_WOKEN = 64
 _MOST_WOKEN_IN_BAY = 8
-_MOST_WOKEN_EACH = 2
 _MOST_BAYS_MOVED = 16
 """Bays of a customer that are put in order at once when it gets something back; in others it comes late once."""
-
-_ANYWHERE = Affinity()
-_UNREAD: Hook = ("unread",)
-"""Of lanes of which nothing is known but their name: they are read to learn what they ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,202 +57,6 @@ Gate = Callable[[str], Allowance | None]
 """What a customer may have; None for one that gets nothing."""
 
 
-@dataclass(slots=True, eq=False)
-class Lane:
-    """One customer's ready workloads of one placement class."""
-
-    customer_id: str
-    placement_key: int
-    rank: float
-    """Not behind its first workload's."""
-    workload_type: str | None = None
-    affinity: Affinity = _ANYWHERE
-    demand: Demand = ()
-    hook: Hook = _UNREAD
-    """Names its bay."""
-    bay: _Bay | None = None
-    stamp: int = 0
-    """Of its newest entry in a heap; older ones are void. 0: it has none."""
-    slept_round: int = 0
-    is_aside: bool = False
-    gone: bool = False
-
-
-@dataclass(slots=True)
-class _Seat:
-    """A customer with lanes that are awake in one bay."""
-
-    offset: float
-    stamp: int = 0
-    lanes: list[tuple[float, int, Lane]] = field(default_factory=list)
-    taken: list[Lane] = field(default_factory=list)
-    turns: int = 0
-    """With ``taken``, what this pass gives it."""
-    pushed: int = 0
-    """Since void entries were last dropped."""
-
-    def has_lanes(self) -> bool:
-        lanes = self.lanes
-        while lanes and (lanes[0][2].gone or lanes[0][2].stamp != lanes[0][1]):
-            heapq.heappop(lanes)
-        return bool(lanes)
-
-
-class _Sleepers:
-    """Blocked lanes: after a `stir` each is looked at once more, by turns between customers."""
-
-    def __init__(self) -> None:
-        self._lanes: dict[str, deque[Lane]] = {}
-        self._rotation: deque[str] = deque()
-        self._round = 1
-        self._quiet: int | None = None
-
-    def __bool__(self) -> bool:
-        return bool(self._rotation)
-
-    def put(self, lane: Lane) -> None:
-        lane.slept_round, lane.stamp = self._round, 0
-        lanes = self._lanes.get(lane.customer_id)
-        if lanes is None:
-            lanes = self._lanes[lane.customer_id] = deque()
-            self._rotation.append(lane.customer_id)
-        lanes.append(lane)
-
-    def stir(self) -> None:
-        if self._rotation:
-            self._round += 1
-            self._quiet = 0
-
-    def wake(self, most: int) -> Iterator[Lane]:
-        """Take out at most this many that have slept since before the last stir."""
-        looks = 2 * most
-        while most > 0 and looks > 0 and self._rotation and self._quiet is not None:
-            looks -= 1
-            customer_id = self._rotation.popleft()
-            lanes = self._lanes[customer_id]
-            woken = 0
-            while lanes and lanes[0].slept_round < self._round and woken < min(most, _MOST_WOKEN_EACH):
-                lane = lanes.popleft()
-                woken += 1
-                if not lane.gone:
-                    yield lane
-            most -= woken
-            if lanes:
-                self._rotation.append(customer_id)
-            else:
-                del self._lanes[customer_id]
-            self._quiet = 0 if woken else self._quiet + 1
-            if self._quiet > len(self._rotation):
-                self._quiet = None  # once around, and all have been looked at
-
-
-class _Bay:
-    """Lanes that have one condition on their worker in common."""
-
-    def __init__(self, clock: FairClock, stamps: Iterator[int]) -> None:
-        self._clock = clock
-        self._stamps = stamps
-        self.seats: dict[str, _Seat] = {}
-        self._due: list[tuple[float, int, str]] = []
-        """Customers whose mark is level with the present, by what they have consumed."""
-        self._ahead: list[tuple[float, int, str]] = []
-        """The others, by mark."""
-        self._present = 0.0
-        self.served = 0
-        self.moved: list[str] = []
-        self.busy = _Sleepers()
-        self.unfit = _Sleepers()
-
-    @property
-    def is_empty(self) -> bool:
-        return not self.seats and not self.busy and not self.unfit
-
-    def push(self, lane: Lane) -> None:
-        """Put a lane in, or anew at another rank."""
-        seat = self.seats.get(lane.customer_id)
-        lane.bay, lane.stamp = self, next(self._stamps)
-        if seat is None:
-            seat = self.seats[lane.customer_id] = _Seat(self._present - self._clock.consumed(lane.customer_id))
-            self.reseat(lane.customer_id)
-        heapq.heappush(seat.lanes, (lane.rank, lane.stamp, lane))
-        seat.pushed += 1
-        if seat.pushed > 2 * len(seat.lanes) + 100:
-            seat.pushed = 0
-            seat.lanes = [e for e in seat.lanes if not e[2].gone and e[2].stamp == e[1]]
-            heapq.heapify(seat.lanes)
-
-    def reseat(self, customer_id: str) -> None:
-        """Put the customer where its mark belongs."""
-        seat = self.seats.get(customer_id)
-        if seat is None:
-            return
-        seat.stamp = next(self._stamps)
-        mark = self._clock.mark(customer_id)
-        if mark <= self._clock.present:
-            heapq.heappush(self._due, (self._tag(customer_id, seat), seat.stamp, customer_id))
-        else:
-            heapq.heappush(self._ahead, (mark, seat.stamp, customer_id))
-        if self._clock.is_rehearsing:
-            self.moved.append(customer_id)
-        if len(self._due) + len(self._ahead) > 3 * len(self.seats) + 100:
-            self._rebuild()
-
-    def _rebuild(self) -> None:
-        """Drop the void entries."""
-        for heap in (self._due, self._ahead):
-            heap[:] = [e for e in heap if (seat := self.seats.get(e[2])) and seat.stamp == e[1]]
-            heapq.heapify(heap)
-
-    def close(self, customer_id: str) -> None:
-        """Pass the customer by until it is put in again."""
-        self.seats[customer_id].stamp = 0
-
-    def set_aside(self, customer_id: str) -> None:
-        """Pass the customer by for the rest of this pass."""
-        self.seats[customer_id].stamp = 0
-        self.moved.append(customer_id)
-
-    def _tag(self, customer_id: str, seat: _Seat) -> float:
-        return self._clock.consumed(customer_id) + seat.offset
-
-    def first(self) -> str | None:
-        """The customer whose turn it is here."""
-        clock = self._clock
-        while self._ahead and self._ahead[0][0] <= clock.present:
-            _, stamp, customer_id = heapq.heappop(self._ahead)
-            if (seat := self.seats.get(customer_id)) and seat.stamp == stamp:
-                heapq.heappush(self._due, (self._tag(customer_id, seat), stamp, customer_id))
-        while heap := self._due or self._ahead:
-            key, stamp, customer_id = heap[0]
-            seat = self.seats.get(customer_id)
-            if seat is None or seat.stamp != stamp:
-                heapq.heappop(heap)
-            elif not seat.taken and not seat.has_lanes():
-                heapq.heappop(heap)
-                del self.seats[customer_id]
-            else:
-                mark = clock.mark(customer_id)
-                is_late = mark > clock.present or self._tag(customer_id, seat) > key
-                if is_late if heap is self._due else mark > key:
-                    heapq.heappop(heap)
-                    self.reseat(customer_id)
-                else:
-                    return customer_id
-        return None
-
-    def begin_turn(self, customer_id: str) -> None:
-        """A turn of the customer's is used; what comes into the bay from now on begins there."""
-        if seat := self.seats.get(customer_id):
-            self._present = max(self._present, self._tag(customer_id, seat))
-
-    def settle(self) -> None:
-        """Put all whose place has changed meanwhile where they belong."""
-        moved, self.moved = set(self.moved), []
-        for customer_id in moved:
-            self.reseat(customer_id)
-        self.moved.clear()
-
-
 @dataclass(frozen=True, slots=True)
 class Turn:
     """One assignment that a customer may have of its lanes in one bay."""
@@ -265,7 +64,7 @@ class Turn:
     customer_id: str
     group: int
     """The same for turns that choose among the same lanes."""
-    bay: _Bay
+    bay: Bay
 
 
 @dataclass(slots=True)
@@ -292,8 +91,8 @@ class Lanes:
         self._clock = clock
         self._stamps = itertools.count(1)
         self._lanes: dict[str, dict[int, Lane]] = {}
-        self._bays: dict[Hook, _Bay] = {}
-        self._closed: dict[str, set[_Bay]] = {}
+        self._bays: dict[Hook, Bay] = {}
+        self._closed: dict[str, set[Bay]] = {}
         self._served = itertools.count(1)
         self.effort = 0
         """Lanes and customers looked at so far: what passes cost."""
@@ -387,7 +186,7 @@ class Lanes:
             if (seat := bay.seats.get(customer_id)) and seat.stamp:
                 bay.reseat(customer_id)
 
-    def close(self, customer_id: str, bay: _Bay) -> None:
+    def close(self, customer_id: str, bay: Bay) -> None:
         """The customer may start nothing more: pass it by in this bay until it is let in again."""
         self._closed.setdefault(customer_id, set()).add(bay)
 
@@ -399,26 +198,26 @@ class Lanes:
         """Forget bays in which nothing is left."""
         self._bays = {hook: bay for hook, bay in self._bays.items() if not bay.is_empty}
 
-    def _bay(self, hook: Hook) -> _Bay:
+    def _bay(self, hook: Hook) -> Bay:
         bay = self._bays.get(hook)
         if bay is None:
-            bay = self._bays[hook] = _Bay(self._clock, self._stamps)
+            bay = self._bays[hook] = Bay(self._clock, self._stamps)
         return bay
 
-    def _rooms(self) -> dict[_Bay, int]:
+    def _rooms(self) -> dict[Bay, int]:
         """Bays with a free slot among their workers, and how many."""
-        rooms: dict[_Bay, int] = {}
+        rooms: dict[Bay, int] = {}
         total = 0
         for view in self._fleet.open():
             total += view.free
             for hook in self._fleet.hooks(view.worker_id):
                 if bay := self._bays.get(hook):
                     rooms[bay] = rooms.get(bay, 0) + view.free
-        if total and (unread := self._bays.get(_UNREAD)):
+        if total and (unread := self._bays.get(UNREAD)):
             rooms[unread] = total
         return rooms
 
-    def _wake(self, rooms: dict[_Bay, int]) -> None:
+    def _wake(self, rooms: dict[Bay, int]) -> None:
         left = _MOST_WOKEN
         for bay in rooms:
             for sleepers in (bay.busy, bay.unfit):
@@ -446,7 +245,7 @@ class _Choice:
     """One run of `Lanes.choose`."""
 
     def __init__(
-        self, lanes: Lanes, clock: FairClock, fleet: Fleet, rooms: dict[_Bay, int], gate: Gate, most: int
+        self, lanes: Lanes, clock: FairClock, fleet: Fleet, rooms: dict[Bay, int], gate: Gate, most: int
     ) -> None:
         self._lanes = lanes
         self._clock = clock
@@ -459,7 +258,7 @@ class _Choice:
         self._failed: dict[str, int] = {}
         self._failures = 0
         self._read = 0
-        self._groups: dict[tuple[_Bay, str], int] = {}
+        self._groups: dict[tuple[Bay, str], int] = {}
         self._turns: list[Turn] = []
 
     def run(self) -> Agenda:
@@ -478,7 +277,7 @@ class _Choice:
                 self._serve(bay, customer_id)
         return self._agenda()
 
-    def _serve(self, bay: _Bay, customer_id: str) -> None:
+    def _serve(self, bay: Bay, customer_id: str) -> None:
         """Give the customer a turn in the bay, or pass it by in this pass."""
         if customer_id not in self._allowed:
             self._allowed[customer_id] = self._gate(customer_id)
@@ -500,7 +299,7 @@ class _Choice:
         self._turns.append(Turn(customer_id, group, bay))
         self._clock.charge(customer_id, allowed.weight)
 
-    def _take_lane(self, bay: _Bay, seat: _Seat, customer_id: str) -> None:
+    def _take_lane(self, bay: Bay, seat: Seat, customer_id: str) -> None:
         """Add the customer's best lane that isn't blocked to those that its turns choose from."""
         if self._read >= _MOST_LANES or len(seat.taken) >= _MOST_LANES_EACH:
             return

@@ -9,8 +9,7 @@ careful: a slot is taken when an assignment is planned, and given back when a re
 **Suspects.** A workload that has lost two workers in a row may be what ends them. Suspects are tried one to a worker,
 and on no more than a quarter of the fleet at a time, so that they can't take it down at once, however many there are.
 
-**Refusals.** A worker that refuses an assignment is given nothing for a while, twice as long each time. Slots that it
-says are held by attempts which are no longer its count as taken until it says otherwise.
+**Refusals.** What a worker that refuses has to wait is in `niyanta.domain.refusals`.
 """
 
 from __future__ import annotations
@@ -18,18 +17,17 @@ from __future__ import annotations
 import heapq
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from niyanta.domain.bays import Lane
 from niyanta.domain.fairness import TURN_LEAST_SECONDS, TURN_MOST_SECONDS, FairClock
 from niyanta.domain.fleet import Demand, Fleet, Shortlist
-from niyanta.domain.lanes import Agenda, Allowance, Lane, Lanes
+from niyanta.domain.lanes import Agenda, Allowance, Lanes
 from niyanta.domain.placement import Affinity, WorkerView
+from niyanta.domain.refusals import Refusals
 
 __all__ = ["Candidate", "Entitlement", "Found", "Held", "Placement", "Roster"]
 
-_FIRST_REST_SECONDS = 0.5
-_LONGEST_REST_SECONDS = 8.0
-_REFUSALS_FORGOTTEN_SECONDS = 30.0
 _MOST_UNTRIED_WOKEN = 16
 
 Key = tuple[str, str]
@@ -96,18 +94,8 @@ class _Holding:
     began: float = 0.0
 
 
-@dataclass(slots=True)
-class _Rest:
-    until: float
-    seconds: float
-
-
-@dataclass(slots=True)
-class _Waiting:
-    """What a group of lanes has to give in one pass."""
-
-    heads: list[tuple[float, int, int]] = field(default_factory=list)
-    """(rank, which lane, which of its workloads)."""
+_Heads = list[tuple[float, int, int]]
+"""A heap of what a group of lanes has to give in one pass: (rank, which lane, which of its workloads)."""
 
 
 class Roster:
@@ -131,8 +119,7 @@ class Roster:
         self._trials: dict[Key, tuple[str, float]] = {}
         self._untried: deque[Lane] = deque()
         """Lanes put aside until a suspect may be tried."""
-        self._rests: dict[str, _Rest] = {}
-        self._lingering: dict[str, float] = {}
+        self._refusals = Refusals()
         self._now = 0.0
 
     # --- what is learned ------------------------------------------------------------------------
@@ -145,8 +132,7 @@ class Roster:
             if view.worker_id not in known:
                 for key in self._of_worker.get(view.worker_id, ()):
                     view.take(self._held[key].workload_type)
-            rest = self._rests.get(view.worker_id)
-            view.resting = rest is not None and self._now < rest.until
+            view.resting = self._refusals.is_resting(view.worker_id, self._now)
             self.lanes.stir(view, new=True)
 
     def learn_held(self, rows: Iterable[Held], workers: Iterable[str] | None = None) -> None:
@@ -188,12 +174,7 @@ class Roster:
 
     def refused(self, worker_id: str, now: float) -> None:
         """The worker refused an assignment."""
-        rest = self._rests.get(worker_id)
-        if rest is None or now - rest.until > _REFUSALS_FORGOTTEN_SECONDS:
-            rest = self._rests[worker_id] = _Rest(0.0, _FIRST_REST_SECONDS / 2)
-        if now >= rest.until:  # one that refuses many at once has refused once
-            rest.seconds = min(_LONGEST_REST_SECONDS, rest.seconds * 2)
-            rest.until = now + rest.seconds
+        self._refusals.refused(worker_id, now)
         if view := self.fleet.get(worker_id):
             view.resting = True
 
@@ -201,7 +182,7 @@ class Roster:
         """The worker says that ended attempts still hold so many of its slots; believed until the moment."""
         if view := self.fleet.get(worker_id):
             view.lingering = count
-            self._lingering[worker_id] = until
+            self._refusals.lingers(worker_id, until)
 
     def running(self, customer_id: str) -> int:
         """How many slots the customer holds."""
@@ -217,15 +198,13 @@ class Roster:
         """Time has passed."""
         self._now = now
         self.clock.tick(now)
-        for worker_id, rest in list(self._rests.items()):
+        rested, free = self._refusals.over(now)
+        for worker_id in rested:
             view = self.fleet.get(worker_id)
-            if view is not None and view.resting and now >= rest.until:
+            if view is not None and view.resting:
                 view.resting = False
                 self.lanes.stir(view)
-            elif now - rest.until > _REFUSALS_FORGOTTEN_SECONDS:
-                del self._rests[worker_id]
-        for worker_id in [w for w, until in self._lingering.items() if now >= until]:
-            del self._lingering[worker_id]
+        for worker_id in free:
             if view := self.fleet.get(worker_id):
                 view.lingering = 0
                 self.lanes.stir(view)
@@ -274,13 +253,13 @@ class Roster:
         placements: list[Placement] = []
         used: dict[int, int] = {}
         shortlists: dict[tuple[Demand, Lane | None], Shortlist] = {}
-        waiting = [self._waiting(lanes, read) for lanes, _ in agenda.groups]
+        heads = [self._heads(lanes, read) for lanes, _ in agenda.groups]
         for turn in agenda.turns:
             lanes, _ = agenda.groups[turn.group]
             allowed = self._allowance(turn.customer_id)
             if allowed is None or allowed.slots <= 0:
                 continue
-            found = self._fill(lanes, read, waiting[turn.group], shortlists)
+            found = self._fill(lanes, read, heads[turn.group], shortlists)
             if found is None:
                 continue
             lane, candidate, worker = found
@@ -299,26 +278,26 @@ class Roster:
             self._update(lane, read.get((lane.customer_id, lane.placement_key)), taken, most, with_suspects)
         return placements
 
-    def _waiting(self, lanes: Sequence[Lane], read: Mapping[tuple[str, int], Found]) -> _Waiting:
-        waiting = _Waiting()
+    def _heads(self, lanes: Sequence[Lane], read: Mapping[tuple[str, int], Found]) -> _Heads:
+        heads: _Heads = []
         for number, lane in enumerate(lanes):
             found = read.get((lane.customer_id, lane.placement_key))
             if found is not None:
                 self.lanes.describe(lane, found.workload_type, found.affinity)
-                waiting.heads.append((found.waiting[0].rank, number, 0))
-        heapq.heapify(waiting.heads)
-        return waiting
+                heads.append((found.waiting[0].rank, number, 0))
+        heapq.heapify(heads)
+        return heads
 
     def _fill(
         self,
         lanes: Sequence[Lane],
         read: Mapping[tuple[str, int], Found],
-        waiting: _Waiting,
+        heads: _Heads,
         shortlists: dict[tuple[Demand, Lane | None], Shortlist],
     ) -> tuple[Lane, Candidate, WorkerView] | None:
         """The best of what waits that a worker can take now."""
-        while waiting.heads:
-            _, number, position = heapq.heappop(waiting.heads)
+        while heads:
+            _, number, position = heapq.heappop(heads)
             lane = lanes[number]
             candidates = read[lane.customer_id, lane.placement_key].waiting
             candidate = candidates[position]
@@ -326,7 +305,7 @@ class Roster:
             if worker is None and not candidate.is_suspect:
                 continue  # free slots only shrink within a pass, so this lane is done for now
             if position + 1 < len(candidates):
-                heapq.heappush(waiting.heads, (candidates[position + 1].rank, number, position + 1))
+                heapq.heappush(heads, (candidates[position + 1].rank, number, position + 1))
             if worker is not None:
                 return lane, candidate, worker
         return None

@@ -1,9 +1,10 @@
-"""The life of a workload: its states, and the only moves between them.
+"""The life of a workload: the only moves between its states.
 
 `TRANSITIONS` is the table. Each move has one constructor below, which takes the workload's state as it stands
 and gives the state after it together with the audit event; a move that the table doesn't have raises
 `IllegalMoveError`. Nothing else in Niyanta assigns a status. The store writes what these functions return, guarded
-by ``version``.
+by ``version``. What a state is made of is in `niyanta.domain.workload`; what changes while the status stays, in
+`niyanta.domain.changes`.
 
 Times are the database's clock, handed in by the caller.
 """
@@ -12,28 +13,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any
 
 from niyanta.domain.forms import key_without, with_misfit
+from niyanta.domain.workload import Actor, Cause, EventType, Move, PausePhase, Status, WorkloadState, explained
 
 __all__ = [
     "DEATHS_BEFORE_FAILURE",
     "DEATHS_BEFORE_SUSPICION",
-    "TERMINAL",
     "TRANSITIONS",
-    "Actor",
-    "ActorType",
-    "AuditEvent",
-    "Cause",
-    "EventType",
     "IllegalMoveError",
-    "Move",
-    "PausePhase",
-    "Status",
     "Transition",
-    "WorkloadState",
-    "acknowledge",
     "cancel",
     "complete",
     "create",
@@ -41,99 +31,18 @@ __all__ = [
     "fail_attempt",
     "lose_worker",
     "pause",
-    "record_checkpoint",
     "refuse",
     "release",
-    "report_progress",
-    "request_pause",
     "resume",
     "schedule",
     "start",
     "unschedule",
-    "withdraw_pause",
 ]
 
 DEATHS_BEFORE_FAILURE = 3
 """A workload whose worker died this often in a row, with no progress between, fails as poison."""
 DEATHS_BEFORE_SUSPICION = 2
 """From here on it is suspected of being the cause, and tried apart from others."""
-
-
-class Status(StrEnum):
-    """What the contract calls ``status``."""
-
-    PENDING = "PENDING"
-    SCHEDULED = "SCHEDULED"
-    RUNNING = "RUNNING"
-    PAUSED = "PAUSED"
-    REDISTRIBUTING = "REDISTRIBUTING"
-    COMPLETED = "COMPLETED"
-    FAILED = "FAILED"
-    CANCELLED = "CANCELLED"
-
-    @property
-    def is_terminal(self) -> bool:
-        """Whether nothing moves it any more."""
-        return self in TERMINAL
-
-    @property
-    def is_queued(self) -> bool:
-        """Counts against ``max_queue_depth``."""
-        return self in _QUEUED
-
-    @property
-    def is_held(self) -> bool:
-        """Holds a worker's slot and counts against ``max_concurrent_workloads``."""
-        return self in _HELD
-
-
-_QUEUED = (Status.PENDING, Status.REDISTRIBUTING)
-_HELD = (Status.SCHEDULED, Status.RUNNING)
-TERMINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
-
-
-class EventType(StrEnum):
-    """Audit events, one for each move."""
-
-    CREATED = "workload.created"
-    SCHEDULED = "workload.scheduled"
-    UNSCHEDULED = "workload.unscheduled"
-    STARTED = "workload.started"
-    CHECKPOINT_CREATED = "workload.checkpoint_created"
-    PAUSED = "workload.paused"
-    RESUMED = "workload.resumed"
-    REDISTRIBUTED = "workload.redistributed"
-    COMPLETED = "workload.completed"
-    FAILED = "workload.failed"
-    CANCELLED = "workload.cancelled"
-
-
-class PausePhase(StrEnum):
-    """How far a pause has come while the workload is still RUNNING."""
-
-    REQUESTED = "requested"
-    """The worker has been asked; the pause can still be withdrawn."""
-    GRANTED = "granted"
-    """Its checkpoint is committed; the attempt is ending."""
-
-
-class Cause(StrEnum):
-    """Why a workload was taken from its worker for another attempt."""
-
-    WORKER_DIED = "worker_died"
-    WORKER_REMOVED = "worker_removed"
-    ATTEMPT_FAILED = "attempt_failed"
-    TIMED_OUT = "timed_out"
-    HANDED_BACK = "handed_back"
-    """Its worker stops, and gave it back unharmed."""
-
-
-class ActorType(StrEnum):
-    """Who can make a workload move."""
-
-    USER = "user"
-    COORDINATOR = "coordinator"
-    WORKER = "worker"
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,95 +103,6 @@ class IllegalMoveError(Exception):
         self.current = current
 
 
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """Who did it."""
-
-    type: ActorType
-    id: str
-    """Of a user the API key's id or the token's subject."""
-
-
-class AuditEvent(NamedTuple):
-    """One line of a workload's history. ``event_id`` counts from 1 within the workload."""
-
-    event_id: int
-    type: EventType
-    at: datetime
-    actor: Actor
-    details: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class WorkloadState:
-    """All of a workload that its moves read or change.
-
-    Five are made for each workload that runs, with thirty fields each, which the constructor of a frozen dataclass
-    and `dataclasses.replace` set one by one. So those on the path are made by `of` and `but`, ten times as fast.
-    """
-
-    customer_id: str
-    workload_id: str
-    workload_type: str
-    status: Status
-    version: int = 1
-    generation: int = 0
-    event_count: int = 1
-    """Audit events so far; the newest one's ``event_id``."""
-    worker_id: str | None = None
-    incarnation: str | None = None
-    """Of the worker that holds it; None unless SCHEDULED or RUNNING."""
-    scheduled_from: Status | None = None
-    """Where a refused assignment goes back to."""
-    event_sequence: int = 0
-    """The newest of the current attempt's events that has been applied."""
-    progress_percent: int = 0
-    progress_message: str | None = None
-    retry_count: int = 0
-    failure_count: int = 0
-    """Attempts that failed by themselves; bounded by ``max_retries``."""
-    death_streak: int = 0
-    """Workers that died holding it, SCHEDULED or RUNNING, since its last progress: a checkpoint, or an attempt's own
-    end."""
-    checkpoint_sequence: int = 0
-    pause_phase: PausePhase | None = None
-    ready: bool = True
-    """In the scheduler's queue: queued, and not waiting for a back-off to end."""
-    available_at: datetime | None = None
-    """End of the back-off."""
-    scheduled_at: datetime | None = None
-    started_at: datetime | None = None
-    attempt_started_at: datetime | None = None
-    paused_at: datetime | None = None
-    completed_at: datetime | None = None
-    error_message: str | None = None
-    result_json: str | None = None
-    placement_key: int = 0
-    """Names its placement class. Changes when it turns out which workers won't do."""
-    misfits: str | None = None
-    """Forms of input that its own doesn't fit, in order, with spaces between (`niyanta.domain.forms`)."""
-
-    @classmethod
-    def of(cls, fields: dict[str, Any]) -> WorkloadState:
-        """A state with these values, of each of its fields; the dictionary is its own from then on."""
-        made = object.__new__(cls)
-        object.__setattr__(made, "__dict__", fields)
-        return made
-
-    def but(self, **changes: Any) -> WorkloadState:  # Any: fields, which the tests of the moves name one by one
-        """The same state with some fields changed."""
-        return WorkloadState.of(self.__dict__ | changes)
-
-
-class Move(NamedTuple):
-    """A state and the audit event that explains it (None for changes that are no moves)."""
-
-    state: WorkloadState
-    event: AuditEvent | None
-    cause: Cause | None = None
-    """Of a redistribution."""
-
-
 def _move(
     old: WorkloadState,
     event: EventType,
@@ -296,20 +116,7 @@ def _move(
     if (event, old.status, target) not in _LEGAL:
         raise IllegalMoveError(event, old.status)
     new = old.but(status=target, version=old.version + 1, event_count=old.event_count + 1, **changes)
-    facts: dict[str, Any] = {
-        "from": old.status,
-        "to": target,
-        "attempt": new.generation,
-        "version": new.version,
-    }
-    worker_id = new.worker_id or old.worker_id
-    if worker_id is not None:
-        facts["worker_id"] = worker_id
-    if new.checkpoint_sequence:
-        facts["checkpoint_sequence"] = new.checkpoint_sequence
-    if details:
-        facts.update(details)
-    return Move(new, AuditEvent(new.event_count, event, now, actor, facts), cause)
+    return explained(event, old, new, now, actor, details, cause)
 
 
 _UNBORN = WorkloadState("", "", "", Status.PENDING)
@@ -318,8 +125,7 @@ _UNBORN = WorkloadState("", "", "", Status.PENDING)
 def create(customer_id: str, workload_id: str, workload_type: str, now: datetime, actor: Actor) -> Move:
     """A workload begins, in the queue."""
     new = _UNBORN.but(customer_id=customer_id, workload_id=workload_id, workload_type=workload_type)
-    details = {"from": None, "to": new.status, "attempt": new.generation, "version": new.version}
-    return Move(new, AuditEvent(new.event_count, EventType.CREATED, now, actor, details))
+    return explained(EventType.CREATED, None, new, now, actor)
 
 
 _LET_GO: dict[str, Any] = {"worker_id": None, "incarnation": None, "pause_phase": None}
@@ -350,14 +156,20 @@ def schedule(
     )
 
 
-def unschedule(old: WorkloadState, now: datetime, actor: Actor, reason: str) -> Move:
-    """Take an assignment back that was refused or never answered."""
-    return _unschedule(old, now, actor, {"reason": reason})
+def unschedule(old: WorkloadState, now: datetime, actor: Actor, reason: str, *, wait_seconds: float = 0.0) -> Move:
+    """Take back an assignment that was refused or never answered; the next comes ``wait_seconds`` later at least."""
+    return _unschedule(old, now, actor, {"reason": reason}, **_ready(now, wait_seconds))
 
 
 def _unschedule(old: WorkloadState, now: datetime, actor: Actor, details: dict[str, Any], **changes: Any) -> Move:
     target = old.scheduled_from or Status.PENDING
-    return _move(old, EventType.UNSCHEDULED, target, now, actor, details, ready=True, **changes, **_LET_GO)
+    return _move(old, EventType.UNSCHEDULED, target, now, actor, details, **{"ready": True, **changes}, **_LET_GO)
+
+
+def _ready(now: datetime, wait_seconds: float) -> dict[str, Any]:
+    """In the queue at once, or when the wait is over."""
+    waits = wait_seconds > 0
+    return {"ready": not waits, "available_at": now + timedelta(seconds=wait_seconds) if waits else None}
 
 
 def start(old: WorkloadState, now: datetime, actor: Actor) -> Move:
@@ -439,8 +251,7 @@ def fail_attempt(  # noqa: PLR0913 -- what decides between trying again and givi
         retry_count=old.retry_count + 1,
         death_streak=0,  # its worker has outlived it
         error_message=error,
-        ready=backoff_seconds <= 0,
-        available_at=now + timedelta(seconds=backoff_seconds) if backoff_seconds > 0 else None,
+        **_ready(now, backoff_seconds),
         **_LET_GO,
     )
 
@@ -565,63 +376,3 @@ def cancel(old: WorkloadState, now: datetime, actor: Actor, reason: str | None) 
         ready=False,
         available_at=None,
     )
-
-
-def report_progress(old: WorkloadState, percent: int, message: str | None) -> Move:
-    """No move: progress within an attempt, never backwards."""
-    return Move(
-        old.but(
-            version=old.version + 1,
-            progress_percent=max(old.progress_percent, min(100, max(0, percent))),
-            progress_message=message if message is not None else old.progress_message,
-        ),
-        None,
-    )
-
-
-def acknowledge(old: WorkloadState, sequence: int) -> Move:
-    """No move: the attempt's events up to a sequence are applied, so that one that is sent again does nothing."""
-    return Move(old.but(event_sequence=sequence), None)
-
-
-def record_checkpoint(old: WorkloadState, now: datetime, actor: Actor) -> Move:
-    """Keep a checkpoint: the next sequence number; grants a pause that waits for it.
-
-    Raises:
-        IllegalMove: The workload isn't RUNNING.
-    """
-    if old.status is not Status.RUNNING:
-        raise IllegalMoveError(EventType.CHECKPOINT_CREATED, old.status)
-    sequence = old.checkpoint_sequence + 1
-    new = old.but(
-        version=old.version + 1,
-        event_count=old.event_count + 1,
-        checkpoint_sequence=sequence,
-        death_streak=0,
-        pause_phase=PausePhase.GRANTED if old.pause_phase else None,
-    )
-    details = {
-        "from": old.status,
-        "to": new.status,
-        "attempt": new.generation,
-        "version": new.version,
-        "worker_id": new.worker_id,
-        "checkpoint_sequence": sequence,
-    }
-    return Move(new, AuditEvent(new.event_count, EventType.CHECKPOINT_CREATED, now, actor, details))
-
-
-def request_pause(old: WorkloadState) -> Move:
-    """No move yet: note that a pause waits for the next checkpoint. Twice is once."""
-    if old.status is not Status.RUNNING:
-        raise IllegalMoveError(EventType.PAUSED, old.status)
-    if old.pause_phase is not None:
-        return Move(old, None)
-    return Move(old.but(version=old.version + 1, pause_phase=PausePhase.REQUESTED), None)
-
-
-def withdraw_pause(old: WorkloadState) -> Move:
-    """The pause ran out of time. One that is granted already can't be withdrawn and stays."""
-    if old.pause_phase is not PausePhase.REQUESTED:
-        return Move(old, None)
-    return Move(old.but(version=old.version + 1, pause_phase=None), None)

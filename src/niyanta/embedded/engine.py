@@ -144,6 +144,8 @@ class Engine(ABC):
     """
 
     name: str
+    bind_failure: str
+    """What its log says when somebody else has the port."""
     grace_signal = "SIGTERM"
     start_seconds = 30.0
 
@@ -155,6 +157,8 @@ class Engine(ABC):
         self._lock = DirectoryLock(self.data_dir)
         self._turn = asyncio.Lock()
         self._guarded: _Guarded | None = None
+        self._log_begins = 0
+        """Where the log of the present start does."""
 
     @property
     @abstractmethod
@@ -172,12 +176,12 @@ class Engine(ABC):
         return self._guarded.guardian.pid if self._guarded and self._guarded.running else None
 
     @abstractmethod
-    async def _prepare(self) -> Sequence[str]:
+    async def prepare(self) -> Sequence[str]:
         """Create what is missing; gives the command line."""
 
     @abstractmethod
     async def _answers(self) -> bool:
-        """Whether it serves."""
+        """Whether it serves: the one that was started, and nobody else who has the port."""
 
     async def start(self) -> str:
         """Start it (creating it first if need be) and give the URL. Does nothing when it runs; restarts a dead one.
@@ -206,7 +210,7 @@ class Engine(ABC):
         while True:
             tries -= 1
             self._read_state()
-            command = await self._prepare()
+            command = await self.prepare()
             self._guarded = await self._guard(command, self.grace_signal)
             try:
                 await self._await_answer(self._guarded)
@@ -248,6 +252,7 @@ class Engine(ABC):
         ours.setblocking(False)
         try:
             with theirs, log_path.open("ab") as log:
+                self._log_begins = log.tell()
                 guardian = await asyncio.create_subprocess_exec(
                     sys.executable,
                     *("-I", str(Path(__file__).with_name("guardian.py")), str(theirs.fileno()), grace_signal, "--"),
@@ -279,7 +284,7 @@ class Engine(ABC):
             async with asyncio.timeout(self.start_seconds):
                 while not (await self._answers() and guarded.running):
                     if not guarded.running:
-                        if free_port(self.port) != self.port:
+                        if self.bind_failure in self._said():
                             raise _PortTakenError
                         raise ConfigurationError(f"{self.name} would not start: {self._last_words()}")
                     await asyncio.sleep(0.02)
@@ -288,10 +293,15 @@ class Engine(ABC):
                 f"{self.name} did not answer within {self.start_seconds:.0f} s: {self._last_words()}"
             ) from exc
 
+    def _said(self) -> str:
+        """What the log says of the present start."""
+        with contextlib.suppress(FileNotFoundError), (self.data_dir / f"{self.name}.log").open("rb") as log:
+            log.seek(self._log_begins)
+            return log.read().decode(errors="replace")
+        return ""
+
     def _last_words(self) -> str:
-        path = self.data_dir / f"{self.name}.log"
-        lines = path.read_text(errors="replace").splitlines() if path.exists() else []
-        return " | ".join(lines[-3:]) + f" (see {path})"
+        return " | ".join(self._said().splitlines()[-3:]) + f" (see {self.data_dir / f'{self.name}.log'})"
 
     async def wait_exit(self) -> int:
         """Wait until it has ended; gives its exit code, 128 + the signal where one killed it."""

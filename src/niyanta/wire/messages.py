@@ -164,6 +164,8 @@ class RegisterReply(msgspec.Struct, frozen=True, omit_defaults=True):
     lease_seconds: float = 10.0
     epoch: int = 0
     """The newest leader's; commands of older ones are ignored from now on, those of newer ones only later."""
+    now_ms: int = 0
+    """Unix milliseconds on the database's clock, by which the worker stamps its events; 0: by its own."""
 
 
 class Heartbeat(msgspec.Struct, frozen=True):
@@ -273,7 +275,7 @@ class Event(msgspec.Struct, frozen=True):
     sequence: int
     """1, 2, 3 … within the attempt."""
     occurred_at_ms: int
-    """Unix milliseconds on the worker's clock; for the log only."""
+    """Unix milliseconds on the database's clock as the worker knows it (`RegisterReply`); for the log only."""
     body: EventBody
 
 

@@ -35,14 +35,15 @@ log = logging.getLogger(__name__)
 
 _MOST_EVENTS = 1000
 _MOST_BYTES = 384 * 1024
-_MOST_LINES = 5_000
+MOST_LINES = 5_000
 _MOST_LINE_BYTES = 1 << 20
 """Log lines of one attempt that may wait, and their size; while more do there is no room for another."""
+MOST_LINE_BYTES_OF_ALL = 64 << 20
+"""The same of all attempts together."""
 _FIRST_ANSWER_SECONDS = 1.5
 """How long the answer to a batch is waited for at first, and a second more for each `_BYTES_A_SECOND`."""
 _LONGEST_ANSWER_SECONDS = 10.0
 _BYTES_A_SECOND = 1 << 20
-_MOST_LINE_BYTES_OF_ALL = 64 << 20
 _LATER_SECONDS = 0.3
 """When the service couldn't commit an attempt's events: until they are sent again, while others' go on."""
 _SAID = (LogLine, Progressed)
@@ -106,6 +107,8 @@ class Outbox:
         self._lines: Counter[AttemptRef] = Counter()
         self._line_bytes: Counter[AttemptRef] = Counter()
         self._all_line_bytes = 0
+        self._clock_seconds = time.time() - time.monotonic()
+        """What the monotonic clock is behind Unix time. A clock that is set meanwhile turns no order around."""
         self._stopped = False
         self._arrived = asyncio.Event()
         self._idle = asyncio.Event()
@@ -116,14 +119,19 @@ class Outbox:
     def has_room(self, ref: AttemptRef) -> bool:
         """Whether another log line of the attempt may wait: memory stays bounded, however long the broker is away."""
         return (
-            self._lines[ref] < _MOST_LINES
+            self._lines[ref] < MOST_LINES
             and self._line_bytes[ref] < _MOST_LINE_BYTES
-            and self._all_line_bytes < _MOST_LINE_BYTES_OF_ALL
+            and self._all_line_bytes < MOST_LINE_BYTES_OF_ALL
         )
+
+    def set_clock(self, unix_seconds: float, monotonic_seconds: float) -> None:
+        """Stamp by the service's clock, not by this machine's: what both show at the same moment."""
+        self._clock_seconds = unix_seconds - monotonic_seconds
 
     def add(self, ref: AttemptRef, sequence: int, body: EventBody) -> None:
         """Queue an event. Of progress without a message only the newest waits."""
-        waiting = _Waiting(ref, sequence, time.time_ns() // 1_000_000, body)
+        now_ms = int((time.monotonic() + self._clock_seconds) * 1000)
+        waiting = _Waiting(ref, sequence, now_ms, body)
         if isinstance(body, _SAID):
             if self._overtakes(waiting):
                 return

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from niyanta import AsyncClient, Client, Status, errors
 from niyanta.client.transport import find_credentials
-from niyanta.domain import transitions
+from niyanta.domain.workload import Status as DomainStatus
 from niyanta.errors import (
     ApiError,
     ConfigurationError,
@@ -157,7 +157,7 @@ async def test_a_state_that_is_not_known_yet_is_kept(service: Service, client: A
 
 
 def test_the_states_are_the_domain_s() -> None:
-    assert [(s.value, s.is_terminal) for s in Status] == [(s.value, s.is_terminal) for s in transitions.Status]
+    assert [(s.value, s.is_terminal) for s in Status] == [(s.value, s.is_terminal) for s in DomainStatus]
 
 
 @pytest.mark.parametrize(

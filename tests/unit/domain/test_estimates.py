@@ -91,6 +91,18 @@ def test_the_window_holds_few_samples(steps: list[int]) -> None:
     for second, step in enumerate(steps):
         total += step
         rate.note(second, total)
-        assert len(rate._samples) <= 63
+        assert len(rate) <= 63
     found = rate.per_second
     assert found is None or found <= 3
+
+
+def test_time_in_which_nothing_waited_does_not_count() -> None:
+    rate = ServiceRate(window_seconds=300)
+    for second in range(10):
+        rate.note(second, 2 * second)
+    rate.note(10, 20, waiting=False)
+    rate.note(1000, 20, waiting=False)
+    rate.note(1001, 21)
+    assert rate.per_second == pytest.approx(2)
+    rate.note(1002, 23)
+    assert rate.per_second == pytest.approx(2)

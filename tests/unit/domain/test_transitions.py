@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from niyanta.domain import changes
 from niyanta.domain import transitions as t
 from niyanta.domain.forms import key_without
-from niyanta.domain.transitions import Actor, ActorType, IllegalMoveError, Move, PausePhase, Status, WorkloadState
+from niyanta.domain.transitions import IllegalMoveError
+from niyanta.domain.workload import Actor, ActorType, Cause, EventType, Move, PausePhase, Status, WorkloadState
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 ACTOR = Actor(ActorType.COORDINATOR, "c1")
@@ -145,7 +147,7 @@ def test_retries_are_used_up_by_failures_and_not_by_lost_workers() -> None:
 def test_the_third_death_in_a_row_fails_and_a_checkpoint_begins_anew() -> None:
     twice = replace(state(R), death_streak=2, pause_phase=None)
     assert MOVES["lose"](twice).state.status is F
-    saved = t.record_checkpoint(twice, NOW, ACTOR).state
+    saved = changes.record_checkpoint(twice, NOW, ACTOR).state
     assert MOVES["lose"](saved).state.status is D
     assert t.lose_worker(twice, NOW, ACTOR, "removed", died=False).state.status is D
 
@@ -186,46 +188,46 @@ def test_an_attempt_that_ends_by_itself_after_a_death_begins_the_count_anew() ->
 
 def test_a_pause_needs_a_checkpoint_after_it_was_asked_for() -> None:
     running = replace(state(R), pause_phase=None)
-    asked = t.request_pause(running).state
+    asked = changes.request_pause(running).state
     with pytest.raises(IllegalMoveError):
         t.pause(asked, NOW, ACTOR)
-    saved = t.record_checkpoint(asked, NOW, ACTOR).state
+    saved = changes.record_checkpoint(asked, NOW, ACTOR).state
     assert saved.pause_phase is PausePhase.GRANTED
-    assert t.withdraw_pause(saved).state is saved
+    assert changes.withdraw_pause(saved).state is saved
     assert t.pause(saved, NOW, ACTOR).state.checkpoint_sequence == 4
-    withdrawn = t.withdraw_pause(asked).state
-    assert t.record_checkpoint(withdrawn, NOW, ACTOR).state.pause_phase is None
+    withdrawn = changes.withdraw_pause(asked).state
+    assert changes.record_checkpoint(withdrawn, NOW, ACTOR).state.pause_phase is None
 
 
 def test_progress_never_goes_back_and_stays_within_bounds() -> None:
     running = replace(state(R), progress_percent=40)
-    assert t.report_progress(running, 30, None).state.progress_percent == 40
-    assert t.report_progress(running, 300, None).state.progress_percent == 100
+    assert changes.report_progress(running, 30, None).state.progress_percent == 40
+    assert changes.report_progress(running, 300, None).state.progress_percent == 100
 
 
 def test_a_workload_begins_in_the_queue_with_its_first_event() -> None:
     made = t.create("cust_a", "wl_1", "count", NOW, ACTOR)
     assert (made.state.status, made.state.version, made.state.event_count, made.state.ready) == (P, 1, 1, True)
     assert made.event is not None
-    assert (made.event.event_id, made.event.type, made.event.details["to"]) == (1, t.EventType.CREATED, "PENDING")
+    assert (made.event.event_id, made.event.type, made.event.details["to"]) == (1, EventType.CREATED, "PENDING")
 
 
 def test_acknowledging_an_event_changes_nothing_but_its_number() -> None:
     old = state(R)
-    acknowledged = t.acknowledge(old, 7)
+    acknowledged = changes.acknowledge(old, 7)
     assert acknowledged == Move(replace(old, event_sequence=7), None)
 
 
 def test_each_redistribution_says_its_cause() -> None:
     attempt: Any = {"max_retries": 3, "backoff_seconds": 1.0, "permanent": False}
     moves = {
-        t.Cause.WORKER_DIED: t.lose_worker(state(R), NOW, ACTOR, "gone", died=True),
-        t.Cause.WORKER_REMOVED: t.lose_worker(state(R), NOW, ACTOR, "gone", died=False),
-        t.Cause.ATTEMPT_FAILED: t.fail_attempt(state(R), NOW, ACTOR, "broken", timed_out=False, **attempt),
-        t.Cause.TIMED_OUT: t.fail_attempt(state(R), NOW, ACTOR, "broken", timed_out=True, **attempt),
-        t.Cause.HANDED_BACK: t.release(state(R), NOW, ACTOR, "drained"),
+        Cause.WORKER_DIED: t.lose_worker(state(R), NOW, ACTOR, "gone", died=True),
+        Cause.WORKER_REMOVED: t.lose_worker(state(R), NOW, ACTOR, "gone", died=False),
+        Cause.ATTEMPT_FAILED: t.fail_attempt(state(R), NOW, ACTOR, "broken", timed_out=False, **attempt),
+        Cause.TIMED_OUT: t.fail_attempt(state(R), NOW, ACTOR, "broken", timed_out=True, **attempt),
+        Cause.HANDED_BACK: t.release(state(R), NOW, ACTOR, "drained"),
     }
-    assert set(moves) == set(t.Cause)
+    assert set(moves) == set(Cause)
     for cause, move in moves.items():
         assert (move.state.status, move.cause) == (D, cause)
     assert t.start(state(S), NOW, ACTOR).cause is None

@@ -25,7 +25,7 @@ def test_it_serves_the_three() -> None:
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(examples, "find_spec", lambda name: None if name == "PIL" else util.find_spec(name))
     with pytest.raises(ConfigurationError, match=r"need pillow: pip install 'niyanta\[examples\]'"):
-        examples._check_extra()
+        examples.check_extra()
 
 
 def test_an_agent_loads_none_of_the_libraries() -> None:

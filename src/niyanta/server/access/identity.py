@@ -99,6 +99,15 @@ class Authenticator:
         self._key_used = asyncio.Event()
         feed.listeners.append(self._on_change)
 
+    def remembered(self) -> dict[str, int]:
+        """How much of each kind is remembered at the moment: what the bounds are for."""
+        return {
+            "good": len(self._known),
+            "bad": len(self._bad),
+            "sources": len(self._failures),
+            "changes": len(self._changed_at),
+        }
+
     def _on_change(self, changed: Changed) -> None:
         if changed.customers:
             if len(self._changed_at) > self._bounds.sources:
@@ -224,6 +233,9 @@ class _Failures:
         self._clock = clock
         self._most_sources = most_sources
         self._counts: dict[str, tuple[float, float]] = {}
+
+    def __len__(self) -> int:
+        return len(self._counts)
 
     def _level(self, network: str) -> float:
         level, at = self._counts.get(network, (0.0, 0.0))

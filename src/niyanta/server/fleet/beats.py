@@ -15,7 +15,7 @@ from niyanta.server.store.lease import LeaseStore
 from niyanta.server.store.workers import WorkerStore
 from niyanta.server.store.workloads import WorkloadStore
 from niyanta.wire.broker import Broker
-from niyanta.wire.messages import AttemptRef, Heartbeat, HeartbeatReply
+from niyanta.wire.messages import Heartbeat, HeartbeatReply
 from niyanta.wire.subjects import WORKER_ID_PATTERN, Subjects
 
 __all__ = ["BeatService"]
@@ -63,17 +63,19 @@ class BeatService:
             keys = sorted(latest)
             live = await self._workers.beat(conn, [(*key, latest[key].draining) for key in keys])
             epoch = (await self._leases.current(conn)).epoch
+            busy = [key for key, beat in latest.items() if beat.attempts and key in live]
+            held = await self._workloads.held_by(conn, busy) if busy else {}
+            gone = [key for key, beat in latest.items() if beat.leaving and not beat.attempts and key not in live]
+            if gone:
+                await self._workers.stopped(conn, gone)
             for key, beat in latest.items():
                 status = live.get(key)
                 if status is None:
                     replies[key] = HeartbeatReply(ok=False)
                     continue
-                superseded: list[AttemptRef] = []
-                if beat.attempts:
-                    held = await self._workloads.held_by(conn, *key)
-                    superseded = [
-                        a for a in beat.attempts if (a.customer_id, a.workload_id, a.generation) not in held
-                    ]
+                superseded = [
+                    a for a in beat.attempts if (a.customer_id, a.workload_id, a.generation) not in held[key]
+                ]
                 if beat.leaving:
                     await self._workers.end(conn, beat.worker_id, "stopped", incarnation=beat.incarnation)
                 replies[key] = HeartbeatReply(True, False, status == "DRAINING", superseded, epoch)

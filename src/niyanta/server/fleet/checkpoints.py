@@ -63,7 +63,8 @@ class CheckpointService:
         """The newest good one up to the request's; None when none is left."""
         ref = request.ref
         async with self._database.connection("vital") as conn:
-            held = await self._workloads.held_by(conn, request.worker_id, request.incarnation)
+            who = request.worker_id, request.incarnation
+            held = (await self._workloads.held_by(conn, [who]))[who]
             if (ref.customer_id, ref.workload_id, ref.generation) not in held:
                 raise _NotYoursError
             return await self._checkpoints.newest_good(conn, ref.customer_id, ref.workload_id, request.sequence)

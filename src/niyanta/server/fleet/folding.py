@@ -14,10 +14,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from niyanta.domain import transitions
+from niyanta.domain import changes, transitions
 from niyanta.domain.forms import with_misfit
 from niyanta.domain.retry import backoff_seconds
-from niyanta.domain.transitions import Actor, ActorType, IllegalMoveError, PausePhase, Status
+from niyanta.domain.transitions import IllegalMoveError
+from niyanta.domain.workload import Actor, ActorType, Move, PausePhase, Status
 from niyanta.server.directory import Directory
 from niyanta.server.fleet.contents import clean, details_json, level_of, logged_at, result_problem
 from niyanta.server.fleet.reading import Batch, Unreadable
@@ -98,7 +99,7 @@ class EventFolder:
                 self._apply(event, change, actor, writes, outcome)
         except IllegalMoveError as exc:
             log.warning("intake.event_ignored", extra={"workload_id": state.workload_id, "why": str(exc)})
-        change.then(transitions.acknowledge(change.state, sequence))
+        change.then(changes.acknowledge(change.state, sequence))
 
     def _apply(self, event: Event, change: Change, actor: Actor, writes: Writes, outcome: _Found) -> None:
         state, now, body = change.state, change.before.now, event.body
@@ -107,7 +108,7 @@ class EventFolder:
                 change.then(transitions.start(state, now, actor))
             case messages.Progressed():
                 if state.status is Status.RUNNING:
-                    change.then(transitions.report_progress(state, body.percent, clean(body.message)))
+                    change.then(changes.report_progress(state, body.percent, clean(body.message)))
                 if body.message:
                     details = {"progress_percent": change.state.progress_percent}
                     writes.logs.append(_line(event, change, "INFO", body.message, details_json(details)))
@@ -134,7 +135,7 @@ class EventFolder:
             case messages.Refused():
                 change.then(transitions.unschedule(state, now, actor, clean(body.reason) or "refused"))
 
-    def _misfit(self, body: messages.Refused, form: str, change: Change, actor: Actor) -> transitions.Move:
+    def _misfit(self, body: messages.Refused, form: str, change: Change, actor: Actor) -> Move:
         """The input doesn't fit the worker's version of the handler: another's turn, if there ever may be one."""
         state, now, reason = change.state, change.before.now, clean(body.reason) or "its input doesn't fit"
         if body.hopeless:
@@ -155,7 +156,7 @@ class EventFolder:
         if problem := self._checkpoint_problem(event.ref, body):
             outcome.checkpoint_error = f"{problem}; the last good one still stands"
             return
-        change.then(transitions.record_checkpoint(change.state, change.before.now, actor))
+        change.then(changes.record_checkpoint(change.state, change.before.now, actor))
         state = change.state
         outcome.checkpoint_sequence = state.checkpoint_sequence
         writes.checkpoints.append(
@@ -204,11 +205,11 @@ def _reply(ref: AttemptRef, found: _Found, writes: Writes) -> EventReply:
     )
 
 
-def _fail(change: Change, actor: Actor, why: str) -> transitions.Move:
+def _fail(change: Change, actor: Actor, why: str) -> Move:
     return transitions.fail(change.state, change.before.now, actor, clean(why) or "", "permanent")
 
 
-def _failure(body: messages.Failed, change: Change, actor: Actor) -> transitions.Move:
+def _failure(body: messages.Failed, change: Change, actor: Actor) -> Move:
     failures = change.state.failure_count + 1
     return transitions.fail_attempt(
         change.state,
@@ -228,7 +229,7 @@ def _line(event: Event, change: Change, level: str, message: str, details: str) 
         workload_id=event.ref.workload_id,
         generation=event.ref.generation,
         sequence=event.sequence,
-        logged_at=logged_at(event.occurred_at_ms, change.before.now),
+        logged_at=logged_at(event.occurred_at_ms, change.before.now, change.state.scheduled_at),
         level=level_of(level),
         message=clean(message) or "",
         details_json=details,

@@ -78,7 +78,7 @@ class EventIntake:
         def observe(batches: Sequence[Batch], seconds: float) -> None:
             metrics.events_committed([event.body for batch in batches for event in batch.events], seconds)
 
-        self._group = GroupCommit[Batch, BatchReply](self._commit, most=64, room=_MOST_WAITING, observe=observe)
+        self._group = GroupCommit[Batch, BatchReply](self.commit, most=64, room=_MOST_WAITING, observe=observe)
 
     async def run(self) -> None:
         """Apply until cancelled."""
@@ -109,7 +109,8 @@ class EventIntake:
             log.warning("intake.not_committed", extra={"worker_id": batch.worker_id, "error": str(exc)})
             return self._encode(BatchReply(ok=False))
 
-    async def _commit(self, batches: Sequence[Batch]) -> list[BatchReply | Exception]:
+    async def commit(self, batches: Sequence[Batch]) -> list[BatchReply | Exception]:
+        """Apply batches in one transaction, as far as that goes; each gets its answer, or why it has none."""
         keys = _keys(batches)
         aside = await self._held_up.among(keys)
         try:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 
 import msgspec
 
-from niyanta.domain.transitions import Actor
+from niyanta.domain.workload import Actor
 from niyanta.errors import NotFoundError, ServiceUnavailableError
 from niyanta.server.moves.commands import Commands
 from niyanta.server.moves.feed import ChangeFeed
@@ -15,7 +16,7 @@ from niyanta.server.moves.mover import Mover
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.database import Database, retried
 from niyanta.server.store.lease import LeaseStore
-from niyanta.server.store.workers import ListedWorker, StandingOrder, WorkerStore
+from niyanta.server.store.workers import ListedWorker, RemovedWorker, StandingOrder, WorkerStore
 from niyanta.wire.broker import Broker
 from niyanta.wire.messages import PROTOCOL_VERSION, Register, RegisterReply
 from niyanta.wire.subjects import WORKER_ID_PATTERN, Subjects
@@ -60,14 +61,14 @@ class WorkerService:
             return self._encode(RegisterReply(False, "invalid", problem))
         lease = self._settings.worker_lease_seconds
         try:
-            status, order, epoch = await self._come_to_life(worker)
+            status, order, epoch, now = await self._come_to_life(worker)
         except ServiceUnavailableError:
             return None
         if order is not None and order.kind == "remove":
             log.info("worker.refused_as_removed", extra={"worker_id": worker.worker_id})
             return self._encode(RegisterReply(False, "removed", _removed(worker.worker_id, order)))
         if status is None:
-            message = f"worker id '{worker.worker_id}' is in use by a live worker"
+            message = f"worker id '{worker.worker_id}' is in use by a live worker, or by one that has yet to stop"
             return self._encode(RegisterReply(False, "in_use", message))
         log.info(
             "worker.registered",
@@ -75,15 +76,16 @@ class WorkerService:
         )
         self._feed.announce(fleet=True)
         interval = self._settings.heartbeat_interval_seconds
-        return self._encode(RegisterReply(True, "", "", interval, lease, epoch))
+        return self._encode(RegisterReply(True, "", "", interval, lease, epoch, int(now.timestamp() * 1000)))
 
     @retried
-    async def _come_to_life(self, worker: Register) -> tuple[str | None, StandingOrder | None, int]:
-        """The worker's status from now on; without one, what was ordered for its id; and the leader's epoch."""
+    async def _come_to_life(self, worker: Register) -> tuple[str | None, StandingOrder | None, int, datetime]:
+        """The worker's status from now on; without one, what was ordered for its id; the leader's epoch; the time."""
         async with self._database.connection("vital") as conn:
             status = await self._workers.register(conn, worker, self._settings.worker_lease_seconds)
             order = None if status else await self._workers.standing_order(conn, worker.worker_id)
-            return status, order, (await self._leases.current(conn)).epoch
+            epoch = (await self._leases.current(conn)).epoch
+            return status, order, epoch, await self._workers.time_now(conn)
 
     @retried
     async def page(
@@ -92,6 +94,19 @@ class WorkerService:
         """A page of the fleet by id, and how many workers there are in all; see `WorkerStore.page`."""
         async with self._database.connection() as conn:
             return await self._workers.page(conn, status, most, skip=skip, after=after)
+
+    @retried
+    async def one(self, worker_id: str) -> ListedWorker:
+        """One worker.
+
+        Raises:
+            NotFoundError: No worker with that id is known.
+        """
+        async with self._database.connection() as conn:
+            found = await self._workers.one(conn, worker_id)
+        if found is None:
+            raise _unknown(worker_id)
+        return found
 
     async def drain(self, worker_id: str, actor: Actor) -> None:
         """Take no new work on a worker's id until `undrain`; what it runs finishes.
@@ -105,17 +120,28 @@ class WorkerService:
         self._commands.drain(worker_id)
 
     async def remove(self, worker_id: str, actor: Actor) -> None:
-        """Take everything away from a worker at once, and don't let its id register until `undrain`.
+        """Take everything away from a worker, and don't let its id register until `undrain`.
+
+        At once but for what is exclusive: that moves when the worker says that it has stopped, or when its lease is
+        over, by which it has. The monitor sees to it.
 
         Raises:
             NotFoundError: No live worker has that id.
         """
-        incarnation = await self._mark_removed(worker_id, actor)
+        removed = await self._mark_removed(worker_id, actor)
         log.info("worker.removed", extra={"worker_id": worker_id, "actor_id": actor.id})
         self._feed.announce(fleet=True)
         reason = f"Worker '{worker_id}' was removed"
         try:
-            await lose_workloads(self._mover, worker_id, incarnation, actor, reason, died=False)
+            await lose_workloads(
+                self._mover,
+                worker_id,
+                removed.incarnation,
+                actor,
+                reason,
+                died=False,
+                but_types=removed.exclusive_types,
+            )
         except ServiceUnavailableError as exc:
             # The worker is removed all the same, and the monitor takes away what a dead worker still holds.
             log.warning("worker.workloads_left_to_monitor", extra={"worker_id": worker_id, "error": str(exc)})
@@ -127,13 +153,12 @@ class WorkerService:
                 raise NotFoundError(f"There is no live worker '{worker_id}'")
 
     @retried
-    async def _mark_removed(self, worker_id: str, actor: Actor) -> str:
-        """Gives the incarnation that ended."""
+    async def _mark_removed(self, worker_id: str, actor: Actor) -> RemovedWorker:
         async with self._database.connection() as conn:
-            incarnation = await self._workers.remove(conn, worker_id, actor.id)
-            if incarnation is None:
+            removed = await self._workers.remove(conn, worker_id, actor.id)
+            if removed is None:
                 raise NotFoundError(f"There is no live worker '{worker_id}'")
-            return incarnation
+            return removed
 
     async def undrain(self, worker_id: str, actor: Actor) -> str:
         """Take a drain or a removal back; gives the worker's status. Does nothing to one that is under neither.
@@ -151,8 +176,12 @@ class WorkerService:
         async with self._database.connection() as conn:
             status = await self._workers.undrain(conn, worker_id)
         if status is None:
-            raise NotFoundError(f"No worker '{worker_id}' is known")
+            raise _unknown(worker_id)
         return status
+
+
+def _unknown(worker_id: str) -> NotFoundError:
+    return NotFoundError(f"No worker '{worker_id}' is known")
 
 
 def _removed(worker_id: str, order: StandingOrder) -> str:

@@ -25,7 +25,7 @@ from niyanta.server.observability.logs import name_request
 from niyanta.server.observability.metrics import Metrics
 from niyanta.server.services.requests import BodyLimit
 
-__all__ = ["GrpcFrame"]
+__all__ = ["GrpcFrame", "source_address"]
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +125,7 @@ class GrpcFrame:
 
     async def _enter(self, method: Method[Any, Any], sent: AsyncIterator[bytes], entry: _Entry) -> MethodCall[Any]:
         """The checked call; raises what refuses it."""
-        entered = await self._gate.enter(entry.metadata.get("authorization"), source=entry.source)
+        entered = await self._gate.enter(entry.metadata.get("authorization"), admin=method.admin, source=entry.source)
         entry.rate = entered.rate
         if entered.refusal is not None:
             raise entered.refusal
@@ -173,7 +173,7 @@ class _Entry:
             if isinstance(value, str):
                 self.metadata.setdefault(key, value)
         self.request_id = request_id(self.metadata.get("x-request-id"))
-        self.source = _address(context.peer())
+        self.source = source_address(context.peer())
         self.seconds_left: float | None = context.time_remaining()
         self.rate: RateStatus | None = None
         self.outcome = grpc.StatusCode.CANCELLED
@@ -205,7 +205,7 @@ class _Entry:
         return b""
 
 
-def _address(peer: str) -> str:
+def source_address(peer: str) -> str:
     """The address of a peer as grpc names it: ``ipv4:127.0.0.1:50412``, ``ipv6:%5B::1%5D:50412``."""
     _, _, place = unquote(peer).partition(":")
     return place.rpartition(":")[0].strip("[]")

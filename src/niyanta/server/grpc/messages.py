@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 from google.protobuf.json_format import ParseDict
 
-from niyanta.domain.transitions import Status
+from niyanta.domain.workload import Status
 from niyanta.errors import InvalidInputError, PayloadTooLargeError
 from niyanta.server.grpc.values import json_of, put_time, struct_of
 from niyanta.server.services.submission import Submission

@@ -1,4 +1,4 @@
-"""What a method of the service is: declared where it is served, by a decorator over the Python method.
+"""What a method of a service is: declared where it is served, by a decorator over the Python method.
 
 It is to gRPC what ``rest.frame.operation`` is to REST.
 """
@@ -16,8 +16,23 @@ from niyanta.domain.ids import ID_PATTERN
 from niyanta.errors import ApiError, InvalidInputError, NotFoundError
 from niyanta.server.services.requests import BodyLimit
 from niyanta.server.store.customers import Identity
+from niyanta.wire.v1 import admin_service_pb2, workload_service_pb2
 
-__all__ = ["Method", "MethodCall", "Served", "declared_by", "methods_of", "workload_id_of"]
+__all__ = [
+    "SERVICES",
+    "Method",
+    "MethodCall",
+    "Served",
+    "declared_by",
+    "methods_of",
+    "worker_id_of",
+    "workload_id_of",
+]
+
+_ADMIN_SERVICE: str = admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name
+_WORKLOAD_SERVICE: str = workload_service_pb2.DESCRIPTOR.services_by_name["WorkloadService"].full_name
+SERVICES = (_WORKLOAD_SERVICE, _ADMIN_SERVICE)
+"""Full names of the services that have methods."""
 
 Part = TypeVar("Part")
 Request = TypeVar("Request", bound=Message)
@@ -48,7 +63,7 @@ Stream: TypeAlias = Callable[[Part, MethodCall[Request]], AsyncGenerator[Answer,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Method(Generic[Request, Answer]):
-    """Declares a method of the service: a decorator over the Python method that serves it.
+    """Declares a method of a service: a decorator over the Python method that serves it.
 
     One that is an async generator serves a stream.
     """
@@ -56,12 +71,19 @@ class Method(Generic[Request, Answer]):
     name: str
     request: type[Request]
     answer: type[Answer]
+    admin: bool = False
+    """Whether it belongs to the service for keys with the admin role, and needs one."""
     body_limit: BodyLimit = BodyLimit.ONE
     """Larger requests are refused."""
     errors: tuple[type[ApiError], ...] = ()
     """What can go wrong, besides what can go wrong everywhere."""
     exists: Callable[[Any, MethodCall[Request]], Awaitable[object]] | None = None
     """Called when the input is refused: raises `NotFoundError` when there isn't anything it could be about."""
+
+    @property
+    def service(self) -> str:
+        """Full name of the service that it belongs to."""
+        return _ADMIN_SERVICE if self.admin else _WORKLOAD_SERVICE
 
     @overload
     def __call__(self, serve: Unary[Part, Request, Answer]) -> Unary[Part, Request, Answer]: ...
@@ -117,9 +139,23 @@ def workload_id_of(call: MethodCall[Any]) -> str:
         InvalidInputError: None was given.
         NotFoundError: It can't be an id.
     """
-    found: str = call.request.workload_id
+    return _id_of(call, "workload_id", "There is no such workload")
+
+
+def worker_id_of(call: MethodCall[Any]) -> str:
+    """The request's ``worker_id``, in the same way.
+
+    Raises:
+        InvalidInputError: None was given.
+        NotFoundError: It can't be an id.
+    """
+    return _id_of(call, "worker_id", "There is no such worker")
+
+
+def _id_of(call: MethodCall[Any], name: str, missing: str) -> str:
+    found: str = getattr(call.request, name)
     if not found:
-        raise InvalidInputError("workload_id is needed", details={"field": "workload_id"})
+        raise InvalidInputError(f"{name} is needed", details={"field": name})
     if not ID_PATTERN.fullmatch(found):
-        raise NotFoundError("There is no such workload")
+        raise NotFoundError(missing)
     return found

@@ -1,4 +1,4 @@
-"""The gRPC server: its port, its limits, its life; the service beside health and reflection."""
+"""The gRPC server: its port, its limits, its life; the services beside health and reflection."""
 
 from __future__ import annotations
 
@@ -12,16 +12,14 @@ from niyanta.errors import ConfigurationError
 from niyanta.server.access.gate import Gate
 from niyanta.server.grpc.frame import GrpcFrame
 from niyanta.server.grpc.health import HEALTH_SERVICE, HealthMethods
-from niyanta.server.grpc.methods import Served
+from niyanta.server.grpc.methods import SERVICES, Served
 from niyanta.server.observability.metrics import Metrics
 from niyanta.server.services.health import Health
 from niyanta.server.services.requests import body_limits
 from niyanta.server.settings import CoordinatorSettings
-from niyanta.wire.v1 import workload_service_pb2 as pb
 
-__all__ = ["SERVICE", "GrpcServer"]
+__all__ = ["GrpcServer"]
 
-SERVICE = pb.DESCRIPTOR.services_by_name["WorkloadService"].full_name
 _STOP_SECONDS = 5.0
 _KIB = 1024
 
@@ -58,16 +56,17 @@ class GrpcServer:
 
         Args:
             gate: Lets calls in.
-            methods: Of the service.
+            methods: Of all services.
             health: What the health service tells.
             metrics: Counts the calls.
             when_stopping: Called when the server begins to stop, to end what would go on for ever.
         """
         self._when_stopping = when_stopping
         frame = GrpcFrame(gate, body_limits(self._settings), self._settings.request_seconds, metrics)
-        handlers = {served.method.name: frame.handler(served) for served in methods}
-        probes = HealthMethods(health, [SERVICE], self._stopping)
-        self._add(SERVICE, handlers)
+        for service in SERVICES:
+            own = [served for served in methods if served.method.service == service]
+            self._add(service, {served.method.name: frame.handler(served) for served in own})
+        probes = HealthMethods(health, SERVICES, self._stopping)
         self._add(HEALTH_SERVICE, probes.handlers())
         if self._settings.grpc_reflection:
             self._reflect()
@@ -78,7 +77,7 @@ class GrpcServer:
 
     def _reflect(self) -> None:
         """The reflection service under both of its names: their messages are the same."""
-        servicer = reflection.aio.ReflectionServicer([SERVICE, HEALTH_SERVICE, reflection.SERVICE_NAME])
+        servicer = reflection.aio.ReflectionServicer([*SERVICES, HEALTH_SERVICE, reflection.SERVICE_NAME])
         handler = grpc.stream_stream_rpc_method_handler(
             servicer.ServerReflectionInfo,
             reflection_pb2.ServerReflectionRequest.FromString,

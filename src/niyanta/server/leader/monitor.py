@@ -21,8 +21,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from niyanta.domain import transitions
 from niyanta.domain.retry import backoff_seconds
-from niyanta.domain.transitions import Actor, ActorType, IllegalMoveError, Status
+from niyanta.domain.transitions import IllegalMoveError
 from niyanta.domain.vigil import ASK_SHARE, Sign, Vigil
+from niyanta.domain.workload import Actor, ActorType, Move, Status, WorkloadState
 from niyanta.errors import ConnectionFailedError, ServiceUnavailableError
 from niyanta.server.leader.election import Election
 from niyanta.server.moves.commands import Commands
@@ -119,7 +120,7 @@ class Monitor:
         by_id = {worker.worker_id: worker for worker in workers}
         await self._redistribute_orphaned(epoch, orphaned, by_id)
         await self._chase_assignments(epoch, by_id)
-        await self._end_overdue(epoch)
+        await self._end_overdue(epoch, by_id)
         if any(w.status == "DEAD" and w.silent_seconds > _FORGET_DEAD_SECONDS for w in workers):
             async with self._database.connection("vital") as conn:
                 await self._workers.forget_dead(conn, _FORGET_DEAD_SECONDS)
@@ -205,15 +206,33 @@ class Monitor:
             f"Worker '{worker_id}' was {left}" if left else _HEARTBEAT_TIMEOUT,
             died=not left,
             fleet_is_dying=self._vigil.is_fleet_dying(time.monotonic()),
+            but_types=worker.exclusive_types if worker and self._may_still_run(worker) else (),
             epoch=epoch,
         )
         if count:
             log.info("monitor.redistributed", extra={"worker_id": worker_id, "workloads": count})
 
+    def _may_still_run(self, worker: StoredWorker) -> bool:
+        """Whether a removed worker hasn't said that it has stopped, nor been silent for so long that it has."""
+        if worker.ended_reason != "removed" or worker.has_stopped:
+            return False
+        return worker.silent_seconds < self._settings.worker_lease_seconds
+
+    def _hand_over_seconds(self, state: WorkloadState, workers: Mapping[str, StoredWorker]) -> float:
+        """How long a workload waits for its worker to have stopped it, which hears late that it has lost it.
+
+        It stops what is exclusive before its lease is over, whatever it hears; the rest needs no wait.
+        """
+        worker = workers.get(state.worker_id or "")
+        if worker is None or state.workload_type not in worker.exclusive_types:
+            return 0.0
+        return self._settings.worker_lease_seconds
+
     async def _chase_assignments(self, epoch: int, workers: dict[str, StoredWorker]) -> None:
         """Push unanswered assignments again, and take those back that stay so.
 
-        Not from a worker that may be dead: its loss is to be counted as one.
+        Not from a worker that may be dead, or may have died and come back since: its loss is to be counted as one. So
+        it is asked first; one that says that it has the workload keeps it.
         """
         async with self._database.connection("vital") as conn:
             waiting = await self._workloads.unanswered(conn, self._settings.answer_seconds)
@@ -224,27 +243,51 @@ class Monitor:
             rows = await self._workloads.assignments(conn, again) if again else []
         if rows:
             self._commands.assign(epoch, rows)
-        quiet = self._settings.worker_lease_seconds * ASK_SHARE
-        live = {worker_id for worker_id, worker in workers.items() if worker.silent_seconds < quiet}
-        late = [r for r in waiting if r.age_seconds >= limit and r.worker_id in live]
+        late = await self._not_taken([r for r in waiting if r.age_seconds >= limit], workers)
         await self._change_each(
             epoch,
             late,
             lambda change: transitions.unschedule(
-                change.state, change.before.now, self._actor, "the worker never answered"
+                change.state,
+                change.before.now,
+                self._actor,
+                "the worker never answered",
+                wait_seconds=self._hand_over_seconds(change.state, workers),
             ),
         )
 
-    async def _end_overdue(self, epoch: int) -> None:
+    async def _not_taken(self, late: Sequence[Unanswered], workers: dict[str, StoredWorker]) -> list[Unanswered]:
+        """Of unanswered assignments those that their worker doesn't have, though it is alive."""
+        lease = self._settings.worker_lease_seconds
+        asked = []
+        for worker_id, incarnation in sorted({(r.worker_id, r.incarnation) for r in late}):
+            worker = workers.get(worker_id)
+            if worker is not None and worker.incarnation == incarnation and worker.silent_seconds < lease * ASK_SHARE:
+                asked.append(Sign(worker_id, incarnation, worker.silent_seconds))
+        beats = await asyncio.gather(*(self._ask_one(sign) for sign in asked))
+        heard = {(s.worker_id, s.incarnation): beat for s, beat in zip(asked, beats, strict=True)}
+
+        def is_without(row: Unanswered) -> bool:
+            beat = heard.get((row.worker_id, row.incarnation))
+            if beat is not None:
+                return AttemptRef(row.customer_id, row.workload_id, row.generation) not in beat.attempts
+            # One that beats on for a whole lease is alive, though it can't be asked.
+            outlived = row.age_seconds >= self._settings.unanswered_seconds + lease
+            return outlived and (row.worker_id, row.incarnation) in heard
+
+        return [row for row in late if is_without(row)]
+
+    async def _end_overdue(self, epoch: int, workers: dict[str, StoredWorker]) -> None:
         async with self._database.connection("vital") as conn:
             overdue = await self._workloads.overdue(conn, self._settings.timeout_grace_seconds)
         if not overdue:
             return
 
-        def time_out(change: Change) -> transitions.Move:
+        def time_out(change: Change) -> Move:
             config = change.before.config
             limit = change.before.timeout_seconds or config.timeout_seconds
             failures = change.state.failure_count + 1
+            backoff = backoff_seconds(failures, random.random())  # noqa: S311 -- jitter, no secret
             return transitions.fail_attempt(
                 change.state,
                 change.before.now,
@@ -253,7 +296,7 @@ class Monitor:
                 permanent=False,
                 timed_out=True,
                 max_retries=config.max_retries,
-                backoff_seconds=backoff_seconds(failures, random.random()),  # noqa: S311 -- jitter, no secret
+                backoff_seconds=max(backoff, self._hand_over_seconds(change.state, workers)),
             )
 
         await self._change_each(epoch, overdue, time_out)
@@ -262,7 +305,7 @@ class Monitor:
             self._commands.cancel(row.worker_id, ref, "timed out")
 
     async def _change_each(
-        self, epoch: int, rows: Sequence[Unanswered | Overdue], move: Callable[[Change], transitions.Move]
+        self, epoch: int, rows: Sequence[Unanswered | Overdue], move: Callable[[Change], Move]
     ) -> None:
         """Move workloads that are still at the generation that was read; others are left alone."""
         if not rows:

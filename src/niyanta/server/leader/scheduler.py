@@ -18,7 +18,7 @@ from collections import deque
 from niyanta.domain import transitions
 from niyanta.domain.placement import WorkerView
 from niyanta.domain.roster import Candidate, Entitlement, Found, Held, Placement, Roster
-from niyanta.domain.transitions import Actor, ActorType
+from niyanta.domain.workload import Actor, ActorType
 from niyanta.errors import ConnectionFailedError, ServiceUnavailableError
 from niyanta.server.directory import Directory
 from niyanta.server.leader.election import Election

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import msgspec
 
 from niyanta.domain.ids import milliseconds_of
-from niyanta.domain.transitions import EventType, Status
+from niyanta.domain.workload import EventType, Status
 from niyanta.errors import ConnectionFailedError
 from niyanta.server.store.states import Change
 from niyanta.wire.broker import Broker

@@ -33,7 +33,7 @@ and may be lost with the process; everybody who listens to the feed reads the da
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.moves.feed import ChangeFeed, describe
@@ -96,15 +96,25 @@ class Mover:
 
         return await self._move(lock, decide, pool, epoch, besides, lock_seconds)
 
-    async def move_held(self, worker_id: str, incarnation: str, decide: Decide, *, epoch: int | None = None) -> int:
+    async def move_held(
+        self,
+        worker_id: str,
+        incarnation: str,
+        decide: Decide,
+        *,
+        but_types: Collection[str] = (),
+        epoch: int | None = None,
+    ) -> int:
         """Move some of what a worker's incarnation holds, in one transaction; gives how many, 0 when it holds none.
+
+        What is of ``but_types`` stays where it is.
 
         Raises:
             LeaderFencedError, ServiceUnavailableError: As `move`.
         """
 
         async def lock(conn: Connection) -> Iterable[Locked]:
-            return await self._store.lock_held(conn, worker_id, incarnation)
+            return await self._store.lock_held(conn, worker_id, incarnation, list(but_types))
 
         return len(await self._move(lock, decide, "vital", epoch, None, None))
 

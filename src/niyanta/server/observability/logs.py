@@ -14,14 +14,19 @@ from datetime import datetime
 import structlog
 from structlog.typing import EventDict, Processor
 
-__all__ = ["configure_logging", "name_request"]
+__all__ = ["configure_logging", "name_request", "request_id"]
 
 _request_id: ContextVar[str | None] = ContextVar("niyanta_request_id", default=None)
 
 
-def name_request(request_id: str) -> None:
+def name_request(name: str) -> None:
     """Have every line that this task logs from now on carry a request's id, and those of the tasks that it starts."""
-    _request_id.set(request_id)
+    _request_id.set(name)
+
+
+def request_id() -> str | None:
+    """The id that this task's lines carry."""
+    return _request_id.get()
 
 
 def configure_logging(level: str = "INFO", *, json: bool | None = None) -> None:
@@ -60,9 +65,8 @@ def configure_logging(level: str = "INFO", *, json: bool | None = None) -> None:
 
 def _add_request_id(logger: object, method: str, event: EventDict) -> EventDict:
     event.pop("color_message", None)  # uvicorn's message again, with colours
-    request_id = _request_id.get()
-    if request_id is not None:
-        event.setdefault("request_id", request_id)
+    if (name := request_id()) is not None:
+        event.setdefault("request_id", name)
     return event
 
 

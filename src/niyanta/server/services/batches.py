@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from niyanta.domain.ids import make_id
-from niyanta.domain.transitions import Status, WorkloadState
+from niyanta.domain.workload import Status, WorkloadState
 from niyanta.errors import ApiError, InvalidInputError, ServiceUnavailableError
 from niyanta.server.services.requests import MAX_BATCH
 from niyanta.server.services.workloads import WorkloadService

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 
 from niyanta.domain.estimates import ServiceRate, estimated_completion, estimated_start
 from niyanta.domain.placement import Affinity, WorkerView, choose, eligible
-from niyanta.domain.transitions import Status
+from niyanta.domain.workload import Status
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.directory import Directory
 from niyanta.server.services.occupancy import Occupancy
@@ -92,7 +92,7 @@ class Estimator:
         for usage in usages:
             known = self._known.setdefault(usage.customer_id, _Known())
             known.usage = usage
-            known.rate.note(self._clock(), usage.assigned)
+            known.rate.note(self._clock(), usage.assigned, waiting=usage.queued > 0)
 
     async def know(self, customer_id: str) -> CustomerUsage | None:
         """What a customer has under way, not older than a second or two; None for one that doesn't exist."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 
-from niyanta.domain.transitions import IllegalMoveError, Move, Status
+from niyanta.domain.transitions import IllegalMoveError
+from niyanta.domain.workload import Move, Status
 from niyanta.errors import InvalidStateError, NotFoundError
 from niyanta.server.moves.mover import Mover
 from niyanta.server.store.customers import Identity

@@ -29,8 +29,8 @@ import asyncio
 import contextlib
 import time
 
-from niyanta.domain import transitions
-from niyanta.domain.transitions import PausePhase, Status
+from niyanta.domain import changes
+from niyanta.domain.workload import PausePhase, Status
 from niyanta.errors import ApiError, InvalidStateError, ServiceUnavailableError
 from niyanta.server.moves.commands import Commands
 from niyanta.server.moves.feed import ChangeFeed
@@ -86,7 +86,7 @@ class PauseService:
         """
         with self._feed.watch(identity.customer_id, workload_id) as changed:
             change = await move_one(
-                self._mover, identity, workload_id, Verb.PAUSE, lambda c: transitions.request_pause(c.state)
+                self._mover, identity, workload_id, Verb.PAUSE, lambda c: changes.request_pause(c.state)
             )
             ref = attempt_of(change)
             worker_id = change.state.worker_id or ""
@@ -156,7 +156,7 @@ class PauseService:
         """Take the pause back; False when it was granted already, or is moot."""
         try:
             change = await move_one(
-                self._mover, identity, workload_id, Verb.PAUSE, lambda c: transitions.withdraw_pause(c.state)
+                self._mover, identity, workload_id, Verb.PAUSE, lambda c: changes.withdraw_pause(c.state)
             )
         except InvalidStateError:
             return False

@@ -15,7 +15,8 @@ from msgspec import Meta
 
 from niyanta.domain import transitions
 from niyanta.domain.placement import explain
-from niyanta.domain.transitions import Actor, ActorType, IllegalMoveError, WorkloadState
+from niyanta.domain.transitions import IllegalMoveError
+from niyanta.domain.workload import Actor, ActorType, Status, WorkloadState
 from niyanta.errors import ApiError
 from niyanta.server.directory import Directory
 from niyanta.server.moves.commands import Commands
@@ -121,6 +122,8 @@ class WorkloadService:
         if not status.is_queued:
             return None
         if workload.available_at is not None and not workload.ready:
+            if status is Status.PENDING:
+                return "waiting until the worker that it was taken back from has surely stopped it"
             return "waiting for the back-off after a failed attempt to end"
         customer = await self._directory.customer(workload.customer_id)
         if customer.status != "active":

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import asyncpg
 import msgspec
 
-from niyanta.domain.transitions import Status
+from niyanta.domain.workload import Status
 from niyanta.errors import InvalidInputError
 from niyanta.server.store.queries import Connection, Queries
 

@@ -16,7 +16,7 @@ import msgspec
 
 from niyanta.domain.limits import DEFAULT_CONFIG, TypeConfig
 from niyanta.domain.placement import Affinity, Constraint
-from niyanta.domain.transitions import AuditEvent, Cause, Move, WorkloadState
+from niyanta.domain.workload import AuditEvent, Cause, Move, WorkloadState
 from niyanta.server.store.queries import Reader, Row, unless_all
 
 __all__ = [

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from niyanta.domain import transitions
-from niyanta.domain.transitions import Actor, ActorType, Move
+from niyanta.domain.workload import Actor, ActorType, Move
 from niyanta.server.store.queries import Connection, Queries, milliseconds, unless_nulls
 
 __all__ = ["KeyName", "KeyUse", "NewWorkload", "SubmissionStore"]

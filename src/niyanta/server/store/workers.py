@@ -12,7 +12,7 @@ from niyanta.domain.forms import form_of
 from niyanta.server.store.queries import Connection, Queries, Reader, Row
 from niyanta.wire.messages import HandlerInfo, Register
 
-__all__ = ["ListedWorker", "StandingOrder", "StoredWorker", "WorkerStore"]
+__all__ = ["ListedWorker", "RemovedWorker", "StandingOrder", "StoredWorker", "WorkerStore"]
 
 
 class StoredWorker(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,11 +30,30 @@ class StoredWorker(msgspec.Struct, frozen=True, kw_only=True):
     silent_seconds: float
     ended_reason: str | None = None
     """``lost``, ``removed`` or ``stopped`` for a dead worker."""
+    has_stopped: bool = False
+    """Of a removed one: it has said that nothing of it runs any more."""
+
+    @property
+    def exclusive_types(self) -> list[str]:
+        """Those of its workload types of which two attempts must never run at once."""
+        return _exclusive(self.handlers)
 
     @property
     def forms(self) -> dict[str, str]:
         """By workload type the form of input that its handler takes."""
         return {h.workload_type: h.form or form_of(h.input_schema) for h in self.handlers}
+
+
+class RemovedWorker(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker that has just been removed."""
+
+    incarnation: str
+    handlers: list[HandlerInfo]
+
+    @property
+    def exclusive_types(self) -> list[str]:
+        """As of a `StoredWorker`."""
+        return _exclusive(self.handlers)
 
 
 class StandingOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,13 +86,14 @@ class _StatusCount(NamedTuple):
     capacity: int
 
 
+_decode_handlers = msgspec.json.Decoder(list[HandlerInfo]).decode
 _read_worker = Reader(
-    StoredWorker,
-    {
-        "tags": msgspec.json.Decoder(dict[str, str]).decode,
-        "handlers": msgspec.json.Decoder(list[HandlerInfo]).decode,
-    },
+    StoredWorker, {"tags": msgspec.json.Decoder(dict[str, str]).decode, "handlers": _decode_handlers}
 )
+
+
+def _exclusive(handlers: Sequence[HandlerInfo]) -> list[str]:
+    return [handler.workload_type for handler in handlers if handler.exclusive]
 
 
 def _read_order(row: Row) -> StandingOrder | None:
@@ -93,15 +113,18 @@ def _read_listed(row: Row) -> ListedWorker:
 
 _queries = Queries("workers.sql")
 _register = _queries.one("register", str)
+_time_now = _queries.sole("time_now", datetime, lambda row: row["time_now"])
 _standing_order = _queries.one("standing_order", StandingOrder, _read_order)
 _beat = _queries.many("beat", _LiveWorker)
 _all_workers = _queries.many("all_workers", StoredWorker, _read_worker)
 _workers_page = _queries.many("workers_page", ListedWorker, _read_listed)
+_one_worker = _queries.one("one_worker", ListedWorker, _read_listed)
 _count_workers = _queries.sole("count_workers", int)
 _fleet_summary = _queries.many("fleet_summary", _StatusCount)
 _end_worker = _queries.one("end_worker", str)
 _drain = _queries.one("drain", str)
-_remove_worker = _queries.one("remove_worker", str)
+_remove_worker = _queries.one("remove_worker", RemovedWorker, Reader(RemovedWorker, {"handlers": _decode_handlers}))
+_stopped = _queries.many("stopped", str)
 _undrain = _queries.one("undrain", str)
 _forget_dead = _queries.run("forget_dead")
 
@@ -121,6 +144,10 @@ class WorkerStore:
             version=worker.version,
             lease_seconds=lease_seconds,
         )
+
+    async def time_now(self, conn: Connection) -> datetime:
+        """The database's clock."""
+        return await _time_now(conn)
 
     async def standing_order(self, conn: Connection, worker_id: str) -> StandingOrder | None:
         """What an operator has ordered for an id."""
@@ -146,6 +173,10 @@ class WorkerStore:
         """At most ``most`` workers of one status, or of any, by id from the one after ``after``; and how many."""
         listed = await _workers_page(conn, status=status, after=after, most=most, skip=skip)
         return listed, await _count_workers(conn, status=status)
+
+    async def one(self, conn: Connection, worker_id: str) -> ListedWorker | None:
+        """One worker; None when the id isn't known."""
+        return await _one_worker(conn, worker_id=worker_id)
 
     async def summary(self, conn: Connection) -> dict[str, tuple[int, int]]:
         """How many workers there are of each status, and how many slots these have."""
@@ -178,12 +209,13 @@ class WorkerStore:
         """Give this id no new work until `undrain`; False when it isn't live."""
         return await _drain(conn, worker_id=worker_id, ordered_by=ordered_by) is not None
 
-    async def remove(self, conn: Connection, worker_id: str, ordered_by: str) -> str | None:
-        """Declare a worker dead, and its id barred until `undrain`; gives the incarnation that ended.
-
-        None when it isn't live.
-        """
+    async def remove(self, conn: Connection, worker_id: str, ordered_by: str) -> RemovedWorker | None:
+        """Declare a worker dead, and its id barred until `undrain`; gives what ended, None when it isn't live."""
         return await _remove_worker(conn, worker_id=worker_id, ordered_by=ordered_by)
+
+    async def stopped(self, conn: Connection, gone: Sequence[tuple[str, str]]) -> list[str]:
+        """Take removed (worker, incarnation) pairs' word that nothing of them runs; gives those that are new."""
+        return await _stopped(conn, worker_ids=[pair[0] for pair in gone], incarnations=[pair[1] for pair in gone])
 
     async def undrain(self, conn: Connection, worker_id: str) -> str | None:
         """Take a drain or a removal back; gives the worker's status, or None when the id isn't known."""

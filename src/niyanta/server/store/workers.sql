@@ -1,6 +1,7 @@
 -- name: register(worker_id, incarnation, capacity, tags, handlers, version, lease_seconds)^
--- A worker comes to life; nothing is written, and nothing given, while another incarnation with that id is live, or
--- when an operator has removed the id. One that was drained stays so. Locking: the worker's row.
+-- A worker comes to life; nothing is written, and nothing given, while another incarnation with that id is live, or was
+-- removed and still holds something, or when an operator has removed the id. One that was drained stays so. Locking:
+-- the worker's row.
 INSERT INTO workers AS k (worker_id, incarnation, status, capacity, tags, handlers, version)
 VALUES (:worker_id, :incarnation, 'HEALTHY', :capacity, :tags::json, :handlers::json, :version)
 ON CONFLICT (worker_id) DO UPDATE
@@ -9,9 +10,15 @@ ON CONFLICT (worker_id) DO UPDATE
        handlers = excluded.handlers, version = excluded.version, registered_at = now(), last_heartbeat = now(),
        ended_reason = NULL
  WHERE k.standing_order IS DISTINCT FROM 'remove'
-   AND (k.incarnation = excluded.incarnation OR k.status = 'DEAD'
-        OR k.last_heartbeat < now() - make_interval(secs => :lease_seconds))
+   AND (k.incarnation = excluded.incarnation
+        OR CASE WHEN k.status = 'DEAD' AND k.ended_reason = 'removed'
+           THEN NOT EXISTS (SELECT FROM workloads w WHERE w.worker_id = k.worker_id AND w.incarnation = k.incarnation)
+           ELSE k.status = 'DEAD' OR k.last_heartbeat < now() - make_interval(secs => :lease_seconds) END)
 RETURNING status;
+
+-- name: time_now()^
+-- The database's clock at this moment.
+SELECT clock_timestamp() AS time_now;
 
 -- name: standing_order(worker_id)^
 -- What an operator has ordered for an id, when and who.
@@ -34,7 +41,7 @@ RETURNING k.worker_id, k.incarnation, k.status;
 -- name: all_workers()
 -- The fleet, with how long each has been silent on the database's clock. Rows that only keep an operator's order, an
 -- hour after the worker's end, aren't part of it: their number has no bound.
-SELECT worker_id, incarnation, status, capacity, tags, handlers, version, last_heartbeat, ended_reason,
+SELECT worker_id, incarnation, status, capacity, tags, handlers, version, last_heartbeat, ended_reason, has_stopped,
        extract(epoch FROM now() - last_heartbeat)::double precision AS silent_seconds
   FROM workers WHERE status <> 'DEAD' OR last_heartbeat > now() - interval '1 hour' ORDER BY worker_id;
 
@@ -46,6 +53,13 @@ SELECT k.*, extract(epoch FROM now() - k.last_heartbeat)::double precision AS si
   FROM workers k
  WHERE (:status::text IS NULL OR k.status = :status::text) AND (:after::text IS NULL OR k.worker_id > :after::text)
  ORDER BY k.worker_id LIMIT :most OFFSET :skip;
+
+-- name: one_worker(worker_id)^
+-- One worker, with what it holds; as a page has it.
+SELECT k.*, extract(epoch FROM now() - k.last_heartbeat)::double precision AS silent_seconds,
+       ARRAY(SELECT w.workload_id FROM workloads w
+              WHERE w.worker_id = k.worker_id AND w.incarnation = k.incarnation ORDER BY w.workload_id) AS workload_ids
+  FROM workers k WHERE k.worker_id = :worker_id;
 
 -- name: count_workers(status)^
 -- How many workers there are of one status, or in all.
@@ -80,9 +94,17 @@ RETURNING worker_id;
 -- name: remove_worker(worker_id, ordered_by)^
 -- An operator removes it: it is dead at once, and its id may not register, for as long as nobody takes it back.
 UPDATE workers SET status = 'DEAD', ended_reason = 'removed', standing_order = 'remove', ordered_by = :ordered_by,
-       ordered_at = now()
+       ordered_at = now(), has_stopped = false
  WHERE worker_id = :worker_id AND status <> 'DEAD'
-RETURNING incarnation;
+RETURNING incarnation, handlers;
+
+-- name: stopped(worker_ids, incarnations)
+-- Removed workers have said that nothing of them runs any more; gives those of which it wasn't known. Locking: the
+-- workers' rows.
+UPDATE workers k SET has_stopped = true
+  FROM unnest(:worker_ids::text[], :incarnations::text[]) AS s (worker_id, incarnation)
+ WHERE k.worker_id = s.worker_id AND k.incarnation = s.incarnation AND k.status = 'DEAD' AND NOT k.has_stopped
+RETURNING k.worker_id;
 
 -- name: undrain(worker_id)^
 -- Take an operator's order back. One that drains because it stops says so again with its next beat.

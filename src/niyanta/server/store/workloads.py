@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from niyanta.domain.transitions import DEATHS_BEFORE_FAILURE, DEATHS_BEFORE_SUSPICION, PausePhase, Status
+from niyanta.domain.transitions import DEATHS_BEFORE_FAILURE, DEATHS_BEFORE_SUSPICION
+from niyanta.domain.workload import PausePhase, Status
 from niyanta.server.store.queries import Connection, Queries, Reader, Row, milliseconds, unless_all
 from niyanta.server.store.states import Change, Head, Locked, read_head, read_locked, state_columns
 
@@ -114,6 +115,7 @@ class Unanswered(msgspec.Struct, frozen=True, kw_only=True):
     workload_id: str
     generation: int
     worker_id: str
+    incarnation: str
     age_seconds: float
 
 
@@ -135,7 +137,9 @@ class ReadyLane(NamedTuple):
     """Of its first workload."""
 
 
-class _Attempt(NamedTuple):
+class _HeldAttempt(NamedTuple):
+    worker_id: str
+    incarnation: str
     customer_id: str
     workload_id: str
     generation: int
@@ -164,7 +168,7 @@ _assignments = _queries.many("assignments", Assignable)
 _held = _queries.many("held", HeldWorkload)
 _held_by_workers = _queries.many("held_by_workers", HeldWorkload)
 _held_counts = _queries.many("held_counts", HeldCount)
-_held_by = _queries.many("held_by", _Attempt)
+_held_by = _queries.many("held_by", _HeldAttempt)
 _unanswered = _queries.many("unanswered", Unanswered)
 _overdue = _queries.many("overdue", Overdue)
 _orphaned = _queries.many("orphaned", _Incarnation)
@@ -187,9 +191,13 @@ class WorkloadStore:
         found = await _states(conn, customer_ids=[ref[0] for ref in refs], workload_ids=[ref[1] for ref in refs])
         return {(locked.state.customer_id, locked.state.workload_id): locked for locked in found}
 
-    async def lock_held(self, conn: Connection, worker_id: str, incarnation: str, most: int = 500) -> list[Locked]:
-        """Lock what one incarnation of a worker holds, ``most`` at a time."""
-        return await _lock_held(conn, worker_id=worker_id, incarnation=incarnation, most=most)
+    async def lock_held(
+        self, conn: Connection, worker_id: str, incarnation: str, but_types: Sequence[str], most: int = 500
+    ) -> list[Locked]:
+        """Lock what one incarnation of a worker holds, but for some workload types, ``most`` at a time."""
+        return await _lock_held(
+            conn, worker_id=worker_id, incarnation=incarnation, but_types=list(but_types), most=most
+        )
 
     async def apply(
         self,
@@ -288,9 +296,16 @@ class WorkloadStore:
         """How many workloads of each type each worker holds."""
         return await _held_counts(conn)
 
-    async def held_by(self, conn: Connection, worker_id: str, incarnation: str) -> set[tuple[str, str, int]]:
-        """(customer, workload, generation) of what one incarnation should be running."""
-        return set(await _held_by(conn, worker_id=worker_id, incarnation=incarnation))
+    async def held_by(
+        self, conn: Connection, workers: Sequence[tuple[str, str]]
+    ) -> dict[tuple[str, str], set[tuple[str, str, int]]]:
+        """(customer, workload, generation) of what each (worker, incarnation) should be running."""
+        held: dict[tuple[str, str], set[tuple[str, str, int]]] = {pair: set() for pair in workers}
+        for attempt in await _held_by(
+            conn, worker_ids=[pair[0] for pair in workers], incarnations=[pair[1] for pair in workers]
+        ):
+            held[attempt.worker_id, attempt.incarnation].add(attempt[2:])
+        return held
 
     async def unanswered(self, conn: Connection, older_than_seconds: float) -> list[Unanswered]:
         """Assignments that no worker has confirmed."""

@@ -12,10 +12,10 @@ SELECT s.*, now() AS db_now
   FROM unnest(:customer_ids::text[], :workload_ids::text[]) AS i (customer_id, workload_id)
   JOIN workload_states s USING (customer_id, workload_id);
 
--- name: lock_held(worker_id, incarnation, most)
--- The states of what a worker holds, locked; for a worker that is lost. Locking: as `lock_states`.
+-- name: lock_held(worker_id, incarnation, but_types, most)
+-- The states of what a worker holds, but for some types, locked; for a worker that is lost. Locking: as `lock_states`.
 SELECT s.*, now() AS db_now FROM workload_states s
- WHERE s.worker_id = :worker_id AND s.incarnation = :incarnation
+ WHERE s.worker_id = :worker_id AND s.incarnation = :incarnation AND s.workload_type <> ALL (:but_types::text[])
  ORDER BY s.customer_id, s.workload_id LIMIT :most FOR NO KEY UPDATE;
 
 -- name: apply_changes
@@ -179,14 +179,15 @@ SELECT customer_id, workload_id, generation, workload_type, worker_id FROM workl
 -- How many workloads of each type each worker holds.
 SELECT worker_id, workload_type, count(*) AS held FROM workloads WHERE incarnation IS NOT NULL GROUP BY 1, 2;
 
--- name: held_by(worker_id, incarnation)
--- What one worker should be running, to compare with what it says it runs.
-SELECT customer_id, workload_id, generation FROM workloads
- WHERE worker_id = :worker_id AND incarnation = :incarnation;
+-- name: held_by(worker_ids, incarnations)
+-- What some workers should be running, to compare with what they say they run.
+SELECT w.worker_id, w.incarnation, w.customer_id, w.workload_id, w.generation
+  FROM unnest(:worker_ids::text[], :incarnations::text[]) AS b (worker_id, incarnation)
+  JOIN workloads w ON w.worker_id = b.worker_id AND w.incarnation = b.incarnation;
 
 -- name: unanswered(older_than_seconds)
 -- Assignments that no worker has confirmed.
-SELECT customer_id, workload_id, generation, worker_id,
+SELECT customer_id, workload_id, generation, worker_id, incarnation,
        extract(epoch FROM now() - scheduled_at)::double precision AS age_seconds
   FROM workloads
  WHERE incarnation IS NOT NULL AND status = 'SCHEDULED'
@@ -204,7 +205,7 @@ SELECT customer_id, workload_id, generation, worker_id
 -- Held by a worker that is gone or has come back as another incarnation.
 SELECT DISTINCT w.worker_id, w.incarnation FROM workloads w
   LEFT JOIN workers k ON k.worker_id = w.worker_id AND k.incarnation = w.incarnation AND k.status <> 'DEAD'
- WHERE w.incarnation IS NOT NULL AND k.worker_id IS NULL LIMIT 100;
+ WHERE w.incarnation IS NOT NULL AND k.worker_id IS NULL LIMIT 1000;
 
 -- name: promote(most)
 -- Back-offs that have ended, the earliest first: into the queue. No move of state, so no version. Locking: passes by what others
@@ -212,7 +213,7 @@ SELECT DISTINCT w.worker_id, w.incarnation FROM workloads w
 UPDATE workloads SET ready = true, available_at = NULL
  WHERE (customer_id, workload_id) IN (
         SELECT customer_id, workload_id FROM workloads
-         WHERE available_at IS NOT NULL AND NOT ready AND available_at <= now() AND status = 'REDISTRIBUTING'
+         WHERE available_at IS NOT NULL AND NOT ready AND available_at <= now() AND status IN ('PENDING', 'REDISTRIBUTING')
          ORDER BY available_at LIMIT :most FOR NO KEY UPDATE SKIP LOCKED)
 RETURNING customer_id, placement_key, queue_rank;
 

@@ -81,6 +81,16 @@ class WatchService:
         """Open watches."""
         return sum(len(entry.watches) for entry in self._entries.values())
 
+    @property
+    def workloads(self) -> int:
+        """Workloads that are watched."""
+        return len(self._entries)
+
+    @property
+    def kept_bytes(self) -> int:
+        """What is kept for watchers that are behind."""
+        return self._kept_bytes
+
     async def open(
         self, identity: Identity, workload_id: str, *, logs: bool = False, authorization: str | None = None
     ) -> Watch:

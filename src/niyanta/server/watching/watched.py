@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Literal, NoReturn
 
-from niyanta.domain.transitions import Status
+from niyanta.domain.workload import Status
 from niyanta.server.store.logs import StoredLine
 from niyanta.server.store.watching import LineSpan, PastMove, WatchedState
 
@@ -272,7 +272,7 @@ class Watch:
         while True:
             if self._error is not None:
                 raise self._error
-            update = self._take()
+            update = self.take()
             if update is not None:
                 return update
             if self.watched.current is not None and self.watched.current.is_terminal:
@@ -297,7 +297,8 @@ class Watch:
         self._snapshot = self.watched.progress or self.watched.current
         self._place = self.watched.end
 
-    def _take(self) -> Update | None:
+    def take(self) -> Update | None:
+        """The next update, unless none is there yet."""
         watched = self.watched
         if self._snapshot is not None:
             snapshot, self._snapshot = self._snapshot, None

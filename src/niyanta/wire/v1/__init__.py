@@ -1,1 +1,1 @@
-"""What `make generate` makes of ``api/niyanta/v1/workload_service.proto``; not edited by hand."""
+"""What `make generate` makes of the files in ``api/niyanta/v1``; not edited by hand."""

@@ -94,7 +94,7 @@ class Agent:
         warm = min(_WARM_PROCESSES, spec.capacity)
         self._pool = None
         if needs_processes:
-            self._pool = ProcessPool(app, warm, scratch, fork=spec.fork, pass_env=spec.pass_env)
+            self._pool = ProcessPool(app, warm, scratch, fork=spec.fork, pass_env=spec.pass_env, most=spec.capacity)
         self._membership = Membership(spec, broker, subjects, lambda: list(self._attempts))
         self._membership.on_answer = self._renew
         self._membership.on_superseded = self._disown
@@ -102,6 +102,7 @@ class Agent:
         self._outbox = Outbox(
             broker, subjects.events, lambda: self._membership.who, self._on_reply, self._membership.lost
         )
+        self._membership.on_time = self._outbox.set_clock
         self._decode = msgspec.msgpack.Decoder(Command).decode
 
     @property
@@ -155,6 +156,7 @@ class Agent:
                 await self._pool.close()
             if attempts:
                 await asyncio.wait([attempt.task for attempt in attempts], timeout=2)
+            await self._membership.say_stopped()
 
     # --- the right to run -------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ good-bye. Nothing of one incarnation carries over to the next: its attempts are 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import time
@@ -54,6 +55,7 @@ class Membership:
         ignored_commands: How many were ignored since the last answered beat.
         on_answer: Called after each answered beat.
         on_superseded: Called with attempts that are no longer this worker's.
+        on_time: Called with the service's time, in Unix seconds, and the monotonic clock's at the same moment.
         on_lost: Called when the service no longer knows this incarnation.
     """
 
@@ -71,9 +73,12 @@ class Membership:
         self.ignored_commands = 0
         self.on_answer: Callable[[], None] = lambda: None
         self.on_superseded: Callable[[Sequence[AttemptRef]], None] = lambda _: None
+        self.on_time: Callable[[float, float], None] = lambda *_: None
         self.on_lost: Callable[[], None] = lambda: None
         self._registered = False
         self._stopped = False
+        self._lost = ""
+        """The incarnation that was lost last, until its end has been said."""
         self._interval = 2.0
         self._now = asyncio.Event()
 
@@ -132,6 +137,7 @@ class Membership:
         )
         said = ""
         while not self._stopped:
+            await self.say_stopped()
             sent = time.monotonic()
             try:
                 raw = await self._broker.request(self._subjects.register, message, timeout_seconds=_REGISTER_SECONDS)
@@ -142,6 +148,8 @@ class Membership:
                 self._interval, self.lease.seconds = reply.heartbeat_interval_seconds, reply.lease_seconds
                 self._registered = True
                 self.epoch = reply.epoch
+                if reply.now_ms:
+                    self.on_time(reply.now_ms / 1000, (sent + time.monotonic()) / 2)
                 self._answered(sent, recorded=True)
                 log.info("worker.registered %s", spec.worker_id, extra={"incarnation": incarnation})
                 return
@@ -185,8 +193,9 @@ class Membership:
             self.ignored_commands -= ignored
         if reply.epoch:
             self.epoch = reply.epoch
-        self._answered(sent, recorded=not reply.hold)
+        # First, as the time that exclusive ones among them have left mustn't be prolonged.
         self.on_superseded(reply.superseded)
+        self._answered(sent, recorded=not reply.hold)
         return True
 
     def _answered(self, sent: float, *, recorded: bool) -> None:
@@ -199,6 +208,20 @@ class Membership:
             return
         log.warning("worker.superseded", extra={"incarnation": self.incarnation})
         self._registered = False
+        self._lost = self.incarnation
         self.incarnation = ""
         self.on_lost()
         self._now.set()
+
+    async def say_stopped(self) -> None:
+        """Say once that nothing of the incarnation that was lost runs any more, if that is so.
+
+        The service gives away what is exclusive only then, or when the lease is over.
+        """
+        if not self._lost or self._held():
+            return
+        last, self._lost = Heartbeat(self._spec.worker_id, self._lost, True, [], leaving=True), ""
+        with contextlib.suppress(ConnectionFailedError):
+            await self._broker.request(
+                self._subjects.heartbeat, _encode(last), timeout_seconds=self.lease.seconds * _ANSWER_SHARE
+            )

@@ -13,7 +13,7 @@ from niyanta.worker.attempt.reports import Reports
 from niyanta.worker.attempt.saving import Saving
 from niyanta.worker.handlers.link import AttemptEnded
 from niyanta.worker.handlers.text import plain
-from niyanta.worker.launcher.pool import Runner
+from niyanta.worker.launcher.process import Runner
 from niyanta.worker.runner import channel
 
 __all__ = ["Conversation"]
@@ -36,6 +36,7 @@ class Conversation:
     Attributes:
         begun: Done when the handler has been called.
         outcome: The process's own word on how it ended; None when it is just gone.
+        clean: Done when the process waits for another attempt instead of ending.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Conversation:
         self._arrived: asyncio.Future[None] = loop.create_future()
         self.begun: asyncio.Future[None] = loop.create_future()
         self.outcome: asyncio.Future[Outcome | None] = loop.create_future()
+        self.clean: asyncio.Future[None] = loop.create_future()
 
     def say_cancelled(self) -> None:
         """Tell the process that it is about to be ended."""
@@ -76,6 +78,9 @@ class Conversation:
                         self._decide(Refused(message.message, self._form, message.hopeless))
                     case channel.Ended():
                         self._decide(None)
+                    case channel.Clean():
+                        self.clean.set_result(None)
+                        return
                     case _:
                         self._take_in(message)
         except UnfitError as exc:

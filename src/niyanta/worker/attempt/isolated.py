@@ -16,7 +16,11 @@ from niyanta.worker.attempt.means import AttemptFolder
 from niyanta.worker.attempt.reports import Reports
 from niyanta.worker.attempt.saving import Saving
 from niyanta.worker.handlers.handler import Handler
-from niyanta.worker.launcher.pool import MOST_PROCESSES, Exit, ProcessPool, Runner
+from niyanta.worker.handlers.link import Ask
+from niyanta.worker.launcher.kept import Kind
+from niyanta.worker.launcher.over import Over
+from niyanta.worker.launcher.pool import MOST_PROCESSES, ProcessPool
+from niyanta.worker.launcher.process import Exit, Runner
 from niyanta.worker.runner import channel
 
 __all__ = ["Isolated", "scratch_bytes"]
@@ -47,7 +51,8 @@ class Isolated:
             TransientError: No process could be made ready.
             StoppedError: The attempt was ordered to end before one was.
         """
-        runner = await self._life.unless_ordered(self._pool.take(assignment.memory_mb, assignment.cpu_cores))
+        kind = _kind(assignment)
+        runner = await self._life.unless_ordered(self._pool.take(kind, handler.reuse))
         if handler.exclusive:
             self._pool.mark_exclusive(runner)
         conversation = Conversation(runner, handler.form, folder, self._life, self._reports, self._saving)
@@ -57,23 +62,47 @@ class Isolated:
         tasks: list[asyncio.Task[Any]] = [listening, loop.create_task(conversation.answer_saves())]
         outcome: Outcome | None = None
         at_once = True
+        how: Exit | None = None
+        asking = _Asking(self._life, runner)
         try:
             disk = loop.create_task(_watch_disk(folder.work, assignment.disk_mb))
             tasks.append(disk)
-            self._life.on_asked.append(lambda ask: runner.send(channel.Due(ask)))
-            waiting, most_bytes = self._life.waiting, self._saving.most_bytes
-            runner.send(channel.Run(assignment, encoding, str(folder.path), waiting, most_bytes, runner.word))
+            waiting, most_bytes = asking.begin(), self._saving.most_bytes
+            keep = runner.served < handler.reuse
+            runner.send(channel.Run(assignment, encoding, str(folder.path), waiting, most_bytes, runner.word, keep))
             outcome, at_once = await self._until_over(assignment, conversation, runner, disk)
+            if not (conversation.clean.done() and await self._may_be_kept(outcome, asking, runner)):
+                how = await self._ended(runner, listening, at_once=at_once)
+        except BaseException:
+            how = await self._ended(runner, listening, at_once=True)
+            raise
         finally:
-            self._pool.kill(runner, at_once=at_once)
-            how = await runner.exited
-            await asyncio.wait({listening}, timeout=_OUTPUT_SECONDS)
-            await runner.copied(_OUTPUT_SECONDS)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             conversation.place_rest()
+        if how is None:
+            self._pool.keep(runner, kind)
+            return outcome
         return self._judged(assignment, outcome, how)
+
+    async def _ended(self, runner: Runner, listening: asyncio.Task[None], *, at_once: bool) -> Exit:
+        """End the process, and wait until nothing of its tree is left and all that it has said is here."""
+        self._pool.kill(runner, at_once=at_once)
+        how = await runner.exited
+        await asyncio.wait({listening}, timeout=_OUTPUT_SECONDS)
+        await runner.copied(_OUTPUT_SECONDS)
+        return how
+
+    async def _may_be_kept(self, outcome: Outcome | None, asking: _Asking, runner: Runner) -> bool:
+        """Whether the process may serve another attempt: all went well, and nothing of this one is left."""
+        if not isinstance(outcome, Completed) or asking.disturbed():
+            return False
+        whole = await self._pool.is_whole(runner)
+        if asking.disturbed():
+            return False
+        asking.end()
+        return whole
 
     async def _until_over(
         self, assignment: Assignment, conversation: Conversation, runner: Runner, disk: asyncio.Task[int]
@@ -87,7 +116,7 @@ class Isolated:
             await asyncio.wait({runner.exited}, timeout=_EXIT_SECONDS)
             return None, True
         if conversation.outcome.done():
-            exiting: set[asyncio.Future[Any]] = {runner.exited, self._life.ordered}
+            exiting: set[asyncio.Future[Any]] = {runner.exited, self._life.ordered, conversation.clean}
             await asyncio.wait(exiting, timeout=_EXIT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             return conversation.outcome.result(), True
         if self._life.end is None and disk.done():
@@ -103,18 +132,56 @@ class Isolated:
         if isinstance(outcome, Completed):
             return outcome
         match how.over:
-            case "memory":
+            case Over.MEMORY:
                 reached = f": {how.used_mb} MB" if how.used_mb else ""
                 return Failed(f"used more memory than its limit of {assignment.memory_mb} MB{reached}")
-            case "processes":
+            case Over.PROCESSES:
                 return Failed(f"had more than {MOST_PROCESSES} processes")
-            case "lease":
+            case Over.LEASE:
                 self._life.order(End(Because.HANDED_BACK, "the worker was cut off from the service"))
                 return None
         if outcome is not None or self._life.end is not None:
             return outcome
         what = f"exit status {how.code}" if how.code >= 0 else f"signal {_signal_name(-how.code)}"
         return Failed(f"the workload's process ended without a result ({what})")
+
+
+class _Asking:
+    """Tells a process what its attempt is asked for, and knows whether it was ever told anything."""
+
+    def __init__(self, life: Life, runner: Runner) -> None:
+        self._life = life
+        self._runner = runner
+        self._asked = False
+
+    def begin(self) -> Ask | None:
+        """Tell it from now on; gives what is asked for already."""
+        self._life.on_asked.append(self._tell)
+        self._asked = self._life.waiting is not None
+        return self._life.waiting
+
+    def end(self) -> None:
+        """Tell it nothing more: it is no longer this attempt's."""
+        self._life.on_asked.remove(self._tell)
+
+    def _tell(self, ask: Ask | None) -> None:
+        self._asked = True
+        self._runner.send(channel.Due(ask))
+
+    def disturbed(self) -> bool:
+        """Whether it was asked for a checkpoint, or has been ordered to end."""
+        return self._asked or self._life.end is not None
+
+
+def _kind(assignment: Assignment) -> Kind:
+    """What a process must have been for to serve this attempt too."""
+    return Kind(
+        assignment.ref.customer_id,
+        assignment.workload_type,
+        assignment.memory_mb,
+        assignment.cpu_cores,
+        assignment.disk_mb,
+    )
 
 
 def _signal_name(number: int) -> str:

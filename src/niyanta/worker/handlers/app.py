@@ -98,7 +98,7 @@ class App:
                 )
 
     def workload(
-        self, workload_type: str, *, isolation: str = "process", exclusive: bool = False
+        self, workload_type: str, *, isolation: str = "process", exclusive: bool = False, reuse: int = 1
     ) -> Callable[[F], F]:
         """Serve a workload type with the decorated function.
 
@@ -106,12 +106,15 @@ class App:
             workload_type: Its name.
             isolation: ``process`` (a process of its own) or ``inline`` (an async handler in the agent itself).
             exclusive: Two attempts never run at once, even when the worker is cut off.
+            reuse: How many attempts a process may serve, one after another, all of one customer and this type. What
+                the handler leaves in memory (modules, caches, connections) is there in the next. A process whose
+                attempt didn't succeed, or left threads or processes behind, isn't used again.
         """
         if callable(workload_type):
-            make_handler(workload_type, workload_type, isolation, exclusive)  # says what to write
+            make_handler(workload_type, workload_type, isolation, exclusive, reuse)  # says what to write
 
         def register(function: F) -> F:
-            self._add(make_handler(workload_type, function, isolation, exclusive))
+            self._add(make_handler(workload_type, function, isolation, exclusive, reuse))
             return function
 
         return register

@@ -31,6 +31,8 @@ class _Surroundings:
         self._interval = assignment.checkpoint_interval_seconds
         self._due_at = time.monotonic() + self._interval
         self._saver: Callable[[], Any] | None = None
+        self.begin_saving: Callable[[], object] = lambda: None
+        """Called when the first function is named to `checkpoint_with`: most workloads name none."""
         self._percent = assignment.progress_percent
         self._work_dir = work_dir
         self.customer_id: str = assignment.ref.customer_id
@@ -79,7 +81,10 @@ class _Surroundings:
         It runs beside the handler: in another thread for a sync handler, in the event loop for an async one, where it
         may be async itself.
         """
+        first = self._saver is None
         self._saver = function
+        if first:
+            self.begin_saving()
 
     @property
     def saver(self) -> Callable[[], Any] | None:

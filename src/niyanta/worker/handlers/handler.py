@@ -26,6 +26,7 @@ from niyanta.worker.handlers.text import clean, describe
 __all__ = ["Handler", "MisfitError", "encode_result", "make_handler"]
 
 MAX_RESULT_BYTES = 1 << 20
+MOST_REUSE = 1_000_000
 
 
 class MisfitError(PermanentError):
@@ -51,6 +52,8 @@ class Handler:
     is_async: bool
     parameters: Parameters | None
     """The second parameter; None when the handler takes only the context."""
+    reuse: int = 1
+    """How many attempts of one customer a process may serve, one after another."""
 
     @property
     def input_schema(self) -> dict[str, Any] | None:
@@ -95,7 +98,9 @@ class Handler:
         return self.function(*self.arguments(context, input_json))
 
 
-def make_handler(workload_type: str, function: Callable[..., Any], isolation: str, exclusive: bool) -> Handler:
+def make_handler(
+    workload_type: str, function: Callable[..., Any], isolation: str, exclusive: bool, reuse: int = 1
+) -> Handler:
     """Look a function over.
 
     Raises:
@@ -125,9 +130,14 @@ def make_handler(workload_type: str, function: Callable[..., Any], isolation: st
         raise ConfigurationError(
             f"'{workload_type}' is exclusive, which needs isolation='process': only a process can be ended for sure"
         )
-    return Handler(
-        workload_type, function, isolation, exclusive, is_async, _parameters(workload_type, function, codes[-1])
-    )
+    if isinstance(reuse, bool) or not isinstance(reuse, int) or not 1 <= reuse <= MOST_REUSE:
+        raise ConfigurationError(
+            f"reuse of '{workload_type}' is how many attempts a process may serve: 1 to {MOST_REUSE}, not {reuse!r}"
+        )
+    if isolation == "inline" and reuse > 1:
+        raise ConfigurationError(f"'{workload_type}' is isolation='inline', and so has no process to reuse")
+    parameters = _parameters(workload_type, function, codes[-1])
+    return Handler(workload_type, function, isolation, exclusive, is_async, parameters, reuse)
 
 
 def _codes(function: object) -> Iterator[Any]:

@@ -9,7 +9,7 @@ from niyanta.wire.messages import LogLine
 from niyanta.worker.handlers.link import Link
 from niyanta.worker.handlers.text import plain
 
-__all__ = ["LinkHandler", "current_link", "log_all_to", "log_to_current"]
+__all__ = ["LinkHandler", "current_link", "log_all_to", "log_no_more_to", "log_to_current"]
 
 current_link: contextvars.ContextVar[Link | None] = contextvars.ContextVar("niyanta_link", default=None)
 """Of the workload whose inline handler runs: in its tasks, and in the threads that it starts by ``to_thread``."""
@@ -18,16 +18,20 @@ _LEVELS = ((logging.ERROR, "ERROR"), (logging.WARNING, "WARN"), (logging.INFO, "
 
 
 class LinkHandler(logging.Handler):
-    """Sends records to one workload's log."""
+    """Sends records to one workload's log.
+
+    Attributes:
+        link: The way there.
+    """
 
     def __init__(self, link: Link) -> None:
         super().__init__()
-        self._link = link
+        self.link = link
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send one."""
         try:
-            self._link.report(_line(self, record))
+            self.link.report(_line(self, record))
         except Exception:
             self.handleError(record)
 
@@ -57,6 +61,14 @@ def log_all_to(link: Link) -> None:
     """Send what is logged in this process to one workload's log, unless the app has set up logging itself."""
     if not logging.getLogger().handlers:
         _add(LinkHandler(link))
+
+
+def log_no_more_to(link: Link) -> None:
+    """Undo `log_all_to`: the attempt is over, and its process goes on."""
+    root = logging.getLogger()
+    for handler in list(root.handlers):
+        if isinstance(handler, LinkHandler) and handler.link is link:
+            root.removeHandler(handler)
 
 
 def log_to_current() -> None:

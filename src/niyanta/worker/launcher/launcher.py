@@ -19,7 +19,6 @@ Commands are JSON lines on the socket; a ``spawn`` comes with three descriptors:
 
 from __future__ import annotations
 
-import array
 import contextlib
 import ctypes
 import json
@@ -35,7 +34,9 @@ from dataclasses import dataclass, field
 
 from niyanta.worker.launcher import processtree
 from niyanta.worker.launcher.cgroups import Cgroups, Group
+from niyanta.worker.launcher.channel import AgentChannel
 from niyanta.worker.launcher.forks import Forked, Template, Unfit
+from niyanta.worker.launcher.over import Over
 
 GRACE_SECONDS = 5.0
 _TICK_SECONDS = 0.25
@@ -62,8 +63,8 @@ class Slot:
     code: int | None = None
     """The root's exit status; the slot ends once the rest of its tree is gone as well."""
     ending_since: float = 0.0
-    over: str | None = None
-    """Why the launcher ended it by itself: ``memory``, ``processes`` or ``lease``."""
+    over: Over | None = None
+    """Why, where the launcher ended it by itself."""
     used_bytes: int = field(default=0)
 
 
@@ -71,9 +72,9 @@ class Launcher:
     """The loop around one agent's slots: what the agent commands, what ends, what has used too much."""
 
     def __init__(
-        self, control: socket.socket, argv: list[str], template: list[str], passed: list[str], cgroups: Cgroups
+        self, agent: AgentChannel, argv: list[str], template: list[str], passed: list[str], cgroups: Cgroups
     ) -> None:
-        self.control = control
+        self.agent = agent
         self.argv = argv
         self.cgroups = cgroups
         self.environment = {k: v for k, v in os.environ.items() if k in passed or not k.startswith("NIYANTA_")}
@@ -84,9 +85,6 @@ class Launcher:
         self.leaving: list[Group] = []
         self.alive_until = self.exclusive_until = float("inf")
         self.enforce_at = 0.0
-        self.buffer = b""
-        self.outgoing = b""
-        self.fds: list[int] = []
 
     def run(self) -> None:
         """Serve the agent until it is gone, then end everything."""
@@ -96,11 +94,11 @@ class Launcher:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(ignored, signal.SIG_IGN)
-        self.tell({"event": "limits", "kernel": self.cgroups.controllers})
-        control = self.control.fileno()
+        self.agent.tell({"event": "limits", "kernel": self.cgroups.controllers})
+        agent = self.agent.fileno()
         while True:
-            writing = [control] if self.outgoing else []
-            reading = [control, woken_read]
+            writing = [agent] if self.agent.has_more_to_tell else []
+            reading = [agent, woken_read]
             if self.template is not None:
                 reading.append(self.template.socket.fileno())
             ready, writable, _ = select.select(reading, writing, [], self.tick())
@@ -109,9 +107,12 @@ class Launcher:
             if self.template is not None and self.template.socket.fileno() in ready:
                 self.hear(self.template.receive())
             if writable:
-                self.flush()
-            if control in ready and not self.receive():
-                break
+                self.agent.flush()
+            if agent in ready:
+                if (commands := self.agent.receive()) is None:
+                    break
+                for command in commands:
+                    self.obey(command)
             self.look_after()
         if self.template is not None:
             self.hear(self.template.close(_CLOSING_SECONDS))
@@ -155,41 +156,24 @@ class Launcher:
 
     # --- the agent's commands -------------------------------------------------------------------
 
-    def receive(self) -> bool:
-        """Obey what the agent has sent; False when it is gone."""
-        try:
-            data, ancillary, _, _ = self.control.recvmsg(65536, socket.CMSG_SPACE(30 * 4))
-        except BlockingIOError:
-            return True
-        except ConnectionError:
-            return False
-        for level, kind, payload in ancillary:
-            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                numbers = array.array("i")
-                numbers.frombytes(payload[: len(payload) - len(payload) % numbers.itemsize])
-                self.fds += numbers
-        if not data:
-            return False
-        *lines, self.buffer = (self.buffer + data).split(b"\n")
-        for line in lines:
-            self.obey(json.loads(line))
-        return True
-
     def obey(self, command: dict[str, object]) -> None:
         """Do what one command says. What it names may have ended meanwhile."""
         slot = self.slots.get(str(command.get("slot")))
         match command:
             case {"do": "spawn", "slot": str(name)}:
-                fds, self.fds = self.fds[:3], self.fds[3:]
-                self.spawn(name, fds)
+                self.spawn(name, self.agent.take_fds(3))
             case {"do": "limit", "memory_mb": int(memory), "cores": int() | float() as cores, "processes": int(most)}:
                 if slot is not None:
                     self.limit(slot, memory << 20, cores, most)
+            case {"do": "alone"} if slot is not None:
+                self.agent.tell({"event": "alone", "slot": slot.name, "alone": self.is_alone(slot)})
             case {"do": "kill"} if slot is not None:
                 for pid in self.members(slot, None):
                     with contextlib.suppress(OSError):
                         os.kill(pid, signal.SIGTERM)
-                slot.kill_at = min(slot.kill_at, time.monotonic() + GRACE_SECONDS)
+                # What is exclusive mustn't outlive its lease to clean up, should that be renewed meanwhile.
+                latest = self.exclusive_until if slot.exclusive else float("inf")
+                slot.kill_at = min(slot.kill_at, time.monotonic() + GRACE_SECONDS, latest)
             case {"do": "kill_now"} if slot is not None:
                 slot.kill_at = 0.0
                 self.kill(slot)
@@ -219,20 +203,20 @@ class Launcher:
                 case Forked(slot=name, pid=pid, error=None) if name in self.slots:
                     slot = self.slots[name]
                     slot.root = pid
-                    self.tell({"event": "spawned", "slot": name, "pid": pid})
+                    self.agent.tell({"event": "spawned", "slot": name, "pid": pid})
                     if (status := self.ended_early.pop(pid, None)) is not None:
                         self.root_ended(slot, status)
                 case Forked(slot=name, error=str(error)) if name in self.slots:
-                    self.refuse(name, [], error, over="template")
+                    self.refuse(name, [], error, over=Over.TEMPLATE)
                 case Unfit():
                     self.template = None
-                    self.tell({"event": "no_forks", "reason": words.reason})
+                    self.agent.tell({"event": "no_forks", "reason": words.reason})
                     for name, fds in words.slots:
                         self.start(name, fds)
         if not any(slot.root == _NOT_YET for slot in self.slots.values()):
             self.ended_early.clear()
 
-    def refuse(self, name: str, fds: list[int], why: object, over: str | None = None) -> None:
+    def refuse(self, name: str, fds: list[int], why: object, over: Over | None = None) -> None:
         """Say that a process could not be started.
 
         A fork that was under way when the template died may still come to life. It finds its slot gone, and ends.
@@ -242,7 +226,7 @@ class Launcher:
             self.leaving.append(slot.group)
         for fd in fds:
             os.close(fd)
-        self.tell({"event": "exited", "slot": name, "code": 127, "over": over, "used_mb": 0, "error": str(why)})
+        self.agent.tell({"event": "exited", "slot": name, "code": 127, "over": over, "used_mb": 0, "error": str(why)})
 
     def start(self, name: str, fds: list[int]) -> None:
         """Start a fresh interpreter for a slot."""
@@ -262,7 +246,7 @@ class Launcher:
             )
             process.returncode = 0  # we reap it ourselves, together with all that is reparented to us
             slot.root = process.pid
-            self.tell({"event": "spawned", "slot": name, "pid": process.pid})
+            self.agent.tell({"event": "spawned", "slot": name, "pid": process.pid})
         except (OSError, subprocess.SubprocessError) as exc:
             self.refuse(name, fds, exc)
             return
@@ -276,11 +260,11 @@ class Launcher:
             try:
                 fits = slot.group.limit(memory_bytes, cores, processes)
             except OSError as exc:
-                self.tell({"event": "limited", "slot": slot.name, "error": str(exc)})
+                self.agent.tell({"event": "limited", "slot": slot.name, "error": str(exc)})
                 return
             if not fits:
-                self.end(slot, "memory", slot.group.most_memory_bytes() or 0)
-        self.tell({"event": "limited", "slot": slot.name})
+                self.end(slot, Over.MEMORY, slot.group.most_memory_bytes() or 0)
+        self.agent.tell({"event": "limited", "slot": slot.name})
 
     # --- what the launcher does by itself ---------------------------------------------------------
 
@@ -304,28 +288,28 @@ class Launcher:
         slot.code = os.waitstatus_to_exitcode(status)
         slot.ending_since = time.monotonic()
         if slot.group is not None and slot.over is None and slot.group.out_of_memory():
-            slot.over = "memory"
+            slot.over = Over.MEMORY
 
     def enforce(self, slot: Slot, table: processtree.Table | None) -> None:
         """End a slot whose lease is over, whose time to clean up is, or which has used too much."""
         now = time.monotonic()
         if now >= (self.exclusive_until if slot.exclusive else self.alive_until):
-            self.end(slot, "lease", 0)
+            self.end(slot, Over.LEASE, 0)
         elif now >= slot.kill_at:
             self.kill(slot)
         elif slot.group is not None and slot.group.out_of_memory():
-            self.end(slot, "memory", 0)
+            self.end(slot, Over.MEMORY, 0)
         elif slot.memory_bytes != float("inf"):
             kept = self.cgroups.controllers if slot.group is not None else {}
             members = self.members(slot, table) if not {"memory", "pids"} <= kept.keys() else set()
             if "pids" not in kept and len(members) > slot.processes:
-                self.end(slot, "processes", 0)
+                self.end(slot, Over.PROCESSES, 0)
             elif "memory" not in kept:
                 used = processtree.memory_bytes(members, slot.memory_bytes)
                 if used > slot.memory_bytes:
-                    self.end(slot, "memory", used)
+                    self.end(slot, Over.MEMORY, used)
 
-    def end(self, slot: Slot, why: str, used_bytes: int) -> None:
+    def end(self, slot: Slot, why: Over, used_bytes: int) -> None:
         """Kill a slot's processes, for a reason that is told when they are gone."""
         slot.over = slot.over or why
         slot.used_bytes = used_bytes
@@ -353,13 +337,24 @@ class Launcher:
         if slot.group is not None:
             used = used or slot.group.most_memory_bytes() or 0
             self.leaving.append(slot.group)
-        self.tell({"event": "exited", "slot": slot.name, "code": slot.code, "over": slot.over, "used_mb": used >> 20})
+        self.agent.tell(
+            {"event": "exited", "slot": slot.name, "code": slot.code, "over": slot.over, "used_mb": used >> 20}
+        )
 
     def members(self, slot: Slot, table: processtree.Table | None) -> set[int]:
         """A slot's processes, as far as they can be found."""
         if slot.group is not None:
             return slot.group.members()
         return (table or processtree.Table()).members(slot.name, slot.root, os.getpid())
+
+    def is_alone(self, slot: Slot) -> bool:
+        """Whether nothing is left of an attempt but its own process, with which all is well."""
+        if slot.code is not None or slot.over is not None:
+            return False
+        if slot.group is not None:
+            return slot.group.members() == {slot.root} and not slot.group.out_of_memory()
+        table = processtree.Table()
+        return not self.end_strays(table) and self.members(slot, table) == {slot.root}
 
     def kill(self, slot: Slot) -> None:
         """SIGKILL the whole tree."""
@@ -374,24 +369,12 @@ class Launcher:
             if not members:
                 return
 
-    def tell(self, event: dict[str, object]) -> None:
-        """Never blocks: a frozen agent doesn't read, and its attempts must end all the same."""
-        self.outgoing += json.dumps(event).encode() + b"\n"
-        self.flush()
-
-    def flush(self) -> None:
-        """Send what waits, as much as the agent takes."""
-        with contextlib.suppress(OSError):
-            self.outgoing = self.outgoing[self.control.send(self.outgoing) :]
-
 
 def main() -> None:
     """Become the reaper of all descendants, and serve the agent."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_SUBREAPER, 1, 0, 0, 0)
-    control = socket.socket(fileno=int(sys.argv[1]))
-    control.set_inheritable(False)
-    control.setblocking(False)
+    agent = AgentChannel(socket.socket(fileno=int(sys.argv[1])))
     with contextlib.suppress(OSError):
         # An inline handler's library may have made the agent a real-time process. Attempts must not be: they would
         # starve the machine, and a cpu cgroup takes no such process.
@@ -399,5 +382,5 @@ def main() -> None:
     cgroups = Cgroups(wanted=os.environ.get("NIYANTA_CGROUPS", "on") != "off")
     cgroups.drop_unusable()
     argv, template, passed = (json.loads(words) for words in sys.argv[3:6])
-    Launcher(control, argv, template, passed, cgroups).run()
+    Launcher(agent, argv, template, passed, cgroups).run()
     shutil.rmtree(sys.argv[2], ignore_errors=True)

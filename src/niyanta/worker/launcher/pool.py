@@ -12,117 +12,50 @@ import socket
 import sys
 from collections import deque
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
-
-import msgspec
+from typing import Any
 
 from niyanta.errors import TransientError
-from niyanta.worker.handlers.text import LineSplitter, plain
+from niyanta.worker.handlers.text import plain
+from niyanta.worker.launcher.kept import REST_SECONDS, Kept, Kind
+from niyanta.worker.launcher.over import Over
+from niyanta.worker.launcher.process import Exit, Runner, pump
 from niyanta.worker.runner import channel
-from niyanta.worker.runner.marks import MarkFinder
 
-__all__ = ["MOST_PROCESSES", "Exit", "Output", "ProcessPool", "Runner"]
+__all__ = ["MOST_PROCESSES", "ProcessPool"]
 
 log = logging.getLogger(__name__)
 
 MOST_PROCESSES = 1024
 """Processes and threads that one attempt may have."""
-_READ_BYTES = 1 << 16
-_RECENT_LINES = 20
-
-
-@dataclass(frozen=True)
-class Exit:
-    """How a process's whole tree ended."""
-
-    code: int
-    """Exit status of the process itself; minus the signal's number when one ended it."""
-    over: str | None = None
-    """Why the launcher ended it by itself: ``memory``, ``processes`` or ``lease``; ``template``: it never began, as
-    the process to fork it from has ended."""
-    used_mb: int = 0
-
-
-def _future() -> asyncio.Future[Any]:
-    return asyncio.get_running_loop().create_future()
-
-
-class Output(Protocol):
-    """Takes what a process writes."""
-
-    def lines(self, level: str, lines: list[bytes]) -> None:
-        """Take whole lines."""
-        ...
-
-    async def marked(self, number: int) -> None:
-        """Take the mark with a number; what follows it waits until this returns."""
-        ...
-
-
-@dataclass(eq=False)
-class Runner:
-    """One process, warm or at work.
-
-    Attributes:
-        exited: Done once nothing of its tree is left.
-        limited: Done once its limits are set; gives what went wrong, or None.
-        word: In the marks that it writes into its standard output.
-        output: Takes what it writes to standard output (INFO) and standard error (WARN).
-        recent: The last lines it wrote, for the case that it ends before it is ready.
-    """
-
-    slot: str
-    control: socket.socket
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-    pid: int | None = None
-    exited: asyncio.Future[Exit] = field(default_factory=_future)
-    limited: asyncio.Future[str | None] = field(default_factory=_future)
-    word: str = field(default_factory=lambda: secrets.token_hex(8))
-    output: Output | None = None
-    recent: deque[bytes] = field(default_factory=lambda: deque(maxlen=_RECENT_LINES))
-    pumps: list[asyncio.Task[None]] = field(default_factory=list)
-
-    def send(self, message: channel.ToRunner) -> None:
-        """Say something to the process, unless it is gone."""
-        if not self.writer.is_closing():
-            self.writer.write(channel.encode(message))
-
-    async def receive(self) -> channel.FromRunner | None:
-        """The next message; None when the process is gone."""
-        frame = await channel.read_frame(self.reader)
-        return None if frame is None else _decode(frame)
-
-    async def copied(self, seconds: float) -> None:
-        """Wait until all of its output has been read, but not longer than so many seconds."""
-        if self.pumps:
-            await asyncio.wait(self.pumps, timeout=seconds)
-        self.close()
-
-    def close(self) -> None:
-        """Let go of our ends. Idempotent."""
-        for pump in self.pumps:
-            pump.cancel()
-        self.writer.close()
-
-    def take_lines(self, level: str, lines: list[bytes]) -> None:
-        """Hand on what the process wrote, or keep the last of it."""
-        if self.output is not None:
-            self.output.lines(level, lines)
-        else:
-            self.recent.extend(line for line in lines if line.strip())
-
-
-_decode = msgspec.msgpack.Decoder(channel.FromRunner).decode
+_WHOLE_SECONDS = 1.0
+_RETIRE_SECONDS = 5.0
+"""For a process that was kept to end by itself: a little more than its exit handlers may take."""
 
 
 class ProcessPool:
-    """Starts processes through the launcher, keeps a few warm."""
+    """Starts processes through the launcher, keeps a few warm, and those that may serve another attempt.
+
+    Args:
+        app: References under which the processes find the handlers.
+        warm: How many processes wait for whatever comes.
+        scratch: The directory for attempts.
+        fork: Whether processes may be forked from one that has imported the app.
+        pass_env: Names of ``NIYANTA_…`` variables that they may see.
+        most: Attempts at once; no more processes than that are at work or kept for another attempt.
+        rest_seconds: How long one is kept for another attempt.
+    """
 
     def __init__(
-        self, app: Sequence[str], warm: int, scratch: Path, *, fork: bool = True, pass_env: Sequence[str] = ()
+        self,
+        app: Sequence[str],
+        warm: int,
+        scratch: Path,
+        *,
+        fork: bool = True,
+        pass_env: Sequence[str] = (),
+        most: int = 1,
+        rest_seconds: float = REST_SECONDS,
     ) -> None:
         apps = json.dumps(list(app))
         self._argv = [sys.executable, "-m", "niyanta.worker.runner", apps]
@@ -132,6 +65,9 @@ class ProcessPool:
         self._pass_env = list(pass_env)
         self._idle: deque[Runner] = deque()
         self._runners: dict[str, Runner] = {}
+        self._most = most
+        self._at_work: set[Runner] = set()
+        self._kept = Kept(self._retire, rest_seconds)
         self._launcher: asyncio.subprocess.Process | None = None
         self._socket: socket.socket | None = None
         self._outgoing: asyncio.Queue[tuple[bytes, list[int]]] = asyncio.Queue()
@@ -168,6 +104,11 @@ class ProcessPool:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    @property
+    def kept(self) -> int:
+        """How many processes wait for another attempt of their kind."""
+        return len(self._kept)
+
     def descriptors(self) -> list[int]:
         """What nobody else may hold: whoever does hides our death from the launcher."""
         sockets = [runner.control for runner in self._runners.values()]
@@ -176,6 +117,11 @@ class ProcessPool:
         return [number for one in sockets if (number := one.fileno()) >= 0]
 
     # --- the launcher's socket ------------------------------------------------------------------
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether commands wait until the launcher takes them."""
+        return not self._outgoing.empty()
 
     def _command(self, *, fds: Sequence[int] = (), **command: object) -> None:
         self._outgoing.put_nowait((json.dumps(command).encode() + b"\n", list(fds)))
@@ -240,20 +186,28 @@ class ProcessPool:
         match event["event"]:
             case "spawned":
                 runner.pid = event["pid"]
+            case "alone":
+                if not runner.alone.done():
+                    runner.alone.set_result(event["alone"])
             case "limited":
                 if not runner.limited.done():
                     runner.limited.set_result(event.get("error"))
             case "exited":
                 if event.get("error"):
                     runner.recent.append(str(event["error"]).encode())
-                self._ended(runner, Exit(event["code"], event["over"], event["used_mb"]))
+                self._ended(
+                    runner, Exit(event["code"], Over(event["over"]) if event["over"] else None, event["used_mb"])
+                )
 
     def _ended(self, runner: Runner, how: Exit) -> None:
         self._runners.pop(runner.slot, None)
-        if runner in self._idle:
+        self._at_work.discard(runner)
+        if self._kept.discard(runner):
+            runner.close()
+        elif runner in self._idle:
             self._idle.remove(runner)
             runner.close()
-        elif how.over == "template":
+        elif how.over is Over.TEMPLATE:
             runner.close()  # the fork may have come to life after all, and is to find nobody there
         if not runner.exited.done():
             runner.exited.set_result(how)
@@ -273,7 +227,7 @@ class ProcessPool:
         for level in ("INFO", "WARN"):
             read, write = os.pipe()
             ends.append(write)
-            runner.pumps.append(asyncio.get_running_loop().create_task(_pump(read, runner, level)))
+            runner.pumps.append(asyncio.get_running_loop().create_task(pump(read, runner, level)))
         self._runners[slot] = runner
         self._command(do="spawn", slot=slot, fds=ends)
         return runner
@@ -287,21 +241,33 @@ class ProcessPool:
         finally:
             self._warming -= 1
 
-    async def take(self, memory_mb: int, cores: float) -> Runner:
+    async def take(self, kind: Kind, reuse: int) -> Runner:
         """A process that has imported the app, for one workload, under its limits.
+
+        Args:
+            kind: What it is for.
+            reuse: How many attempts of the kind a process may serve.
 
         Raises:
             TransientError: It ended before it was ready, or can't be limited; says what it last wrote.
         """
+        runner = self._kept.take(kind) if reuse > 1 else None
+        if runner is None:
+            self._kept.make_room(self._most - len(self._at_work) - 1)
+            runner = await self._limited(kind)
+        runner.served += 1
+        self._at_work.add(runner)
+        return runner
+
+    async def _limited(self, kind: Kind) -> Runner:
         runner, ready = await self._ready()
         try:
             if not isinstance(ready, channel.Ready):
                 await runner.copied(1.0)
                 words = plain(b" | ".join(runner.recent).decode(errors="replace")) or "it said nothing"
                 raise TransientError(f"the workload's process ended before it began: {words}")
-            self._command(
-                do="limit", slot=runner.slot, memory_mb=memory_mb, cores=float(cores), processes=MOST_PROCESSES
-            )
+            memory_mb, cores = kind.memory_mb, float(kind.cpu_cores)
+            self._command(do="limit", slot=runner.slot, memory_mb=memory_mb, cores=cores, processes=MOST_PROCESSES)
             if problem := await runner.limited:
                 raise TransientError(f"the workload's limits can't be set: {problem}")
         except BaseException:
@@ -324,13 +290,47 @@ class ProcessPool:
                 ready = await runner.receive()
                 if isinstance(ready, channel.Ready) and not runner.exited.done():
                     return runner, ready
-                if (await runner.exited).over != "template":
+                if (await runner.exited).over is not Over.TEMPLATE:
                     return runner, None
             except BaseException:
                 self.kill(runner, at_once=True)
                 runner.close()
                 raise
             runner.close()
+
+    async def is_whole(self, runner: Runner) -> bool:
+        """Whether all that a process has written is read, and nothing else of its tree is left: it may be kept."""
+        runner.alone = asyncio.get_running_loop().create_future()
+        self._command(do="alone", slot=runner.slot)
+        try:
+            async with asyncio.timeout(_WHOLE_SECONDS):
+                await runner.drained()
+                ends: set[asyncio.Future[Any]] = {runner.alone, runner.exited}
+                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        except TimeoutError:
+            return False
+        return runner.alone.done() and runner.alone.result() and not runner.exited.done()
+
+    def keep(self, runner: Runner, kind: Kind) -> None:
+        """Have a process wait for another attempt of its kind."""
+        runner.output = None
+        self._at_work.discard(runner)
+        if runner.exited.done() or self._closing:
+            runner.close()
+        else:
+            self._kept.add(kind, runner)
+            self._kept.make_room(self._most - len(self._at_work))
+
+    def _retire(self, runner: Runner) -> None:
+        """End a process that was kept, as Python programs end."""
+        runner.dismiss()
+        self._go(self._see_off(runner))
+
+    async def _see_off(self, runner: Runner) -> None:
+        await asyncio.wait({runner.exited}, timeout=_RETIRE_SECONDS)
+        self.kill(runner, at_once=True)
+        await runner.exited
+        runner.close()
 
     def kill(self, runner: Runner, *, at_once: bool = False) -> None:
         """End a process and all its descendants: SIGTERM, five seconds, SIGKILL; or SIGKILL now."""
@@ -347,6 +347,11 @@ class ProcessPool:
     async def close(self) -> None:
         """End everything. Idempotent."""
         self._closing = True
+        kept = self._kept.take_all()
+        for runner in kept:
+            runner.dismiss()
+        if kept:
+            await asyncio.wait({runner.exited for runner in kept}, timeout=_RETIRE_SECONDS)
         runners = list(self._runners.values())
         if self._socket is not None:
             # A close alone would not reach the launcher while the event loop still reads from the socket.
@@ -376,24 +381,3 @@ def limits_text(kernel: dict[str, int]) -> str:
         version = kernel.get(controller)
         words.append(f"{name} {f'by the kernel (cgroup v{version})' if version else otherwise}")
     return ", ".join(words) + ", disk measured once a second"
-
-
-async def _pump(fd: int, runner: Runner, level: str) -> None:
-    """Read what a process writes. The pipe and one chunk are all that is ever held."""
-    splitter, finder = LineSplitter(), MarkFinder(runner.word)
-    reader = asyncio.StreamReader(limit=_READ_BYTES)
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(fd, "rb", 0)
-    )
-    try:
-        while data := await reader.read(_READ_BYTES):
-            for part in finder.feed(data):
-                if isinstance(part, int):
-                    if runner.output is not None:
-                        await runner.output.marked(part)
-                elif lines := splitter.feed(part):
-                    runner.take_lines(level, lines)
-        if lines := splitter.feed(finder.end()) + splitter.end():
-            runner.take_lines(level, lines)
-    finally:
-        transport.close()

@@ -16,6 +16,7 @@ __all__ = [
     "CHECKPOINT",
     "WORK",
     "Cancelled",
+    "Clean",
     "Done",
     "Dropped",
     "Due",
@@ -30,6 +31,8 @@ __all__ = [
     "Save",
     "Saved",
     "ToRunner",
+    "decode_from_runner",
+    "decode_to_runner",
     "encode",
     "read_frame",
     "receive_frame",
@@ -47,7 +50,7 @@ def saving_name(number: int) -> str:
 
 
 class Run(msgspec.Struct, tag="run"):
-    """Run this workload, once."""
+    """Run this workload."""
 
     assignment: Assignment
     encoding: str | None
@@ -58,6 +61,8 @@ class Run(msgspec.Struct, tag="run"):
     most_checkpoint_bytes: int
     word: str
     """In the marks that it writes into its standard output (`niyanta.worker.runner.marks`)."""
+    keep: bool = False
+    """Whether the process may serve another attempt of the same customer and type after this one."""
 
 
 class Saved(msgspec.Struct, tag="saved"):
@@ -119,6 +124,10 @@ class Done(msgspec.Struct, tag="done"):
     result_json: bytes
 
 
+class Clean(msgspec.Struct, tag="clean"):
+    """After `Done`: the attempt has left nothing behind, as far as the process can see, and the next may come."""
+
+
 class Problem(msgspec.Struct, tag="problem"):
     """The handler raised, or its result can't be kept."""
 
@@ -138,8 +147,10 @@ class Ended(msgspec.Struct, tag="ended"):
     """The attempt ended after a checkpoint, for a pause or a drain."""
 
 
-FromRunner: TypeAlias = Ready | HandlerStarted | Report | Dropped | Save | Done | Problem | Misfit | Ended
+FromRunner: TypeAlias = Ready | HandlerStarted | Report | Dropped | Save | Done | Clean | Problem | Misfit | Ended
 
+decode_to_runner = msgspec.msgpack.Decoder(ToRunner).decode
+decode_from_runner = msgspec.msgpack.Decoder(FromRunner).decode
 _encoder = msgspec.msgpack.Encoder()
 _length = struct.Struct("!I")
 

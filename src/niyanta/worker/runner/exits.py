@@ -21,15 +21,20 @@ import threading
 from collections.abc import Callable
 from typing import NoReturn
 
-__all__ = ["EXIT_SECONDS", "THREADS_SECONDS", "end", "leave", "settle"]
+__all__ = ["EXIT_SECONDS", "THREADS_SECONDS", "end", "flush_files", "leave", "settle"]
 
 THREADS_SECONDS = 2.0
 EXIT_SECONDS = 2.0
 _TASKS_SECONDS = 1.0
 
 
-def settle(loop: asyncio.AbstractEventLoop) -> None:
-    """Cancel what a handler has left running in its event loop; give up what doesn't end."""
+def settle(loop: asyncio.AbstractEventLoop, *, closing: bool) -> None:
+    """Cancel what a handler has left running in its event loop; give up what doesn't end.
+
+    Args:
+        loop: The loop, which doesn't run.
+        closing: Whether to close it, as the process goes on without it.
+    """
     left = asyncio.all_tasks(loop)
     for task in left:
         task.cancel()
@@ -37,6 +42,9 @@ def settle(loop: asyncio.AbstractEventLoop) -> None:
         if left:
             loop.run_until_complete(asyncio.wait(left, timeout=_TASKS_SECONDS))
         loop.run_until_complete(_generators_closed(loop))
+    if closing:
+        asyncio.set_event_loop(None)
+        loop.close()
 
 
 async def _generators_closed(loop: asyncio.AbstractEventLoop) -> None:
@@ -65,7 +73,7 @@ def _watch(exiting: threading.Event, say: Callable[[str], None], last: Callable[
         leave(last)
     threading.Event().wait(EXIT_SECONDS)
     say("what was registered to run at exit takes too long: it was given up")
-    _flush_files()
+    flush_files()
     last()
     os._exit(0)
 
@@ -84,12 +92,13 @@ def leave(last: Callable[[], None]) -> NoReturn:
 
 def _finish(last: Callable[[], None]) -> NoReturn:
     atexit._run_exitfuncs()
-    _flush_files()
+    flush_files()
     last()
     os._exit(0)
 
 
-def _flush_files() -> None:
+def flush_files() -> None:
+    """Write out what has been written to files that are still open."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
             stream.flush()

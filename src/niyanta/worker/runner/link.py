@@ -1,8 +1,9 @@
 """The context's way from an attempt's process to the agent: the control socket.
 
-Everything that is sent goes through one queue to one thread, which alone writes. So frames stay whole and in order
-whoever sends: a thread, a signal handler in the middle of another send, or code that a signal's exception has torn
-out of one. Nothing here takes a lock that a signal handler could find taken by the code that it has interrupted.
+Everything that is sent goes through one queue to one thread, which alone writes (`niyanta.worker.runner.control`). So
+frames stay whole and in order whoever sends: a thread, a signal handler in the middle of another send, or code that a
+signal's exception has torn out of one. Nothing here takes a lock that a signal handler could find taken by the code
+that it has interrupted.
 """
 
 from __future__ import annotations
@@ -10,16 +11,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-import socket
 import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
-
-import msgspec
 
 from niyanta.errors import CheckpointError
 from niyanta.wire.messages import LogLine, Progressed
@@ -27,15 +25,14 @@ from niyanta.worker.handlers.link import Ask, AttemptEnded
 from niyanta.worker.handlers.state import MAX_CHECKPOINT_BYTES
 from niyanta.worker.handlers.text import LineGate
 from niyanta.worker.runner import channel
-from niyanta.worker.runner.marks import mark
+from niyanta.worker.runner.control import Control, lost
+from niyanta.worker.runner.marks import END, mark
 
 __all__ = ["SocketLink"]
 
 _MOST_WAITING = 2_000
 """Messages on their way; who wants to send more waits until there are fewer."""
 _WAIT_SECONDS = 0.002
-_CLOSE_SECONDS = 1.0
-_CLOSED_STATUS = 1
 
 
 class SocketLink:
@@ -47,70 +44,103 @@ class SocketLink:
         ended: A checkpoint has fulfilled a pause or a drain: whatever the handler does now, the attempt is over.
     """
 
-    def __init__(self, control: socket.socket, run: channel.Run, output: int, *, in_loop: bool) -> None:
+    def __init__(self, control: Control, run: channel.Run, output: int, *, in_loop: bool) -> None:
         self._control = control
         self._directory = Path(run.directory)
         self._output = output
         self._word = run.word
         self._in_loop = in_loop
         self._pid = os.getpid()
-        self._outgoing: SimpleQueue[bytes | None] = SimpleQueue()
+        self._outgoing = control.outgoing
+        self._over = False
+        self._held: set[int] = set()  # the threads that wait to send
         self._gate = LineGate()
         self._gate_lock = threading.RLock()
         self._numbers = itertools.count(1)
         self._saves = itertools.count(1)
         self._answers: dict[int, Future[int]] = {}
-        self._writer = threading.Thread(target=self._write, name="niyanta-writer", daemon=True)
         self.most_checkpoint_bytes = run.most_checkpoint_bytes
         self.waiting: Ask | None = run.waiting
         self.cancelled = False
         self.ended = False
 
-    def start(self) -> None:
-        """Begin to write and to read."""
-        self._writer.start()
-        threading.Thread(target=self._listen, name="niyanta-reader", daemon=True).start()
-
     def descriptors(self) -> tuple[int, ...]:
         """What nobody else may hold."""
-        return (self._control.fileno(), self._output)
+        return (self._control.descriptor(), self._output)
+
+    @property
+    def saves_wait(self) -> bool:
+        """Whether a checkpoint has been sent whose answer isn't here."""
+        return bool(self._answers)
 
     def close(self) -> None:
         """Have all that was said written, but don't wait long for it."""
-        self._outgoing.put(None)
-        self._writer.join(_CLOSE_SECONDS)
+        self._control.close()
+
+    def finish(self) -> None:
+        """Say that the attempt's output ends here, in it, and take nothing more to be said of it.
+
+        Raises:
+            OSError: The handler has closed what it writes to.
+        """
+        self._over = True
+        for descriptor in (self._output, 2):
+            os.write(descriptor, mark(self._word, END))
 
     # --- what is said -----------------------------------------------------------------------------
 
     def send(self, message: channel.FromRunner) -> None:
-        """Send a message after all that were sent before."""
-        while self._outgoing.qsize() > _MOST_WAITING:
-            time.sleep(_WAIT_SECONDS)
+        """Send a message after all that were sent before; wait while too many are on their way.
+
+        A signal's handler that has interrupted such a wait doesn't wait in it: the next signal would find it waiting,
+        and they would nest without end.
+        """
+        if self._outgoing.qsize() > _MOST_WAITING and threading.get_ident() not in self._held:
+            with self._holding():
+                while self._outgoing.qsize() > _MOST_WAITING:
+                    time.sleep(_WAIT_SECONDS)
         self._outgoing.put(channel.encode(message))
 
+    @contextmanager
+    def _holding(self) -> Iterator[None]:
+        """The thread is held up now; a signal's handler may run meanwhile."""
+        thread = threading.get_ident()
+        try:
+            self._held.add(thread)
+            yield
+        finally:
+            self._held.discard(thread)
+
     def report(self, body: LogLine | Progressed) -> None:
-        """Send an event; a line in its place among what is printed."""
+        """Send an event; a line in its place among what is printed, unless that would hold up a signal's handler."""
         if os.getpid() != self._pid:
             self._report_from_child(body)
             return
+        if self._over:  # somebody has kept what belongs to an attempt before
+            return
         number = 0
+        in_place = threading.get_ident() not in self._held
         if isinstance(body, LogLine):
             with self._gate_lock:  # logging comes from any thread
                 if not self._gate.admit(1):
                     return
             self.say_dropped()
-            number = next(self._numbers)
-        elif body.message is not None:
+        if in_place and (isinstance(body, LogLine) or body.message is not None):
             number = next(self._numbers)
         self.send(channel.Report(body, number))
         if number:
             self._mark(number)
 
+    def remark(self, level: str, words: str) -> None:
+        """Log a line of our own that has no place among what is printed: that may be closed by now."""
+        self.send(channel.Report(LogLine(level, words), 0))
+
     def _mark(self, number: int) -> None:
         try:
-            os.write(self._output, mark(self._word, number))
+            with self._holding():
+                os.write(self._output, mark(self._word, number))
         except OSError:
-            self._lost()
+            lost()
 
     def _report_from_child(self, body: LogLine | Progressed) -> None:
         """A forked process may log: it has our standard output too. All else is only the handler's own to say."""
@@ -149,6 +179,8 @@ class SocketLink:
             raise CheckpointError(
                 "a process that the handler has forked can't save checkpoints: hand the state back to the handler"
             )
+        if self._over:
+            raise CheckpointError("the attempt that this context belongs to is over")
         if self.ended:
             raise AttemptEnded
         number = next(self._saves)
@@ -163,29 +195,19 @@ class SocketLink:
         self.send(channel.Save(data if small else None, encoding, number))
         return answer
 
-    def _write(self) -> None:
-        while (data := self._outgoing.get()) is not None:
-            try:
-                self._control.sendall(data)
-            except OSError:
-                self._lost()
-
     # --- what is heard ------------------------------------------------------------------------------
 
-    def _listen(self) -> None:
-        """Read what the agent says, for ever; the process ends with the agent."""
-        decode = msgspec.msgpack.Decoder(channel.ToRunner).decode
-        while (frame := channel.receive_frame(self._control)) is not None:
-            match decode(frame):
-                case channel.Saved() as saved:
-                    self._answered(saved)
-                case channel.Due(reason=reason):
-                    self.waiting = reason
-                case channel.Cancelled():
-                    self.cancelled = True
-                case _:
-                    pass
-        self._lost()
+    def hear(self, message: channel.ToRunner) -> None:
+        """Take in what the agent says; called in the thread that reads."""
+        match message:
+            case channel.Saved() as saved:
+                self._answered(saved)
+            case channel.Due(reason=reason):
+                self.waiting = reason
+            case channel.Cancelled():
+                self.cancelled = True
+            case _:
+                pass
 
     def _answered(self, saved: channel.Saved) -> None:
         answer = self._answers.pop(saved.number, None)
@@ -199,13 +221,6 @@ class SocketLink:
             answer.set_exception(CheckpointError(saved.error))
         else:
             answer.set_result(saved.sequence)
-
-    def _lost(self) -> None:
-        """Nobody hears us any more: the agent is gone, or the handler has closed what is not its own."""
-        try:
-            os.write(2, b"the worker can't be reached any more: was its socket closed by the handler's code?\n")
-        finally:
-            os._exit(_CLOSED_STATUS)
 
 
 async def _awaited(answer: Future[int]) -> int:

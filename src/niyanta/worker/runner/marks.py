@@ -11,7 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-__all__ = ["MarkFinder", "mark"]
+__all__ = ["END", "MarkFinder", "mark"]
+
+END = 0
+"""The number of the mark with which an attempt's output ends, when its process goes on."""
 
 _EDGE = b"\x1e"  # ASCII's record separator
 _MOST_BYTES = 64

@@ -2,12 +2,16 @@
 
 It imports the app, waits warm for its one workload, runs the handler and ends. The main thread runs the handler.
 Another reads the control socket, and ends the process when the agent is gone; a third writes to it.
+
+Where the handler's author allows it, the process waits for the next workload of the same customer and type instead of
+ending, if the last one has left nothing behind (`niyanta.worker.runner.surroundings`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import inspect
 import json
 import os
@@ -17,10 +21,9 @@ import socket
 import sys
 import threading
 import traceback
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from niyanta.errors import PermanentError, TransientError
 from niyanta.wire.messages import Assignment, LogLine
@@ -29,12 +32,14 @@ from niyanta.worker.handlers.app import App, load_app
 from niyanta.worker.handlers.context import Context, SyncContext
 from niyanta.worker.handlers.handler import Handler, MisfitError, encode_result
 from niyanta.worker.handlers.link import AttemptEnded
-from niyanta.worker.handlers.logs import log_all_to
+from niyanta.worker.handlers.logs import log_all_to, log_no_more_to
 from niyanta.worker.handlers.saver import keep_saving, keep_saving_in_thread
 from niyanta.worker.handlers.state import decode_state
 from niyanta.worker.handlers.text import describe, plain
 from niyanta.worker.runner import channel, exits, output
+from niyanta.worker.runner.control import Control
 from niyanta.worker.runner.link import SocketLink
+from niyanta.worker.runner.surroundings import Surroundings
 
 __all__ = ["flush", "main", "serve"]
 
@@ -67,7 +72,7 @@ def _run_sync(handler: Handler, ctx: SyncContext, link: SocketLink, arguments: t
 
     # Lets the handler's ``finally`` blocks run within the grace; the default action would end it on the spot.
     signal.signal(signal.SIGTERM, told_to_stop)
-    threading.Thread(target=save, name="niyanta-saver", daemon=True).start()
+    ctx.begin_saving = threading.Thread(target=save, name="niyanta-saver", daemon=True).start
     link.send(channel.HandlerStarted())
     with children.guarded([signal.SIGTERM], link.descriptors):
         result = children.called(handler.function, *arguments)
@@ -91,13 +96,18 @@ async def _run_async(handler: Handler, ctx: Context, link: SocketLink, arguments
         except AttemptEnded:
             this.cancel()
 
-    saving = asyncio.create_task(save())
+    saving: list[asyncio.Task[None]] = []
+    loop, ours = asyncio.get_running_loop(), contextvars.copy_context()
+    ctx.begin_saving = lambda: loop.call_soon_threadsafe(
+        lambda: saving.append(loop.create_task(save())), context=ours
+    )
     link.send(channel.HandlerStarted())
     with children.guarded([signal.SIGTERM], link.descriptors):
         try:
             return await children.awaited(handler.function, *arguments)
         finally:
-            saving.cancel()
+            for task in saving:
+                task.cancel()
 
 
 def _outcome(handler: Handler, run: channel.Run, link: SocketLink) -> channel.FromRunner:
@@ -115,7 +125,7 @@ def _outcome(handler: Handler, run: channel.Run, link: SocketLink) -> channel.Fr
         if isinstance(ctx, SyncContext):
             result = _run_sync(handler, ctx, link, arguments)
         else:
-            result = _run_loop(handler, ctx, link, arguments)
+            result = _run_loop(handler, ctx, link, arguments, closing=run.keep)
         return channel.Done(encode_result(result))
     except (AttemptEnded, asyncio.CancelledError):
         # The agent knows better why, unless somebody else has sent the signal.
@@ -132,13 +142,15 @@ def _outcome(handler: Handler, run: channel.Run, link: SocketLink) -> channel.Fr
         return channel.Problem(describe(exc), False, _traceback(exc))
 
 
-def _run_loop(handler: Handler, ctx: Context, link: SocketLink, arguments: tuple[Any, ...]) -> object:
+def _run_loop(
+    handler: Handler, ctx: Context, link: SocketLink, arguments: tuple[Any, ...], *, closing: bool
+) -> object:
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
         return loop.run_until_complete(_run_async(handler, ctx, link, arguments))
     finally:
-        exits.settle(loop)
+        exits.settle(loop, closing=closing)
 
 
 def _exit_words(exc: SystemExit) -> str:
@@ -165,30 +177,84 @@ def main() -> None:
     serve(load_app(json.loads(sys.argv[1])), control, errors)
 
 
-def serve(worker: App, control: socket.socket, errors: output.ErrorOutput) -> None:
-    """Say that it is ready, run one workload, end the process; returns when the agent is gone."""
-    control.set_inheritable(False)
+def serve(worker: App, socket_: socket.socket, errors: output.ErrorOutput) -> None:
+    """Say that it is ready, run an attempt, or several of one kind, and end the process.
+
+    Returns when the agent is gone before there was one.
+    """
     for number, action in _ACTIONS.items():
         if signal.getsignal(number) == signal.SIG_IGN:  # inherited, and handed on to the tools that handlers run
             signal.signal(number, action)
-    control.sendall(channel.encode(channel.Ready()))
-    frame = channel.receive_frame(control)
-    if frame is None:
-        return
-    run = msgspec.msgpack.decode(frame, type=channel.Run)
-    handler = worker.handlers[run.assignment.workload_type]
-    link = SocketLink(control, run, os.dup(1), in_loop=handler.is_async)
+    control, written = Control(socket_), os.dup(1)
+    control.start()
+    control.send(channel.Ready())
+    shared = _Serving(worker, control, errors, written)
+    served = False
+    while (run := control.next_run()) is not None:
+        served = True
+        _limit(run.assignment)
+        if run.keep and shared.before is None:
+            shared.before = Surroundings(run.assignment.memory_mb, written)
+        _serve(shared, run)
+    control.close()
+    if served:
+        exits.end(_unheard, flush)
 
-    def last() -> None:
-        errors.report_to(None)
-        link.close()
 
-    link.start()
-    errors.report_to(link)
-    _limit(run.assignment)
+def _unheard(words: str) -> None:
+    """What is said after the last attempt belongs to none."""
+
+
+@dataclass
+class _Serving:
+    """What the attempts of one process share."""
+
+    worker: App
+    control: Control
+    errors: output.ErrorOutput
+    written: int
+    """Descriptor of what is printed."""
+    before: Surroundings | None = None
+    """How the process was before its first attempt, when it may serve several."""
+
+
+def _serve(shared: _Serving, run: channel.Run) -> None:
+    """Run an attempt, and end the process unless it can serve another."""
+    handler = shared.worker.handlers[run.assignment.workload_type]
+    link = SocketLink(shared.control, run, shared.written, in_loop=handler.is_async)
+    shared.control.attach(link.hear)
+    shared.errors.report_to(link)
     os.chdir(Path(run.directory) / channel.WORK)
-    outcome = _outcome(handler, run, link)
+    outcome = contextvars.copy_context().run(_outcome, handler, run, link)
     flush()
+    if run.keep and shared.before is not None and isinstance(outcome, channel.Done) and not link.ended:
+        if (problem := _left_behind(shared, shared.before, link)) is None:
+            link.say_dropped()
+            shared.control.detach()
+            link.finish()
+            shared.control.send(outcome)
+            shared.control.send(channel.Clean())
+            return
+        link.remark("INFO", f"the process of this attempt is not used again: {problem}")
     link.say_dropped()
     link.send(channel.Ended() if link.ended else outcome)
+
+    def last() -> None:
+        shared.errors.report_to(None)
+        shared.control.close()
+
     exits.end(lambda words: link.report(LogLine("WARN", words)), last)
+
+
+def _left_behind(shared: _Serving, before: Surroundings, link: SocketLink) -> str | None:
+    """Undo what the attempt has needed; gives why the process can't serve another."""
+    log_no_more_to(link)
+    problem = before.problem()
+    flush()
+    if problem is None and link.saves_wait:
+        problem = "a checkpoint of it is still being saved"
+    if problem is None:
+        shared.errors.report_to(None)
+    else:
+        log_all_to(link)
+    return problem

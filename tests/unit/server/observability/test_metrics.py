@@ -125,9 +125,9 @@ def test_counting_costs_microseconds() -> None:
     done = change(ran_seconds=1.0)
     best = 1.0
     for _ in range(5):
-        began = time.perf_counter()
+        began = time.thread_time()  # what it takes of the processor, whoever else wants it
         for _ in range(1_000):
             metrics.workload_changed(done)
             metrics.request_answered("submitWorkload", 202, 0.004)
-        best = min(best, (time.perf_counter() - began) / 1_000)
+        best = min(best, (time.thread_time() - began) / 1_000)
     assert best < 50e-6

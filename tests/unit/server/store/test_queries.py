@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 
-from niyanta.domain.transitions import PausePhase, Status, WorkloadState
+from niyanta.domain.workload import PausePhase, Status, WorkloadState
 from niyanta.server.store.queries import Queries, Reader
 from niyanta.server.store.states import FIXED_FIELDS, state_columns
 

@@ -10,7 +10,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from niyanta.domain.transitions import Status
+from niyanta.domain.workload import Status
 from niyanta.server.store.logs import LogPlace, StoredLine
 from niyanta.server.store.watching import PastMove, WatchedState
 from niyanta.server.watching.watched import Update, Watch, Watched
@@ -104,7 +104,7 @@ def test_the_story_is_whole_and_in_order(attempts: list[Any], clock_skew: int, t
     updates: list[Update] = []
 
     def take() -> None:
-        while (update := watch._take()) is not None:
+        while (update := watch.take()) is not None:
             updates.append(update)
 
     for number, (acts, reads) in enumerate(attempts):

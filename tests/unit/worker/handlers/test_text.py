@@ -50,10 +50,10 @@ def test_long_lines_are_cut_between_characters() -> None:
 
 
 def test_a_stream_without_line_ends_is_never_held_whole() -> None:
-    splitter = LineSplitter()
+    splitter, held = LineSplitter(), 0
     for _ in range(100):
-        splitter.feed(b"x" * 65536)
-        assert len(splitter._rest) <= MOST_TEXT_BYTES
+        held += 65536 - sum(map(len, splitter.feed(b"x" * 65536)))
+        assert held <= MOST_TEXT_BYTES
 
 
 def test_the_gate_lets_a_burst_through_and_counts_the_rest() -> None:

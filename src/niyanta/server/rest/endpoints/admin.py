@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 from starlette.responses import Response
 
-from niyanta.domain.transitions import Actor, ActorType
+from niyanta.domain.workload import Actor, ActorType
 from niyanta.errors import ConflictError, InvalidInputError, NotFoundError
 from niyanta.server.fleet.registration import WorkerService
 from niyanta.server.rest.bodies import admin as bodies

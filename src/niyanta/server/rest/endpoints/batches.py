@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from niyanta.domain.transitions import Status
+from niyanta.domain.workload import Status
 from niyanta.errors import ApiError, ConflictError, ServiceUnavailableError
 from niyanta.server.rest.bodies import workloads as bodies
 from niyanta.server.rest.endpoints.workloads import idempotency_key

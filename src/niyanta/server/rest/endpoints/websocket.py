@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from niyanta.domain.transitions import Status
+from niyanta.domain.workload import Status
 from niyanta.errors import (
     ApiError,
     ForbiddenError,
@@ -105,11 +105,16 @@ class WorkloadSockets:
 
     def __init__(self, gate: Gate, watches: WatchService, settings: CoordinatorSettings) -> None:
         self._gate = gate
-        self._watches = watches
+        self.watches = watches
         self._most_per_customer = settings.max_websockets_per_customer
         self._origins = {origin.strip().lower() for origin in settings.allowed_origins.split(",") if origin.strip()}
         self._open: dict[str, int] = {}
         self._newest: tuple[Update, bytes] | None = None
+
+    @property
+    def count(self) -> int:
+        """Open sockets that watch."""
+        return sum(self._open.values())
 
     def routes(self) -> list[BaseRoute]:
         """This endpoint."""
@@ -180,7 +185,7 @@ class WorkloadSockets:
             )
         self._count(customer_id, 1)
         try:
-            watch = await self._watches.open(
+            watch = await self.watches.open(
                 entry.identity, path_id(socket, "workload_id"), logs=True, authorization=authorization
             )
         except BaseException:
@@ -194,7 +199,7 @@ class WorkloadSockets:
         return watch
 
     def _leave(self, watch: Watch) -> None:
-        self._watches.leave(watch)
+        self.watches.leave(watch)
         self._count(watch.watched.customer_id, -1)
 
     def _count(self, customer_id: str, difference: int) -> None:

@@ -47,7 +47,9 @@ class _RefusedError(Exception):
 _BAD = (HTTPStatus.BAD_REQUEST, "The request is not well-formed HTTP", "RFC 9112")
 
 
-class _BoundedHttp(HttpToolsProtocol):
+class BoundedHttp(HttpToolsProtocol):
+    """HTTP of which no more than the limits is read before it is known who asks."""
+
     limits: ClassVar[HeadLimits]
     strangers: ClassVar[Strangers]
 
@@ -170,7 +172,7 @@ class _BoundedHttp(HttpToolsProtocol):
 
 def bounded_http(limits: HeadLimits, strangers: Strangers) -> type[HttpToolsProtocol]:
     """Uvicorn's protocol with bounds."""
-    return type("BoundedHttp", (_BoundedHttp,), {"limits": limits, "strangers": strangers})
+    return type("BoundedHttp", (BoundedHttp,), {"limits": limits, "strangers": strangers})
 
 
 def _response(status: HTTPStatus, message: str, allowed: str) -> bytes:

@@ -34,7 +34,7 @@ _END_SECONDS = 5.0
 """How long a peer has to take what waits for it and to answer the close frame."""
 
 
-class _Inbox:
+class Inbox:
     """Between uvicorn and the application, in a tenth of the memory that a queue takes."""
 
     __slots__ = ("_events", "_listener", "_waiter")
@@ -78,7 +78,7 @@ def text_frame(text: bytes) -> bytes:
     return Frame(Opcode.TEXT, text).serialize(mask=False)
 
 
-class _Flag:
+class Flag:
     """An event in a fraction of the memory of asyncio's."""
 
     __slots__ = ("_set", "_waiters")
@@ -119,9 +119,9 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._inbox = _Inbox()
+        self._inbox = Inbox()
         self.queue = self._inbox  # type: ignore[assignment]  # has all that uvicorn uses of a queue
-        self.writable = _Flag()  # type: ignore[assignment]  # and this of an event
+        self.writable = Flag()  # type: ignore[assignment]  # and this of an event
 
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(transport)

@@ -80,7 +80,7 @@ def test_what_is_overridden_is_there_with_these_parameters(kind: type) -> None:
 def test_nothing_else_is_overridden() -> None:
     """Else this test would not know what is relied on."""
     for kind, derived in (
-        (HttpToolsProtocol, heads._BoundedHttp),
+        (HttpToolsProtocol, heads.BoundedHttp),
         (WebSocketsSansIOProtocol, sockets.SocketProtocol),
     ):
         common = set(vars(derived)) & set(vars(kind)) - set(vars(object)) - {"__init__", "__module__"}
@@ -121,8 +121,8 @@ def test_the_attributes_that_are_used_are_there() -> None:
 
 
 def test_what_stands_in_for_a_queue_and_an_event_has_what_uvicorn_uses_of_them() -> None:
-    assert attributes_used(websockets_sansio_impl, "queue") <= set(dir(sockets._Inbox))
-    assert attributes_used(websockets_sansio_impl, "writable") <= set(dir(sockets._Flag))
+    assert attributes_used(websockets_sansio_impl, "queue") <= set(dir(sockets.Inbox))
+    assert attributes_used(websockets_sansio_impl, "writable") <= set(dir(sockets.Flag))
 
 
 def test_the_keep_alive_is_read_when_an_answer_has_ended() -> None:

@@ -1,0 +1,135 @@
+"""Simulated agents: many workers that register, beat and report, and run nothing, over one link to the broker."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from niyanta.wire.broker import Broker
+from niyanta.wire.messages import (
+    Assign,
+    AttemptRef,
+    BatchReply,
+    Command,
+    Event,
+    EventBatch,
+    HandlerInfo,
+    Heartbeat,
+    Register,
+    RegisterReply,
+    Speak,
+    Started,
+)
+from niyanta.wire.subjects import Subjects
+
+__all__ = ["Agents"]
+
+_encode = msgspec.msgpack.Encoder().encode
+_LEAST_STARTED = 500
+
+
+class _Agent:
+    def __init__(self, worker_id: str, capacity: int) -> None:
+        self.worker_id = worker_id
+        self.incarnation = secrets.token_hex(8)
+        self.capacity = capacity
+        self.held: list[AttemptRef] = []
+        self.new: list[AttemptRef] = []
+
+    def beat(self) -> Heartbeat:
+        return Heartbeat(self.worker_id, self.incarnation, False, self.held)
+
+
+class Agents:
+    """A fleet of them.
+
+    Args:
+        nats_url: Of the broker.
+        workload_type: That all of them serve.
+        count: How many.
+        capacity: Of each.
+    """
+
+    def __init__(self, nats_url: str, workload_type: str, count: int, capacity: int) -> None:
+        self._broker = Broker(nats_url, name="bench-agents")
+        self._subjects = Subjects()
+        self._workload_type = workload_type
+        self._agents = [_Agent(f"bench-{number:04}", capacity) for number in range(count)]
+        self._living: list[asyncio.Task[None]] = []
+        self.unanswered = 0
+        """Beats without an answer."""
+
+    @property
+    def held(self) -> int:
+        """Attempts that they run, as far as they say."""
+        return sum(len(agent.held) for agent in self._agents)
+
+    async def start(self) -> None:
+        """Register all, and keep them alive."""
+        await self._broker.connect()
+        interval = 2.0
+        for agent in self._agents:
+            await self._broker.serve(self._subjects.worker(agent.worker_id), self._handler(agent))
+            handlers = [HandlerInfo(self._workload_type)]
+            message = Register(agent.worker_id, agent.incarnation, agent.capacity, {}, handlers, "bench")
+            raw = await self._broker.request(self._subjects.register, _encode(message), timeout_seconds=10)
+            reply = msgspec.msgpack.decode(raw, type=RegisterReply)
+            if not reply.accepted:
+                raise RuntimeError(f"a registration was refused: {reply.message}")
+            interval = reply.heartbeat_interval_seconds
+        self._living = [
+            asyncio.create_task(self._live(agent, interval, interval * number / len(self._agents)))
+            for number, agent in enumerate(self._agents)
+        ]
+        self._living.append(asyncio.create_task(self._report()))
+
+    def _handler(self, agent: _Agent) -> Any:
+        async def received(payload: bytes) -> bytes | None:
+            command = msgspec.msgpack.decode(payload, type=Command)
+            if isinstance(command, Speak):
+                return _encode(agent.beat())
+            if isinstance(command, Assign):
+                known = set(agent.held)
+                fresh = [a.ref for a in command.assignments if a.ref not in known]
+                agent.held += fresh
+                agent.new += fresh
+            return None
+
+        return received
+
+    async def _live(self, agent: _Agent, interval: float, offset: float) -> None:
+        await asyncio.sleep(offset)
+        while True:
+            try:
+                await self._broker.request(self._subjects.heartbeat, _encode(agent.beat()), timeout_seconds=interval)
+            except OSError:
+                self.unanswered += 1
+            await asyncio.sleep(interval)
+
+    async def _report(self) -> None:
+        """Say of whatever has come that it has started."""
+        while True:
+            for agent in self._agents:
+                if agent.new:
+                    await self._started(agent, agent.new[:_LEAST_STARTED])
+                    del agent.new[:_LEAST_STARTED]
+            await asyncio.sleep(0.05)
+
+    async def _started(self, agent: _Agent, refs: Sequence[AttemptRef]) -> None:
+        now = int(time.time() * 1000)
+        batch = EventBatch(agent.worker_id, agent.incarnation, [Event(ref, 1, now, Started()) for ref in refs])
+        raw = await self._broker.request(self._subjects.events, _encode(batch), timeout_seconds=30)
+        if not msgspec.msgpack.decode(raw, type=BatchReply).ok:
+            raise RuntimeError("a batch of events wasn't taken")
+
+    async def stop(self) -> None:
+        """Let them all vanish."""
+        for living in self._living:
+            living.cancel()
+        await asyncio.gather(*self._living, return_exceptions=True)
+        await self._broker.close()
