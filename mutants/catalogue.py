@@ -187,7 +187,7 @@ _DEATHS = (
     Mutant(
         "monitor behind customers",
         "load on the API delays no burial",
-        'connection("vital") as conn:\n            workers = await self._workers.all(conn)\n            due',
+        "connection(Pool.VITAL) as conn:\n            workers = await self._workers.all(conn)\n            due",
         'connection("api") as conn:\n            workers = await self._workers.all(conn)\n            due',
         "integration/test_silent_workers.py::test_load_on_the_api_delays_no_burial",
     ),

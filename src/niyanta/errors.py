@@ -199,6 +199,7 @@ class WaitTimeoutError(NiyantaError, TimeoutError):
 class WorkloadFailedError(NiyantaError):
     """A workload that was waited for ended FAILED; ``workload`` carries it."""
 
+    # Any: the client's `Workload`; this module stands below all others.
     def __init__(self, message: str, workload: Any) -> None:
         super().__init__(message)
         self.workload = workload
@@ -207,6 +208,7 @@ class WorkloadFailedError(NiyantaError):
 class WorkloadCancelledError(NiyantaError):
     """A workload that was waited for ended CANCELLED; ``workload`` carries it."""
 
+    # Any: the client's `Workload`; this module stands below all others.
     def __init__(self, message: str, workload: Any) -> None:
         super().__init__(message)
         self.workload = workload

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from niyanta.domain.customers import Role
 from niyanta.errors import ForbiddenError, NotFoundError, ServiceUnavailableError, UnauthorizedError
 from niyanta.server.access.identity import Authenticator
 from niyanta.server.access.tokens import TokenVerifier
@@ -19,13 +20,13 @@ from niyanta.server.store.database import Database
 from niyanta.server.store.watching import WatchStore
 from niyanta.server.watching.service import Update, Watch, WatcherTooSlowError, WatchService
 from niyanta.wire import messages
-from niyanta.wire.broker import Broker, Handler
+from niyanta.wire.broker import Broker, Responder
 from niyanta.wire.subjects import Subjects
 from support.scripted_worker import ScriptedWorker
 from support.system import System, beating
 
-A = Identity("cust_a", "key", "customer")
-B = Identity("cust_b", "key", "customer")
+A = Identity("cust_a", "key", Role.CUSTOMER)
+B = Identity("cust_b", "key", Role.CUSTOMER)
 
 
 class LossyBroker(Broker):
@@ -36,7 +37,7 @@ class LossyBroker(Broker):
         self._hears = hears
         self.lost = 0
 
-    async def serve(self, subject: str, handler: Handler, *, queue_group: str = "") -> None:
+    async def serve(self, subject: str, handler: Responder, *, queue_group: str = "") -> None:
         async def heard(payload: bytes) -> bytes | None:
             if self._hears():
                 return await handler(payload)

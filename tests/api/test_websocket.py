@@ -188,7 +188,7 @@ async def test_three_ways_to_show_credentials(system: System) -> None:
 async def test_a_first_message_that_lets_nobody_in(
     system: System, monkeypatch: pytest.MonkeyPatch, first: Any, code: int
 ) -> None:
-    monkeypatch.setattr(websocket, "AUTH_SECONDS", 2.0 if first is not None else 0.1)
+    monkeypatch.setattr(websocket, "MAX_AUTH_SECONDS", 2.0 if first is not None else 0.1)
     await system.worker()
     workload_id = await system.submit(affinity_rules=NOWHERE)
     async with connected(system, workload_id, key=None) as ws:

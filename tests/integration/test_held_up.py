@@ -9,17 +9,10 @@ from typing import Any
 import asyncpg
 import pytest
 
+from niyanta.domain.workload import Key
 from niyanta.server.moves.held_up import HeldUp
 from niyanta.server.store.database import Database
-from niyanta.server.store.workloads import Key
 from support.store_rows import add_customer, add_workloads
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    opened = await Database.open(database_url)
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture

@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 
 from niyanta.domain import transitions
-from niyanta.domain.workload import Actor, ActorType, Status
+from niyanta.domain.workload import Actor, ActorType, Key, Status
 from niyanta.errors import NotFoundError
 from niyanta.server.moves.mover import LeaderFencedError, Mover
 from niyanta.server.store.database import Database, LockNotFreeError
 from niyanta.server.store.states import Change
-from niyanta.server.store.workloads import Key
 from niyanta.wire.messages import WorkloadChange
 from support.deadlocks import Deadlocks, deadlocks
 from support.store_rows import add_customer, add_workloads

@@ -8,6 +8,7 @@ from datetime import datetime
 import asyncpg
 
 from niyanta.errors import ServiceUnavailableError
+from niyanta.server.store.database import Pool
 from niyanta.wire import messages
 from support.system import System, beating, supported
 
@@ -69,7 +70,7 @@ async def test_load_on_the_api_delays_no_burial(system: System) -> None:
         async def hold() -> None:
             while not ended.is_set():
                 try:
-                    async with database.connection("api", wait_seconds=0.05):
+                    async with database.connection(Pool.API, wait_seconds=0.05):
                         await asyncio.sleep(0.2)
                 except ServiceUnavailableError as exc:
                     refused.append(exc)

@@ -19,6 +19,7 @@ import hypothesis.strategies as st
 from hypothesis.stateful import precondition, rule
 
 from niyanta.domain import transitions
+from niyanta.domain.customers import Role
 from niyanta.domain.transitions import IllegalMoveError
 from niyanta.domain.workload import Move, Status, WorkloadState
 from niyanta.errors import ConflictError, ServiceUnavailableError
@@ -33,7 +34,7 @@ from niyanta.server.services.requests import SubmitRequest
 from niyanta.server.services.submission import SubmissionService
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.customers import Identity
-from niyanta.server.store.database import Database
+from niyanta.server.store.database import Database, Pool
 from niyanta.server.store.lease import LeaseStore
 from niyanta.server.store.states import Change
 from niyanta.server.store.workloads import WorkloadStore
@@ -129,7 +130,7 @@ class Assign:
     async def run(self, database: Database) -> Any:
         store = WorkloadStore()
         try:
-            async with database.connection("vital") as conn:
+            async with database.connection(Pool.VITAL) as conn:
                 lane = (self.customer_id, self.lane)
                 heads = (await store.heads(conn, [(*lane, self.most)])).get(lane, [])
                 changes = [Change.begin(head.locked) for head in heads]
@@ -185,7 +186,7 @@ class Submit:
         service = SubmissionService(
             database, HeldUp(database), FEED, surroundings, surroundings, outcome_wait_seconds=1
         )
-        identity = Identity(self.customer_id, "k", "customer")
+        identity = Identity(self.customer_id, "k", Role.CUSTOMER)
         request = SubmitRequest("t", {"n": self.number})
         serving = asyncio.create_task(service.run())
         try:

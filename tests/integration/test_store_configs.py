@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import asyncpg
@@ -16,24 +15,9 @@ from niyanta.errors import ConflictError, NotFoundError
 from niyanta.server.store.configs import ConfigFields, ConfigStore
 from niyanta.server.store.database import Database
 from niyanta.server.store.submissions import NewWorkload, SubmissionStore
-from support.store_rows import ExplainFirst, add_customer, add_workloads, whole
+from support.store_rows import ExplainFirst, add_workloads, whole
 
 STORE = ConfigStore()
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    opened = await Database.open(database_url)
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
-async def conn(database: Database) -> AsyncIterator[asyncpg.Connection]:
-    async with database.connection() as connection:
-        for customer_id in ("cust_a", "cust_b"):
-            await add_customer(connection, customer_id)
-        yield whole(connection)
 
 
 def new_id() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -14,9 +13,8 @@ from niyanta.domain.workload import Status
 from niyanta.errors import InvalidInputError
 from niyanta.server.services.cursors import Cursors
 from niyanta.server.store import listing
-from niyanta.server.store.database import Database
 from niyanta.server.store.listing import ORDERS, ListingStore, ListQuery, cursor_values
-from support.store_rows import ExplainFirst, add_customer, add_workloads, whole
+from support.store_rows import ExplainFirst, add_workloads
 
 CURSORS = Cursors(bytes(32))
 FILTERS = [
@@ -29,21 +27,6 @@ FILTERS = [
     ("SCHEDULED", "type_0"),
     (None, "nothing"),
 ]
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    opened = await Database.open(database_url)
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
-async def conn(database: Database) -> AsyncIterator[asyncpg.Connection]:
-    async with database.connection() as connection:
-        for customer_id in ("cust_a", "cust_b"):
-            await add_customer(connection, customer_id)
-        yield whole(connection)
 
 
 def sorted_rows(rows: list[Any], order_by: str, descending: bool) -> list[Any]:
@@ -109,7 +92,7 @@ async def test_totals_are_counted_while_that_is_cheap_and_never_too_low(
     conn: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await add_workloads(conn, "cust_a", 1000)
-    monkeypatch.setattr(listing, "EXACT_UP_TO", 100)
+    monkeypatch.setattr(listing, "MAX_COUNTED", 100)
     now = 0.0
     store = ListingStore(clock=lambda: now)
     for status, workload_type in FILTERS:

@@ -27,13 +27,6 @@ EVER = Period(date.min, date.max)
 
 
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    opened = await Database.open(database_url)
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
 async def conn(database: Database) -> AsyncIterator[asyncpg.Connection]:
     async with database.connection() as connection:
         for customer_id in ("cust_a", "cust_b", "cust_empty"):

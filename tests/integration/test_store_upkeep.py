@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 
 from niyanta.domain.ids import make_id
+from niyanta.domain.records import LogLevel
 from niyanta.errors import ConfigurationError, ServiceUnavailableError
 from niyanta.server.fleet.contents import logged_at
 from niyanta.server.leader.election import Election
@@ -22,26 +23,11 @@ from niyanta.server.store.database import Database, LockNotFreeError
 from niyanta.server.store.logs import LogsQuery, LogStore, NewLogLine
 from niyanta.server.store.partitions import Lifetime
 from niyanta.server.store.retention import LOGS, RetentionStore
-from support.store_rows import add_customer, add_workloads, whole
+from support.store_rows import add_workloads
 
 _AUDIT_ROW = """INSERT INTO audit_events (customer_id, workload_id, event_id, event_type, occurred_at, actor_type,
                                           actor_id, details)
                 VALUES ('cust_a', 'wl_1', $1, 'workload.created', $2, 'user', 'u', '{}')"""
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    opened = await Database.open(database_url)
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
-async def conn(database: Database) -> AsyncIterator[asyncpg.Connection]:
-    async with database.connection() as connection:
-        for customer_id in ("cust_a", "cust_b"):
-            await add_customer(connection, customer_id)
-        yield whole(connection)
 
 
 def settings_for(database_url: str, **given: object) -> CoordinatorSettings:
@@ -238,7 +224,7 @@ async def test_a_workers_clock_can_not_make_rows_outside_the_partitions(conn: as
         generation=1,
         sequence=1,
         logged_at=at,
-        level="INFO",
+        level=LogLevel.INFO,
         message="hello",
         details_json="{}",
     )

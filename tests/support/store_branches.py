@@ -65,13 +65,13 @@ class Jittered:
         return _Slowed(conn, self._dawdle)
 
     @contextlib.asynccontextmanager
-    async def connection(self, pool: Pool = "api", **options: Any) -> AsyncIterator[Connection]:
+    async def connection(self, pool: Pool = Pool.API, **options: Any) -> AsyncIterator[Connection]:
         """As `Database.connection`."""
         async with self._database.connection(pool, **options) as conn:
             yield self._slowed(conn)
 
     @contextlib.asynccontextmanager
-    async def transaction(self, pool: Pool = "api", **options: Any) -> AsyncIterator[Connection]:
+    async def transaction(self, pool: Pool = Pool.API, **options: Any) -> AsyncIterator[Connection]:
         """As `Database.transaction`."""
         async with self._database.transaction(pool, **options) as conn:
             yield self._slowed(conn)

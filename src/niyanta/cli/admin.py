@@ -15,6 +15,7 @@ import msgspec
 from niyanta.cli.output import moment, plain, show_table
 from niyanta.cli.table import Column
 from niyanta.cli.times import parse_duration
+from niyanta.domain.customers import CustomerStatus, Role
 from niyanta.server.services.administration import AdminService
 from niyanta.server.store.customers import ApiKey, CustomerStore
 from niyanta.server.store.database import Database
@@ -130,8 +131,10 @@ def list_customers(database_url: str, as_json: bool) -> None:
 @click.argument("customer_id")
 @click.option("--name", help="For people.")
 @click.option("--tier", help="free, standard, premium or enterprise.")
-@click.option("--suspend", "status", flag_value="suspended", help="Refuse its calls; running work finishes.")
-@click.option("--activate", "status", flag_value="active", help="End a suspension.")
+@click.option(
+    "--suspend", "status", flag_value=CustomerStatus.SUSPENDED.value, help="Refuse its calls; running work finishes."
+)
+@click.option("--activate", "status", flag_value=CustomerStatus.ACTIVE.value, help="End a suspension.")
 @_limit_options
 @click.option(
     "--default", "defaults", multiple=True, type=click.Choice(list(_LIMIT_OPTIONS)), help="As the tier has it."
@@ -173,7 +176,7 @@ def create_key(
 ) -> None:
     """Make an API key. It is shown this once."""
     expires_at = datetime.now(UTC) + parse_duration(expires_in) if expires_in else None
-    role = "admin" if admin else "customer"
+    role = Role.ADMIN if admin else Role.CUSTOMER
     made, api_key = _administer(database_url, lambda a: a.create_key(customer_id, name, role, expires_at))
     _show({"key_id": made.key_id, "api_key": api_key, "expires_at": made.expires_at}, as_json)
 

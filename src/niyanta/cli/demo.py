@@ -28,6 +28,7 @@ from niyanta.cli.proof import Evidence, Kill, claims, decode_whole
 from niyanta.cli.table import Column, render
 from niyanta.client import Client
 from niyanta.client.models import Workload
+from niyanta.client.status import Status
 
 __all__ = ["command"]
 
@@ -144,7 +145,7 @@ class _Demo:
         done, kill = self._follow(client, workload.id)
         audit = client.workloads.audit(workload.id)
         output = None
-        if done.status == "COMPLETED":
+        if done.status is Status.COMPLETED:
             with self.console.status("decoding the output from end to end …"):
                 output = decode_whole(self.output)
         evidence = Evidence(
@@ -192,10 +193,10 @@ class _Demo:
             while True:
                 now = client.workloads.get(workload_id, wait_seconds=1, version=version)
                 percent = now.progress_percent or 0
-                if kill is None and now.status == "RUNNING" and percent >= 50 and now.worker_id:
+                if kill is None and now.status is Status.RUNNING and percent >= 50 and now.worker_id:
                     kill = self._kill(now.worker_id, percent, now.progress_message)
                     display.say(f"[red]✗[/] killed {now.worker_id} (SIGKILL) at {percent} %")
-                silent = kill is not None and now.worker_id == kill.worker_id and now.status == "RUNNING"
+                silent = kill is not None and now.worker_id == kill.worker_id and now.status is Status.RUNNING
                 display.show(now, "its worker is dead; waiting until the lease of 10 s runs out" if silent else None)
                 if now.is_terminal:
                     return now, kill

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from niyanta.domain.customers import Role
 from niyanta.errors import ConflictError
 from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
@@ -14,7 +15,7 @@ from niyanta.server.store.database import Database
 __all__ = ["CUSTOMER_ID", "Credentials"]
 
 CUSTOMER_ID = "cust_dev"
-_ROLES = {"api_key": "customer", "admin_api_key": "admin"}
+_ROLES = {"api_key": Role.CUSTOMER, "admin_api_key": Role.ADMIN}
 
 
 class Credentials:

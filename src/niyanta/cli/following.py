@@ -12,6 +12,7 @@ import click
 from niyanta.cli.output import coloured, echo, echo_json, marked_up, moment
 from niyanta.client import Client
 from niyanta.client.models import LogLine, Update
+from niyanta.client.status import Status
 
 __all__ = ["follow", "follow_quietly", "log_text"]
 
@@ -49,7 +50,7 @@ def _end_of(updates: Iterator[Update], *, say: bool) -> int:
         last = update if update.status is not None else last
     if say and last is not None and last.error_message:
         click.echo(f"failed: {last.error_message}", err=True)
-    return 0 if last is not None and last.status == "COMPLETED" else 1
+    return 0 if last is not None and last.status is Status.COMPLETED else 1
 
 
 def log_text(line: LogLine | Update, *, day: bool = False) -> str:
@@ -69,7 +70,7 @@ def _as_json(updates: Iterator[Update]) -> Iterator[Update]:
 
 def _as_lines(updates: Iterator[Update]) -> Iterator[Update]:
     for update in updates:
-        if update.type == "log_line":
+        if update.is_log_line:
             echo(log_text(update))
         else:
             echo(f"{coloured(update.status)} {update.progress_percent or 0}% {update.message or ''}".rstrip())
@@ -91,11 +92,11 @@ def _as_bar(updates: Iterator[Update], client: Client) -> Iterator[Update]:
     with Progress(*columns, TimeElapsedColumn(), TextColumn("{task.fields[message]}", markup=False)) as progress:
         bar = progress.add_task("…", total=100, message="")
         for update in updates:
-            if update.type == "log_line":
+            if update.is_log_line:
                 progress.console.print(click.unstyle(log_text(update)), markup=False, highlight=False)
             else:
                 message = update.message or ""
-                if update.status in ("PENDING", "REDISTRIBUTING"):
+                if update.status in (Status.PENDING, Status.REDISTRIBUTING):
                     message = client.workloads.get(update.workload_id).pending_reason or ""
                 done = update.progress_percent or 0
                 progress.update(bar, completed=done, description=marked_up(update.status), message=message)

@@ -12,12 +12,12 @@ from niyanta.cli.output import api_command, echo, echo_json
 from niyanta.cli.times import parse_since
 from niyanta.client import Client
 from niyanta.client.models import LogLine
+from niyanta.domain.limits import DEFAULT_LINES, MAX_LINES
+from niyanta.domain.records import LogLevel
 
 __all__ = ["COMMANDS"]
 
 COMMANDS: dict[str, click.Command] = {}
-_TAIL = 100
-_MOST_TAIL = 1000
 
 
 def _show(
@@ -36,9 +36,11 @@ def _show(
     if everything or (after is not None and tail is None):
         lines = client.workloads.iterate_logs(workload_id, since=after, level=level, follow=follow)
     elif follow:
-        lines = client.workloads.iterate_logs(workload_id, since=after, level=level, tail=tail or _TAIL, follow=True)
+        lines = client.workloads.iterate_logs(
+            workload_id, since=after, level=level, tail=tail or DEFAULT_LINES, follow=True
+        )
     else:
-        page = client.workloads.logs(workload_id, since=after, level=level, tail=tail or _TAIL)
+        page = client.workloads.logs(workload_id, since=after, level=level, tail=tail or DEFAULT_LINES)
         lines = page.logs
         earlier = (page.pagination.total or 0) - len(page.logs)
         if earlier > 0:
@@ -53,12 +55,14 @@ def _show(
 
 _options = (
     click.argument("workload_id"),
-    click.option("--tail", type=click.IntRange(1, _MOST_TAIL), help=f"The last so many lines.  [default: {_TAIL}]"),
+    click.option(
+        "--tail", type=click.IntRange(1, MAX_LINES), help=f"The last so many lines.  [default: {DEFAULT_LINES}]"
+    ),
     click.option("--all", "everything", is_flag=True, help="All lines, from the first."),
     click.option("--since", help="Lines of the last 15m, 12h …, or after a moment as in 2025-10-27T12:34:56Z."),
     click.option(
         "--level",
-        type=click.Choice(["DEBUG", "INFO", "WARN", "ERROR"], case_sensitive=False),
+        type=click.Choice(list(LogLevel), case_sensitive=False),
         help="This level and above.",
     ),
     click.option("--follow", "-f", is_flag=True, help="Go on with new lines, to the workload's end."),

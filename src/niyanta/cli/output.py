@@ -16,6 +16,8 @@ import msgspec
 
 from niyanta.cli.table import Column, render
 from niyanta.client import Client
+from niyanta.domain.records import LogLevel
+from niyanta.domain.workers import WorkerStatus
 
 __all__ = [
     "api_command",
@@ -38,11 +40,11 @@ _COLOURS = {
     "RUNNING": "cyan",
     "PAUSED": "magenta",
     "REDISTRIBUTING": "yellow",
-    "HEALTHY": "green",
-    "DRAINING": "yellow",
-    "DEAD": "red",
-    "ERROR": "red",
-    "WARN": "yellow",
+    WorkerStatus.HEALTHY: "green",
+    WorkerStatus.DRAINING: "yellow",
+    WorkerStatus.DEAD: "red",
+    LogLevel.ERROR: "red",
+    LogLevel.WARN: "yellow",
 }
 _RETRIES = 2  # a person waits
 _DEV = "that of `niyanta dev` in this folder when not given."

@@ -14,6 +14,7 @@ import msgspec
 from niyanta.cli.following import log_text
 from niyanta.cli.output import echo
 from niyanta.client.models import LogLine
+from niyanta.domain.records import LogLevel
 from niyanta.wire import messages
 from niyanta.wire.broker import Broker
 from niyanta.wire.subjects import Subjects
@@ -67,7 +68,7 @@ def _said(body: messages.EventBody) -> tuple[str, str] | None:
     if isinstance(body, messages.LogLine):
         return body.level, body.message
     if isinstance(body, messages.Progressed) and body.message:
-        return "INFO", body.message
+        return LogLevel.INFO, body.message
     if isinstance(body, messages.Failed):
-        return "ERROR", body.message
+        return LogLevel.ERROR, body.message
     return None

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from niyanta.client.models import AuditEvent, LogLine, Workload
+from niyanta.client.status import Status
 
 __all__ = ["Claim", "Evidence", "Kill", "Video", "claims", "decode_whole"]
 
@@ -97,7 +98,7 @@ def decode_whole(path: Path) -> Video:
 def claims(evidence: Evidence) -> list[Claim]:
     """Everything that has to hold."""
     done = evidence.workload
-    lines = [Claim("completed", done.status == "COMPLETED", done.error_message or done.status)]
+    lines = [Claim("completed", done.status is Status.COMPLETED, done.error_message or done.status)]
     lines += _recovery(evidence)
     lines += _output(evidence)
     numbers = [event.event_id for event in evidence.audit]

@@ -8,6 +8,7 @@ import sys
 import click
 
 from niyanta.cli.tags import parse_tags
+from niyanta.domain.limits import MAX_CAPACITY
 from niyanta.worker.program import run_worker
 
 __all__ = ["command"]
@@ -17,7 +18,7 @@ __all__ = ["command"]
 @click.option("--nats-url", envvar="NIYANTA_NATS_URL", required=True, help="nats://…")
 @click.option("--app", required=True, multiple=True, help="module:worker; may be given several times.")
 @click.option("--id", "worker_id", help="Unique in the fleet.")
-@click.option("--capacity", type=click.IntRange(1, 10_000), help="Workloads at the same time.")
+@click.option("--capacity", type=click.IntRange(1, MAX_CAPACITY), help="Workloads at the same time.")
 @click.option("--tag", multiple=True, help="key=value, added to the app's tags.")
 def command(
     nats_url: str, app: tuple[str, ...], worker_id: str | None, capacity: int | None, tag: tuple[str, ...]

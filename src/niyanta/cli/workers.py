@@ -7,6 +7,7 @@ import click
 from niyanta.cli.output import api_command, coloured, echo_json, moment, show_table
 from niyanta.cli.table import Column
 from niyanta.client import Client
+from niyanta.domain.workers import WorkerStatus
 
 __all__ = ["command"]
 
@@ -59,19 +60,19 @@ def _named(kind: str, forms: dict[str, str] | None) -> str:
 def _drain(client: Client, as_json: bool, worker_id: str) -> None:
     """Give it nothing new; what it runs finishes. Holds until it is undrained."""
     client.admin.drain_worker(worker_id)
-    _say(as_json, worker_id, "DRAINING", "drains")
+    _say(as_json, worker_id, WorkerStatus.DRAINING, "drains")
 
 
 def _undrain(client: Client, as_json: bool, worker_id: str) -> None:
     """End a drain or a removal: the id may take workloads again."""
     client.admin.undrain_worker(worker_id)
-    _say(as_json, worker_id, "HEALTHY", "may take workloads again")
+    _say(as_json, worker_id, WorkerStatus.HEALTHY, "may take workloads again")
 
 
 def _remove(client: Client, as_json: bool, worker_id: str) -> None:
     """Take everything away from it, at once. It can't come back until it is undrained."""
     client.admin.remove_worker(worker_id)
-    _say(as_json, worker_id, "DEAD", "is removed")
+    _say(as_json, worker_id, WorkerStatus.DEAD, "is removed")
 
 
 def _say(as_json: bool, worker_id: str, status: str, text: str) -> None:
@@ -81,7 +82,7 @@ def _say(as_json: bool, worker_id: str, status: str, text: str) -> None:
         click.echo(f"{worker_id} {text}")
 
 
-_status = click.option("--status", type=click.Choice(["HEALTHY", "DRAINING", "DEAD"], case_sensitive=False))
+_status = click.option("--status", type=click.Choice(list(WorkerStatus), case_sensitive=False))
 api_command("list", command)(_status(_list))
 api_command("drain", command)(click.argument("worker_id")(_drain))
 api_command("undrain", command)(click.argument("worker_id")(_undrain))

@@ -21,11 +21,11 @@ from niyanta.client import Client
 from niyanta.client.arguments import AffinityRules, Submission
 from niyanta.client.models import Page, Pagination, Workload
 from niyanta.client.status import Status
+from niyanta.domain.limits import DEFAULT_PRIORITY, MAX_BATCH, MAX_PRIORITY
 
 __all__ = ["COMMANDS"]
 
 COMMANDS: dict[str, click.Command] = {}
-_BATCH = 1000
 _LIST_COLUMNS = (
     Column("workload"),
     Column("type", folds=True),
@@ -47,7 +47,9 @@ def _command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
 @_command("submit")
 @click.argument("workload_type")
 @click.option("--input", "input_", help="JSON, @file, or @- for standard input.")
-@click.option("--priority", type=click.IntRange(0, 1000), help="Higher goes first; 10 when not given.")
+@click.option(
+    "--priority", type=click.IntRange(0, MAX_PRIORITY), help=f"Higher goes first; {DEFAULT_PRIORITY} when not given."
+)
 @click.option("--timeout", "timeout_seconds", type=click.IntRange(1), help="Seconds for one attempt.")
 @click.option("--tag", multiple=True, help="key=value that the worker must have.")
 @click.option("--idempotency-key", help="The same key never makes a second workload.")
@@ -101,8 +103,8 @@ def submit_batch(client: Client, as_json: bool, file: Path) -> int:
     lines = (sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")).splitlines()
     given = [json_input(line, f"line {number}") or {} for number, line in enumerate(lines, 1) if line.strip()]
     items = cast("list[Submission]", given)  # what they hold is the service's to judge, one by one
-    for start in range(0, len(items), _BATCH):
-        done = client.workloads.submit_batch(items[start : start + _BATCH])
+    for start in range(0, len(items), MAX_BATCH):
+        done = client.workloads.submit_batch(items[start : start + MAX_BATCH])
         rejected += done.rejected
         for item in done.results:
             item.index += start
@@ -188,8 +190,8 @@ def cancel(client: Client, as_json: bool, workload_ids: tuple[str, ...], reason:
         show_fields(client.workloads.cancel(workload_ids[0], reason), as_json)
         return 0
     failed = 0
-    for start in range(0, len(workload_ids), _BATCH):
-        done = client.workloads.cancel_batch(workload_ids[start : start + _BATCH], reason=reason)
+    for start in range(0, len(workload_ids), MAX_BATCH):
+        done = client.workloads.cancel_batch(workload_ids[start : start + MAX_BATCH], reason=reason)
         failed += done.failed
         for item in done.results:
             if as_json:

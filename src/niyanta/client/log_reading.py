@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from datetime import datetime, timedelta
-from typing import Any
 
 import msgspec
 
 from niyanta.client.models import LogLine, LogPage
 from niyanta.client.transport import Transport, quoted, without_none
 from niyanta.client.watching import get_workload
+from niyanta.domain.limits import MAX_LINES
 
 __all__ = ["follow_logs", "iterate_logs", "read_logs"]
 
-_PAGE = 1000  # lines, the most that the service gives at once
 _POLL_SECONDS = 1
 _CLOCK_STEP = timedelta(milliseconds=1)  # what `since` can tell apart
 
@@ -38,7 +37,7 @@ async def iterate_logs(
     left = limit
     cursor: str | None = None
     while left is None or left > 0:
-        most = _PAGE if left is None else min(left, _PAGE)
+        most = MAX_LINES if left is None else min(left, MAX_LINES)
         page = await read_logs(transport, workload_id, limit=most, cursor=cursor, **params)
         for line in page.logs:
             yield line
@@ -49,7 +48,11 @@ async def iterate_logs(
 
 
 async def follow_logs(
-    transport: Transport, workload_id: str, seen: list[LogLine], since: datetime | None = None, **params: Any
+    transport: Transport,
+    workload_id: str,
+    seen: list[LogLine],
+    since: datetime | None = None,
+    level: str | None = None,
 ) -> AsyncGenerator[LogLine, None]:
     """Lines as they are written, oldest first, until the workload has ended and all of them are given.
 
@@ -58,7 +61,7 @@ async def follow_logs(
         workload_id: Which.
         seen: Lines that the caller has already, in order: what follows is what comes behind them.
         since: Where to begin when there are none.
-        **params: As of `read_logs`.
+        level: Only lines of this one or a higher one.
     """
     last = seen[-1].timestamp if seen else None
     given: set[tuple[int | None, int | None]] = set()
@@ -69,7 +72,7 @@ async def follow_logs(
         version = workload.version or 0
         # Lines may share the last one's millisecond: read from before it, and leave out those that were given.
         begin = last - _CLOCK_STEP if last else since
-        async for line in iterate_logs(transport, workload_id, since=begin, **params):
+        async for line in iterate_logs(transport, workload_id, since=begin, level=level):
             place = line.attempt, line.sequence
             if last is not None and line.timestamp < last:
                 continue  # of the millisecond before, by fractions that its text doesn't show

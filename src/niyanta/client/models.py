@@ -102,6 +102,11 @@ class Update(msgspec.Struct, kw_only=True):
     error_message: str | None = None
 
     @property
+    def is_log_line(self) -> bool:
+        """Whether it is a line that the workload logged."""
+        return self.type == "log_line"
+
+    @property
     def is_terminal(self) -> bool:
         """Whether nothing follows."""
         return self.status is not None and self.status.is_terminal

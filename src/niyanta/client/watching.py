@@ -15,7 +15,7 @@ from niyanta.errors import ConnectionFailedError
 
 __all__ = ["get_workload", "watch_workload"]
 
-LONGEST_POLL_SECONDS = 20
+_LONGEST_POLL_SECONDS = 20
 _LATE_SECONDS = 15.0  # how much longer than asked for the answer to a long poll may take
 
 
@@ -55,7 +55,7 @@ async def watch_workload(
             async with aclosing(transport.stream(f"/ws/workloads/{quoted(workload_id)}", deadline)) as messages:
                 async for message in messages:
                     update = msgspec.json.decode(message, type=Update)
-                    if update.type == "log_line":
+                    if update.is_log_line:
                         if logs:
                             yield update
                         continue
@@ -78,7 +78,7 @@ async def watch_workload(
 
 async def _polled(transport: Transport, workload_id: str, version: int, deadline: float | None) -> Workload:
     """The workload once its version has passed this one, or after a while."""
-    wait = LONGEST_POLL_SECONDS
+    wait = _LONGEST_POLL_SECONDS
     if deadline is not None:
         wait = min(wait, math.floor(deadline - time.monotonic()))
         if wait < 0:

@@ -29,11 +29,10 @@ from niyanta.client.status import Status
 from niyanta.client.transport import Transport, quoted, without_none
 from niyanta.client.values import refuse_lossy
 from niyanta.client.watching import get_workload, watch_workload
+from niyanta.domain.limits import MAX_PAGE
 from niyanta.errors import ConfigurationError, WaitTimeoutError, WorkloadCancelledError, WorkloadFailedError
 
 __all__ = ["AsyncWorkloads"]
-
-_PAGE = 100  # workloads, the most that the service gives at once
 
 
 class _Audit(msgspec.Struct):
@@ -155,7 +154,7 @@ class AsyncWorkloads:
                 workload_type=workload_type,
                 order_by=order_by,
                 order=order,
-                limit=int(min(_PAGE, left)),
+                limit=int(min(MAX_PAGE, left)),
                 cursor=cursor,
             )
             for workload in page.workloads:

@@ -29,7 +29,7 @@ from niyanta.domain.fairness import FairClock
 from niyanta.domain.fleet import Fit, Fleet, Hook, demand_of
 from niyanta.domain.placement import Affinity, WorkerView
 
-__all__ = ["Agenda", "Allowance", "Gate", "Lanes", "Turn"]
+__all__ = ["Agenda", "Allowance", "AllowanceOf", "Lanes", "Turn"]
 
 _MOST_LANES = 256
 """Lanes that a pass reads."""
@@ -53,7 +53,7 @@ class Allowance:
     """How many more it may start now."""
 
 
-Gate = Callable[[str], Allowance | None]
+AllowanceOf = Callable[[str], Allowance | None]
 """What a customer may have; None for one that gets nothing."""
 
 
@@ -225,7 +225,7 @@ class Lanes:
                     bay.push(lane)
                     left -= 1
 
-    def choose(self, gate: Gate, most: int) -> Agenda:
+    def choose(self, gate: AllowanceOf, most: int) -> Agenda:
         """Whose turns the next ``most`` assignments are, and which lanes they may be taken from.
 
         Changes no mark: the marks move when assignments are made.
@@ -245,7 +245,7 @@ class _Choice:
     """One run of `Lanes.choose`."""
 
     def __init__(
-        self, lanes: Lanes, clock: FairClock, fleet: Fleet, rooms: dict[Bay, int], gate: Gate, most: int
+        self, lanes: Lanes, clock: FairClock, fleet: Fleet, rooms: dict[Bay, int], gate: AllowanceOf, most: int
     ) -> None:
         self._lanes = lanes
         self._clock = clock

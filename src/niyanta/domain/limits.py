@@ -1,23 +1,20 @@
-"""What each tier may use, and the defaults where no config says."""
+"""All bounds that customers, operators and handlers meet, and the defaults where no config says.
+
+The rule: a size, a count, a length or a time in which something has to happen that somebody outside the code can run
+into stands here, under a name that begins with ``MAX``, ``MIN`` or ``DEFAULT`` or says what it is; whoever checks it,
+describes it in the OpenAPI document, or asks for no more than it takes it from here. Defaults of a program's settings
+are theirs, and so are the numbers by which one module tunes its own work: those are private to it. A test looks for
+bounds in other places.
+
+Lengths are in characters, sizes in bytes, unless the name says otherwise.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = [
-    "DEFAULT_CONFIG",
-    "LIMIT_RANGES",
-    "MAX_PRIORITY",
-    "MAX_TIMEOUT_SECONDS",
-    "TIERS",
-    "Tier",
-    "TierLimits",
-    "TypeConfig",
-]
-
-MAX_PRIORITY = 1000
-MAX_TIMEOUT_SECONDS = 30 * 24 * 3600
+# --- customers ------------------------------------------------------------------------------------
 
 
 class Tier(StrEnum):
@@ -48,7 +45,6 @@ TIERS: dict[Tier, TierLimits] = {
     Tier.ENTERPRISE: TierLimits(100, 2_000, 10_000, 200, 1_000),
 }
 
-
 LIMIT_RANGES: dict[str, tuple[float, float]] = {
     "max_concurrent_workloads": (0, 1_000_000),
     "max_queue_depth": (0, 10_000_000),
@@ -56,6 +52,78 @@ LIMIT_RANGES: dict[str, tuple[float, float]] = {
     "burst": (1, 1_000_000),
 }
 """Least and greatest figure of its own that a customer may have."""
+
+MAX_NAME_LENGTH = 200
+"""Of a customer or a key."""
+MAX_KEY_LIFE_DAYS = 36_500
+MAX_TOKEN_LENGTH = 8192
+MAX_SUBJECT_LENGTH = 255
+"""Of a token's ``sub``."""
+MIN_RSA_BITS = 2048
+
+# --- requests -------------------------------------------------------------------------------------
+
+MAX_BODY_BYTES = 1 << 20
+MAX_BATCH_BODY_BYTES = 16 << 20
+MAX_HEAD_BYTES = 32 * 1024
+"""Of a request: its line and its headers together."""
+MAX_URL_BYTES = 8 * 1024
+MAX_HEADERS = 100
+MAX_HEAD_SECONDS = 10.0
+"""From the first byte, or from the connection, to the end of the head."""
+MAX_AUTH_SECONDS = 5.0
+"""In which a WebSocket brings the credentials that its handshake didn't."""
+MAX_DEPTH = 64
+"""Of JSON: how deep objects and arrays may be nested."""
+MAX_VALUES = 200_000
+"""Objects, arrays and what is in them, in one body."""
+MAX_BATCH_VALUES = 1_000_000
+"""The same in a batch."""
+MAX_WAIT_SECONDS = 60
+"""Of a long poll."""
+MAX_KEPT_BYTES = 256 * 1024
+"""Of one watched workload's updates, for watchers that are behind; then they are sent away."""
+
+# --- submissions ----------------------------------------------------------------------------------
+
+MAX_BATCH = 1000
+"""Workloads in one batch."""
+MAX_PRIORITY = 1000
+DEFAULT_PRIORITY = 10
+MAX_TIMEOUT_SECONDS = 30 * 24 * 3600
+MAX_TYPE_LENGTH = 200
+"""Of a workload type to look for."""
+MAX_ID_LENGTH = 200
+"""Of a workload's id to look for."""
+MAX_IDEMPOTENCY_KEY_LENGTH = 255
+MAX_AFFINITY_ENTRIES = 64
+"""Of each kind of affinity, and values of one condition."""
+MAX_AFFINITY_TEXT_LENGTH = 256
+MAX_REASON_LENGTH = 1000
+"""Of why something is cancelled."""
+MAX_SCHEMA_ERRORS = 20
+"""What is told of an input that doesn't fit its JSON Schema."""
+
+# --- what is read ---------------------------------------------------------------------------------
+
+DEFAULT_PAGE, MAX_PAGE = 50, 100
+"""Entries in one page of a list."""
+MAX_LONG_PAGE = 1000
+"""Audit events or configs in one page, which is also what is given when nobody says."""
+DEFAULT_LINES, MAX_LINES = 100, 1000
+"""Log lines in one page."""
+MAX_COUNTED_LINES = 100_000
+"""Up to which the lines of a log are counted."""
+MAX_COUNTED = 10_000
+"""Up to which the workloads of a list are counted; beyond, the total is an estimate."""
+MAX_OFFSET = 10_000_000
+MAX_VERSION = 2**62
+"""To wait for."""
+MAX_CURSOR_LENGTH = 2000
+MAX_STATISTICS_DAYS = 3660
+MAX_STATISTICS_DAYS_BY_HOUR = 366
+
+# --- configs --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +142,50 @@ class TypeConfig:
 
 
 DEFAULT_CONFIG = TypeConfig()
+
+MAX_CONFIG_BYTES = 256 * 1024
+MAX_SCHEMA_BYTES = 64 * 1024
+MAX_DESCRIPTION_LENGTH = 2000
+MAX_PATTERN_LENGTH = 1000
+"""Of a regular expression in a JSON Schema."""
+MAX_RETRIES = 100
+MAX_CHECKPOINT_INTERVAL_SECONDS = 86_400
+MAX_CPU_CORES = 1024
+MAX_MEMORY_MB = 1 << 24
+MAX_DISK_MB = 1 << 30
+
+# --- workers and attempts -------------------------------------------------------------------------
+
+MAX_CAPACITY = 10_000
+"""Slots of one worker."""
+MAX_TAGS = 64
+MAX_TAG_LENGTH = 256
+"""Of a tag's name, and of its value."""
+MAX_PROCESSES = 1024
+"""Processes and threads that one attempt may have."""
+MAX_REUSE = 1_000_000
+"""Attempts that one process may serve, one after another."""
+MAX_RESULT_BYTES = 1 << 20
+MAX_CHECKPOINT_BYTES = 10 << 20
+"""Of a checkpoint that the database keeps."""
+MAX_LARGE_CHECKPOINT_BYTES = 1 << 30
+"""Of one that an object store keeps."""
+MAX_TEXT_BYTES = 8192
+"""Of one log line, one progress message, one error message, as a handler gives it."""
+MAX_KEPT_TEXT_LENGTH = 64 * 1024
+"""The same as the service takes it from any worker."""
+MAX_DETAIL_BYTES = 64 << 10
+"""Of a log line's details."""
+MAX_EVENT_BYTES = 64 << 10
+"""Of one line by which a program says something to Niyanta."""
+GRACE_SECONDS = 5.0
+"""What an attempt that must end has to clean up, before it is killed."""
+DRAIN_SECONDS = 30.0
+"""What all attempts of a worker that is to end have to save a checkpoint."""
+
+# --- metrics --------------------------------------------------------------------------------------
+
+MAX_METRIC_CUSTOMERS = 1000
+"""Customers with a label value of their own; those that come later are ``other``."""
+MAX_METRIC_CUSTOMER_TYPES = 2000
+"""The same of pairs of a customer and a workload type."""

@@ -13,9 +13,10 @@ from collections.abc import Callable
 
 import re2
 
-__all__ = ["MAX_PATTERN_LENGTH", "Pattern", "PatternError"]
+from niyanta.domain.limits import MAX_PATTERN_LENGTH
 
-MAX_PATTERN_LENGTH = 1000
+__all__ = ["Pattern", "PatternError"]
+
 _MOST_BYTES = 1 << 20
 """Memory for one pattern: its program, which is refused when it needs more, and what RE2 remembers of its states."""
 _STEPS_PER_UNIT = 140

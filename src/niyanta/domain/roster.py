@@ -25,13 +25,11 @@ from niyanta.domain.fleet import Demand, Fleet, Shortlist
 from niyanta.domain.lanes import Agenda, Allowance, Lanes
 from niyanta.domain.placement import Affinity, WorkerView
 from niyanta.domain.refusals import Refusals
+from niyanta.domain.workload import Key
 
 __all__ = ["Candidate", "Entitlement", "Found", "Held", "Placement", "Roster"]
 
 _MOST_UNTRIED_WOKEN = 16
-
-Key = tuple[str, str]
-"""A workload: customer and id."""
 
 
 @dataclass(frozen=True, slots=True)

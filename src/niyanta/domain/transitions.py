@@ -161,6 +161,7 @@ def unschedule(old: WorkloadState, now: datetime, actor: Actor, reason: str, *, 
     return _unschedule(old, now, actor, {"reason": reason}, **_ready(now, wait_seconds))
 
 
+# Any: fields of the state, for `replace`.
 def _unschedule(old: WorkloadState, now: datetime, actor: Actor, details: dict[str, Any], **changes: Any) -> Move:
     target = old.scheduled_from or Status.PENDING
     return _move(old, EventType.UNSCHEDULED, target, now, actor, details, **{"ready": True, **changes}, **_LET_GO)
@@ -306,6 +307,7 @@ def release(old: WorkloadState, now: datetime, actor: Actor, reason: str) -> Mov
     return _release(old, now, actor, {"reason": reason})
 
 
+# Any: fields of the state, for `replace`.
 def _release(old: WorkloadState, now: datetime, actor: Actor, details: dict[str, Any], **changes: Any) -> Move:
     if old.status is Status.SCHEDULED:
         return _unschedule(old, now, actor, details, **changes)

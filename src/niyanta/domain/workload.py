@@ -17,12 +17,17 @@ __all__ = [
     "AuditEvent",
     "Cause",
     "EventType",
+    "Key",
     "Move",
     "PausePhase",
     "Status",
     "WorkloadState",
     "explained",
 ]
+
+
+Key = tuple[str, str]
+"""Names a workload: its customer's id and its own."""
 
 
 class Status(StrEnum):

@@ -14,10 +14,11 @@ import msgspec
 from niyanta.domain.json_schema import Schema, SchemaError
 from niyanta.domain.json_value import Json
 from niyanta.domain.placement import WorkerView, eligible
+from niyanta.domain.workers import WorkerStatus
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.store.customers import Customer, CustomerStore
-from niyanta.server.store.database import Database
+from niyanta.server.store.database import Database, Pool
 from niyanta.server.store.states import affinity_from_json
 from niyanta.server.store.workers import StoredWorker, WorkerStore
 from niyanta.wire.messages import Changed
@@ -89,12 +90,12 @@ class Directory:
         # A change bears the time at which it was made, and is seen when its transaction has ended.
         within = None if self._read_at is None else began - self._read_at + _LONGEST_TRANSACTION_SECONDS
         customers = await self._store.changed(within)
-        async with self._database.connection("vital") as conn:
+        async with self._database.connection(Pool.VITAL) as conn:
             workers = await self._workers.all(conn)
         self._read_at = began
         self._customers.update((customer.customer_id, customer) for customer in customers)
         self._supported.clear()
-        self.workers = [worker for worker in workers if worker.status != "DEAD"]
+        self.workers = [worker for worker in workers if worker.status is not WorkerStatus.DEAD]
         self._idle = self.views()
         self._placeable.clear()
         self._handlers = self._served()
@@ -105,7 +106,7 @@ class Directory:
         for is_draining in (False, True):
             others = set(found) if is_draining else set()
             for worker in self.workers:
-                if (worker.status == "DRAINING") is is_draining:
+                if (worker.status is WorkerStatus.DRAINING) is is_draining:
                     names = worker.forms
                     for handler in worker.handlers:
                         kind = handler.workload_type
@@ -206,7 +207,7 @@ class Directory:
                 capacity=worker.capacity,
                 tags=worker.tags,
                 types=frozenset(handler.workload_type for handler in worker.handlers),
-                draining=worker.status == "DRAINING",
+                draining=worker.status is WorkerStatus.DRAINING,
                 forms=worker.forms,
             )
             for worker in self.workers

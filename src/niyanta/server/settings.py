@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from niyanta.domain.limits import MAX_BATCH_BODY_BYTES, MAX_BODY_BYTES, MAX_CHECKPOINT_BYTES, MAX_RESULT_BYTES
 from niyanta.errors import ConfigurationError
 
 __all__ = ["CoordinatorSettings"]
@@ -52,13 +53,13 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     pause_wait_seconds: float = 30.0
     outcome_wait_seconds: float = 20.0
     """When the database's answer to a submission was lost: how long to find out whether it is stored."""
-    max_body_bytes: int = 1 << 20
-    max_batch_body_bytes: int = 16 << 20
+    max_body_bytes: int = MAX_BODY_BYTES
+    max_batch_body_bytes: int = MAX_BATCH_BODY_BYTES
     """Of a batch of submissions."""
     request_seconds: float = 10.0
     """How long the head of a request may take to arrive, and then its body, with a second more for each 64 KiB."""
-    max_result_bytes: int = 1 << 20
-    max_checkpoint_bytes: int = 10 << 20
+    max_result_bytes: int = MAX_RESULT_BYTES
+    max_checkpoint_bytes: int = MAX_CHECKPOINT_BYTES
     """Of one that the database keeps."""
     object_store_url: str = ""
     """Where workers put larger ones (``file:///…``, ``s3://…``); needed here to delete those that nobody needs."""

@@ -16,12 +16,13 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from niyanta.domain.limits import MAX_CHECKPOINT_BYTES
 from niyanta.wire.messages import Assignment, AttemptRef, LogLine, Progressed
 from niyanta.worker.handlers.app import App
 from niyanta.worker.handlers.context import Context, SyncContext
 from niyanta.worker.handlers.handler import encode_result
 from niyanta.worker.handlers.link import Ask, AttemptEnded
-from niyanta.worker.handlers.state import MAX_CHECKPOINT_BYTES, decode_state
+from niyanta.worker.handlers.state import decode_state
 
 __all__ = ["AttemptEnded", "Killed", "WorkloadRun"]
 

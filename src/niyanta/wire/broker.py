@@ -24,7 +24,7 @@ from nats.errors import TimeoutError as NatsTimeoutError
 from niyanta.errors import ConnectionFailedError
 from niyanta.wire.cancels import heeded
 
-__all__ = ["FRAME_BYTES", "FRAME_TIMEOUT_SECONDS", "MAX_MESSAGE_BYTES", "Broker", "Handler"]
+__all__ = ["FRAME_BYTES", "FRAME_TIMEOUT_SECONDS", "MAX_MESSAGE_BYTES", "Broker", "Responder"]
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ _FRAMES_HEADER = "Niyanta-Frames"
 _REPLY_HEADER = "Niyanta-Reply"
 _NO_REPLY = "none"
 
-Handler = Callable[[bytes], Awaitable[bytes | None]]
+Responder = Callable[[bytes], Awaitable[bytes | None]]
 """Takes a whole message, gives the reply (None: no reply)."""
 
 
@@ -191,7 +191,7 @@ class Broker:
         with heeded():
             return await self._nc.request(subject, payload, timeout=timeout_seconds, headers=headers or None)
 
-    async def serve(self, subject: str, handler: Handler, *, queue_group: str = "") -> None:
+    async def serve(self, subject: str, handler: Responder, *, queue_group: str = "") -> None:
         """Answer messages on a subject, each in a task of its own.
 
         A handler that raises is logged, and the sender gets no reply (it will send again).
@@ -248,7 +248,7 @@ class Broker:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _answer(self, msg: Msg, payload: bytes, handler: Handler) -> None:
+    async def _answer(self, msg: Msg, payload: bytes, handler: Responder) -> None:
         try:
             reply = await handler(payload)
             if reply is not None and msg.reply:
@@ -260,7 +260,7 @@ class Broker:
         except Exception:
             log.exception("broker.handler_failed", extra={"subject": msg.subject})
 
-    async def _receive_framed(self, first: Msg, handler: Handler) -> None:
+    async def _receive_framed(self, first: Msg, handler: Responder) -> None:
         try:
             total = int((first.headers or {})[_FRAMES_HEADER])
         except ValueError:

@@ -11,6 +11,9 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from niyanta.domain.records import Encoding
+from niyanta.domain.workers import Isolation
+
 __all__ = [
     "PROTOCOL_VERSION",
     "Assign",
@@ -129,7 +132,7 @@ class HandlerInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a worker says of one workload type that it serves."""
 
     workload_type: str
-    isolation: str = "process"
+    isolation: Isolation = Isolation.PROCESS
     exclusive: bool = False
     input_schema: dict[str, Any] | None = None
     """JSON Schema (2020-12) of the input, when the handler's parameters are typed."""
@@ -151,11 +154,7 @@ class Register(msgspec.Struct, frozen=True):
 
 
 class RegisterReply(msgspec.Struct, frozen=True, omit_defaults=True):
-    """``accepted`` False with a reason: ``in_use`` (try again after the lease), or a final one.
-
-    Final are ``invalid`` (the registration itself is wrong) and ``removed`` (an operator doesn't want this id): the
-    worker's program ends with ``message``.
-    """
+    """Unless ``accepted`` the reason is a `RegisterRefusal`; after a final one the worker ends, with the message."""
 
     accepted: bool
     reason: str = ""
@@ -218,7 +217,7 @@ class Progressed(msgspec.Struct, frozen=True, tag="progress", omit_defaults=True
 
 
 class LogLine(msgspec.Struct, frozen=True, tag="log", omit_defaults=True):
-    """One line of the workload's log. ``level`` is DEBUG, INFO, WARN or ERROR."""
+    """One line of the workload's log. ``level`` is a `LogLevel`; any other is taken for INFO."""
 
     level: str
     message: str
@@ -229,9 +228,9 @@ class CheckpointSaved(msgspec.Struct, frozen=True, tag="checkpoint", omit_defaul
     """A checkpoint to keep. The reply to its batch carries the outcome (`EventReply`)."""
 
     data: bytes
-    """The state: UTF-8 JSON, or raw bytes when ``encoding`` is ``bytes``. Not compressed."""
+    """The state, in the given `Encoding`. Not compressed."""
     sha256: bytes
-    encoding: str = "json"
+    encoding: str = Encoding.JSON
     object_key: str | None = None
     """Set when the bytes lie in the object store; ``data`` is empty then."""
     size_bytes: int = 0
@@ -339,7 +338,7 @@ class CheckpointReply(msgspec.Struct, frozen=True, omit_defaults=True):
     error: str | None = None
     sequence: int = 0
     """May be older than asked for when that one turned out corrupt."""
-    encoding: str = "json"
+    encoding: str = Encoding.JSON
     data: bytes = b""
     total_bytes: int = 0
     sha256: bytes = b""

@@ -12,13 +12,11 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from niyanta.domain.limits import MAX_DEPTH, MAX_VALUES
 from niyanta.errors import InvalidInputError
 
-__all__ = ["MAX_DEPTH", "MAX_VALUES", "StrictDecoder", "check_value"]
+__all__ = ["StrictDecoder", "check_value"]
 
-MAX_DEPTH = 64
-MAX_VALUES = 200_000
-"""Objects, arrays and what is in them, in one body."""
 
 T = TypeVar("T")
 
@@ -106,6 +104,7 @@ class _UnstorableError(Exception):
         self.path: list[str | int] = []
 
 
+# Any: JSON, and looked at by its type.
 def _walk(value: Any, depth: int) -> None:  # noqa: C901 -- one branch for each kind of value, on the hot path
     """Look at every value; the path of a bad one is gathered on the way up, so that good ones cost nothing for it."""
     kind = type(value)

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from niyanta.domain.limits import MAX_DEPTH
 from niyanta.errors import InvalidInputError
-from niyanta.wire.strict_json import MAX_DEPTH, StrictDecoder
+from niyanta.wire.strict_json import StrictDecoder
 
 
 class Inner(msgspec.Struct, forbid_unknown_fields=True):

@@ -10,17 +10,17 @@ from msgspec import Meta
 __all__ = ["DELIMITERS", "Figures", "Progress", "ReportParams", "ReportResult"]
 
 DELIMITERS = (",", ";", "\t", "|", ":", " ")
-Column = Annotated[str, Meta(min_length=1, max_length=200)]
+ColumnName = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 class ReportParams(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Addresses are absolute paths that every worker sees, ``file:///…`` or ``s3://bucket/key``."""
 
     csv_url: Annotated[str, Meta(min_length=1, max_length=2048, description="Text with a header line.")]
-    group_by: Annotated[Column, Meta(description="The column whose values make the groups.")]
-    value_columns: Annotated[list[Column], Meta(min_length=1, max_length=8, description="Columns to add up.")]
+    group_by: Annotated[ColumnName, Meta(description="The column whose values make the groups.")]
+    value_columns: Annotated[list[ColumnName], Meta(min_length=1, max_length=8, description="Columns to add up.")]
     date_column: (
-        Annotated[Column, Meta(description="ISO dates or times; adds a chart by month. Rows without one are bad.")]
+        Annotated[ColumnName, Meta(description="ISO dates or times; adds a chart by month. Rows without are bad.")]
         | None
     ) = None
     output_url: (

@@ -47,7 +47,7 @@ class _RedirectError(Exception):
 
 
 @functools.cache
-def _client(endpoint: str | None) -> Any:
+def _client(endpoint: str | None) -> Any:  # Any: boto3 makes its clients' classes as it runs
     client = boto3.Session().client(
         "s3",
         endpoint_url=endpoint,
@@ -65,7 +65,7 @@ def _client(endpoint: str | None) -> Any:
     return client
 
 
-def _refuse_redirect(response: tuple[Any, Any] | None, **_: Any) -> None:
+def _refuse_redirect(response: tuple[Any, Any] | None, **_: object) -> None:
     """Before the client goes where an answer sends it, which may be an address that only the worker can reach."""
     if response is not None and 300 <= response[0].status_code < 400:
         raise _RedirectError

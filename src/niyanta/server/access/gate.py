@@ -11,6 +11,7 @@ import time
 
 import msgspec
 
+from niyanta.domain.customers import Role
 from niyanta.domain.ids import make_id
 from niyanta.errors import ApiError, ForbiddenError
 from niyanta.server.access.identity import Authenticator
@@ -61,13 +62,13 @@ class Gate:
         """
         identity = await self._authenticator.identify(authorization, source)
         rate: RateStatus | None = None
-        if identity.role != "admin":
+        if identity.role is not Role.ADMIN:
             rate, limited = await self._limiter.take(identity.customer_id)
             if limited is not None:
                 self._metrics.rate_limited(identity.customer_id)
                 return Admission(identity, rate, limited)
         if identity.suspended:
             return Admission(identity, rate, ForbiddenError("This customer is suspended"))
-        if admin and identity.role != "admin":
+        if admin and identity.role is not Role.ADMIN:
             return Admission(identity, rate, ForbiddenError("This needs a key with the admin role"))
         return Admission(identity, rate)

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from niyanta.domain.api_keys import customer_of
+from niyanta.domain.customers import CustomerStatus, Role
 from niyanta.errors import RateLimitedError, ServiceUnavailableError, UnauthorizedError
 from niyanta.server.access.tokens import Claims, TokenVerifier
 from niyanta.server.moves.batcher import GroupCommit
@@ -184,7 +185,7 @@ class Authenticator:
         status = await self._standings.submit(claims.customer_id)
         if status is None:
             raise UnauthorizedError("The credentials are not valid")
-        return Identity(claims.customer_id, claims.subject, "customer", status == "suspended")
+        return Identity(claims.customer_id, claims.subject, Role.CUSTOMER, status is CustomerStatus.SUSPENDED)
 
     async def _claims(self, token: str, source: str) -> Claims:
         verified = self._verified.get(token)

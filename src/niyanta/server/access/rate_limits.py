@@ -21,7 +21,7 @@ from niyanta.errors import RateLimitedError, ServiceUnavailableError
 from niyanta.server.directory import Directory
 from niyanta.server.moves.batcher import GroupCommit
 from niyanta.server.store.customers import Customer
-from niyanta.server.store.database import Database, retried
+from niyanta.server.store.database import Database, Pool, retried
 from niyanta.server.store.rate_buckets import Granted, RateBucketStore, Wanted
 
 __all__ = ["KEEP_SECONDS", "STOCK_SECONDS", "RateLimiter", "RateStatus"]
@@ -132,12 +132,12 @@ class RateLimiter:
 
     @retried
     async def _take_out(self, wanted: Sequence[Wanted]) -> list[Granted]:
-        async with self._database.connection("vital") as conn:
+        async with self._database.connection(Pool.VITAL) as conn:
             return await self._store.take(conn, wanted)
 
     @retried
     async def _open_full(self, wanted: Sequence[Wanted]) -> None:
-        async with self._database.connection("vital") as conn:
+        async with self._database.connection(Pool.VITAL) as conn:
             await self._store.open_full(conn, wanted)
 
     def _give_back(self, keys: Sequence[str]) -> dict[str, int]:

@@ -26,6 +26,7 @@ from jwt.utils import base64url_decode
 from msgspec import Meta
 
 from niyanta.domain.ids import CUSTOMER_ID_PATTERN
+from niyanta.domain.limits import MAX_SUBJECT_LENGTH, MAX_TOKEN_LENGTH, MIN_RSA_BITS
 from niyanta.errors import ConfigurationError, ServiceUnavailableError, UnauthorizedError
 from niyanta.server.settings import CoordinatorSettings
 
@@ -37,11 +38,9 @@ REFETCH_SECONDS = 10.0
 """The key set isn't asked for again before that, whatever tokens name."""
 
 _LEEWAY_SECONDS = 60
-_MOST_CHARACTERS = 8192
 _MOST_SET_BYTES = 1 << 20
 _FETCH_SECONDS = 5.0
 _REFRESH_SECONDS = 300.0
-_MIN_RSA_BITS = 2048
 _KEY_HEADERS = ("jwk", "jku", "x5c", "x5u", "x5t", "x5t#S256", "crit", "b64", "zip")
 
 
@@ -59,7 +58,7 @@ _Time = Annotated[float, Meta(ge=0)]
 
 
 class _Payload(msgspec.Struct):
-    sub: Annotated[str, Meta(min_length=1, max_length=255)]
+    sub: Annotated[str, Meta(min_length=1, max_length=MAX_SUBJECT_LENGTH)]
     customer_id: str
     exp: _Time
     nbf: _Time | None = None
@@ -135,7 +134,7 @@ class TokenVerifier:
             UnauthorizedError: It isn't good. The message says no more than that.
             ServiceUnavailableError: The issuer's keys could not be read so far.
         """
-        if not self._algorithm or len(token) > _MOST_CHARACTERS or token.count(".") != 2:
+        if not self._algorithm or len(token) > MAX_TOKEN_LENGTH or token.count(".") != 2:
             raise _refused("form")
         header = self._header(token)
         key = await self._key(header.kid)
@@ -283,6 +282,6 @@ def _public_key(entry: dict[str, Any], algorithm: str) -> _Key:
         raise ConfigurationError("jwt_jwks: a key can't be read") from exc
     if not isinstance(key, RSAPublicKey | EllipticCurvePublicKey):
         raise ConfigurationError("jwt_jwks holds a private key; only public keys belong there")
-    if isinstance(key, RSAPublicKey) and key.key_size < _MIN_RSA_BITS:
-        raise ConfigurationError(f"jwt_jwks: an RSA key must have at least {_MIN_RSA_BITS} bits")
+    if isinstance(key, RSAPublicKey) and key.key_size < MIN_RSA_BITS:
+        raise ConfigurationError(f"jwt_jwks: an RSA key must have at least {MIN_RSA_BITS} bits")
     return key

@@ -12,7 +12,7 @@ import asyncio
 import logging
 
 from niyanta.errors import ServiceUnavailableError
-from niyanta.server.store.database import Database
+from niyanta.server.store.database import Database, Pool
 from niyanta.server.store.lease import LeaseStore
 from niyanta.wire.broker import Broker
 from niyanta.wire.subjects import Subjects
@@ -52,7 +52,7 @@ class Attendance:
         """Look once."""
         attended = self.attends
         try:
-            async with asyncio.timeout(_ANSWER_SECONDS), self._database.connection("lease") as conn:
+            async with asyncio.timeout(_ANSWER_SECONDS), self._database.connection(Pool.LEASE) as conn:
                 await self._leases.current(conn)
         except (ServiceUnavailableError, TimeoutError):
             self._failures += 1

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import msgspec
 
+from niyanta.domain.workers import WorkerEnd, WorkerStatus
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.moves.batcher import GroupCommit
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.observability.metrics import Metrics
-from niyanta.server.store.database import Database, retried
+from niyanta.server.store.database import Database, Pool, retried
 from niyanta.server.store.lease import LeaseStore
 from niyanta.server.store.workers import WorkerStore
 from niyanta.server.store.workloads import WorkloadStore
@@ -59,7 +60,7 @@ class BeatService:
     async def _record(self, beats: Sequence[Heartbeat]) -> list[HeartbeatReply | Exception]:
         latest = {(beat.worker_id, beat.incarnation): beat for beat in beats}
         replies: dict[tuple[str, str], HeartbeatReply] = {}
-        async with self._database.connection("vital") as conn:
+        async with self._database.connection(Pool.VITAL) as conn:
             keys = sorted(latest)
             live = await self._workers.beat(conn, [(*key, latest[key].draining) for key in keys])
             epoch = (await self._leases.current(conn)).epoch
@@ -77,8 +78,8 @@ class BeatService:
                     a for a in beat.attempts if (a.customer_id, a.workload_id, a.generation) not in held[key]
                 ]
                 if beat.leaving:
-                    await self._workers.end(conn, beat.worker_id, "stopped", incarnation=beat.incarnation)
-                replies[key] = HeartbeatReply(True, False, status == "DRAINING", superseded, epoch)
+                    await self._workers.end(conn, beat.worker_id, WorkerEnd.STOPPED, incarnation=beat.incarnation)
+                replies[key] = HeartbeatReply(True, False, status is WorkerStatus.DRAINING, superseded, epoch)
                 if beat.ignored_commands > 0:
                     self._metrics.commands_ignored(beat.ignored_commands)
         lingering = [(key[0], len(reply.superseded)) for key, reply in replies.items() if reply.superseded]

@@ -6,7 +6,7 @@ import msgspec
 
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.store.checkpoints import CheckpointStore, StoredCheckpoint
-from niyanta.server.store.database import Database, retried
+from niyanta.server.store.database import Database, Pool, retried
 from niyanta.server.store.workloads import WorkloadStore
 from niyanta.wire.broker import Broker
 from niyanta.wire.messages import CheckpointReply, CheckpointRequest
@@ -14,7 +14,7 @@ from niyanta.wire.subjects import Subjects
 
 __all__ = ["CheckpointService"]
 
-_MAX_RANGE_BYTES = 512 * 1024
+_MOST_RANGE_BYTES = 512 * 1024
 
 
 class CheckpointService:
@@ -47,7 +47,7 @@ class CheckpointService:
             return CheckpointReply(ok=False, error="the attempt is not this worker's")
         if found is None:
             return CheckpointReply(ok=False, error="no good checkpoint is left")
-        end = request.offset + min(request.max_bytes, _MAX_RANGE_BYTES)
+        end = request.offset + min(request.max_bytes, _MOST_RANGE_BYTES)
         return CheckpointReply(
             ok=True,
             sequence=found.sequence,
@@ -62,7 +62,7 @@ class CheckpointService:
     async def _find(self, request: CheckpointRequest) -> StoredCheckpoint | None:
         """The newest good one up to the request's; None when none is left."""
         ref = request.ref
-        async with self._database.connection("vital") as conn:
+        async with self._database.connection(Pool.VITAL) as conn:
             who = request.worker_id, request.incarnation
             held = (await self._workloads.held_by(conn, [who]))[who]
             if (ref.customer_id, ref.workload_id, ref.generation) not in held:

@@ -8,15 +8,16 @@ from typing import Any
 
 import msgspec
 
+from niyanta.domain.limits import MAX_DEPTH, MAX_KEPT_TEXT_LENGTH
+from niyanta.domain.records import LogLevel
 from niyanta.errors import InvalidInputError
-from niyanta.wire.strict_json import MAX_DEPTH, StrictDecoder
+from niyanta.wire.strict_json import StrictDecoder
 
 __all__ = ["clean", "details_json", "level_of", "logged_at", "result_problem"]
 
-_MOST_TEXT = 64 * 1024
 _LATEST_LINE = timedelta(days=1)
 """A line that arrives later than this after it was written gets a later time."""
-_LEVELS = frozenset({"DEBUG", "INFO", "WARN", "ERROR"})
+_LEVELS = {level.value: level for level in LogLevel}
 _INTEGERS = range(-(2**63), 2**63)
 
 _check_result = StrictDecoder(dict[str, Any], what="the result").decode
@@ -27,14 +28,14 @@ def clean(text: str | None) -> str | None:
     """Text that PostgreSQL can hold: NUL becomes U+FFFD, and what is behind 64 Ki characters goes."""
     if text is None:
         return None
-    if len(text) > _MOST_TEXT:
-        text = text[:_MOST_TEXT] + "…"
+    if len(text) > MAX_KEPT_TEXT_LENGTH:
+        text = text[:MAX_KEPT_TEXT_LENGTH] + "…"
     return text.replace("\0", "\ufffd") if "\0" in text else text
 
 
-def level_of(text: str) -> str:
+def level_of(text: str) -> LogLevel:
     """A log line's level; INFO when it is none of ours."""
-    return text if text in _LEVELS else "INFO"
+    return _LEVELS.get(text, LogLevel.INFO)
 
 
 def logged_at(occurred_at_ms: int, now: datetime, assigned_at: datetime | None) -> datetime:

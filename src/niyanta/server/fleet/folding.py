@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 
 from niyanta.domain import changes, transitions
 from niyanta.domain.forms import with_misfit
+from niyanta.domain.records import Encoding, LogLevel
 from niyanta.domain.retry import backoff_seconds
 from niyanta.domain.transitions import IllegalMoveError
-from niyanta.domain.workload import Actor, ActorType, Move, PausePhase, Status
+from niyanta.domain.workload import Actor, ActorType, Key, Move, PausePhase, Status
 from niyanta.server.directory import Directory
 from niyanta.server.fleet.contents import clean, details_json, level_of, logged_at, result_problem
 from niyanta.server.fleet.reading import Batch, Unreadable
@@ -26,7 +27,6 @@ from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.checkpoints import NewCheckpoint
 from niyanta.server.store.logs import NewLogLine
 from niyanta.server.store.states import Change
-from niyanta.server.store.workloads import Key
 from niyanta.wire import messages
 from niyanta.wire.messages import AttemptRef, BatchReply, Event, EventReply, Outcome
 from niyanta.wire.objects import checkpoint_folder
@@ -111,7 +111,7 @@ class EventFolder:
                     change.then(changes.report_progress(state, body.percent, clean(body.message)))
                 if body.message:
                     details = {"progress_percent": change.state.progress_percent}
-                    writes.logs.append(_line(event, change, "INFO", body.message, details_json(details)))
+                    writes.logs.append(_line(event, change, LogLevel.INFO, body.message, details_json(details)))
             case messages.LogLine():
                 writes.logs.append(_line(event, change, body.level, body.message, details_json(body.details)))
             case messages.CheckpointSaved():
@@ -165,7 +165,7 @@ class EventFolder:
                 workload_id=state.workload_id,
                 sequence=state.checkpoint_sequence,
                 generation=state.generation,
-                encoding="bytes" if body.encoding == "bytes" else "json",
+                encoding=Encoding.BYTES if body.encoding == Encoding.BYTES else Encoding.JSON,
                 data=None if body.object_key else body.data,
                 object_key=body.object_key,
                 size_bytes=body.size_bytes if body.object_key else len(body.data),

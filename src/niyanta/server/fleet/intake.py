@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import msgspec
 
+from niyanta.domain.workload import Key
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.directory import Directory
 from niyanta.server.fleet.folding import EventFolder, Writes
@@ -25,11 +26,10 @@ from niyanta.server.moves.mover import Mover
 from niyanta.server.observability.metrics import Metrics
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.checkpoints import CheckpointStore
-from niyanta.server.store.database import LockNotFreeError
+from niyanta.server.store.database import LockNotFreeError, Pool
 from niyanta.server.store.logs import LogStore
 from niyanta.server.store.queries import Connection
 from niyanta.server.store.states import Change
-from niyanta.server.store.workloads import Key
 from niyanta.wire import messages
 from niyanta.wire.messages import AttemptRef, BatchReply, EventReply, Outcome
 from niyanta.wire.objects import ObjectStore
@@ -173,7 +173,7 @@ class EventIntake:
         if only_moves and await self._mover.move_unlocked(keys, decide, lock_seconds=SHARED_LOCK_SECONDS):
             return replies
         # When somebody else was quicker with one of them: what was written is found to be applied now.
-        await self._mover.move(keys, decide, pool="vital", besides=besides, lock_seconds=SHARED_LOCK_SECONDS)
+        await self._mover.move(keys, decide, pool=Pool.VITAL, besides=besides, lock_seconds=SHARED_LOCK_SECONDS)
         for key in unneeded:
             self._unneeded.put_nowait(key)
         if writes.logs:

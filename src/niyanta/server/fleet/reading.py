@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import msgspec
 
+from niyanta.domain.limits import MAX_ID_LENGTH
 from niyanta.wire import messages
 from niyanta.wire.messages import AttemptRef, Event, EventBatch
 
 __all__ = ["Batch", "Unreadable", "is_sane", "read_batch"]
 
-_MOST_ID = 200
 _NUMBERS = range(1, 2**63)
 """Generations and sequences; a sequence must fit a ``bigint``."""
 
@@ -95,8 +95,8 @@ def is_sane(ref: AttemptRef) -> bool:
     """Whether there can be such an attempt; PostgreSQL refuses even to look for others."""
     return (
         ref.generation in _NUMBERS
-        and len(ref.customer_id) <= _MOST_ID
-        and len(ref.workload_id) <= _MOST_ID
+        and len(ref.customer_id) <= MAX_ID_LENGTH
+        and len(ref.workload_id) <= MAX_ID_LENGTH
         and "\0" not in ref.customer_id
         and "\0" not in ref.workload_id
     )

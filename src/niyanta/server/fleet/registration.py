@@ -7,6 +7,8 @@ from datetime import datetime
 
 import msgspec
 
+from niyanta.domain.limits import MAX_CAPACITY, MAX_TAG_LENGTH, MAX_TAGS
+from niyanta.domain.workers import OrderKind, RegisterRefusal, WorkerStatus
 from niyanta.domain.workload import Actor
 from niyanta.errors import NotFoundError, ServiceUnavailableError
 from niyanta.server.moves.commands import Commands
@@ -14,7 +16,7 @@ from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.moves.losses import lose_workloads
 from niyanta.server.moves.mover import Mover
 from niyanta.server.settings import CoordinatorSettings
-from niyanta.server.store.database import Database, retried
+from niyanta.server.store.database import Database, Pool, retried
 from niyanta.server.store.lease import LeaseStore
 from niyanta.server.store.workers import ListedWorker, RemovedWorker, StandingOrder, WorkerStore
 from niyanta.wire.broker import Broker
@@ -55,21 +57,23 @@ class WorkerService:
         try:
             worker = msgspec.msgpack.decode(payload, type=Register)
         except msgspec.DecodeError as exc:
-            return self._encode(RegisterReply(False, "invalid", f"the registration can't be read: {exc}"))
+            return self._encode(
+                RegisterReply(False, RegisterRefusal.INVALID, f"the registration can't be read: {exc}")
+            )
         problem = _registration_problem(worker)
         if problem is not None:
-            return self._encode(RegisterReply(False, "invalid", problem))
+            return self._encode(RegisterReply(False, RegisterRefusal.INVALID, problem))
         lease = self._settings.worker_lease_seconds
         try:
             status, order, epoch, now = await self._come_to_life(worker)
         except ServiceUnavailableError:
             return None
-        if order is not None and order.kind == "remove":
+        if order is not None and order.kind is OrderKind.REMOVE:
             log.info("worker.refused_as_removed", extra={"worker_id": worker.worker_id})
-            return self._encode(RegisterReply(False, "removed", _removed(worker.worker_id, order)))
+            return self._encode(RegisterReply(False, RegisterRefusal.REMOVED, _removed(worker.worker_id, order)))
         if status is None:
             message = f"worker id '{worker.worker_id}' is in use by a live worker, or by one that has yet to stop"
-            return self._encode(RegisterReply(False, "in_use", message))
+            return self._encode(RegisterReply(False, RegisterRefusal.IN_USE, message))
         log.info(
             "worker.registered",
             extra={"worker_id": worker.worker_id, "capacity": worker.capacity, "status": status},
@@ -79,9 +83,11 @@ class WorkerService:
         return self._encode(RegisterReply(True, "", "", interval, lease, epoch, int(now.timestamp() * 1000)))
 
     @retried
-    async def _come_to_life(self, worker: Register) -> tuple[str | None, StandingOrder | None, int, datetime]:
+    async def _come_to_life(
+        self, worker: Register
+    ) -> tuple[WorkerStatus | None, StandingOrder | None, int, datetime]:
         """The worker's status from now on; without one, what was ordered for its id; the leader's epoch; the time."""
-        async with self._database.connection("vital") as conn:
+        async with self._database.connection(Pool.VITAL) as conn:
             status = await self._workers.register(conn, worker, self._settings.worker_lease_seconds)
             order = None if status else await self._workers.standing_order(conn, worker.worker_id)
             epoch = (await self._leases.current(conn)).epoch
@@ -160,7 +166,7 @@ class WorkerService:
                 raise NotFoundError(f"There is no live worker '{worker_id}'")
             return removed
 
-    async def undrain(self, worker_id: str, actor: Actor) -> str:
+    async def undrain(self, worker_id: str, actor: Actor) -> WorkerStatus:
         """Take a drain or a removal back; gives the worker's status. Does nothing to one that is under neither.
 
         Raises:
@@ -172,7 +178,7 @@ class WorkerService:
         return status
 
     @retried
-    async def _take_order_back(self, worker_id: str) -> str:
+    async def _take_order_back(self, worker_id: str) -> WorkerStatus:
         async with self._database.connection() as conn:
             status = await self._workers.undrain(conn, worker_id)
         if status is None:
@@ -197,10 +203,12 @@ def _registration_problem(worker: Register) -> str | None:
         return f"this service speaks protocol {PROTOCOL_VERSION}, the worker {worker.protocol}"
     if not WORKER_ID_PATTERN.fullmatch(worker.worker_id):
         return f"the worker id must match {WORKER_ID_PATTERN.pattern}"
-    if not 1 <= worker.capacity <= 10_000:
-        return "the capacity must be 1 to 10000"
-    if len(worker.tags) > 64 or any(len(k) > 256 or len(v) > 256 for k, v in worker.tags.items()):
-        return "at most 64 tags of at most 256 characters"
+    if not 1 <= worker.capacity <= MAX_CAPACITY:
+        return f"the capacity must be 1 to {MAX_CAPACITY}"
+    if len(worker.tags) > MAX_TAGS or any(
+        len(word) > MAX_TAG_LENGTH for pair in worker.tags.items() for word in pair
+    ):
+        return f"at most {MAX_TAGS} tags of at most {MAX_TAG_LENGTH} characters"
     if not worker.handlers:
         return "the worker serves no workload type"
     if "\0" in repr(worker.tags):

@@ -6,13 +6,14 @@ from typing import Any
 
 import msgspec
 
+from niyanta.domain.limits import MAX_BATCH_VALUES
 from niyanta.errors import ApiError, ConflictError, ServiceUnavailableError
 from niyanta.server.grpc.messages import checked, status_message, status_of, submission_of, submitted_message
 from niyanta.server.grpc.methods import Method, MethodCall
 from niyanta.server.grpc.values import aside, moment_of, put_details, put_time
 from niyanta.server.services.batches import BatchService, CancelBatchRequest
-from niyanta.server.services.requests import MAX_BATCH_VALUES, BatchRequest, BodyLimit, check_idempotency_key
-from niyanta.server.services.submission import Outcome, SubmissionService
+from niyanta.server.services.requests import BatchRequest, BodyLimit, check_idempotency_key
+from niyanta.server.services.submission import ItemOutcome, SubmissionService
 from niyanta.wire.strict_json import StrictDecoder
 from niyanta.wire.v1 import workload_service_pb2 as pb
 
@@ -105,7 +106,7 @@ def _filter_of(given: pb.WorkloadFilter) -> dict[str, str]:
     return found
 
 
-def _submitted(index: int, outcome: Outcome) -> pb.SubmitWorkloadBatchResult:
+def _submitted(index: int, outcome: ItemOutcome) -> pb.SubmitWorkloadBatchResult:
     result = pb.SubmitWorkloadBatchResult(index=index)
     if isinstance(outcome, ApiError):
         _put_error(outcome, result.error)

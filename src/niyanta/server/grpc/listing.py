@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from niyanta.errors import InvalidInputError
+from niyanta.domain.limits import DEFAULT_PAGE, MAX_CURSOR_LENGTH, MAX_OFFSET, MAX_PAGE, MAX_TYPE_LENGTH
 from niyanta.server.grpc.fields import choice, text, whole
 from niyanta.server.grpc.messages import status_of, workload_summary_message
 from niyanta.server.grpc.methods import Method, MethodCall
-from niyanta.server.services.cursors import Cursors
-from niyanta.server.services.requests import DEFAULT_PAGE, MAX_CURSOR_LENGTH, MAX_OFFSET, MAX_PAGE, MAX_TYPE_LENGTH
+from niyanta.server.services.cursors import Cursors, refuse_both
 from niyanta.server.services.workloads import WorkloadService
 from niyanta.server.store.listing import ORDERS, ListQuery
 from niyanta.wire.v1 import workload_service_pb2 as pb
@@ -45,10 +44,7 @@ class ListMethods:
 
     def _query(self, call: MethodCall[pb.ListWorkloadsRequest]) -> ListQuery:
         request = call.request
-        if request.cursor and request.offset:
-            raise InvalidInputError(
-                "Give either cursor or offset, not both", details={"field": "cursor", "allowed": ["cursor", "offset"]}
-            )
+        refuse_both(request.cursor, has_offset=bool(request.offset))
         query = ListQuery(
             customer_id=call.identity.customer_id,
             status=status_of(request.status),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from niyanta.domain.limits import MAX_CURSOR_LENGTH, MAX_LINES
+from niyanta.domain.records import LogLevel
 from niyanta.errors import InvalidInputError, NotFoundError
 from niyanta.server.grpc.fields import choice, text, whole
 from niyanta.server.grpc.methods import Method, MethodCall, workload_id_of
 from niyanta.server.grpc.values import aside, moment_of, put_details, put_time
-from niyanta.server.services.logs import LEVELS, MAX_LINES, LogPage, LogRequest, LogService
-from niyanta.server.services.requests import MAX_CURSOR_LENGTH
+from niyanta.server.services.logs import LogPage, LogRequest, LogService
 from niyanta.server.services.workloads import WorkloadService
 from niyanta.server.store.logs import StoredLine
 from niyanta.wire.v1 import workload_service_pb2 as pb
@@ -17,7 +18,7 @@ from niyanta.wire.v1 import workload_service_pb2 as pb
 __all__ = ["LogMethods"]
 
 _PREFIX = "LOG_LEVEL_"
-_NUMBERS: dict[str, Any] = {level: pb.LogLevel.Value(_PREFIX + level) for level in LEVELS}
+_NUMBERS: dict[str, Any] = {level: pb.LogLevel.Value(_PREFIX + level) for level in LogLevel}
 _LEVELS: dict[int, str] = {number: level for level, number in _NUMBERS.items()}
 
 
@@ -61,7 +62,7 @@ def _level_of(number: int) -> str | None:
     if number and number not in _LEVELS:
         raise InvalidInputError(
             f"level: there is no level {number}",
-            details={"field": "level", "allowed": [_PREFIX + level for level in LEVELS]},
+            details={"field": "level", "allowed": [_PREFIX + level for level in LogLevel]},
         )
     return _LEVELS.get(number)
 

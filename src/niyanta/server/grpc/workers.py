@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from niyanta.domain.limits import DEFAULT_PAGE, MAX_CURSOR_LENGTH, MAX_OFFSET, MAX_PAGE
 from niyanta.domain.workload import Actor, ActorType
 from niyanta.errors import InvalidInputError, NotFoundError
 from niyanta.server.fleet.registration import WorkerService
 from niyanta.server.grpc.fields import text, whole
 from niyanta.server.grpc.methods import Method, MethodCall, worker_id_of
 from niyanta.server.grpc.values import put_time
-from niyanta.server.services.cursors import Cursors
-from niyanta.server.services.requests import DEFAULT_PAGE, MAX_CURSOR_LENGTH, MAX_OFFSET, MAX_PAGE
+from niyanta.server.services.cursors import Cursors, refuse_both
 from niyanta.server.store.customers import Identity
 from niyanta.server.store.workers import ListedWorker
 from niyanta.wire.v1 import admin_service_pb2 as pb
@@ -36,10 +36,7 @@ class WorkerMethods:
     async def list(self, call: MethodCall[pb.ListWorkersRequest]) -> pb.ListWorkersResponse:
         """One page, by id."""
         request = call.request
-        if request.cursor and request.offset:
-            raise InvalidInputError(
-                "Give either cursor or offset, not both", details={"field": "cursor", "allowed": ["cursor", "offset"]}
-            )
+        refuse_both(request.cursor, has_offset=bool(request.offset))
         status = _status_of(request.status)
         listed = ("workers", status or "")
         limit = whole("limit", request.limit or DEFAULT_PAGE, 1, MAX_PAGE)

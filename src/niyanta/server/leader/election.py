@@ -26,6 +26,10 @@ scheduling and watching; somebody leads again within seconds of its return, and 
 workers anew (the brake, see `niyanta.server.leader.monitor`). The leader is killed or stopped: another takes the
 lease when it has run out. A restore from a backup sets the epoch back: workers learn the older one with their next
 answered beat.
+
+**In this module.** `run` takes or renews the lease once in `leader_renew_seconds`; `epoch` is what the leader's loops
+look at before each round and what they write under; `wait_elected` is where they wait for a term of theirs. The
+statements are `niyanta.server.store.lease`.
 """
 
 from __future__ import annotations
@@ -36,7 +40,7 @@ import time
 
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.settings import CoordinatorSettings
-from niyanta.server.store.database import Database
+from niyanta.server.store.database import Database, Pool
 from niyanta.server.store.lease import LeaseStore
 
 __all__ = ["Election"]
@@ -88,7 +92,7 @@ class Election:
             if self._epoch is not None:
                 epoch, self._epoch = self._epoch, None
                 try:
-                    async with asyncio.timeout(2), self._database.connection("lease") as conn:
+                    async with asyncio.timeout(2), self._database.connection(Pool.LEASE) as conn:
                         await self._store.give_up(conn, epoch)
                 except (ServiceUnavailableError, TimeoutError):
                     log.info("election.lease_left_to_expire")
@@ -96,7 +100,7 @@ class Election:
     async def _tick(self) -> None:
         sent = time.monotonic()
         lease = self._settings.leader_lease_seconds
-        async with self._database.connection("lease") as conn:
+        async with self._database.connection(Pool.LEASE) as conn:
             if self._epoch is not None:
                 if await self._store.renew(conn, self._epoch, lease):
                     self._trusted_until = sent + self._settings.leader_trust_seconds

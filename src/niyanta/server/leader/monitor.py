@@ -23,7 +23,8 @@ from niyanta.domain import transitions
 from niyanta.domain.retry import backoff_seconds
 from niyanta.domain.transitions import IllegalMoveError
 from niyanta.domain.vigil import ASK_SHARE, Sign, Vigil
-from niyanta.domain.workload import Actor, ActorType, Move, Status, WorkloadState
+from niyanta.domain.workers import WorkerEnd, WorkerStatus
+from niyanta.domain.workload import Actor, ActorType, Key, Move, Status, WorkloadState
 from niyanta.errors import ConnectionFailedError, ServiceUnavailableError
 from niyanta.server.leader.election import Election
 from niyanta.server.moves.commands import Commands
@@ -31,11 +32,11 @@ from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.moves.losses import lose_workloads
 from niyanta.server.moves.mover import Mover
 from niyanta.server.settings import CoordinatorSettings
-from niyanta.server.store.database import Database
+from niyanta.server.store.database import Database, Pool
 from niyanta.server.store.queries import Connection
 from niyanta.server.store.states import Change
 from niyanta.server.store.workers import StoredWorker, WorkerStore
-from niyanta.server.store.workloads import Key, Overdue, Unanswered, WorkloadStore
+from niyanta.server.store.workloads import Overdue, Unanswered, WorkloadStore
 from niyanta.wire.broker import Broker
 from niyanta.wire.messages import AttemptRef, Changed, Heartbeat
 
@@ -112,17 +113,17 @@ class Monitor:
         """One look at everything; gives the seconds until the next is due."""
         if self._interruptions != self._broker.interruptions or not self._broker.connected:
             self._begin_observation()
-        async with self._database.connection("vital") as conn:
+        async with self._database.connection(Pool.VITAL) as conn:
             workers = await self._workers.all(conn)
             due = await self._promote(conn)
             orphaned = await self._workloads.orphaned(conn)
-        pause = await self._watch_workers(epoch, [w for w in workers if w.status != "DEAD"])
+        pause = await self._watch_workers(epoch, [w for w in workers if w.status is not WorkerStatus.DEAD])
         by_id = {worker.worker_id: worker for worker in workers}
         await self._redistribute_orphaned(epoch, orphaned, by_id)
         await self._chase_assignments(epoch, by_id)
         await self._end_overdue(epoch, by_id)
-        if any(w.status == "DEAD" and w.silent_seconds > _FORGET_DEAD_SECONDS for w in workers):
-            async with self._database.connection("vital") as conn:
+        if any(w.status is WorkerStatus.DEAD and w.silent_seconds > _FORGET_DEAD_SECONDS for w in workers):
+            async with self._database.connection(Pool.VITAL) as conn:
                 await self._workers.forget_dead(conn, _FORGET_DEAD_SECONDS)
         return max(0.02, min(_TICK_SECONDS, pause, due))
 
@@ -157,7 +158,7 @@ class Monitor:
         heard = [(beat.worker_id, beat.incarnation, beat.draining) for beat in beats if beat is not None]
         if heard:
             log.warning("monitor.heard_directly", extra={"workers": len(heard)})
-            async with self._database.connection("vital") as conn:
+            async with self._database.connection(Pool.VITAL) as conn:
                 await self._workers.beat(conn, sorted(heard))
         for sign, beat in zip(signs, beats, strict=True):
             if beat is not None:
@@ -171,11 +172,11 @@ class Monitor:
             return await self._commands.speak(sign.worker_id, sign.incarnation, seconds)
 
     async def _bury(self, epoch: int, sign: Sign) -> None:
-        async with self._database.connection("vital") as conn:
+        async with self._database.connection(Pool.VITAL) as conn:
             ended = await self._workers.end(
                 conn,
                 sign.worker_id,
-                "lost",
+                WorkerEnd.LOST,
                 incarnation=sign.incarnation,
                 silent_for_seconds=self._settings.worker_lease_seconds,
                 epoch=epoch,
@@ -214,7 +215,7 @@ class Monitor:
 
     def _may_still_run(self, worker: StoredWorker) -> bool:
         """Whether a removed worker hasn't said that it has stopped, nor been silent for so long that it has."""
-        if worker.ended_reason != "removed" or worker.has_stopped:
+        if worker.ended_reason is not WorkerEnd.REMOVED or worker.has_stopped:
             return False
         return worker.silent_seconds < self._settings.worker_lease_seconds
 
@@ -234,7 +235,7 @@ class Monitor:
         Not from a worker that may be dead, or may have died and come back since: its loss is to be counted as one. So
         it is asked first; one that says that it has the workload keeps it.
         """
-        async with self._database.connection("vital") as conn:
+        async with self._database.connection(Pool.VITAL) as conn:
             waiting = await self._workloads.unanswered(conn, self._settings.answer_seconds)
             if not waiting:
                 return
@@ -278,7 +279,7 @@ class Monitor:
         return [row for row in late if is_without(row)]
 
     async def _end_overdue(self, epoch: int, workers: dict[str, StoredWorker]) -> None:
-        async with self._database.connection("vital") as conn:
+        async with self._database.connection(Pool.VITAL) as conn:
             overdue = await self._workloads.overdue(conn, self._settings.timeout_grace_seconds)
         if not overdue:
             return
@@ -318,7 +319,7 @@ class Monitor:
                     with contextlib.suppress(IllegalMoveError):
                         change.then(move(change))
 
-        await self._mover.move(list(generations), decide, pool="vital", epoch=epoch)
+        await self._mover.move(list(generations), decide, pool=Pool.VITAL, epoch=epoch)
 
 
 _HEARTBEAT_TIMEOUT = "Worker heartbeat timeout"
@@ -326,6 +327,6 @@ _HEARTBEAT_TIMEOUT = "Worker heartbeat timeout"
 
 def _left(worker: StoredWorker | None, incarnation: str) -> str | None:
     """How an incarnation left, when it didn't die: ``removed`` or ``stopped``."""
-    if worker is None or worker.incarnation != incarnation or worker.ended_reason not in ("removed", "stopped"):
+    if worker is None or worker.incarnation != incarnation or worker.ended_reason in (None, WorkerEnd.LOST):
         return None
     return worker.ended_reason

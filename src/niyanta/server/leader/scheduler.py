@@ -16,6 +16,7 @@ import time
 from collections import deque
 
 from niyanta.domain import transitions
+from niyanta.domain.customers import CustomerStatus
 from niyanta.domain.placement import WorkerView
 from niyanta.domain.roster import Candidate, Entitlement, Found, Held, Placement, Roster
 from niyanta.domain.workload import Actor, ActorType
@@ -26,7 +27,7 @@ from niyanta.server.moves.batcher import BUSY_BATCH, LINGER_SECONDS
 from niyanta.server.moves.commands import Commands
 from niyanta.server.moves.feed import ChangeFeed, describe
 from niyanta.server.settings import CoordinatorSettings
-from niyanta.server.store.database import Database
+from niyanta.server.store.database import Database, Pool
 from niyanta.server.store.lease import LeaseStore
 from niyanta.server.store.queries import Connection
 from niyanta.server.store.states import Change, Head
@@ -94,7 +95,7 @@ class Scheduler:
 
     def _entitlement(self, customer_id: str) -> Entitlement | None:
         customer = self._directory.known_customer(customer_id)
-        if customer is None or customer.status != "active":
+        if customer is None or customer.status is not CustomerStatus.ACTIVE:
             return None
         return Entitlement(customer.weight, customer.max_concurrent_workloads)
 
@@ -187,7 +188,7 @@ class Scheduler:
         """Read everything anew. Hints that arrive meanwhile are read after it."""
         self._roster.forget_slots()
         await self._learn_fleet()
-        async with self._database.connection("vital") as conn:
+        async with self._database.connection(Pool.VITAL) as conn:
             self._roster.learn_held(_held(await self._store.held(conn)))
             place = ("", 0)
             while True:
@@ -205,7 +206,7 @@ class Scheduler:
         self._compare_at = time.monotonic() + _COMPARE_SECONDS
         self._roster.learn_fleet(self._directory.views())
         self._roster.forget_idle()
-        async with self._database.connection("vital") as conn:
+        async with self._database.connection(Pool.VITAL) as conn:
             workers = self._next_workers()
             self._roster.learn_held(_held(await self._store.held_by_workers(conn, workers)), workers)
             lanes = await self._store.lanes(conn, self._next_lane, _MOST_COMPARED, _MOST_LANES_EACH)
@@ -263,7 +264,7 @@ class Scheduler:
             return 0, agenda.blocked > 0
         with_suspects = self._roster.may_try_suspects
         lanes = [(lane.customer_id, lane.placement_key, most) for lane, most in agenda.lanes]
-        async with self._database.connection("vital") as conn:
+        async with self._database.connection(Pool.VITAL) as conn:
             heads = await self._store.heads(conn, lanes, with_suspects=with_suspects)
             placements = self._roster.place(
                 agenda, {lane: _found(found) for lane, found in heads.items()}, with_suspects=with_suspects

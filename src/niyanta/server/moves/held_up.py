@@ -12,8 +12,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 
-from niyanta.server.store.database import Database, retried
-from niyanta.server.store.workloads import Key, WorkloadStore
+from niyanta.domain.workload import Key
+from niyanta.server.store.database import Database, Pool, retried
+from niyanta.server.store.workloads import WorkloadStore
 
 __all__ = ["SHARED_LOCK_SECONDS", "HeldUp"]
 
@@ -57,5 +58,5 @@ class HeldUp:
 
     @retried
     async def _read(self, keys: list[Key]) -> frozenset[str]:
-        async with self._database.connection("vital") as conn:
+        async with self._database.connection(Pool.VITAL) as conn:
             return frozenset(await self._store.held_up(conn, keys))

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from niyanta.domain import transitions
-from niyanta.domain.workload import Actor
+from niyanta.domain.workload import Actor, Key
 from niyanta.server.moves.mover import Mover
 from niyanta.server.store.states import Change
-from niyanta.server.store.workloads import Key
 
 __all__ = ["lose_workloads"]
 

@@ -35,12 +35,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
+from niyanta.domain.workload import Key
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.moves.feed import ChangeFeed, describe
 from niyanta.server.store.database import Database, Pool, retried
 from niyanta.server.store.queries import Connection
 from niyanta.server.store.states import Change, Locked
-from niyanta.server.store.workloads import Key, WorkloadStore
+from niyanta.server.store.workloads import WorkloadStore
 
 __all__ = ["Decide", "LeaderFencedError", "Mover"]
 
@@ -70,7 +71,7 @@ class Mover:
         keys: Sequence[Key],
         decide: Decide,
         *,
-        pool: Pool = "api",
+        pool: Pool = Pool.API,
         epoch: int | None = None,
         besides: Besides | None = None,
         lock_seconds: float | None = None,
@@ -116,7 +117,7 @@ class Mover:
         async def lock(conn: Connection) -> Iterable[Locked]:
             return await self._store.lock_held(conn, worker_id, incarnation, list(but_types))
 
-        return len(await self._move(lock, decide, "vital", epoch, None, None))
+        return len(await self._move(lock, decide, Pool.VITAL, epoch, None, None))
 
     @retried
     async def move_unlocked(self, keys: Sequence[Key], decide: Decide, *, lock_seconds: float | None = None) -> bool:
@@ -128,7 +129,7 @@ class Mover:
         Raises:
             LockNotFreeError, ServiceUnavailableError: As `move`; nothing was written.
         """
-        async with self._database.connection("vital") as conn:
+        async with self._database.connection(Pool.VITAL) as conn:
             changes = _begun((await self._store.states(conn, keys)).values())
             decide(changes)
             moved = [change for change in changes.values() if not change.is_empty]

@@ -20,15 +20,13 @@ from prometheus_client import (
     generate_latest,
 )
 
+from niyanta.domain.limits import MAX_METRIC_CUSTOMER_TYPES, MAX_METRIC_CUSTOMERS
+from niyanta.domain.workload import TERMINAL, Status
 from niyanta.wire.messages import CheckpointSaved, EventBody, WorkloadChange
 
-__all__ = ["MOST_CUSTOMERS", "Metrics", "Reading"]
+__all__ = ["Metrics", "Reading"]
 
-MOST_CUSTOMERS = 1000
-"""Customers with a label value of their own; those that come later are ``other``."""
-_MOST_CUSTOMER_TYPES = 2000
 _OTHER = "other"
-_TERMINAL = frozenset({"COMPLETED", "FAILED", "CANCELLED"})
 _RUN_BUCKETS = (1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 24 * 3600)
 _WAIT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 15, 60, 300, 3600)
 _COMMIT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
@@ -178,16 +176,16 @@ class Metrics:
     def workload_changed(self, change: WorkloadChange) -> None:
         """Count one change that this coordinator committed."""
         status = change.status
-        if status == "PENDING":
+        if status == Status.PENDING:
             if change.version == 1:
                 self._accepted.labels(self._customer(change.customer_id)).inc()
-        elif status == "SCHEDULED":
+        elif status == Status.SCHEDULED:
             if change.waited_seconds is not None:
                 self._scheduling.observe(change.waited_seconds)
-        elif status == "REDISTRIBUTING":
+        elif status == Status.REDISTRIBUTING:
             if change.cause is not None:
                 self._redistributions.labels(change.cause).inc()
-        elif status in _TERMINAL:
+        elif status in TERMINAL:
             self._submissions.labels(self._customer(change.customer_id), status).inc()
             if change.ran_seconds is not None:
                 pair = self._customer_type(change.customer_id, change.workload_type)
@@ -239,7 +237,7 @@ class Metrics:
     def _customer(self, customer_id: str) -> str:
         found = self._customers.get(customer_id)
         if found is None:
-            if len(self._customers) >= MOST_CUSTOMERS:
+            if len(self._customers) >= MAX_METRIC_CUSTOMERS:
                 return _OTHER
             found = self._customers[customer_id] = customer_id
         return found
@@ -248,7 +246,7 @@ class Metrics:
         pair = (self._customer(customer_id), workload_type)
         found = self._customer_types.get(pair)
         if found is None:
-            if len(self._customer_types) >= _MOST_CUSTOMER_TYPES:
+            if len(self._customer_types) >= MAX_METRIC_CUSTOMER_TYPES:
                 return _OTHER, _OTHER
             found = self._customer_types[pair] = pair
         return found

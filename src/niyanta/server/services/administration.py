@@ -6,17 +6,14 @@ import unicodedata
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 
+from niyanta.domain.customers import CustomerStatus, Role
 from niyanta.domain.ids import CUSTOMER_ID_PATTERN
-from niyanta.domain.limits import LIMIT_RANGES, Tier
+from niyanta.domain.limits import LIMIT_RANGES, MAX_KEY_LIFE_DAYS, MAX_NAME_LENGTH, Tier
 from niyanta.errors import InvalidInputError
 from niyanta.server.store.customers import ApiKey, Customer, CustomerStore
 
-__all__ = ["MAX_NAME_LENGTH", "ROLES", "STATUSES", "AdminService"]
+__all__ = ["AdminService"]
 
-MAX_NAME_LENGTH = 200
-ROLES = ("customer", "admin")
-STATUSES = ("active", "suspended")
-_MAX_KEY_LIFE = timedelta(days=36_500)
 # Control characters, line separators, and what turns the direction of the text that follows.
 _UNSEEN = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029")
 
@@ -56,7 +53,7 @@ class AdminService:
                 f"customer_id must match {CUSTOMER_ID_PATTERN.pattern}",
                 details={"field": "customer_id", "allowed": CUSTOMER_ID_PATTERN.pattern},
             )
-        _check_choice("tier", tier, [known.value for known in Tier])
+        _check_choice("tier", tier, [*Tier])
         _check_limits(limits or {})
         made = await self._customers.create_customer(name, customer_id, tier or Tier.STANDARD.value, limits)
         await self._changed(made.customer_id)
@@ -92,8 +89,8 @@ class AdminService:
         await self._customers.get(customer_id)
         if name is not None:
             _check_name(name)
-        _check_choice("tier", tier, [known.value for known in Tier])
-        _check_choice("status", status, STATUSES)
+        _check_choice("tier", tier, [*Tier])
+        _check_choice("status", status, [*CustomerStatus])
         _check_limits(limits or {})
         await self._customers.update_customer(customer_id, name=name, tier=tier, status=status, **dict(limits or {}))
         await self._changed(customer_id)
@@ -110,14 +107,14 @@ class AdminService:
         """
         await self._customers.get(customer_id)
         _check_name(name)
-        _check_choice("role", role, ROLES)
+        _check_choice("role", role, [*Role])
         now = datetime.now(UTC)
-        if expires_at is not None and not now < expires_at <= now + _MAX_KEY_LIFE:
+        if expires_at is not None and not now < expires_at <= now + timedelta(days=MAX_KEY_LIFE_DAYS):
             raise InvalidInputError(
                 "expires_at must be in the future, within a hundred years",
                 details={"field": "expires_at", "after": now.isoformat(timespec="seconds")},
             )
-        made = await self._customers.create_key(customer_id, name, role or "customer", expires_at)
+        made = await self._customers.create_key(customer_id, name, role or Role.CUSTOMER, expires_at)
         await self._changed(customer_id)
         return made
 

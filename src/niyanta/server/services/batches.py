@@ -10,9 +10,9 @@ import msgspec
 from msgspec import Meta
 
 from niyanta.domain.ids import make_id
+from niyanta.domain.limits import MAX_BATCH, MAX_ID_LENGTH, MAX_REASON_LENGTH, MAX_TYPE_LENGTH
 from niyanta.domain.workload import Status, WorkloadState
 from niyanta.errors import ApiError, InvalidInputError, ServiceUnavailableError
-from niyanta.server.services.requests import MAX_BATCH
 from niyanta.server.services.workloads import WorkloadService
 from niyanta.server.store.customers import Identity
 from niyanta.server.store.database import Database, retried
@@ -31,7 +31,7 @@ class CancelFilter(msgspec.Struct, forbid_unknown_fields=True):
     """Which workloads to cancel; all that is given must hold. Ended ones are never meant."""
 
     status: Annotated[str, Meta(extra_json_schema={"enum": _CANCELLABLE})] | None = None
-    workload_type: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+    workload_type: Annotated[str, Meta(min_length=1, max_length=MAX_TYPE_LENGTH)] | None = None
     created_before: datetime | None = None
     created_after: datetime | None = None
 
@@ -41,13 +41,13 @@ class CancelBatchRequest(msgspec.Struct, forbid_unknown_fields=True):
 
     workload_ids: (
         Annotated[
-            list[Annotated[str, Meta(max_length=200)]],
+            list[Annotated[str, Meta(max_length=MAX_ID_LENGTH)]],
             Meta(min_length=1, max_length=MAX_BATCH, description="One named twice is cancelled, and answered, once."),
         ]
         | None
     ) = None
     filter: CancelFilter | None = None
-    reason: Annotated[str, Meta(max_length=1000)] | None = None
+    reason: Annotated[str, Meta(max_length=MAX_REASON_LENGTH)] | None = None
 
 
 @dataclass(frozen=True, slots=True)

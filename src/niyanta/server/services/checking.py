@@ -15,6 +15,7 @@ from niyanta.domain.fairness import queue_rank
 from niyanta.domain.forms import key_without, with_misfit
 from niyanta.domain.ids import make_id
 from niyanta.domain.json_schema import Mismatch, Schema, TooExpensiveError
+from niyanta.domain.limits import DEFAULT_PRIORITY, MAX_SCHEMA_ERRORS
 from niyanta.errors import ApiError, InvalidInputError
 from niyanta.server.directory import Directory, Intake
 from niyanta.server.services.estimator import Estimator
@@ -22,10 +23,8 @@ from niyanta.server.services.requests import SubmitRequest, check_values
 from niyanta.server.store.customers import Identity
 from niyanta.server.store.submissions import NewWorkload
 
-__all__ = ["DEFAULT_PRIORITY", "SubmissionChecks", "placement_key"]
+__all__ = ["SubmissionChecks", "placement_key"]
 
-DEFAULT_PRIORITY = 10
-_MOST_SCHEMA_ERRORS = 20
 _CHECK_ASIDE_BYTES = 16_384
 """Inputs that must fit a JSON Schema are checked in a thread when they are larger, so that other requests go on."""
 _ORDER_SECONDS = 1e-6
@@ -144,7 +143,7 @@ def _problems(request: SubmitRequest, schemas: Sequence[Schema]) -> list[Mismatc
     """
     for schema in schemas:
         try:
-            if problems := schema.problems(request.input_params, _MOST_SCHEMA_ERRORS):
+            if problems := schema.problems(request.input_params, MAX_SCHEMA_ERRORS):
                 return problems
         except TooExpensiveError as exc:
             raise InvalidInputError(

@@ -12,7 +12,18 @@ from msgspec import Meta
 
 from niyanta.domain.ids import WORKLOAD_TYPE_PATTERN, make_id
 from niyanta.domain.json_schema import Schema, SchemaError, TooExpensiveError
-from niyanta.domain.limits import DEFAULT_CONFIG, MAX_TIMEOUT_SECONDS
+from niyanta.domain.limits import (
+    DEFAULT_CONFIG,
+    MAX_CHECKPOINT_INTERVAL_SECONDS,
+    MAX_CONFIG_BYTES,
+    MAX_CPU_CORES,
+    MAX_DESCRIPTION_LENGTH,
+    MAX_DISK_MB,
+    MAX_MEMORY_MB,
+    MAX_RETRIES,
+    MAX_SCHEMA_BYTES,
+    MAX_TIMEOUT_SECONDS,
+)
 from niyanta.errors import InvalidInputError
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.store.configs import ConfigFields, ConfigStore, WorkloadConfig
@@ -21,22 +32,19 @@ from niyanta.server.store.database import Database, retried
 
 __all__ = ["ConfigService", "CreateConfigRequest", "ResourceLimitsRequest", "UpdateConfigRequest"]
 
-_MAX_CONFIG_BYTES = 256 * 1024
-_MAX_SCHEMA_BYTES = 64 * 1024
-
 
 class ResourceLimitsRequest(msgspec.Struct, forbid_unknown_fields=True):
     """What one attempt may use; what is left out keeps its value."""
 
     cpu_cores: (
-        Annotated[float, Meta(gt=0, le=1024, extra_json_schema={"default": DEFAULT_CONFIG.cpu_cores})] | None
+        Annotated[float, Meta(gt=0, le=MAX_CPU_CORES, extra_json_schema={"default": DEFAULT_CONFIG.cpu_cores})] | None
     ) = None
     memory_mb: (
-        Annotated[int, Meta(ge=1, le=1 << 24, extra_json_schema={"default": DEFAULT_CONFIG.memory_mb})] | None
+        Annotated[int, Meta(ge=1, le=MAX_MEMORY_MB, extra_json_schema={"default": DEFAULT_CONFIG.memory_mb})] | None
     ) = None
-    disk_mb: Annotated[int, Meta(ge=1, le=1 << 30, extra_json_schema={"default": DEFAULT_CONFIG.disk_mb})] | None = (
-        None
-    )
+    disk_mb: (
+        Annotated[int, Meta(ge=1, le=MAX_DISK_MB, extra_json_schema={"default": DEFAULT_CONFIG.disk_mb})] | None
+    ) = None
 
 
 _JsonSchema = Annotated[
@@ -49,13 +57,13 @@ _JsonSchema = Annotated[
 _ConfigJson = Annotated[
     dict[str, Any], Meta(description="What handlers see as their config.", extra_json_schema={"default": {}})
 ]
-_Description = Annotated[str, Meta(max_length=2000)]
+_Description = Annotated[str, Meta(max_length=MAX_DESCRIPTION_LENGTH)]
 _Interval = Annotated[
     int,
     Meta(
         description="How often a checkpoint is due.",
         ge=1,
-        le=86_400,
+        le=MAX_CHECKPOINT_INTERVAL_SECONDS,
         extra_json_schema={"default": DEFAULT_CONFIG.checkpoint_interval_sec},
     ),
 ]
@@ -64,7 +72,7 @@ _Retries = Annotated[
     Meta(
         description="Attempts that may fail by themselves before the workload does.",
         ge=0,
-        le=100,
+        le=MAX_RETRIES,
         extra_json_schema={"default": DEFAULT_CONFIG.max_retries},
     ),
 ]
@@ -184,8 +192,8 @@ class ConfigService:
 
 
 async def _checked(request: CreateConfigRequest | UpdateConfigRequest) -> ConfigFields:
-    config_json = _encoded(request.config_json, "config_json", _MAX_CONFIG_BYTES)
-    input_schema = _encoded(request.input_schema, "input_schema", _MAX_SCHEMA_BYTES)
+    config_json = _encoded(request.config_json, "config_json", MAX_CONFIG_BYTES)
+    input_schema = _encoded(request.input_schema, "input_schema", MAX_SCHEMA_BYTES)
     if request.input_schema is not None:
         # In a thread: a schema with many patterns takes some tens of milliseconds.
         await asyncio.to_thread(_check_schema, request.input_schema)

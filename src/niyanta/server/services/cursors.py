@@ -18,7 +18,7 @@ from niyanta.errors import InvalidInputError
 from niyanta.server.store.listing import ListQuery, Place, WorkloadSummary, cursor_values
 from niyanta.server.store.logs import LogPlace
 
-__all__ = ["Cursors"]
+__all__ = ["Cursors", "refuse_both"]
 
 _TAG_BYTES = 16
 
@@ -27,6 +27,18 @@ class _Place(msgspec.Struct, array_like=True):
     workload_id: str
     value: str | int | None = None
     at: datetime | None = None
+
+
+def refuse_both(cursor: str | None, *, has_offset: bool) -> None:
+    """A page begins behind a cursor or after an offset.
+
+    Raises:
+        InvalidInputError: Both are given.
+    """
+    if cursor and has_offset:
+        raise InvalidInputError(
+            "Give either cursor or offset, not both", details={"field": "cursor", "allowed": ["cursor", "offset"]}
+        )
 
 
 class Cursors:

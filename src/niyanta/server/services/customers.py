@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from niyanta.domain.limits import MAX_STATISTICS_DAYS, MAX_STATISTICS_DAYS_BY_HOUR
 from niyanta.errors import InvalidInputError
 from niyanta.server.store.customers import Customer, CustomerStore, Identity
 from niyanta.server.store.database import Database, retried
@@ -14,8 +15,6 @@ from niyanta.server.store.statistics import Period, StatisticsStore, Summary, Ti
 __all__ = ["GROUPINGS", "CustomerService", "Statistics"]
 
 GROUPINGS = ("workload_type", "day", "hour")
-_MOST_DAYS = 3660
-_MOST_DAYS_BY_HOUR = 366
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,7 @@ class CustomerService:
                 "end_date must not be before start_date",
                 details={"field": "end_date", "allowed": f"{first} or later"},
             )
-        most = _MOST_DAYS_BY_HOUR if group_by == "hour" else _MOST_DAYS
+        most = MAX_STATISTICS_DAYS_BY_HOUR if group_by == "hour" else MAX_STATISTICS_DAYS
         days = (last - first).days + 1
         if days > most:
             raise InvalidInputError(

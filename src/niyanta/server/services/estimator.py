@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from niyanta.domain.customers import CustomerStatus
 from niyanta.domain.estimates import ServiceRate, estimated_completion, estimated_start
 from niyanta.domain.placement import Affinity, WorkerView, choose, eligible
 from niyanta.domain.workload import Status
@@ -167,7 +168,7 @@ class Estimator:
         return estimated_completion(workload.db_now, began_at, workload.progress_percent, past)
 
     def _start(self, customer: Customer, now: datetime, ahead: int) -> datetime | None:
-        if customer.status != "active":
+        if customer.status is not CustomerStatus.ACTIVE:
             return None
         known = self._known.get(customer.customer_id)
         if known is None or known.usage is None:

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from niyanta.errors import ServiceUnavailableError
-from niyanta.server.store.database import Database
+from niyanta.server.store.database import Database, Pool
 from niyanta.server.store.lease import LeaseStore
 from niyanta.wire.broker import Broker
 
@@ -38,7 +38,7 @@ class Health:
     async def check(self) -> Readiness:
         """Ask the database who leads, within two seconds."""
         try:
-            async with asyncio.timeout(2), self._database.connection("vital") as conn:
+            async with asyncio.timeout(2), self._database.connection(Pool.VITAL) as conn:
                 held = (await self._lease.current(conn)).held
         except (ServiceUnavailableError, TimeoutError):
             return Readiness(False, self._broker.connected, False)

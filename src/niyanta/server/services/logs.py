@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from niyanta.domain.limits import DEFAULT_LINES, MAX_COUNTED_LINES, MAX_LINES
+from niyanta.domain.records import LogLevel
 from niyanta.errors import InvalidInputError
 from niyanta.server.services.cursors import Cursors
 from niyanta.server.services.workloads import WorkloadService
@@ -14,14 +16,7 @@ from niyanta.server.store.database import Database, retried
 from niyanta.server.store.logs import LogsQuery, LogStore, StoredLine
 from niyanta.server.store.partitions import Lifetime
 
-__all__ = ["DEFAULT_LINES", "LEVELS", "MAX_LINES", "LogPage", "LogRequest", "LogService"]
-
-LEVELS = ("DEBUG", "INFO", "WARN", "ERROR")
-"""Of log lines, the least first."""
-MAX_LINES = 1000
-"""Lines in one page."""
-DEFAULT_LINES = 100
-_MOST_COUNTED = 100_000
+__all__ = ["LogPage", "LogRequest", "LogService"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +28,7 @@ class LogRequest:
     until: datetime | None = None
     """Only lines up to this time."""
     level: str | None = None
-    """Only lines of this level or a higher one."""
+    """A `LogLevel`: only lines of this one or a higher one."""
     order: str | None = None
     """``asc`` or ``desc``; oldest first when None."""
     limit: int | None = None
@@ -130,7 +125,7 @@ class LogService:
             customer_id=identity.customer_id,
             workload_id=workload_id,
             lifetime=lifetime,
-            levels=LEVELS[LEVELS.index(request.level or LEVELS[0]) :],
+            levels=_from(request.level),
             since=request.since,
             until=request.until,
             newest_first=_is_newest_first(request),
@@ -153,8 +148,8 @@ class LogService:
         if not page.has_more:
             return replace(page, total=len(page.lines))
         async with self._database.connection() as conn:
-            counted = await self._store.count(conn, query, _MOST_COUNTED + 1)
-        return replace(page, total=min(counted, _MOST_COUNTED), total_is_estimate=counted > _MOST_COUNTED)
+            counted = await self._store.count(conn, query, MAX_COUNTED_LINES + 1)
+        return replace(page, total=min(counted, MAX_COUNTED_LINES), total_is_estimate=counted > MAX_COUNTED_LINES)
 
 
 def _is_newest_first(request: LogRequest) -> bool:
@@ -166,3 +161,9 @@ def _names(customer_id: str, workload_id: str, request: LogRequest) -> tuple[str
     since, until = (at.isoformat() if at else "" for at in (request.since, request.until))
     direction = "desc" if _is_newest_first(request) else "asc"
     return "logs", customer_id, workload_id, since, until, request.level or "", direction
+
+
+def _from(level: str | None) -> list[LogLevel]:
+    """A level and the higher ones; all when None."""
+    levels = list(LogLevel)
+    return levels[levels.index(LogLevel(level)) :] if level is not None else levels

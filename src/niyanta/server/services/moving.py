@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 
 from niyanta.domain.transitions import IllegalMoveError
-from niyanta.domain.workload import Move, Status
+from niyanta.domain.workload import Key, Move, Status
 from niyanta.errors import InvalidStateError, NotFoundError
 from niyanta.server.moves.mover import Mover
 from niyanta.server.store.customers import Identity
 from niyanta.server.store.states import Change
-from niyanta.server.store.workloads import Key
 from niyanta.wire.messages import AttemptRef
 
 __all__ = ["Verb", "attempt_of", "missing", "move_one", "wrong_state"]

@@ -21,6 +21,13 @@ grant for the end of the attempt, which the worker bounds by killing what doesn'
 move changes nothing, and the caller waits for the end instead. Worker lost: the row's generation or status has
 changed. This coordinator ends: nobody withdraws, the pause stays requested, and the next checkpoint pauses the
 workload, from which it can be resumed. Completed, failed or cancelled meanwhile: that wins.
+
+**In this module.** Only the caller's side: `pause` marks the row and tells the worker, `_await_pause` waits for what
+the row becomes and asks again, `_withdraw` gives up. The grant is `record_checkpoint` in `niyanta.domain.changes`,
+made where events come in (`niyanta.server.fleet.folding`); on the worker the granted pause is an `End`
+(`niyanta.worker.attempt.life`), and `transitions.pause` is what its last event does. The moves of all three take the
+one way that there is (`niyanta.server.moves.mover`), so a pause that meets a cancel, a completion or another pause
+needs no rule of its own: the one that locks the row first has decided.
 """
 
 from __future__ import annotations

@@ -10,18 +10,19 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from niyanta.domain.limits import MAX_PRIORITY, MAX_TIMEOUT_SECONDS
+from niyanta.domain.limits import (
+    DEFAULT_PRIORITY,
+    MAX_AFFINITY_ENTRIES,
+    MAX_AFFINITY_TEXT_LENGTH,
+    MAX_BATCH,
+    MAX_IDEMPOTENCY_KEY_LENGTH,
+    MAX_PRIORITY,
+    MAX_TIMEOUT_SECONDS,
+)
 from niyanta.errors import InvalidInputError
 from niyanta.server.settings import CoordinatorSettings
 
 __all__ = [
-    "DEFAULT_PAGE",
-    "MAX_BATCH",
-    "MAX_BATCH_VALUES",
-    "MAX_CURSOR_LENGTH",
-    "MAX_OFFSET",
-    "MAX_PAGE",
-    "MAX_TYPE_LENGTH",
     "AffinityRequest",
     "BatchRequest",
     "BodyLimit",
@@ -32,30 +33,12 @@ __all__ = [
     "check_values",
 ]
 
-MAX_BATCH = 1000
-"""Workloads in one batch."""
 
-MAX_BATCH_VALUES = 1_000_000
-"""Values in one batch."""
+_TEXT = re.compile(rf"[^\x00-\x1f\x7f-\x9f]{{1,{MAX_AFFINITY_TEXT_LENGTH}}}")
 
-DEFAULT_PAGE, MAX_PAGE = 50, 100
-"""Entries in one page of a list."""
-
-MAX_OFFSET = 10_000_000
-MAX_CURSOR_LENGTH = 2000
-MAX_TYPE_LENGTH = 200
-"""Of a workload type to look for."""
-
-_MOST_KEY_LENGTH = 255
-_MOST_ENTRIES = 64
-_MOST_TEXT_LENGTH = 256
-_TEXT = re.compile(rf"[^\x00-\x1f\x7f-\x9f]{{1,{_MOST_TEXT_LENGTH}}}")
-
-_Texts = {"maxItems": _MOST_ENTRIES, "items": {"type": "string", "minLength": 1, "maxLength": _MOST_TEXT_LENGTH}}
-_Tags = {
-    "maxProperties": _MOST_ENTRIES,
-    "additionalProperties": {"type": "string", "minLength": 1, "maxLength": _MOST_TEXT_LENGTH},
-}
+_Text = {"type": "string", "minLength": 1, "maxLength": MAX_AFFINITY_TEXT_LENGTH}
+_Texts = {"maxItems": MAX_AFFINITY_ENTRIES, "items": _Text}
+_Tags = {"maxProperties": MAX_AFFINITY_ENTRIES, "additionalProperties": _Text}
 
 
 class BodyLimit(Enum):
@@ -100,7 +83,7 @@ class SubmitRequest(msgspec.Struct, forbid_unknown_fields=True):
             int,
             Meta(
                 description="Higher goes first.",
-                extra_json_schema={"minimum": 0, "maximum": MAX_PRIORITY, "default": 10},
+                extra_json_schema={"minimum": 0, "maximum": MAX_PRIORITY, "default": DEFAULT_PRIORITY},
             ),
         ]
         | None
@@ -130,11 +113,11 @@ def check_idempotency_key(key: str | None) -> str | None:
     Raises:
         InvalidInputError: Empty, too long, or not printable ASCII.
     """
-    if key is None or (1 <= len(key) <= _MOST_KEY_LENGTH and key.isascii() and key.isprintable()):
+    if key is None or (1 <= len(key) <= MAX_IDEMPOTENCY_KEY_LENGTH and key.isascii() and key.isprintable()):
         return key
     raise InvalidInputError(
-        f"Idempotency-Key must have 1 to {_MOST_KEY_LENGTH} printable ASCII characters",
-        details={"field": "Idempotency-Key", "min_length": 1, "max_length": _MOST_KEY_LENGTH},
+        f"Idempotency-Key must have 1 to {MAX_IDEMPOTENCY_KEY_LENGTH} printable ASCII characters",
+        details={"field": "Idempotency-Key", "min_length": 1, "max_length": MAX_IDEMPOTENCY_KEY_LENGTH},
     )
 
 
@@ -166,10 +149,10 @@ def check_values(request: SubmitRequest) -> None:
 def _check_side(place: str, side: ConstraintRequest) -> None:
     tags, kinds = side.worker_tags or {}, side.workload_types or []
     for field, entries in (("worker_tags", tags), ("workload_types", kinds)):
-        if len(entries) > _MOST_ENTRIES:
+        if len(entries) > MAX_AFFINITY_ENTRIES:
             raise InvalidInputError(
-                f"{place}.{field} has {len(entries)} entries; {_MOST_ENTRIES} are allowed",
-                details={"field": f"{place}.{field}", "maximum": _MOST_ENTRIES},
+                f"{place}.{field} has {len(entries)} entries; {MAX_AFFINITY_ENTRIES} are allowed",
+                details={"field": f"{place}.{field}", "maximum": MAX_AFFINITY_ENTRIES},
             )
     texts = {"worker_tags": [*tags, *tags.values()], "workload_types": kinds}
     if side.worker_id is not None:
@@ -177,6 +160,7 @@ def _check_side(place: str, side: ConstraintRequest) -> None:
     for field, found in texts.items():
         if not all(map(_TEXT.fullmatch, found)):
             raise InvalidInputError(
-                f"{place}.{field}: texts must have 1 to {_MOST_TEXT_LENGTH} characters and no control characters",
-                details={"field": f"{place}.{field}", "min_length": 1, "max_length": _MOST_TEXT_LENGTH},
+                f"{place}.{field}: texts must have 1 to {MAX_AFFINITY_TEXT_LENGTH} characters "
+                "and no control characters",
+                details={"field": f"{place}.{field}", "min_length": 1, "max_length": MAX_AFFINITY_TEXT_LENGTH},
             )

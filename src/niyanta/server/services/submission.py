@@ -22,6 +22,11 @@ at COMMIT: the old transaction may be open and commit yet; it holds the counts' 
 that lock afterwards reads the truth. If that can't be had in time, the answer says that it is unknown, and has a
 ``Retry-After``, at which clients repeat by themselves, only where a key keeps that from storing twice. The
 announcement is lost: the scheduler finds the workload by itself.
+
+**In this module.** `submit` and `submit_batch` wait for one shared commit; `_commit` sets the held up aside,
+`_commit_together` is the transaction, in this order: lock the counts, look for keys that were used, let in what has
+room (`_admit`), claim keys, insert. `_find_out` is for a COMMIT whose answer was lost. What a submission may be is
+`niyanta.server.services.checking`; the statements are `niyanta.server.store.submissions`.
 """
 
 from __future__ import annotations
@@ -48,6 +53,7 @@ from niyanta.server.store.database import (
     Database,
     LockNotFreeError,
     OutcomeUnknownError,
+    Pool,
     TransactionConflictError,
     retried,
 )
@@ -56,7 +62,7 @@ from niyanta.server.store.submissions import KeyName, KeyUse, NewWorkload, Submi
 from niyanta.wire.messages import WorkloadChange
 
 __all__ = [
-    "Outcome",
+    "ItemOutcome",
     "Submission",
     "SubmissionAnswer",
     "SubmissionService",
@@ -81,13 +87,13 @@ class Submission(msgspec.Struct, frozen=True):
     replayed: bool = False
 
 
-Outcome = Submission | ApiError
+ItemOutcome = Submission | ApiError
 
 
 class SubmissionAnswer(msgspec.Struct, frozen=True):
     """What became of each workload of a submission, in order."""
 
-    outcomes: list[Outcome]
+    outcomes: list[ItemOutcome]
     replayed: bool = False
     """Whether it is the answer that its idempotency key had the first time."""
 
@@ -220,7 +226,7 @@ class SubmissionService:
         names = sorted({request.key for request in requests if request.key is not None})
         asking = {request.customer_id: self._directory.known_customer(request.customer_id) for request in requests}
         limits = {key: customer.max_queue_depth if customer else 0 for key, customer in asking.items()}
-        async with self._database.transaction("api") as conn:
+        async with self._database.transaction(Pool.API) as conn:
             if names:
                 answers, stored = await self._store_keyed(conn, requests, limits, names)
             else:
@@ -291,12 +297,12 @@ class SubmissionService:
 
 def _admit(
     request: _Request, depth: dict[str, int], limits: dict[str, int]
-) -> tuple[list[Outcome], list[NewWorkload]]:
+) -> tuple[list[ItemOutcome], list[NewWorkload]]:
     """The outcomes, and the workloads for which the customer's queue has room; ``depth`` grows by these."""
     customer_id = request.customer_id
     limit = limits[customer_id] if customer_id in depth else 0
     queued = depth.get(customer_id, 0)
-    outcomes: list[Outcome] = []
+    outcomes: list[ItemOutcome] = []
     accepted: list[NewWorkload] = []
     for item in request.items:
         if isinstance(item, ApiError):
@@ -319,7 +325,7 @@ def _found(request: _Request, stored: set[str]) -> SubmissionAnswer:
         ServiceUnavailableError: Nothing of it is stored; it may be sent again.
     """
     again = ServiceUnavailableError("Not stored; try again", retry_after_seconds=1)
-    outcomes: list[Outcome] = [
+    outcomes: list[ItemOutcome] = [
         item
         if isinstance(item, ApiError)
         else Submission(item.workload_id, item.created_at, item.estimated_start_at)
@@ -351,7 +357,7 @@ def _held_up() -> ServiceUnavailableError:
     )
 
 
-def _kept(outcomes: Sequence[Outcome]) -> str:
+def _kept(outcomes: Sequence[ItemOutcome]) -> str:
     kept = [
         _KeptError(outcome.code, outcome.message, outcome.details)
         if isinstance(outcome, ApiError)
@@ -367,7 +373,7 @@ def _replay(request: _Request, earlier: KeyUse) -> SubmissionAnswer | Exception:
             "This Idempotency-Key was used with another body",
             details={"field": "Idempotency-Key", "allowed": "the same body as the first time, or another key"},
         )
-    outcomes: list[Outcome] = [
+    outcomes: list[ItemOutcome] = [
         _KEPT_ERRORS[kept.code](kept.message, details=kept.details)
         if isinstance(kept, _KeptError)
         else Submission(kept.workload_id, kept.created_at, kept.estimated_start_at)

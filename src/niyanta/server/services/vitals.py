@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from niyanta.domain.workers import WorkerStatus
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.leader.election import Election
 from niyanta.server.observability.metrics import Reading
 from niyanta.server.store.customers import CustomerStore
-from niyanta.server.store.database import Database
+from niyanta.server.store.database import Database, Pool
 from niyanta.server.store.lease import LeaseStore
 from niyanta.server.store.workers import WorkerStore
 from niyanta.wire.broker import Broker
@@ -42,7 +43,7 @@ class Vitals:
         try:
             async with asyncio.timeout(2):
                 usage = await self._customers.usage_by_tier()
-                async with self._database.connection("vital") as conn:
+                async with self._database.connection(Pool.VITAL) as conn:
                     fleet = await self._workers.summary(conn)
                     lease = await self._lease.current(conn)
         except (ServiceUnavailableError, TimeoutError):
@@ -52,5 +53,5 @@ class Vitals:
         reading.queued = {tier.tier: tier.queued for tier in usage}
         reading.running = {tier.tier: tier.running for tier in usage}
         reading.workers = {status: count for status, (count, _) in fleet.items()}
-        reading.capacity = sum(capacity for status, (_, capacity) in fleet.items() if status != "DEAD")
+        reading.capacity = sum(capacity for status, (_, capacity) in fleet.items() if status is not WorkerStatus.DEAD)
         return reading

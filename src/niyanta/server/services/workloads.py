@@ -14,9 +14,11 @@ import msgspec
 from msgspec import Meta
 
 from niyanta.domain import transitions
+from niyanta.domain.customers import CustomerStatus
+from niyanta.domain.limits import MAX_REASON_LENGTH
 from niyanta.domain.placement import explain
 from niyanta.domain.transitions import IllegalMoveError
-from niyanta.domain.workload import Actor, ActorType, Status, WorkloadState
+from niyanta.domain.workload import Actor, ActorType, Key, Status, WorkloadState
 from niyanta.errors import ApiError
 from niyanta.server.directory import Directory
 from niyanta.server.moves.commands import Commands
@@ -31,7 +33,7 @@ from niyanta.server.store.database import Database, retried
 from niyanta.server.store.listing import ListingStore, ListQuery, Total, WorkloadSummary
 from niyanta.server.store.partitions import Lifetime
 from niyanta.server.store.states import Change, affinity_from_json
-from niyanta.server.store.workloads import Key, StoredWorkload, WorkloadStore
+from niyanta.server.store.workloads import StoredWorkload, WorkloadStore
 
 __all__ = ["CancelRequest", "Outlook", "WorkloadService"]
 
@@ -39,7 +41,7 @@ __all__ = ["CancelRequest", "Outlook", "WorkloadService"]
 class CancelRequest(msgspec.Struct, forbid_unknown_fields=True):
     """The optional body of a cancellation."""
 
-    reason: Annotated[str, Meta(max_length=1000)] | None = None
+    reason: Annotated[str, Meta(max_length=MAX_REASON_LENGTH)] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ class WorkloadService:
                 return "waiting until the worker that it was taken back from has surely stopped it"
             return "waiting for the back-off after a failed attempt to end"
         customer = await self._directory.customer(workload.customer_id)
-        if customer.status != "active":
+        if customer.status is not CustomerStatus.ACTIVE:
             return "the customer is suspended"
         rules = affinity_from_json(workload.affinity_rules, workload.misfits)
         if reason := explain(await self._occupancy.views(), workload.workload_type, rules):

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from niyanta.domain.workload import ActorType, EventType
 from niyanta.server.store.partitions import Lifetime
 from niyanta.server.store.queries import Connection, Queries
 
@@ -18,9 +19,9 @@ class StoredAuditEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One audit event of a known workload."""
 
     event_id: int
-    event_type: str
+    event_type: EventType
     occurred_at: datetime
-    actor_type: str
+    actor_type: ActorType
     actor_id: str
     details_json: str
     """A JSON object."""

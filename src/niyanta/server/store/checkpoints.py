@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import msgspec
 import zstandard
 
+from niyanta.domain.records import Encoding
 from niyanta.server.store.queries import Connection, Queries
 
 __all__ = ["CheckpointStore", "NewCheckpoint", "StoredCheckpoint"]
@@ -20,7 +21,7 @@ class NewCheckpoint(msgspec.Struct, frozen=True, kw_only=True):
     workload_id: str
     sequence: int
     generation: int
-    encoding: str
+    encoding: Encoding
     data: bytes | None
     object_key: str | None
     size_bytes: int
@@ -32,7 +33,7 @@ class StoredCheckpoint(msgspec.Struct, frozen=True, kw_only=True):
     """A whole, checked checkpoint."""
 
     sequence: int
-    encoding: str
+    encoding: Encoding
     data: bytes
     """Empty when ``object_key`` names where it lies; whoever fetches that checks it."""
     object_key: str | None
@@ -42,7 +43,7 @@ class StoredCheckpoint(msgspec.Struct, frozen=True, kw_only=True):
 
 class _KeptCheckpoint(msgspec.Struct, frozen=True, kw_only=True):
     sequence: int
-    encoding: str
+    encoding: Encoding
     data: bytes | None
     """Compressed."""
     object_key: str | None

@@ -12,9 +12,10 @@ import asyncpg
 import msgspec
 
 from niyanta.domain import api_keys
+from niyanta.domain.customers import CustomerStatus, KeyStatus, Role
 from niyanta.domain.limits import TIERS, Tier
 from niyanta.errors import ConflictError, NotFoundError
-from niyanta.server.store.database import Database, retried
+from niyanta.server.store.database import Database, Pool, retried
 from niyanta.server.store.queries import Queries, Row
 
 __all__ = ["LIMIT_NAMES", "ApiKey", "Customer", "CustomerStore", "CustomerUsage", "Identity", "TierUsage"]
@@ -33,8 +34,7 @@ class Customer(msgspec.Struct, frozen=True, kw_only=True):
     customer_id: str
     name: str
     tier: Tier
-    status: str
-    """``active`` or ``suspended``."""
+    status: CustomerStatus
     max_concurrent_workloads: int
     max_queue_depth: int
     rate_limit_per_sec: float
@@ -57,8 +57,7 @@ class Identity(msgspec.Struct, frozen=True):
     customer_id: str
     actor_id: str
     """The API key's id, or a token's ``sub``."""
-    role: str
-    """``customer`` or ``admin``."""
+    role: Role
     suspended: bool = False
 
 
@@ -68,10 +67,8 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     customer_id: str
     key_id: str
     name: str
-    role: str
-    """``customer`` or ``admin``."""
-    status: str
-    """``active``, ``expired`` or ``revoked``."""
+    role: Role
+    status: KeyStatus
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
@@ -82,7 +79,7 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
 class TierUsage(msgspec.Struct, frozen=True, kw_only=True):
     """What all customers of one tier have under way."""
 
-    tier: str
+    tier: Tier
     queued: int
     running: int
 
@@ -100,14 +97,14 @@ class CustomerUsage(msgspec.Struct, frozen=True, kw_only=True):
 class _LiveKey(msgspec.Struct, frozen=True, kw_only=True):
     key_sha256: bytes
     key_id: str
-    role: str
+    role: Role
     customer_id: str
-    customer_status: str
+    customer_status: CustomerStatus
 
 
 class _Standing(NamedTuple):
     customer_id: str
-    status: str
+    status: CustomerStatus
 
 
 class _ConfiguredType(NamedTuple):
@@ -122,7 +119,7 @@ def _read_customer(row: Row) -> Customer:
         customer_id=row["customer_id"],
         name=row["name"],
         tier=tier,
-        status=row["status"],
+        status=CustomerStatus(row["status"]),
         created_at=row["created_at"],
         queued=row["queued"],
         running=row["running"],
@@ -204,7 +201,7 @@ class CustomerStore:
     @retried
     async def changed(self, within_seconds: float | None = None) -> list[Customer]:
         """The customers that changed not longer ago than this; every one when it is None."""
-        async with self._database.connection("vital") as conn:
+        async with self._database.connection(Pool.VITAL) as conn:
             return await _customers_changed(conn, within_seconds=within_seconds)
 
     @retried
@@ -235,7 +232,7 @@ class CustomerStore:
 
     @retried
     async def create_key(
-        self, customer_id: str, name: str, role: str = "customer", expires_at: datetime | None = None
+        self, customer_id: str, name: str, role: str = Role.CUSTOMER, expires_at: datetime | None = None
     ) -> tuple[ApiKey, str]:
         """Make an API key.
 
@@ -273,7 +270,7 @@ class CustomerStore:
             live = await _live_keys(conn, hashes=list(by_hash))
         return {
             by_hash[key.key_sha256]: Identity(
-                key.customer_id, key.key_id, key.role, key.customer_status == "suspended"
+                key.customer_id, key.key_id, key.role, key.customer_status is CustomerStatus.SUSPENDED
             )
             for key in live
             if key.customer_id == claims[by_hash[key.key_sha256]]
@@ -326,5 +323,5 @@ class CustomerStore:
     @retried
     async def usage_by_tier(self) -> list[TierUsage]:
         """What each tier has queued and running."""
-        async with self._database.connection("vital") as conn:
+        async with self._database.connection(Pool.VITAL) as conn:
             return await _usage_by_tier(conn)

@@ -12,7 +12,8 @@ import functools
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Literal, NamedTuple, ParamSpec, TypeVar
+from enum import StrEnum
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import asyncpg
 
@@ -37,8 +38,17 @@ _AWAY = (
 
 _MOST_TRIES = 5
 
-Pool = Literal["api", "vital", "lease"]
-"""Whose connections: those of customers' requests, of what keeps the system alive, or of the election."""
+
+class Pool(StrEnum):
+    """Whose connections."""
+
+    API = "api"
+    """Of customers' requests."""
+    VITAL = "vital"
+    """Of what keeps the system alive, however many requests there are."""
+    LEASE = "lease"
+    """Of the election and of the look at one's own attendance."""
+
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -126,7 +136,7 @@ class Database:
                 keep what it acknowledges (``fsync`` or ``synchronous_commit`` off).
         """
         try:
-            sizes: dict[Pool, int] = {"api": api_connections, "vital": vital_connections, "lease": 2}
+            sizes: dict[Pool, int] = {Pool.API: api_connections, Pool.VITAL: vital_connections, Pool.LEASE: 2}
             pools: dict[Pool, asyncpg.Pool[Any]] = {
                 name: await asyncpg.create_pool(
                     url,
@@ -176,7 +186,7 @@ class Database:
                 pool.terminate()
 
     @asynccontextmanager
-    async def connection(self, pool: Pool = "api", *, wait_seconds: float = 2.0) -> AsyncIterator[Connection]:
+    async def connection(self, pool: Pool = Pool.API, *, wait_seconds: float = 2.0) -> AsyncIterator[Connection]:
         """A connection in autocommit mode, with driver errors mapped.
 
         Raises:
@@ -209,12 +219,12 @@ class Database:
 
     @asynccontextmanager
     async def transaction(
-        self, pool: Pool = "api", *, wait_seconds: float = 2.0, lock_seconds: float | None = None
+        self, pool: Pool = Pool.API, *, wait_seconds: float = 2.0, lock_seconds: float | None = None
     ) -> AsyncIterator[Connection]:
         """A connection inside one transaction; commits at the end of the block.
 
         Args:
-            pool: ``api``, ``vital`` or ``lease``.
+            pool: Whose.
             wait_seconds: For a connection to come free.
             lock_seconds: How long each lock is waited for; None for what holds for all (5 s).
 

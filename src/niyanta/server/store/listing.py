@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import asyncpg
 import msgspec
 
+from niyanta.domain.limits import MAX_COUNTED
 from niyanta.domain.workload import Status
 from niyanta.errors import InvalidInputError
 from niyanta.server.store.queries import Connection, Queries
@@ -55,8 +56,6 @@ _EARLIEST, _LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzin
 """asyncpg sends these two as -infinity and infinity."""
 _LOWEST, _HIGHEST = -1, 2**31 - 1
 
-EXACT_UP_TO = 10_000
-"""Totals up to here are counted."""
 _KEEP_BOUND_SECONDS = 5.0
 _MOST_BOUNDS = 10_000
 DEEP_OFFSET = 10_000
@@ -166,7 +165,7 @@ class ListingStore:
             ) from exc
 
     async def total(self, conn: Connection, query: ListQuery) -> Total:
-        """How many workloads the filters let through: counted up to `EXACT_UP_TO`, else from the hourly figures.
+        """How many workloads the filters let through: counted up to `MAX_COUNTED`, else from the hourly figures.
 
         An inexact total is kept for some seconds.
         """
@@ -175,10 +174,10 @@ class ListingStore:
         if kept is not None and self._clock() < until:
             return kept
         if query.status is None and query.workload_type is None:
-            count = await _count_everything(conn, customer_id=query.customer_id, most=EXACT_UP_TO + 1)
+            count = await _count_everything(conn, customer_id=query.customer_id, most=MAX_COUNTED + 1)
         else:
-            count = await _count_streams(conn, most=EXACT_UP_TO + 1, **await self._filters(conn, query))
-        if count <= EXACT_UP_TO:
+            count = await _count_streams(conn, most=MAX_COUNTED + 1, **await self._filters(conn, query))
+        if count <= MAX_COUNTED:
             self._bounds.pop(key, None)
             return Total(count, True)
         if len(self._bounds) >= _MOST_BOUNDS:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from niyanta.domain.records import LogLevel
 from niyanta.server.store.partitions import Lifetime
 from niyanta.server.store.queries import Connection, Queries, Row
 
@@ -35,7 +36,7 @@ class NewLogLine(msgspec.Struct, frozen=True, kw_only=True):
     generation: int
     sequence: int
     logged_at: datetime
-    level: str
+    level: LogLevel
     message: str
     details_json: str
 
@@ -44,7 +45,7 @@ class StoredLine(msgspec.Struct, frozen=True, kw_only=True):
     """One log line as it was kept."""
 
     place: LogPlace
-    level: str
+    level: LogLevel
     message: str
     details_json: str
 

@@ -13,7 +13,7 @@ import asyncpg
 import msgspec
 
 from niyanta.domain.ids import make_id
-from niyanta.server.store.database import Database
+from niyanta.server.store.database import Database, Pool
 from niyanta.server.store.queries import Connection, Queries
 
 __all__ = ["AUDIT", "LOGS", "PartitionedTable", "RetentionStore", "SweptCheckpoint"]
@@ -84,7 +84,7 @@ class RetentionStore:
         Raises:
             ServiceUnavailableError: A lock didn't come free at once; try again.
         """
-        async with self._database.transaction("vital", lock_seconds=_LOCK_SECONDS) as conn:
+        async with self._database.transaction(Pool.VITAL, lock_seconds=_LOCK_SECONDS) as conn:
             return await _make_partitions(conn, parent=table.name, unit=table.unit, ahead=table.ahead)
 
     async def drop_expired_partitions(self, table: PartitionedTable, keep: timedelta) -> list[str]:
@@ -98,7 +98,7 @@ class RetentionStore:
             ServiceUnavailableError: A reader held a partition for too long; try again.
         """
         dropped = []
-        async with self._database.connection("vital") as conn, _turn(conn) as is_mine:
+        async with self._database.connection(Pool.VITAL) as conn, _turn(conn) as is_mine:
             if not is_mine:
                 return []
             for expired in await _expired_partitions(conn, parent=table.name, unit=table.unit, keep=keep):
@@ -118,12 +118,12 @@ class RetentionStore:
             keep: How long workloads stay after their end.
             now_ms: Unix milliseconds, about; only saves reading what is too young.
         """
-        async with self._database.connection("vital") as conn:
+        async with self._database.connection(Pool.VITAL) as conn:
             return await _forgetful_customers(conn, created_before_id=_first_id_after(keep, now_ms), keep=keep)
 
     async def forget_workloads(self, customer_id: str, keep: timedelta, now_ms: int, most: int) -> int:
         """Delete up to ``most`` of a customer's workloads that ended longer ago than ``keep``."""
-        async with self._database.connection("vital") as conn:
+        async with self._database.connection(Pool.VITAL) as conn:
             forgotten = await _forget_workloads(
                 conn,
                 customer_id=customer_id,
@@ -137,14 +137,14 @@ class RetentionStore:
         self, after: tuple[str, str, int], keep: timedelta, most: int
     ) -> list[SweptCheckpoint]:
         """The next ``most`` checkpoints after a (customer, workload, sequence), in that order."""
-        async with self._database.connection("vital") as conn:
+        async with self._database.connection(Pool.VITAL) as conn:
             return await _sweep_checkpoints(
                 conn, customer_id=after[0], workload_id=after[1], sequence=after[2], keep=keep, most=most
             )
 
     async def forget_checkpoints(self, checkpoints: Sequence[SweptCheckpoint]) -> int:
         """Delete these; gives how many were still there."""
-        async with self._database.connection("vital") as conn:
+        async with self._database.connection(Pool.VITAL) as conn:
             forgotten = await _forget_checkpoints(
                 conn,
                 customer_ids=[c.customer_id for c in checkpoints],
@@ -155,7 +155,7 @@ class RetentionStore:
 
     async def forget_keys(self, most: int) -> int:
         """Delete up to ``most`` idempotency keys that are older than a day."""
-        async with self._database.connection("vital") as conn:
+        async with self._database.connection(Pool.VITAL) as conn:
             return len(await _forget_keys(conn, most=most))
 
 

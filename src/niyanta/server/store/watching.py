@@ -8,10 +8,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from niyanta.domain.workload import Status
+from niyanta.domain.workload import Key, Status
 from niyanta.server.store.logs import StoredLine, read_line
 from niyanta.server.store.queries import Connection, Queries, Reader, Row
-from niyanta.server.store.workloads import Key
 
 __all__ = ["LineSpan", "PastMove", "WatchStore", "WatchedState"]
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from niyanta.domain.forms import form_of
+from niyanta.domain.workers import OrderKind, WorkerEnd, WorkerStatus
 from niyanta.server.store.queries import Connection, Queries, Reader, Row
 from niyanta.wire.messages import HandlerInfo, Register
 
@@ -20,16 +21,15 @@ class StoredWorker(msgspec.Struct, frozen=True, kw_only=True):
 
     worker_id: str
     incarnation: str
-    status: str
-    """``HEALTHY``, ``DRAINING`` or ``DEAD``."""
+    status: WorkerStatus
     capacity: int
     tags: dict[str, str]
     handlers: list[HandlerInfo]
     version: str
     last_heartbeat: datetime
     silent_seconds: float
-    ended_reason: str | None = None
-    """``lost``, ``removed`` or ``stopped`` for a dead worker."""
+    ended_reason: WorkerEnd | None = None
+    """Of a dead worker."""
     has_stopped: bool = False
     """Of a removed one: it has said that nothing of it runs any more."""
 
@@ -59,7 +59,7 @@ class RemovedWorker(msgspec.Struct, frozen=True, kw_only=True):
 class StandingOrder(msgspec.Struct, frozen=True, kw_only=True):
     """What an operator has ordered for a worker's id; holds over its restarts until it is taken back."""
 
-    kind: Literal["drain", "remove"]
+    kind: OrderKind
     given_by: str
     given_at: datetime
 
@@ -77,11 +77,11 @@ class ListedWorker(msgspec.Struct, frozen=True, kw_only=True):
 class _LiveWorker(NamedTuple):
     worker_id: str
     incarnation: str
-    status: str
+    status: WorkerStatus
 
 
 class _StatusCount(NamedTuple):
-    status: str
+    status: WorkerStatus
     workers: int
     capacity: int
 
@@ -99,7 +99,9 @@ def _exclusive(handlers: Sequence[HandlerInfo]) -> list[str]:
 def _read_order(row: Row) -> StandingOrder | None:
     if row["standing_order"] is None:
         return None
-    return StandingOrder(kind=row["standing_order"], given_by=row["ordered_by"], given_at=row["ordered_at"])
+    return StandingOrder(
+        kind=OrderKind(row["standing_order"]), given_by=row["ordered_by"], given_at=row["ordered_at"]
+    )
 
 
 def _read_listed(row: Row) -> ListedWorker:
@@ -132,9 +134,9 @@ _forget_dead = _queries.run("forget_dead")
 class WorkerStore:
     """Queries on workers."""
 
-    async def register(self, conn: Connection, worker: Register, lease_seconds: float) -> str | None:
+    async def register(self, conn: Connection, worker: Register, lease_seconds: float) -> WorkerStatus | None:
         """Bring an incarnation to life; gives its status, or None while another one or a removal holds the id."""
-        return await _register(
+        status = await _register(
             conn,
             worker_id=worker.worker_id,
             incarnation=worker.incarnation,
@@ -144,6 +146,7 @@ class WorkerStore:
             version=worker.version,
             lease_seconds=lease_seconds,
         )
+        return None if status is None else WorkerStatus(status)
 
     async def time_now(self, conn: Connection) -> datetime:
         """The database's clock."""
@@ -153,7 +156,9 @@ class WorkerStore:
         """What an operator has ordered for an id."""
         return await _standing_order(conn, worker_id=worker_id)
 
-    async def beat(self, conn: Connection, beats: Sequence[tuple[str, str, bool]]) -> dict[tuple[str, str], str]:
+    async def beat(
+        self, conn: Connection, beats: Sequence[tuple[str, str, bool]]
+    ) -> dict[tuple[str, str], WorkerStatus]:
         """Record (worker, incarnation, draining) beats; gives the status of those that are live."""
         live = await _beat(
             conn,
@@ -178,7 +183,7 @@ class WorkerStore:
         """One worker; None when the id isn't known."""
         return await _one_worker(conn, worker_id=worker_id)
 
-    async def summary(self, conn: Connection) -> dict[str, tuple[int, int]]:
+    async def summary(self, conn: Connection) -> dict[WorkerStatus, tuple[int, int]]:
         """How many workers there are of each status, and how many slots these have."""
         return {count.status: (count.workers, count.capacity) for count in await _fleet_summary(conn)}
 
@@ -186,7 +191,7 @@ class WorkerStore:
         self,
         conn: Connection,
         worker_id: str,
-        reason: str,
+        reason: WorkerEnd,
         *,
         incarnation: str | None = None,
         silent_for_seconds: float | None = None,
@@ -217,9 +222,10 @@ class WorkerStore:
         """Take removed (worker, incarnation) pairs' word that nothing of them runs; gives those that are new."""
         return await _stopped(conn, worker_ids=[pair[0] for pair in gone], incarnations=[pair[1] for pair in gone])
 
-    async def undrain(self, conn: Connection, worker_id: str) -> str | None:
+    async def undrain(self, conn: Connection, worker_id: str) -> WorkerStatus | None:
         """Take a drain or a removal back; gives the worker's status, or None when the id isn't known."""
-        return await _undrain(conn, worker_id=worker_id)
+        status = await _undrain(conn, worker_id=worker_id)
+        return None if status is None else WorkerStatus(status)
 
     async def forget_dead(self, conn: Connection, older_than_seconds: float) -> None:
         """Drop the rows of workers that ended long ago, but for those under a standing order."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from niyanta.domain.transitions import DEATHS_BEFORE_FAILURE, DEATHS_BEFORE_SUSPICION
-from niyanta.domain.workload import PausePhase, Status
+from niyanta.domain.workload import Key, PausePhase, Status
 from niyanta.server.store.queries import Connection, Queries, Reader, Row, milliseconds, unless_all
 from niyanta.server.store.states import Change, Head, Locked, read_head, read_locked, state_columns
 
@@ -17,7 +17,6 @@ __all__ = [
     "Assignable",
     "HeldCount",
     "HeldWorkload",
-    "Key",
     "Overdue",
     "ReadyLane",
     "StoredWorkload",
@@ -26,9 +25,6 @@ __all__ = [
 ]
 
 _encode = msgspec.json.Encoder().encode
-
-Key = tuple[str, str]
-"""Names a workload: its customer's id and its own."""
 
 
 class StoredWorkload(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,6 +15,8 @@ import asyncio
 import logging
 from itertools import islice
 
+from niyanta.domain.limits import MAX_KEPT_BYTES
+from niyanta.domain.workload import Key
 from niyanta.errors import ApiError, ForbiddenError, NotFoundError, ServiceUnavailableError, UnauthorizedError
 from niyanta.server.access.identity import Authenticator
 from niyanta.server.moves.feed import ChangeFeed
@@ -37,15 +39,11 @@ _MOST_READ = 500
 """Workloads in one reading."""
 _MOST_LINES = 200
 """Log lines of one workload in one reading."""
-_KEPT_BYTES = 256 * 1024
-"""Of one workload, for watchers that are behind."""
 _ALL_KEPT_BYTES = 64 * 1024 * 1024
 """The same of all workloads together."""
 _PATIENCE_SECONDS = 1.0
 """How long watchers that are too far behind have to catch up."""
 _CATCH_UP_SECONDS = 0.02
-
-Key = tuple[str, str]
 
 
 class _Entry:
@@ -204,7 +202,7 @@ class WatchService:
         """Whether its watchers have taken enough for it to be read on; those who won't are ended."""
         watched = entry.watched
         self._trim(entry, min((watch.place for watch in entry.watches), default=watched.end))
-        if watched.size_bytes == 0 or (watched.size_bytes <= _KEPT_BYTES and self._kept_bytes <= _ALL_KEPT_BYTES):
+        if watched.size_bytes == 0 or (watched.size_bytes <= MAX_KEPT_BYTES and self._kept_bytes <= _ALL_KEPT_BYTES):
             entry.full_since = None
             return True
         loop = asyncio.get_running_loop()

@@ -12,14 +12,15 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from types import TracebackType
-from typing import Literal, NoReturn
+from typing import NoReturn
 
 from niyanta.domain.workload import Status
 from niyanta.server.store.logs import StoredLine
 from niyanta.server.store.watching import LineSpan, PastMove, WatchedState
 
-__all__ = ["Update", "Watch", "Watched", "WatcherTooSlowError"]
+__all__ = ["Update", "UpdateKind", "Watch", "Watched", "WatcherTooSlowError"]
 
 _CLOCK_STEP = timedelta(seconds=60)
 """How far a worker's clock may be set back within an attempt without its next log lines being missed."""
@@ -27,11 +28,20 @@ _SMALL_BYTES = 300
 """What an update takes besides its texts."""
 
 
+class UpdateKind(StrEnum):
+    """What an update tells of."""
+
+    STATUS = "status"
+    """A move, or progress."""
+    LOG = "log"
+    """One log line."""
+
+
 @dataclass(frozen=True, slots=True)
 class Update:
     """One thing that a watcher is told."""
 
-    kind: Literal["status", "log"]
+    kind: UpdateKind
     workload_id: str
     version: int
     """Of a log line: the version that was told before it."""
@@ -53,7 +63,7 @@ class Update:
     @property
     def is_terminal(self) -> bool:
         """Whether it is the last that a watcher is told."""
-        return self.kind == "status" and self.status.is_terminal
+        return self.kind is UpdateKind.STATUS and self.status.is_terminal
 
     @property
     def size_bytes(self) -> int:
@@ -168,7 +178,7 @@ class Watched:
             update = _status_update(reading, self._not_before(move.at), message)
         else:
             update = Update(
-                kind="status",
+                kind=UpdateKind.STATUS,
                 workload_id=self.workload_id,
                 version=max(details.version, told.version + 1),
                 status=status,
@@ -188,7 +198,7 @@ class Watched:
         told = self._told()
         self._add(
             Update(
-                kind="log",
+                kind=UpdateKind.LOG,
                 workload_id=self.workload_id,
                 version=told.version,
                 status=told.status,
@@ -307,7 +317,7 @@ class Watch:
         while self.place < watched.end:
             update = watched[self.place]
             self._place = self.place + 1
-            if update.kind == "log":
+            if update.kind is UpdateKind.LOG:
                 if self.logs:
                     return update
             else:
@@ -351,7 +361,7 @@ def _reason(reading: WatchedState) -> str | None:
 def _status_update(reading: WatchedState, at: datetime, message: str | None) -> Update:
     status = reading.status
     return Update(
-        kind="status",
+        kind=UpdateKind.STATUS,
         workload_id=reading.workload_id,
         version=reading.version,
         status=status,

@@ -14,6 +14,8 @@ from typing import Any
 
 import msgspec
 
+from niyanta.domain.limits import DRAIN_SECONDS
+from niyanta.domain.workers import Isolation
 from niyanta.wire.broker import Broker
 from niyanta.wire.messages import (
     Assign,
@@ -25,6 +27,7 @@ from niyanta.wire.messages import (
     DrainWorker,
     Event,
     EventReply,
+    Outcome,
     PauseAttempt,
     Refused,
     Speak,
@@ -45,7 +48,6 @@ __all__ = ["Agent"]
 
 log = logging.getLogger(__name__)
 
-DRAIN_SECONDS = 30.0
 ENDING_SECONDS = 15.0
 """For attempts to end after the drain's time is up; more than the grace of a process or an inline handler."""
 LEAVE_SECONDS = 10.0
@@ -90,7 +92,7 @@ class Agent:
         """Newest last. An assignment that is pushed again, or was held up on its way, mustn't run a second time."""
         self._over = False
         self._means: Means | None = None
-        needs_processes = any(h.isolation == "process" for h in spec.handlers.values())
+        needs_processes = any(h.isolation is Isolation.PROCESS for h in spec.handlers.values())
         warm = min(_WARM_PROCESSES, spec.capacity)
         self._pool = None
         if needs_processes:
@@ -123,7 +125,7 @@ class Agent:
 
     def _guarded(self) -> contextlib.AbstractContextManager[None]:
         """Keeps what is the agent's from processes that inline handlers fork."""
-        if all(handler.isolation == "process" for handler in self._spec.handlers.values()):
+        if all(handler.isolation is Isolation.PROCESS for handler in self._spec.handlers.values()):
             return contextlib.nullcontext()
         return children.guarded(_SIGNALS, self._pool.descriptors if self._pool is not None else tuple)
 
@@ -276,7 +278,7 @@ class Agent:
         attempt = self._attempts.get(reply.ref)
         if attempt is None:
             return
-        if reply.outcome == "fenced":
+        if reply.outcome is Outcome.FENCED:
             attempt.disown()
             return
         saved = {e.sequence for e in batch if e.ref == reply.ref and isinstance(e.body, CheckpointSaved)}

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from niyanta.domain.workers import RegisterRefusal
 from niyanta.errors import ConfigurationError, ConnectionFailedError
 from niyanta.version import __version__
 from niyanta.wire.broker import Broker
@@ -143,7 +144,7 @@ class Membership:
                 raw = await self._broker.request(self._subjects.register, message, timeout_seconds=_REGISTER_SECONDS)
                 reply = msgspec.msgpack.decode(raw, type=RegisterReply)
             except ConnectionFailedError as exc:
-                reply = RegisterReply(False, "away", str(exc))
+                reply = RegisterReply(False, RegisterRefusal.AWAY, str(exc))
             if reply.accepted:
                 self._interval, self.lease.seconds = reply.heartbeat_interval_seconds, reply.lease_seconds
                 self._registered = True
@@ -153,7 +154,7 @@ class Membership:
                 self._answered(sent, recorded=True)
                 log.info("worker.registered %s", spec.worker_id, extra={"incarnation": incarnation})
                 return
-            if reply.reason in ("invalid", "removed"):
+            if reply.reason in (RegisterRefusal.INVALID, RegisterRefusal.REMOVED):
                 raise ConfigurationError(f"the service refuses this worker: {reply.message}")
             if reply.message != said:
                 log.warning("worker.not_registered_yet: %s", reply.message)

@@ -6,12 +6,14 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from niyanta.domain.records import LogLevel
+from niyanta.domain.workers import Isolation
 from niyanta.errors import PermanentError, TransientError
 from niyanta.wire.messages import Assignment, EventReply, Failed, LogLine, Refused
 from niyanta.worker.attempt import checkpoints
 from niyanta.worker.attempt.inline import Inline
 from niyanta.worker.attempt.isolated import Isolated
-from niyanta.worker.attempt.life import Because, End, Life, Outcome, Phase, StoppedError
+from niyanta.worker.attempt.life import Because, End, Life, Phase, StoppedError, Verdict
 from niyanta.worker.attempt.means import AttemptFolder, Means
 from niyanta.worker.attempt.reports import Reports
 from niyanta.worker.attempt.saving import Saving
@@ -85,9 +87,9 @@ class Attempt:
         self._saving.answered(sequences, reply)
 
     async def _run(self) -> None:
-        outcome: Outcome | None = None
+        outcome: Verdict | None = None
         preparing = None
-        if self._assignment.checkpoint_sequence or self._handler.isolation == "process":
+        if self._assignment.checkpoint_sequence or self._handler.isolation is Isolation.PROCESS:
             preparing = asyncio.get_running_loop().call_later(_PREPARING_SECONDS, self._reports.started)
         try:
             outcome = await self._work()
@@ -109,10 +111,10 @@ class Attempt:
             self._life.phase = Phase.OVER
             self._on_ended(self)
 
-    async def _work(self) -> Outcome | None:
+    async def _work(self) -> Verdict | None:
         try:
             encoding = await self._fetch() if self._assignment.checkpoint_sequence else None
-            if self._handler.isolation == "inline":
+            if self._handler.isolation is Isolation.INLINE:
                 inline = Inline(self._life, self._reports, self._saving)
                 return await inline.run(self._handler, self._assignment, self._folder, encoding)
             pool = self._means.pool
@@ -130,5 +132,5 @@ class Attempt:
         )
         if fetched.sequence != wanted:
             lost = f"checkpoint {wanted} is damaged or missing; going on from checkpoint {fetched.sequence}"
-            self._reports.report(LogLine("WARN", lost))
+            self._reports.report(LogLine(LogLevel.WARN, lost))
         return fetched.encoding

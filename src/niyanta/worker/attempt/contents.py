@@ -10,17 +10,17 @@ from typing import Any
 
 import msgspec
 
+from niyanta.domain.limits import MAX_DETAIL_BYTES, MAX_RESULT_BYTES
+from niyanta.domain.records import Encoding, LogLevel
 from niyanta.errors import InvalidInputError
 from niyanta.wire.messages import LogLine, Progressed
 from niyanta.wire.strict_json import StrictDecoder
-from niyanta.worker.handlers.handler import MAX_RESULT_BYTES
 from niyanta.worker.runner import channel
 
 __all__ = ["UnfitError", "check_report", "check_result", "check_save"]
 
-_MOST_DETAIL_BYTES = 64 << 10
-_LEVELS = frozenset({"DEBUG", "INFO", "WARN", "ERROR"})
-_ENCODINGS = frozenset({"json", "bytes"})
+_LEVELS = frozenset(LogLevel)
+_ENCODINGS = frozenset(Encoding)
 _results = StrictDecoder(dict[str, Any], MAX_RESULT_BYTES)
 
 
@@ -60,8 +60,8 @@ def check_report(body: LogLine | Progressed) -> None:
         size = len(msgspec.json.encode(body.details))
     except (TypeError, ValueError, RecursionError) as exc:
         raise UnfitError(f"a line was logged with details that are not JSON: {exc}") from exc
-    if size > _MOST_DETAIL_BYTES:
-        raise UnfitError(f"a line was logged with {size} bytes of details, the limit is {_MOST_DETAIL_BYTES}")
+    if size > MAX_DETAIL_BYTES:
+        raise UnfitError(f"a line was logged with {size} bytes of details, the limit is {MAX_DETAIL_BYTES}")
 
 
 def check_save(save: channel.Save) -> None:

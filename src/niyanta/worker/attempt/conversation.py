@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+from niyanta.domain.records import LogLevel
 from niyanta.errors import CheckpointError
 from niyanta.wire.messages import Completed, Failed, LogLine, Progressed, Refused
 from niyanta.worker.attempt.contents import UnfitError, check_report, check_result, check_save
-from niyanta.worker.attempt.life import Life, Outcome
+from niyanta.worker.attempt.life import Life, Verdict
 from niyanta.worker.attempt.means import AttemptFolder
 from niyanta.worker.attempt.reports import Reports
 from niyanta.worker.attempt.saving import Saving
@@ -55,7 +56,7 @@ class Conversation:
         self._wanted = 0
         self._arrived: asyncio.Future[None] = loop.create_future()
         self.begun: asyncio.Future[None] = loop.create_future()
-        self.outcome: asyncio.Future[Outcome | None] = loop.create_future()
+        self.outcome: asyncio.Future[Verdict | None] = loop.create_future()
         self.clean: asyncio.Future[None] = loop.create_future()
 
     def say_cancelled(self) -> None:
@@ -72,7 +73,7 @@ class Conversation:
                         self._decide(Completed(result))
                     case channel.Problem() as problem:
                         if problem.traceback:
-                            self._reports.report(LogLine("ERROR", problem.traceback))
+                            self._reports.report(LogLine(LogLevel.ERROR, problem.traceback))
                         self._decide(Failed(plain(problem.message), permanent=problem.permanent))
                     case channel.Misfit():
                         self._decide(Refused(message.message, self._form, message.hopeless))
@@ -89,7 +90,7 @@ class Conversation:
             self._decide(Failed(plain(f"the workload's process said something unreadable: {exc}"), permanent=True))
         self._decide(None)
 
-    def _decide(self, outcome: Outcome | None) -> None:
+    def _decide(self, outcome: Verdict | None) -> None:
         if not self.outcome.done():
             self.outcome.set_result(outcome)
 

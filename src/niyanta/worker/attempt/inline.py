@@ -12,6 +12,8 @@ import traceback
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from niyanta.domain.limits import GRACE_SECONDS
+from niyanta.domain.records import LogLevel
 from niyanta.errors import PermanentError, TransientError
 from niyanta.wire.messages import Assignment, Completed, Failed, LogLine, Progressed
 from niyanta.worker.attempt.life import Life
@@ -31,7 +33,6 @@ __all__ = ["Inline"]
 
 log = logging.getLogger(__name__)
 
-GRACE_SECONDS = 5.0
 _CANCELS = 2
 """How often a handler is cancelled before the worker gives it up."""
 _FULFILLED_SECONDS = 1.0
@@ -154,7 +155,7 @@ class Inline:
                 return
         words = "the handler doesn't end when it is cancelled: the worker gives it up, but its code may still run"
         log.error("inline.handler_given_up", extra={"workload_id": workload_id})
-        self._reports.report(LogLine("ERROR", words))
+        self._reports.report(LogLine(LogLevel.ERROR, words))
         work.add_done_callback(lambda task: task.cancelled() or task.exception())
 
     def _outcome(self, work: asyncio.Task[Any]) -> Completed | Failed | None:
@@ -168,7 +169,7 @@ class Inline:
         if isinstance(exc, PermanentError):
             return Failed(plain(str(exc)), permanent=True)
         text = "".join(traceback.format_exception(exc))
-        self._reports.report(LogLine("ERROR", text[-8000:]))
+        self._reports.report(LogLine(LogLevel.ERROR, text[-8000:]))
         return Failed(plain(str(exc)) if isinstance(exc, TransientError) else describe(exc))
 
 

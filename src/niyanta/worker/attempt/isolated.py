@@ -9,9 +9,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from niyanta.domain.limits import MAX_PROCESSES
 from niyanta.wire.messages import Assignment, Completed, Failed
 from niyanta.worker.attempt.conversation import Conversation
-from niyanta.worker.attempt.life import Because, End, Life, Outcome
+from niyanta.worker.attempt.life import Because, End, Life, Verdict
 from niyanta.worker.attempt.means import AttemptFolder
 from niyanta.worker.attempt.reports import Reports
 from niyanta.worker.attempt.saving import Saving
@@ -19,7 +20,7 @@ from niyanta.worker.handlers.handler import Handler
 from niyanta.worker.handlers.link import Ask
 from niyanta.worker.launcher.kept import Kind
 from niyanta.worker.launcher.over import Over
-from niyanta.worker.launcher.pool import MOST_PROCESSES, ProcessPool
+from niyanta.worker.launcher.pool import ProcessPool
 from niyanta.worker.launcher.process import Exit, Runner
 from niyanta.worker.runner import channel
 
@@ -42,7 +43,7 @@ class Isolated:
 
     async def run(
         self, handler: Handler, assignment: Assignment, folder: AttemptFolder, encoding: str | None
-    ) -> Outcome | None:
+    ) -> Verdict | None:
         """Run the handler; gives what it came to, or None when it was ended.
 
         On return nothing of the process's tree is left. Arguments as for `Inline.run`.
@@ -60,7 +61,7 @@ class Isolated:
         loop = asyncio.get_running_loop()
         listening = loop.create_task(conversation.listen())
         tasks: list[asyncio.Task[Any]] = [listening, loop.create_task(conversation.answer_saves())]
-        outcome: Outcome | None = None
+        outcome: Verdict | None = None
         at_once = True
         how: Exit | None = None
         asking = _Asking(self._life, runner)
@@ -94,7 +95,7 @@ class Isolated:
         await runner.copied(_OUTPUT_SECONDS)
         return how
 
-    async def _may_be_kept(self, outcome: Outcome | None, asking: _Asking, runner: Runner) -> bool:
+    async def _may_be_kept(self, outcome: Verdict | None, asking: _Asking, runner: Runner) -> bool:
         """Whether the process may serve another attempt: all went well, and nothing of this one is left."""
         if not isinstance(outcome, Completed) or asking.disturbed():
             return False
@@ -106,7 +107,7 @@ class Isolated:
 
     async def _until_over(
         self, assignment: Assignment, conversation: Conversation, runner: Runner, disk: asyncio.Task[int]
-    ) -> tuple[Outcome | None, bool]:
+    ) -> tuple[Verdict | None, bool]:
         """Wait until the attempt must end; gives what it came to, and whether to kill without a grace."""
         ends: set[asyncio.Future[Any]] = {conversation.outcome, self._life.ordered, disk}
         await asyncio.wait({*ends, conversation.begun}, return_when=asyncio.FIRST_COMPLETED)
@@ -127,7 +128,7 @@ class Isolated:
             return None, False
         return Failed(f"timed out after {assignment.timeout_seconds} s", timed_out=True), False
 
-    def _judged(self, assignment: Assignment, outcome: Outcome | None, how: Exit) -> Outcome | None:
+    def _judged(self, assignment: Assignment, outcome: Verdict | None, how: Exit) -> Verdict | None:
         """What the attempt came to, seen together with how its process ended."""
         if isinstance(outcome, Completed):
             return outcome
@@ -136,7 +137,7 @@ class Isolated:
                 reached = f": {how.used_mb} MB" if how.used_mb else ""
                 return Failed(f"used more memory than its limit of {assignment.memory_mb} MB{reached}")
             case Over.PROCESSES:
-                return Failed(f"had more than {MOST_PROCESSES} processes")
+                return Failed(f"had more than {MAX_PROCESSES} processes")
             case Over.LEASE:
                 self._life.order(End(Because.HANDED_BACK, "the worker was cut off from the service"))
                 return None

@@ -49,11 +49,11 @@ from typing import Any, TypeAlias, TypeVar
 from niyanta.wire.messages import Completed, EventBody, Failed, Paused, Refused, Released
 from niyanta.worker.handlers.link import Ask
 
-__all__ = ["Because", "End", "Life", "Outcome", "Phase", "StoppedError"]
+__all__ = ["Because", "End", "Life", "Phase", "StoppedError", "Verdict"]
 
 T = TypeVar("T")
 
-Outcome: TypeAlias = Completed | Failed | Refused
+Verdict: TypeAlias = Completed | Failed | Refused
 """What a handler came to; refused is an input that doesn't fit it, before its first line."""
 
 
@@ -186,7 +186,7 @@ class Life:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
 
-    def last_event(self, outcome: Outcome | None) -> EventBody:
+    def last_event(self, outcome: Verdict | None) -> EventBody:
         """What is said last.
 
         Args:

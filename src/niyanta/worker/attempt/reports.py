@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from niyanta.domain.records import LogLevel
 from niyanta.wire.messages import AttemptRef, CheckpointSaved, EventBody, LogLine, Progressed, Started
 from niyanta.worker.attempt.life import Life
 from niyanta.worker.handlers.text import LineGate, plain
@@ -64,7 +65,7 @@ class Reports:
 
     def _say_dropped(self) -> None:
         if not self._life.silent and (count := self._gate.take_dropped()):
-            self._queue(LogLine("WARN", f"{count} log lines were dropped: too many at once"))
+            self._queue(LogLine(LogLevel.WARN, f"{count} log lines were dropped: too many at once"))
 
     def _queue(self, body: EventBody) -> int:
         if self._life.silent:

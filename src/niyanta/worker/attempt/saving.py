@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from niyanta.domain.limits import MAX_CHECKPOINT_BYTES, MAX_LARGE_CHECKPOINT_BYTES
 from niyanta.errors import CheckpointError
 from niyanta.wire.messages import AttemptRef, CheckpointSaved, EventReply
 from niyanta.wire.objects import ObjectStore
@@ -13,7 +14,6 @@ from niyanta.worker.attempt.life import Because, End, Life
 from niyanta.worker.attempt.means import AttemptFolder
 from niyanta.worker.attempt.reports import Reports
 from niyanta.worker.handlers.link import Ask, AttemptEnded
-from niyanta.worker.handlers.state import MAX_CHECKPOINT_BYTES, MAX_LARGE_CHECKPOINT_BYTES
 
 __all__ = ["Saving"]
 

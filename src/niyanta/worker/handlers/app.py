@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from niyanta.domain.limits import MAX_CAPACITY, MAX_TAG_LENGTH, MAX_TAGS
+from niyanta.domain.workers import Isolation
 from niyanta.errors import ConfigurationError
 from niyanta.wire.subjects import WORKER_ID_PATTERN
 from niyanta.worker.handlers.command import command_handler
@@ -24,9 +26,7 @@ __all__ = ["App", "WorkerSpec", "load_app"]
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
-_MOST_TAGS = 64
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_MOST_TAG_CHARACTERS = 256
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,10 @@ class App:
                 f"a worker's id must be 1 to 63 letters, digits, '_' and '-', and begin with a letter or digit, "
                 f"not {self.id!r}"
             )
-        if isinstance(self.capacity, bool) or not isinstance(self.capacity, int) or not 1 <= self.capacity <= 10_000:
+        is_number = isinstance(self.capacity, int) and not isinstance(self.capacity, bool)
+        if not is_number or not 1 <= self.capacity <= MAX_CAPACITY:
             raise ConfigurationError(
-                f"a worker's capacity must be at least 1 and at most 10000, not {self.capacity!r}"
+                f"a worker's capacity must be at least 1 and at most {MAX_CAPACITY}, not {self.capacity!r}"
             )
         if isinstance(self.pass_env, str) or not all(
             isinstance(name, str) and _ENVIRONMENT_NAME.fullmatch(name) for name in self.pass_env
@@ -89,16 +90,16 @@ class App:
                 f"pass_env is a list of names of environment variables, such as ['NIYANTA_API_KEY'], "
                 f"not {self.pass_env!r}"
             )
-        if len(self.tags) > _MOST_TAGS:
-            raise ConfigurationError(f"a worker can have {_MOST_TAGS} tags, not {len(self.tags)}")
+        if len(self.tags) > MAX_TAGS:
+            raise ConfigurationError(f"a worker can have {MAX_TAGS} tags, not {len(self.tags)}")
         for word in (*self.tags, *self.tags.values()):
-            if not isinstance(word, str) or len(word) > _MOST_TAG_CHARACTERS or clean(word) != word:
+            if not isinstance(word, str) or len(word) > MAX_TAG_LENGTH or clean(word) != word:
                 raise ConfigurationError(
-                    f"a worker's tags map text to text of at most {_MOST_TAG_CHARACTERS} characters; {word!r} is none"
+                    f"a worker's tags map text to text of at most {MAX_TAG_LENGTH} characters; {word!r} is none"
                 )
 
     def workload(
-        self, workload_type: str, *, isolation: str = "process", exclusive: bool = False, reuse: int = 1
+        self, workload_type: str, *, isolation: str = Isolation.PROCESS, exclusive: bool = False, reuse: int = 1
     ) -> Callable[[F], F]:
         """Serve a workload type with the decorated function.
 
@@ -136,7 +137,7 @@ class App:
             exclusive: As for `workload`.
         """
         function = command_handler(argv, checkpoint_signal)
-        self._add(make_handler(workload_type, function, "process", exclusive))
+        self._add(make_handler(workload_type, function, Isolation.PROCESS, exclusive))
 
     def on_fork(self, hook: Callable[[], T]) -> Callable[[], T]:
         """Call a function in each process that was forked to run a workload, before its handler.

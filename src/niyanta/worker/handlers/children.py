@@ -155,10 +155,11 @@ async def awaited(function: Callable[..., Any], *arguments: object) -> object:
 class _TaskFactory:
     """Makes an event loop's tasks; those that handlers start are done step by step."""
 
-    def __init__(self, before: Any) -> None:
+    def __init__(self, before: Callable[..., asyncio.Future[Any]] | None) -> None:
         self._make = before
 
-    def __call__(self, loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> Any:
+    # Any: as the event loop's own factory has them.
+    def __call__(self, loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> asyncio.Future[Any]:
         if _in_handler.get() and asyncio.iscoroutine(work):
             work = Stepwise(work)
         if self._make is not None:

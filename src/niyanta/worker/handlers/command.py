@@ -20,15 +20,13 @@ from typing import IO, Any
 
 import msgspec
 
+from niyanta.domain.limits import MAX_EVENT_BYTES, MAX_RESULT_BYTES
 from niyanta.errors import CheckpointError, ConfigurationError, PermanentError, TransientError
 from niyanta.worker.handlers.context import SyncContext
-from niyanta.worker.handlers.handler import MAX_RESULT_BYTES
 from niyanta.worker.handlers.link import AttemptEnded
 
 __all__ = ["command_handler"]
 
-MOST_EVENT_BYTES = 64 << 10
-"""Of one line that may be an event."""
 _POLL_SECONDS = 0.2
 _ASK_AGAIN_SECONDS = 5.0
 _JOIN_SECONDS = 0.4
@@ -242,12 +240,12 @@ class _Output:
         if not ready:
             # Something that it left in the background may keep the pipe open.
             return self._process.poll() is None
-        data = os.read(self._fd, MOST_EVENT_BYTES)
+        data = os.read(self._fd, MAX_EVENT_BYTES)
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             self._lines.append((line, self._whole))
             self._whole = True
-        if self._rest and (not data or len(self._rest) > MOST_EVENT_BYTES):
+        if self._rest and (not data or len(self._rest) > MAX_EVENT_BYTES):
             self._lines.append((self._rest, self._whole and not data))
             self._rest, self._whole = b"", False
         return bool(data)

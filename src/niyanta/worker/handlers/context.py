@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable, Coroutine, Generator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
@@ -208,7 +208,7 @@ class _Done(Coroutine[Any, Any, T]):
     def send(self, _: object) -> object:
         raise StopIteration(self._value)
 
-    def throw(self, *raised: Any) -> Any:
+    def throw(self, *raised: Any) -> NoReturn:  # Any: a generator's three ways to be told of an error
         raise raised[0]
 
     def close(self) -> None:

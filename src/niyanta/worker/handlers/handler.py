@@ -17,16 +17,14 @@ import msgspec
 from niyanta.domain.forms import form_of
 from niyanta.domain.ids import WORKLOAD_TYPE_PATTERN
 from niyanta.domain.json_schema import Schema, SchemaError, TooExpensiveError
+from niyanta.domain.limits import MAX_DEPTH, MAX_RESULT_BYTES, MAX_REUSE
+from niyanta.domain.workers import Isolation
 from niyanta.errors import ConfigurationError, PermanentError
-from niyanta.wire.strict_json import MAX_DEPTH
 from niyanta.worker.handlers.context import Context, SyncContext
 from niyanta.worker.handlers.parameters import NO_DEFAULT, Parameters, parameters_of
 from niyanta.worker.handlers.text import clean, describe
 
 __all__ = ["Handler", "MisfitError", "encode_result", "make_handler"]
-
-MAX_RESULT_BYTES = 1 << 20
-MOST_REUSE = 1_000_000
 
 
 class MisfitError(PermanentError):
@@ -47,7 +45,7 @@ class Handler:
 
     workload_type: str
     function: Callable[..., Any]
-    isolation: str
+    isolation: Isolation
     exclusive: bool
     is_async: bool
     parameters: Parameters | None
@@ -113,7 +111,7 @@ def make_handler(
             "a workload type is 1 to 100 letters, digits, '_', '.' and '-', and begins with a letter or digit, "
             f"not {workload_type!r:.200}"
         )
-    if isolation not in ("process", "inline"):
+    if isolation not in tuple(Isolation):
         raise ConfigurationError(f"isolation of '{workload_type}' must be 'process' or 'inline', not '{isolation}'")
     if not callable(function):
         raise ConfigurationError(f"the handler of '{workload_type}' must be a function, not {function!r:.200}")
@@ -124,20 +122,20 @@ def make_handler(
             "how far it is by ctx.report_progress"
         )
     is_async = any(inspect.iscoroutinefunction(code) for code in codes)
-    if isolation == "inline" and not is_async:
+    if isolation == Isolation.INLINE and not is_async:
         raise ConfigurationError(f"'{workload_type}' is isolation='inline', which needs an async handler")
-    if isolation == "inline" and exclusive:
+    if isolation == Isolation.INLINE and exclusive:
         raise ConfigurationError(
             f"'{workload_type}' is exclusive, which needs isolation='process': only a process can be ended for sure"
         )
-    if isinstance(reuse, bool) or not isinstance(reuse, int) or not 1 <= reuse <= MOST_REUSE:
+    if isinstance(reuse, bool) or not isinstance(reuse, int) or not 1 <= reuse <= MAX_REUSE:
         raise ConfigurationError(
-            f"reuse of '{workload_type}' is how many attempts a process may serve: 1 to {MOST_REUSE}, not {reuse!r}"
+            f"reuse of '{workload_type}' is how many attempts a process may serve: 1 to {MAX_REUSE}, not {reuse!r}"
         )
-    if isolation == "inline" and reuse > 1:
+    if isolation == Isolation.INLINE and reuse > 1:
         raise ConfigurationError(f"'{workload_type}' is isolation='inline', and so has no process to reuse")
     parameters = _parameters(workload_type, function, codes[-1])
-    return Handler(workload_type, function, isolation, exclusive, is_async, parameters, reuse)
+    return Handler(workload_type, function, Isolation(isolation), exclusive, is_async, parameters, reuse)
 
 
 def _codes(function: object) -> Iterator[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import logging
 
+from niyanta.domain.records import LogLevel
 from niyanta.wire.messages import LogLine
 from niyanta.worker.handlers.link import Link
 from niyanta.worker.handlers.text import plain
@@ -14,7 +15,11 @@ __all__ = ["LinkHandler", "current_link", "log_all_to", "log_no_more_to", "log_t
 current_link: contextvars.ContextVar[Link | None] = contextvars.ContextVar("niyanta_link", default=None)
 """Of the workload whose inline handler runs: in its tasks, and in the threads that it starts by ``to_thread``."""
 
-_LEVELS = ((logging.ERROR, "ERROR"), (logging.WARNING, "WARN"), (logging.INFO, "INFO"))
+_LEVELS = (
+    (logging.ERROR, LogLevel.ERROR),
+    (logging.WARNING, LogLevel.WARN),
+    (logging.INFO, LogLevel.INFO),
+)
 
 
 class LinkHandler(logging.Handler):
@@ -53,7 +58,7 @@ _to_current = _CurrentHandler()
 
 
 def _line(handler: logging.Handler, record: logging.LogRecord) -> LogLine:
-    level = next((name for floor, name in _LEVELS if record.levelno >= floor), "DEBUG")
+    level = next((name for floor, name in _LEVELS if record.levelno >= floor), LogLevel.DEBUG)
     return LogLine(level, plain(handler.format(record)))
 
 

@@ -21,6 +21,7 @@ _NUMBER = ["integer", "number", "string", "boolean"]
 _TIME = ["string", "integer", "number"]
 
 
+# Any: no type checker knows what stands in a handler's annotation.
 def adapted(kind: Any) -> tuple[Callable[[bytes], Any], dict[str, Any] | None]:
     """How to decode a type, and its schema; None for one that has none."""
     adapter: TypeAdapter[object] = TypeAdapter(kind)
@@ -31,7 +32,12 @@ def adapted(kind: Any) -> tuple[Callable[[bytes], Any], dict[str, Any] | None]:
 
 
 class _LaxSchema(GenerateJsonSchema):
-    def __init__(self, by_alias: bool = True, ref_template: str = DEFAULT_REF_TEMPLATE, **others: Any) -> None:
+    def __init__(
+        self,
+        by_alias: bool = True,
+        ref_template: str = DEFAULT_REF_TEMPLATE,
+        **others: Any,  # Any: what later releases of pydantic add
+    ) -> None:
         super().__init__(by_alias, ref_template, **others)
         self._configs: list[dict[str, Any]] = []
 

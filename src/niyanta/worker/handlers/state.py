@@ -13,15 +13,12 @@ from typing import Any
 
 import msgspec
 
+from niyanta.domain.limits import MAX_CHECKPOINT_BYTES, MAX_DEPTH
+from niyanta.domain.records import Encoding
 from niyanta.errors import CheckpointError
-from niyanta.wire.strict_json import MAX_DEPTH
 
-__all__ = ["MAX_CHECKPOINT_BYTES", "MAX_LARGE_CHECKPOINT_BYTES", "decode_state", "encode_state"]
+__all__ = ["decode_state", "encode_state"]
 
-MAX_CHECKPOINT_BYTES = 10 << 20
-"""Of a checkpoint that the database keeps."""
-MAX_LARGE_CHECKPOINT_BYTES = 1 << 30
-"""Of one that an object store keeps."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ADVICE = {
@@ -34,7 +31,7 @@ _ADVICE = {
 _HARMLESS = frozenset({bool, type(None)})
 
 
-def encode_state(state: object, most_bytes: int = MAX_CHECKPOINT_BYTES) -> tuple[bytes, str]:
+def encode_state(state: object, most_bytes: int = MAX_CHECKPOINT_BYTES) -> tuple[bytes, Encoding]:
     """A checkpoint's bytes and encoding.
 
     Args:
@@ -46,11 +43,11 @@ def encode_state(state: object, most_bytes: int = MAX_CHECKPOINT_BYTES) -> tuple
         CheckpointError: It would not come back as it is, and the message says which part of it; or it is too large.
     """
     if isinstance(state, (bytes, bytearray, memoryview)):
-        data, encoding = bytes(state), "bytes"
+        data, encoding = bytes(state), Encoding.BYTES
     else:
         try:
             _check(state, "state", 0)
-            data, encoding = msgspec.json.encode(state, enc_hook=_plain), "json"
+            data, encoding = msgspec.json.encode(state, enc_hook=_plain), Encoding.JSON
         except (TypeError, ValueError, RecursionError) as exc:
             raise CheckpointError(f"the checkpoint can't be saved: {exc}. The last good one still stands") from exc
     if len(data) > most_bytes:
@@ -63,6 +60,7 @@ def encode_state(state: object, most_bytes: int = MAX_CHECKPOINT_BYTES) -> tuple
     return data, encoding
 
 
+# Any: the user's, and looked at by its type.
 def _check(value: Any, place: str, depth: int) -> None:  # noqa: C901 -- one branch for each kind of value
     """Refuse what would not come back equal. Never more than `MAX_DEPTH` calls deep."""
     kind = type(value)
@@ -101,6 +99,6 @@ def _plain(value: object) -> object:
     return next(kind for kind in kinds if isinstance(kind, type) and isinstance(value, kind))(value)
 
 
-def decode_state(data: bytes, encoding: str) -> Any:
+def decode_state(data: bytes, encoding: str) -> Any:  # Any: what the handler saved
     """The state that a checkpoint holds."""
-    return data if encoding == "bytes" else msgspec.json.decode(data)
+    return data if encoding == Encoding.BYTES else msgspec.json.decode(data)

@@ -6,10 +6,10 @@ import re
 import time
 from collections.abc import Callable
 
-__all__ = ["MOST_TEXT_BYTES", "LineGate", "LineSplitter", "clean", "describe", "plain"]
+from niyanta.domain.limits import MAX_TEXT_BYTES
 
-MOST_TEXT_BYTES = 8192
-"""Of one log line, one progress message, one error message."""
+__all__ = ["LineGate", "LineSplitter", "clean", "describe", "plain"]
+
 
 DRAWN_SECONDS = 10.0
 """How often a line that is being drawn over is shown as it stands."""
@@ -22,7 +22,7 @@ def clean(text: str) -> str:
     return _UNFIT.sub("\ufffd", text) if _UNFIT.search(text) else text
 
 
-def plain(text: str, most_bytes: int = MOST_TEXT_BYTES) -> str:
+def plain(text: str, most_bytes: int = MAX_TEXT_BYTES) -> str:
     """Clean text of at most so many bytes; what is longer is cut off, and ends with an ellipsis."""
     text = clean(text[: most_bytes + 1])
     encoded = text.encode()
@@ -59,10 +59,10 @@ class LineSplitter:
         if b"\r" in whole:
             lines = [_last_state(line) for line in lines]
             lines += self._drawn()
-        if len(self._rest) > MOST_TEXT_BYTES:
+        if len(self._rest) > MAX_TEXT_BYTES:
             *pieces, self._rest = _pieces(self._rest)
             lines += pieces
-        if any(len(line) > MOST_TEXT_BYTES for line in lines):
+        if any(len(line) > MAX_TEXT_BYTES for line in lines):
             lines = [piece for line in lines for piece in _pieces(line)]
         return lines
 
@@ -92,9 +92,9 @@ def _last_state(line: bytes) -> bytes:
 
 def _pieces(line: bytes) -> list[bytes]:
     pieces = []
-    while len(line) > MOST_TEXT_BYTES:
-        end = MOST_TEXT_BYTES
-        while end > MOST_TEXT_BYTES - 4 and line[end] & 0xC0 == 0x80:  # not in the middle of a character
+    while len(line) > MAX_TEXT_BYTES:
+        end = MAX_TEXT_BYTES
+        while end > MAX_TEXT_BYTES - 4 and line[end] & 0xC0 == 0x80:  # not in the middle of a character
             end -= 1
         pieces.append(line[:end])
         line = line[end:]

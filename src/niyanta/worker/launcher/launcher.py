@@ -32,13 +32,13 @@ import sys
 import time
 from dataclasses import dataclass, field
 
+from niyanta.domain.limits import GRACE_SECONDS
 from niyanta.worker.launcher import processtree
 from niyanta.worker.launcher.cgroups import Cgroups, Group
 from niyanta.worker.launcher.channel import AgentChannel
 from niyanta.worker.launcher.forks import Forked, Template, Unfit
 from niyanta.worker.launcher.over import Over
 
-GRACE_SECONDS = 5.0
 _TICK_SECONDS = 0.25
 _ENDING_TICK_SECONDS = 0.01
 _MOST_ENDING_SECONDS = 2.0

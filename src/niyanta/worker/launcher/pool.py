@@ -15,6 +15,8 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
+from niyanta.domain.limits import MAX_PROCESSES
+from niyanta.domain.records import LogLevel
 from niyanta.errors import TransientError
 from niyanta.worker.handlers.text import plain
 from niyanta.worker.launcher.kept import REST_SECONDS, Kept, Kind
@@ -22,12 +24,10 @@ from niyanta.worker.launcher.over import Over
 from niyanta.worker.launcher.process import Exit, Runner, pump
 from niyanta.worker.runner import channel
 
-__all__ = ["MOST_PROCESSES", "ProcessPool"]
+__all__ = ["ProcessPool"]
 
 log = logging.getLogger(__name__)
 
-MOST_PROCESSES = 1024
-"""Processes and threads that one attempt may have."""
 _WHOLE_SECONDS = 1.0
 _RETIRE_SECONDS = 5.0
 """For a process that was kept to end by itself: a little more than its exit handlers may take."""
@@ -224,7 +224,7 @@ class ProcessPool:
         reader, writer = await asyncio.open_connection(sock=ours, limit=1 << 20)
         runner = Runner(slot, ours, reader, writer)
         ends = [theirs.detach()]
-        for level in ("INFO", "WARN"):
+        for level in (LogLevel.INFO, LogLevel.WARN):
             read, write = os.pipe()
             ends.append(write)
             runner.pumps.append(asyncio.get_running_loop().create_task(pump(read, runner, level)))
@@ -267,7 +267,7 @@ class ProcessPool:
                 words = plain(b" | ".join(runner.recent).decode(errors="replace")) or "it said nothing"
                 raise TransientError(f"the workload's process ended before it began: {words}")
             memory_mb, cores = kind.memory_mb, float(kind.cpu_cores)
-            self._command(do="limit", slot=runner.slot, memory_mb=memory_mb, cores=cores, processes=MOST_PROCESSES)
+            self._command(do="limit", slot=runner.slot, memory_mb=memory_mb, cores=cores, processes=MAX_PROCESSES)
             if problem := await runner.limited:
                 raise TransientError(f"the workload's limits can't be set: {problem}")
         except BaseException:

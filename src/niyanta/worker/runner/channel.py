@@ -39,7 +39,7 @@ __all__ = [
     "saving_name",
 ]
 
-MAX_FRAME_BYTES = 64 << 20
+_MOST_FRAME_BYTES = 64 << 20
 WORK = "work"
 CHECKPOINT = "checkpoint"
 
@@ -169,7 +169,7 @@ async def read_frame(reader: asyncio.StreamReader) -> bytes | None:
     """
     try:
         size = _length.unpack(await reader.readexactly(4))[0]
-        if size > MAX_FRAME_BYTES:
+        if size > _MOST_FRAME_BYTES:
             raise ValueError(f"a message of {size} bytes")
         return await reader.readexactly(size)
     except (asyncio.IncompleteReadError, ConnectionError):

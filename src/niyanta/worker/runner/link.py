@@ -19,10 +19,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from niyanta.domain.limits import MAX_CHECKPOINT_BYTES
+from niyanta.domain.records import LogLevel
 from niyanta.errors import CheckpointError
 from niyanta.wire.messages import LogLine, Progressed
 from niyanta.worker.handlers.link import Ask, AttemptEnded
-from niyanta.worker.handlers.state import MAX_CHECKPOINT_BYTES
 from niyanta.worker.handlers.text import LineGate
 from niyanta.worker.runner import channel
 from niyanta.worker.runner.control import Control, lost
@@ -147,7 +148,7 @@ class SocketLink:
         if isinstance(body, Progressed):
             raise RuntimeError("a process that the handler has forked can't report progress: let the handler do it")
         line = body.message.replace("\n", " ").encode(errors="backslashreplace") + b"\n"
-        os.write(2 if body.level in ("WARN", "ERROR") else 1, line)
+        os.write(2 if body.level in (LogLevel.WARN, LogLevel.ERROR) else 1, line)
 
     def say_dropped(self) -> None:
         """Say how many lines were not sent."""

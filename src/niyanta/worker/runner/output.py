@@ -11,6 +11,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from niyanta.domain.records import LogLevel
 from niyanta.wire.messages import LogLine
 from niyanta.worker.handlers.link import Link
 from niyanta.worker.handlers.text import LineSplitter, plain
@@ -61,7 +62,7 @@ class ErrorOutput(io.RawIOBase):
 
     def _line(self, line: bytes) -> None:
         if self._link is not None and (text := line.decode(errors="replace").rstrip("\r")):
-            self._link.report(LogLine("WARN", plain(text)))
+            self._link.report(LogLine(LogLevel.WARN, plain(text)))
 
 
 def take_over() -> ErrorOutput:

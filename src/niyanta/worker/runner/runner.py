@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from niyanta.domain.records import LogLevel
 from niyanta.errors import PermanentError, TransientError
 from niyanta.wire.messages import Assignment, LogLine
 from niyanta.worker.handlers import children
@@ -235,7 +236,7 @@ def _serve(shared: _Serving, run: channel.Run) -> None:
             shared.control.send(outcome)
             shared.control.send(channel.Clean())
             return
-        link.remark("INFO", f"the process of this attempt is not used again: {problem}")
+        link.remark(LogLevel.INFO, f"the process of this attempt is not used again: {problem}")
     link.say_dropped()
     link.send(channel.Ended() if link.ended else outcome)
 
@@ -243,7 +244,7 @@ def _serve(shared: _Serving, run: channel.Run) -> None:
         shared.errors.report_to(None)
         shared.control.close()
 
-    exits.end(lambda words: link.report(LogLine("WARN", words)), last)
+    exits.end(lambda words: link.report(LogLine(LogLevel.WARN, words)), last)
 
 
 def _left_behind(shared: _Serving, before: Surroundings, link: SocketLink) -> str | None:

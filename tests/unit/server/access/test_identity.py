@@ -14,6 +14,7 @@ import jwt
 import pytest
 
 from niyanta.domain.api_keys import ALPHABET, RANDOM_LENGTH, spell_key
+from niyanta.domain.customers import CustomerStatus, Role
 from niyanta.errors import RateLimitedError, UnauthorizedError
 from niyanta.server.access.identity import Authenticator, Bounds
 from niyanta.server.access.tokens import TokenVerifier
@@ -36,7 +37,7 @@ class Keys:
 
     def __init__(self) -> None:
         self.identities: dict[str, Identity] = {}
-        self.status: dict[str, str] = {"cust_a": "active"}
+        self.status: dict[str, CustomerStatus] = {"cust_a": CustomerStatus.ACTIVE}
         self.queries = 0
 
     async def identify(self, candidates: Sequence[str]) -> dict[str, Identity]:
@@ -69,7 +70,7 @@ class Bench:
 
     def add(self) -> str:
         key = a_key()
-        self.keys.identities[key] = Identity("cust_a", f"key_{len(self.keys.identities)}", "customer")
+        self.keys.identities[key] = Identity("cust_a", f"key_{len(self.keys.identities)}", Role.CUSTOMER)
         return key
 
     async def ask(self, credential: str, source: str = "10.0.0.1") -> Identity:
@@ -220,7 +221,7 @@ def token(**changes: Any) -> str:
 
 async def test_a_token_acts_for_its_customer_and_never_as_admin(bench: Bench) -> None:
     found = token()
-    assert await bench.ask(found) == Identity("cust_a", "user_1", "customer")
+    assert await bench.ask(found) == Identity("cust_a", "user_1", Role.CUSTOMER)
     for _ in range(100):
         await bench.ask(found)
     assert bench.keys.queries == 1
@@ -230,7 +231,7 @@ async def test_a_token_acts_for_its_customer_and_never_as_admin(bench: Bench) ->
 async def test_a_tokens_customer_is_looked_at_again_within_a_second(bench: Bench) -> None:
     found = token()
     assert not (await bench.ask(found)).suspended
-    bench.keys.status["cust_a"] = "suspended"
+    bench.keys.status["cust_a"] = CustomerStatus.SUSPENDED
     bench.now += 0.9
     assert (await bench.ask(found)).suspended
     bench.keys.status.clear()

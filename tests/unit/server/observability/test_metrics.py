@@ -7,7 +7,8 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from niyanta.server.observability.metrics import MOST_CUSTOMERS, Metrics, Reading
+from niyanta.domain.limits import MAX_METRIC_CUSTOMERS
+from niyanta.server.observability.metrics import Metrics, Reading
 from niyanta.wire.messages import AttemptRef, CheckpointSaved, Event, Started, WorkloadChange
 
 
@@ -57,20 +58,20 @@ async def test_a_workload_is_counted_as_accepted_and_by_what_became_of_it() -> N
 
 async def test_labels_are_bounded() -> None:
     metrics = Metrics()
-    for number in range(MOST_CUSTOMERS * 3):
+    for number in range(MAX_METRIC_CUSTOMERS * 3):
         metrics.workload_changed(change(f"cust_{number}", ran_seconds=1.0))
         metrics.rate_limited(f"cust_{number}")
-    for number in range(MOST_CUSTOMERS * 3):
+    for number in range(MAX_METRIC_CUSTOMERS * 3):
         done = WorkloadChange("cust_0", "wl_1", 4, "COMPLETED", 1, f"type_{number}", ran_seconds=1.0)
         metrics.workload_changed(done)
     found = await samples(metrics)
     counts = {k: v for k, v in found.items() if k.startswith("niyanta_workload_submissions_total")}
-    assert len(counts) == MOST_CUSTOMERS + 1
-    assert sum(counts.values()) == MOST_CUSTOMERS * 6
-    assert counts["niyanta_workload_submissions_total,customer=other,status=COMPLETED"] == MOST_CUSTOMERS * 2
+    assert len(counts) == MAX_METRIC_CUSTOMERS + 1
+    assert sum(counts.values()) == MAX_METRIC_CUSTOMERS * 6
+    assert counts["niyanta_workload_submissions_total,customer=other,status=COMPLETED"] == MAX_METRIC_CUSTOMERS * 2
     durations = {k: v for k, v in found.items() if k.startswith("niyanta_workload_duration_seconds_count")}
-    assert len(durations) <= 2 * MOST_CUSTOMERS + 1
-    assert sum(durations.values()) == MOST_CUSTOMERS * 6
+    assert len(durations) <= 2 * MAX_METRIC_CUSTOMERS + 1
+    assert sum(durations.values()) == MAX_METRIC_CUSTOMERS * 6
 
 
 async def test_what_the_database_does_not_say_is_not_shown() -> None:

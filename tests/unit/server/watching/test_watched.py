@@ -10,6 +10,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from niyanta.domain.records import LogLevel
 from niyanta.domain.workload import Status
 from niyanta.server.store.logs import LogPlace, StoredLine
 from niyanta.server.store.watching import PastMove, WatchedState
@@ -61,7 +62,7 @@ class Story:
         text = f"{row['generation']}.{row['event_sequence']}"
         clock = BEGIN + timedelta(hours=-minutes * row["generation"], seconds=row["event_sequence"])
         place = LogPlace(clock, row["generation"], row["event_sequence"])
-        self.lines.append(StoredLine(place=place, level="INFO", message=text, details_json="{}"))
+        self.lines.append(StoredLine(place=place, level=LogLevel.INFO, message=text, details_json="{}"))
         self.told.append(("line", text))
 
     def progress(self, percent: int) -> None:

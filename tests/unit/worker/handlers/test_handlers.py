@@ -10,12 +10,13 @@ import msgspec
 import pytest
 
 from niyanta import ConfigurationError, PermanentError, Worker
+from niyanta.domain.limits import MAX_CHECKPOINT_BYTES
 from niyanta.errors import CheckpointError
 from niyanta.wire.messages import Assignment, AttemptRef, Progressed
 from niyanta.worker.handlers.context import SyncContext
 from niyanta.worker.handlers.handler import encode_result, make_handler
 from niyanta.worker.handlers.link import Ask
-from niyanta.worker.handlers.state import MAX_CHECKPOINT_BYTES, decode_state, encode_state
+from niyanta.worker.handlers.state import decode_state, encode_state
 
 
 class AsStruct(msgspec.Struct):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from niyanta.worker.handlers.text import MOST_TEXT_BYTES, LineGate, LineSplitter, describe, plain
+from niyanta.domain.limits import MAX_TEXT_BYTES
+from niyanta.worker.handlers.text import LineGate, LineSplitter, describe, plain
 
 
 @pytest.mark.parametrize(
@@ -18,7 +19,7 @@ def test_what_can_not_be_stored_is_replaced(text: str, becomes: str) -> None:
 @pytest.mark.parametrize("text", ["x" * 9000, "é" * 5000, "😀" * 3000, "\ud800" * 9000])
 def test_what_is_too_long_is_cut(text: str) -> None:
     cut = plain(text)
-    assert MOST_TEXT_BYTES - 8 <= len(cut.encode()) <= MOST_TEXT_BYTES
+    assert MAX_TEXT_BYTES - 8 <= len(cut.encode()) <= MAX_TEXT_BYTES
     assert cut.endswith("…")
 
 
@@ -46,14 +47,14 @@ def test_long_lines_are_cut_between_characters() -> None:
     lines = [*splitter.feed(b"x" + text.encode() + b"\nnext\n"), *splitter.end()]
     assert lines[-1] == b"next"
     assert "".join(line.decode() for line in lines[:-1]) == "x" + text
-    assert max(map(len, lines)) <= MOST_TEXT_BYTES
+    assert max(map(len, lines)) <= MAX_TEXT_BYTES
 
 
 def test_a_stream_without_line_ends_is_never_held_whole() -> None:
     splitter, held = LineSplitter(), 0
     for _ in range(100):
         held += 65536 - sum(map(len, splitter.feed(b"x" * 65536)))
-        assert held <= MOST_TEXT_BYTES
+        assert held <= MAX_TEXT_BYTES
 
 
 def test_the_gate_lets_a_burst_through_and_counts_the_rest() -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import socket
 import time
 
+from niyanta.domain.limits import GRACE_SECONDS
 from niyanta.worker.launcher.cgroups import Cgroups
 from niyanta.worker.launcher.channel import AgentChannel
-from niyanta.worker.launcher.launcher import GRACE_SECONDS, Launcher, Slot
+from niyanta.worker.launcher.launcher import Launcher, Slot
 
 
 def test_what_is_exclusive_has_no_longer_to_clean_up_than_its_lease_lasts_when_it_is_told_to_end() -> None:

@@ -7,9 +7,9 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from niyanta.domain.customers import CustomerStatus
 from niyanta.domain.limits import Tier
-from niyanta.server.rest.bodies.workloads import JsonObject, Pagination, Timestamp
-from niyanta.server.services.administration import STATUSES
+from niyanta.server.rest.bodies.workloads import JsonObject, Pagination, Timestamp, one_of
 
 __all__ = [
     "AccountAnswer",
@@ -18,7 +18,7 @@ __all__ = [
     "ConfigsAnswer",
     "CustomerAnswer",
     "CustomerLimits",
-    "CustomerStatus",
+    "CustomerStatusName",
     "CustomerUsage",
     "PeriodStatistics",
     "ResourceLimits",
@@ -28,9 +28,9 @@ __all__ = [
     "TypeStatistics",
 ]
 
-TierName = Annotated[str, Meta(extra_json_schema={"enum": [tier.value for tier in Tier]})]
-CustomerStatus = Annotated[str, Meta(extra_json_schema={"enum": list(STATUSES)})]
-Day = Annotated[str, Meta(examples=["2025-10-27"], extra_json_schema={"format": "date"})]
+TierName = Annotated[str, one_of(Tier)]
+CustomerStatusName = Annotated[str, one_of(CustomerStatus)]
+Date = Annotated[str, Meta(examples=["2025-10-27"], extra_json_schema={"format": "date"})]
 Seconds = Annotated[float, Meta(description="Of those that completed; null when there is none.")]
 
 
@@ -96,7 +96,7 @@ class CustomerAnswer(msgspec.Struct, kw_only=True):
     customer_id: str
     name: str
     tier: TierName
-    status: CustomerStatus
+    status: CustomerStatusName
     limits: CustomerLimits
     created_at: Timestamp
 
@@ -140,8 +140,8 @@ class PeriodStatistics(msgspec.Struct):
 class StatisticsAnswer(msgspec.Struct):
     """What became of the workloads created between two days (UTC), both included."""
 
-    start_date: Day
-    end_date: Day
+    start_date: Date
+    end_date: Date
     summary: StatisticsSummary
     by_workload_type: list[TypeStatistics] | UnsetType = UNSET
     by_day: list[PeriodStatistics] | UnsetType = UNSET

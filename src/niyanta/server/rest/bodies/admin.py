@@ -8,11 +8,12 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from niyanta.domain.customers import KeyStatus, Role
 from niyanta.domain.ids import CUSTOMER_ID_PATTERN
-from niyanta.domain.limits import LIMIT_RANGES
-from niyanta.server.rest.bodies.account import CustomerAnswer, CustomerStatus, TierName
-from niyanta.server.rest.bodies.workloads import Pagination, Timestamp
-from niyanta.server.services.administration import MAX_NAME_LENGTH, ROLES
+from niyanta.domain.limits import LIMIT_RANGES, MAX_NAME_LENGTH
+from niyanta.domain.workers import OrderKind, WorkerStatus
+from niyanta.server.rest.bodies.account import CustomerAnswer, CustomerStatusName, TierName
+from niyanta.server.rest.bodies.workloads import Pagination, Timestamp, one_of
 
 __all__ = [
     "ApiKeyRow",
@@ -39,9 +40,9 @@ CustomerId = Annotated[
         extra_json_schema={"pattern": f"^{CUSTOMER_ID_PATTERN.pattern}$"},
     ),
 ]
-Role = Annotated[str, Meta(extra_json_schema={"enum": list(ROLES)})]
-KeyStatus = Annotated[str, Meta(extra_json_schema={"enum": ["active", "expired", "revoked"]})]
-WorkerStatus = Annotated[str, Meta(extra_json_schema={"enum": ["HEALTHY", "DRAINING", "DEAD"]})]
+RoleName = Annotated[str, one_of(Role)]
+KeyStatusName = Annotated[str, one_of(KeyStatus)]
+WorkerStatusName = Annotated[str, one_of(WorkerStatus)]
 
 
 def _range(name: str) -> dict[str, Any]:
@@ -79,7 +80,7 @@ class UpdateCustomerRequest(msgspec.Struct, forbid_unknown_fields=True):
     name: Name | None = None
     tier: TierName | None = None
     limits: LimitsRequest | None = None
-    status: CustomerStatus | None = None
+    status: CustomerStatusName | None = None
 
 
 class CustomersAnswer(msgspec.Struct):
@@ -93,7 +94,7 @@ class CreateKeyRequest(msgspec.Struct, forbid_unknown_fields=True):
     """The body of ``POST /admin/customers/{customer_id}/api-keys``."""
 
     name: Name
-    role: Role | None = None
+    role: RoleName | None = None
     expires_at: Annotated[datetime, Meta(tz=True, description="RFC 3339; in the future.")] | None = None
 
 
@@ -104,7 +105,7 @@ class KeyAnswer(msgspec.Struct):
     api_key: str
     customer_id: str
     name: str
-    role: Role
+    role: RoleName
     created_at: Timestamp
     expires_at: Timestamp | None
 
@@ -115,8 +116,8 @@ class ApiKeyRow(msgspec.Struct):
     key_id: str
     customer_id: str
     name: str
-    role: Role
-    status: KeyStatus
+    role: RoleName
+    status: KeyStatusName
     created_at: Timestamp
     expires_at: Timestamp | None
     revoked_at: Timestamp | None
@@ -135,10 +136,7 @@ class StandingOrderBody(msgspec.Struct):
 
     kind: Annotated[
         str,
-        Meta(
-            description="`drain`: gets nothing new. `remove`: may not register.",
-            extra_json_schema={"enum": ["drain", "remove"]},
-        ),
+        one_of(OrderKind, "`drain`: gets nothing new. `remove`: may not register."),
     ]
     given_by: Annotated[str, Meta(description="The API key that it was given with.")]
     given_at: Timestamp
@@ -148,7 +146,7 @@ class WorkerBody(msgspec.Struct):
     """One worker."""
 
     worker_id: str
-    status: WorkerStatus
+    status: WorkerStatusName
     capabilities: Annotated[list[str], Meta(description="Workload types that it serves.")]
     input_forms: Annotated[
         dict[str, str],
@@ -178,11 +176,11 @@ class DrainAnswer(msgspec.Struct):
     """The worker takes nothing new and finishes what it runs."""
 
     worker_id: str
-    status: WorkerStatus
+    status: WorkerStatusName
 
 
 class UndrainAnswer(msgspec.Struct):
     """The worker may work again. DEAD: it isn't there now, and may come back."""
 
     worker_id: str
-    status: WorkerStatus
+    status: WorkerStatusName

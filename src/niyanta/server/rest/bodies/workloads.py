@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
+from niyanta.domain.records import LogLevel
+from niyanta.domain.workload import ActorType, Status
 from niyanta.server.services.workloads import CancelRequest
 
 __all__ = [
@@ -36,7 +39,14 @@ __all__ = [
     "Workload",
     "WorkloadRow",
     "WorkloadStatus",
+    "one_of",
 ]
+
+
+def one_of(words: type[StrEnum], description: str | None = None) -> Meta:
+    """Which words there are, for the OpenAPI document; what is given is checked elsewhere, with better words."""
+    return Meta(description=description, extra_json_schema={"enum": [word.value for word in words]})
+
 
 Timestamp = Annotated[
     str,
@@ -47,23 +57,7 @@ Timestamp = Annotated[
     ),
 ]
 JsonObject = Annotated[Raw, Meta(extra_json_schema={"type": "object", "additionalProperties": True})]
-WorkloadStatus = Annotated[
-    str,
-    Meta(
-        extra_json_schema={
-            "enum": [
-                "PENDING",
-                "SCHEDULED",
-                "RUNNING",
-                "PAUSED",
-                "REDISTRIBUTING",
-                "COMPLETED",
-                "FAILED",
-                "CANCELLED",
-            ]
-        }
-    ),
-]
+WorkloadStatus = Annotated[str, one_of(Status)]
 Version = Annotated[int, Meta(description="Grows by one with each committed change.", ge=1)]
 
 
@@ -240,7 +234,7 @@ class LogLine(msgspec.Struct, kw_only=True):
     """One line of a workload's log; ``attempt`` and ``sequence`` name it for ever."""
 
     timestamp: Timestamp
-    level: Annotated[str, Meta(extra_json_schema={"enum": ["DEBUG", "INFO", "WARN", "ERROR"]})]
+    level: Annotated[str, one_of(LogLevel)]
     message: str
     details: JsonObject
     attempt: Annotated[int, Meta(description="Which attempt wrote it, from 1.", ge=1)]
@@ -262,7 +256,7 @@ class AuditEvent(msgspec.Struct):
     event_id: Annotated[int, Meta(description="Counts from 1 within the workload.", ge=1)]
     event_type: str
     timestamp: Timestamp
-    actor_type: Annotated[str, Meta(extra_json_schema={"enum": ["user", "coordinator", "worker"]})]
+    actor_type: Annotated[str, one_of(ActorType)]
     actor_id: str
     details: JsonObject
 

@@ -8,19 +8,21 @@ from dataclasses import dataclass
 import msgspec
 from starlette.responses import Response
 
+from niyanta.domain.limits import DEFAULT_PAGE, MAX_PAGE
+from niyanta.domain.workers import WorkerStatus
 from niyanta.domain.workload import Actor, ActorType
-from niyanta.errors import ConflictError, InvalidInputError, NotFoundError
+from niyanta.errors import ConflictError, NotFoundError
 from niyanta.server.fleet.registration import WorkerService
 from niyanta.server.rest.bodies import admin as bodies
 from niyanta.server.rest.bodies.account import CustomerAnswer
 from niyanta.server.rest.bodies.workloads import Pagination
 from niyanta.server.rest.endpoints.customers import customer_body
+from niyanta.server.rest.endpoints.paging import CURSOR, OFFSET, page_cursor
 from niyanta.server.rest.frame.operation import Access, Call, Operation
-from niyanta.server.rest.frame.parameters import Choice, Integer, Text
+from niyanta.server.rest.frame.parameters import Choice, Integer
 from niyanta.server.rest.frame.responses import json_response, timestamp
 from niyanta.server.services.administration import AdminService
 from niyanta.server.services.cursors import Cursors
-from niyanta.server.services.requests import MAX_CURSOR_LENGTH, MAX_OFFSET
 from niyanta.server.store.customers import ApiKey
 from niyanta.server.store.workers import ListedWorker, StandingOrder
 
@@ -35,11 +37,9 @@ _KEYS = _ONE_CUSTOMER + "/api-keys"
 _WORKERS = "/v1/admin/workers"
 _ONE_WORKER = _WORKERS + "/{worker_id}"
 
-LIMIT = Integer("limit", "Results per page.", 1, 100, 50)
-OFFSET = Integer("offset", "How many to leave out before the page. Not together with a cursor.", 0, MAX_OFFSET, 0)
-CURSOR = Text("cursor", "Where the page begins: next_cursor of the page before.", MAX_CURSOR_LENGTH)
+LIMIT = Integer("limit", "Results per page.", 1, MAX_PAGE, DEFAULT_PAGE)
 _PAGE = (LIMIT, OFFSET, CURSOR)
-STATUS = Choice("status", "Only workers in this status.", ("HEALTHY", "DRAINING", "DEAD"))
+STATUS = Choice("status", "Only workers in this status.", tuple(WorkerStatus))
 
 
 class AdminRoutes:
@@ -235,7 +235,7 @@ class AdminRoutes:
         """The worker gets nothing new."""
         worker_id = call.path_id("worker_id")
         await self._workers.drain(worker_id, _operator(call))
-        return json_response(bodies.DrainAnswer(worker_id, "DRAINING"))
+        return json_response(bodies.DrainAnswer(worker_id, WorkerStatus.DRAINING))
 
     @Operation(
         method="DELETE",
@@ -293,13 +293,9 @@ class _Page:
     @classmethod
     def read(cls, call: Call, cursors: Cursors, *listed: str) -> _Page:
         request = call.request
-        limit, offset, cursor = LIMIT.read(request) or 0, OFFSET.read(request) or 0, CURSOR.read(request)
+        limit, offset, cursor = LIMIT.read(request) or 0, OFFSET.read(request) or 0, page_cursor(request)
         if cursor is None:
             return cls(cursors, listed, limit, offset, None)
-        if OFFSET.text(request) is not None:
-            raise InvalidInputError(
-                "Give either cursor or offset, not both", details={"field": "cursor", "allowed": ["cursor", "offset"]}
-            )
         return cls(cursors, listed, limit, 0, cursors.read_id(cursor, *listed))
 
     def pagination(self, found: list[str], total: int) -> Pagination:

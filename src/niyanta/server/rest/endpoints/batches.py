@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
+from niyanta.domain.limits import MAX_BATCH_VALUES
 from niyanta.domain.workload import Status
 from niyanta.errors import ApiError, ConflictError, ServiceUnavailableError
 from niyanta.server.rest.bodies import workloads as bodies
@@ -11,8 +12,8 @@ from niyanta.server.rest.endpoints.workloads import idempotency_key
 from niyanta.server.rest.frame.operation import Call, Operation
 from niyanta.server.rest.frame.responses import json_response, timestamp
 from niyanta.server.services.batches import BatchService, CancelBatchRequest
-from niyanta.server.services.requests import MAX_BATCH_VALUES, BatchRequest, BodyLimit
-from niyanta.server.services.submission import Outcome, SubmissionService
+from niyanta.server.services.requests import BatchRequest, BodyLimit
+from niyanta.server.services.submission import ItemOutcome, SubmissionService
 
 __all__ = ["BatchRoutes"]
 
@@ -80,7 +81,7 @@ class BatchRoutes:
         return json_response(bodies.CancelBatchAnswer(results, len(results) - failed, failed, found.has_more))
 
 
-def _result(index: int, outcome: Outcome) -> bodies.BatchResult:
+def _result(index: int, outcome: ItemOutcome) -> bodies.BatchResult:
     if isinstance(outcome, ApiError):
         return bodies.BatchResult(index, error=_error(outcome))
     return bodies.BatchResult(

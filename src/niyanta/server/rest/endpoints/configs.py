@@ -5,11 +5,13 @@ from __future__ import annotations
 import msgspec
 from starlette.responses import Response
 
+from niyanta.domain.limits import MAX_LONG_PAGE
 from niyanta.errors import ConflictError, NotFoundError
 from niyanta.server.rest.bodies import account as bodies
 from niyanta.server.rest.bodies.workloads import Pagination
+from niyanta.server.rest.endpoints.paging import CURSOR
 from niyanta.server.rest.frame.operation import Call, Operation
-from niyanta.server.rest.frame.parameters import Integer, Text
+from niyanta.server.rest.frame.parameters import Integer
 from niyanta.server.rest.frame.responses import json_response, number, timestamp
 from niyanta.server.services.configs import ConfigService, CreateConfigRequest, UpdateConfigRequest
 from niyanta.server.services.cursors import Cursors
@@ -21,8 +23,7 @@ _ALL = "/v1/workload-configs"
 _ONE = _ALL + "/{config_id}"
 _TAG = "Workload Configs"
 
-LIMIT = Integer("limit", "Results per page.", 1, 1000, 1000)
-CURSOR = Text("cursor", "Where the page begins: next_cursor of the page before.", 2000)
+LIMIT = Integer("limit", "Results per page.", 1, MAX_LONG_PAGE, MAX_LONG_PAGE)
 
 
 class ConfigRoutes:

@@ -8,13 +8,15 @@ from collections.abc import AsyncIterator
 import msgspec
 from starlette.responses import Response, StreamingResponse
 
+from niyanta.domain.limits import DEFAULT_LINES, MAX_LINES
+from niyanta.domain.records import LogLevel
 from niyanta.errors import NotFoundError
 from niyanta.server.rest.bodies import workloads as bodies
+from niyanta.server.rest.endpoints.paging import CURSOR
 from niyanta.server.rest.frame.operation import Call, Operation
-from niyanta.server.rest.frame.parameters import Choice, Integer, Moment, Text
+from niyanta.server.rest.frame.parameters import Choice, Integer, Moment
 from niyanta.server.rest.frame.responses import json_response, timestamp
-from niyanta.server.services.logs import DEFAULT_LINES, LEVELS, MAX_LINES, LogPage, LogRequest, LogService
-from niyanta.server.services.requests import MAX_CURSOR_LENGTH
+from niyanta.server.services.logs import LogPage, LogRequest, LogService
 from niyanta.server.services.workloads import WorkloadService
 from niyanta.server.store.logs import StoredLine
 
@@ -23,7 +25,7 @@ __all__ = ["LogRoutes"]
 LIMIT = Integer("limit", "Log lines per page; as text, in all.", 1, MAX_LINES, DEFAULT_LINES)
 SINCE = Moment("since", "Only lines after this time.")
 UNTIL = Moment("until", "Only lines up to this time.")
-LEVEL = Choice("level", "Only lines of this level or a higher one.", LEVELS)
+LEVEL = Choice("level", "Only lines of this level or a higher one.", tuple(LogLevel))
 ORDER = Choice("order", "Oldest first, or newest first.", ("asc", "desc"), "asc")
 TAIL = Integer(
     "tail",
@@ -31,7 +33,6 @@ TAIL = Integer(
     1,
     MAX_LINES,
 )
-CURSOR = Text("cursor", "Where the page begins: next_cursor of the page before.", MAX_CURSOR_LENGTH)
 
 _TEXT = "text/plain"
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")

@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from niyanta.domain.limits import MAX_AUTH_SECONDS
 from niyanta.domain.workload import Status
 from niyanta.errors import (
     ApiError,
@@ -30,13 +31,12 @@ from niyanta.server.rest.frame.responses import error_response, timestamp
 from niyanta.server.rest.uvicorn.sockets import EXTENSION, SocketProtocol, text_frame
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.watching.service import Update, Watch, WatcherTooSlowError, WatchService
+from niyanta.server.watching.watched import UpdateKind
 
-__all__ = ["AUTH_SECONDS", "WorkloadSockets"]
+__all__ = ["WorkloadSockets"]
 
 log = logging.getLogger(__name__)
 
-AUTH_SECONDS = 5.0
-"""In which credentials come that the handshake didn't bring."""
 _STALLED_SECONDS = 10.0
 """How long a client may take nothing at all while something waits for it."""
 _SPARE_MESSAGES = 20
@@ -266,10 +266,10 @@ async def _first_message(socket: WebSocket) -> str:
         UnauthorizedError: It didn't come, or says something else.
     """
     try:
-        async with asyncio.timeout(AUTH_SECONDS):
+        async with asyncio.timeout(MAX_AUTH_SECONDS):
             event = await socket.receive()
     except TimeoutError:
-        raise UnauthorizedError(f"No credentials came within {AUTH_SECONDS:g} s") from None
+        raise UnauthorizedError(f"No credentials came within {MAX_AUTH_SECONDS:g} s") from None
     if event["type"] == "websocket.disconnect":
         raise _ClosedError(1000)
     try:
@@ -319,7 +319,7 @@ async def _until_writable(connection: SocketProtocol, watch: Watch) -> None:
 
 def _message(update: Update) -> msgspec.Struct:
     at, status = timestamp(update.timestamp), update.status.value
-    if update.kind == "log":
+    if update.kind is UpdateKind.LOG:
         details = msgspec.Raw(update.details_json.encode())
         return _LogLine(update.workload_id, at, update.level, update.message or "", details, update.version)
     known = (update.workload_id, status, update.progress_percent, at)

@@ -8,27 +8,28 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from niyanta.domain.limits import (
+    DEFAULT_PAGE,
+    MAX_LONG_PAGE,
+    MAX_PAGE,
+    MAX_TYPE_LENGTH,
+    MAX_VERSION,
+    MAX_WAIT_SECONDS,
+)
 from niyanta.domain.workload import Status
 from niyanta.errors import (
     ConflictError,
-    InvalidInputError,
     InvalidStateError,
     NotFoundError,
     ServiceUnavailableError,
 )
 from niyanta.server.rest.bodies import workloads as bodies
+from niyanta.server.rest.endpoints.paging import CURSOR, OFFSET, page_cursor
 from niyanta.server.rest.frame.operation import Call, Operation
 from niyanta.server.rest.frame.parameters import Choice, Integer, Text
 from niyanta.server.rest.frame.responses import json_response, timestamp
 from niyanta.server.services.cursors import Cursors
 from niyanta.server.services.pausing import PauseService
-from niyanta.server.services.requests import (
-    DEFAULT_PAGE,
-    MAX_CURSOR_LENGTH,
-    MAX_OFFSET,
-    MAX_PAGE,
-    MAX_TYPE_LENGTH,
-)
 from niyanta.server.services.submission import SubmissionService, SubmitRequest, check_idempotency_key
 from niyanta.server.services.workloads import Outlook, WorkloadService
 from niyanta.server.store.listing import ORDERS, ListQuery, WorkloadSummary
@@ -40,15 +41,13 @@ _ONE = "/v1/workloads/{workload_id}"
 _TAG = "Workloads"
 
 LIMIT = Integer("limit", "Results per page.", 1, MAX_PAGE, DEFAULT_PAGE)
-AUDIT_LIMIT = Integer("limit", "Events per page.", 1, 1000, 1000)
-OFFSET = Integer("offset", "How many to leave out before the page. Not together with a cursor.", 0, MAX_OFFSET, 0)
-CURSOR = Text("cursor", "Where the page begins: next_cursor of the page before.", MAX_CURSOR_LENGTH)
+AUDIT_LIMIT = Integer("limit", "Events per page.", 1, MAX_LONG_PAGE, MAX_LONG_PAGE)
 STATUS = Choice("status", "Only workloads in this status.", tuple(status.value for status in Status))
 WORKLOAD_TYPE = Text("workload_type", "Only workloads of this type.", MAX_TYPE_LENGTH)
 ORDER_BY = Choice("order_by", "What to sort by; ties by id, nulls last.", ORDERS, "created_at")
 ORDER = Choice("order", "Sort direction.", ("asc", "desc"), "desc")
-WAIT = Integer("wait_seconds", "Answer when the version changes, or after this long.", 0, 60, 0)
-VERSION = Integer("version", "With wait_seconds: answer when the version passes this one.", 0, 2**62)
+WAIT = Integer("wait_seconds", "Answer when the version changes, or after this long.", 0, MAX_WAIT_SECONDS, 0)
+VERSION = Integer("version", "With wait_seconds: answer when the version passes this one.", 0, MAX_VERSION)
 
 
 class WorkloadRoutes:
@@ -137,11 +136,7 @@ class WorkloadRoutes:
 
     def _list_query(self, call: Call) -> ListQuery:
         request = call.request
-        cursor = CURSOR.read(request)
-        if cursor is not None and OFFSET.text(request) is not None:
-            raise InvalidInputError(
-                "Give either cursor or offset, not both", details={"field": "cursor", "allowed": ["cursor", "offset"]}
-            )
+        cursor = page_cursor(request)
         query = ListQuery(
             customer_id=call.identity.customer_id,
             status=STATUS.read(request),

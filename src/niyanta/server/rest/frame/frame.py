@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from niyanta.domain.customers import Role
 from niyanta.errors import (
     ApiError,
     InternalError,
@@ -75,7 +76,7 @@ class RestFrame:
         self._gate = gate
         self._metrics = metrics
         self._body_limits = body_limits
-        self._nobody = Identity("", "", "")
+        self._nobody = Identity("", "", Role.CUSTOMER)
 
     def route(self, endpoint: Endpoint) -> Route:
         """The route that serves an endpoint."""

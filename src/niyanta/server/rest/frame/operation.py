@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 from starlette.responses import Response
 
+from niyanta.domain.limits import MAX_VALUES
 from niyanta.errors import ApiError
 from niyanta.server.rest.frame import parameters
 from niyanta.server.rest.frame.parameters import Parameter
 from niyanta.server.services.requests import BodyLimit
 from niyanta.server.store.customers import Identity
-from niyanta.wire.strict_json import MAX_VALUES
 
 __all__ = ["Access", "Call", "Deprecation", "Endpoint", "Operation", "declared_by", "endpoints_of"]
 
@@ -58,7 +58,7 @@ class Call:
         return parameters.path_id(self.request, name)
 
 
-Handler = Callable[[Call], Awaitable[Response]]
+Serve = Callable[[Call], Awaitable[Response]]
 """Serves a call."""
 _Method = Callable[[Any, Call], Awaitable[Response]]
 """The same as it stands in its class."""
@@ -122,7 +122,7 @@ class Endpoint:
     """An operation with what serves it."""
 
     operation: Operation
-    handler: Handler
+    handler: Serve
     exists: Callable[[Call], Awaitable[object]] | None = None
 
 

@@ -106,7 +106,7 @@ class Choice(Parameter):
 
     def schema(self) -> dict[str, Any]:
         """What it takes, as the OpenAPI document says it."""
-        found: dict[str, Any] = {"type": "string", "enum": list(self.allowed)}
+        found: dict[str, Any] = {"type": "string", "enum": list(map(str, self.allowed))}
         if self.default is not None:
             found["default"] = self.default
         return found

@@ -19,6 +19,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from niyanta.domain.ids import make_id
+from niyanta.domain.limits import MAX_HEAD_BYTES, MAX_HEAD_SECONDS, MAX_HEADERS, MAX_URL_BYTES
 from niyanta.server.rest.bodies.workloads import ErrorBody, ErrorEnvelope
 from niyanta.server.rest.uvicorn.strangers import KEEP_ALIVE_SECONDS, WELCOME, Strangers
 
@@ -32,11 +33,11 @@ __all__ = ["HeadLimits", "bounded_http"]
 class HeadLimits:
     """What a request's head may be."""
 
-    head_bytes: int = 32 * 1024
+    head_bytes: int = MAX_HEAD_BYTES
     """Request line and headers together."""
-    url_bytes: int = 8 * 1024
-    headers: int = 100
-    seconds: float = 10.0
+    url_bytes: int = MAX_URL_BYTES
+    headers: int = MAX_HEADERS
+    seconds: float = MAX_HEAD_SECONDS
     """From the first byte, or from the connection, to the end of the head."""
 
 

@@ -1,0 +1,62 @@
+"""What a worker may be, and how it runs a handler."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+__all__ = ["Isolation", "OrderKind", "RegisterRefusal", "WorkerEnd", "WorkerStatus"]
+
+
+class Isolation(StrEnum):
+    """Where a handler runs."""
+
+    PROCESS = "process"
+    """In a process of its own for each attempt, which can be limited and ended."""
+    INLINE = "inline"
+    """In the agent itself, on its event loop."""
+
+
+class WorkerStatus(StrEnum):
+    """What the service holds of a worker."""
+
+    HEALTHY = "HEALTHY"
+    DRAINING = "DRAINING"
+    """It gets nothing new."""
+    DEAD = "DEAD"
+    """Lost, removed or stopped; its incarnation won't come back."""
+
+
+class WorkerEnd(StrEnum):
+    """Why a worker is dead."""
+
+    LOST = "lost"
+    """Its lease ran out."""
+    REMOVED = "removed"
+    """By an operator."""
+    STOPPED = "stopped"
+    """It said so itself, and has handed everything back."""
+
+
+class OrderKind(StrEnum):
+    """A standing order for a worker's id."""
+
+    DRAIN = "drain"
+    REMOVE = "remove"
+
+
+class RegisterRefusal(StrEnum):
+    """Why a worker isn't registered."""
+
+    IN_USE = "in_use"
+    """Another incarnation has the id: try again when its lease may be over."""
+    INVALID = "invalid"
+    """The registration itself is wrong. Final."""
+    REMOVED = "removed"
+    """An operator doesn't want this id. Final."""
+    AWAY = "away"
+    """No answer came; the worker says so to itself."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether trying again can't help."""
+        return self in (RegisterRefusal.INVALID, RegisterRefusal.REMOVED)
