@@ -227,10 +227,8 @@ class SubmissionService:
         asking = {request.customer_id: self._directory.known_customer(request.customer_id) for request in requests}
         limits = {key: customer.max_queue_depth if customer else 0 for key, customer in asking.items()}
         async with self._database.transaction(Pool.API) as conn:
-            if names:
-                answers, stored = await self._store_keyed(conn, requests, limits, names)
-            else:
-                answers, stored = await self._store_all(conn, requests, limits)
+            keyed = self._store_keyed(conn, requests, limits, names) if names else None
+            answers, stored = await (keyed or self._store_all(conn, requests, limits))
         if stored:
             self._feed.announce([_created(new) for new in stored])
         return answers
@@ -242,9 +240,8 @@ class SubmissionService:
         new = [item for request in requests for item in request.items if isinstance(item, NewWorkload)]
         depth = await self._store.insert_batch(conn, new, limits, lock_seconds=_LOCK_SECONDS)
         decided = [_admit(request, depth, limits) for request in requests]
-        return [SubmissionAnswer(outcomes) for outcomes, _ in decided], [
-            w for _, accepted in decided for w in accepted
-        ]
+        answers: list[SubmissionAnswer | Exception] = [SubmissionAnswer(outcomes) for outcomes, _ in decided]
+        return answers, [workload for _, accepted in decided for workload in accepted]
 
     async def _store_keyed(
         self, conn: Connection, requests: Sequence[_Request], limits: dict[str, int], names: Sequence[KeyName]
@@ -300,8 +297,7 @@ def _admit(
 ) -> tuple[list[ItemOutcome], list[NewWorkload]]:
     """The outcomes, and the workloads for which the customer's queue has room; ``depth`` grows by these."""
     customer_id = request.customer_id
-    limit = limits[customer_id] if customer_id in depth else 0
-    queued = depth.get(customer_id, 0)
+    limit, queued = (limits[customer_id], depth[customer_id]) if customer_id in depth else (0, 0)
     outcomes: list[ItemOutcome] = []
     accepted: list[NewWorkload] = []
     for item in request.items:
