@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from niyanta.errors import ConnectionFailedError
 from niyanta.wire.broker import Broker
 from niyanta.wire.messages import (
     Assign,
@@ -20,6 +21,7 @@ from niyanta.wire.messages import (
     EventBatch,
     HandlerInfo,
     Heartbeat,
+    HeartbeatReply,
     Register,
     RegisterReply,
     Speak,
@@ -30,7 +32,8 @@ from niyanta.wire.subjects import Subjects
 __all__ = ["Agents"]
 
 _encode = msgspec.msgpack.Encoder().encode
-_LEAST_STARTED = 500
+_MOST_STARTED = 500
+"""In one batch."""
 
 
 class _Agent:
@@ -63,6 +66,8 @@ class Agents:
         self._living: list[asyncio.Task[None]] = []
         self.unanswered = 0
         """Beats without an answer."""
+        self.lost = 0
+        """How often the service took one of them for dead."""
 
     @property
     def held(self) -> int:
@@ -75,18 +80,23 @@ class Agents:
         interval = 2.0
         for agent in self._agents:
             await self._broker.serve(self._subjects.worker(agent.worker_id), self._handler(agent))
-            handlers = [HandlerInfo(self._workload_type)]
-            message = Register(agent.worker_id, agent.incarnation, agent.capacity, {}, handlers, "bench")
-            raw = await self._broker.request(self._subjects.register, _encode(message), timeout_seconds=10)
-            reply = msgspec.msgpack.decode(raw, type=RegisterReply)
-            if not reply.accepted:
-                raise RuntimeError(f"a registration was refused: {reply.message}")
-            interval = reply.heartbeat_interval_seconds
+            interval = await self._register(agent)
         self._living = [
             asyncio.create_task(self._live(agent, interval, interval * number / len(self._agents)))
             for number, agent in enumerate(self._agents)
         ]
         self._living.append(asyncio.create_task(self._report()))
+
+    async def _register(self, agent: _Agent) -> float:
+        """Come to life, as another incarnation; gives how often to beat, in seconds."""
+        agent.incarnation, agent.held, agent.new = secrets.token_hex(8), [], []
+        handlers = [HandlerInfo(self._workload_type)]
+        message = Register(agent.worker_id, agent.incarnation, agent.capacity, {}, handlers, "bench")
+        raw = await self._broker.request(self._subjects.register, _encode(message), timeout_seconds=20)
+        reply = msgspec.msgpack.decode(raw, type=RegisterReply)
+        if not reply.accepted:
+            raise RuntimeError(f"a registration was refused: {reply.message}")
+        return reply.heartbeat_interval_seconds
 
     def _handler(self, agent: _Agent) -> Any:
         async def received(payload: bytes) -> bytes | None:
@@ -103,11 +113,16 @@ class Agents:
         return received
 
     async def _live(self, agent: _Agent, interval: float, offset: float) -> None:
-        await asyncio.sleep(offset)
+        await asyncio.sleep(offset)  # not all at once
         while True:
             try:
-                await self._broker.request(self._subjects.heartbeat, _encode(agent.beat()), timeout_seconds=interval)
-            except OSError:
+                message = _encode(agent.beat())
+                raw = await self._broker.request(self._subjects.heartbeat, message, timeout_seconds=interval)
+                reply = msgspec.msgpack.decode(raw, type=HeartbeatReply)
+                if not reply.ok and not reply.hold:
+                    self.lost += 1
+                    await self._register(agent)
+            except ConnectionFailedError:
                 self.unanswered += 1
             await asyncio.sleep(interval)
 
@@ -115,17 +130,20 @@ class Agents:
         """Say of whatever has come that it has started."""
         while True:
             for agent in self._agents:
-                if agent.new:
-                    await self._started(agent, agent.new[:_LEAST_STARTED])
-                    del agent.new[:_LEAST_STARTED]
+                told = agent.new[:_MOST_STARTED]
+                if told and await self._started(agent, told):
+                    del agent.new[: len(told)]
             await asyncio.sleep(0.05)
 
-    async def _started(self, agent: _Agent, refs: Sequence[AttemptRef]) -> None:
+    async def _started(self, agent: _Agent, refs: Sequence[AttemptRef]) -> bool:
+        """Whether it was taken; what wasn't is said again."""
         now = int(time.time() * 1000)
         batch = EventBatch(agent.worker_id, agent.incarnation, [Event(ref, 1, now, Started()) for ref in refs])
-        raw = await self._broker.request(self._subjects.events, _encode(batch), timeout_seconds=30)
-        if not msgspec.msgpack.decode(raw, type=BatchReply).ok:
-            raise RuntimeError("a batch of events wasn't taken")
+        try:
+            raw = await self._broker.request(self._subjects.events, _encode(batch), timeout_seconds=30)
+        except ConnectionFailedError:
+            return False
+        return msgspec.msgpack.decode(raw, type=BatchReply).ok
 
     async def stop(self) -> None:
         """Let them all vanish."""

@@ -23,7 +23,7 @@ async def measure(quick: bool) -> dict[str, Any]:
     customers, lanes, workers, running = (5_000, 1_000, 50, 1_000) if quick else (50_000, 10_000, 500, 10_000)
     async with running_system() as system:
         await _add_customers(system, customers)
-        agents = Agents(system.credentials["nats_url"], TYPE, workers, -(-running // workers))
+        agents = Agents(system.credentials["nats_url"], TYPE, workers, -(-running // workers) + 2)
         await agents.start()
         try:
             ids = await _run(system, agents, running)
@@ -46,6 +46,7 @@ async def measure(quick: bool) -> dict[str, Any]:
                 "workers": workers,
                 "running": agents.held,
                 "beats_unanswered": agents.unanswered,
+                "agents_taken_for_dead": agents.lost,
                 "idle_percent_of_a_core": cores,
                 **{f"get_p{n}_ms": round(percentile(took, n / 100) * 1000, 2) for n in (50, 95, 99)},
                 "memory_mb": system.memory_mb(),
@@ -80,9 +81,11 @@ async def _run(system: System, agents: Agents, count: int) -> list[str]:
         ids += [result["workload_id"] for result in json.loads(answer)["results"]]
     streams[1].close()
     query = "SELECT count(*) FROM workloads WHERE customer_id = $1 AND status = 'RUNNING'"
-    async with asyncio.timeout(300):
-        while await system.connection.fetchval(query, system.customer_id) < count:
-            await asyncio.sleep(0.2)
+    deadline = time.monotonic() + 300
+    while (found := await system.connection.fetchval(query, system.customer_id)) < count:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"only {found} of {count} run; {agents.lost} agents were taken for dead")
+        await asyncio.sleep(0.2)
     return ids
 
 

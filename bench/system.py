@@ -44,7 +44,7 @@ class System:
             env={**os.environ, "PYTHONPATH": os.pathsep.join([os.getcwd(), os.environ.get("PYTHONPATH", "")])},
         )
         path = self.data_dir / "credentials.json"
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(180):
             while not path.exists():
                 await asyncio.sleep(0.05)
             self.credentials = json.loads(path.read_text())

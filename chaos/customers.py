@@ -28,7 +28,8 @@ _ACTORS = 6
 _LOOK_SECONDS = 0.05
 """Between two looks of a customer at workloads of its own."""
 _TERMINAL = ("COMPLETED", "FAILED", "CANCELLED")
-_PASSING = ("chaos_steps", "chaos_inline", "chaos_exclusive")
+_PASSING = ("chaos_steps", "chaos_steps", "chaos_exclusive", "chaos_exclusive", *["chaos_inline"] * 5)
+"""Most are inline, which cost the machine the least, so that there can be many."""
 _NEVER_ISSUED = "wl_0000000000000000000000000"
 
 
@@ -314,7 +315,7 @@ _MISHAPS = {"kill_itself": 0.02, "fail": 0.04, "stubborn": 0.03}
 def _submission(key: str, chance: random.Random, mishap: str, mishaps: bool) -> dict[str, Any]:
     """A workload of less than a second or of a few; now and then one of which something goes wrong."""
     workload_type = chance.choice(_PASSING)
-    steps = chance.randint(2, 8) if chance.random() < _SHORT_SHARE else chance.randint(9, 40)
+    steps = chance.randint(2, 6) if chance.random() < _SHORT_SHARE else chance.randint(9, 40)
     params = _params(key, steps, chance.randint(1, 6), chance.choice([20, 50, 100]))
     drawn = chance.random()
     if not mishap and mishaps and workload_type != "chaos_inline":

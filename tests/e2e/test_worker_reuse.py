@@ -194,6 +194,11 @@ async def test_what_is_left_behind_ends_it(here: Station, what: str) -> None:
     await gone(first.result["pid"])
 
 
+async def test_memory_that_is_shared_with_others_counts_for_nobody(here: Station) -> None:
+    pids = [await pid(here, "look", memory_mb=40) for _ in range(3)]
+    assert len(set(pids)) == 1
+
+
 async def test_the_log_says_why_it_is_not_used_again(here: Station) -> None:
     record = await here.run("change", {"what": "thread"})
     assert "the process of this attempt is not used again: it has left left-behind running" in record.lines("INFO")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from niyanta.errors import ServiceUnavailableError
+from niyanta.errors import ConnectionFailedError, ServiceUnavailableError
 from niyanta.server.fleet.attendance import Attendance
+from niyanta.server.fleet.pulse import Pulse
 from niyanta.server.store.database import Database, Pool
 from niyanta.wire.broker import Broker
 from niyanta.wire.subjects import Subjects
@@ -67,3 +72,88 @@ async def test_without_its_database_it_leaves_and_with_it_it_joins(
         for broker in brokers:
             await broker.close()
         await database.close()
+
+
+class Stuck:
+    """A coordinator's link in a thread and a loop of its own, which can be made to stand still."""
+
+    def __init__(self, nats_url: str, subject: str, queue_group: str) -> None:
+        self._link = (nats_url, subject, queue_group)
+        self._loop = asyncio.new_event_loop()
+        self._go_on = threading.Event()
+        self._over = asyncio.Event()
+        self.serves = threading.Event()
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=[self._serve()])
+        self._thread.start()
+
+    async def _serve(self) -> None:
+        nats_url, subject, queue_group = self._link
+
+        async def answer(_: bytes) -> bytes:
+            return b"ill"
+
+        broker = Broker(nats_url, name="ill")
+        await broker.connect()
+        await broker.serve(subject, answer, queue_group=queue_group)
+        with Pulse(broker.cut, 0.6):
+            self.serves.set()
+            await self._over.wait()
+        await broker.close()
+
+    def stand_still(self) -> None:
+        self._loop.call_soon_threadsafe(self._go_on.wait)
+
+    def go_on(self) -> None:
+        self._go_on.set()
+
+    def end(self) -> None:
+        self._go_on.set()
+        self._loop.call_soon_threadsafe(self._over.set)
+        self._thread.join()
+        self._loop.close()
+
+
+async def test_a_coordinator_whose_loop_is_stuck_leaves_and_joins_again_when_it_goes_on(
+    nats_url: str, subject_prefix: str
+) -> None:
+    subject = f"{subject_prefix}.beats"
+    well, worker = (Broker(nats_url, name=name) for name in ("well", "worker"))
+    await well.connect()
+    await worker.connect()
+
+    async def answer(_: bytes) -> bytes:
+        return b"well"
+
+    async def takers() -> set[bytes]:
+        found: set[bytes] = set()
+        for _ in range(60):
+            with contextlib.suppress(ConnectionFailedError):  # taken by one that leaves or joins at this moment
+                found.add(await worker.request(subject, b"", timeout_seconds=0.5))
+        return found
+
+    async def until_both_take() -> None:
+        async with asyncio.timeout(30):
+            while await takers() != {b"ill", b"well"}:
+                pass
+
+    await well.serve(subject, answer, queue_group="coordinators")
+    ill = Stuck(nats_url, subject, "coordinators")
+    try:
+        assert await asyncio.to_thread(ill.serves.wait, 10)
+        await until_both_take()
+        ill.stand_still()
+        began = time.monotonic()
+        while True:  # what it has taken is lost, until it is out
+            try:
+                assert await worker.request(subject, b"", timeout_seconds=0.2) == b"well"
+                if time.monotonic() - began > 2.5:
+                    break
+            except ConnectionFailedError:
+                assert time.monotonic() - began < 20
+        assert await takers() == {b"well"}
+        ill.go_on()
+        await until_both_take()
+    finally:
+        ill.end()
+        await well.close()
+        await worker.close()

@@ -114,6 +114,11 @@ class Directory:
                             found.setdefault(kind, {})[names[kind]] = self._compile(handler.input_schema)
         return {kind: Intake(forms) for kind, forms in found.items()}
 
+    @property
+    def served_types(self) -> set[str]:
+        """The workload types that live workers serve."""
+        return set(self._handlers)
+
     async def customer_changed(self, customer_id: str) -> None:
         """Tell every replica of a committed change of a customer or its keys; this one knows it on return."""
         self._feed.announce(customers=[customer_id])

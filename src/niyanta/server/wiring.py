@@ -120,7 +120,12 @@ class Assembly:
             database, self.mover, self.commands, self.feed, self.directory, self.estimator, occupancy
         )
         self.pausing = PauseService(
-            self.mover, self.commands, self.feed, self.workloads, most_seconds=settings.pause_wait_seconds
+            self.mover,
+            self.commands,
+            self.feed,
+            self.workloads,
+            self.directory,
+            most_seconds=settings.pause_wait_seconds,
         )
         self.configs = ConfigService(database, self.feed)
         self.account = CustomerService(database, self.customers)

@@ -10,7 +10,10 @@ others. A receiver keeps an unfinished message for `FRAME_TIMEOUT_SECONDS` and a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
+import socket
 import uuid
 from collections.abc import Awaitable, Callable
 
@@ -24,7 +27,15 @@ from nats.errors import TimeoutError as NatsTimeoutError
 from niyanta.errors import ConnectionFailedError
 from niyanta.wire.cancels import heeded
 
-__all__ = ["FRAME_BYTES", "FRAME_TIMEOUT_SECONDS", "MAX_MESSAGE_BYTES", "Broker", "Responder"]
+__all__ = [
+    "FRAME_BYTES",
+    "FRAME_TIMEOUT_SECONDS",
+    "MAX_MESSAGE_BYTES",
+    "MOST_AT_ONCE",
+    "MOST_FRAMED_BYTES",
+    "Broker",
+    "Responder",
+]
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +43,10 @@ MAX_MESSAGE_BYTES = 24 * 1024 * 1024
 FRAME_TIMEOUT_SECONDS = 30.0
 FRAME_BYTES = 512 * 1024
 """A message that isn't larger than this needs no frames."""
+MOST_AT_ONCE = 5000
+"""Messages of one subject that are answered at the same time; more wait their turn, in a queue with an end."""
+MOST_FRAMED_BYTES = 256 * 1024 * 1024
+"""Of framed messages that are being taken or answered: what comes beyond gets no answer, and is sent again."""
 _FRAMES_HEADER = "Niyanta-Frames"
 _REPLY_HEADER = "Niyanta-Reply"
 _NO_REPLY = "none"
@@ -60,6 +75,7 @@ class Broker:
         """By subject: how to subscribe to it, and the subscription; None while it is suspended."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
+        self._framed_bytes = 0
         self.interruptions = 0
         self.on_reconnect: list[Callable[[], None]] = []
 
@@ -125,6 +141,15 @@ class Broker:
                 f"cannot reach the broker: {str(exc) or type(exc).__name__}. "
                 "Is NATS running there, and is the URL (nats://host:4222) right?"
             ) from exc
+
+    def cut(self) -> None:
+        """Cut the link, from any thread, as a loop that is stuck can't. It is opened again when the loop goes on."""
+        link = self._nc._transport  # nothing public leads to it
+        writer = getattr(link, "_io_writer", None)
+        if writer is None or (opened := writer.get_extra_info("socket")) is None:
+            return
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(opened.fileno())) as same:
+            same.shutdown(socket.SHUT_RDWR)
 
     async def close(self) -> None:
         """Close the link and end the handlers under way. Idempotent."""
@@ -196,12 +221,14 @@ class Broker:
 
         A handler that raises is logged, and the sender gets no reply (it will send again).
         """
+        turns = asyncio.Semaphore(MOST_AT_ONCE)
 
         async def received(msg: Msg) -> None:
+            await turns.acquire()
             if msg.headers and _FRAMES_HEADER in msg.headers:
-                self._spawn(self._receive_framed(msg, handler))
+                self._spawn(self._receive_framed(msg, handler), turns.release)
             else:
-                self._spawn(self._answer(msg, msg.data, handler))
+                self._spawn(self._answer(msg, msg.data, handler), turns.release)
 
         async def subscribe() -> Subscription:
             with heeded():
@@ -243,10 +270,14 @@ class Broker:
         self._subscriptions.append(await self._nc.subscribe(subject, cb=received))
         await self._nc.flush()
 
-    def _spawn(self, work: Awaitable[None]) -> None:
+    def _spawn(self, work: Awaitable[None], then: Callable[[], None]) -> None:
+        def done(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            then()
+
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(done)
 
     async def _answer(self, msg: Msg, payload: bytes, handler: Responder) -> None:
         try:
@@ -268,6 +299,17 @@ class Broker:
         if not 2 <= total <= MAX_MESSAGE_BYTES // FRAME_BYTES:
             log.warning("broker.framed_message_refused", extra={"frames": total})
             return
+        size = total * FRAME_BYTES
+        if self._framed_bytes + size > MOST_FRAMED_BYTES:
+            log.warning("broker.framed_message_put_off", extra={"frames": total})
+            return
+        self._framed_bytes += size
+        try:
+            await self._take_frames(first, total, handler)
+        finally:
+            self._framed_bytes -= size
+
+    async def _take_frames(self, first: Msg, total: int, handler: Responder) -> None:
         private = self._nc.new_inbox()
         subscription = await self._nc.subscribe(private)
         try:

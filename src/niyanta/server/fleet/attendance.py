@@ -1,7 +1,8 @@
 """Who takes what workers send: a coordinator only while it has a database to write it to.
 
 Coordinators share the workers' subjects by a queue group, so one without a working database takes its share of events
-and registrations and can do nothing with them. It leaves the group for these until its database answers again.
+and registrations and can do nothing with them. It leaves the group for these until its database answers again. One
+whose event loop is stuck leaves all of them (`Pulse`).
 Heartbeats it goes on answering: "go on, I can't record it now" keeps workers running when no coordinator has a
 database.
 """
@@ -12,6 +13,7 @@ import asyncio
 import logging
 
 from niyanta.errors import ServiceUnavailableError
+from niyanta.server.fleet.pulse import Pulse
 from niyanta.server.store.database import Database, Pool
 from niyanta.server.store.lease import LeaseStore
 from niyanta.wire.broker import Broker
@@ -44,9 +46,10 @@ class Attendance:
 
     async def run(self) -> None:
         """Look until cancelled."""
-        while True:
-            await self.look()
-            await asyncio.sleep(_LOOK_SECONDS)
+        with Pulse(self._broker.cut):
+            while True:
+                await self.look()
+                await asyncio.sleep(_LOOK_SECONDS)
 
     async def look(self) -> None:
         """Look once."""

@@ -20,7 +20,7 @@ _LATEST_LINE = timedelta(days=1)
 _LEVELS = {level.value: level for level in LogLevel}
 _INTEGERS = range(-(2**63), 2**63)
 
-_check_result = StrictDecoder(dict[str, Any], what="the result").decode
+_check_result = StrictDecoder(dict[str, Any], what="it").decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -88,5 +88,5 @@ def result_problem(result: bytes, most_bytes: int) -> str | None:
     try:
         _check_result(result)
     except InvalidInputError as exc:
-        return exc.message if exc.message.startswith("the result") else f"the result can't be kept: {exc.message}"
+        return f"the result can't be kept: {exc.message}"
     return None

@@ -49,6 +49,8 @@ _MOVES_ONLY = (
 """Events that write nothing but the workload's row and its history."""
 _MOST_WAITING = 1000
 """Batches; while more would wait, their workers keep them."""
+_BYTES_LIKE_ONE_MORE = 128 * 1024
+"""Weigh as much as a batch, so that 128 MiB wait at the most, and a transaction takes 8 MiB or one message."""
 
 
 class EventIntake:
@@ -78,7 +80,13 @@ class EventIntake:
         def observe(batches: Sequence[Batch], seconds: float) -> None:
             metrics.events_committed([event.body for batch in batches for event in batch.events], seconds)
 
-        self._group = GroupCommit[Batch, BatchReply](self.commit, most=64, room=_MOST_WAITING, observe=observe)
+        self._group = GroupCommit[Batch, BatchReply](
+            self.commit,
+            most=64,
+            room=_MOST_WAITING,
+            weigh=lambda batch: 1 + batch.size_bytes // _BYTES_LIKE_ONE_MORE,
+            observe=observe,
+        )
 
     async def run(self) -> None:
         """Apply until cancelled."""

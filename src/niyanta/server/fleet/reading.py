@@ -44,6 +44,8 @@ class Batch:
     events: Sequence[Event | Unreadable]
     takes_later: bool = False
     """Its sender understands that some events are to be sent again later."""
+    size_bytes: int = 0
+    """Of the message that it came in."""
 
 
 class _Envelope(msgspec.Struct):
@@ -74,8 +76,9 @@ def read_batch(payload: bytes) -> Batch:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         envelope = _decode_envelope(payload)
         events = [_read(raw) for raw in envelope.events]
-        return Batch(envelope.worker_id, envelope.incarnation, events, envelope.takes_later)
-    return Batch(whole.worker_id, whole.incarnation, [_checked(event) for event in whole.events], whole.takes_later)
+        return Batch(envelope.worker_id, envelope.incarnation, events, envelope.takes_later, len(payload))
+    events = [_checked(event) for event in whole.events]
+    return Batch(whole.worker_id, whole.incarnation, events, whole.takes_later, len(payload))
 
 
 def _read(raw: msgspec.Raw) -> Event | Unreadable:

@@ -7,10 +7,10 @@ from datetime import datetime
 
 import msgspec
 
-from niyanta.domain.limits import MAX_CAPACITY, MAX_TAG_LENGTH, MAX_TAGS
 from niyanta.domain.workers import OrderKind, RegisterRefusal, WorkerStatus
 from niyanta.domain.workload import Actor
 from niyanta.errors import NotFoundError, ServiceUnavailableError
+from niyanta.server.fleet.admission import RefusedRegistrationError, read_registration
 from niyanta.server.moves.commands import Commands
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.moves.losses import lose_workloads
@@ -20,8 +20,8 @@ from niyanta.server.store.database import Database, Pool, retried
 from niyanta.server.store.lease import LeaseStore
 from niyanta.server.store.workers import ListedWorker, RemovedWorker, StandingOrder, WorkerStore
 from niyanta.wire.broker import Broker
-from niyanta.wire.messages import PROTOCOL_VERSION, Register, RegisterReply
-from niyanta.wire.subjects import WORKER_ID_PATTERN, Subjects
+from niyanta.wire.messages import Register, RegisterReply
+from niyanta.wire.subjects import Subjects
 
 __all__ = ["WorkerService"]
 
@@ -55,14 +55,10 @@ class WorkerService:
     async def register(self, payload: bytes) -> bytes | None:
         """Answer a `Register`."""
         try:
-            worker = msgspec.msgpack.decode(payload, type=Register)
-        except msgspec.DecodeError as exc:
-            return self._encode(
-                RegisterReply(False, RegisterRefusal.INVALID, f"the registration can't be read: {exc}")
-            )
-        problem = _registration_problem(worker)
-        if problem is not None:
-            return self._encode(RegisterReply(False, RegisterRefusal.INVALID, problem))
+            worker = read_registration(payload)
+        except RefusedRegistrationError as refused:
+            log.warning("worker.registration_refused", extra={"why": str(refused)})
+            return self._encode(RegisterReply(False, RegisterRefusal.INVALID, str(refused)))
         lease = self._settings.worker_lease_seconds
         try:
             status, order, epoch, now = await self._come_to_life(worker)
@@ -196,21 +192,3 @@ def _removed(worker_id: str, order: StandingOrder) -> str:
         f"worker id '{worker_id}' was removed by an operator ({order.given_by}, {at}) and may not come back until "
         f"one runs: niyanta workers undrain {worker_id}"
     )
-
-
-def _registration_problem(worker: Register) -> str | None:
-    if worker.protocol != PROTOCOL_VERSION:
-        return f"this service speaks protocol {PROTOCOL_VERSION}, the worker {worker.protocol}"
-    if not WORKER_ID_PATTERN.fullmatch(worker.worker_id):
-        return f"the worker id must match {WORKER_ID_PATTERN.pattern}"
-    if not 1 <= worker.capacity <= MAX_CAPACITY:
-        return f"the capacity must be 1 to {MAX_CAPACITY}"
-    if len(worker.tags) > MAX_TAGS or any(
-        len(word) > MAX_TAG_LENGTH for pair in worker.tags.items() for word in pair
-    ):
-        return f"at most {MAX_TAGS} tags of at most {MAX_TAG_LENGTH} characters"
-    if not worker.handlers:
-        return "the worker serves no workload type"
-    if "\0" in repr(worker.tags):
-        return "tags must not hold NUL characters"
-    return None

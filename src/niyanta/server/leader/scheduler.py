@@ -19,7 +19,7 @@ from niyanta.domain import transitions
 from niyanta.domain.customers import CustomerStatus
 from niyanta.domain.placement import WorkerView
 from niyanta.domain.roster import Candidate, Entitlement, Found, Held, Placement, Roster
-from niyanta.domain.workload import Actor, ActorType
+from niyanta.domain.workload import Actor, ActorType, Key
 from niyanta.errors import ConnectionFailedError, ServiceUnavailableError
 from niyanta.server.directory import Directory
 from niyanta.server.leader.election import Election
@@ -291,7 +291,24 @@ class Scheduler:
         self._most = min(_MOST_PER_PASS, max(_FEWEST_PER_PASS, 2 * len(placements)))
         self._commands.assign(epoch, [a for a in written.values() if a is not None])
         self._feed.announce([describe(change) for change in done])
+        if large := [key for key, assigned in written.items() if assigned is None]:
+            await self._push_large(epoch, large)
         return len(placements), False
+
+    async def _push_large(self, epoch: int, keys: list[Key]) -> None:
+        """Read inputs that are too large to come with the assignment, a bounded part at a time, and push them.
+
+        What fails on the way is pushed by the monitor.
+        """
+        left = sorted(keys)
+        while left:
+            async with self._database.connection(Pool.VITAL) as conn:
+                found = await self._store.assignments(conn, left)
+            if not found:
+                return
+            self._commands.assign(epoch, found)
+            last = (found[-1].customer_id, found[-1].workload_id)
+            left = [key for key in left if key > last]
 
     def _assign(self, placement: Placement, head: Head) -> Change:
         change = Change.begin(head.locked)

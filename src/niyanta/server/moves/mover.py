@@ -43,12 +43,12 @@ from niyanta.server.store.queries import Connection
 from niyanta.server.store.states import Change, Locked
 from niyanta.server.store.workloads import WorkloadStore
 
-__all__ = ["Decide", "LeaderFencedError", "Mover"]
+__all__ = ["Besides", "Decide", "LeaderFencedError", "Mover"]
 
 Decide = Callable[[Mapping[Key, Change]], None]
 """Adds moves to the changes of workloads, by their keys and in order of them; what it raises stops everything."""
 Besides = Callable[[Connection], Awaitable[None]]
-"""Writes something else in the same transaction, after the moves."""
+"""Writes or looks at something else in the same transaction, after the moves."""
 
 
 class LeaderFencedError(ServiceUnavailableError):

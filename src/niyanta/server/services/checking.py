@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -23,7 +23,7 @@ from niyanta.server.services.requests import SubmitRequest, check_values
 from niyanta.server.store.customers import Identity
 from niyanta.server.store.submissions import NewWorkload
 
-__all__ = ["SubmissionChecks", "placement_key"]
+__all__ = ["SubmissionChecks", "placement_key", "unsupported"]
 
 _CHECK_ASIDE_BYTES = 16_384
 """Inputs that must fit a JSON Schema are checked in a thread when they are larger, so that other requests go on."""
@@ -101,6 +101,7 @@ class SubmissionChecks:
                     created_at=created_at,
                     actor_id=identity.actor_id,
                     estimated_start_at=estimated_start_at if can_start else None,
+                    needs_config=not supported[kind].forms,
                 )
             )
         return items
@@ -112,6 +113,14 @@ def placement_key(workload_type: str, affinity_json: bytes | None) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big", signed=True) or 1
 
 
+def unsupported(workload_type: str, supported: Iterable[str]) -> InvalidInputError:
+    """The refusal of a workload type that the customer has no config of, and no live worker serves."""
+    return InvalidInputError(
+        f"Workload type '{workload_type[:100]}' is not supported",
+        details={"field": "workload_type", "supported_types": sorted(supported)},
+    )
+
+
 def _check_type(request: SubmitRequest, supported: Mapping[str, Intake]) -> str | None:
     """The forms of the type's input that the submission doesn't fit, with spaces between; None for none.
 
@@ -120,10 +129,7 @@ def _check_type(request: SubmitRequest, supported: Mapping[str, Intake]) -> str 
     """
     intake = supported.get(request.workload_type)
     if intake is None:
-        raise InvalidInputError(
-            f"Workload type '{request.workload_type[:100]}' is not supported",
-            details={"field": "workload_type", "supported_types": sorted(supported)},
-        )
+        raise unsupported(request.workload_type, supported)
     if problems := _problems(request, intake.own):
         raise _unfit(problems)
     found = {form: problems for form, schemas in intake.forms.items() if (problems := _problems(request, schemas))}

@@ -8,7 +8,7 @@ from enum import StrEnum
 from niyanta.domain.transitions import IllegalMoveError
 from niyanta.domain.workload import Key, Move, Status
 from niyanta.errors import InvalidStateError, NotFoundError
-from niyanta.server.moves.mover import Mover
+from niyanta.server.moves.mover import Besides, Mover
 from niyanta.server.store.customers import Identity
 from niyanta.server.store.states import Change
 from niyanta.wire.messages import AttemptRef
@@ -32,7 +32,13 @@ _NEEDS = {
 
 
 async def move_one(
-    mover: Mover, identity: Identity, workload_id: str, verb: Verb, move: Callable[[Change], Move]
+    mover: Mover,
+    identity: Identity,
+    workload_id: str,
+    verb: Verb,
+    move: Callable[[Change], Move],
+    *,
+    besides: Besides | None = None,
 ) -> Change:
     """Move one workload; gives the change, committed.
 
@@ -42,6 +48,7 @@ async def move_one(
         workload_id: Which.
         verb: What is asked for, for the refusal.
         move: Makes the move from the change's state.
+        besides: Looks at, or writes, something else in the same transaction; what it raises undoes the move.
 
     Raises:
         NotFoundError: The customer has no such workload.
@@ -59,7 +66,7 @@ async def move_one(
         except IllegalMoveError as exc:
             raise wrong_state(verb, change.state.status) from exc
 
-    return (await mover.move([key], decide))[key]
+    return (await mover.move([key], decide, besides=besides))[key]
 
 
 def attempt_of(change: Change) -> AttemptRef:

@@ -39,13 +39,15 @@ import time
 from niyanta.domain import changes
 from niyanta.domain.workload import PausePhase, Status
 from niyanta.errors import ApiError, InvalidStateError, ServiceUnavailableError
+from niyanta.server.directory import Directory
 from niyanta.server.moves.commands import Commands
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.moves.mover import Mover
 from niyanta.server.services.moving import Verb, attempt_of, move_one, wrong_state
 from niyanta.server.services.workloads import WorkloadService
 from niyanta.server.store.customers import Identity
-from niyanta.server.store.workloads import StoredWorkload
+from niyanta.server.store.queries import Connection
+from niyanta.server.store.workloads import StoredWorkload, WorkloadStore
 from niyanta.wire.messages import AttemptRef
 
 __all__ = ["PauseService"]
@@ -63,16 +65,26 @@ class PauseService:
         commands: Tells workers.
         feed: Says when to look again.
         workloads: Reads them.
+        directory: Knows customers' limits.
         most_seconds: How long anybody may wait for a checkpoint.
     """
 
     def __init__(
-        self, mover: Mover, commands: Commands, feed: ChangeFeed, workloads: WorkloadService, *, most_seconds: float
+        self,
+        mover: Mover,
+        commands: Commands,
+        feed: ChangeFeed,
+        workloads: WorkloadService,
+        directory: Directory,
+        *,
+        most_seconds: float,
     ) -> None:
         self._mover = mover
         self._commands = commands
         self._feed = feed
         self._workloads = workloads
+        self._directory = directory
+        self._store = WorkloadStore()
         self._most_seconds = most_seconds
 
     async def pause(self, identity: Identity, workload_id: str, wait_seconds: float | None = None) -> StoredWorkload:
@@ -89,11 +101,24 @@ class PauseService:
         Raises:
             NotFoundError: The customer has no such workload.
             InvalidStateError: It isn't RUNNING, or ended meanwhile.
-            ServiceUnavailableError: No checkpoint in time; the workload goes on running.
+            ServiceUnavailableError: No checkpoint in time, or as many are PAUSED as the customer may have waiting;
+                the workload goes on running.
         """
+        most_paused = (await self._directory.customer(identity.customer_id)).max_queue_depth
+
+        async def has_room(conn: Connection) -> None:
+            paused = await self._store.paused(conn, identity.customer_id, most_paused + 1)
+            if paused > most_paused:
+                raise _too_many(most_paused)
+
         with self._feed.watch(identity.customer_id, workload_id) as changed:
             change = await move_one(
-                self._mover, identity, workload_id, Verb.PAUSE, lambda c: changes.request_pause(c.state)
+                self._mover,
+                identity,
+                workload_id,
+                Verb.PAUSE,
+                lambda c: changes.request_pause(c.state),
+                besides=has_room,
             )
             ref = attempt_of(change)
             worker_id = change.state.worker_id or ""
@@ -171,3 +196,11 @@ class PauseService:
             return False
         self._commands.withdraw_pause(worker_id, ref)
         return True
+
+
+def _too_many(limit: int) -> ServiceUnavailableError:
+    """Without ``retry_after_seconds``: waiting alone doesn't help, the customer has to do something."""
+    return ServiceUnavailableError(
+        f"{limit} workloads are PAUSED already, as many as your queue may hold; resume or cancel some first",
+        details={"max_paused": limit},
+    )

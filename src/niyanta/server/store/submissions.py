@@ -33,6 +33,8 @@ class NewWorkload(msgspec.Struct, frozen=True, kw_only=True):
     estimated_start_at: datetime | None = None
     misfits: str | None = None
     """Forms of input that its own doesn't fit, with spaces between."""
+    needs_config: bool = False
+    """No live worker serves its type: that the customer has a config of it is all that lets it in."""
 
     @property
     def created(self) -> Move:
@@ -67,6 +69,11 @@ class _KeptUse(msgspec.Struct, frozen=True, kw_only=True):
     answer: str
 
 
+class _Configured(NamedTuple):
+    customer_id: str
+    workload_type: str
+
+
 class _Depth(NamedTuple):
     customer_id: str
     queued: int
@@ -78,6 +85,7 @@ _admit = _queries.many("admit", _Depth)
 _claim_keys = _queries.many("claim_keys", str)
 _keyed = _queries.many("keyed", _KeptUse)
 _insert_batch = _queries.many("insert_batch", _Depth)
+_configured = _queries.many("configured", _Configured)
 _existing = _queries.many("existing", str)
 
 
@@ -168,6 +176,10 @@ class SubmissionStore:
                 lock_milliseconds=milliseconds(lock_seconds),
             )
         )
+
+    async def configured(self, conn: Connection, customer_ids: Sequence[str]) -> set[tuple[str, str]]:
+        """(customer, workload type) of all configs of these customers; they stay while `admit` holds the counts."""
+        return set(await _configured(conn, customer_ids=customer_ids))
 
     async def existing(self, conn: Connection, batch: Sequence[NewWorkload]) -> set[str]:
         """Which of these are stored; for resolving a COMMIT whose outcome is unknown."""

@@ -69,6 +69,10 @@ WITH room AS MATERIALIZED (
 )
 SELECT customer_id, queued FROM room;
 
+-- name: configured(customer_ids)
+-- The workload types that these customers have configs of. A config is deleted by who holds the row that `admit` has locked.
+SELECT customer_id, workload_type FROM workload_configs WHERE customer_id = ANY(:customer_ids::text[]);
+
 -- name: existing(customer_ids, workload_ids)
 -- Which of these are stored: resolves a COMMIT whose outcome is unknown.
 SELECT w.workload_id FROM unnest(:customer_ids::text[], :workload_ids::text[]) AS i (customer_id, workload_id)

@@ -14,6 +14,7 @@ from niyanta.server.store.queries import Connection, Queries, Reader, Row, milli
 from niyanta.server.store.states import Change, Head, Locked, read_head, read_locked, state_columns
 
 __all__ = [
+    "MOST_INPUT_BYTES",
     "Assignable",
     "HeldCount",
     "HeldWorkload",
@@ -25,6 +26,9 @@ __all__ = [
 ]
 
 _encode = msgspec.json.Encoder().encode
+
+MOST_INPUT_BYTES = 8 << 20
+"""Of inputs of several workloads that are read by one query."""
 
 
 class StoredWorkload(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,7 +154,8 @@ _read_assignable = Reader(Assignable)
 
 
 def _read_written(row: Row) -> tuple[Key, Assignable | None]:
-    return (row["customer_id"], row["workload_id"]), _read_assignable(row) if row["assigned"] else None
+    comes_along = row["assigned"] and row["input_params"] is not None
+    return (row["customer_id"], row["workload_id"]), _read_assignable(row) if comes_along else None
 
 
 _queries = Queries("workloads.sql")
@@ -170,6 +175,8 @@ _overdue = _queries.many("overdue", Overdue)
 _orphaned = _queries.many("orphaned", _Incarnation)
 _promote = _queries.many("promote", ReadyLane)
 _next_promotion = _queries.one("next_promotion", float)
+_lock_counts = _queries.many("lock_counts", str)
+_paused = _queries.sole("paused", int)
 _held_up = _queries.many("held_up", str)
 _get = _queries.one("get", StoredWorkload)
 
@@ -205,8 +212,9 @@ class WorkloadStore:
     ) -> dict[Key, Assignable | None]:
         """Write changes and their audit events; gives what was written, each with what its worker needs.
 
-        What isn't assigned needs nothing: None. One that is missing from the answer had another version by then, or
-        the leader's ``epoch`` is no longer the newest: nothing of it was written.
+        What isn't assigned needs nothing: None. Nor does what has a large input come along: `assignments` reads it.
+        One that is missing from the answer had another version by then, or the leader's ``epoch`` is no longer the
+        newest: nothing of it was written.
 
         Args:
             conn: Where to write.
@@ -277,8 +285,16 @@ class WorkloadStore:
         return found
 
     async def assignments(self, conn: Connection, refs: Sequence[Key]) -> list[Assignable]:
-        """What a worker needs to run these; those no longer SCHEDULED are left out."""
-        return await _assignments(conn, customer_ids=[r[0] for r in refs], workload_ids=[r[1] for r in refs])
+        """What a worker needs to run the first of these in order, with some MiB of inputs at the most.
+
+        Those no longer SCHEDULED are left out.
+        """
+        return await _assignments(
+            conn,
+            customer_ids=[ref[0] for ref in refs],
+            workload_ids=[ref[1] for ref in refs],
+            most_bytes=MOST_INPUT_BYTES,
+        )
 
     async def held(self, conn: Connection) -> list[HeldWorkload]:
         """Who holds what, all workers."""
@@ -322,6 +338,12 @@ class WorkloadStore:
     async def seconds_to_next_promotion(self, conn: Connection) -> float | None:
         """When the next back-off ends; None when none is waiting."""
         return await _next_promotion(conn)
+
+    async def paused(self, conn: Connection, customer_id: str, most: int) -> int:
+        """How many of a customer are PAUSED or about to be, counted to ``most``; exact until the transaction ends."""
+        await _lock_counts(conn, customer_id=customer_id)
+        # In a statement of its own, so that it sees what was committed while this waited for the lock.
+        return await _paused(conn, customer_id=customer_id, most=most)
 
     async def held_up(self, conn: Connection, keys: Sequence[Key]) -> list[str]:
         """Customers of these workloads of whom somebody holds the counts, or one of these, at this moment."""

@@ -78,7 +78,9 @@ WITH fence AS MATERIALIZED (
     RETURNING w.customer_id, w.workload_id, coalesce(c.queued_delta, 0) AS queued_delta,
               coalesce(c.running_delta, 0) AS running_delta, w.status, w.created_at, w.started_at,
               w.completed_at, w.generation, w.workload_type,
-              CASE WHEN w.status = 'SCHEDULED' THEN w.input_params END AS input_params,
+              -- A large one is left out, told by its size where it lies, as a pass assigns hundreds.
+              CASE WHEN w.status = 'SCHEDULED' AND pg_column_size(w.input_params) <= 4096 THEN w.input_params END
+                  AS input_params,
               w.config_snapshot, w.checkpoint_sequence, w.progress_percent, w.timeout_seconds, w.worker_id, w.incarnation
 ), history AS (
     INSERT INTO audit_events (customer_id, workload_id, event_id, event_type, occurred_at, actor_type, actor_id, details)
@@ -158,13 +160,17 @@ SELECT l.customer_id AS lane_customer, h.*, now() AS db_now
        AND w.death_streak <= :longest_streak
      ORDER BY w.queue_rank, w.workload_id LIMIT l.most) h;
 
--- name: assignments(customer_ids, workload_ids)
--- What a worker needs to run these.
-SELECT w.customer_id, w.workload_id, w.generation, w.workload_type, w.input_params, w.config_snapshot,
-       w.checkpoint_sequence, w.progress_percent, w.timeout_seconds, w.worker_id, w.incarnation
-  FROM unnest(:customer_ids::text[], :workload_ids::text[]) AS i (customer_id, workload_id)
-  JOIN workloads w USING (customer_id, workload_id)
- WHERE w.status = 'SCHEDULED';
+-- name: assignments(customer_ids, workload_ids, most_bytes)
+-- What a worker needs to run these, as far as their inputs have no more bytes than that in all; at least the first.
+SELECT customer_id, workload_id, generation, workload_type, input_params, config_snapshot, checkpoint_sequence,
+       progress_percent, timeout_seconds, worker_id, incarnation
+  FROM (SELECT w.*, row_number() OVER place AS number, sum(octet_length(w.input_params::text)) OVER place AS total_bytes
+          FROM unnest(:customer_ids::text[], :workload_ids::text[]) AS i (customer_id, workload_id)
+          JOIN workloads w USING (customer_id, workload_id)
+         WHERE w.status = 'SCHEDULED'
+        WINDOW place AS (ORDER BY customer_id, workload_id)) found
+ WHERE number = 1 OR total_bytes <= :most_bytes::bigint
+ ORDER BY number;
 
 -- name: held()
 -- Who holds what: the leader's picture of the fleet, at election and after an error.
@@ -221,6 +227,19 @@ RETURNING customer_id, placement_key, queue_rank;
 -- Seconds until the next back-off ends; NULL when none is waiting.
 SELECT extract(epoch FROM min(available_at) - now())::double precision AS seconds
   FROM workloads WHERE available_at IS NOT NULL AND NOT ready;
+
+-- name: lock_counts(customer_id)
+-- Keeps others from counting a customer's workloads until the transaction ends. Locking: the usage row.
+SELECT customer_id FROM customer_usage WHERE customer_id = :customer_id FOR NO KEY UPDATE;
+
+-- name: paused(customer_id, most)^
+-- How many workloads of a customer are PAUSED, or about to be; stops counting at most.
+SELECT count(*) AS paused FROM (
+    (SELECT FROM workloads WHERE incarnation IS NOT NULL AND customer_id = :customer_id AND pause_phase IS NOT NULL
+      LIMIT :most)
+    UNION ALL
+    (SELECT FROM workloads WHERE incarnation IS NULL AND customer_id = :customer_id AND status = 'PAUSED' LIMIT :most)
+    LIMIT :most) p;
 
 -- name: held_up
 -- Customers of some workloads of whose counts or workloads one is locked by somebody at this moment. Locking: those rows, for

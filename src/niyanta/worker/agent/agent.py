@@ -55,7 +55,8 @@ _AGAIN_SECONDS = 0.1
 AWAY_SECONDS = 5.0
 """A worker that is stopping doesn't wait longer than this for a broker that is away."""
 _FENCE_SECONDS = 0.25
-_WARM_PROCESSES = 2
+_MOST_WARM = 8
+"""Processes that wait for whatever comes: enough for as many attempts to begin at once without waiting for a fork."""
 _MOST_ENDED = 10_000
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 """What a process that an inline handler forks must not take for the agent."""
@@ -93,7 +94,7 @@ class Agent:
         self._over = False
         self._means: Means | None = None
         needs_processes = any(h.isolation is Isolation.PROCESS for h in spec.handlers.values())
-        warm = min(_WARM_PROCESSES, spec.capacity)
+        warm = min(_MOST_WARM, spec.capacity)
         self._pool = None
         if needs_processes:
             self._pool = ProcessPool(app, warm, scratch, fork=spec.fork, pass_env=spec.pass_env, most=spec.capacity)

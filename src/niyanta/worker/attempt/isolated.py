@@ -194,13 +194,15 @@ def _signal_name(number: int) -> str:
 
 async def _watch_disk(directory: Path, limit_mb: int) -> int:
     """Return the megabytes in use once they are more than the limit."""
+    rest_seconds = _DISK_POLL_SECONDS
     while True:
+        await asyncio.sleep(rest_seconds)
         began = time.monotonic()
         used = await asyncio.to_thread(scratch_bytes, directory)
         if used > limit_mb << 20:
             return used >> 20
         # A directory with very many files must not keep a core busy.
-        await asyncio.sleep(max(_DISK_POLL_SECONDS, 10 * (time.monotonic() - began)))
+        rest_seconds = max(_DISK_POLL_SECONDS, 10 * (time.monotonic() - began))
 
 
 def scratch_bytes(directory: Path) -> int:

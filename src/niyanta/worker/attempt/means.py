@@ -68,5 +68,10 @@ class AttemptFolder:
 
     async def remove(self) -> None:
         """Remove it with all that is in it."""
-        if "path" in vars(self):
+        if "path" not in vars(self):
+            return
+        try:
+            self.work.rmdir()  # most are empty, and a thread would cost more than they do
+            self.path.rmdir()
+        except OSError:
             await asyncio.to_thread(shutil.rmtree, self.path, True)

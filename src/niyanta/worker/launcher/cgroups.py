@@ -296,6 +296,9 @@ def _sweep(own: Path) -> None:
 
 
 def _members(directory: Path) -> Iterator[int]:
+    if not _has_groups_below(directory):
+        yield from _pids(directory)
+        return
     for path, _, _ in os.walk(directory):
         yield from _pids(Path(path))
 
@@ -306,6 +309,14 @@ def _pids(directory: Path) -> list[int]:
 
 def _remove(directory: Path) -> bool:
     """Remove a group and those below it; False when one is still in use."""
+    try:
+        os.rmdir(directory)  # most have none below
+        return True
+    except FileNotFoundError:
+        return True
+    except OSError:
+        if not _has_groups_below(directory):
+            return False
     for path, _, _ in os.walk(directory, topdown=False):
         try:
             os.rmdir(path)
@@ -314,6 +325,14 @@ def _remove(directory: Path) -> bool:
         except OSError:
             return False
     return True
+
+
+def _has_groups_below(directory: Path) -> bool:
+    """Of a directory in a cgroup file system: each directory in one counts as a link to it."""
+    try:
+        return os.stat(directory).st_nlink != 2
+    except OSError:
+        return False
 
 
 def _read(path: str | Path) -> str:

@@ -28,6 +28,8 @@ __all__ = ["ProcessPool"]
 
 log = logging.getLogger(__name__)
 
+_MOST_WARM_INTERPRETERS = 2
+"""Where processes aren't forked each has some thirty megabytes of its own, and costs a tenth of a second."""
 _WHOLE_SECONDS = 1.0
 _RETIRE_SECONDS = 5.0
 """For a process that was kept to end by itself: a little more than its exit handlers may take."""
@@ -38,7 +40,7 @@ class ProcessPool:
 
     Args:
         app: References under which the processes find the handlers.
-        warm: How many processes wait for whatever comes.
+        warm: How many processes wait for whatever comes; fewer, where they can't be forked.
         scratch: The directory for attempts.
         fork: Whether processes may be forked from one that has imported the app.
         pass_env: Names of ``NIYANTA_…`` variables that they may see.
@@ -72,15 +74,16 @@ class ProcessPool:
         self._socket: socket.socket | None = None
         self._outgoing: asyncio.Queue[tuple[bytes, list[int]]] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._warming = 0
+        self._warming = False
+        self._may_fork = fork
+        self._forks = False
         self._limits_said = False
         self._closing = False
 
     async def start(self) -> None:
         """Start the launcher and the first warm processes."""
         await self._start_launcher()
-        for _ in range(self._warm):
-            await self._spawn_warm()
+        await self._warm_up()
 
     async def _start_launcher(self) -> None:
         ours, theirs = socket.socketpair()
@@ -177,6 +180,7 @@ class ProcessPool:
                     log.info("worker.limits: %s", limits_text(event["kernel"]))
                     self._limits_said = True
             case "no_forks":
+                self._may_fork = self._forks = False
                 log.warning("worker.no_forks: %s; each attempt starts an interpreter of its own", event["reason"])
             case _:
                 if (runner := self._runners.get(event["slot"])) is not None:
@@ -232,14 +236,17 @@ class ProcessPool:
         self._command(do="spawn", slot=slot, fds=ends)
         return runner
 
-    async def _spawn_warm(self) -> None:
-        if self._closing or self._socket is None or len(self._idle) + self._warming >= self._warm:
+    async def _warm_up(self) -> None:
+        """Have as many processes wait as should, once half are gone: forks that are asked for together cost less."""
+        most = self._warm if self._forks else min(self._warm, _MOST_WARM_INTERPRETERS)
+        if self._warming or len(self._idle) > most // 2:
             return
-        self._warming += 1
+        self._warming = True
         try:
-            self._idle.append(await self._spawn())
+            while len(self._idle) < most and not self._closing and self._socket is not None:
+                self._idle.append(await self._spawn())
         finally:
-            self._warming -= 1
+            self._warming = False
 
     async def take(self, kind: Kind, reuse: int) -> Runner:
         """A process that has imported the app, for one workload, under its limits.
@@ -285,10 +292,11 @@ class ProcessPool:
                     break
             else:
                 runner = await self._spawn()
-            self._go(self._spawn_warm())
+            self._go(self._warm_up())
             try:
                 ready = await runner.receive()
                 if isinstance(ready, channel.Ready) and not runner.exited.done():
+                    self._forks = self._may_fork  # which the launcher has found out by now
                     return runner, ready
                 if (await runner.exited).over is not Over.TEMPLATE:
                     return runner, None

@@ -50,6 +50,7 @@ class Surroundings:
         self._known = set(threading.enumerate())
         self._umask = int(status["Umask"], 8)
         self._status = _kept(status)
+        self._memory_kb = _anonymous_kb(status)
         self._caught = _numbers(int(status["SigCgt"], 16))
         self._handlers = [signal.getsignal(number) for number in self._caught]
         self._at_end = signal.getsignal(signal.SIGTERM)
@@ -102,8 +103,8 @@ class Surroundings:
             return "it has left a timer running"
         if _read("/proc/self/limits") != self._limits or _standing() != self._standing:
             return "it has changed the limits or the priority of its process"
-        if int(status["RssAnon"].split()[0]) > self._most_kb:
-            return f"it holds {int(status['RssAnon'].split()[0]) >> 10} MB of memory"
+        if (grown_kb := _anonymous_kb(status) - self._memory_kb) > self._most_kb:
+            return f"it holds {grown_kb >> 10} MB more of memory than at first"
         return None
 
     def _left_threads(self) -> list[str]:
@@ -130,6 +131,11 @@ def _status() -> dict[str, str]:
         name, _, value = line.partition(":")
         found[name] = value.strip()
     return found
+
+
+def _anonymous_kb(status: dict[str, str]) -> int:
+    """Its own memory, and that of the process it was forked from, as far as it is still shared."""
+    return int(status["RssAnon"].split()[0])
 
 
 def _kept(status: dict[str, str]) -> dict[str, str]:

@@ -5,8 +5,9 @@ millisecond. So the launcher starts one template per app. It imports the app and
 of it, and forks one runner for each attempt.
 
 **Who belongs to whom.** A runner is forked twice, so that it is a child of the launcher, which reaps it and all that
-it starts; the template only says its pid. Before anything of the user's runs in it, a runner has left the template's
-session, entered its attempt's cgroups, taken its own output, and closed the way to the launcher.
+it starts; the template only says its pid. Runners that are asked for together have the process between in common.
+Before anything of the user's runs in it, a runner has left the template's session, entered its attempt's cgroups,
+taken its own output, and closed the way to the launcher.
 
 **What a fork shares.** Memory, copied when written. Random numbers are seeded anew; open files of the app are shared,
 as any fork shares them, and `Worker.on_fork` is the place to open them again. An app that has threads, sockets or a
@@ -28,7 +29,8 @@ import random
 import signal
 import socket
 import sys
-from typing import Any, NoReturn
+from collections.abc import Iterable
+from typing import Any, NoReturn, TypeAlias
 
 from niyanta.worker.handlers.app import App, load_app
 from niyanta.worker.handlers.text import describe
@@ -38,6 +40,7 @@ __all__ = ["main"]
 
 _DEVICES = ("/dev/nvidia", "/dev/kfd", "/dev/dri", "/dev/accel")
 _MOST_REQUEST_BYTES = 8192
+_MOST_AT_ONCE = 16
 _PR_SET_NAME = 15  # linux/prctl.h
 
 
@@ -60,17 +63,35 @@ def main() -> None:
     gc.collect()
     gc.freeze()  # a collection in a runner would otherwise write to, and so copy, every page
     _tell(launcher, {"ready": True})
-    while (request := _receive(launcher)) is not None:
-        asked, fds = request
-        _tell(launcher, _fork(worker, errors, launcher, asked, fds))
-        for fd in fds:
-            os.close(fd)
+    forks = _Forks(worker, errors, launcher)
+    while requests := _receive_all(launcher):
+        for answer in forks.make(requests):
+            _tell(launcher, answer)
+        for _, fds in requests:
+            _close(fds)
 
 
-def _receive(launcher: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+_Request: TypeAlias = tuple[dict[str, Any], list[int]]
+
+
+def _receive_all(launcher: socket.socket) -> list[_Request]:
+    """Wait for a request, and take those that have come with it; none when the launcher is gone."""
+    found: list[_Request] = []
+    while len(found) < _MOST_AT_ONCE:
+        try:
+            request = _receive(launcher, socket.MSG_DONTWAIT if found else 0)
+        except BlockingIOError:
+            break
+        if request is None:
+            break
+        found.append(request)
+    return found
+
+
+def _receive(launcher: socket.socket, flags: int) -> _Request | None:
     """The next request with its descriptors; None when the launcher is gone."""
     numbers = array.array("i")
-    data, ancillary, _, _ = launcher.recvmsg(_MOST_REQUEST_BYTES, socket.CMSG_SPACE(3 * numbers.itemsize))
+    data, ancillary, _, _ = launcher.recvmsg(_MOST_REQUEST_BYTES, socket.CMSG_SPACE(3 * numbers.itemsize), flags)
     for level, kind, payload in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             numbers.frombytes(payload[: len(payload) - len(payload) % numbers.itemsize])
@@ -82,52 +103,77 @@ def _tell(launcher: socket.socket, words: dict[str, Any]) -> None:
         launcher.send(json.dumps(words).encode())
 
 
-def _fork(
-    worker: App, errors: output.ErrorOutput, launcher: socket.socket, asked: dict[str, Any], fds: list[int]
-) -> dict[str, Any]:
-    """Fork a runner; gives what to answer. Never returns in the runner."""
-    slot = asked["slot"]
-    told, tell = os.pipe()
-    between = os.fork()
-    if between == 0:
-        os.close(told)
-        pid = os.fork()
-        if pid == 0:
-            os.close(tell)
-            launcher.close()
-            _become_runner(worker, errors, asked, fds)
-        os.write(tell, b"%d" % pid)
-        os._exit(0)
-    os.close(tell)
-    pid_text = os.read(told, 32)
-    os.close(told)
-    os.waitpid(between, 0)
-    return {"slot": slot, "pid": int(pid_text)} if pid_text else {"slot": slot, "error": "the fork failed"}
+def _close(fds: Iterable[int]) -> None:
+    for fd in fds:
+        os.close(fd)
 
 
-def _become_runner(worker: App, errors: output.ErrorOutput, asked: dict[str, Any], fds: list[int]) -> NoReturn:
-    code = 127
-    try:
-        _set_in_place(asked["variable"], asked["slot"])
-        _name_process(b"niyanta-runner")
-        os.setsid()
-        os.dup2(fds[1], 1)
-        os.dup2(fds[2], 2)
-        for fd in fds[1:]:
-            os.close(fd)
-        for directory in asked["groups"]:
-            _enter(directory)
-        _seed()
-        for hook in worker.fork_hooks:
-            hook()
-        runner.serve(worker, socket.socket(fileno=fds[0]), errors)
-        code = 0
-    except BaseException:
-        code = 1
-        sys.excepthook(*sys.exc_info())
-    finally:
-        runner.flush()
-        os._exit(code)
+class _Forks:
+    """Forks runners."""
+
+    def __init__(self, worker: App, errors: output.ErrorOutput, launcher: socket.socket) -> None:
+        self._worker = worker
+        self._errors = errors
+        self._launcher = launcher
+        self._marking: _Marking | None = None
+
+    def make(self, requests: list[_Request]) -> list[dict[str, Any]]:
+        """Fork a runner for each request; gives what to answer. Never returns in the runners.
+
+        The process between, whose end makes the launcher their parent, is one for all that are asked for at once: it
+        costs as much as a runner's fork.
+        """
+        self._marking = self._marking or _Marking(requests[0][0]["variable"])
+        told, tell = os.pipe()
+        between = os.fork()
+        if between == 0:
+            os.close(told)
+            self._make_all(requests, tell)
+        os.close(tell)
+        with open(told, "rb") as file:
+            pids = file.read().split()
+        os.waitpid(between, 0)
+        slots = [asked["slot"] for asked, _ in requests]
+        made = [{"slot": slot, "pid": int(pid)} for slot, pid in zip(slots, pids, strict=False)]
+        return made + [{"slot": slot, "error": "the fork failed"} for slot in slots[len(made) :]]
+
+    def _make_all(self, requests: list[_Request], tell: int) -> NoReturn:
+        try:
+            for asked, fds in requests:
+                pid = os.fork()
+                if pid == 0:
+                    os.close(tell)
+                    self._launcher.close()
+                    for _, others in requests:
+                        if others is not fds:
+                            _close(others)
+                    self._become_runner(asked, fds)
+                os.write(tell, b"%d\n" % pid)
+        finally:
+            os._exit(0)
+
+    def _become_runner(self, asked: dict[str, Any], fds: list[int]) -> NoReturn:
+        code = 127
+        try:
+            if self._marking is not None:
+                self._marking.mark(asked["slot"], b"niyanta-runner")
+            os.setsid()
+            os.dup2(fds[1], 1)
+            os.dup2(fds[2], 2)
+            _close(fds[1:])
+            for directory in asked["groups"]:
+                _enter(directory)
+            _seed()
+            for hook in self._worker.fork_hooks:
+                hook()
+            runner.serve(self._worker, socket.socket(fileno=fds[0]), self._errors)
+            code = 0
+        except BaseException:
+            code = 1
+            sys.excepthook(*sys.exc_info())
+        finally:
+            runner.flush()
+            os._exit(code)
 
 
 def _enter(directory: str) -> None:
@@ -149,26 +195,30 @@ def _seed() -> None:
             numpy.random.seed()
 
 
-def _set_in_place(variable: str, value: str) -> None:
-    """Set an environment variable, also as ``/proc`` shows it: that is where the process began with it.
+class _Marking:
+    """How a fork shows from outside which it is: looked up once, in the process that all are forked from.
 
-    It began with a placeholder of the same length.
+    Its environment, as ``/proc`` shows it, is where the process began with it. There it has a placeholder as long as
+    a slot. Its name is what ``ps -o comm`` shows, 15 bytes at most: the command line stays the template's.
     """
-    os.environ[variable] = value
-    with open("/proc/self/stat", "rb") as file:
-        fields = file.read().rpartition(b")")[2].split()
-    begin, end = int(fields[47]), int(fields[48])  # env_start and env_end of proc_pid_stat(5), less the first two
-    block = ctypes.string_at(begin, end - begin)
-    at = block.find(f"{variable}=".encode())
-    if at >= 0:
-        at += len(variable) + 1
-        room = block.index(b"\0", at) - at
-        ctypes.memmove(begin + at, value.encode()[:room].ljust(room, b"_"), room)
 
+    def __init__(self, variable: str) -> None:
+        self._variable = variable
+        self._prctl = ctypes.CDLL(None).prctl
+        with open("/proc/self/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+        begin, end = int(fields[47]), int(fields[48])  # env_start and env_end of proc_pid_stat(5), less the first two
+        block = ctypes.string_at(begin, end - begin)
+        found = block.find(f"{variable}=".encode())
+        self._at = begin + found + len(variable) + 1 if found >= 0 else 0
+        self._room = block.index(b"\0", found) - (self._at - begin) if found >= 0 else 0
 
-def _name_process(name: bytes) -> None:
-    """The name that ``ps -o comm`` shows, 15 bytes at most: the command line stays the template's."""
-    ctypes.CDLL(None).prctl(_PR_SET_NAME, name, 0, 0, 0)
+    def mark(self, slot: str, name: bytes) -> None:
+        """Mark this process."""
+        os.environ[self._variable] = slot
+        if self._room:
+            ctypes.memmove(self._at, slot.encode()[: self._room].ljust(self._room, b"_"), self._room)
+        self._prctl(_PR_SET_NAME, name, 0, 0, 0)
 
 
 def _open_files() -> dict[str, str]:
