@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import signal
 import time
 from collections import OrderedDict
 from collections.abc import Coroutine, Sequence
@@ -38,7 +36,6 @@ from niyanta.wire.subjects import Subjects
 from niyanta.worker.agent.membership import Membership
 from niyanta.worker.attempt.attempt import Attempt
 from niyanta.worker.attempt.means import Means
-from niyanta.worker.handlers import children
 from niyanta.worker.handlers.app import WorkerSpec
 from niyanta.worker.handlers.link import Ask
 from niyanta.worker.launcher.pool import ProcessPool
@@ -58,8 +55,6 @@ _FENCE_SECONDS = 0.25
 _MOST_WARM = 8
 """Processes that wait for whatever comes: enough for as many attempts to begin at once without waiting for a fork."""
 _MOST_ENDED = 10_000
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-"""What a process that an inline handler forks must not take for the agent."""
 
 
 class Agent:
@@ -121,16 +116,6 @@ class Agent:
         """
         if self._pool is not None:
             await self._pool.start()
-        with self._guarded():
-            await self._work(stop)
-
-    def _guarded(self) -> contextlib.AbstractContextManager[None]:
-        """Keeps what is the agent's from processes that inline handlers fork."""
-        if all(handler.isolation is Isolation.PROCESS for handler in self._spec.handlers.values()):
-            return contextlib.nullcontext()
-        return children.guarded(_SIGNALS, self._pool.descriptors if self._pool is not None else tuple)
-
-    async def _work(self, stop: asyncio.Event) -> None:
         await self._broker.serve(self._subjects.worker(self._spec.worker_id), self._on_command)
         self._broker.on_reconnect.append(self._membership.beat_soon)
         living = asyncio.create_task(self._membership.live())

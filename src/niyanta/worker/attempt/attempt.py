@@ -116,7 +116,8 @@ class Attempt:
             encoding = await self._fetch() if self._assignment.checkpoint_sequence else None
             if self._handler.isolation is Isolation.INLINE:
                 inline = Inline(self._life, self._reports, self._saving)
-                return await inline.run(self._handler, self._assignment, self._folder, encoding)
+                with self._means.guard:
+                    return await inline.run(self._handler, self._assignment, self._folder, encoding)
             pool = self._means.pool
             assert pool is not None  # noqa: S101 -- the agent makes one when any handler needs it
             isolated = Isolated(pool, self._life, self._reports, self._saving)

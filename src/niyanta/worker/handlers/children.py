@@ -23,38 +23,47 @@ from typing import Any, NoReturn
 
 from niyanta.worker.handlers.text import describe
 
-__all__ = ["Stepwise", "awaited", "called", "guarded"]
+__all__ = ["Guard", "Stepwise", "awaited", "called"]
 
 CHILD_STATUS = 70
 """Exit status of a child that came back from the handler; EX_SOFTWARE of sysexits.h."""
 
-_guards: dict[int, _Guard] = {}
+_guards: dict[int, Guard] = {}
 _forking = threading.local()
 _in_handler: contextvars.ContextVar[bool] = contextvars.ContextVar("niyanta_in_handler", default=False)
 
 
-class _Guard:
-    def __init__(self, signals: Iterable[signal.Signals], descriptors: Callable[[], Iterable[int]]) -> None:
-        self.handlers = {number: signal.getsignal(number) for number in signals}
-        self.descriptors = descriptors
+class Guard:
+    """Keeps what the program has set up by now from children that are forked within.
 
-
-@contextlib.contextmanager
-def guarded(
-    signals: Iterable[signal.Signals] = (), descriptors: Callable[[], Iterable[int]] = tuple
-) -> Iterator[None]:
-    """Keep what the program has set up by now from children that are forked within.
+    It may be entered again before it is left: the handlers that count are those of the first entry.
 
     Args:
         signals: Whose present handlers are the program's own. One that user code puts in their place is left alone.
         descriptors: Gives the descriptors that nobody else may hold, at the time of a fork.
+
+    Attributes:
+        handlers: By signal, those that are the program's.
     """
-    guard = _Guard(signals, descriptors)
-    _guards[id(guard)] = guard
-    try:
-        yield
-    finally:
-        del _guards[id(guard)]
+
+    def __init__(
+        self, signals: Iterable[signal.Signals] = (), descriptors: Callable[[], Iterable[int]] = tuple
+    ) -> None:
+        self._signals = tuple(signals)
+        self._entries = 0
+        self.handlers: dict[signal.Signals, object] = {}
+        self.descriptors = descriptors
+
+    def __enter__(self) -> None:
+        if not self._entries:
+            self.handlers = {number: signal.getsignal(number) for number in self._signals}
+            _guards[id(self)] = self
+        self._entries += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._entries -= 1
+        if not self._entries:
+            del _guards[id(self)]
 
 
 def _end_child(pid: int, what: BaseException | None) -> None:
