@@ -104,6 +104,18 @@ class System:
             for name, group in self.processes().items()
         }
 
+    def cpu_seconds(self) -> dict[str, float]:
+        """CPU time that the processes of each kind have used so far."""
+        used: dict[str, float] = {}
+        for name, group in self.processes().items():
+            for process in group:
+                try:
+                    times = process.cpu_times()
+                except psutil.Error:  # has just ended
+                    continue
+                used[name] = used.get(name, 0.0) + times.user + times.system
+        return used
+
     async def completed(self) -> int:
         """How many workloads have ended COMPLETED."""
         query = "SELECT coalesce(sum(completed), 0) FROM workload_hours WHERE customer_id = $1"

@@ -113,6 +113,13 @@ _SUBMISSION = (
         "integration/test_submissions_at_once.py::test_the_room_of_a_queue_is_given_once",
     ),
     Mutant(
+        "room without a lock",
+        "a queue's limit is exact for submissions that are checked and stored by one statement, too",
+        " ORDER BY u.customer_id FOR NO KEY UPDATE OF u\n), item",
+        " ORDER BY u.customer_id\n), item",
+        "integration/test_submissions_at_once.py::test_what_is_stored_by_one_statement_leaves_others_their_limit",
+    ),
+    Mutant(
         "outcome guessed",
         "what became of a COMMIT whose answer was lost is read when its transaction is over, not before",
         "await self._store.admit(conn, [request.customer_id])\n                    # In a statement",

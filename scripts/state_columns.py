@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterable
+from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
 from typing import get_args, get_type_hints
@@ -29,13 +30,22 @@ def _array(hint: object) -> str:
     raise TypeError(f"no array type is known for {hint}")
 
 
+def _assignment(name: str, default: object) -> str:
+    """How the column is set; a default that isn't NULL stands for an array that was left out."""
+    value = f"c.{name}"
+    if isinstance(default, int):
+        value = f"coalesce({value}, {str(default).lower()})"
+    # JSON travels as text, which PostgreSQL makes JSON of only when told.
+    return f"{name} = {value}{'::json' * name.endswith('_json')}"
+
+
 def _fragments() -> dict[str, list[str]]:
     hints = {name: hint for name, hint in get_type_hints(WorkloadState).items() if name not in FIXED_FIELDS}
+    defaults = {field.name: field.default for field in fields(WorkloadState)}
     return {
         "Arrays": [f":{name}::{_array(hint)}" for name, hint in hints.items()],
         "Names": list(hints),
-        # JSON travels as text, which PostgreSQL makes JSON of only when told.
-        "Assignments": [f"{name} = c.{name}{'::json' * name.endswith('_json')}" for name in hints],
+        "Assignments": [_assignment(name, defaults[name]) for name in hints],
     }
 
 

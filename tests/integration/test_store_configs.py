@@ -138,7 +138,7 @@ async def test_a_delete_that_races_with_a_submission_never_leaves_a_workload_wit
                 there = await whole(one).fetchval(
                     "SELECT count(*) FROM workload_configs WHERE workload_type = $1", kind
                 )
-                await submissions.insert_batch(one, [new_workload(kind)])
+                await submissions.insert_batch(one, [new_workload(kind)], {"cust_a": 1000})
             return there  # type: ignore[no-any-return]
 
         async def delete(config_id: str = made.config_id) -> bool:

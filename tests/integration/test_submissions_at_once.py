@@ -6,6 +6,7 @@ import asyncio
 
 from niyanta.server.store.database import Database
 from niyanta.server.store.submissions import SubmissionStore
+from support.store_machine import new_workload
 from support.store_rows import add_customer, whole
 
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
@@ -33,5 +34,35 @@ async def test_the_room_of_a_queue_is_given_once(database_url: str) -> None:
                         await asyncio.sleep(0.01)
                 await whole(conn).execute(ONE_MORE)
             assert await reading == 1
+    finally:
+        await database.close()
+
+
+async def test_what_is_stored_by_one_statement_leaves_others_their_limit(database_url: str) -> None:
+    """It waits for another's commit, then stores the first of its batch that there is room for, and says how deep."""
+    store = SubmissionStore()
+    database = await Database.open(database_url)
+    first, second = ([new_workload("cust_a", rank) for rank in range(count)] for count in (2, 3))
+    try:
+        async with database.connection() as conn:
+            await add_customer(conn, "cust_a")
+
+        async def later() -> dict[str, int]:
+            async with database.transaction() as conn:
+                return await store.insert_batch(conn, second, {"cust_a": 3})
+
+        async with asyncio.timeout(10):
+            async with database.transaction() as conn:
+                assert await store.insert_batch(conn, first, {"cust_a": 3}) == {"cust_a": 0}
+                storing = asyncio.create_task(later())
+                async with database.connection() as other:
+                    while not storing.done() and not await whole(other).fetchval(WAITING):
+                        await asyncio.sleep(0.01)
+            assert await storing == {"cust_a": 2}
+        async with database.connection() as conn:
+            assert await store.existing(conn, [*first, *second]) == {w.workload_id for w in [*first, second[0]]}
+            assert await whole(conn).fetchval("SELECT queued FROM customer_usage WHERE customer_id = 'cust_a'") == 3
+            assert await whole(conn).fetchval("SELECT count(*) FROM audit_events") == 3
+            assert await whole(conn).fetchval("SELECT sum(created) FROM workload_hours") == 3
     finally:
         await database.close()

@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import hypothesis.strategies as st
+import msgspec
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -175,7 +176,7 @@ class StoreMachine(RuleBasedStateMachine):
         async def insert() -> None:
             async with self.around.database.transaction() as conn:
                 await self.submissions.admit(conn, [self.customer_id])
-                await self.submissions.insert_batch(conn, batch)
+                await self.submissions.insert_batch(conn, batch, {self.customer_id: 1_000_000})
 
         self.around.run(insert())
 
@@ -330,7 +331,8 @@ class StoreMachine(RuleBasedStateMachine):
             async with self.around.database.connection() as conn:
                 change = Change.begin((await self.store.states(conn, [key]))[key])
                 before = change.before
-                change.before = replace(before, state=replace(before.state, version=before.state.version - 1))
+                older = replace(before.state, version=before.state.version - 1)
+                change.before = msgspec.structs.replace(before, state=older)
                 try:
                     change.then(transitions.cancel(change.state, change.before.now, WHO, None))
                 except IllegalMoveError:

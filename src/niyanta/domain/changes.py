@@ -6,7 +6,6 @@ None is a row of the table; only a checkpoint writes an audit event.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
 from niyanta.domain.transitions import IllegalMoveError
@@ -18,8 +17,7 @@ __all__ = ["acknowledge", "record_checkpoint", "report_progress", "request_pause
 def report_progress(old: WorkloadState, percent: int, message: str | None) -> Move:
     """No move: progress within an attempt, never backwards."""
     return Move(
-        replace(
-            old,
+        old.but(
             version=old.version + 1,
             progress_percent=max(old.progress_percent, min(100, max(0, percent))),
             progress_message=message if message is not None else old.progress_message,
@@ -30,7 +28,7 @@ def report_progress(old: WorkloadState, percent: int, message: str | None) -> Mo
 
 def acknowledge(old: WorkloadState, sequence: int) -> Move:
     """No move: the attempt's events up to a sequence are applied, so that one that is sent again does nothing."""
-    return Move(replace(old, event_sequence=sequence), None)
+    return Move(old.but(event_sequence=sequence), None)
 
 
 def record_checkpoint(old: WorkloadState, now: datetime, actor: Actor) -> Move:
@@ -41,8 +39,7 @@ def record_checkpoint(old: WorkloadState, now: datetime, actor: Actor) -> Move:
     """
     if old.status is not Status.RUNNING:
         raise IllegalMoveError(EventType.CHECKPOINT_CREATED, old.status)
-    new = replace(
-        old,
+    new = old.but(
         version=old.version + 1,
         event_count=old.event_count + 1,
         checkpoint_sequence=old.checkpoint_sequence + 1,
@@ -58,11 +55,11 @@ def request_pause(old: WorkloadState) -> Move:
         raise IllegalMoveError(EventType.PAUSED, old.status)
     if old.pause_phase is not None:
         return Move(old, None)
-    return Move(replace(old, version=old.version + 1, pause_phase=PausePhase.REQUESTED), None)
+    return Move(old.but(version=old.version + 1, pause_phase=PausePhase.REQUESTED), None)
 
 
 def withdraw_pause(old: WorkloadState) -> Move:
     """The pause ran out of time. One that is granted already can't be withdrawn and stays."""
     if old.pause_phase is not PausePhase.REQUESTED:
         return Move(old, None)
-    return Move(replace(old, version=old.version + 1, pause_phase=None), None)
+    return Move(old.but(version=old.version + 1, pause_phase=None), None)

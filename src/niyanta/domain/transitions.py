@@ -11,7 +11,7 @@ Times are the database's clock, handed in by the caller.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -111,17 +111,20 @@ def _move(
     actor: Actor,
     details: dict[str, Any] | None = None,
     cause: Cause | None = None,
-    **changes: Any,  # Any: fields of the state, for `replace`
+    **changes: Any,  # Any: fields of the state
 ) -> Move:
     if (event, old.status, target) not in _LEGAL:
         raise IllegalMoveError(event, old.status)
-    new = replace(old, status=target, version=old.version + 1, event_count=old.event_count + 1, **changes)
+    new = old.but(status=target, version=old.version + 1, event_count=old.event_count + 1, **changes)
     return explained(event, old, new, now, actor, details, cause)
+
+
+_UNBORN = WorkloadState("", "", "", Status.PENDING)
 
 
 def create(customer_id: str, workload_id: str, workload_type: str, now: datetime, actor: Actor) -> Move:
     """A workload begins, in the queue."""
-    new = WorkloadState(customer_id, workload_id, workload_type, Status.PENDING)
+    new = _UNBORN.but(customer_id=customer_id, workload_id=workload_id, workload_type=workload_type)
     return explained(EventType.CREATED, None, new, now, actor)
 
 
@@ -229,7 +232,7 @@ def fail_attempt(  # noqa: PLR0913 -- what decides between trying again and givi
     backoff_seconds: float,
 ) -> Move:
     """The attempt failed by itself: again after a back-off while retries are left, else FAILED."""
-    failed = replace(old, failure_count=old.failure_count + 1)
+    failed = old.but(failure_count=old.failure_count + 1)
     if permanent:
         return fail(failed, now, actor, error, "permanent")
     if failed.failure_count > max_retries:
@@ -278,7 +281,7 @@ def lose_worker(
         streak = min(streak, max(old.death_streak, DEATHS_BEFORE_SUSPICION))
     if died and streak >= DEATHS_BEFORE_FAILURE:
         error = f"{reason}; the workload's worker died {streak} times in a row with no progress between"
-        return fail(replace(old, death_streak=streak), now, actor, error, "poison")
+        return fail(old.but(death_streak=streak), now, actor, error, "poison")
     cause = Cause.WORKER_DIED if died else Cause.WORKER_REMOVED
     counted = {"deaths_in_a_row": streak} if died else {}
     if old.status is Status.SCHEDULED:

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -62,6 +63,8 @@ class Directory:
         self._workers = WorkerStore()
         self._customers: dict[str, Customer] = {}
         self._supported: dict[str, dict[str, Intake]] = {}
+        self._readings: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        """Held while it is read what a customer may submit."""
         self._compiled: dict[bytes, Schema | None] = {}
         self._idle: list[WorkerView] = []
         self._placeable: dict[int, bool] = {}
@@ -158,12 +161,18 @@ class Directory:
         """Workload types that the customer may submit, each with what its input must be."""
         found = self._supported.get(customer_id)
         if found is None:
-            found, changes = dict(self._handlers), self._changes
-            for kind, text in (await self._store.configured_types(customer_id)).items():
-                own = self._compile(None if text is None else msgspec.json.decode(text))
-                found[kind] = replace(found.get(kind, _UNSERVED), own=own)
-            if changes == self._changes:
-                self._supported[customer_id] = found
+            reading = self._readings.setdefault(customer_id, asyncio.Lock())
+            async with reading:  # the first reads for all who ask meanwhile
+                found = self._supported.get(customer_id) or await self._read_supported(customer_id)
+        return found
+
+    async def _read_supported(self, customer_id: str) -> dict[str, Intake]:
+        found, changes = dict(self._handlers), self._changes
+        for kind, text in (await self._store.configured_types(customer_id)).items():
+            own = self._compile(None if text is None else msgspec.json.decode(text))
+            found[kind] = replace(found.get(kind, _UNSERVED), own=own)
+        if changes == self._changes:
+            self._supported[customer_id] = found
         return found
 
     def _compile(self, source: Json) -> tuple[Schema, ...]:

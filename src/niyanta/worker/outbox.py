@@ -26,6 +26,7 @@ from niyanta.wire.messages import (
     LogLine,
     Outcome,
     Progressed,
+    Started,
 )
 
 __all__ = ["Outbox", "Who"]
@@ -45,6 +46,8 @@ _LONGEST_ANSWER_SECONDS = 10.0
 _BYTES_A_SECOND = 1 << 20
 _LATER_SECONDS = 0.3
 """When the service couldn't commit an attempt's events: until they are sent again, while others' go on."""
+_SAID = (LogLine, Progressed)
+"""Events of which only so many may wait."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,8 @@ class _Waiting:
     def weight(self) -> int:
         """About how many bytes it takes up."""
         match self.body:
+            case Started():
+                return 100
             case CheckpointSaved(data=data):
                 return 100 + len(data)
             case Completed(result_json=result):
@@ -126,22 +131,34 @@ class Outbox:
     def add(self, ref: AttemptRef, sequence: int, body: EventBody) -> None:
         """Queue an event. Of progress without a message only the newest waits."""
         now_ms = int((time.monotonic() + self._clock_seconds) * 1000)
-        if isinstance(body, Progressed):
-            if not self.has_room(ref):
-                body = Progressed(body.percent)
-            if body.message is None and (earlier := self._progress.get(ref)) is not None:
-                earlier.body, earlier.occurred_at_ms = body, now_ms
+        waiting = _Waiting(ref, sequence, now_ms, body)
+        if isinstance(body, _SAID):
+            if self._overtakes(waiting):
                 return
-        event = _Waiting(ref, sequence, now_ms, body)
-        if isinstance(body, LogLine) or (isinstance(body, Progressed) and body.message is not None):
-            self._count(event, 1)
-        elif isinstance(body, Progressed):
-            self._progress[ref] = event
-        else:
+        elif self._progress:
             self._progress.pop(ref, None)  # progress must not overtake a checkpoint
-        self._waiting.append(event)
+        self._waiting.append(waiting)
         self._idle.clear()
         self._arrived.set()
+
+    def _overtakes(self, said: _Waiting) -> bool:
+        """Whether this has taken the place of older progress; what hasn't is counted."""
+        if isinstance(said.body, Progressed):
+            if not self.has_room(said.ref):
+                said.body = Progressed(said.body.percent)
+            if said.body.message is None:
+                earlier = self._progress.setdefault(said.ref, said)
+                earlier.body, earlier.occurred_at_ms = said.body, said.occurred_at_ms
+                return earlier is not said
+        self._count(said, 1)
+        return False
+
+    def _take_off(self, said: _Waiting) -> None:
+        """What was said is on its way, and waits no more."""
+        if self._progress.get(said.ref) is said:
+            del self._progress[said.ref]
+        elif isinstance(said.body, _SAID) and said.body.message is not None:
+            self._count(said, -1)
 
     def _count(self, event: _Waiting, sign: int) -> None:
         size = sign * event.weight
@@ -194,22 +211,21 @@ class Outbox:
     def _next_batch(self) -> list[Event]:
         batch: list[Event] = []
         size = 0
-        now = time.monotonic()
-        self._later = {ref: until for ref, until in self._later.items() if until > now}
+        if self._later:
+            now = time.monotonic()
+            self._later = {ref: until for ref, until in self._later.items() if until > now}
         held_back: list[_Waiting] = []
         while self._waiting and len(batch) < _MOST_EVENTS:
             waiting = self._waiting[0]
-            if waiting.ref in self._later:
+            if self._later and waiting.ref in self._later:
                 held_back.append(self._waiting.popleft())
                 continue
-            if batch and size + waiting.weight > _MOST_BYTES:
-                break
             size += waiting.weight
+            if batch and size > _MOST_BYTES:
+                break
             self._waiting.popleft()
-            if self._progress.get(waiting.ref) is waiting:
-                del self._progress[waiting.ref]
-            elif isinstance(waiting.body, LogLine | Progressed) and waiting.body.message is not None:
-                self._count(waiting, -1)
+            if isinstance(waiting.body, _SAID):
+                self._take_off(waiting)
             batch.append(Event(waiting.ref, waiting.sequence, waiting.occurred_at_ms, waiting.body))
         self._waiting.extendleft(reversed(held_back))
         return batch
@@ -219,7 +235,7 @@ class Outbox:
         until = time.monotonic() + _LATER_SECONDS
         for event in reversed(events):
             waiting = _Waiting(event.ref, event.sequence, event.occurred_at_ms, event.body)
-            if isinstance(event.body, LogLine | Progressed) and event.body.message is not None:
+            if isinstance(event.body, _SAID) and event.body.message is not None:
                 self._count(waiting, 1)
             self._waiting.appendleft(waiting)
             self._later[event.ref] = until

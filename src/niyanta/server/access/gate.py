@@ -8,7 +8,8 @@ from __future__ import annotations
 import random
 import re
 import time
-from dataclasses import dataclass
+
+import msgspec
 
 from niyanta.domain.customers import Role
 from niyanta.domain.ids import make_id
@@ -30,8 +31,7 @@ def request_id(given: str | None) -> str:
     return make_id("req_", time.time_ns() // 1_000_000, random.getrandbits(80))
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(msgspec.Struct, frozen=True):
     """Who came in, and what the rate limit says; with ``refusal`` they go no further."""
 
     identity: Identity

@@ -15,6 +15,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from niyanta.errors import RateLimitedError, ServiceUnavailableError
 from niyanta.server.directory import Directory
 from niyanta.server.moves.batcher import GroupCommit
@@ -32,8 +34,7 @@ KEEP_SECONDS = 1.0
 _WINDOW_SECONDS = 60
 
 
-@dataclass(frozen=True, slots=True)
-class RateStatus:
+class RateStatus(msgspec.Struct, frozen=True):
     """What the rate limit headers say."""
 
     limit: float

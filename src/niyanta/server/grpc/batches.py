@@ -12,8 +12,9 @@ from niyanta.server.grpc.messages import checked, status_message, status_of, sub
 from niyanta.server.grpc.methods import Method, MethodCall
 from niyanta.server.grpc.values import aside, moment_of, put_details, put_time
 from niyanta.server.services.batches import BatchService, CancelBatchRequest
+from niyanta.server.services.outcomes import ItemOutcome
 from niyanta.server.services.requests import BatchRequest, BodyLimit, check_idempotency_key
-from niyanta.server.services.submission import ItemOutcome, SubmissionService
+from niyanta.server.services.submission import SubmissionService
 from niyanta.wire.strict_json import StrictDecoder
 from niyanta.wire.v1 import workload_service_pb2 as pb
 

@@ -10,7 +10,7 @@ from google.protobuf.json_format import ParseDict
 from niyanta.domain.workload import Status
 from niyanta.errors import InvalidInputError, PayloadTooLargeError
 from niyanta.server.grpc.values import json_of, put_time, struct_of
-from niyanta.server.services.submission import Submission
+from niyanta.server.services.outcomes import Submission
 from niyanta.server.services.workloads import Outlook
 from niyanta.server.store.listing import WorkloadSummary
 from niyanta.server.store.workloads import StoredWorkload

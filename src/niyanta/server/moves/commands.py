@@ -73,14 +73,17 @@ class Commands:
         self._metrics = metrics
         self._encode = msgspec.msgpack.Encoder().encode
         self._lanes: dict[str, _Lane] = {}
-        self._to_serve: asyncio.Queue[str] = asyncio.Queue()
-        """Workers whose lanes nobody sends from yet."""
+        self._senders: asyncio.TaskGroup | None = None
 
     async def run(self) -> None:
         """Send until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            while True:
-                group.create_task(self._send_from(await self._to_serve.get()))
+        try:
+            async with asyncio.TaskGroup() as self._senders:
+                for worker_id in self._lanes:  # given before
+                    self._senders.create_task(self._send_from(worker_id))
+                await asyncio.get_running_loop().create_future()
+        finally:
+            self._senders = None
 
     def assign(self, epoch: int, assigned: Iterable[Assignable]) -> None:
         """Hand workers their assignments, in as few messages as go without frames; those that need some go last."""
@@ -123,7 +126,8 @@ class Commands:
         lane = self._lanes.get(worker_id)
         if lane is None:
             lane = self._lanes[worker_id] = _Lane()
-            self._to_serve.put_nowait(worker_id)
+            if self._senders is not None:
+                self._senders.create_task(self._send_from(worker_id))
         if lane.size_bytes + len(message) > _LANE_BYTES:
             self._lost(worker_id, kind, "too much waits to be sent to this worker")
             return

@@ -40,7 +40,7 @@ def describe(change: Change) -> WorkloadChange:
         customer_id=after.customer_id,
         workload_id=after.workload_id,
         version=after.version,
-        status=after.status.value,
+        status=after.status,
         generation=before.generation if freed else after.generation,
         workload_type=after.workload_type,
         worker_id=after.worker_id,
@@ -51,7 +51,7 @@ def describe(change: Change) -> WorkloadChange:
         waited_seconds=waited,
         ran_seconds=ran,
         cause=change.cause if after.status is Status.REDISTRIBUTING else None,
-        unscheduled=any(event.type is EventType.UNSCHEDULED for event in change.events),
+        unscheduled=freed and any(event.type is EventType.UNSCHEDULED for event in change.events),
         misfit=after.placement_key != before.placement_key,
     )
 

@@ -64,6 +64,7 @@ class Metrics:
         self._workload_instruments()
         self._service_instruments()
         self._gauges()
+        self._answered: dict[tuple[str, int], Histogram] = {}
         self._customers: dict[str, str] = {}
         self._customer_types: dict[tuple[str, str], tuple[str, str]] = {}
 
@@ -214,7 +215,11 @@ class Metrics:
 
     def request_answered(self, operation_id: str, http_status: int, seconds: float) -> None:
         """Count one answered request."""
-        self._requests.labels(operation_id, f"{http_status // 100}xx").observe(seconds)
+        key = (operation_id, http_status // 100)
+        child = self._answered.get(key)
+        if child is None:
+            child = self._answered[key] = self._requests.labels(operation_id, f"{http_status // 100}xx")
+        child.observe(seconds)
 
     def call_answered(self, method: str, code: str, seconds: float) -> None:
         """Count one gRPC call that has ended.

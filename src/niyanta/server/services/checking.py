@@ -68,7 +68,7 @@ class SubmissionChecks:
         now_ms = time.time_ns() // 1_000_000
         created_at = datetime.fromtimestamp(now_ms / 1000, UTC)
         # In one millisecond ids sort by their random part; sorted, the batch is listed in its own order.
-        randoms = sorted(secrets.randbits(80) for _ in requests)
+        randoms = sorted([int.from_bytes(secrets.token_bytes(10)) for _ in requests])
         estimated_start_at = self._estimator.start_of_submission(identity.customer_id, created_at)
         items: list[NewWorkload | ApiError] = []
         for number, request in enumerate(requests):

@@ -35,19 +35,17 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any
 
 import msgspec
 
-from niyanta.errors import ApiError, ConflictError, InvalidInputError, ServiceUnavailableError
+from niyanta.errors import ApiError, ConflictError, ServiceUnavailableError
 from niyanta.server.directory import Directory
 from niyanta.server.moves.batcher import GroupCommit
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.moves.held_up import HeldUp
 from niyanta.server.services.checking import SubmissionChecks, unsupported
 from niyanta.server.services.estimator import Estimator
+from niyanta.server.services.outcomes import ItemOutcome, Submission, SubmissionAnswer, kept, recalled
 from niyanta.server.services.requests import SubmitRequest, check_idempotency_key
 from niyanta.server.store.customers import Identity
 from niyanta.server.store.database import (
@@ -63,9 +61,6 @@ from niyanta.server.store.submissions import KeyName, KeyUse, NewWorkload, Submi
 from niyanta.wire.changes import WorkloadChange
 
 __all__ = [
-    "ItemOutcome",
-    "Submission",
-    "SubmissionAnswer",
     "SubmissionService",
     "SubmitRequest",
     "check_idempotency_key",
@@ -79,30 +74,7 @@ _LOCK_SECONDS = 1.0
 _LOOK_AGAIN_SECONDS = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """A workload that was created, now or the first time its idempotency key was used."""
-
-    workload_id: str
-    created_at: datetime
-    estimated_start_at: datetime | None
-    replayed: bool = False
-
-
-ItemOutcome = Submission | ApiError
-
-
-@dataclass(frozen=True, slots=True)
-class SubmissionAnswer:
-    """What became of each workload of a submission, in order."""
-
-    outcomes: list[ItemOutcome]
-    replayed: bool = False
-    """Whether it is the answer that its idempotency key had the first time."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Request:
+class _Request(msgspec.Struct, frozen=True, eq=False):
     """One call on its way to the database."""
 
     customer_id: str
@@ -115,22 +87,7 @@ class _Request:
     """Whether some item does."""
 
 
-class _KeptSubmission(msgspec.Struct, array_like=True, tag="created"):
-    workload_id: str
-    created_at: datetime
-    estimated_start_at: datetime | None
-
-
-class _KeptError(msgspec.Struct, array_like=True, tag="refused"):
-    code: str
-    message: str
-    details: dict[str, Any]
-
-
 _encode_sorted = msgspec.json.Encoder(order="deterministic").encode
-_keep = msgspec.json.Encoder().encode
-_recall = msgspec.json.Decoder(list[_KeptSubmission | _KeptError]).decode
-_KEPT_ERRORS: dict[str, type[ApiError]] = {kind.code: kind for kind in (InvalidInputError, ServiceUnavailableError)}
 
 
 class SubmissionService:
@@ -175,7 +132,7 @@ class SubmissionService:
         (outcome,) = answer.outcomes
         if isinstance(outcome, ApiError):
             raise outcome
-        return replace(outcome, replayed=True) if answer.replayed else outcome
+        return msgspec.structs.replace(outcome, replayed=True) if answer.replayed else outcome
 
     async def submit_batch(
         self, identity: Identity, requests: Sequence[SubmitRequest], idempotency_key: str | None = None
@@ -230,40 +187,57 @@ class SubmissionService:
 
     @retried
     async def _commit_together(self, requests: Sequence[_Request]) -> list[SubmissionAnswer | Exception]:
-        answers: list[SubmissionAnswer | Exception] = []
-        fresh: list[NewWorkload] = []
-        uses: list[KeyUse] = []
+        asking = {request.customer_id: self._directory.known_customer(request.customer_id) for request in requests}
+        limits = {key: customer.max_queue_depth if customer else 0 for key, customer in asking.items()}
         async with self._database.transaction(Pool.API) as conn:
-            # Holding the customers' counts, no other transaction can use their keys or their queues' room.
-            customer_ids = [request.customer_id for request in requests]
-            depth = await self._store.admit(conn, customer_ids, lock_seconds=_LOCK_SECONDS)
-            unproven = sorted({request.customer_id for request in requests if request.needs_config})
-            configured = await self._store.configured(conn, unproven) if unproven else set()
-            names = sorted({request.key for request in requests if request.key is not None})
-            used = await self._store.keyed(conn, names) if names else {}
-            for request in requests:
-                earlier = used.get(request.key) if request.key is not None else None
-                if earlier is not None:
-                    answers.append(_replay(request, earlier))
-                    continue
-                if request.needs_config:
-                    self._refuse_unconfigured(request, configured)
-                outcomes, accepted = self._admit(request, depth)
-                answers.append(SubmissionAnswer(outcomes))
-                fresh += accepted
-                if request.key is not None and accepted:
-                    used[request.key] = KeyUse(request.key, request.body_sha256, _kept(outcomes))
-                    uses.append(used[request.key])
-            await self._write(conn, fresh, uses)
-        if fresh:
-            self._feed.announce([_created(new) for new in fresh])
+            if any(request.key is not None or request.needs_config for request in requests):
+                answers, stored = await self._store_after_reading(conn, requests, limits)
+            else:
+                answers, stored = await self._store_at_once(conn, requests, limits)
+        if stored:
+            self._feed.announce([_created(new) for new in stored])
         return answers
 
-    async def _write(self, conn: Connection, fresh: Sequence[NewWorkload], uses: Sequence[KeyUse]) -> None:
+    async def _store_at_once(
+        self, conn: Connection, requests: Sequence[_Request], limits: dict[str, int]
+    ) -> tuple[list[SubmissionAnswer | Exception], list[NewWorkload]]:
+        """Nothing is to be looked up first: one statement locks the counts and stores what there is room for."""
+        new = [item for request in requests for item in request.items if isinstance(item, NewWorkload)]
+        depth = await self._store.insert_batch(conn, new, limits, lock_seconds=_LOCK_SECONDS)
+        decided = [_admit(request, depth, limits) for request in requests]
+        answers: list[SubmissionAnswer | Exception] = [SubmissionAnswer(outcomes) for outcomes, _ in decided]
+        return answers, [workload for _, accepted in decided for workload in accepted]
+
+    async def _store_after_reading(
+        self, conn: Connection, requests: Sequence[_Request], limits: dict[str, int]
+    ) -> tuple[list[SubmissionAnswer | Exception], list[NewWorkload]]:
+        """Holding the customers' counts: nobody else can use their keys, delete their configs or take their room."""
+        answers: list[SubmissionAnswer | Exception] = []
+        stored: list[NewWorkload] = []
+        uses: list[KeyUse] = []
+        depth = await self._store.admit(conn, list(limits), lock_seconds=_LOCK_SECONDS)
+        unproven = sorted({request.customer_id for request in requests if request.needs_config})
+        configured = await self._store.configured(conn, unproven) if unproven else set()
+        names = sorted({request.key for request in requests if request.key is not None})
+        used = await self._store.keyed(conn, names) if names else {}
+        for request in requests:
+            earlier = used.get(request.key) if request.key is not None else None
+            if earlier is not None:
+                answers.append(_replay(request, earlier))
+                continue
+            if request.needs_config:
+                self._refuse_unconfigured(request, configured)
+            outcomes, accepted = _admit(request, depth, limits)
+            answers.append(SubmissionAnswer(outcomes))
+            stored += accepted
+            if request.key is not None and accepted:
+                used[request.key] = KeyUse(request.key, request.body_sha256, kept(outcomes))
+                uses.append(used[request.key])
         if uses and await self._store.claim_keys(conn, uses) < len(uses):
             raise TransactionConflictError("an idempotency key was used meanwhile")
-        if fresh:
-            await self._store.insert_batch(conn, fresh)
+        if stored:
+            await self._store.insert_batch(conn, stored, limits, lock_seconds=_LOCK_SECONDS)
+        return answers, stored
 
     def _refuse_unconfigured(self, request: _Request, configured: set[tuple[str, str]]) -> None:
         """Refuse what only a config let in that was deleted between the check and this commit."""
@@ -271,25 +245,6 @@ class SubmissionService:
         for number, item in enumerate(request.items):
             if isinstance(item, NewWorkload) and item.needs_config and item.workload_type not in own:
                 request.items[number] = unsupported(item.workload_type, own | self._directory.served_types)
-
-    def _admit(self, request: _Request, depth: dict[str, int]) -> tuple[list[ItemOutcome], list[NewWorkload]]:
-        """The outcomes, and the workloads for which the customer's queue has room."""
-        customer = self._directory.known_customer(request.customer_id)
-        limit = customer.max_queue_depth if customer else 0
-        queued = depth.get(request.customer_id, 0)
-        outcomes: list[ItemOutcome] = []
-        accepted: list[NewWorkload] = []
-        for item in request.items:
-            if isinstance(item, ApiError):
-                outcomes.append(item)
-            elif queued >= limit:
-                outcomes.append(_queue_full(queued, limit))
-            else:
-                queued += 1
-                accepted.append(item)
-                outcomes.append(Submission(item.workload_id, item.created_at, item.estimated_start_at))
-        depth[request.customer_id] = queued
-        return outcomes, accepted
 
     async def _find_out(self, request: _Request) -> SubmissionAnswer:
         """The link broke around the COMMIT: read what is stored, rather than guess or store twice.
@@ -312,6 +267,28 @@ class SubmissionService:
                 self._feed.announce([_created(new) for new in found])
             return _found(request, stored)
         raise _unknown(request)
+
+
+def _admit(
+    request: _Request, depth: dict[str, int], limits: dict[str, int]
+) -> tuple[list[ItemOutcome], list[NewWorkload]]:
+    """The outcomes, and the workloads for which the customer's queue has room; ``depth`` grows by these."""
+    customer_id = request.customer_id
+    limit, queued = (limits[customer_id], depth[customer_id]) if customer_id in depth else (0, 0)
+    outcomes: list[ItemOutcome] = []
+    accepted: list[NewWorkload] = []
+    for item in request.items:
+        if isinstance(item, ApiError):
+            outcomes.append(item)
+        elif queued >= limit:
+            outcomes.append(_queue_full(queued, limit))
+        else:
+            queued += 1
+            accepted.append(item)
+            outcomes.append(Submission(item.workload_id, item.created_at, item.estimated_start_at))
+    if customer_id in depth:
+        depth[customer_id] = queued
+    return outcomes, accepted
 
 
 def _found(request: _Request, stored: set[str]) -> SubmissionAnswer:
@@ -353,29 +330,13 @@ def _held_up() -> ServiceUnavailableError:
     )
 
 
-def _kept(outcomes: Sequence[ItemOutcome]) -> str:
-    kept = [
-        _KeptError(outcome.code, outcome.message, outcome.details)
-        if isinstance(outcome, ApiError)
-        else _KeptSubmission(outcome.workload_id, outcome.created_at, outcome.estimated_start_at)
-        for outcome in outcomes
-    ]
-    return _keep(kept).decode()
-
-
 def _replay(request: _Request, earlier: KeyUse) -> SubmissionAnswer | Exception:
     if earlier.body_sha256 != request.body_sha256:
         return ConflictError(
             "This Idempotency-Key was used with another body",
             details={"field": "Idempotency-Key", "allowed": "the same body as the first time, or another key"},
         )
-    outcomes: list[ItemOutcome] = [
-        _KEPT_ERRORS[kept.code](kept.message, details=kept.details)
-        if isinstance(kept, _KeptError)
-        else Submission(kept.workload_id, kept.created_at, kept.estimated_start_at)
-        for kept in _recall(earlier.answer)
-    ]
-    return SubmissionAnswer(outcomes, replayed=True)
+    return recalled(earlier.answer)
 
 
 def _queue_full(queued: int, limit: int) -> ServiceUnavailableError:
@@ -392,7 +353,7 @@ def _created(new: NewWorkload) -> WorkloadChange:
         customer_id=new.customer_id,
         workload_id=new.workload_id,
         version=begun.version,
-        status=begun.status.value,
+        status=begun.status,
         generation=begun.generation,
         workload_type=new.workload_type,
         placement_key=new.placement_key,

@@ -19,7 +19,21 @@ import aiosql
 import asyncpg
 from aiosql.types import SQLOperationType
 
-__all__ = ["Connection", "Execute", "Many", "One", "Queries", "Query", "ReadQuery", "Reader", "Row", "Sole"]
+__all__ = [
+    "Connection",
+    "Execute",
+    "Many",
+    "One",
+    "Queries",
+    "Query",
+    "ReadQuery",
+    "Reader",
+    "Row",
+    "Sole",
+    "milliseconds",
+    "unless_all",
+    "unless_nulls",
+]
 
 T = TypeVar("T")
 Q = TypeVar("Q", bound="Query")
@@ -75,14 +89,21 @@ class Reader(Generic[T]):
         kind: A struct, dataclass or named tuple, whose fields name the columns, an enum's value becoming its member;
             or a plain type, for the first column of a row.
         convert: What to make of the values of some columns before they become fields.
+        make: Makes the value of all fields by name; the type itself when not given.
 
     Attributes:
         columns: Those that a row must have; none for a plain type.
         converted: Those whose values ``convert`` changes.
     """
 
-    def __init__(self, kind: type[T], convert: dict[str, Callable[[Any], Any]] | None = None) -> None:
+    def __init__(
+        self,
+        kind: type[T],
+        convert: dict[str, Callable[[Any], Any]] | None = None,
+        make: Callable[[dict[str, Any]], T] | None = None,
+    ) -> None:
         self.kind = kind
+        self._make = make
         self.columns: tuple[str, ...] = ()
         self.converted = frozenset(convert or ())
         if kind in _SCALARS:
@@ -113,6 +134,8 @@ class Reader(Generic[T]):
             found = list(found)
             for place, conversion in self._convert:
                 found[place] = conversion(found[place])
+        if self._make is not None:
+            return self._make(dict(zip(self.columns, found, strict=True)))
         if self._by_name:
             return self.kind(**dict(zip(self.columns, found, strict=True)))
         return self.kind(*found)
@@ -248,3 +271,21 @@ class Queries:
             raise ValueError(f"{self.file_name}: {query.name} gives another number of rows")
         self.bound.append(query)
         return query
+
+
+def milliseconds(seconds: float | None) -> str | None:
+    """A time as PostgreSQL's settings take it, at least one millisecond; None stays None."""
+    return None if seconds is None else str(max(1, round(seconds * 1000)))
+
+
+def unless_all(default: object, column: list[T]) -> list[T] | None:
+    """The array for ``unnest``, or NULL when nothing but a default is in it, which the statement fills in.
+
+    Worth it on the path: the driver looks at each array, and each value of it, in Python.
+    """
+    return None if column.count(default) == len(column) else column  # type: ignore[arg-type]  # any value can be counted
+
+
+def unless_nulls(column: list[T]) -> list[T] | None:
+    """The array for ``unnest``, or NULL when it has nothing else in it: what is short is filled up with these."""
+    return unless_all(None, column)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from operator import attrgetter
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -17,7 +17,7 @@ import msgspec
 from niyanta.domain.limits import DEFAULT_CONFIG, TypeConfig
 from niyanta.domain.placement import Affinity, Constraint
 from niyanta.domain.workload import AuditEvent, Cause, Move, WorkloadState
-from niyanta.server.store.queries import Reader, Row
+from niyanta.server.store.queries import Reader, Row, unless_all
 
 __all__ = [
     "FIXED_FIELDS",
@@ -35,8 +35,7 @@ FIXED_FIELDS = ("customer_id", "workload_id", "workload_type")
 """Fields of `WorkloadState` that no move changes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Locked:
+class Locked(msgspec.Struct, frozen=True):
     """A workload's state as a transaction holds it, with what decisions need besides."""
 
     state: WorkloadState
@@ -46,8 +45,7 @@ class Locked:
     timeout_seconds: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(msgspec.Struct, frozen=True):
     """A ready workload at the head of its lane."""
 
     locked: Locked
@@ -148,8 +146,12 @@ def affinity_from_json(text: str | None, misfits: str | None = None) -> Affinity
     )
 
 
-_read_state = Reader(WorkloadState)
-_CHANGING = {field.name: attrgetter(field.name) for field in fields(WorkloadState) if field.name not in FIXED_FIELDS}
+_read_state = Reader(WorkloadState, make=WorkloadState.of)
+_CHANGING = [
+    (field.name, itemgetter(field.name), field.default)
+    for field in fields(WorkloadState)
+    if field.name not in FIXED_FIELDS
+]
 
 
 def read_locked(row: Row) -> Locked:
@@ -172,6 +174,10 @@ def read_head(row: Row) -> Head:
     )
 
 
-def state_columns(states: Sequence[WorkloadState]) -> dict[str, list[Any]]:
-    """Each field that moves change, as the array that `apply_changes` takes under its name."""
-    return {name: list(map(get, states)) for name, get in _CHANGING.items()}
+def state_columns(states: Sequence[WorkloadState]) -> dict[str, list[Any] | None]:
+    """Each field that moves change, as the array that `apply_changes` takes under its name.
+
+    None when all states have the field's default, which most have in most fields; the statement fills that in.
+    """
+    all_fields = [vars(state) for state in states]
+    return {name: unless_all(default, list(map(get, all_fields))) for name, get, default in _CHANGING}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ import msgspec
 
 from niyanta.domain import transitions
 from niyanta.domain.workload import Actor, ActorType, Move
-from niyanta.server.store.queries import Connection, Queries
+from niyanta.server.store.queries import Connection, Queries, milliseconds, unless_nulls
 
 __all__ = ["KeyName", "KeyUse", "NewWorkload", "SubmissionStore"]
 
@@ -83,7 +84,7 @@ _queries = Queries("submissions.sql")
 _admit = _queries.many("admit", _Depth)
 _claim_keys = _queries.many("claim_keys", str)
 _keyed = _queries.many("keyed", _KeptUse)
-_insert_batch = _queries.run("insert_batch")
+_insert_batch = _queries.many("insert_batch", _Depth)
 _configured = _queries.many("configured", _Configured)
 _existing = _queries.many("existing", str)
 
@@ -101,8 +102,9 @@ class SubmissionStore:
             customer_ids: Whose.
             lock_seconds: How long each lock is waited for until the end of the transaction; None for the usual.
         """
-        limit = None if lock_seconds is None else str(max(1, round(lock_seconds * 1000)))
-        return dict(await _admit(conn, customer_ids=sorted(set(customer_ids)), lock_milliseconds=limit))
+        return dict(
+            await _admit(conn, customer_ids=sorted(set(customer_ids)), lock_milliseconds=milliseconds(lock_seconds))
+        )
 
     async def claim_keys(self, conn: Connection, uses: Sequence[KeyUse]) -> int:
         """Claim idempotency keys (each at most once in a call); gives how many were free."""
@@ -128,33 +130,51 @@ class SubmissionStore:
         uses = [KeyUse(KeyName(k.customer_id, k.operation, k.key), k.body_sha256, k.answer) for k in kept]
         return {use.name: use for use in uses}
 
-    async def insert_batch(self, conn: Connection, batch: Sequence[NewWorkload]) -> None:
-        """Store submissions with their first audit event and the customers' counts."""
-        counts: dict[str, int] = {}
-        for w in batch:
-            counts[w.customer_id] = counts.get(w.customer_id, 0) + 1
+    async def insert_batch(
+        self,
+        conn: Connection,
+        batch: Sequence[NewWorkload],
+        limits: Mapping[str, int],
+        *,
+        lock_seconds: float | None = None,
+    ) -> dict[str, int]:
+        """Store submissions with their first audit event and the customers' counts, as far as the queues have room.
+
+        Gives how many workloads each customer had queued before. Each customer's first in the batch are stored.
+
+        Args:
+            conn: In a transaction.
+            batch: What to store.
+            limits: The greatest depth of each customer's queue.
+            lock_seconds: As for `admit`.
+        """
+        places: Counter[str] = Counter()
         moves = [w.created for w in batch]
         events = [move.event for move in moves if move.event is not None]
-        await _insert_batch(
-            conn,
-            statuses=[move.state.status for move in moves],
-            event_types=[event.type for event in events],
-            actor_types=[event.actor.type for event in events],
-            details=[_encode(event.details).decode() for event in events],
-            customer_ids=[w.customer_id for w in batch],
-            workload_ids=[w.workload_id for w in batch],
-            workload_types=[w.workload_type for w in batch],
-            priorities=[w.priority for w in batch],
-            inputs=[w.input_json for w in batch],
-            affinities=[w.affinity_json for w in batch],
-            timeouts=[w.timeout_seconds for w in batch],
-            placement_keys=[w.placement_key for w in batch],
-            misfits=[w.misfits for w in batch],
-            ranks=[w.queue_rank for w in batch],
-            created_ats=[w.created_at for w in batch],
-            actor_ids=[w.actor_id for w in batch],
-            queued_customers=list(counts),
-            queued_counts=list(counts.values()),
+        return dict(
+            await _insert_batch(
+                conn,
+                statuses=[move.state.status for move in moves],
+                event_types=[event.type for event in events],
+                actor_types=[event.actor.type for event in events],
+                details=[_encode(event.details).decode() for event in events],
+                customer_ids=[w.customer_id for w in batch],
+                workload_ids=[w.workload_id for w in batch],
+                workload_types=[w.workload_type for w in batch],
+                priorities=[w.priority for w in batch],
+                inputs=[w.input_json for w in batch],
+                affinities=unless_nulls([w.affinity_json for w in batch]),
+                timeouts=unless_nulls([w.timeout_seconds for w in batch]),
+                placement_keys=[w.placement_key for w in batch],
+                misfits=unless_nulls([w.misfits for w in batch]),
+                ranks=[w.queue_rank for w in batch],
+                created_ats=[w.created_at for w in batch],
+                actor_ids=[w.actor_id for w in batch],
+                places=[_next_place(places, w.customer_id) for w in batch],
+                limited_customers=list(limits),
+                limits=list(limits.values()),
+                lock_milliseconds=milliseconds(lock_seconds),
+            )
         )
 
     async def configured(self, conn: Connection, customer_ids: Sequence[str]) -> set[tuple[str, str]]:
@@ -170,3 +190,8 @@ class SubmissionStore:
                 workload_ids=[w.workload_id for w in batch],
             )
         )
+
+
+def _next_place(places: Counter[str], customer_id: str) -> int:
+    places[customer_id] += 1
+    return places[customer_id]

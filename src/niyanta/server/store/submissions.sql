@@ -27,39 +27,47 @@ SELECT k.customer_id, k.operation, k.key, k.body_sha256, k.answer
   JOIN idempotency_keys k USING (customer_id, operation, key)
  WHERE k.created_at >= now() - interval '24 hours';
 
--- name: insert_batch(customer_ids, workload_ids, workload_types, priorities, inputs, affinities, timeouts, placement_keys, misfits, ranks, created_ats, actor_ids, statuses, event_types, actor_types, details, queued_customers, queued_counts)!
--- Submissions that passed, with their first audit event, the customers' counts and the hour's, in one statement. The
--- event's time is kept near the database's, whatever this replica's clock says, so that it finds its partition.
--- Locking: only rows that nobody else can see, the usage rows that `admit` holds already, then the hours' in order.
-WITH added AS (
-    INSERT INTO workloads (customer_id, workload_id, workload_type, status, priority, input_params, affinity_rules,
-                           timeout_seconds, placement_key, misfits, queue_rank, created_at)
-    SELECT i.customer_id, i.workload_id, i.workload_type, i.status, i.priority, i.input_params::json,
-           i.affinity_rules::json, i.timeout_seconds, i.placement_key, i.misfits, i.queue_rank, i.created_at
+-- name: insert_batch(customer_ids, workload_ids, workload_types, priorities, inputs, affinities, timeouts, placement_keys, misfits, ranks, created_ats, actor_ids, statuses, event_types, actor_types, details, places, limited_customers, limits, lock_milliseconds)
+-- Submissions that passed, with their first audit event, the customers' counts and the hour's, in one statement; of each
+-- customer as many, in order of their places, as the limit of its queue leaves room for. Gives the depths of the queues
+-- before. The event's time is kept near the database's, whatever this replica's clock says, so that it finds its partition.
+-- Locking: the usage rows as `admit`, all of them before anything is written; rows that nobody else can see; the hours' in
+-- order.
+WITH room AS MATERIALIZED (
+    SELECT u.customer_id, u.queued, l.most - u.queued AS places
+      FROM customer_usage u JOIN unnest(:limited_customers::text[], :limits::int[]) AS l (customer_id, most) USING (customer_id)
+     WHERE (SELECT set_config('lock_timeout', coalesce(:lock_milliseconds::text, current_setting('lock_timeout')), true)
+           ) IS NOT NULL
+     ORDER BY u.customer_id FOR NO KEY UPDATE OF u
+), item AS MATERIALIZED (
+    SELECT i.*
       FROM unnest(:customer_ids::text[], :workload_ids::text[], :workload_types::text[], :priorities::int[],
                   :inputs::text[], :affinities::text[], :timeouts::int[], :placement_keys::bigint[],
-                  :misfits::text[], :ranks::double precision[], :created_ats::timestamptz[], :statuses::text[])
+                  :misfits::text[], :ranks::double precision[], :created_ats::timestamptz[], :actor_ids::text[],
+                  :statuses::text[], :event_types::text[], :actor_types::text[], :details::text[], :places::int[])
         AS i (customer_id, workload_id, workload_type, priority, input_params, affinity_rules, timeout_seconds,
-              placement_key, misfits, queue_rank, created_at, status)
+              placement_key, misfits, queue_rank, created_at, actor_id, status, event_type, actor_type, details, place)
+      JOIN room r ON r.customer_id = i.customer_id AND i.place <= r.places
+), added AS (
+    INSERT INTO workloads (customer_id, workload_id, workload_type, status, priority, input_params, affinity_rules,
+                           timeout_seconds, placement_key, misfits, queue_rank, created_at)
+    SELECT customer_id, workload_id, workload_type, status, priority, input_params::json, affinity_rules::json,
+           timeout_seconds, placement_key, misfits, queue_rank, created_at FROM item
 ), history AS (
     INSERT INTO audit_events (customer_id, workload_id, event_id, event_type, occurred_at, actor_type, actor_id, details)
     SELECT customer_id, workload_id, 1, event_type,
            least(greatest(created_at, now() - interval '1 hour'), now() + interval '1 hour'), actor_type, actor_id,
-           details::json
-      FROM unnest(:customer_ids::text[], :workload_ids::text[], :created_ats::timestamptz[], :event_types::text[],
-                  :actor_types::text[], :actor_ids::text[], :details::text[])
-        AS i (customer_id, workload_id, created_at, event_type, actor_type, actor_id, details)
+           details::json FROM item
 ), hours AS (
     INSERT INTO workload_hours AS h (customer_id, hour, workload_type, created)
     SELECT customer_id, date_trunc('hour', created_at, 'UTC'), workload_type, count(*)
-      FROM unnest(:customer_ids::text[], :workload_types::text[], :created_ats::timestamptz[])
-        AS i (customer_id, workload_type, created_at)
-     GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+      FROM item GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
         ON CONFLICT (customer_id, hour, workload_type) DO UPDATE SET created = h.created + excluded.created
+), usage AS (
+    UPDATE customer_usage u SET queued = u.queued + i.added
+      FROM (SELECT customer_id, count(*) AS added FROM item GROUP BY 1) i WHERE u.customer_id = i.customer_id
 )
-UPDATE customer_usage u SET queued = u.queued + d.n
-  FROM unnest(:queued_customers::text[], :queued_counts::int[]) AS d (customer_id, n)
- WHERE u.customer_id = d.customer_id;
+SELECT customer_id, queued FROM room;
 
 -- name: configured(customer_ids)
 -- The workload types that these customers have configs of. A config is deleted by who holds the row that `admit` has locked.

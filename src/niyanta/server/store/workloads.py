@@ -10,7 +10,7 @@ import msgspec
 
 from niyanta.domain.transitions import DEATHS_BEFORE_FAILURE, DEATHS_BEFORE_SUSPICION
 from niyanta.domain.workload import Key, PausePhase, Status
-from niyanta.server.store.queries import Connection, Queries, Reader, Row
+from niyanta.server.store.queries import Connection, Queries, Reader, Row, milliseconds, unless_all
 from niyanta.server.store.states import Change, Head, Locked, read_head, read_locked, state_columns
 
 __all__ = [
@@ -232,12 +232,16 @@ class WorkloadStore:
             await _apply_changes(
                 conn,
                 epoch=epoch,
-                lock_milliseconds=None if lock_seconds is None else str(max(1, round(lock_seconds * 1000))),
+                lock_milliseconds=milliseconds(lock_seconds),
                 customer_id=[s.customer_id for s in states],
                 workload_id=[s.workload_id for s in states],
                 expected_version=[c.before.state.version for c in written],
-                queued_delta=[c.state.status.is_queued - c.before.state.status.is_queued for c in written],
-                running_delta=[c.state.status.is_held - c.before.state.status.is_held for c in written],
+                queued_delta=unless_all(
+                    0, [c.state.status.is_queued - c.before.state.status.is_queued for c in written]
+                ),
+                running_delta=unless_all(
+                    0, [c.state.status.is_held - c.before.state.status.is_held for c in written]
+                ),
                 **state_columns(states),
                 audit_customer_ids=[a[0] for a in audit],
                 audit_workload_ids=[a[1] for a in audit],

@@ -21,9 +21,10 @@ SELECT s.*, now() AS db_now FROM workload_states s
 -- name: apply_changes
 -- The one statement that moves workloads. A row is written only at the version that its decision was made on (and, for
 -- the leader, only while its epoch is the newest), so the deltas of the customers' counts are those of the decision; the
--- audit events, the counts and the hours' figures go with the rows that were written. Gives what was, and of what was assigned
--- all that its worker needs. Locking: the workloads' rows, the usage rows in order of customer, then the rows of the hours in
--- which what has ended was created, in order of their key; each is waited for as long as lock_milliseconds says, if it does.
+-- audit events, the counts and the hours' figures go with the rows that were written. An array is NULL where all changes
+-- have the field's default. Gives what was written, and of what was assigned all that its worker needs. Locking: the
+-- workloads' rows, the usage rows in order of customer, then the rows of the hours in which what has ended was created, in
+-- order of their key; each is waited for as long as lock_milliseconds says, if it does.
 WITH fence AS MATERIALIZED (
     SELECT epoch FROM leader_lease WHERE epoch = :epoch::bigint FOR KEY SHARE
 ), change AS MATERIALIZED (
@@ -54,15 +55,16 @@ WITH fence AS MATERIALIZED (
     UPDATE workloads w
        SET
            -- Assignments of the fields that moves change, by `make generate`:
-           status = c.status, version = c.version, generation = c.generation, event_count = c.event_count,
-           worker_id = c.worker_id, incarnation = c.incarnation, scheduled_from = c.scheduled_from,
-           event_sequence = c.event_sequence, progress_percent = c.progress_percent,
-           progress_message = c.progress_message, retry_count = c.retry_count, failure_count = c.failure_count,
-           death_streak = c.death_streak, checkpoint_sequence = c.checkpoint_sequence, pause_phase = c.pause_phase,
-           ready = c.ready, available_at = c.available_at, scheduled_at = c.scheduled_at, started_at = c.started_at,
-           attempt_started_at = c.attempt_started_at, paused_at = c.paused_at, completed_at = c.completed_at,
-           error_message = c.error_message, result_json = c.result_json::json, placement_key = c.placement_key,
-           misfits = c.misfits,
+           status = c.status, version = coalesce(c.version, 1), generation = coalesce(c.generation, 0),
+           event_count = coalesce(c.event_count, 1), worker_id = c.worker_id, incarnation = c.incarnation,
+           scheduled_from = c.scheduled_from, event_sequence = coalesce(c.event_sequence, 0),
+           progress_percent = coalesce(c.progress_percent, 0), progress_message = c.progress_message,
+           retry_count = coalesce(c.retry_count, 0), failure_count = coalesce(c.failure_count, 0),
+           death_streak = coalesce(c.death_streak, 0), checkpoint_sequence = coalesce(c.checkpoint_sequence, 0),
+           pause_phase = c.pause_phase, ready = coalesce(c.ready, true), available_at = c.available_at,
+           scheduled_at = c.scheduled_at, started_at = c.started_at, attempt_started_at = c.attempt_started_at,
+           paused_at = c.paused_at, completed_at = c.completed_at, error_message = c.error_message,
+           result_json = c.result_json::json, placement_key = coalesce(c.placement_key, 0), misfits = c.misfits,
            -- end
            config_snapshot = CASE WHEN c.status = 'SCHEDULED' AND w.generation = 0 THEN (
                 SELECT json_build_object('config_json', f.config_json, 'max_retries', f.max_retries,
@@ -73,7 +75,8 @@ WITH fence AS MATERIALIZED (
                 ELSE w.config_snapshot END
       FROM change c
      WHERE w.customer_id = c.customer_id AND w.workload_id = c.workload_id AND w.version = c.expected_version
-    RETURNING w.customer_id, w.workload_id, c.queued_delta, c.running_delta, w.status, w.created_at, w.started_at,
+    RETURNING w.customer_id, w.workload_id, coalesce(c.queued_delta, 0) AS queued_delta,
+              coalesce(c.running_delta, 0) AS running_delta, w.status, w.created_at, w.started_at,
               w.completed_at, w.generation, w.workload_type,
               -- A large one is left out, told by its size where it lies, as a pass assigns hundreds.
               CASE WHEN w.status = 'SCHEDULED' AND pg_column_size(w.input_params) <= 4096 THEN w.input_params END

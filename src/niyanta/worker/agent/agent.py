@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ from niyanta.worker.attempt.means import Means
 from niyanta.worker.handlers.app import WorkerSpec
 from niyanta.worker.handlers.link import Ask
 from niyanta.worker.launcher.pool import ProcessPool
-from niyanta.worker.outbox import Outbox
+from niyanta.worker.outbox import Outbox, Who
 
 __all__ = ["Agent"]
 
@@ -92,9 +93,10 @@ class Agent:
         self._scratch = scratch
         self._object_store = object_store
         self._attempts: dict[AttemptRef, Attempt] = {}
-        self._ended_refs: dict[AttemptRef, None] = {}
+        self._ended_refs: OrderedDict[AttemptRef, None] = OrderedDict()
         """Newest last. An assignment that is pushed again, or was held up on its way, mustn't run a second time."""
         self._over = False
+        self._means: Means | None = None
         needs_processes = any(h.isolation is Isolation.PROCESS for h in spec.handlers.values())
         warm = min(_MOST_WARM, spec.capacity)
         self._pool = None
@@ -260,12 +262,19 @@ class Agent:
         elif len(self._attempts) >= self._spec.capacity:
             self._outbox.add(ref, 1, Refused("this worker is full"))
         else:
-            attempt = self._attempts[ref] = Attempt(self._means(), assignment, handler, self._ended)
+            attempt = self._attempts[ref] = Attempt(self._means_now(), assignment, handler, self._ended)
             attempt.start()
 
-    def _means(self) -> Means:
+    def _means_now(self) -> Means:
+        """Those of the present incarnation, made once for it."""
+        who = self._membership.who
+        if self._means is None or self._means.who != who:
+            self._means = self._means_of(who)
+        return self._means
+
+    def _means_of(self, who: Who) -> Means:
         return Means(
-            who=self._membership.who,
+            who=who,
             broker=self._broker,
             subjects=self._subjects,
             outbox=self._outbox,
@@ -279,7 +288,7 @@ class Agent:
         self._attempts.pop(attempt.ref, None)
         self._ended_refs[attempt.ref] = None
         if len(self._ended_refs) > _MOST_ENDED:
-            del self._ended_refs[next(iter(self._ended_refs))]
+            self._ended_refs.popitem(last=False)
         if attempt.disowned:
             self._membership.beat_soon()  # no event says it: the service has counted the slot as taken until now
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 from collections.abc import Callable
 
 from niyanta.domain.records import LogLevel
@@ -18,7 +17,6 @@ from niyanta.worker.attempt.life import Because, End, Life, Phase, StoppedError,
 from niyanta.worker.attempt.means import AttemptFolder, Means
 from niyanta.worker.attempt.reports import Reports
 from niyanta.worker.attempt.saving import Saving
-from niyanta.worker.handlers import children
 from niyanta.worker.handlers.handler import Handler, MisfitError
 from niyanta.worker.handlers.link import Ask
 from niyanta.worker.handlers.text import describe, plain
@@ -27,8 +25,6 @@ __all__ = ["Attempt"]
 
 log = logging.getLogger(__name__)
 
-_AGENT_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-"""What a process that an inline handler forks must not take for the agent."""
 _PREPARING_SECONDS = 5.0
 """An attempt that takes longer to get ready says it has started all the same, lest its assignment be taken back."""
 
@@ -92,7 +88,9 @@ class Attempt:
 
     async def _run(self) -> None:
         outcome: Verdict | None = None
-        preparing = asyncio.get_running_loop().call_later(_PREPARING_SECONDS, self._reports.started)
+        preparing = None
+        if self._assignment.checkpoint_sequence or self._handler.isolation is Isolation.PROCESS:
+            preparing = asyncio.get_running_loop().call_later(_PREPARING_SECONDS, self._reports.started)
         try:
             outcome = await self._work()
         except (StoppedError, asyncio.CancelledError):
@@ -107,19 +105,20 @@ class Attempt:
             log.exception("attempt.failed")
             outcome = Failed(describe(exc))
         finally:
-            preparing.cancel()
+            if preparing is not None:
+                preparing.cancel()
             self._reports.last(self._life.last_event(outcome))
             self._life.phase = Phase.OVER
             self._on_ended(self)
 
     async def _work(self) -> Verdict | None:
-        pool = self._means.pool
         try:
             encoding = await self._fetch() if self._assignment.checkpoint_sequence else None
             if self._handler.isolation is Isolation.INLINE:
                 inline = Inline(self._life, self._reports, self._saving)
-                with children.guarded(_AGENT_SIGNALS, pool.descriptors if pool is not None else tuple):
+                with self._means.guard:
                     return await inline.run(self._handler, self._assignment, self._folder, encoding)
+            pool = self._means.pool
             assert pool is not None  # noqa: S101 -- the agent makes one when any handler needs it
             isolated = Isolated(pool, self._life, self._reports, self._saving)
             return await isolated.run(self._handler, self._assignment, self._folder, encoding)

@@ -114,7 +114,9 @@ class Inline:
         log_to_current()
         current_link.set(link)  # of the attempt's own task, and handed on to the handler's
         work = asyncio.get_running_loop().create_task(_contained(handler.function, *arguments))
-        timed_out = await self._until_over(work, ctx, assignment.timeout_seconds)
+        await asyncio.sleep(0)
+        # A handler that waits for nothing has ended within one turn of the loop.
+        timed_out = not work.done() and await self._until_over(work, ctx, assignment.timeout_seconds)
         if not work.done():
             self._life.begin_ending()
             await self._end(work, assignment.ref.workload_id)
@@ -161,15 +163,15 @@ class Inline:
         if work.cancelled():
             return Failed("CancelledError: the handler cancelled itself")
         exc = work.exception()
-        if exc is not None and is_end(exc):
+        if exc is None:
+            return Completed(encode_result(work.result()))
+        if is_end(exc):
             return None
         if isinstance(exc, PermanentError | _HandlerExitError):
             return Failed(plain(str(exc)), permanent=isinstance(exc, PermanentError))
-        if exc is not None:
-            text = "".join(traceback.format_exception(exc))
-            self._reports.report(LogLine(LogLevel.ERROR, text[-8000:]))
-            return Failed(plain(str(exc)) if isinstance(exc, TransientError) else describe(exc), is_permanent(exc))
-        return Completed(encode_result(work.result()))
+        text = "".join(traceback.format_exception(exc))
+        self._reports.report(LogLine(LogLevel.ERROR, text[-8000:]))
+        return Failed(plain(str(exc)) if isinstance(exc, TransientError) else describe(exc), is_permanent(exc))
 
 
 async def _contained(function: Callable[..., Any], *arguments: object) -> object:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import shutil
+import signal
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,15 @@ from pathlib import Path
 from niyanta.wire.broker import Broker
 from niyanta.wire.objects import ObjectStore
 from niyanta.wire.subjects import Subjects
+from niyanta.worker.handlers.children import Guard
 from niyanta.worker.launcher.pool import ProcessPool
 from niyanta.worker.outbox import Outbox, Who
 from niyanta.worker.runner import channel
 
 __all__ = ["AttemptFolder", "Means"]
+
+_AGENT_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+"""What a process that an inline handler forks must not take for the agent."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +38,11 @@ class Means:
     """For checkpoints too large for the database; None where there is none."""
     pool: ProcessPool | None = None
     """None in a worker whose handlers are all inline."""
+
+    @functools.cached_property
+    def guard(self) -> Guard:
+        """Keeps what is the agent's from processes that inline handlers fork."""
+        return Guard(_AGENT_SIGNALS, self.pool.descriptors if self.pool is not None else tuple)
 
 
 class AttemptFolder:

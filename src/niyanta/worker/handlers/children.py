@@ -23,38 +23,47 @@ from typing import Any, NoReturn
 
 from niyanta.worker.handlers.text import describe
 
-__all__ = ["Stepwise", "awaited", "called", "guarded"]
+__all__ = ["Guard", "Stepwise", "awaited", "called"]
 
 CHILD_STATUS = 70
 """Exit status of a child that came back from the handler; EX_SOFTWARE of sysexits.h."""
 
-_guards: dict[int, _Guard] = {}
+_guards: dict[int, Guard] = {}
 _forking = threading.local()
 _in_handler: contextvars.ContextVar[bool] = contextvars.ContextVar("niyanta_in_handler", default=False)
 
 
-class _Guard:
-    def __init__(self, signals: Iterable[signal.Signals], descriptors: Callable[[], Iterable[int]]) -> None:
-        self.handlers = {number: signal.getsignal(number) for number in signals}
-        self.descriptors = descriptors
+class Guard:
+    """Keeps what the program has set up by now from children that are forked within.
 
-
-@contextlib.contextmanager
-def guarded(
-    signals: Iterable[signal.Signals] = (), descriptors: Callable[[], Iterable[int]] = tuple
-) -> Iterator[None]:
-    """Keep what the program has set up by now from children that are forked within.
+    It may be entered again before it is left: the handlers that count are those of the first entry.
 
     Args:
         signals: Whose present handlers are the program's own. One that user code puts in their place is left alone.
         descriptors: Gives the descriptors that nobody else may hold, at the time of a fork.
+
+    Attributes:
+        handlers: By signal, those that are the program's.
     """
-    guard = _Guard(signals, descriptors)
-    _guards[id(guard)] = guard
-    try:
-        yield
-    finally:
-        del _guards[id(guard)]
+
+    def __init__(
+        self, signals: Iterable[signal.Signals] = (), descriptors: Callable[[], Iterable[int]] = tuple
+    ) -> None:
+        self._signals = tuple(signals)
+        self._entries = 0
+        self.handlers: dict[signal.Signals, object] = {}
+        self.descriptors = descriptors
+
+    def __enter__(self) -> None:
+        if not self._entries:
+            self.handlers = {number: signal.getsignal(number) for number in self._signals}
+            _guards[id(self)] = self
+        self._entries += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._entries -= 1
+        if not self._entries:
+            del _guards[id(self)]
 
 
 def _end_child(pid: int, what: BaseException | None) -> None:
@@ -101,13 +110,12 @@ class Stepwise(Coroutine[Any, Any, Any]):
             _came_back()  # the step is the parent's
         try:
             wanted = step(*what)
-        except StopIteration:
-            _end_child(self._pid, None)
-            raise
         except BaseException as exc:
-            _end_child(self._pid, exc)
+            if os.getpid() != self._pid:
+                _end_child(self._pid, None if isinstance(exc, StopIteration) else exc)
             raise
-        _end_child(self._pid, None)
+        if os.getpid() != self._pid:
+            _end_child(self._pid, None)
         return wanted
 
     def __await__(self) -> Generator[Any, Any, Any]:
@@ -117,7 +125,7 @@ class Stepwise(Coroutine[Any, Any, Any]):
         return self
 
     def __next__(self) -> object:
-        return self.send(None)
+        return self._step(self._work.send, None)
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._work, name)  # its name and frame, for whoever looks at a task
@@ -166,13 +174,16 @@ class _TaskFactory:
     """
 
     def __init__(self, before: Callable[..., asyncio.Future[Any]] | None, base: int) -> None:
-        self._make = before or _task
+        self._make = before
         self.base = base
 
     # Any: as the event loop's own factory has them.
     def __call__(self, loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> asyncio.Future[Any]:
-        stepwise = _in_handler.get() and asyncio.iscoroutine(work)
-        return self._make(loop, Stepwise(work) if stepwise else work, **options)
+        if _in_handler.get() and asyncio.iscoroutine(work):
+            work = Stepwise(work)
+        if self._make is not None:
+            return self._make(loop, work, **options)
+        return asyncio.Task(work, loop=loop, **options)
 
 
 class _Executor(ThreadPoolExecutor):
@@ -180,11 +191,6 @@ class _Executor(ThreadPoolExecutor):
 
     def submit(self, fn: Callable[..., Any], /, *arguments: object, **options: object) -> Future[Any]:
         return super().submit(called, fn, *arguments, **options)
-
-
-# Any: as the event loop's own factory has them.
-def _task(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> asyncio.Task[Any]:
-    return asyncio.Task(work, loop=loop, **options)
 
 
 def _say(words: str) -> None:

@@ -47,9 +47,13 @@ class _Surroundings:
         """The type's configuration (``config_json``)."""
         self.checkpoint: Any = checkpoint  # Any: what the handler saved
         """The state that the last checkpoint saved; None when there is none."""
-        self.log: logging.Logger = logging.Logger(f"niyanta.workload.{self.workload_id}", logging.DEBUG)
+
+    @functools.cached_property
+    def log(self) -> logging.Logger:
         """A standard-library logger whose lines become the workload's log."""
-        self.log.addHandler(LinkHandler(link))
+        made = logging.Logger(f"niyanta.workload.{self.workload_id}", logging.DEBUG)
+        made.addHandler(LinkHandler(self._link))
+        return made
 
     @functools.cached_property
     def work_dir(self) -> Path:

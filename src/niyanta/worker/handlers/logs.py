@@ -54,6 +54,9 @@ class _CurrentHandler(logging.Handler):
             self.handleError(record)
 
 
+_to_current = _CurrentHandler()
+
+
 def _line(handler: logging.Handler, record: logging.LogRecord) -> LogLine:
     level = next((name for floor, name in _LEVELS if record.levelno >= floor), LogLevel.DEBUG)
     return LogLine(level, plain(handler.format(record)))
@@ -75,8 +78,8 @@ def log_no_more_to(link: Link) -> None:
 
 def log_to_current() -> None:
     """Send what inline handlers log to their workloads' logs. Idempotent."""
-    if not any(isinstance(handler, _CurrentHandler) for handler in logging.getLogger().handlers):
-        _add(_CurrentHandler())
+    if _to_current not in logging.getLogger().handlers:
+        _add(_to_current)
 
 
 def _add(handler: logging.Handler) -> None:

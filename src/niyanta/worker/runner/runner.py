@@ -77,7 +77,7 @@ def _run_sync(handler: Handler, ctx: SyncContext, link: SocketLink, arguments: t
     signal.signal(signal.SIGTERM, told_to_stop)
     ctx.begin_saving = threading.Thread(target=save, name="niyanta-saver", daemon=True).start
     link.send(channel.HandlerStarted())
-    with children.guarded([signal.SIGTERM], link.descriptors):
+    with children.Guard([signal.SIGTERM], link.descriptors):
         result = children.called(handler.function, *arguments)
     if inspect.iscoroutine(result):
         result.close()
@@ -105,7 +105,7 @@ async def _run_async(handler: Handler, ctx: Context, link: SocketLink, arguments
         lambda: saving.append(loop.create_task(save())), context=ours
     )
     link.send(channel.HandlerStarted())
-    with children.guarded([signal.SIGTERM], link.descriptors):
+    with children.Guard([signal.SIGTERM], link.descriptors):
         try:
             return await children.awaited(handler.function, *arguments)
         finally:

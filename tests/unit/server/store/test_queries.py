@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -113,6 +113,10 @@ def test_a_state_is_read_and_written_field_by_field() -> None:
     row = {name: getattr(state, name) for name in WorkloadState.__dataclass_fields__}
     stored = {name: value.value if isinstance(value, StrEnum) else value for name, value in row.items()}
     assert Reader(WorkloadState)(stored) == state  # type: ignore[arg-type]
-    columns = state_columns([state, state])
+    other = state.but(retry_count=3, error_message="e")
+    columns = state_columns([state, other])
     assert set(columns) == set(row) - set(FIXED_FIELDS)
-    assert all(column == [row[name]] * 2 for name, column in columns.items())
+    defaults = {field.name: field.default for field in fields(WorkloadState)}
+    for name, column in columns.items():
+        values = [getattr(state, name), getattr(other, name)]
+        assert column == (None if values == [defaults[name]] * 2 else values), name

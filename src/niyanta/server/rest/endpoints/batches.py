@@ -12,8 +12,9 @@ from niyanta.server.rest.endpoints.workloads import idempotency_key
 from niyanta.server.rest.frame.operation import Call, Operation
 from niyanta.server.rest.frame.responses import json_response, timestamp
 from niyanta.server.services.batches import BatchService, CancelBatchRequest
+from niyanta.server.services.outcomes import ItemOutcome
 from niyanta.server.services.requests import BatchRequest, BodyLimit
-from niyanta.server.services.submission import ItemOutcome, SubmissionService
+from niyanta.server.services.submission import SubmissionService
 
 __all__ = ["BatchRoutes"]
 

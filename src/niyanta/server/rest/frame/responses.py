@@ -23,7 +23,8 @@ def timestamp(at: datetime | None) -> str | None:
     """RFC 3339, UTC, milliseconds, ``Z``."""
     if at is None:
         return None
-    return at.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    utc = at if at.tzinfo is UTC else at.astimezone(UTC)
+    return utc.isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def number(value: float) -> float:
