@@ -29,6 +29,7 @@ import random
 import signal
 import socket
 import sys
+import time
 from collections.abc import Iterable
 from typing import Any, NoReturn, TypeAlias
 
@@ -41,6 +42,7 @@ __all__ = ["main"]
 _DEVICES = ("/dev/nvidia", "/dev/kfd", "/dev/dri", "/dev/accel")
 _MOST_REQUEST_BYTES = 8192
 _MOST_AT_ONCE = 16
+_POLL_SECONDS = 0.0005
 _PR_SET_NAME = 15  # linux/prctl.h
 
 
@@ -138,6 +140,7 @@ class _Forks:
         return made + [{"slot": slot, "error": "the fork failed"} for slot in slots[len(made) :]]
 
     def _make_all(self, requests: list[_Request], tell: int) -> NoReturn:
+        between = os.getpid()
         try:
             for asked, fds in requests:
                 pid = os.fork()
@@ -147,12 +150,12 @@ class _Forks:
                     for _, others in requests:
                         if others is not fds:
                             _close(others)
-                    self._become_runner(asked, fds)
+                    self._become_runner(asked, fds, between)
                 os.write(tell, b"%d\n" % pid)
         finally:
             os._exit(0)
 
-    def _become_runner(self, asked: dict[str, Any], fds: list[int]) -> NoReturn:
+    def _become_runner(self, asked: dict[str, Any], fds: list[int], between: int) -> NoReturn:
         code = 127
         try:
             if self._marking is not None:
@@ -163,6 +166,8 @@ class _Forks:
             _close(fds[1:])
             for directory in asked["groups"]:
                 _enter(directory)
+            while os.getppid() == between:  # it forks others; whose child we are mustn't change under user code
+                time.sleep(_POLL_SECONDS)
             _seed()
             for hook in self._worker.fork_hooks:
                 hook()
