@@ -17,7 +17,7 @@ GO_PART_missing = echo "go isn't on PATH: the tests of the Go SDK were left out.
 GENERATED := docs/states.md src/niyanta/server/store/workloads.sql api/openapi/niyanta-v1.yaml src/niyanta/client/synchronous.py src/niyanta/wire/v1 sdk/go/grpc/niyantav1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test go contract lint format types bench chaos simulate mutants verify docs generate lock clean
+.PHONY: help setup demo dev test go contract lint format types bench chaos storm simulate mutants verify docs generate lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,11 @@ bench: setup ## measure throughput, latency and memory; a table, and JSON in ben
 
 chaos: setup ## the whole system under faults, its history checked (SEED=1 MINUTES=30, CHAOS_ARGS="--smoke")
 	@$(PY) -m chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) $(CHAOS_ARGS)
+
+storm: setup ## each outage of a broker or a database for a minute, standbys, restores, lost replicas and workers (STORM_SECONDS=60)
+	@NIYANTA_STORM_SECONDS=$(or $(STORM_SECONDS),60) NIYANTA_STORM_ROUNDS=10 $(PY) -m pytest -q -s $(PYTEST_ARGS) \
+		tests/chaos/test_outages.py tests/chaos/test_replicas.py tests/chaos/test_lost_workers.py \
+		tests/chaos/test_failover.py tests/chaos/test_restore.py
 
 simulate: setup ## the leader's decisions on virtual time, with everything going wrong (SEEDS=200; a failure prints its seed)
 	@$(PY) -m simulation --seeds $(or $(SEEDS),200) $(SIMULATE_ARGS)

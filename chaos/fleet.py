@@ -84,6 +84,16 @@ class Part:
         process.send_signal(number)
         return True
 
+    async def revive(self) -> None:
+        """Start it now if it is away, whenever it would have come back; from now on it comes back soon."""
+        self.restart_seconds = 0.5
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
+        if self.process is None:
+            await self._child.start()
+        self._keeper = asyncio.create_task(self._keep())
+
     def runners(self) -> list[psutil.Process]:
         """The processes of its attempts, where it is a worker."""
         process = self.process

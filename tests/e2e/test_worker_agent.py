@@ -31,6 +31,7 @@ from niyanta.wire.messages import (
     Event,
     EventBatch,
     EventReply,
+    Failed,
     Heartbeat,
     HeartbeatReply,
     LogLine,
@@ -440,8 +441,8 @@ async def test_an_app_that_fails_in_its_process_says_why(run: Any, service: Serv
     await run(load_app([f"{app}:worker"]), f"{app}:worker")
     await until(lambda: service.beats)
     ref = await service.assign("x")
-    await until(lambda: service.bodies(ref), 20)
-    [failed] = service.bodies(ref)
+    await until(lambda: any(isinstance(body, Failed) for body in service.bodies(ref)), 40)
+    failed = service.bodies(ref)[-1]  # behind a Started, when getting ready took long
     assert "the workload's process ended before it began" in failed.message
     assert "RuntimeError: no GPU here" in failed.message
     assert not failed.permanent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import time
 from collections.abc import AsyncIterator
@@ -125,15 +126,29 @@ async def test_a_forked_process_never_goes_on_in_the_event_loop(
         ("nested", "exits", 3),
         ("thread", "returns", 70),
         ("callback", "returns", 70),
+        ("callback", "raises", 70),
+        ("callback", "exits", 3),
+        ("timer", "returns", 70),
+        ("reader", "returns", 70),
+        ("bare", "returns", 70),
     ],
 )
 def test_a_process_forked_beside_an_inline_handler_runs_nothing_of_the_agent_s(
     run: Any, how: str, child: str, status: int, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    async def of_the_agent() -> None:
+        while True:
+            with open(tmp_path / "ran", "a") as file:  # noqa: ASYNC230
+                file.write(f"{os.getpid()}\n")
+            await asyncio.sleep(0)
+
     async def record() -> Record:
         async with station(tmp_path / "scratch", app=APP) as here:
+            agent = asyncio.create_task(of_the_agent())
             params = {"how": how, "child": child, "here": str(tmp_path / "ran")}
-            return await here.run("fork_beside_inline", params, seconds=20)
+            found = await here.run("fork_beside_inline", params, seconds=20)
+            agent.cancel()
+            return found
 
     assert run(record()).result == {"status": status, "strangers": []}
     said = capfd.readouterr().err

@@ -39,7 +39,7 @@ async def test_without_its_database_it_leaves_and_with_it_it_joins(
     subjects = Subjects(subject_prefix)
     database = await Database.open(database_url)
     flaky: Any = Flaky(database)
-    brokers = [Broker(nats_url, name=name) for name in ("ill", "well", "worker")]
+    brokers = [Broker(nats_url, name=name, stay_seconds=0) for name in ("ill", "well", "worker")]
     for broker in brokers:
         await broker.connect()
     ill, well, worker = brokers
@@ -117,7 +117,7 @@ async def test_a_coordinator_whose_loop_is_stuck_leaves_and_joins_again_when_it_
     nats_url: str, subject_prefix: str
 ) -> None:
     subject = f"{subject_prefix}.beats"
-    well, worker = (Broker(nats_url, name=name) for name in ("well", "worker"))
+    well, worker = (Broker(nats_url, name=name, stay_seconds=0) for name in ("well", "worker"))
     await well.connect()
     await worker.connect()
 

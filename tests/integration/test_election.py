@@ -12,9 +12,12 @@ import pytest
 
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.leader.election import Election
+from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.database import Database, Pool
 from niyanta.server.store.lease import LeaseStore
+from niyanta.wire.broker import Broker
+from niyanta.wire.subjects import Subjects
 
 LEASE = {"leader_lease_seconds": 2.0, "leader_renew_seconds": 0.2, "leader_trust_seconds": 1.0}
 
@@ -46,7 +49,7 @@ async def _taking_part(database: Any, database_url: str, name: str) -> AsyncIter
     settings = CoordinatorSettings.from_environment(
         {}, database_url=database_url, nats_url="nats://unused", coordinator_id=name, **LEASE
     )
-    election = Election(database, settings)
+    election = Election(database, ChangeFeed(Broker("", name=name), Subjects("test"), name), settings)
     running = asyncio.create_task(election.run())
     try:
         yield election
@@ -86,3 +89,15 @@ async def test_trust_ends_before_the_lease_does(database: Database, database_url
             while time.monotonic() < deadline:
                 assert one.epoch is None
                 await asyncio.sleep(0.01)
+
+
+async def test_who_resigns_leads_no_more_and_never_again(database: Database, database_url: str) -> None:
+    async with asyncio.timeout(20), _taking_part(database, database_url, "one") as one:
+        first = await one.wait_elected()
+        await one.resign()
+        assert one.epoch is None
+        async with database.connection() as conn:
+            found = await LeaseStore().current(conn)
+        assert (found.epoch, found.held, found.left_seconds) == (first, False, 0)
+        async with _taking_part(database, database_url, "another") as another:
+            assert await another.wait_elected() == first + 1

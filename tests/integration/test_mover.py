@@ -15,7 +15,7 @@ from niyanta.errors import NotFoundError
 from niyanta.server.moves.mover import LeaderFencedError, Mover
 from niyanta.server.store.database import Database, LockNotFreeError
 from niyanta.server.store.states import Change
-from niyanta.wire.messages import WorkloadChange
+from niyanta.wire.changes import WorkloadChange
 from support.deadlocks import Deadlocks, deadlocks
 from support.store_rows import add_customer, add_workloads
 

@@ -173,3 +173,13 @@ async def test_an_assignment_whose_worker_says_that_it_has_it_is_not_taken_back(
         assert (await system.get(workload_id))["generation"] == 1
         await worker.report(ref, messages.Started(), messages.Completed(b"{}"))
     assert (await system.until(workload_id, "COMPLETED"))["generation"] == 1
+
+
+async def test_a_beat_is_told_what_runs_here_and_was_not_named(system: System) -> None:
+    worker = await system.worker()
+    await system.submit()
+    ref = (await worker.next_assignment()).ref
+    assert (await worker.beat()).absent == [], "an assignment may be on its way"
+    await worker.report(ref, messages.Started())
+    assert (await worker.beat(ref)).absent == []
+    assert (await worker.beat()).absent == [ref]

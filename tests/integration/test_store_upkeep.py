@@ -17,12 +17,15 @@ from niyanta.errors import ConfigurationError, ServiceUnavailableError
 from niyanta.server.fleet.contents import logged_at
 from niyanta.server.leader.election import Election
 from niyanta.server.leader.upkeep import Upkeep
+from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.audit_events import AuditStore
 from niyanta.server.store.database import Database, LockNotFreeError
 from niyanta.server.store.logs import LogsQuery, LogStore, NewLogLine
 from niyanta.server.store.partitions import Lifetime
 from niyanta.server.store.retention import LOGS, RetentionStore
+from niyanta.wire.broker import Broker
+from niyanta.wire.subjects import Subjects
 from support.store_rows import add_workloads
 
 _AUDIT_ROW = """INSERT INTO audit_events (customer_id, workload_id, event_id, event_type, occurred_at, actor_type,
@@ -34,6 +37,11 @@ def settings_for(database_url: str, **given: object) -> CoordinatorSettings:
     return CoordinatorSettings.from_environment({}, database_url=database_url, nats_url="nats://unused", **given)
 
 
+def election_of(database: Database, settings: CoordinatorSettings) -> Election:
+    """One that nobody runs."""
+    return Election(database, ChangeFeed(Broker("", name="test"), Subjects("test"), "me"), settings)
+
+
 @pytest.fixture
 def settings(database_url: str) -> CoordinatorSettings:
     return settings_for(database_url)
@@ -41,7 +49,7 @@ def settings(database_url: str) -> CoordinatorSettings:
 
 @pytest.fixture
 def upkeep(database: Database, settings: CoordinatorSettings) -> Upkeep:
-    return Upkeep(database, Election(database, settings), settings)
+    return Upkeep(database, election_of(database, settings), settings)
 
 
 async def partitions(conn: asyncpg.Connection, parent: str) -> list[str]:
@@ -80,7 +88,7 @@ async def test_many_replicas_may_make_and_drop_partitions_at_once(
 ) -> None:
     await conn.execute(f"DROP TABLE {', '.join(await partitions(conn, 'workload_logs'))}")
     old = [await add_old_partition(conn, "workload_logs", days, "day") for days in (40, 50, 60)]
-    rounds = [Upkeep(database, Election(database, settings), settings) for _ in range(4)]
+    rounds = [Upkeep(database, election_of(database, settings), settings) for _ in range(4)]
     await asyncio.gather(*(patient_round(keeper) for keeper in rounds))
     await rounds[0].round()
     left = await partitions(conn, "workload_logs")
@@ -260,7 +268,7 @@ async def test_reading_logs_and_history_opens_only_the_partitions_of_the_lifetim
 async def test_old_ended_workloads_are_forgotten_in_batches_and_nothing_else(
     conn: asyncpg.Connection, database: Database, settings: CoordinatorSettings
 ) -> None:
-    upkeep = Upkeep(database, Election(database, settings), settings, batch_size=20)
+    upkeep = Upkeep(database, election_of(database, settings), settings, batch_size=20)
     await add_workloads(conn, "cust_a", 400)
     await add_workloads(conn, "cust_b", 10)
     # Everything of cust_a moves 100 days back, ids too, but for twenty that ended yesterday.
@@ -325,7 +333,7 @@ async def test_checkpoints_that_nothing_can_start_from_are_forgotten_with_their_
     for workload_id in (*kept, completed[1], of["FAILED"][0], "wl_gone"):
         await add_checkpoint(conn, "cust_a", workload_id)
     await add_checkpoint(conn, "cust_a", completed[2], "object/")
-    election = Election(database, settings)
+    election = election_of(database, settings)
     without = Upkeep(database, election, settings, batch_size=7)
     assert (await without.round()).checkpoints_forgotten == 9
     gone: list[str] = []
@@ -365,7 +373,7 @@ async def test_idempotency_keys_are_forgotten_after_a_day(conn: asyncpg.Connecti
 async def test_a_round_ends_when_the_leader_no_longer_leads(
     conn: asyncpg.Connection, database: Database, settings: CoordinatorSettings
 ) -> None:
-    upkeep = Upkeep(database, Election(database, settings), settings, batch_size=10)
+    upkeep = Upkeep(database, election_of(database, settings), settings, batch_size=10)
     await add_keys(conn, 100, 2 * 24 * 60)
     leads = iter([True, True, *[False] * 20])
     assert (await upkeep.round(lambda: next(leads))).keys_forgotten == 20

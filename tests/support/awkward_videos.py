@@ -155,6 +155,8 @@ WHOLE: Mapping[str, tuple[Callable[[Path], None], dict[str, Any]]] = {
     "plain.mp4": (lambda path: record(path), {"frames": 50}),
     "plain.mov": (lambda path: record(path), {"frames": 50}),
     "plain.mkv": (lambda path: record(path), {"frames": 50}),
+    "reordered.avi": (lambda path: record(path, kind="avi"), {"frames": 50, "duration_seconds": 2.0}),
+    "reordered-silent.avi": (lambda path: record(path, kind="avi", frames=80, sound=None), {"frames": 80}),
     "plain.avi": (lambda path: record(path, codec="mpeg4", sound="mp2"), {"frames": 50}),
     "plain.ts": (lambda path: record(path, kind="mpegts"), {"frames": 50}),
     "plain.flv": (lambda path: record(path), {"frames": 50}),

@@ -25,7 +25,6 @@ MOST_FUNCTION_LINES = 50
 LONGER_FUNCTIONS: dict[str, str] = {
     "niyanta.server.rest.frame.frame.RestFrame._server_of": "what every request goes through, in its order",
     "niyanta.server.wiring.Assembly.__init__": "one line for each part of a coordinator",
-    "niyanta.wire.broker.Broker.connect": "the options of one call, each with its reason",
 }
 
 _CLIENT = "the client's view of it, which is installed without the server"

@@ -19,7 +19,7 @@ __all__ = ["command"]
 
 @click.command("coordinator")
 @click.option("--database-url", envvar="NIYANTA_DATABASE_URL", required=True, help="postgresql://…")
-@click.option("--nats-url", envvar="NIYANTA_NATS_URL", required=True, help="nats://…")
+@click.option("--nats-url", envvar="NIYANTA_NATS_URL", required=True, help="nats://…; several with commas.")
 @click.option("--host", envvar="NIYANTA_HOST", default="127.0.0.1", show_default=True, help="What to listen on.")
 @click.option("--port", envvar="NIYANTA_PORT", default=8080, show_default=True, help="0 picks a free one.")
 @click.option("--grpc-port", envvar="NIYANTA_GRPC_PORT", default=9090, show_default=True, help="0 picks a free one.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import NamedTuple
 
@@ -168,6 +169,19 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()  # whoever read what we print, as in `| head`, has enough
         sys.exit(1)
+    except OSError as exc:
+        if exc.filename is not None:
+            raise
+        _let_go_of_output()
+        click.echo(f"niyanta: what it says can't be written: {exc.strerror or exc}", err=True)
+        sys.exit(1)
+
+
+def _let_go_of_output() -> None:
+    """What waits to be written is given up: the interpreter would try again at its end, and fail again."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.close(null)
 
 
 if __name__ == "__main__":

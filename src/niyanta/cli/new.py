@@ -35,6 +35,6 @@ def command(name: str, folder: Path) -> None:
     for path, text in texts.items():
         path.write_text(text, encoding="utf-8")
     click.echo(f"{' and '.join(str(path) for path in texts)} are written. Next:")
-    click.echo(f"  niyanta dev --app {name}:worker --reload    the whole system, with this worker")
+    click.echo(f"  niyanta dev --app {name}:worker --reload     the whole system, with this worker")
     click.echo(f"  niyanta submit {name} --wait                 in another terminal")
     click.echo(f"  python -m pytest test_{name}.py              its test (pip install pytest)")

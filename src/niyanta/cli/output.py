@@ -26,9 +26,11 @@ __all__ = [
     "echo_json",
     "in_colour_of",
     "json_input",
+    "json_object",
     "marked_up",
     "moment",
     "plain",
+    "read_text",
     "show_fields",
     "show_table",
 ]
@@ -158,15 +160,51 @@ def json_input(text: str | None, option: str) -> dict[str, Any] | None:
     """
     if text is None:
         return None
+    return json_object(read_text(text[1:], option) if text.startswith("@") else text, option)
+
+
+def read_text(path: str, option: str) -> str:
+    """What a file holds; ``-`` is standard input.
+
+    Raises:
+        click.BadParameter: It can't be read, or isn't UTF-8.
+    """
     try:
-        raw = text
-        if text == "@-":
-            raw = sys.stdin.read()
-        elif text.startswith("@"):
-            raw = Path(text[1:]).read_text(encoding="utf-8")
-        value = json.loads(raw)
-    except (OSError, ValueError) as exc:
+        raw = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+        return raw.decode("utf-8-sig")
+    except OSError as exc:
+        raise click.BadParameter(f"{path} can't be read: {exc.strerror or exc}", param_hint=option) from exc
+    except UnicodeDecodeError as exc:
+        where = "standard input" if path == "-" else path
+        words = f"{where} isn't UTF-8: byte {exc.start} is 0x{exc.object[exc.start]:02x}"
+        raise click.BadParameter(words, param_hint=option) from exc
+
+
+def json_object(text: str, option: str) -> dict[str, Any]:
+    """A JSON object, as the service will take it: nothing of it is silently another.
+
+    Raises:
+        click.BadParameter: It is none.
+    """
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_without_doubles)
+    except RecursionError as exc:
+        raise click.BadParameter("not JSON that the service takes: nested too deeply", param_hint=option) from exc
+    except ValueError as exc:
         raise click.BadParameter(f"not JSON: {exc}", param_hint=option) from exc
     if not isinstance(value, dict):
         raise click.BadParameter("must be a JSON object", param_hint=option)
     return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON value")
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"the name {name!r} comes twice in an object")
+        found[name] = value
+    return found

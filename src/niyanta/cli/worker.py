@@ -15,7 +15,7 @@ __all__ = ["command"]
 
 
 @click.command("worker")
-@click.option("--nats-url", envvar="NIYANTA_NATS_URL", required=True, help="nats://…")
+@click.option("--nats-url", envvar="NIYANTA_NATS_URL", required=True, help="nats://…; several with commas.")
 @click.option("--app", required=True, multiple=True, help="module:worker; may be given several times.")
 @click.option("--id", "worker_id", help="Unique in the fleet.")
 @click.option("--capacity", type=click.IntRange(1, MAX_CAPACITY), help="Workloads at the same time.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +12,16 @@ import click
 
 from niyanta.cli.following import follow, follow_quietly
 from niyanta.cli.history import HISTORY_COLUMNS, history_rows
-from niyanta.cli.output import api_command, coloured, echo_json, json_input, show_fields, show_table
+from niyanta.cli.output import (
+    api_command,
+    coloured,
+    echo_json,
+    json_input,
+    json_object,
+    read_text,
+    show_fields,
+    show_table,
+)
 from niyanta.cli.table import Column
 from niyanta.cli.tags import parse_tags
 from niyanta.cli.times import age
@@ -100,8 +108,10 @@ def submit(
 def submit_batch(client: Client, as_json: bool, file: Path) -> int:
     """Submit many workloads: FILE (or -) has a JSON object a line, with workload_type, input_params and so on."""
     rejected = 0
-    lines = (sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")).splitlines()
-    given = [json_input(line, f"line {number}") or {} for number, line in enumerate(lines, 1) if line.strip()]
+    lines = read_text(str(file), "FILE").split("\n")  # other signs that end lines may stand in a JSON text
+    given = [json_object(line, f"line {number}") for number, line in enumerate(lines, 1) if line.strip()]
+    if not given:
+        raise click.BadParameter("there is no workload in it", param_hint="FILE")
     items = cast("list[Submission]", given)  # what they hold is the service's to judge, one by one
     for start in range(0, len(items), MAX_BATCH):
         done = client.workloads.submit_batch(items[start : start + MAX_BATCH])

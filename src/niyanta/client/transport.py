@@ -64,7 +64,8 @@ def find_credentials(api_key: str | None, base_url: str | None, *, admin: bool =
         base_url = base_url or found.get("base_url")
     if not base_url:
         raise ConfigurationError(
-            "no service is named: give base_url, set NIYANTA_URL, or run `niyanta dev` in this folder"
+            "no service is named: give base_url, set NIYANTA_URL, or run `niyanta dev` in this folder (and "
+            "wait until it says that it is ready)"
         )
     if not api_key:
         raise ConfigurationError("no API key: give api_key or set NIYANTA_API_KEY")

@@ -12,6 +12,7 @@ import uvicorn
 
 from niyanta.errors import ConfigurationError
 from niyanta.server.grpc.server import GrpcServer
+from niyanta.server.leader.election import Election
 from niyanta.server.rest.frame.operation import Operation
 from niyanta.server.rest.uvicorn.heads import HeadLimits, bounded_http
 from niyanta.server.rest.uvicorn.sockets import websocket_among
@@ -55,6 +56,7 @@ class Coordinator:
         self._broker: Broker | None = None
         self._server: _Server | None = None
         self._main: asyncio.Task[None] | None = None
+        self._election: Election | None = None
 
     async def start(self) -> None:
         """Connect, begin to serve.
@@ -82,6 +84,7 @@ class Coordinator:
         settings = self.settings
         parts = Assembly(database, broker, settings)
         await parts.prepare()
+        self._election = parts.election
         api = parts.rest()
         self.operations = api.operations
         strangers = Strangers(settings.max_strangers, settings.max_strangers_per_source)
@@ -136,7 +139,11 @@ class Coordinator:
             await asyncio.shield(self._main)
 
     async def stop(self) -> None:
-        """Finish the requests under way, give up the lease, close everything. Idempotent."""
+        """Give up the lease, finish the requests under way, close everything. Idempotent."""
+        if self._election is not None:
+            # First, as requests may take their time, and nobody leads meanwhile.
+            await self._election.resign()
+            self._election = None
         if self._server is not None:
             self._server.should_exit = True
         if self._main is not None:

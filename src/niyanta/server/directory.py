@@ -20,7 +20,7 @@ from niyanta.server.store.customers import Customer, CustomerStore
 from niyanta.server.store.database import Database, Pool
 from niyanta.server.store.states import affinity_from_json
 from niyanta.server.store.workers import StoredWorker, WorkerStore
-from niyanta.wire.messages import Changed
+from niyanta.wire.changes import Changed
 
 __all__ = ["Directory", "Intake"]
 

@@ -61,7 +61,7 @@ from niyanta.server.store.database import Database
 from niyanta.server.store.shared_secrets import shared_secret
 from niyanta.server.watching.service import WatchService
 from niyanta.wire.broker import Broker
-from niyanta.wire.messages import Changed
+from niyanta.wire.changes import Changed
 from niyanta.wire.objects import ObjectStore
 from niyanta.wire.subjects import Subjects
 
@@ -85,7 +85,7 @@ class Assembly:
         self.directory = Directory(database, self.customers, self.feed)
         self.health = Health(database, broker)
 
-        self.election = Election(database, settings)
+        self.election = Election(database, self.feed, settings)
         self.scheduler = Scheduler(
             database, broker, self.commands, self.feed, self.directory, self.election, settings
         )

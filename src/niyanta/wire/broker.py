@@ -5,6 +5,8 @@ first goes to the subject proper with the header ``Niyanta-Frames: n``, its rece
 subject, and the rest go there one by one, each acknowledged; the reply to the last frame is the reply to the
 whole. Of a large message for which no reply is wanted (`Niyanta-Reply: none`) the last frame is acknowledged like the
 others. A receiver keeps an unfinished message for `FRAME_TIMEOUT_SECONDS` and at most `MAX_MESSAGE_BYTES`.
+
+Of several that serve a subject as a queue group, requests go to one that has answered: see `niyanta.wire.choice`.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import logging
 import os
 import socket
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from nats.aio.client import Client as NatsClient
 from nats.aio.msg import Msg
@@ -25,7 +27,10 @@ from nats.errors import NoRespondersError
 from nats.errors import TimeoutError as NatsTimeoutError
 
 from niyanta.errors import ConnectionFailedError
+from niyanta.wire.addresses import Addresses
 from niyanta.wire.cancels import heeded
+from niyanta.wire.choice import GroupChoice
+from niyanta.wire.opening import CONNECT_SECONDS, credentials, failed, try_first
 
 __all__ = [
     "FRAME_BYTES",
@@ -51,6 +56,9 @@ _FRAMES_HEADER = "Niyanta-Frames"
 _REPLY_HEADER = "Niyanta-Reply"
 _NO_REPLY = "none"
 
+_PING_SECONDS = 1
+_MOST_PINGS_MISSING = 3
+
 Responder = Callable[[bytes], Awaitable[bytes | None]]
 """Takes a whole message, gives the reply (None: no reply)."""
 
@@ -58,21 +66,30 @@ Responder = Callable[[bytes], Awaitable[bytes | None]]
 class Broker:
     """One connection to NATS: publish, request, serve.
 
-    Reconnects for ever, notices a dead link within about ten seconds (ping every 3 s, two may be missing),
-    and buffers nothing while disconnected: callers own what must survive, and send it again.
+    Reconnects for ever, to another server where there are several; notices a dead link within four seconds (a ping
+    each second, three may be missing), so that a worker has moved to another server before its lease is over; and
+    buffers nothing while disconnected: callers own what must survive, and send it again.
+
+    Args:
+        urls: Of the server, or of several with commas between; see `Addresses`.
+        name: Of this client, for the server's own reports.
+        stay_seconds: How long requests go to whom of a queue group answered first, until the group is asked again.
 
     Attributes:
         connected: Whether the link stands at this moment.
         interruptions: How often the link was lost so far; the monitor's brake looks at it.
     """
 
-    def __init__(self, url: str, *, name: str) -> None:
-        self._url = url
+    def __init__(self, urls: str, *, name: str, stay_seconds: float = 30.0) -> None:
+        self._urls = urls
         self._name = name
+        self._stay_seconds = stay_seconds
+        self._choices: dict[str, GroupChoice] = {}
+        """By subject that a queue group serves."""
         self._nc = NatsClient()
         self._subscriptions: list[Subscription] = []
-        self._served: dict[str, tuple[Callable[[], Awaitable[Subscription]], Subscription | None]] = {}
-        """By subject: how to subscribe to it, and the subscription; None while it is suspended."""
+        self._served: dict[str, tuple[Callable[[], Awaitable[list[Subscription]]], list[Subscription]]] = {}
+        """By subject: how to subscribe to it, and the subscriptions; none while it is suspended."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
         self._framed_bytes = 0
@@ -88,9 +105,22 @@ class Broker:
         """Open the link.
 
         Raises:
-            ConnectionFailedError: Nothing answers at the URL, or it refuses the credentials.
+            ConfigurationError: No address, or one that can't be read.
+            ConnectionFailedError: Nothing answers at any address, or it refuses the credentials.
         """
+        addresses = Addresses.parse(self._urls)
+        try:
+            with heeded():
+                async with asyncio.timeout(timeout_seconds):
+                    await try_first(addresses)
+                    await self._open(addresses)
+        except (NatsError, OSError, TimeoutError) as exc:
+            raise ConnectionFailedError(
+                f"cannot reach the broker: {str(exc) or type(exc).__name__}. "
+                "Is NATS running there, and is the URL (nats://host:4222) right?"
+            ) from exc
 
+    async def _open(self, addresses: Addresses) -> None:
         async def disconnected() -> None:
             self.interruptions += 1
             log.log(logging.DEBUG if self._closing else logging.WARNING, "broker.disconnected")
@@ -100,47 +130,25 @@ class Broker:
             for callback in self.on_reconnect:
                 callback()
 
-        async def failed(error: Exception) -> None:
-            log.debug("broker.error", extra={"error": str(error)})
-
-        try:
-            with heeded():
-                async with asyncio.timeout(timeout_seconds):
-                    await self._nc.connect(
-                        servers=[self._url],
-                        name=self._name,
-                        allow_reconnect=False,
-                        # For the first connection nats-py counts by these all the same.
-                        max_reconnect_attempts=1,
-                        reconnect_time_wait=0.1,  # type: ignore[arg-type]  # takes fractions all the same
-                        connect_timeout=3,
-                        error_cb=failed,
-                    )
-                    # The first connection fails at once when nothing is there; every later one is kept for ever.
-                    await self._nc.close()
-                    self._nc = NatsClient()
-                    await self._nc.connect(
-                        servers=[self._url],
-                        name=self._name,
-                        allow_reconnect=True,
-                        max_reconnect_attempts=-1,
-                        reconnect_time_wait=1,
-                        connect_timeout=3,
-                        ping_interval=3,
-                        max_outstanding_pings=2,
-                        pending_size=0,
-                        no_echo=True,  # a coordinator hears of its own changes at once, and not again from the broker
-                        flusher_queue_size=4096,
-                        inbox_prefix=f"_INBOX.{uuid.uuid4().hex}".encode(),
-                        disconnected_cb=disconnected,
-                        reconnected_cb=reconnected,
-                        error_cb=failed,
-                    )
-        except (NatsError, OSError, TimeoutError) as exc:
-            raise ConnectionFailedError(
-                f"cannot reach the broker: {str(exc) or type(exc).__name__}. "
-                "Is NATS running there, and is the URL (nats://host:4222) right?"
-            ) from exc
+        self._nc = NatsClient()
+        await self._nc.connect(
+            servers=list(addresses.servers),
+            name=self._name,
+            allow_reconnect=True,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=1,
+            connect_timeout=CONNECT_SECONDS,
+            ping_interval=_PING_SECONDS,
+            max_outstanding_pings=_MOST_PINGS_MISSING,
+            pending_size=0,
+            no_echo=True,  # a coordinator hears of its own changes at once, and not again from the broker
+            flusher_queue_size=4096,
+            inbox_prefix=f"_INBOX.{uuid.uuid4().hex}".encode(),
+            disconnected_cb=disconnected,
+            reconnected_cb=reconnected,
+            error_cb=failed,
+            **credentials(addresses),
+        )
 
     def cut(self) -> None:
         """Cut the link, from any thread, as a loop that is stuck can't. It is opened again when the loop goes on."""
@@ -188,21 +196,38 @@ class Broker:
     async def _request(self, subject: str, payload: bytes, headers: dict[str, str], timeout_seconds: float) -> bytes:
         if not self.connected:
             raise ConnectionFailedError("the broker is away")
+        choice = self._choices.get(subject)
+        address = choice.address if choice is not None else ""
         try:
-            if len(payload) <= FRAME_BYTES:
-                return (await self._ask(subject, payload, {}, timeout_seconds)).data
-            async with asyncio.timeout(timeout_seconds):
-                return await self._request_framed(subject, payload, headers, timeout_seconds)
+            try:
+                reply = await self._send_whole(address or subject, payload, headers, timeout_seconds)
+            except NoRespondersError:
+                if choice is None or not address:
+                    raise
+                choice.gone(address)  # or it takes nothing at the moment
+                address = ""
+                reply = await self._send_whole(subject, payload, headers, timeout_seconds)
         except (NatsTimeoutError, TimeoutError) as exc:
+            if choice is not None:
+                choice.silent(address)
             raise ConnectionFailedError(f"no reply within {timeout_seconds:g} s") from exc
         except NoRespondersError as exc:
             raise ConnectionFailedError("nobody listens at the other side") from exc
         except (NatsError, OSError) as exc:
             raise ConnectionFailedError(f"the broker is away: {exc}") from exc
+        if reply.reply:
+            self._choices.setdefault(subject, GroupChoice(self._stay_seconds)).answered(reply.reply)
+        return reply.data
+
+    async def _send_whole(self, subject: str, payload: bytes, headers: dict[str, str], timeout_seconds: float) -> Msg:
+        if len(payload) <= FRAME_BYTES:
+            return await self._ask(subject, payload, {}, timeout_seconds)
+        async with asyncio.timeout(timeout_seconds):
+            return await self._request_framed(subject, payload, headers, timeout_seconds)
 
     async def _request_framed(
         self, subject: str, payload: bytes, headers: dict[str, str], timeout_seconds: float
-    ) -> bytes:
+    ) -> Msg:
         frames = [payload[i : i + FRAME_BYTES] for i in range(0, len(payload), FRAME_BYTES)]
         reply = await self._ask(subject, frames[0], {_FRAMES_HEADER: str(len(frames)), **headers}, timeout_seconds)
         for frame in frames[1:]:
@@ -210,7 +235,7 @@ class Broker:
             if not private:
                 raise ConnectionFailedError("the other side doesn't take large messages")
             reply = await self._ask(private, frame, {}, timeout_seconds)
-        return reply.data
+        return reply
 
     async def _ask(self, subject: str, payload: bytes, headers: dict[str, str], timeout_seconds: float) -> Msg:
         with heeded():
@@ -221,40 +246,49 @@ class Broker:
 
         A handler that raises is logged, and the sender gets no reply (it will send again).
         """
+        # Where this member of the group alone is asked, by those whom it has answered.
+        own = f"{subject}.{uuid.uuid4().hex}" if queue_group else ""
         turns = asyncio.Semaphore(MOST_AT_ONCE)
 
         async def received(msg: Msg) -> None:
             await turns.acquire()
             if msg.headers and _FRAMES_HEADER in msg.headers:
-                self._spawn(self._receive_framed(msg, handler), turns.release)
+                self._spawn(self._receive_framed(msg, handler, own), turns.release)
             else:
-                self._spawn(self._answer(msg, msg.data, handler), turns.release)
+                self._spawn(self._answer(msg, msg.data, handler, own), turns.release)
 
-        async def subscribe() -> Subscription:
-            with heeded():
-                subscription = await self._nc.subscribe(
-                    subject, queue=queue_group, cb=received, pending_msgs_limit=65536, pending_bytes_limit=256 << 20
-                )
-                await self._nc.flush()
-            return subscription
+        async def subscribe() -> list[Subscription]:
+            subscriptions: list[Subscription] = []
+            try:
+                with heeded():
+                    for name, group in ((subject, queue_group), (own, "")) if own else ((subject, ""),):
+                        subscriptions.append(
+                            await self._nc.subscribe(
+                                name,
+                                queue=group,
+                                cb=received,
+                                pending_msgs_limit=65536,
+                                pending_bytes_limit=256 << 20,
+                            )
+                        )
+                    await self._nc.flush()
+            except BaseException:
+                await _end(subscriptions)  # or each message would be taken twice after the next try
+                raise
+            return subscriptions
 
         self._served[subject] = (subscribe, await subscribe())
 
     async def suspend(self, subject: str) -> None:
         """Take nothing more that is sent to a subject served here, so that others of its queue group do."""
-        subscribe, subscription = self._served[subject]
-        if subscription is not None:
-            self._served[subject] = (subscribe, None)
-            try:
-                with heeded():
-                    await subscription.unsubscribe()
-            except (NatsError, OSError) as exc:
-                log.info("broker.not_suspended", extra={"subject": subject, "error": str(exc)})
+        subscribe, subscriptions = self._served[subject]
+        self._served[subject] = (subscribe, [])
+        await _end(subscriptions, gently=True)
 
     async def resume(self, subject: str) -> None:
         """Serve a subject again that was suspended."""
-        subscribe, subscription = self._served[subject]
-        if subscription is None:
+        subscribe, subscriptions = self._served[subject]
+        if not subscriptions:
             try:
                 self._served[subject] = (subscribe, await subscribe())
             except (NatsError, TimeoutError, OSError) as exc:
@@ -279,11 +313,11 @@ class Broker:
         self._tasks.add(task)
         task.add_done_callback(done)
 
-    async def _answer(self, msg: Msg, payload: bytes, handler: Responder) -> None:
+    async def _answer(self, msg: Msg, payload: bytes, handler: Responder, own: str) -> None:
         try:
             reply = await handler(payload)
             if reply is not None and msg.reply:
-                await self._nc.publish(msg.reply, reply)
+                await self._nc.publish(msg.reply, reply, reply=own)
         except asyncio.CancelledError:
             raise
         except (NatsError, OSError) as exc:
@@ -291,7 +325,7 @@ class Broker:
         except Exception:
             log.exception("broker.handler_failed", extra={"subject": msg.subject})
 
-    async def _receive_framed(self, first: Msg, handler: Responder) -> None:
+    async def _receive_framed(self, first: Msg, handler: Responder, own: str) -> None:
         try:
             total = int((first.headers or {})[_FRAMES_HEADER])
         except ValueError:
@@ -305,11 +339,11 @@ class Broker:
             return
         self._framed_bytes += size
         try:
-            await self._take_frames(first, total, handler)
+            await self._take_frames(first, total, handler, own)
         finally:
             self._framed_bytes -= size
 
-    async def _take_frames(self, first: Msg, total: int, handler: Responder) -> None:
+    async def _take_frames(self, first: Msg, total: int, handler: Responder, own: str) -> None:
         private = self._nc.new_inbox()
         subscription = await self._nc.subscribe(private)
         try:
@@ -325,9 +359,21 @@ class Broker:
                 # Nobody waits for what the handler makes of it, only for its arrival.
                 await self._nc.publish(msg.reply, b"")
                 msg.reply = ""
-            await self._answer(msg, b"".join(frames), handler)
+            await self._answer(msg, b"".join(frames), handler, own)
         except (NatsError, TimeoutError, OSError) as exc:
             log.warning("broker.framed_message_incomplete", extra={"error": str(exc)})
         finally:
             if not self._nc.is_closed:
+                await subscription.unsubscribe()
+
+
+async def _end(subscriptions: Iterable[Subscription], *, gently: bool = False) -> None:
+    """Take nothing more; gently: but what the server has sent before it hears of that."""
+    for subscription in subscriptions:
+        try:
+            with heeded():
+                await (subscription.drain() if gently else subscription.unsubscribe())  # type: ignore[no-untyped-call]
+        except (NatsError, OSError, TimeoutError) as exc:
+            log.info("broker.not_unsubscribed", extra={"subject": subscription.subject, "error": str(exc)})
+            with contextlib.suppress(NatsError, OSError):  # or it would be there again with the link
                 await subscription.unsubscribe()

@@ -21,7 +21,6 @@ __all__ = [
     "AttemptRef",
     "BatchReply",
     "CancelAttempt",
-    "Changed",
     "CheckpointReply",
     "CheckpointRequest",
     "CheckpointSaved",
@@ -48,7 +47,6 @@ __all__ = [
     "Speak",
     "Started",
     "WithdrawPause",
-    "WorkloadChange",
 ]
 
 PROTOCOL_VERSION = 1
@@ -151,6 +149,8 @@ class Register(msgspec.Struct, frozen=True):
     handlers: list[HandlerInfo]
     version: str
     protocol: int = PROTOCOL_VERSION
+    replaces: list[str] = []
+    """Incarnations of this id that have surely ended, with all that they ran: their lease needn't be waited for."""
 
 
 class RegisterReply(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -192,6 +192,9 @@ class HeartbeatReply(msgspec.Struct, frozen=True, omit_defaults=True):
     """Attempts among those reported that are no longer this worker's: stop them."""
     epoch: int = 0
     """As in `RegisterReply`; 0 when it isn't known."""
+    absent: list[AttemptRef] = []
+    """Attempts that run here as far as the service knows, and that the beat didn't name: the worker hands back those
+    that it hasn't got."""
 
 
 class Started(msgspec.Struct, frozen=True, tag="started"):
@@ -345,54 +348,3 @@ class CheckpointReply(msgspec.Struct, frozen=True, omit_defaults=True):
     object_key: str | None = None
     try_again: bool = False
     """With ``error``: it can't be told at the moment. Releases before this field begin the error with "try again"."""
-
-
-# --- coordinator -> coordinators ------------------------------------------------------------------
-
-
-class WorkloadChange(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One committed change, for watchers and for the leader's scheduler."""
-
-    customer_id: str
-    workload_id: str
-    version: int
-    status: str
-    generation: int
-    workload_type: str
-    worker_id: str | None = None
-    """The worker that holds it after the change, or held it when the change took it away."""
-    progress_percent: int = 0
-    message: str | None = None
-    placement_key: int = 0
-    """The queue's lane it stands in, while it is queued."""
-    released_from: str | None = None
-    """The worker whose slot this change freed."""
-    waited_seconds: float | None = None
-    """Of a first assignment: how long after the submission it came."""
-    ran_seconds: float | None = None
-    """Of the end of a workload that had started: how long after that it came."""
-    queue_rank: float | None = None
-    """With ``placement_key``: its rank in that lane, where that is known."""
-    unscheduled: bool = False
-    """With ``released_from``: that worker refused the assignment, or never answered."""
-    cause: str | None = None
-    """Of a redistribution: worker_died, worker_removed, attempt_failed, timed_out or handed_back."""
-    misfit: bool = False
-    """With ``unscheduled``: the input doesn't fit that worker's version of the handler, and won't go there again."""
-
-
-class Changed(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What one transaction changed. ``origin`` is the coordinator that committed it."""
-
-    origin: str
-    changes: list[WorkloadChange] = []
-    fleet: bool = False
-    """Workers came, went or drained: read them again."""
-    customers: list[str] = []
-    """Customers whose limits, status or keys changed."""
-    logged: list[tuple[str, str]] = []
-    """(customer, workload) of those with new log lines."""
-    lanes: list[tuple[str, int]] = []
-    """(customer, placement key) of lanes of the queue that have something ready, without a move of it."""
-    lingering: list[tuple[str, int]] = []
-    """(worker, how many) of slots that workers say are held by attempts which are no longer theirs."""

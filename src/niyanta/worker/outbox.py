@@ -230,6 +230,7 @@ class Outbox:
             return  # between two incarnations: nothing that waits belongs to the next
         message = self._encode(EventBatch(who.worker_id, who.incarnation, batch, takes_later=True))
         pause = 0.1
+        tries = 0
         patience = _FIRST_ANSWER_SECONDS + len(message) / _BYTES_A_SECOND
         while True:
             if self._stopped or self._who() != who:
@@ -243,8 +244,10 @@ class Outbox:
                     break
             except ConnectionFailedError as exc:
                 log.debug("outbox.not_sent", extra={"error": str(exc)})
-                # Who took it may be frozen, and the next try likely reaches another; or be slow.
-                patience = max(patience, min(2 * patience, _LONGEST_ANSWER_SECONDS))
+                # Who took it may be frozen, and the next try likely reaches another; or all are slow.
+                tries += 1
+                if tries % 2 == 0:
+                    patience = max(patience, min(2 * patience, _LONGEST_ANSWER_SECONDS))
             await asyncio.sleep(pause)
             pause = min(1.0, pause * 2)
         later = {answer.ref for answer in reply.replies if answer.outcome is Outcome.LATER}

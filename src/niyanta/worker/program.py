@@ -16,6 +16,7 @@ from niyanta.wire.broker import Broker
 from niyanta.wire.objects import ObjectStore
 from niyanta.wire.subjects import Subjects
 from niyanta.worker.agent.agent import Agent
+from niyanta.worker.agent.claim import WorkerClaim
 from niyanta.worker.handlers.app import load_app
 
 __all__ = ["run_worker"]
@@ -60,10 +61,12 @@ def run_worker(
         watch_parent(stopped)
         broker = Broker(url, name=spec.worker_id)
         await broker.connect()
+        claim = WorkerClaim(spec.worker_id, f"{prefix} {url}")
         try:
             with tempfile.TemporaryDirectory(prefix="niyanta-") as scratch:
-                await Agent(spec, app, broker, Subjects(prefix), Path(scratch), object_store).run(stop)
+                await Agent(spec, app, broker, Subjects(prefix), Path(scratch), object_store, claim).run(stop)
         finally:
+            claim.release()
             await broker.close()
 
     try:

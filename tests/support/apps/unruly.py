@@ -204,10 +204,18 @@ async def fork_beside_inline(ctx: Context) -> dict[str, Any]:
             child = await loop.create_task(_in_a_task_of_its_own(what))
         case "callback":
             made: asyncio.Future[int] = loop.create_future()
-            loop.call_soon(lambda: made.set_result(_child_of_callback()))
+            loop.call_soon(lambda: made.set_result(_child_of_callback(what)))
             child = await made
+        case "timer":
+            made = loop.create_future()
+            loop.call_later(0.001, lambda: made.set_result(_child_of_callback(what)))
+            child = await made
+        case "reader":
+            child = await _forked_by_reader(loop, what)
+        case "bare":
+            child = await _bare_fork_in_callback(loop)
         case "thread":
-            child = await asyncio.to_thread(_child_of_callback)
+            child = await asyncio.to_thread(_child_of_callback, what)
     await asyncio.gather(*others, beside())
     return {"status": await asyncio.to_thread(_status, child), "strangers": _strangers(here)}
 
@@ -232,8 +240,41 @@ async def _left_by_child(what: str) -> int:
     return child
 
 
-def _child_of_callback() -> int:
-    return os.fork()
+def _child_of_callback(what: str) -> int:
+    if (child := os.fork()) == 0:
+        if what == "raises":
+            raise ValueError("the child's own")
+        if what == "exits":
+            os._exit(3)
+    return child
+
+
+async def _forked_by_reader(loop: asyncio.AbstractEventLoop, what: str) -> int:
+    made: asyncio.Future[int] = loop.create_future()
+    left, right = socket.socketpair()
+
+    def readable() -> None:
+        loop.remove_reader(left)
+        made.set_result(_child_of_callback(what))
+
+    with left, right:
+        loop.add_reader(left, readable)
+        right.send(b"x")
+        return await made
+
+
+async def _bare_fork_in_callback(loop: asyncio.AbstractEventLoop) -> int:
+    """The id of a child that ``os.fork`` made as the callback itself."""
+    before = set(_children())
+    loop.call_soon(os.fork)
+    while not (made := set(_children()) - before):
+        await asyncio.sleep(0)
+    (child,) = made
+    return child
+
+
+def _children() -> list[int]:
+    return [int(pid) for pid in Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()]
 
 
 def _status(child: int) -> int | None:

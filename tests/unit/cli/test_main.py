@@ -158,3 +158,55 @@ def test_a_since_that_is_neither_is_explained(text: str) -> None:
 )
 def test_ages(seconds: int, text: str) -> None:
     assert age(NOW - timedelta(seconds=seconds), NOW) == text
+
+
+NOWHERE = {"NIYANTA_URL": "http://127.0.0.1:1", "NIYANTA_API_KEY": "nyt_cust_a_x"}
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("@{folder}/missing", "missing can't be read: No such file or directory"),
+        ("@{folder}", "can't be read: Is a directory"),
+        ("@{folder}/latin", "latin isn't UTF-8: byte 9 is 0xfc"),
+        ('{{"a": NaN}}', "NaN is no JSON value"),
+        ('{{"a": -Infinity}}', "-Infinity is no JSON value"),
+        ('{{"a": {{"b": 1, "b": 2}}}}', "the name 'b' comes twice in an object"),
+        ('{{"a": ' + "[" * 100_000 + "}}", "nested too deeply"),
+        ("[1]", "must be a JSON object"),
+        ("", "not JSON"),
+    ],
+)
+def test_input_that_would_come_out_different_is_refused(tmp_path: Path, given: str, says: str) -> None:
+    (tmp_path / "latin").write_bytes('{"name": "ü"}'.encode("latin-1").replace(b'"\xfc', b"\xfc"))
+    done = run("submit", "x", "--input", given.format(folder=tmp_path), **NOWHERE)
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    assert says in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"", "there is no workload in it"),
+        (b"\n \n", "there is no workload in it"),
+        (b'{"workload_type": "\xff"}', "isn't UTF-8: byte 19 is 0xff"),
+        (b'{"a": 1}\n@/etc/hostname\n', "line 2: not JSON"),
+        (b"{}\n[]\n", "line 2: must be a JSON object"),
+        # What may stand in a JSON text ends no line: it goes as far as the service, which isn't there.
+        ('\ufeff{"workload_type": "x", "input_params": {"a": "\u2028\x85"}}\n'.encode(), "cannot reach the service"),
+    ],
+)
+def test_a_batch_is_a_workload_a_line(tmp_path: Path, data: bytes, says: str) -> None:
+    (tmp_path / "batch").write_bytes(data)
+    done = run("submit-batch", str(tmp_path / "batch"), **NOWHERE)
+    assert (done.returncode in (1, 2), "Traceback" in done.stderr) == (True, False)
+    assert says in done.stderr
+
+
+@pytest.mark.parametrize("words", [("--help",), ("--version",), ("list", "--help")])
+def test_output_that_can_not_be_written_is_said(words: tuple[str, ...]) -> None:
+    with open("/dev/full", "w") as full:
+        argv = [sys.executable, "-m", "niyanta.cli.main", *words]
+        done = subprocess.run(argv, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "niyanta: what it says can't be written: No space left on device\n"

@@ -6,6 +6,7 @@ interrupted anywhere gives the same figures as one that wasn't.
 
 from __future__ import annotations
 
+import re
 from typing import BinaryIO
 
 import msgspec
@@ -30,6 +31,8 @@ __all__ = ["generate"]
 
 _LOOK_EVERY_ROWS = 5_000
 _READING_PERCENT = 98.0
+_SEPARATOR = re.compile(rb'(?:\xef\xbb\xbf)?"?sep=(?P<delimiter>[,;\t|: ])"?(?:\r\n|\r|\n)', re.IGNORECASE)
+_MOST_SEPARATOR_BYTES = 16
 _OTHER_KINDS = {
     b"\xff\xfe\0\0": "UTF-32",
     b"\xff\xfe": "UTF-16",
@@ -153,7 +156,7 @@ def _read(ctx: SyncContext, params: ReportParams, file: BinaryIO, entry: Entry, 
 
 def _read_header(file: BinaryIO, params: ReportParams, progress: Progress) -> None:
     _refuse_other_kinds(file, params)
-    reader = RecordReader(file, params.delimiter, encoding=params.encoding)
+    reader = RecordReader(file, params.delimiter, *_behind_separator(file, params), params.encoding)
     header = next(iter(reader), None)
     if not isinstance(header, list):
         raise PermanentError(f"csv_url: {params.csv_url} has no header line: {header or 'it is empty'}")
@@ -161,3 +164,19 @@ def _read_header(file: BinaryIO, params: ReportParams, progress: Progress) -> No
         raise PermanentError(f"csv_url: {params.csv_url} is UTF-16 or no text; save it as UTF-8")
     progress.header = [name.strip() for name in header]
     progress.offset, progress.line = reader.offset, reader.line
+
+
+def _behind_separator(file: BinaryIO, params: ReportParams) -> tuple[int, int]:
+    """Bytes and lines before the header: those of a line ``sep=;``, with which spreadsheets name their delimiter.
+
+    Raises:
+        PermanentError: It names another one.
+    """
+    file.seek(0)
+    found = _SEPARATOR.match(file.read(_MOST_SEPARATOR_BYTES))
+    file.seek(0)
+    if found is None:
+        return 0, 0
+    if (delimiter := found["delimiter"].decode()) != params.delimiter:
+        raise PermanentError(f"delimiter: {params.csv_url} says in its first line that it is {delimiter!r}")
+    return found.end(), 1

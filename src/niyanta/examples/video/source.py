@@ -20,7 +20,7 @@ from av.video.stream import VideoStream
 from niyanta.errors import PermanentError
 from niyanta.examples.storage import Place
 from niyanta.examples.video.parameters import Timeline
-from niyanta.examples.video.timeline import Walk, look_over
+from niyanta.examples.video.timeline import ShownOrder, Walk, look_over
 
 __all__ = ["Source", "is_passing"]
 
@@ -44,6 +44,10 @@ def is_passing(exc: Exception) -> bool:
 
 def _is_known(stream: VideoStream | AudioStream) -> bool:
     return getattr(stream, "codec_context", None) is not None
+
+
+_WITHOUT_TIMES_OF_SHOWING = ("avi", "asf")
+"""Containers that keep the times of decoding only. What the demuxer makes of them for showing goes up and down."""
 
 
 class Source:
@@ -220,7 +224,10 @@ class Source:
     def _decoded(self) -> Iterator[tuple[int, VideoFrame]]:
         step = max(1, round(1 / (self.rate * self.time_base)))
         pts = -step
+        order = ShownOrder() if self.container.format.name in _WITHOUT_TIMES_OF_SHOWING else None
         for packet in self.packets(self.video):
+            if order is not None:
+                order.fed(packet.dts)
             try:
                 frames = packet.decode()
             except FFmpegError as exc:
@@ -231,5 +238,7 @@ class Source:
             for frame in frames:
                 assert isinstance(frame, VideoFrame)  # noqa: S101 -- the packet is of the video stream
                 given = frame.pts if frame.pts is not None else frame.dts
+                if order is not None:
+                    given = order.shown(frame.dts)
                 pts = given if given is not None else pts + step
                 yield pts, frame

@@ -7,6 +7,7 @@ decoded; each piece is then moved to where the one before it ended, picture and 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any
@@ -15,7 +16,7 @@ from av.packet import Packet
 
 from niyanta.examples.video.parameters import Timeline
 
-__all__ = ["Walk", "look_over"]
+__all__ = ["ShownOrder", "Walk", "look_over"]
 
 _BACK_SECONDS = Fraction(1, 2)
 """A time this far before the last begins a new piece. Less is disorder, which needs no move."""
@@ -41,6 +42,32 @@ class Walk:
             if packet.dts is not None:  # times of showing go up and down
                 self._last = now
         return self.piece
+
+
+class ShownOrder:
+    """Gives frames, which a decoder shows in another order than it was fed, the times of feeding in their order."""
+
+    def __init__(self) -> None:
+        self._fed: deque[int] = deque()
+        self._delay: int | None = None
+
+    def fed(self, time: int | None) -> None:
+        """A packet with this time of decoding goes to the decoder."""
+        if time is not None:
+            self._fed.append(time)
+
+    def shown(self, time: int | None) -> int | None:
+        """When the next frame is shown.
+
+        Args:
+            time: Of decoding, of the packet with which the frame came out; None at the end.
+        """
+        if time is not None and self._fed:
+            if self._delay is None:
+                self._delay = max(0, time - self._fed[0])
+            while self._fed[0] < time - self._delay and len(self._fed) > 1:
+                self._fed.popleft()  # of a packet that gave no frame
+        return self._fed.popleft() if self._fed else None
 
 
 def look_over(packets: Iterable[Packet[Any]]) -> Timeline:

@@ -25,7 +25,7 @@ from niyanta.server.access.tokens import Claims, TokenVerifier
 from niyanta.server.moves.batcher import GroupCommit
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.store.customers import CustomerStore, Identity
-from niyanta.wire.messages import Changed
+from niyanta.wire.changes import Changed
 
 __all__ = ["Authenticator", "Bounds"]
 

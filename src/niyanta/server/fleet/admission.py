@@ -18,6 +18,7 @@ __all__ = ["RefusedRegistrationError", "read_registration"]
 _INCARNATION = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _FORM = re.compile(r"[A-Za-z0-9_-]{0,64}")
 _MOST_HANDLERS = 1000
+_MOST_REPLACED = 64
 _MOST_BYTES = 1 << 20
 """Of all handlers together: every coordinator keeps every worker's in memory."""
 _MOST_VERSION_CHARACTERS = 100
@@ -50,6 +51,8 @@ def read_registration(payload: bytes) -> Register:
         raise RefusedRegistrationError(f"the worker id must match {WORKER_ID_PATTERN.pattern}")
     if not _INCARNATION.fullmatch(worker.incarnation):
         raise RefusedRegistrationError(f"the incarnation must match {_INCARNATION.pattern}")
+    if len(worker.replaces) > _MOST_REPLACED or not all(map(_INCARNATION.fullmatch, worker.replaces)):
+        raise RefusedRegistrationError(f"at most {_MOST_REPLACED} incarnations may be replaced, each as one must be")
     if not 1 <= worker.capacity <= MAX_CAPACITY:
         raise RefusedRegistrationError(f"the capacity must be 1 to {MAX_CAPACITY}")
     if len(worker.version) > _MOST_VERSION_CHARACTERS or "\0" in worker.version:

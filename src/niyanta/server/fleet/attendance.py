@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.fleet.pulse import Pulse
@@ -27,6 +28,8 @@ _LOOK_SECONDS = 0.5
 _ANSWER_SECONDS = 1.0
 _FAILURES = 2
 """Looks in a row without an answer, until it leaves."""
+_SILENT_SECONDS = 4.0
+"""Without an answer, until all connections are given up."""
 
 
 class Attendance:
@@ -38,6 +41,7 @@ class Attendance:
         self._broker = broker
         self._subjects = (subjects.events, subjects.register, subjects.checkpoint)
         self._failures = 0
+        self._heard_at = time.monotonic()
 
     @property
     def attends(self) -> bool:
@@ -59,8 +63,13 @@ class Attendance:
                 await self._leases.current(conn)
         except (ServiceUnavailableError, TimeoutError):
             self._failures += 1
+            if time.monotonic() - self._heard_at > _SILENT_SECONDS:
+                log.warning("attendance.database_silent")
+                self._heard_at = time.monotonic()
+                await self._database.begin_anew()
         else:
             self._failures = 0
+            self._heard_at = time.monotonic()
         if self.attends != attended:
             log.warning("attendance.joined" if self.attends else "attendance.left")
         # Each time, as the broker may have been away the last time; it is nothing when it is so already.

@@ -16,7 +16,7 @@ from niyanta.server.store.lease import LeaseStore
 from niyanta.server.store.workers import WorkerStore
 from niyanta.server.store.workloads import WorkloadStore
 from niyanta.wire.broker import Broker
-from niyanta.wire.messages import Heartbeat, HeartbeatReply
+from niyanta.wire.messages import AttemptRef, Heartbeat, HeartbeatReply
 from niyanta.wire.subjects import WORKER_ID_PATTERN, Subjects
 
 __all__ = ["BeatService"]
@@ -64,8 +64,7 @@ class BeatService:
             keys = sorted(latest)
             live = await self._workers.beat(conn, [(*key, latest[key].draining) for key in keys])
             epoch = (await self._leases.current(conn)).epoch
-            busy = [key for key, beat in latest.items() if beat.attempts and key in live]
-            held = await self._workloads.held_by(conn, busy) if busy else {}
+            held = await self._workloads.held_by(conn, list(live)) if live else {}
             gone = [key for key, beat in latest.items() if beat.leaving and not beat.attempts and key not in live]
             if gone:
                 await self._workers.stopped(conn, gone)
@@ -74,12 +73,12 @@ class BeatService:
                 if status is None:
                     replies[key] = HeartbeatReply(ok=False)
                     continue
-                superseded = [
-                    a for a in beat.attempts if (a.customer_id, a.workload_id, a.generation) not in held[key]
-                ]
+                named = {(a.customer_id, a.workload_id, a.generation): a for a in beat.attempts}
+                superseded = [attempt for ref, attempt in named.items() if ref not in held[key]]
+                absent = [AttemptRef(*ref) for ref, runs in held[key].items() if runs and ref not in named]
                 if beat.leaving:
                     await self._workers.end(conn, beat.worker_id, WorkerEnd.STOPPED, incarnation=beat.incarnation)
-                replies[key] = HeartbeatReply(True, False, status is WorkerStatus.DRAINING, superseded, epoch)
+                replies[key] = HeartbeatReply(True, False, status is WorkerStatus.DRAINING, superseded, epoch, absent)
                 if beat.ignored_commands > 0:
                     self._metrics.commands_ignored(beat.ignored_commands)
         lingering = [(key[0], len(reply.superseded)) for key, reply in replies.items() if reply.superseded]

@@ -12,14 +12,17 @@ may be trusted for it.
 **States.** Not leading → leading, by taking a lease that has run out, which adds one to the epoch. Leading →
 leading, by renewing. Leading → not leading: the trust has run out unrenewed (`epoch` says None; the loops of the
 leader look at it before each round); a renewal found another epoch, or a write was fenced (`step_down`, at once);
-or this coordinator stops and gives the lease up, so that another takes it without waiting. The epoch changes a key,
-which waits for the leader's writes under way: they hold the row FOR KEY SHARE. So when an election is won, nothing
-of the old leader is still about to be committed.
+or this coordinator stops, gives the lease up and says so, and another takes it without waiting (`resign`). The epoch
+changes a key, which waits for the leader's writes under way: they hold the row FOR KEY SHARE. So when an election is
+won, nothing of the old leader is still about to be committed.
 
 **Clocks.** When the lease runs out is decided on the database's clock alone. The holder's trust is measured on its
 own monotonic clock, from the moment it *sent* the last renewal that succeeded, and ends (3.5 s) before the lease
 does (5 s): a slow answer shortens the trust and never lengthens it, and clocks that run apart by less than the
 difference change nothing. A process that was stopped and wakes finds its trust over, before it does anything.
+
+The others look each second, and once more at the moment when the lease that they saw would run out: nobody leads for
+longer than a lease.
 
 **Failures.** The database is away, or slower than the trust is long: no renewal, so the trust ends, and with it
 scheduling and watching; somebody leads again within seconds of its return, and begins its observation of the
@@ -39,26 +42,36 @@ import logging
 import time
 
 from niyanta.errors import ServiceUnavailableError
+from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.database import Database, Pool
 from niyanta.server.store.lease import LeaseStore
+from niyanta.wire.changes import Changed
 
 __all__ = ["Election"]
 
 log = logging.getLogger(__name__)
 
+_LEAST_PAUSE_SECONDS = 0.02
+
 
 class Election:
     """Takes part in the election, and says whether this coordinator leads."""
 
-    def __init__(self, database: Database, settings: CoordinatorSettings) -> None:
+    def __init__(self, database: Database, feed: ChangeFeed, settings: CoordinatorSettings) -> None:
         self._database = database
+        self._feed = feed
         self._settings = settings
         self._store = LeaseStore()
         self._epoch: int | None = None
         self._trusted_until = 0.0
         self._elected = asyncio.Event()
+        self._look = asyncio.Event()
+        self._is_leaving = False
+        self._has_left = asyncio.Event()
+        self._has_left.set()
         self.someone_leads = False
+        feed.listeners.append(self._on_change)
 
     @property
     def epoch(self) -> int | None:
@@ -78,26 +91,58 @@ class Election:
             log.warning("election.stepped_down", extra={"epoch": self._epoch})
         self._epoch = None
 
+    async def resign(self) -> None:
+        """Take no more part; another has the lease by now, or may take it. Idempotent."""
+        self._is_leaving = True
+        self._look.set()
+        await self._has_left.wait()
+
+    def _on_change(self, changed: Changed) -> None:
+        if changed.lease_is_free:
+            self._look.set()
+
     async def run(self) -> None:
-        """Take or renew the lease until cancelled, then give it up so that another takes over at once."""
+        """Take or renew the lease until cancelled or resigned, then give it up so that another takes over at once."""
+        self._has_left.clear()
         try:
-            while True:
+            while not self._is_leaving:
+                pause = self._settings.leader_renew_seconds
+                self._look.clear()
                 try:
                     async with asyncio.timeout(self._settings.leader_trust_seconds):
-                        await self._tick()
+                        pause = min(pause, await self._tick())
                 except (ServiceUnavailableError, TimeoutError):
                     self.someone_leads = False
-                await asyncio.sleep(self._settings.leader_renew_seconds)
+                await self._sleep(pause)
         finally:
-            if self._epoch is not None:
-                epoch, self._epoch = self._epoch, None
-                try:
-                    async with asyncio.timeout(2), self._database.connection(Pool.LEASE) as conn:
-                        await self._store.give_up(conn, epoch)
-                except (ServiceUnavailableError, TimeoutError):
-                    log.info("election.lease_left_to_expire")
+            try:
+                await self._give_up()
+            finally:
+                self._has_left.set()
 
-    async def _tick(self) -> None:
+    async def _sleep(self, seconds: float) -> None:
+        if self._is_leaving:
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await self._look.wait()
+        except TimeoutError:
+            pass
+
+    async def _give_up(self) -> None:
+        if self._epoch is None:
+            return
+        epoch, self._epoch = self._epoch, None
+        try:
+            async with asyncio.timeout(2), self._database.connection(Pool.LEASE) as conn:
+                await self._store.give_up(conn, epoch)
+        except (ServiceUnavailableError, TimeoutError):
+            log.info("election.lease_left_to_expire")
+        else:
+            self._feed.announce(lease_is_free=True)
+
+    async def _tick(self) -> float:
+        """Take or renew the lease; gives the seconds in which the next try is due at the latest."""
         sent = time.monotonic()
         lease = self._settings.leader_lease_seconds
         async with self._database.connection(Pool.LEASE) as conn:
@@ -105,14 +150,16 @@ class Election:
                 if await self._store.renew(conn, self._epoch, lease):
                     self._trusted_until = sent + self._settings.leader_trust_seconds
                     self._elected.set()
-                    return
+                    return lease
                 self.step_down()
             epoch = await self._store.take(conn, self._settings.coordinator_id, lease)
             if epoch is None:
-                self.someone_leads = (await self._store.current(conn)).held
-                return
+                current = await self._store.current(conn)
+                self.someone_leads = current.held
+                return max(_LEAST_PAUSE_SECONDS, current.left_seconds + _LEAST_PAUSE_SECONDS)
         self._epoch = epoch
         self._trusted_until = sent + self._settings.leader_trust_seconds
         self.someone_leads = True
         self._elected.set()
         log.info("election.won", extra={"epoch": epoch})
+        return lease

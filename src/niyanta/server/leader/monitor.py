@@ -38,7 +38,8 @@ from niyanta.server.store.states import Change
 from niyanta.server.store.workers import StoredWorker, WorkerStore
 from niyanta.server.store.workloads import Overdue, Unanswered, WorkloadStore
 from niyanta.wire.broker import Broker
-from niyanta.wire.messages import AttemptRef, Changed, Heartbeat
+from niyanta.wire.changes import Changed
+from niyanta.wire.messages import AttemptRef, Heartbeat
 
 __all__ = ["Monitor"]
 

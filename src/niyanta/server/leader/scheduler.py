@@ -33,7 +33,7 @@ from niyanta.server.store.queries import Connection
 from niyanta.server.store.states import Change, Head
 from niyanta.server.store.workloads import HeldWorkload, ReadyLane, WorkloadStore
 from niyanta.wire.broker import Broker
-from niyanta.wire.messages import Changed
+from niyanta.wire.changes import Changed
 
 __all__ = ["Scheduler"]
 

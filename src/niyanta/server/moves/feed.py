@@ -18,7 +18,7 @@ from niyanta.domain.workload import EventType, Status
 from niyanta.errors import ConnectionFailedError
 from niyanta.server.store.states import Change
 from niyanta.wire.broker import Broker
-from niyanta.wire.messages import Changed, WorkloadChange
+from niyanta.wire.changes import Changed, WorkloadChange
 from niyanta.wire.subjects import Subjects
 
 __all__ = ["ChangeFeed", "describe"]
@@ -87,6 +87,7 @@ class ChangeFeed:
         logged: Sequence[tuple[str, str]] = (),
         lanes: Sequence[tuple[str, int]] = (),
         lingering: Sequence[tuple[str, int]] = (),
+        lease_is_free: bool = False,
     ) -> None:
         """Tell of a commit. Call after it, never before."""
         changed = Changed(
@@ -97,6 +98,7 @@ class ChangeFeed:
             logged=list(logged),
             lanes=list(lanes),
             lingering=list(lingering),
+            lease_is_free=lease_is_free,
         )
         self._hand_on(changed)
         try:
@@ -136,6 +138,7 @@ class ChangeFeed:
         while True:
             first = await self._outgoing.get()
             changes, fleet, customers = list(first.changes), first.fleet, list(first.customers)
+            lease_is_free = first.lease_is_free
             logged, lanes, lingering = list(first.logged), list(first.lanes), list(first.lingering)
             while not self._outgoing.empty() and len(changes) + len(logged) < 1000:
                 more = self._outgoing.get_nowait()
@@ -145,6 +148,7 @@ class ChangeFeed:
                 logged += more.logged
                 lanes += more.lanes
                 lingering += more.lingering
+                lease_is_free |= more.lease_is_free
             message = self._encode(
                 Changed(
                     origin=self._origin,
@@ -154,6 +158,7 @@ class ChangeFeed:
                     logged=logged,
                     lanes=lanes,
                     lingering=lingering,
+                    lease_is_free=lease_is_free,
                 )
             )
             try:

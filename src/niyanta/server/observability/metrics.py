@@ -22,7 +22,8 @@ from prometheus_client import (
 
 from niyanta.domain.limits import MAX_METRIC_CUSTOMER_TYPES, MAX_METRIC_CUSTOMERS
 from niyanta.domain.workload import TERMINAL, Status
-from niyanta.wire.messages import CheckpointSaved, EventBody, WorkloadChange
+from niyanta.wire.changes import WorkloadChange
+from niyanta.wire.messages import CheckpointSaved, EventBody
 
 __all__ = ["Metrics", "Reading"]
 

@@ -60,7 +60,7 @@ from niyanta.server.store.database import (
 )
 from niyanta.server.store.queries import Connection
 from niyanta.server.store.submissions import KeyName, KeyUse, NewWorkload, SubmissionStore
-from niyanta.wire.messages import WorkloadChange
+from niyanta.wire.changes import WorkloadChange
 
 __all__ = [
     "ItemOutcome",

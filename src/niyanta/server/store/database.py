@@ -19,6 +19,7 @@ import asyncpg
 
 from niyanta.errors import ConfigurationError, ServiceUnavailableError
 from niyanta.server.store.queries import Connection, Queries
+from niyanta.server.store.servers import Servers
 
 __all__ = ["Database", "LockNotFreeError", "OutcomeUnknownError", "TransactionConflictError", "retried"]
 
@@ -31,6 +32,7 @@ _AWAY = (
     asyncpg.InsufficientResourcesError,
     asyncpg.InternalClientError,
     asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.PostgresSystemError,
     OSError,
     TimeoutError,
 )
@@ -126,6 +128,7 @@ class Database:
 
     def __init__(self, pools: Mapping[Pool, asyncpg.Pool[Any]]) -> None:
         self._pools = pools
+        self._in_use: set[asyncpg.pool.PoolConnectionProxy[Any]] = set()
 
     @classmethod
     async def open(cls, url: str, *, api_connections: int = 8, vital_connections: int = 6) -> Database:
@@ -136,14 +139,14 @@ class Database:
                 keep what it acknowledges (``fsync`` or ``synchronous_commit`` off).
         """
         try:
+            servers = Servers(url)
             sizes: dict[Pool, int] = {Pool.API: api_connections, Pool.VITAL: vital_connections, Pool.LEASE: 2}
             pools: dict[Pool, asyncpg.Pool[Any]] = {
                 name: await asyncpg.create_pool(
-                    url,
+                    connect=servers.connect,
                     min_size=1,
                     max_size=size,
                     command_timeout=15,
-                    timeout=5,
                     max_inactive_connection_lifetime=0,
                     connection_class=_PoolConnection,
                     server_settings={
@@ -185,6 +188,17 @@ class Database:
             except TimeoutError:
                 pool.terminate()
 
+    async def begin_anew(self) -> None:
+        """Cut every connection, as the server has fallen silent: what waits fails now, what comes next begins anew.
+
+        A server that is frozen, or cut off without a word, leaves connections that look good for minutes; another may
+        have taken its place meanwhile.
+        """
+        for pool in self._pools.values():
+            await pool.expire_connections()
+        for conn in list(self._in_use):
+            conn.terminate()
+
     @asynccontextmanager
     async def connection(self, pool: Pool = Pool.API, *, wait_seconds: float = 2.0) -> AsyncIterator[Connection]:
         """A connection in autocommit mode, with driver errors mapped.
@@ -199,6 +213,7 @@ class Database:
             conn = await source.acquire(timeout=wait_seconds)
         except _AWAY as exc:
             raise self._away(exc) from exc
+        self._in_use.add(conn)
         try:
             yield conn
         except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as exc:
@@ -212,6 +227,7 @@ class Database:
         except _AWAY as exc:
             raise self._away(exc) from exc
         finally:
+            self._in_use.discard(conn)
             try:
                 await source.release(conn)
             except _AWAY:

@@ -17,6 +17,8 @@ class StoredLease(msgspec.Struct, frozen=True, kw_only=True):
     """A coordinator's id."""
     held: bool
     """False: it has run out, and nobody leads."""
+    left_seconds: float
+    """Until it runs out; not positive when it has."""
 
 
 _queries = Queries("lease.sql")

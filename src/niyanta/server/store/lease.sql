@@ -13,5 +13,8 @@ UPDATE leader_lease SET expires_at = clock_timestamp() + make_interval(secs => :
 UPDATE leader_lease SET expires_at = '-infinity' WHERE epoch = :epoch;
 
 -- name: current()^
--- Who leads.
-SELECT epoch, holder, expires_at > clock_timestamp() AS held FROM leader_lease;
+-- Who leads, and for how many seconds more without a renewal; a lease that was given up has run out long ago.
+SELECT epoch, holder, expires_at > clock_timestamp() AS held,
+       CASE WHEN expires_at = '-infinity' THEN 0
+            ELSE extract(epoch FROM expires_at - clock_timestamp())::double precision END AS left_seconds
+  FROM leader_lease;

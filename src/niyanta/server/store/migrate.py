@@ -6,16 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
-from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from niyanta.errors import ConfigurationError
+from niyanta.server.store.servers import Servers
 
 __all__ = ["SchemaStatus", "require_current", "status", "upgrade"]
 
@@ -44,13 +46,7 @@ def _config() -> Config:
 
 
 def _engine(database_url: str) -> AsyncEngine:
-    try:
-        url = make_url(database_url)
-    except SQLAlchemyError as exc:
-        raise ConfigurationError(
-            "the database URL can't be read; it looks like postgresql://user:password@host:5432/name"
-        ) from exc
-    return create_async_engine(url.set(drivername="postgresql+asyncpg"))
+    return create_async_engine("postgresql+asyncpg://", async_creator=Servers(database_url).connect)
 
 
 def _status(connection: Connection) -> SchemaStatus:
@@ -66,11 +62,11 @@ async def _run(database_url: str, work: Any) -> Any:
     try:
         async with engine.connect() as connection:
             return await connection.run_sync(work)
-    except OSError as exc:
+    except (OSError, TimeoutError) as exc:
         raise ConfigurationError(
             f"cannot reach the database: {exc}. Is PostgreSQL running there, and is the URL right?"
         ) from exc
-    except SQLAlchemyError as exc:
+    except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as exc:
         raise ConfigurationError(f"the database refused: {exc.__cause__ or exc}") from exc
     finally:
         await engine.dispose()

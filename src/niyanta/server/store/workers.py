@@ -145,6 +145,7 @@ class WorkerStore:
             handlers=msgspec.json.encode(worker.handlers).decode(),
             version=worker.version,
             lease_seconds=lease_seconds,
+            replaces=worker.replaces,
         )
         return None if status is None else WorkerStatus(status)
 

@@ -1,6 +1,6 @@
--- name: register(worker_id, incarnation, capacity, tags, handlers, version, lease_seconds)^
--- A worker comes to life; nothing is written, and nothing given, while another incarnation with that id is live, or was
--- removed and still holds something, or when an operator has removed the id. One that was drained stays so. Locking:
+-- name: register(worker_id, incarnation, capacity, tags, handlers, version, lease_seconds, replaces)^
+-- A worker comes to life; nothing is written, and nothing given, while another incarnation with that id is live that it
+-- doesn't replace, or was removed and still holds something, or when an operator has removed the id. One that was drained stays so. Locking:
 -- the worker's row.
 INSERT INTO workers AS k (worker_id, incarnation, status, capacity, tags, handlers, version)
 VALUES (:worker_id, :incarnation, 'HEALTHY', :capacity, :tags::json, :handlers::json, :version)
@@ -13,7 +13,7 @@ ON CONFLICT (worker_id) DO UPDATE
    AND (k.incarnation = excluded.incarnation
         OR CASE WHEN k.status = 'DEAD' AND k.ended_reason = 'removed'
            THEN NOT EXISTS (SELECT FROM workloads w WHERE w.worker_id = k.worker_id AND w.incarnation = k.incarnation)
-           ELSE k.status = 'DEAD' OR k.last_heartbeat < now() - make_interval(secs => :lease_seconds) END)
+           ELSE k.status = 'DEAD' OR k.incarnation = ANY(:replaces::text[]) OR k.last_heartbeat < now() - make_interval(secs => :lease_seconds) END)
 RETURNING status;
 
 -- name: time_now()^

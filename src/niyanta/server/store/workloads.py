@@ -143,6 +143,7 @@ class _HeldAttempt(NamedTuple):
     customer_id: str
     workload_id: str
     generation: int
+    runs: bool
 
 
 class _Incarnation(NamedTuple):
@@ -306,13 +307,14 @@ class WorkloadStore:
 
     async def held_by(
         self, conn: Connection, workers: Sequence[tuple[str, str]]
-    ) -> dict[tuple[str, str], set[tuple[str, str, int]]]:
-        """(customer, workload, generation) of what each (worker, incarnation) should be running."""
-        held: dict[tuple[str, str], set[tuple[str, str, int]]] = {pair: set() for pair in workers}
+    ) -> dict[tuple[str, str], dict[tuple[str, str, int], bool]]:
+        """(customer, workload, generation) of what each (worker, incarnation) holds, and whether it has begun."""
+        held: dict[tuple[str, str], dict[tuple[str, str, int], bool]] = {pair: {} for pair in workers}
         for attempt in await _held_by(
             conn, worker_ids=[pair[0] for pair in workers], incarnations=[pair[1] for pair in workers]
         ):
-            held[attempt.worker_id, attempt.incarnation].add(attempt[2:])
+            ref = (attempt.customer_id, attempt.workload_id, attempt.generation)
+            held[attempt.worker_id, attempt.incarnation][ref] = attempt.runs
         return held
 
     async def unanswered(self, conn: Connection, older_than_seconds: float) -> list[Unanswered]:

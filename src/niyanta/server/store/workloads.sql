@@ -183,8 +183,8 @@ SELECT customer_id, workload_id, generation, workload_type, worker_id FROM workl
 SELECT worker_id, workload_type, count(*) AS held FROM workloads WHERE incarnation IS NOT NULL GROUP BY 1, 2;
 
 -- name: held_by(worker_ids, incarnations)
--- What some workers should be running, to compare with what they say they run.
-SELECT w.worker_id, w.incarnation, w.customer_id, w.workload_id, w.generation
+-- What some workers should be running, or are to run, to compare with what they say they run.
+SELECT w.worker_id, w.incarnation, w.customer_id, w.workload_id, w.generation, w.status = 'RUNNING' AS runs
   FROM unnest(:worker_ids::text[], :incarnations::text[]) AS b (worker_id, incarnation)
   JOIN workloads w ON w.worker_id = b.worker_id AND w.incarnation = b.incarnation;
 

@@ -24,7 +24,7 @@ from niyanta.server.store.customers import Identity
 from niyanta.server.store.database import Database
 from niyanta.server.store.watching import WatchStore
 from niyanta.server.watching.watched import Update, Watch, Watched, WatcherTooSlowError
-from niyanta.wire.messages import Changed
+from niyanta.wire.changes import Changed
 
 __all__ = ["Update", "Watch", "WatchService", "WatcherTooSlowError"]
 

@@ -27,11 +27,13 @@ from niyanta.wire.messages import (
     Outcome,
     PauseAttempt,
     Refused,
+    Released,
     Speak,
     WithdrawPause,
 )
 from niyanta.wire.objects import ObjectStore
 from niyanta.wire.subjects import Subjects
+from niyanta.worker.agent.claim import WorkerClaim
 from niyanta.worker.agent.membership import Membership
 from niyanta.worker.attempt.attempt import Attempt
 from niyanta.worker.attempt.means import Means
@@ -50,10 +52,14 @@ LEAVE_SECONDS = 10.0
 _AGAIN_SECONDS = 0.1
 AWAY_SECONDS = 5.0
 """A worker that is stopping doesn't wait longer than this for a broker that is away."""
+_CLAIM_SECONDS = 3.0
+"""For what an agent that was killed has left: its launcher ends it within two."""
 _FENCE_SECONDS = 0.25
 _MOST_WARM = 8
 """Processes that wait for whatever comes: enough for as many attempts to begin at once without waiting for a fork."""
 _MOST_ENDED = 10_000
+_BEYOND_ALL = 1 << 53
+"""The number of an event after which none follows, of an attempt whose numbers aren't known."""
 
 
 class Agent:
@@ -66,6 +72,7 @@ class Agent:
         subjects: Where the service listens.
         scratch: A directory for attempts.
         object_store: For checkpoints too large for the database.
+        claim: By which an earlier worker of this id needn't be waited for.
     """
 
     def __init__(
@@ -76,7 +83,9 @@ class Agent:
         subjects: Subjects,
         scratch: Path,
         object_store: ObjectStore | None = None,
+        claim: WorkerClaim | None = None,
     ) -> None:
+        self._claim = claim
         self._spec = spec
         self._broker = broker
         self._subjects = subjects
@@ -90,10 +99,20 @@ class Agent:
         warm = min(_MOST_WARM, spec.capacity)
         self._pool = None
         if needs_processes:
-            self._pool = ProcessPool(app, warm, scratch, fork=spec.fork, pass_env=spec.pass_env, most=spec.capacity)
-        self._membership = Membership(spec, broker, subjects, lambda: list(self._attempts))
+            self._pool = ProcessPool(
+                app,
+                warm,
+                scratch,
+                fork=spec.fork,
+                pass_env=spec.pass_env,
+                most=spec.capacity,
+            )
+            if claim is not None:
+                self._pool.held_open = lambda: claim.descriptors
+        self._membership = Membership(spec, broker, subjects, lambda: list(self._attempts), claim)
         self._membership.on_answer = self._renew
         self._membership.on_superseded = self._disown
+        self._membership.on_absent = self._hand_back_absent
         self._membership.on_lost = self._forget_all
         self._outbox = Outbox(
             broker, subjects.events, lambda: self._membership.who, self._on_reply, self._membership.lost
@@ -112,6 +131,8 @@ class Agent:
         Raises:
             ConfigurationError: The service refuses the registration for good.
         """
+        if self._claim is not None:
+            await self._claim.take(_CLAIM_SECONDS)
         if self._pool is not None:
             await self._pool.start()
         await self._broker.serve(self._subjects.worker(self._spec.worker_id), self._on_command)
@@ -169,6 +190,17 @@ class Agent:
         for ref in refs:
             if attempt := self._attempts.get(ref):
                 attempt.disown()
+
+    def _hand_back_absent(self, refs: Sequence[AttemptRef]) -> None:
+        """Hand back what the service believes to run here, and doesn't: it was restored from a backup, say.
+
+        One that has just ended is among them now and then. Its own last event is ahead of this one in the outbox, and
+        the service fences whatever comes after that.
+        """
+        for ref in refs:
+            if ref not in self._attempts:
+                log.warning("worker.absent", extra={"workload_id": ref.workload_id, "generation": ref.generation})
+                self._outbox.add(ref, _BEYOND_ALL, Released("the worker doesn't have this attempt"))
 
     def _forget_all(self) -> None:
         self._disown(list(self._attempts))

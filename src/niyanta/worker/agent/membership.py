@@ -21,6 +21,7 @@ from niyanta.version import __version__
 from niyanta.wire.broker import Broker
 from niyanta.wire.messages import AttemptRef, HandlerInfo, Heartbeat, HeartbeatReply, Register, RegisterReply
 from niyanta.wire.subjects import Subjects
+from niyanta.worker.agent.claim import WorkerClaim
 from niyanta.worker.agent.lease import Lease
 from niyanta.worker.handlers.app import WorkerSpec
 from niyanta.worker.outbox import Who
@@ -46,6 +47,7 @@ class Membership:
         broker: The way to the service.
         subjects: Where the service listens.
         held: Gives the attempts that hold a slot at this moment.
+        claim: By which an earlier worker of this id needn't be waited for.
 
     Attributes:
         incarnation: Of the present registration; empty between two.
@@ -56,17 +58,24 @@ class Membership:
         ignored_commands: How many were ignored since the last answered beat.
         on_answer: Called after each answered beat.
         on_superseded: Called with attempts that are no longer this worker's.
+        on_absent: Called with attempts that run here as far as the service knows, and that the beat didn't name.
         on_time: Called with the service's time, in Unix seconds, and the monotonic clock's at the same moment.
         on_lost: Called when the service no longer knows this incarnation.
     """
 
     def __init__(
-        self, spec: WorkerSpec, broker: Broker, subjects: Subjects, held: Callable[[], list[AttemptRef]]
+        self,
+        spec: WorkerSpec,
+        broker: Broker,
+        subjects: Subjects,
+        held: Callable[[], list[AttemptRef]],
+        claim: WorkerClaim | None = None,
     ) -> None:
         self._spec = spec
         self._broker = broker
         self._subjects = subjects
         self._held = held
+        self._claim = claim
         self.lease = Lease()
         self.incarnation = ""
         self.draining = False
@@ -74,6 +83,7 @@ class Membership:
         self.ignored_commands = 0
         self.on_answer: Callable[[], None] = lambda: None
         self.on_superseded: Callable[[Sequence[AttemptRef]], None] = lambda _: None
+        self.on_absent: Callable[[Sequence[AttemptRef]], None] = lambda _: None
         self.on_time: Callable[[float, float], None] = lambda *_: None
         self.on_lost: Callable[[], None] = lambda: None
         self._registered = False
@@ -133,8 +143,20 @@ class Membership:
             HandlerInfo(h.workload_type, h.isolation, h.exclusive, h.input_schema, h.form)
             for h in spec.handlers.values()
         ]
+        replaces: list[str] = []
+        if self._claim is not None:
+            self._claim.record(incarnation)
+            replaces = self._claim.predecessors
         message = _encode(
-            Register(spec.worker_id, incarnation, spec.capacity, dict(spec.tags), handlers, __version__)
+            Register(
+                spec.worker_id,
+                incarnation,
+                spec.capacity,
+                dict(spec.tags),
+                handlers,
+                __version__,
+                replaces=replaces,
+            )
         )
         said = ""
         while not self._stopped:
@@ -196,6 +218,7 @@ class Membership:
             self.epoch = reply.epoch
         # First, as the time that exclusive ones among them have left mustn't be prolonged.
         self.on_superseded(reply.superseded)
+        self.on_absent(reply.absent)
         self._answered(sent, recorded=not reply.hold)
         return True
 

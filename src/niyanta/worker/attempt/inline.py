@@ -22,8 +22,9 @@ from niyanta.worker.attempt.reports import Reports
 from niyanta.worker.attempt.saving import Saving
 from niyanta.worker.handlers import children
 from niyanta.worker.handlers.context import Context
+from niyanta.worker.handlers.failures import is_end, is_permanent
 from niyanta.worker.handlers.handler import Handler, encode_result
-from niyanta.worker.handlers.link import Ask, AttemptEnded
+from niyanta.worker.handlers.link import Ask
 from niyanta.worker.handlers.logs import current_link, log_to_current
 from niyanta.worker.handlers.saver import keep_saving
 from niyanta.worker.handlers.state import decode_state
@@ -160,14 +161,14 @@ class Inline:
         if work.cancelled():
             return Failed("CancelledError: the handler cancelled itself")
         exc = work.exception()
-        if isinstance(exc, AttemptEnded):
+        if exc is not None and is_end(exc):
             return None
-        if isinstance(exc, PermanentError):
-            return Failed(plain(str(exc)), permanent=True)
+        if isinstance(exc, PermanentError | _HandlerExitError):
+            return Failed(plain(str(exc)), permanent=isinstance(exc, PermanentError))
         if exc is not None:
             text = "".join(traceback.format_exception(exc))
             self._reports.report(LogLine(LogLevel.ERROR, text[-8000:]))
-            return Failed(plain(str(exc)) if isinstance(exc, TransientError) else describe(exc))
+            return Failed(plain(str(exc)) if isinstance(exc, TransientError) else describe(exc), is_permanent(exc))
         return Completed(encode_result(work.result()))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import itertools
 import os
 import re
 import secrets
@@ -228,13 +229,26 @@ def load_app(references: Sequence[str]) -> App:
 
 
 def _load_file(path: str) -> object:
-    folder = os.path.dirname(os.path.abspath(path))
+    """Import a file under its own name, so that processes which the app starts afresh can import it as well.
+
+    A name that another module has already is left to it.
+    """
+    path = os.path.abspath(path)
+    folder, name = os.path.dirname(path), os.path.basename(path).removesuffix(".py")
+    taken = sys.modules.get(name)
+    is_free = "." not in name and (taken is None or getattr(taken, "__file__", None) == path)
     if folder not in sys.path:
-        sys.path.insert(0, folder)
-    spec = importlib.util.spec_from_file_location("niyanta_app", path)
+        sys.path.insert(0 if is_free else len(sys.path), folder)
+    if not is_free:
+        name = next(name for number in itertools.count() if (name := f"niyanta_app_{number}") not in sys.modules)
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ConfigurationError(f"'{path}' is no Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules["niyanta_app"] = module
-    spec.loader.exec_module(module)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
     return module

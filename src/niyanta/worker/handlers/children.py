@@ -9,13 +9,14 @@ dead descriptors, and ends as soon as it would go on with what only the parent m
 from __future__ import annotations
 
 import asyncio
-import collections
 import contextlib
 import contextvars
+import inspect
 import os
 import signal
 import sys
 import threading
+import types
 from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NoReturn
@@ -122,6 +123,9 @@ class Stepwise(Coroutine[Any, Any, Any]):
         return getattr(self._work, name)  # its name and frame, for whoever looks at a task
 
 
+_OF_STEPS = frozenset(method.__code__ for method in (Stepwise.send, Stepwise.throw, Stepwise.__next__))
+
+
 def called(function: Callable[..., Any], *arguments: object, **options: object) -> object:
     """Call what is a handler's; a child that is forked in it ends."""
     pid = os.getpid()
@@ -143,7 +147,7 @@ async def awaited(function: Callable[..., Any], *arguments: object) -> object:
     """
     loop = asyncio.get_running_loop()
     if not isinstance(loop.get_task_factory(), _TaskFactory):
-        loop.set_task_factory(_TaskFactory(loop.get_task_factory()))
+        loop.set_task_factory(_TaskFactory(loop.get_task_factory(), _below_coroutines()))
         loop.set_default_executor(_Executor(thread_name_prefix="asyncio"))
     _in_handler.set(True)
 
@@ -154,10 +158,16 @@ async def awaited(function: Callable[..., Any], *arguments: object) -> object:
 
 
 class _TaskFactory:
-    """Makes an event loop's tasks; those that handlers start are done step by step."""
+    """Makes an event loop's tasks; those that handlers start are done step by step.
 
-    def __init__(self, before: Callable[..., asyncio.Future[Any]] | None) -> None:
+    Args:
+        before: The factory that the loop had.
+        base: Identity of the frame from which the loop calls what is due, where it has none of its own.
+    """
+
+    def __init__(self, before: Callable[..., asyncio.Future[Any]] | None, base: int) -> None:
         self._make = before or _task
+        self.base = base
 
     # Any: as the event loop's own factory has them.
     def __call__(self, loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> asyncio.Future[Any]:
@@ -228,9 +238,47 @@ def _let_go() -> None:
     if loop is not None:
         asyncio._set_running_loop(None)
         # For a fork in a callback, which can't be done step by step: what is due beside it is the parent's.
-        getattr(loop, "_ready", collections.deque()).clear()
+        if (ready := getattr(loop, "_ready", None)) is not None:
+            ready.clear()
+        else:
+            _end_with_callback(loop)
         with contextlib.suppress(RuntimeError):
             loop.call_soon(_came_back)
+
+
+def _below_coroutines() -> int:
+    """Identity of the first frame below that is no coroutine's: under uvloop the one in which the loop runs."""
+    frame: types.FrameType | None = sys._getframe(1)
+    while frame is not None and (frame.f_code.co_flags & inspect.CO_COROUTINE or frame.f_code in _OF_STEPS):
+        frame = frame.f_back
+    return id(frame)
+
+
+def _at_return(_frame: types.FrameType, event: str, _argument: object) -> object:
+    """Trace a callback up to its end."""
+    if event == "return":
+        _came_back()
+    return _at_return
+
+
+def _end_with_callback(loop: asyncio.AbstractEventLoop) -> None:
+    """End this process when the callback returns that it was forked in; a loop like uvloop hides what else is due.
+
+    Nothing is done for a fork in a step of a coroutine, which ends by itself.
+    """
+    base = getattr(loop.get_task_factory(), "base", None)
+    frame, callback = sys._getframe(), None
+    own = {_end_with_callback.__code__, _let_go.__code__, _in_child.__code__}
+    while id(frame) != base:
+        if frame.f_code in _OF_STEPS or frame.f_back is None:
+            return
+        frame, callback = frame.f_back, frame if frame.f_code not in own else None
+    if callback is None:
+        _came_back()  # ``os.fork`` itself was the callback
+
+    sys.settrace(lambda *_: None)
+    callback.f_trace_lines = False
+    callback.f_trace = _at_return
 
 
 def _came_back() -> NoReturn:

@@ -31,12 +31,20 @@ def plain(text: str, most_bytes: int = MAX_TEXT_BYTES) -> str:
     return encoded[: most_bytes - 3].decode(errors="ignore") + "…"
 
 
+_MOST_OF_GROUP = 10
+"""Exceptions of a group that are described."""
+
+
 def describe(exc: BaseException) -> str:
     """An exception as an error message; never raises, whatever the exception's own code does."""
     try:
         words = str(exc)
     except Exception:
         words = "(its text can't be made)"
+    if isinstance(exc, BaseExceptionGroup):
+        said = [describe(each) for each in exc.exceptions[:_MOST_OF_GROUP]]
+        more = len(exc.exceptions) - len(said)
+        words = f"{exc.message}: {'; '.join(said)}{f'; {more} more' if more else ''}"
     return plain(f"{type(exc).__name__}: {words}" if words else type(exc).__name__)
 
 

@@ -11,7 +11,7 @@ import secrets
 import socket
 import sys
 from collections import deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,8 @@ class ProcessPool:
         self._warm = warm
         self._scratch = scratch
         self._pass_env = list(pass_env)
+        self.held_open: Callable[[], Sequence[int]] = tuple
+        """Descriptors that the launcher keeps, and gives to nobody."""
         self._idle: deque[Runner] = deque()
         self._runners: dict[str, Runner] = {}
         self._most = most
@@ -93,7 +95,7 @@ class ProcessPool:
             *(str(theirs.fileno()), str(self._scratch)),
             *(json.dumps(self._argv), json.dumps(self._template), json.dumps(self._pass_env)),
             stdin=asyncio.subprocess.DEVNULL,
-            pass_fds=(theirs.fileno(),),
+            pass_fds=(theirs.fileno(), *self.held_open()),
             start_new_session=True,
         )
         theirs.close()

@@ -65,10 +65,21 @@ class ErrorOutput(io.RawIOBase):
             self._link.report(LogLine(LogLevel.WARN, plain(text)))
 
 
+class _Output(io.FileIO):
+    """Standard output, which is a pipe once an attempt runs, whatever it was when this was made."""
+
+    def seekable(self) -> bool:
+        """It isn't; who were told otherwise could not change the encoding any more."""
+        return False
+
+
 def take_over() -> ErrorOutput:
     """Let standard output be written line by line, and standard error be ours."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stdout.flush()
+    buffer = io.BufferedWriter(_Output(1, "w", closefd=False))
+    stdout = io.TextIOWrapper(buffer, encoding="utf-8", errors="backslashreplace", line_buffering=True)
+    sys.stdout = sys.__stdout__ = stdout  # type: ignore[misc]
     raw = ErrorOutput(2)
     with contextlib.suppress(OSError, ValueError, AttributeError):
         sys.stderr.flush()

@@ -31,6 +31,7 @@ from niyanta.wire.messages import Assignment, LogLine
 from niyanta.worker.handlers import children
 from niyanta.worker.handlers.app import App, load_app
 from niyanta.worker.handlers.context import Context, SyncContext
+from niyanta.worker.handlers.failures import is_end, is_permanent
 from niyanta.worker.handlers.handler import Handler, MisfitError, encode_result
 from niyanta.worker.handlers.link import AttemptEnded
 from niyanta.worker.handlers.logs import log_all_to, log_no_more_to
@@ -49,6 +50,7 @@ _ACTIONS: dict[signal.Signals, Any] = {
     signal.SIGTERM: signal.SIG_DFL,
     signal.SIGHUP: signal.SIG_DFL,
 }
+_STOPPED = "the handler was told to stop (SIGTERM), or cancelled itself"
 
 
 def _limit(assignment: Assignment) -> None:
@@ -130,7 +132,7 @@ def _outcome(handler: Handler, run: channel.Run, link: SocketLink) -> channel.Fr
         return channel.Done(encode_result(result))
     except (AttemptEnded, asyncio.CancelledError):
         # The agent knows better why, unless somebody else has sent the signal.
-        return channel.Problem("the handler was told to stop (SIGTERM), or cancelled itself", False)
+        return channel.Problem(_STOPPED, False)
     except MisfitError as exc:
         return channel.Misfit(plain(str(exc)), exc.hopeless)
     except PermanentError as exc:
@@ -140,7 +142,9 @@ def _outcome(handler: Handler, run: channel.Run, link: SocketLink) -> channel.Fr
     except SystemExit as exc:
         return channel.Problem(_exit_words(exc), False)
     except BaseException as exc:
-        return channel.Problem(describe(exc), False, _traceback(exc))
+        if is_end(exc):
+            return channel.Problem(_STOPPED, False)
+        return channel.Problem(describe(exc), is_permanent(exc), _traceback(exc))
 
 
 def _run_loop(

@@ -47,6 +47,11 @@ WHOLE: Mapping[str, tuple[bytes, dict[str, Any]]] = {
         text([row.replace(",", ";").replace(".", ",") for row in ROWS]).encode(),
         {"delimiter": ";", "decimal_mark": ","},
     ),
+    "a line that names the delimiter": (b"sep=,\n" + text().encode(), {}),
+    "the same as Excel saves it": (
+        b'\xef\xbb\xbf"sep=;"\r\n' + text([row.replace(",", ";") for row in ROWS], "\r\n").encode(),
+        {"delimiter": ";"},
+    ),
     "tabs": (text([row.replace(",", "\t") for row in ROWS]).encode(), {"delimiter": "\t"}),
     "spaces around": (
         text([ROWS[0].replace(",", " , "), *(row.replace(",", ", ", 1) for row in ROWS[1:])]).encode(),
@@ -111,6 +116,7 @@ REFUSED: Mapping[str, tuple[bytes, dict[str, Any], str]] = {
     "Excel": (zipped(), {}, "csv_url: .* is an Excel or ZIP file"),
     "gzip": (gzip.compress(text().encode()), {}, "csv_url: .* is a gzip file"),
     "another delimiter": (text().replace(",", ";").encode(), {}, "group_by: .* set delimiter to ';'"),
+    "a line that names another": (b"sep=;\n" + text().encode(), {}, "delimiter: .* first line that it is ';'"),
     "two columns of a name": (b"region,amount,amount,day\n", {}, "value_columns: the file has 2 columns 'amount'"),
     "a header that is not UTF-8": (b"r\xe9gion,amount,day\n", {}, "csv_url: .* has no header line: not UTF-8"),
     "a mark of another encoding": (text().encode("utf-8-sig"), {"encoding": "windows-1252"}, "encoding: .* is UTF-8"),

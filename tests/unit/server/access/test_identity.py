@@ -22,7 +22,7 @@ from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.customers import CustomerStore, Identity
 from niyanta.wire.broker import Broker
-from niyanta.wire.messages import Changed
+from niyanta.wire.changes import Changed
 from niyanta.wire.subjects import Subjects
 
 SECRET = "0123456789abcdef0123456789abcdef"

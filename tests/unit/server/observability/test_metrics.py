@@ -9,7 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from niyanta.domain.limits import MAX_METRIC_CUSTOMERS
 from niyanta.server.observability.metrics import Metrics, Reading
-from niyanta.wire.messages import AttemptRef, CheckpointSaved, Event, Started, WorkloadChange
+from niyanta.wire.changes import WorkloadChange
+from niyanta.wire.messages import AttemptRef, CheckpointSaved, Event, Started
 
 
 def change(customer_id: str = "cust_a", status: str = "COMPLETED", **fields: Any) -> WorkloadChange:

@@ -64,7 +64,7 @@ async def test_a_beat_is_sent_again_at_once_and_many_fit_into_a_lease() -> None:
 
 
 async def test_a_batch_is_sent_again_soon_with_growing_patience() -> None:
-    broker: Any = Frozen(unanswered=4)
+    broker: Any = Frozen(unanswered=6)
     outbox = Outbox(broker, SUBJECTS.events, lambda: Who("w", "i"), lambda *_: None, lambda: None)
     outbox.add(AttemptRef("cust", "wl_1", 1), 1, Started())
     sending = asyncio.create_task(outbox.run())
@@ -72,4 +72,5 @@ async def test_a_batch_is_sent_again_soon_with_growing_patience() -> None:
         await outbox.flushed()
     sending.cancel()
     await asyncio.gather(sending, return_exceptions=True)
-    assert broker.waited == pytest.approx([1.5, 3, 6, 10], abs=0.1)
+    # Twice each, as the second try is likely to reach another coordinator, which isn't slow at all.
+    assert broker.waited == pytest.approx([1.5, 1.5, 3, 3, 6, 6], abs=0.1)
