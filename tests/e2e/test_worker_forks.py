@@ -68,6 +68,14 @@ async def test_the_launcher_is_the_parent_of_what_was_forked(app: Callable[[str]
         assert "niyanta.worker.launcher" in parent.cmdline()
 
 
+async def test_the_launcher_is_the_parent_of_all_that_were_forked_together(
+    app: Callable[[str], str], tmp_path: Path
+) -> None:
+    async with station(tmp_path / "scratch", app=app(SIMPLE)) as here:
+        records = await asyncio.gather(*(here.run("look", seconds=60) for _ in range(40)))
+    assert len({record.result["parent"] for record in records}) == 1
+
+
 async def test_hooks_run_in_the_attempt_s_process_first(app: Callable[[str], str], tmp_path: Path) -> None:
     code = """
     worker = Worker()
@@ -204,6 +212,7 @@ def test_a_template_that_dies_later_is_started_again(started: Callable[..., Temp
     first = template.pid
     template.kill()
     os.waitpid(first, 0)
+    select.select([template.socket], [], [], 20)  # the process between may have a moment left
     assert template.receive() == []
     assert template.pid != first
     with asked(template, "b" * 12):

@@ -66,6 +66,8 @@ class Slot:
     over: Over | None = None
     """Why, where the launcher ended it by itself."""
     used_bytes: int = field(default=0)
+    asked_alone: bool = False
+    """Whether the agent waits to hear if nothing is left of the attempt but its own process."""
 
 
 class Launcher:
@@ -166,7 +168,8 @@ class Launcher:
                 if slot is not None:
                     self.limit(slot, memory << 20, cores, most)
             case {"do": "alone"} if slot is not None:
-                self.agent.tell({"event": "alone", "slot": slot.name, "alone": self.is_alone(slot)})
+                slot.asked_alone = True
+                self.say_alone(slot)
             case {"do": "kill"} if slot is not None:
                 for pid in self.members(slot, None):
                     with contextlib.suppress(OSError):
@@ -204,6 +207,7 @@ class Launcher:
                     slot = self.slots[name]
                     slot.root = pid
                     self.agent.tell({"event": "spawned", "slot": name, "pid": pid})
+                    self.say_alone(slot)
                     if (status := self.ended_early.pop(pid, None)) is not None:
                         self.root_ended(slot, status)
                 case Forked(slot=name, error=str(error)) if name in self.slots:
@@ -346,6 +350,12 @@ class Launcher:
         if slot.group is not None:
             return slot.group.members()
         return (table or processtree.Table()).members(slot.name, slot.root, os.getpid())
+
+    def say_alone(self, slot: Slot) -> None:
+        """Answer the agent, once the template has said which process is the slot's: an attempt may be faster."""
+        if slot.asked_alone and slot.root != _NOT_YET:
+            slot.asked_alone = False
+            self.agent.tell({"event": "alone", "slot": slot.name, "alone": self.is_alone(slot)})
 
     def is_alone(self, slot: Slot) -> bool:
         """Whether nothing is left of an attempt but its own process, with which all is well."""

@@ -29,6 +29,7 @@ import random
 import signal
 import socket
 import sys
+import time
 from collections.abc import Iterable
 from typing import Any, NoReturn, TypeAlias
 
@@ -41,6 +42,7 @@ __all__ = ["main"]
 _DEVICES = ("/dev/nvidia", "/dev/kfd", "/dev/dri", "/dev/accel")
 _MOST_REQUEST_BYTES = 8192
 _MOST_AT_ONCE = 16
+_POLL_SECONDS = 0.0005
 _PR_SET_NAME = 15  # linux/prctl.h
 
 
@@ -118,10 +120,11 @@ class _Forks:
         self._marking: _Marking | None = None
 
     def make(self, requests: list[_Request]) -> list[dict[str, Any]]:
-        """Fork a runner for each request; gives what to answer. Never returns in the runners.
+        """Fork a runner for each request; gives what is left to answer. Never returns in the runners.
 
         The process between, whose end makes the launcher their parent, is one for all that are asked for at once: it
-        costs as much as a runner's fork.
+        costs as much as a runner's fork. It tells the launcher of each, and they wait for its end. So the launcher
+        hears of a runner before that begins, whatever becomes of the template.
         """
         self._marking = self._marking or _Marking(requests[0][0]["variable"])
         told, tell = os.pipe()
@@ -131,13 +134,12 @@ class _Forks:
             self._make_all(requests, tell)
         os.close(tell)
         with open(told, "rb") as file:
-            pids = file.read().split()
+            made = len(file.read())
         os.waitpid(between, 0)
-        slots = [asked["slot"] for asked, _ in requests]
-        made = [{"slot": slot, "pid": int(pid)} for slot, pid in zip(slots, pids, strict=False)]
-        return made + [{"slot": slot, "error": "the fork failed"} for slot in slots[len(made) :]]
+        return [{"slot": asked["slot"], "error": "the fork failed"} for asked, _ in requests[made:]]
 
     def _make_all(self, requests: list[_Request], tell: int) -> NoReturn:
+        between = os.getpid()
         try:
             for asked, fds in requests:
                 pid = os.fork()
@@ -147,12 +149,13 @@ class _Forks:
                     for _, others in requests:
                         if others is not fds:
                             _close(others)
-                    self._become_runner(asked, fds)
-                os.write(tell, b"%d\n" % pid)
+                    self._become_runner(asked, fds, between)
+                _tell(self._launcher, {"slot": asked["slot"], "pid": pid})
+                os.write(tell, b".")
         finally:
             os._exit(0)
 
-    def _become_runner(self, asked: dict[str, Any], fds: list[int]) -> NoReturn:
+    def _become_runner(self, asked: dict[str, Any], fds: list[int], between: int) -> NoReturn:
         code = 127
         try:
             if self._marking is not None:
@@ -163,6 +166,8 @@ class _Forks:
             _close(fds[1:])
             for directory in asked["groups"]:
                 _enter(directory)
+            while os.getppid() == between:  # it forks others, and tells of them
+                time.sleep(_POLL_SECONDS)
             _seed()
             for hook in self._worker.fork_hooks:
                 hook()
