@@ -174,11 +174,13 @@ def test_the_demo_proves_what_it_says(tmp_path: Path) -> None:
 def test_an_interrupted_demo_leaves_nothing_running(tmp_path: Path, number: signal.Signals) -> None:
     demo = start_demo(tmp_path / "scratch", "--seconds", "60")
     assert demo.stdout is not None
+    said = []
     for line in demo.stdout:
+        said.append(line)
         if "RUNNING" in line:
             break
     children = psutil.Process(demo.pid).children(recursive=True)
-    assert len(children) > 6
+    assert len(children) > 6, "".join(said)
     demo.send_signal(number)
     demo.send_signal(number)
     demo.communicate(timeout=90)

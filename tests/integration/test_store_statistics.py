@@ -163,7 +163,10 @@ async def test_estimates_come_from_the_customers_own_counters(
         nonlocal now
         now = at
         await conn.execute(
-            "UPDATE customer_usage SET assigned = $1, queued = $2 WHERE customer_id = 'cust_a'", assigned, queued
+            # As many run as may, or what waits would wait for a worker.
+            "UPDATE customer_usage SET assigned = $1, queued = $2, running = 100000 WHERE customer_id = 'cust_a'",
+            assigned,
+            queued,
         )
         await directory.refresh()
         await estimator.know("cust_a")
@@ -172,7 +175,8 @@ async def test_estimates_come_from_the_customers_own_counters(
     present: datetime = await conn.fetchval("SELECT now()")
     await sample(0, 0, 0)
     assert estimator.start_of_submission("cust_a", present) is None, "no worker, nothing served yet"
-    await sample(10, 20, 99)
+    await sample(1, 0, 99)
+    await sample(11, 20, 99)
     assert estimator.start_of_submission("cust_a", present) == present + timedelta(seconds=50)
     assert estimator.start_of_submission("cust_b", present) is None
     assert estimator.start_of_submission("cust_missing", present) is None
