@@ -148,8 +148,10 @@ async def test_a_refusal_after_a_slow_start_hands_it_back(system: System) -> Non
         workload_id = await system.submit(input_params=OLD_INPUT)
         assignment = await fresh(new)
         await new.report(assignment.ref, messages.Started(), messages.Refused("no", form_of(NEW)))
-        found = await system.until(workload_id, "REDISTRIBUTING")
-        assert found["retry_count"] == 0
+        again = await fresh(new)
+        assert (again.ref.workload_id, again.ref.generation) == (workload_id, assignment.ref.generation + 1)
+        assert (await system.get(workload_id))["retry_count"] == 0
+        assert "redistributed" in await system.audit(workload_id)
 
 
 async def test_what_only_the_handlers_own_checks_refuse_fails_where_there_is_no_other_version(system: System) -> None:

@@ -301,7 +301,8 @@ class Broker:
             if not (msg.headers and _FRAMES_HEADER in msg.headers):
                 heard(msg.data)
 
-        self._subscriptions.append(await self._nc.subscribe(subject, cb=received))
+        for spoken in (subject, f"{subject}.*"):  # to the group, and to one of its members
+            self._subscriptions.append(await self._nc.subscribe(spoken, cb=received))
         await self._nc.flush()
 
     def _spawn(self, work: Awaitable[None], then: Callable[[], None]) -> None:

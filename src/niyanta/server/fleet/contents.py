@@ -51,7 +51,9 @@ def logged_at(occurred_at_ms: int, now: datetime, assigned_at: datetime | None) 
     earliest = now - _LATEST_LINE
     if assigned_at is not None:
         earliest = max(earliest, assigned_at)
-    return min(max(occurred, earliest), now)
+    found = min(max(occurred, earliest), now)
+    # In whole milliseconds, as it is shown: what comes after a shown time is what comes after it here.
+    return found.replace(microsecond=found.microsecond // 1000 * 1000)
 
 
 def details_json(details: dict[str, Any]) -> str:
