@@ -300,7 +300,7 @@ class BranchingMachine(StoreMachine):
 
 
 def _as_workers_speak(branches: list[list[Any]]) -> list[list[Any]]:
-    """A worker says one thing after another: what the same one reports goes into the branch in which it first does."""
+    """A worker says one thing after another: all that one reports goes into the branch in which it first does."""
     homes: dict[str, int] = {}
     found: list[list[Any]] = [[] for _ in branches]
     for number, branch in enumerate(branches):
