@@ -84,10 +84,11 @@ async def test_processor_time_is_shared_out(here: Station, kernel: dict[str, int
     assert record.result["value"] < 0.5
 
 
-async def test_threads_have_a_bound(here: Station, kernel: dict[str, int]) -> None:
+@pytest.mark.parametrize("left", [False, True])
+async def test_threads_have_a_bound(here: Station, kernel: dict[str, int], left: bool) -> None:
     if "pids" not in kernel:
         pytest.skip("no writable pids controller here")
-    record = await here.run("many_threads")
+    record = await here.run("many_threads", {"left": left})
     assert 500 < record.result["value"] < 1024
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 from nats.aio.client import Client as NatsClient
@@ -16,10 +17,26 @@ log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 2
 """For one server to answer."""
+_PATIENCE_SECONDS = 20.0
 
 
 async def try_first(addresses: Addresses) -> None:
-    """Fail soon when no server is there; a link that has been opened once is kept for ever."""
+    """Fail soon when no server is there; a link that has been opened once is kept for ever.
+
+    A server that is there but slow to answer is asked again for a while: its machine may only be busy.
+    """
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            await _try_each(addresses)
+        except TimeoutError:
+            if time.monotonic() >= deadline:
+                raise
+        else:
+            return
+
+
+async def _try_each(addresses: Addresses) -> None:
     failure: Exception | None = None
     for server in addresses.servers:
         attempt = NatsClient()

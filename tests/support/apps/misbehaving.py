@@ -42,7 +42,7 @@ def burn(ctx: SyncContext) -> float:
 
 @worker.workload("many_threads")
 def many_threads(ctx: SyncContext) -> int:
-    """Start threads until the system refuses; gives how many."""
+    """Start threads until the system refuses; gives how many. ``left``: they go on."""
     end = threading.Event()
     count = 0
     try:
@@ -51,7 +51,8 @@ def many_threads(ctx: SyncContext) -> int:
             count += 1
     except RuntimeError:
         pass
-    end.set()
+    if not ctx.input_params.get("left"):
+        end.set()
     return count
 
 

@@ -15,6 +15,7 @@ from niyanta.wire.strict_json import StrictDecoder
 
 __all__ = ["clean", "details_json", "level_of", "logged_at", "result_problem"]
 
+_JUST_UNDER = timedelta(microseconds=999)
 _LATEST_LINE = timedelta(days=1)
 """A line that arrives later than this after it was written gets a later time."""
 _LEVELS = {level.value: level for level in LogLevel}
@@ -51,9 +52,12 @@ def logged_at(occurred_at_ms: int, now: datetime, assigned_at: datetime | None) 
     earliest = now - _LATEST_LINE
     if assigned_at is not None:
         earliest = max(earliest, assigned_at)
-    found = min(max(occurred, earliest), now)
     # In whole milliseconds, as it is shown: what comes after a shown time is what comes after it here.
-    return found.replace(microsecond=found.microsecond // 1000 * 1000)
+    return _whole(min(max(occurred, _whole(earliest + _JUST_UNDER)), now))
+
+
+def _whole(time: datetime) -> datetime:
+    return time.replace(microsecond=time.microsecond // 1000 * 1000)
 
 
 def details_json(details: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ import io
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -26,6 +27,7 @@ __all__ = ["EXIT_SECONDS", "THREADS_SECONDS", "end", "flush_files", "leave", "se
 THREADS_SECONDS = 2.0
 EXIT_SECONDS = 2.0
 _TASKS_SECONDS = 1.0
+_AGAIN_SECONDS = 0.01
 
 
 def settle(loop: asyncio.AbstractEventLoop, *, closing: bool) -> None:
@@ -60,10 +62,29 @@ def end(say: Callable[[str], None], last: Callable[[], None]) -> NoReturn:
         last: Called when nothing more will be said.
     """
     exiting = threading.Event()
-    threading.Thread(target=_watch, args=(exiting, say, last), name="niyanta-end", daemon=True).start()
+    watch = threading.Thread(target=_watch, args=(exiting, say, last), name="niyanta-end", daemon=True)
+    if not _started(watch):
+        say("what was registered to run at exit was given up: the process has as many threads as it may have")
+        flush_files()
+        last()
+        os._exit(0)
     threading._shutdown()  # type: ignore[attr-defined]  # waits for threads and executors, and for nothing else
     exiting.set()
     _finish(last)
+
+
+def _started(thread: threading.Thread) -> bool:
+    """Start it, once there is room for one more: what the handler has started may be ending."""
+    deadline = time.monotonic() + THREADS_SECONDS
+    while True:
+        try:
+            thread.start()
+        except RuntimeError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_AGAIN_SECONDS)
+        else:
+            return True
 
 
 def _watch(exiting: threading.Event, say: Callable[[str], None], last: Callable[[], None]) -> None:
@@ -86,8 +107,11 @@ def leave(last: Callable[[], None]) -> NoReturn:
     """
     limit = threading.Timer(EXIT_SECONDS, os._exit, (0,))
     limit.daemon = True
-    limit.start()
-    _finish(last)
+    if _started(limit):
+        _finish(last)
+    flush_files()
+    last()
+    os._exit(0)
 
 
 def _finish(last: Callable[[], None]) -> NoReturn:
