@@ -10,10 +10,13 @@ from typing import TypeAlias
 import msgspec
 
 from niyanta.wire.messages import Assignment, LogLine, Progressed
+from niyanta.worker.box.box import TEMPORARY, WORK
 from niyanta.worker.handlers.link import Ask
 
 __all__ = [
     "CHECKPOINT",
+    "SAVING_PREFIX",
+    "TEMPORARY",
     "WORK",
     "Cancelled",
     "Clean",
@@ -40,13 +43,13 @@ __all__ = [
 ]
 
 _MOST_FRAME_BYTES = 64 << 20
-WORK = "work"
-CHECKPOINT = "checkpoint"
+CHECKPOINT = f"{TEMPORARY}/niyanta-checkpoint"
+SAVING_PREFIX = "niyanta-saving-"
 
 
 def saving_name(number: int) -> str:
     """The file in the attempt's directory that holds a checkpoint too large to send, on its way out."""
-    return f"saving-{number}"
+    return f"{TEMPORARY}/{SAVING_PREFIX}{number}"
 
 
 class Run(msgspec.Struct, tag="run"):

@@ -1,4 +1,4 @@
-"""The process of one workload: ``python -m niyanta.worker.runner APPS FD``.
+"""The process of one workload: ``python -m niyanta.worker.runner APPS POLICY FOLDER FD``.
 
 It imports the app, waits warm for its one workload, runs the handler and ends. The main thread runs the handler.
 Another reads the control socket, and ends the process when the agent is gone; a third writes to it.
@@ -28,6 +28,8 @@ from typing import Any
 from niyanta.domain.records import LogLevel
 from niyanta.errors import PermanentError, TransientError
 from niyanta.wire.messages import Assignment, LogLine
+from niyanta.worker.box.box import Box
+from niyanta.worker.box.policy import Policy
 from niyanta.worker.handlers import children
 from niyanta.worker.handlers.app import App, load_app
 from niyanta.worker.handlers.context import Context, SyncContext
@@ -179,7 +181,11 @@ def main() -> None:
     """Run one workload in this interpreter, which was started for it."""
     control = socket.socket(fileno=int(sys.argv[-1]))
     errors = output.take_over()
-    serve(load_app(json.loads(sys.argv[1])), control, errors)
+    apps = json.loads(sys.argv[1])
+    box = Box(Policy.decode(sys.argv[2]), apps)
+    box.prepare()
+    box.enter(sys.argv[3])
+    serve(load_app(apps), control, errors)
 
 
 def serve(worker: App, socket_: socket.socket, errors: output.ErrorOutput) -> None:
