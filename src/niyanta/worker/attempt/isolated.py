@@ -57,7 +57,7 @@ class Isolated:
         """
         kind = _kind(assignment)
         runner = await self._life.unless_ordered(self._pool.take(kind, handler.reuse))
-        await folder.move_into(runner.folder)
+        await folder.move_into(runner.folder, again=runner.served > 1)
         if handler.exclusive:
             self._pool.mark_exclusive(runner)
         conversation = Conversation(runner, handler.form, folder, self._life, self._reports, self._saving)
@@ -74,7 +74,8 @@ class Isolated:
             tasks.append(disk)
             waiting, most_bytes = asking.begin(), self._saving.most_bytes
             keep = runner.served < handler.reuse
-            runner.send(channel.Run(assignment, encoding, str(folder.path), waiting, most_bytes, runner.word, keep))
+            where, work = str(folder.path), folder.work_name
+            runner.send(channel.Run(assignment, encoding, where, waiting, most_bytes, runner.word, work, keep))
             outcome, at_once = await self._until_over(assignment, conversation, runner, disk)
             if not (conversation.clean.done() and await self._may_be_kept(outcome, asking, runner)):
                 how = await self._ended(runner, listening, at_once=at_once)

@@ -59,6 +59,8 @@ class AttemptFolder:
     def __init__(self, scratch: Path, name: str) -> None:
         self._scratch = scratch
         self._name = name
+        self.work_name = channel.WORK
+        """Where in the directory `work` is."""
 
     @functools.cached_property
     def path(self) -> Path:
@@ -68,21 +70,29 @@ class AttemptFolder:
     @property
     def work(self) -> Path:
         """What a handler sees as its ``work_dir``."""
-        return self.path / channel.WORK
+        return self.path / self.work_name
 
     @property
     def checkpoint(self) -> Path:
         """The checkpoint that the attempt starts from."""
         return self.path / channel.CHECKPOINT
 
-    async def move_into(self, folder: Path) -> None:
-        """Have a process's folder from now on, with the checkpoint that the attempt starts from."""
+    async def move_into(self, folder: Path, *, again: bool) -> None:
+        """Have a process's folder from now on, with the checkpoint that the attempt starts from.
+
+        Args:
+            folder: The process's.
+            again: Whether another attempt was in it before: what that knew as its directory must not be ours.
+        """
         own = vars(self).pop("path", None)
         if own is not None:
             with contextlib.suppress(FileNotFoundError):
                 os.replace(own / channel.CHECKPOINT, folder / channel.CHECKPOINT)
             await remove_folder(own)
         vars(self)["path"] = folder
+        if again:
+            self.work_name = f"{channel.WORK}/{secrets.token_hex(6)}"
+            os.mkdir(self.work, 0o700)
 
     def new_file(self) -> Path:
         """A name for a file that no process of the attempt can reach."""
@@ -107,7 +117,7 @@ class AttemptFolder:
 
     async def give_back(self) -> None:
         """Leave the process its folder, for the next attempt: what this one worked on is removed."""
-        await empty(self.work)
+        await empty(self.path / channel.WORK)
         self.checkpoint.unlink(missing_ok=True)
         del vars(self)["path"]
 

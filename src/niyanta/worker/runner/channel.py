@@ -59,11 +59,13 @@ class Run(msgspec.Struct, tag="run"):
     encoding: str | None
     """Of the checkpoint to start from, which is in the file ``CHECKPOINT``; None when there is none."""
     directory: str
-    """The attempt's own: the scratch directory ``WORK`` in it, and files for what is too large to send."""
+    """The attempt's own: the scratch directory is in it, and files for what is too large to send."""
     waiting: Ask | None
     most_checkpoint_bytes: int
     word: str
     """In the marks that it writes into its standard output (`niyanta.worker.runner.marks`)."""
+    work: str = WORK
+    """The scratch directory, in the attempt's own."""
     keep: bool = False
     """Whether the process may serve another attempt of the same customer and type after this one."""
 

@@ -123,7 +123,7 @@ def _outcome(handler: Handler, run: channel.Run, link: SocketLink) -> channel.Fr
         if run.encoding is not None:
             state = decode_state((directory / channel.CHECKPOINT).read_bytes(), run.encoding)
         kind = Context if handler.is_async else SyncContext
-        ctx = kind(run.assignment, link, state, lambda: directory / channel.WORK)
+        ctx = kind(run.assignment, link, state, lambda: directory / run.work)
         del state
         log_all_to(link)
         arguments = handler.arguments(ctx, run.assignment.input_json)
@@ -235,7 +235,7 @@ def _serve(shared: _Serving, run: channel.Run) -> None:
     link = SocketLink(shared.control, run, shared.written, in_loop=handler.is_async)
     shared.control.attach(link.hear)
     shared.errors.report_to(link)
-    os.chdir(Path(run.directory) / channel.WORK)
+    os.chdir(Path(run.directory) / run.work)
     outcome = contextvars.copy_context().run(_outcome, handler, run, link)
     flush()
     if run.keep and shared.before is not None and isinstance(outcome, channel.Done) and not link.ended:
