@@ -51,9 +51,7 @@ _COLOURS = {
 _RETRIES = 2  # a person waits
 _DEV = "that of `niyanta dev` in this folder when not given."
 _SHARED: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] = (
-    click.option(
-        "--json", "as_json", is_flag=True, envvar="NIYANTA_JSON", help="JSON: an object, or one a line."
-    ),
+    click.option("--json", "as_json", is_flag=True, envvar="NIYANTA_JSON", help="JSON: an object, or one a line."),
     click.option("--api-key", envvar="NIYANTA_API_KEY", help=f"nyt_…; {_DEV}"),
     click.option("--url", envvar="NIYANTA_URL", help=f"As in http://localhost:8080; {_DEV}"),
 )

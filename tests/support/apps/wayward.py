@@ -13,6 +13,7 @@ import enum
 import faulthandler
 import fractions
 import gc
+import inspect
 import ipaddress
 import locale
 import logging
@@ -241,7 +242,7 @@ def hardly_recurses(ctx: SyncContext) -> int:
 
 
 def _depth() -> int:
-    frame: types.FrameType | None = sys._getframe()
+    frame = inspect.currentframe()
     depth = 0
     while frame is not None:
         depth, frame = depth + 1, frame.f_back

@@ -99,15 +99,13 @@ class Handler:
         except (SchemaError, TooExpensiveError):
             return True
 
-    def call(self, context: Context | SyncContext, input_json: bytes) -> Awaitable[Any] | Any:
+    def call(self, context: object, input_json: bytes) -> Awaitable[Any] | Any:
         """Decode the input and call the function; gives its result, or an awaitable of it.
 
         Raises:
             PermanentError: The input doesn't fit.
         """
-        arguments = self.arguments(context, input_json)
-        self.remark_on(context)
-        return self.function(*arguments)
+        return self.function(*self.arguments(context, input_json))
 
 
 def make_handler(
@@ -286,7 +284,7 @@ def _take_room(room: list[int], values: int, place: str) -> None:
         raise ValueError(f"it is larger than {MAX_RESULT_BYTES} bytes; {place} is beyond them")
 
 
-def _plain_dict(value: dict[Any, Any], place: str, depth: int, room: list[int]) -> dict[str, Any]:
+def _plain_dict(value: dict[object, object], place: str, depth: int, room: list[int]) -> dict[str, object]:
     for key in value:
         if not isinstance(key, str):
             raise TypeError(f"{place} has the key {key!r}, which is not a string")

@@ -60,8 +60,8 @@ def encode_state(state: object, most_bytes: int = MAX_CHECKPOINT_BYTES) -> tuple
     return data, encoding
 
 
-# Any: the user's, and looked at by its type.
 # C901: one branch for each kind of value
+# Any: the user's, and looked at by its type.
 def _check(value: Any, place: str, depth: int, room: list[int]) -> None:  # noqa: C901
     """Refuse what would not come back equal. Never more than `MAX_DEPTH` calls deep.
 
