@@ -207,7 +207,7 @@ _DEATHS = (
     ),
     Mutant(
         "exclusive goes on under a frozen agent",
-        "the processes of an exclusive attempt end before its lease can be handed on, also when their agent is frozen",
+        "an exclusive attempt ends before its lease can be handed on, also when its agent is frozen",
         "if now >= (self.exclusive_until if slot.exclusive else self.alive_until):",
         "if now >= self.alive_until:",
         "chaos/test_worker_faults.py::test_a_frozen_agent_s_attempts_end_with_their_lease",

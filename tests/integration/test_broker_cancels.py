@@ -70,6 +70,7 @@ async def test_a_cancel_ends_a_loop_of_requests(pair: Pair, size: int, timeout_s
 
 
 async def test_a_cancel_that_comes_together_with_the_answer_is_heeded(pair: Pair) -> None:
+    await pair.asking.request(pair.subject, b"x", timeout_seconds=5)
     answers = pair.asking._nc._resp_map  # the client's own, as nothing public tells in which turn an answer comes
     asking = asyncio.create_task(pair.asking.request(pair.subject, b"x", timeout_seconds=5))
     while not answers:

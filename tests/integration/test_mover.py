@@ -148,7 +148,7 @@ async def test_without_a_lock_it_is_said_when_somebody_else_was_quicker(
     go_on.set()
     assert not await moving
     assert [change.workload_id for change in feed.announced] == [keys[1][1]]
-    assert await cancelled(database) == 2
+    assert await cancelled(database) == (2 if meanwhile is cancel else 1)
 
 
 async def test_a_lock_that_does_not_come_free_is_given_up(database: Database, keys: list[Key]) -> None:

@@ -3,9 +3,9 @@
 Coordinators share the workers' subjects by a queue group, so one without a working database takes its share of events
 and registrations and can do nothing with them. It leaves the group for these until its database answers again. One
 whose event loop is stuck leaves all of them (`Pulse`).
-A database that is slow is waited for. One that has fallen silent is not: a server that is frozen, or cut off without a
-word, leaves connections that look good for minutes, while another may have taken its place. The two look the same to
-whoever waits, so a new connection is tried beside. All others are given up when it answers, and they still don't.
+A database that is slow is waited for. One that has fallen silent is not: a server that is frozen or cut off leaves
+connections that look good for minutes, while another may have taken its place. Both look the same to who waits,
+so a new connection is tried beside. All others are given up when it answers, and they still don't.
 Heartbeats it goes on answering: "go on, I can't record it now" keeps workers running when no coordinator has a
 database.
 """

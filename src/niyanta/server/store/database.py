@@ -190,7 +190,7 @@ class Database:
                 pool.terminate()
 
     async def begin_anew(self) -> None:
-        """Cut every connection, as the server has fallen silent: what waits fails now, what comes next begins anew."""
+        """Cut every connection, as they have fallen silent: what waits fails now, what comes next begins anew."""
         for pool in self._pools.values():
             await pool.expire_connections()
         for conn in list(self._in_use):
