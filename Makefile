@@ -17,7 +17,7 @@ GO_PART_missing = echo "go isn't on PATH: the tests of the Go SDK were left out.
 GENERATED := docs/states.md src/niyanta/server/store/workloads.sql api/openapi/niyanta-v1.yaml src/niyanta/client/synchronous.py src/niyanta/wire/v1 sdk/go/grpc/niyantav1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test go contract lint format types bench chaos storm simulate mutants verify docs generate lock clean
+.PHONY: help setup demo dev test go contract lint format types bench chaos storm simulate mutants verify docs package freeze generate lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,12 @@ verify: generate ## fail when a generated file isn't what its source says
 	@git ls-files --error-unmatch $(GENERATED) >/dev/null
 	@git diff --exit-code -- $(GENERATED)
 	@echo "Generated files are up to date."
+
+package: setup ## build wheel and sdist into dist/, and use the wheel alone in a fresh environment and an empty folder
+	@$(PY) scripts/package.py
+
+freeze: setup ## at a release: keep its code for the tests of the next one, which runs beside it
+	@$(PY) scripts/freeze_release.py
 
 docs: generate ## write the generated pages anew and check every link
 	@$(PY) scripts/check_links.py
