@@ -9,6 +9,7 @@ import pytest
 
 from niyanta.errors import ConnectionFailedError
 from niyanta.wire.broker import FRAME_BYTES, Broker
+from niyanta.wire.cancels import heeded
 
 
 class Pair:
@@ -69,18 +70,19 @@ async def test_a_cancel_ends_a_loop_of_requests(pair: Pair, size: int, timeout_s
     assert ended == trials
 
 
-async def test_a_cancel_that_comes_together_with_the_answer_is_heeded(pair: Pair) -> None:
-    await pair.asking.request(pair.subject, b"x", timeout_seconds=5)
-    answers = pair.asking._nc._resp_map  # the client's own, as nothing public tells in which turn an answer comes
-    asking = asyncio.create_task(pair.asking.request(pair.subject, b"x", timeout_seconds=5))
-    while not answers:
-        await asyncio.sleep(0)
-    (answer,) = answers.values()
-    answer.add_done_callback(lambda _: asking.cancel())
-    await asyncio.wait({asking}, timeout=5)
-    assert answer.done()
-    assert not answer.cancelled()
-    assert asking.cancelled()
+async def test_a_cancel_that_comes_together_with_the_answer_is_heeded() -> None:
+    answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def wait_as_clients_do() -> None:
+        with heeded():
+            await asyncio.wait_for(answer, 5)
+
+    waiting = asyncio.create_task(wait_as_clients_do())
+    await turns(2)
+    answer.add_done_callback(lambda _: waiting.cancel())
+    answer.set_result(None)
+    await asyncio.wait({waiting}, timeout=5)
+    assert waiting.cancelled()
 
 
 async def test_a_cancel_at_every_turn_of_one_request(pair: Pair) -> None:
