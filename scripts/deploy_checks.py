@@ -169,7 +169,7 @@ def _interpolated(text: str) -> str:
     return re.sub(r"\$\{(\w+)(:\?[^}]*)?\}", "secret", text)
 
 
-def validate(given: object, schema: dict[str, Any], what: str) -> None:
+def validate(given: Any, schema: dict[str, Any], what: str) -> None:  # Any: JSON
     found = sorted(jsonschema.validators.validator_for(schema)(schema).iter_errors(given), key=str)
     if found:
         raise WrongError("\n".join(f"{what}: {error.json_path}: {error.message[:300]}" for error in found[:10]))
