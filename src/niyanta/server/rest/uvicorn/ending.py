@@ -78,7 +78,7 @@ class EndingTransport(asyncio.Transport):
     def is_closing(self) -> bool:
         return self.is_lingering or self._inner.is_closing()
 
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
+    def get_extra_info(self, name: str, default: Any = None) -> Any:  # Any: asyncio declares it
         return self._inner.get_extra_info(name, default)
 
 
