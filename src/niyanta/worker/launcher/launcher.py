@@ -12,7 +12,7 @@ and environment.
 Runners are forked from a template that has imported the app (`niyanta.worker.runner.template`), or started as fresh
 interpreters where that can't be.
 
-Commands are JSON lines on the socket; a ``spawn`` comes with three descriptors: control, stdout, stderr.
+Programs are JSON lines on the socket; a ``spawn`` comes with three descriptors: control, stdout, stderr.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Slot:
 
 
 @dataclass(frozen=True)
-class Commands:
+class Programs:
     """How processes are started."""
 
     runner: list[str]
@@ -78,7 +78,7 @@ class Launcher:
     """The loop around one agent's slots: what the agent commands, what ends, what has used too much."""
 
     def __init__(
-        self, agent: AgentChannel, commands: Commands, scratch: str, cgroups: Cgroups, walls: Sequence[str] = ()
+        self, agent: AgentChannel, commands: Programs, scratch: str, cgroups: Cgroups, walls: Sequence[str] = ()
     ) -> None:
         self.agent = agent
         self.argv = commands.runner

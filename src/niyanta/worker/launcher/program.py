@@ -21,7 +21,7 @@ from niyanta.worker.box.ports import close_ports
 from niyanta.worker.box.rights import hide_memory
 from niyanta.worker.launcher.cgroups import Cgroups
 from niyanta.worker.launcher.channel import AgentChannel
-from niyanta.worker.launcher.launcher import Commands, Launcher
+from niyanta.worker.launcher.launcher import Programs, Launcher
 
 __all__ = ["main"]
 
@@ -44,7 +44,7 @@ def main() -> None:
     runner, template = (json.loads(words) for words in sys.argv[3:5])
     policy = _standing(Policy.decode(sys.argv[5]), cgroups)
     shown = policy.pass_env
-    commands = Commands(
+    commands = Programs(
         [*runner, policy.encode()],
         [*template, policy.encode()] if template else [],
         {name: value for name, value in os.environ.items() if name in shown or not name.startswith("NIYANTA_")},
