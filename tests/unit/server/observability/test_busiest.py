@@ -16,7 +16,7 @@ class Hour:
 
 
 def test_whoever_comes_first_has_a_label_while_there_is_room() -> None:
-    found = Busiest(2, [].append, Hour())
+    found = Busiest(2, list[str]().append, Hour())
     assert [found.label(each) for each in ("a", "b", "c", "a")] == ["a", "b", OTHER, "a"]
 
 
@@ -55,7 +55,7 @@ def test_a_quiet_hour_changes_nothing() -> None:
 
 def test_there_may_be_none() -> None:
     hour = Hour()
-    found = Busiest(0, [].append, hour)
+    found = Busiest(0, list[str]().append, hour)
     assert found.label("a") == OTHER
     hour.passes()
     assert found.label("a") == OTHER
