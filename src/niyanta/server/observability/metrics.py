@@ -46,7 +46,8 @@ class Metrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._workload_instruments()
-        self._service_instruments()
+        self._work_instruments()
+        self._request_instruments()
         self._gauges = Gauges(self.registry)
         self._answered: dict[tuple[str, int], Histogram] = {}
         self._busiest = Busiest(most_customers, self._drop_customer)
@@ -103,7 +104,7 @@ class Metrics:
             registry=self.registry,
         )
 
-    def _service_instruments(self) -> None:
+    def _work_instruments(self) -> None:
         self._event_batches = Histogram(
             "niyanta_event_batch_size",
             "Worker events committed together",
@@ -128,6 +129,19 @@ class Metrics:
             buckets=_COMMIT_BUCKETS,
             registry=self.registry,
         )
+        self._commands = Counter(
+            "niyanta_worker_commands_total",
+            "Commands to workers, by whether they were sent; a lost one is made good by other means",
+            ["command", "outcome"],
+            registry=self.registry,
+        )
+        self._ignored = Counter(
+            "niyanta_worker_commands_ignored_total",
+            "Commands that workers ignored: from an older leader, or for an earlier incarnation",
+            registry=self.registry,
+        )
+
+    def _request_instruments(self) -> None:
         self._refused = Counter(
             "niyanta_refused_requests_total",
             "Requests and calls that were refused, by the error's code",
@@ -146,17 +160,6 @@ class Metrics:
             "Time to answer a gRPC call; a stream's is its whole life, and pauses wait on purpose",
             ["method", "code"],
             buckets=(*_COMMIT_BUCKETS, 60),
-            registry=self.registry,
-        )
-        self._commands = Counter(
-            "niyanta_worker_commands_total",
-            "Commands to workers, by whether they were sent; a lost one is made good by other means",
-            ["command", "outcome"],
-            registry=self.registry,
-        )
-        self._ignored = Counter(
-            "niyanta_worker_commands_ignored_total",
-            "Commands that workers ignored: from an older leader, or for an earlier incarnation",
             registry=self.registry,
         )
         self._limited = Counter(

@@ -126,6 +126,6 @@ def slots_by_tag(views: Iterable[WorkerView], tag: str) -> dict[str, tuple[int, 
     ranked = sorted(slots, key=lambda value: (-slots[value][0], value))
     shown = {value: slots[value] for value in ranked[:MAX_METRIC_TAG_VALUES]}
     if rest := ranked[MAX_METRIC_TAG_VALUES:]:
-        rows = [slots[value] for value in rest] + ([shown[OTHER]] if OTHER in shown else [])
-        shown[OTHER] = (sum(row[0] for row in rows), sum(row[1] for row in rows))
+        parts = [slots[value] for value in rest] + ([shown[OTHER]] if OTHER in shown else [])
+        shown[OTHER] = (sum(total for total, _ in parts), sum(used for _, used in parts))
     return shown
