@@ -29,6 +29,10 @@ class Policy:
     """What they may not see, wherever it lies."""
     closed_ports: tuple[int, ...] = ()
     """TCP ports that they can't connect to, on whatever host."""
+    strict: bool = False
+    """Whether temporary and shared memory's files are of their own too."""
+    network: bool = True
+    """Whether they have any."""
     walls: tuple[Wall, ...] = ()
     """Those that hold on this machine; the launcher finds out."""
 
