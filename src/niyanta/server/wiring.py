@@ -24,7 +24,9 @@ from niyanta.server.grpc.workers import WorkerMethods
 from niyanta.server.grpc.workloads import WorkloadMethods
 from niyanta.server.leader.election import Election
 from niyanta.server.leader.monitor import Monitor
+from niyanta.server.leader.picture import Picture
 from niyanta.server.leader.scheduler import Scheduler
+from niyanta.server.leader.shortcut import Shortcut
 from niyanta.server.leader.upkeep import Upkeep
 from niyanta.server.moves.commands import Commands
 from niyanta.server.moves.feed import ChangeFeed
@@ -86,9 +88,9 @@ class Assembly:
         self.health = Health(database, broker)
 
         self.election = Election(database, self.feed, settings)
-        self.scheduler = Scheduler(
-            database, broker, self.commands, self.feed, self.directory, self.election, settings
-        )
+        picture = Picture(database, broker, self.directory, self.election, settings)
+        self.feed.listeners.append(picture.hear)
+        self.scheduler = Scheduler(database, self.commands, self.feed, self.election, picture, settings)
         self.monitor = Monitor(database, broker, self.commands, self.mover, self.feed, self.election, settings)
 
         object_store = ObjectStore(settings.object_store_url) if settings.object_store_url else None
@@ -114,6 +116,7 @@ class Assembly:
             self.feed,
             self.directory,
             self.estimator,
+            Shortcut(picture, self.election, self.commands, settings),
             outcome_wait_seconds=settings.outcome_wait_seconds,
         )
         self.workloads = WorkloadService(
