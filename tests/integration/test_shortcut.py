@@ -50,7 +50,7 @@ async def _was_at_once(system: System, workload_id: str) -> bool:
 
 
 @pytest.mark.parametrize("headers", [{}, {"Idempotency_Key": "k1"}], ids=["plain", "keyed"])
-async def test_a_free_slot_is_filled_by_the_transaction_that_stores(system: System, headers: dict[str, str]) -> None:
+async def test_a_free_slot_is_filled_by_the_transaction_that_stores(system: System, headers: dict[str, Any]) -> None:
     config = {"workload_type": "count", "config_json": {"speed": 9}, "timeout_seconds": 77}
     assert (await system.call("POST", "/workload-configs", config))[0] == 201
     worker = await system.worker()

@@ -22,9 +22,9 @@ from niyanta.server.grpc.methods import Served, methods_of
 from niyanta.server.grpc.streams import StreamMethods
 from niyanta.server.grpc.workers import WorkerMethods
 from niyanta.server.grpc.workloads import WorkloadMethods
+from niyanta.server.leader.board import Board
 from niyanta.server.leader.election import Election
 from niyanta.server.leader.monitor import Monitor
-from niyanta.server.leader.picture import Picture
 from niyanta.server.leader.scheduler import Scheduler
 from niyanta.server.leader.shortcut import Shortcut
 from niyanta.server.leader.upkeep import Upkeep
@@ -88,9 +88,9 @@ class Assembly:
         self.health = Health(database, broker)
 
         self.election = Election(database, self.feed, settings)
-        picture = Picture(database, broker, self.directory, self.election, settings)
-        self.feed.listeners.append(picture.hear)
-        self.scheduler = Scheduler(database, self.commands, self.feed, self.election, picture, settings)
+        board = Board(database, broker, self.directory, self.election, settings)
+        self.feed.listeners.append(board.hear)
+        self.scheduler = Scheduler(database, self.commands, self.feed, self.election, board, settings)
         self.monitor = Monitor(database, broker, self.commands, self.mover, self.feed, self.election, settings)
 
         object_store = ObjectStore(settings.object_store_url) if settings.object_store_url else None
@@ -116,7 +116,7 @@ class Assembly:
             self.feed,
             self.directory,
             self.estimator,
-            Shortcut(picture, self.election, self.commands, settings),
+            Shortcut(board, self.election, self.commands, settings),
             outcome_wait_seconds=settings.outcome_wait_seconds,
         )
         self.workloads = WorkloadService(

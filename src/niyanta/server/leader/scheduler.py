@@ -1,7 +1,7 @@
 """The scheduler: fills free slots as soon as there is something to fill them with.
 
 It runs on the leader, and does the reading and writing for the `Roster`, which decides. What is known is the
-`Picture`. A submission for which a slot is free doesn't wait for a pass: see `niyanta.server.leader.shortcut`.
+`Board`. A submission for which a slot is free doesn't wait for a pass: see `niyanta.server.leader.shortcut`.
 
 Cost of a pass: what is assigned and a bounded number of lanes; neither backlog nor customers matter.
 """
@@ -17,8 +17,8 @@ from niyanta.domain.placement import WorkerView
 from niyanta.domain.roster import Candidate, Found, Placement
 from niyanta.domain.workload import Actor, ActorType, Key
 from niyanta.errors import ConnectionFailedError, ServiceUnavailableError
+from niyanta.server.leader.board import Board
 from niyanta.server.leader.election import Election
-from niyanta.server.leader.picture import Picture
 from niyanta.server.moves.batcher import BUSY_BATCH, LINGER_SECONDS
 from niyanta.server.moves.commands import Commands
 from niyanta.server.moves.feed import ChangeFeed, describe
@@ -48,14 +48,14 @@ class Scheduler:
         commands: Commands,
         feed: ChangeFeed,
         election: Election,
-        picture: Picture,
+        board: Board,
         settings: CoordinatorSettings,
     ) -> None:
         self._database = database
         self._commands = commands
         self._feed = feed
         self._election = election
-        self._picture = picture
+        self._board = board
         self._actor = Actor(ActorType.COORDINATOR, settings.coordinator_id)
         self._store = WorkloadStore()
         self._leases = LeaseStore()
@@ -65,42 +65,42 @@ class Scheduler:
         """Schedule until cancelled."""
         while True:
             epoch = await self._election.wait_elected()
-            self._picture.begin()
+            self._board.begin()
             while self._election.epoch == epoch:
                 try:
                     pause = await self._step(epoch)
                 except (ServiceUnavailableError, ConnectionFailedError) as exc:
                     log.warning("scheduler.pass_failed", extra={"error": str(exc)})
-                    self._picture.doubt()
+                    self._board.doubt()
                     pause = 0.2
                 if pause > 0:
                     await self._sleep(pause)
 
     async def _step(self, epoch: int) -> float:
         """Learn what is new, and do one pass; gives the seconds that the next may wait for."""
-        picture = self._picture
-        picture.catch_up()
-        if picture.is_held and picture.is_fresh and picture.seconds_left > 0:
-            agenda = picture.roster.choose(self._most)
+        board = self._board
+        board.catch_up()
+        if board.is_held and board.is_fresh and board.seconds_left > 0:
+            agenda = board.roster.choose(self._most)
             if not agenda.turns:  # so it doesn't come between submissions that find free slots
                 return self._pause(is_blocked=agenda.blocked > 0)
-        async with picture.held():
-            await picture.refresh()
-            picture.roster.tick(time.monotonic())
+        async with board.held():
+            await board.refresh()
+            board.roster.tick(time.monotonic())
             tried, was_blocked = await self._pass(epoch)
         if tried >= BUSY_BATCH:
             await asyncio.sleep(LINGER_SECONDS)
-        if tried or picture.has_news:
+        if tried or board.has_news:
             return 0.0
         return self._pause(is_blocked=was_blocked)
 
     def _pause(self, *, is_blocked: bool) -> float:
-        return _BLOCKED_PAUSE_SECONDS if is_blocked else max(0.05, self._picture.seconds_left)
+        return _BLOCKED_PAUSE_SECONDS if is_blocked else max(0.05, self._board.seconds_left)
 
     async def _sleep(self, seconds: float) -> None:
-        woken = self._picture.woken
+        woken = self._board.woken
         woken.clear()
-        if self._picture.has_news:
+        if self._board.has_news:
             return
         try:
             async with asyncio.timeout(seconds):
@@ -114,7 +114,7 @@ class Scheduler:
         Gives how many assignments it tried, at least 1 when it has learned something that the next can go on with;
         and whether it found blocked lanes.
         """
-        roster = self._picture.roster
+        roster = self._board.roster
         agenda = roster.choose(self._most)
         if not agenda.turns:
             return 0, agenda.blocked > 0

@@ -1,9 +1,9 @@
 """The shortest way from a submission to its worker: assigned in the transaction that stores it (ADR 0022).
 
-It is open when this coordinator leads, its picture is whole, a slot is free and the turn is the submission's, by the
+It is open when this coordinator leads, its board is whole, a slot is free and the turn is the submission's, by the
 same roster that a pass decides with. In all other cases a submission is stored as ever, and a pass comes to it.
 
-The picture is held from the decision until it is known what was written. What was refused or rolled back gives its
+The board is held from the decision until it is known what was written. What was refused or rolled back gives its
 slot back; where that is open, because the link broke, all of it is read anew. What was written goes to the worker
 before anybody hears of the submission. Should that get lost with this process, the monitor of the next leader finds
 an assignment that nobody has answered, and sends it again.
@@ -19,8 +19,8 @@ from niyanta.domain.arrivals import Arrival, place_at_once
 from niyanta.domain.limits import DEFAULT_CONFIG
 from niyanta.domain.roster import Placement, Roster
 from niyanta.domain.workload import Actor, ActorType, Key
+from niyanta.server.leader.board import Board
 from niyanta.server.leader.election import Election
-from niyanta.server.leader.picture import Picture
 from niyanta.server.moves.commands import Commands
 from niyanta.server.moves.feed import describe
 from niyanta.server.settings import CoordinatorSettings
@@ -30,7 +30,7 @@ from niyanta.server.store.submissions import Assigning, NewWorkload, Stored
 from niyanta.server.store.workloads import Assignable
 from niyanta.wire.changes import WorkloadChange
 
-__all__ = ["Claim", "Shortcut"]
+__all__ = ["Shortcut", "SlotClaim"]
 
 _MOST_AT_ONCE = 400
 
@@ -38,18 +38,16 @@ _MOST_AT_ONCE = 400
 class Shortcut:
     """Claims slots for submissions while this coordinator leads."""
 
-    def __init__(
-        self, picture: Picture, election: Election, commands: Commands, settings: CoordinatorSettings
-    ) -> None:
-        self._picture = picture
+    def __init__(self, board: Board, election: Election, commands: Commands, settings: CoordinatorSettings) -> None:
+        self._board = board
         self._election = election
         self._commands = commands
         self._actor = Actor(ActorType.COORDINATOR, settings.coordinator_id)
 
     @contextmanager
-    def claim(self) -> Iterator[Claim]:
+    def claim(self) -> Iterator[SlotClaim]:
         """Around a transaction that stores submissions: what it assigned is sent when the block has ended well."""
-        claim = Claim(self._picture, self._election, self._actor)
+        claim = SlotClaim(self._board, self._election, self._actor)
         try:
             yield claim
         except (LockNotFreeError, TransactionConflictError):
@@ -62,15 +60,15 @@ class Shortcut:
             self._commands.assign(claim.epoch, assigned)
 
 
-class Claim:
+class SlotClaim:
     """The slots that one transaction fills.
 
     Attributes:
         epoch: The leader's.
     """
 
-    def __init__(self, picture: Picture, election: Election, actor: Actor) -> None:
-        self._picture = picture
+    def __init__(self, board: Board, election: Election, actor: Actor) -> None:
+        self._board = board
         self._election = election
         self._actor = actor
         self._roster: Roster | None = None
@@ -81,18 +79,18 @@ class Claim:
 
     def plan(self, new: Sequence[NewWorkload]) -> Assigning | None:
         """Which of these to assign as they are stored; None for none. Once for each claim."""
-        epoch, picture = self._election.epoch, self._picture
-        if epoch is None or not new or not picture.try_hold():
+        epoch, board = self._election.epoch, self._board
+        if epoch is None or not new or not board.try_hold():
             return None
-        picture.catch_up()
-        if picture.is_fresh:
+        board.catch_up()
+        if board.is_fresh:
             arrivals = [_arrival(workload) for workload in new]
-            placements = place_at_once(picture.roster, arrivals, _MOST_AT_ONCE)
+            placements = place_at_once(board.roster, arrivals, _MOST_AT_ONCE)
             self._placements = {placement.key: placement for placement in placements}
         if not self._placements:
-            picture.let_go()
+            board.let_go()
             return None
-        self.epoch, self._roster = epoch, picture.roster
+        self.epoch, self._roster = epoch, board.roster
         for workload in new:
             if workload.key in self._placements:
                 self._changes[workload.key] = self._assign(workload, self._placements[workload.key])
@@ -134,24 +132,24 @@ class Claim:
         return self._written
 
     def give_up(self) -> None:
-        """Give all slots back that are not kept, and let others work on the picture."""
+        """Give all slots back that are not kept, and let others work on the board."""
         if self._roster is None:
             return
         for placement in self._placements.values():
             self._roster.give_up(placement)
         if self._placements:
-            self._picture.woken.set()
+            self._board.woken.set()
         self._let_go()
 
     def leave_open(self) -> None:
         """Whether the claim was written isn't known."""
         if self._roster is not None:
-            self._picture.doubt()
+            self._board.doubt()
             self._let_go()
 
     def _let_go(self) -> None:
         self._roster = None
-        self._picture.let_go()
+        self._board.let_go()
 
 
 def _arrival(new: NewWorkload) -> Arrival:

@@ -9,7 +9,7 @@ body a refusal.
 all and held until the commit. That makes the limit exact however many replicas take submissions, lets only one of
 two with the same key through, and is what an unknown outcome is found out by. What a submission may be (known type,
 input that fits its schema) is decided before that, from what this replica has in memory, about a second old.
-Whether it is assigned as it is stored is decided by the leader's picture (`niyanta.server.leader.shortcut`).
+Whether it is assigned as it is stored is decided by the leader's board (`niyanta.server.leader.shortcut`).
 
 **States.** Checked, waiting for a commit, committed. A batch's items are accepted or refused one by one; what is
 refused was never anything. Requests that arrive while a commit is under way share the next (`GroupCommit`).
@@ -41,7 +41,7 @@ import msgspec
 
 from niyanta.errors import ApiError, ConflictError, ServiceUnavailableError
 from niyanta.server.directory import Directory
-from niyanta.server.leader.shortcut import Claim, Shortcut
+from niyanta.server.leader.shortcut import Shortcut, SlotClaim
 from niyanta.server.moves.batcher import GroupCommit
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.moves.held_up import HeldUp
@@ -206,7 +206,7 @@ class SubmissionService:
         return answers
 
     async def _store_at_once(
-        self, conn: Connection, requests: Sequence[_Request], limits: dict[str, int], claim: Claim
+        self, conn: Connection, requests: Sequence[_Request], limits: dict[str, int], claim: SlotClaim
     ) -> tuple[list[SubmissionAnswer | Exception], list[NewWorkload]]:
         """Nothing is to be looked up first: one statement locks the counts and stores what there is room for."""
         new = [item for request in requests for item in request.items if isinstance(item, NewWorkload)]
@@ -216,7 +216,7 @@ class SubmissionService:
         return answers, [workload for _, accepted in decided for workload in accepted]
 
     async def _insert(
-        self, conn: Connection, new: Sequence[NewWorkload], limits: dict[str, int], claim: Claim
+        self, conn: Connection, new: Sequence[NewWorkload], limits: dict[str, int], claim: SlotClaim
     ) -> dict[str, int]:
         """Store, and assign at once what may be; gives the depths of the queues before."""
         assigning = claim.plan(new)
@@ -230,7 +230,7 @@ class SubmissionService:
         return (await self._store.insert_batch(conn, new, limits, lock_seconds=_LOCK_SECONDS)).depth
 
     async def _store_after_reading(
-        self, conn: Connection, requests: Sequence[_Request], limits: dict[str, int], claim: Claim
+        self, conn: Connection, requests: Sequence[_Request], limits: dict[str, int], claim: SlotClaim
     ) -> tuple[list[SubmissionAnswer | Exception], list[NewWorkload]]:
         """Holding the customers' counts: nobody else can use their keys, delete their configs or take their room."""
         answers: list[SubmissionAnswer | Exception] = []

@@ -1,7 +1,7 @@
-"""The leader's picture of slots, queues and turns: a `Roster`, and how it is kept in step with the database.
+"""The leader's board of slots, queues and turns: a `Roster`, and how it is kept in step with the database.
 
 What became ready, came free or changed arrives over the change feed. The feed may lose things, so a part of the
-picture is compared with the database every few seconds: some workers' slots, and a page of the lanes. After an
+board is compared with the database every few seconds: some workers' slots, and a page of the lanes. After an
 election, an error or an interruption all of it is read anew.
 
 Two work on it: the scheduler's passes, and submissions that are assigned in the transaction that stores them
@@ -27,7 +27,7 @@ from niyanta.server.store.workloads import HeldWorkload, ReadyLane, WorkloadStor
 from niyanta.wire.broker import Broker
 from niyanta.wire.changes import Changed
 
-__all__ = ["Picture"]
+__all__ = ["Board"]
 
 _COMPARE_SECONDS = 3.0
 _MOST_COMPARED = 2000
@@ -37,7 +37,7 @@ _MOST_LANES_EACH = 100
 _MOST_HINTS = 100_000
 
 
-class Picture:
+class Board:
     """What the leader knows.
 
     Attributes:
@@ -219,7 +219,7 @@ class Picture:
         self._compare_at = time.monotonic() + _COMPARE_SECONDS
 
     async def _compare(self) -> None:
-        """Compare a part of the picture with the database: what the feed lost is found within a few rounds."""
+        """Compare a part of the board with the database: what the feed lost is found within a few rounds."""
         self._compare_at = time.monotonic() + _COMPARE_SECONDS
         self.roster.learn_fleet(self._directory.views())
         self.roster.forget_idle()
