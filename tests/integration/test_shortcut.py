@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from typing import Any
 
@@ -21,7 +22,7 @@ from niyanta.server.store.workloads import WorkloadStore
 from niyanta.wire import messages
 from support.store_machine import new_workload
 from support.store_rows import add_customer, whole
-from support.system import System, beating
+from support.system import System, beating, running_system
 
 _WRITTEN = """
 SELECT (SELECT count(DISTINCT xmin::text) FROM audit_events WHERE workload_id = $1 AND event_id <= 2) = 1
@@ -121,7 +122,7 @@ async def test_a_leader_that_was_succeeded_assigns_nothing(system: System) -> No
 
 
 async def test_an_assignment_whose_push_is_lost_with_its_leader_is_sent_again(
-    system: System, monkeypatch: pytest.MonkeyPatch
+    database_url: str, nats_url: str, subject_prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The leader dies between the commit and the push: the next one finds it, and no generation is lost."""
     lost = asyncio.Event()
@@ -134,13 +135,17 @@ async def test_an_assignment_whose_push_is_lost_with_its_leader_is_sent_again(
             lost.set()
 
     monkeypatch.setattr(Commands, "assign", lose)
-    worker = await system.worker()
-    async with beating(worker), system.another_coordinator() as second:
+    patient = {"unanswered_seconds": 60.0}  # before that it isn't taken back, however slow the machine is
+    async with contextlib.AsyncExitStack() as stack:
+        system = await stack.enter_async_context(running_system(database_url, nats_url, subject_prefix, **patient))
+        second = await stack.enter_async_context(system.another_coordinator(**patient))
+        worker = await system.worker()
+        await stack.enter_async_context(beating(worker))
         workload_id = await system.submit()
         assert lost.is_set()
         assert await _was_at_once(system, workload_id)
         await system.coordinator.stop()
-        assignment = await worker.next_assignment(10)
+        assignment = await worker.next_assignment(30)
         assert (assignment.ref.workload_id, assignment.ref.generation) == (workload_id, 1)
         await worker.report(assignment.ref, messages.Started(), messages.Completed(b"{}"))
         _, body, _ = await system.call("GET", f"/workloads/{workload_id}?wait_seconds=5", via=second)
