@@ -25,7 +25,7 @@ from niyanta.cli.sources import SourceFiles
 from niyanta.embedded import Nats, Postgres
 from niyanta.embedded.engine import DirectoryLock, free_port
 from niyanta.errors import ConfigurationError
-from niyanta.server.store import migrate
+from niyanta.server.store import schema
 from niyanta.server.store.database import Database
 from niyanta.server.store.workers import WorkerStore
 from niyanta.worker.handlers.app import load_app
@@ -116,7 +116,10 @@ class _Dev:
         database_url = self.postgres.url if self.postgres else self.options["database_url"]
         nats_url = self.nats.url if self.nats else self.options["nats_url"]
         self._database_url = database_url
-        await migrate.upgrade(database_url)
+        if not (await schema.status(database_url)).is_current:
+            from niyanta.server.store import migrate  # Alembic takes a while to load, which most starts can spare
+
+            await migrate.upgrade(database_url)
         keys = await self.credentials.keys(database_url)
         host = self.options["host"]
         port, grpc_port = self.options["port"] or free_port(), self.options["grpc_port"] or free_port()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
 from niyanta.domain.limits import MAX_LINGER_BYTES, MAX_LINGER_SECONDS
 
@@ -78,7 +77,7 @@ class EndingTransport(asyncio.Transport):
     def is_closing(self) -> bool:
         return self.is_lingering or self._inner.is_closing()
 
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
+    def get_extra_info(self, name: str, default: object = None) -> object:
         return self._inner.get_extra_info(name, default)
 
 
