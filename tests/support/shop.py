@@ -59,6 +59,8 @@ class Shop:
     def one_pass(self, most: int = 400) -> list[Placement]:
         self.roster.tick(self.now)
         agenda = self.roster.choose(most)
+        read_once = {(lane.customer_id, lane.placement_key) for lane, _ in agenda.lanes}
+        assert len(read_once) == len(agenda.lanes), "a lane is read twice, and what is in it may be assigned twice"
         with_suspects = self.roster.may_try_suspects
         read = self.backlog.read(agenda, with_suspects=with_suspects)
         placements = self.roster.place(agenda, read, with_suspects=with_suspects)

@@ -126,6 +126,16 @@ def test_a_customer_at_its_limit_goes_on_when_its_slots_turn_out_to_be_free() ->
     assert len(shop.passes()) == 2
 
 
+def test_a_lane_that_its_customer_s_limit_left_out_is_not_read_twice_later() -> None:
+    shop = Shop(worker("a", zone="a"), worker("b", zone="b"), most=1)
+    for lane, zone in ((1, "a"), (2, "b")):
+        shop.add("c", 3, Affinity(hard=Constraint(worker_tags={"zone": zone})), lane)
+    for number in range(6):  # the lanes are known, and each pass fills the only slot that the customer may have
+        (placed,) = shop.passes()
+        shop.add("c", 1, Affinity(hard=Constraint(worker_tags={"zone": "b"})), 2, rank=-1.0 - number)
+        shop.end(placed)
+
+
 def test_within_a_customer_the_rank_decides_over_all_its_lanes() -> None:
     shop = Shop(worker("w", 1))
     for lane in range(50):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 
 from niyanta.domain import transitions
 from niyanta.domain.placement import WorkerView
@@ -40,7 +41,11 @@ _BLOCKED_PAUSE_SECONDS = 0.02
 
 
 class Scheduler:
-    """Plans and assigns while this coordinator leads."""
+    """Plans and assigns while this coordinator leads.
+
+    Attributes:
+        on_pass: Called after each pass that found something, with the seconds that it took.
+    """
 
     def __init__(
         self,
@@ -51,6 +56,7 @@ class Scheduler:
         board: Board,
         settings: CoordinatorSettings,
     ) -> None:
+        self.on_pass: list[Callable[[float], None]] = []
         self._database = database
         self._commands = commands
         self._feed = feed
@@ -60,6 +66,11 @@ class Scheduler:
         self._store = WorkloadStore()
         self._leases = LeaseStore()
         self._most = _FEWEST_PER_PASS
+
+    @property
+    def lanes(self) -> int:
+        """How many lanes of the queue it knows of; none where it doesn't lead."""
+        return len(self._board.roster.lanes)
 
     async def run(self) -> None:
         """Schedule until cancelled."""
@@ -87,7 +98,11 @@ class Scheduler:
         async with board.held():
             await board.refresh()
             board.roster.tick(time.monotonic())
+            began = time.monotonic()
             tried, was_blocked = await self._pass(epoch)
+        if tried:
+            for told in self.on_pass:
+                told(time.monotonic() - began)
         if tried >= BUSY_BATCH:
             await asyncio.sleep(LINGER_SECONDS)
         if tried or board.has_news:

@@ -1,4 +1,4 @@
-"""The shortest way from a submission to its worker: assigned in the transaction that stores it (ADR 0022).
+"""The shortest way from a submission to its worker: assigned in the transaction that stores it (ADR 0023).
 
 It is open when this coordinator leads, its board is whole, a slot is free and the turn is the submission's, by the
 same roster that a pass decides with. In all other cases a submission is stored as ever, and a pass comes to it.
