@@ -207,6 +207,5 @@ async def test_nothing_of_an_attempt_s_folder_is_left(here: Station) -> None:
     await here.run("honest", {"port": 9})  # fails, with its files there
     for attempt, _ in here.attempts.values():
         await attempt.task
-    here.pool._warm = 0
     await here.pool.close()
     assert below(here.scratch, "*") == []

@@ -21,7 +21,7 @@ from niyanta.worker.box.ports import close_ports
 from niyanta.worker.box.rights import hide_memory
 from niyanta.worker.launcher.cgroups import Cgroups
 from niyanta.worker.launcher.channel import AgentChannel
-from niyanta.worker.launcher.launcher import Programs, Launcher
+from niyanta.worker.launcher.launcher import Launcher, Programs
 
 __all__ = ["main"]
 

@@ -10,7 +10,7 @@ from niyanta.domain.limits import GRACE_SECONDS
 from niyanta.worker.launcher.cgroups import Cgroups, Group
 from niyanta.worker.launcher.channel import AgentChannel
 from niyanta.worker.launcher.forks import Forked
-from niyanta.worker.launcher.launcher import Programs, Launcher, Slot
+from niyanta.worker.launcher.launcher import Launcher, Programs, Slot
 
 
 def test_what_is_exclusive_has_no_longer_to_clean_up_than_its_lease_lasts_when_it_is_told_to_end() -> None:
