@@ -49,6 +49,7 @@ from niyanta.server.services.customers import CustomerService
 from niyanta.server.services.estimator import Estimator
 from niyanta.server.services.health import Health
 from niyanta.server.services.logs import LogService
+from niyanta.server.services.lost_work import LostWork
 from niyanta.server.services.occupancy import Occupancy
 from niyanta.server.services.pausing import PauseService
 from niyanta.server.services.requests import body_limits
@@ -76,10 +77,12 @@ class Assembly:
         self._broker = broker
         self._settings = settings
         self._subjects = subjects = Subjects(settings.subject_prefix)
-        self.metrics = Metrics()
+        self.metrics = Metrics(settings.metrics_customers)
         self.customers = CustomerStore(database)
         self.feed = ChangeFeed(broker, subjects, settings.coordinator_id)
         self.feed.listeners.append(_count_own(self.metrics, settings.coordinator_id))
+        self.lost_work = LostWork(database, self.metrics, settings.coordinator_id)
+        self.feed.listeners.append(self.lost_work.note)
         self.mover = Mover(database, self.feed)
         self.commands = Commands(broker, subjects, self.metrics)
         self.directory = Directory(database, self.customers, self.feed)
@@ -89,6 +92,7 @@ class Assembly:
         self.scheduler = Scheduler(
             database, broker, self.commands, self.feed, self.directory, self.election, settings
         )
+        self.scheduler.on_pass.append(self.metrics.pass_done)
         self.monitor = Monitor(database, broker, self.commands, self.mover, self.feed, self.election, settings)
 
         object_store = ObjectStore(settings.object_store_url) if settings.object_store_url else None
@@ -106,7 +110,7 @@ class Assembly:
         self.limiter = RateLimiter(database, self.directory)
         self.gate = Gate(self.authenticator, self.limiter, self.metrics)
 
-        occupancy = Occupancy(database, self.directory)
+        self.occupancy = occupancy = Occupancy(database, self.directory)
         self.estimator = Estimator(database, self.customers, self.directory, occupancy)
         self.submissions = SubmissionService(
             database,
@@ -163,6 +167,7 @@ class Assembly:
             self.authenticator.run(),
             self.limiter.run(),
             self.watches.run(),
+            self.lost_work.run(),
         ]
 
     def rest(self) -> RestApi:
@@ -173,7 +178,11 @@ class Assembly:
             self._broker,
             self.election,
             self.customers,
+            self.scheduler,
+            self.upkeep,
+            self.occupancy,
             lambda: self.feed.watcher_count + self.watches.count,
+            settings.metrics_tag,
         )
         metrics_access = Access.PUBLIC if settings.metrics_access == "public" else Access.ADMIN
         parts = (

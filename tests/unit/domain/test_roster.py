@@ -60,6 +60,8 @@ class Shop:
     def one_pass(self, most: int = 400) -> list[Placement]:
         self.roster.tick(self.now)
         agenda = self.roster.choose(most)
+        read_once = {(lane.customer_id, lane.placement_key) for lane, _ in agenda.lanes}
+        assert len(read_once) == len(agenda.lanes), "a lane is read twice, and what is in it may be assigned twice"
         with_suspects = self.roster.may_try_suspects
         read = self.backlog.read(agenda, with_suspects=with_suspects)
         placements = self.roster.place(agenda, read, with_suspects=with_suspects)
@@ -209,6 +211,16 @@ def test_a_customer_at_its_limit_goes_on_when_its_slots_turn_out_to_be_free() ->
     shop.roster.forget_slots()
     shop.roster.learn_held([])
     assert len(shop.passes()) == 2
+
+
+def test_a_lane_that_its_customer_s_limit_left_out_is_not_read_twice_later() -> None:
+    shop = Shop(worker("a", zone="a"), worker("b", zone="b"), most=1)
+    for lane, zone in ((1, "a"), (2, "b")):
+        shop.add("c", 3, Affinity(hard=Constraint(worker_tags={"zone": zone})), lane)
+    for number in range(6):  # the lanes are known, and each pass fills the only slot that the customer may have
+        (placed,) = shop.passes()
+        shop.add("c", 1, Affinity(hard=Constraint(worker_tags={"zone": "b"})), 2, rank=-1.0 - number)
+        shop.end(placed)
 
 
 def test_within_a_customer_the_rank_decides_over_all_its_lanes() -> None:

@@ -14,6 +14,7 @@ import asyncio
 import logging
 import time
 from collections import deque
+from collections.abc import Callable
 
 from niyanta.domain import transitions
 from niyanta.domain.customers import CustomerStatus
@@ -52,7 +53,11 @@ _MOST_HINTS = 100_000
 
 
 class Scheduler:
-    """Plans and assigns while this coordinator leads."""
+    """Plans and assigns while this coordinator leads.
+
+    Attributes:
+        on_pass: Called after each pass that found something, with the seconds that it took.
+    """
 
     def __init__(
         self,
@@ -64,6 +69,7 @@ class Scheduler:
         election: Election,
         settings: CoordinatorSettings,
     ) -> None:
+        self.on_pass: list[Callable[[float], None]] = []
         self._database = database
         self._broker = broker
         self._commands = commands
@@ -89,6 +95,11 @@ class Scheduler:
         self._unchecked: deque[str] = deque()
         """Workers whose slots are still to be compared in this round."""
         feed.listeners.append(self._on_change)
+
+    @property
+    def lanes(self) -> int:
+        """How many lanes of the queue it knows of; none where it doesn't lead."""
+        return len(self._roster.lanes)
 
     def _new_roster(self) -> Roster:
         return Roster(self._entitlement, self._trial_seconds)
@@ -137,7 +148,11 @@ class Scheduler:
         elif now >= self._compare_at:
             await self._compare()
         self._roster.tick(time.monotonic())
+        began = time.monotonic()
         tried, was_blocked = await self._pass(epoch)
+        if tried:
+            for told in self.on_pass:
+                told(time.monotonic() - began)
         if tried >= BUSY_BATCH:
             await asyncio.sleep(LINGER_SECONDS)
         if tried or self._inbox:
