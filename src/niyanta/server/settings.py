@@ -13,6 +13,7 @@ import msgspec
 
 from niyanta.domain.limits import MAX_BATCH_BODY_BYTES, MAX_BODY_BYTES, MAX_CHECKPOINT_BYTES, MAX_RESULT_BYTES
 from niyanta.errors import ConfigurationError
+from niyanta.wire.broker_auth import BrokerAuth
 
 __all__ = ["CoordinatorSettings"]
 
@@ -36,6 +37,10 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     coordinator_id: str = ""
     """Unique among replicas; made from the host's name when empty."""
     subject_prefix: str = "niyanta.v1"
+    broker_auth: BrokerAuth = BrokerAuth.TOKEN
+    """``token``: workers come into the broker with join tokens. ``none``: an open broker, on loopback only."""
+    worker_credential_seconds: float = 900.0
+    """How long a worker's credential for the broker is good at the most; then it gets another by itself."""
     heartbeat_interval_seconds: float = 2.0
     """How often a worker is asked to beat."""
     worker_lease_seconds: float = 10.0
@@ -149,6 +154,7 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
                 "audit_retention_days must be at least workload_retention_days",
             ),
             (self.checkpoint_retention_hours >= 0, "checkpoint_retention_hours must not be negative"),
+            (self.worker_credential_seconds >= 1, "worker_credential_seconds must be at least 1"),
             (self.upkeep_interval_seconds > 0, "upkeep_interval_seconds must be positive"),
             *self._jwt_rules(),
         ]

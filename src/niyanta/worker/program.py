@@ -11,13 +11,13 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-from niyanta.errors import ConfigurationError
 from niyanta.wire.broker import Broker
 from niyanta.wire.objects import ObjectStore
 from niyanta.wire.subjects import Subjects
 from niyanta.worker.agent.agent import Agent
 from niyanta.worker.agent.claim import WorkerClaim
 from niyanta.worker.handlers.app import load_app
+from niyanta.worker.joining import come_in, way_in
 
 __all__ = ["run_worker"]
 
@@ -28,23 +28,25 @@ def run_worker(
     app: Sequence[str],
     *,
     nats_url: str | None = None,
+    join_token: str | None = None,
     worker_id: str | None = None,
     capacity: int | None = None,
     tags: dict[str, str] | None = None,
 ) -> None:
     """Run until SIGTERM or SIGINT, then drain; a second signal stops at once.
 
+    Where neither argument nor environment says so, broker and join token are those of the nearest `niyanta dev`.
+
     Raises:
         ConfigurationError: The app or a setting can't work.
-        ConnectionFailedError: The broker can't be reached.
+        ConnectionFailedError: The broker can't be reached, or refuses the join token.
     """
-    url = nats_url or os.environ.get("NIYANTA_NATS_URL")
-    if not url:
-        raise ConfigurationError("say where NATS is: --nats-url or NIYANTA_NATS_URL")
     spec = load_app(app).spec(id=worker_id or os.environ.get("NIYANTA_ID") or None, capacity=capacity, tags=tags)
     object_store_url = os.environ.get("NIYANTA_OBJECT_STORE_URL")
     object_store = ObjectStore(object_store_url) if object_store_url else None
     prefix = os.environ.get("NIYANTA_SUBJECT_PREFIX", "niyanta.v1")
+    url, ticket = way_in(spec.worker_id, nats_url, join_token)
+    subjects = Subjects(prefix, sender=ticket.sender if ticket else "")
 
     async def main() -> None:
         stop = asyncio.Event()
@@ -59,12 +61,13 @@ def run_worker(
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopped)
         watch_parent(stopped)
-        broker = Broker(url, name=spec.worker_id)
-        await broker.connect()
+        broker = Broker(url, name=spec.worker_id, login=ticket.login if ticket else None)
+        if not await come_in(broker, stop):
+            return
         claim = WorkerClaim(spec.worker_id, f"{prefix} {url}")
         try:
             with tempfile.TemporaryDirectory(prefix="niyanta-") as scratch:
-                await Agent(spec, app, broker, Subjects(prefix), Path(scratch), object_store, claim).run(stop)
+                await Agent(spec, app, broker, subjects, Path(scratch), object_store, claim).run(stop)
         finally:
             claim.release()
             await broker.close()

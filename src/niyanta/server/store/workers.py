@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -32,6 +32,8 @@ class StoredWorker(msgspec.Struct, frozen=True, kw_only=True):
     """Of a dead worker."""
     has_stopped: bool = False
     """Of a removed one: it has said that nothing of it runs any more."""
+    customers: list[str] = []
+    """Whose workloads it gets; empty for everybody's."""
 
     @property
     def exclusive_types(self) -> list[str]:
@@ -134,8 +136,13 @@ _forget_dead = _queries.run("forget_dead")
 class WorkerStore:
     """Queries on workers."""
 
-    async def register(self, conn: Connection, worker: Register, lease_seconds: float) -> WorkerStatus | None:
-        """Bring an incarnation to life; gives its status, or None while another one or a removal holds the id."""
+    async def register(
+        self, conn: Connection, worker: Register, lease_seconds: float, customers: Collection[str] = ()
+    ) -> WorkerStatus | None:
+        """Bring an incarnation to life; gives its status, or None while another one or a removal holds the id.
+
+        With customers it gets only their workloads.
+        """
         status = await _register(
             conn,
             worker_id=worker.worker_id,
@@ -144,6 +151,7 @@ class WorkerStore:
             tags=msgspec.json.encode(worker.tags).decode(),
             handlers=msgspec.json.encode(worker.handlers).decode(),
             version=worker.version,
+            customers=sorted(customers),
             lease_seconds=lease_seconds,
             replaces=worker.replaces,
         )
@@ -211,9 +219,9 @@ class WorkerStore:
             epoch=epoch,
         )
 
-    async def drain(self, conn: Connection, worker_id: str, ordered_by: str) -> bool:
-        """Give this id no new work until `undrain`; False when it isn't live."""
-        return await _drain(conn, worker_id=worker_id, ordered_by=ordered_by) is not None
+    async def drain(self, conn: Connection, worker_id: str, ordered_by: str) -> str | None:
+        """Give this id no new work until `undrain`; gives the live incarnation, None when there is none."""
+        return await _drain(conn, worker_id=worker_id, ordered_by=ordered_by)
 
     async def remove(self, conn: Connection, worker_id: str, ordered_by: str) -> RemovedWorker | None:
         """Declare a worker dead, and its id barred until `undrain`; gives what ended, None when it isn't live."""
