@@ -14,10 +14,10 @@ WITH_GO ?= $(if $(strip $(PYTEST_ARGS)),no,$(if $(shell command -v go),yes,missi
 GO_PART = $(GO_PART_$(WITH_GO))
 GO_PART_yes = sh scripts/go_checks || status=$$?;
 GO_PART_missing = echo "go isn't on PATH: the tests of the Go SDK were left out.";
-GENERATED := docs/states.md src/niyanta/server/store/workloads.sql api/openapi/niyanta-v1.yaml src/niyanta/client/synchronous.py src/niyanta/wire/v1 sdk/go/grpc/niyantav1
+GENERATED := docs/states.md src/niyanta/server/store/workloads.sql api/openapi/niyanta-v1.yaml src/niyanta/client/synchronous.py src/niyanta/wire/v1 sdk/go/grpc/niyantav1 deploy/helm/niyanta/files/dashboards
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test go contract lint format types bench chaos storm simulate mutants verify docs generate lock clean
+.PHONY: help setup demo dev test go contract lint format types bench chaos storm simulate mutants verify docs package deploy freeze generate lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,11 +75,21 @@ generate: setup ## write the generated files anew
 	@$(PY) scripts/openapi.py
 	@$(PY) scripts/sync_client.py
 	@$(PY) scripts/protobuf.py
+	@$(PY) scripts/dashboards.py
 
 verify: generate ## fail when a generated file isn't what its source says
 	@git ls-files --error-unmatch $(GENERATED) >/dev/null
 	@git diff --exit-code -- $(GENERATED)
 	@echo "Generated files are up to date."
+
+package: setup ## build wheel and sdist into dist/, and use the wheel alone in a fresh environment and an empty folder
+	@$(PY) scripts/package.py
+
+deploy: setup ## check what is in deploy/ with the tools that will read it; says what it can't check here
+	@$(PY) scripts/deploy_checks.py
+
+freeze: setup ## at a release: keep its code for the tests of the next one, which runs beside it
+	@$(PY) scripts/freeze_release.py
 
 docs: generate ## write the generated pages anew and check every link
 	@$(PY) scripts/check_links.py

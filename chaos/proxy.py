@@ -82,10 +82,13 @@ class Proxy:
         """Close everything."""
         if self._server is not None:
             self._server.close()
-        links = list(self._links)
+        links = dict(self._links)
         for link in links:
             link.cancel()
         await asyncio.gather(*links, return_exceptions=True)
+        for writer in (writer for writers in links.values() for writer in writers):
+            writer.transport.abort()  # or it would stay until its other end has read everything
+        await asyncio.sleep(0)
 
     def reset(self) -> None:
         """Break every link, with a reset at both ends."""

@@ -39,6 +39,13 @@ _FENCING = (
         "integration/test_store_model.py::test_the_store_does_what_the_model_says",
     ),
     Mutant(
+        "event overtaken",
+        "of two events of one attempt that are applied at once none undoes the other",
+        "AND w.event_sequence = coalesce(c.expected_events, 0)",
+        "AND coalesce(c.expected_events, 0) >= 0",
+        "integration/test_mover.py::test_without_a_lock_it_is_said_when_somebody_else_was_quicker",
+    ),
+    Mutant(
         "old leader",
         "a leader writes nothing after another has begun",
         "WHERE (:epoch::bigint IS NULL OR EXISTS (SELECT FROM fence))",
@@ -196,7 +203,21 @@ _DEATHS = (
         "an attempt of an exclusive type stops by itself before its lease can be handed on",
         "if (lease.exclusive_left_seconds if attempt.exclusive else lease.left_seconds) < 0:",
         "if lease.left_seconds < 0:",
-        "e2e/test_worker_agent.py::test_an_exclusive_attempt_ends_before_its_lease_and_is_handed_back",
+        "e2e/test_worker_agent.py::test_an_agent_ends_an_exclusive_attempt_though_its_launcher_knows_of_no_lease",
+    ),
+    Mutant(
+        "exclusive goes on under a frozen agent",
+        "an exclusive attempt ends before its lease can be handed on, also when its agent is frozen",
+        "if now >= (self.exclusive_until if slot.exclusive else self.alive_until):",
+        "if now >= self.alive_until:",
+        "chaos/test_worker_faults.py::test_a_frozen_agent_s_attempts_end_with_their_lease",
+    ),
+    Mutant(
+        "buried unasked",
+        "the leader asks a silent worker itself before it declares it dead",
+        "return await self._commands.speak(sign.worker_id, sign.incarnation, seconds)",
+        "return None",
+        "integration/test_silent_workers.py::test_a_worker_that_answers_when_asked_is_not_dead",
     ),
     Mutant(
         "refused over and over",
@@ -275,7 +296,7 @@ _ONE_PARTY = (
         "a wait that is cancelled ends, also when the cancel came together with what it waited for",
         "if task is not None and task.cancelling() > before:",
         "if task is not None and task.cancelling() > before + 1_000:",
-        "integration/test_broker_cancels.py::test_a_cancel_at_every_turn_of_one_request",
+        "integration/test_broker_cancels.py::test_a_cancel_that_comes_together_with_the_answer_is_heeded",
     ),
     Mutant(
         "partitions at once",
@@ -294,9 +315,16 @@ _ONE_PARTY = (
     Mutant(
         "another's server",
         "an embedded engine takes no other program's server for its own",
-        "while not (await self._answers() and guarded.running):",
-        "while not await self._answers():",
-        "integration/test_embedded.py::test_a_port_lost_in_a_race_is_replaced",
+        "if not self._listens():\n            return False",
+        "self._listens()",
+        "integration/test_embedded.py::test_two_postgres_that_picked_the_same_port_both_start",
+    ),
+    Mutant(
+        "another's broker",
+        "an embedded broker takes no stranger's for its own, though it takes the same token",
+        "if self._server_name.encode() not in greeting:",
+        "if not greeting:",
+        "integration/test_embedded.py::test_a_broker_that_answers_in_the_place_of_ours_is_not_taken_for_it",
     ),
     Mutant(
         "revoked key remembered",

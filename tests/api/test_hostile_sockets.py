@@ -37,7 +37,7 @@ class Raw:
         async with asyncio.timeout(seconds):
             try:
                 return await self.reader.read(-1)
-            except ConnectionResetError:
+            except ConnectionError:
                 return b""
             finally:
                 self.writer.close()
@@ -132,6 +132,38 @@ async def test_a_body_without_end_is_cut_off(system: System) -> None:
 async def test_a_body_that_says_it_is_too_large_is_refused_before_it_comes(system: System) -> None:
     status, body = await exchange(system, post(system, b"Content-Length: 1073741824\r\n"))
     assert (status, body["error"]["details"]["max_bytes"]) == (413, 1 << 20)
+
+
+@pytest.mark.parametrize(
+    ("head", "wanted"),
+    [
+        (b"Content-Length: 8388608\r\n", b"413"),
+        (b"Content-Length: 8388608\r\nContent-Length: 3\r\n", b"400"),
+        (b"X: " + b"a" * 64_000 + b"\r\nContent-Length: 8388608\r\n", b"431"),
+    ],
+)
+async def test_a_client_that_sends_all_before_it_reads_is_told_why_it_is_refused(
+    system: System, head: bytes, wanted: bytes
+) -> None:
+    raw = await Raw.open(system)
+    raw.writer.write(post(system, head))
+    for _ in range(128):
+        raw.writer.write(b" " * 65_536)
+        await raw.writer.drain()
+    assert (await raw.rest()).startswith(b"HTTP/1.1 " + wanted)
+
+
+async def test_a_refused_client_that_never_stops_sending_is_cut_off(system: System) -> None:
+    raw = await Raw.open(system)
+    raw.writer.write(post(system, b"Content-Length: 1073741824\r\n"))
+
+    async def send_all() -> None:
+        for _ in range(1 << 14):
+            raw.writer.write(b" " * 65_536)
+            await raw.writer.drain()
+
+    with pytest.raises(ConnectionError):
+        await asyncio.wait_for(send_all(), 30)
 
 
 async def test_compressed_bodies_are_not_unpacked(system: System) -> None:

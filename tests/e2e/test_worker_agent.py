@@ -46,7 +46,8 @@ from niyanta.wire.messages import (
 from niyanta.wire.subjects import Subjects
 from niyanta.worker.agent import lease
 from niyanta.worker.agent.agent import Agent
-from niyanta.worker.handlers.app import App
+from niyanta.worker.handlers.app import App, load_app
+from niyanta.worker.launcher.pool import ProcessPool
 from support.station import APP
 
 encode = msgspec.msgpack.Encoder().encode
@@ -383,8 +384,6 @@ async def test_a_stop_hands_everything_back_and_says_good_bye_once(run: Any, ser
 
 
 async def test_an_exclusive_attempt_ends_before_its_lease_and_is_handed_back(run: Any, service: Service) -> None:
-    from niyanta.worker.handlers.app import load_app
-
     worker = load_app([APP])
     worker.id = "w"
     await run(worker, APP)
@@ -395,6 +394,24 @@ async def test_an_exclusive_attempt_ends_before_its_lease_and_is_handed_back(run
     count = len(service.beats)
     await until(lambda: len(service.beats) > count and service.beats[-1].attempts == [], 9)
     assert time.monotonic() - cut_off_at < 8  # 0.7 s, then the grace of a process
+    service.beat, service.hears_events = HeartbeatReply(True), True
+    await until(lambda: service.bodies(ref)[-1] == Released("the worker was cut off from the service"))
+
+
+async def test_an_agent_ends_an_exclusive_attempt_though_its_launcher_knows_of_no_lease(
+    run: Any, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that was started anew while the worker is cut off."""
+    monkeypatch.setattr(ProcessPool, "renew", lambda *_: None)
+    worker = load_app([APP])
+    worker.id = "w"
+    await run(worker, APP)
+    await until(lambda: service.beats)
+    ref = await service.assign("exclusive")
+    await until(lambda: Progressed(50) in service.bodies(ref), 20)
+    service.beat, service.hears_events = None, False
+    count = len(service.beats)
+    await until(lambda: len(service.beats) > count and service.beats[-1].attempts == [], 9)
     service.beat, service.hears_events = HeartbeatReply(True), True
     await until(lambda: service.bodies(ref)[-1] == Released("the worker was cut off from the service"))
 
@@ -437,8 +454,6 @@ async def test_an_app_that_fails_in_its_process_says_why(run: Any, service: Serv
         "if 'niyanta.worker.runner' in ' '.join(sys.orig_argv):\n    raise RuntimeError('no GPU here')\n"
         "@worker.workload('x')\ndef x(ctx): pass\n"
     )
-    from niyanta.worker.handlers.app import load_app
-
     await run(load_app([f"{app}:worker"]), f"{app}:worker")
     await until(lambda: service.beats)
     ref = await service.assign("x")

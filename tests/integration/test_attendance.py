@@ -6,9 +6,13 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+from chaos.proxy import Proxy
 
 from niyanta.errors import ConnectionFailedError, ServiceUnavailableError
 from niyanta.server.fleet.attendance import Attendance
@@ -30,6 +34,13 @@ class Flaky:
         if self.is_away:
             raise ServiceUnavailableError("away")
         async with self._database.connection(pool) as conn:
+            yield conn
+
+    @asynccontextmanager
+    async def new_connection(self) -> AsyncIterator[Any]:
+        if self.is_away:
+            raise ServiceUnavailableError("away")
+        async with self._database.new_connection() as conn:
             yield conn
 
 
@@ -72,6 +83,84 @@ async def test_without_its_database_it_leaves_and_with_it_it_joins(
         for broker in brokers:
             await broker.close()
         await database.close()
+
+
+@pytest.fixture
+async def behind_proxy(database_url: str) -> AsyncIterator[tuple[Proxy, Database]]:
+    place = urlsplit(database_url)
+    assert place.port is not None
+    proxy = Proxy("database", place.port)
+    await proxy.start()
+    netloc = place.netloc.replace(f":{place.port}", f":{proxy.port}")
+    database = await Database.open(urlunsplit(place._replace(netloc=netloc)))
+    yield proxy, database
+    proxy.heal()
+    await database.close()
+    await proxy.stop()
+
+
+class NoBroker:
+    async def resume(self, subject: str) -> None:
+        return None
+
+    suspend = resume
+
+
+def _attendance(database: Database) -> Attendance:
+    broker: Any = NoBroker()
+    return Attendance(database, broker, Subjects("unused"))
+
+
+async def _look_until(
+    attendance: Attendance, seconds: float, over: Callable[[], bool | None] = lambda: False
+) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and not over():
+        await attendance.look()
+
+
+async def _wait_long(database: Database) -> None:
+    async with database.connection(Pool.VITAL) as conn:
+        await conn.execute("SELECT pg_sleep(7)")
+
+
+@pytest.mark.parametrize("is_frozen", [False, True])
+async def test_a_database_that_is_slow_for_all_is_waited_for(
+    behind_proxy: tuple[Proxy, Database], is_frozen: bool
+) -> None:
+    proxy, database = behind_proxy
+    attendance = _attendance(database)
+    waiting = asyncio.create_task(_wait_long(database))
+    await _look_until(attendance, 0.2)
+    if is_frozen:
+        proxy.to_server.moving.clear()
+    else:
+        proxy.to_client.delay_seconds = 1.5
+    attended = []
+    await _look_until(attendance, 6, lambda: attended.append(attendance.attends))
+    assert attended[-1] is False
+    proxy.heal()
+    await _look_until(attendance, 10, lambda: attendance.attends)
+    await waiting  # nobody has cut it
+
+
+async def test_old_connections_that_are_silent_while_a_new_one_is_answered_are_given_up(
+    behind_proxy: tuple[Proxy, Database], database_url: str
+) -> None:
+    proxy, database = behind_proxy
+    attendance = _attendance(database)
+    await _look_until(attendance, 0.2)
+    waiting = asyncio.create_task(_wait_long(database))
+    await _look_until(attendance, 0.2)
+    proxy.to_server.moving.clear()  # for good, as of a server that is gone; another is where new connections go
+    elsewhere = await Database.open(database_url)
+    database.new_connection = elsewhere.new_connection  # type: ignore[method-assign]
+    began = time.monotonic()
+    await _look_until(attendance, 12, waiting.done)
+    with pytest.raises(ServiceUnavailableError):
+        await waiting
+    assert 3 < time.monotonic() - began < 6.5
+    await elsewhere.close()
 
 
 class Stuck:

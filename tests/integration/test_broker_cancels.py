@@ -9,6 +9,7 @@ import pytest
 
 from niyanta.errors import ConnectionFailedError
 from niyanta.wire.broker import FRAME_BYTES, Broker
+from niyanta.wire.cancels import heeded
 
 
 class Pair:
@@ -67,6 +68,21 @@ async def test_a_cancel_ends_a_loop_of_requests(pair: Pair, size: int, timeout_s
         asking.cancel()
         await asyncio.wait({asking}, timeout=5)
     assert ended == trials
+
+
+async def test_a_cancel_that_comes_together_with_the_answer_is_heeded() -> None:
+    answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def wait_as_clients_do() -> None:
+        with heeded():
+            await asyncio.wait_for(answer, 5)
+
+    waiting = asyncio.create_task(wait_as_clients_do())
+    await turns(2)
+    answer.add_done_callback(lambda _: waiting.cancel())
+    answer.set_result(None)
+    await asyncio.wait({waiting}, timeout=5)
+    assert waiting.cancelled()
 
 
 async def test_a_cancel_at_every_turn_of_one_request(pair: Pair) -> None:

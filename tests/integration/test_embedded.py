@@ -328,6 +328,31 @@ async def test_a_port_lost_in_a_race_is_replaced(tmp_path: Path) -> None:
             stranger.close()
 
 
+async def test_a_broker_that_answers_in_the_place_of_ours_is_not_taken_for_it(tmp_path: Path) -> None:
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'INFO {"server_name": "another"}\r\n')
+        await reader.readuntil(b"PING\r\n")
+        writer.write(b"PONG\r\n")
+
+    class NeverListens(Nats):
+        start_seconds = 1.0
+
+        async def prepare(self) -> Sequence[str]:
+            await super().prepare()
+            strangers.append(await asyncio.start_server(greet, "127.0.0.1", self.port))
+            return ["sleep", "60"]
+
+    strangers: list[asyncio.Server] = []
+    engine = NeverListens(tmp_path / "nats")
+    try:
+        with pytest.raises(ConfigurationError, match="did not answer"):
+            await engine.start()
+    finally:
+        await engine.stop()
+        for stranger in strangers:
+            stranger.close()
+
+
 async def test_an_interrupted_first_start_is_begun_again(tmp_path: Path) -> None:
     leftover = tmp_path / "postgres" / "cluster.new" / "base"
     leftover.mkdir(parents=True)

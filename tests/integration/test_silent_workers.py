@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 import asyncpg
 
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.store.database import Pool
 from niyanta.wire import messages
+from support.scripted_worker import ScriptedWorker
 from support.system import System, beating, supported
 
 _STATUS = "SELECT status FROM workloads WHERE workload_id = $1"
@@ -131,6 +134,41 @@ async def test_an_estimate_does_not_count_what_can_not_be_placed_now(system: Sys
         _, body, _ = await system.call("POST", "/workloads", {"workload_type": "count", "input_params": {}})
         created, start = (datetime.fromisoformat(body[name]) for name in ("created_at", "estimated_start_time"))
         assert (start - created).total_seconds() < 1
+
+
+async def _until_estimated(system: System, is_right: Callable[[float | None], bool]) -> None:
+    """Submit now and then until the seconds to the start are estimated rightly; what is known is a little old."""
+    async with asyncio.timeout(8):
+        while True:
+            _, body, _ = await system.call("POST", "/workloads", {"workload_type": "count", "input_params": {}})
+            created, start = (body.get(name) for name in ("created_at", "estimated_start_time"))
+            if is_right(start and (datetime.fromisoformat(start) - datetime.fromisoformat(created)).total_seconds()):
+                return
+            await asyncio.sleep(0.5)
+
+
+async def _fill(system: System, worker: ScriptedWorker, count: int, **options: Any) -> None:
+    """Have a worker of one slot busy, and more waiting for it."""
+    for _ in range(count):
+        await system.call("POST", "/workloads", {"workload_type": "count", "input_params": {}, **options})
+    await worker.report((await worker.next_assignment()).ref, messages.Started())
+
+
+async def test_an_estimate_counts_what_waits_for_the_same_slots(system: System) -> None:
+    worker = await system.worker(capacity=1)
+    async with beating(worker):
+        await _fill(system, worker, 4)
+        # Three wait for the only slot, and it isn't free.
+        await _until_estimated(system, lambda seconds: seconds is None or seconds > 1)
+
+
+async def test_an_estimate_does_not_count_what_waits_for_slots_of_others(system: System) -> None:
+    busy = await system.worker("busy", capacity=1, tags={"zone": "a"})
+    idle = await system.worker("idle", capacity=4)
+    async with beating(busy, idle):
+        await _fill(system, busy, 6, affinity_rules={"hard_affinity": {"worker_tags": {"zone": "a"}}})
+        # Four slots are free for it.
+        await _until_estimated(system, lambda seconds: seconds is not None and seconds < 1)
 
 
 async def test_three_workers_that_die_shortly_before_their_assignment_is_taken_back_are_three_deaths(

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 import asyncpg
 import pytest
 
+from niyanta.domain.placement import Affinity
 from niyanta.server.directory import Directory
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.services.estimator import Estimator
@@ -173,13 +174,14 @@ async def test_estimates_come_from_the_customers_own_counters(
         await estimator.note()
 
     present: datetime = await conn.fetchval("SELECT now()")
+    asked = (present, "type_1", Affinity())
     await sample(0, 0, 0)
-    assert estimator.start_of_submission("cust_a", present) is None, "no worker, nothing served yet"
+    assert estimator.start_of_submission("cust_a", *asked) is None, "no worker, nothing served yet"
     await sample(1, 0, 99)
     await sample(11, 20, 99)
-    assert estimator.start_of_submission("cust_a", present) == present + timedelta(seconds=50)
-    assert estimator.start_of_submission("cust_b", present) is None
-    assert estimator.start_of_submission("cust_missing", present) is None
+    assert estimator.start_of_submission("cust_a", *asked) == present + timedelta(seconds=50)
+    assert estimator.start_of_submission("cust_b", *asked) is None
+    assert estimator.start_of_submission("cust_missing", *asked) is None
     workloads = WorkloadStore()
     rows = await conn.fetch(
         "SELECT workload_id FROM workloads WHERE customer_id = 'cust_a' AND ready ORDER BY queue_rank"

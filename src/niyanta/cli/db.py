@@ -6,7 +6,7 @@ import asyncio
 
 import click
 
-from niyanta.server.store import migrate
+from niyanta.server.store import migrate, schema
 
 __all__ = ["command"]
 
@@ -30,6 +30,6 @@ def upgrade(database_url: str) -> None:
 @_url
 def status(database_url: str) -> None:
     """Say where the database stands; exit 1 when it isn't at this release's schema."""
-    found = asyncio.run(migrate.status(database_url))
+    found = asyncio.run(schema.status(database_url))
     click.echo(f"schema {found.current or 'empty'}, this release has {found.newest}")
     raise SystemExit(0 if found.is_current else 1)

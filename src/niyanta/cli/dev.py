@@ -26,7 +26,7 @@ from niyanta.embedded import Nats, Postgres
 from niyanta.embedded.engine import DirectoryLock, free_port
 from niyanta.errors import ConfigurationError
 from niyanta.server.fleet.broker_keys import BrokerKeys
-from niyanta.server.store import migrate
+from niyanta.server.store import schema
 from niyanta.server.store.database import Database
 from niyanta.server.store.workers import WorkerStore
 from niyanta.wire.broker_auth import BrokerAuth
@@ -118,7 +118,10 @@ class _Dev:
         """Start everything; it is told to clients, and to people, when it can be used."""
         database_url = await self.postgres.start() if self.postgres else self.options["database_url"]
         self._database_url = database_url
-        await migrate.upgrade(database_url)
+        if not (await schema.status(database_url)).is_current:
+            from niyanta.server.store import migrate  # Alembic takes a while to load, which most starts can spare
+
+            await migrate.upgrade(database_url)
         keys = await self.credentials.keys(database_url)
         nats_url = await self._start_broker(database_url)
         host = self.options["host"]

@@ -71,6 +71,10 @@ MAX_URL_BYTES = 8 * 1024
 MAX_HEADERS = 100
 MAX_HEAD_SECONDS = 10.0
 """From the first byte, or from the connection, to the end of the head."""
+MAX_LINGER_SECONDS = 2.0
+"""In which a client that was refused while it still sent may read the answer and close."""
+MAX_LINGER_BYTES = 32 << 20
+"""That such a client may send on."""
 MAX_AUTH_SECONDS = 5.0
 """In which a WebSocket brings the credentials that its handshake didn't."""
 MAX_DEPTH = 64

@@ -282,7 +282,7 @@ class Engine(ABC):
     async def _await_answer(self, guarded: _Guarded) -> None:
         try:
             async with asyncio.timeout(self.start_seconds):
-                while not (await self._answers() and guarded.running):
+                while not await self._answers():
                     if not guarded.running:
                         if self.bind_failure in self._said():
                             raise _PortTakenError

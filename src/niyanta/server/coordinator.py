@@ -19,7 +19,7 @@ from niyanta.server.rest.uvicorn.heads import HeadLimits, bounded_http
 from niyanta.server.rest.uvicorn.sockets import websocket_among
 from niyanta.server.rest.uvicorn.strangers import Strangers
 from niyanta.server.settings import CoordinatorSettings
-from niyanta.server.store import migrate
+from niyanta.server.store import schema
 from niyanta.server.store.database import Database
 from niyanta.server.wiring import Assembly
 from niyanta.wire.broker import Broker
@@ -73,7 +73,7 @@ class Coordinator:
         try:
             self._grpc = GrpcServer(settings)
             self.grpc_port = self._grpc.port
-            await migrate.require_current(settings.database_url)
+            await schema.require_current(settings.database_url)
             self.database = await Database.open(settings.database_url)
             keys = await _broker_keys(settings, self.database)
             login = None if keys is None else keys.login

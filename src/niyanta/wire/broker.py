@@ -30,7 +30,7 @@ from niyanta.wire.addresses import Addresses
 from niyanta.wire.cancels import heeded
 from niyanta.wire.choice import GroupChoice
 from niyanta.wire.frames import FRAME_BYTES, FRAMES_HEADER, NO_REPLY, REPLY_HEADER
-from niyanta.wire.link import Link, OpenBrokerError
+from niyanta.wire.link import NatsLink, OpenBrokerError
 from niyanta.wire.login import Login
 from niyanta.wire.opening import CONNECT_SECONDS, OPEN_BROKER, credentials, failed, try_first
 from niyanta.wire.serving import Doorkeeper, FramedBytes, Guest, Responder, Service
@@ -68,7 +68,7 @@ class Broker:
         self._stay_seconds = stay_seconds
         self._choices: dict[str, GroupChoice] = {}
         """By subject that a queue group serves."""
-        self._nc = Link(login)
+        self._nc = NatsLink(login)
         self._subscriptions: list[Subscription] = []
         self._services: dict[str, Service] = {}
         """By the subject that is served."""
@@ -114,7 +114,7 @@ class Broker:
             for callback in self.on_reconnect:
                 callback()
 
-        self._nc = Link(self._login)
+        self._nc = NatsLink(self._login)
         inbox = self._login.inbox if self._login is not None else ""
         await self._nc.connect(
             servers=list(addresses.servers),

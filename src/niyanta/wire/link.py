@@ -9,7 +9,7 @@ from nats.errors import Error as NatsError
 
 from niyanta.wire.login import Login
 
-__all__ = ["Link", "OpenBrokerError", "is_refusal"]
+__all__ = ["NatsLink", "OpenBrokerError", "is_refusal"]
 
 _OVER = ("authentication expired", "authentication revoked", "account authentication expired")
 _REFUSED = "authorization violation"
@@ -19,7 +19,7 @@ class OpenBrokerError(NatsError):
     """The broker lets everybody in."""
 
 
-class Link(NatsClient):
+class NatsLink(NatsClient):
     """One connection, and those that come in its place.
 
     Args:

@@ -10,7 +10,7 @@ from nats.errors import Error as NatsError
 
 from niyanta.errors import BrokerRefusedError
 from niyanta.wire.addresses import Addresses
-from niyanta.wire.link import Link, OpenBrokerError, is_refusal
+from niyanta.wire.link import NatsLink, OpenBrokerError, is_refusal
 from niyanta.wire.login import Login
 
 __all__ = ["CONNECT_SECONDS", "OPEN_BROKER", "credentials", "failed", "try_first"]
@@ -53,7 +53,7 @@ async def try_first(addresses: Addresses, login: Login | None = None) -> None:
 async def _try_each(addresses: Addresses, login: Login | None) -> None:
     failure: Exception | None = None
     for server in addresses.servers:
-        attempt = Link(login)
+        attempt = NatsLink(login)
         began = time.monotonic()
         try:
             await attempt.connect(

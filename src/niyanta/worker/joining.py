@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
+from collections.abc import Mapping
 
 from niyanta.errors import BrokerRefusedError, ConfigurationError
 from niyanta.wire.broker import Broker
@@ -21,19 +21,22 @@ _REFUSALS = 3
 _PAUSE_SECONDS = 0.3
 
 
-def way_in(worker_id: str, nats_url: str | None, join_token: str | None) -> tuple[str, WorkerPass | None]:
+def way_in(
+    worker_id: str, nats_url: str | None, join_token: str | None, environment: Mapping[str, str]
+) -> tuple[str, WorkerPass | None]:
     """Where the broker is, and what to show there; nothing where it is open.
 
     Args:
         worker_id: Who comes.
         nats_url: As given; None for what the environment or the nearest `niyanta dev` says.
         join_token: The same.
+        environment: What it says.
 
     Raises:
         ConfigurationError: Something is missing or can't work.
     """
-    url = nats_url or os.environ.get("NIYANTA_NATS_URL") or ""
-    token = join_token or os.environ.get("NIYANTA_JOIN_TOKEN") or ""
+    url = nats_url or environment.get("NIYANTA_NATS_URL") or ""
+    token = join_token or environment.get("NIYANTA_JOIN_TOKEN") or ""
     if not (url and token):
         found = dev_credentials()
         nearby = str(found.get("nats_url") or "")
@@ -41,7 +44,7 @@ def way_in(worker_id: str, nats_url: str | None, join_token: str | None) -> tupl
             url, token = url or nearby, token or str(found.get("join_token") or "")
     if not url:
         raise ConfigurationError("say where NATS is: --nats-url or NIYANTA_NATS_URL")
-    auth = os.environ.get("NIYANTA_BROKER_AUTH") or BrokerAuth.TOKEN
+    auth = environment.get("NIYANTA_BROKER_AUTH") or BrokerAuth.TOKEN
     if auth not in list(BrokerAuth):
         raise ConfigurationError(f"NIYANTA_BROKER_AUTH must be one of: {', '.join(BrokerAuth)}")
     if auth == BrokerAuth.NONE:

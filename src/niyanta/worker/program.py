@@ -45,7 +45,7 @@ def run_worker(
     object_store_url = os.environ.get("NIYANTA_OBJECT_STORE_URL")
     object_store = ObjectStore(object_store_url) if object_store_url else None
     prefix = os.environ.get("NIYANTA_SUBJECT_PREFIX", "niyanta.v1")
-    url, ticket = way_in(spec.worker_id, nats_url, join_token)
+    url, ticket = way_in(spec.worker_id, nats_url, join_token, os.environ)
     subjects = Subjects(prefix, sender=ticket.sender if ticket else "")
 
     async def main() -> None:

@@ -8,7 +8,7 @@ import msgspec
 
 from niyanta.domain.workers import WorkerEnd, WorkerStatus
 from niyanta.errors import ServiceUnavailableError
-from niyanta.server.fleet.doors import ANYBODY, Doors, Kind, Sender
+from niyanta.server.fleet.doors import ANYBODY, Doors, MessageKind, Sender
 from niyanta.server.moves.batcher import GroupCommit
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.observability.metrics import Metrics
@@ -38,7 +38,7 @@ class BeatService:
 
     async def start(self, doors: Doors) -> None:
         """Begin to answer workers."""
-        await doors.open(Kind.HEARTBEAT, self.receive)
+        await doors.open(MessageKind.HEARTBEAT, self.receive)
 
     async def run(self) -> None:
         """Record beats until cancelled."""

@@ -16,7 +16,6 @@ import random
 import secrets
 import time
 from datetime import datetime
-from typing import Any
 
 import msgspec
 
@@ -139,5 +138,5 @@ class Callout:
             life = min(life, ends_at.timestamp() - time.time())
         return max(1.0, life)
 
-    def _token(self, **claims: Any) -> str:
+    def _token(self, **claims: object) -> str:
         return self._keys.issuer.token({"jti": secrets.token_hex(8), "iat": int(time.time()), **claims})

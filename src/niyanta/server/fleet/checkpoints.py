@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from niyanta.errors import ServiceUnavailableError
-from niyanta.server.fleet.doors import ANYBODY, Doors, Kind, Sender
+from niyanta.server.fleet.doors import ANYBODY, Doors, MessageKind, Sender
 from niyanta.server.store.checkpoints import CheckpointStore, StoredCheckpoint
 from niyanta.server.store.database import Database, Pool, retried
 from niyanta.server.store.workloads import WorkloadStore
@@ -28,7 +28,7 @@ class CheckpointService:
 
     async def start(self, doors: Doors) -> None:
         """Begin to answer workers."""
-        await doors.open(Kind.CHECKPOINT, self.receive)
+        await doors.open(MessageKind.CHECKPOINT, self.receive)
 
     async def receive(self, payload: bytes, sender: Sender = ANYBODY) -> bytes:
         """Answer a `CheckpointRequest` with one range of the newest good checkpoint."""

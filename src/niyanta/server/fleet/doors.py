@@ -30,7 +30,7 @@ from niyanta.wire.broker import Broker
 from niyanta.wire.serving import Guest
 from niyanta.wire.subjects import Subjects
 
-__all__ = ["ANYBODY", "Doors", "Handler", "Kind", "Sender"]
+__all__ = ["ANYBODY", "Doors", "MessageHandler", "MessageKind", "Sender"]
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ _BURST_MESSAGES_SECONDS = 2
 _COMPLAIN_SECONDS = 10.0
 
 
-class Kind(StrEnum):
+class MessageKind(StrEnum):
     """What a worker may ask."""
 
     REGISTER = "register"
@@ -51,10 +51,10 @@ class Kind(StrEnum):
 
 
 _AT_ONCE = {
-    Kind.REGISTER: MAX_REGISTRATIONS_AT_ONCE,
-    Kind.HEARTBEAT: MAX_BEATS_AT_ONCE,
-    Kind.EVENTS: MAX_BATCHES_AT_ONCE,
-    Kind.CHECKPOINT: MAX_FETCHES_AT_ONCE,
+    MessageKind.REGISTER: MAX_REGISTRATIONS_AT_ONCE,
+    MessageKind.HEARTBEAT: MAX_BEATS_AT_ONCE,
+    MessageKind.EVENTS: MAX_BATCHES_AT_ONCE,
+    MessageKind.CHECKPOINT: MAX_FETCHES_AT_ONCE,
 }
 
 
@@ -79,7 +79,7 @@ class Sender:
 
 
 ANYBODY = Sender()
-Handler = Callable[[bytes, Sender], Awaitable[bytes | None]]
+MessageHandler = Callable[[bytes, Sender], Awaitable[bytes | None]]
 
 
 @dataclass(slots=True)
@@ -90,7 +90,7 @@ class _Pace:
     size: float = MAX_WORKER_BYTES_PER_SECOND * _BURST_BYTES_SECONDS
     filled_at: float = 0.0
     complained_at: float = float("-inf")
-    busy: Counter[Kind] = field(default_factory=Counter)
+    busy: Counter[MessageKind] = field(default_factory=Counter)
 
     def take(self, size: int, now: float) -> bool:
         passed = max(0.0, now - self.filled_at) if self.filled_at else 0.0
@@ -128,7 +128,7 @@ class Doors:
         self._clock = clock
         self._paces: dict[tuple[str, str], _Pace] = {}
 
-    async def open(self, kind: Kind, handler: Handler) -> None:
+    async def open(self, kind: MessageKind, handler: MessageHandler) -> None:
         """Begin to answer one kind of message."""
         subject, group = getattr(self._subjects, kind), self._subjects.queue_group
         if self._tokens is None:
@@ -136,7 +136,7 @@ class Doors:
         else:
             await self._broker.serve_guests(subject, partial(self._let_in, kind, handler), queue_group=group)
 
-    def _let_in(self, kind: Kind, handler: Handler, subject: str, size: int) -> Guest | None:
+    def _let_in(self, kind: MessageKind, handler: MessageHandler, subject: str, size: int) -> Guest | None:
         who = self._subjects.sender_of(subject)
         pace = self._paces.pop(who, None) or _Pace()
         self._paces[who] = pace
@@ -163,5 +163,5 @@ class Doors:
         return Sender(worker_id, credential, None if token is None else token.grant)
 
 
-async def _as_anybody(handler: Handler, payload: bytes) -> bytes | None:
+async def _as_anybody(handler: MessageHandler, payload: bytes) -> bytes | None:
     return await handler(payload, ANYBODY)

@@ -17,7 +17,7 @@ import msgspec
 from niyanta.domain.workload import Key
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.directory import Directory
-from niyanta.server.fleet.doors import ANYBODY, Doors, Kind, Sender
+from niyanta.server.fleet.doors import ANYBODY, Doors, MessageKind, Sender
 from niyanta.server.fleet.folding import EventFolder, Writes
 from niyanta.server.fleet.reading import Batch, Unreadable, is_sane, read_batch
 from niyanta.server.moves.batcher import GroupCommit
@@ -104,7 +104,7 @@ class EventIntake:
 
     async def start(self, doors: Doors) -> None:
         """Begin to answer workers."""
-        await doors.open(Kind.EVENTS, self.receive)
+        await doors.open(MessageKind.EVENTS, self.receive)
 
     async def receive(self, payload: bytes, sender: Sender = ANYBODY) -> bytes:
         """Answer one batch. The broker's handler for the events subject."""

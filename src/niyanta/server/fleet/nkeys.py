@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -47,7 +48,7 @@ class KeyPair:
         """The signature of what a server gives to be signed, as a client sends it."""
         return base64.urlsafe_b64encode(self._key.sign(nonce.encode())).rstrip(b"=")
 
-    def token(self, claims: dict[str, Any]) -> str:
+    def token(self, claims: Mapping[str, object]) -> str:
         """Claims as a signed token."""
         body = b".".join((_encode(_HEADER), _encode(msgspec.json.encode({**claims, "iss": self.public}))))
         return (body + b"." + _encode(self._key.sign(body))).decode()

@@ -12,7 +12,7 @@ from niyanta.domain.workers import OrderKind, RegisterRefusal, WorkerStatus
 from niyanta.domain.workload import Actor
 from niyanta.errors import NotFoundError, ServiceUnavailableError
 from niyanta.server.fleet.admission import RefusedRegistrationError, read_registration
-from niyanta.server.fleet.doors import ANYBODY, Doors, Kind, Sender
+from niyanta.server.fleet.doors import ANYBODY, Doors, MessageKind, Sender
 from niyanta.server.moves.commands import Commands
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.moves.losses import lose_workloads
@@ -50,7 +50,7 @@ class WorkerService:
 
     async def start(self, doors: Doors) -> None:
         """Begin to answer workers."""
-        await doors.open(Kind.REGISTER, self.register)
+        await doors.open(MessageKind.REGISTER, self.register)
 
     async def register(self, payload: bytes, sender: Sender = ANYBODY) -> bytes | None:
         """Answer a `Register`."""

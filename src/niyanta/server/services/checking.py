@@ -21,6 +21,7 @@ from niyanta.server.directory import Directory, Intake
 from niyanta.server.services.estimator import Estimator
 from niyanta.server.services.requests import SubmitRequest, check_values
 from niyanta.server.store.customers import Identity
+from niyanta.server.store.states import affinity_from_json
 from niyanta.server.store.submissions import NewWorkload
 
 __all__ = ["SubmissionChecks", "placement_key", "unsupported"]
@@ -69,7 +70,7 @@ class SubmissionChecks:
         created_at = datetime.fromtimestamp(now_ms / 1000, UTC)
         # In one millisecond ids sort by their random part; sorted, the batch is listed in its own order.
         randoms = sorted([int.from_bytes(secrets.token_bytes(10)) for _ in requests])
-        estimated_start_at = self._estimator.start_of_submission(identity.customer_id, created_at)
+        starts: dict[int, datetime | None] = {}
         items: list[NewWorkload | ApiError] = []
         for number, request in enumerate(requests):
             kind, rules = request.workload_type, request.affinity_rules
@@ -84,7 +85,8 @@ class SubmissionChecks:
             place = placement_key(kind, affinity_json)
             for form in misfits.split() if misfits else ():
                 place = key_without(place, form)
-            can_start = self._directory.is_placeable(place, kind, affinity, misfits)
+            if place not in starts:
+                starts[place] = self._start(identity, created_at, place, kind, affinity, misfits)
             priority = DEFAULT_PRIORITY if request.priority is None else request.priority
             items.append(
                 NewWorkload(
@@ -100,11 +102,20 @@ class SubmissionChecks:
                     queue_rank=queue_rank(now_ms / 1000, priority) + number * _ORDER_SECONDS,
                     created_at=created_at,
                     actor_id=identity.actor_id,
-                    estimated_start_at=estimated_start_at if can_start else None,
+                    estimated_start_at=starts[place],
                     needs_config=not supported[kind].forms,
                 )
             )
         return items
+
+    def _start(
+        self, identity: Identity, now: datetime, place: int, kind: str, affinity: str | None, misfits: str | None
+    ) -> datetime | None:
+        """When it will start, as far as that can be told."""
+        if not self._directory.is_placeable(place, kind, affinity, misfits):
+            return None
+        rules = affinity_from_json(affinity, misfits)
+        return self._estimator.start_of_submission(identity.customer_id, now, kind, rules)
 
 
 def placement_key(workload_type: str, affinity_json: bytes | None) -> int:

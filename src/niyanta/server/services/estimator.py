@@ -4,7 +4,8 @@ Once a second the counters are read of the customers that asked lately. For a su
 for one workload that is looked at, its place in the queue or its type's past is read besides.
 
 What can't be placed at the moment is not ahead of what can: workloads that wait for a worker which doesn't exist, or
-for others' slots, delay nothing that an idle slot is there for.
+for others' slots, delay nothing that an idle slot is there for. Of what waits for a slot to come free, whatever waits
+for one, too, is ahead.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 from niyanta.domain.customers import CustomerStatus
 from niyanta.domain.estimates import ServiceRate, estimated_completion, estimated_start
@@ -41,14 +42,30 @@ _KEEP_PAST_SECONDS = 10.0
 _MOST_PASTS = 10_000
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """What kept a customer's queue waiting at some moment, although more of it may run."""
+
+    views: Sequence[WorkerView]
+    not_now: int
+    """How much of it nobody could take at that moment."""
+    nowhere: int
+    """How much of that nobody could run, busy or not."""
+
+    def beside(self, workload_type: str, rules: Affinity) -> int:
+        """How much of it isn't ahead of one more workload."""
+        has_slot = choose(eligible(self.views, workload_type, rules), rules) is not None
+        return self.not_now if has_slot else self.nowhere
+
+
 @dataclass(slots=True)
 class _Known:
     """What is known of a customer that asked lately."""
 
     rate: ServiceRate = field(default_factory=ServiceRate)
     usage: CustomerUsage | None = None
-    blocked: int = 0
-    """Of what is queued: how much waits for what isn't there."""
+    waiting: _Waiting | None = None
+    """Of what is queued, when more may run."""
     looked_at: float = float("-inf")
 
 
@@ -108,27 +125,32 @@ class Estimator:
             # It waits although it may run more: maybe for what isn't there.
             may_run = usage.running < customer.max_concurrent_workloads
             if not may_run:
-                known.blocked = 0
+                known.waiting = None
             elif self._clock() - known.looked_at > _LOOK_SECONDS:
                 known.looked_at = self._clock()
-                known.blocked = await self._blocked(customer_id)
+                known.waiting = await self._waiting(customer_id)
         return usage
 
     @retried
-    async def _blocked(self, customer_id: str) -> int:
-        """How many of the customer's workloads wait for what isn't there at the moment."""
+    async def _waiting(self, customer_id: str) -> _Waiting:
+        """What keeps the customer's workloads waiting at the moment."""
         async with self._database.connection() as conn:
             lanes = await self._statistics.lanes_ahead(conn, customer_id)
         views = await self._occupancy.views()
-        return sum(lane.ahead for lane in lanes if not _can_be_placed(views, lane))
+        not_now = [lane for lane in lanes if not _can_be_placed(views, lane)]
+        nowhere = [lane for lane in not_now if not _could_be_placed(views, lane)]
+        return _Waiting(views, sum(lane.ahead for lane in not_now), sum(lane.ahead for lane in nowhere))
 
-    def start_of_submission(self, customer_id: str, now: datetime | None = None) -> datetime | None:
+    def start_of_submission(
+        self, customer_id: str, now: datetime, workload_type: str, rules: Affinity
+    ) -> datetime | None:
         """When a workload submitted now will start. Looks at nothing but memory, after `know`."""
         customer = self._directory.known_customer(customer_id)
         known = self._known.get(customer_id)
         if customer is None or known is None or known.usage is None:
             return None
-        return self._start(customer, now or datetime.now(UTC), max(0, known.usage.queued - known.blocked))
+        beside = 0 if known.waiting is None else known.waiting.beside(workload_type, rules)
+        return self._start(customer, now, max(0, known.usage.queued - beside))
 
     async def start(self, workload: StoredWorkload) -> datetime | None:
         """When a queued workload will start; None for any other."""
@@ -146,7 +168,7 @@ class Estimator:
         if own is None or _can_be_placed(views, own):
             lanes = [lane for lane in lanes if lane is own or _can_be_placed(views, lane)]
         else:
-            lanes = [lane for lane in lanes if eligible(views, lane.workload_type, _rules(lane))]
+            lanes = [lane for lane in lanes if _could_be_placed(views, lane)]
         return self._start(customer, workload.db_now, sum(lane.ahead for lane in lanes))
 
     @retried
@@ -197,3 +219,8 @@ def _can_be_placed(views: Iterable[WorkerView], lane: LaneAhead) -> bool:
     """Whether a worker could take the lane's next workload at this moment."""
     rules = _rules(lane)
     return choose(eligible(views, lane.workload_type, rules), rules) is not None
+
+
+def _could_be_placed(views: Iterable[WorkerView], lane: LaneAhead) -> bool:
+    """Whether a worker could take it once that has a slot."""
+    return bool(eligible(views, lane.workload_type, _rules(lane)))

@@ -126,7 +126,8 @@ class _PoolConnection(asyncpg.Connection):
 class Database:
     """The pools of one process."""
 
-    def __init__(self, pools: Mapping[Pool, asyncpg.Pool[Any]]) -> None:
+    def __init__(self, servers: Servers, pools: Mapping[Pool, asyncpg.Pool[Any]]) -> None:
+        self._servers = servers
         self._pools = pools
         self._in_use: set[asyncpg.pool.PoolConnectionProxy[Any]] = set()
 
@@ -168,7 +169,7 @@ class Database:
             ) from exc
         except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as exc:
             raise ConfigurationError(f"the database refused: {exc}") from exc
-        database = cls(pools)
+        database = cls(servers, pools)
         async with database.connection() as conn:
             durability = await _durability(conn)
         if durability.fsync != "on" or durability.synchronous_commit == "off":
@@ -189,14 +190,28 @@ class Database:
                 pool.terminate()
 
     async def begin_anew(self) -> None:
-        """Cut every connection, as the server has fallen silent: what waits fails now, what comes next begins anew.
-
-        A server that is frozen, or cut off without a word, leaves connections that look good for minutes; another may
-        have taken its place meanwhile.
-        """
+        """Cut every connection, as they have fallen silent: what waits fails now, what comes next begins anew."""
         for pool in self._pools.values():
             await pool.expire_connections()
         for conn in list(self._in_use):
+            conn.terminate()
+
+    @asynccontextmanager
+    async def new_connection(self) -> AsyncIterator[Connection]:
+        """A connection of no pool, opened now and cut afterwards.
+
+        Raises:
+            ServiceUnavailableError: There is none to be had.
+        """
+        try:
+            conn = await self._servers.connect()
+        except (*_AWAY, asyncpg.PostgresError) as exc:
+            raise self._away(exc) from exc
+        try:
+            yield conn
+        except (*_AWAY, asyncpg.PostgresError) as exc:
+            raise self._away(exc) from exc
+        finally:
             conn.terminate()
 
     @asynccontextmanager

@@ -237,6 +237,7 @@ class WorkloadStore:
                 customer_id=[s.customer_id for s in states],
                 workload_id=[s.workload_id for s in states],
                 expected_version=[c.before.state.version for c in written],
+                expected_events=unless_all(0, [c.before.state.event_sequence for c in written]),
                 queued_delta=unless_all(
                     0, [c.state.status.is_queued - c.before.state.status.is_queued for c in written]
                 ),

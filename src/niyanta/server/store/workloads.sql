@@ -19,8 +19,8 @@ SELECT s.*, now() AS db_now FROM workload_states s
  ORDER BY s.customer_id, s.workload_id LIMIT :most FOR NO KEY UPDATE;
 
 -- name: apply_changes
--- The one statement that moves workloads. A row is written only at the version that its decision was made on (and, for
--- the leader, only while its epoch is the newest), so the deltas of the customers' counts are those of the decision; the
+-- The one statement that moves workloads. A row is written only at the version and the last event that its decision was made
+-- on (and, for the leader, only while its epoch is the newest), so the deltas of the customers' counts are those of the decision; the
 -- audit events, the counts and the hours' figures go with the rows that were written. An array is NULL where all changes
 -- have the field's default. Gives what was written, and of what was assigned all that its worker needs. Locking: the
 -- workloads' rows, the usage rows in order of customer, then the rows of the hours in which what has ended was created, in
@@ -29,8 +29,8 @@ WITH fence AS MATERIALIZED (
     SELECT epoch FROM leader_lease WHERE epoch = :epoch::bigint FOR KEY SHARE
 ), change AS MATERIALIZED (
     SELECT * FROM unnest(
-        :customer_id::text[], :workload_id::text[], :expected_version::bigint[], :queued_delta::int[],
-        :running_delta::int[],
+        :customer_id::text[], :workload_id::text[], :expected_version::bigint[], :expected_events::bigint[],
+        :queued_delta::int[], :running_delta::int[],
         -- Arrays of the fields that moves change, by `make generate`:
         :status::text[], :version::bigint[], :generation::bigint[], :event_count::bigint[], :worker_id::text[],
         :incarnation::text[], :scheduled_from::text[], :event_sequence::bigint[], :progress_percent::bigint[],
@@ -40,7 +40,7 @@ WITH fence AS MATERIALIZED (
         :paused_at::timestamptz[], :completed_at::timestamptz[], :error_message::text[], :result_json::text[],
         :placement_key::bigint[], :misfits::text[]
         -- end
-      ) AS c (customer_id, workload_id, expected_version, queued_delta, running_delta,
+      ) AS c (customer_id, workload_id, expected_version, expected_events, queued_delta, running_delta,
         -- Names of the fields that moves change, by `make generate`:
         status, version, generation, event_count, worker_id, incarnation, scheduled_from, event_sequence,
         progress_percent, progress_message, retry_count, failure_count, death_streak, checkpoint_sequence,
@@ -75,6 +75,7 @@ WITH fence AS MATERIALIZED (
                 ELSE w.config_snapshot END
       FROM change c
      WHERE w.customer_id = c.customer_id AND w.workload_id = c.workload_id AND w.version = c.expected_version
+       AND w.event_sequence = coalesce(c.expected_events, 0) -- as an event that moves nothing makes no version
     RETURNING w.customer_id, w.workload_id, coalesce(c.queued_delta, 0) AS queued_delta,
               coalesce(c.running_delta, 0) AS running_delta, w.status, w.created_at, w.started_at,
               w.completed_at, w.generation, w.workload_type,

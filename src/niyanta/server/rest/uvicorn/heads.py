@@ -21,6 +21,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from niyanta.domain.ids import make_id
 from niyanta.domain.limits import MAX_HEAD_BYTES, MAX_HEAD_SECONDS, MAX_HEADERS, MAX_URL_BYTES
 from niyanta.server.rest.bodies.workloads import ErrorBody, ErrorEnvelope
+from niyanta.server.rest.uvicorn.ending import EndingTransport
 from niyanta.server.rest.uvicorn.strangers import KEEP_ALIVE_SECONDS, WELCOME, Strangers
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
+        self._ending = EndingTransport(transport, self._sends_on, self._lingers)
+        self.transport = self._ending
         self._clock = self.loop.call_later(self.limits.seconds, self._too_slow)
         self.timeout_keep_alive = min(self.config.timeout_keep_alive, KEEP_ALIVE_SECONDS)
         self.strangers.enter(self, self.client[0] if self.client else "")
@@ -90,14 +93,19 @@ class BoundedHttp(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         self.strangers.leave(self)  # the WebSocket's protocol takes over, as a stranger of its own
+        self.transport = self._ending.inner
         super().handle_websocket_upgrade()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_clock()
+        self._ending.lost()
         self.strangers.leave(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._ending.is_lingering:
+            self._ending.discard(data)
+            return
         in_head = self._in_head
         super().data_received(data)
         if in_head and self._in_head and not self.transport.is_closing():
@@ -145,6 +153,17 @@ class BoundedHttp(HttpToolsProtocol):
         if answered or own:
             self.transport.write(_response(*self._refusal))
         self.transport.close()
+
+    def _sends_on(self) -> bool:
+        """Whether a request has begun to come and isn't whole."""
+        return self._in_head or (self.cycle is not None and self.cycle.more_body)
+
+    def _lingers(self) -> None:
+        self._stop_clock()
+        self.flow.resume_reading()
+        if self.is_busy:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
 
     def _refuse_head(self) -> None:
         allowed = f"{self.limits.head_bytes} bytes, {self.limits.headers} headers"

@@ -18,7 +18,7 @@ from uvicorn.protocols.websockets import websockets_sansio_impl
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
-from niyanta.server.rest.uvicorn import heads, sockets
+from niyanta.server.rest.uvicorn import ending, heads, sockets
 
 OVERRIDDEN: dict[type, dict[str, list[str]]] = {
     HttpToolsProtocol: {
@@ -92,6 +92,7 @@ def test_the_attributes_that_are_used_are_there() -> None:
         "client",
         "config",
         "cycle",
+        "flow",
         "headers",
         "loop",
         "parser",
@@ -101,7 +102,9 @@ def test_the_attributes_that_are_used_are_there() -> None:
         "transport",
         "url",
     } <= assigned(HttpToolsProtocol)
-    assert {"response_complete", "response_started"} <= assigned(RequestResponseCycle)
+    assert {"disconnected", "message_event", "more_body", "response_complete", "response_started"} <= assigned(
+        RequestResponseCycle
+    )
     assert {
         "client",
         "close_sent",
@@ -123,6 +126,11 @@ def test_the_attributes_that_are_used_are_there() -> None:
 def test_what_stands_in_for_a_queue_and_an_event_has_what_uvicorn_uses_of_them() -> None:
     assert attributes_used(websockets_sansio_impl, "queue") <= set(dir(sockets.Inbox))
     assert attributes_used(websockets_sansio_impl, "writable") <= set(dir(sockets.Flag))
+
+
+def test_what_stands_in_for_a_connection_has_what_uvicorn_uses_of_it() -> None:
+    inherited = {"set_protocol"}  # only for a WebSocket, which gets the connection itself
+    assert attributes_used(httptools_impl, "transport") <= set(vars(ending.EndingTransport)) | inherited
 
 
 def test_the_keep_alive_is_read_when_an_answer_has_ended() -> None:

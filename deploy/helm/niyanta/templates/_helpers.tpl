@@ -1,0 +1,72 @@
+{{- define "niyanta.name" -}}
+{{- default .Release.Name .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "niyanta.selector" -}}
+app.kubernetes.io/name: niyanta
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "niyanta.labels" -}}
+{{ include "niyanta.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end -}}
+
+{{- define "niyanta.image" -}}
+{{ .Values.image.repository }}:{{ default .Chart.AppVersion .Values.image.tag }}
+{{- end -}}
+
+{{- define "niyanta.pod" -}}
+automountServiceAccountToken: false
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 10001
+  runAsGroup: 10001
+  fsGroup: 10001
+  seccompProfile: {type: RuntimeDefault}
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "niyanta.container" -}}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities: {drop: [ALL]}
+{{- end -}}
+
+{{- define "niyanta.databaseUrl" -}}
+- name: NIYANTA_DATABASE_URL
+  valueFrom:
+    secretKeyRef: {name: {{ .Values.database.existingSecret }}, key: {{ .Values.database.key }}}
+{{- end -}}
+
+{{- define "niyanta.brokerUrl" -}}
+- name: NIYANTA_NATS_URL
+  valueFrom:
+    secretKeyRef: {name: {{ .Values.broker.existingSecret }}, key: {{ .Values.broker.key }}}
+{{- end -}}
+
+{{- define "niyanta.objectStore" -}}
+{{- if .Values.objectStore.url }}
+- name: NIYANTA_OBJECT_STORE_URL
+  value: {{ .Values.objectStore.url | quote }}
+{{- end }}
+{{- end -}}
+
+{{- define "niyanta.objectStoreSecret" -}}
+{{- with .Values.objectStore.existingSecret }}
+- secretRef: {name: {{ . }}}
+{{- end }}
+{{- end -}}
+
+{{- define "niyanta.dns" -}}
+- ports: [{port: 53, protocol: UDP}, {port: 53, protocol: TCP}]
+{{- end -}}

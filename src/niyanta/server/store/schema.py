@@ -1,0 +1,90 @@
+"""Which schema a database has, and which this release needs: without Alembic, which only migrating takes.
+
+Every coordinator asks when it starts. Alembic and SQLAlchemy would stay in its memory for good, a quarter of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+
+from niyanta.errors import ConfigurationError
+from niyanta.server.store.servers import Servers
+
+__all__ = ["MIGRATIONS", "SchemaStatus", "require_current", "standing", "status"]
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+"""Alembic's folder: `versions` has a file for each step, ``NNNN_what_it_does.py``; its number is its name."""
+
+
+@dataclass(frozen=True)
+class SchemaStatus:
+    """Where a database stands. ``current`` is None before the first migration."""
+
+    current: str | None
+    newest: str
+    known: bool
+    """False when the database was migrated by a newer release than this one."""
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the database has every step that this version knows."""
+        return self.current == self.newest
+
+    def refuse_newer(self) -> None:
+        """Go no further with a database that a newer release migrated.
+
+        Raises:
+            ConfigurationError: It was.
+        """
+        if not self.known:
+            raise ConfigurationError(
+                f"the database's schema ({self.current}) is newer than this release knows ({self.newest}): "
+                "run the release that migrated it, or a newer one"
+            )
+
+
+def standing(current: str | None) -> SchemaStatus:
+    """What it means that a database's last step was this one."""
+    steps = sorted(step.name[:4] for step in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+    return SchemaStatus(current, steps[-1], current is None or current in steps)
+
+
+async def status(database_url: str) -> SchemaStatus:
+    """Read where a database stands, changing nothing.
+
+    Raises:
+        ConfigurationError: It can't be reached, or refuses the credentials.
+    """
+    try:
+        connection = await Servers(database_url).connect()
+        try:
+            is_there = await connection.fetchval("SELECT to_regclass('alembic_version') IS NOT NULL")
+            return standing(
+                await connection.fetchval("SELECT version_num FROM alembic_version") if is_there else None
+            )
+        finally:
+            await connection.close()
+    except (OSError, TimeoutError) as exc:
+        raise ConfigurationError(
+            f"cannot reach the database: {exc}. Is PostgreSQL running there, and is the URL right?"
+        ) from exc
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as exc:
+        raise ConfigurationError(f"the database refused: {exc}") from exc
+
+
+async def require_current(database_url: str) -> None:
+    """Refuse to work on a database whose schema isn't this release's.
+
+    Raises:
+        ConfigurationError: Says which command to run.
+    """
+    found = await status(database_url)
+    found.refuse_newer()
+    if not found.is_current:
+        raise ConfigurationError(
+            f"the database's schema is {found.current or 'empty'}, this release needs {found.newest}: "
+            "run `niyanta db upgrade`"
+        )
