@@ -42,7 +42,6 @@ def _each(given: Iterable[str]) -> list[str]:
 @click.option("--worker-pattern", default="*", show_default=True, help="What the workers' ids look like: gpu-*.")
 @click.option("--type", "types", multiple=True, help="All that they may serve; every type when missing.")
 @click.option("--tags", multiple=True, help="key=value,…: all that they may have; any when missing.")
-@click.option("--customers", multiple=True, help="cust_…,…: whose workloads they get; everybody's when missing.")
 @click.option("--expires-in", help="90s, 15m, 12h, 90d; never when missing.")
 @database_option
 @json_option
@@ -51,7 +50,6 @@ def _create(
     worker_pattern: str,
     types: tuple[str, ...],
     tags: tuple[str, ...],
-    customers: tuple[str, ...],
     expires_in: str | None,
     database_url: str,
     as_json: bool,
@@ -65,7 +63,6 @@ def _create(
             worker_pattern=worker_pattern,
             workload_types=_each(types),
             tags=parse_tags(_each(tags)),
-            customers=_each(customers),
             expires_at=expires_at,
         ),
     )
@@ -92,7 +89,6 @@ def _list(database_url: str, as_json: bool) -> None:
             "workers",
             "types",
             "tags",
-            "customers",
             "status",
             "created",
             "expires",
@@ -104,7 +100,6 @@ def _list(database_url: str, as_json: bool) -> None:
                 t.worker_pattern,
                 ",".join(t.workload_types) or "all",
                 ",".join(f"{key}={value}" for key, value in t.tags.items()) or "any",
-                ",".join(t.customers) or "all",
                 t.status,
                 *map(moment, (t.created_at, t.expires_at)),
             )

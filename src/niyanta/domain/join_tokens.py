@@ -49,8 +49,6 @@ class Grant:
     workload_types: frozenset[str] = frozenset()
     tags: Mapping[str, str] = field(default_factory=dict)
     """The only tags that a worker may have."""
-    customers: frozenset[str] = frozenset()
-    """Whose workloads its workers get; nobody else's."""
 
     def admits(self, worker_id: str) -> bool:
         """Whether a worker may have this id."""

@@ -168,7 +168,7 @@ MAX_TAG_LENGTH = 256
 MAX_JOIN_TOKENS = 1000
 """Live ones at a time: every coordinator keeps all of them in memory."""
 MAX_TOKEN_ENTRIES = 1000
-"""Workload types, tags or customers that one join token names."""
+"""Workload types that one join token names."""
 MAX_PATTERN_STARS = 4
 """Of the pattern of worker ids in a join token."""
 MAX_WORKER_MESSAGES_PER_SECOND = 500

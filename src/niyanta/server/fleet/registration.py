@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
 from datetime import datetime
 
 import msgspec
@@ -56,13 +55,13 @@ class WorkerService:
         """Answer a `Register`."""
         try:
             worker = read_registration(payload)
-            customers = _granted(worker, sender)
+            _check_grant(worker, sender)
         except RefusedRegistrationError as refused:
             log.warning("worker.registration_refused", extra={"why": str(refused)})
             return self._encode(RegisterReply(False, RegisterRefusal.INVALID, str(refused)))
         lease = self._settings.worker_lease_seconds
         try:
-            status, order, epoch, now = await self._come_to_life(worker, customers)
+            status, order, epoch, now = await self._come_to_life(worker)
         except ServiceUnavailableError:
             return None
         if order is not None and order.kind is OrderKind.REMOVE:
@@ -81,11 +80,11 @@ class WorkerService:
 
     @retried
     async def _come_to_life(
-        self, worker: Register, customers: Collection[str]
+        self, worker: Register
     ) -> tuple[WorkerStatus | None, StandingOrder | None, int, datetime]:
         """The worker's status from now on; without one, what was ordered for its id; the leader's epoch; the time."""
         async with self._database.connection(Pool.VITAL) as conn:
-            status = await self._workers.register(conn, worker, self._settings.worker_lease_seconds, customers)
+            status = await self._workers.register(conn, worker, self._settings.worker_lease_seconds)
             order = None if status else await self._workers.standing_order(conn, worker.worker_id)
             epoch = (await self._leases.current(conn)).epoch
             return status, order, epoch, await self._workers.time_now(conn)
@@ -185,8 +184,8 @@ class WorkerService:
         return status
 
 
-def _granted(worker: Register, sender: Sender) -> Collection[str]:
-    """Whose workloads the worker gets, as its join token says; empty for everybody's.
+def _check_grant(worker: Register, sender: Sender) -> None:
+    """Refuse what the sender's join token doesn't give.
 
     Raises:
         RefusedRegistrationError: It isn't the worker that speaks, or wants what its token doesn't give.
@@ -198,7 +197,6 @@ def _granted(worker: Register, sender: Sender) -> Collection[str]:
     types = [handler.workload_type for handler in worker.handlers]
     if refusal := sender.grant.refusal(worker.worker_id, types, worker.tags):
         raise RefusedRegistrationError(refusal)
-    return sender.grant.customers
 
 
 def _unknown(worker_id: str) -> NotFoundError:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 
-from niyanta.domain.ids import CUSTOMER_ID_PATTERN, WORKLOAD_TYPE_PATTERN
+from niyanta.domain.ids import WORKLOAD_TYPE_PATTERN
 from niyanta.domain.join_tokens import WORKER_PATTERN, Grant
 from niyanta.domain.limits import MAX_KEY_LIFE_DAYS, MAX_PATTERN_STARS, MAX_TAG_LENGTH, MAX_TAGS, MAX_TOKEN_ENTRIES
 from niyanta.errors import InvalidInputError
@@ -29,7 +29,6 @@ class JoinTokenService:
         worker_pattern: str = "*",
         workload_types: Collection[str] = (),
         tags: Mapping[str, str] | None = None,
-        customers: Collection[str] = (),
         expires_at: datetime | None = None,
     ) -> tuple[JoinToken, str]:
         """Make a join token; gives what is stored of it, and the token, which can't be shown again.
@@ -39,7 +38,6 @@ class JoinTokenService:
             worker_pattern: What the ids of its workers look like; ``*`` stands for any characters.
             workload_types: All that they may serve; empty for every type.
             tags: All that they may have; empty for any.
-            customers: Whose workloads they get; empty for everybody's.
             expires_at: When it ends; never when None.
 
         Raises:
@@ -53,7 +51,6 @@ class JoinTokenService:
                 details={"field": "worker_pattern", "pattern": WORKER_PATTERN.pattern},
             )
         _check_each("workload_types", workload_types, WORKLOAD_TYPE_PATTERN)
-        _check_each("customers", customers, CUSTOMER_ID_PATTERN)
         _check_tags(tags or {})
         now = datetime.now(UTC)
         if expires_at is not None and not now < expires_at <= now + timedelta(days=MAX_KEY_LIFE_DAYS):
@@ -61,7 +58,7 @@ class JoinTokenService:
                 "expires_at must be in the future, within a hundred years",
                 details={"field": "expires_at", "after": now.isoformat(timespec="seconds")},
             )
-        grant = Grant(worker_pattern, frozenset(workload_types), dict(tags or {}), frozenset(customers))
+        grant = Grant(worker_pattern, frozenset(workload_types), dict(tags or {}))
         return await self._store.create(name, grant, expires_at)
 
     async def page(self, most: int, *, skip: int = 0, after: str | None = None) -> tuple[list[JoinToken], int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -32,8 +32,6 @@ class StoredWorker(msgspec.Struct, frozen=True, kw_only=True):
     """Of a dead worker."""
     has_stopped: bool = False
     """Of a removed one: it has said that nothing of it runs any more."""
-    customers: list[str] = []
-    """Whose workloads it gets; empty for everybody's."""
 
     @property
     def exclusive_types(self) -> list[str]:
@@ -136,13 +134,8 @@ _forget_dead = _queries.run("forget_dead")
 class WorkerStore:
     """Queries on workers."""
 
-    async def register(
-        self, conn: Connection, worker: Register, lease_seconds: float, customers: Collection[str] = ()
-    ) -> WorkerStatus | None:
-        """Bring an incarnation to life; gives its status, or None while another one or a removal holds the id.
-
-        With customers it gets only their workloads.
-        """
+    async def register(self, conn: Connection, worker: Register, lease_seconds: float) -> WorkerStatus | None:
+        """Bring an incarnation to life; gives its status, or None while another one or a removal holds the id."""
         status = await _register(
             conn,
             worker_id=worker.worker_id,
@@ -151,7 +144,6 @@ class WorkerStore:
             tags=msgspec.json.encode(worker.tags).decode(),
             handlers=msgspec.json.encode(worker.handlers).decode(),
             version=worker.version,
-            customers=sorted(customers),
             lease_seconds=lease_seconds,
             replaces=worker.replaces,
         )

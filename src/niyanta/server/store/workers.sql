@@ -1,13 +1,13 @@
--- name: register(worker_id, incarnation, capacity, tags, handlers, version, customers, lease_seconds, replaces)^
+-- name: register(worker_id, incarnation, capacity, tags, handlers, version, lease_seconds, replaces)^
 -- A worker comes to life; nothing is written, and nothing given, while another incarnation with that id is live that it
 -- doesn't replace, or was removed and still holds something, or when an operator has removed the id. One that was drained stays so. Locking:
 -- the worker's row.
-INSERT INTO workers AS k (worker_id, incarnation, status, capacity, tags, handlers, version, customers)
-VALUES (:worker_id, :incarnation, 'HEALTHY', :capacity, :tags::json, :handlers::json, :version, :customers::text[])
+INSERT INTO workers AS k (worker_id, incarnation, status, capacity, tags, handlers, version)
+VALUES (:worker_id, :incarnation, 'HEALTHY', :capacity, :tags::json, :handlers::json, :version)
 ON CONFLICT (worker_id) DO UPDATE
    SET incarnation = excluded.incarnation,
        status = CASE k.standing_order WHEN 'drain' THEN 'DRAINING' ELSE 'HEALTHY' END, capacity = excluded.capacity, tags = excluded.tags,
-       handlers = excluded.handlers, version = excluded.version, customers = excluded.customers, registered_at = now(), last_heartbeat = now(),
+       handlers = excluded.handlers, version = excluded.version, registered_at = now(), last_heartbeat = now(),
        ended_reason = NULL
  WHERE k.standing_order IS DISTINCT FROM 'remove'
    AND (k.incarnation = excluded.incarnation
@@ -41,7 +41,7 @@ RETURNING k.worker_id, k.incarnation, k.status;
 -- name: all_workers()
 -- The fleet, with how long each has been silent on the database's clock. Rows that only keep an operator's order, an
 -- hour after the worker's end, aren't part of it: their number has no bound.
-SELECT worker_id, incarnation, status, capacity, tags, handlers, version, customers, last_heartbeat, ended_reason, has_stopped,
+SELECT worker_id, incarnation, status, capacity, tags, handlers, version, last_heartbeat, ended_reason, has_stopped,
        extract(epoch FROM now() - last_heartbeat)::double precision AS silent_seconds
   FROM workers WHERE status <> 'DEAD' OR last_heartbeat > now() - interval '1 hour' ORDER BY worker_id;
 

@@ -7,16 +7,12 @@ CREATE TABLE join_tokens (
     worker_pattern text NOT NULL DEFAULT '*',
     workload_types text[] NOT NULL DEFAULT '{}',
     tags           jsonb NOT NULL DEFAULT '{}',
-    customers      text[] NOT NULL DEFAULT '{}',
     created_at     timestamptz NOT NULL DEFAULT now(),
     expires_at     timestamptz,
     revoked_at     timestamptz
 );
 COMMENT ON TABLE join_tokens IS 'What workers come into the broker with; kept as SHA-256 only';
-COMMENT ON COLUMN join_tokens.customers IS 'Whose workloads its workers get; empty: everybody''s';
 CREATE INDEX join_tokens_by_age ON join_tokens (created_at, token_id);
-ALTER TABLE workers ADD COLUMN customers text[] NOT NULL DEFAULT '{}';
-COMMENT ON COLUMN workers.customers IS 'Whose workloads it gets, as its join token says; empty: everybody''s';
 INSERT INTO shared_secrets (name, value)
 SELECT name, sha256(name::bytea || string_agg(uuid_send(gen_random_uuid()), ''))
   FROM unnest(ARRAY['broker-issuer', 'broker-coordinator', 'broker-system']) AS name, generate_series(1, 4)
