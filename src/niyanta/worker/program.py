@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
 import tempfile
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from niyanta.wire.broker import Broker
 from niyanta.wire.objects import ObjectStore
 from niyanta.wire.subjects import Subjects
 from niyanta.worker.agent.agent import Agent
 from niyanta.worker.agent.claim import WorkerClaim
+from niyanta.worker.box.outside import scratch_parent
+from niyanta.worker.box.policy import policy_by
+from niyanta.worker.box.rights import hide_memory
 from niyanta.worker.handlers.app import load_app
 from niyanta.worker.joining import come_in, way_in
 
 __all__ = ["run_worker"]
 
 log = logging.getLogger(__name__)
+
+_NATS_PORT = 4222
 
 
 def run_worker(
@@ -41,11 +49,13 @@ def run_worker(
         ConfigurationError: The app or a setting can't work.
         ConnectionFailedError: The broker can't be reached, or refuses the join token.
     """
+    hide_memory()
     spec = load_app(app).spec(id=worker_id or os.environ.get("NIYANTA_ID") or None, capacity=capacity, tags=tags)
     object_store_url = os.environ.get("NIYANTA_OBJECT_STORE_URL")
     object_store = ObjectStore(object_store_url) if object_store_url else None
     prefix = os.environ.get("NIYANTA_SUBJECT_PREFIX", "niyanta.v1")
     url, ticket = way_in(spec.worker_id, nats_url, join_token, os.environ)
+    spec = replace(spec, reach=replace(spec.reach, closed_ports=tuple(ports_of(url))))
     subjects = Subjects(prefix, sender=ticket.sender if ticket else "")
 
     async def main() -> None:
@@ -66,7 +76,7 @@ def run_worker(
             return
         claim = WorkerClaim(spec.worker_id, f"{prefix} {url}")
         try:
-            with tempfile.TemporaryDirectory(prefix="niyanta-") as scratch:
+            with tempfile.TemporaryDirectory(prefix="niyanta-", dir=scratch_parent(policy_by(spec.reach))) as scratch:
                 await Agent(spec, app, broker, subjects, Path(scratch), object_store, claim).run(stop)
         finally:
             claim.release()
@@ -76,6 +86,15 @@ def run_worker(
         _runner()(main())
     except asyncio.CancelledError:
         log.warning("worker.stopped_at_once")
+
+
+def ports_of(nats_urls: str) -> list[int]:
+    """The broker's ports, by its addresses with commas between them."""
+    found = []
+    for url in nats_urls.split(","):
+        with contextlib.suppress(ValueError):
+            found.append(urlsplit(url.strip() if "://" in url else f"nats://{url.strip()}").port or _NATS_PORT)
+    return found
 
 
 def watch_parent(ended: Callable[[], None]) -> None:
