@@ -15,13 +15,16 @@ import psutil
 
 from chaos.proxy import Proxy
 from niyanta.cli.children import Child
-from niyanta.embedded import Engines
+from niyanta.domain.join_tokens import Grant
+from niyanta.embedded import Engines, Nats
 from niyanta.embedded.engine import Engine, free_port
+from niyanta.server.fleet.broker_keys import BrokerKeys
 from niyanta.server.store import migrate
 from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
+from niyanta.server.store.join_tokens import JoinTokenStore
 
-__all__ = ["CUSTOMERS", "Fleet", "Part", "running_fleet"]
+__all__ = ["CUSTOMERS", "Fleet", "Part", "close_brokers", "running_fleet"]
 
 HEARTBEAT_SECONDS = 1.0
 WORKER_LEASE_SECONDS = 8.0
@@ -32,6 +35,8 @@ _ENVIRONMENT = {
     "NIYANTA_PAUSE_WAIT_SECONDS": "10",
     "NIYANTA_METRICS_ACCESS": "public",
 }
+
+_STEPPED = Path(__file__).with_name("stepped")
 
 CUSTOMERS: Mapping[str, Mapping[str, float]] = {
     "cust_big": {"max_concurrent_workloads": 14, "max_queue_depth": 120, "rate_limit_per_sec": 500, "burst": 500},
@@ -111,6 +116,19 @@ class Part:
         await self._child.stop()
 
 
+async def close_brokers(database_url: str, brokers: Sequence[Nats]) -> str:
+    """Have brokers that start later let in nobody but this database's coordinators, and workers by a join token."""
+    database = await Database.open(database_url)
+    try:
+        access = (await BrokerKeys.load(database)).configuration()
+        _, token = await JoinTokenStore(database).create("chaos", Grant())
+    finally:
+        await database.close()
+    for broker in brokers:
+        broker.access = access
+    return token
+
+
 class Fleet:
     """Everything that runs, and the links between.
 
@@ -118,6 +136,7 @@ class Fleet:
         base_urls: Of each coordinator, through its proxy.
         keys: API keys by customer, and ``admin``.
         traces: Where the handlers write.
+        clocks: Has a file for each program: by how many seconds its wall clock is wrong.
         database_url: Straight to the database, past every proxy.
         links: By name: ``client-0``, ``database-0``, ``broker-0`` for coordinators, ``broker-w0`` for workers.
     """
@@ -126,6 +145,7 @@ class Fleet:
         self.folder = folder
         self.traces = folder / "traces"
         self.logs = folder / "logs"
+        self.clocks = folder / "clocks"
         self.engines = Engines(folder / "engines", extra_settings={"shared_buffers": "128MB"})
         self.coordinators: list[Part] = []
         self.workers: list[Part] = []
@@ -133,6 +153,7 @@ class Fleet:
         self.base_urls: list[str] = []
         self.keys: dict[str, str] = {}
         self._counts = coordinators, workers
+        self._join_token = ""
 
     @property
     def database_url(self) -> str:
@@ -140,10 +161,12 @@ class Fleet:
 
     async def start(self) -> None:
         """Bring everything up, and wait until it serves."""
-        for path in (self.traces, self.logs):
+        for path in (self.traces, self.logs, self.clocks):
             path.mkdir(parents=True)
-        await self.engines.start()
+        await self.engines.postgres.start()
         await migrate.upgrade(self.database_url)
+        self._join_token = await close_brokers(self.database_url, [self.engines.nats])
+        await self.engines.nats.start()
         await self._make_customers()
         coordinators, workers = self._counts
         for number in range(coordinators):
@@ -180,21 +203,29 @@ class Fleet:
             "NIYANTA_DATABASE_URL": _through(self.engines.database_url, database),
             "NIYANTA_NATS_URL": _through(self.engines.nats_url, broker),
         }
-        self.coordinators.append(
-            Part(f"coordinator-{number}", argv, environment, self.logs / f"coordinator-{number}.log")
-        )
+        self.coordinators.append(self._part(f"coordinator-{number}", argv, environment))
 
     async def _add_worker(self, number: int) -> None:
         name = f"w{number}"
         broker = await self._link(f"broker-{name}", self.engines.nats.port)
         environment = {
             "NIYANTA_NATS_URL": _through(self.engines.nats_url, broker),
+            "NIYANTA_JOIN_TOKEN": self._join_token,
             "CHAOS_TRACES": str(self.traces),
             "CHAOS_WORKER": name,
             "NIYANTA_BOX": "off",  # its handlers end their agents and launchers, as faults do
         }
         argv = ["worker", "--app", "chaos.app:worker", "--id", name]
-        self.workers.append(Part(name, argv, environment, self.logs / f"{name}.log"))
+        self.workers.append(self._part(name, argv, environment))
+
+    def _part(self, name: str, argv: Sequence[str], environment: Mapping[str, str]) -> Part:
+        path = os.pathsep.join([str(_STEPPED), *filter(None, [os.environ.get("PYTHONPATH")])])
+        clock = {"PYTHONPATH": path, "CHAOS_CLOCK": str(self.clocks / name)}
+        return Part(name, argv, {**environment, **clock}, self.logs / f"{name}.log")
+
+    def step_clock(self, name: str, seconds: float) -> None:
+        """Have a program's wall clock be wrong by so much, from now on."""
+        (self.clocks / name).write_text(str(seconds), encoding="ascii")
 
     async def until_ready(self, seconds: float) -> None:
         """Wait until every coordinator is ready and every worker registered.
@@ -237,6 +268,7 @@ class Fleet:
         for part in (*self.coordinators, *self.workers):
             part.signal(signal.SIGCONT)
             part.restart_seconds = 0.5
+            self.step_clock(part.name, 0.0)
         for engine in (self.engines.postgres, self.engines.nats):
             for process in self.engine_processes(engine):
                 with contextlib.suppress(psutil.NoSuchProcess):
@@ -254,8 +286,8 @@ class Fleet:
 def _through(url: str, proxy: Proxy) -> str:
     """The same address, by way of a proxy."""
     place = urlsplit(url)
-    login = place.netloc.rpartition("@")[0]
-    return urlunsplit(place._replace(netloc=f"{login}@127.0.0.1:{proxy.port}"))
+    login, at, _ = place.netloc.rpartition("@")
+    return urlunsplit(place._replace(netloc=f"{login}{at}127.0.0.1:{proxy.port}"))
 
 
 @contextlib.asynccontextmanager
