@@ -22,9 +22,11 @@ from niyanta.server.grpc.methods import Served, methods_of
 from niyanta.server.grpc.streams import StreamMethods
 from niyanta.server.grpc.workers import WorkerMethods
 from niyanta.server.grpc.workloads import WorkloadMethods
+from niyanta.server.leader.board import Board
 from niyanta.server.leader.election import Election
 from niyanta.server.leader.monitor import Monitor
 from niyanta.server.leader.scheduler import Scheduler
+from niyanta.server.leader.shortcut import Shortcut
 from niyanta.server.leader.upkeep import Upkeep
 from niyanta.server.moves.commands import Commands
 from niyanta.server.moves.feed import ChangeFeed
@@ -89,9 +91,9 @@ class Assembly:
         self.health = Health(database, broker)
 
         self.election = Election(database, self.feed, settings)
-        self.scheduler = Scheduler(
-            database, broker, self.commands, self.feed, self.directory, self.election, settings
-        )
+        board = Board(database, broker, self.directory, self.election, settings)
+        self.feed.listeners.append(board.hear)
+        self.scheduler = Scheduler(database, self.commands, self.feed, self.election, board, settings)
         self.scheduler.on_pass.append(self.metrics.pass_done)
         self.monitor = Monitor(database, broker, self.commands, self.mover, self.feed, self.election, settings)
 
@@ -118,6 +120,7 @@ class Assembly:
             self.feed,
             self.directory,
             self.estimator,
+            Shortcut(board, self.election, self.commands, settings),
             outcome_wait_seconds=settings.outcome_wait_seconds,
         )
         self.workloads = WorkloadService(
