@@ -39,7 +39,7 @@ async def found_by(system: System) -> tuple[int, dict[str, list[dict[str, Any]]]
 async def test_a_running_system_is_found_well_but_for_what_is_missing(system: System) -> None:
     code, found = await found_by(system)
     assert code == 1
-    assert [finding["verdict"] for finding in found["workers"]] == ["wrong"]
+    assert [finding["severity"] for finding in found["workers"]] == ["wrong"]
     assert "niyanta worker" in found["workers"][0]["advice"]
     async with beating(await system.worker("w1", capacity=3)):
         code, found = await found_by(system)

@@ -11,7 +11,7 @@ from niyanta import __version__
 from niyanta.domain.workers import WorkerStatus
 from niyanta.server.services.diagnosis import (
     Finding,
-    Verdict,
+    Severity,
     cgroup_finding,
     clock_finding,
     leader_finding,
@@ -41,24 +41,24 @@ def worker(worker_id: str = "w1", **fields: Any) -> StoredWorker:
     return StoredWorker(worker_id=worker_id, **known | fields)
 
 
-def bad(found: list[Finding]) -> list[tuple[str, Verdict]]:
-    assert [finding for finding in found if (finding.verdict is Verdict.OK) != (finding.advice == "")] == []
-    return [(finding.check, finding.verdict) for finding in found if finding.verdict is not Verdict.OK]
+def bad(found: list[Finding]) -> list[tuple[str, Severity]]:
+    assert [finding for finding in found if (finding.severity is Severity.OK) != (finding.advice == "")] == []
+    return [(finding.check, finding.severity) for finding in found if finding.severity is not Severity.OK]
 
 
 @pytest.mark.parametrize(
-    ("skew", "verdict"), [(0.2, Verdict.OK), (-0.9, Verdict.OK), (2.0, Verdict.WARNING), (-60.0, Verdict.WRONG)]
+    ("skew", "severity"), [(0.2, Severity.OK), (-0.9, Severity.OK), (2.0, Severity.WARNING), (-60.0, Severity.WRONG)]
 )
-def test_clocks(skew: float, verdict: Verdict) -> None:
-    assert clock_finding(skew).verdict is verdict
+def test_clocks(skew: float, severity: Severity) -> None:
+    assert clock_finding(skew).severity is severity
     assert ("behind" in clock_finding(skew).text) == (skew < -1)
 
 
 def test_somebody_has_to_lead() -> None:
     lease = StoredLease(epoch=3, holder="k1", held=True, left_seconds=4.0)
-    assert leader_finding(lease).verdict is Verdict.OK
+    assert leader_finding(lease).severity is Severity.OK
     gone = leader_finding(StoredLease(epoch=3, holder="k1", held=False, left_seconds=-12.0))
-    assert gone.verdict is Verdict.WRONG
+    assert gone.severity is Severity.WRONG
     assert "12 s" in gone.text
 
 
@@ -73,9 +73,9 @@ def test_partitions_have_to_be_there_and_old_ones_to_go() -> None:
         PartitionSpan(parent="audit_events", ahead_seconds=80 * DAY, behind_seconds=430 * DAY),
     ]
     assert bad(partition_findings(old, SETTINGS)) == [
-        ("partitions", Verdict.WRONG),
-        ("retention", Verdict.WARNING),
-        ("retention", Verdict.WARNING),
+        ("partitions", Severity.WRONG),
+        ("retention", Severity.WARNING),
+        ("retention", Severity.WARNING),
     ]
 
 
@@ -86,14 +86,14 @@ def test_workers_of_this_release_are_fine() -> None:
 @pytest.mark.parametrize(
     ("workers", "found"),
     [
-        ([], [("workers", Verdict.WRONG)]),
-        ([worker(status=WorkerStatus.DEAD)], [("workers", Verdict.WRONG)]),
-        ([worker(status=WorkerStatus.DRAINING)], [("workers", Verdict.WRONG)]),
-        ([worker(silent_seconds=6.0)], [("workers", Verdict.WARNING)]),
-        ([worker(), worker("w2", version="0.0.9")], [("versions", Verdict.WARNING)]),
+        ([], [("workers", Severity.WRONG)]),
+        ([worker(status=WorkerStatus.DEAD)], [("workers", Severity.WRONG)]),
+        ([worker(status=WorkerStatus.DRAINING)], [("workers", Severity.WRONG)]),
+        ([worker(silent_seconds=6.0)], [("workers", Severity.WARNING)]),
+        ([worker(), worker("w2", version="0.0.9")], [("versions", Severity.WARNING)]),
     ],
 )
-def test_what_is_wrong_with_workers(workers: list[StoredWorker], found: list[tuple[str, Verdict]]) -> None:
+def test_what_is_wrong_with_workers(workers: list[StoredWorker], found: list[tuple[str, Severity]]) -> None:
     assert bad(worker_findings(workers, 10.0)) == found
 
 
@@ -103,7 +103,7 @@ def test_many_silent_ones_are_told_shortly() -> None:
 
 
 def test_limits_that_the_kernel_keeps() -> None:
-    assert cgroup_finding({"memory", "cpu", "pids", "io"}).verdict is Verdict.OK
+    assert cgroup_finding({"memory", "cpu", "pids", "io"}).severity is Severity.OK
     without = cgroup_finding({"pids"})
-    assert without.verdict is Verdict.WARNING
+    assert without.severity is Severity.WARNING
     assert "memory, cpu" in without.text
