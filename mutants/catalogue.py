@@ -301,9 +301,16 @@ _ONE_PARTY = (
     Mutant(
         "swallowed cancel",
         "a wait that is cancelled ends, also when the cancel came together with what it waited for",
-        "if task is not None and task.cancelling() > before:",
-        "if task is not None and task.cancelling() > before + 1_000:",
+        "if cancels_asked() > before:\n            raise asyncio.CancelledError",
+        "if cancels_asked() > before + 1_000:\n            raise asyncio.CancelledError",
         "integration/test_broker_cancels.py::test_a_cancel_that_comes_together_with_the_answer_is_heeded",
+    ),
+    Mutant(
+        "cancel that nobody asked for",
+        "a loop that is cut off by a cancel which nobody asked for begins anew, and isn't missing from then on",
+        "if cancels_asked() > before:\n                raise\n            log",
+        "if cancels_asked() >= before:\n                raise\n            log",
+        "unit/wire/test_cancels.py::test_a_loop_goes_on_after_a_cancel_that_nobody_asked_for",
     ),
     Mutant(
         "partitions at once",

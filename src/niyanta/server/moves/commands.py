@@ -22,6 +22,7 @@ import logging
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import msgspec
 
@@ -30,6 +31,7 @@ from niyanta.server.observability.metrics import Metrics
 from niyanta.server.store.states import config_from_json
 from niyanta.server.store.workloads import Assignable
 from niyanta.wire.broker import FRAME_BYTES, Broker
+from niyanta.wire.cancels import lasting
 from niyanta.wire.messages import (
     Assign,
     Assignment,
@@ -80,7 +82,7 @@ class Commands:
         try:
             async with asyncio.TaskGroup() as self._senders:
                 for worker_id in self._lanes:  # given before
-                    self._senders.create_task(self._send_from(worker_id))
+                    self._senders.create_task(lasting(partial(self._send_from, worker_id)))
                 await asyncio.get_running_loop().create_future()
         finally:
             self._senders = None
@@ -127,7 +129,7 @@ class Commands:
         if lane is None:
             lane = self._lanes[worker_id] = _Lane()
             if self._senders is not None:
-                self._senders.create_task(self._send_from(worker_id))
+                self._senders.create_task(lasting(partial(self._send_from, worker_id)))
         if lane.size_bytes + len(message) > _LANE_BYTES:
             self._lost(worker_id, kind, "too much waits to be sent to this worker")
             return
