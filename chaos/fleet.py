@@ -193,6 +193,7 @@ class Fleet:
             "NIYANTA_NATS_URL": _through(self.engines.nats_url, broker),
             "CHAOS_TRACES": str(self.traces),
             "CHAOS_WORKER": name,
+            "NIYANTA_BOX": "off",  # its handlers end their agents and launchers, as faults do
         }
         argv = ["worker", "--app", "chaos.app:worker", "--id", name]
         self.workers.append(self._part(name, argv, environment))

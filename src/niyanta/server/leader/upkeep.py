@@ -51,6 +51,9 @@ class Upkeep:
         settings: How long what is kept, and how often it is looked through.
         delete_objects: For checkpoints that lie in the object store, if there is one.
         batch_size: Rows that are deleted at once.
+
+    Attributes:
+        succeeded_at: Unix time at which a round last went through; None before.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Upkeep:
         self._delete_objects = delete_objects
         self._batch_size = batch_size
         self._store = RetentionStore(database)
+        self.succeeded_at: float | None = None
 
     async def prepare(self) -> None:
         """Make the partitions that are missing, before anything is served: the system may have stood still for long.
@@ -96,6 +100,7 @@ class Upkeep:
                     log.warning("upkeep.round_failed", extra={"error": str(exc)})
                     pause = min(pause, _RETRY_SECONDS)
                 else:
+                    self.succeeded_at = time.time()
                     log.info("upkeep.done", extra={"report": repr(report)})
                 await asyncio.sleep(pause)
 

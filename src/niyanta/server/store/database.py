@@ -57,6 +57,14 @@ Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 
+class Use(NamedTuple):
+    """Connections of a pool."""
+
+    in_use: int
+    open: int
+    most: int
+
+
 class OutcomeUnknownError(ServiceUnavailableError):
     """The connection broke around a COMMIT: whether it happened must be found out by reading.
 
@@ -125,12 +133,17 @@ class _PoolConnection(asyncpg.Connection):
 
 
 class Database:
-    """The pools of one process."""
+    """The pools of one process.
+
+    Attributes:
+        failures: Uses that failed as PostgreSQL was away or too slow, so far.
+    """
 
     def __init__(self, servers: Servers, pools: Mapping[Pool, asyncpg.Pool[Any]]) -> None:
         self._servers = servers
         self._pools = pools
         self._in_use: set[asyncpg.pool.PoolConnectionProxy[Any]] = set()
+        self.failures = 0
 
     @classmethod
     async def open(cls, url: str, *, api_connections: int = 8, vital_connections: int = 6) -> Database:
@@ -180,6 +193,13 @@ class Database:
                 "acknowledged. Set both to on."
             )
         return database
+
+    def use(self) -> dict[Pool, Use]:
+        """How many connections there are, and are in use."""
+        return {
+            name: Use(pool.get_size() - pool.get_idle_size(), pool.get_size(), pool.get_max_size())
+            for name, pool in self._pools.items()
+        }
 
     async def close(self) -> None:
         """Close both pools; connections still busy after five seconds are cut."""
@@ -300,6 +320,7 @@ class Database:
         return exc if cancels_asked() > asked else self._away(exc)
 
     def _away(self, exc: BaseException) -> ServiceUnavailableError:
+        self.failures += 1
         log.warning("database.away", extra={"error": f"{type(exc).__name__}: {exc}"})
         return ServiceUnavailableError(
             "The database is away or too slow at the moment; try again",

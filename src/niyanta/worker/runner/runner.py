@@ -1,4 +1,4 @@
-"""The process of one workload: ``python -m niyanta.worker.runner APPS FD``.
+"""The process of one workload: ``python -m niyanta.worker.runner APPS POLICY FOLDER FD``.
 
 It imports the app, waits warm for its one workload, runs the handler and ends. The main thread runs the handler.
 Another reads the control socket, and ends the process when the agent is gone; a third writes to it.
@@ -27,6 +27,8 @@ from typing import Any
 from niyanta.domain.records import LogLevel
 from niyanta.errors import PermanentError, TransientError
 from niyanta.wire.messages import Assignment, LogLine
+from niyanta.worker.box.box import Box
+from niyanta.worker.box.policy import Policy
 from niyanta.worker.handlers import children
 from niyanta.worker.handlers.app import App, load_app
 from niyanta.worker.handlers.context import Context, SyncContext
@@ -126,7 +128,7 @@ def _outcome(handler: Handler, run: channel.Run, link: SocketLink) -> channel.Fr
         if run.encoding is not None:
             state = decode_state((directory / channel.CHECKPOINT).read_bytes(), run.encoding)
         kind = Context if handler.is_async else SyncContext
-        ctx = kind(run.assignment, link, state, lambda: directory / channel.WORK)
+        ctx = kind(run.assignment, link, state, lambda: directory / run.work)
         del state
         log_all_to(link)
         arguments = handler.arguments(ctx, run.assignment.input_json)
@@ -182,7 +184,11 @@ def main() -> None:
     """Run one workload in this interpreter, which was started for it."""
     control = socket.socket(fileno=int(sys.argv[-1]))
     errors = output.take_over()
-    serve(load_app(json.loads(sys.argv[1])), control, errors)
+    apps = json.loads(sys.argv[1])
+    box = Box(Policy.decode(sys.argv[2]), apps)
+    box.prepare()
+    box.enter(sys.argv[3])
+    serve(load_app(apps), control, errors)
 
 
 def serve(worker: App, socket_: socket.socket, errors: output.ErrorOutput) -> None:
@@ -232,7 +238,7 @@ def _serve(shared: _Serving, run: channel.Run) -> None:
     link = SocketLink(shared.control, run, shared.written, in_loop=handler.is_async)
     shared.control.attach(link.hear)
     shared.errors.report_to(link)
-    os.chdir(Path(run.directory) / channel.WORK)
+    os.chdir(Path(run.directory) / run.work)
     outcome = contextvars.copy_context().run(_outcome, handler, run, link)
     flush()
     if run.keep and shared.before is not None and isinstance(outcome, channel.Done) and not link.ended:
