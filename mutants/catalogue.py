@@ -122,8 +122,8 @@ _SUBMISSION = (
     Mutant(
         "room without a lock",
         "a queue's limit is exact for submissions that are checked and stored by one statement, too",
-        " ORDER BY u.customer_id FOR NO KEY UPDATE OF u\n), item",
-        " ORDER BY u.customer_id\n), item",
+        " ORDER BY u.customer_id FOR NO KEY UPDATE OF u\n), fence",
+        " ORDER BY u.customer_id\n), fence",
         "integration/test_submissions_at_once.py::test_what_is_stored_by_one_statement_leaves_others_their_limit",
     ),
     Mutant(
@@ -266,8 +266,8 @@ _ONE_PARTY = (
     Mutant(
         "large message that nobody answers",
         "an input that needs several frames holds up nobody's scheduling",
-        "if (first.headers or {}).get(_REPLY_HEADER) == _NO_REPLY:",
-        'if (first.headers or {}).get(_REPLY_HEADER) == "":',
+        "if (first.headers or {}).get(REPLY_HEADER) == NO_REPLY:",
+        'if (first.headers or {}).get(REPLY_HEADER) == "":',
         "integration/test_commands.py::test_a_large_message_has_arrived_when_its_last_frame_has",
     ),
     Mutant(
