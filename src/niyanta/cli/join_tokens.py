@@ -123,7 +123,7 @@ def _revoke(token_id: str, database_url: str, as_json: bool) -> None:
 def _broker_config(database_url: str) -> None:
     """Print what a NATS server of your own needs in its configuration. It holds no secret."""
     keys = with_database(database_url, BrokerKeys.load)
-    click.echo(keys.configuration(), nl=False)
+    click.echo(keys.configuration() + "ping_interval: 10s\n", nl=False)
 
 
 COMMANDS = (_create, _list, _revoke, _broker_config)
