@@ -54,6 +54,12 @@ securityContext:
     secretKeyRef: {name: {{ .Values.broker.existingSecret }}, key: {{ .Values.broker.key }}}
 {{- end -}}
 
+{{- define "niyanta.joinToken" -}}
+- name: NIYANTA_JOIN_TOKEN
+  valueFrom:
+    secretKeyRef: {name: {{ .Values.joinToken.existingSecret }}, key: {{ .Values.joinToken.key }}}
+{{- end -}}
+
 {{- define "niyanta.objectStore" -}}
 {{- if .Values.objectStore.url }}
 - name: NIYANTA_OBJECT_STORE_URL
