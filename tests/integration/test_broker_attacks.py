@@ -15,7 +15,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from nats.aio.msg import Msg
 
 from niyanta.domain.join_tokens import holder_of, new_incarnation
 from niyanta.wire.frames import FRAMES_HEADER
@@ -188,18 +187,13 @@ async def test_a_coordinator_sends_no_reply_where_its_sender_may_not(scene: Scen
     beat = _encode(Heartbeat("evil-1", scene.incarnation, False, []))
     spy: list[bytes] = []
     places = [scene.theirs.commands("w1"), scene.mine.changed, f"{inbox_of(holder_of(scene.victim.incarnation))}.x"]
-
-    async def overhear(msg: Msg) -> None:
-        spy.append(msg.data)
-
     for place in places:
-        await scene.system.broker._nc.subscribe(place, cb=overhear)
-    await scene.system.broker._nc.flush()
+        await scene.system.broker.overhear(place, spy.append)
     for place in places:
         await scene.attacker.say(scene.mine.heartbeat, beat, reply=place)
         await scene.attacker.say(scene.mine.heartbeat, beat, reply=place, **{FRAMES_HEADER: "2"})
     assert "'ok': False" in await scene.attacker.ask(scene.mine.heartbeat, beat)  # all before it has been taken
-    await scene.system.broker._nc.flush()
+    await scene.system.broker.overhear("niyanta.v1.nothing", spy.append)  # and all that was sent has come
     assert spy == []
 
 

@@ -31,7 +31,7 @@ class Attacker:
         self.heard: list[bytes] = []
         self._url = url
         self._denied: set[str] = set()
-        """Subjects that the broker has named when it refused something, in the small letters of the client's errors."""
+        """Subjects that the broker has named when it refused something, in small letters as its errors come."""
         self._refused = asyncio.Event()
         self.nc = NatsLink(self.ticket.login)
 

@@ -50,14 +50,7 @@ securityContext:
 
 {{- define "niyanta.brokerUrl" -}}
 - name: NIYANTA_NATS_URL
-  valueFrom:
-    secretKeyRef: {name: {{ .Values.broker.existingSecret }}, key: {{ .Values.broker.key }}}
-{{- end -}}
-
-{{- define "niyanta.joinToken" -}}
-- name: NIYANTA_JOIN_TOKEN
-  valueFrom:
-    secretKeyRef: {name: {{ .Values.joinToken.existingSecret }}, key: {{ .Values.joinToken.key }}}
+  value: {{ .Values.broker.url | quote }}
 {{- end -}}
 
 {{- define "niyanta.objectStore" -}}
