@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-import sys
-
 import click
 
+from niyanta.cli.log_lines import configure_worker_logging
 from niyanta.cli.tags import parse_tags
 from niyanta.domain.limits import MAX_CAPACITY
 from niyanta.worker.program import run_worker
@@ -24,6 +22,5 @@ def command(
     nats_url: str, app: tuple[str, ...], worker_id: str | None, capacity: int | None, tag: tuple[str, ...]
 ) -> None:
     """Run one worker. SIGTERM drains: checkpoint, hand back, exit 0."""
-    form = "%(asctime)s %(levelname)s %(name)s %(message)s"
-    logging.basicConfig(level="INFO", stream=sys.stderr, format=form)
+    configure_worker_logging()
     run_worker(app, nats_url=nats_url, worker_id=worker_id, capacity=capacity, tags=parse_tags(tag))

@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 _REGISTER_PAUSE_SECONDS = 0.5
 _REGISTER_SECONDS = 5.0
+_PATIENT_SECONDS = 10.0
+"""How long a service that is away, at the start, is nothing to worry about."""
 _LEAST_BEAT_SECONDS = 0.5
 _ANSWER_SHARE = 0.1
 """Of the lease: how long the answer to a beat is waited for. Many beats then fit into a lease."""
@@ -158,7 +160,7 @@ class Membership:
                 replaces=replaces,
             )
         )
-        said = ""
+        said, began = ("", False), time.monotonic()
         while not self._stopped:
             await self.say_stopped()
             sent = time.monotonic()
@@ -174,13 +176,15 @@ class Membership:
                 if reply.now_ms:
                     self.on_time(reply.now_ms / 1000, (sent + time.monotonic()) / 2)
                 self._answered(sent, recorded=True)
-                log.info("worker.registered %s", spec.worker_id, extra={"incarnation": incarnation})
+                log.info("worker.registered", extra={"worker_id": spec.worker_id, "incarnation": incarnation})
                 return
             if reply.reason in (RegisterRefusal.INVALID, RegisterRefusal.REMOVED):
                 raise ConfigurationError(f"the service refuses this worker: {reply.message}")
-            if reply.message != said:
-                log.warning("worker.not_registered_yet: %s", reply.message)
-                said = reply.message
+            # Workers and coordinators that are started together find each other within seconds.
+            soon = reply.reason is RegisterRefusal.AWAY and time.monotonic() - began < _PATIENT_SECONDS
+            if (reply.message, soon) != said:
+                log.log(logging.INFO if soon else logging.WARNING, "worker.not_registered_yet: %s", reply.message)
+                said = (reply.message, soon)
             await self._pause(_REGISTER_PAUSE_SECONDS)
 
     def heartbeat(self, *, leaving: bool = False) -> Heartbeat:
