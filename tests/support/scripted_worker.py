@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from niyanta.domain.join_tokens import new_incarnation
 from niyanta.wire import messages
 from niyanta.wire.broker import Broker
 from niyanta.wire.messages import (
@@ -40,13 +41,14 @@ class ScriptedWorker:
         self.broker = broker
         self.subjects = subjects
         self.worker_id = worker_id
-        self.incarnation = secrets.token_hex(8)
+        self.incarnation = new_incarnation(subjects.credential, secrets.token_hex(8))
         self.capacity: int = options.get("capacity", 10)
         self.tags: dict[str, str] = options.get("tags", {})
         self.types: list[str] = options.get("types", ["count"])
         self.exclusive: list[str] = options.get("exclusive", [])
         """Of the types those of which two attempts must never run at once."""
         self.schemas: dict[str, dict[str, Any]] = options.get("schemas", {})
+        self.missing_walls: list[str] = options.get("missing_walls", [])
         self.takes_later = False
         self.clock_ahead_seconds = 0.0
         self.assignments: asyncio.Queue[Assignment] = asyncio.Queue()
@@ -60,7 +62,7 @@ class ScriptedWorker:
 
     async def register(self) -> RegisterReply:
         """Listen, and come to life."""
-        await self.broker.serve(self.subjects.worker(self.worker_id), self._received)
+        await self.broker.serve(self.subjects.commands(self.worker_id), self._received)
         return await self.register_again()
 
     async def register_again(self) -> RegisterReply:
@@ -70,7 +72,12 @@ class ScriptedWorker:
             self.capacity,
             self.tags,
             [
-                HandlerInfo(kind, exclusive=kind in self.exclusive, input_schema=self.schemas.get(kind))
+                HandlerInfo(
+                    kind,
+                    exclusive=kind in self.exclusive,
+                    input_schema=self.schemas.get(kind),
+                    missing_walls=self.missing_walls,
+                )
                 for kind in self.types
             ],
             "test",

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from niyanta.domain.forms import form_of
-from niyanta.domain.workers import OrderKind, WorkerEnd, WorkerStatus
+from niyanta.domain.workers import Isolation, OrderKind, WorkerEnd, WorkerStatus
 from niyanta.server.store.queries import Connection, Queries, Reader, Row
 from niyanta.wire.messages import HandlerInfo, Register
 
@@ -37,6 +37,12 @@ class StoredWorker(msgspec.Struct, frozen=True, kw_only=True):
     def exclusive_types(self) -> list[str]:
         """Those of its workload types of which two attempts must never run at once."""
         return _exclusive(self.handlers)
+
+    @property
+    def missing_walls(self) -> list[str]:
+        """What doesn't keep its handlers' processes in."""
+        boxed = (handler.missing_walls for handler in self.handlers if handler.isolation is Isolation.PROCESS)
+        return sorted({wall for walls in boxed for wall in walls})
 
     @property
     def forms(self) -> dict[str, str]:
@@ -211,9 +217,9 @@ class WorkerStore:
             epoch=epoch,
         )
 
-    async def drain(self, conn: Connection, worker_id: str, ordered_by: str) -> bool:
-        """Give this id no new work until `undrain`; False when it isn't live."""
-        return await _drain(conn, worker_id=worker_id, ordered_by=ordered_by) is not None
+    async def drain(self, conn: Connection, worker_id: str, ordered_by: str) -> str | None:
+        """Give this id no new work until `undrain`; gives the live incarnation, None when there is none."""
+        return await _drain(conn, worker_id=worker_id, ordered_by=ordered_by)
 
     async def remove(self, conn: Connection, worker_id: str, ordered_by: str) -> RemovedWorker | None:
         """Declare a worker dead, and its id barred until `undrain`; gives what ended, None when it isn't live."""
