@@ -186,12 +186,19 @@ class Membership:
                 return
             if reply.reason in (RegisterRefusal.INVALID, RegisterRefusal.REMOVED):
                 raise ConfigurationError(f"the service refuses this worker: {reply.message}")
-            # Workers and coordinators that are started together find each other within seconds.
-            soon = reply.reason is RegisterRefusal.AWAY and time.monotonic() - began < _PATIENT_SECONDS
-            if (reply.message, soon) != said:
-                log.log(logging.INFO if soon else logging.WARNING, "worker.not_registered_yet: %s", reply.message)
-                said = (reply.message, soon)
+            said = self._say_not_yet(reply, began, said)
             await self._pause(_REGISTER_PAUSE_SECONDS)
+
+    @staticmethod
+    def _say_not_yet(reply: RegisterReply, began: float, said: tuple[str, bool]) -> tuple[str, bool]:
+        """Log once why it isn't registered; gives what has been said.
+
+        Workers and coordinators that are started together find each other within seconds, which is no alarm.
+        """
+        soon = reply.reason is RegisterRefusal.AWAY and time.monotonic() - began < _PATIENT_SECONDS
+        if (reply.message, soon) != said:
+            log.log(logging.INFO if soon else logging.WARNING, "worker.not_registered_yet: %s", reply.message)
+        return reply.message, soon
 
     def heartbeat(self, *, leaving: bool = False) -> Heartbeat:
         """A sign of life."""
