@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -24,6 +25,8 @@ from niyanta.server.store.database import Database
 from niyanta.server.wiring import Assembly
 from niyanta.wire.broker import Broker
 from niyanta.wire.broker_auth import BrokerAuth, allow_open_broker
+from niyanta.wire.cancels import lasting
+from niyanta.wire.pings import warn_of_rare_pings
 
 __all__ = ["Coordinator"]
 
@@ -117,7 +120,8 @@ class Coordinator:
         )
         methods, streams = parts.grpc()
         await grpc_server.start(parts.gate, methods, parts.health, parts.metrics, streams.end_all)
-        self._main = asyncio.create_task(self._run(parts.loops()), name="coordinator")
+        look_at_pings = partial(warn_of_rare_pings, settings.nats_url, None if keys is None else keys.login)
+        self._main = asyncio.create_task(self._run([*parts.loops(), look_at_pings]), name="coordinator")
         while not self._server.started:
             if self._main.done():
                 await self._main
@@ -127,13 +131,13 @@ class Coordinator:
             extra={"coordinator_id": settings.coordinator_id, "port": self.port, "grpc_port": self.grpc_port},
         )
 
-    async def _run(self, loops: list[Coroutine[Any, Any, None]]) -> None:
+    async def _run(self, loops: list[Callable[[], Coroutine[Any, Any, None]]]) -> None:
         """All loops in one group: when one fails, all end, and the failure is seen."""
         assert self._server is not None  # noqa: S101 -- set by the only caller
         assert self._socket is not None  # noqa: S101
         assert self._grpc is not None  # noqa: S101
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(loop) for loop in loops]
+            tasks = [group.create_task(lasting(loop)) for loop in loops]
             await self._server.serve(sockets=[self._socket])
             await self._grpc.stop()
             for task in tasks:

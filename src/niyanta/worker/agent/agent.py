@@ -16,6 +16,7 @@ from niyanta.domain.limits import DRAIN_SECONDS
 from niyanta.domain.workers import Isolation
 from niyanta.errors import ConfigurationError
 from niyanta.wire.broker import Broker
+from niyanta.wire.cancels import lasting
 from niyanta.wire.messages import (
     Assign,
     Assignment,
@@ -148,8 +149,8 @@ class Agent:
                 raise
         await self._broker.serve(self._subjects.commands(self._spec.worker_id), self._on_command)
         self._broker.on_reconnect.append(self._membership.beat_soon)
-        living = asyncio.create_task(self._membership.live())
-        loops = [asyncio.create_task(self._outbox.run()), living, asyncio.create_task(self._fence())]
+        living = asyncio.create_task(lasting(self._membership.live))
+        loops = [living, *(asyncio.create_task(lasting(loop)) for loop in (self._outbox.run, self._fence))]
         stopping = asyncio.create_task(stop.wait())
         try:
             done, _ = await asyncio.wait([*loops, stopping], return_when=asyncio.FIRST_COMPLETED)
