@@ -29,6 +29,7 @@ async def doctor(*words: str, **environment: str) -> tuple[int, str]:
 async def found_by(system: System) -> tuple[int, dict[str, list[dict[str, Any]]]]:
     settings = system.coordinator.settings
     urls = {"NIYANTA_DATABASE_URL": settings.database_url, "NIYANTA_NATS_URL": settings.nats_url}
+    urls["NIYANTA_BROKER_AUTH"] = settings.broker_auth
     code, out = await doctor("--json", **urls)
     by_check: dict[str, list[dict[str, Any]]] = {}
     for finding in json.loads(out)["findings"]:

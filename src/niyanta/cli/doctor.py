@@ -13,6 +13,7 @@ import click
 
 from niyanta.cli.output import echo_json
 from niyanta.errors import NiyantaError
+from niyanta.server.fleet.broker_keys import BrokerKeys
 from niyanta.server.services.diagnosis import (
     Finding,
     Severity,
@@ -31,6 +32,8 @@ from niyanta.server.store.lease import LeaseStore
 from niyanta.server.store.vitals import VitalsStore
 from niyanta.server.store.workers import WorkerStore
 from niyanta.wire.broker import Broker
+from niyanta.wire.broker_auth import BrokerAuth
+from niyanta.wire.login import Login
 from niyanta.worker.launcher.cgroups import hierarchies
 
 __all__ = ["command"]
@@ -73,18 +76,33 @@ def _controllers() -> set[str]:
 
 
 async def _look(database_url: str | None, nats_url: str | None) -> list[Finding]:
+    settings = CoordinatorSettings.from_environment(
+        database_url=database_url or "postgresql://none", nats_url=nats_url or "nats://none"
+    )
     found = []
+    login = None
     if database_url:
-        settings = CoordinatorSettings.from_environment(database_url=database_url, nats_url=nats_url or "nats://none")
         try:
             found += await _database_findings(settings)
+            login = await _login(settings)
         except NiyantaError as exc:
             advice = "Is it there, does it take writes, and is NIYANTA_DATABASE_URL right?"
             found.append(Finding("database", Severity.WRONG, str(exc), advice))
     else:
         found.append(_not_given("database", "--database-url"))
-    found.append(await _broker_finding(nats_url) if nats_url else _not_given("broker", "--nats-url"))
+    found.append(await _broker_finding(nats_url, login) if nats_url else _not_given("broker", "--nats-url"))
     return found
+
+
+async def _login(settings: CoordinatorSettings) -> Login | None:
+    """That of coordinators, which is in the database; None for an open broker."""
+    if settings.broker_auth is BrokerAuth.NONE:
+        return None
+    database = await Database.open(settings.database_url, api_connections=1, vital_connections=1)
+    try:
+        return (await BrokerKeys.load(database)).login
+    finally:
+        await database.close()
 
 
 async def _database_findings(settings: CoordinatorSettings) -> list[Finding]:
@@ -108,13 +126,13 @@ async def _database_findings(settings: CoordinatorSettings) -> list[Finding]:
         await database.close()
 
 
-async def _broker_finding(url: str) -> Finding:
-    broker = Broker(url, name="doctor")
+async def _broker_finding(url: str, login: Login | None) -> Finding:
+    broker = Broker(url, name="doctor", login=login)
     began = time.monotonic()
     try:
         await broker.connect(timeout_seconds=5.0)
     except NiyantaError as exc:
-        advice = "Is it there, are the credentials right, and is NIYANTA_NATS_URL what coordinators and workers have?"
+        advice = "Is it there, with what `niyanta admin broker-config` prints, and is NIYANTA_NATS_URL right?"
         return Finding("broker", Severity.WRONG, str(exc), advice)
     took = time.monotonic() - began
     await broker.close()

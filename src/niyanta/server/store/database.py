@@ -20,6 +20,7 @@ import asyncpg
 from niyanta.errors import ConfigurationError, ServiceUnavailableError
 from niyanta.server.store.queries import Connection, Queries
 from niyanta.server.store.servers import Servers
+from niyanta.wire.cancels import cancels_asked
 
 __all__ = ["Database", "LockNotFreeError", "OutcomeUnknownError", "TransactionConflictError", "retried"]
 
@@ -256,10 +257,13 @@ class Database:
             LockNotFreeError: Another transaction was in the way for too long.
         """
         source = self._pools[pool]
+        asked = cancels_asked()
         try:
             conn = await source.acquire(timeout=wait_seconds)
         except _AWAY as exc:
             raise self._away(exc) from exc
+        except asyncio.CancelledError as exc:
+            raise self._given_up(exc, asked) from exc
         self._in_use.add(conn)
         try:
             yield conn
@@ -273,12 +277,18 @@ class Database:
             raise self._away(exc) from exc
         except _AWAY as exc:
             raise self._away(exc) from exc
+        except asyncio.CancelledError as exc:
+            raise self._given_up(exc, asked) from exc
         finally:
             self._in_use.discard(conn)
             try:
                 await source.release(conn)
             except _AWAY:
                 log.debug("database.release_failed")
+            except asyncio.CancelledError as exc:
+                if cancels_asked() > asked:
+                    raise
+                log.debug("database.release_failed", extra={"error": repr(exc)})
 
     @asynccontextmanager
     async def statement(self, pool: Pool = Pool.API, *, wait_seconds: float = 2.0) -> AsyncIterator[Connection]:
@@ -331,6 +341,10 @@ class Database:
                 await transaction.commit()
             except _AWAY as exc:
                 raise _unknown() from exc
+
+    def _given_up(self, exc: asyncio.CancelledError, asked: int) -> BaseException:
+        """What a cancel comes to: itself, or the loss of the connection when nobody asked for it."""
+        return exc if cancels_asked() > asked else self._away(exc)
 
     def _away(self, exc: BaseException) -> ServiceUnavailableError:
         self.failures += 1
