@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 from niyanta.errors import BrokerRefusedError, ConfigurationError
 from niyanta.wire.broker import Broker
@@ -39,7 +40,7 @@ def way_in(
         ConfigurationError: Something is missing or can't work.
     """
     url = nats_url or environment.get("NIYANTA_NATS_URL") or ""
-    token = join_token or environment.get("NIYANTA_JOIN_TOKEN") or ""
+    token = join_token or environment.get("NIYANTA_JOIN_TOKEN") or _from_file(environment)
     if not (url and token):
         found = dev_credentials()
         nearby = str(found.get("nats_url") or "")
@@ -59,6 +60,16 @@ def way_in(
             "and give it by NIYANTA_JOIN_TOKEN or --join-token"
         )
     return url, WorkerPass.make(token, worker_id)
+
+
+def _from_file(environment: Mapping[str, str]) -> str:
+    path = environment.get("NIYANTA_JOIN_TOKEN_FILE")
+    if not path:
+        return ""
+    try:
+        return Path(path).read_text().strip()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigurationError(f"NIYANTA_JOIN_TOKEN_FILE can't be read: {exc}") from exc
 
 
 async def come_in(broker: Broker, stop: asyncio.Event) -> bool:
