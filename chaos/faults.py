@@ -1,7 +1,7 @@
 """The faults that one Linux machine can inject, each a function that begins one, waits, and ends it.
 
-What isn't here, as it can't be had without more rights or machines: a disk that is full, a clock that steps, packets
-that are lost below TCP, a host that is frozen whole, a database that is restored to an older point.
+What isn't here, as it can't be had without more rights or machines: a disk that is full, packets that are lost below
+TCP, a host that is frozen whole, a database that is restored to an older point.
 """
 
 from __future__ import annotations
@@ -110,6 +110,15 @@ async def _freeze(scene: Scene, target: str, seconds: float, chance: random.Rand
     finally:
         with contextlib.suppress(psutil.NoSuchProcess):
             frozen.send_signal(signal.SIGCONT)
+    return True
+
+
+async def _step_clock(scene: Scene, target: str, seconds: float, chance: random.Random) -> bool:
+    scene.fleet.step_clock(target, chance.choice([-1, 1]) * chance.choice([2.0, 60.0, 3600.0]))
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        scene.fleet.step_clock(target, 0.0)
     return True
 
 
@@ -261,11 +270,13 @@ KINDS: dict[str, Kind] = {
     "stop worker": Kind("worker", _stop, (0.2, 3.0)),
     "kill runner": Kind("worker", _kill_runner, (0.1, 0.2)),
     "kill launcher": Kind("worker", _kill_launcher, (0.1, 0.2)),
+    "step clock of worker": Kind("worker", _step_clock, (1.0, 14.0)),
     "drain worker": Kind("worker", _drain, (1.0, 8.0)),
     "remove worker": Kind("worker", _remove, (0.5, 4.0)),
     "kill coordinator": Kind("coordinator", _kill, (0.2, 6.0)),
     "freeze coordinator": Kind("coordinator", _freeze, (0.5, 12.0)),
     "stop coordinator": Kind("coordinator", _stop, (0.2, 3.0)),
+    "step clock of coordinator": Kind("coordinator", _step_clock, (1.0, 14.0)),
     "kill leader": Kind("leader", _kill, (0.2, 6.0)),
     "freeze leader": Kind("leader", _freeze, (2.0, 12.0)),
     "kill broker": Kind("broker", _kill_engine, (0.1, 4.0)),

@@ -33,6 +33,8 @@ _ENVIRONMENT = {
     "NIYANTA_METRICS_ACCESS": "public",
 }
 
+_STEPPED = Path(__file__).with_name("stepped")
+
 CUSTOMERS: Mapping[str, Mapping[str, float]] = {
     "cust_big": {"max_concurrent_workloads": 14, "max_queue_depth": 120, "rate_limit_per_sec": 500, "burst": 500},
     "cust_even": {"max_concurrent_workloads": 10, "max_queue_depth": 60, "rate_limit_per_sec": 500, "burst": 500},
@@ -118,6 +120,7 @@ class Fleet:
         base_urls: Of each coordinator, through its proxy.
         keys: API keys by customer, and ``admin``.
         traces: Where the handlers write.
+        clocks: Has a file for each program: by how many seconds its wall clock is wrong.
         database_url: Straight to the database, past every proxy.
         links: By name: ``client-0``, ``database-0``, ``broker-0`` for coordinators, ``broker-w0`` for workers.
     """
@@ -126,6 +129,7 @@ class Fleet:
         self.folder = folder
         self.traces = folder / "traces"
         self.logs = folder / "logs"
+        self.clocks = folder / "clocks"
         self.engines = Engines(folder / "engines", extra_settings={"shared_buffers": "128MB"})
         self.coordinators: list[Part] = []
         self.workers: list[Part] = []
@@ -140,7 +144,7 @@ class Fleet:
 
     async def start(self) -> None:
         """Bring everything up, and wait until it serves."""
-        for path in (self.traces, self.logs):
+        for path in (self.traces, self.logs, self.clocks):
             path.mkdir(parents=True)
         await self.engines.start()
         await migrate.upgrade(self.database_url)
@@ -180,9 +184,7 @@ class Fleet:
             "NIYANTA_DATABASE_URL": _through(self.engines.database_url, database),
             "NIYANTA_NATS_URL": _through(self.engines.nats_url, broker),
         }
-        self.coordinators.append(
-            Part(f"coordinator-{number}", argv, environment, self.logs / f"coordinator-{number}.log")
-        )
+        self.coordinators.append(self._part(f"coordinator-{number}", argv, environment))
 
     async def _add_worker(self, number: int) -> None:
         name = f"w{number}"
@@ -191,9 +193,19 @@ class Fleet:
             "NIYANTA_NATS_URL": _through(self.engines.nats_url, broker),
             "CHAOS_TRACES": str(self.traces),
             "CHAOS_WORKER": name,
+            "NIYANTA_BOX": "off",  # its handlers end their agents and launchers, as faults do
         }
         argv = ["worker", "--app", "chaos.app:worker", "--id", name]
-        self.workers.append(Part(name, argv, environment, self.logs / f"{name}.log"))
+        self.workers.append(self._part(name, argv, environment))
+
+    def _part(self, name: str, argv: Sequence[str], environment: Mapping[str, str]) -> Part:
+        path = os.pathsep.join([str(_STEPPED), *filter(None, [os.environ.get("PYTHONPATH")])])
+        clock = {"PYTHONPATH": path, "CHAOS_CLOCK": str(self.clocks / name)}
+        return Part(name, argv, {**environment, **clock}, self.logs / f"{name}.log")
+
+    def step_clock(self, name: str, seconds: float) -> None:
+        """Have a program's wall clock be wrong by so much, from now on."""
+        (self.clocks / name).write_text(str(seconds), encoding="ascii")
 
     async def until_ready(self, seconds: float) -> None:
         """Wait until every coordinator is ready and every worker registered.
@@ -236,6 +248,7 @@ class Fleet:
         for part in (*self.coordinators, *self.workers):
             part.signal(signal.SIGCONT)
             part.restart_seconds = 0.5
+            self.step_clock(part.name, 0.0)
         for engine in (self.engines.postgres, self.engines.nats):
             for process in self.engine_processes(engine):
                 with contextlib.suppress(psutil.NoSuchProcess):

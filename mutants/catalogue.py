@@ -243,6 +243,13 @@ _ONE_PARTY = (
         "unit/domain/test_roster.py::test_a_pass_costs_the_same_whatever_waits",
     ),
     Mutant(
+        "lane taken twice",
+        "a workload is assigned once in a pass",
+        "if self._started.get(customer_id, 0) < allowed.slots:\n            self._take_lane",
+        "if allowed.slots:\n            self._take_lane",
+        "unit/domain/test_roster.py::test_a_lane_that_its_customer_s_limit_left_out_is_not_read_twice_later",
+    ),
+    Mutant(
         "turns by count",
         "customers share run-seconds, not starts",
         "return min(TURN_MOST_SECONDS, max(TURN_LEAST_SECONDS, seconds))",

@@ -55,6 +55,7 @@ OPERATORS = [
     Panel("Coordinators", "none", [("count(niyanta_leader)", "coordinators")], kind="stat"),
     Panel("Workers", "none", greatest("niyanta_workers", "status"), kind="stat"),
     Panel("Waiting", "none", greatest("niyanta_queue_depth", "tier"), "By tier"),
+    Panel("Oldest that waits", "s", greatest("niyanta_queue_oldest_age_seconds", "tier"), "Since its submission"),
     Panel("Running", "none", greatest("niyanta_running_workloads", "tier"), "By tier"),
     Panel("Slots", "none", greatest("niyanta_worker_capacity", "kind")),
     Panel(
@@ -72,9 +73,39 @@ OPERATORS = [
         quantiles("niyanta_http_request_duration_seconds", where='{operation!~".*pause.*|getWorkload"}'),
         "Without long polls and pauses, which wait on purpose",
     ),
+    Panel("Refused", "reqps", rate("niyanta_refused_requests_total", "code"), "By the error's code"),
     Panel("gRPC calls", "reqps", rate("niyanta_grpc_call_duration_seconds_count", "code")),
     Panel("Events of workers in a commit", "none", quantiles("niyanta_event_batch_size")),
     Panel("Time to commit them", "s", quantiles("niyanta_event_commit_duration_seconds")),
+    Panel("Age of events at their commit", "s", quantiles("niyanta_event_lag_seconds")),
+    Panel("Pass of the scheduler", "s", quantiles("niyanta_scheduler_pass_duration_seconds")),
+    Panel("Lanes of the queue", "none", [("max(niyanta_scheduler_lanes)", "with something ready")]),
+    Panel(
+        "Connections in use",
+        "none",
+        [('sum by (pool, instance) (niyanta_database_pool_connections{kind="in_use"})', "{{pool}} {{instance}}")],
+    ),
+    Panel(
+        "Outages seen",
+        "none",
+        [
+            (
+                "sum by (instance) (increase(niyanta_database_failures_total[$__rate_interval]))",
+                "database {{instance}}",
+            ),
+            (
+                "sum by (instance) (increase(niyanta_broker_interruptions_total[$__rate_interval]))",
+                "broker {{instance}}",
+            ),
+        ],
+    ),
+    Panel("Partitions ahead", "s", [("min by (table) (niyanta_partitions_ahead_seconds)", "{{table}}")]),
+    Panel(
+        "Upkeep, ago",
+        "s",
+        [("time() - max(niyanta_upkeep_last_success_timestamp_seconds)", "last went through")],
+        kind="stat",
+    ),
     Panel(
         "Engines",
         "none",
@@ -129,7 +160,19 @@ CUSTOMER = [
 WORKERS = [
     Panel("Workers", "none", greatest("niyanta_workers", "status")),
     Panel("Slots", "none", greatest("niyanta_worker_capacity", "kind")),
+    Panel(
+        "Slots by tag",
+        "none",
+        [("max by (tag, kind) (niyanta_worker_slots)", "{{tag}} {{kind}}")],
+        "NIYANTA_METRICS_TAG",
+    ),
     Panel("Taken from workers", "reqps", rate("niyanta_workload_redistributions_total", "reason")),
+    Panel(
+        "Work lost",
+        "s",
+        [("sum by (reason) (increase(niyanta_lost_work_seconds_total[$__rate_interval]))", "{{reason}}")],
+        "Running time that has to be repeated",
+    ),
     Panel(
         "Commands",
         "reqps",

@@ -170,7 +170,9 @@ def _interpolated(text: str) -> str:
 
 
 def validate(given: Any, schema: dict[str, Any], what: str) -> None:  # Any: JSON
-    found = sorted(jsonschema.validators.validator_for(schema)(schema).iter_errors(given), key=str)
+    found = sorted(
+        jsonschema.validators.validator_for(schema, jsonschema.Draft7Validator)(schema).iter_errors(given), key=str
+    )
     if found:
         raise WrongError("\n".join(f"{what}: {error.json_path}: {error.message[:300]}" for error in found[:10]))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass, field
 
+from niyanta.domain.arrivals import Arrival
 from niyanta.domain.lanes import Agenda, Lanes
 from niyanta.domain.placement import Affinity
 from niyanta.domain.roster import Candidate, Found
@@ -54,6 +55,14 @@ class Backlog:
         if is_suspect:
             self._suspects.add((customer_id, workload_id))
         return lane
+
+    def has_before(self, new: Arrival) -> bool:
+        """Whether something waits in its lane that goes before it."""
+        queue = self._queues.get((new.customer_id, new.placement_key))
+        if queue is None:
+            return False
+        self._drop_taken(new.customer_id, queue)
+        return bool(queue.heap) and queue.heap[0][0] < new.rank
 
     def take(self, key: tuple[str, str]) -> bool:
         """Take a workload out; False when it isn't there."""

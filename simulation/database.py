@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from niyanta.domain import transitions
+from niyanta.domain.arrivals import Arrival
 from niyanta.domain.lanes import Agenda
-from niyanta.domain.placement import Affinity
+from niyanta.domain.placement import Affinity, WorkerView
 from niyanta.domain.roster import Found, Held
 from niyanta.domain.workload import Actor, ActorType, Move, Status, WorkloadState
 from simulation.backlog import Backlog
@@ -90,14 +91,28 @@ class Database:
         """The database's time."""
         return _BEGAN + timedelta(seconds=self.now())
 
-    def submit(self, key: Key, kind: str, affinity: Affinity, lane: int, seconds: float, poison: str | None) -> None:
+    def submit(self, new: Arrival, seconds: float, poison: str | None) -> Key:
         """A workload is committed."""
         self.answer()
-        state = WorkloadState(*key, kind, Status.PENDING)
-        stored = Stored(state, self.now(), self.now(), affinity, lane, seconds, poison)
+        key = (new.customer_id, new.workload_id)
+        state = WorkloadState(*key, new.workload_type, Status.PENDING)
+        stored = Stored(state, self.now(), new.rank, new.affinity, new.placement_key, seconds, poison)
         self.workloads[key] = stored
         self.open_count += 1
         self._queue(key, stored)
+        return key
+
+    def submit_assigned(
+        self, new: Arrival, seconds: float, poison: str | None, worker: WorkerView, epoch: int
+    ) -> bool:
+        """A workload is committed, assigned; False when it may not be, and nothing is."""
+        self.answer()
+        if epoch != self.epoch or self.backlog.has_before(new):
+            return False
+        key = self.submit(new, seconds, poison)
+        state = self.workloads[key].state
+        move = transitions.schedule(state, self.moment(), ACTOR, worker.worker_id, worker.incarnation, 0)
+        return self.move(key, state.version, move, epoch)
 
     def _queue(self, key: Key, stored: Stored) -> None:
         suspect = stored.state.death_streak >= transitions.DEATHS_BEFORE_SUSPICION

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from niyanta.domain import transitions
+from niyanta.domain.arrivals import Arrival, place_at_once
 from niyanta.domain.placement import WorkerView
 from niyanta.domain.roster import Entitlement, Placement, Roster
 from niyanta.domain.vigil import ASK_SHARE, Sign, Vigil
@@ -133,9 +134,7 @@ class Coordinator:
         if self._interruptions != self._world.broker_interruptions:
             self._interruptions, self._knows_all = self._world.broker_interruptions, False
             self._vigil.begin(now)
-        for kind, what in self._inbox:
-            self._take_in(kind, what)
-        self._inbox.clear()
+        self._hear_out()
         if not self._knows_all:
             roster.forget_slots()
             self._learn_fleet()
@@ -153,6 +152,11 @@ class Coordinator:
             self._database.backlog.tell_all(roster.lanes)
         if self._pass():
             self._wake()
+
+    def _hear_out(self) -> None:
+        for kind, what in self._inbox:
+            self._take_in(kind, what)
+        self._inbox.clear()
 
     def _take_in(self, kind: str, what: tuple[object, ...]) -> None:
         match kind, what:
@@ -202,6 +206,30 @@ class Coordinator:
         self._roster.give_up(placement)
         if self._epoch != self._database.epoch:
             self._epoch = None
+
+    def place_at_once(self, new: Arrival) -> tuple[Placement, int] | None:
+        """What it has just been asked to store goes to a worker in the same transaction, if it is the next.
+
+        Gives the place and the epoch to write under. The one who asks writes, and then says what became of it.
+        """
+        if not self.leads or self._timeline.now < self.frozen_until or self._epoch is None:
+            return None
+        self._roster.tick(self._timeline.now)
+        self._hear_out()
+        is_sure = self._knows_all and not self._fleet_is_stale
+        if not is_sure or self._interruptions != self._world.broker_interruptions:
+            return None
+        placements = place_at_once(self._roster, [new], 1)
+        return (placements[0], self._epoch) if placements else None
+
+    def placed(self, placement: Placement, *, is_written: bool) -> None:
+        """What `place_at_once` gave is written, or isn't."""
+        if is_written:
+            self._roster.keep(placement, self._database.workloads[placement.key].state.generation)
+            self._world.dispatched(placement.key)
+            self._push(placement.key)
+        else:
+            self._roster.give_up(placement)
 
     def _push(self, key: Key) -> None:
         state = self._database.workloads[key].state

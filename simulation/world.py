@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from niyanta.domain import transitions
+from niyanta.domain.arrivals import Arrival
 from niyanta.domain.placement import Affinity
 from niyanta.domain.roster import Entitlement
 from niyanta.domain.workload import Status, WorkloadState
@@ -207,12 +208,29 @@ class World:
         """Queue a workload; None when the service can't take it now."""
         self._numbers[customer] += 1
         key = (customer, f"{customer}-{self._numbers[customer]}")
+        new = Arrival(*key, kind, lane, affinity or Affinity(), self.timeline.now)
         try:
-            self.database.submit(key, kind, affinity or Affinity(), lane, seconds, poison)
+            if not self._submit_at_once(new, seconds, poison):
+                self.database.submit(new, seconds, poison)
+                self.tell("ready", customer, lane, self.timeline.now)
         except Away:
             return None
-        self.tell("ready", customer, lane, self.timeline.now)
         return key
+
+    def _submit_at_once(self, new: Arrival, seconds: float, poison: str | None) -> bool:
+        """Have it assigned as it is stored, if the coordinator that is asked can do so."""
+        asked = self.random.choice(self.coordinators)
+        found = asked.place_at_once(new)
+        if found is None:
+            return False
+        placement, epoch = found
+        is_written = False
+        try:
+            is_written = self.database.submit_assigned(new, seconds, poison, placement.worker, epoch)
+        finally:
+            asked.placed(placement, is_written=is_written)
+        self.count("at once" if is_written else "at once, refused")
+        return is_written
 
     # --- links ----------------------------------------------------------------------------------
 

@@ -92,6 +92,60 @@ async def test_a_lost_and_a_removed_worker_are_told_apart(open_system: System) -
     assert found["niyanta_workers,status=DEAD"] == 2
 
 
+async def test_what_a_loss_costs_counts_from_the_last_checkpoint(open_system: System) -> None:
+    system = open_system
+    worker = await system.worker("saving", capacity=2)
+    async with beating(worker):
+        ids = [await system.submit() for _ in range(2)]
+        refs = {ref.workload_id: ref for ref in [(await worker.next_assignment()).ref for _ in ids]}
+        before = asyncio.get_running_loop().time()
+        for ref in refs.values():
+            await worker.report(ref, messages.Started())
+        began = asyncio.get_running_loop().time()
+        await asyncio.sleep(0.5)  # work, of which only one saves what it did
+        await worker.checkpoint(refs[ids[0]], b"{}")
+        await system.call("DELETE", "/admin/workers/saving", key="admin")
+        name = "niyanta_lost_work_seconds_total,reason=worker_removed"
+        async with asyncio.timeout(5):
+            while (found := await scrape(system)).get(name, 0.0) < 0.5:
+                await asyncio.sleep(0.02)
+        now = asyncio.get_running_loop().time()
+    # All of the one that saved nothing, and of the other what came after its checkpoint.
+    assert found[name] <= (now - before) + (now - began - 0.5) + 0.1
+
+
+async def test_the_state_of_queue_leader_and_database_is_shown(
+    database_url: str, nats_url: str, subject_prefix: str
+) -> None:
+    settings = {"metrics_access": "public", "metrics_tag": "hardware"}
+    async with running_system(database_url, nats_url, subject_prefix, **settings) as system:
+        worker = await system.worker(capacity=1, tags={"hardware": "gpu"})
+        async with beating(worker):
+            for _ in range(3):
+                await system.submit()
+            first = (await worker.next_assignment()).ref
+            await worker.report(first, messages.Started(), messages.Completed(b"{}"))
+            ref = (await worker.next_assignment()).ref  # by a pass, unlike the first
+            await worker.report(ref, messages.Started())
+            assert (await system.call("GET", "/workloads/wl_none"))[0] == 404
+            async with asyncio.timeout(10):
+                while (found := await scrape(system)).get("niyanta_worker_slots,kind=used,tag=gpu") != 1 or (
+                    found["niyanta_queue_oldest_age_seconds,tier=enterprise"] < 0.1
+                ):
+                    await asyncio.sleep(0.02)
+        assert found["niyanta_worker_slots,kind=total,tag=gpu"] == 1
+        assert found["niyanta_queue_oldest_age_seconds,tier=enterprise"] < 60
+        assert found["niyanta_scheduler_lanes,of=leader"] == 1
+        assert found["niyanta_scheduler_pass_duration_seconds_count"] >= 1
+        assert found["niyanta_event_lag_seconds_count"] >= 1
+        assert found["niyanta_refused_requests_total,code=NOT_FOUND"] == 1
+        assert found["niyanta_partitions_ahead_seconds,table=audit_events"] > 7 * 86400
+        assert found["niyanta_partitions_ahead_seconds,table=workload_logs"] > 7 * 86400
+        assert found["niyanta_database_pool_connections,kind=most,pool=api"] == 8
+        assert found["niyanta_database_pool_connections,kind=open,pool=vital"] >= 1
+        assert found["niyanta_upkeep_last_success_timestamp_seconds,of=leader"] > 1_600_000_000
+
+
 async def test_refused_requests_and_watchers_are_counted(open_system: System) -> None:
     system = open_system
     await system.customers.create_customer("cust_r", "cust_r", "free")

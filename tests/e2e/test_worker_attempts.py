@@ -244,7 +244,7 @@ async def test_a_drain_without_a_checkpoint_hands_back_all_the_same(here: Statio
 async def test_inline_handlers(here: Station) -> None:
     first, second = [(await here.run("scratch_inline")).result["value"] for _ in range(2)]
     assert first != second
-    assert list(here.scratch.iterdir()) == []
+    assert list(here.scratch.glob("wl_*")) == []
     assert message(await here.run("own_timeout_inline")) == "TimeoutError: mine"
     assert "SystemExit(3)" in message(await here.run("exit_inline"))
 

@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from niyanta.wire.messages import Completed, Started
+from niyanta.worker.box.policy import Policy
 from niyanta.worker.launcher.forks import Forked, Template, Unfit
 from support.station import station
 
@@ -159,13 +160,13 @@ def hold(ctx: Context) -> str:
 
 
 @pytest.fixture
-def started(app: Callable[[str], str]) -> Iterator[Callable[..., Template]]:
+def started(app: Callable[[str], str], tmp_path: Path) -> Iterator[Callable[..., Template]]:
     """Starts templates; ends them after the test."""
     templates = []
 
     def start(code: str = SIMPLE, **options: Any) -> Template:
-        argv = [sys.executable, "-m", "niyanta.worker.runner.template", f'["{app(code)}"]']
-        templates.append(Template(argv, dict(os.environ), **options))
+        argv = [sys.executable, "-m", "niyanta.worker.runner.template", f'["{app(code)}"]', Policy().encode()]
+        templates.append(Template(argv, dict(os.environ), str(tmp_path), **options))
         return templates[-1]
 
     yield start

@@ -62,7 +62,7 @@ async def test_each_attempt_has_a_directory_of_its_own(here: Station) -> None:
     results = [(await here.run("look")).result for _ in range(3)]
     assert len({result["work_dir"] for result in results}) == 3
     assert all(result["cwd"] == result["work_dir"] and result["files"] == [] for result in results)
-    assert names(here.scratch) == []
+    assert [found for slot in names(here.scratch) for found in names(here.scratch / slot / "work")] == []
 
 
 async def test_no_more_attempts_than_were_allowed(here: Station) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -137,9 +138,11 @@ ONLY_RETURNED = ("datetime", "timedelta", "decimal", "uuid", "enum", "dataclass"
 
 
 @pytest.fixture
-async def here(tmp_path: Path) -> AsyncIterator[Station]:
-    async with station(tmp_path / "scratch", app=APP) as found:
-        yield found
+async def here() -> AsyncIterator[Station]:
+    # The sockets of a fork server lie in the attempt's temporary folder, and their paths may have 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="n-") as folder:
+        async with station(Path(folder) / "scratch", app=APP) as found:
+            yield found
 
 
 async def all_of(here: Station, runs: list[tuple[str, dict[str, Any]]]) -> list[Record]:

@@ -407,4 +407,4 @@ def test_names_of_variables_that_are_none(names: Any) -> None:
 def test_included_workers_bring_their_variables() -> None:
     outer, inner = Worker(id="w", pass_env=["A"]), Worker(pass_env=["B"])
     outer.include(inner)
-    assert outer.spec().pass_env == ("A", "B")
+    assert outer.spec().reach.pass_env == ("A", "B")

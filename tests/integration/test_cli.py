@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import struct
 import sys
 import termios
@@ -273,6 +274,32 @@ async def test_history_is_one_table_and_whole_as_json(system: System, run: Run, 
     assert [event["event_id"] for event in events] == list(range(1, 10))
 
 
+async def test_json_is_objects(system: System, run: Run, worker: ScriptedWorker) -> None:
+    """One, or one a line: never a bare list, to which nothing could be added."""
+    made = await system.submit()
+    await run("configs", "create", "resize", "--max-retries", "1")
+    whole = {
+        ("list",): "workloads",
+        ("get", made): "workload_id",
+        ("customer",): "limits",
+        ("stats",): "summary",
+        ("configs", "list"): "configs",
+        ("workers", "list"): "workers",
+    }
+    for words, name in whole.items():
+        assert name in (await run(*words, "--json", key="admin" if words[0] == "workers" else "cust_a")).json, words
+    for words in (("logs", made), ("audit", made)):
+        lines = (await run(*words, "--json")).out.splitlines()
+        assert all(isinstance(json.loads(line), dict) for line in lines), words
+
+
+async def test_people_are_shown_fields(run: Run) -> None:
+    shown = (await run("customer")).out
+    assert "{" not in shown
+    assert re.search(r"^limits\.max_queue_depth +[0-9]+$", shown, re.MULTILINE)
+    assert re.search(r"^usage\.workloads_today +0$", shown, re.MULTILINE)
+
+
 async def test_an_error_names_its_request(run: Run) -> None:
     shown = await run("get", "wl_nothing")
     assert shown.code == 1
@@ -283,7 +310,7 @@ async def test_an_error_names_its_request(run: Run) -> None:
 async def test_a_drain_is_ended(system: System, run: Run, worker: ScriptedWorker) -> None:
     for words, status in (("drain", "DRAINING"), ("undrain", "HEALTHY")):
         assert (await run("workers", words, "w1", key="admin")).code == 0
-        (found,) = (await run("workers", "list", "--json", key="admin")).json
+        (found,) = (await run("workers", "list", "--json", key="admin")).json["workers"]
         assert found["status"] == status
     assert (await run("workers", "undrain", "w1")).code == 1  # no admin
 

@@ -26,6 +26,7 @@ from niyanta.errors import ConflictError, ServiceUnavailableError
 from niyanta.server.directory import Directory, Intake
 from niyanta.server.fleet.intake import EventIntake
 from niyanta.server.fleet.reading import Batch
+from niyanta.server.leader.shortcut import Shortcut
 from niyanta.server.moves.held_up import HeldUp
 from niyanta.server.moves.mover import LeaderFencedError, Mover
 from niyanta.server.observability.metrics import Metrics
@@ -184,7 +185,13 @@ class Submit:
     async def run(self, database: Database) -> Any:
         surroundings: Any = Knows()
         service = SubmissionService(
-            database, HeldUp(database), FEED, surroundings, surroundings, outcome_wait_seconds=1
+            database,
+            HeldUp(database),
+            FEED,
+            surroundings,
+            surroundings,
+            Shortcut(surroundings, surroundings, surroundings, surroundings),
+            outcome_wait_seconds=1,
         )
         identity = Identity(self.customer_id, "k", Role.CUSTOMER)
         request = SubmitRequest("t", {"n": self.number})
@@ -215,7 +222,10 @@ class Submit:
 
 
 class Knows:
-    """As much of a directory and an estimator as a submission asks for."""
+    """As much of a directory and an estimator as a submission asks for, on a replica that doesn't lead."""
+
+    coordinator_id = "c"
+    epoch = None
 
     def known_customer(self, customer_id: str) -> Any:
         return SimpleNamespace(max_queue_depth=MOST_QUEUED)

@@ -32,6 +32,12 @@ def test_every_fault_strikes() -> None:
     assert counts["burials"] > 0
 
 
+def test_submissions_are_assigned_as_they_are_stored() -> None:
+    """The invariants hold over this way, too, and it is taken."""
+    counts = SCENARIOS["control"](3).counts
+    assert counts["at once"] > counts["workloads"] / 4
+
+
 def test_a_large_system() -> None:
     outcome = scale.run(1, customers=2_000, pending=100_000, workers=100, seconds=20.0)
     assert not outcome.violations

@@ -151,6 +151,74 @@ def _damaged(path: Path, kind: str) -> None:
     path.write_bytes(data)
 
 
+def _leapt(path: Path, stream: int, which: int, bit: int, *, decoding: bool = False) -> None:
+    """A broadcast in which one bit of one time came out wrong: 29 is an hour and a half, 18 three seconds."""
+    record(path, kind="mpegts", frames=100)
+    data = bytearray(path.read_bytes())
+    at = _times_of(data, stream)[which] + (5 if decoding else 0)
+    byte, value = {32: (0, 8), 29: (1, 128), 22: (1, 1), 18: (2, 16)}[bit]
+    data[at + byte] ^= value
+    path.write_bytes(bytes(data))
+
+
+_PICTURE, _SOUND = 0xE0, 0xC0
+
+
+def _times_of(data: bytes | bytearray, stream: int) -> list[int]:
+    """Where the times of a stream's packets stand in a broadcast."""
+    found = []
+    for at in range(0, len(data), 188):
+        begin = at + 4 + (1 + data[at + 4] if data[at + 3] & 0x20 else 0)
+        if data[at + 1] & 0x40 and data[begin : begin + 4] == bytes([0, 0, 1, stream]) and data[begin + 7] & 0x80:
+            found.append(begin + 9)
+    return found
+
+
+def _apart(path: Path, *, picture_ms: int = 0, sound_ms: int = 0, sounds: int = 90) -> None:
+    """Picture and sound that begin and end at different moments."""
+    with av.open(str(path), "w") as container:
+        video: Any = container.add_stream("libx264", rate=RATE)
+        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        video.codec_context.time_base = Fraction(1, 1000)
+        sound: Any = container.add_stream("aac", rate=48_000, layout="stereo")
+        for number in range(50):
+            frame = av.VideoFrame.from_ndarray(picture(number), "rgb24")
+            frame.pts, frame.time_base = number * 40 + picture_ms, Fraction(1, 1000)
+            container.mux(video.encode(frame))
+        for number in range(sounds):
+            container.mux(sound.encode(_tone(number * 1024 + sound_ms * 48)))
+        container.mux(video.encode(None) + sound.encode(None))
+
+
+def _in_fragments(path: Path, less: int = 0) -> None:
+    """As phones and players record, so that a fall loses the last piece only; this many bytes are missing."""
+    with av.open(str(path), "w", options={"movflags": "frag_keyframe+empty_moov+default_base_moof"}) as container:
+        video: Any = container.add_stream("libx264", rate=RATE)
+        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        video.codec_context.gop_size = 10
+        for number in range(50):
+            frame = av.VideoFrame.from_ndarray(picture(number), "rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, RATE)
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) - less])
+
+
+def _without_front(path: Path) -> None:
+    """A broadcast that one has tuned into."""
+    record(path, kind="mpegts", frames=100)
+    data = path.read_bytes()
+    path.write_bytes(data[len(data) // 3 + 17 :])
+
+
+def _moving_picture(path: Path) -> None:
+    frames = [Image.new("RGB", (64, 64), colour) for colour in ("black", "red", "blue")]
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=40)
+
+
+_ALL_100 = {"frames": 100, "duration_seconds": 4.0, "dropped_frames": 0, "restarts": 0}
+
 WHOLE: Mapping[str, tuple[Callable[[Path], None], dict[str, Any]]] = {
     "plain.mp4": (lambda path: record(path), {"frames": 50}),
     "plain.mov": (lambda path: record(path), {"frames": 50}),
@@ -206,6 +274,46 @@ WHOLE: Mapping[str, tuple[Callable[[Path], None], dict[str, Any]]] = {
     "half.mkv": (lambda path: _cut(path, "matroska", 0.5, frames=150), {}),
     "damaged.ts": (lambda path: _damaged(path, "mpegts"), {}),
     "damaged.mkv": (lambda path: _damaged(path, "matroska"), {}),
+    "leapt-32.ts": (lambda path: _leapt(path, _PICTURE, 12, 32), _ALL_100),
+    "leapt-29.ts": (lambda path: _leapt(path, _PICTURE, 12, 29), _ALL_100),
+    "leapt-29-later.ts": (lambda path: _leapt(path, _PICTURE, 57, 29), _ALL_100),
+    "leapt-18.ts": (lambda path: _leapt(path, _PICTURE, 13, 18), _ALL_100),
+    "leapt-decoding.ts": (lambda path: _leapt(path, _PICTURE, 12, 29, decoding=True), _ALL_100),
+    "leapt-sound-29.ts": (lambda path: _leapt(path, _SOUND, 3, 29), _ALL_100),
+    "leapt-sound-22.ts": (lambda path: _leapt(path, _SOUND, 3, 22), _ALL_100),
+    "sound-later.mkv": (lambda path: _apart(path, sound_ms=1000), {"frames": 50, "duration_seconds": 2.92}),
+    "picture-later.mkv": (lambda path: _apart(path, picture_ms=1000), {"frames": 50, "duration_seconds": 3.0}),
+    "sound-longer.mp4": (lambda path: _apart(path, sounds=480), {"frames": 50, "duration_seconds": 10.24}),
+    "sound-shorter.mp4": (lambda path: _apart(path, sounds=10), {"frames": 50, "duration_seconds": 2.0}),
+    "motion-jpeg.avi": (
+        lambda path: record(path, codec="mjpeg", pixels="yuvj420p", sound="pcm_s16le"),
+        {"frames": 50, "duration_seconds": 2.0},
+    ),
+    "prores.mov": (lambda path: record(path, codec="prores_ks", pixels="yuv422p10le"), {"frames": 50}),
+    "camcorder.avi": (
+        lambda path: record(path, codec="dvvideo", size=(720, 576), sound="pcm_s16le"),
+        {"frames": 50, "width": 768, "height": 576},
+    ),
+    "phone.3gp": (
+        lambda path: record(path, kind="3gp", codec="h263", size=(176, 144)),
+        {"frames": 50, "width": 192, "height": 144},
+    ),
+    "fragments.mp4": (_in_fragments, {"frames": 50, "duration_seconds": 2.0}),
+    "fragments-less.mp4": (lambda path: _in_fragments(path, 2000), {"frames": 6, "damaged_packets": 1}),
+    "slow.mkv": (lambda path: record(path, times=[n * 1000 for n in range(8)], sound=None), {"frames": 8}),
+    "fast.mkv": (lambda path: record(path, times=list(range(100)), sound=None), {"frames": 100}),
+    "same-times.nut": (
+        lambda path: record(path, times=[0] * 5 + [n * 40 for n in range(1, 20)], sound=None),
+        {"frames": 20, "dropped_frames": 4},
+    ),
+    "wide.mkv": (lambda path: record(path, size=(2000, 20), frames=5), {"width": 2000, "height": 20}),
+    "tall.mkv": (lambda path: record(path, size=(18, 1600), frames=5), {"width": 18, "height": 1600}),
+    "one-pixel.mkv": (
+        lambda path: record(path, size=(1, 1), frames=5, codec="ffv1", pixels="bgr0"),
+        {"frames": 5, "width": 16, "height": 16},
+    ),
+    "moving.apng": (_moving_picture, {"frames": 3}),
+    "without-front.ts": (_without_front, {"frames": 60}),
 }
 """What a video can be made of, and what its result says."""
 
@@ -232,6 +340,8 @@ REFUSED: Mapping[str, tuple[Callable[[Path], Any], str]] = {
     "sound.mp4": (_sound_only, "no video stream"),
     "header.mp4": (lambda path: _cut(path, "mp4", 0.02), "no video|no frame"),
     "header.mkv": (lambda path: _cut(path, "matroska", 0.01), "no video|no frame"),
+    "moving.webp": (_moving_picture, "picture or text, no video"),
+    "fragments-few.mp4": (lambda path: _in_fragments(path, 3000), "no frame"),
     "no-index.mp4": (lambda path: _cut(path, "mp4", 0.9), "no video"),
 }
 """What can't, and what the reason looks like."""

@@ -36,6 +36,7 @@ from niyanta.wire.objects import ObjectStore
 from niyanta.wire.subjects import Subjects
 from niyanta.worker.attempt.attempt import Attempt
 from niyanta.worker.attempt.means import Means
+from niyanta.worker.box.policy import Policy, policy_by
 from niyanta.worker.handlers.app import load_app
 from niyanta.worker.launcher.pool import ProcessPool
 from niyanta.worker.outbox import Who
@@ -164,10 +165,15 @@ async def station(
     pass_env: Sequence[str] = (),
     most: int = 8,
     rest_seconds: float = 60.0,
+    policy: Policy | None = None,
 ) -> AsyncIterator[Station]:
-    """A station with its pool; nothing is left of it afterwards."""
+    """A station with its pool; nothing is left of it afterwards.
+
+    Handlers may write beside the scratch directory too, unless a policy says otherwise: tests look there.
+    """
     os.makedirs(scratch, exist_ok=True)
-    pool = ProcessPool([app], 1, scratch, fork=fork, pass_env=pass_env, most=most, rest_seconds=rest_seconds)
+    policy = policy or policy_by(Policy(pass_env=tuple(pass_env), writes=(str(scratch.parent),)))
+    pool = ProcessPool([app], 1, scratch, fork=fork, most=most, rest_seconds=rest_seconds, policy=policy)
     await pool.start()
     here = Station(pool, scratch, object_store, app)
     try:

@@ -34,6 +34,7 @@ OTHER_MEANINGS: dict[tuple[str, str], str] = {
     ("niyanta/worker/handlers/command.py", "log"): "what a program says over its pipe (docs/commands.md)",
     ("niyanta/worker/launcher/cgroups.py", "memory"): "a controller of the kernel's",
     ("niyanta/worker/launcher/launcher.py", "memory"): "a controller of the kernel's",
+    ("niyanta/worker/box/probe.py", "memory"): "a controller of the kernel's",
 }
 """Where such a text is compared and means something else."""
 

@@ -84,7 +84,7 @@ def _list(client: Client, as_json: bool) -> None:
     """All workload types that are set up."""
     configs = client.configs.list()
     if as_json:
-        echo_json(configs)
+        echo_json({"configs": configs})
         return
     show_table(
         (

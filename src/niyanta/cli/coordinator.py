@@ -12,6 +12,7 @@ import uvloop
 from niyanta.server.coordinator import Coordinator
 from niyanta.server.observability.logs import configure_logging
 from niyanta.server.settings import CoordinatorSettings
+from niyanta.worker.box.rights import hide_memory
 from niyanta.worker.program import watch_parent
 
 __all__ = ["command"]
@@ -37,6 +38,7 @@ def command(
         coordinator_id=coordinator_id,
     )
     configure_logging(settings.log_level)
+    hide_memory()
     uvloop.run(_run(settings))
 
 

@@ -58,7 +58,7 @@ def command(video: Path | None, output: Path | None, seconds: int, resolution: s
         signal.signal(number, _interrupt)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="niyanta-demo-") as folder:
-        demo = _Demo(console, Path(folder), video, output or Path(folder) / "output.mp4")
+        demo = _Demo(console, Path(folder), video, output)
         with demo.system(seconds), demo.client() as client:
             holds = demo.run(client, resolution)
     holds = holds and demo.stopped_well
@@ -73,13 +73,15 @@ def _interrupt(*_: object) -> None:
 
 
 class _Demo:
-    def __init__(self, console: Console, folder: Path, video: Path | None, output: Path) -> None:
+    def __init__(self, console: Console, folder: Path, video: Path | None, output: Path | None) -> None:
         self.console = console
         self.folder = folder
         self.data_dir = folder / "data"
-        self.video = video or folder / "input.mp4"
+        files = folder / "files"  # all that the workers may open; what else is here they needn't
+        files.mkdir()
+        self.video = video or files / "input.mp4"
         self.own_video = video is not None
-        self.output = output
+        self.output = output or files / "output.mp4"
         self.stopped_well = False
         self.source_seconds = 0.0
         self.sound = False

@@ -15,6 +15,7 @@ import urllib.request
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -28,10 +29,12 @@ from niyanta.errors import ConfigurationError
 from niyanta.server.store import schema
 from niyanta.server.store.database import Database
 from niyanta.server.store.workers import WorkerStore
+from niyanta.worker.box.rights import hide_memory
 from niyanta.worker.handlers.app import load_app
 
 __all__ = ["command"]
 
+_POSTGRES_PORT = 5432
 _START_SECONDS = 120.0
 _LONG_SECONDS = 30.0  # who ran for so long has started well
 
@@ -159,8 +162,17 @@ class _Dev:
         apps = [word for app in self.options["app"] for word in ("--app", app)]
         for number in range(1, self.options["workers"] + 1):
             name = f"worker-{number}"
-            environment = {"NIYANTA_NATS_URL": nats_url, "EXAMPLES_ROOT": _examples_root()}
+            environment = {
+                "NIYANTA_NATS_URL": nats_url,
+                "NIYANTA_CLOSED_PORTS": self._closed_ports(database_url),
+                "NIYANTA_HIDDEN": str(self.data_dir),
+                "EXAMPLES_ROOT": _examples_root(),
+            }
             self.children.append(Child(name, ["worker", *apps], environment, self._log(name)))
+
+    def _closed_ports(self, database_url: str) -> str:
+        """What handlers can't connect to, beside the broker's port: the database's."""
+        return f"{os.environ.get('NIYANTA_CLOSED_PORTS', '')} {urlsplit(database_url).port or _POSTGRES_PORT}"
 
     def _log(self, name: str) -> Path:
         return self.data_dir / "logs" / f"{name}.log"
@@ -297,8 +309,9 @@ async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
 
 
 def _examples_root() -> str:
-    """Where the bundled examples may read and write: where people who try things out have their files."""
-    places = {os.getcwd(), os.path.expanduser("~"), tempfile.gettempdir(), "/tmp"}  # noqa: S108 -- allowed, not written to
+    """Where the bundled examples may read and write: a folder of their own, and where people try things out."""
+    own = os.path.expanduser("~/niyanta-examples")
+    places = {own, tempfile.gettempdir(), "/tmp"}  # noqa: S108 -- allowed, not written to
     listed = sorted(place for place in places if place.startswith("/") and ":" not in place)
     return os.environ.get("EXAMPLES_ROOT") or ":".join(listed)
 
@@ -350,6 +363,7 @@ async def _registrations(database_url: str) -> set[str]:
 @click.option("--nats-url", help="Use this NATS instead of the embedded one.")
 def command(**options: Any) -> None:  # Any: click has checked each by its option
     """Run the whole system on this machine."""
+    hide_memory()
     options["app"] = options["app"] or ("niyanta.examples:worker",)
     types = [] if options["no_worker"] else sorted(load_app(options["app"]).handlers)
     logging.getLogger("niyanta.wire").setLevel(logging.CRITICAL)  # an engine that ends is told of in words of our own

@@ -6,7 +6,7 @@ import functools
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ _COLOURS = {
 _RETRIES = 2  # a person waits
 _DEV = "that of `niyanta dev` in this folder when not given."
 _SHARED: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] = (
-    click.option("--json", "as_json", is_flag=True, envvar="NIYANTA_JSON", help="JSON for programs."),
+    click.option("--json", "as_json", is_flag=True, envvar="NIYANTA_JSON", help="JSON: an object, or one a line."),
     click.option("--api-key", envvar="NIYANTA_API_KEY", help=f"nyt_…; {_DEV}"),
     click.option("--url", envvar="NIYANTA_URL", help=f"As in http://localhost:8080; {_DEV}"),
 )
@@ -132,15 +132,28 @@ def marked_up(status: str | None) -> str:
 
 
 def show_fields(value: object, as_json: bool) -> None:
-    """One object: JSON, or a line for each field that says something."""
+    """One object: JSON, or a line for each field that says something; JSON only for what customers have given."""
     if as_json:
         echo_json(value)
         return
-    fields = {name: field for name, field in plain(value).items() if field not in (None, {}, [], "")}
+    fields = {name: field for name, field in _fields(value) if field not in (None, {}, [], "")}
     wide = max(map(len, fields), default=0)
     for name, field in fields.items():
         text = json.dumps(field, ensure_ascii=False) if isinstance(field, (dict, list)) else str(field)
         echo(f"{click.style(name.ljust(wide), dim=True)}  {coloured(text) if name == 'status' else text}")
+
+
+def _fields(value: object, above: str = "") -> Iterator[tuple[str, Any]]:
+    """The fields by name; those of a structure within by both names."""
+    if not isinstance(value, msgspec.Struct):
+        yield from plain(value).items()
+        return
+    for name in value.__struct_fields__:
+        field = getattr(value, name)
+        if isinstance(field, msgspec.Struct):
+            yield from _fields(field, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", plain(field)
 
 
 def show_table(columns: Sequence[Column | str], rows: Iterable[Sequence[Any]]) -> None:

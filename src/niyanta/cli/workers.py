@@ -32,7 +32,7 @@ def _list(client: Client, as_json: bool, status: str | None) -> None:
     """The registered workers. TYPE@… names the version of the type's input that the worker's handler takes."""
     workers = client.admin.workers(status=status)
     if as_json:
-        echo_json(workers)
+        echo_json({"workers": workers})
         return
     show_table(
         _COLUMNS,

@@ -287,7 +287,9 @@ class _Choice:
             self._lanes.close(customer_id, bay)
             return
         seat = bay.seats[customer_id]
-        self._take_lane(bay, seat, customer_id)
+        # What is taken without a turn would be left over, and taken again by a later pass.
+        if self._started.get(customer_id, 0) < allowed.slots:
+            self._take_lane(bay, seat, customer_id)
         if not seat.taken or self._started.get(customer_id, 0) >= allowed.slots:
             bay.set_aside(customer_id)
             return

@@ -196,7 +196,11 @@ DRAIN_SECONDS = 30.0
 
 # --- metrics --------------------------------------------------------------------------------------
 
+METRIC_CUSTOMERS = 100
+"""Customers with a label value of their own unless more or fewer are set; all others are ``other``."""
 MAX_METRIC_CUSTOMERS = 1000
-"""Customers with a label value of their own; those that come later are ``other``."""
+"""As many can be set."""
+MAX_METRIC_TAG_VALUES = 50
+"""Values of a tag by which slots are shown; workers with others are ``other``."""
 MAX_METRIC_CUSTOMER_TYPES = 2000
 """The same of pairs of a customer and a workload type."""

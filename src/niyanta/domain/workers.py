@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["Isolation", "OrderKind", "RegisterRefusal", "WorkerEnd", "WorkerStatus"]
+__all__ = ["Isolation", "OrderKind", "RegisterRefusal", "Wall", "WorkerEnd", "WorkerStatus"]
 
 
 class Isolation(StrEnum):
@@ -14,6 +14,29 @@ class Isolation(StrEnum):
     """In a process of its own for each attempt, which can be limited and ended."""
     INLINE = "inline"
     """In the agent itself, on its event loop."""
+
+
+class Wall(StrEnum):
+    """What keeps an attempt's process in. Which of them hold depends on the worker's machine."""
+
+    PRIVILEGES = "privileges"
+    """It has no capabilities, and no program that it starts gets more rights."""
+    CALLS = "system calls"
+    """Those are refused by which it could get out."""
+    FILES = "files"
+    """It opens only what it needs, and writes only to its own folder."""
+    PROCESSES = "processes"
+    """It sees nothing of other processes' memory, environment and descriptors."""
+    SIGNALS = "signals"
+    """It signals only its own."""
+    PORTS = "ports"
+    """It can't connect to the broker and the database."""
+    MEMORY_LIMIT = "memory limit"
+    """Kept by the kernel."""
+    PROCESS_LIMIT = "process limit"
+    """Kept by the kernel."""
+    CPU_LIMIT = "cpu limit"
+    """Kept by the kernel."""
 
 
 class WorkerStatus(StrEnum):

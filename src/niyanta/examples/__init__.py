@@ -37,7 +37,7 @@ def check_extra() -> None:
 
 check_extra()
 Allowed.by_operator(None)  # a mistake in the settings shows when the worker starts
-worker = Worker()
+worker = Worker(writes=Allowed.folders())
 
 
 @worker.workload("video_transcoding")

@@ -11,7 +11,14 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from niyanta.domain.limits import MAX_BATCH_BODY_BYTES, MAX_BODY_BYTES, MAX_CHECKPOINT_BYTES, MAX_RESULT_BYTES
+from niyanta.domain.limits import (
+    MAX_BATCH_BODY_BYTES,
+    MAX_BODY_BYTES,
+    MAX_CHECKPOINT_BYTES,
+    MAX_METRIC_CUSTOMERS,
+    MAX_RESULT_BYTES,
+    METRIC_CUSTOMERS,
+)
 from niyanta.errors import ConfigurationError
 
 __all__ = ["CoordinatorSettings"]
@@ -84,6 +91,10 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     """The least that is logged."""
     metrics_access: Literal["admin", "public"] = "admin"
     """Who may read ``/metrics``: keys with the admin role, or everybody."""
+    metrics_customers: int = METRIC_CUSTOMERS
+    """Customers that have a label of their own in metrics, the busiest of an hour; the others are ``other``."""
+    metrics_tag: str = ""
+    """A tag of workers by whose values metrics show their slots."""
     jwt_algorithm: Literal["", "HS256", "RS256", "ES256"] = ""
     """The one algorithm of JSON Web Tokens; empty: no token is accepted."""
     jwt_secret: str = ""
@@ -149,6 +160,10 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
                 "audit_retention_days must be at least workload_retention_days",
             ),
             (self.checkpoint_retention_hours >= 0, "checkpoint_retention_hours must not be negative"),
+            (
+                0 <= self.metrics_customers <= MAX_METRIC_CUSTOMERS,
+                f"metrics_customers must be 0 to {MAX_METRIC_CUSTOMERS}",
+            ),
             (self.upkeep_interval_seconds > 0, "upkeep_interval_seconds must be positive"),
             *self._jwt_rules(),
         ]

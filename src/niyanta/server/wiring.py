@@ -22,9 +22,11 @@ from niyanta.server.grpc.methods import Served, methods_of
 from niyanta.server.grpc.streams import StreamMethods
 from niyanta.server.grpc.workers import WorkerMethods
 from niyanta.server.grpc.workloads import WorkloadMethods
+from niyanta.server.leader.board import Board
 from niyanta.server.leader.election import Election
 from niyanta.server.leader.monitor import Monitor
 from niyanta.server.leader.scheduler import Scheduler
+from niyanta.server.leader.shortcut import Shortcut
 from niyanta.server.leader.upkeep import Upkeep
 from niyanta.server.moves.commands import Commands
 from niyanta.server.moves.feed import ChangeFeed
@@ -50,6 +52,7 @@ from niyanta.server.services.customers import CustomerService
 from niyanta.server.services.estimator import Estimator
 from niyanta.server.services.health import Health
 from niyanta.server.services.logs import LogService
+from niyanta.server.services.lost_work import LostWork
 from niyanta.server.services.occupancy import Occupancy
 from niyanta.server.services.pausing import PauseService
 from niyanta.server.services.requests import body_limits
@@ -78,19 +81,22 @@ class Assembly:
         self._broker = broker
         self._settings = settings
         self._subjects = subjects = Subjects(settings.subject_prefix)
-        self.metrics = Metrics()
+        self.metrics = Metrics(settings.metrics_customers)
         self.customers = CustomerStore(database)
         self.feed = ChangeFeed(broker, subjects, settings.coordinator_id)
         self.feed.listeners.append(_count_own(self.metrics, settings.coordinator_id))
+        self.lost_work = LostWork(database, self.metrics, settings.coordinator_id)
+        self.feed.listeners.append(self.lost_work.note)
         self.mover = Mover(database, self.feed)
         self.commands = Commands(broker, subjects, self.metrics)
         self.directory = Directory(database, self.customers, self.feed)
         self.health = Health(database, broker)
 
         self.election = Election(database, self.feed, settings)
-        self.scheduler = Scheduler(
-            database, broker, self.commands, self.feed, self.directory, self.election, settings
-        )
+        board = Board(database, broker, self.directory, self.election, settings)
+        self.feed.listeners.append(board.hear)
+        self.scheduler = Scheduler(database, self.commands, self.feed, self.election, board, settings)
+        self.scheduler.on_pass.append(self.metrics.pass_done)
         self.monitor = Monitor(database, broker, self.commands, self.mover, self.feed, self.election, settings)
 
         object_store = ObjectStore(settings.object_store_url) if settings.object_store_url else None
@@ -108,7 +114,7 @@ class Assembly:
         self.limiter = RateLimiter(database, self.directory)
         self.gate = Gate(self.authenticator, self.limiter, self.metrics)
 
-        occupancy = Occupancy(database, self.directory)
+        self.occupancy = occupancy = Occupancy(database, self.directory)
         self.estimator = Estimator(database, self.customers, self.directory, occupancy)
         self.submissions = SubmissionService(
             database,
@@ -116,6 +122,7 @@ class Assembly:
             self.feed,
             self.directory,
             self.estimator,
+            Shortcut(board, self.election, self.commands, settings),
             outcome_wait_seconds=settings.outcome_wait_seconds,
         )
         self.workloads = WorkloadService(
@@ -165,6 +172,7 @@ class Assembly:
             self.authenticator.run(),
             self.limiter.run(),
             self.watches.run(),
+            self.lost_work.run(),
         ]
 
     def rest(self) -> RestApi:
@@ -175,7 +183,11 @@ class Assembly:
             self._broker,
             self.election,
             self.customers,
+            self.scheduler,
+            self.upkeep,
+            self.occupancy,
             lambda: self.feed.watcher_count + self.watches.count,
+            settings.metrics_tag,
         )
         metrics_access = Access.PUBLIC if settings.metrics_access == "public" else Access.ADMIN
         parts = (

@@ -121,6 +121,7 @@ class WorkloadRun:
         )
         kind = Context if self.handler.is_async else SyncContext
         ctx = kind(assignment, _RecordingLink(self), self.saved, lambda: work_dir)
+        self.handler.remark_on(ctx)
         outcome = self.handler.call(ctx, input_json)
         return asyncio.run(_awaited(outcome)) if self.handler.is_async else outcome
 

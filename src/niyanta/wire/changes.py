@@ -36,6 +36,8 @@ class WorkloadChange(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of a redistribution: worker_died, worker_removed, attempt_failed, timed_out or handed_back."""
     misfit: bool = False
     """With ``unscheduled``: the input doesn't fit that worker's version of the handler, and won't go there again."""
+    held_seconds: float | None = None
+    """Of a redistribution: how long the attempt had run; None when it hadn't begun."""
 
 
 class Changed(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
 import tempfile
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from niyanta.errors import ConfigurationError
 from niyanta.wire.broker import Broker
@@ -17,11 +20,16 @@ from niyanta.wire.objects import ObjectStore
 from niyanta.wire.subjects import Subjects
 from niyanta.worker.agent.agent import Agent
 from niyanta.worker.agent.claim import WorkerClaim
+from niyanta.worker.box.outside import scratch_parent
+from niyanta.worker.box.policy import policy_by
+from niyanta.worker.box.rights import hide_memory
 from niyanta.worker.handlers.app import load_app
 
 __all__ = ["run_worker"]
 
 log = logging.getLogger(__name__)
+
+_NATS_PORT = 4222
 
 
 def run_worker(
@@ -41,7 +49,9 @@ def run_worker(
     url = nats_url or os.environ.get("NIYANTA_NATS_URL")
     if not url:
         raise ConfigurationError("say where NATS is: --nats-url or NIYANTA_NATS_URL")
+    hide_memory()
     spec = load_app(app).spec(id=worker_id or os.environ.get("NIYANTA_ID") or None, capacity=capacity, tags=tags)
+    spec = replace(spec, reach=replace(spec.reach, closed_ports=tuple(ports_of(url))))
     object_store_url = os.environ.get("NIYANTA_OBJECT_STORE_URL")
     object_store = ObjectStore(object_store_url) if object_store_url else None
     prefix = os.environ.get("NIYANTA_SUBJECT_PREFIX", "niyanta.v1")
@@ -63,7 +73,7 @@ def run_worker(
         await broker.connect()
         claim = WorkerClaim(spec.worker_id, f"{prefix} {url}")
         try:
-            with tempfile.TemporaryDirectory(prefix="niyanta-") as scratch:
+            with tempfile.TemporaryDirectory(prefix="niyanta-", dir=scratch_parent(policy_by(spec.reach))) as scratch:
                 await Agent(spec, app, broker, Subjects(prefix), Path(scratch), object_store, claim).run(stop)
         finally:
             claim.release()
@@ -73,6 +83,15 @@ def run_worker(
         _runner()(main())
     except asyncio.CancelledError:
         log.warning("worker.stopped_at_once")
+
+
+def ports_of(nats_urls: str) -> list[int]:
+    """The broker's ports, by its addresses with commas between them."""
+    found = []
+    for url in nats_urls.split(","):
+        with contextlib.suppress(ValueError):
+            found.append(urlsplit(url.strip() if "://" in url else f"nats://{url.strip()}").port or _NATS_PORT)
+    return found
 
 
 def watch_parent(ended: Callable[[], None]) -> None:

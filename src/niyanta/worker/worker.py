@@ -22,6 +22,9 @@ class Worker(App):
             its import) is noticed by itself; False is for what can't be seen, such as a library that minds forks.
         pass_env: Names of the worker's own ``NIYANTA_…`` variables that handlers in processes shall see, such as
             ``NIYANTA_API_KEY`` for a handler that submits workloads. The rest of the environment is there anyway.
+        reads: Files and folders that handlers in processes may read, beside the system's, the interpreter's and the
+            app's: models, shared data.
+        writes: Those that they may write to, beside their own folder.
     """
 
     def run(self) -> None:

@@ -4,99 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Mapping
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from simulation.backlog import Backlog
 
-from niyanta.domain.placement import Affinity, Constraint, WorkerView
-from niyanta.domain.roster import Entitlement, Held, Placement, Roster
-
-ANYWHERE = Affinity()
-
-
-def worker(name: str, capacity: int = 2, kinds: str = "count render", **tags: str) -> WorkerView:
-    return WorkerView(name, "i", capacity, tags, frozenset(kinds.split()))
-
-
-class Shop:
-    """A roster with its queue; a pass is committed at once."""
-
-    def __init__(self, *fleet: WorkerView, weights: Mapping[str, int] | None = None, most: int = 1_000_000) -> None:
-        self.weights = dict(weights or {})
-        self.most = most
-        self.roster = Roster(self._entitlement, trial_seconds=20.0)
-        self.roster.learn_fleet(fleet)
-        self.backlog = Backlog()
-        self.now = 0.0
-        self.generations: Counter[tuple[str, str]] = Counter()
-        self._numbers = itertools.count()
-
-    def _entitlement(self, customer_id: str) -> Entitlement | None:
-        return Entitlement(self.weights.get(customer_id, 10), self.most)
-
-    def add(
-        self,
-        customer: str,
-        count: int = 1,
-        affinity: Affinity = ANYWHERE,
-        lane: int = 1,
-        *,
-        suspect: bool = False,
-        kind: str = "count",
-        rank: float | None = None,
-    ) -> list[str]:
-        ids = []
-        for _ in range(count):
-            number = next(self._numbers)
-            ids.append(f"{customer}-{number}")
-            at = float(number) if rank is None else rank
-            self.backlog.add(customer, ids[-1], at, kind, affinity, lane, is_suspect=suspect)
-            self.roster.lanes.note(customer, lane, at)
-        return ids
-
-    def one_pass(self, most: int = 400) -> list[Placement]:
-        self.roster.tick(self.now)
-        agenda = self.roster.choose(most)
-        with_suspects = self.roster.may_try_suspects
-        read = self.backlog.read(agenda, with_suspects=with_suspects)
-        placements = self.roster.place(agenda, read, with_suspects=with_suspects)
-        for placement in placements:
-            assert self.backlog.take(placement.key)
-            self.generations[placement.key] += 1
-            self.roster.keep(placement, self.generations[placement.key])
-        return placements
-
-    def passes(self, most: int = 400) -> list[Placement]:
-        """Until a pass changes nothing."""
-        done: list[Placement] = []
-        for _ in range(10_000):
-            before = len(done), len(self.roster.lanes), self.roster.lanes.effort
-            done += self.one_pass(most)
-            if before == (len(done), len(self.roster.lanes), self.roster.lanes.effort):
-                return done
-            if before[:2] == (len(done), len(self.roster.lanes)) and self.roster.lanes.effort - before[2] < 4:
-                return done
-        raise AssertionError("it never comes to rest")
-
-    def end(self, placement: Placement, seconds: float = 0.0) -> None:
-        self.now += seconds
-        self.roster.tick(self.now)
-        self.roster.released(placement.key, self.generations[placement.key])
-
-    def dispatch(self, count: int, seconds: Mapping[str, float] | None = None) -> list[str]:
-        """On a single slot: whose workloads ran, one after another."""
-        order: list[str] = []
-        while len(order) < count:
-            placed = self.one_pass()
-            assert len(placed) <= 1
-            if placed:
-                customer = placed[0].key[0]
-                order.append(customer)
-                self.end(placed[0], (seconds or {}).get(customer, 1.0))
-        return order
+from niyanta.domain.placement import Affinity, Constraint
+from niyanta.domain.roster import Held, Placement
+from support.shop import ANYWHERE, Shop, worker
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
@@ -209,6 +124,16 @@ def test_a_customer_at_its_limit_goes_on_when_its_slots_turn_out_to_be_free() ->
     shop.roster.forget_slots()
     shop.roster.learn_held([])
     assert len(shop.passes()) == 2
+
+
+def test_a_lane_that_its_customer_s_limit_left_out_is_not_read_twice_later() -> None:
+    shop = Shop(worker("a", zone="a"), worker("b", zone="b"), most=1)
+    for lane, zone in ((1, "a"), (2, "b")):
+        shop.add("c", 3, Affinity(hard=Constraint(worker_tags={"zone": zone})), lane)
+    for number in range(6):  # the lanes are known, and each pass fills the only slot that the customer may have
+        (placed,) = shop.passes()
+        shop.add("c", 1, Affinity(hard=Constraint(worker_tags={"zone": "b"})), 2, rank=-1.0 - number)
+        shop.end(placed)
 
 
 def test_within_a_customer_the_rank_decides_over_all_its_lanes() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from niyanta import Context, SyncContext, Worker
@@ -88,3 +90,57 @@ def test_a_run_that_saves_nothing_tests_nothing_and_says_so(tmp_path: Path) -> N
     with pytest.raises(RuntimeError, match="'offer' came through without saving a checkpoint"):
         run.until_done()
     assert WorkloadRun(offering, "offer", {"to": 0}, tmp_path / "b").attempt() == {"value": 1}
+
+
+class Named(msgspec.Struct):
+    """Has a name that others write differently."""
+
+    step_seconds: int = msgspec.field(default=1, name="stepSeconds")
+
+
+@dataclasses.dataclass
+class Plain:
+    """As most people write them."""
+
+    steps: int = 3
+
+
+def named(ctx: SyncContext, params: Named) -> int:
+    return params.step_seconds
+
+
+def plain(ctx: SyncContext, params: Plain) -> int:
+    return params.steps
+
+
+async def plain_async(ctx: Context, params: Plain) -> int:
+    return params.steps
+
+
+def free(ctx: SyncContext, params: dict[str, int]) -> int:
+    return len(params)
+
+
+for handler in (named, plain, plain_async, free):
+    worker.workload(handler.__name__)(handler)
+
+
+@pytest.mark.parametrize(
+    ("kind", "params", "unknown"),
+    [
+        ("plain", {"steps": 1}, None),
+        ("plain", {"step": 1}, "'step'"),
+        ("plain_async", {"Steps": 1, "n": 2}, "'Steps', 'n'"),
+        ("named", {"stepSeconds": 2}, None),
+        ("named", {"step_seconds": 2}, "'step_seconds'"),
+        ("free", {"anything": 2}, None),
+        ("plain", {f"n{n:02}": 1 for n in range(30)}, ", ".join(f"'n{n:02}'" for n in range(10)) + " and 20 more"),
+    ],
+)
+def test_names_that_the_parameters_do_not_have_are_said(
+    tmp_path: Path, kind: str, params: dict[str, int], unknown: str | None
+) -> None:
+    run = WorkloadRun(worker, kind, params, tmp_path)
+    run.attempt()
+    said = [line for _, line in run.log if line.startswith("input_params: ")]
+    assert said == ([] if unknown is None else [f"input_params: the handler knows no {unknown}"])

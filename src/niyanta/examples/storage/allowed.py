@@ -58,6 +58,14 @@ class Allowed:
         )
 
     @classmethod
+    def folders(cls, environment: Mapping[str, str] = os.environ) -> list[str]:
+        """The folders in which all that any customer may name lies."""
+        roots = [path for path in environment.get("EXAMPLES_ROOT", "").split(":") if path] or _default_roots()
+        return [
+            os.path.dirname(root.partition(_PLACEHOLDER)[0] + "x") if _PLACEHOLDER in root else root for root in roots
+        ]
+
+    @classmethod
     def for_attempt(cls, ctx: SyncContext) -> Allowed:
         """What the customer of this attempt may name."""
         return cls.by_operator(ctx.customer_id)

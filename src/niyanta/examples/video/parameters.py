@@ -88,6 +88,8 @@ class Timeline(msgspec.Struct):
     picture_moves_us: list[int] = []
     """By how much each piece of the picture is moved; the first by nothing."""
     sound_moves_us: list[int] = []
+    mended: int = 0
+    """Packets whose time had leapt away from those around it, and back."""
 
     @property
     def restarts(self) -> int:
@@ -115,6 +117,8 @@ class TranscodeResult(msgspec.Struct):
     """Left out because their time wasn't after that of the frame before."""
     restarts: int
     """How often the times began again; what came after was moved to the end of what came before."""
+    mended_times: int
+    """Packets whose time had leapt away from those around it; they were given one between."""
     missing_seconds: float
     """How much less there was than the file says of itself; from one second on."""
     left_out: dict[str, int]

@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 from niyanta.errors import PermanentError
 from niyanta.examples.storage import Place
 from niyanta.examples.video.parameters import Timeline
+from niyanta.examples.video.steady import Steady
 from niyanta.examples.video.timeline import ShownOrder, Walk, look_over
 
 __all__ = ["Source", "is_passing"]
@@ -28,6 +29,8 @@ _READ_BYTES = 1 << 20
 _HIGHEST_RATE = Fraction(240)
 """Frames a second; what files say of themselves can be nonsense that no encoder takes."""
 _TRUSTED_SECONDS = Fraction(1, 10)
+_WITH_TWO_TIMES = ("mpegts", "mpeg")
+"""Kinds of files in which a packet's times of decoding and of showing are written down each by itself."""
 _NO_VIDEO = ("image2", "tty")
 """Kinds of files that FFmpeg shows as videos and nobody means as such; and all that end in ``_pipe``."""
 _WITH_DURATION = ("mov,", "matroska,", "avi", "asf", "nut")
@@ -58,6 +61,7 @@ class Source:
     Attributes:
         damaged_packets: What couldn't be decoded, so far.
         dropped_frames: Frames whose time isn't after that of the one before, so far.
+        mended_times: Packets whose time had leapt away from those around it, so far.
         left_out: How many streams of each kind aren't used.
     """
 
@@ -66,6 +70,7 @@ class Source:
         self._timeline = timeline or Timeline()
         self.damaged_packets = 0
         self.dropped_frames = 0
+        self.mended_times = 0
         self._open()
         picture = self.video.codec_context
         if not picture.width or not picture.height:
@@ -112,7 +117,8 @@ class Source:
         self.left_out: dict[str, int] = dict(Counter(s.type for s in container.streams if s.index not in used))
         if covers:
             self.left_out["cover"] = len(covers)
-        self.video.thread_type = "AUTO"
+        # Not frame by frame: there, an error takes the frames along that are decoded beside it, and nobody is told.
+        self.video.thread_type = "SLICE"
 
     def close(self) -> None:
         """Close the container and the file."""
@@ -140,10 +146,21 @@ class Source:
 
     def look_over(self) -> Timeline:
         """Find out whether its times begin again. Reads the file through; a second source is needed for more."""
-        if self.container.format.name.startswith("mov,"):  # where times are sums of durations
+        if self._times_are_sums:
             return Timeline()
         streams = [stream for stream in (self.video, self.audio) if stream is not None]
-        return look_over(self._demuxed(*streams))
+        timeline = look_over(self._demuxed(*streams))
+        timeline.mended = self.mended_times
+        return timeline
+
+    @property
+    def _times_are_sums(self) -> bool:
+        """Whether times are sums of durations, which neither begin again nor leap there and back."""
+        return self.container.format.name.startswith("mov,")
+
+    @property
+    def _has_two_times(self) -> bool:
+        return self.container.format.name in _WITH_TWO_TIMES
 
     @property
     def duration_seconds(self) -> float:
@@ -179,6 +196,19 @@ class Source:
             yield packet
 
     def _demuxed(self, *streams: VideoStream | AudioStream) -> Iterator[Packet[Any]]:
+        steady: dict[int, Steady] = {}
+        if not self._times_are_sums:
+            steady = {stream.index: Steady(twofold=self._has_two_times) for stream in streams}
+        for packet in self._as_they_come(*streams):
+            one = steady.get(packet.stream.index)
+            if one is None:
+                yield packet
+                continue
+            before = one.mended
+            yield from one.feed(packet)
+            self.mended_times += one.mended - before
+
+    def _as_they_come(self, *streams: VideoStream | AudioStream) -> Iterator[Packet[Any]]:
         packets = self.container.demux(*streams)
         while True:
             try:
@@ -237,7 +267,9 @@ class Source:
                 continue
             for frame in frames:
                 assert isinstance(frame, VideoFrame)  # noqa: S101 -- the packet is of the video stream
-                given = frame.pts if frame.pts is not None else frame.dts
+                given = frame.pts
+                if given is None and not self._has_two_times:  # there, it was mended away
+                    given = frame.dts
                 if order is not None:
                     given = order.shown(frame.dts)
                 pts = given if given is not None else pts + step

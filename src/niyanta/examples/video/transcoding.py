@@ -170,6 +170,8 @@ class _Attempt:
                 self.ctx.log.warning("left out: %s", ", ".join(f"{n} {kind}" for kind, n in source.left_out.items()))
         if timeline.restarts:
             self.ctx.log.warning("the video's times begin again; %d pieces are joined", timeline.restarts + 1)
+        if timeline.mended:
+            self.ctx.log.warning("%d times lay far from those around them, and were mended", timeline.mended)
         return timeline
 
     # --- sound ----------------------------------------------------------------------------------
@@ -287,6 +289,7 @@ class _Attempt:
             damaged_packets=progress.damaged_packets,
             dropped_frames=progress.dropped_frames,
             restarts=progress.timeline.restarts if progress.timeline is not None else 0,
+            mended_times=progress.timeline.mended if progress.timeline is not None else 0,
             missing_seconds=self._missing_seconds(source, duration_seconds),
             left_out=source.left_out,
         )

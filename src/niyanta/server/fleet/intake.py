@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -78,7 +79,9 @@ class EventIntake:
         self._encode = msgspec.msgpack.Encoder().encode
 
         def observe(batches: Sequence[Batch], seconds: float) -> None:
-            metrics.events_committed([event.body for batch in batches for event in batch.events], seconds)
+            now = time.time()
+            lags = [now - at for batch in batches if (at := batch.began_at) is not None]
+            metrics.events_committed([event.body for batch in batches for event in batch.events], seconds, lags)
 
         self._group = GroupCommit[Batch, BatchReply](
             self.commit,

@@ -47,6 +47,12 @@ class Batch:
     size_bytes: int = 0
     """Of the message that it came in."""
 
+    @property
+    def began_at(self) -> float | None:
+        """Unix time of its oldest event, as its worker has it; None when that can't be read."""
+        first = self.events[0] if self.events else None
+        return first.occurred_at_ms / 1000 if isinstance(first, Event) else None
+
 
 class _Envelope(msgspec.Struct):
     worker_id: str

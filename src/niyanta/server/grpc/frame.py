@@ -84,6 +84,7 @@ class GrpcFrame:
                     failure = error
                 except Exception:
                     failure = entry.unexpected(method.name)
+                self._metrics.refused(failure.code)
                 return await entry.refuse(failure)
 
         return answer
@@ -108,6 +109,7 @@ class GrpcFrame:
                     failure = error
                 except Exception:
                     failure = entry.unexpected(method.name)
+                self._metrics.refused(failure.code)
                 await entry.refuse(failure)
 
         return answer

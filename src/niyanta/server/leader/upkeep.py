@@ -52,6 +52,9 @@ class Upkeep:
         settings: How long what is kept, and how often it is looked through.
         delete_objects: For checkpoints that lie in the object store, if there is one.
         batch_size: Rows that are deleted at once.
+
+    Attributes:
+        succeeded_at: Unix time at which a round last went through; None before.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class Upkeep:
         self._batch_size = batch_size
         self._store = RetentionStore(database)
         self._customers = CustomerStore(database)
+        self.succeeded_at: float | None = None
 
     async def prepare(self) -> None:
         """Make the partitions that are missing, before anything is served: the system may have stood still for long.
@@ -98,6 +102,7 @@ class Upkeep:
                     log.warning("upkeep.round_failed", extra={"error": str(exc)})
                     pause = min(pause, _RETRY_SECONDS)
                 else:
+                    self.succeeded_at = time.time()
                     log.info("upkeep.done", extra={"report": repr(report)})
                 await asyncio.sleep(pause)
 

@@ -30,10 +30,12 @@ def describe(change: Change) -> WorkloadChange:
     """A committed change as the feed tells it."""
     before, after = change.before.state, change.state
     freed = before.status.is_held and not after.status.is_held
-    waited = ran = None
+    waited = ran = held = None
     if after.status is Status.SCHEDULED and after.generation == 1 and after.scheduled_at is not None:
         created_ms = milliseconds_of(after.workload_id)
         waited = None if created_ms is None else max(0.0, after.scheduled_at.timestamp() - created_ms / 1000)
+    elif after.status is Status.REDISTRIBUTING and freed and before.attempt_started_at is not None:
+        held = max(0.0, (change.before.now - before.attempt_started_at).total_seconds())
     elif after.completed_at is not None and after.started_at is not None:
         ran = max(0.0, (after.completed_at - after.started_at).total_seconds())
     return WorkloadChange(
@@ -52,6 +54,7 @@ def describe(change: Change) -> WorkloadChange:
         ran_seconds=ran,
         cause=change.cause if after.status is Status.REDISTRIBUTING else None,
         unscheduled=freed and any(event.type is EventType.UNSCHEDULED for event in change.events),
+        held_seconds=held,
         misfit=after.placement_key != before.placement_key,
     )
 

@@ -7,27 +7,26 @@ the database are the same on every coordinator; take the maximum.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
-    Gauge,
     Histogram,
     ProcessCollector,
     disable_created_metrics,
     generate_latest,
 )
 
-from niyanta.domain.limits import MAX_METRIC_CUSTOMER_TYPES, MAX_METRIC_CUSTOMERS
+from niyanta.domain.limits import MAX_METRIC_CUSTOMER_TYPES, METRIC_CUSTOMERS
 from niyanta.domain.workload import TERMINAL, Status
+from niyanta.server.observability.busiest import OTHER, Busiest
+from niyanta.server.observability.gauges import Gauges, Reading
 from niyanta.wire.changes import WorkloadChange
 from niyanta.wire.messages import CheckpointSaved, EventBody
 
-__all__ = ["Metrics", "Reading"]
+__all__ = ["Metrics"]
 
-_OTHER = "other"
 _RUN_BUCKETS = (1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 24 * 3600)
 _WAIT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 15, 60, 300, 3600)
 _COMMIT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
@@ -35,38 +34,24 @@ _SIZE_BUCKETS = (100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000
 _COUNT_BUCKETS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000)
 
 
-@dataclass(slots=True)
-class Reading:
-    """What is so at the moment of a scrape."""
-
-    is_leader: bool
-    broker_connected: bool
-    watchers: int
-    database_connected: bool = False
-    """With False, all that follows is unknown, and isn't shown."""
-    epoch: int = 0
-    queued: Mapping[str, int] = field(default_factory=dict)
-    """By tier."""
-    running: Mapping[str, int] = field(default_factory=dict)
-    workers: Mapping[str, int] = field(default_factory=dict)
-    """By status."""
-    capacity: int = 0
-    """Slots of live workers."""
-
-
 class Metrics:
-    """All instruments of one coordinator, in a registry of their own."""
+    """All instruments of one coordinator, in a registry of their own.
 
-    def __init__(self) -> None:
+    Args:
+        most_customers: How many have a label of their own, the busiest of an hour; the others are ``other``.
+    """
+
+    def __init__(self, most_customers: int = METRIC_CUSTOMERS) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call] # the package leaves it untyped
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._workload_instruments()
-        self._service_instruments()
-        self._gauges()
+        self._work_instruments()
+        self._request_instruments()
+        self._gauges = Gauges(self.registry)
         self._answered: dict[tuple[str, int], Histogram] = {}
-        self._customers: dict[str, str] = {}
-        self._customer_types: dict[tuple[str, str], tuple[str, str]] = {}
+        self._busiest = Busiest(most_customers, self._drop_customer)
+        self._customer_types: set[tuple[str, str]] = set()
 
     def _workload_instruments(self) -> None:
         self._submissions = Counter(
@@ -100,6 +85,12 @@ class Metrics:
             ["reason"],
             registry=self.registry,
         )
+        self._lost_work = Counter(
+            "niyanta_lost_work_seconds_total",
+            "Running time that has to be repeated: from an attempt's last checkpoint, or its start, to its end",
+            ["reason"],
+            registry=self.registry,
+        )
         self._checkpoint_bytes = Histogram(
             "niyanta_checkpoint_size_bytes",
             "Size of checkpoints as workers sent them",
@@ -113,7 +104,7 @@ class Metrics:
             registry=self.registry,
         )
 
-    def _service_instruments(self) -> None:
+    def _work_instruments(self) -> None:
         self._event_batches = Histogram(
             "niyanta_event_batch_size",
             "Worker events committed together",
@@ -124,6 +115,37 @@ class Metrics:
             "niyanta_event_commit_duration_seconds",
             "Time to commit a batch of worker events",
             buckets=_COMMIT_BUCKETS,
+            registry=self.registry,
+        )
+        self._event_lag = Histogram(
+            "niyanta_event_lag_seconds",
+            "From the oldest event of a worker's batch to its commit, as far as their clocks agree",
+            buckets=_WAIT_BUCKETS,
+            registry=self.registry,
+        )
+        self._passes = Histogram(
+            "niyanta_scheduler_pass_duration_seconds",
+            "Time for a pass of the scheduler that found something to assign",
+            buckets=_COMMIT_BUCKETS,
+            registry=self.registry,
+        )
+        self._commands = Counter(
+            "niyanta_worker_commands_total",
+            "Commands to workers, by whether they were sent; a lost one is made good by other means",
+            ["command", "outcome"],
+            registry=self.registry,
+        )
+        self._ignored = Counter(
+            "niyanta_worker_commands_ignored_total",
+            "Commands that workers ignored: from an older leader, or for an earlier incarnation",
+            registry=self.registry,
+        )
+
+    def _request_instruments(self) -> None:
+        self._refused = Counter(
+            "niyanta_refused_requests_total",
+            "Requests and calls that were refused, by the error's code",
+            ["code"],
             registry=self.registry,
         )
         self._requests = Histogram(
@@ -140,37 +162,12 @@ class Metrics:
             buckets=(*_COMMIT_BUCKETS, 60),
             registry=self.registry,
         )
-        self._commands = Counter(
-            "niyanta_worker_commands_total",
-            "Commands to workers, by whether they were sent; a lost one is made good by other means",
-            ["command", "outcome"],
-            registry=self.registry,
-        )
-        self._ignored = Counter(
-            "niyanta_worker_commands_ignored_total",
-            "Commands that workers ignored: from an older leader, or for an earlier incarnation",
-            registry=self.registry,
-        )
         self._limited = Counter(
             "niyanta_rate_limited_requests_total",
             "Requests refused because their customer's rate limit was reached",
             ["customer"],
             registry=self.registry,
         )
-
-    def _gauges(self) -> None:
-        def gauge(name: str, text: str, *labels: str) -> Gauge:
-            return Gauge(f"niyanta_{name}", text, labels, registry=self.registry)
-
-        self._leader = gauge("leader", "1 on the coordinator that leads, else 0")
-        self._broker = gauge("broker_connected", "1 while the link to NATS stands, else 0")
-        self._database = gauge("database_connected", "1 when PostgreSQL answered this scrape, else 0")
-        self._watchers = gauge("watchers", "Requests and streams that wait for a workload's changes here")
-        self._epoch = gauge("leader_epoch", "Number of the last election, as this coordinator last read it")
-        self._queued = gauge("queue_depth", "Workloads that wait for a worker, by tier", "tier")
-        self._running = gauge("running_workloads", "Workloads that workers hold, by tier", "tier")
-        self._workers = gauge("workers", "Known workers, by status", "status")
-        self._capacity = gauge("worker_capacity", "Slots of live workers: total and used", "kind")
 
     # What happens: called at the seams, on the hot path.
 
@@ -192,14 +189,34 @@ class Metrics:
                 pair = self._customer_type(change.customer_id, change.workload_type)
                 self._durations.labels(*pair).observe(change.ran_seconds)
 
-    def events_committed(self, bodies: Sequence[EventBody], seconds: float) -> None:
-        """Count worker events that were committed together."""
+    def work_lost(self, reason: str, seconds: float) -> None:
+        """Count running time that has to be repeated."""
+        self._lost_work.labels(reason).inc(seconds)
+
+    def events_committed(self, bodies: Sequence[EventBody], seconds: float, lags: Iterable[float] = ()) -> None:
+        """Count worker events that were committed together.
+
+        Args:
+            bodies: All of them.
+            seconds: That the commit took.
+            lags: For each batch, how many seconds ago its oldest event happened.
+        """
         self._event_batches.observe(len(bodies))
         self._event_commits.observe(seconds)
+        for lag in lags:
+            self._event_lag.observe(max(0.0, lag))
         for body in bodies:
             if isinstance(body, CheckpointSaved):
                 self._checkpoint_bytes.observe(body.size_bytes or len(body.data))
                 self._checkpoint_seconds.observe(seconds)
+
+    def pass_done(self, seconds: float) -> None:
+        """Count a pass of the scheduler that found something."""
+        self._passes.observe(seconds)
+
+    def refused(self, code: str) -> None:
+        """Count one refused request or call."""
+        self._refused.labels(code).inc()
 
     def command_sent(self, command: str) -> None:
         """Count a command that went to a worker."""
@@ -236,43 +253,25 @@ class Metrics:
         self._limited.labels(self._customer(customer_id)).inc()
 
     def _customer(self, customer_id: str) -> str:
-        found = self._customers.get(customer_id)
-        if found is None:
-            if len(self._customers) >= MAX_METRIC_CUSTOMERS:
-                return _OTHER
-            found = self._customers[customer_id] = customer_id
-        return found
+        return self._busiest.label(customer_id)
 
     def _customer_type(self, customer_id: str, workload_type: str) -> tuple[str, str]:
         pair = (self._customer(customer_id), workload_type)
-        found = self._customer_types.get(pair)
-        if found is None:
+        if pair not in self._customer_types:
             if len(self._customer_types) >= MAX_METRIC_CUSTOMER_TYPES:
-                return _OTHER, _OTHER
-            found = self._customer_types[pair] = pair
-        return found
+                return OTHER, OTHER
+            self._customer_types.add(pair)
+        return pair
+
+    def _drop_customer(self, label: str) -> None:
+        """Show no more of a customer that isn't among the busiest."""
+        for instrument in (self._submissions, self._accepted, self._durations, self._limited):
+            instrument.remove_by_labels({"customer": label})
+        self._customer_types = {pair for pair in self._customer_types if pair[0] != label}
 
     # What is so: set for each scrape.
 
     async def scrape(self, reading: Reading) -> bytes:
         """Everything in the text format 0.0.4. Written in a thread: it may be long."""
-        self._leader.set(reading.is_leader)
-        self._broker.set(reading.broker_connected)
-        self._database.set(reading.database_connected)
-        self._watchers.set(reading.watchers)
-        known = reading.database_connected
-        if known:
-            self._epoch.set(reading.epoch)
-        _set(self._queued, reading.queued)
-        _set(self._running, reading.running)
-        _set(self._workers, reading.workers)
-        used = sum(reading.running.values())
-        _set(self._capacity, {"total": reading.capacity, "used": used} if known else {})
+        self._gauges.show(reading)
         return await asyncio.to_thread(generate_latest, self.registry)
-
-
-def _set(gauge: Gauge, values: Mapping[str, float]) -> None:
-    """Show these values and no older ones."""
-    gauge.clear()
-    for label, value in values.items():
-        gauge.labels(label).set(value)

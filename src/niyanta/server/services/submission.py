@@ -9,6 +9,7 @@ body a refusal.
 all and held until the commit. That makes the limit exact however many replicas take submissions, lets only one of
 two with the same key through, and is what an unknown outcome is found out by. What a submission may be (known type,
 input that fits its schema) is decided before that, from what this replica has in memory, about a second old.
+Whether it is assigned as it is stored is decided by the leader's board (`niyanta.server.leader.shortcut`).
 
 **States.** Checked, waiting for a commit, committed. A batch's items are accepted or refused one by one; what is
 refused was never anything. Requests that arrive while a commit is under way share the next (`GroupCommit`).
@@ -40,6 +41,7 @@ import msgspec
 
 from niyanta.errors import ApiError, ConflictError, ServiceUnavailableError
 from niyanta.server.directory import Directory
+from niyanta.server.leader.shortcut import Shortcut, SlotClaim
 from niyanta.server.moves.batcher import GroupCommit
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.moves.held_up import HeldUp
@@ -100,6 +102,7 @@ class SubmissionService:
         feed: ChangeFeed,
         directory: Directory,
         estimator: Estimator,
+        shortcut: Shortcut,
         *,
         outcome_wait_seconds: float,
     ) -> None:
@@ -108,6 +111,7 @@ class SubmissionService:
         self._directory = directory
         self._checks = SubmissionChecks(directory, estimator)
         self._held_up = held_up
+        self._shortcut = shortcut
         self._outcome_wait_seconds = outcome_wait_seconds
         self._store = SubmissionStore()
         self._group = GroupCommit[_Request, SubmissionAnswer](
@@ -189,27 +193,44 @@ class SubmissionService:
     async def _commit_together(self, requests: Sequence[_Request]) -> list[SubmissionAnswer | Exception]:
         asking = {request.customer_id: self._directory.known_customer(request.customer_id) for request in requests}
         limits = {key: customer.max_queue_depth if customer else 0 for key, customer in asking.items()}
-        async with self._database.transaction(Pool.API) as conn:
-            if any(request.key is not None or request.needs_config for request in requests):
-                answers, stored = await self._store_after_reading(conn, requests, limits)
-            else:
-                answers, stored = await self._store_at_once(conn, requests, limits)
+        with self._shortcut.claim() as claim:
+            async with self._database.transaction(Pool.API) as conn:
+                if any(request.key is not None or request.needs_config for request in requests):
+                    answers, stored = await self._store_after_reading(conn, requests, limits, claim)
+                else:
+                    answers, stored = await self._store_at_once(conn, requests, limits, claim)
         if stored:
-            self._feed.announce([_created(new) for new in stored])
+            assigned = claim.changes()
+            created = [_created(new, is_ready=new.key not in assigned) for new in stored]
+            self._feed.announce([*created, *assigned.values()])
         return answers
 
     async def _store_at_once(
-        self, conn: Connection, requests: Sequence[_Request], limits: dict[str, int]
+        self, conn: Connection, requests: Sequence[_Request], limits: dict[str, int], claim: SlotClaim
     ) -> tuple[list[SubmissionAnswer | Exception], list[NewWorkload]]:
         """Nothing is to be looked up first: one statement locks the counts and stores what there is room for."""
         new = [item for request in requests for item in request.items if isinstance(item, NewWorkload)]
-        depth = await self._store.insert_batch(conn, new, limits, lock_seconds=_LOCK_SECONDS)
+        depth = await self._insert(conn, new, limits, claim)
         decided = [_admit(request, depth, limits) for request in requests]
         answers: list[SubmissionAnswer | Exception] = [SubmissionAnswer(outcomes) for outcomes, _ in decided]
         return answers, [workload for _, accepted in decided for workload in accepted]
 
+    async def _insert(
+        self, conn: Connection, new: Sequence[NewWorkload], limits: dict[str, int], claim: SlotClaim
+    ) -> dict[str, int]:
+        """Store, and assign at once what may be; gives the depths of the queues before."""
+        assigning = claim.plan(new)
+        if assigning is not None:
+            stored = await self._store.insert_batch(
+                conn, new, limits, assigning=assigning, lock_seconds=_LOCK_SECONDS
+            )
+            claim.settle(new, stored)
+            if not stored.is_refused:
+                return stored.depth
+        return (await self._store.insert_batch(conn, new, limits, lock_seconds=_LOCK_SECONDS)).depth
+
     async def _store_after_reading(
-        self, conn: Connection, requests: Sequence[_Request], limits: dict[str, int]
+        self, conn: Connection, requests: Sequence[_Request], limits: dict[str, int], claim: SlotClaim
     ) -> tuple[list[SubmissionAnswer | Exception], list[NewWorkload]]:
         """Holding the customers' counts: nobody else can use their keys, delete their configs or take their room."""
         answers: list[SubmissionAnswer | Exception] = []
@@ -236,7 +257,7 @@ class SubmissionService:
         if uses and await self._store.claim_keys(conn, uses) < len(uses):
             raise TransactionConflictError("an idempotency key was used meanwhile")
         if stored:
-            await self._store.insert_batch(conn, stored, limits, lock_seconds=_LOCK_SECONDS)
+            await self._insert(conn, stored, limits, claim)
         return answers, stored
 
     def _refuse_unconfigured(self, request: _Request, configured: set[tuple[str, str]]) -> None:
@@ -347,7 +368,8 @@ def _queue_full(queued: int, limit: int) -> ServiceUnavailableError:
     )
 
 
-def _created(new: NewWorkload) -> WorkloadChange:
+def _created(new: NewWorkload, *, is_ready: bool = True) -> WorkloadChange:
+    """Its first change; one that ``is_ready`` waits in its lane."""
     begun = new.created.state
     return WorkloadChange(
         customer_id=new.customer_id,
@@ -356,6 +378,6 @@ def _created(new: NewWorkload) -> WorkloadChange:
         status=begun.status,
         generation=begun.generation,
         workload_type=new.workload_type,
-        placement_key=new.placement_key,
-        queue_rank=new.queue_rank,
+        placement_key=new.placement_key if is_ready else 0,
+        queue_rank=new.queue_rank if is_ready else None,
     )

@@ -56,6 +56,14 @@ Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 
+class Use(NamedTuple):
+    """Connections of a pool."""
+
+    in_use: int
+    open: int
+    most: int
+
+
 class OutcomeUnknownError(ServiceUnavailableError):
     """The connection broke around a COMMIT: whether it happened must be found out by reading.
 
@@ -124,12 +132,17 @@ class _PoolConnection(asyncpg.Connection):
 
 
 class Database:
-    """The pools of one process."""
+    """The pools of one process.
+
+    Attributes:
+        failures: Uses that failed as PostgreSQL was away or too slow, so far.
+    """
 
     def __init__(self, servers: Servers, pools: Mapping[Pool, asyncpg.Pool[Any]]) -> None:
         self._servers = servers
         self._pools = pools
         self._in_use: set[asyncpg.pool.PoolConnectionProxy[Any]] = set()
+        self.failures = 0
 
     @classmethod
     async def open(cls, url: str, *, api_connections: int = 8, vital_connections: int = 6) -> Database:
@@ -179,6 +192,13 @@ class Database:
                 "acknowledged. Set both to on."
             )
         return database
+
+    def use(self) -> dict[Pool, Use]:
+        """How many connections there are, and are in use."""
+        return {
+            name: Use(pool.get_size() - pool.get_idle_size(), pool.get_size(), pool.get_max_size())
+            for name, pool in self._pools.items()
+        }
 
     async def close(self) -> None:
         """Close both pools; connections still busy after five seconds are cut."""
@@ -286,6 +306,7 @@ class Database:
                 ) from exc
 
     def _away(self, exc: BaseException) -> ServiceUnavailableError:
+        self.failures += 1
         log.warning("database.away", extra={"error": f"{type(exc).__name__}: {exc}"})
         return ServiceUnavailableError(
             "The database is away or too slow at the moment; try again",

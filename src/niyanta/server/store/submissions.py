@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from niyanta.domain import transitions
-from niyanta.domain.workload import Actor, ActorType, Move
+from niyanta.domain.workload import Actor, ActorType, Key, Move
 from niyanta.server.store.queries import Connection, Queries, milliseconds, unless_nulls
+from niyanta.server.store.states import Change
 
-__all__ = ["KeyName", "KeyUse", "NewWorkload", "SubmissionStore"]
+__all__ = ["Assigning", "KeyName", "KeyUse", "NewWorkload", "Stored", "SubmissionStore"]
 
 
 class NewWorkload(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,10 +39,39 @@ class NewWorkload(msgspec.Struct, frozen=True, kw_only=True):
     """No live worker serves its type: that the customer has a config of it is all that lets it in."""
 
     @property
+    def key(self) -> Key:
+        """What names it."""
+        return self.customer_id, self.workload_id
+
+    @property
     def created(self) -> Move:
         """The move with which it begins."""
         actor = Actor(ActorType.USER, self.actor_id)
         return transitions.create(self.customer_id, self.workload_id, self.workload_type, self.created_at, actor)
+
+
+@dataclass(frozen=True, slots=True)
+class Assigning:
+    """What of a batch is to be assigned as it is stored, by the leader of an epoch."""
+
+    epoch: int
+    changes: Mapping[Key, Change]
+    """From the state as it is created to the one in which it is assigned; by one actor."""
+
+
+class Stored(NamedTuple):
+    """What became of a batch."""
+
+    depth: dict[str, int]
+    """How many workloads each customer had queued before."""
+    assigned: Mapping[Key, str | None] = {}
+    """What was assigned, each with its config snapshot."""
+    now: datetime | None = None
+    """The database's time: of the assignments."""
+    is_refused: bool = False
+    """Nothing was stored: it may not be assigned, as another leads or something else waits in its lane."""
+    is_fenced: bool = False
+    """With ``is_refused``: another leads."""
 
 
 class KeyName(NamedTuple):
@@ -79,12 +110,30 @@ class _Depth(NamedTuple):
     queued: int
 
 
+class _Outcome(NamedTuple):
+    customer_id: str
+    queued: int
+    workload_id: str | None
+    config_snapshot: str | None
+    holds: bool
+    leads: bool
+    db_now: datetime
+
+
+_ASSIGNED_FIELDS = ("status", "version", "generation", "event_count", "worker_id", "incarnation", "scheduled_from")
+"""What an assignment changes, besides the time at which it is made, in a workload that has just been created."""
+_NOT_ASSIGNED: dict[str, None] = dict.fromkeys(_ASSIGNED_FIELDS)
+_ASSIGNMENT = (
+    *("epoch", "assigned_type", "assigner_type", "assigner_id", "assigned_details"),
+    *(f"assigned_{name}" for name in _ASSIGNED_FIELDS),
+)
+
 _encode = msgspec.json.Encoder().encode
 _queries = Queries("submissions.sql")
 _admit = _queries.many("admit", _Depth)
 _claim_keys = _queries.many("claim_keys", str)
 _keyed = _queries.many("keyed", _KeptUse)
-_insert_batch = _queries.many("insert_batch", _Depth)
+_insert_batch = _queries.many("insert_batch", _Outcome)
 _configured = _queries.many("configured", _Configured)
 _existing = _queries.many("existing", str)
 
@@ -136,46 +185,49 @@ class SubmissionStore:
         batch: Sequence[NewWorkload],
         limits: Mapping[str, int],
         *,
+        assigning: Assigning | None = None,
         lock_seconds: float | None = None,
-    ) -> dict[str, int]:
-        """Store submissions with their first audit event and the customers' counts, as far as the queues have room.
+    ) -> Stored:
+        """Store submissions with their first audit events and the customers' counts, as far as the queues have room.
 
-        Gives how many workloads each customer had queued before. Each customer's first in the batch are stored.
+        Each customer's first in the batch are stored. Those to be assigned are stored as SCHEDULED, with the event of
+        that; if they may not be, nothing is stored (``is_refused``).
 
         Args:
-            conn: In a transaction.
+            conn: Where to write; one statement does it all.
             batch: What to store.
             limits: The greatest depth of each customer's queue.
+            assigning: What to assign at once; None for nothing.
             lock_seconds: As for `admit`.
         """
         places: Counter[str] = Counter()
-        moves = [w.created for w in batch]
-        events = [move.event for move in moves if move.event is not None]
-        return dict(
-            await _insert_batch(
-                conn,
-                statuses=[move.state.status for move in moves],
-                event_types=[event.type for event in events],
-                actor_types=[event.actor.type for event in events],
-                details=[_encode(event.details).decode() for event in events],
-                customer_ids=[w.customer_id for w in batch],
-                workload_ids=[w.workload_id for w in batch],
-                workload_types=[w.workload_type for w in batch],
-                priorities=[w.priority for w in batch],
-                inputs=[w.input_json for w in batch],
-                affinities=unless_nulls([w.affinity_json for w in batch]),
-                timeouts=unless_nulls([w.timeout_seconds for w in batch]),
-                placement_keys=[w.placement_key for w in batch],
-                misfits=unless_nulls([w.misfits for w in batch]),
-                ranks=[w.queue_rank for w in batch],
-                created_ats=[w.created_at for w in batch],
-                actor_ids=[w.actor_id for w in batch],
-                places=[_next_place(places, w.customer_id) for w in batch],
-                limited_customers=list(limits),
-                limits=list(limits.values()),
-                lock_milliseconds=milliseconds(lock_seconds),
-            )
+        found = await _insert_batch(
+            conn,
+            customer_ids=[w.customer_id for w in batch],
+            workload_ids=[w.workload_id for w in batch],
+            workload_types=[w.workload_type for w in batch],
+            priorities=[w.priority for w in batch],
+            inputs=[w.input_json for w in batch],
+            affinities=unless_nulls([w.affinity_json for w in batch]),
+            timeouts=unless_nulls([w.timeout_seconds for w in batch]),
+            placement_keys=[w.placement_key for w in batch],
+            misfits=unless_nulls([w.misfits for w in batch]),
+            ranks=[w.queue_rank for w in batch],
+            created_ats=[w.created_at for w in batch],
+            actor_ids=[w.actor_id for w in batch],
+            places=[_next_place(places, w.customer_id) for w in batch],
+            limited_customers=list(limits),
+            limits=list(limits.values()),
+            lock_milliseconds=milliseconds(lock_seconds),
+            **_beginnings(batch),
+            **_assignments(batch, assigning),
         )
+        depth = {outcome.customer_id: outcome.queued for outcome in found}
+        if not found or assigning is None:
+            return Stored(depth)
+        assigned = {(o.customer_id, o.workload_id): o.config_snapshot for o in found if o.workload_id is not None}
+        first = found[0]
+        return Stored(depth, assigned, first.db_now, is_refused=not first.holds, is_fenced=not first.leads)
 
     async def configured(self, conn: Connection, customer_ids: Sequence[str]) -> set[tuple[str, str]]:
         """(customer, workload type) of all configs of these customers; they stay while `admit` holds the counts."""
@@ -190,6 +242,38 @@ class SubmissionStore:
                 workload_ids=[w.workload_id for w in batch],
             )
         )
+
+
+def _beginnings(batch: Sequence[NewWorkload]) -> dict[str, Any]:
+    """How the workloads of a batch begin; all alike, but for who and when."""
+    first = batch[0].created
+    event = first.event
+    if event is None:
+        raise ValueError("a workload begins with an audit event")
+    return {
+        "status": first.state.status,
+        "event_type": event.type,
+        "actor_type": event.actor.type,
+        "details": _encode(event.details).decode(),
+    }
+
+
+def _assignments(batch: Sequence[NewWorkload], assigning: Assigning | None) -> dict[str, Any]:
+    """What is set in those that are assigned as they are stored, as arrays with NULLs for the others."""
+    if assigning is None:
+        return dict.fromkeys(_ASSIGNMENT)
+    changes = [assigning.changes.get(w.key) for w in batch]
+    events = [None if change is None else change.events[-1] for change in changes]
+    by = next(event for event in events if event is not None)
+    rows = [_NOT_ASSIGNED if c is None else vars(c.state) for c in changes]
+    return {
+        "epoch": assigning.epoch,
+        "assigned_type": by.type,
+        "assigner_type": by.actor.type,
+        "assigner_id": by.actor.id,
+        "assigned_details": [None if event is None else _encode(event.details).decode() for event in events],
+        **{f"assigned_{name}": [row[name] for row in rows] for name in _ASSIGNED_FIELDS},
+    }
 
 
 def _next_place(places: Counter[str], customer_id: str) -> int:

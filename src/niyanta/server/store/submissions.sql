@@ -27,47 +27,79 @@ SELECT k.customer_id, k.operation, k.key, k.body_sha256, k.answer
   JOIN idempotency_keys k USING (customer_id, operation, key)
  WHERE k.created_at >= now() - interval '24 hours';
 
--- name: insert_batch(customer_ids, workload_ids, workload_types, priorities, inputs, affinities, timeouts, placement_keys, misfits, ranks, created_ats, actor_ids, statuses, event_types, actor_types, details, places, limited_customers, limits, lock_milliseconds)
+-- name: insert_batch(customer_ids, workload_ids, workload_types, priorities, inputs, affinities, timeouts, placement_keys, misfits, ranks, created_ats, actor_ids, places, limited_customers, limits, lock_milliseconds, status, event_type, actor_type, details, epoch, assigned_type, assigner_type, assigner_id, assigned_details, assigned_status, assigned_version, assigned_generation, assigned_event_count, assigned_worker_id, assigned_incarnation, assigned_scheduled_from)
 -- Submissions that passed, with their first audit event, the customers' counts and the hour's, in one statement; of each
 -- customer as many, in order of their places, as the limit of its queue leaves room for. Gives the depths of the queues
 -- before. The event's time is kept near the database's, whatever this replica's clock says, so that it finds its partition.
--- Locking: the usage rows as `admit`, all of them before anything is written; rows that nobody else can see; the hours' in
--- order.
+-- Those with an assigned_status are assigned at once, by the leader of the epoch, and given with their config; should
+-- another lead, or something of lower rank be ready in such a lane, then nothing is stored. Locking: the usage rows as
+-- `admit`, all of them before anything else; then the leader's lease; rows that nobody else can see; the hours' in order.
 WITH room AS MATERIALIZED (
     SELECT u.customer_id, u.queued, l.most - u.queued AS places
       FROM customer_usage u JOIN unnest(:limited_customers::text[], :limits::int[]) AS l (customer_id, most) USING (customer_id)
      WHERE (SELECT set_config('lock_timeout', coalesce(:lock_milliseconds::text, current_setting('lock_timeout')), true)
            ) IS NOT NULL
      ORDER BY u.customer_id FOR NO KEY UPDATE OF u
+), fence AS MATERIALIZED (
+    SELECT epoch FROM leader_lease WHERE epoch = :epoch::bigint AND (SELECT count(*) FROM room) >= 0 FOR KEY SHARE
+), given AS MATERIALIZED (
+    SELECT * FROM unnest(
+        :customer_ids::text[], :workload_ids::text[], :workload_types::text[], :priorities::int[], :inputs::text[],
+        :affinities::text[], :timeouts::int[], :placement_keys::bigint[], :misfits::text[],
+        :ranks::double precision[], :created_ats::timestamptz[], :actor_ids::text[], :places::int[],
+        :assigned_details::text[], :assigned_status::text[], :assigned_version::bigint[], :assigned_generation::int[],
+        :assigned_event_count::int[], :assigned_worker_id::text[], :assigned_incarnation::text[],
+        :assigned_scheduled_from::text[]
+      ) AS i (customer_id, workload_id, workload_type, priority, input_params, affinity_rules, timeout_seconds,
+              placement_key, misfits, queue_rank, created_at, actor_id, place, assigned_details, assigned_status,
+              version, generation, event_count, worker_id, incarnation, scheduled_from)
+), claim AS MATERIALIZED (
+    SELECT EXISTS (SELECT FROM fence) AS leads,
+           :epoch::bigint IS NULL OR (EXISTS (SELECT FROM fence) AND NOT EXISTS (
+               SELECT FROM given g JOIN workloads w ON w.ready AND w.customer_id = g.customer_id
+                       AND w.placement_key = g.placement_key AND w.queue_rank < g.queue_rank
+                WHERE g.assigned_status IS NOT NULL)) AS holds
 ), item AS MATERIALIZED (
-    SELECT i.*
-      FROM unnest(:customer_ids::text[], :workload_ids::text[], :workload_types::text[], :priorities::int[],
-                  :inputs::text[], :affinities::text[], :timeouts::int[], :placement_keys::bigint[],
-                  :misfits::text[], :ranks::double precision[], :created_ats::timestamptz[], :actor_ids::text[],
-                  :statuses::text[], :event_types::text[], :actor_types::text[], :details::text[], :places::int[])
-        AS i (customer_id, workload_id, workload_type, priority, input_params, affinity_rules, timeout_seconds,
-              placement_key, misfits, queue_rank, created_at, actor_id, status, event_type, actor_type, details, place)
-      JOIN room r ON r.customer_id = i.customer_id AND i.place <= r.places
+    SELECT g.* FROM given g JOIN room r ON r.customer_id = g.customer_id AND g.place <= r.places
+     WHERE (SELECT holds FROM claim)
 ), added AS (
-    INSERT INTO workloads (customer_id, workload_id, workload_type, status, priority, input_params, affinity_rules,
-                           timeout_seconds, placement_key, misfits, queue_rank, created_at)
-    SELECT customer_id, workload_id, workload_type, status, priority, input_params::json, affinity_rules::json,
-           timeout_seconds, placement_key, misfits, queue_rank, created_at FROM item
+    INSERT INTO workloads (customer_id, workload_id, workload_type, status, version, generation, event_count, worker_id,
+                           incarnation, scheduled_from, scheduled_at, ready, priority, input_params, affinity_rules,
+                           timeout_seconds, placement_key, misfits, queue_rank, created_at, config_snapshot)
+    SELECT customer_id, workload_id, workload_type, coalesce(assigned_status, :status::text), coalesce(version, 1),
+           coalesce(generation, 0), coalesce(event_count, 1), worker_id, incarnation, scheduled_from,
+           CASE WHEN assigned_status IS NOT NULL THEN now() END, assigned_status IS NULL, priority, input_params::json,
+           affinity_rules::json, timeout_seconds, placement_key, misfits, queue_rank, created_at,
+           CASE WHEN assigned_status IS NOT NULL THEN (
+                SELECT json_build_object('config_json', f.config_json, 'max_retries', f.max_retries,
+                           'timeout_seconds', f.timeout_seconds, 'checkpoint_interval_sec', f.checkpoint_interval_sec,
+                           'cpu_cores', f.cpu_cores, 'memory_mb', f.memory_mb, 'disk_mb', f.disk_mb)
+                  FROM workload_configs f
+                 WHERE f.customer_id = item.customer_id AND f.workload_type = item.workload_type) END
+      FROM item
+    RETURNING customer_id, workload_id, config_snapshot, incarnation
 ), history AS (
     INSERT INTO audit_events (customer_id, workload_id, event_id, event_type, occurred_at, actor_type, actor_id, details)
-    SELECT customer_id, workload_id, 1, event_type,
-           least(greatest(created_at, now() - interval '1 hour'), now() + interval '1 hour'), actor_type, actor_id,
-           details::json FROM item
+    SELECT customer_id, workload_id, 1, :event_type::text,
+           least(greatest(created_at, now() - interval '1 hour'), now() + interval '1 hour'), :actor_type::text, actor_id,
+           :details::json FROM item
+     UNION ALL
+    SELECT customer_id, workload_id, event_count, :assigned_type::text, now(), :assigner_type::text, :assigner_id::text,
+           assigned_details::json FROM item WHERE assigned_status IS NOT NULL
 ), hours AS (
     INSERT INTO workload_hours AS h (customer_id, hour, workload_type, created)
     SELECT customer_id, date_trunc('hour', created_at, 'UTC'), workload_type, count(*)
       FROM item GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
         ON CONFLICT (customer_id, hour, workload_type) DO UPDATE SET created = h.created + excluded.created
 ), usage AS (
-    UPDATE customer_usage u SET queued = u.queued + i.added
-      FROM (SELECT customer_id, count(*) AS added FROM item GROUP BY 1) i WHERE u.customer_id = i.customer_id
+    UPDATE customer_usage u
+       SET queued = u.queued + i.added - i.assigned, running = u.running + i.assigned, assigned = u.assigned + i.assigned
+      FROM (SELECT customer_id, count(*) AS added, count(assigned_status) AS assigned FROM item GROUP BY 1) i
+     WHERE u.customer_id = i.customer_id
 )
-SELECT customer_id, queued FROM room;
+SELECT r.customer_id, r.queued, a.workload_id, a.config_snapshot, c.holds, c.leads, now() AS db_now
+  FROM claim c CROSS JOIN room r
+  LEFT JOIN (SELECT * FROM added WHERE incarnation IS NOT NULL) a USING (customer_id);
 
 -- name: configured(customer_ids)
 -- The workload types that these customers have configs of. A config is deleted by who holds the row that `admit` has locked.

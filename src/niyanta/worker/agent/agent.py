@@ -38,6 +38,7 @@ from niyanta.worker.agent.claim import WorkerClaim
 from niyanta.worker.agent.membership import Membership
 from niyanta.worker.attempt.attempt import Attempt
 from niyanta.worker.attempt.means import Means
+from niyanta.worker.box.policy import policy_by
 from niyanta.worker.handlers.app import WorkerSpec
 from niyanta.worker.handlers.link import Ask
 from niyanta.worker.launcher.pool import ProcessPool
@@ -106,8 +107,8 @@ class Agent:
                 warm,
                 scratch,
                 fork=spec.fork,
-                pass_env=spec.pass_env,
                 most=spec.capacity,
+                policy=policy_by(spec.reach),
             )
             if claim is not None:
                 self._pool.held_open = lambda: claim.descriptors

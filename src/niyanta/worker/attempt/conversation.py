@@ -150,7 +150,7 @@ class Conversation:
             save = await self._saves.get()
             try:
                 if save.data is None:
-                    sequence = await self._saving.save_file(self._folder.saving(save.number), save.encoding)
+                    sequence = await self._saving.save_file(self._folder.take(save.number), save.encoding)
                 else:
                     sequence = await self._saving.save(save.data, save.encoding)
                 answer = channel.Saved(save.number, sequence, None, False)

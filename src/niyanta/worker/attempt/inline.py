@@ -8,8 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-import traceback
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 from niyanta.domain.limits import GRACE_SECONDS
@@ -22,13 +21,13 @@ from niyanta.worker.attempt.reports import Reports
 from niyanta.worker.attempt.saving import Saving
 from niyanta.worker.handlers import children
 from niyanta.worker.handlers.context import Context
-from niyanta.worker.handlers.failures import is_end, is_permanent
+from niyanta.worker.handlers.failures import is_end, is_permanent, said_by, traced
 from niyanta.worker.handlers.handler import Handler, encode_result
 from niyanta.worker.handlers.link import Ask
 from niyanta.worker.handlers.logs import current_link, log_to_current
 from niyanta.worker.handlers.saver import keep_saving
 from niyanta.worker.handlers.state import decode_state
-from niyanta.worker.handlers.text import describe, plain
+from niyanta.worker.handlers.text import describe
 
 __all__ = ["Inline"]
 
@@ -38,10 +37,6 @@ _CANCELS = 2
 """How often a handler is cancelled before the worker gives it up."""
 _FULFILLED_SECONDS = 1.0
 _QUICK_SECONDS = 0.25
-
-
-class _HandlerExitError(Exception):
-    """A handler called ``sys.exit`` or the like, which must not end the agent."""
 
 
 class _DirectLink:
@@ -112,8 +107,9 @@ class Inline:
         self._life.begin_running()
         self._reports.started()
         log_to_current()
+        handler.remark_on(ctx)
         current_link.set(link)  # of the attempt's own task, and handed on to the handler's
-        work = asyncio.get_running_loop().create_task(_contained(handler.function, *arguments))
+        work = asyncio.get_running_loop().create_task(children.awaited(handler.function, *arguments, contained=True))
         await asyncio.sleep(0)
         # A handler that waits for nothing has ended within one turn of the loop.
         timed_out = not work.done() and await self._until_over(work, ctx, assignment.timeout_seconds)
@@ -167,15 +163,7 @@ class Inline:
             return Completed(encode_result(work.result()))
         if is_end(exc):
             return None
-        if isinstance(exc, PermanentError | _HandlerExitError):
-            return Failed(plain(str(exc)), permanent=isinstance(exc, PermanentError))
-        text = "".join(traceback.format_exception(exc))
-        self._reports.report(LogLine(LogLevel.ERROR, text[-8000:]))
-        return Failed(plain(str(exc)) if isinstance(exc, TransientError) else describe(exc), is_permanent(exc))
-
-
-async def _contained(function: Callable[..., Any], *arguments: object) -> object:
-    try:
-        return await children.awaited(function, *arguments)
-    except (SystemExit, KeyboardInterrupt) as exc:
-        raise _HandlerExitError(f"the handler raised {exc!r}") from exc
+        if isinstance(exc, PermanentError | children.ExitError):
+            return Failed(said_by(exc), permanent=isinstance(exc, PermanentError))
+        self._reports.report(LogLine(LogLevel.ERROR, traced(exc)))
+        return Failed(said_by(exc) if isinstance(exc, TransientError) else describe(exc), is_permanent(exc))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
@@ -24,12 +25,14 @@ from niyanta.worker.launcher.pool import ProcessPool
 from niyanta.worker.launcher.process import Exit, Runner
 from niyanta.worker.runner import channel
 
-__all__ = ["Isolated", "scratch_bytes"]
+__all__ = ["Isolated", "attempt_bytes", "scratch_bytes"]
 
 _EXIT_SECONDS = 5.0
 """How long a process has to end by itself after its last word, or after the checkpoint that was waited for."""
 _DISK_POLL_SECONDS = 1.0
 _OUTPUT_SECONDS = 1.0
+_MOST_SAVING = 2
+"""Checkpoints that travel at once; whoever calls more files so has them counted."""
 
 
 class Isolated:
@@ -54,6 +57,7 @@ class Isolated:
         """
         kind = _kind(assignment)
         runner = await self._life.unless_ordered(self._pool.take(kind, handler.reuse))
+        await folder.move_into(runner.folder, again=runner.served > 1)
         if handler.exclusive:
             self._pool.mark_exclusive(runner)
         conversation = Conversation(runner, handler.form, folder, self._life, self._reports, self._saving)
@@ -66,11 +70,12 @@ class Isolated:
         how: Exit | None = None
         asking = _Asking(self._life, runner)
         try:
-            disk = loop.create_task(_watch_disk(folder.work, assignment.disk_mb))
+            disk = loop.create_task(_watch_disk(folder.path, assignment.disk_mb))
             tasks.append(disk)
             waiting, most_bytes = asking.begin(), self._saving.most_bytes
             keep = runner.served < handler.reuse
-            runner.send(channel.Run(assignment, encoding, str(folder.path), waiting, most_bytes, runner.word, keep))
+            where, work = str(folder.path), folder.work_name
+            runner.send(channel.Run(assignment, encoding, where, waiting, most_bytes, runner.word, work, keep))
             outcome, at_once = await self._until_over(assignment, conversation, runner, disk)
             if not (conversation.clean.done() and await self._may_be_kept(outcome, asking, runner)):
                 how = await self._ended(runner, listening, at_once=at_once)
@@ -83,6 +88,7 @@ class Isolated:
             await asyncio.gather(*tasks, return_exceptions=True)
             conversation.place_rest()
         if how is None:
+            await folder.give_back()
             self._pool.keep(runner, kind)
             return outcome
         return self._judged(assignment, outcome, how)
@@ -198,11 +204,25 @@ async def _watch_disk(directory: Path, limit_mb: int) -> int:
     while True:
         await asyncio.sleep(rest_seconds)
         began = time.monotonic()
-        used = await asyncio.to_thread(scratch_bytes, directory)
+        used = await asyncio.to_thread(attempt_bytes, directory)
         if used > limit_mb << 20:
             return used >> 20
         # A directory with very many files must not keep a core busy.
         rest_seconds = max(_DISK_POLL_SECONDS, 10 * (time.monotonic() - began))
+
+
+def attempt_bytes(folder: Path) -> int:
+    """What an attempt has written to its folder, less the checkpoints that travel through it."""
+    used = sum(scratch_bytes(folder / name) for name in (channel.WORK, channel.TEMPORARY))
+    travelling = [folder / channel.CHECKPOINT]
+    with contextlib.suppress(OSError):
+        names = os.listdir(folder / channel.TEMPORARY)
+        saving = [name for name in names if name.startswith(channel.SAVING_PREFIX)]
+        travelling += [folder / channel.TEMPORARY / name for name in saving[:_MOST_SAVING]]
+    for path in travelling:
+        with contextlib.suppress(OSError):
+            used -= os.lstat(path).st_blocks * 512
+    return used
 
 
 def scratch_bytes(directory: Path) -> int:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import functools
+import os
+import secrets
 import shutil
 import signal
-import tempfile
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from niyanta.errors import CheckpointError
 from niyanta.wire.broker import Broker
 from niyanta.wire.objects import ObjectStore
 from niyanta.wire.subjects import Subjects
 from niyanta.worker.handlers.children import Guard
+from niyanta.worker.launcher.folders import empty, make_folder, remove_folder
 from niyanta.worker.launcher.pool import ProcessPool
 from niyanta.worker.outbox import Outbox, Who
 from niyanta.worker.runner import channel
@@ -48,40 +52,76 @@ class Means:
 class AttemptFolder:
     """The attempt's own directory: its scratch directory, and checkpoints in files.
 
-    It is made when it is first asked for: a small inline attempt that needs no files touches no disk.
+    It is made when it is first asked for: a small inline attempt that needs no files touches no disk. One in a
+    process of its own has that process's folder (`move_into`).
     """
 
     def __init__(self, scratch: Path, name: str) -> None:
         self._scratch = scratch
         self._name = name
+        self.work_name = channel.WORK
+        """Where in the directory `work` is."""
 
     @functools.cached_property
     def path(self) -> Path:
         """The directory, made when it is first asked for."""
-        made = Path(tempfile.mkdtemp(prefix=f"{self._name}-", dir=self._scratch))
-        (made / channel.WORK).mkdir()
-        return made
+        return make_folder(self._scratch / f"{self._name}-{secrets.token_hex(4)}")
 
     @property
     def work(self) -> Path:
         """What a handler sees as its ``work_dir``."""
-        return self.path / channel.WORK
+        return self.path / self.work_name
 
     @property
     def checkpoint(self) -> Path:
         """The checkpoint that the attempt starts from."""
         return self.path / channel.CHECKPOINT
 
-    def saving(self, number: int) -> Path:
-        """A checkpoint on its way out."""
-        return self.path / channel.saving_name(number)
+    async def move_into(self, folder: Path, *, again: bool) -> None:
+        """Have a process's folder from now on, with the checkpoint that the attempt starts from.
+
+        Args:
+            folder: The process's.
+            again: Whether another attempt was in it before: what that knew as its directory must not be ours.
+        """
+        own = vars(self).pop("path", None)
+        if own is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(own / channel.CHECKPOINT, folder / channel.CHECKPOINT)
+            await remove_folder(own)
+        vars(self)["path"] = folder
+        if again:
+            self.work_name = f"{channel.WORK}/{secrets.token_hex(6)}"
+            os.mkdir(self.work, 0o700)
+
+    def new_file(self) -> Path:
+        """A name for a file that no process of the attempt can reach."""
+        return self._scratch / f"{self._name}-{secrets.token_hex(8)}"
+
+    def take(self, number: int) -> Path:
+        """Take a checkpoint that is on its way out away from the process that has written it.
+
+        Raises:
+            CheckpointError: What lies there is no file: a link could lead to what only the worker may read.
+        """
+        taken = self.new_file()
+        try:
+            os.rename(self.path / channel.saving_name(number), taken)
+            found = os.lstat(taken)
+        except OSError as exc:
+            raise CheckpointError(f"the checkpoint's file is gone: {exc.strerror}") from exc
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+            shutil.rmtree(taken, ignore_errors=True) if stat.S_ISDIR(found.st_mode) else os.unlink(taken)
+            raise CheckpointError("the checkpoint's file is none")
+        return taken
+
+    async def give_back(self) -> None:
+        """Leave the process its folder, for the next attempt: what this one worked on is removed."""
+        await empty(self.path / channel.WORK)
+        self.checkpoint.unlink(missing_ok=True)
+        del vars(self)["path"]
 
     async def remove(self) -> None:
         """Remove it with all that is in it."""
-        if "path" not in vars(self):
-            return
-        try:
-            self.work.rmdir()  # most are empty, and a thread would cost more than they do
-            self.path.rmdir()
-        except OSError:
-            await asyncio.to_thread(shutil.rmtree, self.path, True)
+        if (path := vars(self).get("path")) is not None:
+            await remove_folder(path)

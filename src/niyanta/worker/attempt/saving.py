@@ -47,7 +47,7 @@ class Saving:
         """
         if len(data) <= MAX_CHECKPOINT_BYTES:
             return await self._keep(checkpoints.saved_in_database(data, encoding))
-        path = self._folder.saving(0)
+        path = self._folder.new_file()
         await asyncio.to_thread(path.write_bytes, data)
         return await self.save_file(path, encoding)
 

@@ -11,13 +11,14 @@ import secrets
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from niyanta.domain.limits import MAX_CAPACITY, MAX_TAG_LENGTH, MAX_TAGS
 from niyanta.domain.workers import Isolation
 from niyanta.errors import ConfigurationError
 from niyanta.wire.subjects import WORKER_ID_PATTERN
+from niyanta.worker.box.policy import Policy
 from niyanta.worker.handlers.command import command_handler
 from niyanta.worker.handlers.handler import Handler, make_handler
 from niyanta.worker.handlers.text import clean, describe
@@ -41,8 +42,8 @@ class WorkerSpec:
     """By workload type."""
     fork: bool = True
     """Whether the processes of attempts may be forked from one that has imported the app."""
-    pass_env: tuple[str, ...] = ()
-    """Names of ``NIYANTA_…`` variables of the worker's that its handlers may see."""
+    reach: Policy = field(default_factory=Policy)
+    """What its handlers in processes may reach."""
 
 
 class App:
@@ -56,6 +57,8 @@ class App:
         *,
         fork: bool = True,
         pass_env: Sequence[str] = (),
+        reads: Sequence[str | os.PathLike[str]] = (),
+        writes: Sequence[str | os.PathLike[str]] = (),
     ) -> None:
         if tags is not None and not isinstance(tags, Mapping):
             raise ConfigurationError(f"a worker's tags map text to text; {tags!r} does not")
@@ -65,6 +68,8 @@ class App:
         self.handlers: dict[str, Handler] = {}
         self.fork = fork
         self.pass_env = pass_env
+        self.reads = _paths("reads", reads)
+        self.writes = _paths("writes", writes)
         self.fork_hooks: list[Callable[[], object]] = []
         self.check()
 
@@ -161,6 +166,8 @@ class App:
         self.fork_hooks += other.fork_hooks
         self.fork = self.fork and other.fork
         self.pass_env = (*self.pass_env, *other.pass_env)
+        self.reads = (*self.reads, *other.reads)
+        self.writes = (*self.writes, *other.writes)
         self.tags = {**other.tags, **self.tags}
 
     def spec(
@@ -187,8 +194,14 @@ class App:
             wanted.tags,
             dict(self.handlers),
             fork=self.fork,
-            pass_env=tuple(self.pass_env),
+            reach=Policy(pass_env=tuple(self.pass_env), reads=self.reads, writes=self.writes),
         )
+
+
+def _paths(name: str, paths: Sequence[str | os.PathLike[str]]) -> tuple[str, ...]:
+    if isinstance(paths, str) or not all(isinstance(path, str | os.PathLike) for path in paths):
+        raise ConfigurationError(f"{name} is a list of paths, such as ['/srv/models'], not {paths!r:.200}")
+    return tuple(os.fspath(path) for path in paths)
 
 
 def _made_id() -> str:

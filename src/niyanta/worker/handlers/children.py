@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 
 from niyanta.worker.handlers.text import describe
 
-__all__ = ["Guard", "Stepwise", "awaited", "called"]
+__all__ = ["ExitError", "Guard", "Stepwise", "awaited", "called"]
 
 CHILD_STATUS = 70
 """Exit status of a child that came back from the handler; EX_SOFTWARE of sysexits.h."""
@@ -31,6 +31,11 @@ CHILD_STATUS = 70
 _guards: dict[int, Guard] = {}
 _forking = threading.local()
 _in_handler: contextvars.ContextVar[bool] = contextvars.ContextVar("niyanta_in_handler", default=False)
+_contained: contextvars.ContextVar[bool] = contextvars.ContextVar("niyanta_contained", default=False)
+
+
+class ExitError(Exception):
+    """A handler called ``sys.exit`` or the like where that would end more than itself."""
 
 
 class Guard:
@@ -92,6 +97,7 @@ class Stepwise(Coroutine[Any, Any, Any]):
     def __init__(self, work: Coroutine[Any, Any, Any]) -> None:
         self._work = work
         self._pid = os.getpid()
+        self._contained = _contained.get()
 
     def send(self, value: object) -> object:
         """Do a step; a child that was forked in it ends."""
@@ -113,6 +119,8 @@ class Stepwise(Coroutine[Any, Any, Any]):
         except BaseException as exc:
             if os.getpid() != self._pid:
                 _end_child(self._pid, None if isinstance(exc, StopIteration) else exc)
+            if self._contained and isinstance(exc, SystemExit | KeyboardInterrupt):
+                raise ExitError(f"the handler raised {type(exc).__name__}({_shown(exc)})") from exc
             raise
         if os.getpid() != self._pid:
             _end_child(self._pid, None)
@@ -146,18 +154,23 @@ def called(function: Callable[..., Any], *arguments: object, **options: object) 
     return result
 
 
-async def awaited(function: Callable[..., Any], *arguments: object) -> object:
+async def awaited(function: Callable[..., Any], *arguments: object, contained: bool = False) -> object:
     """Run an async handler; a child that is forked in it, its tasks or its threads ends there.
 
     Args:
         function: The handler; gives what is to be awaited.
         *arguments: Of its call.
+        contained: Whether the event loop is others' too, and must not be ended by ``sys.exit`` in a task.
+
+    Raises:
+        ExitError: It was, or would have been.
     """
     loop = asyncio.get_running_loop()
     if not isinstance(loop.get_task_factory(), _TaskFactory):
         loop.set_task_factory(_TaskFactory(loop.get_task_factory(), _below_coroutines()))
         loop.set_default_executor(_Executor(thread_name_prefix="asyncio"))
     _in_handler.set(True)
+    _contained.set(contained)
 
     async def work() -> object:
         return await function(*arguments)
@@ -191,6 +204,11 @@ class _Executor(ThreadPoolExecutor):
 
     def submit(self, fn: Callable[..., Any], /, *arguments: object, **options: object) -> Future[Any]:
         return super().submit(called, fn, *arguments, **options)
+
+
+def _shown(exc: BaseException) -> str:
+    code = exc.code if isinstance(exc, SystemExit) else None
+    return repr(code) if isinstance(code, int | str) else ""
 
 
 def _say(words: str) -> None:

@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+import traceback
+
 from niyanta.errors import PermanentError
 from niyanta.worker.handlers.link import AttemptEnded
+from niyanta.worker.handlers.text import describe, leaves, plain, stands_for_many, words_of
 
-__all__ = ["is_end", "is_permanent"]
+__all__ = ["is_end", "is_permanent", "said_by", "traced"]
 
 
 def is_end(exc: BaseException) -> bool:
     """Whether nothing failed: the attempt was ended, and that is what came out of the handler."""
-    if isinstance(exc, BaseExceptionGroup):
-        return all(is_end(each) for each in exc.exceptions)
-    return isinstance(exc, AttemptEnded)
+    return all(issubclass(type(each), AttemptEnded) for each in leaves(exc))
 
 
 def is_permanent(exc: BaseException) -> bool:
     """Whether trying again can't mend it: one that can't be mended is enough."""
-    if isinstance(exc, BaseExceptionGroup):
-        return any(is_permanent(each) for each in exc.exceptions)
-    return isinstance(exc, PermanentError)
+    return any(issubclass(type(each), PermanentError) for each in leaves(exc))
+
+
+_MOST_OF_TRACE = 8000
+
+
+def said_by(exc: BaseException) -> str:
+    """What an error that is meant for people says."""
+    return plain(words_of(exc))
+
+
+def traced(exc: BaseException) -> str:
+    """Where an exception came from: the end of its traceback, as far as one can be made."""
+    try:
+        if stands_for_many(exc):  # Python would show each member wherever it stands
+            lines = [*traceback.format_tb(exc.__traceback__), describe(exc)]
+        else:
+            lines = traceback.format_exception(exc)
+        return plain("".join(lines)[-_MOST_OF_TRACE:])
+    except Exception as problem:  # code of the exception's own, or groups within groups
+        return f"(its traceback can't be made: {type(problem).__name__})"

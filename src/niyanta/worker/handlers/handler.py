@@ -22,9 +22,13 @@ from niyanta.domain.workers import Isolation
 from niyanta.errors import ConfigurationError, PermanentError
 from niyanta.worker.handlers.context import Context, SyncContext
 from niyanta.worker.handlers.parameters import NO_DEFAULT, Parameters, parameters_of
-from niyanta.worker.handlers.text import clean, describe
+from niyanta.worker.handlers.text import clean, describe, plain
 
 __all__ = ["Handler", "MisfitError", "encode_result", "make_handler"]
+
+
+_MOST_NAMES = 10
+_MOST_OF_NAME = 100
 
 
 class MisfitError(PermanentError):
@@ -72,6 +76,14 @@ class Handler:
             words = str(exc) if isinstance(exc, ValueError | TypeError) else describe(exc)
             hopeless = self._meets_schema(input_json)
             raise MisfitError(f"input_params don't fit the handler: {words}", hopeless=hopeless) from exc
+
+    def remark_on(self, context: Context | SyncContext) -> None:
+        """Warn in the workload's log of names that its parameters don't have: most are mistyped."""
+        names = self.parameters.passed_over(context.input_params) if self.parameters is not None else []
+        if names:
+            more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+            shown = ", ".join(repr(plain(name, _MOST_OF_NAME)) for name in names[:_MOST_NAMES])
+            context.log.warning("input_params: the handler knows no %s%s", shown, more)
 
     @property
     def form(self) -> str:
@@ -206,7 +218,7 @@ def encode_result(value: object) -> bytes:
     if value is None:
         value = {}
     try:
-        plain_value = _plain_value(value, "result", 0)
+        plain_value = _plain_value(value, "result", 0, [MAX_RESULT_BYTES])
         encoded = msgspec.json.encode(plain_value if isinstance(plain_value, dict) else {"value": plain_value})
     except (TypeError, ValueError, OverflowError) as exc:
         raise PermanentError(f"the result is not JSON: {exc}") from exc
@@ -215,15 +227,20 @@ def encode_result(value: object) -> bytes:
     return encoded
 
 
-def _plain_value(value: object, place: str, depth: int) -> object:  # noqa: C901 -- one branch for each kind of value
-    """A value of JSON's own types, or why there is none. Never more than `MAX_DEPTH` calls deep."""
+# C901: one branch for each kind of value
+def _plain_value(value: object, place: str, depth: int, room: list[int]) -> object:  # noqa: C901
+    """A value of JSON's own types, or why there is none. Never more than `MAX_DEPTH` calls deep.
+
+    ``room`` is how many bytes are left, at the least that each value takes: one that stands in many places takes it
+    in each.
+    """
     if depth > MAX_DEPTH:
         raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels, or holds itself")
     match value:
         case None | bool():
             return value
         case str():
-            return clean(value)
+            return clean(str.__str__(value))
         case int():
             if not -(2**63) <= value < 2**63:
                 raise ValueError(f"{place} is an integer beyond 64 bits")
@@ -233,29 +250,45 @@ def _plain_value(value: object, place: str, depth: int) -> object:  # noqa: C901
                 raise ValueError(f"{place} is {value}")
             return float(value)
         case dict():
-            for key in value:
-                if not isinstance(key, str):
-                    raise TypeError(f"{place} has the key {key!r}, which is not a string")
-            return {clean(k): _plain_value(v, f"{place}.{k}", depth + 1) for k, v in value.items()}
+            _take_room(room, len(value), place)
+            return _plain_dict(value, place, depth, room)
         case list() | tuple():
-            return [_plain_value(v, f"{place}[{number}]", depth + 1) for number, v in enumerate(value)]
+            _take_room(room, len(value), place)
+            return [_plain_value(v, f"{place}[{number}]", depth + 1, room) for number, v in enumerate(value)]
         case set() | frozenset() | bytes() | bytearray() | memoryview():
             raise TypeError(f"{place} is a {type(value).__name__}")
     if hasattr(value, "model_dump"):
-        return _plain_value(value.model_dump(mode="json"), place, depth + 1)
+        return _plain_value(value.model_dump(mode="json"), place, depth + 1, room)
     if isinstance(value, msgspec.Struct):
         # Tag and renamed fields included; only one level, so that what is inside is looked at as well.
         fields = {f.encode_name: getattr(value, f.name) for f in msgspec.structs.fields(value)}
         config = value.__struct_config__
         tag = {config.tag_field: config.tag} if config.tag_field else {}
-        return _plain_value({**tag, **fields}, place, depth)
+        return _plain_value({**tag, **fields}, place, depth, room)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
-        return _plain_value(fields, place, depth)
+        return _plain_value(fields, place, depth, room)
     try:
         simple = msgspec.to_builtins(value)
     except TypeError:
-        raise TypeError(f"{place} is a {type(value).__name__}") from None
+        advice = ": give its .tolist()" if hasattr(value, "tolist") else ""
+        raise TypeError(f"{place} is a {type(value).__name__}{advice}") from None
     if type(simple) is type(value):
         raise TypeError(f"{place} is a {type(value).__name__}")
-    return _plain_value(simple, place, depth + 1)
+    return _plain_value(simple, place, depth + 1, room)
+
+
+def _take_room(room: list[int], values: int, place: str) -> None:
+    room[0] -= values + 2  # a bracket at either end, and a character for each value
+    if room[0] < 0:
+        raise ValueError(f"it is larger than {MAX_RESULT_BYTES} bytes; {place} is beyond them")
+
+
+def _plain_dict(value: dict[object, object], place: str, depth: int, room: list[int]) -> dict[str, object]:
+    for key in value:
+        if not isinstance(key, str):
+            raise TypeError(f"{place} has the key {key!r}, which is not a string")
+    found = {clean(str.__str__(k)): _plain_value(v, f"{place}.{k}", depth + 1, room) for k, v in dict.items(value)}
+    if len(found) < len(value):
+        raise ValueError(f"{place} has keys that are the same once U+FFFD stands for what can't be stored in them")
+    return found

@@ -12,7 +12,7 @@ import fractions
 import ipaddress
 import pathlib
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,12 @@ class Parameters:
     """Makes it of the JSON of ``input_params``; raises whatever the model raises when it doesn't fit."""
     schema: dict[str, Any] | None
     """JSON Schema (2020-12) that all inputs fit which ``decode`` takes; None when nothing is known."""
+    names: frozenset[str] | None = None
+    """What it makes something of; other names are passed over. None when that isn't known, or they are refused."""
+
+    def passed_over(self, given: Iterable[str]) -> list[str]:
+        """Those of an input's names that ``decode`` makes nothing of."""
+        return [] if self.names is None else sorted(set(given) - self.names)
 
 
 def parameters_of(kind: object, default: object = NO_DEFAULT) -> Parameters:
@@ -79,7 +85,17 @@ def _by_msgspec(kind: object) -> Parameters:
             f"{kind!r} can't be described as JSON: {describe(exc)}. Use a msgspec Struct, a dataclass, a TypedDict "
             "or a pydantic model"
         ) from exc
-    return Parameters(decoder.decode, {key: _loosened(value) for key, value in schema.items()})
+    return Parameters(decoder.decode, {key: _loosened(value) for key, value in schema.items()}, _taken(schema))
+
+
+def _taken(schema: dict[str, Any]) -> frozenset[str] | None:
+    """The names that an object of one shape has, where others do no harm."""
+    part: dict[str, Any] = schema
+    if reference := schema.get("$ref"):
+        part = schema["$defs"][reference.rpartition("/")[2]]
+    if "properties" not in part or "additionalProperties" in part:
+        return None
+    return frozenset(part["properties"])
 
 
 def _from_text(kind: type, value: object) -> object:

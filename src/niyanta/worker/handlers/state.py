@@ -46,7 +46,7 @@ def encode_state(state: object, most_bytes: int = MAX_CHECKPOINT_BYTES) -> tuple
         data, encoding = bytes(state), Encoding.BYTES
     else:
         try:
-            _check(state, "state", 0)
+            _check(state, "state", 0, [most_bytes])
             data, encoding = msgspec.json.encode(state, enc_hook=_plain), Encoding.JSON
         except (TypeError, ValueError, RecursionError) as exc:
             raise CheckpointError(f"the checkpoint can't be saved: {exc}. The last good one still stands") from exc
@@ -60,9 +60,14 @@ def encode_state(state: object, most_bytes: int = MAX_CHECKPOINT_BYTES) -> tuple
     return data, encoding
 
 
+# C901: one branch for each kind of value
 # Any: the user's, and looked at by its type.
-def _check(value: Any, place: str, depth: int) -> None:  # noqa: C901 -- one branch for each kind of value
-    """Refuse what would not come back equal. Never more than `MAX_DEPTH` calls deep."""
+def _check(value: Any, place: str, depth: int, room: list[int]) -> None:  # noqa: C901
+    """Refuse what would not come back equal. Never more than `MAX_DEPTH` calls deep.
+
+    ``room`` is how many bytes are left, at the least that each value takes: one that stands in many places takes it
+    in each.
+    """
     kind = type(value)
     if kind in _HARMLESS:
         return
@@ -78,19 +83,29 @@ def _check(value: Any, place: str, depth: int) -> None:  # noqa: C901 -- one bra
         if not math.isfinite(value):
             raise ValueError(f"{place} is {value}, for which JSON has no word: save it as text, or None")
     elif isinstance(value, dict):
-        for key, inner in value.items():
+        _take_room(room, len(value), place)
+        for key, inner in dict.items(value):
             if not isinstance(key, str):
                 raise TypeError(f"{place} has the key {key!r:.100}, which is no text: save {{str(key): …}}")
-            _check(key, f"a key of {place}", depth + 1)
+            _check(key, f"a key of {place}", depth + 1, room)
             if type(inner) not in _HARMLESS:
-                _check(inner, f"{place}.{key}", depth + 1)
+                _check(inner, f"{place}.{key}", depth + 1, room)
     elif isinstance(value, list):
+        _take_room(room, len(value), place)
         for number, inner in enumerate(value):
             if type(inner) not in _HARMLESS:
-                _check(inner, f"{place}[{number}]", depth + 1)
+                _check(inner, f"{place}[{number}]", depth + 1, room)
     else:
         advice = next((f": {words}" for one, words in _ADVICE.items() if isinstance(value, one)), "")
+        if hasattr(value, "tolist"):
+            advice = ": save its .tolist()"
         raise TypeError(f"{place} is a {kind.__name__}, which JSON would not give back as it is{advice}")
+
+
+def _take_room(room: list[int], values: int, place: str) -> None:
+    room[0] -= values + 2  # a bracket at either end, and a character for each value
+    if room[0] < 0:
+        raise ValueError(f"it is larger than what can be kept; {place:.200} is beyond that")
 
 
 def _plain(value: object) -> object:

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 from niyanta.domain.limits import MAX_TEXT_BYTES
 
-__all__ = ["LineGate", "LineSplitter", "clean", "describe", "plain"]
+__all__ = [
+    "LineGate",
+    "LineSplitter",
+    "clean",
+    "describe",
+    "is_group",
+    "leaves",
+    "plain",
+    "stands_for_many",
+    "words_of",
+]
 
 
 DRAWN_SECONDS = 10.0
@@ -33,19 +43,73 @@ def plain(text: str, most_bytes: int = MAX_TEXT_BYTES) -> str:
 
 _MOST_OF_GROUP = 10
 """Exceptions of a group that are described."""
+_MOST_GROUPS = 100
+"""Groups within a group; more add nothing to what can be read, and may stand in each other again and again."""
+
+
+def words_of(value: object) -> str:
+    """The text of somebody else's object; never raises, whatever the object's own code does."""
+    try:
+        return str(value)
+    except BaseException:
+        return "(its text can't be made)"
 
 
 def describe(exc: BaseException) -> str:
     """An exception as an error message; never raises, whatever the exception's own code does."""
-    try:
-        words = str(exc)
-    except Exception:
-        words = "(its text can't be made)"
-    if isinstance(exc, BaseExceptionGroup):
-        said = [describe(each) for each in exc.exceptions[:_MOST_OF_GROUP]]
-        more = len(exc.exceptions) - len(said)
-        words = f"{exc.message}: {'; '.join(said)}{f'; {more} more' if more else ''}"
-    return plain(f"{type(exc).__name__}: {words}" if words else type(exc).__name__)
+    return plain(_described(exc, [_MOST_GROUPS]))
+
+
+def _described(exc: BaseException, left: list[int]) -> str:
+    """The same, unbounded; ``left`` is how many groups may yet be opened."""
+    name = type(exc).__name__
+    if not is_group(exc) or left[0] <= 0:
+        words = plain(words_of(exc))
+    else:
+        left[0] -= 1
+        inner: Sequence[BaseException] = _members_of(exc)
+        said = [_described(each, left) for each in inner[:_MOST_OF_GROUP]]
+        more = len(inner) - len(said)
+        words = f"{_message_of(exc)}: {'; '.join(said)}{f'; {more} more' if more else ''}"
+    return f"{name}: {words}" if words else name
+
+
+# What a group was made with, whatever its class says of itself.
+_message_of = BaseExceptionGroup.__dict__["message"].__get__
+_members_of = BaseExceptionGroup.__dict__["exceptions"].__get__
+
+
+def is_group(exc: BaseException) -> bool:
+    """Whether it is a group; asks its type only, as its class may say anything of itself."""
+    return issubclass(type(exc), BaseExceptionGroup)
+
+
+def stands_for_many(exc: BaseException) -> bool:
+    """Whether a group holds so many, counted wherever they stand, that nobody would read on."""
+    left, opened = [exc], 0
+    while left:
+        each = left.pop()
+        if is_group(each):
+            opened += 1
+            if opened > _MOST_GROUPS:
+                return True
+            left += _members_of(each)
+    return False
+
+
+def leaves(exc: BaseException) -> Iterator[BaseException]:
+    """The exceptions that aren't groups, each once: itself, or those within it."""
+    seen: set[int] = set()
+    left = [exc]
+    while left:
+        each = left.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        if is_group(each):
+            left += _members_of(each)
+        else:
+            yield each
 
 
 class LineSplitter:

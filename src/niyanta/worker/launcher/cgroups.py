@@ -106,6 +106,11 @@ class Cgroups:
                 _remove(tree.directory)
                 os.close(tree.lock)
 
+    @property
+    def unified(self) -> Path | None:
+        """Our directory in the tree of version 2; None where there is none."""
+        return next((tree.directory for tree in self._trees if tree.version == 2), None)
+
     def make(self, name: str) -> Group:
         """A group for one attempt, without limits yet.
 

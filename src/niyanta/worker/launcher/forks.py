@@ -57,6 +57,7 @@ class Template:
     Args:
         argv: Its command line, but for the descriptor of its socket.
         environment: Its environment, but for the slot.
+        scratch: Where the slots have their folders.
         young_seconds: When it ends sooner than this after its start, it isn't started again.
 
     Attributes:
@@ -64,8 +65,11 @@ class Template:
         pid: Of the process.
     """
 
-    def __init__(self, argv: list[str], environment: dict[str, str], *, young_seconds: float = 10.0) -> None:
+    def __init__(
+        self, argv: list[str], environment: dict[str, str], scratch: str, *, young_seconds: float = 10.0
+    ) -> None:
         self._argv = argv
+        self._scratch = scratch
         self._young_seconds = young_seconds
         self._environment = {**environment, SLOT_VARIABLE: _PLACEHOLDER}
         self._waiting: deque[_Request] = deque()
@@ -98,7 +102,12 @@ class Template:
         """Hand over what the template can take now. Never blocks."""
         while self._state == "ready" and self._waiting:
             request = self._waiting[0]
-            words = {"slot": request.slot, "variable": SLOT_VARIABLE, "groups": request.groups}
+            words = {
+                "slot": request.slot,
+                "variable": SLOT_VARIABLE,
+                "groups": request.groups,
+                "folder": os.path.join(self._scratch, request.slot),
+            }
             try:
                 socket.send_fds(self.socket, [json.dumps(words).encode()], request.fds)
             except BlockingIOError:

@@ -12,24 +12,18 @@ and environment.
 Runners are forked from a template that has imported the app (`niyanta.worker.runner.template`), or started as fresh
 interpreters where that can't be.
 
-Arguments: the socket's descriptor, the scratch directory to remove at the end, and as JSON the command lines of
-runner and template, and the names of those ``NIYANTA_…`` variables that they may see.
-Commands are JSON lines on the socket; a ``spawn`` comes with three descriptors: control, stdout, stderr.
+Programs are JSON lines on the socket; a ``spawn`` comes with three descriptors: control, stdout, stderr.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import json
 import os
 import select
-import shutil
 import signal
-import socket
 import subprocess
-import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from niyanta.domain.limits import GRACE_SECONDS
@@ -46,7 +40,6 @@ _MOST_ENDING_SECONDS = 2.0
 _CLOSING_SECONDS = 1.0
 _NOT_YET = -1
 """The root of a slot whose process hasn't been forked yet."""
-_SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER, linux/prctl.h
 
 
 @dataclass
@@ -70,17 +63,30 @@ class Slot:
     """Whether the agent waits to hear if nothing is left of the attempt but its own process."""
 
 
+@dataclass(frozen=True)
+class Programs:
+    """How processes are started."""
+
+    runner: list[str]
+    """The command line of a fresh interpreter, but for its folder and its control socket."""
+    template: list[str]
+    """That of the process to fork from, but for its socket; empty when there is to be none."""
+    environment: dict[str, str]
+
+
 class Launcher:
     """The loop around one agent's slots: what the agent commands, what ends, what has used too much."""
 
     def __init__(
-        self, agent: AgentChannel, argv: list[str], template: list[str], passed: list[str], cgroups: Cgroups
+        self, agent: AgentChannel, commands: Programs, scratch: str, cgroups: Cgroups, walls: Sequence[str] = ()
     ) -> None:
         self.agent = agent
-        self.argv = argv
+        self.argv = commands.runner
+        self.scratch = scratch
         self.cgroups = cgroups
-        self.environment = {k: v for k, v in os.environ.items() if k in passed or not k.startswith("NIYANTA_")}
-        self.template = Template(template, self.environment) if template else None
+        self.walls = list(walls)
+        self.environment = commands.environment
+        self.template = Template(commands.template, self.environment, scratch) if commands.template else None
         self.ended_early: dict[int, int] = {}
         """Exit statuses of processes that ended before the template said whose they were."""
         self.slots: dict[str, Slot] = {}
@@ -96,7 +102,7 @@ class Launcher:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(ignored, signal.SIG_IGN)
-        self.agent.tell({"event": "limits", "kernel": self.cgroups.controllers})
+        self.agent.tell({"event": "limits", "kernel": self.cgroups.controllers, "walls": self.walls})
         agent = self.agent.fileno()
         while True:
             writing = [agent] if self.agent.has_more_to_tell else []
@@ -238,7 +244,7 @@ class Launcher:
         group = slot.group
         try:
             process = subprocess.Popen(
-                [*self.argv, str(fds[0])],
+                [*self.argv, os.path.join(self.scratch, name), str(fds[0])],
                 env={**self.environment, processtree.SLOT_VARIABLE: name},
                 stdin=subprocess.DEVNULL,
                 stdout=fds[1],
@@ -378,19 +384,3 @@ class Launcher:
                     os.kill(pid, signal.SIGKILL)
             if not members:
                 return
-
-
-def main() -> None:
-    """Become the reaper of all descendants, and serve the agent."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_SUBREAPER, 1, 0, 0, 0)
-    agent = AgentChannel(socket.socket(fileno=int(sys.argv[1])))
-    with contextlib.suppress(OSError):
-        # An inline handler's library may have made the agent a real-time process. Attempts must not be: they would
-        # starve the machine, and a cpu cgroup takes no such process.
-        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
-    cgroups = Cgroups(wanted=os.environ.get("NIYANTA_CGROUPS", "on") != "off")
-    cgroups.drop_unusable()
-    argv, template, passed = (json.loads(words) for words in sys.argv[3:6])
-    Launcher(agent, argv, template, passed, cgroups).run()
-    shutil.rmtree(sys.argv[2], ignore_errors=True)

@@ -17,8 +17,12 @@ from typing import Any
 
 from niyanta.domain.limits import MAX_PROCESSES
 from niyanta.domain.records import LogLevel
+from niyanta.domain.workers import Wall
 from niyanta.errors import TransientError
+from niyanta.worker.box.policy import Policy, policy_by
 from niyanta.worker.handlers.text import plain
+from niyanta.worker.launcher.folders import make_folder, remove_folder
+from niyanta.worker.launcher.holding import limits_text, walls_text
 from niyanta.worker.launcher.kept import REST_SECONDS, Kept, Kind
 from niyanta.worker.launcher.over import Over
 from niyanta.worker.launcher.process import Exit, Runner, pump
@@ -43,9 +47,9 @@ class ProcessPool:
         warm: How many processes wait for whatever comes; fewer, where they can't be forked.
         scratch: The directory for attempts.
         fork: Whether processes may be forked from one that has imported the app.
-        pass_env: Names of ``NIYANTA_…`` variables that they may see.
         most: Attempts at once; no more processes than that are at work or kept for another attempt.
         rest_seconds: How long one is kept for another attempt.
+        policy: What they may reach.
     """
 
     def __init__(
@@ -55,16 +59,17 @@ class ProcessPool:
         scratch: Path,
         *,
         fork: bool = True,
-        pass_env: Sequence[str] = (),
         most: int = 1,
         rest_seconds: float = REST_SECONDS,
+        policy: Policy | None = None,
     ) -> None:
         apps = json.dumps(list(app))
         self._argv = [sys.executable, "-m", "niyanta.worker.runner", apps]
         self._template = [sys.executable, "-m", "niyanta.worker.runner.template", apps] if fork else []
         self._warm = warm
         self._scratch = scratch
-        self._pass_env = list(pass_env)
+        self._policy = policy or policy_by(Policy())
+        self._walls: asyncio.Future[tuple[Wall, ...]]
         self.held_open: Callable[[], Sequence[int]] = tuple
         """Descriptors that the launcher keeps, and gives to nobody."""
         self._idle: deque[Runner] = deque()
@@ -79,11 +84,11 @@ class ProcessPool:
         self._warming = False
         self._may_fork = fork
         self._forks = False
-        self._limits_said = False
         self._closing = False
 
     async def start(self) -> None:
         """Start the launcher and the first warm processes."""
+        self._walls = asyncio.get_running_loop().create_future()
         await self._start_launcher()
         await self._warm_up()
 
@@ -93,7 +98,7 @@ class ProcessPool:
         self._launcher = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", "niyanta.worker.launcher"),
             *(str(theirs.fileno()), str(self._scratch)),
-            *(json.dumps(self._argv), json.dumps(self._template), json.dumps(self._pass_env)),
+            *(json.dumps(self._argv), json.dumps(self._template), self._policy.encode()),
             stdin=asyncio.subprocess.DEVNULL,
             pass_fds=(theirs.fileno(), *self.held_open()),
             start_new_session=True,
@@ -108,6 +113,10 @@ class ProcessPool:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def walls(self) -> tuple[Wall, ...]:
+        """The walls around each process that hold on this machine, once the launcher has said so."""
+        return await asyncio.shield(self._walls)
 
     @property
     def kept(self) -> int:
@@ -178,9 +187,12 @@ class ProcessPool:
     def _on_event(self, event: dict[str, Any]) -> None:
         match event["event"]:
             case "limits":
-                if not self._limits_said:
+                if not self._walls.done():
                     log.info("worker.limits: %s", limits_text(event["kernel"]))
-                    self._limits_said = True
+                    walls = tuple(Wall(name) for name in event["walls"])
+                    if gaps := walls_text(walls):
+                        log.warning("worker.walls: %s", gaps)
+                    self._walls.set_result(walls)
             case "no_forks":
                 self._may_fork = self._forks = False
                 log.warning("worker.no_forks: %s; each attempt starts an interpreter of its own", event["reason"])
@@ -207,7 +219,10 @@ class ProcessPool:
 
     def _ended(self, runner: Runner, how: Exit) -> None:
         self._runners.pop(runner.slot, None)
-        self._at_work.discard(runner)
+        if runner in self._at_work:
+            self._at_work.remove(runner)  # its folder is removed with the attempt that is in it
+        else:
+            self._go(remove_folder(runner.folder))
         if self._kept.discard(runner):
             runner.close()
         elif runner in self._idle:
@@ -228,7 +243,7 @@ class ProcessPool:
         slot = secrets.token_hex(6)
         ours, theirs = socket.socketpair()
         reader, writer = await asyncio.open_connection(sock=ours, limit=1 << 20)
-        runner = Runner(slot, ours, reader, writer)
+        runner = Runner(slot, ours, reader, writer, make_folder(self._scratch / slot))
         ends = [theirs.detach()]
         for level in (LogLevel.INFO, LogLevel.WARN):
             read, write = os.pipe()
@@ -327,6 +342,7 @@ class ProcessPool:
         self._at_work.discard(runner)
         if runner.exited.done() or self._closing:
             runner.close()
+            self._go(remove_folder(runner.folder))
         else:
             self._kept.add(kind, runner)
             self._kept.make_room(self._most - len(self._at_work))
@@ -378,16 +394,3 @@ class ProcessPool:
         for runner in runners:
             self._ended(runner, Exit(-9))
             runner.close()
-
-
-def limits_text(kernel: dict[str, int]) -> str:
-    """Which limits are real on this machine, and what keeps them."""
-    words = []
-    for name, controller, otherwise in (
-        ("memory", "memory", "measured four times a second"),
-        ("processes", "pids", "counted four times a second"),
-        ("cpu", "cpu", "not limited: no cgroup controller for it is writable"),
-    ):
-        version = kernel.get(controller)
-        words.append(f"{name} {f'by the kernel (cgroup v{version})' if version else otherwise}")
-    return ", ".join(words) + ", disk measured once a second"

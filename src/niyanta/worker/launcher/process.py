@@ -8,6 +8,7 @@ import secrets
 import socket
 from collections import deque
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from niyanta.worker.handlers.text import LineSplitter
@@ -53,6 +54,7 @@ class Runner:
     """One process, warm or at work.
 
     Attributes:
+        folder: Its own, the only one that it may write to.
         exited: Done once nothing of its tree is left.
         limited: Done once its limits are set; gives what went wrong, or None.
         word: In the marks that it writes into its standard output.
@@ -66,6 +68,7 @@ class Runner:
     control: socket.socket
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    folder: Path
     pid: int | None = None
     exited: asyncio.Future[Exit] = field(default_factory=_future)
     limited: asyncio.Future[str | None] = field(default_factory=_future)

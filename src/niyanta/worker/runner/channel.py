@@ -10,10 +10,13 @@ from typing import TypeAlias
 import msgspec
 
 from niyanta.wire.messages import Assignment, LogLine, Progressed
+from niyanta.worker.box.box import TEMPORARY, WORK
 from niyanta.worker.handlers.link import Ask
 
 __all__ = [
     "CHECKPOINT",
+    "SAVING_PREFIX",
+    "TEMPORARY",
     "WORK",
     "Cancelled",
     "Clean",
@@ -40,13 +43,13 @@ __all__ = [
 ]
 
 _MOST_FRAME_BYTES = 64 << 20
-WORK = "work"
-CHECKPOINT = "checkpoint"
+CHECKPOINT = f"{TEMPORARY}/niyanta-checkpoint"
+SAVING_PREFIX = "niyanta-saving-"
 
 
 def saving_name(number: int) -> str:
     """The file in the attempt's directory that holds a checkpoint too large to send, on its way out."""
-    return f"saving-{number}"
+    return f"{TEMPORARY}/{SAVING_PREFIX}{number}"
 
 
 class Run(msgspec.Struct, tag="run"):
@@ -56,11 +59,13 @@ class Run(msgspec.Struct, tag="run"):
     encoding: str | None
     """Of the checkpoint to start from, which is in the file ``CHECKPOINT``; None when there is none."""
     directory: str
-    """The attempt's own: the scratch directory ``WORK`` in it, and files for what is too large to send."""
+    """The attempt's own: the scratch directory is in it, and files for what is too large to send."""
     waiting: Ask | None
     most_checkpoint_bytes: int
     word: str
     """In the marks that it writes into its standard output (`niyanta.worker.runner.marks`)."""
+    work: str = WORK
+    """The scratch directory, in the attempt's own."""
     keep: bool = False
     """Whether the process may serve another attempt of the same customer and type after this one."""
 

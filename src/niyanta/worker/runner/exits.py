@@ -16,18 +16,25 @@ import contextlib
 import gc
 import io
 import os
+import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
 from typing import NoReturn
 
-__all__ = ["EXIT_SECONDS", "THREADS_SECONDS", "end", "flush_files", "leave", "settle"]
+__all__ = ["EXIT_SECONDS", "THREADS_SECONDS", "disarm", "end", "flush_files", "leave", "settle"]
 
 THREADS_SECONDS = 2.0
 EXIT_SECONDS = 2.0
 _TASKS_SECONDS = 1.0
 _AGAIN_SECONDS = 0.01
+
+
+def disarm() -> None:
+    """Stop the timers whose signals were to break into the handler's code; they would break into ours."""
+    for timer in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):
+        signal.setitimer(timer, 0)
 
 
 def settle(loop: asyncio.AbstractEventLoop, *, closing: bool) -> None:

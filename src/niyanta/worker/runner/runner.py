@@ -1,4 +1,4 @@
-"""The process of one workload: ``python -m niyanta.worker.runner APPS FD``.
+"""The process of one workload: ``python -m niyanta.worker.runner APPS POLICY FOLDER FD``.
 
 It imports the app, waits warm for its one workload, runs the handler and ends. The main thread runs the handler.
 Another reads the control socket, and ends the process when the agent is gone; a third writes to it.
@@ -20,7 +20,6 @@ import signal
 import socket
 import sys
 import threading
-import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,16 +27,18 @@ from typing import Any
 from niyanta.domain.records import LogLevel
 from niyanta.errors import PermanentError, TransientError
 from niyanta.wire.messages import Assignment, LogLine
+from niyanta.worker.box.box import Box
+from niyanta.worker.box.policy import Policy
 from niyanta.worker.handlers import children
 from niyanta.worker.handlers.app import App, load_app
 from niyanta.worker.handlers.context import Context, SyncContext
-from niyanta.worker.handlers.failures import is_end, is_permanent
+from niyanta.worker.handlers.failures import is_end, is_permanent, said_by, traced
 from niyanta.worker.handlers.handler import Handler, MisfitError, encode_result
 from niyanta.worker.handlers.link import AttemptEnded
 from niyanta.worker.handlers.logs import log_all_to, log_no_more_to
 from niyanta.worker.handlers.saver import keep_saving, keep_saving_in_thread
 from niyanta.worker.handlers.state import decode_state
-from niyanta.worker.handlers.text import describe, plain
+from niyanta.worker.handlers.text import describe, plain, words_of
 from niyanta.worker.runner import channel, exits, output
 from niyanta.worker.runner.control import Control
 from niyanta.worker.runner.link import SocketLink
@@ -77,8 +78,12 @@ def _run_sync(handler: Handler, ctx: SyncContext, link: SocketLink, arguments: t
     signal.signal(signal.SIGTERM, told_to_stop)
     ctx.begin_saving = threading.Thread(target=save, name="niyanta-saver", daemon=True).start
     link.send(channel.HandlerStarted())
+    handler.remark_on(ctx)
     with children.Guard([signal.SIGTERM], link.descriptors):
-        result = children.called(handler.function, *arguments)
+        try:
+            result = children.called(handler.function, *arguments)
+        finally:
+            exits.disarm()
     if inspect.iscoroutine(result):
         result.close()
         raise PermanentError(
@@ -105,10 +110,12 @@ async def _run_async(handler: Handler, ctx: Context, link: SocketLink, arguments
         lambda: saving.append(loop.create_task(save())), context=ours
     )
     link.send(channel.HandlerStarted())
+    handler.remark_on(ctx)
     with children.Guard([signal.SIGTERM], link.descriptors):
         try:
             return await children.awaited(handler.function, *arguments)
         finally:
+            exits.disarm()
             for task in saving:
                 task.cancel()
 
@@ -121,7 +128,7 @@ def _outcome(handler: Handler, run: channel.Run, link: SocketLink) -> channel.Fr
         if run.encoding is not None:
             state = decode_state((directory / channel.CHECKPOINT).read_bytes(), run.encoding)
         kind = Context if handler.is_async else SyncContext
-        ctx = kind(run.assignment, link, state, lambda: directory / channel.WORK)
+        ctx = kind(run.assignment, link, state, lambda: directory / run.work)
         del state
         log_all_to(link)
         arguments = handler.arguments(ctx, run.assignment.input_json)
@@ -134,17 +141,17 @@ def _outcome(handler: Handler, run: channel.Run, link: SocketLink) -> channel.Fr
         # The agent knows better why, unless somebody else has sent the signal.
         return channel.Problem(_STOPPED, False)
     except MisfitError as exc:
-        return channel.Misfit(plain(str(exc)), exc.hopeless)
+        return channel.Misfit(said_by(exc), exc.hopeless)
     except PermanentError as exc:
-        return channel.Problem(plain(str(exc)), True, _traceback(exc))
+        return channel.Problem(said_by(exc), True, traced(exc))
     except TransientError as exc:
-        return channel.Problem(plain(str(exc)), False, _traceback(exc))
+        return channel.Problem(said_by(exc), False, traced(exc))
     except SystemExit as exc:
         return channel.Problem(_exit_words(exc), False)
     except BaseException as exc:
         if is_end(exc):
             return channel.Problem(_STOPPED, False)
-        return channel.Problem(describe(exc), is_permanent(exc), _traceback(exc))
+        return channel.Problem(describe(exc), is_permanent(exc), traced(exc))
 
 
 def _run_loop(
@@ -159,13 +166,11 @@ def _run_loop(
 
 
 def _exit_words(exc: SystemExit) -> str:
-    if exc.code is None or isinstance(exc.code, int):
-        return f"the workload's process ended without a result (exit status {exc.code or 0})"
-    return plain(f"the workload's process ended without a result (exit status 1): {exc.code}")
-
-
-def _traceback(exc: BaseException) -> str:
-    return plain("".join(traceback.format_exception(exc))[-8000:])
+    """Of ``sys.exit``: the status that it would have come to, as in Python itself."""
+    ended, code = "the workload's process ended without a result", exc.code
+    if code is None or isinstance(code, int):
+        return f"{ended} (exit status {int(code or 0) & 0xFF})"
+    return plain(f"{ended} (exit status 1): {words_of(code)}")
 
 
 def flush() -> None:
@@ -179,7 +184,11 @@ def main() -> None:
     """Run one workload in this interpreter, which was started for it."""
     control = socket.socket(fileno=int(sys.argv[-1]))
     errors = output.take_over()
-    serve(load_app(json.loads(sys.argv[1])), control, errors)
+    apps = json.loads(sys.argv[1])
+    box = Box(Policy.decode(sys.argv[2]), apps)
+    box.prepare()
+    box.enter(sys.argv[3])
+    serve(load_app(apps), control, errors)
 
 
 def serve(worker: App, socket_: socket.socket, errors: output.ErrorOutput) -> None:
@@ -229,7 +238,7 @@ def _serve(shared: _Serving, run: channel.Run) -> None:
     link = SocketLink(shared.control, run, shared.written, in_loop=handler.is_async)
     shared.control.attach(link.hear)
     shared.errors.report_to(link)
-    os.chdir(Path(run.directory) / channel.WORK)
+    os.chdir(Path(run.directory) / run.work)
     outcome = contextvars.copy_context().run(_outcome, handler, run, link)
     flush()
     if run.keep and shared.before is not None and isinstance(outcome, channel.Done) and not link.ended:

@@ -1,4 +1,4 @@
-"""The process that the runners are forked from: ``python -m niyanta.worker.runner.template APPS FD``.
+"""The process that the runners are forked from: ``python -m niyanta.worker.runner.template APPS POLICY FD``.
 
 A fresh interpreter that imports an app costs a tenth of a second of processor time, a fork of one that has, about a
 millisecond. So the launcher starts one template per app. It imports the app and all that a runner needs, runs none
@@ -7,7 +7,7 @@ of it, and forks one runner for each attempt.
 **Who belongs to whom.** A runner is forked twice, so that it is a child of the launcher, which reaps it and all that
 it starts; the template only says its pid. Runners that are asked for together have the process between in common.
 Before anything of the user's runs in it, a runner has left the template's session, entered its attempt's cgroups,
-taken its own output, and closed the way to the launcher.
+taken its own output, closed the way to the launcher, and is shut into its box (`niyanta.worker.box`).
 
 **What a fork shares.** Memory, copied when written. Random numbers are seeded anew; open files of the app are shared,
 as any fork shares them, and `Worker.on_fork` is the place to open them again. An app that has threads, sockets or a
@@ -33,6 +33,9 @@ import time
 from collections.abc import Iterable
 from typing import Any, NoReturn, TypeAlias
 
+from niyanta.worker.box.box import Box
+from niyanta.worker.box.policy import Policy
+from niyanta.worker.box.rights import hide_memory
 from niyanta.worker.handlers.app import App, load_app
 from niyanta.worker.handlers.text import describe
 from niyanta.worker.runner import output, runner
@@ -53,10 +56,14 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     before = set(_open_files())
+    hide_memory()
+    apps = json.loads(sys.argv[1])
+    box = Box(Policy.decode(sys.argv[2]), apps)
     try:
         errors = output.take_over()
-        worker = load_app(json.loads(sys.argv[1]))
+        worker = load_app(apps)
         problem = _unfit(before)
+        box.prepare()
     except BaseException as exc:  # whatever an import can raise, each attempt's own interpreter will say it
         problem = f"the app can't be imported: {describe(exc)}"
     if problem is not None:
@@ -65,7 +72,7 @@ def main() -> None:
     gc.collect()
     gc.freeze()  # a collection in a runner would otherwise write to, and so copy, every page
     _tell(launcher, {"ready": True})
-    forks = _Forks(worker, errors, launcher)
+    forks = _Forks(worker, errors, launcher, box)
     while requests := _receive_all(launcher):
         for answer in forks.make(requests):
             _tell(launcher, answer)
@@ -113,10 +120,11 @@ def _close(fds: Iterable[int]) -> None:
 class _Forks:
     """Forks runners."""
 
-    def __init__(self, worker: App, errors: output.ErrorOutput, launcher: socket.socket) -> None:
+    def __init__(self, worker: App, errors: output.ErrorOutput, launcher: socket.socket, box: Box) -> None:
         self._worker = worker
         self._errors = errors
         self._launcher = launcher
+        self._box = box
         self._marking: _Marking | None = None
 
     def make(self, requests: list[_Request]) -> list[dict[str, Any]]:
@@ -166,6 +174,7 @@ class _Forks:
             _close(fds[1:])
             for directory in asked["groups"]:
                 _enter(directory)
+            self._box.enter(asked["folder"])
             while os.getppid() == between:  # it forks others, and tells of them
                 time.sleep(_POLL_SECONDS)
             _seed()

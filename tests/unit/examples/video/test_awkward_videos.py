@@ -37,6 +37,10 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("videos")
 
 
+PICTURE_BEGINS = {"picture-later.mkv": 1.0, "without-front.ts": 0.36}
+"""Where sound comes first, in seconds."""
+
+
 @pytest.mark.parametrize("name", WHOLE)
 def test_all_of_it_comes_out(tmp_path: Path, name: str) -> None:
     make, expected = WHOLE[name]
@@ -47,7 +51,7 @@ def test_all_of_it_comes_out(tmp_path: Path, name: str) -> None:
         assert result[key] == (pytest.approx(value, abs=0.12) if isinstance(value, float) else value), key
     found = read(Path(result["output_url"]), sound="damaged" not in name)  # damaged sound is copied as it is
     assert len(found.times) == result["frames"] > 0
-    assert found.times[0] == pytest.approx(0, abs=0.05)
+    assert found.times[0] == pytest.approx(PICTURE_BEGINS.get(name, 0), abs=0.05)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["out.mp4"]
 
 
@@ -79,6 +83,20 @@ def test_times_that_begin_again_lose_nothing(tmp_path: Path, name: str) -> None:
         loud = np.abs(found.samples[: len(found.samples) // 480 * 480].reshape(-1, 480)).max(axis=1)
         assert (loud > 0.1).mean() > 0.95
     assert any("times begin again" in line for _, line in run.log)
+
+
+@pytest.mark.parametrize("name", [name for name in WHOLE if name.startswith("leapt")])
+def test_a_time_that_leaps_away_and_back_moves_nothing(tmp_path: Path, name: str) -> None:
+    """Each frame is there in its order, none stays longer than it should, and it is said."""
+    WHOLE[name][0](tmp_path / name)
+    run = service(tmp_path, tmp_path / name)
+    result = run.until_done()
+    assert result["mended_times"] >= 1
+    assert any("were mended" in line for _, line in run.log)
+    found = read(Path(result["output_url"]))
+    assert np.abs(np.array(greys(Path(result["output_url"]))) - (40 + np.arange(100))).max() <= 4
+    assert np.diff(found.times).max() < 0.06
+    assert len(found.samples) / found.sound_rate == pytest.approx(4.0, abs=0.1)
 
 
 S = math.sqrt(0.5)

@@ -8,7 +8,8 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from niyanta.domain.limits import MAX_METRIC_CUSTOMERS
-from niyanta.server.observability.metrics import Metrics, Reading
+from niyanta.server.observability.gauges import PoolUse, Reading
+from niyanta.server.observability.metrics import Metrics
 from niyanta.wire.changes import WorkloadChange
 from niyanta.wire.messages import AttemptRef, CheckpointSaved, Event, Started
 
@@ -58,7 +59,7 @@ async def test_a_workload_is_counted_as_accepted_and_by_what_became_of_it() -> N
 
 
 async def test_labels_are_bounded() -> None:
-    metrics = Metrics()
+    metrics = Metrics(MAX_METRIC_CUSTOMERS)
     for number in range(MAX_METRIC_CUSTOMERS * 3):
         metrics.workload_changed(change(f"cust_{number}", ran_seconds=1.0))
         metrics.rate_limited(f"cust_{number}")
@@ -96,6 +97,20 @@ async def test_what_the_database_does_not_say_is_not_shown() -> None:
     assert found["niyanta_database_connected"] == 0
     gone = ("niyanta_queue_depth", "niyanta_running_workloads", "niyanta_workers,", "niyanta_worker_capacity")
     assert not [name for name in found if name.startswith(gone)]
+
+
+async def test_what_is_counted_elsewhere_goes_on_from_scrape_to_scrape() -> None:
+    metrics = Metrics()
+    for failures, interruptions in ((2, 0), (2, 1), (5, 1)):
+        pools = {"api": PoolUse(in_use=3, open=4, most=8)}
+        now = reading(database_failures=failures, broker_interruptions=interruptions, pools=pools, lanes=7)
+        found = await samples(metrics, now)
+        assert found["niyanta_database_failures_total"] == failures
+        assert found["niyanta_broker_interruptions_total"] == interruptions
+        assert found["niyanta_database_pool_connections,kind=in_use,pool=api"] == 3
+        assert found["niyanta_database_pool_connections,kind=most,pool=api"] == 8
+        assert found["niyanta_scheduler_lanes,of=leader"] == 7
+    assert not [name for name in await samples(metrics) if name.startswith("niyanta_scheduler_lanes")]
 
 
 async def test_batches_of_events_and_their_checkpoints() -> None:

@@ -128,6 +128,7 @@ class RestFrame:
                         await endpoint.exists(call)
                     raise
             except ApiError as error:
+                self._metrics.refused(error.code)
                 response = error_response(error, request_id)
             except ClientDisconnect:
                 response = Response(status_code=400)

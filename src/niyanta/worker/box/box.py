@@ -1,0 +1,92 @@
+"""Building the walls: once in the process that others are forked from, and in each attempt's own."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+
+from niyanta.domain.workers import Wall
+from niyanta.worker.box import landlock, rights, seccomp
+from niyanta.worker.box.hiding import hide
+from niyanta.worker.box.outside import openings
+from niyanta.worker.box.policy import Policy
+
+__all__ = ["TEMPORARY", "WORK", "Box"]
+
+WORK = "work"
+"""In an attempt's folder: the directory it starts in."""
+TEMPORARY = "tmp"
+"""In an attempt's folder: for temporary files, and what else programs keep in a home directory."""
+
+
+class Box:
+    """One worker's.
+
+    Args:
+        policy: What may be reached.
+        apps: References to the app.
+    """
+
+    def __init__(self, policy: Policy, apps: Sequence[str]) -> None:
+        self._policy = policy
+        self._apps = apps
+        self._landlock = 0
+        self._openings: list[tuple[int, int, bool]] = []
+
+    def prepare(self) -> None:
+        """Do what can be done once, for all that are forked from this process.
+
+        Raises:
+            OSError: The kernel refuses what it did a moment ago.
+        """
+        covered: list[str] = []
+        if self._policy.holds(Wall.FILES):
+            covered = hide(self._policy.hidden)
+        if self._policy.holds(Wall.PRIVILEGES):
+            rights.give_up_privileges()
+        if self._policy.holds(Wall.FILES):
+            self._landlock = landlock.version()
+            for path, allowed in dict(openings(self._policy, self._apps, covered)).items():
+                try:
+                    fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+                except OSError:
+                    continue  # most machines don't have all of it
+                self._openings.append((fd, allowed, os.path.isdir(path)))
+        if self._policy.holds(Wall.CALLS):
+            seccomp.refuse_calls()  # half a millisecond, and what is forked inherits it
+
+    def enter(self, folder: str) -> None:
+        """Shut this process in; only its main thread may be running.
+
+        Args:
+            folder: The attempt's own, with `WORK` and `TEMPORARY` in it.
+
+        Raises:
+            OSError: The kernel refuses what it did a moment ago.
+        """
+        rights.show_memory()
+        _move_in(folder, self._policy)
+        if self._policy.holds(Wall.FILES):
+            self._shut_in(folder)
+        if self._policy.holds(Wall.PRIVILEGES):
+            rights.drop_capabilities()
+
+    def _shut_in(self, folder: str) -> None:
+        rules = landlock.Ruleset(self._landlock)
+        for fd, allowed, is_folder in self._openings:
+            rules.allow(fd, allowed, is_folder=is_folder)
+            os.close(fd)
+        for name in (WORK, TEMPORARY):
+            rules.allow_path(os.path.join(folder, name), landlock.WRITE)
+        rules.enforce()
+
+
+def _move_in(folder: str, policy: Policy) -> None:
+    """Have temporary files made in the attempt's own folder, and what programs keep at home, when home is closed."""
+    temporary = os.path.join(folder, TEMPORARY)
+    os.environ["TMPDIR"] = temporary
+    tempfile.tempdir = None  # what was found out before isn't ours
+    home = os.path.realpath(os.path.expanduser("~"))
+    if policy.holds(Wall.FILES) and not any(f"{home}/".startswith(f"{path}/") for path in policy.writes):
+        os.environ["HOME"] = temporary

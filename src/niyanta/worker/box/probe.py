@@ -1,0 +1,49 @@
+"""Which walls this machine can build: each is tried, in a process of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+
+from niyanta.domain.workers import Wall
+from niyanta.worker.box import landlock, rights, seccomp
+
+__all__ = ["standing"]
+
+_SIGNALS_SINCE = 6
+"""The version of Landlock that can keep signals in."""
+
+
+def standing(limits: Mapping[str, int], *, ports_closed: bool) -> tuple[Wall, ...]:
+    """The walls that hold. Forks, so only for a single thread.
+
+    Args:
+        limits: The cgroup controllers that keep limits.
+        ports_closed: Whether connections to the closed ports are refused by other means.
+    """
+    version = landlock.version()
+    files = version > 0 and _works(rights.give_up_privileges, lambda: landlock.Ruleset(version).enforce())
+    found = {
+        Wall.PRIVILEGES: _works(rights.give_up_privileges, rights.drop_capabilities),
+        Wall.CALLS: seccomp.available() and _works(rights.give_up_privileges, seccomp.refuse_calls),
+        Wall.FILES: files,
+        Wall.PROCESSES: files,
+        Wall.SIGNALS: files and version >= _SIGNALS_SINCE,
+        Wall.PORTS: ports_closed,
+        Wall.MEMORY_LIMIT: "memory" in limits,
+        Wall.PROCESS_LIMIT: "pids" in limits,
+        Wall.CPU_LIMIT: "cpu" in limits,
+    }
+    return tuple(wall for wall, holds in found.items() if holds)
+
+
+def _works(*steps: Callable[[], object]) -> bool:
+    pid = os.fork()
+    if pid == 0:
+        try:
+            for step in steps:
+                step()
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0

@@ -1,0 +1,251 @@
+"""Handlers that try to get out of their box, and one that does what honest handlers do."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import multiprocessing
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from niyanta import SyncContext, Worker
+
+worker = Worker(capacity=4)
+_libc = ctypes.CDLL(None, use_errno=True)
+_PTRACE_ATTACH, _PTRACE_SEIZE = 16, 0x4206
+
+
+def attempted(action: Any, *arguments: Any) -> str:
+    """What an attack came to: the error's name, or ``open``."""
+    try:
+        action(*arguments)
+    except OSError as exc:
+        return type(exc).__name__
+    return "open"
+
+
+def read(path: str) -> None:
+    with open(path, "rb") as file:
+        file.read(64)
+
+
+def ancestors() -> list[int]:
+    """The launcher, the agent, and whoever started that."""
+    found: list[int] = []
+    pid = os.getppid()
+    while pid > 1 and len(found) < 3:
+        found.append(pid)
+        try:
+            with open(f"/proc/{pid}/stat") as file:
+                pid = int(file.read().rpartition(")")[2].split()[1])
+        except OSError:
+            break
+    return found
+
+
+@worker.workload("look_at")
+def look_at(ctx: SyncContext, params: dict[str, Any]) -> dict[str, str]:
+    """Read other processes' memory, environment and descriptors."""
+    found = {}
+    for pid in [*ancestors(), *params.get("pids", [])]:
+        for name in ("environ", "mem", "maps"):
+            found[f"{pid} {name}"] = attempted(read, f"/proc/{pid}/{name}")
+        found[f"{pid} fd"] = attempted(os.readlink, f"/proc/{pid}/fd/0")
+        for request in (_PTRACE_ATTACH, _PTRACE_SEIZE):
+            refused = _libc.ptrace(request, pid, 0, 0) == -1
+            found[f"{pid} ptrace {request}"] = "refused" if refused else "open"
+        refused = _libc.process_vm_readv(pid, None, 0, None, 0, 0) == -1
+        found[f"{pid} process_vm_readv"] = "refused" if refused else "open"
+    return found
+
+
+@worker.workload("kill_others")
+def kill_others(ctx: SyncContext, params: dict[str, Any]) -> dict[str, str]:
+    return {
+        f"{pid} {number}": attempted(os.kill, pid, number)
+        for pid in [*ancestors(), *params.get("pids", [])]
+        for number in (0, signal.SIGTERM, signal.SIGKILL)
+    }
+
+
+@worker.workload("open_files")
+def open_files(ctx: SyncContext, params: dict[str, Any]) -> dict[str, str]:
+    """Read what is named, directly and by a link in our own folder."""
+    found = {}
+    for path in params["paths"]:
+        found[path] = attempted(read if not os.path.isdir(path) else os.listdir, path)
+        link = Path(tempfile.mkdtemp()) / "link"
+        link.symlink_to(path)
+        found[f"{path} by link"] = attempted(read if not os.path.isdir(path) else os.listdir, str(link))
+        found[f"{path} by hard link"] = attempted(os.link, path, ctx.work_dir / "hard")
+        found[f"{path} moved"] = attempted(os.rename, path, ctx.work_dir / "moved")
+    return found
+
+
+@worker.workload("write_files")
+def write_files(ctx: SyncContext, params: dict[str, Any]) -> dict[str, str]:
+    found = {}
+    for folder in [*params["folders"], str(ctx.work_dir.parent), str(ctx.work_dir.parent.parent)]:
+        found[f"{folder} new"] = attempted(lambda at=folder: Path(at, "planted").write_text("x"))
+        found[f"{folder} folder"] = attempted(lambda at=folder: Path(at, "planted.d").mkdir())
+    found["own folder swapped"] = attempted(os.rename, ctx.work_dir, ctx.work_dir.parent / "tmp" / "elsewhere")
+    return found
+
+
+@worker.workload("change_machine")
+def change_machine(ctx: SyncContext) -> dict[str, str]:
+    """System calls that lead out of the box, and sockets that go around its walls."""
+    calls: dict[str, Any] = {
+        "unshare": lambda: _libc.unshare(0x10000000),
+        "mount": lambda: _libc.mount(b"none", b"/tmp", b"tmpfs", 0, None),
+        "keyctl": lambda: _libc.syscall(250, 0, -3, 0, 0, 0),
+        "bpf": lambda: _libc.syscall(321, 0, 0, 0),
+        "perf_event_open": lambda: _libc.syscall(298, 0, 0, -1, -1, 0),
+        "io_uring_setup": lambda: _libc.syscall(425, 1, 0),
+        "kexec_load": lambda: _libc.syscall(246, 0, 0, 0, 0),
+        "clone into namespaces": lambda: _libc.syscall(56, 0x10000000 | 17, 0, 0, 0, 0),
+        "setuid": lambda: _libc.setuid(12345),
+        "sethostname": lambda: _libc.sethostname(b"x", 1),
+    }
+    found = {name: "refused" if call() == -1 else "open" for name, call in calls.items()}
+    for name, family, kind, protocol in (
+        ("packets", socket.AF_PACKET, socket.SOCK_RAW, 0),
+        ("raw", socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP),
+        ("mptcp", socket.AF_INET, socket.SOCK_STREAM, 262),
+        ("vsock", socket.AF_VSOCK, socket.SOCK_STREAM, 0),
+    ):
+        found[name] = attempted(socket.socket, family, kind, protocol)
+    with open("/proc/self/status") as file:
+        lines = {line.partition(":")[0]: line.partition(":")[2] for line in file}
+    found |= {name: lines[name].strip() for name in ("CapPrm", "CapEff", "CapBnd", "NoNewPrivs", "Seccomp")}
+    return found
+
+
+@worker.workload("connect")
+def connect(ctx: SyncContext, params: dict[str, Any]) -> dict[str, str]:
+    found = {}
+    for port in params["ports"]:
+        for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::ffff:127.0.0.1")):
+            with socket.socket(family) as one:
+                found[f"{port} {host}"] = attempted(one.connect, (host, port))
+        with socket.socket() as one:
+            found[f"{port} fast"] = attempted(one.sendto, b"", socket.MSG_FASTOPEN, ("127.0.0.1", port))
+    return found
+
+
+@worker.workload("plant_checkpoint")
+def plant_checkpoint(ctx: SyncContext, params: dict[str, Any]) -> None:
+    """Have the agent read, in our place, what we can't."""
+    temporary = ctx.work_dir.parent / "tmp"
+
+    def in_the_way(path: Path) -> None:
+        path.symlink_to(params["path"])
+
+    real: Any = Path.write_bytes
+    Path.write_bytes = lambda self, data: in_the_way(self) or 1  # type: ignore[func-returns-value, method-assign]
+    try:
+        ctx.save_checkpoint(b"x" * (11 << 20))
+    finally:
+        Path.write_bytes = real  # type: ignore[method-assign]
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@worker.workload("bomb")
+def bomb(ctx: SyncContext) -> int:
+    """Fork until it is refused."""
+    made = 0
+    with contextlib.suppress(OSError):
+        while made < 20_000:
+            if os.fork() == 0:
+                time.sleep(60)
+                os._exit(0)
+            made += 1
+    return made
+
+
+@worker.workload("fill_disk")
+def fill_disk(ctx: SyncContext) -> None:
+    """Beside the directory that it was given."""
+    number = 0
+    while True:
+        number += 1
+        with open(Path(tempfile.gettempdir()) / f"{number}", "wb") as file:
+            file.write(bytes(4 << 20))
+
+
+@worker.workload("leave_daemon")
+def leave_daemon(ctx: SyncContext) -> int:
+    """A process that has cut all that ties it to us."""
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            os.write(writer, str(os.getpid()).encode())
+            subprocess.run(["env", "-i", "sleep", "300"], check=False)
+        os._exit(0)
+    return int(os.read(reader, 32))
+
+
+@worker.workload("stay")
+def stay(ctx: SyncContext, params: dict[str, Any]) -> int:
+    """Be there to be attacked."""
+    (ctx.work_dir / "secret").write_text("of another customer")
+    ctx.report_progress(1, f"{os.getpid()} {ctx.work_dir}")
+    while not os.path.exists(params["until"]):
+        time.sleep(0.02)
+    return os.getpid()
+
+
+def square(number: int) -> int:
+    return number * number
+
+
+@worker.workload("honest")
+def honest(ctx: SyncContext, params: dict[str, Any]) -> dict[str, Any]:
+    """What handlers do."""
+    import decimal
+    import email.mime.text
+    import xml.etree.ElementTree as XmlTree
+
+    found: dict[str, Any] = {"lazy": [module.__name__ for module in (decimal, email.mime.text, XmlTree)]}
+    with sqlite3.connect(ctx.work_dir / "a.db") as database:
+        database.execute("create table t (x)")
+        database.execute("insert into t values (1)")
+        found["sqlite"] = database.execute("select count(*) from t").fetchone()[0]
+    with tempfile.NamedTemporaryFile("w+") as file:
+        file.write("x")
+        found["tempfile"] = file.name.startswith(str(ctx.work_dir.parent))
+    for method in ("fork", "spawn"):
+        with multiprocessing.get_context(method).Pool(2) as pool:
+            found[method] = pool.map(square, [1, 2, 3])
+    code = "import json, ssl, tempfile; tempfile.mkdtemp(); print(json.dumps([1]))"
+    found["subprocess"] = subprocess.check_output([sys.executable, "-c", code], text=True)
+    found["shell"] = subprocess.check_output(
+        "echo hi | cat > out && ls > /dev/null && cat out", shell=True, text=True
+    )
+    with socket.create_connection(("127.0.0.1", params["port"]), timeout=5) as one:
+        found["connected"] = one.recv(2).decode()
+    found["name"] = socket.getaddrinfo("localhost", 80)[0][4][1]
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()):
+        found["served"] = True
+    os.kill(os.getpid(), 0)
+    home = Path.home() / ".cache"
+    home.mkdir()
+    found["home"] = home.is_dir()
+    with open("/dev/null", "w") as null, open("/proc/cpuinfo") as cpus:
+        null.write("x")
+        found["processors"] = bool(cpus.read())
+    os.symlink("a.db", ctx.work_dir / "link")
+    os.link(ctx.work_dir / "a.db", ctx.work_dir / "hard")
+    os.rename(ctx.work_dir / "hard", ctx.work_dir / "b.db")
+    os.chmod(ctx.work_dir / "b.db", 0o700)
+    return found
