@@ -1,16 +1,22 @@
-"""Simulated agents: many workers that register, beat and report, and run nothing, over one link to the broker."""
+"""Simulated agents: many workers that register, beat and report, and run nothing, over one link to the broker.
+
+A worker's own credential lets it speak for itself only, so the link is a coordinator's.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from niyanta.domain.join_tokens import credential_of, id_of, new_incarnation
 from niyanta.errors import ConnectionFailedError
+from niyanta.server.fleet.broker_keys import BrokerKeys
+from niyanta.server.store.database import Database
 from niyanta.wire.broker import Broker
 from niyanta.wire.messages import (
     Assign,
@@ -37,9 +43,11 @@ _MOST_STARTED = 500
 
 
 class _Agent:
-    def __init__(self, worker_id: str, capacity: int) -> None:
+    def __init__(self, worker_id: str, credential: str, capacity: int) -> None:
         self.worker_id = worker_id
-        self.incarnation = secrets.token_hex(8)
+        self.credential = credential
+        self.subjects = Subjects(sender=f"{worker_id}.{credential}")
+        self.incarnation = new_incarnation(credential, secrets.token_hex(8))
         self.capacity = capacity
         self.held: list[AttemptRef] = []
         self.new: list[AttemptRef] = []
@@ -52,17 +60,19 @@ class Agents:
     """A fleet of them.
 
     Args:
-        nats_url: Of the broker.
+        credentials: Of a running system.
         workload_type: That all of them serve.
         count: How many.
         capacity: Of each.
     """
 
-    def __init__(self, nats_url: str, workload_type: str, count: int, capacity: int) -> None:
-        self._broker = Broker(nats_url, name="bench-agents")
-        self._subjects = Subjects()
+    def __init__(self, credentials: Mapping[str, str], workload_type: str, count: int, capacity: int) -> None:
+        self._credentials = credentials
+        self._broker = Broker("", name="bench-agents")
         self._workload_type = workload_type
-        self._agents = [_Agent(f"bench-{number:04}", capacity) for number in range(count)]
+        token = id_of(credentials["join_token"]) or ""
+        names = [f"bench-{number:04}" for number in range(count)]
+        self._agents = [_Agent(name, credential_of(token, name), capacity) for name in names]
         self._living: list[asyncio.Task[None]] = []
         self.unanswered = 0
         """Beats without an answer."""
@@ -76,10 +86,14 @@ class Agents:
 
     async def start(self) -> None:
         """Register all, and keep them alive."""
+        database = await Database.open(self._credentials["database_url"])
+        login = (await BrokerKeys.load(database)).login
+        await database.close()
+        self._broker = Broker(self._credentials["nats_url"], name="bench-agents", login=login)
         await self._broker.connect()
         interval = 2.0
         for agent in self._agents:
-            await self._broker.serve(self._subjects.worker(agent.worker_id), self._handler(agent))
+            await self._broker.serve(agent.subjects.commands(agent.worker_id), self._handler(agent))
             interval = await self._register(agent)
         self._living = [
             asyncio.create_task(self._live(agent, interval, interval * number / len(self._agents)))
@@ -89,10 +103,10 @@ class Agents:
 
     async def _register(self, agent: _Agent) -> float:
         """Come to life, as another incarnation; gives how often to beat, in seconds."""
-        agent.incarnation, agent.held, agent.new = secrets.token_hex(8), [], []
+        agent.incarnation, agent.held, agent.new = new_incarnation(agent.credential, secrets.token_hex(8)), [], []
         handlers = [HandlerInfo(self._workload_type)]
         message = Register(agent.worker_id, agent.incarnation, agent.capacity, {}, handlers, "bench")
-        raw = await self._broker.request(self._subjects.register, _encode(message), timeout_seconds=20)
+        raw = await self._broker.request(agent.subjects.register, _encode(message), timeout_seconds=20)
         reply = msgspec.msgpack.decode(raw, type=RegisterReply)
         if not reply.accepted:
             raise RuntimeError(f"a registration was refused: {reply.message}")
@@ -117,7 +131,7 @@ class Agents:
         while True:
             try:
                 message = _encode(agent.beat())
-                raw = await self._broker.request(self._subjects.heartbeat, message, timeout_seconds=interval)
+                raw = await self._broker.request(agent.subjects.heartbeat, message, timeout_seconds=interval)
                 reply = msgspec.msgpack.decode(raw, type=HeartbeatReply)
                 if not reply.ok and not reply.hold:
                     self.lost += 1
@@ -140,7 +154,7 @@ class Agents:
         now = int(time.time() * 1000)
         batch = EventBatch(agent.worker_id, agent.incarnation, [Event(ref, 1, now, Started()) for ref in refs])
         try:
-            raw = await self._broker.request(self._subjects.events, _encode(batch), timeout_seconds=30)
+            raw = await self._broker.request(agent.subjects.events, _encode(batch), timeout_seconds=30)
         except ConnectionFailedError:
             return False
         return msgspec.msgpack.decode(raw, type=BatchReply).ok

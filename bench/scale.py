@@ -23,7 +23,7 @@ async def measure(quick: bool) -> dict[str, Any]:
     customers, lanes, workers, running = (5_000, 1_000, 50, 1_000) if quick else (50_000, 10_000, 500, 10_000)
     async with running_system() as system:
         await _add_customers(system, customers)
-        agents = Agents(system.credentials["nats_url"], TYPE, workers, -(-running // workers) + 2)
+        agents = Agents(system.credentials, TYPE, workers, -(-running // workers) + 2)
         await agents.start()
         try:
             ids = await _run(system, agents, running)

@@ -23,8 +23,10 @@ import uvloop
 
 from bench.load import percentile
 from bench.system import running_system
+from niyanta.domain.join_tokens import new_incarnation
 from niyanta.wire import messages
 from niyanta.wire.broker import Broker
+from niyanta.wire.login import WorkerPass
 from niyanta.wire.messages import Assign, AttemptRef, Command, Event, EventBatch, HandlerInfo, Heartbeat, Register
 from niyanta.wire.subjects import Subjects
 
@@ -35,19 +37,19 @@ _encode = msgspec.msgpack.Encoder().encode
 class Worker:
     """A worker that runs nothing and reports what it is told to."""
 
-    def __init__(self, nats_url: str, capacity: int) -> None:
-        self._broker = Broker(nats_url, name="bench")
-        self._subjects = Subjects()
-        self._nats_url = nats_url
-        self._capacity = capacity
+    def __init__(self, nats_url: str, join_token: str, capacity: int) -> None:
         self._id = "bench-" + secrets.token_hex(4)
-        self._incarnation = secrets.token_hex(8)
+        ticket = WorkerPass.make(join_token, self._id)
+        self._broker = Broker(nats_url, name="bench", login=ticket.login)
+        self._subjects = Subjects(sender=ticket.sender)
+        self._capacity = capacity
+        self._incarnation = new_incarnation(ticket.credential, secrets.token_hex(8))
         self._sequence = 0
         self.refs: list[AttemptRef] = []
 
     async def start(self) -> None:
         await self._broker.connect()
-        await self._broker.serve(self._subjects.worker(self._id), self._received)
+        await self._broker.serve(self._subjects.commands(self._id), self._received)
         message = Register(self._id, self._incarnation, self._capacity, {}, [HandlerInfo(TYPE)], "bench")
         await self._broker.request(self._subjects.register, _encode(message), timeout_seconds=5)
 
@@ -191,7 +193,7 @@ async def open_all(base_url: str, api_key: str, board: Board, workload_ids: list
 async def measure(count: int, workloads: int) -> dict[str, Any]:
     async with running_system() as system:
         found = system.credentials
-        worker = Worker(found["nats_url"], workloads)
+        worker = Worker(found["nats_url"], found["join_token"], workloads)
         await worker.start()
         beating = asyncio.create_task(worker.beat_for_ever())
         try:

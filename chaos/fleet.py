@@ -15,13 +15,16 @@ import psutil
 
 from chaos.proxy import Proxy
 from niyanta.cli.children import Child
-from niyanta.embedded import Engines
+from niyanta.domain.join_tokens import Grant
+from niyanta.embedded import Engines, Nats
 from niyanta.embedded.engine import Engine, free_port
+from niyanta.server.fleet.broker_keys import BrokerKeys
 from niyanta.server.store import migrate
 from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
+from niyanta.server.store.join_tokens import JoinTokenStore
 
-__all__ = ["CUSTOMERS", "Fleet", "Part", "running_fleet"]
+__all__ = ["CUSTOMERS", "Fleet", "Part", "close_brokers", "running_fleet"]
 
 HEARTBEAT_SECONDS = 1.0
 WORKER_LEASE_SECONDS = 8.0
@@ -113,6 +116,19 @@ class Part:
         await self._child.stop()
 
 
+async def close_brokers(database_url: str, brokers: Sequence[Nats]) -> str:
+    """Have brokers that start later let in nobody but this database's coordinators, and workers by a join token."""
+    database = await Database.open(database_url)
+    try:
+        access = (await BrokerKeys.load(database)).configuration()
+        _, token = await JoinTokenStore(database).create("chaos", Grant())
+    finally:
+        await database.close()
+    for broker in brokers:
+        broker.access = access
+    return token
+
+
 class Fleet:
     """Everything that runs, and the links between.
 
@@ -137,6 +153,7 @@ class Fleet:
         self.base_urls: list[str] = []
         self.keys: dict[str, str] = {}
         self._counts = coordinators, workers
+        self._join_token = ""
 
     @property
     def database_url(self) -> str:
@@ -146,8 +163,10 @@ class Fleet:
         """Bring everything up, and wait until it serves."""
         for path in (self.traces, self.logs, self.clocks):
             path.mkdir(parents=True)
-        await self.engines.start()
+        await self.engines.postgres.start()
         await migrate.upgrade(self.database_url)
+        self._join_token = await close_brokers(self.database_url, [self.engines.nats])
+        await self.engines.nats.start()
         await self._make_customers()
         coordinators, workers = self._counts
         for number in range(coordinators):
@@ -191,6 +210,7 @@ class Fleet:
         broker = await self._link(f"broker-{name}", self.engines.nats.port)
         environment = {
             "NIYANTA_NATS_URL": _through(self.engines.nats_url, broker),
+            "NIYANTA_JOIN_TOKEN": self._join_token,
             "CHAOS_TRACES": str(self.traces),
             "CHAOS_WORKER": name,
             "NIYANTA_BOX": "off",  # its handlers end their agents and launchers, as faults do
@@ -266,8 +286,8 @@ class Fleet:
 def _through(url: str, proxy: Proxy) -> str:
     """The same address, by way of a proxy."""
     place = urlsplit(url)
-    login = place.netloc.rpartition("@")[0]
-    return urlunsplit(place._replace(netloc=f"{login}@127.0.0.1:{proxy.port}"))
+    login, at, _ = place.netloc.rpartition("@")
+    return urlunsplit(place._replace(netloc=f"{login}{at}127.0.0.1:{proxy.port}"))
 
 
 @contextlib.asynccontextmanager

@@ -16,6 +16,7 @@ NiyantaError
 │   ├── ServiceUnavailableError   SERVICE_UNAVAILABLE  503  UNAVAILABLE
 │   └── InternalError             INTERNAL_ERROR       500  INTERNAL
 ├── ConnectionFailedError         the service could not be reached at all
+│   └── BrokerRefusedError              the broker is there, and doesn't let in who connects
 ├── WaitTimeoutError              wait_for_completion ran out of time
 ├── WorkloadFailedError           a workload that was waited for ended FAILED
 ├── WorkloadCancelledError        a workload that was waited for ended CANCELLED
@@ -31,6 +32,7 @@ from typing import Any, ClassVar
 
 __all__ = [
     "ApiError",
+    "BrokerRefusedError",
     "CheckpointError",
     "ConfigurationError",
     "ConflictError",
@@ -190,6 +192,18 @@ class InternalError(ApiError):
 
 class ConnectionFailedError(NiyantaError):
     """The service could not be reached: nothing listens, the name doesn't resolve, the link broke."""
+
+
+class BrokerRefusedError(ConnectionFailedError):
+    """The broker is there, and doesn't let in who connects.
+
+    Attributes:
+        at_once: Whether the answer came at once, so that somebody gave it; else nobody is there to say yes.
+    """
+
+    def __init__(self, message: str, *, at_once: bool) -> None:
+        super().__init__(message)
+        self.at_once = at_once
 
 
 class WaitTimeoutError(NiyantaError, TimeoutError):

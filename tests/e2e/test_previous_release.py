@@ -114,6 +114,7 @@ async def releases(
     settings = {
         "NIYANTA_DATABASE_URL": empty_database,
         "NIYANTA_NATS_URL": nats_url,
+        "NIYANTA_BROKER_AUTH": "none",  # as the previous release knows it
         "NIYANTA_SUBJECT_PREFIX": subject_prefix,
     }
     found = Releases(tmp_path, settings, {"PYTHONPATH": str(previous)})

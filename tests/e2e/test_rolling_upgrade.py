@@ -75,6 +75,7 @@ class Fleet:
             env={
                 **os.environ,
                 "NIYANTA_NATS_URL": settings.nats_url,
+                "NIYANTA_BROKER_AUTH": "none",
                 "NIYANTA_SUBJECT_PREFIX": settings.subject_prefix,
             },
         )

@@ -440,6 +440,7 @@ def test_a_broker_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
         timeout=30,
         check=False,
         cwd=tmp_path,
+        env={**os.environ, "NIYANTA_BROKER_AUTH": "none"},
     )
     assert done.returncode == 1
     assert "cannot reach the broker" in done.stderr

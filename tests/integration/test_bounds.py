@@ -15,7 +15,7 @@ from niyanta.errors import ConnectionFailedError
 from niyanta.server.fleet.intake import EventIntake
 from niyanta.server.store.queries import Connection
 from niyanta.server.store.workloads import MOST_INPUT_BYTES, Assignable, WorkloadStore
-from niyanta.wire import broker as wire
+from niyanta.wire import serving as wire
 from niyanta.wire.broker import FRAME_BYTES, Broker
 from niyanta.wire.messages import AttemptRef, BatchReply, Event, EventBatch, LogLine
 from support.system import System, beating

@@ -117,7 +117,7 @@ async def test_commands_go_in_order_and_in_messages_of_bounded_size(
         async with sending(broker, subjects) as (commands, metrics):
             sizes = [900_000, 300_000, 300_000, 100]
             commands.assign(7, [assigned(n, size) for n, size in enumerate(sizes)])
-            commands.cancel("w1", AttemptRef("cust_a", "wl_0", 1), "cancelled")
+            commands.cancel(("w1", "i1"), AttemptRef("cust_a", "wl_0", 1), "cancelled")
             got = [await listener.next() for _ in range(4)]
         assert [type(command) for command in got] == [Assign, Assign, Assign, CancelAttempt]
         ids = [[a.ref.workload_id for a in command.assignments] for command in got[:3]]
@@ -152,7 +152,7 @@ async def test_a_worker_that_takes_no_frames_holds_up_its_own_lane_only(
 async def test_what_can_not_be_sent_is_counted_and_forgotten(broker: Broker, subjects: Subjects) -> None:
     async with sending(broker, subjects) as (commands, metrics):
         await broker.close()
-        commands.drain("w1")
+        commands.drain(("w1", "i1"))
         async with asyncio.timeout(5):
             while not counted(metrics, "DrainWorker", "lost"):
                 await asyncio.sleep(0.01)

@@ -68,6 +68,7 @@ async def system(database_url: str, nats_url: str, subject_prefix: str, tmp_path
         {"NIYANTA_OBJECT_STORE_URL": objects.as_uri()},
         database_url=database_url,
         nats_url=nats_url,
+        broker_auth="none",
         subject_prefix=subject_prefix,
         port=0,
         grpc_port=0,

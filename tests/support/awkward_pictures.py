@@ -118,6 +118,48 @@ def _text_bomb() -> bytes:
     return _saved(marked(), "PNG", pnginfo=info)
 
 
+def _patched(data: bytes, at: int, instead: bytes) -> bytes:
+    return data[:at] + instead + data[at + len(instead) :]
+
+
+def _frame_header(precision: int = 8, height: int | None = None, kind: int = 0xC0) -> bytes:
+    """A JPEG whose frame header says something else."""
+    data = _saved(marked(), "JPEG")
+    at = data.index(b"\xff\xc0")
+    data = _patched(data, at + 1, bytes([kind]))
+    data = _patched(data, at + 4, bytes([precision]))
+    return data if height is None else _patched(data, at + 5, struct.pack(">H", height))
+
+
+def _on_larger_screen(width: int, height: int) -> bytes:
+    """A GIF whose picture fills a part of its screen."""
+    return _patched(_saved(marked(mode="P"), "GIF"), 6, struct.pack("<HH", width, height))
+
+
+def _top_down() -> bytes:
+    """A BMP whose first row is the upper one."""
+    data = _saved(marked().transpose(Image.Transpose.FLIP_TOP_BOTTOM), "BMP")
+    return _patched(data, 22, struct.pack("<i", -20))
+
+
+def _in_crumbs() -> bytes:
+    """A PNG whose pixels come in parts of a byte each, between empty ones."""
+    plain = zlib.compress(b"".join(b"\0" + bytes(40) for _ in range(20)))
+    parts = [(b"IHDR", struct.pack(">IIBBBBB", 40, 20, 8, 0, 0, 0, 0))]
+    for number in plain:
+        parts += [(b"IDAT", bytes([number])), (b"IDAT", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*part) for part in [*parts, (b"IEND", b"")])
+
+
+def _turned_by_xmp() -> bytes:
+    """As some editors say which way is up."""
+    xmp = (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        b'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>'
+    )
+    return _saved(marked(), "JPEG", xmp=xmp)
+
+
 _JPEG = _saved(marked(400, 200), "JPEG")
 _PNG = _saved(Image.effect_noise((200, 200), 80), "PNG")
 _LAB = Image.merge("LAB", [Image.new("L", (40, 20), value) for value in (200, 128, 128)])
@@ -203,12 +245,44 @@ READ: Mapping[str, Callable[[], bytes]] = {
     "one-pixel.gif": lambda: _saved(Image.new("P", (1, 1)), "GIF"),
     "thin.png": lambda: _saved(Image.new("L", (1, 5000)), "PNG"),
     "wide.png": lambda: _saved(Image.new("L", (17_000, 2), 90), "PNG"),
+    "two-bits.png": lambda: _saved(marked().quantize(4), "PNG", bits=2),
+    "four-bits.png": lambda: _saved(marked().quantize(16), "PNG", bits=4),
+    "few-colours.png": lambda: png(4, 1, 2, 3, b"\x1b", (b"PLTE", bytes(range(12)))),
+    "beyond-palette.png": lambda: png(4, 1, 8, 3, b"\0\1\x07\xff", (b"PLTE", bytes(6))),
+    "gamma.png": lambda: png(4, 1, 8, 0, bytes(4), (b"gAMA", struct.pack(">I", 100_000))),
+    "gamma-zero.png": lambda: png(4, 1, 8, 0, bytes(4), (b"gAMA", bytes(4))),
+    "no-density.png": lambda: png(4, 1, 8, 0, bytes(4), (b"pHYs", bytes(9))),
+    "odd-time.png": lambda: png(4, 1, 8, 0, bytes(4), (b"tIME", b"\xff" * 7)),
+    "odd-text.png": lambda: png(4, 1, 8, 0, bytes(4), (b"iTXt", b"\xff\0\1\0\0\0\xff\xfe"), (b"tEXt", b"")),
+    "unknown-part.png": lambda: png(4, 1, 8, 0, bytes(4), (b"zzZz", _noise(900))),
+    "high-range.png": lambda: png(4, 1, 8, 2, bytes(12), (b"cICP", b"\x09\x10\0\1")),
+    "crumbs.png": _in_crumbs,
+    "on-screen.gif": lambda: _on_larger_screen(80, 60),
+    "beyond-screen.gif": lambda: _on_larger_screen(8, 6),
+    "old.gif": lambda: _saved(marked(mode="P"), "GIF").replace(b"GIF89a", b"GIF87a"),
+    "grey.bmp": lambda: _saved(marked(mode="L"), "BMP"),
+    "one-bit.bmp": lambda: _saved(marked(mode="1"), "BMP"),
+    "palette.bmp": lambda: _saved(marked(mode="P"), "BMP"),
+    "alpha.bmp": lambda: _saved(_half_clear(), "BMP"),
+    "top-down.bmp": _top_down,
+    "packbits.tif": lambda: _saved(marked(), "TIFF", compression="packbits"),
+    "large-offsets.tif": lambda: _saved(marked(), "TIFF", big_tiff=True),
+    "palette.tif": lambda: _saved(marked(mode="P"), "TIFF"),
+    "alpha.tif": lambda: _saved(_half_clear(), "TIFF"),
+    "no-density.tif": lambda: _saved(marked(), "TIFF", tiffinfo={282: 0.0, 283: 0.0}),
+    "rgb.jpg": lambda: _saved(marked(), "JPEG", keep_rgb=True),
+    "fine-colours.jpg": lambda: _saved(marked(), "JPEG", subsampling="4:4:4"),
+    "no-density.jpg": lambda: _saved(marked(), "JPEG", dpi=(0, 0)),
+    "restarts.jpg": lambda: _saved(marked(), "JPEG", restart_marker_rows=1),
+    "xmp-turned.jpg": _turned_by_xmp,
+    "large-profile.png": lambda: _saved(marked(), "PNG", icc_profile=_profile() + bytes(3 << 20)),
+    "alpha-lossy.webp": lambda: _saved(_half_clear(), "WEBP", quality=50),
     "megapixels.jpg": lambda: _saved(Image.new("L", (10_000, 10_000), 90), "JPEG", quality=10),
 }
 """What can be read, and has to be."""
 
 BROKEN: Mapping[str, tuple[Callable[[], bytes], str]] = {
-    "zero.jpg": (lambda: b"", "no image that can be read"),
+    "zero.jpg": (lambda: b"", "no image that can be read: it is empty"),
     "text.jpg": (lambda: b"this is no image", "no image that can be read"),
     "noise.png": (lambda: _noise(4000), "no image that can be read"),
     "only-magic.png": (lambda: b"\x89PNG\r\n\x1a\n", "."),
@@ -232,6 +306,19 @@ BROKEN: Mapping[str, tuple[Callable[[], bytes], str]] = {
         lambda: png(1, 1, 8, 0, b"\0", (b"iCCP", b"x\0\0" + zlib.compress(bytes(80 << 20)))),
         ".",
     ),
+    "really-heic.jpg": (lambda: b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + _noise(500), "HEIC"),
+    "really-avif.png": (lambda: b"\0\0\0\x1cftypavif\0\0\0\0avifmif1miaf" + _noise(500), "AVIF"),
+    "raw.jpg": (lambda: b"\0\0\0\x18ftypcrx \0\0\0\1crx isom" + _noise(500), "no image"),
+    "really-svg.png": (lambda: b'<svg xmlns="http://www.w3.org/2000/svg"/>', "it is SVG"),
+    "really-pdf.jpg": (lambda: b"%PDF-1.7\n", "it is PDF"),
+    "really-psd.tif": (lambda: b"8BPS\0\1" + bytes(30), "it is Photoshop's"),
+    "no-palette.png": (lambda: png(4, 1, 8, 3, bytes(4)), r"it is broken \(AssertionError\)"),
+    "large-screen.gif": (lambda: _on_larger_screen(65_535, 65_535), "bomb|too large"),
+    "twelve-bits.jpg": (lambda: _frame_header(precision=12), "."),
+    "no-height.jpg": (lambda: _frame_header(height=0), "."),
+    "lossless.jpg": (lambda: _frame_header(kind=0xC3), "."),
+    "cut.gif": (lambda: _saved(marked(400, 200, "P"), "GIF")[:200], "."),
+    "cut.bmp": (lambda: _saved(marked(), "BMP")[:100], "."),
     "no-numbers.tif": (
         lambda: _saved(Image.frombytes("F", (2, 1), struct.pack("<2f", float("nan"), float("inf"))), "TIFF"),
         "no numbers",

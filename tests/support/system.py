@@ -23,6 +23,7 @@ from support.scripted_worker import ScriptedWorker
 __all__ = ["System", "beating", "running_system", "supported", "system"]
 
 QUICK = {
+    "broker_auth": "none",
     "port": 0,
     "grpc_port": 0,
     "pause_wait_seconds": 1.0,

@@ -27,6 +27,7 @@ PUBLIC_NAMES = {
     "Client",
     "ConfigurationError",
     "ConflictError",
+    "BrokerRefusedError",
     "ConnectionFailedError",
     "Context",
     "ForbiddenError",

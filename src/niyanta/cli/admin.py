@@ -1,65 +1,25 @@
-"""``niyanta admin``: customers and keys, straight in the database."""
+"""``niyanta admin``: customers, keys and join tokens, straight in the database."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import click
-import msgspec
 
-from niyanta.cli.output import moment, plain, show_table
+from niyanta.cli.administering import administer, all_pages, database_option, json_option, plain_struct, show
+from niyanta.cli.join_tokens import COMMANDS
+from niyanta.cli.output import moment, show_table
 from niyanta.cli.table import Column
 from niyanta.cli.times import parse_duration
 from niyanta.domain.customers import CustomerStatus, Role
 from niyanta.server.services.administration import AdminService
-from niyanta.server.store.customers import ApiKey, CustomerStore
-from niyanta.server.store.database import Database
+from niyanta.server.store.customers import ApiKey
 
 __all__ = ["command"]
-
-_ROWS_PER_PAGE = 500
-
-T = TypeVar("T")
-
-
-def _administer(url: str, work: Callable[[AdminService], Awaitable[T]]) -> T:
-    async def run() -> T:
-        database = await Database.open(url, api_connections=1, vital_connections=1)
-        try:
-            return await work(AdminService(CustomerStore(database)))
-        finally:
-            await database.close()
-
-    return asyncio.run(run())
-
-
-async def _all(page: Callable[..., Awaitable[tuple[list[T], int]]], id_of: str) -> list[T]:
-    """Every page of a list, one after another."""
-    found: list[T] = []
-    while True:
-        rows, _ = await page(_ROWS_PER_PAGE, after=getattr(found[-1], id_of) if found else None)
-        found += rows
-        if len(rows) < _ROWS_PER_PAGE:
-            return found
-
-
-def _plain(value: msgspec.Struct) -> dict[str, Any]:
-    """A struct as JSON has it."""
-    return {name: plain(getattr(value, name)) for name in value.__struct_fields__}
-
-
-def _show(found: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps({name: plain(value) for name, value in found.items()}))
-    else:
-        for name, value in found.items():
-            click.echo(f"{name}: {plain(value)}")
-
 
 _LIMIT_OPTIONS = {
     "max_concurrent_workloads": click.option(
@@ -77,13 +37,9 @@ def _limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-_url = click.option("--database-url", envvar="NIYANTA_DATABASE_URL", required=True, help="postgresql://…")
-_json = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-
-
 @click.group("admin")
 def command() -> None:
-    """Customers and keys, straight in the database: for the first ones, and where no coordinator runs."""
+    """Customers, keys and join tokens, straight in the database: for the first, and where no coordinator runs."""
 
 
 @command.command("create-customer")
@@ -91,24 +47,24 @@ def command() -> None:
 @click.option("--id", "customer_id", help="cust_…; made when missing.")
 @click.option("--tier", default="standard", show_default=True, help="free, standard, premium or enterprise.")
 @_limit_options
-@_url
-@_json
+@database_option
+@json_option
 def create_customer(
     name: str, customer_id: str | None, tier: str, database_url: str, as_json: bool, **limits: float | None
 ) -> None:
     """Add a customer."""
-    made = _administer(database_url, lambda a: a.create_customer(name, customer_id, tier, limits))
-    _show({"customer_id": made.customer_id, "name": made.name, "tier": made.tier.value}, as_json)
+    made = administer(database_url, lambda a: a.create_customer(name, customer_id, tier, limits))
+    show({"customer_id": made.customer_id, "name": made.name, "tier": made.tier.value}, as_json)
 
 
 @command.command("list-customers")
-@_url
-@_json
+@database_option
+@json_option
 def list_customers(database_url: str, as_json: bool) -> None:
     """Show all customers, oldest first."""
-    found = _administer(database_url, lambda a: _all(a.customers, "customer_id"))
+    found = administer(database_url, lambda a: all_pages(a.customers, "customer_id"))
     if as_json:
-        click.echo(json.dumps({"customers": [_plain(customer) for customer in found]}))
+        click.echo(json.dumps({"customers": [plain_struct(customer) for customer in found]}))
         return
     show_table(
         ("customer", Column("name", folds=True), "tier", "status", "running", "queued", "requests/s"),
@@ -139,8 +95,8 @@ def list_customers(database_url: str, as_json: bool) -> None:
 @click.option(
     "--default", "defaults", multiple=True, type=click.Choice(list(_LIMIT_OPTIONS)), help="As the tier has it."
 )
-@_url
-@_json
+@database_option
+@json_option
 def update_customer(
     customer_id: str,
     name: str | None,
@@ -157,11 +113,11 @@ def update_customer(
     if both:
         raise click.UsageError(f"{both[0]} is given both a figure and --default")
     changes = {**changed, **dict.fromkeys(defaults)}
-    found = _administer(
+    found = administer(
         database_url,
         lambda a: a.update_customer(customer_id, name=name, tier=tier, status=status, limits=changes),
     )
-    _show(_plain(found), as_json)
+    show(plain_struct(found), as_json)
 
 
 @command.command("create-key")
@@ -169,31 +125,31 @@ def update_customer(
 @click.option("--admin", is_flag=True, help="A key with the admin role.")
 @click.option("--name", default="command line", show_default=True, help="For people.")
 @click.option("--expires-in", help="90s, 15m, 12h, 90d; never when missing.")
-@_url
-@_json
+@database_option
+@json_option
 def create_key(
     customer_id: str, admin: bool, name: str, expires_in: str | None, database_url: str, as_json: bool
 ) -> None:
     """Make an API key. It is shown this once."""
     expires_at = datetime.now(UTC) + parse_duration(expires_in) if expires_in else None
     role = Role.ADMIN if admin else Role.CUSTOMER
-    made, api_key = _administer(database_url, lambda a: a.create_key(customer_id, name, role, expires_at))
-    _show({"key_id": made.key_id, "api_key": api_key, "expires_at": made.expires_at}, as_json)
+    made, api_key = administer(database_url, lambda a: a.create_key(customer_id, name, role, expires_at))
+    show({"key_id": made.key_id, "api_key": api_key, "expires_at": made.expires_at}, as_json)
 
 
 @command.command("list-keys")
 @click.option("--customer", "customer_id", required=True, help="cust_…, whose key it is.")
-@_url
-@_json
+@database_option
+@json_option
 def list_keys(customer_id: str, database_url: str, as_json: bool) -> None:
     """Show a customer's API keys, oldest first, without what could be used."""
 
     async def all_keys(administration: AdminService) -> list[ApiKey]:
-        return await _all(partial(administration.keys, customer_id), "key_id")
+        return await all_pages(partial(administration.keys, customer_id), "key_id")
 
-    found = _administer(database_url, all_keys)
+    found = administer(database_url, all_keys)
     if as_json:
-        click.echo(json.dumps({"api_keys": [_plain(key) for key in found]}))
+        click.echo(json.dumps({"api_keys": [plain_struct(key) for key in found]}))
         return
     show_table(
         ("key", Column("name", folds=True), "role", "status", "created", "expires", "last used"),
@@ -212,9 +168,13 @@ def list_keys(customer_id: str, database_url: str, as_json: bool) -> None:
 
 @command.command("revoke-key")
 @click.argument("key_id")
-@_url
-@_json
+@database_option
+@json_option
 def revoke_key(key_id: str, database_url: str, as_json: bool) -> None:
     """End a key for ever."""
-    customer_id = _administer(database_url, lambda a: a.revoke_key(key_id))
-    _show({"key_id": key_id, "customer_id": customer_id, "revoked": True}, as_json)
+    customer_id = administer(database_url, lambda a: a.revoke_key(key_id))
+    show({"key_id": key_id, "customer_id": customer_id, "revoked": True}, as_json)
+
+
+for _token_command in COMMANDS:
+    command.add_command(_token_command)

@@ -26,9 +26,11 @@ from niyanta.cli.sources import SourceFiles
 from niyanta.embedded import Nats, Postgres
 from niyanta.embedded.engine import DirectoryLock, free_port
 from niyanta.errors import ConfigurationError
+from niyanta.server.fleet.broker_keys import BrokerKeys
 from niyanta.server.store import schema
 from niyanta.server.store.database import Database
 from niyanta.server.store.workers import WorkerStore
+from niyanta.wire.broker_auth import BrokerAuth
 from niyanta.worker.box.rights import hide_memory
 from niyanta.worker.handlers.app import load_app
 
@@ -52,6 +54,8 @@ class _Dev:
         self._keeping: dict[str, asyncio.Task[None]] = {}
         self._workers_before: set[str] = set()
         self._database_url = ""
+        self._broker_keys: BrokerKeys | None = None
+        """None where the broker is open."""
 
     @property
     def engines(self) -> list[Postgres | Nats]:
@@ -115,21 +119,20 @@ class _Dev:
 
     async def _bring_up(self) -> None:
         """Start everything; it is told to clients, and to people, when it can be used."""
-        await asyncio.gather(*(engine.start() for engine in self.engines))
-        database_url = self.postgres.url if self.postgres else self.options["database_url"]
-        nats_url = self.nats.url if self.nats else self.options["nats_url"]
+        database_url = await self.postgres.start() if self.postgres else self.options["database_url"]
         self._database_url = database_url
         if not (await schema.status(database_url)).is_current:
             from niyanta.server.store import migrate  # Alembic takes a while to load, which most starts can spare
 
             await migrate.upgrade(database_url)
         keys = await self.credentials.keys(database_url)
+        nats_url = await self._start_broker(database_url)
         host = self.options["host"]
         port, grpc_port = self.options["port"] or free_port(), self.options["grpc_port"] or free_port()
-        self._make_children(database_url, nats_url, host, port, grpc_port)
+        self._make_children({"database_url": database_url, "nats_url": nats_url, **keys}, host, port, grpc_port)
         self._workers_before = await _registrations(database_url)
         if not self.options["quiet"]:
-            self.output = HandlerOutput(nats_url)
+            self.output = HandlerOutput(nats_url, self._broker_keys)
             await self.output.start()
         for child in self.children:
             await child.start()
@@ -148,10 +151,28 @@ class _Dev:
         self.credentials.publish(found)
         self._say(base_url, found["grpc_target"])
 
-    def _make_children(self, database_url: str, nats_url: str, host: str, port: int, grpc_port: int) -> None:
+    async def _start_broker(self, database_url: str) -> str:
+        """Our own knows its coordinators by their keys, as any closed broker does; gives its address."""
+        if self.nats is None and os.environ.get("NIYANTA_BROKER_AUTH") == BrokerAuth.NONE:
+            return str(self.options["nats_url"])
+        database = await Database.open(database_url, api_connections=1, vital_connections=1)
+        try:
+            self._broker_keys = await BrokerKeys.load(database)
+        finally:
+            await database.close()
+        if self.nats is None:
+            return str(self.options["nats_url"])
+        self.nats.access = self._broker_keys.configuration()
+        return await self.nats.start()
+
+    def _make_children(self, found: dict[str, str], host: str, port: int, grpc_port: int) -> None:
+        broker = {
+            "NIYANTA_NATS_URL": found["nats_url"],
+            "NIYANTA_BROKER_AUTH": BrokerAuth.NONE if self._broker_keys is None else BrokerAuth.TOKEN,
+        }
         environment = {
-            "NIYANTA_DATABASE_URL": database_url,
-            "NIYANTA_NATS_URL": nats_url,
+            **broker,
+            "NIYANTA_DATABASE_URL": found["database_url"],
             "NIYANTA_GRPC_REFLECTION": "true",
             "NIYANTA_METRICS_ACCESS": os.environ.get("NIYANTA_METRICS_ACCESS", "public"),
         }
@@ -163,8 +184,9 @@ class _Dev:
         for number in range(1, self.options["workers"] + 1):
             name = f"worker-{number}"
             environment = {
-                "NIYANTA_NATS_URL": nats_url,
-                "NIYANTA_CLOSED_PORTS": self._closed_ports(database_url),
+                **broker,
+                "NIYANTA_JOIN_TOKEN": found["join_token"],
+                "NIYANTA_CLOSED_PORTS": self._closed_ports(found["database_url"]),
                 "NIYANTA_HIDDEN": str(self.data_dir),
                 "EXAMPLES_ROOT": _examples_root(),
             }

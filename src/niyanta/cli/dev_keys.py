@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from niyanta.domain.customers import Role
+from niyanta.domain.join_tokens import Grant
 from niyanta.errors import ConflictError
 from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
+from niyanta.server.store.join_tokens import JoinTokenStore, hash_of
 
 __all__ = ["CUSTOMER_ID", "Credentials"]
 
@@ -29,7 +31,7 @@ class Credentials:
         self._keys_path = data_dir / "keys.json"
 
     async def keys(self, database_url: str) -> dict[str, str]:
-        """Those of the last start while they are good, else new ones; ``api_key`` and ``admin_api_key``."""
+        """``api_key``, ``admin_api_key`` and ``join_token``: those of the last start while good, else new ones."""
         kept = {**_read(self._path), **_read(self._keys_path)}
         self.withdraw()
         database = await Database.open(database_url, api_connections=1, vital_connections=1)
@@ -43,6 +45,7 @@ class Credentials:
                 if not key or not await store.identify([key]):
                     _, key = await store.create_key(CUSTOMER_ID, f"niyanta dev ({role})", role)
                 keys[name] = key
+            keys["join_token"] = await _join_token(JoinTokenStore(database), kept.get("join_token"))
         finally:
             await database.close()
         _write(self._keys_path, keys)
@@ -55,6 +58,13 @@ class Credentials:
     def withdraw(self) -> None:
         """Let clients find nothing. Idempotent."""
         self._path.unlink(missing_ok=True)
+
+
+async def _join_token(store: JoinTokenStore, kept: str | None) -> str:
+    """The one of the last start while it is good, else a new one."""
+    if kept and any(token.token_sha256 == hash_of(kept) for token in await store.live()):
+        return kept
+    return (await store.create("niyanta dev", Grant()))[1]
 
 
 def _read(path: Path) -> dict[str, Any]:

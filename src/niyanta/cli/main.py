@@ -53,7 +53,7 @@ _SECTIONS: dict[str, dict[str, Entry]] = {
         "worker": Entry("niyanta.cli.worker:command", "Run one worker."),
         "coordinator": Entry("niyanta.cli.coordinator:command", "Run one coordinator."),
         "workers": Entry("niyanta.cli.workers:command", "Look at workers, drain and remove them."),
-        "admin": Entry("niyanta.cli.admin:command", "Customers and keys, straight in the database."),
+        "admin": Entry("niyanta.cli.admin:command", "Customers, keys and join tokens, straight in the database."),
         "db": Entry("niyanta.cli.db:command", "Bring the database to this release's schema."),
     },
 }

@@ -15,9 +15,10 @@ from niyanta.cli.following import log_text
 from niyanta.cli.output import echo
 from niyanta.client.models import LogLine
 from niyanta.domain.records import LogLevel
+from niyanta.server.fleet.broker_keys import BrokerKeys
 from niyanta.wire import messages
 from niyanta.wire.broker import Broker
-from niyanta.wire.subjects import Subjects
+from niyanta.wire.subjects import ANY_SENDER, Subjects
 
 __all__ = ["HandlerOutput"]
 
@@ -27,15 +28,16 @@ _REMEMBERED = 10_000  # attempts whose last line is known, so that what is sent 
 class HandlerOutput:
     """Prints log lines and progress messages of all attempts."""
 
-    def __init__(self, nats_url: str) -> None:
-        self._broker = Broker(nats_url, name="dev")
+    def __init__(self, nats_url: str, keys: BrokerKeys | None) -> None:
+        self._broker = Broker(nats_url, name="dev", login=None if keys is None else keys.login)
+        self._subjects = Subjects(sender="" if keys is None else ANY_SENDER)
         self._decode = msgspec.msgpack.Decoder(messages.EventBatch).decode
         self._shown: OrderedDict[tuple[str, int], int] = OrderedDict()
 
     async def start(self) -> None:
         """Begin to listen."""
         await self._broker.connect()
-        await self._broker.overhear(Subjects().events, self._hear)
+        await self._broker.overhear(self._subjects.events, self._hear)
 
     async def stop(self) -> None:
         """Idempotent."""

@@ -15,15 +15,31 @@ __all__ = ["command"]
 
 
 @click.command("worker")
-@click.option("--nats-url", envvar="NIYANTA_NATS_URL", required=True, help="nats://…; several with commas.")
+@click.option("--nats-url", help="nats://…; several with commas. [NIYANTA_NATS_URL]")
+@click.option("--join-token", help="nyj_…; better by NIYANTA_JOIN_TOKEN, which `ps` doesn't show.")
 @click.option("--app", required=True, multiple=True, help="module:worker; may be given several times.")
 @click.option("--id", "worker_id", help="Unique in the fleet.")
 @click.option("--capacity", type=click.IntRange(1, MAX_CAPACITY), help="Workloads at the same time.")
 @click.option("--tag", multiple=True, help="key=value, added to the app's tags.")
 def command(
-    nats_url: str, app: tuple[str, ...], worker_id: str | None, capacity: int | None, tag: tuple[str, ...]
+    nats_url: str | None,
+    join_token: str | None,
+    app: tuple[str, ...],
+    worker_id: str | None,
+    capacity: int | None,
+    tag: tuple[str, ...],
 ) -> None:
-    """Run one worker. SIGTERM drains: checkpoint, hand back, exit 0."""
+    """Run one worker. SIGTERM drains: checkpoint, hand back, exit 0.
+
+    Beside a `niyanta dev` it finds broker and join token by itself, in .niyanta.
+    """
     form = "%(asctime)s %(levelname)s %(name)s %(message)s"
     logging.basicConfig(level="INFO", stream=sys.stderr, format=form)
-    run_worker(app, nats_url=nats_url, worker_id=worker_id, capacity=capacity, tags=parse_tags(tag))
+    run_worker(
+        app,
+        nats_url=nats_url,
+        join_token=join_token,
+        worker_id=worker_id,
+        capacity=capacity,
+        tags=parse_tags(tag),
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import re
@@ -10,7 +9,6 @@ import time
 from collections.abc import AsyncGenerator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -19,6 +17,7 @@ import msgspec
 from niyanta import errors
 from niyanta.client.links import Answer, HttpLink, checked_base_url
 from niyanta.errors import ApiError, ConfigurationError, ConnectionFailedError, InternalError
+from niyanta.wire.nearby import dev_credentials
 
 __all__ = ["Credentials", "Transport", "find_credentials", "quoted", "without_none"]
 
@@ -59,7 +58,7 @@ def find_credentials(api_key: str | None, base_url: str | None, *, admin: bool =
     api_key = _without_placeholder(api_key) or _without_placeholder(os.environ.get("NIYANTA_API_KEY"))
     base_url = base_url or os.environ.get("NIYANTA_URL")
     if not api_key or not base_url:
-        found = _dev_credentials()
+        found = dev_credentials()
         api_key = api_key or found.get("admin_api_key" if admin else "api_key")
         base_url = base_url or found.get("base_url")
     if not base_url:
@@ -76,17 +75,6 @@ def find_credentials(api_key: str | None, base_url: str | None, *, admin: bool =
 
 def _without_placeholder(api_key: str | None) -> str | None:
     return None if api_key is None or api_key.endswith("...") else api_key
-
-
-def _dev_credentials() -> dict[str, Any]:
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        path = folder / ".niyanta" / "credentials.json"
-        try:
-            return dict(json.loads(path.read_text()))
-        except (OSError, ValueError):
-            continue
-    return {}
 
 
 def quoted(identifier: str) -> str:

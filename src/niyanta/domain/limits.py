@@ -172,6 +172,24 @@ MAX_CAPACITY = 10_000
 MAX_TAGS = 64
 MAX_TAG_LENGTH = 256
 """Of a tag's name, and of its value."""
+MAX_JOIN_TOKENS = 1000
+"""Live ones at a time: every coordinator keeps all of them in memory."""
+MAX_TOKEN_ENTRIES = 1000
+"""Workload types that one join token names."""
+MAX_PATTERN_STARS = 4
+"""Of the pattern of worker ids in a join token."""
+MAX_WORKER_MESSAGES_PER_SECOND = 500
+"""That a coordinator takes from one worker, of all kinds together; twice as many at once after a rest."""
+MAX_WORKER_BYTES_PER_SECOND = 32 << 20
+"""The same in bytes; four times as many at once after a rest, so that a few of the largest messages fit."""
+MAX_REGISTRATIONS_AT_ONCE = 2
+"""Of one worker, that a coordinator is busy with; what comes beyond is dropped."""
+MAX_BEATS_AT_ONCE = 8
+"""The same of heartbeats."""
+MAX_BATCHES_AT_ONCE = 8
+"""The same of batches of events."""
+MAX_FETCHES_AT_ONCE = 512
+"""The same of requests for a checkpoint."""
 MAX_PROCESSES = 1024
 """Processes and threads that one attempt may have."""
 MAX_REUSE = 1_000_000

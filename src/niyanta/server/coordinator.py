@@ -11,6 +11,7 @@ from typing import Any
 import uvicorn
 
 from niyanta.errors import ConfigurationError
+from niyanta.server.fleet.broker_keys import BrokerKeys
 from niyanta.server.grpc.server import GrpcServer
 from niyanta.server.leader.election import Election
 from niyanta.server.rest.frame.operation import Operation
@@ -22,6 +23,7 @@ from niyanta.server.store import schema
 from niyanta.server.store.database import Database
 from niyanta.server.wiring import Assembly
 from niyanta.wire.broker import Broker
+from niyanta.wire.broker_auth import BrokerAuth, allow_open_broker
 
 __all__ = ["Coordinator"]
 
@@ -73,16 +75,20 @@ class Coordinator:
             self.grpc_port = self._grpc.port
             await schema.require_current(settings.database_url)
             self.database = await Database.open(settings.database_url)
-            self._broker = Broker(settings.nats_url, name=settings.coordinator_id)
+            keys = await _broker_keys(settings, self.database)
+            login = None if keys is None else keys.login
+            self._broker = Broker(settings.nats_url, name=settings.coordinator_id, login=login)
             await self._broker.connect()
-            await self._serve(self.database, self._broker, self._grpc)
+            await self._serve(self.database, self._broker, self._grpc, keys)
         except BaseException:
             await self.stop()
             raise
 
-    async def _serve(self, database: Database, broker: Broker, grpc_server: GrpcServer) -> None:
+    async def _serve(
+        self, database: Database, broker: Broker, grpc_server: GrpcServer, keys: BrokerKeys | None
+    ) -> None:
         settings = self.settings
-        parts = Assembly(database, broker, settings)
+        parts = Assembly(database, broker, settings, keys)
         await parts.prepare()
         self._election = parts.election
         api = parts.rest()
@@ -161,6 +167,14 @@ class Coordinator:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+
+async def _broker_keys(settings: CoordinatorSettings, database: Database) -> BrokerKeys | None:
+    """Those by which it comes into a closed broker; None where the broker may be open."""
+    if settings.broker_auth is BrokerAuth.NONE:
+        allow_open_broker(settings.nats_url)
+        return None
+    return await BrokerKeys.load(database)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -20,6 +20,7 @@ from niyanta.domain.limits import (
     METRIC_CUSTOMERS,
 )
 from niyanta.errors import ConfigurationError
+from niyanta.wire.broker_auth import BrokerAuth
 
 __all__ = ["CoordinatorSettings"]
 
@@ -43,6 +44,10 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     coordinator_id: str = ""
     """Unique among replicas; made from the host's name when empty."""
     subject_prefix: str = "niyanta.v1"
+    broker_auth: BrokerAuth = BrokerAuth.TOKEN
+    """``token``: workers come into the broker with join tokens. ``none``: an open broker, on loopback only."""
+    worker_credential_seconds: float = 900.0
+    """How long a worker's credential for the broker is good at the most; then it gets another by itself."""
     heartbeat_interval_seconds: float = 2.0
     """How often a worker is asked to beat."""
     worker_lease_seconds: float = 10.0
@@ -160,6 +165,7 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
                 "audit_retention_days must be at least workload_retention_days",
             ),
             (self.checkpoint_retention_hours >= 0, "checkpoint_retention_hours must not be negative"),
+            (self.worker_credential_seconds >= 1, "worker_credential_seconds must be at least 1"),
             (
                 0 <= self.metrics_customers <= MAX_METRIC_CUSTOMERS,
                 f"metrics_customers must be 0 to {MAX_METRIC_CUSTOMERS}",

@@ -12,8 +12,12 @@ from niyanta.server.access.tokens import TokenVerifier
 from niyanta.server.directory import Directory
 from niyanta.server.fleet.attendance import Attendance
 from niyanta.server.fleet.beats import BeatService
+from niyanta.server.fleet.broker_keys import BrokerKeys
+from niyanta.server.fleet.callout import Callout
 from niyanta.server.fleet.checkpoints import CheckpointService
+from niyanta.server.fleet.doors import Doors
 from niyanta.server.fleet.intake import EventIntake
+from niyanta.server.fleet.known_tokens import KnownTokens
 from niyanta.server.fleet.registration import WorkerService
 from niyanta.server.grpc.batches import BatchMethods
 from niyanta.server.grpc.listing import ListMethods
@@ -63,12 +67,13 @@ from niyanta.server.services.workloads import WorkloadService
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
+from niyanta.server.store.join_tokens import JoinTokenStore
 from niyanta.server.store.shared_secrets import shared_secret
 from niyanta.server.watching.service import WatchService
 from niyanta.wire.broker import Broker
 from niyanta.wire.changes import Changed
 from niyanta.wire.objects import ObjectStore
-from niyanta.wire.subjects import Subjects
+from niyanta.wire.subjects import ANY_SENDER, Subjects
 
 __all__ = ["Assembly"]
 
@@ -76,11 +81,13 @@ __all__ = ["Assembly"]
 class Assembly:
     """The parts of one coordinator. Made, prepared, then its `loops` are run."""
 
-    def __init__(self, database: Database, broker: Broker, settings: CoordinatorSettings) -> None:
+    def __init__(
+        self, database: Database, broker: Broker, settings: CoordinatorSettings, keys: BrokerKeys | None = None
+    ) -> None:
         self._database = database
         self._broker = broker
         self._settings = settings
-        self._subjects = subjects = Subjects(settings.subject_prefix)
+        subjects = Subjects(settings.subject_prefix, sender="" if keys is None else ANY_SENDER)
         self.metrics = Metrics(settings.metrics_customers)
         self.customers = CustomerStore(database)
         self.feed = ChangeFeed(broker, subjects, settings.coordinator_id)
@@ -108,6 +115,14 @@ class Assembly:
         self.beats = BeatService(database, self.feed, self.metrics)
         self.checkpoints = CheckpointService(database)
         self.attendance = Attendance(database, broker, subjects)
+        self.join_tokens = JoinTokenStore(database)
+        self.known_tokens = KnownTokens(self.join_tokens)
+        self.doors = Doors(broker, subjects, None if keys is None else self.known_tokens)
+        self.callout = (
+            None
+            if keys is None
+            else Callout(broker, subjects, keys, self.known_tokens, settings.worker_credential_seconds)
+        )
 
         self.tokens = TokenVerifier(settings)
         self.authenticator = Authenticator(self.customers, self.tokens, self.feed)
@@ -144,15 +159,17 @@ class Assembly:
 
     async def prepare(self) -> None:
         """Read what must be there before the first request, and begin to hear workers and other coordinators."""
+        if self.callout is not None:
+            await self.known_tokens.look()
+            await self.callout.start()  # first, as workers that wait at the broker's door ask again only now and then
         self.cursors = Cursors(await shared_secret(self._database, "cursors"))
         self.logs = LogService(self._database, self.workloads, self.cursors)
         await self.tokens.start()
         await self.upkeep.prepare()
         await self.directory.refresh()
         await self.feed.start()
-        await self._broker.serve(self._subjects.events, self.intake.receive, queue_group=self._subjects.queue_group)
-        for service in (self.workers, self.beats, self.checkpoints):
-            await service.start(self._broker, self._subjects)
+        for service in (self.intake, self.workers, self.beats, self.checkpoints):
+            await service.start(self.doors)
 
     def loops(self) -> list[Coroutine[Any, Any, None]]:
         """What runs as long as the coordinator does."""
@@ -168,6 +185,7 @@ class Assembly:
             self.commands.run(),
             self.beats.run(),
             self.attendance.run(),
+            self.known_tokens.run(),
             self.submissions.run(),
             self.authenticator.run(),
             self.limiter.run(),

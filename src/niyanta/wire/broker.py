@@ -17,50 +17,30 @@ import logging
 import os
 import socket
 import uuid
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable
 
-from nats.aio.client import Client as NatsClient
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 from nats.errors import TimeoutError as NatsTimeoutError
 
-from niyanta.errors import ConnectionFailedError
+from niyanta.errors import ConfigurationError, ConnectionFailedError
 from niyanta.wire.addresses import Addresses
 from niyanta.wire.cancels import heeded
 from niyanta.wire.choice import GroupChoice
-from niyanta.wire.opening import CONNECT_SECONDS, credentials, failed, try_first
+from niyanta.wire.frames import FRAME_BYTES, FRAMES_HEADER, NO_REPLY, REPLY_HEADER
+from niyanta.wire.link import NatsLink, OpenBrokerError
+from niyanta.wire.login import Login
+from niyanta.wire.opening import CONNECT_SECONDS, OPEN_BROKER, credentials, failed, try_first
+from niyanta.wire.serving import Doorkeeper, FramedBytes, Guest, Responder, Service
 
-__all__ = [
-    "FRAME_BYTES",
-    "FRAME_TIMEOUT_SECONDS",
-    "MAX_MESSAGE_BYTES",
-    "MOST_AT_ONCE",
-    "MOST_FRAMED_BYTES",
-    "Broker",
-    "Responder",
-]
+__all__ = ["FRAME_BYTES", "Broker", "Responder"]
 
 log = logging.getLogger(__name__)
 
-MAX_MESSAGE_BYTES = 24 * 1024 * 1024
-FRAME_TIMEOUT_SECONDS = 30.0
-FRAME_BYTES = 512 * 1024
-"""A message that isn't larger than this needs no frames."""
-MOST_AT_ONCE = 5000
-"""Messages of one subject that are answered at the same time; more wait their turn, in a queue with an end."""
-MOST_FRAMED_BYTES = 256 * 1024 * 1024
-"""Of framed messages that are being taken or answered: what comes beyond gets no answer, and is sent again."""
-_FRAMES_HEADER = "Niyanta-Frames"
-_REPLY_HEADER = "Niyanta-Reply"
-_NO_REPLY = "none"
-
 _PING_SECONDS = 1
 _MOST_PINGS_MISSING = 3
-
-Responder = Callable[[bytes], Awaitable[bytes | None]]
-"""Takes a whole message, gives the reply (None: no reply)."""
 
 
 class Broker:
@@ -74,25 +54,26 @@ class Broker:
         urls: Of the server, or of several with commas between; see `Addresses`.
         name: Of this client, for the server's own reports.
         stay_seconds: How long requests go to whom of a queue group answered first, until the group is asked again.
+        login: Shown instead of what stands in the URL; None for a broker that isn't closed.
 
     Attributes:
         connected: Whether the link stands at this moment.
         interruptions: How often the link was lost so far; the monitor's brake looks at it.
     """
 
-    def __init__(self, urls: str, *, name: str, stay_seconds: float = 30.0) -> None:
+    def __init__(self, urls: str, *, name: str, stay_seconds: float = 30.0, login: Login | None = None) -> None:
         self._urls = urls
+        self._login = login
         self._name = name
         self._stay_seconds = stay_seconds
         self._choices: dict[str, GroupChoice] = {}
         """By subject that a queue group serves."""
-        self._nc = NatsClient()
+        self._nc = NatsLink(login)
         self._subscriptions: list[Subscription] = []
-        self._served: dict[str, tuple[Callable[[], Awaitable[list[Subscription]]], list[Subscription]]] = {}
-        """By subject: how to subscribe to it, and the subscriptions; none while it is suspended."""
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._services: dict[str, Service] = {}
+        """By the subject that is served."""
+        self._framed = FramedBytes()
         self._closing = False
-        self._framed_bytes = 0
         self.interruptions = 0
         self.on_reconnect: list[Callable[[], None]] = []
 
@@ -106,14 +87,17 @@ class Broker:
 
         Raises:
             ConfigurationError: No address, or one that can't be read.
-            ConnectionFailedError: Nothing answers at any address, or it refuses the credentials.
+            ConnectionFailedError: Nothing answers at any address.
+            BrokerRefusedError: It refuses the credentials.
         """
         addresses = Addresses.parse(self._urls)
         try:
             with heeded():
                 async with asyncio.timeout(timeout_seconds):
-                    await try_first(addresses)
+                    await try_first(addresses, self._login)
                     await self._open(addresses)
+        except OpenBrokerError as exc:
+            raise ConfigurationError(OPEN_BROKER) from exc
         except (NatsError, OSError, TimeoutError) as exc:
             raise ConnectionFailedError(
                 f"cannot reach the broker: {str(exc) or type(exc).__name__}. "
@@ -130,7 +114,8 @@ class Broker:
             for callback in self.on_reconnect:
                 callback()
 
-        self._nc = NatsClient()
+        self._nc = NatsLink(self._login)
+        inbox = self._login.inbox if self._login is not None else ""
         await self._nc.connect(
             servers=list(addresses.servers),
             name=self._name,
@@ -143,11 +128,11 @@ class Broker:
             pending_size=0,
             no_echo=True,  # a coordinator hears of its own changes at once, and not again from the broker
             flusher_queue_size=4096,
-            inbox_prefix=f"_INBOX.{uuid.uuid4().hex}".encode(),
+            inbox_prefix=(inbox or f"_INBOX.{uuid.uuid4().hex}").encode(),
             disconnected_cb=disconnected,
             reconnected_cb=reconnected,
             error_cb=failed,
-            **credentials(addresses),
+            **(self._nc.credentials() or credentials(addresses)),
         )
 
     def cut(self) -> None:
@@ -162,9 +147,7 @@ class Broker:
     async def close(self) -> None:
         """Close the link and end the handlers under way. Idempotent."""
         self._closing = True
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(service.cancel() for service in self._services.values()))
         if not self._nc.is_closed:
             await self._nc.close()
 
@@ -175,7 +158,7 @@ class Broker:
             ConnectionFailedError: The link is down, or (large messages only) nobody took the message.
         """
         if len(payload) > FRAME_BYTES:
-            await self._request(subject, payload, {_REPLY_HEADER: _NO_REPLY}, timeout_seconds)
+            await self._request(subject, payload, {REPLY_HEADER: NO_REPLY}, timeout_seconds)
             return
         if not self.connected:
             raise ConnectionFailedError("the broker is away")
@@ -229,7 +212,7 @@ class Broker:
         self, subject: str, payload: bytes, headers: dict[str, str], timeout_seconds: float
     ) -> Msg:
         frames = [payload[i : i + FRAME_BYTES] for i in range(0, len(payload), FRAME_BYTES)]
-        reply = await self._ask(subject, frames[0], {_FRAMES_HEADER: str(len(frames)), **headers}, timeout_seconds)
+        reply = await self._ask(subject, frames[0], {FRAMES_HEADER: str(len(frames)), **headers}, timeout_seconds)
         for frame in frames[1:]:
             private = reply.reply
             if not private:
@@ -242,139 +225,37 @@ class Broker:
             return await self._nc.request(subject, payload, timeout=timeout_seconds, headers=headers or None)
 
     async def serve(self, subject: str, handler: Responder, *, queue_group: str = "") -> None:
-        """Answer messages on a subject, each in a task of its own.
+        """Answer messages on a subject, each in a task of its own, whoever sends them.
 
         A handler that raises is logged, and the sender gets no reply (it will send again).
         """
-        # Where this member of the group alone is asked, by those whom it has answered.
-        own = f"{subject}.{uuid.uuid4().hex}" if queue_group else ""
-        turns = asyncio.Semaphore(MOST_AT_ONCE)
+        guest = Guest(handler, lambda: None)
+        await self.serve_guests(subject, lambda *_: guest, queue_group=queue_group)
 
-        async def received(msg: Msg) -> None:
-            await turns.acquire()
-            if msg.headers and _FRAMES_HEADER in msg.headers:
-                self._spawn(self._receive_framed(msg, handler, own), turns.release)
-            else:
-                self._spawn(self._answer(msg, msg.data, handler, own), turns.release)
-
-        async def subscribe() -> list[Subscription]:
-            subscriptions: list[Subscription] = []
-            try:
-                with heeded():
-                    for name, group in ((subject, queue_group), (own, "")) if own else ((subject, ""),):
-                        subscriptions.append(
-                            await self._nc.subscribe(
-                                name,
-                                queue=group,
-                                cb=received,
-                                pending_msgs_limit=65536,
-                                pending_bytes_limit=256 << 20,
-                            )
-                        )
-                    await self._nc.flush()
-            except BaseException:
-                await _end(subscriptions)  # or each message would be taken twice after the next try
-                raise
-            return subscriptions
-
-        self._served[subject] = (subscribe, await subscribe())
+    async def serve_guests(self, subject: str, doorkeeper: Doorkeeper, *, queue_group: str = "") -> None:
+        """The same, of messages that a doorkeeper lets in; the subject may hold wildcards."""
+        service = Service(self._nc, subject, doorkeeper, queue_group, self._framed)
+        await service.begin()
+        self._services[subject] = service
 
     async def suspend(self, subject: str) -> None:
         """Take nothing more that is sent to a subject served here, so that others of its queue group do."""
-        subscribe, subscriptions = self._served[subject]
-        self._served[subject] = (subscribe, [])
-        await _end(subscriptions, gently=True)
+        await self._services[subject].pause()
 
     async def resume(self, subject: str) -> None:
         """Serve a subject again that was suspended."""
-        subscribe, subscriptions = self._served[subject]
-        if not subscriptions:
-            try:
-                self._served[subject] = (subscribe, await subscribe())
-            except (NatsError, TimeoutError, OSError) as exc:
-                log.info("broker.not_resumed", extra={"subject": subject, "error": str(exc)})
+        try:
+            await self._services[subject].begin()
+        except (NatsError, TimeoutError, OSError) as exc:
+            log.info("broker.not_resumed", extra={"subject": subject, "error": str(exc)})
 
     async def overhear(self, subject: str, heard: Callable[[bytes], None]) -> None:
         """Listen to what others say to each other on a subject; they don't notice. Large messages are left out."""
 
         async def received(msg: Msg) -> None:
-            if not (msg.headers and _FRAMES_HEADER in msg.headers):
+            if not (msg.headers and FRAMES_HEADER in msg.headers):
                 heard(msg.data)
 
         for spoken in (subject, f"{subject}.*"):  # to the group, and to one of its members
             self._subscriptions.append(await self._nc.subscribe(spoken, cb=received))
         await self._nc.flush()
-
-    def _spawn(self, work: Awaitable[None], then: Callable[[], None]) -> None:
-        def done(task: asyncio.Task[None]) -> None:
-            self._tasks.discard(task)
-            then()
-
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(done)
-
-    async def _answer(self, msg: Msg, payload: bytes, handler: Responder, own: str) -> None:
-        try:
-            reply = await handler(payload)
-            if reply is not None and msg.reply:
-                await self._nc.publish(msg.reply, reply, reply=own)
-        except asyncio.CancelledError:
-            raise
-        except (NatsError, OSError) as exc:
-            log.warning("broker.reply_lost", extra={"error": str(exc)})
-        except Exception:
-            log.exception("broker.handler_failed", extra={"subject": msg.subject})
-
-    async def _receive_framed(self, first: Msg, handler: Responder, own: str) -> None:
-        try:
-            total = int((first.headers or {})[_FRAMES_HEADER])
-        except ValueError:
-            return
-        if not 2 <= total <= MAX_MESSAGE_BYTES // FRAME_BYTES:
-            log.warning("broker.framed_message_refused", extra={"frames": total})
-            return
-        size = total * FRAME_BYTES
-        if self._framed_bytes + size > MOST_FRAMED_BYTES:
-            log.warning("broker.framed_message_put_off", extra={"frames": total})
-            return
-        self._framed_bytes += size
-        try:
-            await self._take_frames(first, total, handler, own)
-        finally:
-            self._framed_bytes -= size
-
-    async def _take_frames(self, first: Msg, total: int, handler: Responder, own: str) -> None:
-        private = self._nc.new_inbox()
-        subscription = await self._nc.subscribe(private)
-        try:
-            frames = [first.data]
-            msg = first
-            async with asyncio.timeout(FRAME_TIMEOUT_SECONDS):
-                while len(frames) < total:
-                    await self._nc.publish(msg.reply, b"", reply=private)
-                    with heeded():
-                        msg = await subscription.next_msg(timeout=FRAME_TIMEOUT_SECONDS)
-                    frames.append(msg.data)
-            if (first.headers or {}).get(_REPLY_HEADER) == _NO_REPLY:
-                # Nobody waits for what the handler makes of it, only for its arrival.
-                await self._nc.publish(msg.reply, b"")
-                msg.reply = ""
-            await self._answer(msg, b"".join(frames), handler, own)
-        except (NatsError, TimeoutError, OSError) as exc:
-            log.warning("broker.framed_message_incomplete", extra={"error": str(exc)})
-        finally:
-            if not self._nc.is_closed:
-                await subscription.unsubscribe()
-
-
-async def _end(subscriptions: Iterable[Subscription], *, gently: bool = False) -> None:
-    """Take nothing more; gently: but what the server has sent before it hears of that."""
-    for subscription in subscriptions:
-        try:
-            with heeded():
-                await (subscription.drain() if gently else subscription.unsubscribe())  # type: ignore[no-untyped-call]
-        except (NatsError, OSError, TimeoutError) as exc:
-            log.info("broker.not_unsubscribed", extra={"subject": subscription.subject, "error": str(exc)})
-            with contextlib.suppress(NatsError, OSError):  # or it would be there again with the link
-                await subscription.unsubscribe()

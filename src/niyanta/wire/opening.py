@@ -6,12 +6,14 @@ import logging
 import time
 from typing import Any
 
-from nats.aio.client import Client as NatsClient
 from nats.errors import Error as NatsError
 
+from niyanta.errors import BrokerRefusedError
 from niyanta.wire.addresses import Addresses
+from niyanta.wire.link import NatsLink, OpenBrokerError, is_refusal
+from niyanta.wire.login import Login
 
-__all__ = ["CONNECT_SECONDS", "credentials", "failed", "try_first"]
+__all__ = ["CONNECT_SECONDS", "OPEN_BROKER", "credentials", "failed", "try_first"]
 
 log = logging.getLogger(__name__)
 
@@ -20,15 +22,27 @@ CONNECT_SECONDS = 2
 _PATIENCE_SECONDS = 20.0
 
 
-async def try_first(addresses: Addresses) -> None:
+OPEN_BROKER = (
+    "the broker lets everybody in: give it the configuration that niyanta admin broker-config prints, or, for a "
+    "trial on this machine only, set NIYANTA_BROKER_AUTH=none for coordinators and workers"
+)
+_AT_ONCE_SECONDS = 1.0
+"""A broker whose coordinators are away refuses later than this: see ``timeout`` in its configuration."""
+
+
+async def try_first(addresses: Addresses, login: Login | None = None) -> None:
     """Fail soon when no server is there; a link that has been opened once is kept for ever.
 
     A server that is there but slow to answer is asked again for a while: its machine may only be busy.
+
+    Raises:
+        NatsError: No server is there.
+        BrokerRefusedError: One is, and refuses the credentials.
     """
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while True:
         try:
-            await _try_each(addresses)
+            await _try_each(addresses, login)
         except TimeoutError:
             if time.monotonic() >= deadline:
                 raise
@@ -36,10 +50,11 @@ async def try_first(addresses: Addresses) -> None:
             return
 
 
-async def _try_each(addresses: Addresses) -> None:
+async def _try_each(addresses: Addresses, login: Login | None) -> None:
     failure: Exception | None = None
     for server in addresses.servers:
-        attempt = NatsClient()
+        attempt = NatsLink(login)
+        began = time.monotonic()
         try:
             await attempt.connect(
                 servers=[server],
@@ -49,13 +64,19 @@ async def _try_each(addresses: Addresses) -> None:
                 reconnect_time_wait=0.1,  # type: ignore[arg-type]  # takes fractions all the same
                 connect_timeout=CONNECT_SECONDS,
                 error_cb=failed,
-                **credentials(addresses),
+                **(attempt.credentials() or credentials(addresses)),
             )
+        except OpenBrokerError:
+            raise
         except (NatsError, OSError, TimeoutError) as exc:
             failure = exc
+            if is_refusal(exc):
+                at_once = time.monotonic() - began < _AT_ONCE_SECONDS
+                failure = BrokerRefusedError("the broker refuses the credentials", at_once=at_once)
         else:
-            await attempt.close()
             return
+        finally:
+            await attempt.close()
     raise failure or NatsError
 
 

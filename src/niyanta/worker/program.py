@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from niyanta.errors import ConfigurationError
 from niyanta.wire.broker import Broker
 from niyanta.wire.objects import ObjectStore
 from niyanta.wire.subjects import Subjects
@@ -24,6 +23,7 @@ from niyanta.worker.box.outside import scratch_parent
 from niyanta.worker.box.policy import policy_by
 from niyanta.worker.box.rights import hide_memory
 from niyanta.worker.handlers.app import load_app
+from niyanta.worker.joining import come_in, way_in
 
 __all__ = ["run_worker"]
 
@@ -36,25 +36,27 @@ def run_worker(
     app: Sequence[str],
     *,
     nats_url: str | None = None,
+    join_token: str | None = None,
     worker_id: str | None = None,
     capacity: int | None = None,
     tags: dict[str, str] | None = None,
 ) -> None:
     """Run until SIGTERM or SIGINT, then drain; a second signal stops at once.
 
+    Where neither argument nor environment says so, broker and join token are those of the nearest `niyanta dev`.
+
     Raises:
         ConfigurationError: The app or a setting can't work.
-        ConnectionFailedError: The broker can't be reached.
+        ConnectionFailedError: The broker can't be reached, or refuses the join token.
     """
-    url = nats_url or os.environ.get("NIYANTA_NATS_URL")
-    if not url:
-        raise ConfigurationError("say where NATS is: --nats-url or NIYANTA_NATS_URL")
     hide_memory()
     spec = load_app(app).spec(id=worker_id or os.environ.get("NIYANTA_ID") or None, capacity=capacity, tags=tags)
-    spec = replace(spec, reach=replace(spec.reach, closed_ports=tuple(ports_of(url))))
     object_store_url = os.environ.get("NIYANTA_OBJECT_STORE_URL")
     object_store = ObjectStore(object_store_url) if object_store_url else None
     prefix = os.environ.get("NIYANTA_SUBJECT_PREFIX", "niyanta.v1")
+    url, ticket = way_in(spec.worker_id, nats_url, join_token, os.environ)
+    spec = replace(spec, reach=replace(spec.reach, closed_ports=tuple(ports_of(url))))
+    subjects = Subjects(prefix, sender=ticket.sender if ticket else "")
 
     async def main() -> None:
         stop = asyncio.Event()
@@ -69,12 +71,13 @@ def run_worker(
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopped)
         watch_parent(stopped)
-        broker = Broker(url, name=spec.worker_id)
-        await broker.connect()
+        broker = Broker(url, name=spec.worker_id, login=ticket.login if ticket else None)
+        if not await come_in(broker, stop):
+            return
         claim = WorkerClaim(spec.worker_id, f"{prefix} {url}")
         try:
             with tempfile.TemporaryDirectory(prefix="niyanta-", dir=scratch_parent(policy_by(spec.reach))) as scratch:
-                await Agent(spec, app, broker, Subjects(prefix), Path(scratch), object_store, claim).run(stop)
+                await Agent(spec, app, broker, subjects, Path(scratch), object_store, claim).run(stop)
         finally:
             claim.release()
             await broker.close()

@@ -15,12 +15,12 @@ GENERATED = ("niyanta/wire/v1/", "niyanta/client/synchronous.py")
 
 ELSEWHERE: dict[tuple[str, str], str] = {
     (
-        "niyanta/wire/broker.py",
+        "niyanta/wire/frames.py",
         "MAX_MESSAGE_BYTES",
     ): "a broker's own; its maker meets it",
     ("niyanta/server/store/workloads.py", "MOST_INPUT_BYTES"): "of one query's answer; tested",
-    ("niyanta/wire/broker.py", "MOST_AT_ONCE"): "of a process's own memory; tested",
-    ("niyanta/wire/broker.py", "MOST_FRAMED_BYTES"): "of a process's own memory; tested",
+    ("niyanta/wire/serving.py", "MOST_AT_ONCE"): "of a process's own memory; tested",
+    ("niyanta/wire/serving.py", "MOST_FRAMED_BYTES"): "of a process's own memory; tested",
     ("niyanta/worker/outbox.py", "MOST_LINES"): "of the worker's own memory while the broker is away; tested",
     ("niyanta/worker/outbox.py", "MOST_LINE_BYTES_OF_ALL"): "of the worker's own memory; tested",
     ("niyanta/wire/strict_json.py", "_MAX_INT"): "of a signed integer of 64 bits",

@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import io
 import math
+import re
 import warnings
 from dataclasses import dataclass
 
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import Image, ImageCms, PngImagePlugin, UnidentifiedImageError
 
 from niyanta.examples.images.parameters import ImageParams
 
@@ -50,6 +51,21 @@ _PROFILE_UNREADABLE = "a colour profile that can't be used was left out"
 _ORIENTATION_UNKNOWN = "EXIF data can't be read, so which way is up isn't known"
 
 
+_OTHER_KINDS = (
+    (re.compile(rb"$"), "empty"),
+    (re.compile(rb"....ftyp(hei[cxms]|hev[cx]|mif1|msf1)", re.DOTALL), "HEIC"),
+    (re.compile(rb"....ftyp(avif|avis)", re.DOTALL), "AVIF"),
+    (re.compile(rb"....ftyp", re.DOTALL), "a video or raw picture"),
+    (re.compile(rb"%PDF"), "PDF"),
+    (re.compile(rb"8BPS"), "Photoshop's"),
+    (re.compile(rb"(<\?xml.*)?<svg", re.DOTALL), "SVG"),
+    (re.compile(rb"\s*<(!doctype )?html", re.IGNORECASE), "a web page"),
+)
+"""What is often found under the name of an image."""
+PngImagePlugin.MAX_TEXT_CHUNK = 16 << 20
+"""Pillow's own bound is smaller than profiles of scanners are."""
+
+
 class BadPictureError(Exception):
     """Nothing can be made of it; the message says why."""
 
@@ -83,9 +99,9 @@ def make(data: bytes, kind: str, params: ImageParams) -> Made:
         except BadPictureError:
             raise
         except UnidentifiedImageError:
-            raise BadPictureError("no image that can be read") from None
+            raise BadPictureError(f"no image that can be read{_really(data)}") from None
         except Exception as exc:  # a broken file makes Pillow raise anything, from struct.error to KeyError
-            raise BadPictureError(str(exc)[:200] or type(exc).__name__) from exc
+            raise BadPictureError(str(exc)[:200] or f"it is broken ({type(exc).__name__})") from exc
 
 
 def _make(data: bytes, kind: str, params: ImageParams) -> Made:
@@ -128,6 +144,11 @@ def _decoded(data: bytes, params: ImageParams, losses: list[str]) -> tuple[Image
     if orientation in _TURNS:
         image = image.transpose(_TURNS[orientation])
     return image, profile, wanted != upright
+
+
+def _really(data: bytes) -> str:
+    kind = next((kind for head, kind in _OTHER_KINDS if head.match(data[:1000])), None)
+    return f": it is {kind}" if kind is not None else ""
 
 
 def _is_too_large(image: Image.Image, data: bytes) -> bool:

@@ -34,10 +34,11 @@ _TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9](:([0-5][0-9]|60))?|24:00(:00)
 # Enough for any sum of numbers that are taken: none is rounded.
 _exact = Context(prec=100, traps=[Inexact, InvalidOperation])
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?(1[0-5]|0?[0-9]))?")
-
+_ANY_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 WRONG_FIELDS = "wrong number of fields"
 NO_NUMBER = "not a number"
+TOO_LONG = "a number that is too large or has too many digits"
 COMMA = "a comma in a number"
 POINT = "a point in a number"
 NO_DATE = "not an ISO date"
@@ -163,6 +164,8 @@ def _number(text: str, decimal_mark: str) -> Decimal:
         text = text.replace(",", ".")
     if len(text) <= _MOST_DIGITS and _NUMBER.fullmatch(text):
         return Decimal(text)
+    if _ANY_NUMBER.fullmatch(text):
+        raise _BadRowError(TOO_LONG)
     raise _BadRowError(COMMA if "," in text and _NUMBER.fullmatch(text.replace(",", "")) else NO_NUMBER)
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from niyanta.domain.workers import WorkerEnd, WorkerStatus
 from niyanta.errors import ServiceUnavailableError
+from niyanta.server.fleet.doors import ANYBODY, Doors, MessageKind, Sender
 from niyanta.server.moves.batcher import GroupCommit
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.observability.metrics import Metrics
@@ -15,9 +16,8 @@ from niyanta.server.store.database import Database, Pool, retried
 from niyanta.server.store.lease import LeaseStore
 from niyanta.server.store.workers import WorkerStore
 from niyanta.server.store.workloads import WorkloadStore
-from niyanta.wire.broker import Broker
 from niyanta.wire.messages import AttemptRef, Heartbeat, HeartbeatReply
-from niyanta.wire.subjects import WORKER_ID_PATTERN, Subjects
+from niyanta.wire.subjects import WORKER_ID_PATTERN
 
 __all__ = ["BeatService"]
 
@@ -36,17 +36,19 @@ class BeatService:
         self._encode = msgspec.msgpack.Encoder().encode
         self._group = GroupCommit[Heartbeat, HeartbeatReply](self._record, most=200)
 
-    async def start(self, broker: Broker, subjects: Subjects) -> None:
+    async def start(self, doors: Doors) -> None:
         """Begin to answer workers."""
-        await broker.serve(subjects.heartbeat, self.receive, queue_group=subjects.queue_group)
+        await doors.open(MessageKind.HEARTBEAT, self.receive)
 
     async def run(self) -> None:
         """Record beats until cancelled."""
         await self._group.run()
 
-    async def receive(self, payload: bytes) -> bytes:
+    async def receive(self, payload: bytes, sender: Sender = ANYBODY) -> bytes:
         """Answer a `Heartbeat`."""
         beat = self._decode(payload)
+        if not sender.speaks_for(beat.worker_id, beat.incarnation):
+            return self._encode(HeartbeatReply(ok=False))
         if not WORKER_ID_PATTERN.fullmatch(beat.worker_id) or "\0" in beat.incarnation:
             return self._encode(HeartbeatReply(ok=False))  # nobody has registered under such a name
         if self._group.is_full:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from niyanta.errors import ServiceUnavailableError
+from niyanta.server.fleet.doors import ANYBODY, Doors, MessageKind, Sender
 from niyanta.server.store.checkpoints import CheckpointStore, StoredCheckpoint
 from niyanta.server.store.database import Database, Pool, retried
 from niyanta.server.store.workloads import WorkloadStore
-from niyanta.wire.broker import Broker
 from niyanta.wire.messages import CheckpointReply, CheckpointRequest
-from niyanta.wire.subjects import Subjects
 
 __all__ = ["CheckpointService"]
 
@@ -27,17 +26,19 @@ class CheckpointService:
         self._decode = msgspec.msgpack.Decoder(CheckpointRequest).decode
         self._encode = msgspec.msgpack.Encoder().encode
 
-    async def start(self, broker: Broker, subjects: Subjects) -> None:
+    async def start(self, doors: Doors) -> None:
         """Begin to answer workers."""
-        await broker.serve(subjects.checkpoint, self.receive, queue_group=subjects.queue_group)
+        await doors.open(MessageKind.CHECKPOINT, self.receive)
 
-    async def receive(self, payload: bytes) -> bytes:
+    async def receive(self, payload: bytes, sender: Sender = ANYBODY) -> bytes:
         """Answer a `CheckpointRequest` with one range of the newest good checkpoint."""
-        return self._encode(await self._answer(payload))
+        return self._encode(await self._answer(payload, sender))
 
-    async def _answer(self, payload: bytes) -> CheckpointReply:
+    async def _answer(self, payload: bytes, sender: Sender) -> CheckpointReply:
         try:
             request = self._decode(payload)
+            if not sender.speaks_for(request.worker_id, request.incarnation):
+                raise _NotYoursError
             found = await self._find(request)
         except msgspec.DecodeError as exc:
             return CheckpointReply(ok=False, error=f"the request can't be read: {exc}")

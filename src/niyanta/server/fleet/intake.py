@@ -18,6 +18,7 @@ import msgspec
 from niyanta.domain.workload import Key
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.directory import Directory
+from niyanta.server.fleet.doors import ANYBODY, Doors, MessageKind, Sender
 from niyanta.server.fleet.folding import EventFolder, Writes
 from niyanta.server.fleet.reading import Batch, Unreadable, is_sane, read_batch
 from niyanta.server.moves.batcher import GroupCommit
@@ -104,13 +105,20 @@ class EventIntake:
             if self._object_store is not None:
                 await self._object_store.delete([key])
 
-    async def receive(self, payload: bytes) -> bytes:
+    async def start(self, doors: Doors) -> None:
+        """Begin to answer workers."""
+        await doors.open(MessageKind.EVENTS, self.receive)
+
+    async def receive(self, payload: bytes, sender: Sender = ANYBODY) -> bytes:
         """Answer one batch. The broker's handler for the events subject."""
         try:
             batch = read_batch(payload)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
             # Sent again it would be no better: its sender has to begin anew.
             log.error("intake.unreadable", extra={"error": str(exc), "bytes": len(payload)})
+            return self._encode(BatchReply(ok=False, unknown_worker=True))
+        if not sender.speaks_for(batch.worker_id, batch.incarnation):
+            log.warning("intake.not_the_senders", extra={"worker_id": sender.worker_id})
             return self._encode(BatchReply(ok=False, unknown_worker=True))
         if self._group.is_full:
             return self._encode(BatchReply(ok=False))

@@ -11,6 +11,7 @@ from niyanta.domain.workers import OrderKind, RegisterRefusal, WorkerStatus
 from niyanta.domain.workload import Actor
 from niyanta.errors import NotFoundError, ServiceUnavailableError
 from niyanta.server.fleet.admission import RefusedRegistrationError, read_registration
+from niyanta.server.fleet.doors import ANYBODY, Doors, MessageKind, Sender
 from niyanta.server.moves.commands import Commands
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.moves.losses import lose_workloads
@@ -19,9 +20,7 @@ from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.database import Database, Pool, retried
 from niyanta.server.store.lease import LeaseStore
 from niyanta.server.store.workers import ListedWorker, RemovedWorker, StandingOrder, WorkerStore
-from niyanta.wire.broker import Broker
 from niyanta.wire.messages import Register, RegisterReply
-from niyanta.wire.subjects import Subjects
 
 __all__ = ["WorkerService"]
 
@@ -48,14 +47,15 @@ class WorkerService:
         self._leases = LeaseStore()
         self._encode = msgspec.msgpack.Encoder().encode
 
-    async def start(self, broker: Broker, subjects: Subjects) -> None:
+    async def start(self, doors: Doors) -> None:
         """Begin to answer workers."""
-        await broker.serve(subjects.register, self.register, queue_group=subjects.queue_group)
+        await doors.open(MessageKind.REGISTER, self.register)
 
-    async def register(self, payload: bytes) -> bytes | None:
+    async def register(self, payload: bytes, sender: Sender = ANYBODY) -> bytes | None:
         """Answer a `Register`."""
         try:
             worker = read_registration(payload)
+            _check_grant(worker, sender)
         except RefusedRegistrationError as refused:
             log.warning("worker.registration_refused", extra={"why": str(refused)})
             return self._encode(RegisterReply(False, RegisterRefusal.INVALID, str(refused)))
@@ -116,10 +116,10 @@ class WorkerService:
         Raises:
             NotFoundError: No live worker has that id.
         """
-        await self._mark_draining(worker_id, actor)
+        incarnation = await self._mark_draining(worker_id, actor)
         log.info("worker.drained", extra={"worker_id": worker_id, "actor_id": actor.id})
         self._feed.announce(fleet=True)
-        self._commands.drain(worker_id)
+        self._commands.drain((worker_id, incarnation))
 
     async def remove(self, worker_id: str, actor: Actor) -> None:
         """Take everything away from a worker, and don't let its id register until `undrain`.
@@ -149,10 +149,12 @@ class WorkerService:
             log.warning("worker.workloads_left_to_monitor", extra={"worker_id": worker_id, "error": str(exc)})
 
     @retried
-    async def _mark_draining(self, worker_id: str, actor: Actor) -> None:
+    async def _mark_draining(self, worker_id: str, actor: Actor) -> str:
         async with self._database.connection() as conn:
-            if not await self._workers.drain(conn, worker_id, actor.id):
-                raise NotFoundError(f"There is no live worker '{worker_id}'")
+            incarnation = await self._workers.drain(conn, worker_id, actor.id)
+        if incarnation is None:
+            raise NotFoundError(f"There is no live worker '{worker_id}'")
+        return incarnation
 
     @retried
     async def _mark_removed(self, worker_id: str, actor: Actor) -> RemovedWorker:
@@ -180,6 +182,21 @@ class WorkerService:
         if status is None:
             raise _unknown(worker_id)
         return status
+
+
+def _check_grant(worker: Register, sender: Sender) -> None:
+    """Refuse what the sender's join token doesn't give.
+
+    Raises:
+        RefusedRegistrationError: It isn't the worker that speaks, or wants what its token doesn't give.
+    """
+    if sender.grant is None:
+        raise RefusedRegistrationError("its join token is revoked or expired")
+    if not sender.speaks_for(worker.worker_id, worker.incarnation):
+        raise RefusedRegistrationError("another worker is named than the one that the broker has let in")
+    types = [handler.workload_type for handler in worker.handlers]
+    if refusal := sender.grant.refusal(worker.worker_id, types, worker.tags):
+        raise RefusedRegistrationError(refusal)
 
 
 def _unknown(worker_id: str) -> NotFoundError:

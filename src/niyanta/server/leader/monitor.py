@@ -304,7 +304,7 @@ class Monitor:
         await self._change_each(epoch, overdue, time_out)
         for row in overdue:
             ref = AttemptRef(row.customer_id, row.workload_id, row.generation)
-            self._commands.cancel(row.worker_id, ref, "timed out")
+            self._commands.cancel((row.worker_id, row.incarnation), ref, "timed out")
 
     async def _change_each(
         self, epoch: int, rows: Sequence[Unanswered | Overdue], move: Callable[[Change], Move]

@@ -22,6 +22,7 @@ import logging
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import msgspec
 
@@ -44,7 +45,7 @@ from niyanta.wire.messages import (
 )
 from niyanta.wire.subjects import Subjects
 
-__all__ = ["Commands"]
+__all__ = ["Commands", "Incarnation"]
 
 log = logging.getLogger(__name__)
 
@@ -55,10 +56,15 @@ _ENVELOPE_BYTES = 1024
 """More than an assignment takes besides its input and config."""
 
 
+Incarnation: TypeAlias = tuple[str, str]
+"""A worker's id, and which incarnation is meant: on a closed broker no other hears it."""
+
+
 @dataclass(slots=True)
 class _Lane:
     """One worker's commands that wait to be sent."""
 
+    worker_id: str
     waiting: deque[tuple[str, bytes]] = field(default_factory=deque)
     """What kind each is, and the message."""
     size_bytes: int = 0
@@ -73,14 +79,15 @@ class Commands:
         self._metrics = metrics
         self._encode = msgspec.msgpack.Encoder().encode
         self._lanes: dict[str, _Lane] = {}
+        """By the subject that the worker hears."""
         self._senders: asyncio.TaskGroup | None = None
 
     async def run(self) -> None:
         """Send until cancelled."""
         try:
             async with asyncio.TaskGroup() as self._senders:
-                for worker_id in self._lanes:  # given before
-                    self._senders.create_task(self._send_from(worker_id))
+                for subject in self._lanes:  # given before
+                    self._senders.create_task(self._send_from(subject))
                 await asyncio.get_running_loop().create_future()
         finally:
             self._senders = None
@@ -92,51 +99,54 @@ class Commands:
             by_worker.setdefault((workload.worker_id, workload.incarnation), []).append(_assignment(workload))
         for (worker_id, incarnation), assignments in by_worker.items():
             for together in _packed(assignments):
-                self._tell(worker_id, Assign(epoch, incarnation, together))
+                self._tell((worker_id, incarnation), Assign(epoch, incarnation, together))
 
-    def cancel(self, worker_id: str, ref: AttemptRef, reason: str) -> None:
+    def cancel(self, worker: Incarnation, ref: AttemptRef, reason: str) -> None:
         """Have an attempt stopped that is cancelled or superseded."""
-        self._tell(worker_id, CancelAttempt(ref, reason))
+        self._tell(worker, CancelAttempt(ref, reason))
 
-    def pause(self, worker_id: str, ref: AttemptRef) -> None:
+    def pause(self, worker: Incarnation, ref: AttemptRef) -> None:
         """Ask for a checkpoint that fulfils a pause."""
-        self._tell(worker_id, PauseAttempt(ref))
+        self._tell(worker, PauseAttempt(ref))
 
-    def withdraw_pause(self, worker_id: str, ref: AttemptRef) -> None:
+    def withdraw_pause(self, worker: Incarnation, ref: AttemptRef) -> None:
         """Let an attempt go on that was asked to pause."""
-        self._tell(worker_id, WithdrawPause(ref))
+        self._tell(worker, WithdrawPause(ref))
 
-    def drain(self, worker_id: str) -> None:
+    def drain(self, worker: Incarnation) -> None:
         """Say that an operator drains the worker."""
-        self._tell(worker_id, DrainWorker())
+        self._tell(worker, DrainWorker())
 
     async def speak(self, worker_id: str, incarnation: str, timeout_seconds: float) -> Heartbeat | None:
         """Ask a worker that wasn't heard of for its heartbeat; None when it gives none in time."""
         try:
             reply = await self._broker.request(
-                self._subjects.worker(worker_id), self._encode(Speak(incarnation)), timeout_seconds=timeout_seconds
+                self._subjects.worker(worker_id, incarnation),
+                self._encode(Speak(incarnation)),
+                timeout_seconds=timeout_seconds,
             )
             beat = msgspec.msgpack.decode(reply, type=Heartbeat)
         except (ConnectionFailedError, msgspec.DecodeError):
             return None
         return beat if (beat.worker_id, beat.incarnation) == (worker_id, incarnation) else None
 
-    def _tell(self, worker_id: str, command: Command) -> None:
+    def _tell(self, worker: Incarnation, command: Command) -> None:
         kind, message = type(command).__name__, self._encode(command)
-        lane = self._lanes.get(worker_id)
+        subject = self._subjects.worker(*worker)
+        lane = self._lanes.get(subject)
         if lane is None:
-            lane = self._lanes[worker_id] = _Lane()
+            lane = self._lanes[subject] = _Lane(worker[0])
             if self._senders is not None:
-                self._senders.create_task(self._send_from(worker_id))
+                self._senders.create_task(self._send_from(subject))
         if lane.size_bytes + len(message) > _LANE_BYTES:
-            self._lost(worker_id, kind, "too much waits to be sent to this worker")
+            self._lost(worker[0], kind, "too much waits to be sent to this worker")
             return
         lane.waiting.append((kind, message))
         lane.size_bytes += len(message)
 
-    async def _send_from(self, worker_id: str) -> None:
+    async def _send_from(self, subject: str) -> None:
         """Empty a worker's lane."""
-        subject, lane = self._subjects.worker(worker_id), self._lanes[worker_id]
+        lane = self._lanes[subject]
         while lane.waiting:
             kind, message = lane.waiting.popleft()
             lane.size_bytes -= len(message)
@@ -144,10 +154,10 @@ class Commands:
                 async with asyncio.timeout(_SEND_SECONDS + 1):
                     await self._broker.publish(subject, message, timeout_seconds=_SEND_SECONDS)
             except (ConnectionFailedError, TimeoutError) as exc:
-                self._lost(worker_id, kind, str(exc) or "time-out")
+                self._lost(lane.worker_id, kind, str(exc) or "time-out")
             else:
                 self._metrics.command_sent(kind)
-        del self._lanes[worker_id]
+        del self._lanes[subject]
 
     def _lost(self, worker_id: str, kind: str, why: str) -> None:
         self._metrics.command_lost(kind)

@@ -12,7 +12,7 @@ from niyanta.domain.limits import LIMIT_RANGES, MAX_KEY_LIFE_DAYS, MAX_KEY_OVERL
 from niyanta.errors import InvalidInputError
 from niyanta.server.store.customers import ApiKey, Customer, CustomerStore
 
-__all__ = ["AdminService"]
+__all__ = ["AdminService", "check_name"]
 
 # Control characters, line separators, and what turns the direction of the text that follows.
 _UNSEEN = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029")
@@ -48,7 +48,7 @@ class AdminService:
             InvalidInputError: Says what is allowed.
             ConflictError: The id exists.
         """
-        _check_name(name)
+        check_name(name)
         if customer_id is not None and not CUSTOMER_ID_PATTERN.fullmatch(customer_id):
             raise InvalidInputError(
                 f"customer_id must match {CUSTOMER_ID_PATTERN.pattern}",
@@ -89,7 +89,7 @@ class AdminService:
         """
         await self._customers.get(customer_id)
         if name is not None:
-            _check_name(name)
+            check_name(name)
         _check_choice("tier", tier, [*Tier])
         _check_choice("status", status, [*CustomerStatus])
         _check_limits(limits or {})
@@ -119,7 +119,7 @@ class AdminService:
             InvalidInputError: Says what is allowed.
         """
         await self._customers.get(customer_id)
-        _check_name(name)
+        check_name(name)
         _check_choice("role", role, [*Role])
         now = datetime.now(UTC)
         if expires_at is not None and not now < expires_at <= now + timedelta(days=MAX_KEY_LIFE_DAYS):
@@ -190,7 +190,12 @@ class AdminService:
         return owner
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Refuse what is no name for people.
+
+    Raises:
+        InvalidInputError: Says what is allowed.
+    """
     unseen = any(unicodedata.category(letter) == "Cc" or letter in _UNSEEN for letter in name)
     if unseen or not name.strip() or len(name) > MAX_NAME_LENGTH:
         raise InvalidInputError(

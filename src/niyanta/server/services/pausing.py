@@ -40,7 +40,7 @@ from niyanta.domain import changes
 from niyanta.domain.workload import PausePhase, Status
 from niyanta.errors import ApiError, InvalidStateError, ServiceUnavailableError
 from niyanta.server.directory import Directory
-from niyanta.server.moves.commands import Commands
+from niyanta.server.moves.commands import Commands, Incarnation
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.moves.mover import Mover
 from niyanta.server.services.moving import Verb, attempt_of, move_one, wrong_state
@@ -121,27 +121,27 @@ class PauseService:
                 besides=has_room,
             )
             ref = attempt_of(change)
-            worker_id = change.state.worker_id or ""
+            worker = change.state.worker_id or "", change.state.incarnation or ""
             most = self._most_seconds
             waiting = most if wait_seconds is None else min(most, wait_seconds)
             try:
-                self._commands.pause(worker_id, ref)
+                self._commands.pause(worker, ref)
                 deadline = time.monotonic() + waiting
-                workload = await self._await_pause(identity, workload_id, ref, worker_id, changed, deadline)
+                workload = await self._await_pause(identity, workload_id, ref, worker, changed, deadline)
             except asyncio.CancelledError:
                 # Nobody waits for it any more, so a later checkpoint must not pause the workload.
                 with contextlib.suppress(ApiError):
-                    await self._withdraw(identity, workload_id, worker_id, ref)
+                    await self._withdraw(identity, workload_id, worker, ref)
                 raise
             if workload is None:
-                if await self._withdraw(identity, workload_id, worker_id, ref):
+                if await self._withdraw(identity, workload_id, worker, ref):
                     raise ServiceUnavailableError(
                         "The workload gave no checkpoint in time; it was not paused and goes on running",
                         details={"waited_seconds": round(waiting, 3)},
                         retry_after_seconds=5,
                     )
                 ending = time.monotonic() + _ENDING_SECONDS
-                workload = await self._await_pause(identity, workload_id, ref, worker_id, changed, ending)
+                workload = await self._await_pause(identity, workload_id, ref, worker, changed, ending)
         if workload is None:
             raise ServiceUnavailableError(
                 "The workload has saved its checkpoint but has not ended yet; look again", retry_after_seconds=2
@@ -153,7 +153,7 @@ class PauseService:
         identity: Identity,
         workload_id: str,
         ref: AttemptRef,
-        worker_id: str,
+        worker: Incarnation,
         changed: asyncio.Event,
         deadline: float,
     ) -> StoredWorkload | None:
@@ -182,9 +182,9 @@ class PauseService:
                     await changed.wait()
             except TimeoutError:
                 if workload.pause_phase is PausePhase.REQUESTED and time.monotonic() < deadline:
-                    self._commands.pause(worker_id, ref)  # the first may have been lost
+                    self._commands.pause(worker, ref)  # the first may have been lost
 
-    async def _withdraw(self, identity: Identity, workload_id: str, worker_id: str, ref: AttemptRef) -> bool:
+    async def _withdraw(self, identity: Identity, workload_id: str, worker: Incarnation, ref: AttemptRef) -> bool:
         """Take the pause back; False when it was granted already, or is moot."""
         try:
             change = await move_one(
@@ -194,7 +194,7 @@ class PauseService:
             return False
         if change.state.pause_phase is not None or change.state.status is not Status.RUNNING:
             return False
-        self._commands.withdraw_pause(worker_id, ref)
+        self._commands.withdraw_pause(worker, ref)
         return True
 
 

@@ -203,7 +203,7 @@ class WorkloadService:
     def _tell_cancelled(self, change: Change) -> None:
         before = change.before.state
         if before.status.is_held and before.worker_id is not None:
-            self._commands.cancel(before.worker_id, attempt_of(change), "cancelled")
+            self._commands.cancel((before.worker_id, before.incarnation or ""), attempt_of(change), "cancelled")
 
     async def resume(self, identity: Identity, workload_id: str) -> Change:
         """Put a paused workload back into the queue, to go on from its checkpoint.

@@ -211,9 +211,9 @@ class WorkerStore:
             epoch=epoch,
         )
 
-    async def drain(self, conn: Connection, worker_id: str, ordered_by: str) -> bool:
-        """Give this id no new work until `undrain`; False when it isn't live."""
-        return await _drain(conn, worker_id=worker_id, ordered_by=ordered_by) is not None
+    async def drain(self, conn: Connection, worker_id: str, ordered_by: str) -> str | None:
+        """Give this id no new work until `undrain`; gives the live incarnation, None when there is none."""
+        return await _drain(conn, worker_id=worker_id, ordered_by=ordered_by)
 
     async def remove(self, conn: Connection, worker_id: str, ordered_by: str) -> RemovedWorker | None:
         """Declare a worker dead, and its id barred until `undrain`; gives what ended, None when it isn't live."""

@@ -89,7 +89,7 @@ UPDATE workers SET status = 'DRAINING', standing_order = 'drain',
        ordered_by = CASE standing_order WHEN 'drain' THEN ordered_by ELSE :ordered_by END,
        ordered_at = CASE standing_order WHEN 'drain' THEN ordered_at ELSE now() END
  WHERE worker_id = :worker_id AND status <> 'DEAD'
-RETURNING worker_id;
+RETURNING incarnation;
 
 -- name: remove_worker(worker_id, ordered_by)^
 -- An operator removes it: it is dead at once, and its id may not register, for as long as nobody takes it back.

@@ -126,6 +126,7 @@ class Overdue(msgspec.Struct, frozen=True, kw_only=True):
     workload_id: str
     generation: int
     worker_id: str
+    incarnation: str
 
 
 class ReadyLane(NamedTuple):

@@ -202,7 +202,7 @@ SELECT customer_id, workload_id, generation, worker_id, incarnation,
 
 -- name: overdue(grace_seconds)
 -- Attempts that run longer than their time-out plus a grace: the second enforcement, on the database's clock.
-SELECT customer_id, workload_id, generation, worker_id
+SELECT customer_id, workload_id, generation, worker_id, incarnation
   FROM workloads
  WHERE incarnation IS NOT NULL AND status = 'RUNNING'
    AND attempt_started_at + make_interval(secs => :grace_seconds

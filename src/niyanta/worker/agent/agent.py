@@ -138,7 +138,7 @@ class Agent:
             await self._claim.take(_CLAIM_SECONDS)
         if self._pool is not None:
             await self._pool.start()
-        await self._broker.serve(self._subjects.worker(self._spec.worker_id), self._on_command)
+        await self._broker.serve(self._subjects.commands(self._spec.worker_id), self._on_command)
         self._broker.on_reconnect.append(self._membership.beat_soon)
         living = asyncio.create_task(self._membership.live())
         loops = [asyncio.create_task(self._outbox.run()), living, asyncio.create_task(self._fence())]

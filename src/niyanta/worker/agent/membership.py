@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from niyanta.domain.join_tokens import new_incarnation
 from niyanta.domain.workers import RegisterRefusal
 from niyanta.errors import ConfigurationError, ConnectionFailedError
 from niyanta.version import __version__
@@ -138,7 +139,7 @@ class Membership:
     async def _register(self) -> None:
         spec = self._spec
         # Set before it is accepted: an assignment may be here before the answer is.
-        incarnation = self.incarnation = secrets.token_hex(8)
+        incarnation = self.incarnation = new_incarnation(self._subjects.credential, secrets.token_hex(8))
         handlers = [
             HandlerInfo(h.workload_type, h.isolation, h.exclusive, h.input_schema, h.form)
             for h in spec.handlers.values()

@@ -91,6 +91,26 @@ def test_all_ways_to_hold_a_camera(tmp_path: Path, name: str) -> None:
     assert light == {1: [0], 2: [1], 3: [2], 4: [3], 5: [0], 6: [1], 7: [2], 8: [3]}.get(number, [0])
 
 
+def test_a_picture_that_an_editor_has_turned(tmp_path: Path) -> None:
+    put(tmp_path / "in", "xmp-turned.jpg")
+    run_folder(tmp_path)
+    image = opened(tmp_path / "out" / "xmp-turned.jpg").convert("L")
+    assert image.size == (20, 40)
+    assert image.getpixel((19, 0)) > 150  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["two-bits.png", "four-bits.png", "alpha.bmp", "top-down.bmp", "packbits.tif", "large-offsets.tif", "rgb.jpg"],
+)
+def test_unusual_ways_to_store_look_the_same(tmp_path: Path, name: str) -> None:
+    put(tmp_path / "in", name)
+    run_folder(tmp_path, output_format="png")
+    made, expected = opened(next((tmp_path / "out").iterdir())).convert("L"), marked(mode="L")
+    for at in ((2, 2), (30, 15)):
+        assert abs(made.getpixel(at) - expected.getpixel(at)) <= 4  # type: ignore[operator]
+
+
 @pytest.mark.parametrize("name", ["grey16.png", "grey16-key.png", "grey16-alpha.png", "rgb16.png", "grey16.tif"])
 @pytest.mark.parametrize("output_format", ["jpeg", "png", "webp"])
 def test_sixteen_bits_become_eight_and_stay_a_ramp(tmp_path: Path, name: str, output_format: str) -> None:

@@ -108,7 +108,8 @@ def test_bad_rows_are_counted_by_reason_and_listed(tmp_path: Path) -> None:
     assert (result["rows"], result["bad_rows"], result["groups"]) == (3, 8, 3)
     page = (tmp_path / "report.html").read_text()
     for reason, count in (
-        ("not a number", 3),
+        ("not a number", 2),
+        ("a number that is too large or has too many digits", 1),
         ("wrong number of fields", 1),
         ("not UTF-8", 1),
         ("not an ISO date", 2),
