@@ -72,7 +72,7 @@ async def test_each_operation_needs_the_scope_that_its_document_names(system: Sy
                 assert status not in (401, 403), (operation.operation_id, scope, answer)
             else:
                 assert (status, answer["error"]["code"]) == (403, "FORBIDDEN"), (operation.operation_id, scope)
-                if needs is not Scope.ADMIN:
+                if needs != Scope.ADMIN:
                     assert answer["error"]["details"] == {"scope": needs, "allowed": [scope]}
     assert seen == {None, *Scope}
 
@@ -151,7 +151,9 @@ async def test_a_token_for_one_workload_reaches_no_other(system: System) -> None
     async with grpc.aio.insecure_channel(f"127.0.0.1:{system.coordinator.grpc_port}") as channel:
         service = stubs.WorkloadServiceStub(channel)  # type: ignore[no-untyped-call]
         sent = (("authorization", f"Bearer {key}"),)
-        assert (await service.GetWorkload(pb.GetWorkloadRequest(workload_id=mine), metadata=sent)).workload_id == mine
+        assert (
+            await service.GetWorkload(pb.GetWorkloadRequest(workload_id=mine), metadata=sent)
+        ).workload.workload_id == mine
         for refused in (
             service.GetWorkload(pb.GetWorkloadRequest(workload_id=other), metadata=sent),
             service.ListWorkloads(pb.ListWorkloadsRequest(), metadata=sent),

@@ -56,7 +56,8 @@ LIMIT_RANGES: dict[str, tuple[float, float]] = {
 MAX_NAME_LENGTH = 200
 """Of a customer or a key."""
 MAX_KEY_LIFE_DAYS = 36_500
-MAX_KEY_OVERLAP_DAYS = 30
+DEFAULT_KEY_OVERLAP_SECONDS = 86_400
+MAX_KEY_OVERLAP_SECONDS = 30 * 86_400
 """For which a key stays good beside the one that takes its place."""
 MAX_TOKENS_PER_KEY = 1000
 """Tokens made of one key that are good at the same time."""

@@ -155,6 +155,7 @@ class Assembly:
         self.account = CustomerService(database, self.customers)
         self.batches = BatchService(database, self.workloads)
         self.watches = WatchService(database, self.feed, self.authenticator)
+        self.token_service = TokenService(self.customers, self.workloads, self.directory.customer_changed)
         self.administration = AdminService(self.customers, self.directory.customer_changed)
 
     async def prepare(self) -> None:
@@ -214,7 +215,9 @@ class Assembly:
             LogRoutes(self.logs, self.workloads),
             ConfigRoutes(self.configs, self.cursors),
             CustomerRoutes(self.account),
-            TokenRoutes(TokenService(self.customers, self.workloads, self.directory.customer_changed)),
+            TokenRoutes(
+                TokenService(self.customers, self.workloads, self.directory.customer_changed), self.administration
+            ),
             AdminRoutes(self.administration, self.workers, self.cursors),
             ProbeRoutes(self.health, vitals, self.metrics),
         )

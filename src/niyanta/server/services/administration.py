@@ -8,7 +8,14 @@ from datetime import UTC, datetime, timedelta
 
 from niyanta.domain.customers import SCOPES_OF, CustomerStatus, Role, Scope
 from niyanta.domain.ids import CUSTOMER_ID_PATTERN
-from niyanta.domain.limits import LIMIT_RANGES, MAX_KEY_LIFE_DAYS, MAX_KEY_OVERLAP_DAYS, MAX_NAME_LENGTH, Tier
+from niyanta.domain.limits import (
+    DEFAULT_KEY_OVERLAP_SECONDS,
+    LIMIT_RANGES,
+    MAX_KEY_LIFE_DAYS,
+    MAX_KEY_OVERLAP_SECONDS,
+    MAX_NAME_LENGTH,
+    Tier,
+)
 from niyanta.errors import InvalidInputError
 from niyanta.server.store.customers import ApiKey, Customer, CustomerStore
 
@@ -16,7 +23,6 @@ __all__ = ["AdminService", "check_name"]
 
 # Control characters, line separators, and what turns the direction of the text that follows.
 _UNSEEN = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029")
-_DAY_SECONDS = 86_400
 
 
 async def _tell_nobody(customer_id: str) -> None:
@@ -148,12 +154,11 @@ class AdminService:
             InvalidInputError: Says what is allowed.
         """
         await self._customers.get(customer_id)
-        overlap = _DAY_SECONDS if overlap_seconds is None else overlap_seconds
-        most = MAX_KEY_OVERLAP_DAYS * _DAY_SECONDS
-        if not 0 <= overlap <= most:
+        overlap = DEFAULT_KEY_OVERLAP_SECONDS if overlap_seconds is None else overlap_seconds
+        if not 0 <= overlap <= MAX_KEY_OVERLAP_SECONDS:
             raise InvalidInputError(
-                f"overlap_seconds must be 0 to {most}, which is {MAX_KEY_OVERLAP_DAYS} days",
-                details={"field": "overlap_seconds", "minimum": 0, "maximum": most},
+                f"overlap_seconds must be 0 to {MAX_KEY_OVERLAP_SECONDS}",
+                details={"field": "overlap_seconds", "minimum": 0, "maximum": MAX_KEY_OVERLAP_SECONDS},
             )
         made = await self._customers.succeed_key(customer_id, key_id, overlap)
         await self._changed(customer_id)

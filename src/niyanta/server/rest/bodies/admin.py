@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from niyanta.domain.customers import KeyStatus, Role, Scope
 from niyanta.domain.ids import CUSTOMER_ID_PATTERN
-from niyanta.domain.limits import LIMIT_RANGES, MAX_KEY_OVERLAP_DAYS, MAX_NAME_LENGTH
+from niyanta.domain.limits import DEFAULT_KEY_OVERLAP_SECONDS, LIMIT_RANGES, MAX_KEY_OVERLAP_SECONDS, MAX_NAME_LENGTH
 from niyanta.domain.workers import OrderKind, WorkerStatus
 from niyanta.server.rest.bodies.account import CustomerAnswer, CustomerStatusName, TierName
 from niyanta.server.rest.bodies.tokens import Scopes
@@ -115,7 +115,11 @@ class RotateKeyRequest(msgspec.Struct, forbid_unknown_fields=True):
             int,
             Meta(
                 description="How long the key stays good beside the new one.",
-                extra_json_schema={"minimum": 0, "maximum": MAX_KEY_OVERLAP_DAYS * 86_400, "default": 86_400},
+                extra_json_schema={
+                    "minimum": 0,
+                    "maximum": MAX_KEY_OVERLAP_SECONDS,
+                    "default": DEFAULT_KEY_OVERLAP_SECONDS,
+                },
             ),
         ]
         | None

@@ -15,11 +15,9 @@ from niyanta.errors import ConflictError, NotFoundError
 from niyanta.server.fleet.registration import WorkerService
 from niyanta.server.rest.bodies import admin as bodies
 from niyanta.server.rest.bodies.account import CustomerAnswer
-from niyanta.server.rest.bodies.tokens import TokensAnswer
 from niyanta.server.rest.bodies.workloads import Pagination
 from niyanta.server.rest.endpoints.customers import customer_body
 from niyanta.server.rest.endpoints.paging import CURSOR, OFFSET, page_cursor
-from niyanta.server.rest.endpoints.tokens import TOKENS_LIMIT, token_row
 from niyanta.server.rest.frame.operation import Access, Call, Operation
 from niyanta.server.rest.frame.parameters import Choice, Integer
 from niyanta.server.rest.frame.responses import json_response, timestamp
@@ -180,24 +178,6 @@ class AdminRoutes:
         )
         _note("admin.key_rotated", call, customer_id=made.customer_id, key_id=key_id, new_key_id=made.key_id)
         return json_response(_new_key(made, api_key), 201)
-
-    @Operation(
-        method="GET",
-        path=_ONE_CUSTOMER + "/tokens",
-        operation_id="listCustomerTokens",
-        summary="A customer's tokens that are good now, of all its keys, the newest first",
-        tag=_TAG,
-        access=Access.ADMIN,
-        query=(TOKENS_LIMIT,),
-        answer=TokensAnswer,
-        errors=(NotFoundError,),
-        exists=_customer_exists,
-    )
-    async def list_tokens(self, call: Call) -> Response:
-        """Who is in."""
-        most = TOKENS_LIMIT.read(call.request) or DEFAULT_PAGE
-        found = await self._administration.tokens(call.path_id("customer_id"), most)
-        return json_response(TokensAnswer([token_row(token) for token in found]))
 
     @Operation(
         method="GET",

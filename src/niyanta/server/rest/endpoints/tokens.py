@@ -10,27 +10,32 @@ from starlette.responses import Response
 from niyanta.domain.limits import DEFAULT_PAGE, MAX_TOKENS_PER_KEY
 from niyanta.errors import ForbiddenError, NotFoundError, RateLimitedError
 from niyanta.server.rest.bodies import tokens as bodies
-from niyanta.server.rest.frame.operation import Call, Operation
+from niyanta.server.rest.frame.operation import Access, Call, Operation
 from niyanta.server.rest.frame.parameters import Integer
 from niyanta.server.rest.frame.responses import json_response, timestamp
+from niyanta.server.services.administration import AdminService
 from niyanta.server.services.tokens import TokenService
 from niyanta.server.store.customers import ApiKey
 
-__all__ = ["TOKENS_LIMIT", "TokenRoutes", "token_row"]
+__all__ = ["TokenRoutes"]
 
 log = logging.getLogger(__name__)
 
 _TAG = "Tokens"
 _ALL = "/v1/tokens"
 
-TOKENS_LIMIT = Integer("limit", "How many at most, the newest.", 1, MAX_TOKENS_PER_KEY, DEFAULT_PAGE)
+_LIMIT = Integer("limit", "How many at most, the newest.", 1, MAX_TOKENS_PER_KEY, DEFAULT_PAGE)
 
 
 class TokenRoutes:
     """Make, list and end them."""
 
-    def __init__(self, tokens: TokenService) -> None:
+    def __init__(self, tokens: TokenService, administration: AdminService) -> None:
         self._tokens = tokens
+        self._administration = administration
+
+    async def _customer_exists(self, call: Call) -> None:
+        await self._administration.customer(call.path_id("customer_id"))
 
     @Operation(
         method="POST",
@@ -67,14 +72,14 @@ class TokenRoutes:
         summary="The key's tokens that are good now, the newest first",
         tag=_TAG,
         any_scope=True,
-        query=(TOKENS_LIMIT,),
+        query=(_LIMIT,),
         answer=bodies.TokensAnswer,
         errors=(ForbiddenError,),
     )
     async def list(self, call: Call) -> Response:
         """Those of the key that the request came with."""
-        found = await self._tokens.tokens(call.identity, TOKENS_LIMIT.read(call.request) or DEFAULT_PAGE)
-        return json_response(bodies.TokensAnswer([token_row(token) for token in found]))
+        found = await self._tokens.tokens(call.identity, _LIMIT.read(call.request) or DEFAULT_PAGE)
+        return json_response(bodies.TokensAnswer([_row(token) for token in found]))
 
     @Operation(
         method="DELETE",
@@ -93,13 +98,31 @@ class TokenRoutes:
         log.info("token.revoked", extra={"actor_id": call.identity.actor_id, "token_id": token_id})
         return Response(status_code=204)
 
+    @Operation(
+        method="GET",
+        path="/v1/admin/customers/{customer_id}/tokens",
+        operation_id="listCustomerTokens",
+        summary="A customer's tokens that are good now, of all its keys, the newest first",
+        tag="Admin",
+        access=Access.ADMIN,
+        query=(_LIMIT,),
+        answer=bodies.TokensAnswer,
+        errors=(NotFoundError,),
+        exists=_customer_exists,
+    )
+    async def list_of_customer(self, call: Call) -> Response:
+        """Who is in."""
+        most = _LIMIT.read(call.request) or DEFAULT_PAGE
+        found = await self._administration.tokens(call.path_id("customer_id"), most)
+        return json_response(bodies.TokensAnswer([_row(token) for token in found]))
+
 
 def _end_of(token: ApiKey) -> datetime:
     """A token always has an end."""
     return token.expires_at or token.created_at
 
 
-def token_row(token: ApiKey) -> bodies.TokenRow:
+def _row(token: ApiKey) -> bodies.TokenRow:
     """What may be shown of a token."""
     return bodies.TokenRow(
         token_id=token.key_id,

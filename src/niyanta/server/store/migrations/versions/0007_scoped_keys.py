@@ -5,7 +5,7 @@ from __future__ import annotations
 from niyanta.server.store.migrations.running import run_sql_file
 
 revision = "0007"
-down_revision: str | None = "0005"
+down_revision: str | None = "0006"
 
 
 def upgrade() -> None:
