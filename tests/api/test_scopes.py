@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import os
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -161,7 +164,7 @@ async def test_a_token_for_one_workload_reaches_no_other(system: System) -> None
             with pytest.raises(grpc.aio.AioRpcError) as error:
                 await refused
             assert error.value.code() is grpc.StatusCode.PERMISSION_DENIED
-    assert (await system.call("DELETE", f"/workloads/{mine}", key=key))[0] == 200
+    assert (await system.call("POST", f"/workloads/{mine}/cancel", {}, key=key))[0] == 200
 
 
 async def test_no_token_is_made_for_another_customers_workload(system: System) -> None:
@@ -305,3 +308,43 @@ async def test_tokens_that_ended_long_ago_are_forgotten(system: System) -> None:
     assert await system.customers.forget_tokens(10) == 1
     async with connected(system) as conn:
         assert await conn.fetchval("SELECT count(*) FROM api_keys WHERE made_of IS NULL") == before
+
+
+async def test_the_command_line_makes_keys_and_tokens_for_less(system: System) -> None:
+    made = json.loads(
+        await run_command(
+            system, "admin", "create-key", "--customer", "cust_a", "--scope", "workloads:read", "--json"
+        )
+    )
+    token = json.loads(await run_command(system, "token", "--expires-in", "10m", "--json", key=made["api_key"]))
+    assert token["scopes"] == ["workloads:read"]
+    assert (await system.call("GET", "/workloads", key=token["token"]))[0] == 200
+    assert (await system.call("POST", "/workloads", {}, key=token["token"]))[0] == 403
+    rotated = json.loads(
+        await run_command(
+            system, "admin", "rotate-key", made["key_id"], "--customer", "cust_a", "--overlap", "0s", "--json"
+        )
+    )
+    assert (await system.call("GET", "/workloads", key=rotated["api_key"]))[0] == 200
+    await ends(system, made["api_key"])
+    listed = json.loads(await run_command(system, "admin", "list-keys", "--customer", "cust_a", "--json"))
+    assert rotated["key_id"] in {key["key_id"] for key in listed["api_keys"]}
+
+
+async def run_command(system: System, *arguments: str, key: str = "") -> str:
+    """What ``niyanta`` prints; fails when it fails."""
+    environment = {**os.environ, "NIYANTA_DATABASE_URL": system.database_url, "NIYANTA_URL": system.url("")}
+    if key:
+        environment["NIYANTA_API_KEY"] = key
+    command = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "niyanta.cli.main",
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=environment,
+    )
+    printed, said = await command.communicate()
+    assert command.returncode == 0, said.decode()
+    return printed.decode()

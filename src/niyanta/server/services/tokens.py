@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from niyanta.domain.customers import Scope
 from niyanta.domain.limits import DEFAULT_TOKEN_SECONDS, MAX_TOKEN_SECONDS, MAX_TOKENS_PER_KEY
-from niyanta.errors import ForbiddenError, InvalidInputError, RateLimitedError
+from niyanta.errors import ForbiddenError, InvalidInputError, NotFoundError, RateLimitedError
 from niyanta.server.services.workloads import WorkloadService
 from niyanta.server.store.customers import ApiKey, CustomerStore, Identity
 
@@ -92,9 +92,19 @@ class TokenService:
             ForbiddenError: The credential is neither.
             NotFoundError: There is no such token of this key.
         """
-        itself = identity.is_token and identity.key_id == token_id
-        await self._customers.revoke_token(token_id, identity.actor_id if itself else _key_of(identity))
+        await self._customers.revoke_token(token_id, _maker_of(identity, token_id))
         await self._changed(identity.customer_id)
+
+    async def exists(self, identity: Identity, token_id: str) -> None:
+        """Raise what `revoke` would, of a token that isn't there or isn't the caller's."""
+        if not await self._customers.token_is_there(token_id, _maker_of(identity, token_id)):
+            raise NotFoundError("There is no such token")
+
+
+def _maker_of(identity: Identity, token_id: str) -> str:
+    """The key that a token must have been made of for this caller to end it: its own, or that of itself."""
+    itself = identity.is_token and identity.key_id == token_id
+    return identity.actor_id if itself else _key_of(identity)
 
 
 def _key_of(identity: Identity) -> str:

@@ -130,6 +130,7 @@ _live_keys = _queries.many("live_keys", _LiveKey)
 _keys_page = _queries.many("keys_page", ApiKey, _read_key)
 _count_keys = _queries.sole("count_keys", int)
 _revoke_key = _queries.one("revoke_key", str)
+_token_is_there = _queries.sole("token_is_there", bool)
 _revoke_token = _queries.one("revoke_token", str)
 _forget_tokens = _queries.many("forget_tokens", str)
 _mark_used = _queries.run("mark_used")
@@ -221,6 +222,12 @@ class ApiKeyStore:
         """A customer's tokens that are good now, the newest first; of one key, if it is given."""
         async with self._database.connection() as conn:
             return await _live_tokens(conn, customer_id=customer_id, key_id=key_id, most=most)
+
+    @retried
+    async def token_is_there(self, token_id: str, key_id: str) -> bool:
+        """Whether a token was made of this key, ended or not."""
+        async with self._database.connection() as conn:
+            return await _token_is_there(conn, token_id=token_id, key_id=key_id)
 
     @retried
     async def revoke_token(self, token_id: str, key_id: str) -> None:

@@ -83,6 +83,10 @@ WITH ended AS (
 )
 SELECT customer_id FROM ended;
 
+-- name: token_is_there(token_id, key_id)^
+-- Whether a token was made of this key, ended or not.
+SELECT EXISTS (SELECT FROM api_keys WHERE key_id = :token_id AND made_of = :key_id) AS is_there;
+
 -- name: revoke_token(token_id, key_id)^
 -- The same of a token, if it was made of this key.
 UPDATE api_keys SET revoked_at = coalesce(revoked_at, now())

@@ -34,6 +34,9 @@ class TokenRoutes:
         self._tokens = tokens
         self._administration = administration
 
+    async def _exists(self, call: Call) -> None:
+        await self._tokens.exists(call.identity, call.path_id("token_id"))
+
     async def _customer_exists(self, call: Call) -> None:
         await self._administration.customer(call.path_id("customer_id"))
 
@@ -90,6 +93,7 @@ class TokenRoutes:
         any_scope=True,
         status=204,
         errors=(ForbiddenError, NotFoundError),
+        exists=_exists,
     )
     async def revoke(self, call: Call) -> Response:
         """204, also the second time."""
