@@ -32,7 +32,7 @@ UNWANTED = re.compile(r"(VIRTUAL_ENV|PYTHON\w*|NIYANTA_\w+)$")
 WORKER_LOADS = (
     "from niyanta import AsyncClient, Client, Context, Worker; Worker(capacity=1); Client('key', 'http://[::1]')"
 )
-NEEDS = {"coordinator": "server", "admin": "server", "db": "server", "dev": "all"}
+NEEDS = {"coordinator": "server", "admin": "server", "db": "server", "doctor": "server", "dev": "all"}
 IN_SDIST = (
     "src/niyanta/version.py",
     "scripts/setup",

@@ -30,6 +30,9 @@ type Worker struct {
 	// InputForms says, by workload type, which version of its input the worker's handler takes: a digest of the
 	// JSON Schema of its parameters, or "any".
 	InputForms map[string]string `json:"input_forms"`
+	// MissingWalls says what doesn't keep handlers in on the worker's machine: walls of the box that each of their
+	// processes is in.
+	MissingWalls []string `json:"missing_walls"`
 	// CapacityTotal is how many workloads it runs at once.
 	CapacityTotal    int               `json:"capacity_total"`
 	CapacityUsed     int               `json:"capacity_used"`

@@ -32,7 +32,9 @@ async def listed(system: System, query: str = "") -> list[dict[str, Any]]:
 
 
 async def test_a_worker_is_shown_with_what_it_holds(system: System) -> None:
-    worker = await system.worker("w1", capacity=3, tags={"region": "eu"}, types=["count", "sleep"])
+    worker = await system.worker(
+        "w1", capacity=3, tags={"region": "eu"}, types=["count", "sleep"], missing_walls=["ports", "network"]
+    )
     async with beating(worker):
         (idle,) = await listed(system)
         assert (idle["capacity_used"], idle["running_workloads"]) == (0, [])
@@ -52,6 +54,7 @@ async def test_a_worker_is_shown_with_what_it_holds(system: System) -> None:
             "tags": {"region": "eu"},
             "running_workloads": ids,
             "standing_order": None,
+            "missing_walls": ["network", "ports"],
             "version": "test",
         }
         await system.call("POST", f"/workloads/{ids[0]}/cancel")

@@ -41,7 +41,9 @@ def ids(page: pb.ListWorkersResponse) -> list[str]:
 
 
 async def test_a_worker_is_shown_as_rest_shows_it(system: System, calls: Calls) -> None:
-    worker = await system.worker("w1", capacity=3, tags={"region": "eu"}, types=["count", "sleep"])
+    worker = await system.worker(
+        "w1", capacity=3, tags={"region": "eu"}, types=["count", "sleep"], missing_walls=["ports"]
+    )
     async with beating(worker):
         workload_id = await system.submit()
         await worker.report((await worker.next_assignment()).ref, messages.Started())
@@ -51,6 +53,7 @@ async def test_a_worker_is_shown_as_rest_shows_it(system: System, calls: Calls) 
         (rest,) = body["workers"]
     assert found.status == pb.WORKER_STATUS_DRAINING
     assert (list(found.capabilities), dict(found.input_forms)) == (rest["capabilities"], rest["input_forms"])
+    assert list(found.missing_walls) == rest["missing_walls"] == ["ports"]
     assert (found.capacity_total, found.capacity_used) == (3, 1)
     assert list(found.running_workloads) == [workload_id]
     assert (dict(found.tags), found.version) == ({"region": "eu"}, rest["version"])

@@ -100,8 +100,8 @@ def test_a_frozen_agent_s_attempts_end_with_their_lease(start: Callable[..., Age
     agent = start("exclusive", lease=1.0)
     os.kill(agent.process.pid, signal.SIGSTOP)
     runners = [p for p in agent.family if p.name() == "niyanta-runner"]
-    assert runners
-    assert within(4, lambda: not alive(runners))
+    # Others may stand ready for the next attempt, and have the whole of the worker's lease.
+    assert within(4, lambda: len(alive(runners)) < len(runners))
     assert alive([agent.launcher])
     os.kill(agent.process.pid, signal.SIGCONT)
     assert agent.process.stdout is not None

@@ -10,6 +10,7 @@ import os
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
+from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 
 import pytest
@@ -154,6 +155,26 @@ async def test_what_is_hidden_is_hidden_also_where_all_around_may_be_written_to(
         record = await here.run("write_files", {"folders": [str(tmp_path)]})
         assert record.result[f"{tmp_path} new"] == "open"
     assert secret.read_text() == "the admin's key"
+
+
+async def test_a_strict_type_has_files_and_memory_of_its_own_and_no_network(here: Station, server: int) -> None:
+    missing = set(Wall) - set(await here.pool.walls())
+    if missing:
+        pytest.skip(f"this machine has no walls for {missing}")
+    shared = SharedMemory(create=True, size=16)
+    try:
+        record = await here.run("apart", {"ports": [server], "shared": shared.name})
+    finally:
+        shared.close()
+        shared.unlink()
+    found = record.result
+    assert found.pop("pool") == [4]
+    assert found.pop("interfaces") == ["lo"]
+    assert found.pop("own network") is True
+    assert found.pop("strangers") == []
+    assert_refused(found)
+    assert (await here.run("silent", {"port": server})).result["value"] != "open"
+    assert (await here.run("connect", {"ports": [server]})).result[f"{server} 127.0.0.1"] == "open"
 
 
 async def test_the_machine_is_left_alone(here: Station) -> None:

@@ -138,3 +138,17 @@ async def test_a_cancel_while_it_opens(database_url: str) -> None:
         assert opening.cancelled() or finished_before
         if finished_before:
             await opening.result().close()
+
+
+async def _cancelled_by_nobody(database: Database) -> None:
+    left: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    left.cancel()
+    async with database.transaction(Pool.API) as conn:
+        await conn.execute("SELECT 1")
+        await left
+
+
+async def test_a_cancel_that_nobody_asked_for_is_a_lost_connection(database: Database) -> None:
+    with pytest.raises(ServiceUnavailableError):
+        await _cancelled_by_nobody(database)
+    await _query(database)

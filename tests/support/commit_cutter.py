@@ -1,4 +1,7 @@
-"""A way to PostgreSQL that can be cut at a COMMIT, after which the server gets it later, or never."""
+"""A way to PostgreSQL that can be cut at a COMMIT, after which the server gets it later, or never.
+
+A submission's statement outside of a transaction is its own COMMIT.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 __all__ = ["CommitCutter", "commit_cutter"]
 
-_COMMIT = b"COMMIT;\0"
+_BEGIN, _COMMIT, _BIND = b"BEGIN;\0", b"COMMIT;\0", b"B"
+_STORES = b"workload.created"
+"""In what is sent with the statement that stores submissions."""
 
 
 class CommitCutter:
@@ -41,9 +46,12 @@ class CommitCutter:
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         server_reader, server_writer = await asyncio.open_connection(self._target.hostname, self._target.port)
         back = asyncio.create_task(self._pass_back(server_reader, writer))
+        in_transaction = False
         try:
             while data := await reader.read(65536):
-                if self._armed and data.endswith(_COMMIT):
+                in_transaction = data.endswith(_BEGIN) or (in_transaction and not data.endswith(_COMMIT))
+                stores = not in_transaction and data.startswith(_BIND) and _STORES in data
+                if self._armed and (stores or data.endswith(_COMMIT)):
                     self._armed = False
                     writer.transport.abort()
                     self.cut.set()

@@ -48,6 +48,7 @@ class ScriptedWorker:
         self.exclusive: list[str] = options.get("exclusive", [])
         """Of the types those of which two attempts must never run at once."""
         self.schemas: dict[str, dict[str, Any]] = options.get("schemas", {})
+        self.missing_walls: list[str] = options.get("missing_walls", [])
         self.takes_later = False
         self.clock_ahead_seconds = 0.0
         self.assignments: asyncio.Queue[Assignment] = asyncio.Queue()
@@ -71,7 +72,12 @@ class ScriptedWorker:
             self.capacity,
             self.tags,
             [
-                HandlerInfo(kind, exclusive=kind in self.exclusive, input_schema=self.schemas.get(kind))
+                HandlerInfo(
+                    kind,
+                    exclusive=kind in self.exclusive,
+                    input_schema=self.schemas.get(kind),
+                    missing_walls=self.missing_walls,
+                )
                 for kind in self.types
             ],
             "test",

@@ -190,7 +190,7 @@ async def _main() -> None:
     async with station(Path(tempfile.mkdtemp(dir=params["scratch"]))) as here:
         attempt, record = here.start(kind, params)
         await record.until(Progressed)
-        here.pool.renew(params.get("lease", 60.0), params.get("lease", 60.0))
+        here.pool.renew(60.0, params.get("lease", 60.0))
         while here.pool.has_unsent:
             await asyncio.sleep(0.01)
         print("running", flush=True)

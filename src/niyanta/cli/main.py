@@ -55,11 +55,12 @@ _SECTIONS: dict[str, dict[str, Entry]] = {
         "coordinator": Entry("niyanta.cli.coordinator:command", "Run one coordinator."),
         "workers": Entry("niyanta.cli.workers:command", "Look at workers, drain and remove them."),
         "admin": Entry("niyanta.cli.admin:command", "Customers, keys and join tokens, straight in the database."),
+        "doctor": Entry("niyanta.cli.doctor:command", "Check a running system, and say what to do."),
         "db": Entry("niyanta.cli.db:command", "Bring the database to this release's schema."),
     },
 }
 
-_SERVER_ALONE = ("coordinator", "admin", "db")
+_SERVER_ALONE = ("coordinator", "admin", "db", "doctor")
 
 COMMANDS: dict[str, Entry] = {name: entry for section in _SECTIONS.values() for name, entry in section.items()}
 

@@ -338,6 +338,8 @@ class FleetWorker(msgspec.Struct, kw_only=True):
     last_heartbeat: datetime | None = None
     running_workloads: list[str]
     version: str | None = None
+    missing_walls: list[str] | None = None
+    """What doesn't keep handlers in on its machine: walls of the box that each of their processes is in."""
     registered_at: datetime | None = None
 
 

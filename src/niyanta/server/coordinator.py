@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import uvicorn
@@ -24,6 +24,7 @@ from niyanta.server.store.database import Database
 from niyanta.server.wiring import Assembly
 from niyanta.wire.broker import Broker
 from niyanta.wire.broker_auth import BrokerAuth, allow_open_broker
+from niyanta.wire.cancels import lasting
 
 __all__ = ["Coordinator"]
 
@@ -127,13 +128,13 @@ class Coordinator:
             extra={"coordinator_id": settings.coordinator_id, "port": self.port, "grpc_port": self.grpc_port},
         )
 
-    async def _run(self, loops: list[Coroutine[Any, Any, None]]) -> None:
+    async def _run(self, loops: list[Callable[[], Coroutine[Any, Any, None]]]) -> None:
         """All loops in one group: when one fails, all end, and the failure is seen."""
         assert self._server is not None  # noqa: S101 -- set by the only caller
         assert self._socket is not None  # noqa: S101
         assert self._grpc is not None  # noqa: S101
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(loop) for loop in loops]
+            tasks = [group.create_task(lasting(loop)) for loop in loops]
             await self._server.serve(sockets=[self._socket])
             await self._grpc.stop()
             for task in tasks:

@@ -172,26 +172,26 @@ class Assembly:
         for service in (self.intake, self.workers, self.beats, self.checkpoints):
             await service.start(self.doors)
 
-    def loops(self) -> list[Coroutine[Any, Any, None]]:
+    def loops(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         """What runs as long as the coordinator does."""
         return [
-            self.feed.run(),
-            self.directory.run(),
-            self.estimator.run(),
-            self.election.run(),
-            self.scheduler.run(),
-            self.monitor.run(),
-            self.upkeep.run(),
-            self.intake.run(),
-            self.commands.run(),
-            self.beats.run(),
-            self.attendance.run(),
-            self.known_tokens.run(),
-            self.submissions.run(),
-            self.authenticator.run(),
-            self.limiter.run(),
-            self.watches.run(),
-            self.lost_work.run(),
+            self.feed.run,
+            self.directory.run,
+            self.estimator.run,
+            self.election.run,
+            self.scheduler.run,
+            self.monitor.run,
+            self.upkeep.run,
+            self.intake.run,
+            self.commands.run,
+            self.beats.run,
+            self.attendance.run,
+            self.submissions.run,
+            self.authenticator.run,
+            self.limiter.run,
+            self.watches.run,
+            self.lost_work.run,
+            self.known_tokens.run,
         ]
 
     def rest(self) -> RestApi:

@@ -136,6 +136,8 @@ class HandlerInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     """JSON Schema (2020-12) of the input, when the handler's parameters are typed."""
     form: str = ""
     """Names that schema (`niyanta.domain.forms`); empty from workers of releases before this field."""
+    missing_walls: list[str] = []
+    """Each a `Wall`: what doesn't keep its attempts in on the worker's machine."""
 
 
 class Register(msgspec.Struct, frozen=True):

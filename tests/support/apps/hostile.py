@@ -205,6 +205,28 @@ def stay(ctx: SyncContext, params: dict[str, Any]) -> int:
     return os.getpid()
 
 
+@worker.workload("apart", isolation="strict", network="none")
+def apart(ctx: SyncContext, params: dict[str, Any]) -> dict[str, Any]:
+    """Look for what others have, and for a network; a network of our own is all there is."""
+    own = Path("/tmp")
+    strangers = [name for name in os.listdir(own) if not ctx.work_dir.is_relative_to(own / name)]
+    found: dict[str, Any] = {"strangers": strangers}
+    found |= {f"port {port}": attempted(socket.create_connection, ("127.0.0.1", port), 2) for port in params["ports"]}
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()):
+        found["own network"] = True
+    found["interfaces"] = [name for _, name in socket.if_nameindex()]
+    (own / "mine").write_text("x")
+    found["shared memory"] = attempted(read, f"/dev/shm/{params['shared']}")
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        found["pool"] = pool.map(square, [2])
+    return found
+
+
+@worker.workload("silent", network="none")
+def silent(ctx: SyncContext, params: dict[str, Any]) -> str:
+    return attempted(socket.create_connection, ("127.0.0.1", params["port"]), 2)
+
+
 def square(number: int) -> int:
     return number * number
 

@@ -50,8 +50,7 @@ securityContext:
 
 {{- define "niyanta.brokerUrl" -}}
 - name: NIYANTA_NATS_URL
-  valueFrom:
-    secretKeyRef: {name: {{ .Values.broker.existingSecret }}, key: {{ .Values.broker.key }}}
+  value: {{ .Values.broker.url | quote }}
 {{- end -}}
 
 {{- define "niyanta.objectStore" -}}

@@ -155,6 +155,8 @@ type Worker struct {
 	RegisteredAt *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=registered_at,json=registeredAt,proto3" json:"registered_at,omitempty"`
 	// Unset when there is none.
 	StandingOrder *StandingOrder `protobuf:"bytes,12,opt,name=standing_order,json=standingOrder,proto3" json:"standing_order,omitempty"`
+	// What doesn't keep handlers in on its machine, such as "ports": walls of the box that each of their processes is in.
+	MissingWalls  []string `protobuf:"bytes,13,rep,name=missing_walls,json=missingWalls,proto3" json:"missing_walls,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -269,6 +271,13 @@ func (x *Worker) GetRegisteredAt() *timestamppb.Timestamp {
 func (x *Worker) GetStandingOrder() *StandingOrder {
 	if x != nil {
 		return x.StandingOrder
+	}
+	return nil
+}
+
+func (x *Worker) GetMissingWalls() []string {
+	if x != nil {
+		return x.MissingWalls
 	}
 	return nil
 }
@@ -838,7 +847,7 @@ var File_niyanta_v1_admin_service_proto protoreflect.FileDescriptor
 const file_niyanta_v1_admin_service_proto_rawDesc = "" +
 	"\n" +
 	"\x1eniyanta/v1/admin_service.proto\x12\n" +
-	"niyanta.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!niyanta/v1/workload_service.proto\"\xc3\x05\n" +
+	"niyanta.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!niyanta/v1/workload_service.proto\"\xe8\x05\n" +
 	"\x06Worker\x12\x1b\n" +
 	"\tworker_id\x18\x01 \x01(\tR\bworkerId\x120\n" +
 	"\x06status\x18\x02 \x01(\x0e2\x18.niyanta.v1.WorkerStatusR\x06status\x12\"\n" +
@@ -853,7 +862,8 @@ const file_niyanta_v1_admin_service_proto_rawDesc = "" +
 	"\aversion\x18\n" +
 	" \x01(\tR\aversion\x12?\n" +
 	"\rregistered_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\fregisteredAt\x12@\n" +
-	"\x0estanding_order\x18\f \x01(\v2\x19.niyanta.v1.StandingOrderR\rstandingOrder\x1a=\n" +
+	"\x0estanding_order\x18\f \x01(\v2\x19.niyanta.v1.StandingOrderR\rstandingOrder\x12#\n" +
+	"\rmissing_walls\x18\r \x03(\tR\fmissingWalls\x1a=\n" +
 	"\x0fInputFormsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a7\n" +

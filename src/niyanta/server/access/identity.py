@@ -25,6 +25,7 @@ from niyanta.server.access.tokens import Claims, TokenVerifier
 from niyanta.server.moves.batcher import GroupCommit
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.store.customers import CustomerStore, Identity
+from niyanta.wire.cancels import lasting
 from niyanta.wire.changes import Changed
 
 __all__ = ["Authenticator", "Bounds"]
@@ -210,8 +211,8 @@ class Authenticator:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keys.run())
             group.create_task(self._standings.run())
-            group.create_task(self._tokens.run())
-            group.create_task(self._note_use())
+            group.create_task(lasting(self._tokens.run))
+            group.create_task(lasting(self._note_use))
 
     async def _note_use(self) -> None:
         while True:

@@ -17,6 +17,8 @@ __all__ = ["RefusedRegistrationError", "read_registration"]
 
 _INCARNATION = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _FORM = re.compile(r"[A-Za-z0-9_-]{0,64}")
+_WALL = re.compile(r"[a-z ]{1,40}")
+_MOST_WALLS = 32
 _MOST_HANDLERS = 1000
 _MOST_REPLACED = 64
 _MOST_BYTES = 1 << 20
@@ -105,6 +107,8 @@ def _check_handler(handler: HandlerInfo) -> int:
         raise RefusedRegistrationError(f"{where}what is exclusive needs isolation 'process'")
     if not _FORM.fullmatch(handler.form):
         raise RefusedRegistrationError(f"{where}the form must match {_FORM.pattern}")
+    if len(handler.missing_walls) > _MOST_WALLS or not all(map(_WALL.fullmatch, handler.missing_walls)):
+        raise RefusedRegistrationError(f"{where}at most {_MOST_WALLS} walls may be missing, each named in lower case")
     if handler.input_schema is not None:
         if problem := _unkeepable(handler.input_schema, "", 0):
             raise RefusedRegistrationError(f"{where}the input schema can't be kept: {problem}")

@@ -33,6 +33,7 @@ from niyanta.server.store.logs import LogStore
 from niyanta.server.store.queries import Connection
 from niyanta.server.store.states import Change
 from niyanta.wire import messages
+from niyanta.wire.cancels import lasting
 from niyanta.wire.messages import AttemptRef, BatchReply, EventReply, Outcome
 from niyanta.wire.objects import ObjectStore
 
@@ -96,7 +97,7 @@ class EventIntake:
         """Apply until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._group.run())
-            group.create_task(self._delete_unneeded())
+            group.create_task(lasting(self._delete_unneeded))
 
     async def _delete_unneeded(self) -> None:
         """Delete objects beside the intake, so that a slow store holds up no event."""

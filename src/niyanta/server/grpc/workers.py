@@ -133,6 +133,7 @@ def _worker_message(listed: ListedWorker) -> pb.Worker:
         tags=worker.tags,
         running_workloads=listed.workload_ids,
         version=worker.version,
+        missing_walls=worker.missing_walls,
     )
     put_time(found.last_heartbeat, worker.last_heartbeat)
     put_time(found.registered_at, listed.registered_at)

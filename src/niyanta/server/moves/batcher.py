@@ -8,6 +8,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+from niyanta.errors import ServiceUnavailableError
+from niyanta.wire.cancels import cancels_asked, lasting
+
 __all__ = ["BUSY_BATCH", "LINGER_SECONDS", "GroupCommit"]
 
 Item = TypeVar("Item")
@@ -49,6 +52,8 @@ class GroupCommit(Generic[Item, Result]):
         self._observe = observe
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._arrived = asyncio.Event()
+        self._asked = 0
+        """Cancels of the loop's task before it began."""
 
     @property
     def is_full(self) -> bool:
@@ -65,6 +70,12 @@ class GroupCommit(Generic[Item, Result]):
 
     async def run(self) -> None:
         """Commit batches until cancelled."""
+        await lasting(self._run)
+
+    async def _run(self) -> None:
+        self._asked = cancels_asked()
+        if self._waiting:
+            self._arrived.set()
         while True:
             await self._arrived.wait()
             self._arrived.clear()
@@ -93,10 +104,13 @@ class GroupCommit(Generic[Item, Result]):
             results = await self._process(items)
         except Exception as exc:
             results = [exc] * len(batch)
-        except BaseException:
-            for _, future in batch:
-                future.cancel()
-            raise
+        except asyncio.CancelledError:
+            if cancels_asked() == self._asked:
+                results = [_not_done()] * len(batch)
+            else:
+                for _, future in batch:
+                    future.cancel()
+                raise
         else:
             if self._observe is not None:
                 self._observe(items, time.perf_counter() - began)
@@ -107,3 +121,7 @@ class GroupCommit(Generic[Item, Result]):
                 future.set_exception(result)
             else:
                 future.set_result(result)
+
+
+def _not_done() -> Exception:
+    return ServiceUnavailableError("It could not be done at the moment; try again", retry_after_seconds=1)

@@ -22,6 +22,7 @@ import logging
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeAlias
 
 import msgspec
@@ -31,6 +32,7 @@ from niyanta.server.observability.metrics import Metrics
 from niyanta.server.store.states import config_from_json
 from niyanta.server.store.workloads import Assignable
 from niyanta.wire.broker import FRAME_BYTES, Broker
+from niyanta.wire.cancels import lasting
 from niyanta.wire.messages import (
     Assign,
     Assignment,
@@ -87,7 +89,7 @@ class Commands:
         try:
             async with asyncio.TaskGroup() as self._senders:
                 for subject in self._lanes:  # given before
-                    self._senders.create_task(self._send_from(subject))
+                    self._senders.create_task(lasting(partial(self._send_from, subject)))
                 await asyncio.get_running_loop().create_future()
         finally:
             self._senders = None
@@ -137,7 +139,7 @@ class Commands:
         if lane is None:
             lane = self._lanes[subject] = _Lane(worker[0])
             if self._senders is not None:
-                self._senders.create_task(self._send_from(subject))
+                self._senders.create_task(lasting(partial(self._send_from, subject)))
         if lane.size_bytes + len(message) > _LANE_BYTES:
             self._lost(worker[0], kind, "too much waits to be sent to this worker")
             return

@@ -17,12 +17,12 @@ refused was never anything. Requests that arrive while a commit is under way sha
 **Clocks.** The replica's clock dates the workload and its rank in the queue; the first audit event's time is kept
 near the database's, so that it finds its partition. Nothing is decided by comparing the two.
 
-**Failures.** A deadlock: run again. A customer whose counts somebody holds for long: the others are committed
-without it, and it is told to come back (`HeldUp`). The link breaks before COMMIT: nothing is stored, 503. It breaks
-at COMMIT: the old transaction may be open and commit yet; it holds the counts' lock to its end, so whoever gets
-that lock afterwards reads the truth. If that can't be had in time, the answer says that it is unknown, and has a
-``Retry-After``, at which clients repeat by themselves, only where a key keeps that from storing twice. The
-announcement is lost: the scheduler finds the workload by itself.
+**Failures.** A deadlock: run again. A customer whose counts somebody holds for long: the others are committed without
+it, and it is told to come back (`HeldUp`). The link breaks before COMMIT: nothing is stored, 503. It breaks at
+COMMIT, or during the one statement that needs none: the old transaction may be open and commit yet; it holds the
+counts' lock to its end, so whoever gets that lock afterwards reads the truth. If that can't be had in time, the
+answer says that it is unknown, and has a ``Retry-After``, at which clients repeat by themselves, only where a key
+keeps that from storing twice. The announcement is lost: the scheduler finds the workload by itself.
 
 **In this module.** `submit` and `submit_batch` wait for one shared commit; `_commit` sets the held up aside,
 `_commit_together` is the transaction, in this order: lock the counts, look for keys that were used, let in what has
@@ -194,10 +194,11 @@ class SubmissionService:
         asking = {request.customer_id: self._directory.known_customer(request.customer_id) for request in requests}
         limits = {key: customer.max_queue_depth if customer else 0 for key, customer in asking.items()}
         with self._shortcut.claim() as claim:
-            async with self._database.transaction(Pool.API) as conn:
-                if any(request.key is not None or request.needs_config for request in requests):
+            if any(request.key is not None or request.needs_config for request in requests):
+                async with self._database.transaction(Pool.API) as conn:
                     answers, stored = await self._store_after_reading(conn, requests, limits, claim)
-                else:
+            else:
+                async with self._database.statement(Pool.API) as conn:
                     answers, stored = await self._store_at_once(conn, requests, limits, claim)
         if stored:
             assigned = claim.changes()

@@ -78,7 +78,7 @@ class Vitals:
                     fleet = await self._workers.summary(conn)
                     lease = await self._lease.current(conn)
                     oldest = await self._store.oldest_waiting(conn)
-                    ahead = await self._store.partitions_ahead(conn)
+                    spans = await self._store.partition_spans(conn)
                     now = (await self._workers.time_now(conn)).timestamp()
         except (ServiceUnavailableError, TimeoutError):
             reading.database_failures = self._database.failures
@@ -91,7 +91,7 @@ class Vitals:
         reading.workers = {status: count for status, (count, _) in fleet.items()}
         reading.capacity = sum(capacity for status, (_, capacity) in fleet.items() if status is not WorkerStatus.DEAD)
         reading.slots_by_tag = slots_by_tag(views, self._tag)
-        reading.partitions_ahead_seconds = ahead
+        reading.partitions_ahead_seconds = {span.parent: span.ahead_seconds for span in spans}
         return reading
 
     def _own(self) -> Reading:

@@ -11,7 +11,7 @@ from niyanta.domain.workload import Key
 from niyanta.server.store.queries import Connection, Queries
 from niyanta.server.store.retention import AUDIT, LOGS
 
-__all__ = ["VitalsStore"]
+__all__ = ["PartitionSpan", "VitalsStore"]
 
 
 class _Oldest(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,9 +19,15 @@ class _Oldest(msgspec.Struct, frozen=True, kw_only=True):
     workload_id: str
 
 
-class _Ahead(msgspec.Struct, frozen=True, kw_only=True):
+class PartitionSpan(msgspec.Struct, frozen=True, kw_only=True):
+    """From when to when a table has partitions."""
+
     parent: str
-    seconds: float
+    """The table's name."""
+    ahead_seconds: float
+    """From now to the end of the last."""
+    behind_seconds: float
+    """From the beginning of the first to now."""
 
 
 class _Since(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,7 +38,7 @@ class _Since(msgspec.Struct, frozen=True, kw_only=True):
 
 _queries = Queries("vitals.sql")
 _oldest_waiting = _queries.many("oldest_waiting", _Oldest)
-_partitions_ahead = _queries.many("partitions_ahead", _Ahead)
+_partition_spans = _queries.many("partition_spans", PartitionSpan)
 _since_checkpoint = _queries.many("since_checkpoint", _Since)
 
 
@@ -43,11 +49,10 @@ class VitalsStore:
         """By tier the id of the workload that has waited longest; tiers in which none waits are missing."""
         return {oldest.tier: oldest.workload_id for oldest in await _oldest_waiting(conn)}
 
-    async def partitions_ahead(self, conn: Connection) -> dict[str, float]:
-        """By table for how many seconds from now there are partitions."""
+    async def partition_spans(self, conn: Connection) -> list[PartitionSpan]:
+        """Of each table that has partitions."""
         tables = (LOGS, AUDIT)
-        found = await _partitions_ahead(conn, parents=[t.name for t in tables], units=[t.unit for t in tables])
-        return {table.parent: table.seconds for table in found}
+        return await _partition_spans(conn, parents=[t.name for t in tables], units=[t.unit for t in tables])
 
     async def since_checkpoint(self, conn: Connection, keys: Sequence[Key]) -> dict[Key, float]:
         """How many seconds ago each workload saved its last checkpoint; those without one are missing."""

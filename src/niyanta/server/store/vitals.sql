@@ -19,11 +19,12 @@ SELECT c.tier, min(o.workload_id) AS workload_id
  WHERE u.queued > 0 AND o.workload_id IS NOT NULL
  GROUP BY c.tier;
 
--- name: partitions_ahead(parents, units)
--- How long each table's partitions last from now on: without one, what belongs there can't be written.
+-- name: partition_spans(parents, units)
+-- How long each table's partitions last from now on (without one, what belongs there can't be written), and how far they go back.
 SELECT p.parent,
+       extract(epoch FROM now() - min(to_date(right(c.relname, 8), 'YYYYMMDD')::timestamp AT TIME ZONE 'UTC'))::double precision AS behind_seconds,
        extract(epoch FROM max((to_date(right(c.relname, 8), 'YYYYMMDD')::timestamp + ('1 ' || p.unit)::interval) AT TIME ZONE 'UTC')
-                          - now())::double precision AS seconds
+                          - now())::double precision AS ahead_seconds
   FROM unnest(:parents::text[], :units::text[]) AS p (parent, unit)
   JOIN pg_inherits i ON i.inhparent = p.parent::regclass
   JOIN pg_class c ON c.oid = i.inhrelid AND c.relname ~ '_p[0-9]{8}$'

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from niyanta.domain.forms import form_of
-from niyanta.domain.workers import OrderKind, WorkerEnd, WorkerStatus
+from niyanta.domain.workers import Isolation, OrderKind, WorkerEnd, WorkerStatus
 from niyanta.server.store.queries import Connection, Queries, Reader, Row
 from niyanta.wire.messages import HandlerInfo, Register
 
@@ -37,6 +37,12 @@ class StoredWorker(msgspec.Struct, frozen=True, kw_only=True):
     def exclusive_types(self) -> list[str]:
         """Those of its workload types of which two attempts must never run at once."""
         return _exclusive(self.handlers)
+
+    @property
+    def missing_walls(self) -> list[str]:
+        """What doesn't keep its handlers' processes in."""
+        boxed = (handler.missing_walls for handler in self.handlers if handler.isolation is Isolation.PROCESS)
+        return sorted({wall for walls in boxed for wall in walls})
 
     @property
     def forms(self) -> dict[str, str]:

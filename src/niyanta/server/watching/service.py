@@ -24,6 +24,7 @@ from niyanta.server.store.customers import Identity
 from niyanta.server.store.database import Database
 from niyanta.server.store.watching import WatchStore
 from niyanta.server.watching.watched import Update, Watch, Watched, WatcherTooSlowError
+from niyanta.wire.cancels import lasting
 from niyanta.wire.changes import Changed
 
 __all__ = ["Update", "Watch", "WatchService", "WatcherTooSlowError"]
@@ -137,11 +138,12 @@ class WatchService:
 
     async def run(self) -> None:
         """Read, look again and check credentials until cancelled; then no watch goes on."""
+        self._stopped = False
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._read_loop())
-                group.create_task(self._look_again_loop())
-                group.create_task(self._check_again_loop())
+                group.create_task(lasting(self._read_loop))
+                group.create_task(lasting(self._look_again_loop))
+                group.create_task(lasting(self._check_again_loop))
         finally:
             self._stopped = True
             for entry in self._entries.values():

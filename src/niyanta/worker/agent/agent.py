@@ -14,7 +14,9 @@ import msgspec
 
 from niyanta.domain.limits import DRAIN_SECONDS
 from niyanta.domain.workers import Isolation
+from niyanta.errors import ConfigurationError
 from niyanta.wire.broker import Broker
+from niyanta.wire.cancels import lasting
 from niyanta.wire.messages import (
     Assign,
     Assignment,
@@ -36,6 +38,7 @@ from niyanta.wire.objects import ObjectStore
 from niyanta.wire.subjects import Subjects
 from niyanta.worker.agent.claim import WorkerClaim
 from niyanta.worker.agent.membership import Membership
+from niyanta.worker.agent.standing import refuse_unkeepable
 from niyanta.worker.attempt.attempt import Attempt
 from niyanta.worker.attempt.means import Means
 from niyanta.worker.box.policy import policy_by
@@ -138,10 +141,16 @@ class Agent:
             await self._claim.take(_CLAIM_SECONDS)
         if self._pool is not None:
             await self._pool.start()
+            self._membership.walls = await self._pool.walls()
+            try:
+                refuse_unkeepable(self._spec.handlers.values(), self._membership.walls)
+            except ConfigurationError:
+                await self._pool.close()
+                raise
         await self._broker.serve(self._subjects.commands(self._spec.worker_id), self._on_command)
         self._broker.on_reconnect.append(self._membership.beat_soon)
-        living = asyncio.create_task(self._membership.live())
-        loops = [asyncio.create_task(self._outbox.run()), living, asyncio.create_task(self._fence())]
+        living = asyncio.create_task(lasting(self._membership.live))
+        loops = [living, *(asyncio.create_task(lasting(loop)) for loop in (self._outbox.run, self._fence))]
         stopping = asyncio.create_task(stop.wait())
         try:
             done, _ = await asyncio.wait([*loops, stopping], return_when=asyncio.FIRST_COMPLETED)

@@ -11,12 +11,12 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 
 from niyanta.domain.join_tokens import new_incarnation
-from niyanta.domain.workers import RegisterRefusal
+from niyanta.domain.workers import RegisterRefusal, Wall
 from niyanta.errors import ConfigurationError, ConnectionFailedError
 from niyanta.version import __version__
 from niyanta.wire.broker import Broker
@@ -24,6 +24,7 @@ from niyanta.wire.messages import AttemptRef, HandlerInfo, Heartbeat, HeartbeatR
 from niyanta.wire.subjects import Subjects
 from niyanta.worker.agent.claim import WorkerClaim
 from niyanta.worker.agent.lease import Lease
+from niyanta.worker.agent.standing import missing_walls
 from niyanta.worker.handlers.app import WorkerSpec
 from niyanta.worker.outbox import Who
 
@@ -62,6 +63,7 @@ class Membership:
         on_absent: Called with attempts that run here as far as the service knows, and that the beat didn't name.
         on_time: Called with the service's time, in Unix seconds, and the monotonic clock's at the same moment.
         on_lost: Called when the service no longer knows this incarnation.
+        walls: Those that keep handlers in on this machine.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class Membership:
         self.on_absent: Callable[[Sequence[AttemptRef]], None] = lambda _: None
         self.on_time: Callable[[float, float], None] = lambda *_: None
         self.on_lost: Callable[[], None] = lambda: None
+        self.walls: Collection[Wall] = ()
         self._registered = False
         self._stopped = False
         self._lost = ""
@@ -141,7 +144,9 @@ class Membership:
         # Set before it is accepted: an assignment may be here before the answer is.
         incarnation = self.incarnation = new_incarnation(self._subjects.credential, secrets.token_hex(8))
         handlers = [
-            HandlerInfo(h.workload_type, h.isolation, h.exclusive, h.input_schema, h.form)
+            HandlerInfo(
+                h.workload_type, h.isolation, h.exclusive, h.input_schema, h.form, list(missing_walls(h, self.walls))
+            )
             for h in spec.handlers.values()
         ]
         replaces: list[str] = []

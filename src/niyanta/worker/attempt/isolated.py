@@ -55,7 +55,7 @@ class Isolated:
             TransientError: No process could be made ready.
             StoppedError: The attempt was ordered to end before one was.
         """
-        kind = _kind(assignment)
+        kind = _kind(assignment, handler)
         runner = await self._life.unless_ordered(self._pool.take(kind, handler.reuse))
         await folder.move_into(runner.folder, again=runner.served > 1)
         if handler.exclusive:
@@ -180,7 +180,7 @@ class _Asking:
         return self._asked or self._life.end is not None
 
 
-def _kind(assignment: Assignment) -> Kind:
+def _kind(assignment: Assignment, handler: Handler) -> Kind:
     """What a process must have been for to serve this attempt too."""
     return Kind(
         assignment.ref.customer_id,
@@ -188,6 +188,8 @@ def _kind(assignment: Assignment) -> Kind:
         assignment.memory_mb,
         assignment.cpu_cores,
         assignment.disk_mb,
+        handler.strict,
+        handler.network,
     )
 
 

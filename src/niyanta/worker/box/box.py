@@ -7,8 +7,8 @@ import tempfile
 from collections.abc import Sequence
 
 from niyanta.domain.workers import Wall
-from niyanta.worker.box import landlock, rights, seccomp
-from niyanta.worker.box.hiding import hide
+from niyanta.worker.box import hiding, landlock, rights, seccomp
+from niyanta.worker.box.hiding import TEMPORARY
 from niyanta.worker.box.outside import openings
 from niyanta.worker.box.policy import Policy
 
@@ -16,8 +16,6 @@ __all__ = ["TEMPORARY", "WORK", "Box"]
 
 WORK = "work"
 """In an attempt's folder: the directory it starts in."""
-TEMPORARY = "tmp"
-"""In an attempt's folder: for temporary files, and what else programs keep in a home directory."""
 
 
 class Box:
@@ -34,15 +32,16 @@ class Box:
         self._landlock = 0
         self._openings: list[tuple[int, int, bool]] = []
 
-    def prepare(self) -> None:
+    def prepare(self, folder: str | None = None) -> None:
         """Do what can be done once, for all that are forked from this process.
+
+        Args:
+            folder: The attempt's own, when it is for one only.
 
         Raises:
             OSError: The kernel refuses what it did a moment ago.
         """
-        covered: list[str] = []
-        if self._policy.holds(Wall.FILES):
-            covered = hide(self._policy.hidden)
+        covered = self._have_own_view(folder)
         if self._policy.holds(Wall.PRIVILEGES):
             rights.give_up_privileges()
         if self._policy.holds(Wall.FILES):
@@ -55,6 +54,28 @@ class Box:
                 self._openings.append((fd, allowed, os.path.isdir(path)))
         if self._policy.holds(Wall.CALLS):
             seccomp.refuse_calls()  # half a millisecond, and what is forked inherits it
+
+    def _have_own_view(self, folder: str | None) -> list[str]:
+        """Gives what is hidden by that."""
+        policy = self._policy
+        hidden = [path for path in policy.hidden if os.path.isdir(path)] if policy.holds(Wall.FILES) else []
+        kinds = hiding.NEW_MOUNTS if hidden or policy.strict else 0
+        kinds |= hiding.NEW_IPC if policy.strict else 0
+        kinds |= 0 if policy.network else hiding.NEW_NETWORK
+        if not kinds:
+            return []
+        try:
+            hiding.separate(kinds)
+        except OSError:
+            if policy.strict or not policy.network:
+                raise
+            return []  # what is around the hidden is opened in parts, then
+        if not policy.network:
+            hiding.loop_back()
+        if policy.strict and folder is not None:
+            hiding.own_memory_files()
+            hiding.own_tmp(folder)
+        return hiding.cover(hidden)
 
     def enter(self, folder: str) -> None:
         """Shut this process in; only its main thread may be running.

@@ -1,4 +1,4 @@
-"""Putting something empty in the place of folders that an attempt may not see, where those around are open to it.
+"""Views of the machine that only an attempt's process has: namespaces(7).
 
 Landlock can't take a part out of what is allowed. A mount can, in a view of the file system that is only ours.
 """
@@ -7,16 +7,44 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import os
+import socket
+import struct
 from collections.abc import Iterable, Sequence
 
 from niyanta.worker.box.kernel import syscall
 
-__all__ = ["hide", "inside"]
+__all__ = [
+    "NEW_IPC",
+    "NEW_MOUNTS",
+    "NEW_NETWORK",
+    "cover",
+    "inside",
+    "loop_back",
+    "own_memory_files",
+    "own_tmp",
+    "separate",
+]
 
 # linux/sched.h and linux/mount.h
-_NEW_MOUNTS, _NEW_USER = 0x20000, 0x10000000
-_READ_ONLY, _NO_SUID, _NO_DEVICES, _NO_PROGRAMS, _WITH_ALL_BELOW, _FOLLOWING = 1, 2, 4, 8, 0x4000, 0x80000
+NEW_MOUNTS, NEW_IPC, NEW_NETWORK = 0x20000, 0x08000000, 0x40000000
+_NEW_USER = 0x10000000
+_READ_ONLY, _NO_SUID, _NO_DEVICES, _NO_PROGRAMS, _BOUND, _WITH_ALL_BELOW, _FOLLOWING = (
+    1,
+    2,
+    4,
+    8,
+    0x1000,
+    0x4000,
+    0x80000,
+)
+_TMP = "/tmp"  # noqa: S108 -- becomes ours
+TEMPORARY = "tmp"
+"""In an attempt's folder: for temporary files, and what else programs keep in a home directory."""
+_SET_FLAGS = 0x8914
+"""SIOCSIFFLAGS, linux/sockios.h."""
+_UP_AND_RUNNING = 0x41
 
 
 def inside(paths: Iterable[str], folders: Sequence[str]) -> list[str]:
@@ -24,37 +52,72 @@ def inside(paths: Iterable[str], folders: Sequence[str]) -> list[str]:
     return [path for path in paths if any(f"{path}/".startswith(f"{folder.rstrip('/')}/") for folder in folders)]
 
 
-def hide(paths: Sequence[str]) -> list[str]:
-    """Cover these folders in the view of this process and all that it starts; gives those that are covered.
+def separate(kinds: int) -> None:
+    """Give this process, and all that it starts, views of its own. For a single thread.
 
-    For a single thread. What isn't there is left out.
+    Raises:
+        OSError: The machine's rules forbid it.
     """
-    there = [path for path in paths if os.path.isdir(path)]
-    if not there:
-        return []
+    user, group = os.geteuid(), os.getegid()
+    try:
+        syscall("unshare", kinds)
+    except OSError:
+        syscall("unshare", kinds | _NEW_USER)  # anybody may, where the machine's rules don't forbid it
+        for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
+            with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
+                file.write(text)
+    if kinds & NEW_MOUNTS:
+        _mount(b"none", "/", None, _WITH_ALL_BELOW | _FOLLOWING, None)
+
+
+def cover(paths: Sequence[str]) -> list[str]:
+    """Put something empty in the place of these folders; gives those that are covered."""
     covered = []
     with contextlib.suppress(OSError):
-        _have_own_view()
-        _mount(b"none", b"/", None, _WITH_ALL_BELOW | _FOLLOWING, None)
-        for path in there:
+        for path in paths:
             options = _READ_ONLY | _NO_SUID | _NO_DEVICES | _NO_PROGRAMS
-            _mount(b"none", os.fsencode(path), b"tmpfs", options, b"mode=0,size=4k")
+            _mount(b"none", path, b"tmpfs", options, b"mode=0,size=4k")
             covered.append(path)
     return covered
 
 
-def _have_own_view() -> None:
-    user, group = os.geteuid(), os.getegid()
+def own_tmp(folder: str) -> None:
+    """Have the temporary files of an attempt's folder where programs look for them.
+
+    Raises:
+        OSError: The kernel refuses.
+    """
+    fd = os.open(folder, os.O_PATH)
     try:
-        syscall("unshare", _NEW_MOUNTS)
-    except OSError:
-        syscall("unshare", _NEW_MOUNTS | _NEW_USER)  # anybody may, where the machine's rules don't forbid it
-        for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
-            with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
-                file.write(text)
+        _mount(os.fsencode(f"{folder}/{TEMPORARY}"), _TMP, None, _BOUND, None)
+        if inside([folder], [_TMP]):
+            os.makedirs(folder)  # covered by now: it is put where it was
+            _mount(f"/proc/self/fd/{fd}".encode(), folder, None, _BOUND, None)
+    finally:
+        os.close(fd)
 
 
-def _mount(source: bytes, target: bytes, kind: bytes | None, flags: int, options: bytes | None) -> None:
-    held = [None if word is None else ctypes.create_string_buffer(word) for word in (source, target, kind, options)]
+def own_memory_files() -> None:
+    """Have files in memory of our own.
+
+    Raises:
+        OSError: The kernel refuses.
+    """
+    _mount(b"none", "/dev/shm", b"tmpfs", _NO_SUID | _NO_DEVICES, b"mode=1777")  # noqa: S108 -- becomes ours
+
+
+def loop_back() -> None:
+    """In a network of our own: let its processes reach one another.
+
+    Raises:
+        OSError: The kernel refuses.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        fcntl.ioctl(asking, _SET_FLAGS, struct.pack("16sh14x", b"lo", _UP_AND_RUNNING))
+
+
+def _mount(source: bytes, target: str, kind: bytes | None, flags: int, options: bytes | None) -> None:
+    words = (source, os.fsencode(target), kind, options)
+    held = [None if word is None else ctypes.create_string_buffer(word) for word in words]
     found = [0 if word is None else ctypes.addressof(word) for word in held]
     syscall("mount", found[0], found[1], found[2], flags, found[3])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 
 from niyanta.domain.workers import Wall
@@ -29,6 +29,10 @@ class Policy:
     """What they may not see, wherever it lies."""
     closed_ports: tuple[int, ...] = ()
     """TCP ports that they can't connect to, on whatever host."""
+    strict: bool = False
+    """Whether temporary and shared memory's files are of their own too."""
+    network: bool = True
+    """Whether they have any."""
     walls: tuple[Wall, ...] = ()
     """Those that hold on this machine; the launcher finds out."""
 
@@ -66,9 +70,17 @@ def policy_by(said: Policy, environment: Mapping[str, str] = os.environ) -> Poli
         wanted=word == "on",
         reads=(*map(_absolute, said.reads), *_listed(environment, "NIYANTA_HANDLERS_READ")),
         writes=(*map(_absolute, said.writes), *_listed(environment, "NIYANTA_HANDLERS_WRITE")),
-        hidden=(os.path.abspath(".niyanta"), *_listed(environment, "NIYANTA_HIDDEN")),
+        hidden=(*_credentials(), *_listed(environment, "NIYANTA_HIDDEN")),
         closed_ports=tuple(sorted(set(closed))),
     )
+
+
+def _credentials() -> Iterator[str]:
+    """Where a `niyanta dev` may keep its keys that a worker started here would find."""
+    folder = os.path.realpath(os.getcwd())
+    yield os.path.join(folder, ".niyanta")
+    while folder != (folder := os.path.dirname(folder)):
+        yield os.path.join(folder, ".niyanta")
 
 
 def _listed(environment: Mapping[str, str], name: str) -> list[str]:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 
 from niyanta.domain.workers import Wall
-from niyanta.worker.box import landlock, rights, seccomp
+from niyanta.worker.box import hiding, landlock, rights, seccomp
 
 __all__ = ["standing"]
 
@@ -30,6 +30,8 @@ def standing(limits: Mapping[str, int], *, ports_closed: bool) -> tuple[Wall, ..
         Wall.PROCESSES: files,
         Wall.SIGNALS: files and version >= _SIGNALS_SINCE,
         Wall.PORTS: ports_closed,
+        Wall.VIEW: _works(lambda: hiding.separate(hiding.NEW_MOUNTS | hiding.NEW_IPC), hiding.own_memory_files),
+        Wall.NETWORK: _works(lambda: hiding.separate(hiding.NEW_NETWORK), hiding.loop_back),
         Wall.MEMORY_LIMIT: "memory" in limits,
         Wall.PROCESS_LIMIT: "pids" in limits,
         Wall.CPU_LIMIT: "cpu" in limits,

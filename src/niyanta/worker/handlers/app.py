@@ -20,7 +20,7 @@ from niyanta.errors import ConfigurationError
 from niyanta.wire.subjects import WORKER_ID_PATTERN
 from niyanta.worker.box.policy import Policy
 from niyanta.worker.handlers.command import command_handler
-from niyanta.worker.handlers.handler import Handler, make_handler
+from niyanta.worker.handlers.handler import FULL_NETWORK, Handler, make_handler
 from niyanta.worker.handlers.text import clean, describe
 
 __all__ = ["App", "WorkerSpec", "load_app"]
@@ -105,23 +105,31 @@ class App:
                 )
 
     def workload(
-        self, workload_type: str, *, isolation: str = Isolation.PROCESS, exclusive: bool = False, reuse: int = 1
+        self,
+        workload_type: str,
+        *,
+        isolation: str = Isolation.PROCESS,
+        exclusive: bool = False,
+        reuse: int = 1,
+        network: str = FULL_NETWORK,
     ) -> Callable[[F], F]:
         """Serve a workload type with the decorated function.
 
         Args:
             workload_type: Its name.
-            isolation: ``process`` (a process of its own) or ``inline`` (an async handler in the agent itself).
+            isolation: ``process`` (a process of its own), ``strict`` (the same, and only on machines where every
+                wall of its box holds) or ``inline`` (an async handler in the agent itself).
             exclusive: Two attempts never run at once, even when the worker is cut off.
             reuse: How many attempts a process may serve, one after another, all of one customer and this type. What
                 the handler leaves in memory (modules, caches, connections) is there in the next. A process whose
                 attempt didn't succeed, or left threads or processes behind, isn't used again.
+            network: ``full`` (all but the broker and the database) or ``none``.
         """
         if callable(workload_type):
-            make_handler(workload_type, workload_type, isolation, exclusive, reuse)  # says what to write
+            make_handler(workload_type, workload_type, isolation, exclusive)  # says what to write
 
         def register(function: F) -> F:
-            self._add(make_handler(workload_type, function, isolation, exclusive, reuse))
+            self._add(make_handler(workload_type, function, isolation, exclusive, reuse, network))
             return function
 
         return register
@@ -133,6 +141,8 @@ class App:
         *,
         checkpoint_signal: str | None = None,
         exclusive: bool = False,
+        isolation: str = Isolation.PROCESS,
+        network: str = FULL_NETWORK,
     ) -> None:
         """Serve a workload type with any program, in any language.
 
@@ -141,9 +151,11 @@ class App:
             argv: The program and its arguments.
             checkpoint_signal: A signal's name, such as ``SIGUSR1``, that asks the program for a checkpoint.
             exclusive: As for `workload`.
+            isolation: As for `workload`, but never ``inline``.
+            network: As for `workload`.
         """
         function = command_handler(argv, checkpoint_signal)
-        self._add(make_handler(workload_type, function, Isolation.PROCESS, exclusive))
+        self._add(make_handler(workload_type, function, isolation, exclusive, network=network))
 
     def on_fork(self, hook: Callable[[], T]) -> Callable[[], T]:
         """Call a function in each process that was forked to run a workload, before its handler.

@@ -24,7 +24,11 @@ from niyanta.worker.handlers.context import Context, SyncContext
 from niyanta.worker.handlers.parameters import NO_DEFAULT, Parameters, parameters_of
 from niyanta.worker.handlers.text import clean, describe, plain
 
-__all__ = ["Handler", "MisfitError", "encode_result", "make_handler"]
+__all__ = ["FULL_NETWORK", "NO_NETWORK", "Handler", "MisfitError", "encode_result", "make_handler"]
+
+STRICT = "strict"
+"""As the isolation: in a process, with nothing missing of its box."""
+FULL_NETWORK, NO_NETWORK = "full", "none"
 
 
 _MOST_NAMES = 10
@@ -54,6 +58,10 @@ class Handler:
     is_async: bool
     parameters: Parameters | None
     """The second parameter; None when the handler takes only the context."""
+    strict: bool = False
+    """Whether it is served only where every wall of the box holds."""
+    network: bool = True
+    """Whether it has any."""
     reuse: int = 1
     """How many attempts of one customer a process may serve, one after another."""
 
@@ -109,7 +117,12 @@ class Handler:
 
 
 def make_handler(
-    workload_type: str, function: Callable[..., Any], isolation: str, exclusive: bool, reuse: int = 1
+    workload_type: str,
+    function: Callable[..., Any],
+    isolation: str,
+    exclusive: bool,
+    reuse: int = 1,
+    network: str = FULL_NETWORK,
 ) -> Handler:
     """Look a function over.
 
@@ -123,8 +136,8 @@ def make_handler(
             "a workload type is 1 to 100 letters, digits, '_', '.' and '-', and begins with a letter or digit, "
             f"not {workload_type!r:.200}"
         )
-    if isolation not in tuple(Isolation):
-        raise ConfigurationError(f"isolation of '{workload_type}' must be 'process' or 'inline', not '{isolation}'")
+    strict = isolation == STRICT
+    isolation = _isolation(workload_type, isolation, network)
     if not callable(function):
         raise ConfigurationError(f"the handler of '{workload_type}' must be a function, not {function!r:.200}")
     codes = list(_codes(function))
@@ -147,7 +160,24 @@ def make_handler(
     if isolation == Isolation.INLINE and reuse > 1:
         raise ConfigurationError(f"'{workload_type}' is isolation='inline', and so has no process to reuse")
     parameters = _parameters(workload_type, function, codes[-1])
-    return Handler(workload_type, function, Isolation(isolation), exclusive, is_async, parameters, reuse)
+    return Handler(
+        workload_type, function, isolation, exclusive, is_async, parameters, strict, network == FULL_NETWORK, reuse
+    )
+
+
+def _isolation(workload_type: str, isolation: str, network: str) -> Isolation:
+    """Where it runs, by what its author says."""
+    if network not in (FULL_NETWORK, NO_NETWORK):
+        raise ConfigurationError(f"network of '{workload_type}' must be 'full' or 'none', not '{network}'")
+    if isolation == STRICT:
+        return Isolation.PROCESS
+    if isolation not in tuple(Isolation):
+        raise ConfigurationError(
+            f"isolation of '{workload_type}' must be 'process', 'strict' or 'inline', not '{isolation}'"
+        )
+    if isolation == Isolation.INLINE and network == NO_NETWORK:
+        raise ConfigurationError(f"'{workload_type}' is isolation='inline', and so has the agent's network")
+    return Isolation(isolation)
 
 
 def _codes(function: object) -> Iterator[Any]:

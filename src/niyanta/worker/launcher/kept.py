@@ -22,6 +22,13 @@ class Kind(NamedTuple):
     memory_mb: int
     cpu_cores: float
     disk_mb: int
+    strict: bool = False
+    network: bool = True
+
+    @property
+    def is_special(self) -> bool:
+        """Whether the processes that wait for whatever comes are of no use for it."""
+        return self.strict or not self.network
 
 
 class Kept:

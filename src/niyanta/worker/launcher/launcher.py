@@ -23,10 +23,10 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from niyanta.domain.limits import GRACE_SECONDS
+from niyanta.worker.box.policy import Policy
 from niyanta.worker.launcher import processtree
 from niyanta.worker.launcher.cgroups import Cgroups, Group
 from niyanta.worker.launcher.channel import AgentChannel
@@ -68,25 +68,24 @@ class Programs:
     """How processes are started."""
 
     runner: list[str]
-    """The command line of a fresh interpreter, but for its folder and its control socket."""
+    """The command line of a fresh interpreter, but for its policy, its folder and its control socket."""
     template: list[str]
     """That of the process to fork from, but for its socket; empty when there is to be none."""
     environment: dict[str, str]
+    policy: Policy = field(default_factory=Policy)
 
 
 class Launcher:
     """The loop around one agent's slots: what the agent commands, what ends, what has used too much."""
 
-    def __init__(
-        self, agent: AgentChannel, commands: Programs, scratch: str, cgroups: Cgroups, walls: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, agent: AgentChannel, programs: Programs, scratch: str, cgroups: Cgroups) -> None:
         self.agent = agent
-        self.argv = commands.runner
+        self.argv = programs.runner
         self.scratch = scratch
         self.cgroups = cgroups
-        self.walls = list(walls)
-        self.environment = commands.environment
-        self.template = Template(commands.template, self.environment, scratch) if commands.template else None
+        self.policy = programs.policy
+        self.environment = programs.environment
+        self.template = Template(programs.template, self.environment, scratch) if programs.template else None
         self.ended_early: dict[int, int] = {}
         """Exit statuses of processes that ended before the template said whose they were."""
         self.slots: dict[str, Slot] = {}
@@ -102,7 +101,7 @@ class Launcher:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(ignored, signal.SIG_IGN)
-        self.agent.tell({"event": "limits", "kernel": self.cgroups.controllers, "walls": self.walls})
+        self.agent.tell({"event": "limits", "kernel": self.cgroups.controllers, "walls": self.policy.walls})
         agent = self.agent.fileno()
         while True:
             writing = [agent] if self.agent.has_more_to_tell else []
@@ -168,8 +167,8 @@ class Launcher:
         """Do what one command says. What it names may have ended meanwhile."""
         slot = self.slots.get(str(command.get("slot")))
         match command:
-            case {"do": "spawn", "slot": str(name)}:
-                self.spawn(name, self.agent.take_fds(3))
+            case {"do": "spawn", "slot": str(name), "strict": bool(strict), "network": bool(network)}:
+                self.spawn(name, self.agent.take_fds(3), replace(self.policy, strict=strict, network=network))
             case {"do": "limit", "memory_mb": int(memory), "cores": int() | float() as cores, "processes": int(most)}:
                 if slot is not None:
                     self.limit(slot, memory << 20, cores, most)
@@ -192,7 +191,7 @@ class Launcher:
                 self.alive_until = time.monotonic() + seconds
                 self.exclusive_until = time.monotonic() + exclusive
 
-    def spawn(self, name: str, fds: list[int]) -> None:
+    def spawn(self, name: str, fds: list[int], policy: Policy) -> None:
         """Get a process for a slot: forked, or a fresh interpreter."""
         try:
             group = self.cgroups.make(name) if self.cgroups else None
@@ -200,10 +199,10 @@ class Launcher:
             self.refuse(name, fds, exc)
             return
         self.slots[name] = Slot(name, _NOT_YET, group)
-        if self.template is not None:
+        if self.template is not None and policy == self.policy:
             self.template.ask(name, [] if group is None else group.directories(), fds)
         else:
-            self.start(name, fds)
+            self.start(name, fds, policy)
 
     def hear(self, said: list[Forked | Unfit]) -> None:
         """Take note of what the template has said."""
@@ -222,7 +221,7 @@ class Launcher:
                     self.template = None
                     self.agent.tell({"event": "no_forks", "reason": words.reason})
                     for name, fds in words.slots:
-                        self.start(name, fds)
+                        self.start(name, fds, self.policy)
         if not any(slot.root == _NOT_YET for slot in self.slots.values()):
             self.ended_early.clear()
 
@@ -238,13 +237,13 @@ class Launcher:
             os.close(fd)
         self.agent.tell({"event": "exited", "slot": name, "code": 127, "over": over, "used_mb": 0, "error": str(why)})
 
-    def start(self, name: str, fds: list[int]) -> None:
+    def start(self, name: str, fds: list[int], policy: Policy) -> None:
         """Start a fresh interpreter for a slot."""
         slot = self.slots[name]
         group = slot.group
         try:
             process = subprocess.Popen(
-                [*self.argv, os.path.join(self.scratch, name), str(fds[0])],
+                [*self.argv, policy.encode(), os.path.join(self.scratch, name), str(fds[0])],
                 env={**self.environment, processtree.SLOT_VARIABLE: name},
                 stdin=subprocess.DEVNULL,
                 stdout=fds[1],

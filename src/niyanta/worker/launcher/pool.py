@@ -237,7 +237,7 @@ class ProcessPool:
 
     # --- processes ------------------------------------------------------------------------------
 
-    async def _spawn(self) -> Runner:
+    async def _spawn(self, kind: Kind | None = None) -> Runner:
         if self._socket is None:
             raise TransientError("the launcher is being started again")
         slot = secrets.token_hex(6)
@@ -250,7 +250,8 @@ class ProcessPool:
             ends.append(write)
             runner.pumps.append(asyncio.get_running_loop().create_task(pump(read, runner, level)))
         self._runners[slot] = runner
-        self._command(do="spawn", slot=slot, fds=ends)
+        strict, network = (kind.strict, kind.network) if kind is not None else (False, True)
+        self._command(do="spawn", slot=slot, strict=strict, network=network, fds=ends)
         return runner
 
     async def _warm_up(self) -> None:
@@ -284,7 +285,7 @@ class ProcessPool:
         return runner
 
     async def _limited(self, kind: Kind) -> Runner:
-        runner, ready = await self._ready()
+        runner, ready = await self._ready(kind)
         try:
             if not isinstance(ready, channel.Ready):
                 await runner.copied(1.0)
@@ -300,15 +301,15 @@ class ProcessPool:
             raise
         return runner
 
-    async def _ready(self) -> tuple[Runner, channel.FromRunner | None]:
+    async def _ready(self, kind: Kind) -> tuple[Runner, channel.FromRunner | None]:
         """A process with the first that it says; None for one that has ended instead."""
         while True:
-            while self._idle:
+            while self._idle and not kind.is_special:
                 runner = self._idle.popleft()
                 if not runner.exited.done():
                     break
             else:
-                runner = await self._spawn()
+                runner = await self._spawn(kind)
             self._go(self._warm_up())
             try:
                 ready = await runner.receive()

@@ -44,12 +44,13 @@ def main() -> None:
     runner, template = (json.loads(words) for words in sys.argv[3:5])
     policy = _standing(Policy.decode(sys.argv[5]), cgroups)
     shown = policy.pass_env
-    commands = Programs(
-        [*runner, policy.encode()],
+    programs = Programs(
+        runner,
         [*template, policy.encode()] if template else [],
         {name: value for name, value in os.environ.items() if name in shown or not name.startswith("NIYANTA_")},
+        policy,
     )
-    Launcher(agent, commands, scratch, cgroups, policy.walls).run()
+    Launcher(agent, programs, scratch, cgroups).run()
     shutil.rmtree(scratch, ignore_errors=True)
 
 

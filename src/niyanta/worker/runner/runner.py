@@ -186,7 +186,7 @@ def main() -> None:
     errors = output.take_over()
     apps = json.loads(sys.argv[1])
     box = Box(Policy.decode(sys.argv[2]), apps)
-    box.prepare()
+    box.prepare(sys.argv[3])
     box.enter(sys.argv[3])
     serve(load_app(apps), control, errors)
 

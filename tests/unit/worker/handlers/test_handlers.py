@@ -102,7 +102,7 @@ def test_a_worker_says_what_is_wrong_with_it() -> None:
         worker.workload("once")(once)
     with pytest.raises(ConfigurationError, match="async handler"):
         worker.workload("inline", isolation="inline")(once)
-    with pytest.raises(ConfigurationError, match="'process' or 'inline'"):
+    with pytest.raises(ConfigurationError, match="'process', 'strict' or 'inline'"):
         worker.workload("other", isolation="thread")(once)
     with pytest.raises(ConfigurationError, match="no signal"):
         worker.command("tool", ["true"], checkpoint_signal="SIGNOTHING")

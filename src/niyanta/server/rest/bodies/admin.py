@@ -192,6 +192,13 @@ class WorkerBody(msgspec.Struct):
     last_heartbeat: Timestamp
     running_workloads: list[str]
     version: str
+    missing_walls: Annotated[
+        list[str],
+        Meta(
+            description="What doesn't keep handlers in on the worker's machine, such as `ports`: walls of the box "
+            "that each of their processes is in."
+        ),
+    ]
     registered_at: Timestamp
     standing_order: StandingOrderBody | None
 
