@@ -126,7 +126,11 @@ def update_customer(
 @click.option("--name", default="command line", show_default=True, help="For people.")
 @click.option("--expires-in", help="90s, 15m, 12h, 90d; never when missing.")
 @click.option(
-    "--scope", "scopes", multiple=True, type=click.Choice([*Scope]), help="Of several; all of the role when missing."
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice([scope.value for scope in Scope]),
+    help="Of several; all of the role when missing.",
 )
 @database_option
 @json_option
