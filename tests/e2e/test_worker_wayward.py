@@ -188,9 +188,9 @@ ONLY_SAVED = ("nul_key",)
 
 @pytest.fixture
 async def here() -> AsyncIterator[Station]:
-    # The sockets of a manager lie in the attempt's temporary folder, and their paths may have 107 bytes.
-    with tempfile.TemporaryDirectory(prefix="n-") as folder:
-        async with station(Path(folder) / "scratch", app=APP) as found:
+    """In a folder with a name as short as a worker's own has: the path of a socket has 107 bytes at most."""
+    with tempfile.TemporaryDirectory(prefix="niyanta-") as scratch:
+        async with station(Path(scratch), app=APP) as found:
             yield found
 
 
