@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import click
 
@@ -27,6 +28,8 @@ from niyanta.server.store.join_tokens import JoinToken, JoinTokenStore
 
 __all__ = ["COMMANDS"]
 
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
 
 def _service(database: Database) -> JoinTokenService:
     return JoinTokenService(JoinTokenStore(database))
@@ -43,6 +46,7 @@ def _each(given: Iterable[str]) -> list[str]:
 @click.option("--type", "types", multiple=True, help="All that they may serve; every type when missing.")
 @click.option("--tags", multiple=True, help="key=value,…: all that they may have; any when missing.")
 @click.option("--expires-in", help="90s, 15m, 12h, 90d; never when missing.")
+@click.option("--output", type=_FILE, help="Write it there, for the owner alone; do nothing when the file is there.")
 @database_option
 @json_option
 def _create(
@@ -51,10 +55,14 @@ def _create(
     types: tuple[str, ...],
     tags: tuple[str, ...],
     expires_in: str | None,
+    output: Path | None,
     database_url: str,
     as_json: bool,
 ) -> None:
     """Make a join token for workers. It is shown this once."""
+    if output is not None and output.exists():
+        click.echo(f"{output} is there already")
+        return
     expires_at = datetime.now(UTC) + parse_duration(expires_in) if expires_in else None
     made, token = with_database(
         database_url,
@@ -66,6 +74,11 @@ def _create(
             expires_at=expires_at,
         ),
     )
+    if output is not None:
+        output.touch(mode=0o600)
+        output.write_text(token + "\n")
+        click.echo(f"written to {output}")
+        return
     show({"token_id": made.token_id, "join_token": token, "expires_at": made.expires_at}, as_json)
 
 
@@ -119,11 +132,16 @@ def _revoke(token_id: str, database_url: str, as_json: bool) -> None:
 
 
 @click.command("broker-config")
+@click.option("--output", type=_FILE, help="Write it there instead.")
 @database_option
-def _broker_config(database_url: str) -> None:
+def _broker_config(output: Path | None, database_url: str) -> None:
     """Print what a NATS server of your own needs in its configuration. It holds no secret."""
     keys = with_database(database_url, BrokerKeys.load)
-    click.echo(keys.configuration(), nl=False)
+    text = keys.configuration() + "ping_interval: 10s\n"
+    if output is not None:
+        output.write_text(text)
+    else:
+        click.echo(text, nl=False)
 
 
 COMMANDS = (_create, _list, _revoke, _broker_config)

@@ -51,8 +51,14 @@ def frames_of(msg: Msg) -> int:
     return number
 
 
-async def take_frames(nc: NatsClient, first: Msg, total: int) -> tuple[bytes, str]:
+async def take_frames(nc: NatsClient, first: Msg, total: int, inbox: str) -> tuple[bytes, str]:
     """Take what follows the first frame; gives the whole message, and where its reply is awaited (empty: nowhere).
+
+    Args:
+        nc: The link.
+        first: The first frame.
+        total: How many there are.
+        inbox: What reply subjects must begin with.
 
     Raises:
         BadFramesError: One of them is too large, or names nobody to ask for the next.
@@ -69,8 +75,8 @@ async def take_frames(nc: NatsClient, first: Msg, total: int) -> tuple[bytes, st
                 await nc.publish(msg.reply, b"", reply=private)
                 with heeded():
                     msg = await subscription.next_msg(timeout=FRAME_TIMEOUT_SECONDS)
-                if len(msg.data) > FRAME_BYTES or not msg.reply:
-                    raise BadFramesError("a frame is too large, or has no reply subject")
+                if len(msg.data) > FRAME_BYTES or not msg.reply or not msg.reply.startswith(inbox):
+                    raise BadFramesError("a frame is too large, or has no reply subject of its sender's")
                 frames.append(msg.data)
         if (first.headers or {}).get(REPLY_HEADER) == NO_REPLY:
             # Nobody waits for what the handler makes of it, only for its arrival.

@@ -34,10 +34,18 @@ Responder = Callable[[bytes], Awaitable[bytes | None]]
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """One message that is let in: who answers it, and whom to tell when that is done."""
+    """One message that is let in: who answers it, and whom to tell when that is done.
+
+    Attributes:
+        answer: Gives the reply.
+        left: Called when nothing more is done for it.
+        inbox: What its reply subjects must begin with: what is sent there has the rights of whoever serves, so a
+            sender mustn't have it sent to others. Empty where every sender is trusted.
+    """
 
     answer: Responder
     left: Callable[[], None]
+    inbox: str = ""
 
 
 Doorkeeper = Callable[[str, int], Guest | None]
@@ -127,6 +135,10 @@ class Service:
         guest = self._doorkeeper(msg.subject, size or len(msg.data))
         if guest is None:
             return
+        if msg.reply and not msg.reply.startswith(guest.inbox):
+            log.warning("broker.reply_misdirected", extra={"subject": msg.subject})
+            guest.left()
+            return
         await self._turns.acquire()
 
         def done(task: asyncio.Task[None]) -> None:
@@ -147,7 +159,7 @@ class Service:
             return
         self._framed.now += size
         try:
-            whole, reply_to = await take_frames(self._nc, first, frames)
+            whole, reply_to = await take_frames(self._nc, first, frames, guest.inbox)
             await self._answer(first, whole, reply_to, guest)
         except (NatsError, BadFramesError, TimeoutError, OSError) as exc:
             log.warning("broker.framed_message_incomplete", extra={"error": str(exc)})

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping
+from pathlib import Path
 
 from niyanta.errors import BrokerRefusedError, ConfigurationError
 from niyanta.wire.broker import Broker
@@ -19,6 +21,8 @@ log = logging.getLogger(__name__)
 _REFUSALS = 3
 """In a row, given at once, that mean no: a coordinator that has just started may not know a token yet."""
 _PAUSE_SECONDS = 0.3
+_PATIENT_SECONDS = 10.0
+"""How long it is nothing to worry about that no coordinator is there."""
 
 
 def way_in(
@@ -36,7 +40,7 @@ def way_in(
         ConfigurationError: Something is missing or can't work.
     """
     url = nats_url or environment.get("NIYANTA_NATS_URL") or ""
-    token = join_token or environment.get("NIYANTA_JOIN_TOKEN") or ""
+    token = join_token or environment.get("NIYANTA_JOIN_TOKEN") or _from_file(environment)
     if not (url and token):
         found = dev_credentials()
         nearby = str(found.get("nats_url") or "")
@@ -58,6 +62,16 @@ def way_in(
     return url, WorkerPass.make(token, worker_id)
 
 
+def _from_file(environment: Mapping[str, str]) -> str:
+    path = environment.get("NIYANTA_JOIN_TOKEN_FILE")
+    if not path:
+        return ""
+    try:
+        return Path(path).read_text().strip()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigurationError(f"NIYANTA_JOIN_TOKEN_FILE can't be read: {exc}") from exc
+
+
 async def come_in(broker: Broker, stop: asyncio.Event) -> bool:
     """Connect; while no coordinator is there to say yes, wait for one. False when the stop came first.
 
@@ -65,7 +79,8 @@ async def come_in(broker: Broker, stop: asyncio.Event) -> bool:
         ConnectionFailedError: The broker can't be reached.
         BrokerRefusedError: It is there, and so is a coordinator, which refuses the join token.
     """
-    refusals, said = 0, False
+    refusals, said = 0, logging.NOTSET
+    began = time.monotonic()
     while not stop.is_set():
         try:
             await broker.connect()
@@ -77,9 +92,11 @@ async def come_in(broker: Broker, stop: asyncio.Event) -> bool:
                     "it is unknown, revoked or expired, or for workers with other ids",
                     at_once=True,
                 ) from exc
-            if not exc.at_once and not said:
-                log.warning("worker.waits: the broker lets nobody in, as no coordinator is there yet")
-                said = True
+            # Workers and coordinators that are started together find each other within seconds.
+            level = logging.INFO if time.monotonic() - began < _PATIENT_SECONDS else logging.WARNING
+            if not exc.at_once and level > said:
+                log.log(level, "worker.waits: the broker lets nobody in, as no coordinator is there yet")
+                said = level
         else:
             return True
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import msgspec
@@ -20,6 +21,8 @@ from niyanta.wire.messages import AttemptRef, Heartbeat, HeartbeatReply
 from niyanta.wire.subjects import WORKER_ID_PATTERN
 
 __all__ = ["BeatService"]
+
+log = logging.getLogger(__name__)
 
 
 class BeatService:
@@ -46,7 +49,11 @@ class BeatService:
 
     async def receive(self, payload: bytes, sender: Sender = ANYBODY) -> bytes:
         """Answer a `Heartbeat`."""
-        beat = self._decode(payload)
+        try:
+            beat = self._decode(payload)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+            log.warning("beats.unreadable", extra={"worker_id": sender.worker_id, "error": str(exc)})
+            return self._encode(HeartbeatReply(ok=False))
         if not sender.speaks_for(beat.worker_id, beat.incarnation):
             return self._encode(HeartbeatReply(ok=False))
         if not WORKER_ID_PATTERN.fullmatch(beat.worker_id) or "\0" in beat.incarnation:

@@ -40,7 +40,7 @@ class CheckpointService:
             if not sender.speaks_for(request.worker_id, request.incarnation):
                 raise _NotYoursError
             found = await self._find(request)
-        except msgspec.DecodeError as exc:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
             return CheckpointReply(ok=False, error=f"the request can't be read: {exc}")
         except ServiceUnavailableError as exc:
             return CheckpointReply(ok=False, error=f"try again: {exc}", try_again=True)

@@ -28,7 +28,7 @@ from niyanta.domain.limits import (
 from niyanta.server.fleet.known_tokens import KnownTokens
 from niyanta.wire.broker import Broker
 from niyanta.wire.serving import Guest
-from niyanta.wire.subjects import Subjects
+from niyanta.wire.subjects import Subjects, inbox_of
 
 __all__ = ["ANYBODY", "Doors", "MessageHandler", "MessageKind", "Sender"]
 
@@ -156,7 +156,7 @@ class Doors:
         async def answer(payload: bytes) -> bytes | None:
             return await handler(payload, self._sender(*who))
 
-        return Guest(answer, left)
+        return Guest(answer, left, f"{inbox_of(who[1])}.")
 
     def _sender(self, worker_id: str, credential: str) -> Sender:
         token = self._tokens.get(token_of(credential)) if self._tokens is not None else None
