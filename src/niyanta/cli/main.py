@@ -50,6 +50,7 @@ _SECTIONS: dict[str, dict[str, Entry]] = {
         "configs": Entry("niyanta.cli.configs:command", "Set workload types up."),
         "customer": Entry("niyanta.cli.account:COMMANDS.customer", "The account: limits, and what is used now."),
         "stats": Entry("niyanta.cli.account:COMMANDS.stats", "What was used."),
+        "token": Entry("niyanta.cli.account:COMMANDS.token", "Make a short-lived token of the key."),
     },
     "Operate": {
         "worker": Entry("niyanta.cli.worker:command", "Run one worker."),

@@ -44,6 +44,7 @@ from niyanta.server.rest.endpoints.configs import ConfigRoutes
 from niyanta.server.rest.endpoints.customers import CustomerRoutes
 from niyanta.server.rest.endpoints.logs import LogRoutes
 from niyanta.server.rest.endpoints.probes import ProbeRoutes
+from niyanta.server.rest.endpoints.tokens import TokenRoutes
 from niyanta.server.rest.endpoints.websocket import WorkloadSockets
 from niyanta.server.rest.endpoints.workloads import WorkloadRoutes
 from niyanta.server.rest.frame.operation import Access, endpoints_of
@@ -60,6 +61,7 @@ from niyanta.server.services.occupancy import Occupancy
 from niyanta.server.services.pausing import PauseService
 from niyanta.server.services.requests import body_limits
 from niyanta.server.services.submission import SubmissionService
+from niyanta.server.services.tokens import TokenService
 from niyanta.server.services.vitals import Vitals
 from niyanta.server.services.workloads import WorkloadService
 from niyanta.server.settings import CoordinatorSettings
@@ -153,6 +155,7 @@ class Assembly:
         self.account = CustomerService(database, self.customers)
         self.batches = BatchService(database, self.workloads)
         self.watches = WatchService(database, self.feed, self.authenticator)
+        self.token_service = TokenService(self.customers, self.workloads, self.directory.customer_changed)
         self.administration = AdminService(self.customers, self.directory.customer_changed)
 
     async def prepare(self) -> None:
@@ -212,6 +215,9 @@ class Assembly:
             LogRoutes(self.logs, self.workloads),
             ConfigRoutes(self.configs, self.cursors),
             CustomerRoutes(self.account),
+            TokenRoutes(
+                TokenService(self.customers, self.workloads, self.directory.customer_changed), self.administration
+            ),
             AdminRoutes(self.administration, self.workers, self.cursors),
             ProbeRoutes(self.health, vitals, self.metrics),
         )

@@ -8,6 +8,7 @@ from niyanta.server.rest.endpoints.configs import ConfigRoutes
 from niyanta.server.rest.endpoints.customers import CustomerRoutes
 from niyanta.server.rest.endpoints.logs import LogRoutes
 from niyanta.server.rest.endpoints.probes import ProbeRoutes
+from niyanta.server.rest.endpoints.tokens import TokenRoutes
 from niyanta.server.rest.endpoints.workloads import WorkloadRoutes
 
 __all__ = ["PARTS"]
@@ -18,6 +19,7 @@ PARTS: tuple[type, ...] = (
     LogRoutes,
     ConfigRoutes,
     CustomerRoutes,
+    TokenRoutes,
     AdminRoutes,
     ProbeRoutes,
 )
