@@ -20,7 +20,7 @@ HEAD = '''"""The client without ``await``. Made by ``make generate`` from the as
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
