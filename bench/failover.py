@@ -126,7 +126,8 @@ def agents_of(system: System) -> dict[str, psutil.Process]:
     for name, pid in json.loads((system.data_dir / "processes.json").read_text()).items():
         if not name.startswith("worker-"):
             continue
-        said = (system.data_dir / "logs" / f"{name}.log").read_text().split("worker.registered ")
-        if len(said) > 1 and psutil.pid_exists(pid):
-            found[said[-1].split()[0]] = psutil.Process(pid)
+        lines = (system.data_dir / "logs" / f"{name}.log").read_text().splitlines()
+        said = [json.loads(line) for line in lines if '"worker.registered"' in line]
+        if said and psutil.pid_exists(pid):
+            found[said[-1]["worker_id"]] = psutil.Process(pid)
     return found

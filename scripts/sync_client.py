@@ -13,7 +13,13 @@ from pathlib import Path
 
 CLIENT = Path(__file__).resolve().parent.parent / "src" / "niyanta" / "client"
 TARGET = CLIENT / "synchronous.py"
-PARTS = {"workloads": "AsyncWorkloads", "configs": "AsyncConfigs", "customer": "AsyncAccount", "admin": "AsyncAdmin"}
+PARTS = {
+    "workloads": "AsyncWorkloads",
+    "configs": "AsyncConfigs",
+    "customer": "AsyncAccount",
+    "tokens": "AsyncTokens",
+    "admin": "AsyncAdmin",
+}
 TRANSPORTS = {"admin": "admin"}  # the rest share one
 
 HEAD = '''"""The client without ``await``. Made by ``make generate`` from the asynchronous one; not edited by hand."""

@@ -250,15 +250,19 @@ const (
 
 // Key is an API key without its secret.
 type Key struct {
-	ID         string     `json:"key_id"`
-	CustomerID string     `json:"customer_id"`
-	Name       string     `json:"name"`
-	Role       KeyRole    `json:"role"`
+	ID         string  `json:"key_id"`
+	CustomerID string  `json:"customer_id"`
+	Name       string  `json:"name"`
+	Role       KeyRole `json:"role"`
+	// Scopes say what it may be used for.
+	Scopes     []Scope    `json:"scopes"`
 	Status     KeyStatus  `json:"status"`
 	CreatedAt  time.Time  `json:"created_at"`
 	ExpiresAt  *time.Time `json:"expires_at"`
 	RevokedAt  *time.Time `json:"revoked_at"`
 	LastUsedAt *time.Time `json:"last_used_at"`
+	// LastUsedFrom is a network address.
+	LastUsedFrom *string `json:"last_used_from"`
 }
 
 // CreatedKey is a new API key; its secret is shown this once.
@@ -269,6 +273,7 @@ type CreatedKey struct {
 	CustomerID string     `json:"customer_id"`
 	Name       string     `json:"name"`
 	Role       KeyRole    `json:"role"`
+	Scopes     []Scope    `json:"scopes"`
 	CreatedAt  time.Time  `json:"created_at"`
 	ExpiresAt  *time.Time `json:"expires_at"`
 }
@@ -280,6 +285,14 @@ type CreateKeyRequest struct {
 	Role KeyRole `json:"role,omitempty"`
 	// ExpiresAt is never when nil.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+	// Scopes are all that the role may do when empty.
+	Scopes []Scope `json:"scopes,omitempty"`
+}
+
+// RotateKeyRequest says how a key is replaced.
+type RotateKeyRequest struct {
+	// OverlapSeconds is how long the key stays good beside the new one, up to 30 days; a day when nil.
+	OverlapSeconds *int `json:"overlap_seconds,omitempty"`
 }
 
 // ListKeysRequest says which page of a customer's keys is wanted.
@@ -328,7 +341,21 @@ func (s *AdminService) IterateKeys(ctx context.Context, customerID string, reque
 	})
 }
 
-// RevokeKey ends a key for ever.
+// RotateKey makes a key that takes the place of another, which stays good for a while; request may be nil.
+func (s *AdminService) RotateKey(ctx context.Context, customerID, keyID string, request *RotateKeyRequest, options ...CallOption) (*CreatedKey, error) {
+	return send[CreatedKey](ctx, s.transport, call{
+		method: http.MethodPost, path: keysPath(customerID) + "/" + quoted(keyID) + "/rotate", body: copied(request),
+	}, options)
+}
+
+// ListTokens returns a customer's tokens that are good now, of all its keys; request may be nil.
+func (s *AdminService) ListTokens(ctx context.Context, customerID string, request *ListTokensRequest, options ...CallOption) (*TokenList, error) {
+	return send[TokenList](ctx, s.transport, call{
+		method: http.MethodGet, path: "/admin/customers/" + quoted(customerID) + "/tokens", query: queryOf(request), safe: true,
+	}, options)
+}
+
+// RevokeKey ends a key for ever, with the tokens made of it, or one token.
 func (s *AdminService) RevokeKey(ctx context.Context, customerID, keyID string, options ...CallOption) error {
 	return s.transport.call(ctx, call{
 		method: http.MethodDelete, path: keysPath(customerID) + "/" + quoted(keyID), safe: true,

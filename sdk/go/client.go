@@ -27,6 +27,8 @@ type Client struct {
 	Configs *ConfigsService
 	// Customer reads the account: limits, use, statistics.
 	Customer *CustomerService
+	// Tokens makes short-lived tokens of the key.
+	Tokens *TokensService
 	// Admin is for operators: workers, customers and keys. It needs a key with the admin role.
 	Admin *AdminService
 
@@ -56,6 +58,7 @@ func NewClient(apiKey string, options ...Option) *Client {
 		Workloads: &WorkloadsService{calls},
 		Configs:   &ConfigsService{calls},
 		Customer:  &CustomerService{calls},
+		Tokens:    &TokensService{calls},
 		Admin:     &AdminService{adminCalls},
 		transport: calls,
 	}

@@ -43,6 +43,7 @@ def filled(path: str) -> str:
         "config_id": "wlcfg_01h455vb4pex5vsknk084sn02q",
         "customer_id": "cust_a",
         "key_id": "key_0",
+        "token_id": "tok_0",
         "worker_id": "w1",
     }.items():
         path = path.replace("{" + name + "}", value)
@@ -333,7 +334,7 @@ async def test_no_body_assigns_what_the_service_decides(system: System) -> None:
             {"name", "customer_id", "tier", "limits"},
         ),
         ("PATCH", "/admin/customers/cust_b", {}, listed["customers"][0], {"name", "tier", "limits", "status"}),
-        ("POST", "/admin/customers/cust_b/api-keys", {"name": "x"}, key, {"name", "role", "expires_at"}),
+        ("POST", "/admin/customers/cust_b/api-keys", {"name": "x"}, key, {"name", "role", "expires_at", "scopes"}),
     ]
     for method, path, body, fields, allowed in cases:
         refused = 0

@@ -66,7 +66,9 @@ async def owned(system: System, worker: ScriptedWorker, state: str) -> dict[str,
     body = body_of("/v1/workload-configs", "post") | {"workload_type": f"type_{secrets.token_hex(4)}"}
     status, config, _ = await system.call("POST", "/workload-configs", body)
     assert status == 201, config
-    return {"workload_id": workload_id, "config_id": config["config_id"]}
+    status, token, _ = await system.call("POST", "/tokens", {})
+    assert status == 201, token
+    return {"workload_id": workload_id, "config_id": config["config_id"], "token_id": token["token_id"]}
 
 
 async def ask(system: System, method: str, path: str, body: Any, key: str, query: str = "") -> Answer:
@@ -164,7 +166,7 @@ async def test_foreign_ids_in_a_body_answer_like_ids_never_issued(system: System
 
 
 async def test_each_route_wants_credentials_unless_it_is_public(system: System) -> None:
-    ids = dict.fromkeys(("workload_id", "config_id", "worker_id", "customer_id", "key_id"), "x1")
+    ids = dict.fromkeys(("workload_id", "config_id", "worker_id", "customer_id", "key_id", "token_id"), "x1")
     for path, method in BY_CUSTOMER + BY_ADMIN:
         for key in ("nonsense", "nyt_cust_a_" + "0" * 32):
             status, text, _ = await ask(system, method, path.format(**ids), body_of(path, method), key)

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import psutil
@@ -266,6 +267,30 @@ def test_it_says_where_everything_is_and_what_handlers_say(dev: Dev) -> None:
     )
     _shown(dev, "there is no such file")
     assert any(line.startswith(failing.id) and "ERROR" in line for line in dev.output.read_text().splitlines())
+
+
+def test_its_programs_log_json_and_raise_no_alarm(dev: Dev) -> None:
+    """A line for each attempt's start and end, and nothing that isn't one JSON object a line."""
+    with dev.client() as client:
+        ids = []
+        for kind, status in (("hello", "COMPLETED"), ("hopeless", "FAILED")):
+            ids.append(client.workloads.submit(kind, {}).id)
+            until(client, ids[-1], status)
+    assert dev.terminate() == 0
+    logs = {name: _logged(dev, name) for name in ("coordinator", "worker-1")}
+    for name, lines in logs.items():
+        assert {line["level"] for line in lines} <= {"info", "debug"}, (name, lines)
+        assert all({"event", "level", "logger", "timestamp"} <= line.keys() for line in lines), name
+    ends = {line["workload_id"]: line for line in logs["worker-1"] if line["event"] == "attempt.ended"}
+    starts = [line for line in logs["worker-1"] if line["event"] == "attempt.started"]
+    assert [line["workload_id"] for line in starts] == ids
+    assert {(line["workload_type"], line["generation"]) for line in starts} == {("hello", 1), ("hopeless", 1)}
+    assert [ends[workload_id]["outcome"] for workload_id in ids] == ["completed", "failed"]
+    assert all(0 < line["seconds"] < 60 for line in ends.values())
+
+
+def _logged(dev: Dev, name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (dev.data_dir / "logs" / f"{name}.log").read_text().splitlines()]
 
 
 def test_who_is_who_is_on_record_while_it_runs(dev: Dev) -> None:

@@ -71,6 +71,12 @@ class Jittered:
             yield self._slowed(conn)
 
     @contextlib.asynccontextmanager
+    async def statement(self, pool: Pool = Pool.API, **options: Any) -> AsyncIterator[Connection]:
+        """As `Database.statement`."""
+        async with self._database.statement(pool, **options) as conn:
+            yield self._slowed(conn)
+
+    @contextlib.asynccontextmanager
     async def transaction(self, pool: Pool = Pool.API, **options: Any) -> AsyncIterator[Connection]:
         """As `Database.transaction`."""
         async with self._database.transaction(pool, **options) as conn:

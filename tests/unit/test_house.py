@@ -356,7 +356,8 @@ def test_lock_has_every_dependency_of_the_project() -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", ["setup", "demo", "dev", "test", "go", "lint", "types", "bench", "chaos", "verify", "docs", "lock"]
+    "verb",
+    ["setup", "demo", "dev", "test", "go", "lint", "types", "bench", "chaos", "verify", "docs", "site", "lock"],
 )
 def test_every_verb_is_in_the_help(verb: str) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")

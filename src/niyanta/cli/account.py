@@ -1,4 +1,4 @@
-"""``niyanta customer`` and ``niyanta stats``: the account, and what was used."""
+"""``niyanta customer``, ``niyanta stats`` and ``niyanta token``: the account, what was used, and who may use it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 
 from niyanta.cli.output import api_command, echo_json, show_fields, show_table
 from niyanta.cli.table import Column
+from niyanta.cli.times import parse_duration
 from niyanta.client import Client
 from niyanta.client.models import Statistics
 
@@ -33,6 +34,13 @@ def _stats(client: Client, as_json: bool, start: datetime | None, end: datetime 
     click.echo(f"{found.start_date} to {found.end_date} (UTC)")
     show_fields(found.summary, as_json=False)
     show_table(*_groups(found))
+
+
+def _token(client: Client, as_json: bool, scopes: tuple[str, ...], workload_id: str | None, expires_in: str) -> None:
+    """Make a short-lived token of the key, for a browser, a script or one workload. It is shown this once."""
+    seconds = round(parse_duration(expires_in).total_seconds())
+    made = client.tokens.create(scopes=scopes or None, workload_id=workload_id, expires_in_seconds=seconds)
+    show_fields(made, as_json)
 
 
 def _groups(found: Statistics) -> tuple[list[Column], list[tuple[Any, ...]]]:
@@ -64,5 +72,15 @@ _group_by = click.option(
 )
 _start = click.option("--start", type=_day, help="First day, YYYY-MM-DD.")
 _end = click.option("--end", type=_day, help="Last day, included.")
+_scope = click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(["workloads:read", "workloads:write", "configs:write", "admin"]),
+    help="Of several; all that the key is for when missing.",
+)
+_workload = click.option("--workload", "workload_id", help="The only workload that it is good for.")
+_expires_in = click.option("--expires-in", default="1h", show_default=True, help="90s, 15m, 12h; a day at most.")
 COMMANDS["customer"] = api_command("customer")(_customer)
 COMMANDS["stats"] = api_command("stats")(_start(_end(_group_by(_stats))))
+COMMANDS["token"] = api_command("token")(_scope(_workload(_expires_in(_token))))

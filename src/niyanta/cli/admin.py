@@ -15,7 +15,7 @@ from niyanta.cli.join_tokens import COMMANDS
 from niyanta.cli.output import moment, show_table
 from niyanta.cli.table import Column
 from niyanta.cli.times import parse_duration
-from niyanta.domain.customers import CustomerStatus, Role
+from niyanta.domain.customers import CustomerStatus, Role, Scope
 from niyanta.server.services.administration import AdminService
 from niyanta.server.store.customers import ApiKey
 
@@ -125,15 +125,43 @@ def update_customer(
 @click.option("--admin", is_flag=True, help="A key with the admin role.")
 @click.option("--name", default="command line", show_default=True, help="For people.")
 @click.option("--expires-in", help="90s, 15m, 12h, 90d; never when missing.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice([scope.value for scope in Scope]),
+    help="Of several; all of the role when missing.",
+)
 @database_option
 @json_option
 def create_key(
-    customer_id: str, admin: bool, name: str, expires_in: str | None, database_url: str, as_json: bool
+    customer_id: str,
+    admin: bool,
+    name: str,
+    expires_in: str | None,
+    scopes: tuple[str, ...],
+    database_url: str,
+    as_json: bool,
 ) -> None:
     """Make an API key. It is shown this once."""
     expires_at = datetime.now(UTC) + parse_duration(expires_in) if expires_in else None
     role = Role.ADMIN if admin else Role.CUSTOMER
-    made, api_key = administer(database_url, lambda a: a.create_key(customer_id, name, role, expires_at))
+    made, api_key = administer(
+        database_url, lambda a: a.create_key(customer_id, name, role, expires_at, scopes or None)
+    )
+    show({"key_id": made.key_id, "api_key": api_key, "expires_at": made.expires_at}, as_json)
+
+
+@command.command("rotate-key")
+@click.argument("key_id")
+@click.option("--customer", "customer_id", required=True, help="cust_…, whose key it is.")
+@click.option("--overlap", default="24h", show_default=True, help="How long the key stays good: 0s, 15m, 12h, 30d.")
+@database_option
+@json_option
+def rotate_key(key_id: str, customer_id: str, overlap: str, database_url: str, as_json: bool) -> None:
+    """Make a key that takes the place of another. It is shown this once."""
+    seconds = round(parse_duration(overlap).total_seconds())
+    made, api_key = administer(database_url, lambda a: a.rotate_key(customer_id, key_id, seconds))
     show({"key_id": made.key_id, "api_key": api_key, "expires_at": made.expires_at}, as_json)
 
 
@@ -152,7 +180,7 @@ def list_keys(customer_id: str, database_url: str, as_json: bool) -> None:
         click.echo(json.dumps({"api_keys": [plain_struct(key) for key in found]}))
         return
     show_table(
-        ("key", Column("name", folds=True), "role", "status", "created", "expires", "last used"),
+        ("key", Column("name", folds=True), "role", "status", "created", "expires", "last used", "from"),
         (
             (
                 key.key_id,
@@ -160,6 +188,7 @@ def list_keys(customer_id: str, database_url: str, as_json: bool) -> None:
                 key.role,
                 key.status,
                 *map(moment, (key.created_at, key.expires_at, key.last_used_at)),
+                key.last_used_from or "",
             )
             for key in found
         ),

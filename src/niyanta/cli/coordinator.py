@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+import sys
 
 import click
 import uvloop
@@ -57,7 +58,8 @@ async def _run(settings: CoordinatorSettings) -> None:
     coordinator = Coordinator(settings)
     await coordinator.start()
     _rest_the_collector()
-    click.echo(f"listening on http://{settings.host}:{coordinator.port}, gRPC on port {coordinator.grpc_port}")
+    if sys.stdout.isatty():  # elsewhere the log says so
+        click.echo(f"listening on http://{settings.host}:{coordinator.port}, gRPC on port {coordinator.grpc_port}")
     ended = asyncio.create_task(coordinator.wait_failed())
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait([ended, stopping], return_when=asyncio.FIRST_COMPLETED)

@@ -137,10 +137,11 @@ def _revoke(token_id: str, database_url: str, as_json: bool) -> None:
 def _broker_config(output: Path | None, database_url: str) -> None:
     """Print what a NATS server of your own needs in its configuration. It holds no secret."""
     keys = with_database(database_url, BrokerKeys.load)
+    text = keys.configuration() + "ping_interval: 10s\n"
     if output is not None:
-        output.write_text(keys.configuration())
+        output.write_text(text)
     else:
-        click.echo(keys.configuration(), nl=False)
+        click.echo(text, nl=False)
 
 
 COMMANDS = (_create, _list, _revoke, _broker_config)

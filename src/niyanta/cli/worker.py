@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-import sys
-
 import click
 
+from niyanta.cli.log_lines import configure_worker_logging
 from niyanta.cli.tags import parse_tags
 from niyanta.domain.limits import MAX_CAPACITY
 from niyanta.worker.program import run_worker
@@ -33,8 +31,7 @@ def command(
 
     Beside a `niyanta dev` it finds broker and join token by itself, in .niyanta.
     """
-    form = "%(asctime)s %(levelname)s %(name)s %(message)s"
-    logging.basicConfig(level="INFO", stream=sys.stderr, format=form)
+    configure_worker_logging()
     run_worker(
         app,
         nats_url=nats_url,

@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 
 from niyanta.client.arguments import TierLimits
-from niyanta.client.models import ApiKey, Customer, FleetWorker, JoinToken, Pagination
+from niyanta.client.models import ApiKey, Customer, FleetWorker, JoinToken, Pagination, Token
 from niyanta.client.transport import Transport, quoted, without_none
 
 __all__ = ["AsyncAdmin"]
@@ -32,6 +32,10 @@ class _Keys(msgspec.Struct):
 class _JoinTokens(msgspec.Struct):
     join_tokens: list[JoinToken]
     pagination: Pagination | None = None
+
+
+class _Tokens(msgspec.Struct):
+    tokens: list[Token]
 
 
 class AsyncAdmin:
@@ -127,9 +131,24 @@ class AsyncAdmin:
         *,
         role: str | None = None,
         expires_at: datetime | None = None,
+        scopes: Sequence[str] | None = None,
     ) -> ApiKey:
-        """Make an API key; its ``api_key`` is shown this once. ``role`` is ``customer`` (when None) or ``admin``."""
-        body = without_none(name=name, role=role, expires_at=expires_at.isoformat() if expires_at else None)
+        """Make an API key; its ``api_key`` is shown this once.
+
+        Args:
+            customer_id: Whose.
+            name: For people.
+            role: ``customer`` (when None) or ``admin``.
+            expires_at: Never when None.
+            scopes: Some of ``workloads:read``, ``workloads:write``, ``configs:write`` and ``admin``; when None, all
+                that the role may do.
+        """
+        body = without_none(
+            name=name,
+            role=role,
+            expires_at=expires_at.isoformat() if expires_at else None,
+            scopes=None if scopes is None else list(scopes),
+        )
         answer = await self._transport.call("POST", f"/admin/customers/{quoted(customer_id)}/api-keys", body)
         return msgspec.json.decode(answer, type=ApiKey)
 
@@ -149,8 +168,26 @@ class AsyncAdmin:
             if cursor is None:
                 return found
 
+    async def rotate_key(self, customer_id: str, key_id: str, *, overlap_seconds: int | None = None) -> ApiKey:
+        """Make a key that takes the place of another; its ``api_key`` is shown this once.
+
+        Args:
+            customer_id: Whose.
+            key_id: The other.
+            overlap_seconds: How long the other stays good, up to 30 days; a day when None.
+        """
+        path = f"/admin/customers/{quoted(customer_id)}/api-keys/{quoted(key_id)}/rotate"
+        answer = await self._transport.call("POST", path, without_none(overlap_seconds=overlap_seconds))
+        return msgspec.json.decode(answer, type=ApiKey)
+
+    async def tokens(self, customer_id: str) -> Sequence[Token]:
+        """A customer's tokens that are good now, of all its keys, the newest first; a thousand at most."""
+        path = f"/admin/customers/{quoted(customer_id)}/tokens"
+        answer = await self._transport.call("GET", path, params={"limit": 1000})
+        return msgspec.json.decode(answer, type=_Tokens).tokens
+
     async def revoke_key(self, customer_id: str, key_id: str) -> None:
-        """End a key for ever."""
+        """End a key for ever, with all tokens made of it, or one token."""
         await self._transport.call("DELETE", f"/admin/customers/{quoted(customer_id)}/api-keys/{quoted(key_id)}")
 
     async def create_join_token(

@@ -7,6 +7,7 @@ from niyanta.client.async_link import AsyncHttpLink
 from niyanta.client.configs import AsyncConfigs
 from niyanta.client.customer import AsyncAccount
 from niyanta.client.links import checked_base_url
+from niyanta.client.tokens import AsyncTokens
 from niyanta.client.transport import Transport, find_credentials
 from niyanta.client.workloads import AsyncWorkloads
 
@@ -27,6 +28,7 @@ class AsyncClient:
         workloads: Submit, read, move and watch workloads.
         configs: Set workload types up.
         customer: The account: limits, use, statistics.
+        tokens: Short-lived tokens made of the key.
         admin: Workers, customers and keys; needs a key with the admin role.
 
     Raises:
@@ -48,6 +50,7 @@ class AsyncClient:
         self.workloads = AsyncWorkloads(transport)
         self.configs = AsyncConfigs(transport)
         self.customer = AsyncAccount(transport)
+        self.tokens = AsyncTokens(transport)
         self.admin = AsyncAdmin(Transport(admin, timeout, max_retries, self._link))
 
     async def close(self) -> None:

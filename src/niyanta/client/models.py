@@ -6,7 +6,7 @@ release doesn't know are ignored.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -35,6 +35,7 @@ __all__ = [
     "ResourceLimits",
     "Statistics",
     "StatisticsSummary",
+    "Token",
     "TypeStatistics",
     "Update",
     "Workload",
@@ -350,12 +351,16 @@ class ApiKey(msgspec.Struct, kw_only=True):
     customer_id: str | None = None
     name: str | None = None
     role: str | None = None
+    scopes: Sequence[str] = ()
+    """What it may be used for."""
     api_key: str | None = None
     status: Status | None = None
     created_at: datetime | None = None
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
     last_used_at: datetime | None = None
+    last_used_from: str | None = None
+    """Network address."""
 
     def __repr__(self) -> str:
         return f"ApiKey(key_id={self.key_id!r}, name={self.name!r}, role={self.role!r}, status={self.status!r})"
@@ -379,3 +384,24 @@ class JoinToken(msgspec.Struct, kw_only=True):
 
     def __repr__(self) -> str:
         return f"JoinToken(token_id={self.token_id!r}, name={self.name!r}, status={self.status!r})"
+
+
+class Token(msgspec.Struct, kw_only=True):
+    """A short-lived token made of an API key; ``token`` itself comes only with its creation."""
+
+    token_id: str
+    token: str | None = None
+    key_id: str | None = None
+    """The key that it was made of."""
+    scopes: Sequence[str] = ()
+    """What it may be used for."""
+    workload_id: str | None = None
+    """The only workload that it is good for; None for all."""
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+    last_used_at: datetime | None = None
+    last_used_from: str | None = None
+    """Network address."""
+
+    def __repr__(self) -> str:
+        return f"Token(token_id={self.token_id!r}, scopes={self.scopes!r}, expires_at={self.expires_at!r})"

@@ -26,11 +26,13 @@ from niyanta.client.models import (
     Page,
     ResourceLimits,
     Statistics,
+    Token,
     Update,
     Workload,
     WorkloadConfig,
 )
 from niyanta.client.status import Status
+from niyanta.client.tokens import AsyncTokens
 from niyanta.client.transport import Transport, find_credentials
 from niyanta.client.workloads import AsyncWorkloads
 
@@ -365,6 +367,40 @@ class Account:
         return run(self._asynchronous.stats(start_date, end_date, group_by=group_by))
 
 
+class Tokens:
+    """Short-lived tokens made of the client's own key: for a browser, a script, or one workload."""
+
+    def __init__(self, asynchronous: AsyncTokens) -> None:
+        self._asynchronous = asynchronous
+
+    def create(
+        self,
+        *,
+        scopes: Sequence[str] | None = None,
+        workload_id: str | None = None,
+        expires_in_seconds: int | None = None,
+    ) -> Token:
+        """Make one; its ``token`` is shown this once, and used as an API key is.
+
+        Args:
+            scopes: Some of ``workloads:read``, ``workloads:write``, ``configs:write`` and ``admin``; all that the key
+                is for when None.
+            workload_id: The only workload that it is to be good for.
+            expires_in_seconds: How long it is to be good, up to a day; an hour when None. It ends with its key.
+        """
+        return run(
+            self._asynchronous.create(scopes=scopes, workload_id=workload_id, expires_in_seconds=expires_in_seconds)
+        )
+
+    def list(self) -> Sequence[Token]:
+        """Those of the key that are good now, the newest first; a thousand at most."""
+        return run(self._asynchronous.list())
+
+    def revoke(self, token_id: str) -> None:
+        """End one, or the one that the client itself uses."""
+        run(self._asynchronous.revoke(token_id))
+
+
 class Admin:
     """Calls of operators."""
 
@@ -423,17 +459,46 @@ class Admin:
         )
 
     def create_key(
-        self, customer_id: str, name: str, *, role: str | None = None, expires_at: datetime | None = None
+        self,
+        customer_id: str,
+        name: str,
+        *,
+        role: str | None = None,
+        expires_at: datetime | None = None,
+        scopes: Sequence[str] | None = None,
     ) -> ApiKey:
-        """Make an API key; its ``api_key`` is shown this once. ``role`` is ``customer`` (when None) or ``admin``."""
-        return run(self._asynchronous.create_key(customer_id, name, role=role, expires_at=expires_at))
+        """Make an API key; its ``api_key`` is shown this once.
+
+        Args:
+            customer_id: Whose.
+            name: For people.
+            role: ``customer`` (when None) or ``admin``.
+            expires_at: Never when None.
+            scopes: Some of ``workloads:read``, ``workloads:write``, ``configs:write`` and ``admin``; when None, all
+                that the role may do.
+        """
+        return run(self._asynchronous.create_key(customer_id, name, role=role, expires_at=expires_at, scopes=scopes))
 
     def keys(self, customer_id: str) -> Sequence[ApiKey]:
         """A customer's keys."""
         return run(self._asynchronous.keys(customer_id))
 
+    def rotate_key(self, customer_id: str, key_id: str, *, overlap_seconds: int | None = None) -> ApiKey:
+        """Make a key that takes the place of another; its ``api_key`` is shown this once.
+
+        Args:
+            customer_id: Whose.
+            key_id: The other.
+            overlap_seconds: How long the other stays good, up to 30 days; a day when None.
+        """
+        return run(self._asynchronous.rotate_key(customer_id, key_id, overlap_seconds=overlap_seconds))
+
+    def tokens(self, customer_id: str) -> Sequence[Token]:
+        """A customer's tokens that are good now, of all its keys, the newest first; a thousand at most."""
+        return run(self._asynchronous.tokens(customer_id))
+
     def revoke_key(self, customer_id: str, key_id: str) -> None:
-        """End a key for ever."""
+        """End a key for ever, with all tokens made of it, or one token."""
         run(self._asynchronous.revoke_key(customer_id, key_id))
 
     def create_join_token(
@@ -483,6 +548,7 @@ class Client:
         self.workloads = Workloads(AsyncWorkloads(transport))
         self.configs = Configs(AsyncConfigs(transport))
         self.customer = Account(AsyncAccount(transport))
+        self.tokens = Tokens(AsyncTokens(transport))
         self.admin = Admin(AsyncAdmin(admin))
 
     def close(self) -> None:

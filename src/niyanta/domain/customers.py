@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["CustomerStatus", "KeyStatus", "Role"]
+__all__ = ["SCOPES_OF", "CustomerStatus", "KeyStatus", "Role", "Scope"]
 
 
 class CustomerStatus(StrEnum):
@@ -21,6 +21,26 @@ class Role(StrEnum):
     CUSTOMER = "customer"
     ADMIN = "admin"
     """All, for every customer."""
+
+
+class Scope(StrEnum):
+    """What a call needs of the credential that it comes with."""
+
+    WORKLOADS_READ = "workloads:read"
+    """To read everything of the customer: workloads, logs, configurations, statistics, the account."""
+    WORKLOADS_WRITE = "workloads:write"
+    """To submit, pause, resume and cancel."""
+    CONFIGS_WRITE = "configs:write"
+    """To make, change and delete configurations."""
+    ADMIN = "admin"
+    """The calls of operators."""
+
+
+SCOPES_OF = {
+    Role.CUSTOMER: frozenset({Scope.WORKLOADS_READ, Scope.WORKLOADS_WRITE, Scope.CONFIGS_WRITE}),
+    Role.ADMIN: frozenset(Scope),
+}
+"""What a key of a role may do unless it was made for less."""
 
 
 class KeyStatus(StrEnum):

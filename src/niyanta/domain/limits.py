@@ -56,6 +56,14 @@ LIMIT_RANGES: dict[str, tuple[float, float]] = {
 MAX_NAME_LENGTH = 200
 """Of a customer or a key."""
 MAX_KEY_LIFE_DAYS = 36_500
+DEFAULT_KEY_OVERLAP_SECONDS = 86_400
+MAX_KEY_OVERLAP_SECONDS = 30 * 86_400
+"""For which a key stays good beside the one that takes its place."""
+MAX_TOKENS_PER_KEY = 1000
+"""Tokens made of one key that are good at the same time."""
+DEFAULT_TOKEN_SECONDS = 3600
+MAX_TOKEN_SECONDS = 86_400
+"""How long a token that is made of a key is good."""
 MAX_TOKEN_LENGTH = 8192
 MAX_SUBJECT_LENGTH = 255
 """Of a token's ``sub``."""

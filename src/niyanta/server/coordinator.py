@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -25,6 +26,7 @@ from niyanta.server.wiring import Assembly
 from niyanta.wire.broker import Broker
 from niyanta.wire.broker_auth import BrokerAuth, allow_open_broker
 from niyanta.wire.cancels import lasting
+from niyanta.wire.pings import warn_of_rare_pings
 
 __all__ = ["Coordinator"]
 
@@ -118,7 +120,8 @@ class Coordinator:
         )
         methods, streams = parts.grpc()
         await grpc_server.start(parts.gate, methods, parts.health, parts.metrics, streams.end_all)
-        self._main = asyncio.create_task(self._run(parts.loops()), name="coordinator")
+        look_at_pings = partial(warn_of_rare_pings, settings.nats_url, None if keys is None else keys.login)
+        self._main = asyncio.create_task(self._run([*parts.loops(), look_at_pings]), name="coordinator")
         while not self._server.started:
             if self._main.done():
                 await self._main

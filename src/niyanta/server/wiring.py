@@ -45,6 +45,7 @@ from niyanta.server.rest.endpoints.customers import CustomerRoutes
 from niyanta.server.rest.endpoints.join_tokens import JoinTokenRoutes
 from niyanta.server.rest.endpoints.logs import LogRoutes
 from niyanta.server.rest.endpoints.probes import ProbeRoutes
+from niyanta.server.rest.endpoints.tokens import TokenRoutes
 from niyanta.server.rest.endpoints.websocket import WorkloadSockets
 from niyanta.server.rest.endpoints.workloads import WorkloadRoutes
 from niyanta.server.rest.frame.operation import Access, endpoints_of
@@ -62,6 +63,7 @@ from niyanta.server.services.occupancy import Occupancy
 from niyanta.server.services.pausing import PauseService
 from niyanta.server.services.requests import body_limits
 from niyanta.server.services.submission import SubmissionService
+from niyanta.server.services.tokens import TokenService
 from niyanta.server.services.vitals import Vitals
 from niyanta.server.services.workloads import WorkloadService
 from niyanta.server.settings import CoordinatorSettings
@@ -155,6 +157,7 @@ class Assembly:
         self.account = CustomerService(database, self.customers)
         self.batches = BatchService(database, self.workloads)
         self.watches = WatchService(database, self.feed, self.authenticator)
+        self.token_service = TokenService(self.customers, self.workloads, self.directory.customer_changed)
         self.administration = AdminService(self.customers, self.directory.customer_changed)
 
     async def prepare(self) -> None:
@@ -214,6 +217,9 @@ class Assembly:
             LogRoutes(self.logs, self.workloads),
             ConfigRoutes(self.configs, self.cursors),
             CustomerRoutes(self.account),
+            TokenRoutes(
+                TokenService(self.customers, self.workloads, self.directory.customer_changed), self.administration
+            ),
             AdminRoutes(self.administration, self.workers, self.cursors),
             JoinTokenRoutes(JoinTokenService(self.join_tokens), self.cursors),
             ProbeRoutes(self.health, vitals, self.metrics),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 _REFUSALS = 3
 """In a row, given at once, that mean no: a coordinator that has just started may not know a token yet."""
 _PAUSE_SECONDS = 0.3
+_PATIENT_SECONDS = 10.0
+"""How long it is nothing to worry about that no coordinator is there."""
 
 
 def way_in(
@@ -76,7 +79,8 @@ async def come_in(broker: Broker, stop: asyncio.Event) -> bool:
         ConnectionFailedError: The broker can't be reached.
         BrokerRefusedError: It is there, and so is a coordinator, which refuses the join token.
     """
-    refusals, said = 0, False
+    refusals, said = 0, logging.NOTSET
+    began = time.monotonic()
     while not stop.is_set():
         try:
             await broker.connect()
@@ -88,9 +92,11 @@ async def come_in(broker: Broker, stop: asyncio.Event) -> bool:
                     "it is unknown, revoked or expired, or for workers with other ids",
                     at_once=True,
                 ) from exc
-            if not exc.at_once and not said:
-                log.warning("worker.waits: the broker lets nobody in, as no coordinator is there yet")
-                said = True
+            # Workers and coordinators that are started together find each other within seconds.
+            level = logging.INFO if time.monotonic() - began < _PATIENT_SECONDS else logging.WARNING
+            if not exc.at_once and level > said:
+                log.log(level, "worker.waits: the broker lets nobody in, as no coordinator is there yet")
+                said = level
         else:
             return True
         try:

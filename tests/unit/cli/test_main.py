@@ -54,6 +54,18 @@ def test_it_loads_only_what_it_uses(words: tuple[str, ...]) -> None:
     assert loaded(*words) & HEAVY == set()
 
 
+def test_a_worker_starts_without_what_only_websockets_need() -> None:
+    assert "aiohttp" not in loaded("worker", "--help")
+    assert "aiohttp" in loaded("worker", "--help", "--nats-url", "ws://127.0.0.1:1")
+
+
+def test_what_was_left_out_can_be_imported_afterwards() -> None:
+    code = "import click\nfrom niyanta.cli.main import root\nroot.get_command(click.Context(root), 'worker')\n"
+    code += "import aiohttp; print(aiohttp.ClientSession.__name__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "ClientSession\n", done.stderr
+
+
 @pytest.mark.parametrize("name", list(COMMANDS))
 def test_the_summary_is_what_the_command_says(name: str) -> None:
     command = root.get_command(click.Context(root), name)

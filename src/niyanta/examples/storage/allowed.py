@@ -14,6 +14,7 @@ isn't named here:
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +77,9 @@ class Allowed:
         Raises:
             PermanentError: Names the field.
         """
-        if not any(f"{bucket}/{key}/".startswith(f"{prefix}/") for prefix in self.objects):
+        # As it is written, and as a store or something before it may read it that takes ``..`` for a step back.
+        readings = (f"{bucket}/{key}", posixpath.normpath(f"{bucket}/{key}"))
+        if not all(any(f"{read}/".startswith(f"{prefix}/") for prefix in self.objects) for read in readings):
             raise PermanentError(
                 f"{field}: this worker may not use s3://{bucket}/{key} for you; "
                 "its operator can allow it (EXAMPLES_S3)"

@@ -17,6 +17,7 @@ from niyanta.examples.storage.place import Entry, Place, UnusableNameError, with
 
 __all__ = ["LocalPlace"]
 
+_FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MOST_NAME_BYTES = 200
 """Of a temporary name, so that it is never the reason why a name is too long."""
 
@@ -42,7 +43,8 @@ _OF_THE_NAME = {
 class LocalPlace(Place):
     """A file or a folder below one of the roots.
 
-    What is used is always the path with its links resolved, so that none leads out of the roots.
+    What is used is always the path with its links resolved, so that none leads out of the roots. It is gone along
+    folder by folder, by descriptors: a link that somebody puts there meanwhile is not followed.
     """
 
     def __init__(self, path: Path, field: str, roots: Sequence[Path]) -> None:
@@ -74,9 +76,9 @@ class LocalPlace(Place):
 
     def open(self) -> BinaryIO:
         """Open it for reading."""
-        with self._explained():
+        with self._explained(), self._held() as (folder, name):
             # Without blocking, as nobody may ever write to a pipe.
-            number = os.open(self.real_path(), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            number = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
             mode = os.fstat(number).st_mode
             if stat.S_ISREG(mode):
                 return os.fdopen(number, "rb")
@@ -96,28 +98,50 @@ class LocalPlace(Place):
         return isinstance(other, LocalPlace) and other.real_path().is_relative_to(self.real_path())
 
     @contextlib.contextmanager
+    def _held(self, *, made: bool = False) -> Iterator[tuple[int, str]]:
+        """A descriptor of the folder that it lies in, and its name there; ``made``: with folders that are missing."""
+        path = self.real_path()
+        root = next(root for root in self._roots if path.is_relative_to(root))
+        parts = path.relative_to(root).parts
+        if path == root:
+            root, parts = root.parent, (root.name or ".",)
+        if made:
+            root.mkdir(parents=True, exist_ok=True)
+        held = os.open(root, _FOLDER)
+        try:
+            for part in parts[:-1]:
+                if made:
+                    with contextlib.suppress(FileExistsError):
+                        os.mkdir(part, dir_fd=held)
+                inner = os.open(part, _FOLDER, dir_fd=held)
+                os.close(held)
+                held = inner
+            yield held, parts[-1]
+        finally:
+            os.close(held)
+
+    @contextlib.contextmanager
     def writing(self, scratch: Path) -> Iterator[Path]:  # noqa: ARG002 -- other places need it
         """A path to write to; it takes its place when the block ends well, whole or not at all."""
-        with self._explained():
-            path = self.real_path()
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if path.is_dir():
-                raise IsADirectoryError(errno.EISDIR, "a folder has this name")
-            with contextlib.suppress(FileNotFoundError):
-                path.lstat()  # a name that is too long shows before the work is done
-        stem = os.fsencode(path.name)[:_MOST_NAME_BYTES].decode(errors="ignore")
-        part = path.with_name(f".{stem}.{secrets.token_hex(4)}.part")
-        try:
-            with within_disk_limit(self.field):
-                yield part
+        with contextlib.ExitStack() as held:
             with self._explained():
-                with part.open("rb") as written:
-                    os.fsync(written.fileno())
-                part.replace(path)
-                _sync_directory(path.parent)
-        finally:
-            with contextlib.suppress(OSError):
-                part.unlink()
+                folder, name = held.enter_context(self._held(made=True))
+                with contextlib.suppress(FileNotFoundError):
+                    # A name that is too long shows before the work is done, too.
+                    if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+                        raise IsADirectoryError(errno.EISDIR, "a folder has this name")
+            stem = os.fsencode(name)[:_MOST_NAME_BYTES].decode(errors="ignore")
+            part = f".{stem}.{secrets.token_hex(4)}.part"
+            try:
+                with within_disk_limit(self.field):
+                    yield Path(f"/proc/self/fd/{folder}/{part}")
+                with self._explained():
+                    _sync(part, os.O_RDONLY | os.O_NOFOLLOW, folder)
+                    os.replace(part, name, src_dir_fd=folder, dst_dir_fd=folder)
+                    _sync(".", os.O_RDONLY | os.O_DIRECTORY, folder)
+            finally:
+                with contextlib.suppress(OSError):
+                    os.unlink(part, dir_fd=folder)
 
     def entries(self) -> list[Entry]:
         """The files below this folder, by name."""
@@ -160,11 +184,11 @@ class LocalPlace(Place):
 
     def remove(self) -> None:
         """Remove it, a folder with all that is in it. Nothing happens when it isn't there."""
-        path = self.real_path()
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError), self._held() as (folder, name):
+            if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+                shutil.rmtree(name, ignore_errors=True, dir_fd=folder)
+            else:
+                os.unlink(name, dir_fd=folder)
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
@@ -191,8 +215,8 @@ def _entry(name: str, found: os.stat_result) -> Entry:
     return Entry(name, found.st_size, f"{found.st_size}-{found.st_mtime_ns}")
 
 
-def _sync_directory(path: Path) -> None:
-    number = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+def _sync(name: str, flags: int, folder: int) -> None:
+    number = os.open(name, flags, dir_fd=folder)
     try:
         os.fsync(number)
     finally:

@@ -11,7 +11,7 @@ import time
 
 import msgspec
 
-from niyanta.domain.customers import Role
+from niyanta.domain.customers import Role, Scope
 from niyanta.domain.ids import make_id
 from niyanta.errors import ApiError, ForbiddenError
 from niyanta.server.access.identity import Authenticator
@@ -19,7 +19,7 @@ from niyanta.server.access.rate_limits import RateLimiter, RateStatus
 from niyanta.server.observability.metrics import Metrics
 from niyanta.server.store.customers import Identity
 
-__all__ = ["Admission", "Gate", "request_id"]
+__all__ = ["Admission", "Gate", "check_workload", "request_id"]
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,100}", re.ASCII)
 
@@ -48,12 +48,12 @@ class Gate:
         self._limiter = limiter
         self._metrics = metrics
 
-    async def enter(self, authorization: str | None, *, admin: bool = False, source: str = "") -> Admission:
+    async def enter(self, authorization: str | None, scope: Scope | None, *, source: str = "") -> Admission:
         """Let a request in.
 
         Args:
-            authorization: ``Bearer <api_key or JWT>``.
-            admin: Whether it needs the admin role.
+            authorization: ``Bearer <API key or token>``.
+            scope: What the credential must be for; None when any good one will do.
             source: Address that it comes from; refused credentials are counted by it.
 
         Raises:
@@ -69,6 +69,33 @@ class Gate:
                 return Admission(identity, rate, limited)
         if identity.suspended:
             return Admission(identity, rate, ForbiddenError("This customer is suspended"))
-        if admin and identity.role is not Role.ADMIN:
-            return Admission(identity, rate, ForbiddenError("This needs a key with the admin role"))
-        return Admission(identity, rate)
+        return Admission(identity, rate, _forbidden(identity, scope))
+
+
+def check_workload(identity: Identity, workload_id: str | None) -> None:
+    """A token for one workload is good for calls about that one only.
+
+    Args:
+        identity: Who asks.
+        workload_id: The one workload that the call is about; None for calls that aren't about one.
+
+    Raises:
+        ForbiddenError: It is about another, or about more.
+    """
+    if identity.workload_id is not None and identity.workload_id != workload_id:
+        raise ForbiddenError(
+            f"This token is good for the workload '{identity.workload_id}' only",
+            details={"workload_id": identity.workload_id},
+        )
+
+
+def _forbidden(identity: Identity, scope: Scope | None) -> ForbiddenError | None:
+    """Why a good credential isn't enough."""
+    if scope is Scope.ADMIN and identity.role is not Role.ADMIN:
+        return ForbiddenError("This needs a key with the admin role")
+    if scope is not None and scope not in identity.scopes:
+        return ForbiddenError(
+            f"This needs a credential for '{scope}'",
+            details={"scope": scope, "allowed": [known for known in Scope if known in identity.scopes]},
+        )
+    return None

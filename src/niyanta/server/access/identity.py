@@ -97,7 +97,7 @@ class Authenticator:
         self._failures = _Failures(clock, bounds.sources)
         self._keys = GroupCommit[tuple[str, str], Identity | None](self._look_up, most=200)
         self._standings = GroupCommit[str, str | None](self._read_standings, most=200)
-        self._used: set[str] = set()
+        self._used: dict[str, str] = {}
         self._key_used = asyncio.Event()
         feed.listeners.append(self._on_change)
 
@@ -165,7 +165,7 @@ class Authenticator:
         identity = await self._keys.submit((api_key, source))
         if identity is None:
             raise UnauthorizedError("The credentials are not valid")
-        self._used.add(identity.actor_id)
+        self._used[identity.key_id or ""] = source
         self._key_used.set()
         return identity
 
@@ -218,11 +218,11 @@ class Authenticator:
         while True:
             await self._key_used.wait()
             self._key_used.clear()
-            used, self._used = self._used, set()
+            used, self._used = self._used, {}
             try:
-                await self._customers.mark_used(sorted(used))
+                await self._customers.mark_used(dict(sorted(used.items())))
             except ServiceUnavailableError:
-                self._used |= used
+                self._used = used | self._used
                 self._key_used.set()
                 log.info("authenticator.use_not_noted")
             await asyncio.sleep(_MARK_USED_SECONDS)

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from niyanta.domain.customers import Scope
 from niyanta.domain.limits import MAX_BATCH_VALUES
 from niyanta.errors import ApiError, ConflictError, ServiceUnavailableError
 from niyanta.server.grpc.messages import checked, status_message, status_of, submission_of, submitted_message
@@ -39,6 +40,7 @@ class BatchMethods:
 
     @Method(
         name="SubmitWorkloadBatch",
+        scope=Scope.WORKLOADS_WRITE,
         request=pb.SubmitWorkloadBatchRequest,
         answer=pb.SubmitWorkloadBatchResponse,
         body_limit=BodyLimit.BATCH,
@@ -64,6 +66,7 @@ class BatchMethods:
 
     @Method(
         name="CancelWorkloadBatch",
+        scope=Scope.WORKLOADS_WRITE,
         request=pb.CancelWorkloadBatchRequest,
         answer=pb.CancelWorkloadBatchResponse,
         errors=(ServiceUnavailableError,),

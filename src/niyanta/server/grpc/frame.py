@@ -17,7 +17,7 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 
 from niyanta.errors import ApiError, InternalError, InvalidInputError, PayloadTooLargeError, RequestTimeoutError
-from niyanta.server.access.gate import Gate, request_id
+from niyanta.server.access.gate import Gate, check_workload, request_id
 from niyanta.server.access.rate_limits import RateStatus
 from niyanta.server.grpc import status
 from niyanta.server.grpc.methods import Method, MethodCall, Served
@@ -127,7 +127,7 @@ class GrpcFrame:
 
     async def _enter(self, method: Method[Any, Any], sent: AsyncIterator[bytes], entry: _Entry) -> MethodCall[Any]:
         """The checked call; raises what refuses it."""
-        entered = await self._gate.enter(entry.metadata.get("authorization"), admin=method.admin, source=entry.source)
+        entered = await self._gate.enter(entry.metadata.get("authorization"), method.needs, source=entry.source)
         entry.rate = entered.rate
         if entered.refusal is not None:
             raise entered.refusal
@@ -143,6 +143,7 @@ class GrpcFrame:
                 "or nested deeper than 100 messages (about 30 levels of objects)",
                 details={"field": "request", "max_messages": 100},
             ) from exc
+        check_workload(entered.identity, getattr(request, "workload_id", None))
         return MethodCall(entered.identity, request, len(raw), entry.metadata, entry.seconds_left)
 
     async def _read(self, sent: AsyncIterator[bytes], limit: int) -> bytes:

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeAlias, TypeVar, overload
 
 from google.protobuf.message import Message
 
+from niyanta.domain.customers import Scope
 from niyanta.domain.ids import ID_PATTERN
 from niyanta.errors import ApiError, InvalidInputError, NotFoundError
 from niyanta.server.services.requests import BodyLimit
@@ -73,12 +74,19 @@ class Method(Generic[Request, Answer]):
     answer: type[Answer]
     admin: bool = False
     """Whether it belongs to the service for keys with the admin role, and needs one."""
+    scope: Scope = Scope.WORKLOADS_READ
+    """What a customer's credential must be for."""
     body_limit: BodyLimit = BodyLimit.ONE
     """Larger requests are refused."""
     errors: tuple[type[ApiError], ...] = ()
     """What can go wrong, besides what can go wrong everywhere."""
     exists: Callable[[Any, MethodCall[Request]], Awaitable[object]] | None = None
     """Called when the input is refused: raises `NotFoundError` when there isn't anything it could be about."""
+
+    @property
+    def needs(self) -> Scope:
+        """What a credential must be for."""
+        return Scope.ADMIN if self.admin else self.scope
 
     @property
     def service(self) -> str:

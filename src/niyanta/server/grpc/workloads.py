@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from niyanta.domain.customers import Scope
 from niyanta.errors import ConflictError, InvalidStateError, NotFoundError, ServiceUnavailableError
 from niyanta.server.grpc.messages import checked, status_message, submission_of, submitted_message, workload_message
 from niyanta.server.grpc.methods import Method, MethodCall, workload_id_of
@@ -43,6 +44,7 @@ class WorkloadMethods:
 
     @Method(
         name="SubmitWorkload",
+        scope=Scope.WORKLOADS_WRITE,
         request=pb.SubmitWorkloadRequest,
         answer=pb.SubmitWorkloadResponse,
         errors=(ConflictError, ServiceUnavailableError),
@@ -74,6 +76,7 @@ class WorkloadMethods:
 
     @Method(
         name="CancelWorkload",
+        scope=Scope.WORKLOADS_WRITE,
         request=pb.CancelWorkloadRequest,
         answer=pb.CancelWorkloadResponse,
         errors=(InvalidStateError, NotFoundError),
@@ -93,6 +96,7 @@ class WorkloadMethods:
 
     @Method(
         name="PauseWorkload",
+        scope=Scope.WORKLOADS_WRITE,
         request=pb.PauseWorkloadRequest,
         answer=pb.PauseWorkloadResponse,
         errors=(InvalidStateError, NotFoundError, ServiceUnavailableError),
@@ -113,6 +117,7 @@ class WorkloadMethods:
 
     @Method(
         name="ResumeWorkload",
+        scope=Scope.WORKLOADS_WRITE,
         request=pb.ResumeWorkloadRequest,
         answer=pb.ResumeWorkloadResponse,
         errors=(InvalidStateError, NotFoundError),

@@ -17,6 +17,7 @@ from functools import partial
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.leader.election import Election
 from niyanta.server.settings import CoordinatorSettings
+from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
 from niyanta.server.store.retention import AUDIT, LOGS, RetentionStore
 
@@ -70,6 +71,7 @@ class Upkeep:
         self._delete_objects = delete_objects
         self._batch_size = batch_size
         self._store = RetentionStore(database)
+        self._customers = CustomerStore(database)
         self.succeeded_at: float | None = None
 
     async def prepare(self) -> None:
@@ -121,6 +123,7 @@ class Upkeep:
         for table, days in ((LOGS, settings.log_retention_days), (AUDIT, settings.audit_retention_days)):
             report.partitions_dropped += await self._store.drop_expired_partitions(table, timedelta(days=days))
         report.keys_forgotten = await self._in_batches(go_on, partial(self._store.forget_keys, self._batch_size))
+        await self._in_batches(go_on, partial(self._customers.forget_tokens, self._batch_size))
         await self._sweep_checkpoints(go_on, report)
         keep = timedelta(days=settings.workload_retention_days)
         now_ms = time.time_ns() // 1_000_000

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from niyanta.domain.customers import CustomerStatus, Role
+from niyanta.domain.customers import SCOPES_OF, CustomerStatus, Role, Scope
 from niyanta.domain.ids import CUSTOMER_ID_PATTERN
-from niyanta.domain.limits import LIMIT_RANGES, MAX_KEY_LIFE_DAYS, MAX_NAME_LENGTH, Tier
+from niyanta.domain.limits import (
+    DEFAULT_KEY_OVERLAP_SECONDS,
+    LIMIT_RANGES,
+    MAX_KEY_LIFE_DAYS,
+    MAX_KEY_OVERLAP_SECONDS,
+    MAX_NAME_LENGTH,
+    Tier,
+)
 from niyanta.errors import InvalidInputError
 from niyanta.server.store.customers import ApiKey, Customer, CustomerStore
 
@@ -97,9 +104,21 @@ class AdminService:
         return await self._customers.get(customer_id)
 
     async def create_key(
-        self, customer_id: str, name: str, role: str | None = None, expires_at: datetime | None = None
+        self,
+        customer_id: str,
+        name: str,
+        role: str | None = None,
+        expires_at: datetime | None = None,
+        scopes: Sequence[str] | None = None,
     ) -> tuple[ApiKey, str]:
         """Make an API key; gives what is stored of it, and the key, which can't be shown again.
+
+        Args:
+            customer_id: Whose.
+            name: For people.
+            role: ``customer`` when None.
+            expires_at: None for never.
+            scopes: What it is to be for; all that its role may do when None.
 
         Raises:
             NotFoundError: No such customer.
@@ -114,9 +133,45 @@ class AdminService:
                 "expires_at must be in the future, within a hundred years",
                 details={"field": "expires_at", "after": now.isoformat(timespec="seconds")},
             )
-        made = await self._customers.create_key(customer_id, name, role or Role.CUSTOMER, expires_at)
+        found = Role(role or Role.CUSTOMER)
+        _check_scopes(found, scopes)
+        made = await self._customers.create_key(customer_id, name, found, expires_at, scopes)
         await self._changed(customer_id)
         return made
+
+    async def rotate_key(
+        self, customer_id: str, key_id: str, overlap_seconds: int | None = None
+    ) -> tuple[ApiKey, str]:
+        """Make a key that takes the place of another; gives what `create_key` does.
+
+        Args:
+            customer_id: Whose.
+            key_id: The other; it ends, with the tokens made of it, when the overlap is over.
+            overlap_seconds: A day when None.
+
+        Raises:
+            NotFoundError: No such customer, or it has no such key that is active.
+            InvalidInputError: Says what is allowed.
+        """
+        await self._customers.get(customer_id)
+        overlap = DEFAULT_KEY_OVERLAP_SECONDS if overlap_seconds is None else overlap_seconds
+        if not 0 <= overlap <= MAX_KEY_OVERLAP_SECONDS:
+            raise InvalidInputError(
+                f"overlap_seconds must be 0 to {MAX_KEY_OVERLAP_SECONDS}",
+                details={"field": "overlap_seconds", "minimum": 0, "maximum": MAX_KEY_OVERLAP_SECONDS},
+            )
+        made = await self._customers.succeed_key(customer_id, key_id, overlap)
+        await self._changed(customer_id)
+        return made
+
+    async def tokens(self, customer_id: str, most: int) -> list[ApiKey]:
+        """A customer's tokens that are good now, of all its keys, the newest first.
+
+        Raises:
+            NotFoundError: No such customer.
+        """
+        await self._customers.get(customer_id)
+        return await self._customers.tokens(customer_id, most)
 
     async def keys(
         self, customer_id: str, most: int, *, skip: int = 0, after: str | None = None
@@ -158,6 +213,15 @@ def _check_choice(field: str, value: str | None, allowed: Collection[str]) -> No
     if value is not None and value not in allowed:
         raise InvalidInputError(
             f"{field} must be one of: {', '.join(allowed)}", details={"field": field, "allowed": list(allowed)}
+        )
+
+
+def _check_scopes(role: Role, scopes: Sequence[str] | None) -> None:
+    allowed = [scope for scope in Scope if scope in SCOPES_OF[role]]
+    if scopes is not None and (not scopes or not set(scopes) <= set(allowed)):
+        raise InvalidInputError(
+            f"scopes of a key with the role {role} must be some of: {', '.join(allowed)}",
+            details={"field": "scopes", "allowed": allowed},
         )
 
 

@@ -10,7 +10,16 @@ import msgspec
 
 from niyanta.errors import ApiError, InvalidInputError, ServiceUnavailableError
 
-__all__ = ["ItemOutcome", "Submission", "SubmissionAnswer", "kept", "recalled"]
+__all__ = [
+    "ItemOutcome",
+    "Submission",
+    "SubmissionAnswer",
+    "held_up",
+    "kept",
+    "queue_full",
+    "recalled",
+    "unknown",
+]
 
 
 class Submission(msgspec.Struct, frozen=True):
@@ -70,3 +79,31 @@ def recalled(answer: str) -> SubmissionAnswer:
         for entry in _recall(answer)
     ]
     return SubmissionAnswer(outcomes, replayed=True)
+
+
+def held_up() -> ServiceUnavailableError:
+    """The refusal while somebody holds the customer's counts for long."""
+    return ServiceUnavailableError(
+        "Another change of yours is under way and doesn't come to an end; try again",
+        details={"dependency": "database"},
+        retry_after_seconds=1,
+    )
+
+
+def queue_full(queued: int, limit: int) -> ServiceUnavailableError:
+    """The refusal of what a queue has no room for."""
+    return ServiceUnavailableError(
+        f"The queue is full: {queued} of {limit} workloads are waiting",
+        details={"current_queue_depth": queued, "max_queue_depth": limit},
+        retry_after_seconds=5,
+    )
+
+
+def unknown(*, has_key: bool) -> ServiceUnavailableError:
+    """Clients repeat by themselves what has ``retry_after_seconds``: only what a key keeps from being done twice."""
+    advice = "send it again with the same Idempotency-Key" if has_key else "look at your workloads before you do"
+    return ServiceUnavailableError(
+        f"The database's answer was lost, and whether this is stored is unknown; {advice}",
+        details={"dependency": "database", "outcome": "unknown"},
+        retry_after_seconds=1 if has_key else None,
+    )

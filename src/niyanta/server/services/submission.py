@@ -25,9 +25,10 @@ answer says that it is unknown, and has a ``Retry-After``, at which clients repe
 keeps that from storing twice. The announcement is lost: the scheduler finds the workload by itself.
 
 **In this module.** `submit` and `submit_batch` wait for one shared commit; `_commit` sets the held up aside,
-`_commit_together` is the transaction, in this order: lock the counts, look for keys that were used, let in what has
-room (`_admit`), claim keys, insert. `_find_out` is for a COMMIT whose answer was lost. What a submission may be is
-`niyanta.server.services.checking`; the statements are `niyanta.server.store.submissions`.
+`_commit_together` is the transaction. Mostly it is one statement (`_store_at_once`); what that can't decide is stored
+in this order: lock the counts, look for keys that were used, let in what has room (`_admit`), claim keys, insert.
+`_find_out` is for a COMMIT whose answer was lost. What a submission may be is `niyanta.server.services.checking`; the
+statements are `niyanta.server.store.submissions`.
 """
 
 from __future__ import annotations
@@ -47,7 +48,16 @@ from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.moves.held_up import HeldUp
 from niyanta.server.services.checking import SubmissionChecks, unsupported
 from niyanta.server.services.estimator import Estimator
-from niyanta.server.services.outcomes import ItemOutcome, Submission, SubmissionAnswer, kept, recalled
+from niyanta.server.services.outcomes import (
+    ItemOutcome,
+    Submission,
+    SubmissionAnswer,
+    held_up,
+    kept,
+    queue_full,
+    recalled,
+    unknown,
+)
 from niyanta.server.services.requests import SubmitRequest, check_idempotency_key
 from niyanta.server.store.customers import Identity
 from niyanta.server.store.database import (
@@ -59,7 +69,7 @@ from niyanta.server.store.database import (
     retried,
 )
 from niyanta.server.store.queries import Connection
-from niyanta.server.store.submissions import KeyName, KeyUse, NewWorkload, SubmissionStore
+from niyanta.server.store.submissions import KeyName, KeyUse, NewWorkload, Stored, SubmissionStore
 from niyanta.wire.changes import WorkloadChange
 
 __all__ = [
@@ -187,19 +197,21 @@ class SubmissionService:
     ) -> list[SubmissionAnswer | Exception]:
         prompt = [request for request in requests if request.customer_id not in aside]
         answers = iter(await self._commit_together(prompt) if prompt else [])
-        return [_held_up() if request.customer_id in aside else next(answers) for request in requests]
+        return [held_up() if request.customer_id in aside else next(answers) for request in requests]
 
     @retried
     async def _commit_together(self, requests: Sequence[_Request]) -> list[SubmissionAnswer | Exception]:
         asking = {request.customer_id: self._directory.known_customer(request.customer_id) for request in requests}
         limits = {key: customer.max_queue_depth if customer else 0 for key, customer in asking.items()}
         with self._shortcut.claim() as claim:
-            if any(request.key is not None or request.needs_config for request in requests):
-                async with self._database.transaction(Pool.API) as conn:
-                    answers, stored = await self._store_after_reading(conn, requests, limits, claim)
-            else:
+            found = None
+            if not any(request.needs_config for request in requests):
                 async with self._database.statement(Pool.API) as conn:
-                    answers, stored = await self._store_at_once(conn, requests, limits, claim)
+                    found = await self._store_at_once(conn, requests, limits, claim)
+            if found is None:
+                async with self._database.transaction(Pool.API) as conn:
+                    found = await self._store_after_reading(conn, requests, limits, claim)
+        answers, stored = found
         if stored:
             assigned = claim.changes()
             created = [_created(new, is_ready=new.key not in assigned) for new in stored]
@@ -208,27 +220,41 @@ class SubmissionService:
 
     async def _store_at_once(
         self, conn: Connection, requests: Sequence[_Request], limits: dict[str, int], claim: SlotClaim
-    ) -> tuple[list[SubmissionAnswer | Exception], list[NewWorkload]]:
-        """Nothing is to be looked up first: one statement locks the counts and stores what there is room for."""
+    ) -> tuple[list[SubmissionAnswer | Exception], list[NewWorkload]] | None:
+        """By one statement, which locks the counts, claims the keys and stores what there is room for.
+
+        None when nothing was stored: something has to be read first, as a key was used before, comes twice or with
+        nothing to store, or not all of a batch with keys fits, whose kept answers then would be others.
+        """
+        keyed = [request for request in requests if request.key is not None]
+        uses = [use for request in keyed if (use := _use(request)) is not None]
+        if len({use.name for use in uses}) < len(keyed):
+            return None
         new = [item for request in requests for item in request.items if isinstance(item, NewWorkload)]
-        depth = await self._insert(conn, new, limits, claim)
-        decided = [_admit(request, depth, limits) for request in requests]
+        stored = await self._insert(conn, new, limits, claim, uses)
+        if stored.is_taken:
+            return None
+        decided = [_admit(request, stored.depth, limits) for request in requests]
         answers: list[SubmissionAnswer | Exception] = [SubmissionAnswer(outcomes) for outcomes, _ in decided]
         return answers, [workload for _, accepted in decided for workload in accepted]
 
     async def _insert(
-        self, conn: Connection, new: Sequence[NewWorkload], limits: dict[str, int], claim: SlotClaim
-    ) -> dict[str, int]:
-        """Store, and assign at once what may be; gives the depths of the queues before."""
-        assigning = claim.plan(new)
-        if assigning is not None:
+        self,
+        conn: Connection,
+        new: Sequence[NewWorkload],
+        limits: dict[str, int],
+        claim: SlotClaim,
+        uses: Sequence[KeyUse] = (),
+    ) -> Stored:
+        """Store, and assign at once what may be."""
+        if (assigning := claim.plan(new)) is not None:
             stored = await self._store.insert_batch(
-                conn, new, limits, assigning=assigning, lock_seconds=_LOCK_SECONDS
+                conn, new, limits, assigning=assigning, uses=uses, lock_seconds=_LOCK_SECONDS
             )
             claim.settle(new, stored)
-            if not stored.is_refused:
-                return stored.depth
-        return (await self._store.insert_batch(conn, new, limits, lock_seconds=_LOCK_SECONDS)).depth
+            if stored.is_taken or not stored.is_refused:
+                return stored
+        return await self._store.insert_batch(conn, new, limits, uses=uses, lock_seconds=_LOCK_SECONDS)
 
     async def _store_after_reading(
         self, conn: Connection, requests: Sequence[_Request], limits: dict[str, int], claim: SlotClaim
@@ -288,7 +314,7 @@ class SubmissionService:
             if found := [new for new in sent if new.workload_id in stored]:
                 self._feed.announce([_created(new) for new in found])
             return _found(request, stored)
-        raise _unknown(request)
+        raise unknown(has_key=request.key is not None)
 
 
 def _admit(
@@ -303,7 +329,7 @@ def _admit(
         if isinstance(item, ApiError):
             outcomes.append(item)
         elif queued >= limit:
-            outcomes.append(_queue_full(queued, limit))
+            outcomes.append(queue_full(queued, limit))
         else:
             queued += 1
             accepted.append(item)
@@ -311,6 +337,14 @@ def _admit(
     if customer_id in depth:
         depth[customer_id] = queued
     return outcomes, accepted
+
+
+def _use(request: _Request) -> KeyUse | None:
+    """What its key is used for, if all of it fits; None without a key, or with nothing to store."""
+    if request.key is None or not any(isinstance(item, NewWorkload) for item in request.items):
+        return None
+    outcomes, _ = _admit(request, {request.customer_id: 0}, {request.customer_id: len(request.items)})
+    return KeyUse(request.key, request.body_sha256, kept(outcomes))
 
 
 def _found(request: _Request, stored: set[str]) -> SubmissionAnswer:
@@ -333,25 +367,6 @@ def _found(request: _Request, stored: set[str]) -> SubmissionAnswer:
     return SubmissionAnswer(outcomes)
 
 
-def _unknown(request: _Request) -> ServiceUnavailableError:
-    """Clients repeat by themselves what has ``retry_after_seconds``: only what a key keeps from being done twice."""
-    has_key = request.key is not None
-    advice = "send it again with the same Idempotency-Key" if has_key else "look at your workloads before you do"
-    return ServiceUnavailableError(
-        f"The database's answer was lost, and whether this is stored is unknown; {advice}",
-        details={"dependency": "database", "outcome": "unknown"},
-        retry_after_seconds=1 if has_key else None,
-    )
-
-
-def _held_up() -> ServiceUnavailableError:
-    return ServiceUnavailableError(
-        "Another change of yours is under way and doesn't come to an end; try again",
-        details={"dependency": "database"},
-        retry_after_seconds=1,
-    )
-
-
 def _replay(request: _Request, earlier: KeyUse) -> SubmissionAnswer | Exception:
     if earlier.body_sha256 != request.body_sha256:
         return ConflictError(
@@ -359,14 +374,6 @@ def _replay(request: _Request, earlier: KeyUse) -> SubmissionAnswer | Exception:
             details={"field": "Idempotency-Key", "allowed": "the same body as the first time, or another key"},
         )
     return recalled(earlier.answer)
-
-
-def _queue_full(queued: int, limit: int) -> ServiceUnavailableError:
-    return ServiceUnavailableError(
-        f"The queue is full: {queued} of {limit} workloads are waiting",
-        details={"current_queue_depth": queued, "max_queue_depth": limit},
-        retry_after_seconds=5,
-    )
 
 
 def _created(new: NewWorkload, *, is_ready: bool = True) -> WorkloadChange:

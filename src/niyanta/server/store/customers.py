@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -11,21 +10,16 @@ from typing import NamedTuple
 import asyncpg
 import msgspec
 
-from niyanta.domain import api_keys
-from niyanta.domain.customers import CustomerStatus, KeyStatus, Role
+from niyanta.domain.customers import CustomerStatus
 from niyanta.domain.limits import TIERS, Tier
 from niyanta.errors import ConflictError, NotFoundError
-from niyanta.server.store.database import Database, Pool, retried
+from niyanta.server.store.api_keys import ApiKey, ApiKeyStore, Identity
+from niyanta.server.store.database import Pool, retried
 from niyanta.server.store.queries import Queries, Row
 
 __all__ = ["LIMIT_NAMES", "ApiKey", "Customer", "CustomerStore", "CustomerUsage", "Identity", "TierUsage"]
 
 LIMIT_NAMES = ("max_concurrent_workloads", "max_queue_depth", "rate_limit_per_sec", "burst")
-
-
-def _hash(api_key: str) -> bytes:
-    """What is stored of an API key. A plain hash is enough: the key holds 134 random bits."""
-    return hashlib.sha256(api_key.encode()).digest()
 
 
 class Customer(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,31 +45,6 @@ class Customer(msgspec.Struct, frozen=True, kw_only=True):
         return TIERS[self.tier].weight
 
 
-class Identity(msgspec.Struct, frozen=True):
-    """Who a request comes from."""
-
-    customer_id: str
-    actor_id: str
-    """The API key's id, or a token's ``sub``."""
-    role: Role
-    suspended: bool = False
-
-
-class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
-    """What may be shown of an API key."""
-
-    customer_id: str
-    key_id: str
-    name: str
-    role: Role
-    status: KeyStatus
-    created_at: datetime
-    expires_at: datetime | None
-    revoked_at: datetime | None
-    last_used_at: datetime | None
-    """Within a minute."""
-
-
 class TierUsage(msgspec.Struct, frozen=True, kw_only=True):
     """What all customers of one tier have under way."""
 
@@ -92,14 +61,6 @@ class CustomerUsage(msgspec.Struct, frozen=True, kw_only=True):
     running: int
     assigned: int
     """Assignments ever made of its workloads."""
-
-
-class _LiveKey(msgspec.Struct, frozen=True, kw_only=True):
-    key_sha256: bytes
-    key_id: str
-    role: Role
-    customer_id: str
-    customer_status: CustomerStatus
 
 
 class _Standing(NamedTuple):
@@ -137,21 +98,12 @@ _customers_page = _queries.many("customers_page", Customer, _read_customer)
 _count_customers = _queries.sole("count_customers", int)
 _usage_by_tier = _queries.many("usage_by_tier", TierUsage)
 _customer = _queries.one("customer", Customer, _read_customer)
-_create_key = _queries.sole("create_key", ApiKey)
-_live_keys = _queries.many("live_keys", _LiveKey)
 _standings = _queries.many("standings", _Standing)
-_keys_page = _queries.many("keys_page", ApiKey)
-_count_keys = _queries.sole("count_keys", int)
-_revoke_key = _queries.one("revoke_key", str)
-_mark_used = _queries.run("mark_used")
 _configured_types = _queries.many("configured_types", _ConfiguredType)
 
 
-class CustomerStore:
-    """Queries on customers and keys, each a transaction of its own."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
+class CustomerStore(ApiKeyStore):
+    """Queries on customers and, inherited, their keys, each a transaction of its own."""
 
     @retried
     async def create_customer(
@@ -231,88 +183,10 @@ class CustomerStore:
         return customer
 
     @retried
-    async def create_key(
-        self, customer_id: str, name: str, role: str = Role.CUSTOMER, expires_at: datetime | None = None
-    ) -> tuple[ApiKey, str]:
-        """Make an API key.
-
-        Returns:
-            What is stored of the key, and the key itself, which is stored nowhere and can't be shown again.
-
-        Raises:
-            NotFoundError: No such customer.
-        """
-        random_text = "".join(secrets.choice(api_keys.ALPHABET) for _ in range(api_keys.RANDOM_LENGTH))
-        api_key = api_keys.spell_key(customer_id, random_text)
-        async with self._database.transaction() as conn:
-            try:
-                made = await _create_key(
-                    conn,
-                    customer_id=customer_id,
-                    key_id="key_" + secrets.token_hex(10),
-                    key_sha256=_hash(api_key),
-                    name=name,
-                    role=role,
-                    expires_at=expires_at,
-                )
-            except asyncpg.ForeignKeyViolationError as exc:
-                raise NotFoundError(f"There is no customer '{customer_id}'") from exc
-        return made, api_key
-
-    @retried
-    async def identify(self, candidates: Sequence[str]) -> dict[str, Identity]:
-        """Whose keys these are; what is malformed, unknown, expired or revoked is left out."""
-        claims = {key: claimed for key in candidates if (claimed := api_keys.customer_of(key)) is not None}
-        if not claims:
-            return {}
-        by_hash = {_hash(key): key for key in claims}
-        async with self._database.connection() as conn:
-            live = await _live_keys(conn, hashes=list(by_hash))
-        return {
-            by_hash[key.key_sha256]: Identity(
-                key.customer_id, key.key_id, key.role, key.customer_status is CustomerStatus.SUSPENDED
-            )
-            for key in live
-            if key.customer_id == claims[by_hash[key.key_sha256]]
-        }
-
-    @retried
     async def standings(self, customer_ids: Sequence[str]) -> dict[str, str]:
         """The status of those of these customers that exist."""
         async with self._database.connection() as conn:
             return dict(await _standings(conn, customer_ids=list(customer_ids)))
-
-    @retried
-    async def keys(
-        self, customer_id: str, most: int, *, skip: int = 0, after: str | None = None
-    ) -> tuple[list[ApiKey], int]:
-        """At most ``most`` of a customer's keys, oldest first, from the one after ``after``; and how many it has."""
-        async with self._database.connection() as conn:
-            page = await _keys_page(conn, customer_id=customer_id, after=after, most=most, skip=skip)
-            return page, await _count_keys(conn, customer_id=customer_id)
-
-    @retried
-    async def revoke_key(self, key_id: str, customer_id: str | None = None) -> str:
-        """End a key for ever; gives its customer. Twice is once.
-
-        Args:
-            key_id: Which.
-            customer_id: Whose it must be; anybody's when None.
-
-        Raises:
-            NotFoundError: No such key.
-        """
-        async with self._database.connection() as conn:
-            owner = await _revoke_key(conn, key_id=key_id, customer_id=customer_id)
-        if owner is None:
-            raise NotFoundError(f"There is no key '{key_id}'")
-        return owner
-
-    @retried
-    async def mark_used(self, key_ids: list[str]) -> None:
-        """Note that keys were used."""
-        async with self._database.connection() as conn:
-            await _mark_used(conn, key_ids=key_ids)
 
     @retried
     async def configured_types(self, customer_id: str) -> dict[str, str | None]:

@@ -58,50 +58,9 @@ SELECT c.tier, sum(u.queued)::bigint AS queued, sum(u.running)::bigint AS runnin
 SELECT c.*, u.queued, u.running, u.assigned FROM customers c JOIN customer_usage u USING (customer_id)
  WHERE c.customer_id = :customer_id;
 
--- name: create_key(customer_id, key_id, key_sha256, name, role, expires_at)^
--- Store a key's hash; the key itself is never stored.
-INSERT INTO api_keys (customer_id, key_id, key_sha256, name, role, expires_at)
-VALUES (:customer_id, :key_id, :key_sha256, :name, :role, :expires_at)
-RETURNING customer_id, key_id, name, role, 'active' AS status, created_at, expires_at, revoked_at, last_used_at;
-
--- name: live_keys(hashes)
--- The keys with these hashes that are good now, with their customer, as far as authentication needs them.
-SELECT k.key_sha256, k.key_id, k.role, c.customer_id, c.status AS customer_status
-  FROM api_keys k JOIN customers c USING (customer_id)
- WHERE k.key_sha256 = ANY(:hashes::bytea[]) AND k.revoked_at IS NULL
-   AND (k.expires_at IS NULL OR k.expires_at > now());
-
 -- name: standings(customer_ids)
 -- Whether these customers, whose tokens were good, exist and may call.
 SELECT customer_id, status FROM customers WHERE customer_id = ANY(:customer_ids::text[]);
-
--- name: keys_page(customer_id, after, most, skip)
--- A page of a customer's keys, oldest first, without anything that could be used. Keys are never deleted, so the row a
--- cursor names is always there.
-SELECT customer_id, key_id, name, role,
-       CASE WHEN revoked_at IS NOT NULL THEN 'revoked' WHEN expires_at <= now() THEN 'expired' ELSE 'active' END AS status,
-       created_at, expires_at, revoked_at, last_used_at
-  FROM api_keys
- WHERE customer_id = :customer_id
-   AND (:after::text IS NULL
-        OR (created_at, key_id) > (SELECT a.created_at, a.key_id FROM api_keys a
-                                    WHERE a.customer_id = :customer_id AND a.key_id = :after::text))
- ORDER BY created_at, key_id LIMIT :most OFFSET :skip;
-
--- name: count_keys(customer_id)^
--- How many keys a customer has, the ended ones included.
-SELECT count(*) AS total FROM api_keys WHERE customer_id = :customer_id;
-
--- name: revoke_key(key_id, customer_id)^
--- Once revoked, for ever. Gives nothing for an unknown key, or one of another customer than the given.
-UPDATE api_keys SET revoked_at = coalesce(revoked_at, now())
- WHERE key_id = :key_id AND (:customer_id::text IS NULL OR customer_id = :customer_id::text)
-RETURNING customer_id;
-
--- name: mark_used(key_ids)!
--- Note the use of keys, a minute's precision is enough.
-UPDATE api_keys SET last_used_at = now()
- WHERE key_id = ANY(:key_ids::text[]) AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute');
 
 -- name: configured_types(customer_id)
 -- Workload types that the customer has a config for, with the JSON Schema of their input.

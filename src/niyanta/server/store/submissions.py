@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import asyncpg
 import msgspec
 
 from niyanta.domain import transitions
@@ -72,6 +73,8 @@ class Stored(NamedTuple):
     """Nothing was stored: it may not be assigned, as another leads or something else waits in its lane."""
     is_fenced: bool = False
     """With ``is_refused``: another leads."""
+    is_taken: bool = False
+    """Nothing was stored: a key was used before, or there isn't room for all that comes with keys."""
 
 
 class KeyName(NamedTuple):
@@ -117,6 +120,7 @@ class _Outcome(NamedTuple):
     config_snapshot: str | None
     holds: bool
     leads: bool
+    fits: bool
     db_now: datetime
 
 
@@ -186,6 +190,7 @@ class SubmissionStore:
         limits: Mapping[str, int],
         *,
         assigning: Assigning | None = None,
+        uses: Sequence[KeyUse] = (),
         lock_seconds: float | None = None,
     ) -> Stored:
         """Store submissions with their first audit events and the customers' counts, as far as the queues have room.
@@ -198,31 +203,24 @@ class SubmissionStore:
             batch: What to store.
             limits: The greatest depth of each customer's queue.
             assigning: What to assign at once; None for nothing.
+            uses: Idempotency keys to claim, each once; then all of the batch is stored, or nothing (``is_taken``).
             lock_seconds: As for `admit`.
         """
-        places: Counter[str] = Counter()
-        found = await _insert_batch(
-            conn,
-            customer_ids=[w.customer_id for w in batch],
-            workload_ids=[w.workload_id for w in batch],
-            workload_types=[w.workload_type for w in batch],
-            priorities=[w.priority for w in batch],
-            inputs=[w.input_json for w in batch],
-            affinities=unless_nulls([w.affinity_json for w in batch]),
-            timeouts=unless_nulls([w.timeout_seconds for w in batch]),
-            placement_keys=[w.placement_key for w in batch],
-            misfits=unless_nulls([w.misfits for w in batch]),
-            ranks=[w.queue_rank for w in batch],
-            created_ats=[w.created_at for w in batch],
-            actor_ids=[w.actor_id for w in batch],
-            places=[_next_place(places, w.customer_id) for w in batch],
-            limited_customers=list(limits),
-            limits=list(limits.values()),
-            lock_milliseconds=milliseconds(lock_seconds),
-            **_beginnings(batch),
-            **_assignments(batch, assigning),
-        )
+        try:
+            found = await _insert_batch(
+                conn,
+                **_columns(batch, limits, lock_seconds),
+                **_claims(uses),
+                **_beginnings(batch),
+                **_assignments(batch, assigning),
+            )
+        except asyncpg.UniqueViolationError as exc:
+            if exc.constraint_name != "idempotency_keys_pkey":
+                raise
+            return Stored({}, is_taken=True)  # by who held the counts until now
         depth = {outcome.customer_id: outcome.queued for outcome in found}
+        if uses and not (found and found[0].fits):
+            return Stored(depth, is_taken=True)
         if not found or assigning is None:
             return Stored(depth)
         assigned = {(o.customer_id, o.workload_id): o.config_snapshot for o in found if o.workload_id is not None}
@@ -242,6 +240,42 @@ class SubmissionStore:
                 workload_ids=[w.workload_id for w in batch],
             )
         )
+
+
+def _columns(batch: Sequence[NewWorkload], limits: Mapping[str, int], lock_seconds: float | None) -> dict[str, Any]:
+    places: Counter[str] = Counter()
+    return {
+        "customer_ids": [w.customer_id for w in batch],
+        "workload_ids": [w.workload_id for w in batch],
+        "workload_types": [w.workload_type for w in batch],
+        "priorities": [w.priority for w in batch],
+        "inputs": [w.input_json for w in batch],
+        "affinities": unless_nulls([w.affinity_json for w in batch]),
+        "timeouts": unless_nulls([w.timeout_seconds for w in batch]),
+        "placement_keys": [w.placement_key for w in batch],
+        "misfits": unless_nulls([w.misfits for w in batch]),
+        "ranks": [w.queue_rank for w in batch],
+        "created_ats": [w.created_at for w in batch],
+        "actor_ids": [w.actor_id for w in batch],
+        "places": [_next_place(places, w.customer_id) for w in batch],
+        "limited_customers": list(limits),
+        "limits": list(limits.values()),
+        "lock_milliseconds": milliseconds(lock_seconds),
+    }
+
+
+def _claims(uses: Sequence[KeyUse]) -> dict[str, Any]:
+    """Idempotency keys in order, as columns; None without any."""
+    if not uses:
+        return dict.fromkeys(("key_customers", "key_operations", "keys", "key_hashes", "key_answers"))
+    ordered = sorted(uses, key=lambda use: use.name)
+    return {
+        "key_customers": [use.name.customer_id for use in ordered],
+        "key_operations": [use.name.operation for use in ordered],
+        "keys": [use.name.key for use in ordered],
+        "key_hashes": [use.body_sha256 for use in ordered],
+        "key_answers": [use.answer for use in ordered],
+    }
 
 
 def _beginnings(batch: Sequence[NewWorkload]) -> dict[str, Any]:

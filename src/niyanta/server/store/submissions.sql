@@ -27,13 +27,15 @@ SELECT k.customer_id, k.operation, k.key, k.body_sha256, k.answer
   JOIN idempotency_keys k USING (customer_id, operation, key)
  WHERE k.created_at >= now() - interval '24 hours';
 
--- name: insert_batch(customer_ids, workload_ids, workload_types, priorities, inputs, affinities, timeouts, placement_keys, misfits, ranks, created_ats, actor_ids, places, limited_customers, limits, lock_milliseconds, status, event_type, actor_type, details, epoch, assigned_type, assigner_type, assigner_id, assigned_details, assigned_status, assigned_version, assigned_generation, assigned_event_count, assigned_worker_id, assigned_incarnation, assigned_scheduled_from)
+-- name: insert_batch(customer_ids, workload_ids, workload_types, priorities, inputs, affinities, timeouts, placement_keys, misfits, ranks, created_ats, actor_ids, places, limited_customers, limits, lock_milliseconds, status, event_type, actor_type, details, epoch, assigned_type, assigner_type, assigner_id, assigned_details, assigned_status, assigned_version, assigned_generation, assigned_event_count, assigned_worker_id, assigned_incarnation, assigned_scheduled_from, key_customers, key_operations, keys, key_hashes, key_answers)
 -- Submissions that passed, with their first audit event, the customers' counts and the hour's, in one statement; of each
 -- customer as many, in order of their places, as the limit of its queue leaves room for. Gives the depths of the queues
 -- before. The event's time is kept near the database's, whatever this replica's clock says, so that it finds its partition.
 -- Those with an assigned_status are assigned at once, by the leader of the epoch, and given with their config; should
--- another lead, or something of lower rank be ready in such a lane, then nothing is stored. Locking: the usage rows as
--- `admit`, all of them before anything else; then the leader's lease; rows that nobody else can see; the hours' in order.
+-- another lead, or something of lower rank be ready in such a lane, then nothing is stored. Idempotency keys are claimed
+-- with the rest; nothing is stored when one was used before, or not all has room. One that was used by who held the counts
+-- when this began breaks the keys' uniqueness. Locking: the usage rows as `admit`, all of them before anything else; then
+-- the leader's lease; rows that nobody else can see; the hours' in order.
 WITH room AS MATERIALIZED (
     SELECT u.customer_id, u.queued, l.most - u.queued AS places
       FROM customer_usage u JOIN unnest(:limited_customers::text[], :limits::int[]) AS l (customer_id, most) USING (customer_id)
@@ -53,12 +55,24 @@ WITH room AS MATERIALIZED (
       ) AS i (customer_id, workload_id, workload_type, priority, input_params, affinity_rules, timeout_seconds,
               placement_key, misfits, queue_rank, created_at, actor_id, place, assigned_details, assigned_status,
               version, generation, event_count, worker_id, incarnation, scheduled_from)
+), key AS MATERIALIZED (
+    SELECT * FROM unnest(:key_customers::text[], :key_operations::text[], :keys::text[], :key_hashes::bytea[],
+                         :key_answers::text[]) AS k (customer_id, operation, key, body_sha256, answer)
+), fit AS MATERIALIZED (
+    SELECT :keys::text[] IS NULL
+           OR (NOT EXISTS (SELECT FROM key JOIN idempotency_keys USING (customer_id, operation, key))
+               AND NOT EXISTS (SELECT FROM given g LEFT JOIN room r USING (customer_id)
+                                WHERE g.place > coalesce(r.places, 0))) AS fits
 ), claim AS MATERIALIZED (
-    SELECT EXISTS (SELECT FROM fence) AS leads,
-           :epoch::bigint IS NULL OR (EXISTS (SELECT FROM fence) AND NOT EXISTS (
+    SELECT EXISTS (SELECT FROM fence) AS leads, fits,
+           fits AND (:epoch::bigint IS NULL OR EXISTS (SELECT FROM fence) AND NOT EXISTS (
                SELECT FROM given g JOIN workloads w ON w.ready AND w.customer_id = g.customer_id
                        AND w.placement_key = g.placement_key AND w.queue_rank < g.queue_rank
                 WHERE g.assigned_status IS NOT NULL)) AS holds
+      FROM fit
+), claimed AS (
+    INSERT INTO idempotency_keys (customer_id, operation, key, body_sha256, answer)
+    SELECT customer_id, operation, key, body_sha256, answer::json FROM key WHERE (SELECT holds FROM claim)
 ), item AS MATERIALIZED (
     SELECT g.* FROM given g JOIN room r ON r.customer_id = g.customer_id AND g.place <= r.places
      WHERE (SELECT holds FROM claim)
@@ -97,7 +111,7 @@ WITH room AS MATERIALIZED (
       FROM (SELECT customer_id, count(*) AS added, count(assigned_status) AS assigned FROM item GROUP BY 1) i
      WHERE u.customer_id = i.customer_id
 )
-SELECT r.customer_id, r.queued, a.workload_id, a.config_snapshot, c.holds, c.leads, now() AS db_now
+SELECT r.customer_id, r.queued, a.workload_id, a.config_snapshot, c.holds, c.leads, c.fits, now() AS db_now
   FROM claim c CROSS JOIN room r
   LEFT JOIN (SELECT * FROM added WHERE incarnation IS NOT NULL) a USING (customer_id);
 

@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 _REGISTER_PAUSE_SECONDS = 0.5
 _REGISTER_SECONDS = 5.0
+_PATIENT_SECONDS = 10.0
+"""How long a service that is away, at the start, is nothing to worry about."""
 _LEAST_BEAT_SECONDS = 0.5
 _ANSWER_SHARE = 0.1
 """Of the lease: how long the answer to a beat is waited for. Many beats then fit into a lease."""
@@ -164,7 +166,7 @@ class Membership:
                 replaces=replaces,
             )
         )
-        said = ""
+        said, began = ("", False), time.monotonic()
         while not self._stopped:
             await self.say_stopped()
             sent = time.monotonic()
@@ -180,14 +182,23 @@ class Membership:
                 if reply.now_ms:
                     self.on_time(reply.now_ms / 1000, (sent + time.monotonic()) / 2)
                 self._answered(sent, recorded=True)
-                log.info("worker.registered %s", spec.worker_id, extra={"incarnation": incarnation})
+                log.info("worker.registered", extra={"worker_id": spec.worker_id, "incarnation": incarnation})
                 return
             if reply.reason in (RegisterRefusal.INVALID, RegisterRefusal.REMOVED):
                 raise ConfigurationError(f"the service refuses this worker: {reply.message}")
-            if reply.message != said:
-                log.warning("worker.not_registered_yet: %s", reply.message)
-                said = reply.message
+            said = self._say_not_yet(reply, began, said)
             await self._pause(_REGISTER_PAUSE_SECONDS)
+
+    @staticmethod
+    def _say_not_yet(reply: RegisterReply, began: float, said: tuple[str, bool]) -> tuple[str, bool]:
+        """Log once why it isn't registered; gives what has been said.
+
+        Workers and coordinators that are started together find each other within seconds, which is no alarm.
+        """
+        soon = reply.reason is RegisterRefusal.AWAY and time.monotonic() - began < _PATIENT_SECONDS
+        if (reply.message, soon) != said:
+            log.log(logging.INFO if soon else logging.WARNING, "worker.not_registered_yet: %s", reply.message)
+        return reply.message, soon
 
     def heartbeat(self, *, leaving: bool = False) -> Heartbeat:
         """A sign of life."""

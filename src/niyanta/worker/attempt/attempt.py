@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 
 from niyanta.domain.records import LogLevel
@@ -51,6 +52,13 @@ class Attempt:
         self._assignment = assignment
         self._handler = handler
         self._on_ended = on_ended
+        self._facts = {
+            "workload_id": self.ref.workload_id,
+            "customer_id": self.ref.customer_id,
+            "generation": self.ref.generation,
+            "workload_type": assignment.workload_type,
+        }
+        self._began_at = 0.0
         self._life = Life()
         self._folder = AttemptFolder(means.scratch, self.ref.workload_id)
         self._reports = Reports(self.ref, means.outbox, self._life)
@@ -68,6 +76,8 @@ class Attempt:
 
     def start(self) -> None:
         """Begin."""
+        self._began_at = time.monotonic()
+        log.info("attempt.started", extra=self._facts)
         self.task = asyncio.get_running_loop().create_task(self._run())
 
     def ask(self, ask: Ask, *, wanted: bool = True) -> None:
@@ -107,9 +117,16 @@ class Attempt:
         finally:
             if preparing is not None:
                 preparing.cancel()
-            self._reports.last(self._life.last_event(outcome))
+            last = self._life.last_event(outcome)
+            self._reports.last(last)
             self._life.phase = Phase.OVER
+            self._log_end(last)
             self._on_ended(self)
+
+    def _log_end(self, last: object) -> None:
+        outcome = "disowned" if self.disowned else type(last).__name__.lower()
+        seconds = round(time.monotonic() - self._began_at, 3)
+        log.info("attempt.ended", extra={**self._facts, "outcome": outcome, "seconds": seconds})
 
     async def _work(self) -> Verdict | None:
         try:

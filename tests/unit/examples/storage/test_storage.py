@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -277,6 +278,58 @@ def test_settings_that_mean_nothing_are_refused(name: str, value: str, monkeypat
     monkeypatch.setenv(name, value)
     with pytest.raises(ConfigurationError, match=f"{name}: .* must"):
         Allowed.by_operator(None)
+
+
+@pytest.mark.parametrize(
+    "key", ["../other/secret", "mine/../../other/secret", "mine/../theirs", "..", "mine/..", "mine//../../theirs"]
+)
+def test_steps_back_in_a_key_lead_nowhere(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some stores, and what stands before them, make ``/input/../other`` into ``/other``."""
+    monkeypatch.setenv("EXAMPLES_S3", "*=s3://input/mine")
+    with pytest.raises(PermanentError, match=r"video_url: this worker may not use s3://input/.* for you"):
+        locate(f"s3://input/{key}", "video_url")
+
+
+class Raced(LocalPlace):
+    """Somebody puts a link in the place of a folder, or of the file, right after the path was looked at."""
+
+    swapped: Path
+    into: Path
+
+    def real_path(self) -> Path:
+        found = super().real_path()
+        if not self.swapped.is_symlink():
+            self.swapped.rename(self.swapped.with_name("moved"))
+            self.swapped.symlink_to(self.into)
+        return found
+
+
+def raced(tmp_path: Path, what: str) -> Raced:
+    inside, outside = tmp_path / "root" / "a" / "b", tmp_path / "outside"
+    for folder, text in ((inside, "mine"), (outside / "b", "secret"), (outside, "secret")):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "file").write_text(text)
+    place = Raced(inside / "file", "video_url", [tmp_path / "root"])
+    place.swapped, place.into = {
+        "folder": (inside.parent, outside),
+        "file": (inside / "file", outside / "file"),
+        "its folder": (inside, outside),
+    }[what]
+    return place
+
+
+@pytest.mark.parametrize("what", ["folder", "its folder", "file"])
+def test_a_link_that_comes_after_the_look_is_not_followed(tmp_path: Path, what: str) -> None:
+    with pytest.raises(PermanentError), raced(tmp_path / "read", what).open() as file:
+        pytest.fail(str(file.read()))
+    at = tmp_path / "write"
+    with contextlib.suppress(PermanentError), raced(at, what).writing(tmp_path) as path:
+        path.write_text("planted")
+    with contextlib.suppress(PermanentError, NotADirectoryError):
+        raced(tmp_path / "remove", what).remove()
+    for folder in (at, tmp_path / "remove"):
+        assert {path.read_text() for path in (folder / "outside").rglob("*") if path.is_file()} == {"secret"}
+        assert len([path for path in (folder / "outside").rglob("*") if path.is_file()]) == 2
 
 
 def test_a_store_that_redirects_is_not_followed(s3: S3Server, tmp_path: Path) -> None:

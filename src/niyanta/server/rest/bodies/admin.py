@@ -8,11 +8,12 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from niyanta.domain.customers import KeyStatus, Role
+from niyanta.domain.customers import KeyStatus, Role, Scope
 from niyanta.domain.ids import CUSTOMER_ID_PATTERN
-from niyanta.domain.limits import LIMIT_RANGES, MAX_NAME_LENGTH
+from niyanta.domain.limits import DEFAULT_KEY_OVERLAP_SECONDS, LIMIT_RANGES, MAX_KEY_OVERLAP_SECONDS, MAX_NAME_LENGTH
 from niyanta.domain.workers import OrderKind, WorkerStatus
 from niyanta.server.rest.bodies.account import CustomerAnswer, CustomerStatusName, TierName
+from niyanta.server.rest.bodies.tokens import Scopes
 from niyanta.server.rest.bodies.workloads import Pagination, Timestamp, one_of
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "DrainAnswer",
     "KeyAnswer",
     "LimitsRequest",
+    "RotateKeyRequest",
     "StandingOrderBody",
     "UndrainAnswer",
     "UpdateCustomerRequest",
@@ -96,6 +98,32 @@ class CreateKeyRequest(msgspec.Struct, forbid_unknown_fields=True):
     name: Name
     role: RoleName | None = None
     expires_at: Annotated[datetime, Meta(tz=True, description="RFC 3339; in the future.")] | None = None
+    scopes: (
+        Annotated[
+            list[Annotated[str, one_of(Scope)]],
+            Meta(description="What it is to be for; all that its role may do when missing."),
+        ]
+        | None
+    ) = None
+
+
+class RotateKeyRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of ``POST /admin/customers/{customer_id}/api-keys/{key_id}/rotate``."""
+
+    overlap_seconds: (
+        Annotated[
+            int,
+            Meta(
+                description="How long the key stays good beside the new one.",
+                extra_json_schema={
+                    "minimum": 0,
+                    "maximum": MAX_KEY_OVERLAP_SECONDS,
+                    "default": DEFAULT_KEY_OVERLAP_SECONDS,
+                },
+            ),
+        ]
+        | None
+    ) = None
 
 
 class KeyAnswer(msgspec.Struct):
@@ -106,6 +134,7 @@ class KeyAnswer(msgspec.Struct):
     customer_id: str
     name: str
     role: RoleName
+    scopes: Scopes
     created_at: Timestamp
     expires_at: Timestamp | None
 
@@ -117,11 +146,13 @@ class ApiKeyRow(msgspec.Struct):
     customer_id: str
     name: str
     role: RoleName
+    scopes: Scopes
     status: KeyStatusName
     created_at: Timestamp
     expires_at: Timestamp | None
     revoked_at: Timestamp | None
     last_used_at: Timestamp | None
+    last_used_from: Annotated[str | None, Meta(description="Network address.")]
 
 
 class ApiKeysAnswer(msgspec.Struct):

@@ -9,6 +9,7 @@ from niyanta.server.rest.endpoints.customers import CustomerRoutes
 from niyanta.server.rest.endpoints.join_tokens import JoinTokenRoutes
 from niyanta.server.rest.endpoints.logs import LogRoutes
 from niyanta.server.rest.endpoints.probes import ProbeRoutes
+from niyanta.server.rest.endpoints.tokens import TokenRoutes
 from niyanta.server.rest.endpoints.workloads import WorkloadRoutes
 
 __all__ = ["PARTS"]
@@ -19,6 +20,7 @@ PARTS: tuple[type, ...] = (
     LogRoutes,
     ConfigRoutes,
     CustomerRoutes,
+    TokenRoutes,
     AdminRoutes,
     JoinTokenRoutes,
     ProbeRoutes,

@@ -141,19 +141,34 @@ class AdminRoutes:
         """201 with the key itself."""
         body: bodies.CreateKeyRequest = call.body
         made, api_key = await self._administration.create_key(
-            call.path_id("customer_id"), body.name, body.role, body.expires_at
+            call.path_id("customer_id"), body.name, body.role, body.expires_at, body.scopes
         )
         note("admin.key_created", call, customer_id=made.customer_id, key_id=made.key_id, role=made.role)
-        answer = bodies.KeyAnswer(
-            key_id=made.key_id,
-            api_key=api_key,
-            customer_id=made.customer_id,
-            name=made.name,
-            role=made.role,
-            created_at=timestamp(made.created_at),
-            expires_at=timestamp(made.expires_at),
+        return json_response(_new_key(made, api_key), 201)
+
+    @Operation(
+        method="POST",
+        path=_KEYS + "/{key_id}/rotate",
+        operation_id="rotateApiKey",
+        summary="Make a key that takes the place of another, which stays good for a while",
+        tag=_TAG,
+        access=Access.ADMIN,
+        body=bodies.RotateKeyRequest,
+        body_required=False,
+        answer=bodies.KeyAnswer,
+        status=201,
+        errors=(NotFoundError,),
+        exists=_customer_exists,
+    )
+    async def rotate_key(self, call: Call) -> Response:
+        """201 with the new key itself."""
+        body: bodies.RotateKeyRequest = call.body or bodies.RotateKeyRequest()
+        key_id = call.path_id("key_id")
+        made, api_key = await self._administration.rotate_key(
+            call.path_id("customer_id"), key_id, body.overlap_seconds
         )
-        return json_response(answer, 201)
+        note("admin.key_rotated", call, customer_id=made.customer_id, key_id=key_id, new_key_id=made.key_id)
+        return json_response(_new_key(made, api_key), 201)
 
     @Operation(
         method="GET",
@@ -181,7 +196,7 @@ class AdminRoutes:
         method="DELETE",
         path=_KEYS + "/{key_id}",
         operation_id="revokeApiKey",
-        summary="End an API key for ever",
+        summary="End an API key, or a token that was made of one, for ever",
         tag=_TAG,
         access=Access.ADMIN,
         status=204,
@@ -272,17 +287,32 @@ def _limits(request: bodies.LimitsRequest | None) -> dict[str, float | None]:
     return {name: value for name, value in found.items() if value is not msgspec.UNSET}
 
 
+def _new_key(made: ApiKey, api_key: str) -> bodies.KeyAnswer:
+    return bodies.KeyAnswer(
+        key_id=made.key_id,
+        api_key=api_key,
+        customer_id=made.customer_id,
+        name=made.name,
+        role=made.role,
+        scopes=list(made.scopes),
+        created_at=timestamp(made.created_at),
+        expires_at=timestamp(made.expires_at),
+    )
+
+
 def _key(key: ApiKey) -> bodies.ApiKeyRow:
     return bodies.ApiKeyRow(
         key_id=key.key_id,
         customer_id=key.customer_id,
         name=key.name,
         role=key.role,
+        scopes=list(key.scopes),
         status=key.status,
         created_at=timestamp(key.created_at),
         expires_at=timestamp(key.expires_at),
         revoked_at=timestamp(key.revoked_at),
         last_used_at=timestamp(key.last_used_at),
+        last_used_from=key.last_used_from,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from starlette.responses import Response
 
+from niyanta.domain.customers import Scope
 from niyanta.domain.limits import MAX_LONG_PAGE
 from niyanta.errors import ConflictError, NotFoundError
 from niyanta.server.rest.bodies import account as bodies
@@ -42,6 +43,7 @@ class ConfigRoutes:
         operation_id="createWorkloadConfig",
         summary="Set up a workload type",
         tag=_TAG,
+        scope=Scope.CONFIGS_WRITE,
         body=CreateConfigRequest,
         answer=bodies.ConfigCreated,
         status=201,
@@ -96,6 +98,7 @@ class ConfigRoutes:
         summary="Change what is given",
         description="Reaches workloads that are not assigned yet; the others keep what they had.",
         tag=_TAG,
+        scope=Scope.CONFIGS_WRITE,
         body=UpdateConfigRequest,
         answer=bodies.Config,
         errors=(NotFoundError,),
@@ -112,6 +115,7 @@ class ConfigRoutes:
         operation_id="deleteWorkloadConfig",
         summary="Delete a config that no workload belongs to",
         tag=_TAG,
+        scope=Scope.CONFIGS_WRITE,
         status=204,
         errors=(NotFoundError, ConflictError),
         exists=_exists,

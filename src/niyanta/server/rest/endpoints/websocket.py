@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from niyanta.domain import customers
 from niyanta.domain.limits import MAX_AUTH_SECONDS
 from niyanta.domain.workload import Status
 from niyanta.errors import (
@@ -23,7 +24,7 @@ from niyanta.errors import (
     RateLimitedError,
     UnauthorizedError,
 )
-from niyanta.server.access.gate import Gate
+from niyanta.server.access.gate import Gate, check_workload
 from niyanta.server.observability.logs import name_request
 from niyanta.server.rest.frame.frame import request_id_of, standard_headers
 from niyanta.server.rest.frame.parameters import only, path_id
@@ -170,12 +171,13 @@ class WorkloadSockets:
     async def _open_watch(self, socket: WebSocket, authorization: str, headers: _Headers) -> Watch:
         """Pass the gate and find the workload; ``headers`` get what is to be answered in either case."""
         source = socket.client.host if socket.client else ""
-        entry = await self._gate.enter(authorization, source=source)
+        entry = await self._gate.enter(authorization, customers.Scope.WORKLOADS_READ, source=source)
         _connection(socket.scope).welcome()
         if entry.rate is not None:
             headers += entry.rate.headers()
         if entry.refusal is not None:
             raise entry.refusal
+        check_workload(entry.identity, socket.path_params.get("workload_id"))
         customer_id = entry.identity.customer_id
         if self._open.get(customer_id, 0) >= self._most_per_customer:
             raise RateLimitedError(

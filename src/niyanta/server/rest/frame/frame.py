@@ -23,7 +23,7 @@ from niyanta.errors import (
     RequestTimeoutError,
     UnsupportedMediaTypeError,
 )
-from niyanta.server.access.gate import Gate, request_id
+from niyanta.server.access.gate import Gate, check_workload, request_id
 from niyanta.server.observability.logs import name_request
 from niyanta.server.observability.metrics import Metrics
 from niyanta.server.rest.frame import parameters
@@ -96,7 +96,7 @@ class RestFrame:
         limit = self._body_limits[operation.body_limit]
         allowed = frozenset(parameter.name for parameter in operation.query)
         offered = (operation.media_type, *operation.other_media_types)
-        public, admin = operation.access is Access.PUBLIC, operation.access is Access.ADMIN
+        public, scope = operation.access is Access.PUBLIC, operation.needs
 
         async def serve(request: Request) -> Response:
             began = time.perf_counter()
@@ -107,12 +107,13 @@ class RestFrame:
                 identity = self._nobody
                 if not public:
                     source = request.client.host if request.client else ""
-                    entry = await self._gate.enter(request.headers.get("authorization"), admin=admin, source=source)
+                    entry = await self._gate.enter(request.headers.get("authorization"), scope, source=source)
                     identity, rate = entry.identity, entry.rate
                     if (welcome := request.scope.get(WELCOME)) is not None:
                         welcome()
                     if entry.refusal is not None:
                         raise entry.refusal
+                    check_workload(identity, request.path_params.get("workload_id"))
                 call = Call(request, identity)
                 try:
                     if operation.answer is not None:

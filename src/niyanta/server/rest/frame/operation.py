@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 from starlette.responses import Response
 
+from niyanta.domain.customers import Scope
 from niyanta.domain.limits import MAX_VALUES
 from niyanta.errors import ApiError
 from niyanta.server.rest.frame import parameters
@@ -82,6 +83,10 @@ class Operation:
     summary: str
     tag: str
     access: Access = Access.CUSTOMER
+    scope: Scope | None = None
+    """What a customer's credential must be for; None: to read for a GET, else to write workloads."""
+    any_scope: bool = False
+    """Whether any good credential will do."""
     query: tuple[Parameter, ...] = ()
     """Every query parameter there is; any other is refused."""
     body: type | None = None
@@ -110,6 +115,15 @@ class Operation:
     also_at_root: bool = False
     """Whether it is served without ``/v1`` too, as an operation of its own."""
     deprecation: Deprecation | None = None
+
+    @property
+    def needs(self) -> Scope | None:
+        """What a credential must be for; None when any good one will do, or none is needed."""
+        if self.access is Access.ADMIN:
+            return Scope.ADMIN
+        if self.access is Access.PUBLIC or self.any_scope:
+            return None
+        return self.scope or (Scope.WORKLOADS_READ if self.method == "GET" else Scope.WORKLOADS_WRITE)
 
     def __call__(self, method: M) -> M:
         """Declare that this method serves the operation; a method may serve several."""

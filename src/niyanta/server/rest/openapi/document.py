@@ -134,6 +134,8 @@ def _operation(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
     if operation.deprecation is not None:
         found["deprecated"] = True
     found["security"] = _SECURITY[operation.access]
+    if operation.needs is not None:
+        found["x-scope"] = operation.needs.value
     return found
 
 

@@ -1,0 +1,69 @@
+"""A worker's own log: one JSON object a line, in the words of the coordinator's; lines for people on a terminal.
+
+The coordinator's is made with packages that workers do without.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from niyanta.errors import ConfigurationError
+
+__all__ = ["configure_worker_logging"]
+
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+_FOR_PEOPLE = "%(asctime)s %(levelname)s %(name)s %(message)s"
+_OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
+"""What every record has; the rest are the facts that somebody has logged."""
+
+
+class _JsonLine(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        """The event's name, its facts, and when."""
+        line: dict[str, object] = {
+            "event": record.getMessage(),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+        }
+        line |= _facts(record)
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        at = datetime.fromtimestamp(record.created, UTC)
+        line["timestamp"] = f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond:06d}Z"
+        return json.dumps(line, default=_plain)
+
+
+class _LineForPeople(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        """The same for people."""
+        return " ".join([super().format(record), *(f"{name}={fact}" for name, fact in _facts(record).items())])
+
+
+def _plain(value: object) -> object:
+    return list(value) if isinstance(value, Iterable) and not isinstance(value, (str, bytes)) else str(value)
+
+
+def _facts(record: logging.LogRecord) -> dict[str, object]:
+    return {name: fact for name, fact in vars(record).items() if name not in _OWN}
+
+
+def configure_worker_logging() -> None:
+    """Log to standard error, what ``NIYANTA_LOG_LEVEL`` says and above.
+
+    Raises:
+        ConfigurationError: It is no level.
+    """
+    level = (os.environ.get("NIYANTA_LOG_LEVEL") or "INFO").upper()
+    if level not in _LEVELS:
+        raise ConfigurationError(f"NIYANTA_LOG_LEVEL is {level!r}; it must be one of {', '.join(_LEVELS)}")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_LineForPeople(_FOR_PEOPLE) if sys.stderr.isatty() else _JsonLine())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    logging.getLogger("nats").setLevel("ERROR")
