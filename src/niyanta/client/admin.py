@@ -8,7 +8,8 @@ from datetime import datetime
 import msgspec
 
 from niyanta.client.arguments import TierLimits
-from niyanta.client.models import ApiKey, Customer, FleetWorker, JoinToken, Pagination, Token
+from niyanta.client.join_tokens import JoinToken
+from niyanta.client.models import ApiKey, Customer, FleetWorker, Pagination, Token
 from niyanta.client.transport import Transport, quoted, without_none
 
 __all__ = ["AsyncAdmin"]

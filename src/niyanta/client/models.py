@@ -26,7 +26,6 @@ __all__ = [
     "CustomerUsage",
     "FleetWorker",
     "ItemError",
-    "JoinToken",
     "LogLine",
     "LogPage",
     "Page",
@@ -364,26 +363,6 @@ class ApiKey(msgspec.Struct, kw_only=True):
 
     def __repr__(self) -> str:
         return f"ApiKey(key_id={self.key_id!r}, name={self.name!r}, role={self.role!r}, status={self.status!r})"
-
-
-class JoinToken(msgspec.Struct, kw_only=True):
-    """One join token of workers; ``join_token`` itself comes only with its creation."""
-
-    token_id: str
-    name: str | None = None
-    join_token: str | None = None
-    worker_pattern: str = "*"
-    workload_types: list[str] = []
-    """All that its workers may serve; empty for every type."""
-    tags: dict[str, str] = {}
-    """All that its workers may have; empty for any."""
-    status: Status | None = None
-    created_at: datetime | None = None
-    expires_at: datetime | None = None
-    revoked_at: datetime | None = None
-
-    def __repr__(self) -> str:
-        return f"JoinToken(token_id={self.token_id!r}, name={self.name!r}, status={self.status!r})"
 
 
 class Token(msgspec.Struct, kw_only=True):

@@ -12,6 +12,7 @@ from niyanta.client.blocking_link import BlockingHttpLink
 from niyanta.client.configs import AsyncConfigs
 from niyanta.client.customer import AsyncAccount
 from niyanta.client.driver import iterate, run
+from niyanta.client.join_tokens import JoinToken
 from niyanta.client.links import checked_base_url
 from niyanta.client.models import (
     ApiKey,
@@ -20,7 +21,6 @@ from niyanta.client.models import (
     BatchSubmitted,
     Customer,
     FleetWorker,
-    JoinToken,
     LogLine,
     LogPage,
     Page,

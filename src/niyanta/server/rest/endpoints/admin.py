@@ -12,7 +12,7 @@ from niyanta.server.fleet.registration import WorkerService
 from niyanta.server.rest.bodies import admin as bodies
 from niyanta.server.rest.bodies.account import CustomerAnswer
 from niyanta.server.rest.endpoints.customers import customer_body
-from niyanta.server.rest.endpoints.paging import PAGE, Page, note
+from niyanta.server.rest.endpoints.paging import PAGE, AdminPage, note
 from niyanta.server.rest.frame.operation import Access, Call, Operation
 from niyanta.server.rest.frame.parameters import Choice
 from niyanta.server.rest.frame.responses import json_response, timestamp
@@ -78,7 +78,7 @@ class AdminRoutes:
     )
     async def list_customers(self, call: Call) -> Response:
         """A page of them."""
-        page = Page.read(call, self._cursors, "customers")
+        page = AdminPage.read(call, self._cursors, "customers")
         found, total = await self._administration.customers(page.limit + 1, skip=page.offset, after=page.after)
         pagination = page.pagination([customer.customer_id for customer in found], total)
         return json_response(bodies.CustomersAnswer([customer_body(c) for c in found[: page.limit]], pagination))
@@ -185,7 +185,7 @@ class AdminRoutes:
     async def list_keys(self, call: Call) -> Response:
         """A page of them."""
         customer_id = call.path_id("customer_id")
-        page = Page.read(call, self._cursors, "api-keys", customer_id)
+        page = AdminPage.read(call, self._cursors, "api-keys", customer_id)
         found, total = await self._administration.keys(
             customer_id, page.limit + 1, skip=page.offset, after=page.after
         )
@@ -222,7 +222,7 @@ class AdminRoutes:
     async def list_workers(self, call: Call) -> Response:
         """A page of the fleet."""
         status = STATUS.read(call.request)
-        page = Page.read(call, self._cursors, "workers", status or "")
+        page = AdminPage.read(call, self._cursors, "workers", status or "")
         found, total = await self._workers.page(status, page.limit + 1, skip=page.offset, after=page.after)
         pagination = page.pagination([listed.worker.worker_id for listed in found], total)
         return json_response(bodies.WorkersAnswer([_worker(listed) for listed in found[: page.limit]], pagination))

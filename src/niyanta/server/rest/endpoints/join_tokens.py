@@ -6,12 +6,12 @@ from starlette.responses import Response
 
 from niyanta.errors import ConflictError, NotFoundError
 from niyanta.server.rest.bodies import join_tokens as bodies
-from niyanta.server.rest.endpoints.paging import PAGE, Page, note
+from niyanta.server.rest.endpoints.paging import PAGE, AdminPage, note
 from niyanta.server.rest.frame.operation import Access, Call, Operation
 from niyanta.server.rest.frame.responses import json_response, timestamp
 from niyanta.server.services.cursors import Cursors
 from niyanta.server.services.joining import JoinTokenService
-from niyanta.server.store.join_tokens import JoinToken
+from niyanta.server.store.join_tokens import StoredJoinToken
 
 __all__ = ["JoinTokenRoutes"]
 
@@ -73,7 +73,7 @@ class JoinTokenRoutes:
     )
     async def list(self, call: Call) -> Response:
         """A page of them."""
-        page = Page.read(call, self._cursors, "join-tokens")
+        page = AdminPage.read(call, self._cursors, "join-tokens")
         found, total = await self._tokens.page(page.limit + 1, skip=page.offset, after=page.after)
         pagination = page.pagination([token.token_id for token in found], total)
         return json_response(bodies.JoinTokensAnswer([_row(token) for token in found[: page.limit]], pagination))
@@ -96,7 +96,7 @@ class JoinTokenRoutes:
         return Response(status_code=204)
 
 
-def _row(token: JoinToken) -> bodies.JoinTokenRow:
+def _row(token: StoredJoinToken) -> bodies.JoinTokenRow:
     return bodies.JoinTokenRow(
         token_id=token.token_id,
         name=token.name,

@@ -13,7 +13,7 @@ from niyanta.server.rest.frame.operation import Call
 from niyanta.server.rest.frame.parameters import Integer, Text
 from niyanta.server.services.cursors import Cursors, refuse_both
 
-__all__ = ["CURSOR", "LIMIT", "OFFSET", "PAGE", "Page", "note", "page_cursor"]
+__all__ = ["CURSOR", "LIMIT", "OFFSET", "PAGE", "AdminPage", "note", "page_cursor"]
 
 log = logging.getLogger("niyanta.server.rest.endpoints.admin")
 
@@ -36,7 +36,7 @@ def page_cursor(request: Request) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class AdminPage:
     """Which page of which list was asked for."""
 
     cursors: Cursors
@@ -48,7 +48,7 @@ class Page:
     """Id of the entry that the page comes after; None without a cursor."""
 
     @classmethod
-    def read(cls, call: Call, cursors: Cursors, *listed: str) -> Page:
+    def read(cls, call: Call, cursors: Cursors, *listed: str) -> AdminPage:
         """What the request asks for."""
         request = call.request
         limit, offset, cursor = LIMIT.read(request) or 0, OFFSET.read(request) or 0, page_cursor(request)
