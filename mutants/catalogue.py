@@ -127,6 +127,27 @@ _SUBMISSION = (
         "integration/test_submissions_at_once.py::test_what_is_stored_by_one_statement_leaves_others_their_limit",
     ),
     Mutant(
+        "assigned by an old leader",
+        "of two leaders only the newest assigns, what it stores itself, too",
+        "(:epoch::bigint IS NULL OR EXISTS (SELECT FROM fence) AND NOT EXISTS (",
+        "(:epoch::bigint IS NULL OR NOT EXISTS (",
+        "integration/test_shortcut.py::test_a_leader_that_was_succeeded_assigns_nothing",
+    ),
+    Mutant(
+        "older one passed by",
+        "what is assigned as it is stored goes before nothing of its lane, though no hint told of it",
+        " AND w.queue_rank < g.queue_rank\n",
+        " AND w.queue_rank < g.queue_rank AND false\n",
+        "integration/test_shortcut.py::test_what_waits_in_the_lane_goes_first_even_if_nobody_told_of_it",
+    ),
+    Mutant(
+        "key for a part",
+        "the answer that is kept with an idempotency key is the one that was given",
+        "WHERE g.place > coalesce(r.places, 0))",
+        "WHERE false)",
+        "integration/test_submissions_at_once.py::test_what_comes_with_a_key_is_stored_whole_or_left_to_be_decided",
+    ),
+    Mutant(
         "outcome guessed",
         "what became of a COMMIT whose answer was lost is read when its transaction is over, not before",
         "await self._store.admit(conn, [request.customer_id])\n                    # In a statement",

@@ -14,6 +14,7 @@ import aiohttp
 from yarl import URL
 
 from niyanta.client.links import Answer, closed_error, cut_off
+from niyanta.client.proxies import proxy_for
 from niyanta.errors import ConnectionFailedError
 
 __all__ = ["AsyncHttpLink"]
@@ -33,6 +34,9 @@ class AsyncHttpLink:
 
     def __init__(self, base: SplitResult, *, forgettable: bool = True) -> None:
         self._base_url = base.geturl()
+        proxy = proxy_for(base)
+        self._proxy = None if proxy is None else proxy.url
+        self._proxy_headers = None if proxy is None else proxy.headers
         self._forgettable = forgettable
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
@@ -45,7 +49,14 @@ class AsyncHttpLink:
         url = URL(self._base_url + path, encoded=True)
         try:
             async with self._opened().request(
-                method, url, data=body, headers=headers, timeout=timeout, allow_redirects=False
+                method,
+                url,
+                data=body,
+                headers=headers,
+                timeout=timeout,
+                allow_redirects=False,
+                proxy=self._proxy,
+                proxy_headers=self._proxy_headers,
             ) as response:
                 answer = await response.read()
                 return Answer(response.status, response.headers, answer)
@@ -62,7 +73,12 @@ class AsyncHttpLink:
         try:
             async with asyncio.timeout(_remaining(deadline, _LONGEST_OPENING_SECONDS)):
                 opening = self._opened().ws_connect(
-                    url, headers=headers, heartbeat=_HEARTBEAT_SECONDS, max_msg_size=_MOST_MESSAGE_BYTES
+                    url,
+                    headers=headers,
+                    heartbeat=_HEARTBEAT_SECONDS,
+                    max_msg_size=_MOST_MESSAGE_BYTES,
+                    proxy=self._proxy,
+                    proxy_headers=self._proxy_headers,
                 )
                 socket = await opening
             async with socket:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult
 
 from niyanta.client.links import Answer, closed_error, cut_off
+from niyanta.client.proxies import Proxy, proxy_for
 from niyanta.errors import ConnectionFailedError
 
 if TYPE_CHECKING:
@@ -39,10 +40,15 @@ class BlockingHttpLink:
     """
 
     def __init__(self, base: SplitResult) -> None:
-        self._base = base
         self._base_url = base.geturl()
+        proxy = proxy_for(base)
         self._head = f"HTTP/1.1\r\nHost: {base.netloc}\r\nUser-Agent: niyanta-python\r\n"
-        self._pool = _Pool(base)
+        self._place = base.path
+        if proxy is not None and base.scheme == "http":
+            # A proxy reads such a request itself, and is told the whole address.
+            self._place = self._base_url
+            self._head += "".join(f"{name}: {value}\r\n" for name, value in proxy.headers.items())
+        self._pool = _Pool(base, proxy)
         self._finalizer = weakref.finalize(self, _Pool.close, self._pool)
 
     async def exchange(
@@ -89,14 +95,15 @@ class BlockingHttpLink:
         """All of it in one piece, so that it is one packet and one wake-up of the service where it is short."""
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         length = "" if body is None and method == "GET" else f"Content-Length: {len(body or b'')}\r\n"
-        return f"{method} {self._base.path}{path} {self._head}{lines}{length}\r\n".encode("latin-1") + (body or b"")
+        return f"{method} {self._place}{path} {self._head}{lines}{length}\r\n".encode("latin-1") + (body or b"")
 
 
 class _Pool:
     """Idle connections, last used first, and the loop for WebSockets once there is one."""
 
-    def __init__(self, base: SplitResult) -> None:
+    def __init__(self, base: SplitResult, proxy: Proxy | None) -> None:
         self._base = base
+        self._proxy = proxy
         self._owner = os.getpid()
         self._idle: deque[_Connection] = deque()
         self._lock = threading.Lock()
@@ -110,7 +117,7 @@ class _Pool:
             try:
                 connection = self._idle.pop()
             except IndexError:
-                return _Connection(self._base, deadline)
+                return _Connection(self._base, self._proxy, deadline)
             if connection.is_quiet():
                 return connection
             connection.close()
@@ -161,9 +168,15 @@ class _Pool:
 class _Connection:
     """One connection, used by one thread at a time."""
 
-    def __init__(self, base: SplitResult, deadline: float) -> None:
+    def __init__(self, base: SplitResult, proxy: Proxy | None, deadline: float) -> None:
         kind = http.client.HTTPSConnection if base.scheme == "https" else http.client.HTTPConnection
-        opened = kind(base.hostname or "", base.port, timeout=max(0.001, deadline - time.monotonic()))
+        timeout = max(0.001, deadline - time.monotonic())
+        if proxy is None:
+            opened = kind(base.hostname or "", base.port, timeout=timeout)
+        else:
+            opened = kind(proxy.host, proxy.port, timeout=timeout)
+            if base.scheme == "https":
+                opened.set_tunnel(base.hostname or "", base.port, proxy.headers)
         opened.connect()
         self._socket: socket.socket = opened.sock
         self._readable = select.poll()
