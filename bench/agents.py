@@ -38,6 +38,7 @@ from niyanta.wire.subjects import Subjects
 __all__ = ["Agents"]
 
 _encode = msgspec.msgpack.Encoder().encode
+_REGISTER_SECONDS = 120.0
 _MOST_STARTED = 500
 """In one batch."""
 
@@ -106,7 +107,13 @@ class Agents:
         agent.incarnation, agent.held, agent.new = new_incarnation(agent.credential, secrets.token_hex(8)), [], []
         handlers = [HandlerInfo(self._workload_type)]
         message = Register(agent.worker_id, agent.incarnation, agent.capacity, {}, handlers, "bench")
-        raw = await self._broker.request(agent.subjects.register, _encode(message), timeout_seconds=20)
+        async with asyncio.timeout(_REGISTER_SECONDS):
+            while True:
+                try:
+                    raw = await self._broker.request(agent.subjects.register, _encode(message), timeout_seconds=20)
+                    break
+                except ConnectionFailedError:  # a coordinator takes none while its database is slow
+                    await asyncio.sleep(0.5)
         reply = msgspec.msgpack.decode(raw, type=RegisterReply)
         if not reply.accepted:
             raise RuntimeError(f"a registration was refused: {reply.message}")
