@@ -151,6 +151,7 @@ class Cluster:
             "NIYANTA_NATS_URL": self.nats_url,
             "NIYANTA_JOIN_TOKEN": self.join_token,
             "CHAOS_TRACES": str(self.traces),
+            "NIYANTA_BOX": "off",  # as in chaos.fleet: its handlers end their agents
             "CHAOS_WORKER": name,
             "PYTHONPATH": str(ROOT),
         }

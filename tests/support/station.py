@@ -187,7 +187,8 @@ async def station(
 
 async def _main() -> None:
     kind, params = sys.argv[1], json.loads(sys.argv[2])
-    async with station(Path(tempfile.mkdtemp(dir=params["scratch"]))) as here:
+    policy = policy_by(Policy(writes=(str(Path(params["scratch"]).parent),)))
+    async with station(Path(tempfile.mkdtemp(dir=params["scratch"])), policy=policy) as here:
         attempt, record = here.start(kind, params)
         await record.until(Progressed)
         here.pool.renew(60.0, params.get("lease", 60.0))
