@@ -78,4 +78,9 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        # Sets of names have the order of their hashes, and a seed must give the same run again.
+        os.execve(
+            sys.executable, [sys.executable, "-m", "simulation", *sys.argv[1:]], os.environ | {"PYTHONHASHSEED": "0"}
+        )
     sys.exit(main())

@@ -57,6 +57,8 @@ class Worker:
         self._lives = 0
         self._heard_at = 0.0
         self.attempts: dict[Key, _Running] = {}
+        self._handed_back: dict[Key, int] = {}
+        """By workload: the generation of an attempt that was stopped unheard."""
         world.timeline.after(world.random.random(), self._live)
 
     @property
@@ -75,6 +77,7 @@ class Worker:
     def _beat(self) -> None:
         world, now = self._world, self._world.timeline.now
         if self.incarnation and now - self._heard_at > CUT_OFF:
+            self._handed_back |= {key: running.generation for key, running in self.attempts.items()}
             self.attempts.clear()
         if not self.can_talk or world.random.random() < world.loss:
             return
@@ -90,6 +93,7 @@ class Worker:
                 self._drop_superseded()
             else:
                 self.attempts.clear()
+                self._handed_back.clear()
                 self.incarnation = ""
         except Away:
             self._heard_at = now  # "hold": a coordinator answers, without the database
@@ -126,6 +130,7 @@ class Worker:
         """Die, and be started again after a while."""
         self.is_up, self.incarnation = False, ""
         self.attempts.clear()
+        self._handed_back.clear()
         self._world.timeline.after(seconds, self._restart)
 
     def _restart(self) -> None:
@@ -134,6 +139,11 @@ class Worker:
     def _report(self) -> None:
         """Send what isn't acknowledged."""
         world = self._world
+        for key, generation in list(self._handed_back.items()):
+            if not self.can_talk or world.random.random() < world.loss:
+                continue
+            if world.apply(key, generation, self.incarnation, "handed back") != "away":
+                del self._handed_back[key]
         for key, running in list(self.attempts.items()):
             if not self.can_talk or world.random.random() < world.loss:
                 continue
@@ -275,6 +285,8 @@ class World:
                 self.database.move(key, state.version, transitions.start(state, now, ACTOR))
             return "applied"
         move = transitions.complete(state, now, ACTOR, "{}") if what == "completed" else None
+        if what == "handed back":
+            move = transitions.release(state, now, ACTOR, "cut off")
         move = move or transitions.unschedule(state, now, ACTOR, "full")
         if self.database.move(key, state.version, move):
             self.released(key, state, ran=what == "completed")
@@ -283,7 +295,7 @@ class World:
                 if stored.completions > 1:
                     self.violated(f"{key[1]} was completed twice")
             else:
-                self.count("refusals")
+                self.count("refusals" if what == "refused" else what)
         return "applied"
 
     # --- what is checked ------------------------------------------------------------------------

@@ -465,3 +465,40 @@ async def test_a_suspended_customers_running_work_finishes_and_its_pending_work_
         await admin(system, "PATCH", "/customers/cust_b", {"status": "active"})
         assert (await system.get(running, "cust_b"))["status"] == "COMPLETED"
         assert (await worker.next_assignment()).ref.workload_id == waiting
+
+
+async def test_join_tokens_are_made_listed_and_revoked(system: System) -> None:
+    wanted = {"name": "GPUs", "worker_pattern": "gpu-*", "workload_types": ["train"], "tags": {"gpu": "a100"}}
+    status, made, _ = await system.call("POST", "/admin/join-tokens", wanted, key="admin")
+    assert status == 201
+    assert made["join_token"].startswith(f"nyj_{made['token_id']}_")
+    assert {name: made[name] for name in wanted} == wanted
+    status, listed, _ = await system.call("GET", "/admin/join-tokens", key="admin")
+    assert status == 200
+    (row,) = listed["join_tokens"]
+    assert (row["token_id"], row["status"]) == (made["token_id"], "active")
+    assert "join_token" not in row
+    path = f"/admin/join-tokens/{made['token_id']}"
+    for _ in range(2):
+        assert (await system.call("DELETE", path, key="admin"))[0] == 204
+    _, listed, _ = await system.call("GET", "/admin/join-tokens", key="admin")
+    assert listed["join_tokens"][0]["status"] == "revoked"
+    assert (await system.call("DELETE", "/admin/join-tokens/never0000000", key="admin"))[0] == 404
+    assert (await system.call("GET", "/admin/join-tokens"))[0] == 403
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"name": ""},
+        {"worker_pattern": "a.b"},
+        {"worker_pattern": "*" * 9},
+        {"workload_types": ["a\0"]},
+        {"tags": {"": "x"}},
+        {"expires_at": "2001-01-01T00:00:00Z"},
+        {"customers": ["cust_a"]},
+    ],
+)
+async def test_what_no_join_token_can_be(system: System, wrong: dict[str, Any]) -> None:
+    status, body, _ = await system.call("POST", "/admin/join-tokens", {"name": "x"} | wrong, key="admin")
+    assert (status, body["error"]["code"]) == (400, "INVALID_INPUT")

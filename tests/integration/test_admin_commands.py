@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from niyanta.cli.admin import command
+from niyanta.domain.join_tokens import id_of
 from niyanta.errors import ConflictError, InvalidInputError, NotFoundError
 
 Run = Callable[..., Result]
@@ -81,3 +83,25 @@ def test_a_customer_is_changed(run: Run) -> None:
 def test_wrong_use_says_what_is_allowed(run: Run, words: tuple[str, ...], error: type[Exception]) -> None:
     run("create-customer", "x", "--id", "cust_x")
     assert isinstance(run(*words).exception, error)
+
+
+def test_join_tokens_and_the_broker_s_configuration(run: Run, tmp_path: Path) -> None:
+    words = ("--worker-pattern", "gpu-*", "--type", "train", "--tags", "gpu=a100,zone=eu", "--expires-in", "90d")
+    made = shown(run("create-join-token", *words, "--json"))
+    assert set(made) == {"token_id", "join_token", "expires_at"}
+    (token,) = shown(run("list-join-tokens", "--json"))["join_tokens"]
+    assert (token["worker_pattern"], token["workload_types"]) == ("gpu-*", ["train"])
+    assert token["tags"] == {"gpu": "a100", "zone": "eu"}
+    assert made["join_token"] not in json.dumps(token)
+    assert shown(run("revoke-join-token", made["token_id"], "--json"))["revoked"]
+    table = run("list-join-tokens")
+    assert "revoked" in table.output
+    file = tmp_path / "token"
+    for _ in range(2):  # the second time it is there
+        assert run("create-join-token", "--output", str(file)).exit_code == 0
+    assert id_of(file.read_text().strip())
+    assert file.stat().st_mode & 0o077 == 0
+    assert len(shown(run("list-join-tokens", "--json"))["join_tokens"]) == 2
+    printed = run("broker-config")
+    assert printed.output == run("broker-config").output
+    assert "auth_callout" in printed.output

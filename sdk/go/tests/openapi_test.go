@@ -54,65 +54,69 @@ func readDocument(t *testing.T) document {
 
 // What the document calls a schema, and the SDK's type for it; nil where the SDK has none, for the reason beside it.
 var types = map[string]any{
-	"AccountAnswer":         niyanta.Account{},
-	"AffinityRequest":       niyanta.AffinityRules{},
-	"ApiKeyRow":             niyanta.Key{},
-	"ApiKeysAnswer":         niyanta.KeysPage{},
-	"AuditAnswer":           niyanta.AuditPage{},
-	"AuditEvent":            niyanta.AuditEvent{},
-	"BatchAnswer":           niyanta.SubmittedBatch{},
-	"BatchRequest":          niyanta.SubmitBatchRequest{},
-	"BatchResult":           niyanta.SubmittedItem{},
-	"CancelAnswer":          niyanta.CancelledWorkload{},
-	"CancelBatchAnswer":     niyanta.CancelledBatch{},
-	"CancelBatchRequest":    niyanta.CancelBatchRequest{},
-	"CancelFilter":          niyanta.CancelFilter{},
-	"CancelRequest":         niyanta.CancelWorkloadRequest{},
-	"CancelResult":          niyanta.CancelledItem{},
-	"Config":                niyanta.Config{},
-	"ConfigCreated":         niyanta.CreatedConfig{},
-	"ConfigsAnswer":         niyanta.ConfigsPage{},
-	"ConstraintRequest":     niyanta.AffinityConstraint{},
-	"CreateConfigRequest":   niyanta.CreateConfigRequest{},
-	"CreateCustomerRequest": niyanta.CreateCustomerRequest{},
-	"CreateKeyRequest":      niyanta.CreateKeyRequest{},
-	"CustomerAnswer":        niyanta.Customer{},
-	"CustomerLimits":        niyanta.Limits{},
-	"CustomerUsage":         niyanta.Usage{},
-	"CustomersAnswer":       niyanta.CustomersPage{},
-	"Dependencies":          niyanta.Dependencies{},
-	"DrainAnswer":           niyanta.WorkerState{},
-	"ErrorBody":             nil, // becomes an APIError
-	"ErrorEnvelope":         nil, // becomes an APIError
-	"HealthAnswer":          niyanta.Health{},
-	"ItemError":             niyanta.ItemError{},
-	"KeyAnswer":             niyanta.CreatedKey{},
-	"Limits":                niyanta.Limits{},
-	"LimitsRequest":         niyanta.LimitsRequest{},
-	"ListAnswer":            niyanta.WorkloadsPage{},
-	"LogLine":               niyanta.LogLine{},
-	"LogsAnswer":            niyanta.LogsPage{},
-	"NoFields":              nil, // an empty body, which may be left out
-	"Pagination":            niyanta.Pagination{},
-	"PauseAnswer":           niyanta.PausedWorkload{},
-	"PeriodStatistics":      niyanta.PeriodStatistics{},
-	"ReadyAnswer":           niyanta.Readiness{},
-	"ResourceLimits":        niyanta.ResourceLimits{},
-	"ResourceLimitsRequest": niyanta.ResourceLimitsRequest{},
-	"ResumeAnswer":          niyanta.ResumedWorkload{},
-	"StandingOrderBody":     niyanta.StandingOrder{},
-	"StatisticsAnswer":      niyanta.Statistics{},
-	"StatisticsSummary":     niyanta.StatisticsSummary{},
-	"SubmitAnswer":          niyanta.SubmittedWorkload{},
-	"SubmitRequest":         niyanta.SubmitWorkloadRequest{},
-	"TypeStatistics":        niyanta.TypeStatistics{},
-	"UndrainAnswer":         niyanta.WorkerState{},
-	"UpdateConfigRequest":   niyanta.UpdateConfigRequest{},
-	"UpdateCustomerRequest": niyanta.UpdateCustomerRequest{},
-	"WorkerBody":            niyanta.Worker{},
-	"WorkersAnswer":         niyanta.WorkersPage{},
-	"Workload":              niyanta.Workload{},
-	"WorkloadRow":           niyanta.WorkloadSummary{},
+	"AccountAnswer":          niyanta.Account{},
+	"AffinityRequest":        niyanta.AffinityRules{},
+	"ApiKeyRow":              niyanta.Key{},
+	"ApiKeysAnswer":          niyanta.KeysPage{},
+	"AuditAnswer":            niyanta.AuditPage{},
+	"AuditEvent":             niyanta.AuditEvent{},
+	"BatchAnswer":            niyanta.SubmittedBatch{},
+	"BatchRequest":           niyanta.SubmitBatchRequest{},
+	"BatchResult":            niyanta.SubmittedItem{},
+	"CancelAnswer":           niyanta.CancelledWorkload{},
+	"CancelBatchAnswer":      niyanta.CancelledBatch{},
+	"CancelBatchRequest":     niyanta.CancelBatchRequest{},
+	"CancelFilter":           niyanta.CancelFilter{},
+	"CancelRequest":          niyanta.CancelWorkloadRequest{},
+	"CancelResult":           niyanta.CancelledItem{},
+	"Config":                 niyanta.Config{},
+	"ConfigCreated":          niyanta.CreatedConfig{},
+	"ConfigsAnswer":          niyanta.ConfigsPage{},
+	"ConstraintRequest":      niyanta.AffinityConstraint{},
+	"CreateConfigRequest":    niyanta.CreateConfigRequest{},
+	"CreateCustomerRequest":  niyanta.CreateCustomerRequest{},
+	"CreateJoinTokenRequest": nil, // join tokens are made by the command line or over REST
+	"CreateKeyRequest":       niyanta.CreateKeyRequest{},
+	"CustomerAnswer":         niyanta.Customer{},
+	"CustomerLimits":         niyanta.Limits{},
+	"CustomerUsage":          niyanta.Usage{},
+	"CustomersAnswer":        niyanta.CustomersPage{},
+	"Dependencies":           niyanta.Dependencies{},
+	"DrainAnswer":            niyanta.WorkerState{},
+	"ErrorBody":              nil, // becomes an APIError
+	"ErrorEnvelope":          nil, // becomes an APIError
+	"HealthAnswer":           niyanta.Health{},
+	"ItemError":              niyanta.ItemError{},
+	"JoinTokenAnswer":        nil, // as above
+	"JoinTokenRow":           nil, // as above
+	"JoinTokensAnswer":       nil, // as above
+	"KeyAnswer":              niyanta.CreatedKey{},
+	"Limits":                 niyanta.Limits{},
+	"LimitsRequest":          niyanta.LimitsRequest{},
+	"ListAnswer":             niyanta.WorkloadsPage{},
+	"LogLine":                niyanta.LogLine{},
+	"LogsAnswer":             niyanta.LogsPage{},
+	"NoFields":               nil, // an empty body, which may be left out
+	"Pagination":             niyanta.Pagination{},
+	"PauseAnswer":            niyanta.PausedWorkload{},
+	"PeriodStatistics":       niyanta.PeriodStatistics{},
+	"ReadyAnswer":            niyanta.Readiness{},
+	"ResourceLimits":         niyanta.ResourceLimits{},
+	"ResourceLimitsRequest":  niyanta.ResourceLimitsRequest{},
+	"ResumeAnswer":           niyanta.ResumedWorkload{},
+	"StandingOrderBody":      niyanta.StandingOrder{},
+	"StatisticsAnswer":       niyanta.Statistics{},
+	"StatisticsSummary":      niyanta.StatisticsSummary{},
+	"SubmitAnswer":           niyanta.SubmittedWorkload{},
+	"SubmitRequest":          niyanta.SubmitWorkloadRequest{},
+	"TypeStatistics":         niyanta.TypeStatistics{},
+	"UndrainAnswer":          niyanta.WorkerState{},
+	"UpdateConfigRequest":    niyanta.UpdateConfigRequest{},
+	"UpdateCustomerRequest":  niyanta.UpdateCustomerRequest{},
+	"WorkerBody":             niyanta.Worker{},
+	"WorkersAnswer":          niyanta.WorkersPage{},
+	"Workload":               niyanta.Workload{},
+	"WorkloadRow":            niyanta.WorkloadSummary{},
 }
 
 var client = &niyanta.Client{}
@@ -169,8 +173,12 @@ type getAfter struct {
 	_ int `query:"version"`
 }
 
-// Operations that no method makes: metrics are for Prometheus, and the rest has a twin below /v1.
-var withoutMethod = []string{"getMetrics", "getMetricsAtRoot", "getHealthAtRoot", "getReadinessAtRoot"}
+// Operations that no method makes: metrics are for Prometheus, join tokens for whoever sets workers up, and the rest has
+// a twin below /v1.
+var withoutMethod = []string{
+	"getMetrics", "getMetricsAtRoot", "getHealthAtRoot", "getReadinessAtRoot",
+	"createJoinToken", "listJoinTokens", "revokeJoinToken",
+}
 
 func TestEveryOperationHasItsMethod(t *testing.T) {
 	seen := map[string]bool{}

@@ -24,7 +24,7 @@ from niyanta.cli.times import parse_duration
 from niyanta.server.fleet.broker_keys import BrokerKeys
 from niyanta.server.services.joining import JoinTokenService
 from niyanta.server.store.database import Database
-from niyanta.server.store.join_tokens import JoinToken, JoinTokenStore
+from niyanta.server.store.join_tokens import JoinTokenStore, StoredJoinToken
 
 __all__ = ["COMMANDS"]
 
@@ -88,7 +88,7 @@ def _create(
 def _list(database_url: str, as_json: bool) -> None:
     """Show join tokens, oldest first, without what could be used."""
 
-    async def every(database: Database) -> list[JoinToken]:
+    async def every(database: Database) -> list[StoredJoinToken]:
         return await all_pages(_service(database).page, "token_id")
 
     found = with_database(database_url, every)

@@ -1,13 +1,14 @@
-"""Calls of operators: workers, customers and their keys. They need a key with the admin role."""
+"""Calls of operators: workers, join tokens, customers and keys. They need a key with the admin role."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
 
 from niyanta.client.arguments import TierLimits
+from niyanta.client.join_tokens import JoinToken
 from niyanta.client.models import ApiKey, Customer, FleetWorker, Pagination, Token
 from niyanta.client.transport import Transport, quoted, without_none
 
@@ -26,6 +27,11 @@ class _Customers(msgspec.Struct):
 
 class _Keys(msgspec.Struct):
     api_keys: list[ApiKey]
+    pagination: Pagination | None = None
+
+
+class _JoinTokens(msgspec.Struct):
+    join_tokens: list[JoinToken]
     pagination: Pagination | None = None
 
 
@@ -184,3 +190,40 @@ class AsyncAdmin:
     async def revoke_key(self, customer_id: str, key_id: str) -> None:
         """End a key for ever, with all tokens made of it, or one token."""
         await self._transport.call("DELETE", f"/admin/customers/{quoted(customer_id)}/api-keys/{quoted(key_id)}")
+
+    async def create_join_token(
+        self,
+        name: str,
+        *,
+        worker_pattern: str | None = None,
+        workload_types: Sequence[str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        expires_at: datetime | None = None,
+    ) -> JoinToken:
+        """Make a join token for workers; its ``join_token`` is shown this once. What isn't named isn't bounded."""
+        body = without_none(
+            name=name,
+            worker_pattern=worker_pattern,
+            workload_types=None if workload_types is None else list(workload_types),
+            tags=None if tags is None else dict(tags),
+            expires_at=expires_at.isoformat() if expires_at else None,
+        )
+        return msgspec.json.decode(await self._transport.call("POST", "/admin/join-tokens", body), type=JoinToken)
+
+    async def join_tokens(self) -> Sequence[JoinToken]:
+        """All join tokens, the ended ones included."""
+        found: list[JoinToken] = []
+        cursor: str | None = None
+        while True:
+            answer = await self._transport.call(
+                "GET", "/admin/join-tokens", params=without_none(limit=100, cursor=cursor)
+            )
+            page = msgspec.json.decode(answer, type=_JoinTokens)
+            found += page.join_tokens
+            cursor = page.pagination.next_cursor if page.pagination else None
+            if cursor is None:
+                return found
+
+    async def revoke_join_token(self, token_id: str) -> None:
+        """End a join token for ever; the workers that came in with it are out within seconds."""
+        await self._transport.call("DELETE", f"/admin/join-tokens/{quoted(token_id)}")

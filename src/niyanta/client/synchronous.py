@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from niyanta.client.blocking_link import BlockingHttpLink
 from niyanta.client.configs import AsyncConfigs
 from niyanta.client.customer import AsyncAccount
 from niyanta.client.driver import iterate, run
+from niyanta.client.join_tokens import JoinToken
 from niyanta.client.links import checked_base_url
 from niyanta.client.models import (
     ApiKey,
@@ -499,6 +500,30 @@ class Admin:
     def revoke_key(self, customer_id: str, key_id: str) -> None:
         """End a key for ever, with all tokens made of it, or one token."""
         run(self._asynchronous.revoke_key(customer_id, key_id))
+
+    def create_join_token(
+        self,
+        name: str,
+        *,
+        worker_pattern: str | None = None,
+        workload_types: Sequence[str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        expires_at: datetime | None = None,
+    ) -> JoinToken:
+        """Make a join token for workers; its ``join_token`` is shown this once. What isn't named isn't bounded."""
+        return run(
+            self._asynchronous.create_join_token(
+                name, worker_pattern=worker_pattern, workload_types=workload_types, tags=tags, expires_at=expires_at
+            )
+        )
+
+    def join_tokens(self) -> Sequence[JoinToken]:
+        """All join tokens, the ended ones included."""
+        return run(self._asynchronous.join_tokens())
+
+    def revoke_join_token(self, token_id: str) -> None:
+        """End a join token for ever; the workers that came in with it are out within seconds."""
+        run(self._asynchronous.revoke_join_token(token_id))
 
 
 class Client:

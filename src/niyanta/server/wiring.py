@@ -42,6 +42,7 @@ from niyanta.server.rest.endpoints.admin import AdminRoutes
 from niyanta.server.rest.endpoints.batches import BatchRoutes
 from niyanta.server.rest.endpoints.configs import ConfigRoutes
 from niyanta.server.rest.endpoints.customers import CustomerRoutes
+from niyanta.server.rest.endpoints.join_tokens import JoinTokenRoutes
 from niyanta.server.rest.endpoints.logs import LogRoutes
 from niyanta.server.rest.endpoints.probes import ProbeRoutes
 from niyanta.server.rest.endpoints.tokens import TokenRoutes
@@ -55,6 +56,7 @@ from niyanta.server.services.cursors import Cursors
 from niyanta.server.services.customers import CustomerService
 from niyanta.server.services.estimator import Estimator
 from niyanta.server.services.health import Health
+from niyanta.server.services.joining import JoinTokenService
 from niyanta.server.services.logs import LogService
 from niyanta.server.services.lost_work import LostWork
 from niyanta.server.services.occupancy import Occupancy
@@ -219,6 +221,7 @@ class Assembly:
                 TokenService(self.customers, self.workloads, self.directory.customer_changed), self.administration
             ),
             AdminRoutes(self.administration, self.workers, self.cursors),
+            JoinTokenRoutes(JoinTokenService(self.join_tokens), self.cursors),
             ProbeRoutes(self.health, vitals, self.metrics),
         )
         sockets = WorkloadSockets(self.gate, self.watches, settings)

@@ -11,7 +11,7 @@ from niyanta.domain.join_tokens import WORKER_PATTERN, Grant
 from niyanta.domain.limits import MAX_KEY_LIFE_DAYS, MAX_PATTERN_STARS, MAX_TAG_LENGTH, MAX_TAGS, MAX_TOKEN_ENTRIES
 from niyanta.errors import InvalidInputError
 from niyanta.server.services.administration import check_name
-from niyanta.server.store.join_tokens import JoinToken, JoinTokenStore
+from niyanta.server.store.join_tokens import JoinTokenStore, StoredJoinToken
 
 __all__ = ["JoinTokenService"]
 
@@ -30,7 +30,7 @@ class JoinTokenService:
         workload_types: Collection[str] = (),
         tags: Mapping[str, str] | None = None,
         expires_at: datetime | None = None,
-    ) -> tuple[JoinToken, str]:
+    ) -> tuple[StoredJoinToken, str]:
         """Make a join token; gives what is stored of it, and the token, which can't be shown again.
 
         Args:
@@ -61,7 +61,7 @@ class JoinTokenService:
         grant = Grant(worker_pattern, frozenset(workload_types), dict(tags or {}))
         return await self._store.create(name, grant, expires_at)
 
-    async def page(self, most: int, *, skip: int = 0, after: str | None = None) -> tuple[list[JoinToken], int]:
+    async def page(self, most: int, *, skip: int = 0, after: str | None = None) -> tuple[list[StoredJoinToken], int]:
         """A page of the tokens, oldest first, and how many there are."""
         return await self._store.page(most, skip=skip, after=after)
 

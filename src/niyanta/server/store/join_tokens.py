@@ -18,10 +18,10 @@ from niyanta.errors import ConflictError, NotFoundError
 from niyanta.server.store.database import Database, Pool, retried
 from niyanta.server.store.queries import Queries, Row
 
-__all__ = ["JoinToken", "JoinTokenStore", "LiveToken", "hash_of"]
+__all__ = ["JoinTokenStore", "LiveToken", "StoredJoinToken", "hash_of"]
 
 
-class JoinToken(msgspec.Struct, frozen=True, kw_only=True):
+class StoredJoinToken(msgspec.Struct, frozen=True, kw_only=True):
     """What may be shown of a join token."""
 
     token_id: str
@@ -44,8 +44,8 @@ class LiveToken(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime | None
 
 
-def _read_token(row: Row) -> JoinToken:
-    return JoinToken(
+def _read_token(row: Row) -> StoredJoinToken:
+    return StoredJoinToken(
         token_id=row["token_id"],
         name=row["name"],
         worker_pattern=row["worker_pattern"],
@@ -72,9 +72,9 @@ def _read_live(row: Row) -> LiveToken:
 
 
 _queries = Queries("join_tokens.sql")
-_create_token = _queries.one("create_token", JoinToken, _read_token)
+_create_token = _queries.one("create_token", StoredJoinToken, _read_token)
 _live_tokens = _queries.many("live_tokens", LiveToken, _read_live)
-_tokens_page = _queries.many("tokens_page", JoinToken, _read_token)
+_tokens_page = _queries.many("tokens_page", StoredJoinToken, _read_token)
 _count_tokens = _queries.sole("count_tokens", int)
 _revoke_token = _queries.one("revoke_token", str)
 
@@ -91,7 +91,9 @@ class JoinTokenStore:
         self._database = database
 
     @retried
-    async def create(self, name: str, grant: Grant, expires_at: datetime | None = None) -> tuple[JoinToken, str]:
+    async def create(
+        self, name: str, grant: Grant, expires_at: datetime | None = None
+    ) -> tuple[StoredJoinToken, str]:
         """Make a token.
 
         Returns:
@@ -128,7 +130,7 @@ class JoinTokenStore:
             return await _live_tokens(conn)
 
     @retried
-    async def page(self, most: int, *, skip: int = 0, after: str | None = None) -> tuple[list[JoinToken], int]:
+    async def page(self, most: int, *, skip: int = 0, after: str | None = None) -> tuple[list[StoredJoinToken], int]:
         """At most ``most`` tokens, oldest first, from the one after ``after``; and how many there are."""
         async with self._database.connection() as conn:
             return await _tokens_page(conn, after=after, most=most, skip=skip), await _count_tokens(conn)

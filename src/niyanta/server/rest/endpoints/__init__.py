@@ -6,6 +6,7 @@ from niyanta.server.rest.endpoints.admin import AdminRoutes
 from niyanta.server.rest.endpoints.batches import BatchRoutes
 from niyanta.server.rest.endpoints.configs import ConfigRoutes
 from niyanta.server.rest.endpoints.customers import CustomerRoutes
+from niyanta.server.rest.endpoints.join_tokens import JoinTokenRoutes
 from niyanta.server.rest.endpoints.logs import LogRoutes
 from niyanta.server.rest.endpoints.probes import ProbeRoutes
 from niyanta.server.rest.endpoints.tokens import TokenRoutes
@@ -21,6 +22,7 @@ PARTS: tuple[type, ...] = (
     CustomerRoutes,
     TokenRoutes,
     AdminRoutes,
+    JoinTokenRoutes,
     ProbeRoutes,
 )
 """All of them, for what looks at the declarations only."""

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-from dataclasses import dataclass
-
 import msgspec
 from starlette.responses import Response
 
-from niyanta.domain.limits import DEFAULT_PAGE, MAX_PAGE
 from niyanta.domain.workers import WorkerStatus
 from niyanta.domain.workload import Actor, ActorType
 from niyanta.errors import ConflictError, NotFoundError
 from niyanta.server.fleet.registration import WorkerService
 from niyanta.server.rest.bodies import admin as bodies
 from niyanta.server.rest.bodies.account import CustomerAnswer
-from niyanta.server.rest.bodies.workloads import Pagination
 from niyanta.server.rest.endpoints.customers import customer_body
-from niyanta.server.rest.endpoints.paging import CURSOR, OFFSET, page_cursor
+from niyanta.server.rest.endpoints.paging import PAGE, AdminPage, note
 from niyanta.server.rest.frame.operation import Access, Call, Operation
-from niyanta.server.rest.frame.parameters import Choice, Integer
+from niyanta.server.rest.frame.parameters import Choice
 from niyanta.server.rest.frame.responses import json_response, timestamp
 from niyanta.server.services.administration import AdminService
 from niyanta.server.services.cursors import Cursors
@@ -28,8 +23,6 @@ from niyanta.server.store.workers import ListedWorker, StandingOrder
 
 __all__ = ["AdminRoutes"]
 
-log = logging.getLogger(__name__)
-
 _TAG = "Admin"
 _CUSTOMERS = "/v1/admin/customers"
 _ONE_CUSTOMER = _CUSTOMERS + "/{customer_id}"
@@ -37,8 +30,6 @@ _KEYS = _ONE_CUSTOMER + "/api-keys"
 _WORKERS = "/v1/admin/workers"
 _ONE_WORKER = _WORKERS + "/{worker_id}"
 
-LIMIT = Integer("limit", "Results per page.", 1, MAX_PAGE, DEFAULT_PAGE)
-_PAGE = (LIMIT, OFFSET, CURSOR)
 STATUS = Choice("status", "Only workers in this status.", tuple(WorkerStatus))
 
 
@@ -72,7 +63,7 @@ class AdminRoutes:
         made = await self._administration.create_customer(
             body.name, body.customer_id, body.tier, _limits(body.limits)
         )
-        _note("admin.customer_created", call, customer_id=made.customer_id)
+        note("admin.customer_created", call, customer_id=made.customer_id)
         return json_response(customer_body(made), 201, {"Location": f"{_CUSTOMERS}/{made.customer_id}"})
 
     @Operation(
@@ -82,12 +73,12 @@ class AdminRoutes:
         summary="List customers, oldest first",
         tag=_TAG,
         access=Access.ADMIN,
-        query=_PAGE,
+        query=PAGE,
         answer=bodies.CustomersAnswer,
     )
     async def list_customers(self, call: Call) -> Response:
         """A page of them."""
-        page = _Page.read(call, self._cursors, "customers")
+        page = AdminPage.read(call, self._cursors, "customers")
         found, total = await self._administration.customers(page.limit + 1, skip=page.offset, after=page.after)
         pagination = page.pagination([customer.customer_id for customer in found], total)
         return json_response(bodies.CustomersAnswer([customer_body(c) for c in found[: page.limit]], pagination))
@@ -130,7 +121,7 @@ class AdminRoutes:
             limits=_limits(body.limits),
         )
         fields = [name for name in body.__struct_fields__ if getattr(body, name) is not None]
-        _note("admin.customer_changed", call, customer_id=changed.customer_id, fields=fields)
+        note("admin.customer_changed", call, customer_id=changed.customer_id, fields=fields)
         return json_response(customer_body(changed))
 
     @Operation(
@@ -152,7 +143,7 @@ class AdminRoutes:
         made, api_key = await self._administration.create_key(
             call.path_id("customer_id"), body.name, body.role, body.expires_at, body.scopes
         )
-        _note("admin.key_created", call, customer_id=made.customer_id, key_id=made.key_id, role=made.role)
+        note("admin.key_created", call, customer_id=made.customer_id, key_id=made.key_id, role=made.role)
         return json_response(_new_key(made, api_key), 201)
 
     @Operation(
@@ -176,7 +167,7 @@ class AdminRoutes:
         made, api_key = await self._administration.rotate_key(
             call.path_id("customer_id"), key_id, body.overlap_seconds
         )
-        _note("admin.key_rotated", call, customer_id=made.customer_id, key_id=key_id, new_key_id=made.key_id)
+        note("admin.key_rotated", call, customer_id=made.customer_id, key_id=key_id, new_key_id=made.key_id)
         return json_response(_new_key(made, api_key), 201)
 
     @Operation(
@@ -186,7 +177,7 @@ class AdminRoutes:
         summary="List a customer's API keys, oldest first",
         tag=_TAG,
         access=Access.ADMIN,
-        query=_PAGE,
+        query=PAGE,
         answer=bodies.ApiKeysAnswer,
         errors=(NotFoundError,),
         exists=_customer_exists,
@@ -194,7 +185,7 @@ class AdminRoutes:
     async def list_keys(self, call: Call) -> Response:
         """A page of them."""
         customer_id = call.path_id("customer_id")
-        page = _Page.read(call, self._cursors, "api-keys", customer_id)
+        page = AdminPage.read(call, self._cursors, "api-keys", customer_id)
         found, total = await self._administration.keys(
             customer_id, page.limit + 1, skip=page.offset, after=page.after
         )
@@ -215,7 +206,7 @@ class AdminRoutes:
         """204, also the second time."""
         key_id, customer_id = call.path_id("key_id"), call.path_id("customer_id")
         await self._administration.revoke_key(key_id, customer_id)
-        _note("admin.key_revoked", call, customer_id=customer_id, key_id=key_id)
+        note("admin.key_revoked", call, customer_id=customer_id, key_id=key_id)
         return Response(status_code=204)
 
     @Operation(
@@ -225,13 +216,13 @@ class AdminRoutes:
         summary="List workers, by id",
         tag=_TAG,
         access=Access.ADMIN,
-        query=(STATUS, *_PAGE),
+        query=(STATUS, *PAGE),
         answer=bodies.WorkersAnswer,
     )
     async def list_workers(self, call: Call) -> Response:
         """A page of the fleet."""
         status = STATUS.read(call.request)
-        page = _Page.read(call, self._cursors, "workers", status or "")
+        page = AdminPage.read(call, self._cursors, "workers", status or "")
         found, total = await self._workers.page(status, page.limit + 1, skip=page.offset, after=page.after)
         pagination = page.pagination([listed.worker.worker_id for listed in found], total)
         return json_response(bodies.WorkersAnswer([_worker(listed) for listed in found[: page.limit]], pagination))
@@ -284,44 +275,8 @@ class AdminRoutes:
         return json_response(bodies.UndrainAnswer(worker_id, status))
 
 
-def _note(event: str, call: Call, **facts: object) -> None:
-    """Log what an operator has done, and which one."""
-    log.info(event, extra={"actor_id": call.identity.actor_id, **facts})
-
-
 def _operator(call: Call) -> Actor:
     return Actor(ActorType.USER, call.identity.actor_id)
-
-
-@dataclass(frozen=True, slots=True)
-class _Page:
-    """Which page of which list was asked for."""
-
-    cursors: Cursors
-    listed: tuple[str, ...]
-    """Names the list with its filters; a cursor is good for this one only."""
-    limit: int
-    offset: int
-    after: str | None
-    """Id of the entry that the page comes after; None without a cursor."""
-
-    @classmethod
-    def read(cls, call: Call, cursors: Cursors, *listed: str) -> _Page:
-        request = call.request
-        limit, offset, cursor = LIMIT.read(request) or 0, OFFSET.read(request) or 0, page_cursor(request)
-        if cursor is None:
-            return cls(cursors, listed, limit, offset, None)
-        return cls(cursors, listed, limit, 0, cursors.read_id(cursor, *listed))
-
-    def pagination(self, found: list[str], total: int) -> Pagination:
-        """For the ids that were found, one more than the limit when there is another page."""
-        page = Pagination(has_more=len(found) > self.limit)
-        if page.has_more:
-            page.next_cursor = self.cursors.after_id(found[self.limit - 1], *self.listed)
-        if self.after is None:
-            page.total, page.total_is_estimate = total, False
-            page.limit, page.offset = self.limit, self.offset
-        return page
 
 
 def _limits(request: bodies.LimitsRequest | None) -> dict[str, float | None]:
