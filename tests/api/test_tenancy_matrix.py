@@ -180,8 +180,8 @@ async def test_each_route_wants_credentials_unless_it_is_public(system: System) 
 async def test_admin_routes_are_closed_to_customers_whatever_they_name(
     system: System, worker: ScriptedWorker
 ) -> None:
-    real = {"worker_id": worker.worker_id, "customer_id": "cust_a", "key_id": "key_x"}
-    fake = {"worker_id": "w_never", "customer_id": "cust_never", "key_id": "key_never"}
+    real = {"worker_id": worker.worker_id, "customer_id": "cust_a", "key_id": "key_x", "token_id": "jt_x"}
+    fake = {"worker_id": "w_never", "customer_id": "cust_never", "key_id": "key_never", "token_id": "jt_never"}
     for path, method in BY_ADMIN:
         for body in (body_of(path, method), {"unknown_field": 1}):
             first = await ask(system, method, path.format(**real), body, "cust_b", "?unknown=1")
@@ -192,7 +192,7 @@ async def test_admin_routes_are_closed_to_customers_whatever_they_name(
 
 
 async def test_admin_routes_are_open_to_admins(system: System) -> None:
-    fake = {"worker_id": "w_never", "customer_id": "cust_never", "key_id": "key_never"}
+    fake = {"worker_id": "w_never", "customer_id": "cust_never", "key_id": "key_never", "token_id": "jt_never"}
     for path, method in BY_ADMIN:
         status, _, headers = await ask(system, method, path.format(**fake), body_of(path, method), "admin")
         assert status not in (401, 403, 405, 429, 500), f"{method} {path}"

@@ -227,7 +227,7 @@ async def test_what_can_be_put_back_is(here: Station, what: str) -> None:
     first = (await here.run("change", {"what": what})).result
     second = (await here.run("change")).result
     assert second["pid"] == first["pid"]
-    for name in ("environ", "native", "umask", "threads", "sigterm", "stdout"):
+    for name in ("environ", "native", "umask", "threads", "sigterm", "stdout", "timer"):
         assert second[name] == first[name], name
 
 

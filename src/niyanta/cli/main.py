@@ -23,6 +23,8 @@ class Entry(NamedTuple):
 
     place: str
     summary: str
+    is_light: bool = False
+    """Whether it is loaded without what only WebSockets to the broker need, unless its address asks for them."""
 
 
 _WORKLOADS = {
@@ -53,7 +55,7 @@ _SECTIONS: dict[str, dict[str, Entry]] = {
         "token": Entry("niyanta.cli.account:COMMANDS.token", "Make a short-lived token of the key."),
     },
     "Operate": {
-        "worker": Entry("niyanta.cli.worker:command", "Run one worker."),
+        "worker": Entry("niyanta.cli.worker:command", "Run one worker.", is_light=True),
         "coordinator": Entry("niyanta.cli.coordinator:command", "Run one coordinator."),
         "workers": Entry("niyanta.cli.workers:command", "Look at workers, drain and remove them."),
         "admin": Entry("niyanta.cli.admin:command", "Customers, keys and join tokens, straight in the database."),
@@ -78,7 +80,7 @@ class _Lazy(click.Group):
         module, _, attribute = entry.place.partition(":")
         try:
             # The client of the broker takes two fifths less time to import without what it has for WebSockets.
-            is_light = cmd_name == "worker" and not speaks_websocket()
+            is_light = entry.is_light and not speaks_websocket()
             with left_out("aiohttp") if is_light else contextlib.nullcontext():
                 found = importlib.import_module(module)
         except ModuleNotFoundError as exc:

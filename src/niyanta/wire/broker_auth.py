@@ -38,8 +38,12 @@ def allow_open_broker(urls: str) -> None:
                 "reaches such a broker reads every customer's inputs and can pass for any worker"
             )
     log.warning(
-        "broker.OPEN: NIYANTA_BROKER_AUTH=none. Every program on this machine can read every customer's inputs "
-        "and pass for any worker. For tests and trials only."
+        "broker.open",
+        extra={
+            "because": "NIYANTA_BROKER_AUTH=none",
+            "danger": "EVERY program on this machine can read every customer's inputs and pass for any worker: "
+            "for tests and trials only",
+        },
     )
 
 

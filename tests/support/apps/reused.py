@@ -147,6 +147,7 @@ PUT_BACK: dict[str, Callable[[], object]] = {
     "cwd": lambda: os.chdir("/"),
     "stdout": lambda: setattr(sys, "stdout", None),
     "sigterm": lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN),
+    "timer": lambda: signal.setitimer(signal.ITIMER_REAL, 60),
 }
 ENDS_IT: dict[str, Callable[[], object]] = {
     "thread": lambda: threading.Thread(target=time.sleep, args=(60,), daemon=True, name="left-behind").start(),
@@ -159,7 +160,6 @@ ENDS_IT: dict[str, Callable[[], object]] = {
     "sigint": lambda: signal.signal(signal.SIGINT, lambda *_: None),
     "ignored_signal": lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN),
     "blocked_signal": lambda: signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1]),
-    "timer": lambda: signal.setitimer(signal.ITIMER_REAL, 60),
     "rlimit": lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 1024)),
     "nice": lambda: os.nice(5),
     "affinity": lambda: os.sched_setaffinity(0, [0]),
@@ -184,6 +184,7 @@ def change(ctx: SyncContext, params: dict[str, Any]) -> dict[str, Any]:
         "threads": threading.active_count(),
         "sigterm": signal.getsignal(signal.SIGTERM) in (signal.SIG_IGN, signal.SIG_DFL),
         "stdout": sys.stdout is not None,
+        "timer": signal.getitimer(signal.ITIMER_REAL)[0],
     }
     if what := params.get("what"):
         changes: dict[str, Callable[[], object]] = {**PUT_BACK, **ENDS_IT}

@@ -25,7 +25,6 @@ _FIELDS = frozenset(
     | {"NoNewPrivs", "Seccomp", "Cpus_allowed", "Mems_allowed"}
 )
 """Of ``/proc/self/status``, proc_pid_status(5)."""
-_TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 _ENDING_SECONDS = 0.1
 """For threads that are about to end, such as those of an event loop that was closed."""
 _POLL_SECONDS = 0.001
@@ -99,8 +98,6 @@ class Surroundings:
             return f"it has changed what the kernel calls {', '.join(changed)}"
         if [signal.getsignal(number) for number in self._caught] != self._handlers:
             return "it has changed the handler of a signal"
-        if any(signal.getitimer(timer)[0] for timer in _TIMERS):
-            return "it has left a timer running"
         if _read("/proc/self/limits") != self._limits or _standing() != self._standing:
             return "it has changed the limits or the priority of its process"
         if (grown_kb := _anonymous_kb(status) - self._memory_kb) > self._most_kb:

@@ -101,7 +101,10 @@ class CreateKeyRequest(msgspec.Struct, forbid_unknown_fields=True):
     scopes: (
         Annotated[
             list[Annotated[str, one_of(Scope)]],
-            Meta(description="What it is to be for; all that its role may do when missing."),
+            Meta(
+                description="What it is to be for; all that its role may do when missing.",
+                extra_json_schema={"minItems": 1},
+            ),
         ]
         | None
     ) = None

@@ -22,7 +22,10 @@ class CreateTokenRequest(msgspec.Struct, forbid_unknown_fields=True):
     scopes: (
         Annotated[
             list[Annotated[str, one_of(Scope)]],
-            Meta(description="What it is to be for; all that the key is for when missing."),
+            Meta(
+                description="What it is to be for; all that the key is for when missing.",
+                extra_json_schema={"minItems": 1},
+            ),
         ]
         | None
     ) = None
