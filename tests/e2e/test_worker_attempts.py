@@ -256,7 +256,7 @@ async def test_an_inline_handler_that_can_not_be_cancelled_is_given_up(
     record = await here.run("swallow_inline", timeout_seconds=1, seconds=5)
     assert record.end == Failed("timed out after 1 s", timed_out=True)
     assert any("gives it up" in line for line in record.lines("ERROR"))
-    left = [task for task in asyncio.all_tasks() if "_contained" in repr(task)]
+    left = [task for task in asyncio.all_tasks() if "awaited()" in repr(task)]
     assert len(left) == 1
     while not left[0].done():  # it gives in later, and that harms nothing
         left[0].cancel()
