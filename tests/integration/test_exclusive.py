@@ -43,7 +43,7 @@ async def _remove(system: System, worker_id: str) -> None:
 async def test_a_removed_worker_keeps_exclusive_work_until_it_says_that_nothing_runs_any_more(
     database_url: str, nats_url: str, subject_prefix: str
 ) -> None:
-    async with running_system(database_url, nats_url, subject_prefix, worker_lease_seconds=30.0) as system:
+    async with running_system(database_url, nats_url, subject_prefix, worker_lease_seconds=300.0) as system:
         first, plain, only = await _both_running(system)
         second = await system.worker("w2", types=_TYPES, exclusive=["only"])
         async with beating(second):

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -54,11 +55,17 @@ def command(video: Path | None, output: Path | None, seconds: int, resolution: s
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=_PLAIN_WIDTH)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+    interrupted = threading.Event()
+
+    def interrupt(*_: object) -> None:
+        interrupted.set()
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="niyanta-demo-") as folder:
-        demo = _Demo(console, Path(folder), video, output)
+        demo = _Demo(console, Path(folder), video, output, interrupted)
         with demo.system(seconds), demo.client() as client:
             holds = demo.run(client, resolution)
     holds = holds and demo.stopped_well
@@ -68,13 +75,12 @@ def command(video: Path | None, output: Path | None, seconds: int, resolution: s
     sys.exit(0 if holds else 1)
 
 
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
-
-
 class _Demo:
-    def __init__(self, console: Console, folder: Path, video: Path | None, output: Path | None) -> None:
+    def __init__(
+        self, console: Console, folder: Path, video: Path | None, output: Path | None, interrupted: threading.Event
+    ) -> None:
         self.console = console
+        self.interrupted = interrupted
         self.folder = folder
         self.data_dir = folder / "data"
         files = folder / "files"  # all that the workers may open; what else is here they needn't
@@ -193,6 +199,8 @@ class _Demo:
         version = 0
         with _Display(self.console) as display:
             while True:
+                if self.interrupted.is_set():  # Python ignores what is raised while it cleans objects up
+                    raise KeyboardInterrupt
                 now = client.workloads.get(workload_id, wait_seconds=1, version=version)
                 percent = now.progress_percent or 0
                 if kill is None and now.status is Status.RUNNING and percent >= 50 and now.worker_id:
