@@ -54,10 +54,10 @@ type CreatedToken struct {
 type CreateTokenRequest struct {
 	// Scopes are all that the key is for when empty.
 	Scopes []Scope `json:"scopes,omitempty"`
-	// WorkloadID is the only workload that it is to be good for; all when empty.
-	WorkloadID string `json:"workload_id,omitempty"`
-	// ExpiresInSeconds is how long it is to be good, up to a day; an hour when zero. It ends with its key.
-	ExpiresInSeconds int `json:"expires_in_seconds,omitempty"`
+	// WorkloadID is the only workload that it is to be good for; all when nil.
+	WorkloadID *string `json:"workload_id,omitempty"`
+	// ExpiresInSeconds is how long it is to be good, up to a day; an hour when nil. It ends with its key.
+	ExpiresInSeconds *int `json:"expires_in_seconds,omitempty"`
 }
 
 // ListTokensRequest says how many tokens are wanted, the newest.

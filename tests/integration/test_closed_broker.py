@@ -159,4 +159,6 @@ def test_an_open_broker_is_for_loopback(url: str) -> None:
 @pytest.mark.parametrize("url", ["nats://127.0.0.1:4222", "localhost:4222", "nats://t@[::1]:4222"])
 def test_an_open_broker_warns_loudly(url: str, caplog: pytest.LogCaptureFixture) -> None:
     allow_open_broker(url)
-    assert "every customer's inputs" in caplog.text
+    said = next(record for record in caplog.records if record.message == "broker.open")
+    assert said.levelname == "WARNING"
+    assert "every customer's inputs" in said.__dict__["danger"]

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from niyanta.domain.join_tokens import new_incarnation
+from niyanta.errors import ConnectionFailedError
 from niyanta.wire import messages
 from niyanta.wire.broker import Broker
 from niyanta.wire.messages import (
@@ -120,12 +121,21 @@ class ScriptedWorker:
         occurred_at_ms = int((time.time() + self.clock_ahead_seconds) * 1000)
         return Event(ref, self._sequences[ref], occurred_at_ms, body)
 
+    async def _ask(self, subject: str, sent: bytes) -> bytes:
+        """Ask again while nobody is there to answer, as workers do: a coordinator that is held up leaves its group."""
+        async with asyncio.timeout(10):
+            while True:
+                try:
+                    return await self.broker.request(subject, sent, timeout_seconds=5)
+                except ConnectionFailedError as exc:
+                    if "nobody listens" not in str(exc):
+                        raise
+                await asyncio.sleep(0.05)
+
     async def send(self, *events: Event) -> list[EventReply]:
         """One batch; gives the replies, in the order of the attempts."""
         batch = EventBatch(self.worker_id, self.incarnation, list(events), self.takes_later)
-        reply = msgspec.msgpack.decode(
-            await self.broker.request(self.subjects.events, _encode(batch), timeout_seconds=5), type=BatchReply
-        )
+        reply = msgspec.msgpack.decode(await self._ask(self.subjects.events, _encode(batch)), type=BatchReply)
         assert reply.ok
         return reply.replies
 
@@ -140,7 +150,7 @@ class ScriptedWorker:
     async def beat(self, *attempts: AttemptRef, draining: bool = False, leaving: bool = False) -> HeartbeatReply:
         message = Heartbeat(self.worker_id, self.incarnation, draining, list(attempts), leaving)
         return msgspec.msgpack.decode(
-            await self.broker.request(self.subjects.heartbeat, _encode(message), timeout_seconds=5),
+            await self._ask(self.subjects.heartbeat, _encode(message)),
             type=HeartbeatReply,
         )
 

@@ -74,7 +74,7 @@ class Box:
             hiding.loop_back()
         if policy.strict and folder is not None:
             hiding.own_memory_files()
-            hiding.own_tmp(folder)
+            hiding.own_tmp(folder, dict(openings(policy, self._apps, [])))
         return hiding.cover(hidden)
 
     def enter(self, folder: str) -> None:

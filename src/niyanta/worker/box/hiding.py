@@ -10,6 +10,7 @@ import ctypes
 import fcntl
 import os
 import socket
+import stat
 import struct
 from collections.abc import Iterable, Sequence
 
@@ -81,20 +82,32 @@ def cover(paths: Sequence[str]) -> list[str]:
     return covered
 
 
-def own_tmp(folder: str) -> None:
+def own_tmp(folder: str, opened: Iterable[str]) -> None:
     """Have the temporary files of an attempt's folder where programs look for them.
+
+    Args:
+        folder: The attempt's.
+        opened: What it may open besides: that of it which lies there, such as the app, stays.
 
     Raises:
         OSError: The kernel refuses.
     """
-    fd = os.open(folder, os.O_PATH)
-    try:
+    with contextlib.ExitStack() as stack:
+        held: dict[str, int] = {}
+        for path in sorted({folder, *opened}):
+            if path == _TMP or not inside([path], [_TMP]) or inside([path], [*held]):
+                continue
+            with contextlib.suppress(OSError):
+                held[path] = os.open(path, os.O_PATH | os.O_CLOEXEC)
+                stack.callback(os.close, held[path])
         _mount(os.fsencode(f"{folder}/{TEMPORARY}"), _TMP, None, _BOUND, None)
-        if inside([folder], [_TMP]):
-            os.makedirs(folder)  # covered by now: it is put where it was
-            _mount(f"/proc/self/fd/{fd}".encode(), folder, None, _BOUND, None)
-    finally:
-        os.close(fd)
+        for path, fd in held.items():  # covered by now: each is put where it was
+            if stat.S_ISDIR(os.fstat(fd).st_mode):
+                os.makedirs(path, exist_ok=True)
+            else:
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                os.close(os.open(path, os.O_CREAT | os.O_CLOEXEC, 0o600))
+            _mount(f"/proc/self/fd/{fd}".encode(), path, None, _BOUND, None)
 
 
 def own_memory_files() -> None:
