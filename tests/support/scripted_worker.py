@@ -122,7 +122,7 @@ class ScriptedWorker:
         return Event(ref, self._sequences[ref], occurred_at_ms, body)
 
     async def _ask(self, subject: str, sent: bytes) -> bytes:
-        """Ask again while nobody is there to answer, as workers do: a coordinator that is held up leaves its group."""
+        """Ask again while nobody is there, as workers do: a coordinator that is held up leaves its group."""
         async with asyncio.timeout(10):
             while True:
                 try:

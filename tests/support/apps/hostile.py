@@ -209,7 +209,8 @@ def stay(ctx: SyncContext, params: dict[str, Any]) -> int:
 def apart(ctx: SyncContext, params: dict[str, Any]) -> dict[str, Any]:
     """Look for what others have, and for a network; a network of our own is all there is."""
     own = Path("/tmp")
-    strangers = [name for name in os.listdir(own) if not ctx.work_dir.is_relative_to(own / name)]
+    ours = (ctx.work_dir, Path(__file__))  # the app is there too, where it lies there
+    strangers = [name for name in os.listdir(own) if not any(path.is_relative_to(own / name) for path in ours)]
     found: dict[str, Any] = {"strangers": strangers}
     found |= {f"port {port}": attempted(socket.create_connection, ("127.0.0.1", port), 2) for port in params["ports"]}
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()):
