@@ -32,7 +32,9 @@ from niyanta.wire.changes import WorkloadChange
 
 __all__ = ["Shortcut", "SlotClaim"]
 
-_MOST_AT_ONCE = 400
+_MOST_AT_ONCE = 8
+"""Submissions of one transaction. More are a pass's: they come when much is under way, and passes must not wait for
+the board until so many are stored."""
 
 
 class Shortcut:
@@ -80,7 +82,7 @@ class SlotClaim:
     def plan(self, new: Sequence[NewWorkload]) -> Assigning | None:
         """Which of these to assign as they are stored; None for none. Once for each claim."""
         epoch, board = self._election.epoch, self._board
-        if epoch is None or not new or not board.try_hold():
+        if epoch is None or not 0 < len(new) <= _MOST_AT_ONCE or not board.try_hold():
             return None
         board.catch_up()
         if board.is_fresh:
