@@ -38,6 +38,8 @@ from niyanta.server.moves.held_up import HeldUp
 from niyanta.server.moves.mover import Mover
 from niyanta.server.observability.metrics import Metrics
 from niyanta.server.rest.app import RestApi
+from niyanta.server.rest.console.pages import ConsolePages
+from niyanta.server.rest.console.session import ConsoleSessions
 from niyanta.server.rest.endpoints.admin import AdminRoutes
 from niyanta.server.rest.endpoints.batches import BatchRoutes
 from niyanta.server.rest.endpoints.configs import ConfigRoutes
@@ -217,21 +219,20 @@ class Assembly:
             LogRoutes(self.logs, self.workloads),
             ConfigRoutes(self.configs, self.cursors),
             CustomerRoutes(self.account),
-            TokenRoutes(
-                TokenService(self.customers, self.workloads, self.directory.customer_changed), self.administration
-            ),
+            TokenRoutes(self.token_service, self.administration),
             AdminRoutes(self.administration, self.workers, self.cursors),
             JoinTokenRoutes(JoinTokenService(self.join_tokens), self.cursors),
             ProbeRoutes(self.health, vitals, self.metrics),
         )
         sockets = WorkloadSockets(self.gate, self.watches, settings)
+        sessions = ConsoleSessions(self.gate, self.token_service)
         return RestApi(
             self.gate,
             [endpoint for part in parts for endpoint in endpoints_of(part, metrics_access)],
             body_limits(settings),
             settings.request_seconds,
             self.metrics,
-            sockets.routes(),
+            [*sockets.routes(), *sessions.routes(), *ConsolePages().routes()],
         )
 
     def grpc(self) -> tuple[list[Served], StreamMethods]:
