@@ -5,6 +5,7 @@ import type { Config, Json } from "../types";
 
 export interface KnownType {
   name: string;
+  isServed: boolean;
   /** What its input must be, as a JSON Schema; null when anything goes. */
   schema: Json;
   config: Config | undefined;
@@ -14,17 +15,21 @@ export interface KnownTypes {
   types: KnownType[];
 }
 
+interface Answer {
+  workload_types: { workload_type: string; is_served: boolean; input_schemas: Json[]; config_schema: Json }[];
+}
+
 export async function loadTypes(stop: AbortSignal): Promise<KnownTypes> {
-  const date = (daysAgo: number) => new Date(Date.now() - daysAgo * 86_400_000).toISOString().slice(0, 10);
-  const [{ configs }, used] = await Promise.all([
+  const [{ workload_types }, { configs }] = await Promise.all([
+    get<Answer>("/workload-types", undefined, stop),
     get<{ configs: Config[] }>("/workload-configs", undefined, stop),
-    get<{ by_workload_type?: { workload_type: string }[] }>("/customer/stats", { start_date: date(29), end_date: date(0), group_by: "workload_type" }, stop),
   ]);
-  const names = new Set([...configs.map((one) => one.workload_type), ...(used.by_workload_type ?? []).map((one) => one.workload_type)]);
-  const types = [...names].sort().map((name) => {
-    const config = configs.find((one) => one.workload_type === name);
-    return { name, schema: config?.input_schema ?? null, config };
-  });
+  const types = workload_types.map((one) => ({
+    name: one.workload_type,
+    isServed: one.is_served,
+    schema: one.config_schema ?? one.input_schemas[0] ?? null,
+    config: configs.find((config) => config.workload_type === one.workload_type),
+  }));
   return { types };
 }
 

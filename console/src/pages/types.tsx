@@ -5,7 +5,7 @@ import { address } from "../router";
 import { may } from "../session";
 import type { Statistics, TypeFigures } from "../types";
 import { JsonView } from "../ui/json";
-import { Card, Empty, Link, Page, Problem, Skeleton } from "../ui/parts";
+import { Badge, Card, Empty, Link, Page, Problem, Skeleton } from "../ui/parts";
 import { type KnownType, loadTypes } from "./type-names";
 
 const dateOf = (daysAgo: number) => new Date(Date.now() - daysAgo * 86_400_000).toISOString().slice(0, 10);
@@ -47,6 +47,7 @@ function TypeCard({ type, figures }: { type: KnownType; figures: TypeFigures | u
       title={type.name}
       tools={
         <>
+          {!type.isServed && <Badge tone="warn">no worker serves it</Badge>}
           <Link class="small" href={address("/workloads", { workload_type: type.name })}>
             Its workloads
           </Link>

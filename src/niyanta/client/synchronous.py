@@ -345,6 +345,10 @@ class Configs:
         """
         run(self._asynchronous.delete(config_id))
 
+    def types(self) -> list[WorkloadType]:
+        """What can be submitted at this moment, by name: what live workers serve, and what has a config."""
+        return run(self._asynchronous.types())
+
 
 class Account:
     """Calls on the customer's own account."""

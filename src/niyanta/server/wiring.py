@@ -48,6 +48,7 @@ from niyanta.server.rest.endpoints.join_tokens import JoinTokenRoutes
 from niyanta.server.rest.endpoints.logs import LogRoutes
 from niyanta.server.rest.endpoints.probes import ProbeRoutes
 from niyanta.server.rest.endpoints.tokens import TokenRoutes
+from niyanta.server.rest.endpoints.types import TypeRoutes
 from niyanta.server.rest.endpoints.websocket import WorkloadSockets
 from niyanta.server.rest.endpoints.workloads import WorkloadRoutes
 from niyanta.server.rest.frame.operation import Access, endpoints_of
@@ -66,6 +67,7 @@ from niyanta.server.services.pausing import PauseService
 from niyanta.server.services.requests import body_limits
 from niyanta.server.services.submission import SubmissionService
 from niyanta.server.services.tokens import TokenService
+from niyanta.server.services.types import TypeService
 from niyanta.server.services.vitals import Vitals
 from niyanta.server.services.workloads import WorkloadService
 from niyanta.server.settings import CoordinatorSettings
@@ -218,6 +220,7 @@ class Assembly:
             WorkloadRoutes(self.submissions, self.workloads, self.pausing, self.cursors),
             LogRoutes(self.logs, self.workloads),
             ConfigRoutes(self.configs, self.cursors),
+            TypeRoutes(TypeService(self.directory, self.customers)),
             CustomerRoutes(self.account),
             TokenRoutes(self.token_service, self.administration),
             AdminRoutes(self.administration, self.workers, self.cursors),
