@@ -70,11 +70,12 @@ def event_line(event: LiveEvent) -> str | None:
         message = _CONTROL.sub(" ", event.message or "")
         named = (event.workload_id, event.workload_type, coloured(event.status), done, event.worker_id, message)
         return " ".join([click.style(moment(event.timestamp), dim=True), *filter(None, named)])
-    if event.type == "missed":
-        return f"(some events may be missing: {event.reason})"
-    if event.type == "fleet":
-        return "(workers came, went or were drained)"
-    return f"(the customer {event.customer_id} changed)" if event.type == "customer" else None
+    said = {
+        "missed": f"(some events may be missing: {event.reason})",
+        "fleet": "(workers came, went or were drained)",
+        "customer": f"(the customer {event.customer_id} changed)",
+    }
+    return said.get(event.type)
 
 
 def _as_json(updates: Iterator[Update]) -> Iterator[Update]:
