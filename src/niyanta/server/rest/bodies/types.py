@@ -19,9 +19,7 @@ class WorkloadTypeBody(msgspec.Struct):
     is_served: Annotated[bool, Meta(description="Whether a live worker serves it; else a submission waits for one.")]
     input_schemas: Annotated[
         list[JsonObject],
-        Meta(
-            description="JSON Schemas of the live handlers: an input must fit one of them. Empty: any input will do."
-        ),
+        Meta(description="JSON Schemas of the live handlers: an input must fit one of them. Empty: any will do."),
     ]
     config_schema: Annotated[
         JsonObject | None, Meta(description="JSON Schema of your config of the type: an input must fit it besides.")
