@@ -106,6 +106,13 @@ async def test_the_cookie_counts_beside_the_consoles_header_only(system: System)
     assert status == 401
 
 
+async def test_live_feeds_take_the_cookie(system: System) -> None:
+    cookie = with_cookie(await signed_in(system))
+    async with system.http.get(system.url("/v1/workloads/events"), headers={**cookie, **OURS}) as response:
+        assert response.status == 200
+        assert b"ready" in await response.content.readuntil(b"\n\n")
+
+
 async def test_another_sites_page_may_not_send_the_header(system: System) -> None:
     wanted = {"Origin": "https://evil.example", "Access-Control-Request-Headers": CONSOLE_HEADER}
     _, _, headers = await ask(system, "OPTIONS", "/v1/workloads", headers=wanted)

@@ -81,6 +81,11 @@ class AsyncConfigs:
         answer = await self._transport.call("POST", "/workload-configs", body)
         return msgspec.json.decode(answer, type=WorkloadConfig)
 
+    async def types(self) -> list[WorkloadType]:
+        """What can be submitted at this moment, by name: what live workers serve, and what has a config."""
+        answer = await self._transport.call("GET", "/workload-types")
+        return msgspec.json.decode(answer, type=_Types).workload_types
+
     async def list(self) -> Sequence[WorkloadConfig]:
         """All of the customer's configs."""
         return msgspec.json.decode(await self._transport.call("GET", "/workload-configs"), type=_Configs).configs
@@ -123,8 +128,3 @@ class AsyncConfigs:
             ConflictError: Workloads of its type exist.
         """
         await self._transport.call("DELETE", f"/workload-configs/{quoted(config_id)}")
-
-    async def types(self) -> list[WorkloadType]:
-        """What can be submitted at this moment, by name: what live workers serve, and what has a config."""
-        answer = await self._transport.call("GET", "/workload-types")
-        return msgspec.json.decode(answer, type=_Types).workload_types

@@ -312,6 +312,10 @@ class Configs:
             )
         )
 
+    def types(self) -> list[WorkloadType]:
+        """What can be submitted at this moment, by name: what live workers serve, and what has a config."""
+        return run(self._asynchronous.types())
+
     def list(self) -> Sequence[WorkloadConfig]:
         """All of the customer's configs."""
         return run(self._asynchronous.list())
@@ -353,10 +357,6 @@ class Configs:
             ConflictError: Workloads of its type exist.
         """
         run(self._asynchronous.delete(config_id))
-
-    def types(self) -> list[WorkloadType]:
-        """What can be submitted at this moment, by name: what live workers serve, and what has a config."""
-        return run(self._asynchronous.types())
 
 
 class Account:
