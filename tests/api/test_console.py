@@ -110,7 +110,7 @@ async def test_live_feeds_take_the_cookie(system: System) -> None:
     cookie = with_cookie(await signed_in(system))
     async with system.http.get(system.url("/v1/workloads/events"), headers={**cookie, **OURS}) as response:
         assert response.status == 200
-        assert b"ready" in await response.content.readuntil(b"\n\n")
+        assert await response.content.readuntil(b"event: ready")
 
 
 async def test_another_sites_page_may_not_send_the_header(system: System) -> None:
