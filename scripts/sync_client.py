@@ -76,7 +76,10 @@ def render() -> str:
     classes = {module: _class(trees[module], name) for module, name in PARTS.items()}
     body = "\n\n".join(_facade(part) for part in classes.values())
     used = {name.id for part in classes.values() for name in ast.walk(part) if isinstance(name, ast.Name)}
-    known = {module: sorted(_exported(module) & used) for module in ("arguments", "join_tokens", "models", "status")}
+    known = {
+        module: sorted(_exported(module) & used)
+        for module in ("arguments", "explanations", "join_tokens", "models", "status")
+    }
     imports = [
         "from niyanta.client.blocking_link import BlockingHttpLink",
         "from niyanta.client.driver import iterate, run",
