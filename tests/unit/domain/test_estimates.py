@@ -144,7 +144,8 @@ def test_estimates_that_nothing_can_fulfil_are_forgotten() -> None:
     record.note(40, 13, 10, 1.0)
     accuracy = record.accuracy
     assert accuracy is not None
-    assert (accuracy.samples, accuracy.median) == (1, pytest.approx(1.4))
+    assert accuracy.samples == 1
+    assert accuracy.median == pytest.approx(1.4)
 
 
 def test_the_range_of_a_start() -> None:
