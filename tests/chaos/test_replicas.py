@@ -15,7 +15,17 @@ import pytest
 from chaos.fleet import Part
 
 from niyanta.embedded import Nats
-from support.cluster import AWAY, Answer, Cluster, ClusteredNats, eventually, pace, running_cluster, signal_engine, submission
+from support.cluster import (
+    AWAY,
+    Answer,
+    Cluster,
+    ClusteredNats,
+    eventually,
+    pace,
+    running_cluster,
+    signal_engine,
+    submission,
+)
 
 pytestmark = pytest.mark.chaos
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -86,7 +87,8 @@ async def test_where_nobody_comes_forward_the_group_is_asked_again(
 async def test_a_transaction_that_asks_nothing_more_is_ended(database_url: str) -> None:
     database = await Database.open(database_url)
     try:
-        async with database.connection() as conn:
+        async with database.connection() as given:
+            conn: Any = given
             ended = asyncio.Event()
             conn.add_termination_listener(lambda _: ended.set())
             await conn.execute("BEGIN")

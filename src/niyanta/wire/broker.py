@@ -263,7 +263,7 @@ class Broker:
         """Listen to what others say to each other on a subject; they don't notice. Large messages are left out."""
 
         async def received(msg: Msg) -> None:
-            if not (msg.headers and FRAMES_HEADER in msg.headers or msg.subject.endswith(WHO_IS_THERE)):
+            if not ((msg.headers and FRAMES_HEADER in msg.headers) or msg.subject.endswith(WHO_IS_THERE)):
                 heard(msg.data)
 
         for spoken in (subject, f"{subject}.*"):  # to the group, and to one of its members

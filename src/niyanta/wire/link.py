@@ -46,7 +46,7 @@ class NatsLink(NatsClient):
         return bytes(super()._connect_command())
 
     async def flush(self, timeout: int = _FLUSH_SECONDS) -> None:
-        """Wait until the server has all that was sent before; the client's own ping overtakes what isn't written yet."""
+        """Wait until the server has what was sent before: the client's own ping overtakes what isn't written yet."""
         await self._flush_pending(force_flush=True)
         await super().flush(timeout)
 

@@ -17,7 +17,16 @@ from nats.errors import Error as NatsError
 from niyanta.wire.cancels import heeded
 from niyanta.wire.frames import FRAME_BYTES, BadFramesError, frames_of, take_frames
 
-__all__ = ["MOST_AT_ONCE", "MOST_FRAMED_BYTES", "WHO_IS_THERE", "Doorkeeper", "FramedBytes", "Guest", "Responder", "Service"]
+__all__ = [
+    "MOST_AT_ONCE",
+    "MOST_FRAMED_BYTES",
+    "WHO_IS_THERE",
+    "Doorkeeper",
+    "FramedBytes",
+    "Guest",
+    "Responder",
+    "Service",
+]
 
 log = logging.getLogger(__name__)
 

@@ -46,8 +46,8 @@ _REFUSED = (
 
 _MOST_TRIES = 5
 _IDLE_MILLISECONDS = 3000
-"""A transaction in which nothing is asked for so long is a frozen coordinator's: what it has locked is set free, so that
-others get on with it within the six seconds of a takeover."""
+"""A transaction in which nothing is asked for so long is a frozen coordinator's: what it has locked is set free, so
+that others get on with it within the six seconds of a takeover."""
 
 
 class Pool(StrEnum):
