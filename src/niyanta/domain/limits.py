@@ -68,6 +68,8 @@ MAX_TOKEN_LENGTH = 8192
 MAX_SUBJECT_LENGTH = 255
 """Of a token's ``sub``."""
 MIN_RSA_BITS = 2048
+MAX_CONSOLE_TOKEN_LENGTH = 3800
+"""Of a token that the console is signed in with: browsers keep cookies of 4,096 bytes, all included."""
 
 # --- requests -------------------------------------------------------------------------------------
 
@@ -95,6 +97,11 @@ MAX_WAIT_SECONDS = 60
 """Of a long poll."""
 MAX_KEPT_BYTES = 256 * 1024
 """Of one watched workload's updates, for watchers that are behind; then they are sent away."""
+
+MAX_FEED_BYTES = 512 * 1024
+"""Of one live feed's newest events, for watchers that are behind and those who come back."""
+FEED_HEARTBEAT_SECONDS = 15.0
+"""In which a live feed sends something, if only a sign of life."""
 
 # --- submissions ----------------------------------------------------------------------------------
 
