@@ -26,10 +26,10 @@ __all__ = [
     "ZERO_HASH",
     "AuditKeys",
     "BreakKind",
+    "ChainHead",
     "Difference",
     "EventDigest",
     "EventKey",
-    "Head",
     "Seal",
     "content_sha256",
     "differences",
@@ -106,7 +106,7 @@ class Difference(NamedTuple):
     event_id: int
 
 
-class Head(NamedTuple):
+class ChainHead(NamedTuple):
     """The end of a customer's chain."""
 
     sequence: int
@@ -117,7 +117,7 @@ class Head(NamedTuple):
     sealed_at: datetime | None
 
 
-NO_HEAD = Head(0, 0, ZERO_HASH, None)
+NO_HEAD = ChainHead(0, 0, ZERO_HASH, None)
 """Before the first seal."""
 
 
@@ -222,7 +222,7 @@ class Seal:
     @classmethod
     def after(  # noqa: PLR0913 -- one for each fact
         cls,
-        head: Head,
+        head: ChainHead,
         keys: AuditKeys,
         *,
         customer_id: str,
@@ -258,9 +258,9 @@ class Seal:
         return Seal(**(fields | {"hash": hash_}))
 
     @property
-    def head(self) -> Head:
+    def head(self) -> ChainHead:
         """The chain's end as long as this is the newest."""
-        return Head(self.sequence, self.events_total, self.hash, self.sealed_at)
+        return ChainHead(self.sequence, self.events_total, self.hash, self.sealed_at)
 
     def expected_hash(self, keys: AuditKeys) -> bytes:
         """What the hash must be."""

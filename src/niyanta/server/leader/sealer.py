@@ -22,7 +22,7 @@ import logging
 import time
 from collections.abc import Sequence
 
-from niyanta.domain.audit_chain import AuditKeys, Head, Seal
+from niyanta.domain.audit_chain import AuditKeys, ChainHead, Seal
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.leader.election import Election
 from niyanta.server.store.audit_seals import AuditSealStore, UnsealedRun
@@ -116,7 +116,7 @@ class Sealer:
 
 def _chained(runs: Sequence[UnsealedRun], keys: AuditKeys, entries: tuple[int, int]) -> list[Seal]:
     """A seal for each run; of a customer's several each comes after the one before."""
-    heads: dict[str, Head] = {}
+    heads: dict[str, ChainHead] = {}
     seals = []
     for run in runs:
         seal = Seal.after(

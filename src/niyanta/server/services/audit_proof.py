@@ -16,8 +16,8 @@ from niyanta.domain.audit_chain import (
     NO_HEAD,
     AuditKeys,
     BreakKind,
+    ChainHead,
     EventDigest,
-    Head,
     Seal,
     differences,
     event_sha256,
@@ -165,7 +165,7 @@ class _Chain:
     ) -> None:
         self._report.add(Break(kind, self._customer_id, text, workload_id, event_id, sequence))
 
-    async def verify(self, head: Head, checkpoints: Sequence[AuditCheckpoint]) -> None:
+    async def verify(self, head: ChainHead, checkpoints: Sequence[AuditCheckpoint]) -> None:
         store = self._proof.store
         wanted = _wanted(self._customer_id, checkpoints, self._report)
         entries = _Entries(store.entries(self._conn, self._customer_id))
@@ -238,7 +238,9 @@ class _Chain:
                 text = f"seal {seal.sequence} isn't the one that a checkpoint has seen: the chain was made anew"
                 self._broken(BreakKind.SEAL_DAMAGED, text, sequence=seal.sequence)
 
-    def _check_head(self, head: Head, last: Seal | None, wanted: dict[int, set[str]], first_sequence: int) -> None:
+    def _check_head(
+        self, head: ChainHead, last: Seal | None, wanted: dict[int, set[str]], first_sequence: int
+    ) -> None:
         now = self._state.db_now
         end = head.sequence if last is None else last.sequence
         if last is None and head.sequence and not self._may_be_gone(head.sealed_at, now):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from niyanta.domain.audit_chain import Head, Seal
+from niyanta.domain.audit_chain import ChainHead, Seal
 from niyanta.server.store.queries import Connection, Queries
 
 __all__ = ["AuditProofStore", "ChainState", "Miscount", "StoredEntry", "Unnumbered"]
@@ -83,10 +83,10 @@ class AuditProofStore:
         """How far sealing has come."""
         return await _chain_state(conn)
 
-    async def heads(self, conn: Connection) -> dict[str, Head]:
+    async def heads(self, conn: Connection) -> dict[str, ChainHead]:
         """The end of each customer's chain."""
         found = await _heads(conn)
-        return {h.customer_id: Head(h.sequence, h.events_total, h.hash, h.sealed_at) for h in found}
+        return {h.customer_id: ChainHead(h.sequence, h.events_total, h.hash, h.sealed_at) for h in found}
 
     async def customers(self, conn: Connection) -> list[str]:
         """All that have events, seals or a head."""

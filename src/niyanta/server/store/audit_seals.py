@@ -7,7 +7,7 @@ from datetime import date, datetime
 
 import msgspec
 
-from niyanta.domain.audit_chain import ZERO_HASH, Head, Seal
+from niyanta.domain.audit_chain import ZERO_HASH, ChainHead, Seal
 from niyanta.domain.audit_checkpoints import CheckpointHead
 from niyanta.server.store.queries import Connection, Queries
 
@@ -33,9 +33,9 @@ class UnsealedRun(msgspec.Struct, frozen=True, kw_only=True):
     """The greatest number of them."""
 
     @property
-    def head(self) -> Head:
+    def head(self) -> ChainHead:
         """The end of the customer's chain as it is stored."""
-        return Head(self.sequence, self.events_total, self.head_hash or ZERO_HASH, self.sealed_at)
+        return ChainHead(self.sequence, self.events_total, self.head_hash or ZERO_HASH, self.sealed_at)
 
 
 class _HeadOfCustomer(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,7 +30,7 @@ __all__ = [
     "Reader",
     "Row",
     "Sole",
-    "Stream",
+    "Streamed",
     "milliseconds",
     "unless_all",
     "unless_nulls",
@@ -203,7 +203,7 @@ class Many(ReadQuery[T]):
         return list(map(self.read, await conn.fetch(self.sql, *self._arguments(parameters))))
 
 
-class Stream(ReadQuery[T]):
+class Streamed(ReadQuery[T]):
     """Gives any number of values, read as they are asked for: for what there may be no room for in memory."""
 
     async def __call__(self, conn: Connection, /, **parameters: Any) -> AsyncIterator[T]:
@@ -262,9 +262,9 @@ class Queries:
         """Bind a query with any number of rows; ``read`` says how they are read when not by their names alone."""
         return self._bind(Many(*self._find(name), read or Reader(kind)))
 
-    def stream(self, name: str, kind: type[T]) -> Stream[T]:
+    def stream(self, name: str, kind: type[T]) -> Streamed[T]:
         """Bind a query with more rows than are to be in memory."""
-        return self._bind(Stream(*self._find(name), Reader(kind)))
+        return self._bind(Streamed(*self._find(name), Reader(kind)))
 
     def one(self, name: str, kind: type[T], read: Callable[[Row], T | None] | None = None) -> One[T]:
         """Bind a query with one row or none."""
