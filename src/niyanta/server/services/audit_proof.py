@@ -177,7 +177,7 @@ class _Chain:
                 first_sequence = first_sequence or seal.sequence
                 self._check_link(seal, last)
                 self._check_events(seal, events.pop(seal.month, []))
-                self._check_checkpoint(seal, wanted.pop(seal.sequence, set()))
+                self._check_hashes(seal.sequence, seal.hash, wanted.pop(seal.sequence, set()))
                 self._report.seals += 1
                 last = seal
             self._extra([event for run in events.values() for event in run])
@@ -230,13 +230,14 @@ class _Chain:
             text = f"event {event.event_id} of {event.workload_id} was inserted, or its time changed: no seal has it"
             self._broken(BreakKind.INSERTED, text, event.workload_id, event.event_id)
 
-    def _check_checkpoint(self, seal: Seal, hashes: set[str]) -> None:
-        for wanted in hashes:
-            if wanted == seal.hash.hex():
+    def _check_hashes(self, sequence: int, found: bytes, wanted: set[str]) -> None:
+        """A seal against what checkpoints have seen of it."""
+        for hash_ in wanted:
+            if hash_ == found.hex():
                 self._report.checkpoints += 1
             else:
-                text = f"seal {seal.sequence} isn't the one that a checkpoint has seen: the chain was made anew"
-                self._broken(BreakKind.SEAL_DAMAGED, text, sequence=seal.sequence)
+                text = f"seal {sequence} isn't the one that a checkpoint has seen: the chain was made anew"
+                self._broken(BreakKind.SEAL_DAMAGED, text, sequence=sequence)
 
     def _check_head(
         self, head: ChainHead, last: Seal | None, wanted: dict[int, set[str]], first_sequence: int
@@ -252,8 +253,8 @@ class _Chain:
             if sequence > end:
                 text = f"the chain ends with seal {end}, a checkpoint has seen seal {sequence}: its end was cut off"
                 self._broken(BreakKind.CUT, text, sequence=end)
-            elif last is None and head.sequence == sequence and head.hash.hex() in wanted[sequence]:
-                self._report.checkpoints += 1
+            elif last is None and sequence == head.sequence:
+                self._check_hashes(sequence, head.hash, wanted[sequence])
             elif sequence >= first_sequence > 0:
                 text = f"seal {sequence}, which a checkpoint has seen, is gone"
                 self._broken(BreakKind.SEAL_MISSING, text, sequence=sequence)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from alembic import op
 from sqlalchemy import text
 
-revision = "0009"
-down_revision: str | None = "0008"
+revision = "0010"
+down_revision: str | None = "0009"
 
 _PARENT = """
 CREATE INDEX IF NOT EXISTS audit_events_by_entry ON ONLY audit_events (entry_number)
