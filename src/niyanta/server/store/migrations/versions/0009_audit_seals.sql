@@ -6,7 +6,7 @@ ALTER TABLE audit_events ADD COLUMN entry_number bigint;
 ALTER TABLE audit_events ALTER COLUMN entry_number SET DEFAULT
     CASE WHEN pg_current_xact_id() IS NOT NULL THEN nextval('audit_entry_numbers') END;
 COMMENT ON COLUMN audit_events.entry_number IS
-    'Orders events for sealing (ADR 0026); NULL: written before there were seals. Taken only by who has a transaction id';
+    'Orders events for sealing (ADR 0027); NULL: written before there were seals. Taken only by who has a transaction id';
 
 CREATE TABLE audit_seals (
     customer_id       text COLLATE "C" NOT NULL,
