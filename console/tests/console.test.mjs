@@ -204,7 +204,7 @@ test("no page has a serious fault of accessibility, in either theme and at eithe
   const failed = await submitted("import_file", { path: "/data/missing.csv" });
   await until(async () => (await api("GET", `/workloads/${failed}`)).status === "FAILED", "it didn't fail");
   const running = await submitted("steps", { steps: 3000 });
-  const paths = ["/", "/workloads", `/workloads/${running}`, `/workloads/${failed}?tab=history`, `/workloads/${failed}?tab=data`, "/submit?type=steps", "/types", "/usage", "/operate/fleet", "/operate/customers", "/operate/customers/cust_dev"];
+  const paths = ["/", "/workloads", `/workloads/${running}`, `/workloads/${failed}?tab=history`, `/workloads/${failed}?tab=data`, "/submit?type=steps", "/types", "/usage", "/operate/fleet", "/operate/customers", "/operate/customers/cust_dev", "/operate/fairness", "/operate/system"];
   for (const colorScheme of ["light", "dark"]) {
     for (const width of SCREENSHOTS ? [1440, 390] : [colorScheme === "light" ? 1440 : 390]) {
       const page = await signedIn(NIYANTA_ADMIN_API_KEY, { width, height: width === 390 ? 844 : 900, colorScheme });

@@ -91,7 +91,8 @@ def _read_customer(row: Row) -> Customer:
 
 _queries = Queries("customers.sql")
 _create_customer = _queries.sole("create_customer", Customer, _read_customer)
-_update_customer = _queries.one("update_customer", Customer, _read_customer)
+_update_busy_customers = _queries.many("busy_customers", Customer, _read_customer)
+_customer = _queries.one("update_customer", Customer, _read_customer)
 _customers_changed = _queries.many("customers_changed", Customer, _read_customer)
 _usages = _queries.many("usages", CustomerUsage)
 _customers_page = _queries.many("customers_page", Customer, _read_customer)
@@ -199,3 +200,9 @@ class CustomerStore(ApiKeyStore):
         """What each tier has queued and running."""
         async with self._database.connection(Pool.VITAL) as conn:
             return await _usage_by_tier(conn)
+
+    @retried
+    async def busy(self, most: int) -> list[Customer]:
+        """Those with something under way, the most first."""
+        async with self._database.connection() as conn:
+            return await _busy_customers(conn, most=most)
