@@ -1,4 +1,4 @@
-"""How the whole system is, for operators: who leads, the engines, the queue, and whether customers get their share."""
+"""How the whole system is, for operators: who leads, the engines, the queue, and who gets their share."""
 
 from __future__ import annotations
 
