@@ -1,4 +1,4 @@
-"""Checkpoints that are kept for good, and the workers that saved them."""
+"""A workload remembers who asked for its last pause."""
 
 from __future__ import annotations
 
