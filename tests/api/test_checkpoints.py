@@ -108,9 +108,7 @@ async def test_one_is_downloaded_as_it_was_saved(system: System, worker: Scripte
     workload_id, ref = await started(system, worker)
     await worker.checkpoint(ref, b'{"n": 1}')
     headers = {"Authorization": f"Bearer {system.keys['cust_a']}"}
-    async with system.http.get(
-        system.url(f"/v1/workloads/{workload_id}/checkpoints/1"), headers=headers
-    ) as response:
+    async with system.http.get(system.url(f"/v1/workloads/{workload_id}/checkpoints/1"), headers=headers) as response:
         assert (response.status, await response.read()) == (200, b'{"n": 1}')
         assert response.content_type == "application/json"
         assert response.headers["ETag"] == '"' + hashlib.sha256(b'{"n": 1}').hexdigest() + '"'
@@ -155,8 +153,8 @@ async def test_a_customer_has_only_so_many_pinned(system: System, worker: Script
     await worker.checkpoint(ref, b"{}")
     async with connected(system) as conn:
         await conn.execute(
-            "INSERT INTO checkpoints (customer_id, workload_id, sequence, generation, encoding, object_key, size_bytes, "
-            "sha256, progress_percent, pinned) "
+            "INSERT INTO checkpoints (customer_id, workload_id, sequence, generation, encoding, object_key, "
+            "size_bytes, sha256, progress_percent, pinned) "
             "SELECT 'cust_a', 'wl_other', n, 1, 'json', 'x', 0, sha256(''), 0, true FROM generate_series(1, $1) n",
             MAX_PINNED_CHECKPOINTS - 1,
         )
