@@ -117,11 +117,9 @@ class CheckpointRoutes:
 
 
 def _sequence(call: Call) -> int:
-    """The sequence from the path; what can't be one is as missing as one that isn't kept."""
+    """The sequence from the path; 0, which no checkpoint has, for what can't be one."""
     text = str(call.request.path_params["sequence"])
-    if not _SEQUENCE.fullmatch(text) or int(text) >= 2**31:
-        raise NotFoundError("There is no such checkpoint")
-    return int(text)
+    return int(text) if _SEQUENCE.fullmatch(text) and int(text) < 2**31 else 0
 
 
 def _body(found: ListedCheckpoint) -> bodies.Checkpoint:
