@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-__all__ = ["Claim", "deserved"]
+__all__ = ["Wish", "deserved"]
 
 
-class Claim(NamedTuple):
+class Wish(NamedTuple):
     """What a customer may have."""
 
     weight: float
@@ -20,16 +20,16 @@ class Claim(NamedTuple):
     """Slots that it could use: what it runs and what waits, within its limit."""
 
 
-def deserved(slots: int, claims: Mapping[str, Claim]) -> dict[str, float]:
+def deserved(slots: int, wishes: Mapping[str, Wish]) -> dict[str, float]:
     """How many slots each deserves; all together no more than there are."""
-    shares = dict.fromkeys(claims, 0.0)
-    left, open_claims = float(slots), {who: claim for who, claim in claims.items() if claim.wanted > 0}
-    while open_claims:
-        level = left / sum(claim.weight for claim in open_claims.values())
-        content = [who for who, claim in open_claims.items() if claim.wanted <= level * claim.weight]
+    shares = dict.fromkeys(wishes, 0.0)
+    left, open_wishes = float(slots), {who: wish for who, wish in wishes.items() if wish.wanted > 0}
+    while open_wishes:
+        level = left / sum(wish.weight for wish in open_wishes.values())
+        content = [who for who, wish in open_wishes.items() if wish.wanted <= level * wish.weight]
         if not content:
-            return shares | {who: level * claim.weight for who, claim in open_claims.items()}
+            return shares | {who: level * wish.weight for who, wish in open_wishes.items()}
         for who in content:
-            shares[who] = float(open_claims.pop(who).wanted)
+            shares[who] = float(open_wishes.pop(who).wanted)
             left -= shares[who]
     return shares

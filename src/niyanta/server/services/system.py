@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from niyanta.domain.shares import Claim, deserved
+from niyanta.domain.shares import Wish, deserved
 from niyanta.server.observability.gauges import Reading
 from niyanta.server.services.occupancy import Occupancy
 from niyanta.server.services.vitals import Vitals
@@ -47,7 +47,7 @@ class SystemService:
         busy = await self._customers.busy(_MOST_CUSTOMERS)
         slots = sum(view.capacity for view in await self._occupancy.views() if not view.draining)
         wanted = {
-            one.customer_id: Claim(one.weight, min(one.max_concurrent_workloads, one.running + one.queued))
+            one.customer_id: Wish(one.weight, min(one.max_concurrent_workloads, one.running + one.queued))
             for one in busy
         }
         due = deserved(slots, wanted)
