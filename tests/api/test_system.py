@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from niyanta import AsyncClient
 from support.system import System, beating, supported
 
@@ -36,9 +38,9 @@ async def test_fairness_sets_what_one_has_against_what_it_deserves(system: Syste
         for key, count in (("cust_a", 5), ("cust_b", 1)):
             for _ in range(count):
                 await system.submit(key)
-        async with AsyncClient(system.keys["admin"], system.url("")) as client:
-            found = await client.admin.fairness()
-    assert found.slots == 4
+        async with AsyncClient(system.keys["admin"], system.url("")) as client, asyncio.timeout(10):
+            while (found := await client.admin.fairness()).slots != 4:  # workers are known about a second later
+                await asyncio.sleep(0.1)
     by_id = {one.customer_id: one for one in found.customers}
     assert {who: one.running + one.queued for who, one in by_id.items()} == {"cust_a": 5, "cust_b": 1}
     assert {who: one.deserved for who, one in by_id.items()} == {"cust_a": 3.0, "cust_b": 1.0}
