@@ -81,6 +81,7 @@ class Authority:
         issued = Issued(str(self._folder / f"{name}.crt"), str(self._folder / f"{name}.key"))
         Path(issued.cert).write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         sealing = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
+        Path(issued.key).touch(mode=0o600)
         Path(issued.key).write_bytes(
             key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, sealing)
         )

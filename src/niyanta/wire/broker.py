@@ -85,6 +85,7 @@ class Broker:
         """By the subject that is served."""
         self._framed = FramedBytes()
         self._closing = False
+        self._is_opened = False
         self.interruptions = 0
         self.on_reconnect: list[Callable[[], None]] = []
 
@@ -128,6 +129,7 @@ class Broker:
                 callback()
 
         self._nc = NatsLink(self._login, addresses)
+        self._is_opened = True
         inbox = self._login.inbox if self._login is not None else ""
         await self._nc.connect(
             servers=list(addresses.servers),
@@ -161,7 +163,7 @@ class Broker:
         """Close the link and end the handlers under way. Idempotent."""
         self._closing = True
         await asyncio.gather(*(service.cancel() for service in self._services.values()))
-        if not self._nc.is_closed:
+        if self._is_opened and not self._nc.is_closed:
             await self._nc.close()
 
     async def publish(self, subject: str, payload: bytes, *, timeout_seconds: float = 10.0) -> None:

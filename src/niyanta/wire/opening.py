@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import time
 from typing import Any
@@ -30,6 +32,7 @@ UNTRUSTED_BROKER = (
     "the broker's certificate isn't trusted ({why}): is NIYANTA_NATS_TLS_CA the file with its authority, and does "
     "the certificate name the host of NIYANTA_NATS_URL?"
 )
+_CLOSE_SECONDS = 0.5
 _AT_ONCE_SECONDS = 1.0
 """A broker whose coordinators are away refuses later than this: see ``timeout`` in its configuration."""
 
@@ -80,7 +83,10 @@ async def _try_each(addresses: Addresses, login: Login | None) -> None:
         else:
             return
         finally:
-            await attempt.close()
+            # After a handshake that failed the client waits for an end of which nobody tells it.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_SECONDS):
+                    await attempt.close()
     raise failure or NatsError
 
 
