@@ -33,6 +33,7 @@ _WORKLOADS = {
     "list": "List workloads, newest first.",
     "get": "Show one workload.",
     "watch": "Follow a workload to its end.",
+    "events": "Follow all workloads live, without end.",
     "audit": "Show a workload's history.",
     "pause": "Checkpoint and stop a workload.",
     "resume": "Go on from the last checkpoint.",
@@ -46,6 +47,7 @@ _SECTIONS: dict[str, dict[str, Entry]] = {
     },
     "Workloads": {
         **{name: Entry(f"niyanta.cli.workloads:COMMANDS.{name}", text) for name, text in _WORKLOADS.items()},
+        "explain": Entry("niyanta.cli.explaining:COMMANDS.explain", "Say why a workload waits."),
         "logs": Entry("niyanta.cli.logs:COMMANDS.logs", "Show a workload's log."),
     },
     "Account": {

@@ -12,8 +12,10 @@ from niyanta.client.blocking_link import BlockingHttpLink
 from niyanta.client.configs import AsyncConfigs
 from niyanta.client.customer import AsyncAccount
 from niyanta.client.driver import iterate, run
+from niyanta.client.explanations import Explanation
 from niyanta.client.join_tokens import JoinToken
 from niyanta.client.links import checked_base_url
+from niyanta.client.live import LiveEvent
 from niyanta.client.models import (
     ApiKey,
     AuditEvent,
@@ -92,6 +94,10 @@ class Workloads:
     def get(self, workload_id: str, *, wait_seconds: int | None = None, version: int | None = None) -> Workload:
         """One workload; with ``wait_seconds`` once its version has passed ``version``, or the time is up."""
         return run(self._asynchronous.get(workload_id, wait_seconds=wait_seconds, version=version))
+
+    def explain(self, workload_id: str) -> Explanation:
+        """Why it waits, with numbers and what would start it; or where it runs, who paused it, how it ended."""
+        return run(self._asynchronous.explain(workload_id))
 
     def list(
         self,
@@ -246,6 +252,14 @@ class Workloads:
             logs: Whether to give the log lines as well that it writes from now on.
         """
         return iterate(self._asynchronous.watch(workload_id, logs=logs))
+
+    def events(self) -> Iterator[LiveEvent]:
+        """What happens to all of the customer's workloads from now on, without end.
+
+        Begins with ``ready``; read the list after it. A connection that breaks is replaced; where something may have
+        been missed, a ``missed`` says so. It is no history: that is `audit`.
+        """
+        return iterate(self._asynchronous.events())
 
     def wait_for_completion(self, workload_id: str, timeout: float | None = None) -> Workload:
         """Wait until it is COMPLETED.
@@ -406,6 +420,10 @@ class Admin:
 
     def __init__(self, asynchronous: AsyncAdmin) -> None:
         self._asynchronous = asynchronous
+
+    def events(self) -> Iterator[LiveEvent]:
+        """What happens to everybody's workloads and to the fleet from now on; as `AsyncWorkloads.events`."""
+        return iterate(self._asynchronous.events())
 
     def workers(self, *, status: str | None = None) -> Sequence[FleetWorker]:
         """The registered workers; ``status`` is ``HEALTHY``, ``DRAINING`` or ``DEAD``."""

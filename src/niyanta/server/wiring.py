@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
 from typing import Any
 
 from niyanta.server.access.gate import Gate
@@ -21,6 +22,7 @@ from niyanta.server.fleet.intake import EventIntake
 from niyanta.server.fleet.known_tokens import KnownTokens
 from niyanta.server.fleet.registration import WorkerService
 from niyanta.server.grpc.batches import BatchMethods
+from niyanta.server.grpc.explaining import ExplainMethods
 from niyanta.server.grpc.listing import ListMethods
 from niyanta.server.grpc.logs import LogMethods
 from niyanta.server.grpc.methods import Served, methods_of
@@ -43,19 +45,23 @@ from niyanta.server.rest.endpoints.admin import AdminRoutes
 from niyanta.server.rest.endpoints.batches import BatchRoutes
 from niyanta.server.rest.endpoints.configs import ConfigRoutes
 from niyanta.server.rest.endpoints.customers import CustomerRoutes
+from niyanta.server.rest.endpoints.explaining import ExplainRoutes
 from niyanta.server.rest.endpoints.join_tokens import JoinTokenRoutes
+from niyanta.server.rest.endpoints.live import LiveRoutes
 from niyanta.server.rest.endpoints.logs import LogRoutes
 from niyanta.server.rest.endpoints.probes import ProbeRoutes
 from niyanta.server.rest.endpoints.tokens import TokenRoutes
 from niyanta.server.rest.endpoints.websocket import WorkloadSockets
 from niyanta.server.rest.endpoints.workloads import WorkloadRoutes
 from niyanta.server.rest.frame.operation import Access, endpoints_of
+from niyanta.server.rest.frame.responses import timestamp
 from niyanta.server.services.administration import AdminService
 from niyanta.server.services.batches import BatchService
 from niyanta.server.services.configs import ConfigService
 from niyanta.server.services.cursors import Cursors
 from niyanta.server.services.customers import CustomerService
 from niyanta.server.services.estimator import Estimator
+from niyanta.server.services.explaining import Explainer
 from niyanta.server.services.health import Health
 from niyanta.server.services.joining import JoinTokenService
 from niyanta.server.services.logs import LogService
@@ -72,6 +78,7 @@ from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
 from niyanta.server.store.join_tokens import JoinTokenStore
 from niyanta.server.store.shared_secrets import shared_secret
+from niyanta.server.watching.live import LiveFeeds
 from niyanta.server.watching.service import WatchService
 from niyanta.wire.broker import Broker
 from niyanta.wire.changes import Changed
@@ -145,7 +152,12 @@ class Assembly:
             outcome_wait_seconds=settings.outcome_wait_seconds,
         )
         self.workloads = WorkloadService(
-            database, self.mover, self.commands, self.feed, self.directory, self.estimator, occupancy
+            database,
+            self.mover,
+            self.commands,
+            self.feed,
+            self.estimator,
+            Explainer(database, self.directory, occupancy, self.estimator),
         )
         self.pausing = PauseService(
             self.mover,
@@ -159,6 +171,12 @@ class Assembly:
         self.account = CustomerService(database, self.customers)
         self.batches = BatchService(database, self.workloads)
         self.watches = WatchService(database, self.feed, self.authenticator)
+        self.live = LiveFeeds(
+            self.feed,
+            self.authenticator,
+            most_per_customer=settings.max_live_feeds_per_customer,
+            now=lambda: timestamp(datetime.now(UTC)),
+        )
         self.token_service = TokenService(self.customers, self.workloads, self.directory.customer_changed)
         self.administration = AdminService(self.customers, self.directory.customer_changed)
 
@@ -194,6 +212,7 @@ class Assembly:
             self.authenticator.run,
             self.limiter.run,
             self.watches.run,
+            self.live.run,
             self.lost_work.run,
             self.known_tokens.run,
         ]
@@ -209,13 +228,15 @@ class Assembly:
             self.scheduler,
             self.upkeep,
             self.occupancy,
-            lambda: self.feed.watcher_count + self.watches.count,
+            lambda: self.feed.watcher_count + self.watches.count + self.live.count,
             settings.metrics_tag,
         )
         metrics_access = Access.PUBLIC if settings.metrics_access == "public" else Access.ADMIN
         parts = (
             BatchRoutes(self.submissions, self.batches),
+            LiveRoutes(self.live),
             WorkloadRoutes(self.submissions, self.workloads, self.pausing, self.cursors),
+            ExplainRoutes(self.workloads),
             LogRoutes(self.logs, self.workloads),
             ConfigRoutes(self.configs, self.cursors),
             CustomerRoutes(self.account),
@@ -242,6 +263,7 @@ class Assembly:
         streams = StreamMethods(self.watches, settings.grpc_max_streams_per_customer)
         parts = (
             WorkloadMethods(self.submissions, self.workloads, self.pausing, settings.max_body_bytes),
+            ExplainMethods(self.workloads),
             ListMethods(self.workloads, self.cursors),
             LogMethods(self.logs, self.workloads),
             BatchMethods(self.submissions, self.batches, settings.max_batch_body_bytes),

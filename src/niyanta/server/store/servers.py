@@ -30,7 +30,8 @@ def unreachable(exc: OSError) -> ConfigurationError:
         )
     if isinstance(exc, FileNotFoundError):
         return ConfigurationError(
-            "cannot reach the database: a file that its URL names, as a socket or by sslrootcert, sslcert or sslkey, isn't there"
+            "cannot reach the database: a file that its URL names, as a socket or by sslrootcert, sslcert or sslkey, "
+            "isn't there"
         )
     return ConfigurationError(
         f"cannot reach the database: {str(exc) or 'time-out'}. Is PostgreSQL running there, and is the URL right?"
