@@ -60,6 +60,7 @@ class Authority:
         certificate = (
             self._begun(self._subject, self._key, 30)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA256())
         )
         self.ca = str(self._folder / "ca.crt")
@@ -104,6 +105,7 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - 100 * _DAY)
             .not_valid_after(now + days * _DAY)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
         )
 
 

@@ -22,6 +22,16 @@ _OVER = ("authentication expired", "authentication revoked", "account authentica
 _REFUSED = "authorization violation"
 
 
+class _WithoutEndOfTls(logging.Filter):
+    """Leaves out what asyncio warns of whenever the client's connection by TLS ends: it says nothing to anybody."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not str(record.msg).startswith("returning true from eof_received()")
+
+
+_WITHOUT_END_OF_TLS = _WithoutEndOfTls()
+
+
 class OpenBrokerError(NatsError):
     """The broker lets everybody in."""
 
@@ -56,6 +66,7 @@ class NatsLink(NatsClient):
     @property
     def ssl_context(self) -> ssl.SSLContext:
         """For the connection that is about to be opened: files that have been replaced meanwhile hold from now on."""
+        logging.getLogger("asyncio").addFilter(_WITHOUT_END_OF_TLS)
         files = self._addresses.tls if self._addresses is not None else BrokerTls()
         try:
             self._context = client_context(files.ca, files.cert, files.key)
