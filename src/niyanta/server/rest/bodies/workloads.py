@@ -161,8 +161,8 @@ class Workload(msgspec.Struct, kw_only=True):
         Annotated[
             float,
             Meta(
-                description="Of one that runs: since its last checkpoint, or since the attempt began; so much would be "
-                "done again if its worker were lost now.",
+                description="Of one that runs: since its last checkpoint, or since the attempt began; so much would "
+                "be done again if its worker were lost now.",
                 ge=0,
             ),
         ]
