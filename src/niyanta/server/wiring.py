@@ -9,6 +9,7 @@ from typing import Any
 from niyanta.domain.audit_chain import AuditKeys
 from niyanta.server.access.gate import Gate
 from niyanta.server.access.identity import Authenticator
+from niyanta.server.access.proxies import Proxies
 from niyanta.server.access.rate_limits import RateLimiter
 from niyanta.server.access.tokens import TokenVerifier
 from niyanta.server.directory import Directory
@@ -48,6 +49,7 @@ from niyanta.server.rest.console.pages import ConsolePages
 from niyanta.server.rest.console.session import ConsoleSessions
 from niyanta.server.rest.endpoints.admin import AdminRoutes
 from niyanta.server.rest.endpoints.batches import BatchRoutes
+from niyanta.server.rest.endpoints.checkpoints import CheckpointRoutes
 from niyanta.server.rest.endpoints.configs import ConfigRoutes
 from niyanta.server.rest.endpoints.customers import CustomerRoutes
 from niyanta.server.rest.endpoints.explaining import ExplainRoutes
@@ -55,6 +57,7 @@ from niyanta.server.rest.endpoints.join_tokens import JoinTokenRoutes
 from niyanta.server.rest.endpoints.live import LiveRoutes
 from niyanta.server.rest.endpoints.logs import LogRoutes
 from niyanta.server.rest.endpoints.probes import ProbeRoutes
+from niyanta.server.rest.endpoints.system import SystemRoutes
 from niyanta.server.rest.endpoints.tokens import TokenRoutes
 from niyanta.server.rest.endpoints.types import TypeRoutes
 from niyanta.server.rest.endpoints.websocket import WorkloadSockets
@@ -63,6 +66,7 @@ from niyanta.server.rest.frame.operation import Access, endpoints_of
 from niyanta.server.rest.frame.responses import timestamp
 from niyanta.server.services.administration import AdminService
 from niyanta.server.services.batches import BatchService
+from niyanta.server.services.checkpoints import CheckpointCatalog
 from niyanta.server.services.configs import ConfigService
 from niyanta.server.services.cursors import Cursors
 from niyanta.server.services.customers import CustomerService
@@ -76,6 +80,7 @@ from niyanta.server.services.occupancy import Occupancy
 from niyanta.server.services.pausing import PauseService
 from niyanta.server.services.requests import body_limits
 from niyanta.server.services.submission import SubmissionService
+from niyanta.server.services.system import SystemService
 from niyanta.server.services.tokens import TokenService
 from niyanta.server.services.types import TypeService
 from niyanta.server.services.vitals import Vitals
@@ -148,7 +153,8 @@ class Assembly:
         self.tokens = TokenVerifier(settings)
         self.authenticator = Authenticator(self.customers, self.tokens, self.feed)
         self.limiter = RateLimiter(database, self.directory)
-        self.gate = Gate(self.authenticator, self.limiter, self.metrics)
+        self.proxies = Proxies(settings.behind_proxy)
+        self.gate = Gate(self.authenticator, self.limiter, self.metrics, self.proxies)
 
         self.occupancy = occupancy = Occupancy(database, self.directory)
         self.estimator = Estimator(database, self.customers, self.directory, occupancy)
@@ -177,6 +183,7 @@ class Assembly:
             self.directory,
             most_seconds=settings.pause_wait_seconds,
         )
+        self.catalog = CheckpointCatalog(database, self.workloads, object_store)
         self.configs = ConfigService(database, self.feed)
         self.account = CustomerService(database, self.customers)
         self.batches = BatchService(database, self.workloads)
@@ -258,7 +265,8 @@ class Assembly:
         parts = (
             BatchRoutes(self.submissions, self.batches),
             LiveRoutes(self.live),
-            WorkloadRoutes(self.submissions, self.workloads, self.pausing, self.cursors),
+            WorkloadRoutes(self.submissions, self.workloads, self.pausing, self.catalog, self.cursors),
+            CheckpointRoutes(self.catalog, self.workloads),
             ExplainRoutes(self.workloads),
             LogRoutes(self.logs, self.workloads),
             ConfigRoutes(self.configs, self.cursors),
@@ -267,6 +275,7 @@ class Assembly:
             TokenRoutes(self.token_service, self.administration),
             AdminRoutes(self.administration, self.workers, self.cursors),
             JoinTokenRoutes(JoinTokenService(self.join_tokens), self.cursors),
+            SystemRoutes(SystemService(vitals, self.customers, self.occupancy), settings.coordinator_id),
             ProbeRoutes(self.health, vitals, self.metrics),
         )
         sockets = WorkloadSockets(self.gate, self.watches, settings)
