@@ -200,7 +200,8 @@ class Assembly:
     def _close(self, broker: Broker, subjects: Subjects, keys: BrokerKeys) -> None:
         """Decide who comes into the broker, and put out who must go."""
         settings = self._settings
-        system = Broker(settings.nats_url, name=settings.coordinator_id, login=keys.system_login)
+        name, login = settings.coordinator_id, keys.system_login
+        system = Broker(settings.nats_url, name=name, login=login, tls=settings.broker_tls)
         self.bouncer = bouncer = Bouncer(system, self._database)
         self.known_tokens.on_ended.append(bouncer.tokens_ended)
         self.doors.on_flood.append(bouncer.put_out)
