@@ -1,7 +1,7 @@
 """No query reads a whole table that grows, by the plan that the server keeps for it, whatever its values are.
 
-Coordinators have the server plan each query once (``plan_cache_mode = force_generic_plan``), so what the planner makes
-of it without values is what runs, on a table of any size.
+Coordinators have the server plan each query once (``plan_cache_mode = force_generic_plan``), so what the planner
+makes of it without values is what runs, on a table of any size.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ _FILL = (
     """INSERT INTO customers (customer_id, name, tier)
        SELECT 'cust_' || i, 'c', 'standard' FROM generate_series(1, 20000) i""",
     "INSERT INTO customer_usage (customer_id) SELECT 'cust_' || i FROM generate_series(1, 20000) i",
-    """INSERT INTO audit_events (customer_id, workload_id, event_id, event_type, occurred_at, actor_type, actor_id, details)
+    """INSERT INTO audit_events (customer_id, workload_id, event_id, event_type, occurred_at, actor_type, actor_id,
+                                 details)
        SELECT customer_id, workload_id, e, 'workload.created', now(), 'user', 'u', '{}'
          FROM workloads, generate_series(1, 3) e""",
     """INSERT INTO idempotency_keys (customer_id, operation, key, body_sha256, answer)

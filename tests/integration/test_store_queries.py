@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import Enum
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -16,6 +16,7 @@ from support.store_files import FILES, FOLDER
 KINDS: dict[str, type] = {
     "bool": bool,
     "bytea": bytes,
+    "date": date,
     "float8": float,
     "int4": int,
     "int8": int,

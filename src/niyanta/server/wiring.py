@@ -6,8 +6,10 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any
 
+from niyanta.domain.audit_chain import AuditKeys
 from niyanta.server.access.gate import Gate
 from niyanta.server.access.identity import Authenticator
+from niyanta.server.access.proxies import Proxies
 from niyanta.server.access.rate_limits import RateLimiter
 from niyanta.server.access.tokens import TokenVerifier
 from niyanta.server.directory import Directory
@@ -28,10 +30,12 @@ from niyanta.server.grpc.methods import Served, methods_of
 from niyanta.server.grpc.streams import StreamMethods
 from niyanta.server.grpc.workers import WorkerMethods
 from niyanta.server.grpc.workloads import WorkloadMethods
+from niyanta.server.leader.audit_export import AuditExport
 from niyanta.server.leader.board import Board
 from niyanta.server.leader.election import Election
 from niyanta.server.leader.monitor import Monitor
 from niyanta.server.leader.scheduler import Scheduler
+from niyanta.server.leader.sealer import Sealer
 from niyanta.server.leader.shortcut import Shortcut
 from niyanta.server.leader.upkeep import Upkeep
 from niyanta.server.moves.commands import Commands
@@ -44,6 +48,7 @@ from niyanta.server.rest.console.pages import ConsolePages
 from niyanta.server.rest.console.session import ConsoleSessions
 from niyanta.server.rest.endpoints.admin import AdminRoutes
 from niyanta.server.rest.endpoints.batches import BatchRoutes
+from niyanta.server.rest.endpoints.checkpoints import CheckpointRoutes
 from niyanta.server.rest.endpoints.configs import ConfigRoutes
 from niyanta.server.rest.endpoints.customers import CustomerRoutes
 from niyanta.server.rest.endpoints.explaining import ExplainRoutes
@@ -51,6 +56,7 @@ from niyanta.server.rest.endpoints.join_tokens import JoinTokenRoutes
 from niyanta.server.rest.endpoints.live import LiveRoutes
 from niyanta.server.rest.endpoints.logs import LogRoutes
 from niyanta.server.rest.endpoints.probes import ProbeRoutes
+from niyanta.server.rest.endpoints.system import SystemRoutes
 from niyanta.server.rest.endpoints.tokens import TokenRoutes
 from niyanta.server.rest.endpoints.types import TypeRoutes
 from niyanta.server.rest.endpoints.websocket import WorkloadSockets
@@ -59,6 +65,7 @@ from niyanta.server.rest.frame.operation import Access, endpoints_of
 from niyanta.server.rest.frame.responses import timestamp
 from niyanta.server.services.administration import AdminService
 from niyanta.server.services.batches import BatchService
+from niyanta.server.services.checkpoints import CheckpointCatalog
 from niyanta.server.services.configs import ConfigService
 from niyanta.server.services.cursors import Cursors
 from niyanta.server.services.customers import CustomerService
@@ -72,6 +79,7 @@ from niyanta.server.services.occupancy import Occupancy
 from niyanta.server.services.pausing import PauseService
 from niyanta.server.services.requests import body_limits
 from niyanta.server.services.submission import SubmissionService
+from niyanta.server.services.system import SystemService
 from niyanta.server.services.tokens import TokenService
 from niyanta.server.services.types import TypeService
 from niyanta.server.services.vitals import Vitals
@@ -121,6 +129,11 @@ class Assembly:
 
         object_store = ObjectStore(settings.object_store_url) if settings.object_store_url else None
         self.upkeep = Upkeep(database, self.election, settings, None if object_store is None else object_store.delete)
+        audit_keys = AuditKeys.parse(settings.audit_key)
+        self.sealer = Sealer(database, self.election, audit_keys)
+        audit_url = settings.audit_checkpoint_url
+        audit_store = ObjectStore(audit_url) if audit_url else object_store
+        self.audit_export = AuditExport(database, self.election, audit_store, audit_keys)
         self.intake = EventIntake(
             self.mover, HeldUp(database), self.feed, self.directory, settings, self.metrics, object_store
         )
@@ -140,7 +153,8 @@ class Assembly:
         self.tokens = TokenVerifier(settings)
         self.authenticator = Authenticator(self.customers, self.tokens, self.feed)
         self.limiter = RateLimiter(database, self.directory)
-        self.gate = Gate(self.authenticator, self.limiter, self.metrics)
+        self.proxies = Proxies(settings.behind_proxy)
+        self.gate = Gate(self.authenticator, self.limiter, self.metrics, self.proxies)
 
         self.occupancy = occupancy = Occupancy(database, self.directory)
         self.estimator = Estimator(database, self.customers, self.directory, occupancy)
@@ -169,6 +183,7 @@ class Assembly:
             self.directory,
             most_seconds=settings.pause_wait_seconds,
         )
+        self.catalog = CheckpointCatalog(database, self.workloads, object_store)
         self.configs = ConfigService(database, self.feed)
         self.account = CustomerService(database, self.customers)
         self.batches = BatchService(database, self.workloads)
@@ -206,6 +221,8 @@ class Assembly:
             self.scheduler.run,
             self.monitor.run,
             self.upkeep.run,
+            self.sealer.run,
+            self.audit_export.run,
             self.intake.run,
             self.commands.run,
             self.beats.run,
@@ -237,7 +254,8 @@ class Assembly:
         parts = (
             BatchRoutes(self.submissions, self.batches),
             LiveRoutes(self.live),
-            WorkloadRoutes(self.submissions, self.workloads, self.pausing, self.cursors),
+            WorkloadRoutes(self.submissions, self.workloads, self.pausing, self.catalog, self.cursors),
+            CheckpointRoutes(self.catalog, self.workloads),
             ExplainRoutes(self.workloads),
             LogRoutes(self.logs, self.workloads),
             ConfigRoutes(self.configs, self.cursors),
@@ -246,6 +264,7 @@ class Assembly:
             TokenRoutes(self.token_service, self.administration),
             AdminRoutes(self.administration, self.workers, self.cursors),
             JoinTokenRoutes(JoinTokenService(self.join_tokens), self.cursors),
+            SystemRoutes(SystemService(vitals, self.customers, self.occupancy), settings.coordinator_id),
             ProbeRoutes(self.health, vitals, self.metrics),
         )
         sockets = WorkloadSockets(self.gate, self.watches, settings)

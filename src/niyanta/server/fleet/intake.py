@@ -34,6 +34,7 @@ from niyanta.server.store.queries import Connection
 from niyanta.server.store.states import Change
 from niyanta.wire import messages
 from niyanta.wire.cancels import lasting
+from niyanta.wire.decoding import UNREADABLE
 from niyanta.wire.messages import AttemptRef, BatchReply, EventReply, Outcome
 from niyanta.wire.objects import ObjectStore
 
@@ -77,6 +78,7 @@ class EventIntake:
         self._unneeded: asyncio.Queue[str] = asyncio.Queue()
         """Keys of objects whose checkpoints have been dropped, in committed transactions only."""
         self._checkpoints = CheckpointStore()
+        self._checkpoints_kept = settings.checkpoints_kept
         self._logs = LogStore()
         self._encode = msgspec.msgpack.Encoder().encode
 
@@ -114,7 +116,7 @@ class EventIntake:
         """Answer one batch. The broker's handler for the events subject."""
         try:
             batch = read_batch(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        except UNREADABLE as exc:
             # Sent again it would be no better: its sender has to begin anew.
             log.error("intake.unreadable", extra={"error": str(exc), "bytes": len(payload)})
             return self._encode(BatchReply(ok=False, unknown_worker=True))
@@ -184,7 +186,7 @@ class EventIntake:
         async def besides(conn: Connection) -> None:
             nonlocal unneeded
             if writes.checkpoints:
-                unneeded = await self._checkpoints.add(conn, writes.checkpoints)
+                unneeded = await self._checkpoints.add(conn, writes.checkpoints, self._checkpoints_kept)
             if writes.logs:
                 await self._logs.add(conn, writes.logs)
 

@@ -26,13 +26,14 @@ from niyanta.errors import (
 )
 from niyanta.server.access.gate import Gate, check_workload
 from niyanta.server.observability.logs import name_request
-from niyanta.server.rest.frame.frame import request_id_of, standard_headers
+from niyanta.server.rest.frame.frame import request_id_of, source_of, standard_headers
 from niyanta.server.rest.frame.parameters import only, path_id
 from niyanta.server.rest.frame.responses import error_response, timestamp
 from niyanta.server.rest.uvicorn.sockets import EXTENSION, SocketProtocol, text_frame
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.watching.service import Update, Watch, WatcherTooSlowError, WatchService
 from niyanta.server.watching.watched import UpdateKind
+from niyanta.wire.decoding import UNREADABLE
 
 __all__ = ["WorkloadSockets"]
 
@@ -170,7 +171,7 @@ class WorkloadSockets:
 
     async def _open_watch(self, socket: WebSocket, authorization: str, headers: _Headers) -> Watch:
         """Pass the gate and find the workload; ``headers`` get what is to be answered in either case."""
-        source = socket.client.host if socket.client else ""
+        source = source_of(socket, self._gate.proxies)
         entry = await self._gate.enter(authorization, customers.Scope.WORKLOADS_READ, source=source)
         _connection(socket.scope).welcome()
         if entry.rate is not None:
@@ -276,7 +277,7 @@ async def _first_message(socket: WebSocket) -> str:
         raise _ClosedError(1000)
     try:
         return _decode_auth(event.get("text") or b"").token
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         raise UnauthorizedError('The first message must be {"type": "auth", "token": …}') from None
 
 
