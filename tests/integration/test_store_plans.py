@@ -40,6 +40,11 @@ _FILL = (
 )
 GROWS = ("workloads", "audit_events", "idempotency_keys", "checkpoints", "customers", "customer_usage")
 READS_ALL = {
+    **dict.fromkeys(
+        (f"audit_proof.sql {name}" for name in ("entries", "unnumbered", "miscounted")),
+        "all events of a customer, when an operator has them verified",
+    ),
+    "customers.sql busy_customers": "an operator's page of who gets what",
     "customers.sql count_customers": "an operator's list",
     "retention.sql forgetful_customers": "of all customers, once in an hour",
     "listing.sql count_everything": "no further than its limit",
