@@ -17,6 +17,7 @@ import msgspec
 from niyanta import errors
 from niyanta.client.links import Answer, HttpLink, checked_base_url
 from niyanta.errors import ApiError, ConfigurationError, ConnectionFailedError, InternalError
+from niyanta.telemetry.ambient import context_here
 from niyanta.wire.nearby import dev_credentials
 
 __all__ = ["Credentials", "Transport", "find_credentials", "quoted", "without_none"]
@@ -175,6 +176,8 @@ class Transport:
     ) -> tuple[str, dict[str, str], bytes | None]:
         """What is the same at each try: the path with its query, the headers, the body's bytes."""
         sent = self._authorization
+        if (span := context_here()) is not None:
+            sent = {**sent, "traceparent": span.traceparent}
         if headers:
             for name, value in headers.items():
                 if _NO_HEADER.search(value):

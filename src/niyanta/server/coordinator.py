@@ -15,6 +15,7 @@ from niyanta.errors import ConfigurationError
 from niyanta.server.fleet.broker_keys import BrokerKeys
 from niyanta.server.grpc.server import GrpcServer
 from niyanta.server.leader.election import Election
+from niyanta.server.observability.tracing import current_context
 from niyanta.server.rest.frame.operation import Operation
 from niyanta.server.rest.uvicorn.heads import HeadLimits, bounded_http
 from niyanta.server.rest.uvicorn.sockets import websocket_among
@@ -23,6 +24,7 @@ from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store import schema
 from niyanta.server.store.database import Database
 from niyanta.server.wiring import Assembly
+from niyanta.telemetry.process import Telemetry
 from niyanta.wire.broker import Broker
 from niyanta.wire.broker_auth import BrokerAuth, allow_open_broker
 from niyanta.wire.cancels import lasting
@@ -62,6 +64,7 @@ class Coordinator:
         self._server: _Server | None = None
         self._main: asyncio.Task[None] | None = None
         self._election: Election | None = None
+        self._telemetry: Telemetry | None = None
 
     async def start(self) -> None:
         """Connect, begin to serve.
@@ -72,6 +75,7 @@ class Coordinator:
         """
         settings = self.settings
         self._socket = _listen(settings.host, settings.port)
+        self._telemetry = Telemetry("niyanta-coordinator", settings.coordinator_id, context_of=current_context)
         self.port = self._socket.getsockname()[1]
         try:
             self._grpc = GrpcServer(settings)
@@ -91,7 +95,7 @@ class Coordinator:
         self, database: Database, broker: Broker, grpc_server: GrpcServer, keys: BrokerKeys | None
     ) -> None:
         settings = self.settings
-        parts = Assembly(database, broker, settings, keys)
+        parts = Assembly(database, broker, settings, keys, self._telemetry)
         await parts.prepare()
         self._election = parts.election
         api = parts.rest()
@@ -119,7 +123,7 @@ class Coordinator:
             )
         )
         methods, streams = parts.grpc()
-        await grpc_server.start(parts.gate, methods, parts.health, parts.metrics, streams.end_all)
+        await grpc_server.start(parts.gate, methods, parts.health, parts.metrics, streams.end_all, parts.tracing)
         look_at_pings = partial(warn_of_rare_pings, settings.nats_url, None if keys is None else keys.login)
         self._main = asyncio.create_task(self._run([*parts.loops(), look_at_pings]), name="coordinator")
         while not self._server.started:
@@ -168,6 +172,9 @@ class Coordinator:
         if self.database is not None:
             await self.database.close()
             self.database = None
+        if self._telemetry is not None:
+            await asyncio.to_thread(self._telemetry.close)
+            self._telemetry = None
         if self._socket is not None:
             self._socket.close()
             self._socket = None

@@ -36,7 +36,9 @@ from niyanta.server.moves.commands import Commands
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.moves.held_up import HeldUp
 from niyanta.server.moves.mover import Mover
+from niyanta.server.moves.spans import MoveSpans
 from niyanta.server.observability.metrics import Metrics
+from niyanta.server.observability.tracing import Tracing
 from niyanta.server.rest.app import RestApi
 from niyanta.server.rest.endpoints.admin import AdminRoutes
 from niyanta.server.rest.endpoints.batches import BatchRoutes
@@ -72,6 +74,7 @@ from niyanta.server.store.database import Database
 from niyanta.server.store.join_tokens import JoinTokenStore
 from niyanta.server.store.shared_secrets import shared_secret
 from niyanta.server.watching.service import WatchService
+from niyanta.telemetry.process import Telemetry
 from niyanta.wire.broker import Broker
 from niyanta.wire.changes import Changed
 from niyanta.wire.objects import ObjectStore
@@ -84,7 +87,12 @@ class Assembly:
     """The parts of one coordinator. Made, prepared, then its `loops` are run."""
 
     def __init__(
-        self, database: Database, broker: Broker, settings: CoordinatorSettings, keys: BrokerKeys | None = None
+        self,
+        database: Database,
+        broker: Broker,
+        settings: CoordinatorSettings,
+        keys: BrokerKeys | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self._database = database
         self._broker = broker
@@ -96,6 +104,12 @@ class Assembly:
         self.feed.listeners.append(_count_own(self.metrics, settings.coordinator_id))
         self.lost_work = LostWork(database, self.metrics, settings.coordinator_id)
         self.feed.listeners.append(self.lost_work.note)
+        self.tracing: Tracing | None = None
+        self._move_spans: MoveSpans | None = None
+        if telemetry is not None and telemetry.spans is not None:
+            self.tracing = Tracing(telemetry.spans)
+            self._move_spans = MoveSpans(telemetry.spans, database)
+            self.feed.on_moved.append(self._move_spans.tell)
         self.mover = Mover(database, self.feed)
         self.commands = Commands(broker, subjects, self.metrics)
         self.directory = Directory(database, self.customers, self.feed)
@@ -194,6 +208,7 @@ class Assembly:
             self.watches.run,
             self.lost_work.run,
             self.known_tokens.run,
+            *([] if self._move_spans is None else [self._move_spans.run]),
         ]
 
     def rest(self) -> RestApi:
@@ -232,6 +247,7 @@ class Assembly:
             settings.request_seconds,
             self.metrics,
             sockets.routes(),
+            self.tracing,
         )
 
     def grpc(self) -> tuple[list[Served], StreamMethods]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from niyanta.telemetry.process import Telemetry
 from niyanta.wire.broker import Broker
 from niyanta.wire.objects import ObjectStore
 from niyanta.wire.subjects import Subjects
@@ -56,6 +57,7 @@ def run_worker(
     prefix = os.environ.get("NIYANTA_SUBJECT_PREFIX", "niyanta.v1")
     url, ticket = way_in(spec.worker_id, nats_url, join_token, os.environ)
     spec = replace(spec, reach=replace(spec.reach, closed_ports=tuple(ports_of(url))))
+    telemetry = Telemetry("niyanta-worker", spec.worker_id, logger="niyanta", serves_handlers=True)
     subjects = Subjects(prefix, sender=ticket.sender if ticket else "")
 
     async def main() -> None:
@@ -77,7 +79,7 @@ def run_worker(
         claim = WorkerClaim(spec.worker_id, f"{prefix} {url}")
         try:
             with tempfile.TemporaryDirectory(prefix="niyanta-", dir=scratch_parent(policy_by(spec.reach))) as scratch:
-                await Agent(spec, app, broker, subjects, Path(scratch), object_store, claim).run(stop)
+                await Agent(spec, app, broker, subjects, Path(scratch), object_store, claim, telemetry).run(stop)
         finally:
             claim.release()
             await broker.close()
@@ -86,6 +88,8 @@ def run_worker(
         _runner()(main())
     except asyncio.CancelledError:
         log.warning("worker.stopped_at_once")
+    finally:
+        telemetry.close()
 
 
 def ports_of(nats_urls: str) -> list[int]:

@@ -71,6 +71,8 @@ class ChangeFeed:
         self._outgoing: asyncio.Queue[Changed] = asyncio.Queue(maxsize=10_000)
         self._watchers: dict[tuple[str, str], set[asyncio.Event]] = {}
         self.listeners: list[Callable[[Changed], None]] = []
+        self.on_moved: list[Callable[[Sequence[Change]], None]] = []
+        """Called with what this coordinator has committed, whole."""
 
     async def start(self) -> None:
         """Begin to hear the others."""
@@ -108,6 +110,11 @@ class ChangeFeed:
             self._outgoing.put_nowait(changed)
         except asyncio.QueueFull:
             log.warning("changes.dropped")
+
+    def moved(self, changes: Sequence[Change]) -> None:
+        """Tell who listens here of moves that this coordinator has committed."""
+        for tell in self.on_moved:
+            tell(changes)
 
     def _hand_on(self, changed: Changed) -> None:
         for listener in self.listeners:

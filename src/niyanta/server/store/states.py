@@ -43,6 +43,8 @@ class Locked(msgspec.Struct, frozen=True):
     """The database's time."""
     config: TypeConfig
     timeout_seconds: int | None
+    traceparent: str | None = None
+    """The span that the workload was submitted in; None where nothing is traced."""
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -161,6 +163,7 @@ def read_locked(row: Row) -> Locked:
         row["db_now"],
         config_from_json(row["config_snapshot"]),
         row["timeout_seconds"],
+        row["traceparent"],
     )
 
 
