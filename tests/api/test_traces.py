@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from niyanta import AsyncClient
 from niyanta.wire.messages import Completed, Failed, Started
 from niyanta.wire.v1 import workload_service_pb2 as pb
 from support.cluster import pace
@@ -111,6 +114,24 @@ async def test_attempts_are_siblings_and_the_second_points_to_the_first(system: 
     assert [wait.attributes["niyanta.attempt"] for wait in waits] == [1, 2]
     assert waits[1].began_at == pytest.approx(one.ended_at, abs=0.001)  # read from the history
     assert waits[1].ended_at == pytest.approx(two.began_at, abs=0.001)
+
+
+async def test_the_client_and_the_command_line_hand_it_on(system: System, collector: Collector) -> None:
+    worker = await system.worker()
+    url, key = system.url(""), system.keys["cust_a"]
+    async with AsyncClient(key, url) as client:
+        await client.workloads.submit("count", {}, traceparent=_HEADER)
+        (first,) = await collector.until(lambda: collector.named("POST /v1/workloads", _TRACE), "the first")
+        await client.workloads.submit_batch([{"workload_type": "count", "input_params": {}}], traceparent=_HEADER)
+        (batch,) = await collector.until(lambda: collector.named("POST /v1/workloads/batch", _TRACE), "the batch")
+    assert first.parent_id == batch.parent_id == _SPAN
+    environment = {**os.environ, "NIYANTA_URL": url, "NIYANTA_API_KEY": key, "TRACEPARENT": _HEADER}
+    command = [sys.executable, "-m", "niyanta.cli.main", "submit", "count"]
+    process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=asyncio.subprocess.DEVNULL)
+    assert await process.wait() == 0
+    await collector.until(lambda: len(collector.named("POST /v1/workloads", _TRACE)) == 2, "the command's")
+    for _ in range(3):
+        assert (await worker.next_assignment()).traceparent is not None
 
 
 @pytest.mark.parametrize("header", ["nonsense", f"ff-{_TRACE}-{_SPAN}-01", f"00-{'0' * 32}-{_SPAN}-01", ""])

@@ -36,7 +36,7 @@ async def collector() -> AsyncIterator[Collector]:
 async def _cluster(folder: Path, workers: int, **settings: Any) -> AsyncIterator[Cluster]:
     async with running_cluster(folder, workers=0, **settings | _QUICK) as cluster:
         for _ in range(workers):
-            await cluster.add_worker(_APP).start()
+            await cluster.add_worker(_APP, NIYANTA_BOX="on").start()
         await cluster.until_ready(20 * pace())
         yield cluster
 

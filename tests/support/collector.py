@@ -54,13 +54,15 @@ class Collector:
     Attributes:
         url: For ``OTEL_EXPORTER_OTLP_ENDPOINT``.
         metrics: The newest data points of each metric: attributes and value, or the count of a histogram.
-        answer: Called for each request before it is answered; may wait for ever.
+        requests: How many exports were begun.
     """
 
     url: str = ""
     spans: list[ReceivedSpan] = field(default_factory=list)
     lines: list[ReceivedLine] = field(default_factory=list)
     metrics: dict[str, list[tuple[dict[str, Any], float]]] = field(default_factory=dict)
+    buckets: dict[str, list[list[int]]] = field(default_factory=dict)
+    """Of each histogram, those of the same data points."""
     requests: int = 0
     held_up: asyncio.Event | None = None
     """While it isn't set, nothing is answered; None answers at once."""
@@ -148,6 +150,8 @@ class Collector:
                 for metric in scope.metrics:
                     points = getattr(metric, metric.WhichOneof("data") or "gauge").data_points
                     self.metrics[metric.name] = [(_attributes(point.attributes), _value(point)) for point in points]
+                    if metric.HasField("histogram"):
+                        self.buckets[metric.name] = [list(point.bucket_counts) for point in points]
 
 
 def _attributes(found: Any) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from niyanta.server.access.gate import Gate
 from niyanta.server.access.identity import Authenticator
@@ -83,6 +83,9 @@ from niyanta.wire.broker import Broker
 from niyanta.wire.changes import Changed
 from niyanta.wire.objects import ObjectStore
 from niyanta.wire.subjects import ANY_SENDER, Subjects
+
+if TYPE_CHECKING:
+    from niyanta.server.observability.exported import MetricExport
 
 __all__ = ["Assembly"]
 
@@ -181,6 +184,18 @@ class Assembly:
             most_per_customer=settings.max_live_feeds_per_customer,
             now=lambda: timestamp(datetime.now(UTC)),
         )
+        self.vitals = Vitals(
+            database,
+            broker,
+            self.election,
+            self.customers,
+            self.scheduler,
+            self.upkeep,
+            occupancy,
+            lambda: self.feed.watcher_count + self.watches.count + self.live.count,
+            settings.metrics_tag,
+        )
+        self._metric_export = self._exporting(telemetry)
         self.token_service = TokenService(self.customers, self.workloads, self.directory.customer_changed)
         self.administration = AdminService(self.customers, self.directory.customer_changed)
 
@@ -197,6 +212,13 @@ class Assembly:
         await self.feed.start()
         for service in (self.intake, self.workers, self.beats, self.checkpoints):
             await service.start(self.doors)
+
+    def _exporting(self, telemetry: Telemetry | None) -> MetricExport | None:
+        if telemetry is None or not telemetry.wants_metrics:
+            return None
+        from niyanta.server.observability.exported import MetricExport
+
+        return MetricExport(self.metrics, self.vitals.read, "niyanta-coordinator", self._settings.coordinator_id)
 
     def loops(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         """What runs as long as the coordinator does."""
@@ -219,23 +241,12 @@ class Assembly:
             self.live.run,
             self.lost_work.run,
             self.known_tokens.run,
-            *([] if self._move_spans is None else [self._move_spans.run]),
+            *(part.run for part in (self._move_spans, self._metric_export) if part is not None),
         ]
 
     def rest(self) -> RestApi:
         """REST and WebSocket."""
         settings = self._settings
-        vitals = Vitals(
-            self._database,
-            self._broker,
-            self.election,
-            self.customers,
-            self.scheduler,
-            self.upkeep,
-            self.occupancy,
-            lambda: self.feed.watcher_count + self.watches.count + self.live.count,
-            settings.metrics_tag,
-        )
         metrics_access = Access.PUBLIC if settings.metrics_access == "public" else Access.ADMIN
         parts = (
             BatchRoutes(self.submissions, self.batches),
@@ -249,7 +260,7 @@ class Assembly:
             ),
             AdminRoutes(self.administration, self.workers, self.cursors),
             JoinTokenRoutes(JoinTokenService(self.join_tokens), self.cursors),
-            ProbeRoutes(self.health, vitals, self.metrics),
+            ProbeRoutes(self.health, self.vitals, self.metrics),
         )
         sockets = WorkloadSockets(self.gate, self.watches, settings)
         return RestApi(

@@ -25,6 +25,7 @@ class Telemetry:
 
     Attributes:
         spans: Exports spans; None where no traces are wanted.
+        wants_metrics: Whether metrics are wanted, which the part exports that has them.
         lines: Exports log lines, what this process logs among them; None where no logs are wanted.
 
     Args:
@@ -45,6 +46,7 @@ class Telemetry:
     ) -> None:
         wanted = wanted_signals()
         wanted.complain()
+        self.wants_metrics = wanted.metrics
         self.spans: Spans | None = None
         self.lines: Lines | None = None
         try:

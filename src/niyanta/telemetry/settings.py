@@ -8,12 +8,14 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-__all__ = ["Signals", "names_service", "wanted_signals"]
+__all__ = ["Signals", "metric_interval_seconds", "names_service", "wanted_signals"]
 
 log = logging.getLogger(__name__)
 
 _ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 _PROTOCOL = "http/protobuf"
+_INTERVAL_SECONDS = 60.0
+_LEAST_INTERVAL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -52,10 +54,16 @@ def wanted_signals(environment: Mapping[str, str] = os.environ) -> Signals:
     return Signals("traces" in asked, "metrics" in asked, "logs" in asked, tuple(problems))
 
 
+def metric_interval_seconds(environment: Mapping[str, str] = os.environ) -> float:
+    """How long from one export of metrics to the next: ``OTEL_METRIC_EXPORT_INTERVAL``, in milliseconds."""
+    said = environment.get("OTEL_METRIC_EXPORT_INTERVAL", "").strip()
+    return max(_LEAST_INTERVAL_SECONDS, int(said) / 1000) if said.isascii() and said.isdigit() else _INTERVAL_SECONDS
+
+
 def names_service(environment: Mapping[str, str] = os.environ) -> set[str]:
     """Which attributes of the resource the settings give."""
     said = environment.get("OTEL_RESOURCE_ATTRIBUTES", "")
-    names = {entry.partition("=")[0].strip() for entry in said.split(",")}
+    names = {entry.partition("=")[0].strip() for entry in said.split(",") if entry}
     return names | ({"service.name"} if environment.get("OTEL_SERVICE_NAME") else set())
 
 

@@ -69,3 +69,9 @@ securityContext:
 {{- define "niyanta.dns" -}}
 - ports: [{port: 53, protocol: UDP}, {port: 53, protocol: TCP}]
 {{- end -}}
+
+{{- define "niyanta.telemetry" -}}
+{{- range $name, $value := .Values.telemetry.settings }}
+- {name: OTEL_{{ $name }}, value: {{ $value | quote }}}
+{{- end }}
+{{- end }}

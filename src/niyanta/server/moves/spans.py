@@ -61,8 +61,12 @@ class MoveSpans:
             if change.before.traceparent is None:
                 continue
             context = read_traceparent(change.before.traceparent)
-            if context is not None and context.is_sampled:
+            if context is None or not context.is_sampled:
+                continue
+            try:
                 self._tell(change, context)
+            except Exception:  # what is committed is committed, whether or not anybody can tell of it
+                log.exception("spans.not_told", extra={"workload_id": change.state.workload_id})
 
     def _tell(self, change: Change, context: TraceContext) -> None:
         before, after = change.before.state, change.state
