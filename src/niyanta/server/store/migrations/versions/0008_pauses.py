@@ -1,4 +1,4 @@
-"""A workload remembers the span that it was submitted in."""
+"""A workload remembers who asked for its last pause."""
 
 from __future__ import annotations
 
