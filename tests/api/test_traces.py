@@ -171,7 +171,7 @@ async def test_what_the_caller_does_not_record_is_carried_and_not_recorded(
 async def test_other_requests_have_spans_only_in_traces_that_they_come_with(
     system: System, collector: Collector
 ) -> None:
-    await system.call("GET", "/customers/me")
+    await system.call("GET", "/customer")
     status, _, _ = await system.call("GET", "/workloads/wl_nothing", traceparent=_HEADER)
     assert status == 404
     name = "GET /v1/workloads/{workload_id}"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from niyanta.domain.audit_chain import AuditKeys
 from niyanta.server.access.gate import Gate
 from niyanta.server.access.identity import Authenticator
 from niyanta.server.access.rate_limits import RateLimiter
@@ -28,10 +29,12 @@ from niyanta.server.grpc.methods import Served, methods_of
 from niyanta.server.grpc.streams import StreamMethods
 from niyanta.server.grpc.workers import WorkerMethods
 from niyanta.server.grpc.workloads import WorkloadMethods
+from niyanta.server.leader.audit_export import AuditExport
 from niyanta.server.leader.board import Board
 from niyanta.server.leader.election import Election
 from niyanta.server.leader.monitor import Monitor
 from niyanta.server.leader.scheduler import Scheduler
+from niyanta.server.leader.sealer import Sealer
 from niyanta.server.leader.shortcut import Shortcut
 from niyanta.server.leader.upkeep import Upkeep
 from niyanta.server.moves.commands import Commands
@@ -42,6 +45,8 @@ from niyanta.server.moves.spans import MoveSpans
 from niyanta.server.observability.metrics import Metrics
 from niyanta.server.observability.tracing import Tracing
 from niyanta.server.rest.app import RestApi
+from niyanta.server.rest.console.pages import ConsolePages
+from niyanta.server.rest.console.session import ConsoleSessions
 from niyanta.server.rest.endpoints.admin import AdminRoutes
 from niyanta.server.rest.endpoints.batches import BatchRoutes
 from niyanta.server.rest.endpoints.configs import ConfigRoutes
@@ -52,6 +57,7 @@ from niyanta.server.rest.endpoints.live import LiveRoutes
 from niyanta.server.rest.endpoints.logs import LogRoutes
 from niyanta.server.rest.endpoints.probes import ProbeRoutes
 from niyanta.server.rest.endpoints.tokens import TokenRoutes
+from niyanta.server.rest.endpoints.types import TypeRoutes
 from niyanta.server.rest.endpoints.websocket import WorkloadSockets
 from niyanta.server.rest.endpoints.workloads import WorkloadRoutes
 from niyanta.server.rest.frame.operation import Access, endpoints_of
@@ -72,6 +78,7 @@ from niyanta.server.services.pausing import PauseService
 from niyanta.server.services.requests import body_limits
 from niyanta.server.services.submission import SubmissionService
 from niyanta.server.services.tokens import TokenService
+from niyanta.server.services.types import TypeService
 from niyanta.server.services.vitals import Vitals
 from niyanta.server.services.workloads import WorkloadService
 from niyanta.server.settings import CoordinatorSettings
@@ -134,6 +141,11 @@ class Assembly:
 
         object_store = ObjectStore(settings.object_store_url) if settings.object_store_url else None
         self.upkeep = Upkeep(database, self.election, settings, None if object_store is None else object_store.delete)
+        audit_keys = AuditKeys.parse(settings.audit_key)
+        self.sealer = Sealer(database, self.election, audit_keys)
+        audit_url = settings.audit_checkpoint_url
+        audit_store = ObjectStore(audit_url) if audit_url else object_store
+        self.audit_export = AuditExport(database, self.election, audit_store, audit_keys)
         self.intake = EventIntake(
             self.mover, HeldUp(database), self.feed, self.directory, settings, self.metrics, object_store
         )
@@ -238,6 +250,8 @@ class Assembly:
             self.scheduler.run,
             self.monitor.run,
             self.upkeep.run,
+            self.sealer.run,
+            self.audit_export.run,
             self.intake.run,
             self.commands.run,
             self.beats.run,
@@ -263,22 +277,22 @@ class Assembly:
             ExplainRoutes(self.workloads),
             LogRoutes(self.logs, self.workloads),
             ConfigRoutes(self.configs, self.cursors),
+            TypeRoutes(TypeService(self.directory, self.customers)),
             CustomerRoutes(self.account),
-            TokenRoutes(
-                TokenService(self.customers, self.workloads, self.directory.customer_changed), self.administration
-            ),
+            TokenRoutes(self.token_service, self.administration),
             AdminRoutes(self.administration, self.workers, self.cursors),
             JoinTokenRoutes(JoinTokenService(self.join_tokens), self.cursors),
             ProbeRoutes(self.health, self.vitals, self.metrics),
         )
         sockets = WorkloadSockets(self.gate, self.watches, settings)
+        sessions = ConsoleSessions(self.gate, self.token_service)
         return RestApi(
             self.gate,
             [endpoint for part in parts for endpoint in endpoints_of(part, metrics_access)],
             body_limits(settings),
             settings.request_seconds,
             self.metrics,
-            sockets.routes(),
+            [*sockets.routes(), *sessions.routes(), *ConsolePages().routes()],
             self.tracing,
         )
 

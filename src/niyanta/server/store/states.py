@@ -1,7 +1,7 @@
 """Workloads' states as transactions hold and change them: from rows, and to the arrays that `apply_changes` takes.
 
 The fields of `WorkloadState` are the one declaration. They are read by their names, and ``make generate`` writes them
-into ``workloads.sql``. So a new one is added there, and to the table and the view ``workload_states`` by a migration.
+into ``workloads.sql``. So a new one is added there, and to the table and the view ``traced_workload_states`` by a migration.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ _CHANGING = [
 
 
 def read_locked(row: Row) -> Locked:
-    """From a row of ``workload_states`` with the database's time."""
+    """From a row of ``traced_workload_states`` with the database's time."""
     return Locked(
         _read_state(row),
         row["db_now"],

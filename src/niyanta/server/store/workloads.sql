@@ -1,7 +1,7 @@
 -- name: lock_states(customer_ids, workload_ids)
 -- The states of some workloads, locked, with the database's time. Locking: in order of id, before any usage row.
 SELECT s.*, now() AS db_now
-  FROM workload_states s
+  FROM traced_workload_states s
  WHERE (s.customer_id, s.workload_id) IN
        (SELECT * FROM unnest(:customer_ids::text[], :workload_ids::text[]))
  ORDER BY s.customer_id, s.workload_id FOR NO KEY UPDATE;
@@ -10,11 +10,11 @@ SELECT s.*, now() AS db_now
 -- The states of some workloads, not locked: for a decision whose write is guarded by the version it was made on.
 SELECT s.*, now() AS db_now
   FROM unnest(:customer_ids::text[], :workload_ids::text[]) AS i (customer_id, workload_id)
-  JOIN workload_states s USING (customer_id, workload_id);
+  JOIN traced_workload_states s USING (customer_id, workload_id);
 
 -- name: lock_held(worker_id, incarnation, but_types, most)
 -- The states of what a worker holds, but for some types, locked; for a worker that is lost. Locking: as `lock_states`.
-SELECT s.*, now() AS db_now FROM workload_states s
+SELECT s.*, now() AS db_now FROM traced_workload_states s
  WHERE s.worker_id = :worker_id AND s.incarnation = :incarnation AND s.workload_type <> ALL (:but_types::text[])
  ORDER BY s.customer_id, s.workload_id LIMIT :most FOR NO KEY UPDATE;
 
@@ -157,7 +157,7 @@ SELECT l.customer_id AS lane_customer, h.*, now() AS db_now
                SELECT c.progress_percent FROM checkpoints c
                 WHERE c.customer_id = w.customer_id AND c.workload_id = w.workload_id
                   AND c.sequence = w.checkpoint_sequence) END AS checkpoint_percent
-      FROM workloads w JOIN workload_states s USING (customer_id, workload_id)
+      FROM workloads w JOIN traced_workload_states s USING (customer_id, workload_id)
      WHERE w.ready AND w.customer_id = l.customer_id AND w.placement_key = l.placement_key
        AND w.death_streak <= :longest_streak
      ORDER BY w.queue_rank, w.workload_id LIMIT l.most) h;

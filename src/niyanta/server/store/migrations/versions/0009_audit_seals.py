@@ -1,4 +1,4 @@
-"""A workload remembers the span that it was submitted in."""
+"""Seals over the audit events: each event gets a number, by which what is to be sealed is found and ordered."""
 
 from __future__ import annotations
 
