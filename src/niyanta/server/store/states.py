@@ -1,7 +1,8 @@
 """Workloads' states as transactions hold and change them: from rows, and to the arrays that `apply_changes` takes.
 
 The fields of `WorkloadState` are the one declaration. They are read by their names, and ``make generate`` writes them
-into ``workloads.sql``. So a new one is added there, and to the table and the view ``traced_workload_states`` by a migration.
+into ``workloads.sql``. So a new one is added there, and to the table and the view ``traced_workload_states`` by a
+migration.
 """
 
 from __future__ import annotations
