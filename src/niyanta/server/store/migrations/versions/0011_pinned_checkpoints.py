@@ -1,4 +1,4 @@
-"""A workload remembers the span that it was submitted in."""
+"""Checkpoints that are kept for good, and the workers that saved them."""
 
 from __future__ import annotations
 
