@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from niyanta.domain.audit_chain import AuditKeys
 from niyanta.server.access.gate import Gate
 from niyanta.server.access.identity import Authenticator
+from niyanta.server.access.proxies import Proxies
 from niyanta.server.access.rate_limits import RateLimiter
 from niyanta.server.access.tokens import TokenVerifier
 from niyanta.server.directory import Directory
@@ -167,7 +168,8 @@ class Assembly:
         self.tokens = TokenVerifier(settings)
         self.authenticator = Authenticator(self.customers, self.tokens, self.feed)
         self.limiter = RateLimiter(database, self.directory)
-        self.gate = Gate(self.authenticator, self.limiter, self.metrics)
+        self.proxies = Proxies(settings.behind_proxy)
+        self.gate = Gate(self.authenticator, self.limiter, self.metrics, self.proxies)
 
         self.occupancy = occupancy = Occupancy(database, self.directory)
         self.estimator = Estimator(database, self.customers, self.directory, occupancy)

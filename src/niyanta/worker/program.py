@@ -15,7 +15,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from niyanta.telemetry.process import Telemetry
+from niyanta.wire.addresses import Addresses, BrokerTls
 from niyanta.wire.broker import Broker
+from niyanta.wire.broker_auth import warn_if_exposed
 from niyanta.wire.objects import ObjectStore
 from niyanta.wire.subjects import Subjects
 from niyanta.worker.agent.agent import Agent
@@ -56,6 +58,8 @@ def run_worker(
     object_store = ObjectStore(object_store_url) if object_store_url else None
     prefix = os.environ.get("NIYANTA_SUBJECT_PREFIX", "niyanta.v1")
     url, ticket = way_in(spec.worker_id, nats_url, join_token, os.environ)
+    tls = BrokerTls.by(os.environ)
+    warn_if_exposed(Addresses.parse(url, tls))
     spec = replace(spec, reach=replace(spec.reach, closed_ports=tuple(ports_of(url))))
     telemetry = Telemetry("niyanta-worker", spec.worker_id, logger="niyanta", serves_handlers=True)
     subjects = Subjects(prefix, sender=ticket.sender if ticket else "")
@@ -73,7 +77,7 @@ def run_worker(
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopped)
         watch_parent(stopped)
-        broker = Broker(url, name=spec.worker_id, login=ticket.login if ticket else None)
+        broker = Broker(url, name=spec.worker_id, login=ticket.login if ticket else None, tls=tls)
         if not await come_in(broker, stop):
             return
         claim = WorkerClaim(spec.worker_id, f"{prefix} {url}")
