@@ -58,6 +58,7 @@ from niyanta.server.rest.endpoints.join_tokens import JoinTokenRoutes
 from niyanta.server.rest.endpoints.live import LiveRoutes
 from niyanta.server.rest.endpoints.logs import LogRoutes
 from niyanta.server.rest.endpoints.probes import ProbeRoutes
+from niyanta.server.rest.endpoints.system import SystemRoutes
 from niyanta.server.rest.endpoints.tokens import TokenRoutes
 from niyanta.server.rest.endpoints.types import TypeRoutes
 from niyanta.server.rest.endpoints.websocket import WorkloadSockets
@@ -80,6 +81,7 @@ from niyanta.server.services.occupancy import Occupancy
 from niyanta.server.services.pausing import PauseService
 from niyanta.server.services.requests import body_limits
 from niyanta.server.services.submission import SubmissionService
+from niyanta.server.services.system import SystemService
 from niyanta.server.services.tokens import TokenService
 from niyanta.server.services.types import TypeService
 from niyanta.server.services.vitals import Vitals
@@ -288,6 +290,7 @@ class Assembly:
             TokenRoutes(self.token_service, self.administration),
             AdminRoutes(self.administration, self.workers, self.cursors),
             JoinTokenRoutes(JoinTokenService(self.join_tokens), self.cursors),
+            SystemRoutes(SystemService(self.vitals, self.customers, self.occupancy), settings.coordinator_id),
             ProbeRoutes(self.health, self.vitals, self.metrics),
         )
         sockets = WorkloadSockets(self.gate, self.watches, settings)
