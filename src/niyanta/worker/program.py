@@ -89,11 +89,10 @@ def run_worker(
             await broker.close()
 
     try:
-        _runner()(main())
+        with contextlib.closing(telemetry):
+            _runner()(main())
     except asyncio.CancelledError:
         log.warning("worker.stopped_at_once")
-    finally:
-        telemetry.close()
 
 
 def ports_of(nats_urls: str) -> list[int]:
