@@ -23,7 +23,7 @@ from niyanta.server.store.database import Database, Pool
 from niyanta.server.store.workers import WorkerStore
 from niyanta.wire.broker import Broker
 
-__all__ = ["Bouncer", "Place"]
+__all__ = ["Bouncer", "BrokerConnection"]
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ _ANSWER_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BrokerConnection:
     """Where a connection is."""
 
     server_id: str
@@ -59,14 +59,14 @@ class Bouncer:
         self._database = database
         self._workers = WorkerStore()
         self._clock = clock
-        self._places: OrderedDict[tuple[str, str], Place] = OrderedDict()
+        self._places: OrderedDict[tuple[str, str], BrokerConnection] = OrderedDict()
         self._ended: dict[str, float] = {}
         """Ids of tokens that have ended, and when their workers are to be out."""
         self._leaving: asyncio.Queue[tuple[str, str]] = asyncio.Queue(_MOST_WAITING)
         self.barred: frozenset[str] = frozenset()
         """Ids of workers that were removed a while ago."""
 
-    def let_in(self, worker_id: str, credential: str, place: Place) -> None:
+    def let_in(self, worker_id: str, credential: str, place: BrokerConnection) -> None:
         """A worker is about to come in."""
         self._places[worker_id, credential] = place
         self._places.move_to_end((worker_id, credential))

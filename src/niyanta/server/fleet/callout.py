@@ -20,7 +20,7 @@ from datetime import datetime
 import msgspec
 
 from niyanta.domain.join_tokens import credential_of
-from niyanta.server.fleet.bouncer import Bouncer, Place
+from niyanta.server.fleet.bouncer import Bouncer, BrokerConnection
 from niyanta.server.fleet.broker_keys import BROKER_ACCOUNT, BrokerKeys
 from niyanta.server.fleet.known_tokens import KnownTokens
 from niyanta.server.fleet.nkeys import SERVER, BadTokenError, read_token
@@ -128,7 +128,7 @@ class Callout:
         if worker_id in self._bouncer.barred:
             raise _RefusedError("an operator has removed the worker")
         credential = credential_of(found.token_id, secret)
-        self._bouncer.let_in(worker_id, credential, Place(asked.server_id.id, asked.client_info.id))
+        self._bouncer.let_in(worker_id, credential, BrokerConnection(asked.server_id.id, asked.client_info.id))
         publish, subscribe = self._subjects.allowed(worker_id, credential)
         permissions = {
             "pub": {"allow": publish},
