@@ -114,6 +114,9 @@ test("a workload is submitted from a form, watched, moved, paused and resumed", 
 
   await page.getByRole("button", { name: "Pause" }).click();
   await badge(page, "Paused");
+  await page.getByRole("tab", { name: "Checkpoints" }).click();
+  await page.getByRole("button", { name: /^Pin checkpoint/ }).first().click();
+  await page.locator("td .badge", { hasText: "pinned" }).waitFor();
   await page.getByRole("button", { name: "Resume" }).click();
   await badge(page, "Running");
   await page.getByRole("tab", { name: "History" }).click();
