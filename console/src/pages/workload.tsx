@@ -116,7 +116,7 @@ function State({ workload }: { workload: Workload }) {
           <span class="soft">{sentence(workload)}</span>
         </div>
         {!isQueued(workload.status) && <Progress value={workload.progress_percent} status={workload.status} />}
-        {workload.error_message && <Note kind="bad">{workload.error_message}</Note>}
+        {workload.error_message && <Note kind={workload.status === "FAILED" ? "bad" : "warn"}>{`${workload.status === "FAILED" ? "" : "An attempt ended: "}${workload.error_message}`}</Note>}
         <Facts workload={workload} />
       </div>
     </Card>
