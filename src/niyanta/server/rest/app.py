@@ -15,6 +15,7 @@ from niyanta.server.observability.metrics import Metrics
 from niyanta.server.rest.frame.frame import RestFrame, http_error, request_id_of, standard_headers
 from niyanta.server.rest.frame.operation import Endpoint
 from niyanta.server.rest.openapi.pages import DocumentPages
+from niyanta.server.services.operators import OperatorRecord
 from niyanta.server.services.requests import BodyLimit
 
 __all__ = ["RestApi"]
@@ -32,6 +33,7 @@ class RestApi:
         body_limits: Larger bodies are refused, in bytes.
         body_seconds: Slower ones too; a second more for each 64 KiB.
         metrics: Count what is answered.
+        operators: Records what they do.
         routes: What is no operation: WebSockets, static files.
     """
 
@@ -42,9 +44,10 @@ class RestApi:
         body_limits: Mapping[BodyLimit, int],
         body_seconds: float,
         metrics: Metrics,
+        operators: OperatorRecord,
         routes: Sequence[BaseRoute] = (),
     ) -> None:
-        frame = RestFrame(gate, body_limits, body_seconds, metrics)
+        frame = RestFrame(gate, body_limits, body_seconds, metrics, operators)
         self.operations = [endpoint.operation for endpoint in endpoints]
         pages = DocumentPages(self.operations).routes()
         self._routes: list[BaseRoute] = [*(frame.route(endpoint) for endpoint in endpoints), *routes, *pages]
