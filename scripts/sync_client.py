@@ -31,6 +31,7 @@ NAMED_IN = (
     "models",
     "operator_actions",
     "status",
+    "system",
 )
 TRANSPORTS = {"admin": "admin"}  # the rest share one
 

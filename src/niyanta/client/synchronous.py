@@ -36,6 +36,7 @@ from niyanta.client.models import (
 )
 from niyanta.client.operator_actions import OperatorAction
 from niyanta.client.status import Status
+from niyanta.client.system import Fairness, SystemState
 from niyanta.client.tokens import AsyncTokens
 from niyanta.client.transport import Transport, find_credentials
 from niyanta.client.workloads import AsyncWorkloads
@@ -603,6 +604,14 @@ class Admin:
                 actor_id=actor_id, action=action, target=target, outcome=outcome, since=since, until=until, most=most
             )
         )
+
+    def system(self) -> SystemState:
+        """Who leads, how many workers there are, and what waits, as the coordinator that answers sees it."""
+        return run(self._asynchronous.system())
+
+    def fairness(self) -> Fairness:
+        """Each customer's share of the slots against what it deserves, of those with something under way."""
+        return run(self._asynchronous.fairness())
 
 
 class Client:
