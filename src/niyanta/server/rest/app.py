@@ -12,6 +12,7 @@ from starlette.websockets import WebSocket
 
 from niyanta.server.access.gate import Gate
 from niyanta.server.observability.metrics import Metrics
+from niyanta.server.observability.tracing import Tracing
 from niyanta.server.rest.frame.frame import RestFrame, http_error, request_id_of, standard_headers
 from niyanta.server.rest.frame.operation import Endpoint
 from niyanta.server.rest.openapi.pages import DocumentPages
@@ -35,9 +36,10 @@ class RestApi:
         metrics: Count what is answered.
         operators: Records what they do.
         routes: What is no operation: WebSockets, static files.
+        tracing: Makes spans of requests.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what every request goes through
         self,
         gate: Gate,
         endpoints: Sequence[Endpoint],
@@ -46,8 +48,9 @@ class RestApi:
         metrics: Metrics,
         operators: OperatorRecord,
         routes: Sequence[BaseRoute] = (),
+        tracing: Tracing | None = None,
     ) -> None:
-        frame = RestFrame(gate, body_limits, body_seconds, metrics, operators)
+        frame = RestFrame(gate, body_limits, body_seconds, metrics, operators, tracing)
         self.operations = [endpoint.operation for endpoint in endpoints]
         pages = DocumentPages(self.operations).routes()
         self._routes: list[BaseRoute] = [*(frame.route(endpoint) for endpoint in endpoints), *routes, *pages]

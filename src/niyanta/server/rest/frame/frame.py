@@ -29,11 +29,13 @@ from niyanta.server.access.gate import Gate, check_workload, request_id
 from niyanta.server.access.proxies import Proxies
 from niyanta.server.observability.logs import name_request
 from niyanta.server.observability.metrics import Metrics
+from niyanta.server.observability.tracing import Tracing
 from niyanta.server.rest.frame import parameters
 from niyanta.server.rest.frame.credentials import authorization_of
 from niyanta.server.rest.frame.negotiation import best_media_type
 from niyanta.server.rest.frame.operation import Access, Call, Deprecation, Endpoint, Operation
 from niyanta.server.rest.frame.responses import error_response
+from niyanta.server.rest.frame.traced import traced
 from niyanta.server.rest.uvicorn.strangers import WELCOME
 from niyanta.server.services.operators import OperatorRecord
 from niyanta.server.services.requests import BodyLimit
@@ -73,6 +75,7 @@ class RestFrame:
         body_seconds: Slower ones too; a second more for each 64 KiB.
         metrics: Count what is answered.
         operators: Records what they do.
+        tracing: Makes spans of requests; None where nobody wants them.
     """
 
     def __init__(
@@ -82,8 +85,10 @@ class RestFrame:
         body_seconds: float,
         metrics: Metrics,
         operators: OperatorRecord,
+        tracing: Tracing | None = None,
     ) -> None:
         self._operators = operators
+        self._tracing = tracing
         self._body_seconds = body_seconds
         self._gate = gate
         self._metrics = metrics
@@ -95,7 +100,7 @@ class RestFrame:
         operation = endpoint.operation
         return Route(
             operation.path,
-            _Application(self._server_of(endpoint)),
+            _Application(traced(self._server_of(endpoint), operation, self._tracing)),
             methods=[operation.method],
             name=operation.operation_id,
         )
@@ -144,7 +149,7 @@ class RestFrame:
                     check_workload(identity, request.path_params.get("workload_id"))
                 call = Call(request, identity)
                 if recorded:
-                    doing = _doing(operation, call, request_id)
+                    doing = _doing(operation, call, request_id, source_of(request, self._gate.proxies))
                     response = await self._operators.over(doing, partial(attend, call), call.noted)
                 else:
                     response = await attend(call)
@@ -213,16 +218,15 @@ class RestFrame:
             ) from exc
 
 
-def _doing(operation: Operation, call: Call, request_id: str) -> Doing:
+def _doing(operation: Operation, call: Call, request_id: str, source: str) -> Doing:
     """What an operator is about to do."""
-    request = call.request
     return Doing(
         action=operation.operation_id,
         actor_id=call.identity.key_id or call.identity.actor_id,
         protocol=Protocol.REST,
-        source=request.client.host if request.client else "",
+        source=source,
         request_id=request_id,
-        target=plain_target(request.path_params),
+        target=plain_target(call.request.path_params),
         changes=operation.method != "GET",
     )
 
