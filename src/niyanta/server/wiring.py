@@ -15,6 +15,7 @@ from niyanta.server.access.tokens import TokenVerifier
 from niyanta.server.directory import Directory
 from niyanta.server.fleet.attendance import Attendance
 from niyanta.server.fleet.beats import BeatService
+from niyanta.server.fleet.bouncer import Bouncer
 from niyanta.server.fleet.broker_keys import BrokerKeys
 from niyanta.server.fleet.callout import Callout
 from niyanta.server.fleet.checkpoints import CheckpointService
@@ -165,11 +166,10 @@ class Assembly:
         self.join_tokens = JoinTokenStore(database)
         self.known_tokens = KnownTokens(self.join_tokens)
         self.doors = Doors(broker, subjects, None if keys is None else self.known_tokens)
-        self.callout = (
-            None
-            if keys is None
-            else Callout(broker, subjects, keys, self.known_tokens, settings.worker_credential_seconds)
-        )
+        self.callout: Callout | None = None
+        self.bouncer: Bouncer | None = None
+        if keys is not None:
+            self._close(broker, subjects, keys)
 
         self.tokens = TokenVerifier(settings)
         self.authenticator = Authenticator(self.customers, self.tokens, self.feed)
@@ -231,6 +231,17 @@ class Assembly:
         self.operators = OperatorRecord(OperatorActionStore(database))
         self.administration = AdminService(self.customers, self.directory.customer_changed)
 
+    def _close(self, broker: Broker, subjects: Subjects, keys: BrokerKeys) -> None:
+        """Decide who comes into the broker, and put out who must go."""
+        settings = self._settings
+        name, login = settings.coordinator_id, keys.system_login
+        system = Broker(settings.nats_url, name=name, login=login, tls=settings.broker_tls)
+        self.bouncer = bouncer = Bouncer(system, self._database)
+        self.known_tokens.on_ended.append(bouncer.tokens_ended)
+        self.doors.on_flood.append(bouncer.put_out)
+        life = settings.worker_credential_seconds
+        self.callout = Callout(broker, subjects, keys, self.known_tokens, life, bouncer=bouncer)
+
     async def prepare(self) -> None:
         """Read what must be there before the first request, and begin to hear workers and other coordinators."""
         if self.callout is not None:
@@ -275,6 +286,7 @@ class Assembly:
             self.live.run,
             self.lost_work.run,
             self.known_tokens.run,
+            *([] if self.bouncer is None else [self.bouncer.run]),
             *(part.run for part in (self._move_spans, self._metric_export) if part is not None),
         ]
 
