@@ -11,8 +11,11 @@ from niyanta.server.rest.endpoints.explaining import ExplainRoutes
 from niyanta.server.rest.endpoints.join_tokens import JoinTokenRoutes
 from niyanta.server.rest.endpoints.live import LiveRoutes
 from niyanta.server.rest.endpoints.logs import LogRoutes
+from niyanta.server.rest.endpoints.operator_actions import OperatorActionRoutes
 from niyanta.server.rest.endpoints.probes import ProbeRoutes
+from niyanta.server.rest.endpoints.system import SystemRoutes
 from niyanta.server.rest.endpoints.tokens import TokenRoutes
+from niyanta.server.rest.endpoints.types import TypeRoutes
 from niyanta.server.rest.endpoints.workloads import WorkloadRoutes
 
 __all__ = ["PARTS"]
@@ -25,10 +28,13 @@ PARTS: tuple[type, ...] = (
     ExplainRoutes,
     LogRoutes,
     ConfigRoutes,
+    TypeRoutes,
     CustomerRoutes,
     TokenRoutes,
     AdminRoutes,
     JoinTokenRoutes,
+    OperatorActionRoutes,
+    SystemRoutes,
     ProbeRoutes,
 )
 """All of them, for what looks at the declarations only."""
