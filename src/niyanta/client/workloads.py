@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from niyanta.client.arguments import AffinityRules, BatchFilter, Submission
+from niyanta.client.arguments import AffinityRules, BatchFilter, Changes, Submission
 from niyanta.client.explanations import Explanation
 from niyanta.client.live import LiveEvent, follow_events
 from niyanta.client.log_reading import follow_logs, iterate_logs, read_logs
@@ -204,6 +204,47 @@ class AsyncWorkloads:
     async def resume(self, workload_id: str) -> Workload:
         """Go on from the last checkpoint."""
         answer = await self._transport.call("POST", f"/workloads/{quoted(workload_id)}/resume")
+        return msgspec.json.decode(answer, type=Workload)
+
+    async def update(self, workload_id: str, changes: Changes, *, version: int | None = None) -> Workload:
+        """Change its ``priority``, ``timeout_seconds`` or ``affinity_rules`` while it waits or is PAUSED.
+
+        Args:
+            workload_id: Which.
+            changes: What is to be different; what is left out stays as it is.
+            version: Change it only if this is its version still.
+
+        Raises:
+            InvalidStateError: A worker has it, or it has ended.
+            ConflictError: It has another version by now.
+        """
+        body = {**changes, **without_none(version=version)}
+        answer = await self._transport.call("PATCH", f"/workloads/{quoted(workload_id)}", body, safe_to_repeat=False)
+        return msgspec.json.decode(answer, type=Workload)
+
+    async def replay(
+        self,
+        workload_id: str,
+        *,
+        input_params: dict[str, Any] | None = None,
+        priority: int | None = None,
+        from_checkpoint: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> Workload:
+        """Submit one that has ended again, as a new workload; what is None is as it was.
+
+        Args:
+            workload_id: Which.
+            input_params: In place of the input it had.
+            priority: In place of the priority it had.
+            from_checkpoint: Begin at its checkpoint with this sequence; at the start when None.
+            idempotency_key: Made when None, so that a repeated request never makes a second replay.
+        """
+        refuse_lossy(input_params, "input_params")
+        body = without_none(input_params=input_params, priority=priority, from_checkpoint=from_checkpoint)
+        headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+        path = f"/workloads/{quoted(workload_id)}/replay"
+        answer = await self._transport.call("POST", path, body, headers=headers, safe_to_repeat=True)
         return msgspec.json.decode(answer, type=Workload)
 
     async def logs(

@@ -25,7 +25,9 @@ from niyanta.server.grpc.explaining import ExplainMethods
 from niyanta.server.grpc.listing import ListMethods
 from niyanta.server.grpc.logs import LogMethods
 from niyanta.server.grpc.methods import Served, methods_of
+from niyanta.server.grpc.replays import ReplayMethods
 from niyanta.server.grpc.streams import StreamMethods
+from niyanta.server.grpc.updating import UpdateMethods
 from niyanta.server.grpc.workers import WorkerMethods
 from niyanta.server.grpc.workloads import WorkloadMethods
 from niyanta.server.leader.board import Board
@@ -49,7 +51,9 @@ from niyanta.server.rest.endpoints.join_tokens import JoinTokenRoutes
 from niyanta.server.rest.endpoints.live import LiveRoutes
 from niyanta.server.rest.endpoints.logs import LogRoutes
 from niyanta.server.rest.endpoints.probes import ProbeRoutes
+from niyanta.server.rest.endpoints.replays import ReplayRoutes
 from niyanta.server.rest.endpoints.tokens import TokenRoutes
+from niyanta.server.rest.endpoints.updating import UpdateRoutes
 from niyanta.server.rest.endpoints.websocket import WorkloadSockets
 from niyanta.server.rest.endpoints.workloads import WorkloadRoutes
 from niyanta.server.rest.frame.operation import Access, endpoints_of
@@ -67,9 +71,11 @@ from niyanta.server.services.logs import LogService
 from niyanta.server.services.lost_work import LostWork
 from niyanta.server.services.occupancy import Occupancy
 from niyanta.server.services.pausing import PauseService
+from niyanta.server.services.replaying import ReplayService
 from niyanta.server.services.requests import body_limits
 from niyanta.server.services.submission import SubmissionService
 from niyanta.server.services.tokens import TokenService
+from niyanta.server.services.updating import UpdateService
 from niyanta.server.services.vitals import Vitals
 from niyanta.server.services.workloads import WorkloadService
 from niyanta.server.settings import CoordinatorSettings
@@ -165,6 +171,7 @@ class Assembly:
             self.directory,
             most_seconds=settings.pause_wait_seconds,
         )
+        self.updates = UpdateService(self.mover, self.workloads)
         self.configs = ConfigService(database, self.feed)
         self.account = CustomerService(database, self.customers)
         self.batches = BatchService(database, self.workloads)
@@ -184,6 +191,7 @@ class Assembly:
             await self.known_tokens.look()
             await self.callout.start()  # first, as workers that wait at the broker's door ask again only now and then
         self.cursors = Cursors(await shared_secret(self._database, "cursors"))
+        self.replays = ReplayService(self._database, self.workloads, self.submissions, self.cursors)
         self.logs = LogService(self._database, self.workloads, self.cursors)
         await self.tokens.start()
         await self.upkeep.prepare()
@@ -232,8 +240,10 @@ class Assembly:
         metrics_access = Access.PUBLIC if settings.metrics_access == "public" else Access.ADMIN
         parts = (
             BatchRoutes(self.submissions, self.batches),
+            ReplayRoutes(self.replays, self.workloads),
             LiveRoutes(self.live),
             WorkloadRoutes(self.submissions, self.workloads, self.pausing, self.cursors),
+            UpdateRoutes(self.updates, self.workloads),
             ExplainRoutes(self.workloads),
             LogRoutes(self.logs, self.workloads),
             ConfigRoutes(self.configs, self.cursors),
@@ -262,9 +272,11 @@ class Assembly:
         parts = (
             WorkloadMethods(self.submissions, self.workloads, self.pausing, settings.max_body_bytes),
             ExplainMethods(self.workloads),
+            UpdateMethods(self.updates, self.workloads, settings.max_body_bytes),
             ListMethods(self.workloads, self.cursors),
             LogMethods(self.logs, self.workloads),
             BatchMethods(self.submissions, self.batches, settings.max_batch_body_bytes),
+            ReplayMethods(self.replays, self.workloads, settings.max_body_bytes),
             streams,
             WorkerMethods(self.workers, self.cursors),
         )

@@ -41,6 +41,8 @@ WITH old AS MATERIALIZED (
     SELECT workload_id FROM workloads
      WHERE customer_id = :customer_id AND workload_id < :created_before_id AND completed_at < now() - :keep::interval
      ORDER BY workload_id LIMIT :most FOR UPDATE SKIP LOCKED
+), origins AS (
+    DELETE FROM workload_origins o USING old WHERE o.customer_id = :customer_id AND o.workload_id = old.workload_id
 )
 DELETE FROM workloads w USING old
  WHERE w.customer_id = :customer_id AND w.workload_id = old.workload_id

@@ -13,6 +13,7 @@ import msgspec
 
 from niyanta.domain import transitions
 from niyanta.domain.workload import Actor, ActorType, Key, Move
+from niyanta.server.store.origins import Origin, OriginStore
 from niyanta.server.store.queries import Connection, Queries, milliseconds, unless_nulls
 from niyanta.server.store.states import Change
 
@@ -38,6 +39,13 @@ class NewWorkload(msgspec.Struct, frozen=True, kw_only=True):
     """Forms of input that its own doesn't fit, with spaces between."""
     needs_config: bool = False
     """No live worker serves its type: that the customer has a config of it is all that lets it in."""
+    origin: Origin | None = None
+    """What it is a replay of."""
+
+    @property
+    def has_more(self) -> bool:
+        """Whether something is to be stored beside its row."""
+        return self.origin is not None
 
     @property
     def key(self) -> Key:
@@ -48,7 +56,10 @@ class NewWorkload(msgspec.Struct, frozen=True, kw_only=True):
     def created(self) -> Move:
         """The move with which it begins."""
         actor = Actor(ActorType.USER, self.actor_id)
-        return transitions.create(self.customer_id, self.workload_id, self.workload_type, self.created_at, actor)
+        facts = None if self.origin is None else self.origin.facts
+        return transitions.create(
+            self.customer_id, self.workload_id, self.workload_type, self.created_at, actor, facts
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +156,9 @@ _existing = _queries.many("existing", str)
 class SubmissionStore:
     """Queries for submissions. Every method takes the connection, so that the caller owns the transaction."""
 
+    def __init__(self) -> None:
+        self._origins = OriginStore()
+
     async def admit(
         self, conn: Connection, customer_ids: Sequence[str], *, lock_seconds: float | None = None
     ) -> dict[str, int]:
@@ -227,6 +241,11 @@ class SubmissionStore:
         first = found[0]
         return Stored(depth, assigned, first.db_now, is_refused=not first.holds, is_fenced=not first.leads)
 
+    async def add_more(self, conn: Connection, batch: Sequence[NewWorkload]) -> None:
+        """What is stored beside the rows of a batch, in the transaction that stores these."""
+        if origins := [(w.key, w.origin) for w in batch if w.origin is not None]:
+            await self._origins.add(conn, origins)
+
     async def configured(self, conn: Connection, customer_ids: Sequence[str]) -> set[tuple[str, str]]:
         """(customer, workload type) of all configs of these customers; they stay while `admit` holds the counts."""
         return set(await _configured(conn, customer_ids=customer_ids))
@@ -284,7 +303,11 @@ def _beginnings(batch: Sequence[NewWorkload]) -> dict[str, Any]:
     event = first.event
     if event is None:
         raise ValueError("a workload begins with an audit event")
+    own = None
+    if any(w.origin is not None for w in batch):
+        own = [_encode(w.created.event.details).decode() for w in batch if w.created.event is not None]
     return {
+        "created_details": own,
         "status": first.state.status,
         "event_type": event.type,
         "actor_type": event.actor.type,

@@ -11,15 +11,19 @@ from niyanta.server.rest.endpoints.join_tokens import JoinTokenRoutes
 from niyanta.server.rest.endpoints.live import LiveRoutes
 from niyanta.server.rest.endpoints.logs import LogRoutes
 from niyanta.server.rest.endpoints.probes import ProbeRoutes
+from niyanta.server.rest.endpoints.replays import ReplayRoutes
 from niyanta.server.rest.endpoints.tokens import TokenRoutes
+from niyanta.server.rest.endpoints.updating import UpdateRoutes
 from niyanta.server.rest.endpoints.workloads import WorkloadRoutes
 
 __all__ = ["PARTS"]
 
 PARTS: tuple[type, ...] = (
     BatchRoutes,
+    ReplayRoutes,
     LiveRoutes,
     WorkloadRoutes,
+    UpdateRoutes,
     ExplainRoutes,
     LogRoutes,
     ConfigRoutes,
