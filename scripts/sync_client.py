@@ -21,7 +21,7 @@ PARTS = {
     "tokens": "AsyncTokens",
     "admin": "AsyncAdmin",
 }
-NAMED_IN = ("arguments", "explanations", "failure_models", "join_tokens", "live", "models", "status")
+NAMED_IN = ("arguments", "configs", "explanations", "failure_models", "join_tokens", "live", "models", "status")
 TRANSPORTS = {"admin": "admin"}  # the rest share one
 
 HEAD = '''"""The client without ``await``. Made by ``make generate`` from the asynchronous one; not edited by hand."""

@@ -42,6 +42,8 @@ from niyanta.server.moves.held_up import HeldUp
 from niyanta.server.moves.mover import Mover
 from niyanta.server.observability.metrics import Metrics
 from niyanta.server.rest.app import RestApi
+from niyanta.server.rest.console.pages import ConsolePages
+from niyanta.server.rest.console.session import ConsoleSessions
 from niyanta.server.rest.endpoints.admin import AdminRoutes
 from niyanta.server.rest.endpoints.batches import BatchRoutes
 from niyanta.server.rest.endpoints.configs import ConfigRoutes
@@ -53,6 +55,7 @@ from niyanta.server.rest.endpoints.logs import LogRoutes
 from niyanta.server.rest.endpoints.probes import ProbeRoutes
 from niyanta.server.rest.endpoints.replays import ReplayRoutes
 from niyanta.server.rest.endpoints.tokens import TokenRoutes
+from niyanta.server.rest.endpoints.types import TypeRoutes
 from niyanta.server.rest.endpoints.updating import UpdateRoutes
 from niyanta.server.rest.endpoints.websocket import WorkloadSockets
 from niyanta.server.rest.endpoints.workloads import WorkloadRoutes
@@ -75,6 +78,7 @@ from niyanta.server.services.replaying import ReplayService
 from niyanta.server.services.requests import body_limits
 from niyanta.server.services.submission import SubmissionService
 from niyanta.server.services.tokens import TokenService
+from niyanta.server.services.types import TypeService
 from niyanta.server.services.updating import UpdateService
 from niyanta.server.services.vitals import Vitals
 from niyanta.server.services.workloads import WorkloadService
@@ -247,22 +251,22 @@ class Assembly:
             ExplainRoutes(self.workloads),
             LogRoutes(self.logs, self.workloads),
             ConfigRoutes(self.configs, self.cursors),
+            TypeRoutes(TypeService(self.directory, self.customers)),
             CustomerRoutes(self.account),
-            TokenRoutes(
-                TokenService(self.customers, self.workloads, self.directory.customer_changed), self.administration
-            ),
+            TokenRoutes(self.token_service, self.administration),
             AdminRoutes(self.administration, self.workers, self.cursors),
             JoinTokenRoutes(JoinTokenService(self.join_tokens), self.cursors),
             ProbeRoutes(self.health, vitals, self.metrics),
         )
         sockets = WorkloadSockets(self.gate, self.watches, settings)
+        sessions = ConsoleSessions(self.gate, self.token_service)
         return RestApi(
             self.gate,
             [endpoint for part in parts for endpoint in endpoints_of(part, metrics_access)],
             body_limits(settings),
             settings.request_seconds,
             self.metrics,
-            sockets.routes(),
+            [*sockets.routes(), *sessions.routes(), *ConsolePages().routes()],
         )
 
     def grpc(self) -> tuple[list[Served], StreamMethods]:

@@ -45,6 +45,9 @@ _REFUSED = (
 """Of these what says that the server answered: nothing was written."""
 
 _MOST_TRIES = 5
+_IDLE_MILLISECONDS = 3000
+"""A transaction in which nothing is asked for so long is a frozen coordinator's: what it has locked is set free, so
+that others get on with it within the six seconds of a takeover."""
 
 
 class Pool(StrEnum):
@@ -180,7 +183,7 @@ class Database:
                         "application_name": f"niyanta-{name}",
                         "statement_timeout": "10000",
                         "lock_timeout": "5000",
-                        "idle_in_transaction_session_timeout": "15000",
+                        "idle_in_transaction_session_timeout": str(_IDLE_MILLISECONDS),
                         "jit": "off",
                         "TimeZone": "UTC",
                         "plan_cache_mode": "force_generic_plan",
