@@ -16,12 +16,23 @@ TARGET = CLIENT / "synchronous.py"
 PARTS = {
     "workloads": "AsyncWorkloads",
     "failures": "AsyncFailures",
+    "checkpoints": "AsyncCheckpoints",
     "configs": "AsyncConfigs",
     "customer": "AsyncAccount",
     "tokens": "AsyncTokens",
     "admin": "AsyncAdmin",
 }
-NAMED_IN = ("arguments", "configs", "explanations", "failure_models", "join_tokens", "live", "models", "status")
+NAMED_IN = (
+    "arguments",
+    "checkpoints",
+    "configs",
+    "explanations",
+    "failure_models",
+    "join_tokens",
+    "live",
+    "models",
+    "status",
+)
 TRANSPORTS = {"admin": "admin"}  # the rest share one
 
 HEAD = '''"""The client without ``await``. Made by ``make generate`` from the asynchronous one; not edited by hand."""

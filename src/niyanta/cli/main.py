@@ -49,6 +49,7 @@ _SECTIONS: dict[str, dict[str, Entry]] = {
         **{name: Entry(f"niyanta.cli.workloads:COMMANDS.{name}", text) for name, text in _WORKLOADS.items()},
         "update": Entry("niyanta.cli.updating:COMMANDS.update", "Change a workload while it waits."),
         "replay": Entry("niyanta.cli.replaying:COMMANDS.replay", "Submit what has ended again."),
+        "checkpoints": Entry("niyanta.cli.checkpoints:COMMANDS.checkpoints", "Show, download and pin checkpoints."),
         "explain": Entry("niyanta.cli.explaining:COMMANDS.explain", "Say why a workload waits."),
         "logs": Entry("niyanta.cli.logs:COMMANDS.logs", "Show a workload's log."),
     },

@@ -1,4 +1,4 @@
-"""What workloads are replays of."""
+"""Checkpoints that are kept for good, and the workers that saved them."""
 
 from __future__ import annotations
 
