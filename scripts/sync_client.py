@@ -32,6 +32,7 @@ NAMED_IN = (
     "live",
     "models",
     "status",
+    "system",
 )
 TRANSPORTS = {"admin": "admin"}  # the rest share one
 

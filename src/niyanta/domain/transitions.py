@@ -132,17 +132,10 @@ def _move(
 _UNBORN = WorkloadState("", "", "", Status.PENDING)
 
 
-def create(
-    customer_id: str,
-    workload_id: str,
-    workload_type: str,
-    now: datetime,
-    actor: Actor,
-    details: dict[str, Any] | None = None,
-) -> Move:
-    """A workload begins, in the queue; ``details`` say where it comes from."""
+def create(customer_id: str, workload_id: str, workload_type: str, now: datetime, actor: Actor) -> Move:
+    """A workload begins, in the queue."""
     new = _UNBORN.but(customer_id=customer_id, workload_id=workload_id, workload_type=workload_type)
-    return explained(EventType.CREATED, None, new, now, actor, details)
+    return explained(EventType.CREATED, None, new, now, actor)
 
 
 _LET_GO: dict[str, Any] = {"worker_id": None, "incarnation": None, "pause_phase": None}

@@ -19,7 +19,7 @@ import asyncpg
 
 from niyanta.errors import ConfigurationError, ServiceUnavailableError
 from niyanta.server.store.queries import Connection, Queries
-from niyanta.server.store.servers import Servers
+from niyanta.server.store.servers import Servers, unreachable
 from niyanta.wire.cancels import cancels_asked
 
 __all__ = ["Database", "LockNotFreeError", "OutcomeUnknownError", "TransactionConflictError", "retried"]
@@ -192,10 +192,7 @@ class Database:
                 for name, size in sizes.items()
             }
         except (OSError, TimeoutError) as exc:
-            raise ConfigurationError(
-                f"cannot reach the database: {str(exc) or 'time-out'}. "
-                "Is PostgreSQL running there, and is the URL right?"
-            ) from exc
+            raise unreachable(exc) from exc
         except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as exc:
             raise ConfigurationError(f"the database refused: {exc}") from exc
         database = cls(servers, pools)

@@ -56,10 +56,10 @@ class NewWorkload(msgspec.Struct, frozen=True, kw_only=True):
     def created(self) -> Move:
         """The move with which it begins."""
         actor = Actor(ActorType.USER, self.actor_id)
-        facts = None if self.origin is None else self.origin.facts
-        return transitions.create(
-            self.customer_id, self.workload_id, self.workload_type, self.created_at, actor, facts
-        )
+        move = transitions.create(self.customer_id, self.workload_id, self.workload_type, self.created_at, actor)
+        if self.origin is None or move.event is None:
+            return move
+        return move._replace(event=move.event._replace(details=move.event.details | self.origin.facts))
 
 
 @dataclass(frozen=True, slots=True)
