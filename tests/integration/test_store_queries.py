@@ -88,7 +88,7 @@ def _kinds_of(hint: Any) -> set[type]:
 async def test_the_view_of_states_has_every_field_of_a_state(database_url: str) -> None:
     conn = await asyncpg.connect(database_url)
     try:
-        columns = {a.name for a in (await conn.prepare("SELECT * FROM workload_states")).get_attributes()}
+        columns = {a.name for a in (await conn.prepare("SELECT * FROM traced_workload_states")).get_attributes()}
     finally:
         await conn.close()
     assert set(get_type_hints(WorkloadState)) <= columns

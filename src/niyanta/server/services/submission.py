@@ -46,6 +46,7 @@ from niyanta.server.leader.shortcut import Shortcut, SlotClaim
 from niyanta.server.moves.batcher import GroupCommit
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.moves.held_up import HeldUp
+from niyanta.server.observability.tracing import step
 from niyanta.server.services.checking import SubmissionChecks, coming_from, unsupported
 from niyanta.server.services.estimator import Estimator
 from niyanta.server.services.outcomes import (
@@ -173,10 +174,7 @@ class SubmissionService:
         origins: Sequence[Origin] = (),
         named_by: object = None,
     ) -> SubmissionAnswer:
-        """Store submissions of one operation; ``origins`` say what each is a replay of, if they are.
-
-        The key must come with the same ``named_by`` again, or with the same requests when that is None.
-        """
+        """Store; ``origins`` say what each is a replay of, ``named_by`` what the key comes with, if not the requests."""
         items = await self._checks.check(identity, requests)
         if origins:
             items = [coming_from(item, origin) for item, origin in zip(items, origins, strict=True)]
@@ -194,7 +192,8 @@ class SubmissionService:
         has_more = any(isinstance(item, NewWorkload) and item.has_more for item in items)
         asked = _Request(identity.customer_id, items, name, body_sha256, weight, needs_config, has_more)
         try:
-            return await self._group.submit(asked)
+            with step("commit"):
+                return await self._group.submit(asked)
         except OutcomeUnknownError:
             return await self._find_out(asked)
 
@@ -232,6 +231,7 @@ class SubmissionService:
             assigned = claim.changes()
             created = [_created(new, is_ready=new.key not in assigned) for new in stored]
             self._feed.announce([*created, *assigned.values()])
+            self._feed.moved(claim.moves())
         return answers
 
     async def _store_at_once(

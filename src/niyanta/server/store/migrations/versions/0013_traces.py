@@ -1,4 +1,4 @@
-"""What workloads are replays of."""
+"""A workload remembers the span that it was submitted in."""
 
 from __future__ import annotations
 
