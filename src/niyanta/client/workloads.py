@@ -216,12 +216,7 @@ class AsyncWorkloads:
         return msgspec.json.decode(answer, type=Workload)
 
     async def update(self, workload_id: str, changes: Changes, *, version: int | None = None) -> Workload:
-        """Change its ``priority``, ``timeout_seconds`` or ``affinity_rules`` while it waits or is PAUSED.
-
-        Args:
-            workload_id: Which.
-            changes: What is to be different; what is left out stays as it is.
-            version: Change it only if this is its version still.
+        """Change it while it waits or is PAUSED; with ``version`` only if this is its version still.
 
         Raises:
             InvalidStateError: A worker has it, or it has ended.
@@ -240,15 +235,7 @@ class AsyncWorkloads:
         from_checkpoint: int | None = None,
         idempotency_key: str | None = None,
     ) -> Workload:
-        """Submit one that has ended again, as a new workload; what is None is as it was.
-
-        Args:
-            workload_id: Which.
-            input_params: In place of the input it had.
-            priority: In place of the priority it had.
-            from_checkpoint: Begin at its checkpoint with this sequence; at the start when None.
-            idempotency_key: Made when None, so that a repeated request never makes a second replay.
-        """
+        """Submit one that has ended again, as a new one, at the start or a checkpoint; what is None is as it was."""
         refuse_lossy(input_params, "input_params")
         body = without_none(input_params=input_params, priority=priority, from_checkpoint=from_checkpoint)
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
