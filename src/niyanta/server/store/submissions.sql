@@ -66,9 +66,10 @@ WITH room AS MATERIALIZED (
 ), claim AS MATERIALIZED (
     SELECT EXISTS (SELECT FROM fence) AS leads, fits,
            fits AND (:epoch::bigint IS NULL OR EXISTS (SELECT FROM fence) AND NOT EXISTS (
-               SELECT FROM given g JOIN workloads w ON w.ready AND w.customer_id = g.customer_id
-                       AND w.placement_key = g.placement_key AND w.queue_rank < g.queue_rank
-                WHERE g.assigned_status IS NOT NULL)) AS holds
+               SELECT FROM given g WHERE g.assigned_status IS NOT NULL AND g.queue_rank > (
+                      SELECT w.queue_rank FROM workloads w
+                       WHERE w.ready AND w.customer_id = g.customer_id AND w.placement_key = g.placement_key
+                       ORDER BY w.queue_rank LIMIT 1))) AS holds
       FROM fit
 ), claimed AS (
     INSERT INTO idempotency_keys (customer_id, operation, key, body_sha256, answer)

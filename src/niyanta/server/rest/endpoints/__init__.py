@@ -13,7 +13,9 @@ from niyanta.server.rest.endpoints.live import LiveRoutes
 from niyanta.server.rest.endpoints.logs import LogRoutes
 from niyanta.server.rest.endpoints.probes import ProbeRoutes
 from niyanta.server.rest.endpoints.replays import ReplayRoutes
+from niyanta.server.rest.endpoints.system import SystemRoutes
 from niyanta.server.rest.endpoints.tokens import TokenRoutes
+from niyanta.server.rest.endpoints.types import TypeRoutes
 from niyanta.server.rest.endpoints.updating import UpdateRoutes
 from niyanta.server.rest.endpoints.workloads import WorkloadRoutes
 
@@ -29,10 +31,12 @@ PARTS: tuple[type, ...] = (
     ExplainRoutes,
     LogRoutes,
     ConfigRoutes,
+    TypeRoutes,
     CustomerRoutes,
     TokenRoutes,
     AdminRoutes,
     JoinTokenRoutes,
+    SystemRoutes,
     ProbeRoutes,
 )
 """All of them, for what looks at the declarations only."""
