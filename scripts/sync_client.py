@@ -31,6 +31,7 @@ NAMED_IN = (
     "join_tokens",
     "live",
     "models",
+    "operator_actions",
     "status",
     "system",
 )
