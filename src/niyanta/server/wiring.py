@@ -29,7 +29,9 @@ from niyanta.server.grpc.listing import ListMethods
 from niyanta.server.grpc.logs import LogMethods
 from niyanta.server.grpc.methods import Served, methods_of
 from niyanta.server.grpc.recording import recorded
+from niyanta.server.grpc.replays import ReplayMethods
 from niyanta.server.grpc.streams import StreamMethods
+from niyanta.server.grpc.updating import UpdateMethods
 from niyanta.server.grpc.workers import WorkerMethods
 from niyanta.server.grpc.workloads import WorkloadMethods
 from niyanta.server.leader.audit_export import AuditExport
@@ -61,9 +63,11 @@ from niyanta.server.rest.endpoints.live import LiveRoutes
 from niyanta.server.rest.endpoints.logs import LogRoutes
 from niyanta.server.rest.endpoints.operator_actions import OperatorActionRoutes
 from niyanta.server.rest.endpoints.probes import ProbeRoutes
+from niyanta.server.rest.endpoints.replays import ReplayRoutes
 from niyanta.server.rest.endpoints.system import SystemRoutes
 from niyanta.server.rest.endpoints.tokens import TokenRoutes
 from niyanta.server.rest.endpoints.types import TypeRoutes
+from niyanta.server.rest.endpoints.updating import UpdateRoutes
 from niyanta.server.rest.endpoints.websocket import WorkloadSockets
 from niyanta.server.rest.endpoints.workloads import WorkloadRoutes
 from niyanta.server.rest.frame.operation import Access, endpoints_of
@@ -83,11 +87,13 @@ from niyanta.server.services.lost_work import LostWork
 from niyanta.server.services.occupancy import Occupancy
 from niyanta.server.services.operators import OperatorRecord
 from niyanta.server.services.pausing import PauseService
+from niyanta.server.services.replaying import ReplayService
 from niyanta.server.services.requests import body_limits
 from niyanta.server.services.submission import SubmissionService
 from niyanta.server.services.system import SystemService
 from niyanta.server.services.tokens import TokenService
 from niyanta.server.services.types import TypeService
+from niyanta.server.services.updating import UpdateService
 from niyanta.server.services.vitals import Vitals
 from niyanta.server.services.workloads import WorkloadService
 from niyanta.server.settings import CoordinatorSettings
@@ -204,6 +210,7 @@ class Assembly:
             self.directory,
             most_seconds=settings.pause_wait_seconds,
         )
+        self.updates = UpdateService(self.mover, self.workloads)
         self.catalog = CheckpointCatalog(database, self.workloads, object_store)
         self.configs = ConfigService(database, self.feed)
         self.account = CustomerService(database, self.customers)
@@ -248,6 +255,7 @@ class Assembly:
             await self.known_tokens.look()
             await self.callout.start()  # first, as workers that wait at the broker's door ask again only now and then
         self.cursors = Cursors(await shared_secret(self._database, "cursors"))
+        self.replays = ReplayService(self._database, self.workloads, self.submissions, self.cursors)
         self.logs = LogService(self._database, self.workloads, self.cursors)
         await self.tokens.start()
         await self.upkeep.prepare()
@@ -296,7 +304,9 @@ class Assembly:
         metrics_access = Access.PUBLIC if settings.metrics_access == "public" else Access.ADMIN
         parts = (
             BatchRoutes(self.submissions, self.batches),
+            ReplayRoutes(self.replays, self.workloads),
             LiveRoutes(self.live),
+            UpdateRoutes(self.updates, self.workloads),
             WorkloadRoutes(self.submissions, self.workloads, self.pausing, self.catalog, self.cursors),
             CheckpointRoutes(self.catalog, self.workloads),
             ExplainRoutes(self.workloads),
@@ -331,9 +341,11 @@ class Assembly:
         parts = (
             WorkloadMethods(self.submissions, self.workloads, self.pausing, settings.max_body_bytes),
             ExplainMethods(self.workloads),
+            UpdateMethods(self.updates, self.workloads, settings.max_body_bytes),
             ListMethods(self.workloads, self.cursors),
             LogMethods(self.logs, self.workloads),
             BatchMethods(self.submissions, self.batches, settings.max_batch_body_bytes),
+            ReplayMethods(self.replays, self.workloads, settings.max_body_bytes),
             streams,
             WorkerMethods(self.workers, self.cursors),
         )
