@@ -22,9 +22,11 @@ import click
 from niyanta.cli.children import Child, how_it_ended
 from niyanta.cli.dev_keys import CUSTOMER_ID, Credentials
 from niyanta.cli.overheard import HandlerOutput
+from niyanta.cli.secret_options import SecretOption
 from niyanta.cli.sources import SourceFiles
 from niyanta.embedded import Nats, Postgres
 from niyanta.embedded.engine import DirectoryLock, free_port
+from niyanta.embedded.roles import coordinator_url
 from niyanta.errors import ConfigurationError
 from niyanta.server.fleet.broker_keys import BrokerKeys
 from niyanta.server.store import schema
@@ -125,11 +127,13 @@ class _Dev:
             from niyanta.server.store import migrate  # Alembic takes a while to load, which most starts can spare
 
             await migrate.upgrade(database_url)
+        # In ours coordinators have the role that they should have elsewhere; in another's, what they are given.
+        coordinators_url = await coordinator_url(database_url) if self.postgres else database_url
         keys = await self.credentials.keys(database_url)
         nats_url = await self._start_broker(database_url)
         host = self.options["host"]
         port, grpc_port = self.options["port"] or free_port(), self.options["grpc_port"] or free_port()
-        self._make_children({"database_url": database_url, "nats_url": nats_url, **keys}, host, port, grpc_port)
+        self._make_children({"database_url": coordinators_url, "nats_url": nats_url, **keys}, host, port, grpc_port)
         self._workers_before = await _registrations(database_url)
         if not self.options["quiet"]:
             self.output = HandlerOutput(nats_url, self._broker_keys)
@@ -381,8 +385,8 @@ async def _registrations(database_url: str) -> set[str]:
 @click.option("--reload", is_flag=True, help="Start the workers again when their source changes.")
 @click.option("--quiet", is_flag=True, help="Don't show what handlers say.")
 @click.option("--reset", is_flag=True, help="Begin with an empty data directory.")
-@click.option("--database-url", help="Use this PostgreSQL instead of the embedded one.")
-@click.option("--nats-url", help="Use this NATS instead of the embedded one.")
+@click.option("--database-url", cls=SecretOption, help="Use this PostgreSQL instead of the embedded one.")
+@click.option("--nats-url", cls=SecretOption, help="Use this NATS instead of the embedded one.")
 def command(**options: Any) -> None:  # Any: click has checked each by its option
     """Run the whole system on this machine."""
     hide_memory()

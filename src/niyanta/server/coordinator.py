@@ -19,6 +19,7 @@ from niyanta.server.rest.frame.operation import Operation
 from niyanta.server.rest.uvicorn.heads import HeadLimits, bounded_http
 from niyanta.server.rest.uvicorn.sockets import websocket_among
 from niyanta.server.rest.uvicorn.strangers import Strangers
+from niyanta.server.services.diagnosis import Severity, role_finding
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store import schema
 from niyanta.server.store.database import Database
@@ -78,6 +79,9 @@ class Coordinator:
             self.grpc_port = self._grpc.port
             await schema.require_current(settings.database_url)
             self.database = await Database.open(settings.database_url)
+            role = role_finding(self.database.standing)
+            if role.severity is not Severity.OK:
+                log.warning("coordinator.may_do_too_much", extra={"why": role.text, "advice": role.advice})
             keys = await _broker_keys(settings, self.database)
             login = None if keys is None else keys.login
             self._broker = Broker(settings.nats_url, name=settings.coordinator_id, login=login)

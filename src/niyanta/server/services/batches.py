@@ -114,7 +114,7 @@ class BatchService:
         above = _first_id(wanted.created_after, 1) if wanted.created_after else ""
         below = _first_id(wanted.created_before, 0) if wanted.created_before else "~"
         found: list[str] = []
-        async with self._database.connection() as conn:
+        async with self._database.connection(customer_id=identity.customer_id) as conn:
             for status in [wanted.status] if wanted.status else _CANCELLABLE:
                 query = ListQuery(
                     identity.customer_id,
