@@ -20,6 +20,7 @@ PARTS = {
     "tokens": "AsyncTokens",
     "admin": "AsyncAdmin",
 }
+NAMED_IN = ("arguments", "join_tokens", "live", "models", "status")
 TRANSPORTS = {"admin": "admin"}  # the rest share one
 
 HEAD = '''"""The client without ``await``. Made by ``make generate`` from the asynchronous one; not edited by hand."""
@@ -76,7 +77,7 @@ def render() -> str:
     classes = {module: _class(trees[module], name) for module, name in PARTS.items()}
     body = "\n\n".join(_facade(part) for part in classes.values())
     used = {name.id for part in classes.values() for name in ast.walk(part) if isinstance(name, ast.Name)}
-    known = {module: sorted(_exported(module) & used) for module in ("arguments", "join_tokens", "models", "status")}
+    known = {module: sorted(_exported(module) & used) for module in NAMED_IN}
     imports = [
         "from niyanta.client.blocking_link import BlockingHttpLink",
         "from niyanta.client.driver import iterate, run",

@@ -78,7 +78,7 @@ async def ask(system: System, method: str, path: str, body: Any, key: str, query
         sent["Content-Type"] = "application/json"
     data = None if body is None else json.dumps(body)
     async with system.http.request(method, system.url(path) + query, data=data, headers=sent) as response:
-        text = await response.text()
+        text = "" if response.content_type == "text/event-stream" else await response.text()
         request_id = response.headers["X-Request-ID"]
         headers = {
             name: "" if name in CHANGES_BY_ITSELF else value for name, value in sorted(response.headers.items())

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-__all__ = ["LINE", "Answer", "Service", "breaks", "error", "fails", "gives", "service", "socket", "update"]
+__all__ = ["LINE", "Answer", "Service", "breaks", "error", "fails", "gives", "service", "socket", "stream", "update"]
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -63,6 +63,19 @@ async def breaks(request: web.Request) -> web.Response:
     assert request.transport is not None
     request.transport.abort()
     return web.Response()
+
+
+def stream(*parts: str) -> Answer:
+    """Server-sent events in these parts, and then the end."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for part in parts:
+            await response.write(part.encode())
+        return response
+
+    return answer
 
 
 def socket(*messages: dict[str, Any]) -> Answer:

@@ -86,7 +86,8 @@ class System:
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         data = None if body is None else json.dumps(body)
         async with self.http.request(method, self.url("/v1" + path, via), data=data, headers=sent) as response:
-            raw = await response.read()
+            # A live feed has no end; that it has begun is what is asked here.
+            raw = b"" if response.content_type == "text/event-stream" else await response.read()
             return response.status, json.loads(raw) if raw else None, response.headers
 
     async def submit(self, key: str = "cust_a", **fields: Any) -> str:

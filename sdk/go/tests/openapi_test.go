@@ -178,11 +178,12 @@ type getAfter struct {
 	_ int `query:"version"`
 }
 
-// Operations that no method makes: metrics are for Prometheus, join tokens for whoever sets workers up, and the rest has
-// a twin below /v1.
+// Operations that no method makes: metrics are for Prometheus, join tokens for whoever sets workers up, live feeds for
+// consoles, and the rest has a twin below /v1.
 var withoutMethod = []string{
 	"getMetrics", "getMetricsAtRoot", "getHealthAtRoot", "getReadinessAtRoot",
 	"createJoinToken", "listJoinTokens", "revokeJoinToken",
+	"streamWorkloadEvents", "streamAllEvents",
 }
 
 func TestEveryOperationHasItsMethod(t *testing.T) {

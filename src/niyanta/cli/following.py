@@ -11,10 +11,11 @@ import click
 
 from niyanta.cli.output import coloured, echo, echo_json, marked_up, moment
 from niyanta.client import Client
+from niyanta.client.live import LiveEvent
 from niyanta.client.models import LogLine, Update
 from niyanta.client.status import Status
 
-__all__ = ["follow", "follow_quietly", "log_text"]
+__all__ = ["event_line", "follow", "follow_quietly", "log_text"]
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """What could move the terminal's cursor or change its colours; a tab may stay."""
@@ -60,6 +61,21 @@ def log_text(line: LogLine | Update, *, day: bool = False) -> str:
     level = coloured(line.level) + " " * (5 - len(line.level or ""))
     at = click.style(moment(line.timestamp, day=day), dim=True)
     return f"{at} {level} {message}{details}".replace("\n", "\n    ")
+
+
+def event_line(event: LiveEvent) -> str | None:
+    """A live event for people; None for what they needn't know."""
+    if event.type == "workload" and event.status is not None:
+        done = f"{event.progress_percent or 0}%"
+        message = _CONTROL.sub(" ", event.message or "")
+        named = (event.workload_id, event.workload_type, coloured(event.status), done, event.worker_id, message)
+        return " ".join([click.style(moment(event.timestamp), dim=True), *filter(None, named)])
+    said = {
+        "missed": f"(some events may be missing: {event.reason})",
+        "fleet": "(workers came, went or were drained)",
+        "customer": f"(the customer {event.customer_id} changed)",
+    }
+    return said.get(event.type)
 
 
 def _as_json(updates: Iterator[Update]) -> Iterator[Update]:

@@ -33,6 +33,7 @@ _WORKLOADS = {
     "list": "List workloads, newest first.",
     "get": "Show one workload.",
     "watch": "Follow a workload to its end.",
+    "events": "Follow all workloads live, without end.",
     "audit": "Show a workload's history.",
     "pause": "Checkpoint and stop a workload.",
     "resume": "Go on from the last checkpoint.",

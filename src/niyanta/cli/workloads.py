@@ -10,11 +10,12 @@ from typing import Any, cast
 
 import click
 
-from niyanta.cli.following import follow, follow_quietly
+from niyanta.cli.following import event_line, follow, follow_quietly
 from niyanta.cli.history import HISTORY_COLUMNS, history_rows
 from niyanta.cli.output import (
     api_command,
     coloured,
+    echo,
     echo_json,
     json_input,
     json_object,
@@ -217,6 +218,17 @@ def cancel(client: Client, as_json: bool, workload_ids: tuple[str, ...], reason:
 def watch(client: Client, as_json: bool, workload_id: str, logs: bool) -> int:
     """Follow a workload to its end; exit 0 when COMPLETED, else 1."""
     return follow(client, workload_id, as_json=as_json, logs=logs)
+
+
+@_command("events")
+@click.option("--everybody", is_flag=True, help="Of all customers, and what happens to the fleet; for operators.")
+def events(client: Client, as_json: bool, everybody: bool) -> None:
+    """Follow all workloads live, without end; with --json an object a line."""
+    for event in client.admin.events() if everybody else client.workloads.events():
+        if as_json:
+            echo_json(event)
+        elif (line := event_line(event)) is not None:
+            echo(line)
 
 
 @_command("audit")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from datetime import datetime
 
 import msgspec
 
 from niyanta.client.arguments import TierLimits
 from niyanta.client.join_tokens import JoinToken
+from niyanta.client.live import LiveEvent, follow_events
 from niyanta.client.models import ApiKey, Customer, FleetWorker, Pagination, Token
 from niyanta.client.transport import Transport, quoted, without_none
 
@@ -44,6 +46,12 @@ class AsyncAdmin:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
+
+    async def events(self) -> AsyncIterator[LiveEvent]:
+        """What happens to everybody's workloads and to the fleet from now on; as `AsyncWorkloads.events`."""
+        async with aclosing(follow_events(self._transport, "/admin/events")) as events:
+            async for event in events:
+                yield event
 
     async def workers(self, *, status: str | None = None) -> Sequence[FleetWorker]:
         """The registered workers; ``status`` is ``HEALTHY``, ``DRAINING`` or ``DEAD``."""

@@ -13,7 +13,7 @@ from urllib.parse import SplitResult
 import aiohttp
 from yarl import URL
 
-from niyanta.client.links import Answer, closed_error, cut_off
+from niyanta.client.links import Answer, StreamRefusedError, closed_error, cut_off
 from niyanta.client.proxies import proxy_for
 from niyanta.errors import ConnectionFailedError
 
@@ -90,6 +90,28 @@ class AsyncHttpLink:
                         return
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
             raise ConnectionFailedError(f"the WebSocket could not be used: {str(exc) or type(exc).__name__}") from exc
+
+    async def chunks(
+        self, path: str, headers: Mapping[str, str], quiet_seconds: float
+    ) -> AsyncGenerator[bytes, None]:
+        """See `HttpLink.chunks`."""
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_LONGEST_OPENING_SECONDS, sock_read=quiet_seconds)
+        url = URL(self._base_url + path, encoded=True)
+        try:
+            async with self._opened().get(
+                url,
+                headers=headers,
+                timeout=timeout,
+                allow_redirects=False,
+                proxy=self._proxy,
+                proxy_headers=self._proxy_headers,
+            ) as response:
+                if response.status != 200:
+                    raise StreamRefusedError(Answer(response.status, response.headers, await response.read()))
+                async for chunk in response.content.iter_any():
+                    yield chunk
+        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
+            raise ConnectionFailedError(cut_off(self._base_url, exc)) from exc
 
     async def sleep(self, seconds: float) -> None:
         """See `HttpLink.sleep`."""

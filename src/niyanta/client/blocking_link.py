@@ -83,6 +83,15 @@ class BlockingHttpLink:
             for message in received:
                 yield message
 
+    async def chunks(
+        self, path: str, headers: Mapping[str, str], quiet_seconds: float
+    ) -> AsyncGenerator[bytes, None]:
+        """See `HttpLink.chunks`; blocks, by means of a loop in another thread."""
+        loop, link = self._pool.streaming()
+        with closing(loop.iterate(link.chunks(path, headers, quiet_seconds))) as received:
+            for chunk in received:
+                yield chunk
+
     async def sleep(self, seconds: float) -> None:
         """See `HttpLink.sleep`; blocks."""
         time.sleep(seconds)  # noqa: ASYNC251 -- no loop runs this

@@ -15,7 +15,7 @@ import msgspec
 
 from niyanta.errors import ConfigurationError
 
-__all__ = ["Answer", "HttpLink", "checked_base_url", "closed_error", "cut_off"]
+__all__ = ["Answer", "HttpLink", "StreamRefusedError", "checked_base_url", "closed_error", "cut_off"]
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -24,6 +24,14 @@ class Answer(msgspec.Struct, frozen=True):
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+
+class StreamRefusedError(Exception):
+    """What was to go on without end was answered with something else."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(f"answered {answer.status}")
+        self.answer = answer
 
 
 class HttpLink(Protocol):
@@ -47,6 +55,14 @@ class HttpLink(Protocol):
 
         Raises:
             ConnectionFailedError: It could not be opened, or broke.
+        """
+
+    def chunks(self, path: str, headers: Mapping[str, str], quiet_seconds: float) -> AsyncGenerator[bytes, None]:
+        """The body of an answer that goes on without end, as it comes; ends when the other side ends it.
+
+        Raises:
+            StreamRefusedError: The answer isn't a 200.
+            ConnectionFailedError: It could not be had, broke, or nothing came for so many seconds.
         """
 
     async def sleep(self, seconds: float) -> None:

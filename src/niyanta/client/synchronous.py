@@ -14,6 +14,7 @@ from niyanta.client.customer import AsyncAccount
 from niyanta.client.driver import iterate, run
 from niyanta.client.join_tokens import JoinToken
 from niyanta.client.links import checked_base_url
+from niyanta.client.live import LiveEvent
 from niyanta.client.models import (
     ApiKey,
     AuditEvent,
@@ -247,6 +248,14 @@ class Workloads:
         """
         return iterate(self._asynchronous.watch(workload_id, logs=logs))
 
+    def events(self) -> Iterator[LiveEvent]:
+        """What happens to all of the customer's workloads from now on, without end.
+
+        Begins with ``ready``; read the list after it. A connection that breaks is replaced; where something may have
+        been missed, a ``missed`` says so. It is no history: that is `audit`.
+        """
+        return iterate(self._asynchronous.events())
+
     def wait_for_completion(self, workload_id: str, timeout: float | None = None) -> Workload:
         """Wait until it is COMPLETED.
 
@@ -406,6 +415,10 @@ class Admin:
 
     def __init__(self, asynchronous: AsyncAdmin) -> None:
         self._asynchronous = asynchronous
+
+    def events(self) -> Iterator[LiveEvent]:
+        """What happens to everybody's workloads and to the fleet from now on; as `AsyncWorkloads.events`."""
+        return iterate(self._asynchronous.events())
 
     def workers(self, *, status: str | None = None) -> Sequence[FleetWorker]:
         """The registered workers; ``status`` is ``HEALTHY``, ``DRAINING`` or ``DEAD``."""

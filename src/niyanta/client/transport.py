@@ -7,6 +7,7 @@ import random
 import re
 import time
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -15,7 +16,8 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from niyanta import errors
-from niyanta.client.links import Answer, HttpLink, checked_base_url
+from niyanta.client.links import Answer, HttpLink, StreamRefusedError, checked_base_url
+from niyanta.domain.limits import FEED_HEARTBEAT_SECONDS
 from niyanta.errors import ApiError, ConfigurationError, ConnectionFailedError, InternalError
 from niyanta.wire.nearby import dev_credentials
 
@@ -25,6 +27,7 @@ __all__ = ["Credentials", "Transport", "find_credentials", "quoted", "without_no
 _PASSING = frozenset({429, 502, 503, 504})
 _LONGEST_WAIT_SECONDS = 60.0
 _LONGEST_PAUSE_SECONDS = 8.0
+_QUIET_SECONDS = 3 * FEED_HEARTBEAT_SECONDS
 _NO_HEADER = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 
 _ERRORS: dict[tuple[int, str], type[ApiError]] = {
@@ -114,6 +117,34 @@ class Transport:
         """
         return self._link.messages(f"/v1{path}", self._authorization, deadline)
 
+    async def events(self, path: str, last_event_id: str | None) -> AsyncGenerator[bytes, None]:
+        """What server-sent events are received in, until the service ends them.
+
+        Raises:
+            ApiError: The service refuses.
+            ConnectionFailedError: It could not be reached, or the connection broke.
+        """
+        sent = self._authorization
+        if last_event_id is not None:
+            sent = {**sent, "Last-Event-ID": last_event_id}
+        try:
+            async with aclosing(self._link.chunks(f"/v1{path}", sent, _QUIET_SECONDS)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        except StreamRefusedError as refused:
+            raise _error(refused.answer) from None
+
+    async def pause_after(self, failure: ApiError | ConnectionFailedError, failures: int) -> None:
+        """Wait before what has failed so often in a row is tried again.
+
+        Raises:
+            ApiError, ConnectionFailedError: The failure, when it isn't to be tried again.
+        """
+        if failures > self._max_retries or (isinstance(failure, ApiError) and not failure.retryable):
+            raise failure
+        wait = getattr(failure, "retry_after_seconds", None) or 0.0
+        await self._link.sleep(wait + _pause_seconds(failures))
+
     async def call(
         self,
         method: str,
@@ -165,7 +196,7 @@ class Transport:
                     raise
                 failure, wait = error, 0.0
             attempt += 1
-            wait += random.random() * min(_LONGEST_PAUSE_SECONDS, 0.2 * 2.0**attempt)  # noqa: S311 -- no secret
+            wait += _pause_seconds(attempt)
             if attempt > self._max_retries or (deadline is not None and time.monotonic() + wait >= deadline):
                 raise failure
             await self._link.sleep(wait)
@@ -187,6 +218,10 @@ class Transport:
         given = [(name, str(value)) for name, value in (params or {}).items() if value is not None]
         query = f"?{urlencode(given, quote_via=quote)}" if given else ""
         return f"/v1{path}{query}", sent, data
+
+
+def _pause_seconds(failures: int) -> float:
+    return random.random() * min(_LONGEST_PAUSE_SECONDS, 0.2 * 2.0**failures)  # noqa: S311 -- no secret
 
 
 def _may_repeat(status: int, error: ApiError, repeatable: bool) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from niyanta.client.arguments import AffinityRules, BatchFilter, Submission
+from niyanta.client.live import LiveEvent, follow_events
 from niyanta.client.log_reading import follow_logs, iterate_logs, read_logs
 from niyanta.client.models import (
     AuditEvent,
@@ -310,6 +311,16 @@ class AsyncWorkloads:
         async with aclosing(watch_workload(self._transport, workload_id, logs=logs)) as updates:
             async for update in updates:
                 yield update
+
+    async def events(self) -> AsyncIterator[LiveEvent]:
+        """What happens to all of the customer's workloads from now on, without end.
+
+        Begins with ``ready``; read the list after it. A connection that breaks is replaced; where something may have
+        been missed, a ``missed`` says so. It is no history: that is `audit`.
+        """
+        async with aclosing(follow_events(self._transport, "/workloads/events")) as events:
+            async for event in events:
+                yield event
 
     async def wait_for_completion(self, workload_id: str, timeout: float | None = None) -> Workload:
         """Wait until it is COMPLETED.

@@ -96,6 +96,11 @@ MAX_WAIT_SECONDS = 60
 MAX_KEPT_BYTES = 256 * 1024
 """Of one watched workload's updates, for watchers that are behind; then they are sent away."""
 
+MAX_FEED_BYTES = 512 * 1024
+"""Of one live feed's newest events, for watchers that are behind and those who come back."""
+FEED_HEARTBEAT_SECONDS = 15.0
+"""In which a live feed sends something, if only a sign of life."""
+
 # --- submissions ----------------------------------------------------------------------------------
 
 MAX_BATCH = 1000

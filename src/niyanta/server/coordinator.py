@@ -23,6 +23,7 @@ from niyanta.server.services.diagnosis import Severity, role_finding
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store import schema
 from niyanta.server.store.database import Database
+from niyanta.server.watching.live import LiveFeeds
 from niyanta.server.wiring import Assembly
 from niyanta.wire.broker import Broker
 from niyanta.wire.broker_auth import BrokerAuth, allow_open_broker
@@ -63,6 +64,7 @@ class Coordinator:
         self._server: _Server | None = None
         self._main: asyncio.Task[None] | None = None
         self._election: Election | None = None
+        self._live: LiveFeeds | None = None
 
     async def start(self) -> None:
         """Connect, begin to serve.
@@ -97,7 +99,7 @@ class Coordinator:
         settings = self.settings
         parts = Assembly(database, broker, settings, keys)
         await parts.prepare()
-        self._election = parts.election
+        self._election, self._live = parts.election, parts.live
         api = parts.rest()
         self.operations = api.operations
         strangers = Strangers(settings.max_strangers, settings.max_strangers_per_source)
@@ -158,6 +160,8 @@ class Coordinator:
             # First, as requests may take their time, and nobody leads meanwhile.
             await self._election.resign()
             self._election = None
+        if self._live is not None:
+            self._live.stop()  # which would go on longer than the server waits for its answers
         if self._server is not None:
             self._server.should_exit = True
         if self._main is not None:

@@ -97,6 +97,8 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     """The same from one address (with IPv6, one /64 network)."""
     max_websockets_per_customer: int = 20_000
     """Open at once on one coordinator."""
+    max_live_feeds_per_customer: int = 200
+    """The same of live feeds."""
     allowed_origins: str = ""
     """Origins, separated by commas, whose pages may open WebSockets besides the coordinator's own; ``*`` for all."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

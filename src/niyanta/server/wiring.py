@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
 from typing import Any
 
 from niyanta.server.access.gate import Gate
@@ -43,12 +44,14 @@ from niyanta.server.rest.endpoints.batches import BatchRoutes
 from niyanta.server.rest.endpoints.configs import ConfigRoutes
 from niyanta.server.rest.endpoints.customers import CustomerRoutes
 from niyanta.server.rest.endpoints.join_tokens import JoinTokenRoutes
+from niyanta.server.rest.endpoints.live import LiveRoutes
 from niyanta.server.rest.endpoints.logs import LogRoutes
 from niyanta.server.rest.endpoints.probes import ProbeRoutes
 from niyanta.server.rest.endpoints.tokens import TokenRoutes
 from niyanta.server.rest.endpoints.websocket import WorkloadSockets
 from niyanta.server.rest.endpoints.workloads import WorkloadRoutes
 from niyanta.server.rest.frame.operation import Access, endpoints_of
+from niyanta.server.rest.frame.responses import timestamp
 from niyanta.server.services.administration import AdminService
 from niyanta.server.services.batches import BatchService
 from niyanta.server.services.configs import ConfigService
@@ -71,6 +74,7 @@ from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
 from niyanta.server.store.join_tokens import JoinTokenStore
 from niyanta.server.store.shared_secrets import shared_secret
+from niyanta.server.watching.live import LiveFeeds
 from niyanta.server.watching.service import WatchService
 from niyanta.wire.broker import Broker
 from niyanta.wire.changes import Changed
@@ -157,6 +161,12 @@ class Assembly:
         self.account = CustomerService(database, self.customers)
         self.batches = BatchService(database, self.workloads)
         self.watches = WatchService(database, self.feed, self.authenticator)
+        self.live = LiveFeeds(
+            self.feed,
+            self.authenticator,
+            most_per_customer=settings.max_live_feeds_per_customer,
+            now=lambda: timestamp(datetime.now(UTC)),
+        )
         self.token_service = TokenService(self.customers, self.workloads, self.directory.customer_changed)
         self.administration = AdminService(self.customers, self.directory.customer_changed)
 
@@ -192,6 +202,7 @@ class Assembly:
             self.authenticator.run,
             self.limiter.run,
             self.watches.run,
+            self.live.run,
             self.lost_work.run,
             self.known_tokens.run,
         ]
@@ -207,12 +218,13 @@ class Assembly:
             self.scheduler,
             self.upkeep,
             self.occupancy,
-            lambda: self.feed.watcher_count + self.watches.count,
+            lambda: self.feed.watcher_count + self.watches.count + self.live.count,
             settings.metrics_tag,
         )
         metrics_access = Access.PUBLIC if settings.metrics_access == "public" else Access.ADMIN
         parts = (
             BatchRoutes(self.submissions, self.batches),
+            LiveRoutes(self.live),
             WorkloadRoutes(self.submissions, self.workloads, self.pausing, self.cursors),
             LogRoutes(self.logs, self.workloads),
             ConfigRoutes(self.configs, self.cursors),

@@ -16,8 +16,10 @@ import msgspec
 from niyanta.domain.ids import milliseconds_of
 from niyanta.domain.workload import EventType, Status
 from niyanta.errors import ConnectionFailedError
+from niyanta.server.moves.lost_changes import BEAT_SECONDS, LostChanges
 from niyanta.server.store.states import Change
 from niyanta.wire.broker import Broker
+from niyanta.wire.cancels import lasting
 from niyanta.wire.changes import Changed, WorkloadChange
 from niyanta.wire.subjects import Subjects
 
@@ -71,6 +73,10 @@ class ChangeFeed:
         self._outgoing: asyncio.Queue[Changed] = asyncio.Queue(maxsize=10_000)
         self._watchers: dict[tuple[str, str], set[asyncio.Event]] = {}
         self.listeners: list[Callable[[Changed], None]] = []
+        self.on_lost: list[Callable[[], None]] = []
+        """Called when something that another coordinator told may not have arrived."""
+        self._lost = LostChanges()
+        self._number = 0
 
     async def start(self) -> None:
         """Begin to hear the others."""
@@ -80,6 +86,12 @@ class ChangeFeed:
         changed = self._decode(payload)
         if changed.origin != self._origin:
             self._hand_on(changed)
+            if self._lost.note(changed.origin, changed.number, asyncio.get_running_loop().time()):
+                self._tell_lost()
+
+    def _tell_lost(self) -> None:
+        for listener in self.on_lost:
+            listener()
 
     def announce(
         self,
@@ -108,6 +120,7 @@ class ChangeFeed:
             self._outgoing.put_nowait(changed)
         except asyncio.QueueFull:
             log.warning("changes.dropped")
+            self._number += 1  # so that the others notice
 
     def _hand_on(self, changed: Changed) -> None:
         for listener in self.listeners:
@@ -137,34 +150,51 @@ class ChangeFeed:
                 del self._watchers[key]
 
     async def run(self) -> None:
-        """Publish until cancelled; what waits together goes as one message."""
+        """Publish until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(lasting(self._publish))
+            group.create_task(lasting(self._beat))
+
+    async def _publish(self) -> None:
         while True:
-            first = await self._outgoing.get()
-            changes, fleet, customers = list(first.changes), first.fleet, list(first.customers)
-            lease_is_free = first.lease_is_free
-            logged, lanes, lingering = list(first.logged), list(first.lanes), list(first.lingering)
-            while not self._outgoing.empty() and len(changes) + len(logged) < 1000:
-                more = self._outgoing.get_nowait()
-                changes += more.changes
-                fleet |= more.fleet
-                customers += more.customers
-                logged += more.logged
-                lanes += more.lanes
-                lingering += more.lingering
-                lease_is_free |= more.lease_is_free
-            message = self._encode(
-                Changed(
-                    origin=self._origin,
-                    changes=changes,
-                    fleet=fleet,
-                    customers=customers,
-                    logged=logged,
-                    lanes=lanes,
-                    lingering=lingering,
-                    lease_is_free=lease_is_free,
-                )
-            )
+            together = self._together(await self._outgoing.get())
+            self._number += 1
+            message = self._encode(msgspec.structs.replace(together, number=self._number))
             try:
                 await self._broker.publish(self._subjects.changed, message)
             except ConnectionFailedError:
                 log.debug("changes.not_published")
+
+    async def _beat(self) -> None:
+        """Say something now and then, and notice who doesn't."""
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            if self._outgoing.empty():
+                self._outgoing.put_nowait(Changed(self._origin))
+            if self._lost.fell_silent(asyncio.get_running_loop().time()):
+                self._tell_lost()
+
+    def _together(self, first: Changed) -> Changed:
+        """What waits to be told, as one message."""
+        changes, fleet, customers = list(first.changes), first.fleet, list(first.customers)
+        lease_is_free = first.lease_is_free
+        logged, lanes, lingering = list(first.logged), list(first.lanes), list(first.lingering)
+        while not self._outgoing.empty() and len(changes) + len(logged) < 1000:
+            more = self._outgoing.get_nowait()
+            changes += more.changes
+            fleet |= more.fleet
+            customers += more.customers
+            logged += more.logged
+            lanes += more.lanes
+            lingering += more.lingering
+            lease_is_free |= more.lease_is_free
+        return Changed(
+            origin=self._origin,
+            changes=changes,
+            fleet=fleet,
+            customers=customers,
+            logged=logged,
+            lanes=lanes,
+            lingering=lingering,
+            lease_is_free=lease_is_free,
+        )

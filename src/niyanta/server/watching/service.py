@@ -17,12 +17,13 @@ from itertools import islice
 
 from niyanta.domain.limits import MAX_KEPT_BYTES
 from niyanta.domain.workload import Key
-from niyanta.errors import ApiError, ForbiddenError, NotFoundError, ServiceUnavailableError, UnauthorizedError
+from niyanta.errors import NotFoundError, ServiceUnavailableError
 from niyanta.server.access.identity import Authenticator
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.store.customers import Identity
 from niyanta.server.store.database import Database
 from niyanta.server.store.watching import WatchStore
+from niyanta.server.watching.credentials import CHECK_AGAIN_SECONDS, refusals
 from niyanta.server.watching.watched import Update, Watch, Watched, WatcherTooSlowError
 from niyanta.wire.cancels import lasting
 from niyanta.wire.changes import Changed
@@ -32,9 +33,6 @@ __all__ = ["Update", "Watch", "WatchService", "WatcherTooSlowError"]
 log = logging.getLogger(__name__)
 
 _LOOK_AGAIN_SECONDS = 1.2
-_CHECK_AGAIN_SECONDS = 1.0
-"""How often the credentials behind open watches are checked."""
-_CHECKED_TOGETHER = 100
 _RETRY_SECONDS = 0.3
 _MOST_READ = 500
 """Workloads in one reading."""
@@ -267,30 +265,15 @@ class WatchService:
 
     async def _check_again_loop(self) -> None:
         while True:
-            await asyncio.sleep(_CHECK_AGAIN_SECONDS)
+            await asyncio.sleep(CHECK_AGAIN_SECONDS)
             held: dict[str, list[Watch]] = {}
             for entry in self._entries.values():
                 for watch in entry.watches:
                     if watch.authorization is not None:
                         held.setdefault(watch.authorization, []).append(watch)
-            credentials = list(held)
-            for first in range(0, len(credentials), _CHECKED_TOGETHER):
-                together = credentials[first : first + _CHECKED_TOGETHER]
-                refusals = await asyncio.gather(*map(self._refusal, together))
-                for authorization, refusal in zip(together, refusals, strict=True):
-                    if refusal is not None:
-                        for watch in held[authorization]:
-                            watch.interrupt(refusal)
-
-    async def _refusal(self, authorization: str) -> ApiError | None:
-        """Why credentials are no longer good; None when they are, and when that can't be found out at the moment."""
-        try:
-            identity = await self._authenticator.identify(authorization)
-        except UnauthorizedError as exc:
-            return exc
-        except ApiError:
-            return None
-        return ForbiddenError("This customer is suspended") if identity.suspended else None
+            for authorization, refusal in (await refusals(self._authenticator, held)).items():
+                for watch in held[authorization]:
+                    watch.interrupt(refusal)
 
 
 def _answer(openers: list[asyncio.Future[None]], error: Exception | None) -> None:

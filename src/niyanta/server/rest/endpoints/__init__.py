@@ -7,6 +7,7 @@ from niyanta.server.rest.endpoints.batches import BatchRoutes
 from niyanta.server.rest.endpoints.configs import ConfigRoutes
 from niyanta.server.rest.endpoints.customers import CustomerRoutes
 from niyanta.server.rest.endpoints.join_tokens import JoinTokenRoutes
+from niyanta.server.rest.endpoints.live import LiveRoutes
 from niyanta.server.rest.endpoints.logs import LogRoutes
 from niyanta.server.rest.endpoints.probes import ProbeRoutes
 from niyanta.server.rest.endpoints.tokens import TokenRoutes
@@ -16,6 +17,7 @@ __all__ = ["PARTS"]
 
 PARTS: tuple[type, ...] = (
     BatchRoutes,
+    LiveRoutes,
     WorkloadRoutes,
     LogRoutes,
     ConfigRoutes,

@@ -22,7 +22,7 @@ from niyanta.domain.ids import make_id
 from niyanta.domain.limits import MAX_HEAD_BYTES, MAX_HEAD_SECONDS, MAX_HEADERS, MAX_URL_BYTES
 from niyanta.server.rest.bodies.workloads import ErrorBody, ErrorEnvelope
 from niyanta.server.rest.uvicorn.ending import EndingTransport
-from niyanta.server.rest.uvicorn.strangers import KEEP_ALIVE_SECONDS, WELCOME, Strangers
+from niyanta.server.rest.uvicorn.strangers import KEEP_ALIVE_SECONDS, SEND_AWAY, WELCOME, Strangers
 
 if TYPE_CHECKING:
     from uvicorn.server import ServerState
@@ -117,7 +117,9 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        cast(dict[str, Any], self.scope)[WELCOME] = self.welcome
+        scope = cast(dict[str, Any], self.scope)
+        scope[WELCOME] = self.welcome
+        scope[SEND_AWAY] = self.send_away
         self._in_head = True
         self._received_bytes = self._head_bytes = 0
         if self._clock is None:

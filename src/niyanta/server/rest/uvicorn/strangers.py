@@ -13,13 +13,16 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-__all__ = ["KEEP_ALIVE_SECONDS", "WELCOME", "Stranger", "Strangers"]
+__all__ = ["KEEP_ALIVE_SECONDS", "SEND_AWAY", "WELCOME", "Stranger", "Strangers"]
 
 KEEP_ALIVE_SECONDS = 5
 """How long a stranger's connection stays open after an answer."""
 
 WELCOME = "niyanta.welcome"
 """Key of a scope under which stands what is to be called when the caller's credentials have been found good."""
+
+SEND_AWAY = "niyanta.send_away"
+"""Key of a scope under which stands what cuts the connection, whatever is still to be sent."""
 
 _ANSWER_SECONDS = 30.0
 """Whoever has not taken a public answer by then is as idle as one that asked for nothing."""
