@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -103,7 +104,7 @@ def reads(ids: dict[str, str]) -> list[str]:
 
 LISTS = (
     *("/workloads", "/workloads?status=RUNNING", "/workloads?workload_type=count&order_by=priority"),
-    *("/workloads?order_by=started_at", "/workload-configs", "/customer", "/customer/statistics"),
+    *("/workloads?order_by=started_at", "/workload-configs", "/customer"),
 )
 
 
@@ -119,6 +120,13 @@ async def test_what_is_asked_for_all_gives_ones_own(system: System, forgetting: 
         shown = str(body)
         assert not any(each in shown for each in theirs), path
         assert "cust_b" not in shown, path
+    now = datetime.now(UTC).date()
+    span = f"start_date={now - timedelta(days=2)}&end_date={now}"
+    for grouping in ("day", "hour", "workload_type"):
+        status, body, _ = await system.call("GET", f"/customer/stats?{span}&group_by={grouping}")
+        assert (status, body["summary"]["total_workloads"]) == (200, 1), body
+    _, body, _ = await system.call("GET", "/workloads")
+    assert body["pagination"]["total"] == 1
     status, _, _ = await system.call("DELETE", f"/workload-configs/{ids['cust_b']['config']}")
     assert status == 404
     assert Forgetful.forgotten > 15

@@ -28,7 +28,8 @@ def commands(command: click.Command, name: str) -> Iterator[tuple[str, click.Com
 def options() -> Iterator[tuple[str, click.Option]]:
     context = click.Context(root)
     for name in COMMANDS:
-        found = root.get_command(context, name)  # type: ignore[attr-defined]  # a group
+        found = root.get_command(context, name)
+        assert found is not None
         for path, command in commands(found, name):
             for option in command.params:
                 if isinstance(option, click.Option) and not option.is_flag:
