@@ -15,7 +15,7 @@ import pytest
 from niyanta.embedded.postgres import url_as
 from niyanta.server.store.database import Database, Pool
 from niyanta.server.store.listing import ListingStore, ListQuery
-from niyanta.server.store.roles.writing import Role
+from niyanta.server.store.roles.writing import DatabaseRole
 from niyanta.server.store.workloads import WorkloadStore
 from niyanta.wire import messages
 from support.system import System, beating, running_system, supported
@@ -152,7 +152,7 @@ async def test_without_row_level_security_it_would_be_seen(
 async def narrow(system: System, database_url: str) -> AsyncIterator[Database]:
     """With one connection for requests of customers, beside a system that both have something in."""
     await fill(system)
-    found = await Database.open(url_as(database_url, Role.COORDINATOR), customer_connections=1)
+    found = await Database.open(url_as(database_url, DatabaseRole.COORDINATOR), customer_connections=1)
     yield found
     await found.close()
 

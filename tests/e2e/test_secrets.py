@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import psutil
 
 from niyanta.embedded.postgres import password_of
-from niyanta.server.store.roles.writing import Role
+from niyanta.server.store.roles.writing import DatabaseRole
 from support.processes import Dev, until_gone
 
 
@@ -36,7 +36,7 @@ def secrets_in(folder: Path) -> set[str]:
     secrets = {found[name] for name in ("api_key", "admin_api_key", "join_token")}
     secrets |= {secret for engine in engines if (secret := engine.get("secret"))}
     secrets |= {secret for name in ("database_url", "nats_url") if (secret := urlsplit(found[name]).password)}
-    secrets.add(password_of(found["database_url"], Role.COORDINATOR))
+    secrets.add(password_of(found["database_url"], DatabaseRole.COORDINATOR))
     return secrets
 
 

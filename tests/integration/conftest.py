@@ -9,7 +9,7 @@ import pytest
 
 from niyanta.embedded.postgres import url_as
 from niyanta.server.store.database import Database
-from niyanta.server.store.roles.writing import Role
+from niyanta.server.store.roles.writing import DatabaseRole
 from support.store_rows import add_customer, whole
 from support.system import system
 
@@ -19,7 +19,7 @@ __all__ = ["system"]
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
     """As coordinators use it."""
-    opened = await Database.open(url_as(database_url, Role.COORDINATOR))
+    opened = await Database.open(url_as(database_url, DatabaseRole.COORDINATOR))
     yield opened
     await opened.close()
 

@@ -101,6 +101,21 @@ async def worker(system: System) -> AsyncIterator[ScriptedWorker]:
         yield made
 
 
+async def test_explain_says_why_it_waits(system: System, run: Run) -> None:
+    await supported(system)
+    await system.submit()
+    workload_id = await system.submit()
+    shown = await run("explain", workload_id)
+    assert shown.out.splitlines()[0] == f"{workload_id} is PENDING"
+    assert "  • no live worker serves workload type 'count'" in shown.out
+    assert re.search(r"^position +1 before it$", shown.out, re.MULTILINE)
+    assert re.search(
+        r"^would start it +one worker that serves 'count' and the one before it", shown.out, re.MULTILINE
+    )
+    found = (await run("explain", workload_id, "--json")).json
+    assert [reason["code"] for reason in found["reasons"]] == ["type_not_served", "behind_others"]
+
+
 async def test_list_pages_and_says_when_there_is_more(system: System, run: Run) -> None:
     await supported(system)
     ids = [await system.submit() for _ in range(125)]

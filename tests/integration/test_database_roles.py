@@ -17,7 +17,7 @@ from niyanta.server.services.diagnosis import Severity, role_finding
 from niyanta.server.store import migrate
 from niyanta.server.store.database import Database
 from niyanta.server.store.retention import AUDIT, RetentionStore
-from niyanta.server.store.roles.writing import Role, apply, renew, script
+from niyanta.server.store.roles.writing import DatabaseRole, apply, renew, script
 
 _FORBIDDEN = (asyncpg.InsufficientPrivilegeError, asyncpg.WrongObjectTypeError)
 _EVENT = """INSERT INTO audit_events (customer_id, workload_id, event_id, event_type, occurred_at, actor_type,
@@ -27,16 +27,16 @@ _EVENT = """INSERT INTO audit_events (customer_id, workload_id, event_id, event_
 
 @pytest.fixture
 async def coordinator(database_url: str, conn: asyncpg.Connection) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(url_as(database_url, Role.COORDINATOR))
+    connection = await asyncpg.connect(url_as(database_url, DatabaseRole.COORDINATOR))
     yield connection
     await connection.close()
 
 
 @pytest.fixture
 async def reporting(database_url: str, conn: asyncpg.Connection) -> AsyncIterator[asyncpg.Connection]:
-    await apply(database_url, {Role.REPORTING: "a password for reports"})
+    await apply(database_url, {DatabaseRole.REPORTING: "a password for reports"})
     place = database_url.rpartition("@")[2]
-    connection = await asyncpg.connect(f"postgresql://{Role.REPORTING}:a%20password%20for%20reports@{place}")
+    connection = await asyncpg.connect(f"postgresql://{DatabaseRole.REPORTING}:a%20password%20for%20reports@{place}")
     yield connection
     await connection.close()
 
@@ -107,8 +107,8 @@ async def test_a_coordinator_makes_and_changes_nothing_but_rows(coordinator: asy
         "DELETE FROM join_tokens",
         f"SET ROLE {owner}",
         f"SET SESSION AUTHORIZATION {owner}",
-        f"SET ROLE {Role.REPORTING}",
-        f"GRANT {owner} TO {Role.COORDINATOR}",
+        f"SET ROLE {DatabaseRole.REPORTING}",
+        f"GRANT {owner} TO {DatabaseRole.COORDINATOR}",
         "COPY workloads TO PROGRAM 'cat'",
         "COPY workloads TO '/tmp/workloads'",
         "SELECT pg_read_file('postgresql.conf')",
@@ -143,7 +143,7 @@ async def test_reports_see_no_inputs_no_results_and_no_secrets(reporting: asyncp
         "CREATE TABLE mine (x int)",
         "SELECT make_partitions('workload_logs', 'day', now(), '1 day')",
         "SELECT drop_expired_partition('workload_logs', 'day', '1 day')",
-        f"SET ROLE {Role.COORDINATOR}",
+        f"SET ROLE {DatabaseRole.COORDINATOR}",
         "SET ROLE niyanta_customer",
     ):
         with pytest.raises(_FORBIDDEN):
@@ -206,7 +206,7 @@ async def test_roles_first_and_the_schema_later(database_url: str, conn: asyncpg
         await opened.close()
         assert await renew(url)
         opened = await Database.open(await coordinator_url(url))
-        assert opened.standing == (Role.COORDINATOR, False, False, True)
+        assert opened.standing == (DatabaseRole.COORDINATOR, False, False, True)
         await opened.close()
     finally:
         await conn.execute(f"DROP DATABASE {name} WITH (FORCE)")
@@ -214,10 +214,10 @@ async def test_roles_first_and_the_schema_later(database_url: str, conn: asyncpg
 
 async def test_who_may_not_make_roles_is_told_what_to_do(database_url: str, conn: asyncpg.Connection) -> None:
     with pytest.raises(ConfigurationError, match="owner of the schema"):
-        await apply(url_as(database_url, Role.COORDINATOR), {})
+        await apply(url_as(database_url, DatabaseRole.COORDINATOR), {})
     for wrong in ("", "naïve", "two\nlines"):
         with pytest.raises(ConfigurationError, match="printable ASCII"):
-            await apply(database_url, {Role.REPORTING: wrong})
+            await apply(database_url, {DatabaseRole.REPORTING: wrong})
 
 
 async def test_it_is_said_who_may_do_too_much(

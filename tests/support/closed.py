@@ -20,7 +20,7 @@ from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
 from niyanta.server.store.join_tokens import JoinTokenStore
-from niyanta.server.store.roles.writing import Role
+from niyanta.server.store.roles.writing import DatabaseRole
 from niyanta.wire.broker import Broker
 from niyanta.wire.login import WorkerPass
 from niyanta.wire.subjects import ANY_SENDER, Subjects
@@ -87,7 +87,7 @@ async def closed_system(database_url: str, folder: Path, **settings: Any) -> Asy
     given = QUICK | {"broker_auth": "token"} | settings
     coordinator = Coordinator(
         CoordinatorSettings.from_environment(
-            {}, database_url=url_as(database_url, Role.COORDINATOR), nats_url=nats.url, **given
+            {}, database_url=url_as(database_url, DatabaseRole.COORDINATOR), nats_url=nats.url, **given
         )
     )
     broker = Broker(nats.url, name="test", login=broker_keys.login)

@@ -31,7 +31,7 @@ from niyanta.embedded.roles import coordinator_url
 from niyanta.server.store import migrate
 from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
-from niyanta.server.store.roles.writing import Role
+from niyanta.server.store.roles.writing import DatabaseRole
 
 __all__ = [
     "AWAY",
@@ -141,7 +141,7 @@ class Cluster:
         """One more, not started."""
         port, number = free_port(), len(self.coordinators)
         argv = ["coordinator", "--port", str(port), "--grpc-port", "0", "--id", f"k{number}"]
-        database_url = url_as(self.database_url, Role.COORDINATOR)
+        database_url = url_as(self.database_url, DatabaseRole.COORDINATOR)
         settings = {"NIYANTA_DATABASE_URL": database_url, "NIYANTA_NATS_URL": self.nats_url}
         part = Part(f"k{number}", argv, self.settings | settings | environment, self.folder / f"k{number}.log")
         self.coordinators.append(part)

@@ -17,7 +17,7 @@ from niyanta.server.coordinator import Coordinator
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
-from niyanta.server.store.roles.writing import Role
+from niyanta.server.store.roles.writing import DatabaseRole
 from niyanta.wire.broker import Broker
 from niyanta.wire.subjects import Subjects
 from support.scripted_worker import ScriptedWorker
@@ -149,7 +149,7 @@ async def running_system(
 ) -> AsyncIterator[System]:
     """A system with other settings than `QUICK` where given."""
     urls = {"nats_url": nats_url, "subject_prefix": subject_prefix}
-    urls["database_url"] = url_as(database_url, Role.COORDINATOR)
+    urls["database_url"] = url_as(database_url, DatabaseRole.COORDINATOR)
     database = await Database.open(database_url)
     customers = CustomerStore(database)
     keys = {}

@@ -42,6 +42,7 @@ SHARED_CLASS_NAMES: dict[str, str] = {
                 "LogPage",
             ),
             *("Pagination", "Period", "ResourceLimits", "Statistics", "StatisticsSummary", "Status", "Submission"),
+            *("EstimateAccuracy", "ExplainedReason", "Explanation", "QueuePosition", "TimeEstimate"),
             *("TierLimits", "TypeStatistics", "Update", "Workload", "WorkloadConfig"),
         ),
         _CLIENT,

@@ -86,6 +86,9 @@ var types = map[string]any{
 	"DrainAnswer":            niyanta.WorkerState{},
 	"ErrorBody":              nil, // becomes an APIError
 	"ErrorEnvelope":          nil, // becomes an APIError
+	"EstimateAccuracy":       niyanta.EstimateAccuracy{},
+	"ExplainAnswer":          niyanta.Explanation{},
+	"ExplainedReason":        niyanta.ExplainedReason{},
 	"HealthAnswer":           niyanta.Health{},
 	"ItemError":              niyanta.ItemError{},
 	"JoinTokenAnswer":        nil, // as above
@@ -101,6 +104,7 @@ var types = map[string]any{
 	"Pagination":             niyanta.Pagination{},
 	"PauseAnswer":            niyanta.PausedWorkload{},
 	"PeriodStatistics":       niyanta.PeriodStatistics{},
+	"QueuePosition":          niyanta.QueuePosition{},
 	"ReadyAnswer":            niyanta.Readiness{},
 	"ResourceLimits":         niyanta.ResourceLimits{},
 	"ResourceLimitsRequest":  niyanta.ResourceLimitsRequest{},
@@ -109,6 +113,7 @@ var types = map[string]any{
 	"StandingOrderBody":      niyanta.StandingOrder{},
 	"StatisticsAnswer":       niyanta.Statistics{},
 	"StatisticsSummary":      niyanta.StatisticsSummary{},
+	"TimeEstimate":           niyanta.TimeEstimate{},
 	"TokenAnswer":            niyanta.CreatedToken{},
 	"TokenRow":               niyanta.Token{},
 	"TokensAnswer":           niyanta.TokenList{},
@@ -140,6 +145,7 @@ var methods = map[string]method{
 	"submitWorkloadBatch":  {client.Workloads, "SubmitBatch", nil},
 	"cancelWorkloadBatch":  {client.Workloads, "CancelBatch", nil},
 	"getWorkload":          {client.Workloads, "GetAfter", getAfter{}},
+	"explainWorkload":      {client.Workloads, "Explain", nil},
 	"getWorkloadAudit":     {client.Workloads, "Audit", niyanta.AuditRequest{}},
 	"cancelWorkload":       {client.Workloads, "Cancel", nil},
 	"getWorkloadLogs":      {client.Workloads, "Logs", niyanta.LogsRequest{}},

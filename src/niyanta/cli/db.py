@@ -12,7 +12,7 @@ from niyanta.cli.secret_options import SecretOption
 from niyanta.errors import ConfigurationError
 from niyanta.server.store import migrate, schema
 from niyanta.server.store.roles import writing
-from niyanta.server.store.roles.writing import Role
+from niyanta.server.store.roles.writing import DatabaseRole
 from niyanta.wire.secret_values import secret_value
 
 __all__ = ["command"]
@@ -57,13 +57,13 @@ def roles(does_apply: bool, database_url: str | None) -> None:
         return
     if database_url is None:
         raise ConfigurationError("say where the database is: NIYANTA_DATABASE_URL")
-    passwords = {role: found for role in Role if (found := secret_value(os.environ, _variable(role)))}
+    passwords = {role: found for role in DatabaseRole if (found := secret_value(os.environ, _variable(role)))}
     has_granted = asyncio.run(writing.apply(database_url, passwords))
-    click.echo(f"roles are there: {', '.join(Role)}")
+    click.echo(f"roles are there: {', '.join(DatabaseRole)}")
     for role in passwords:
         click.echo(f"{role} logs in by its password")
     click.echo("they have what they need" if has_granted else "they get what they need by `niyanta db upgrade`")
 
 
-def _variable(role: Role) -> str:
+def _variable(role: DatabaseRole) -> str:
     return f"NIYANTA_{role.name}_PASSWORD"

@@ -12,6 +12,7 @@ from niyanta.client.blocking_link import BlockingHttpLink
 from niyanta.client.configs import AsyncConfigs
 from niyanta.client.customer import AsyncAccount
 from niyanta.client.driver import iterate, run
+from niyanta.client.explanations import Explanation
 from niyanta.client.join_tokens import JoinToken
 from niyanta.client.links import checked_base_url
 from niyanta.client.live import LiveEvent
@@ -93,6 +94,10 @@ class Workloads:
     def get(self, workload_id: str, *, wait_seconds: int | None = None, version: int | None = None) -> Workload:
         """One workload; with ``wait_seconds`` once its version has passed ``version``, or the time is up."""
         return run(self._asynchronous.get(workload_id, wait_seconds=wait_seconds, version=version))
+
+    def explain(self, workload_id: str) -> Explanation:
+        """Why it waits, with numbers and what would start it; or where it runs, who paused it, how it ended."""
+        return run(self._asynchronous.explain(workload_id))
 
     def list(
         self,

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from niyanta.client.arguments import AffinityRules, BatchFilter, Submission
+from niyanta.client.explanations import Explanation
 from niyanta.client.live import LiveEvent, follow_events
 from niyanta.client.log_reading import follow_logs, iterate_logs, read_logs
 from niyanta.client.models import (
@@ -104,6 +105,11 @@ class AsyncWorkloads:
     async def get(self, workload_id: str, *, wait_seconds: int | None = None, version: int | None = None) -> Workload:
         """One workload; with ``wait_seconds`` once its version has passed ``version``, or the time is up."""
         return await get_workload(self._transport, workload_id, wait_seconds=wait_seconds, version=version)
+
+    async def explain(self, workload_id: str) -> Explanation:
+        """Why it waits, with numbers and what would start it; or where it runs, who paused it, how it ended."""
+        answer = await self._transport.call("GET", f"/workloads/{quoted(workload_id)}/explain")
+        return msgspec.json.decode(answer, type=Explanation)
 
     async def list(
         self,

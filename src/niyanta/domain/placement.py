@@ -1,14 +1,14 @@
-"""Which worker takes a workload: affinity, capacity, and why none can."""
+"""Which worker takes a workload: affinity and capacity. Why none can is in `niyanta.domain.explanation`."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from niyanta.domain.forms import ANY_FORM
 
-__all__ = ["Affinity", "Constraint", "WorkerView", "choose", "could_run", "eligible", "explain", "preference"]
+__all__ = ["Affinity", "Constraint", "WorkerView", "choose", "could_run", "eligible", "is_misfit", "preference"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +75,14 @@ class WorkerView:
             del self.running[workload_type]
 
 
-def _is_misfit(worker: WorkerView, workload_type: str, affinity: Affinity) -> bool:
+def is_misfit(worker: WorkerView, workload_type: str, affinity: Affinity) -> bool:
+    """Whether the worker serves the type in a form that the workload's input doesn't fit."""
     return bool(affinity.misfits) and worker.forms.get(workload_type, ANY_FORM) in affinity.misfits
 
 
 def could_run(worker: WorkerView, workload_type: str, affinity: Affinity) -> bool:
     """Whether the worker fits the workload, leaving aside what runs on it at the moment."""
-    if workload_type not in worker.types or _is_misfit(worker, workload_type, affinity):
+    if workload_type not in worker.types or is_misfit(worker, workload_type, affinity):
         return False
     hard, anti = affinity.hard, affinity.anti
     if hard.worker_id is not None and worker.worker_id != hard.worker_id:
@@ -122,33 +123,3 @@ def choose(candidates: Iterable[WorkerView], affinity: Affinity) -> WorkerView |
         if best_key is None or key < best_key:
             best, best_key = worker, key
     return best
-
-
-def explain(workers: Iterable[WorkerView], workload_type: str, affinity: Affinity) -> str | None:
-    """Why no worker can take it now, in a sentence; None when one can."""
-    live = [worker for worker in workers if not worker.draining]
-    if not any(workload_type in worker.types for worker in live):
-        return f"no live worker serves workload type '{workload_type}'"
-    fitting = eligible(live, workload_type, affinity)
-    if not fitting:
-        if eligible(live, workload_type, replace(affinity, misfits=frozenset())):
-            return (
-                f"its input doesn't fit the version of '{workload_type}' that live workers serve; "
-                "it starts when a worker with a version that it fits comes"
-            )
-        hard, anti = affinity.hard, affinity.anti
-        wants: list[str] = []
-        if hard.worker_id is not None:
-            wants.append(f"worker '{hard.worker_id}'")
-        if hard.worker_tags:
-            wants.append("tags " + ", ".join(f"{k}={v}" for k, v in sorted(hard.worker_tags.items())))
-        if hard.workload_types:
-            wants.append("a worker that serves " + ", ".join(hard.workload_types))
-        if not anti.is_empty:
-            wants.append("a worker outside its anti-affinity")
-        return "no live worker matches its affinity rules: it needs " + " and ".join(wants)
-    if choose(fitting, affinity) is None:
-        if any(worker.free for worker in fitting):
-            return "every matching worker runs a workload type that its anti-affinity avoids"
-        return "every matching worker is full"
-    return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from niyanta.embedded.postgres import password_of, url_as
-from niyanta.server.store.roles.writing import Role, apply
+from niyanta.server.store.roles.writing import DatabaseRole, apply
 
 __all__ = ["coordinator_url"]
 
@@ -14,5 +14,5 @@ async def coordinator_url(owner_url: str) -> str:
     Args:
         owner_url: Of an embedded PostgreSQL.
     """
-    await apply(owner_url, {Role.COORDINATOR: password_of(owner_url, Role.COORDINATOR)})
-    return url_as(owner_url, Role.COORDINATOR)
+    await apply(owner_url, {DatabaseRole.COORDINATOR: password_of(owner_url, DatabaseRole.COORDINATOR)})
+    return url_as(owner_url, DatabaseRole.COORDINATOR)

@@ -21,6 +21,7 @@ from niyanta.server.fleet.intake import EventIntake
 from niyanta.server.fleet.known_tokens import KnownTokens
 from niyanta.server.fleet.registration import WorkerService
 from niyanta.server.grpc.batches import BatchMethods
+from niyanta.server.grpc.explaining import ExplainMethods
 from niyanta.server.grpc.listing import ListMethods
 from niyanta.server.grpc.logs import LogMethods
 from niyanta.server.grpc.methods import Served, methods_of
@@ -43,6 +44,7 @@ from niyanta.server.rest.endpoints.admin import AdminRoutes
 from niyanta.server.rest.endpoints.batches import BatchRoutes
 from niyanta.server.rest.endpoints.configs import ConfigRoutes
 from niyanta.server.rest.endpoints.customers import CustomerRoutes
+from niyanta.server.rest.endpoints.explaining import ExplainRoutes
 from niyanta.server.rest.endpoints.join_tokens import JoinTokenRoutes
 from niyanta.server.rest.endpoints.live import LiveRoutes
 from niyanta.server.rest.endpoints.logs import LogRoutes
@@ -58,6 +60,7 @@ from niyanta.server.services.configs import ConfigService
 from niyanta.server.services.cursors import Cursors
 from niyanta.server.services.customers import CustomerService
 from niyanta.server.services.estimator import Estimator
+from niyanta.server.services.explaining import Explainer
 from niyanta.server.services.health import Health
 from niyanta.server.services.joining import JoinTokenService
 from niyanta.server.services.logs import LogService
@@ -147,7 +150,12 @@ class Assembly:
             outcome_wait_seconds=settings.outcome_wait_seconds,
         )
         self.workloads = WorkloadService(
-            database, self.mover, self.commands, self.feed, self.directory, self.estimator, occupancy
+            database,
+            self.mover,
+            self.commands,
+            self.feed,
+            self.estimator,
+            Explainer(database, self.directory, occupancy, self.estimator),
         )
         self.pausing = PauseService(
             self.mover,
@@ -226,6 +234,7 @@ class Assembly:
             BatchRoutes(self.submissions, self.batches),
             LiveRoutes(self.live),
             WorkloadRoutes(self.submissions, self.workloads, self.pausing, self.cursors),
+            ExplainRoutes(self.workloads),
             LogRoutes(self.logs, self.workloads),
             ConfigRoutes(self.configs, self.cursors),
             CustomerRoutes(self.account),
@@ -252,6 +261,7 @@ class Assembly:
         streams = StreamMethods(self.watches, settings.grpc_max_streams_per_customer)
         parts = (
             WorkloadMethods(self.submissions, self.workloads, self.pausing, settings.max_body_bytes),
+            ExplainMethods(self.workloads),
             ListMethods(self.workloads, self.cursors),
             LogMethods(self.logs, self.workloads),
             BatchMethods(self.submissions, self.batches, settings.max_batch_body_bytes),

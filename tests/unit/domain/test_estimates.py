@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from niyanta.domain.estimates import ServiceRate, estimated_completion, estimated_start
+from niyanta.domain.estimates import (
+    Accuracy,
+    ServiceRate,
+    TrackRecord,
+    estimated_completion,
+    estimated_start,
+    start_range,
+)
 
 NOW = datetime(2025, 10, 27, 12, tzinfo=UTC)
 
@@ -106,3 +113,54 @@ def test_time_in_which_nothing_waited_does_not_count() -> None:
     assert rate.per_second == pytest.approx(2)
     rate.note(1002, 23)
     assert rate.per_second == pytest.approx(2)
+
+
+def served(record: TrackRecord, *, rate: float, estimate: float, seconds: int, queued: int) -> None:
+    """A queue of so many that is served at one rate, and estimated at another."""
+    for second in range(seconds):
+        record.note(second, int(second * rate), queued, estimate)
+
+
+def test_a_track_record_says_how_long_it_took_against_what_was_estimated() -> None:
+    record = TrackRecord()
+    served(record, rate=2, estimate=2, seconds=100, queued=40)
+    accuracy = record.accuracy
+    assert accuracy is not None
+    assert accuracy.samples >= 10
+    assert accuracy.median == pytest.approx(1, abs=0.06)
+    slower = TrackRecord()
+    served(slower, rate=1, estimate=2, seconds=100, queued=40)
+    assert slower.accuracy is not None
+    assert slower.accuracy.median == pytest.approx(2, abs=0.1)
+
+
+def test_estimates_that_nothing_can_fulfil_are_forgotten() -> None:
+    record = TrackRecord()
+    record.note(0, 0, 10, 1.0)
+    record.note(1, 0, 0, 1.0)  # all were cancelled
+    record.note(20, 10, 1, None)
+    record.note(25, 12, 10, 1.0)
+    record.note(26, 3, 10, 1.0)  # the counter began anew
+    record.note(40, 13, 10, 1.0)
+    accuracy = record.accuracy
+    assert accuracy is not None
+    assert accuracy.samples == 1
+    assert accuracy.median == pytest.approx(1.4)
+
+
+def test_the_range_of_a_start() -> None:
+    estimate = NOW + timedelta(seconds=100)
+    half, late = start_range(NOW, estimate, 99, None)
+    assert seconds(half) == pytest.approx(100, rel=0.01)
+    assert seconds(late) == pytest.approx(113, rel=0.01)  # the more slots it takes, the surer it is
+    _, alone = start_range(NOW, estimate, 0, None)
+    assert seconds(alone) == pytest.approx(230, rel=0.02)  # of an exponential distribution 2.303 times the mean
+    half, late = start_range(NOW, estimate, 99, Accuracy(10, 1.5, 3.0))
+    assert (seconds(half), seconds(late)) == (150, 300)
+    assert start_range(NOW, estimate, 99, Accuracy(2, 1.5, 3.0)) == start_range(NOW, estimate, 99, None)
+
+
+def test_a_late_completion_goes_by_the_longer_of_the_past() -> None:
+    past = [10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 100.0]
+    usual, late = (estimated_completion(NOW, NOW, 0, past, late=late) for late in (False, True))
+    assert (seconds(usual), seconds(late)) == (55, 100)

@@ -10,13 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from niyanta.domain.explanation import placement_reason
 from niyanta.domain.fairness import queue_rank
 from niyanta.domain.forms import ANY_FORM, form_of, key_without
 from niyanta.domain.ids import make_id, milliseconds_of
-from niyanta.domain.placement import Affinity, Constraint, WorkerView, choose, could_run, explain
+from niyanta.domain.placement import Affinity, Constraint, WorkerView, choose, could_run
 from niyanta.domain.retry import backoff_seconds
 
 ANYWHERE = Affinity()
+
+
+def reason(workers: list[WorkerView], workload_type: str, affinity: Affinity) -> str | None:
+    found = placement_reason(workers, workload_type, affinity)
+    return None if found is None else found.summary
 
 
 def worker(name: str, capacity: int = 2, **tags: str) -> WorkerView:
@@ -54,7 +60,7 @@ def test_anti_affinity_avoids_types_that_run_now() -> None:
     one, rules = worker("a"), Affinity(anti=Constraint(workload_types=("render",)))
     one.take("render")
     assert choose([one], rules) is None
-    assert "anti-affinity" in (explain([one], "count", rules) or "")
+    assert "anti-affinity" in (reason([one], "count", rules) or "")
     one.give_back("render")
     assert choose([one], rules) is one
 
@@ -65,10 +71,10 @@ def test_a_workload_goes_only_where_its_input_fits() -> None:
     loose = WorkerView("loose", "i", 2, {}, frozenset({"count"}))
     rules = Affinity(misfits=frozenset({"f2"}))
     assert [could_run(w, "count", rules) for w in (old, new, loose)] == [True, False, True]
-    assert "version of 'count'" in (explain([new], "count", rules) or "")
-    assert explain([new, old], "count", rules) is None
+    assert "version of 'count'" in (reason([new], "count", rules) or "")
+    assert reason([new, old], "count", rules) is None
     elsewhere = replace(rules, hard=Constraint(worker_tags={"gpu": "a"}))
-    assert "gpu=a" in (explain([new], "count", elsewhere) or "")
+    assert "gpu=a" in (reason([new], "count", elsewhere) or "")
 
 
 def test_forms_are_named_by_what_schemas_say() -> None:
@@ -88,13 +94,13 @@ def test_a_lane_is_the_same_in_whatever_order_forms_turn_out_not_to_fit(
 
 
 def test_reasons_name_what_is_missing() -> None:
-    assert "no live worker serves" in (explain([], "count", ANYWHERE) or "")
+    assert "no live worker serves" in (reason([], "count", ANYWHERE) or "")
     rules = Affinity(hard=Constraint(worker_tags={"gpu": "b"}))
-    assert "gpu=b" in (explain([worker("w")], "count", rules) or "")
+    assert "gpu=b" in (reason([worker("w")], "count", rules) or "")
     full = worker("w", capacity=1)
     full.take("count")
-    assert "full" in (explain([full], "count", ANYWHERE) or "")
-    assert explain([worker("w")], "count", ANYWHERE) is None
+    assert "full" in (reason([full], "count", ANYWHERE) or "")
+    assert reason([worker("w")], "count", ANYWHERE) is None
 
 
 def test_ageing_bounds_the_wait() -> None:

@@ -811,6 +811,408 @@ func (x *AffinityConstraint) GetWorkloadTypes() []string {
 	return nil
 }
 
+type ExplainWorkloadRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Needed.
+	WorkloadId    string `protobuf:"bytes,1,opt,name=workload_id,json=workloadId,proto3" json:"workload_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainWorkloadRequest) Reset() {
+	*x = ExplainWorkloadRequest{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainWorkloadRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainWorkloadRequest) ProtoMessage() {}
+
+func (x *ExplainWorkloadRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainWorkloadRequest.ProtoReflect.Descriptor instead.
+func (*ExplainWorkloadRequest) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ExplainWorkloadRequest) GetWorkloadId() string {
+	if x != nil {
+		return x.WorkloadId
+	}
+	return ""
+}
+
+type ExplainWorkloadResponse struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	WorkloadId string                 `protobuf:"bytes,1,opt,name=workload_id,json=workloadId,proto3" json:"workload_id,omitempty"`
+	Status     WorkloadStatus         `protobuf:"varint,2,opt,name=status,proto3,enum=niyanta.v1.WorkloadStatus" json:"status,omitempty"`
+	Version    int64                  `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
+	// What is said of workers is about a second older.
+	ExplainedAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=explained_at,json=explainedAt,proto3" json:"explained_at,omitempty"`
+	// At least one: all that keep it waiting, what has to change first, first; or why it doesn't wait.
+	Reasons []*ExplainedReason `protobuf:"bytes,5,rep,name=reasons,proto3" json:"reasons,omitempty"`
+	// Unset unless it waits in the queue.
+	Position *QueuePosition `protobuf:"bytes,6,opt,name=position,proto3" json:"position,omitempty"`
+	// Unset when there is nothing to estimate from.
+	EstimatedStart *TimeEstimate `protobuf:"bytes,7,opt,name=estimated_start,json=estimatedStart,proto3" json:"estimated_start,omitempty"`
+	// Unset unless it runs and something is known.
+	EstimatedCompletion *TimeEstimate `protobuf:"bytes,8,opt,name=estimated_completion,json=estimatedCompletion,proto3" json:"estimated_completion,omitempty"`
+	// Of the last estimates of a start; unset when none has come true yet.
+	Accuracy *EstimateAccuracy `protobuf:"bytes,9,opt,name=accuracy,proto3" json:"accuracy,omitempty"`
+	// The least that would start it, for people; empty when it has only to wait.
+	SmallestChange string `protobuf:"bytes,10,opt,name=smallest_change,json=smallestChange,proto3" json:"smallest_change,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ExplainWorkloadResponse) Reset() {
+	*x = ExplainWorkloadResponse{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainWorkloadResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainWorkloadResponse) ProtoMessage() {}
+
+func (x *ExplainWorkloadResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainWorkloadResponse.ProtoReflect.Descriptor instead.
+func (*ExplainWorkloadResponse) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ExplainWorkloadResponse) GetWorkloadId() string {
+	if x != nil {
+		return x.WorkloadId
+	}
+	return ""
+}
+
+func (x *ExplainWorkloadResponse) GetStatus() WorkloadStatus {
+	if x != nil {
+		return x.Status
+	}
+	return WorkloadStatus_WORKLOAD_STATUS_UNSPECIFIED
+}
+
+func (x *ExplainWorkloadResponse) GetVersion() int64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *ExplainWorkloadResponse) GetExplainedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExplainedAt
+	}
+	return nil
+}
+
+func (x *ExplainWorkloadResponse) GetReasons() []*ExplainedReason {
+	if x != nil {
+		return x.Reasons
+	}
+	return nil
+}
+
+func (x *ExplainWorkloadResponse) GetPosition() *QueuePosition {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+func (x *ExplainWorkloadResponse) GetEstimatedStart() *TimeEstimate {
+	if x != nil {
+		return x.EstimatedStart
+	}
+	return nil
+}
+
+func (x *ExplainWorkloadResponse) GetEstimatedCompletion() *TimeEstimate {
+	if x != nil {
+		return x.EstimatedCompletion
+	}
+	return nil
+}
+
+func (x *ExplainWorkloadResponse) GetAccuracy() *EstimateAccuracy {
+	if x != nil {
+		return x.Accuracy
+	}
+	return nil
+}
+
+func (x *ExplainWorkloadResponse) GetSmallestChange() string {
+	if x != nil {
+		return x.SmallestChange
+	}
+	return ""
+}
+
+type ExplainedReason struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in REST: backing_off, workers_full, limit_reached and so on. A later release may know more.
+	Code string `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
+	// A sentence for people.
+	Message string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	// The numbers behind it; which, depends on the code.
+	Details       *structpb.Struct `protobuf:"bytes,3,opt,name=details,proto3" json:"details,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainedReason) Reset() {
+	*x = ExplainedReason{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainedReason) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainedReason) ProtoMessage() {}
+
+func (x *ExplainedReason) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainedReason.ProtoReflect.Descriptor instead.
+func (*ExplainedReason) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ExplainedReason) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *ExplainedReason) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *ExplainedReason) GetDetails() *structpb.Struct {
+	if x != nil {
+		return x.Details
+	}
+	return nil
+}
+
+// The place among the customer's own that wait for the same slots.
+type QueuePosition struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many go before it.
+	Ahead int64 `protobuf:"varint,1,opt,name=ahead,proto3" json:"ahead,omitempty"`
+	// There are more still; so far was counted.
+	IsBounded     bool `protobuf:"varint,2,opt,name=is_bounded,json=isBounded,proto3" json:"is_bounded,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueuePosition) Reset() {
+	*x = QueuePosition{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueuePosition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueuePosition) ProtoMessage() {}
+
+func (x *QueuePosition) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueuePosition.ProtoReflect.Descriptor instead.
+func (*QueuePosition) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *QueuePosition) GetAhead() int64 {
+	if x != nil {
+		return x.Ahead
+	}
+	return 0
+}
+
+func (x *QueuePosition) GetIsBounded() bool {
+	if x != nil {
+		return x.IsBounded
+	}
+	return false
+}
+
+type TimeEstimate struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By then it is so for half of such workloads.
+	P50 *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=p50,proto3" json:"p50,omitempty"`
+	// By then for nine of ten.
+	P90           *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=p90,proto3" json:"p90,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TimeEstimate) Reset() {
+	*x = TimeEstimate{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TimeEstimate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TimeEstimate) ProtoMessage() {}
+
+func (x *TimeEstimate) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TimeEstimate.ProtoReflect.Descriptor instead.
+func (*TimeEstimate) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *TimeEstimate) GetP50() *timestamppb.Timestamp {
+	if x != nil {
+		return x.P50
+	}
+	return nil
+}
+
+func (x *TimeEstimate) GetP90() *timestamppb.Timestamp {
+	if x != nil {
+		return x.P90
+	}
+	return nil
+}
+
+// How wrong estimates were of late: waits that were, as multiples of those that were estimated.
+type EstimateAccuracy struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Samples int32                  `protobuf:"varint,1,opt,name=samples,proto3" json:"samples,omitempty"`
+	// 1 is right in the middle; 2 says that it took twice as long.
+	P50           float64 `protobuf:"fixed64,2,opt,name=p50,proto3" json:"p50,omitempty"`
+	P90           float64 `protobuf:"fixed64,3,opt,name=p90,proto3" json:"p90,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EstimateAccuracy) Reset() {
+	*x = EstimateAccuracy{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EstimateAccuracy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EstimateAccuracy) ProtoMessage() {}
+
+func (x *EstimateAccuracy) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EstimateAccuracy.ProtoReflect.Descriptor instead.
+func (*EstimateAccuracy) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *EstimateAccuracy) GetSamples() int32 {
+	if x != nil {
+		return x.Samples
+	}
+	return 0
+}
+
+func (x *EstimateAccuracy) GetP50() float64 {
+	if x != nil {
+		return x.P50
+	}
+	return 0
+}
+
+func (x *EstimateAccuracy) GetP90() float64 {
+	if x != nil {
+		return x.P90
+	}
+	return 0
+}
+
 type StreamWorkloadStatusRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Needed.
@@ -821,7 +1223,7 @@ type StreamWorkloadStatusRequest struct {
 
 func (x *StreamWorkloadStatusRequest) Reset() {
 	*x = StreamWorkloadStatusRequest{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[7]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -833,7 +1235,7 @@ func (x *StreamWorkloadStatusRequest) String() string {
 func (*StreamWorkloadStatusRequest) ProtoMessage() {}
 
 func (x *StreamWorkloadStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[7]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -846,7 +1248,7 @@ func (x *StreamWorkloadStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamWorkloadStatusRequest.ProtoReflect.Descriptor instead.
 func (*StreamWorkloadStatusRequest) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{7}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *StreamWorkloadStatusRequest) GetWorkloadId() string {
@@ -879,7 +1281,7 @@ type WorkloadStatusUpdate struct {
 
 func (x *WorkloadStatusUpdate) Reset() {
 	*x = WorkloadStatusUpdate{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[8]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -891,7 +1293,7 @@ func (x *WorkloadStatusUpdate) String() string {
 func (*WorkloadStatusUpdate) ProtoMessage() {}
 
 func (x *WorkloadStatusUpdate) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[8]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -904,7 +1306,7 @@ func (x *WorkloadStatusUpdate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkloadStatusUpdate.ProtoReflect.Descriptor instead.
 func (*WorkloadStatusUpdate) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{8}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *WorkloadStatusUpdate) GetWorkloadId() string {
@@ -992,7 +1394,7 @@ type ListWorkloadsRequest struct {
 
 func (x *ListWorkloadsRequest) Reset() {
 	*x = ListWorkloadsRequest{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[9]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1004,7 +1406,7 @@ func (x *ListWorkloadsRequest) String() string {
 func (*ListWorkloadsRequest) ProtoMessage() {}
 
 func (x *ListWorkloadsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[9]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1017,7 +1419,7 @@ func (x *ListWorkloadsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWorkloadsRequest.ProtoReflect.Descriptor instead.
 func (*ListWorkloadsRequest) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{9}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListWorkloadsRequest) GetStatus() WorkloadStatus {
@@ -1079,7 +1481,7 @@ type ListWorkloadsResponse struct {
 
 func (x *ListWorkloadsResponse) Reset() {
 	*x = ListWorkloadsResponse{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[10]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1091,7 +1493,7 @@ func (x *ListWorkloadsResponse) String() string {
 func (*ListWorkloadsResponse) ProtoMessage() {}
 
 func (x *ListWorkloadsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[10]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1104,7 +1506,7 @@ func (x *ListWorkloadsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWorkloadsResponse.ProtoReflect.Descriptor instead.
 func (*ListWorkloadsResponse) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{10}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListWorkloadsResponse) GetWorkloads() []*Workload {
@@ -1138,7 +1540,7 @@ type Pagination struct {
 
 func (x *Pagination) Reset() {
 	*x = Pagination{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[11]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1150,7 +1552,7 @@ func (x *Pagination) String() string {
 func (*Pagination) ProtoMessage() {}
 
 func (x *Pagination) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[11]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1163,7 +1565,7 @@ func (x *Pagination) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pagination.ProtoReflect.Descriptor instead.
 func (*Pagination) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{11}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Pagination) GetTotal() int64 {
@@ -1220,7 +1622,7 @@ type CancelWorkloadRequest struct {
 
 func (x *CancelWorkloadRequest) Reset() {
 	*x = CancelWorkloadRequest{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[12]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1232,7 +1634,7 @@ func (x *CancelWorkloadRequest) String() string {
 func (*CancelWorkloadRequest) ProtoMessage() {}
 
 func (x *CancelWorkloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[12]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1245,7 +1647,7 @@ func (x *CancelWorkloadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelWorkloadRequest.ProtoReflect.Descriptor instead.
 func (*CancelWorkloadRequest) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{12}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *CancelWorkloadRequest) GetWorkloadId() string {
@@ -1275,7 +1677,7 @@ type CancelWorkloadResponse struct {
 
 func (x *CancelWorkloadResponse) Reset() {
 	*x = CancelWorkloadResponse{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[13]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1287,7 +1689,7 @@ func (x *CancelWorkloadResponse) String() string {
 func (*CancelWorkloadResponse) ProtoMessage() {}
 
 func (x *CancelWorkloadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[13]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1300,7 +1702,7 @@ func (x *CancelWorkloadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelWorkloadResponse.ProtoReflect.Descriptor instead.
 func (*CancelWorkloadResponse) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{13}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *CancelWorkloadResponse) GetWorkloadId() string {
@@ -1341,7 +1743,7 @@ type PauseWorkloadRequest struct {
 
 func (x *PauseWorkloadRequest) Reset() {
 	*x = PauseWorkloadRequest{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[14]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1353,7 +1755,7 @@ func (x *PauseWorkloadRequest) String() string {
 func (*PauseWorkloadRequest) ProtoMessage() {}
 
 func (x *PauseWorkloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[14]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1366,7 +1768,7 @@ func (x *PauseWorkloadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseWorkloadRequest.ProtoReflect.Descriptor instead.
 func (*PauseWorkloadRequest) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{14}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *PauseWorkloadRequest) GetWorkloadId() string {
@@ -1391,7 +1793,7 @@ type PauseWorkloadResponse struct {
 
 func (x *PauseWorkloadResponse) Reset() {
 	*x = PauseWorkloadResponse{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[15]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1403,7 +1805,7 @@ func (x *PauseWorkloadResponse) String() string {
 func (*PauseWorkloadResponse) ProtoMessage() {}
 
 func (x *PauseWorkloadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[15]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1416,7 +1818,7 @@ func (x *PauseWorkloadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseWorkloadResponse.ProtoReflect.Descriptor instead.
 func (*PauseWorkloadResponse) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{15}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *PauseWorkloadResponse) GetWorkloadId() string {
@@ -1464,7 +1866,7 @@ type ResumeWorkloadRequest struct {
 
 func (x *ResumeWorkloadRequest) Reset() {
 	*x = ResumeWorkloadRequest{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[16]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1476,7 +1878,7 @@ func (x *ResumeWorkloadRequest) String() string {
 func (*ResumeWorkloadRequest) ProtoMessage() {}
 
 func (x *ResumeWorkloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[16]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1489,7 +1891,7 @@ func (x *ResumeWorkloadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeWorkloadRequest.ProtoReflect.Descriptor instead.
 func (*ResumeWorkloadRequest) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{16}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ResumeWorkloadRequest) GetWorkloadId() string {
@@ -1513,7 +1915,7 @@ type ResumeWorkloadResponse struct {
 
 func (x *ResumeWorkloadResponse) Reset() {
 	*x = ResumeWorkloadResponse{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[17]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1525,7 +1927,7 @@ func (x *ResumeWorkloadResponse) String() string {
 func (*ResumeWorkloadResponse) ProtoMessage() {}
 
 func (x *ResumeWorkloadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[17]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1538,7 +1940,7 @@ func (x *ResumeWorkloadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeWorkloadResponse.ProtoReflect.Descriptor instead.
 func (*ResumeWorkloadResponse) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{17}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ResumeWorkloadResponse) GetWorkloadId() string {
@@ -1594,7 +1996,7 @@ type GetWorkloadLogsRequest struct {
 
 func (x *GetWorkloadLogsRequest) Reset() {
 	*x = GetWorkloadLogsRequest{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[18]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1606,7 +2008,7 @@ func (x *GetWorkloadLogsRequest) String() string {
 func (*GetWorkloadLogsRequest) ProtoMessage() {}
 
 func (x *GetWorkloadLogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[18]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1619,7 +2021,7 @@ func (x *GetWorkloadLogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetWorkloadLogsRequest.ProtoReflect.Descriptor instead.
 func (*GetWorkloadLogsRequest) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{18}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GetWorkloadLogsRequest) GetWorkloadId() string {
@@ -1690,7 +2092,7 @@ type GetWorkloadLogsResponse struct {
 
 func (x *GetWorkloadLogsResponse) Reset() {
 	*x = GetWorkloadLogsResponse{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[19]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1702,7 +2104,7 @@ func (x *GetWorkloadLogsResponse) String() string {
 func (*GetWorkloadLogsResponse) ProtoMessage() {}
 
 func (x *GetWorkloadLogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[19]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1715,7 +2117,7 @@ func (x *GetWorkloadLogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetWorkloadLogsResponse.ProtoReflect.Descriptor instead.
 func (*GetWorkloadLogsResponse) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{19}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GetWorkloadLogsResponse) GetLogs() []*LogLine {
@@ -1749,7 +2151,7 @@ type LogLine struct {
 
 func (x *LogLine) Reset() {
 	*x = LogLine{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[20]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1761,7 +2163,7 @@ func (x *LogLine) String() string {
 func (*LogLine) ProtoMessage() {}
 
 func (x *LogLine) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[20]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1774,7 +2176,7 @@ func (x *LogLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogLine.ProtoReflect.Descriptor instead.
 func (*LogLine) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{20}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *LogLine) GetTimestamp() *timestamppb.Timestamp {
@@ -1829,7 +2231,7 @@ type SubmitWorkloadBatchRequest struct {
 
 func (x *SubmitWorkloadBatchRequest) Reset() {
 	*x = SubmitWorkloadBatchRequest{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[21]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1841,7 +2243,7 @@ func (x *SubmitWorkloadBatchRequest) String() string {
 func (*SubmitWorkloadBatchRequest) ProtoMessage() {}
 
 func (x *SubmitWorkloadBatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[21]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1854,7 +2256,7 @@ func (x *SubmitWorkloadBatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitWorkloadBatchRequest.ProtoReflect.Descriptor instead.
 func (*SubmitWorkloadBatchRequest) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{21}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *SubmitWorkloadBatchRequest) GetWorkloads() []*SubmitWorkloadRequest {
@@ -1877,7 +2279,7 @@ type SubmitWorkloadBatchResponse struct {
 
 func (x *SubmitWorkloadBatchResponse) Reset() {
 	*x = SubmitWorkloadBatchResponse{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[22]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1889,7 +2291,7 @@ func (x *SubmitWorkloadBatchResponse) String() string {
 func (*SubmitWorkloadBatchResponse) ProtoMessage() {}
 
 func (x *SubmitWorkloadBatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[22]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1902,7 +2304,7 @@ func (x *SubmitWorkloadBatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitWorkloadBatchResponse.ProtoReflect.Descriptor instead.
 func (*SubmitWorkloadBatchResponse) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{22}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *SubmitWorkloadBatchResponse) GetResults() []*SubmitWorkloadBatchResult {
@@ -1941,7 +2343,7 @@ type SubmitWorkloadBatchResult struct {
 
 func (x *SubmitWorkloadBatchResult) Reset() {
 	*x = SubmitWorkloadBatchResult{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[23]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1953,7 +2355,7 @@ func (x *SubmitWorkloadBatchResult) String() string {
 func (*SubmitWorkloadBatchResult) ProtoMessage() {}
 
 func (x *SubmitWorkloadBatchResult) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[23]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1966,7 +2368,7 @@ func (x *SubmitWorkloadBatchResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitWorkloadBatchResult.ProtoReflect.Descriptor instead.
 func (*SubmitWorkloadBatchResult) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{23}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *SubmitWorkloadBatchResult) GetIndex() int32 {
@@ -2029,7 +2431,7 @@ type ItemError struct {
 
 func (x *ItemError) Reset() {
 	*x = ItemError{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[24]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2041,7 +2443,7 @@ func (x *ItemError) String() string {
 func (*ItemError) ProtoMessage() {}
 
 func (x *ItemError) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[24]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2054,7 +2456,7 @@ func (x *ItemError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ItemError.ProtoReflect.Descriptor instead.
 func (*ItemError) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{24}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ItemError) GetCode() string {
@@ -2093,7 +2495,7 @@ type CancelWorkloadBatchRequest struct {
 
 func (x *CancelWorkloadBatchRequest) Reset() {
 	*x = CancelWorkloadBatchRequest{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[25]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2105,7 +2507,7 @@ func (x *CancelWorkloadBatchRequest) String() string {
 func (*CancelWorkloadBatchRequest) ProtoMessage() {}
 
 func (x *CancelWorkloadBatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[25]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2118,7 +2520,7 @@ func (x *CancelWorkloadBatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelWorkloadBatchRequest.ProtoReflect.Descriptor instead.
 func (*CancelWorkloadBatchRequest) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{25}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *CancelWorkloadBatchRequest) GetWorkloadIds() []string {
@@ -2155,7 +2557,7 @@ type WorkloadFilter struct {
 
 func (x *WorkloadFilter) Reset() {
 	*x = WorkloadFilter{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[26]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2167,7 +2569,7 @@ func (x *WorkloadFilter) String() string {
 func (*WorkloadFilter) ProtoMessage() {}
 
 func (x *WorkloadFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[26]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2180,7 +2582,7 @@ func (x *WorkloadFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkloadFilter.ProtoReflect.Descriptor instead.
 func (*WorkloadFilter) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{26}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *WorkloadFilter) GetStatus() WorkloadStatus {
@@ -2224,7 +2626,7 @@ type CancelWorkloadBatchResponse struct {
 
 func (x *CancelWorkloadBatchResponse) Reset() {
 	*x = CancelWorkloadBatchResponse{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[27]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2236,7 +2638,7 @@ func (x *CancelWorkloadBatchResponse) String() string {
 func (*CancelWorkloadBatchResponse) ProtoMessage() {}
 
 func (x *CancelWorkloadBatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[27]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2249,7 +2651,7 @@ func (x *CancelWorkloadBatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelWorkloadBatchResponse.ProtoReflect.Descriptor instead.
 func (*CancelWorkloadBatchResponse) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{27}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *CancelWorkloadBatchResponse) GetResults() []*CancelWorkloadBatchResult {
@@ -2294,7 +2696,7 @@ type CancelWorkloadBatchResult struct {
 
 func (x *CancelWorkloadBatchResult) Reset() {
 	*x = CancelWorkloadBatchResult{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[28]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2306,7 +2708,7 @@ func (x *CancelWorkloadBatchResult) String() string {
 func (*CancelWorkloadBatchResult) ProtoMessage() {}
 
 func (x *CancelWorkloadBatchResult) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[28]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2319,7 +2721,7 @@ func (x *CancelWorkloadBatchResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelWorkloadBatchResult.ProtoReflect.Descriptor instead.
 func (*CancelWorkloadBatchResult) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{28}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *CancelWorkloadBatchResult) GetWorkloadId() string {
@@ -2443,7 +2845,38 @@ const file_niyanta_v1_workload_service_proto_rawDesc = "" +
 	"\x0eworkload_types\x18\x03 \x03(\tR\rworkloadTypes\x1a=\n" +
 	"\x0fWorkerTagsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\">\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"9\n" +
+	"\x16ExplainWorkloadRequest\x12\x1f\n" +
+	"\vworkload_id\x18\x01 \x01(\tR\n" +
+	"workloadId\"\xa8\x04\n" +
+	"\x17ExplainWorkloadResponse\x12\x1f\n" +
+	"\vworkload_id\x18\x01 \x01(\tR\n" +
+	"workloadId\x122\n" +
+	"\x06status\x18\x02 \x01(\x0e2\x1a.niyanta.v1.WorkloadStatusR\x06status\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\x03R\aversion\x12=\n" +
+	"\fexplained_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\vexplainedAt\x125\n" +
+	"\areasons\x18\x05 \x03(\v2\x1b.niyanta.v1.ExplainedReasonR\areasons\x125\n" +
+	"\bposition\x18\x06 \x01(\v2\x19.niyanta.v1.QueuePositionR\bposition\x12A\n" +
+	"\x0festimated_start\x18\a \x01(\v2\x18.niyanta.v1.TimeEstimateR\x0eestimatedStart\x12K\n" +
+	"\x14estimated_completion\x18\b \x01(\v2\x18.niyanta.v1.TimeEstimateR\x13estimatedCompletion\x128\n" +
+	"\baccuracy\x18\t \x01(\v2\x1c.niyanta.v1.EstimateAccuracyR\baccuracy\x12'\n" +
+	"\x0fsmallest_change\x18\n" +
+	" \x01(\tR\x0esmallestChange\"r\n" +
+	"\x0fExplainedReason\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\tR\x04code\x12\x18\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\x121\n" +
+	"\adetails\x18\x03 \x01(\v2\x17.google.protobuf.StructR\adetails\"D\n" +
+	"\rQueuePosition\x12\x14\n" +
+	"\x05ahead\x18\x01 \x01(\x03R\x05ahead\x12\x1d\n" +
+	"\n" +
+	"is_bounded\x18\x02 \x01(\bR\tisBounded\"j\n" +
+	"\fTimeEstimate\x12,\n" +
+	"\x03p50\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x03p50\x12,\n" +
+	"\x03p90\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x03p90\"P\n" +
+	"\x10EstimateAccuracy\x12\x18\n" +
+	"\asamples\x18\x01 \x01(\x05R\asamples\x12\x10\n" +
+	"\x03p50\x18\x02 \x01(\x01R\x03p50\x12\x10\n" +
+	"\x03p90\x18\x03 \x01(\x01R\x03p90\">\n" +
 	"\x1bStreamWorkloadStatusRequest\x12\x1f\n" +
 	"\vworkload_id\x18\x01 \x01(\tR\n" +
 	"workloadId\"\x83\x03\n" +
@@ -2588,10 +3021,11 @@ const file_niyanta_v1_workload_service_proto_rawDesc = "" +
 	"\x0fLOG_LEVEL_DEBUG\x10\x01\x12\x12\n" +
 	"\x0eLOG_LEVEL_INFO\x10\x02\x12\x12\n" +
 	"\x0eLOG_LEVEL_WARN\x10\x03\x12\x13\n" +
-	"\x0fLOG_LEVEL_ERROR\x10\x042\xa9\a\n" +
+	"\x0fLOG_LEVEL_ERROR\x10\x042\x85\b\n" +
 	"\x0fWorkloadService\x12W\n" +
 	"\x0eSubmitWorkload\x12!.niyanta.v1.SubmitWorkloadRequest\x1a\".niyanta.v1.SubmitWorkloadResponse\x12N\n" +
-	"\vGetWorkload\x12\x1e.niyanta.v1.GetWorkloadRequest\x1a\x1f.niyanta.v1.GetWorkloadResponse\x12T\n" +
+	"\vGetWorkload\x12\x1e.niyanta.v1.GetWorkloadRequest\x1a\x1f.niyanta.v1.GetWorkloadResponse\x12Z\n" +
+	"\x0fExplainWorkload\x12\".niyanta.v1.ExplainWorkloadRequest\x1a#.niyanta.v1.ExplainWorkloadResponse\x12T\n" +
 	"\rListWorkloads\x12 .niyanta.v1.ListWorkloadsRequest\x1a!.niyanta.v1.ListWorkloadsResponse\x12W\n" +
 	"\x0eCancelWorkload\x12!.niyanta.v1.CancelWorkloadRequest\x1a\".niyanta.v1.CancelWorkloadResponse\x12T\n" +
 	"\rPauseWorkload\x12 .niyanta.v1.PauseWorkloadRequest\x1a!.niyanta.v1.PauseWorkloadResponse\x12W\n" +
@@ -2614,7 +3048,7 @@ func file_niyanta_v1_workload_service_proto_rawDescGZIP() []byte {
 }
 
 var file_niyanta_v1_workload_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_niyanta_v1_workload_service_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_niyanta_v1_workload_service_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_niyanta_v1_workload_service_proto_goTypes = []any{
 	(WorkloadStatus)(0),                 // 0: niyanta.v1.WorkloadStatus
 	(LogLevel)(0),                       // 1: niyanta.v1.LogLevel
@@ -2625,111 +3059,129 @@ var file_niyanta_v1_workload_service_proto_goTypes = []any{
 	(*Workload)(nil),                    // 6: niyanta.v1.Workload
 	(*AffinityRules)(nil),               // 7: niyanta.v1.AffinityRules
 	(*AffinityConstraint)(nil),          // 8: niyanta.v1.AffinityConstraint
-	(*StreamWorkloadStatusRequest)(nil), // 9: niyanta.v1.StreamWorkloadStatusRequest
-	(*WorkloadStatusUpdate)(nil),        // 10: niyanta.v1.WorkloadStatusUpdate
-	(*ListWorkloadsRequest)(nil),        // 11: niyanta.v1.ListWorkloadsRequest
-	(*ListWorkloadsResponse)(nil),       // 12: niyanta.v1.ListWorkloadsResponse
-	(*Pagination)(nil),                  // 13: niyanta.v1.Pagination
-	(*CancelWorkloadRequest)(nil),       // 14: niyanta.v1.CancelWorkloadRequest
-	(*CancelWorkloadResponse)(nil),      // 15: niyanta.v1.CancelWorkloadResponse
-	(*PauseWorkloadRequest)(nil),        // 16: niyanta.v1.PauseWorkloadRequest
-	(*PauseWorkloadResponse)(nil),       // 17: niyanta.v1.PauseWorkloadResponse
-	(*ResumeWorkloadRequest)(nil),       // 18: niyanta.v1.ResumeWorkloadRequest
-	(*ResumeWorkloadResponse)(nil),      // 19: niyanta.v1.ResumeWorkloadResponse
-	(*GetWorkloadLogsRequest)(nil),      // 20: niyanta.v1.GetWorkloadLogsRequest
-	(*GetWorkloadLogsResponse)(nil),     // 21: niyanta.v1.GetWorkloadLogsResponse
-	(*LogLine)(nil),                     // 22: niyanta.v1.LogLine
-	(*SubmitWorkloadBatchRequest)(nil),  // 23: niyanta.v1.SubmitWorkloadBatchRequest
-	(*SubmitWorkloadBatchResponse)(nil), // 24: niyanta.v1.SubmitWorkloadBatchResponse
-	(*SubmitWorkloadBatchResult)(nil),   // 25: niyanta.v1.SubmitWorkloadBatchResult
-	(*ItemError)(nil),                   // 26: niyanta.v1.ItemError
-	(*CancelWorkloadBatchRequest)(nil),  // 27: niyanta.v1.CancelWorkloadBatchRequest
-	(*WorkloadFilter)(nil),              // 28: niyanta.v1.WorkloadFilter
-	(*CancelWorkloadBatchResponse)(nil), // 29: niyanta.v1.CancelWorkloadBatchResponse
-	(*CancelWorkloadBatchResult)(nil),   // 30: niyanta.v1.CancelWorkloadBatchResult
-	nil,                                 // 31: niyanta.v1.AffinityConstraint.WorkerTagsEntry
-	(*structpb.Struct)(nil),             // 32: google.protobuf.Struct
-	(*timestamppb.Timestamp)(nil),       // 33: google.protobuf.Timestamp
+	(*ExplainWorkloadRequest)(nil),      // 9: niyanta.v1.ExplainWorkloadRequest
+	(*ExplainWorkloadResponse)(nil),     // 10: niyanta.v1.ExplainWorkloadResponse
+	(*ExplainedReason)(nil),             // 11: niyanta.v1.ExplainedReason
+	(*QueuePosition)(nil),               // 12: niyanta.v1.QueuePosition
+	(*TimeEstimate)(nil),                // 13: niyanta.v1.TimeEstimate
+	(*EstimateAccuracy)(nil),            // 14: niyanta.v1.EstimateAccuracy
+	(*StreamWorkloadStatusRequest)(nil), // 15: niyanta.v1.StreamWorkloadStatusRequest
+	(*WorkloadStatusUpdate)(nil),        // 16: niyanta.v1.WorkloadStatusUpdate
+	(*ListWorkloadsRequest)(nil),        // 17: niyanta.v1.ListWorkloadsRequest
+	(*ListWorkloadsResponse)(nil),       // 18: niyanta.v1.ListWorkloadsResponse
+	(*Pagination)(nil),                  // 19: niyanta.v1.Pagination
+	(*CancelWorkloadRequest)(nil),       // 20: niyanta.v1.CancelWorkloadRequest
+	(*CancelWorkloadResponse)(nil),      // 21: niyanta.v1.CancelWorkloadResponse
+	(*PauseWorkloadRequest)(nil),        // 22: niyanta.v1.PauseWorkloadRequest
+	(*PauseWorkloadResponse)(nil),       // 23: niyanta.v1.PauseWorkloadResponse
+	(*ResumeWorkloadRequest)(nil),       // 24: niyanta.v1.ResumeWorkloadRequest
+	(*ResumeWorkloadResponse)(nil),      // 25: niyanta.v1.ResumeWorkloadResponse
+	(*GetWorkloadLogsRequest)(nil),      // 26: niyanta.v1.GetWorkloadLogsRequest
+	(*GetWorkloadLogsResponse)(nil),     // 27: niyanta.v1.GetWorkloadLogsResponse
+	(*LogLine)(nil),                     // 28: niyanta.v1.LogLine
+	(*SubmitWorkloadBatchRequest)(nil),  // 29: niyanta.v1.SubmitWorkloadBatchRequest
+	(*SubmitWorkloadBatchResponse)(nil), // 30: niyanta.v1.SubmitWorkloadBatchResponse
+	(*SubmitWorkloadBatchResult)(nil),   // 31: niyanta.v1.SubmitWorkloadBatchResult
+	(*ItemError)(nil),                   // 32: niyanta.v1.ItemError
+	(*CancelWorkloadBatchRequest)(nil),  // 33: niyanta.v1.CancelWorkloadBatchRequest
+	(*WorkloadFilter)(nil),              // 34: niyanta.v1.WorkloadFilter
+	(*CancelWorkloadBatchResponse)(nil), // 35: niyanta.v1.CancelWorkloadBatchResponse
+	(*CancelWorkloadBatchResult)(nil),   // 36: niyanta.v1.CancelWorkloadBatchResult
+	nil,                                 // 37: niyanta.v1.AffinityConstraint.WorkerTagsEntry
+	(*structpb.Struct)(nil),             // 38: google.protobuf.Struct
+	(*timestamppb.Timestamp)(nil),       // 39: google.protobuf.Timestamp
 }
 var file_niyanta_v1_workload_service_proto_depIdxs = []int32{
-	32, // 0: niyanta.v1.SubmitWorkloadRequest.input_params:type_name -> google.protobuf.Struct
+	38, // 0: niyanta.v1.SubmitWorkloadRequest.input_params:type_name -> google.protobuf.Struct
 	7,  // 1: niyanta.v1.SubmitWorkloadRequest.affinity_rules:type_name -> niyanta.v1.AffinityRules
 	0,  // 2: niyanta.v1.SubmitWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
-	33, // 3: niyanta.v1.SubmitWorkloadResponse.created_at:type_name -> google.protobuf.Timestamp
-	33, // 4: niyanta.v1.SubmitWorkloadResponse.estimated_start_time:type_name -> google.protobuf.Timestamp
+	39, // 3: niyanta.v1.SubmitWorkloadResponse.created_at:type_name -> google.protobuf.Timestamp
+	39, // 4: niyanta.v1.SubmitWorkloadResponse.estimated_start_time:type_name -> google.protobuf.Timestamp
 	6,  // 5: niyanta.v1.GetWorkloadResponse.workload:type_name -> niyanta.v1.Workload
 	0,  // 6: niyanta.v1.Workload.status:type_name -> niyanta.v1.WorkloadStatus
-	32, // 7: niyanta.v1.Workload.input_params:type_name -> google.protobuf.Struct
-	32, // 8: niyanta.v1.Workload.result_data:type_name -> google.protobuf.Struct
-	33, // 9: niyanta.v1.Workload.created_at:type_name -> google.protobuf.Timestamp
-	33, // 10: niyanta.v1.Workload.scheduled_at:type_name -> google.protobuf.Timestamp
-	33, // 11: niyanta.v1.Workload.started_at:type_name -> google.protobuf.Timestamp
-	33, // 12: niyanta.v1.Workload.completed_at:type_name -> google.protobuf.Timestamp
+	38, // 7: niyanta.v1.Workload.input_params:type_name -> google.protobuf.Struct
+	38, // 8: niyanta.v1.Workload.result_data:type_name -> google.protobuf.Struct
+	39, // 9: niyanta.v1.Workload.created_at:type_name -> google.protobuf.Timestamp
+	39, // 10: niyanta.v1.Workload.scheduled_at:type_name -> google.protobuf.Timestamp
+	39, // 11: niyanta.v1.Workload.started_at:type_name -> google.protobuf.Timestamp
+	39, // 12: niyanta.v1.Workload.completed_at:type_name -> google.protobuf.Timestamp
 	7,  // 13: niyanta.v1.Workload.affinity_rules:type_name -> niyanta.v1.AffinityRules
-	33, // 14: niyanta.v1.Workload.paused_at:type_name -> google.protobuf.Timestamp
-	33, // 15: niyanta.v1.Workload.cancelled_at:type_name -> google.protobuf.Timestamp
-	33, // 16: niyanta.v1.Workload.estimated_start_time:type_name -> google.protobuf.Timestamp
-	33, // 17: niyanta.v1.Workload.estimated_completion_time:type_name -> google.protobuf.Timestamp
+	39, // 14: niyanta.v1.Workload.paused_at:type_name -> google.protobuf.Timestamp
+	39, // 15: niyanta.v1.Workload.cancelled_at:type_name -> google.protobuf.Timestamp
+	39, // 16: niyanta.v1.Workload.estimated_start_time:type_name -> google.protobuf.Timestamp
+	39, // 17: niyanta.v1.Workload.estimated_completion_time:type_name -> google.protobuf.Timestamp
 	8,  // 18: niyanta.v1.AffinityRules.hard_affinity:type_name -> niyanta.v1.AffinityConstraint
 	8,  // 19: niyanta.v1.AffinityRules.soft_affinity:type_name -> niyanta.v1.AffinityConstraint
 	8,  // 20: niyanta.v1.AffinityRules.anti_affinity:type_name -> niyanta.v1.AffinityConstraint
-	31, // 21: niyanta.v1.AffinityConstraint.worker_tags:type_name -> niyanta.v1.AffinityConstraint.WorkerTagsEntry
-	0,  // 22: niyanta.v1.WorkloadStatusUpdate.status:type_name -> niyanta.v1.WorkloadStatus
-	33, // 23: niyanta.v1.WorkloadStatusUpdate.timestamp:type_name -> google.protobuf.Timestamp
-	32, // 24: niyanta.v1.WorkloadStatusUpdate.result_data:type_name -> google.protobuf.Struct
-	0,  // 25: niyanta.v1.ListWorkloadsRequest.status:type_name -> niyanta.v1.WorkloadStatus
-	6,  // 26: niyanta.v1.ListWorkloadsResponse.workloads:type_name -> niyanta.v1.Workload
-	13, // 27: niyanta.v1.ListWorkloadsResponse.pagination:type_name -> niyanta.v1.Pagination
-	0,  // 28: niyanta.v1.CancelWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
-	33, // 29: niyanta.v1.CancelWorkloadResponse.cancelled_at:type_name -> google.protobuf.Timestamp
-	0,  // 30: niyanta.v1.PauseWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
-	33, // 31: niyanta.v1.PauseWorkloadResponse.paused_at:type_name -> google.protobuf.Timestamp
-	0,  // 32: niyanta.v1.ResumeWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
-	33, // 33: niyanta.v1.GetWorkloadLogsRequest.since:type_name -> google.protobuf.Timestamp
-	33, // 34: niyanta.v1.GetWorkloadLogsRequest.until:type_name -> google.protobuf.Timestamp
-	1,  // 35: niyanta.v1.GetWorkloadLogsRequest.level:type_name -> niyanta.v1.LogLevel
-	22, // 36: niyanta.v1.GetWorkloadLogsResponse.logs:type_name -> niyanta.v1.LogLine
-	13, // 37: niyanta.v1.GetWorkloadLogsResponse.pagination:type_name -> niyanta.v1.Pagination
-	33, // 38: niyanta.v1.LogLine.timestamp:type_name -> google.protobuf.Timestamp
-	1,  // 39: niyanta.v1.LogLine.level:type_name -> niyanta.v1.LogLevel
-	32, // 40: niyanta.v1.LogLine.details:type_name -> google.protobuf.Struct
-	2,  // 41: niyanta.v1.SubmitWorkloadBatchRequest.workloads:type_name -> niyanta.v1.SubmitWorkloadRequest
-	25, // 42: niyanta.v1.SubmitWorkloadBatchResponse.results:type_name -> niyanta.v1.SubmitWorkloadBatchResult
-	3,  // 43: niyanta.v1.SubmitWorkloadBatchResult.workload:type_name -> niyanta.v1.SubmitWorkloadResponse
-	26, // 44: niyanta.v1.SubmitWorkloadBatchResult.error:type_name -> niyanta.v1.ItemError
-	32, // 45: niyanta.v1.ItemError.details:type_name -> google.protobuf.Struct
-	28, // 46: niyanta.v1.CancelWorkloadBatchRequest.filter:type_name -> niyanta.v1.WorkloadFilter
-	0,  // 47: niyanta.v1.WorkloadFilter.status:type_name -> niyanta.v1.WorkloadStatus
-	33, // 48: niyanta.v1.WorkloadFilter.created_before:type_name -> google.protobuf.Timestamp
-	33, // 49: niyanta.v1.WorkloadFilter.created_after:type_name -> google.protobuf.Timestamp
-	30, // 50: niyanta.v1.CancelWorkloadBatchResponse.results:type_name -> niyanta.v1.CancelWorkloadBatchResult
-	15, // 51: niyanta.v1.CancelWorkloadBatchResult.cancelled:type_name -> niyanta.v1.CancelWorkloadResponse
-	26, // 52: niyanta.v1.CancelWorkloadBatchResult.error:type_name -> niyanta.v1.ItemError
-	2,  // 53: niyanta.v1.WorkloadService.SubmitWorkload:input_type -> niyanta.v1.SubmitWorkloadRequest
-	4,  // 54: niyanta.v1.WorkloadService.GetWorkload:input_type -> niyanta.v1.GetWorkloadRequest
-	11, // 55: niyanta.v1.WorkloadService.ListWorkloads:input_type -> niyanta.v1.ListWorkloadsRequest
-	14, // 56: niyanta.v1.WorkloadService.CancelWorkload:input_type -> niyanta.v1.CancelWorkloadRequest
-	16, // 57: niyanta.v1.WorkloadService.PauseWorkload:input_type -> niyanta.v1.PauseWorkloadRequest
-	18, // 58: niyanta.v1.WorkloadService.ResumeWorkload:input_type -> niyanta.v1.ResumeWorkloadRequest
-	9,  // 59: niyanta.v1.WorkloadService.StreamWorkloadStatus:input_type -> niyanta.v1.StreamWorkloadStatusRequest
-	20, // 60: niyanta.v1.WorkloadService.GetWorkloadLogs:input_type -> niyanta.v1.GetWorkloadLogsRequest
-	23, // 61: niyanta.v1.WorkloadService.SubmitWorkloadBatch:input_type -> niyanta.v1.SubmitWorkloadBatchRequest
-	27, // 62: niyanta.v1.WorkloadService.CancelWorkloadBatch:input_type -> niyanta.v1.CancelWorkloadBatchRequest
-	3,  // 63: niyanta.v1.WorkloadService.SubmitWorkload:output_type -> niyanta.v1.SubmitWorkloadResponse
-	5,  // 64: niyanta.v1.WorkloadService.GetWorkload:output_type -> niyanta.v1.GetWorkloadResponse
-	12, // 65: niyanta.v1.WorkloadService.ListWorkloads:output_type -> niyanta.v1.ListWorkloadsResponse
-	15, // 66: niyanta.v1.WorkloadService.CancelWorkload:output_type -> niyanta.v1.CancelWorkloadResponse
-	17, // 67: niyanta.v1.WorkloadService.PauseWorkload:output_type -> niyanta.v1.PauseWorkloadResponse
-	19, // 68: niyanta.v1.WorkloadService.ResumeWorkload:output_type -> niyanta.v1.ResumeWorkloadResponse
-	10, // 69: niyanta.v1.WorkloadService.StreamWorkloadStatus:output_type -> niyanta.v1.WorkloadStatusUpdate
-	21, // 70: niyanta.v1.WorkloadService.GetWorkloadLogs:output_type -> niyanta.v1.GetWorkloadLogsResponse
-	24, // 71: niyanta.v1.WorkloadService.SubmitWorkloadBatch:output_type -> niyanta.v1.SubmitWorkloadBatchResponse
-	29, // 72: niyanta.v1.WorkloadService.CancelWorkloadBatch:output_type -> niyanta.v1.CancelWorkloadBatchResponse
-	63, // [63:73] is the sub-list for method output_type
-	53, // [53:63] is the sub-list for method input_type
-	53, // [53:53] is the sub-list for extension type_name
-	53, // [53:53] is the sub-list for extension extendee
-	0,  // [0:53] is the sub-list for field type_name
+	37, // 21: niyanta.v1.AffinityConstraint.worker_tags:type_name -> niyanta.v1.AffinityConstraint.WorkerTagsEntry
+	0,  // 22: niyanta.v1.ExplainWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
+	39, // 23: niyanta.v1.ExplainWorkloadResponse.explained_at:type_name -> google.protobuf.Timestamp
+	11, // 24: niyanta.v1.ExplainWorkloadResponse.reasons:type_name -> niyanta.v1.ExplainedReason
+	12, // 25: niyanta.v1.ExplainWorkloadResponse.position:type_name -> niyanta.v1.QueuePosition
+	13, // 26: niyanta.v1.ExplainWorkloadResponse.estimated_start:type_name -> niyanta.v1.TimeEstimate
+	13, // 27: niyanta.v1.ExplainWorkloadResponse.estimated_completion:type_name -> niyanta.v1.TimeEstimate
+	14, // 28: niyanta.v1.ExplainWorkloadResponse.accuracy:type_name -> niyanta.v1.EstimateAccuracy
+	38, // 29: niyanta.v1.ExplainedReason.details:type_name -> google.protobuf.Struct
+	39, // 30: niyanta.v1.TimeEstimate.p50:type_name -> google.protobuf.Timestamp
+	39, // 31: niyanta.v1.TimeEstimate.p90:type_name -> google.protobuf.Timestamp
+	0,  // 32: niyanta.v1.WorkloadStatusUpdate.status:type_name -> niyanta.v1.WorkloadStatus
+	39, // 33: niyanta.v1.WorkloadStatusUpdate.timestamp:type_name -> google.protobuf.Timestamp
+	38, // 34: niyanta.v1.WorkloadStatusUpdate.result_data:type_name -> google.protobuf.Struct
+	0,  // 35: niyanta.v1.ListWorkloadsRequest.status:type_name -> niyanta.v1.WorkloadStatus
+	6,  // 36: niyanta.v1.ListWorkloadsResponse.workloads:type_name -> niyanta.v1.Workload
+	19, // 37: niyanta.v1.ListWorkloadsResponse.pagination:type_name -> niyanta.v1.Pagination
+	0,  // 38: niyanta.v1.CancelWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
+	39, // 39: niyanta.v1.CancelWorkloadResponse.cancelled_at:type_name -> google.protobuf.Timestamp
+	0,  // 40: niyanta.v1.PauseWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
+	39, // 41: niyanta.v1.PauseWorkloadResponse.paused_at:type_name -> google.protobuf.Timestamp
+	0,  // 42: niyanta.v1.ResumeWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
+	39, // 43: niyanta.v1.GetWorkloadLogsRequest.since:type_name -> google.protobuf.Timestamp
+	39, // 44: niyanta.v1.GetWorkloadLogsRequest.until:type_name -> google.protobuf.Timestamp
+	1,  // 45: niyanta.v1.GetWorkloadLogsRequest.level:type_name -> niyanta.v1.LogLevel
+	28, // 46: niyanta.v1.GetWorkloadLogsResponse.logs:type_name -> niyanta.v1.LogLine
+	19, // 47: niyanta.v1.GetWorkloadLogsResponse.pagination:type_name -> niyanta.v1.Pagination
+	39, // 48: niyanta.v1.LogLine.timestamp:type_name -> google.protobuf.Timestamp
+	1,  // 49: niyanta.v1.LogLine.level:type_name -> niyanta.v1.LogLevel
+	38, // 50: niyanta.v1.LogLine.details:type_name -> google.protobuf.Struct
+	2,  // 51: niyanta.v1.SubmitWorkloadBatchRequest.workloads:type_name -> niyanta.v1.SubmitWorkloadRequest
+	31, // 52: niyanta.v1.SubmitWorkloadBatchResponse.results:type_name -> niyanta.v1.SubmitWorkloadBatchResult
+	3,  // 53: niyanta.v1.SubmitWorkloadBatchResult.workload:type_name -> niyanta.v1.SubmitWorkloadResponse
+	32, // 54: niyanta.v1.SubmitWorkloadBatchResult.error:type_name -> niyanta.v1.ItemError
+	38, // 55: niyanta.v1.ItemError.details:type_name -> google.protobuf.Struct
+	34, // 56: niyanta.v1.CancelWorkloadBatchRequest.filter:type_name -> niyanta.v1.WorkloadFilter
+	0,  // 57: niyanta.v1.WorkloadFilter.status:type_name -> niyanta.v1.WorkloadStatus
+	39, // 58: niyanta.v1.WorkloadFilter.created_before:type_name -> google.protobuf.Timestamp
+	39, // 59: niyanta.v1.WorkloadFilter.created_after:type_name -> google.protobuf.Timestamp
+	36, // 60: niyanta.v1.CancelWorkloadBatchResponse.results:type_name -> niyanta.v1.CancelWorkloadBatchResult
+	21, // 61: niyanta.v1.CancelWorkloadBatchResult.cancelled:type_name -> niyanta.v1.CancelWorkloadResponse
+	32, // 62: niyanta.v1.CancelWorkloadBatchResult.error:type_name -> niyanta.v1.ItemError
+	2,  // 63: niyanta.v1.WorkloadService.SubmitWorkload:input_type -> niyanta.v1.SubmitWorkloadRequest
+	4,  // 64: niyanta.v1.WorkloadService.GetWorkload:input_type -> niyanta.v1.GetWorkloadRequest
+	9,  // 65: niyanta.v1.WorkloadService.ExplainWorkload:input_type -> niyanta.v1.ExplainWorkloadRequest
+	17, // 66: niyanta.v1.WorkloadService.ListWorkloads:input_type -> niyanta.v1.ListWorkloadsRequest
+	20, // 67: niyanta.v1.WorkloadService.CancelWorkload:input_type -> niyanta.v1.CancelWorkloadRequest
+	22, // 68: niyanta.v1.WorkloadService.PauseWorkload:input_type -> niyanta.v1.PauseWorkloadRequest
+	24, // 69: niyanta.v1.WorkloadService.ResumeWorkload:input_type -> niyanta.v1.ResumeWorkloadRequest
+	15, // 70: niyanta.v1.WorkloadService.StreamWorkloadStatus:input_type -> niyanta.v1.StreamWorkloadStatusRequest
+	26, // 71: niyanta.v1.WorkloadService.GetWorkloadLogs:input_type -> niyanta.v1.GetWorkloadLogsRequest
+	29, // 72: niyanta.v1.WorkloadService.SubmitWorkloadBatch:input_type -> niyanta.v1.SubmitWorkloadBatchRequest
+	33, // 73: niyanta.v1.WorkloadService.CancelWorkloadBatch:input_type -> niyanta.v1.CancelWorkloadBatchRequest
+	3,  // 74: niyanta.v1.WorkloadService.SubmitWorkload:output_type -> niyanta.v1.SubmitWorkloadResponse
+	5,  // 75: niyanta.v1.WorkloadService.GetWorkload:output_type -> niyanta.v1.GetWorkloadResponse
+	10, // 76: niyanta.v1.WorkloadService.ExplainWorkload:output_type -> niyanta.v1.ExplainWorkloadResponse
+	18, // 77: niyanta.v1.WorkloadService.ListWorkloads:output_type -> niyanta.v1.ListWorkloadsResponse
+	21, // 78: niyanta.v1.WorkloadService.CancelWorkload:output_type -> niyanta.v1.CancelWorkloadResponse
+	23, // 79: niyanta.v1.WorkloadService.PauseWorkload:output_type -> niyanta.v1.PauseWorkloadResponse
+	25, // 80: niyanta.v1.WorkloadService.ResumeWorkload:output_type -> niyanta.v1.ResumeWorkloadResponse
+	16, // 81: niyanta.v1.WorkloadService.StreamWorkloadStatus:output_type -> niyanta.v1.WorkloadStatusUpdate
+	27, // 82: niyanta.v1.WorkloadService.GetWorkloadLogs:output_type -> niyanta.v1.GetWorkloadLogsResponse
+	30, // 83: niyanta.v1.WorkloadService.SubmitWorkloadBatch:output_type -> niyanta.v1.SubmitWorkloadBatchResponse
+	35, // 84: niyanta.v1.WorkloadService.CancelWorkloadBatch:output_type -> niyanta.v1.CancelWorkloadBatchResponse
+	74, // [74:85] is the sub-list for method output_type
+	63, // [63:74] is the sub-list for method input_type
+	63, // [63:63] is the sub-list for extension type_name
+	63, // [63:63] is the sub-list for extension extendee
+	0,  // [0:63] is the sub-list for field type_name
 }
 
 func init() { file_niyanta_v1_workload_service_proto_init() }
@@ -2738,12 +3190,12 @@ func file_niyanta_v1_workload_service_proto_init() {
 		return
 	}
 	file_niyanta_v1_workload_service_proto_msgTypes[0].OneofWrappers = []any{}
-	file_niyanta_v1_workload_service_proto_msgTypes[11].OneofWrappers = []any{}
-	file_niyanta_v1_workload_service_proto_msgTypes[23].OneofWrappers = []any{
+	file_niyanta_v1_workload_service_proto_msgTypes[17].OneofWrappers = []any{}
+	file_niyanta_v1_workload_service_proto_msgTypes[29].OneofWrappers = []any{
 		(*SubmitWorkloadBatchResult_Workload)(nil),
 		(*SubmitWorkloadBatchResult_Error)(nil),
 	}
-	file_niyanta_v1_workload_service_proto_msgTypes[28].OneofWrappers = []any{
+	file_niyanta_v1_workload_service_proto_msgTypes[34].OneofWrappers = []any{
 		(*CancelWorkloadBatchResult_Cancelled)(nil),
 		(*CancelWorkloadBatchResult_Error)(nil),
 	}
@@ -2753,7 +3205,7 @@ func file_niyanta_v1_workload_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_niyanta_v1_workload_service_proto_rawDesc), len(file_niyanta_v1_workload_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   30,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

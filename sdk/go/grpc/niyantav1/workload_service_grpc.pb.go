@@ -38,6 +38,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	WorkloadService_SubmitWorkload_FullMethodName       = "/niyanta.v1.WorkloadService/SubmitWorkload"
 	WorkloadService_GetWorkload_FullMethodName          = "/niyanta.v1.WorkloadService/GetWorkload"
+	WorkloadService_ExplainWorkload_FullMethodName      = "/niyanta.v1.WorkloadService/ExplainWorkload"
 	WorkloadService_ListWorkloads_FullMethodName        = "/niyanta.v1.WorkloadService/ListWorkloads"
 	WorkloadService_CancelWorkload_FullMethodName       = "/niyanta.v1.WorkloadService/CancelWorkload"
 	WorkloadService_PauseWorkload_FullMethodName        = "/niyanta.v1.WorkloadService/PauseWorkload"
@@ -58,6 +59,8 @@ type WorkloadServiceClient interface {
 	SubmitWorkload(ctx context.Context, in *SubmitWorkloadRequest, opts ...grpc.CallOption) (*SubmitWorkloadResponse, error)
 	// One workload, whole.
 	GetWorkload(ctx context.Context, in *GetWorkloadRequest, opts ...grpc.CallOption) (*GetWorkloadResponse, error)
+	// Why a workload waits, with numbers; or where it runs, who paused it, how it ended.
+	ExplainWorkload(ctx context.Context, in *ExplainWorkloadRequest, opts ...grpc.CallOption) (*ExplainWorkloadResponse, error)
 	// One page of workloads, by offset or by cursor.
 	ListWorkloads(ctx context.Context, in *ListWorkloadsRequest, opts ...grpc.CallOption) (*ListWorkloadsResponse, error)
 	// Ends a workload for good. FAILED_PRECONDITION when it has ended already.
@@ -103,6 +106,16 @@ func (c *workloadServiceClient) GetWorkload(ctx context.Context, in *GetWorkload
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetWorkloadResponse)
 	err := c.cc.Invoke(ctx, WorkloadService_GetWorkload_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *workloadServiceClient) ExplainWorkload(ctx context.Context, in *ExplainWorkloadRequest, opts ...grpc.CallOption) (*ExplainWorkloadResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ExplainWorkloadResponse)
+	err := c.cc.Invoke(ctx, WorkloadService_ExplainWorkload_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -208,6 +221,8 @@ type WorkloadServiceServer interface {
 	SubmitWorkload(context.Context, *SubmitWorkloadRequest) (*SubmitWorkloadResponse, error)
 	// One workload, whole.
 	GetWorkload(context.Context, *GetWorkloadRequest) (*GetWorkloadResponse, error)
+	// Why a workload waits, with numbers; or where it runs, who paused it, how it ended.
+	ExplainWorkload(context.Context, *ExplainWorkloadRequest) (*ExplainWorkloadResponse, error)
 	// One page of workloads, by offset or by cursor.
 	ListWorkloads(context.Context, *ListWorkloadsRequest) (*ListWorkloadsResponse, error)
 	// Ends a workload for good. FAILED_PRECONDITION when it has ended already.
@@ -244,6 +259,9 @@ func (UnimplementedWorkloadServiceServer) SubmitWorkload(context.Context, *Submi
 }
 func (UnimplementedWorkloadServiceServer) GetWorkload(context.Context, *GetWorkloadRequest) (*GetWorkloadResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method GetWorkload not implemented")
+}
+func (UnimplementedWorkloadServiceServer) ExplainWorkload(context.Context, *ExplainWorkloadRequest) (*ExplainWorkloadResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method ExplainWorkload not implemented")
 }
 func (UnimplementedWorkloadServiceServer) ListWorkloads(context.Context, *ListWorkloadsRequest) (*ListWorkloadsResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method ListWorkloads not implemented")
@@ -322,6 +340,24 @@ func _WorkloadService_GetWorkload_Handler(srv interface{}, ctx context.Context, 
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(WorkloadServiceServer).GetWorkload(ctx, req.(*GetWorkloadRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _WorkloadService_ExplainWorkload_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExplainWorkloadRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(WorkloadServiceServer).ExplainWorkload(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: WorkloadService_ExplainWorkload_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(WorkloadServiceServer).ExplainWorkload(ctx, req.(*ExplainWorkloadRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -477,6 +513,10 @@ var WorkloadService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetWorkload",
 			Handler:    _WorkloadService_GetWorkload_Handler,
+		},
+		{
+			MethodName: "ExplainWorkload",
+			Handler:    _WorkloadService_ExplainWorkload_Handler,
 		},
 		{
 			MethodName: "ListWorkloads",

@@ -18,7 +18,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from niyanta.domain.customers import CustomerStatus
-from niyanta.domain.estimates import ServiceRate, estimated_completion, estimated_start
+from niyanta.domain.estimates import (
+    Accuracy,
+    ServiceRate,
+    TrackRecord,
+    estimated_completion,
+    estimated_start,
+    start_range,
+)
 from niyanta.domain.placement import Affinity, WorkerView, choose, eligible
 from niyanta.domain.workload import Status
 from niyanta.errors import ServiceUnavailableError
@@ -30,7 +37,7 @@ from niyanta.server.store.states import affinity_from_json
 from niyanta.server.store.statistics import LaneAhead, StatisticsStore
 from niyanta.server.store.workloads import StoredWorkload
 
-__all__ = ["Estimator"]
+__all__ = ["Estimator", "Prospect"]
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +47,8 @@ _ACTIVE_SECONDS = 600.0
 """A customer that hasn't asked for so long isn't followed any more."""
 _KEEP_PAST_SECONDS = 10.0
 _MOST_PASTS = 10_000
+_MOST_AHEAD = 10_000
+"""Of each lane: counted no further."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +67,28 @@ class _Waiting:
         return self.not_now if has_slot else self.nowhere
 
 
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """A queued workload's place among its customer's own, and when it will start."""
+
+    ahead: int
+    """How many of the customer's own go before it."""
+    is_bounded: bool
+    """There are more still: so far was counted."""
+    half: datetime | None = None
+    """By when half of such workloads start; None when it can't be told."""
+    late: datetime | None = None
+    """By when nine of ten do."""
+    accuracy: Accuracy | None = None
+    """Of the last such estimates; None when nothing is known of them."""
+
+
 @dataclass(slots=True)
 class _Known:
     """What is known of a customer that asked lately."""
 
     rate: ServiceRate = field(default_factory=ServiceRate)
+    record: TrackRecord = field(default_factory=TrackRecord)
     usage: CustomerUsage | None = None
     waiting: _Waiting | None = None
     """Of what is queued, when more may run."""
@@ -110,7 +136,9 @@ class Estimator:
         for usage in usages:
             known = self._known.setdefault(usage.customer_id, _Known())
             known.usage = usage
-            known.rate.note(self._clock(), usage.assigned, waiting=usage.queued > 0)
+            at = self._clock()
+            known.rate.note(at, usage.assigned, waiting=usage.queued > 0)
+            known.record.note(at, usage.assigned, usage.queued, known.rate.per_second)
 
     async def know(self, customer_id: str) -> CustomerUsage | None:
         """What a customer has under way, not older than a second or two; None for one that doesn't exist."""
@@ -155,31 +183,49 @@ class Estimator:
     async def start(self, workload: StoredWorkload) -> datetime | None:
         """When a queued workload will start; None for any other."""
         customer = self._directory.known_customer(workload.customer_id)
-        if customer is None or not workload.ready:
+        if customer is None or not self._is_placeable(workload):
             return None
-        if not self._directory.is_placeable(
+        ahead, _ = await self._ahead(workload)
+        return self._start(customer, workload.db_now, ahead)
+
+    async def prospect(self, workload: StoredWorkload) -> Prospect:
+        """The same at length, for one that waits in the queue; its place also where its start can't be told."""
+        ahead, is_bounded = await self._ahead(workload)
+        customer = self._directory.known_customer(workload.customer_id)
+        known = self._known.get(workload.customer_id)
+        accuracy = None if known is None else known.record.accuracy
+        start = None
+        if customer is not None and self._is_placeable(workload):
+            start = self._start(customer, workload.db_now, ahead)
+        if start is None:
+            return Prospect(ahead, is_bounded, accuracy=accuracy)
+        half, late = start_range(workload.db_now, start, ahead, accuracy)
+        return Prospect(ahead, is_bounded, half, late, accuracy)
+
+    def _is_placeable(self, workload: StoredWorkload) -> bool:
+        return workload.ready and self._directory.is_placeable(
             workload.placement_key, workload.workload_type, workload.affinity_rules, workload.misfits
-        ):
-            return None
+        )
+
+    async def _ahead(self, workload: StoredWorkload) -> tuple[int, bool]:
+        """How many of the customer's own go before it, and whether there are more than were counted."""
         await self.know(workload.customer_id)
         lanes = await self._lanes_ahead(workload)
         views = await self._occupancy.views()
         own = next((lane for lane in lanes if lane.placement_key == workload.placement_key), None)
-        if own is None or _can_be_placed(views, own):
-            lanes = [lane for lane in lanes if lane is own or _can_be_placed(views, lane)]
-        else:
-            lanes = [lane for lane in lanes if _could_be_placed(views, lane)]
-        return self._start(customer, workload.db_now, sum(lane.ahead for lane in lanes))
+        can = _can_be_placed if own is None or _can_be_placed(views, own) else _could_be_placed
+        lanes = [lane for lane in lanes if lane is own or can(views, lane)]
+        return sum(lane.ahead for lane in lanes), any(lane.ahead >= _MOST_AHEAD for lane in lanes)
 
     @retried
     async def _lanes_ahead(self, workload: StoredWorkload) -> list[LaneAhead]:
         async with self._database.connection(customer_id=workload.customer_id) as conn:
             return await self._statistics.lanes_ahead(
-                conn, workload.customer_id, workload.queue_rank, workload.workload_id
+                conn, workload.customer_id, workload.queue_rank, workload.workload_id, most=_MOST_AHEAD
             )
 
-    async def completion(self, workload: StoredWorkload) -> datetime | None:
-        """When a running workload will complete; None for any other."""
+    async def completion(self, workload: StoredWorkload, *, late: bool = False) -> datetime | None:
+        """When a running workload will complete, or by when nine of ten such do (``late``); None for any other."""
         if workload.status is not Status.RUNNING:
             return None
         goes_on = workload.generation > 1 and workload.checkpoint_sequence > 0
@@ -187,7 +233,7 @@ class Estimator:
         if began_at is None:
             return None
         past = await self._past(workload.customer_id, workload.workload_type)
-        return estimated_completion(workload.db_now, began_at, workload.progress_percent, past)
+        return estimated_completion(workload.db_now, began_at, workload.progress_percent, past, late=late)
 
     def _start(self, customer: Customer, now: datetime, ahead: int) -> datetime | None:
         if customer.status is not CustomerStatus.ACTIVE:

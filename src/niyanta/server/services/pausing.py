@@ -106,10 +106,11 @@ class PauseService:
         """
         most_paused = (await self._directory.customer(identity.customer_id)).max_queue_depth
 
-        async def has_room(conn: Connection) -> None:
+        async def note(conn: Connection) -> None:
             paused = await self._store.paused(conn, identity.customer_id, most_paused + 1)
             if paused > most_paused:
                 raise _too_many(most_paused)
+            await self._store.note_pause(conn, (identity.customer_id, workload_id), identity.actor_id)
 
         with self._feed.watch(identity.customer_id, workload_id) as changed:
             change = await move_one(
@@ -118,7 +119,7 @@ class PauseService:
                 workload_id,
                 Verb.PAUSE,
                 lambda c: changes.request_pause(c.state),
-                besides=has_room,
+                besides=note,
             )
             ref = attempt_of(change)
             worker = change.state.worker_id or "", change.state.incarnation or ""

@@ -14,25 +14,22 @@ import msgspec
 from msgspec import Meta
 
 from niyanta.domain import transitions
-from niyanta.domain.customers import CustomerStatus
 from niyanta.domain.limits import MAX_REASON_LENGTH
-from niyanta.domain.placement import explain
 from niyanta.domain.transitions import IllegalMoveError
-from niyanta.domain.workload import Actor, ActorType, Key, Status, WorkloadState
+from niyanta.domain.workload import Actor, ActorType, Key, WorkloadState
 from niyanta.errors import ApiError
-from niyanta.server.directory import Directory
 from niyanta.server.moves.commands import Commands
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.moves.mover import Mover
 from niyanta.server.services.estimator import Estimator
+from niyanta.server.services.explaining import Explainer, Explanation
 from niyanta.server.services.moving import Verb, attempt_of, missing, move_one, wrong_state
-from niyanta.server.services.occupancy import Occupancy
 from niyanta.server.store.audit_events import AuditStore, StoredAuditEvent
 from niyanta.server.store.customers import Identity
 from niyanta.server.store.database import Database, retried
 from niyanta.server.store.listing import ListingStore, ListQuery, Total, WorkloadSummary
 from niyanta.server.store.partitions import Lifetime
-from niyanta.server.store.states import Change, affinity_from_json
+from niyanta.server.store.states import Change
 from niyanta.server.store.workloads import StoredWorkload, WorkloadStore
 
 __all__ = ["CancelRequest", "Outlook", "WorkloadService"]
@@ -62,17 +59,15 @@ class WorkloadService:
         mover: Mover,
         commands: Commands,
         feed: ChangeFeed,
-        directory: Directory,
         estimator: Estimator,
-        occupancy: Occupancy,
+        explainer: Explainer,
     ) -> None:
         self._database = database
         self._mover = mover
         self._commands = commands
         self._feed = feed
-        self._directory = directory
         self._estimator = estimator
-        self._occupancy = occupancy
+        self._explainer = explainer
         self._store = WorkloadStore()
         self._audit = AuditStore()
         self._listing = ListingStore()
@@ -113,30 +108,18 @@ class WorkloadService:
     async def outlook(self, workload: StoredWorkload) -> Outlook:
         """What is to be said of a workload's future; figures about a second old."""
         return Outlook(
-            await self.pending_reason(workload),
+            await self._explainer.pending_reason(workload),
             await self._estimator.start(workload),
             await self._estimator.completion(workload),
         )
 
-    async def pending_reason(self, workload: StoredWorkload) -> str | None:
-        """Why a queued workload hasn't started; None for any other."""
-        status = workload.status
-        if not status.is_queued:
-            return None
-        if workload.available_at is not None and not workload.ready:
-            if status is Status.PENDING:
-                return "waiting until the worker that it was taken back from has surely stopped it"
-            return "waiting for the back-off after a failed attempt to end"
-        customer = await self._directory.customer(workload.customer_id)
-        if customer.status is not CustomerStatus.ACTIVE:
-            return "the customer is suspended"
-        rules = affinity_from_json(workload.affinity_rules, workload.misfits)
-        if reason := explain(await self._occupancy.views(), workload.workload_type, rules):
-            return reason
-        usage = await self._estimator.know(workload.customer_id)
-        if usage is not None and usage.running >= customer.max_concurrent_workloads:
-            return f"{usage.running} of {customer.max_concurrent_workloads} concurrent workloads are running"
-        return "waiting for its turn"
+    async def explain(self, identity: Identity, workload_id: str) -> Explanation:
+        """Why it waits, where it runs, or how it ended.
+
+        Raises:
+            NotFoundError: The customer has no such workload.
+        """
+        return await self._explainer.explain(await self.get(identity, workload_id))
 
     @retried
     async def list_page(self, query: ListQuery) -> tuple[list[WorkloadSummary], bool, Total | None]:

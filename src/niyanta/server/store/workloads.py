@@ -65,6 +65,8 @@ class StoredWorkload(msgspec.Struct, frozen=True, kw_only=True):
     """JSON, as they were submitted."""
     timeout_seconds: int | None
     placement_key: int
+    paused_by: str | None
+    """Who asked for the last pause: an API key's id or a token's subject."""
     misfits: str | None
     """Forms of input that its own doesn't fit, with spaces between."""
     queue_rank: float
@@ -180,6 +182,7 @@ _next_promotion = _queries.one("next_promotion", float)
 _lock_counts = _queries.many("lock_counts", str)
 _paused = _queries.sole("paused", int)
 _held_up = _queries.many("held_up", str)
+_note_pause = _queries.run("note_pause")
 _get = _queries.one("get", StoredWorkload)
 
 
@@ -348,6 +351,10 @@ class WorkloadStore:
         await _lock_counts(conn, customer_id=customer_id)
         # In a statement of its own, so that it sees what was committed while this waited for the lock.
         return await _paused(conn, customer_id=customer_id, most=most)
+
+    async def note_pause(self, conn: Connection, key: Key, actor_id: str) -> None:
+        """Keep who asks for a pause, in the transaction that marks it."""
+        await _note_pause(conn, customer_id=key[0], workload_id=key[1], actor_id=actor_id)
 
     async def held_up(self, conn: Connection, keys: Sequence[Key]) -> list[str]:
         """Customers of these workloads of whom somebody holds the counts, or one of these, at this moment."""

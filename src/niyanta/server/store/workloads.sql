@@ -260,10 +260,17 @@ SELECT customer_id FROM customer_usage
 SELECT w.customer_id FROM workloads w JOIN asked USING (customer_id, workload_id)
  WHERE (w.customer_id, w.workload_id) NOT IN (SELECT * FROM free);
 
+-- name: note_pause(customer_id, workload_id, actor_id)!
+-- Who asks for a pause, in the transaction that marks it. No move of state, so no version. Locking: the workload's row, which
+-- that transaction holds.
+UPDATE workloads SET paused_by = :actor_id
+ WHERE customer_id = :customer_id AND workload_id = :workload_id AND pause_phase IS NOT NULL;
+
 -- name: get(customer_id, workload_id)^
 -- One workload, whole, but for what only its moves need.
 SELECT customer_id, workload_id, workload_type, status, version, generation, event_count, worker_id, incarnation,
        event_sequence, progress_percent, progress_message, retry_count, checkpoint_sequence, pause_phase, ready,
        available_at, scheduled_at, started_at, attempt_started_at, paused_at, completed_at, error_message, result_json,
-       priority, input_params, affinity_rules, timeout_seconds, placement_key, misfits, queue_rank, created_at, now() AS db_now
+       priority, input_params, affinity_rules, timeout_seconds, placement_key, misfits, queue_rank, created_at, paused_by,
+       now() AS db_now
   FROM workloads WHERE customer_id = :customer_id AND workload_id = :workload_id;

@@ -168,6 +168,72 @@ class AffinityConstraint(_message.Message):
     workload_types: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, worker_id: _Optional[str] = ..., worker_tags: _Optional[_Mapping[str, str]] = ..., workload_types: _Optional[_Iterable[str]] = ...) -> None: ...
 
+class ExplainWorkloadRequest(_message.Message):
+    __slots__ = ("workload_id",)
+    WORKLOAD_ID_FIELD_NUMBER: _ClassVar[int]
+    workload_id: str
+    def __init__(self, workload_id: _Optional[str] = ...) -> None: ...
+
+class ExplainWorkloadResponse(_message.Message):
+    __slots__ = ("workload_id", "status", "version", "explained_at", "reasons", "position", "estimated_start", "estimated_completion", "accuracy", "smallest_change")
+    WORKLOAD_ID_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    EXPLAINED_AT_FIELD_NUMBER: _ClassVar[int]
+    REASONS_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    ESTIMATED_START_FIELD_NUMBER: _ClassVar[int]
+    ESTIMATED_COMPLETION_FIELD_NUMBER: _ClassVar[int]
+    ACCURACY_FIELD_NUMBER: _ClassVar[int]
+    SMALLEST_CHANGE_FIELD_NUMBER: _ClassVar[int]
+    workload_id: str
+    status: WorkloadStatus
+    version: int
+    explained_at: _timestamp_pb2.Timestamp
+    reasons: _containers.RepeatedCompositeFieldContainer[ExplainedReason]
+    position: QueuePosition
+    estimated_start: TimeEstimate
+    estimated_completion: TimeEstimate
+    accuracy: EstimateAccuracy
+    smallest_change: str
+    def __init__(self, workload_id: _Optional[str] = ..., status: _Optional[_Union[WorkloadStatus, str]] = ..., version: _Optional[int] = ..., explained_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reasons: _Optional[_Iterable[_Union[ExplainedReason, _Mapping]]] = ..., position: _Optional[_Union[QueuePosition, _Mapping]] = ..., estimated_start: _Optional[_Union[TimeEstimate, _Mapping]] = ..., estimated_completion: _Optional[_Union[TimeEstimate, _Mapping]] = ..., accuracy: _Optional[_Union[EstimateAccuracy, _Mapping]] = ..., smallest_change: _Optional[str] = ...) -> None: ...
+
+class ExplainedReason(_message.Message):
+    __slots__ = ("code", "message", "details")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    DETAILS_FIELD_NUMBER: _ClassVar[int]
+    code: str
+    message: str
+    details: _struct_pb2.Struct
+    def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ..., details: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+
+class QueuePosition(_message.Message):
+    __slots__ = ("ahead", "is_bounded")
+    AHEAD_FIELD_NUMBER: _ClassVar[int]
+    IS_BOUNDED_FIELD_NUMBER: _ClassVar[int]
+    ahead: int
+    is_bounded: bool
+    def __init__(self, ahead: _Optional[int] = ..., is_bounded: _Optional[bool] = ...) -> None: ...
+
+class TimeEstimate(_message.Message):
+    __slots__ = ("p50", "p90")
+    P50_FIELD_NUMBER: _ClassVar[int]
+    P90_FIELD_NUMBER: _ClassVar[int]
+    p50: _timestamp_pb2.Timestamp
+    p90: _timestamp_pb2.Timestamp
+    def __init__(self, p50: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., p90: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class EstimateAccuracy(_message.Message):
+    __slots__ = ("samples", "p50", "p90")
+    SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    P50_FIELD_NUMBER: _ClassVar[int]
+    P90_FIELD_NUMBER: _ClassVar[int]
+    samples: int
+    p50: float
+    p90: float
+    def __init__(self, samples: _Optional[int] = ..., p50: _Optional[float] = ..., p90: _Optional[float] = ...) -> None: ...
+
 class StreamWorkloadStatusRequest(_message.Message):
     __slots__ = ("workload_id",)
     WORKLOAD_ID_FIELD_NUMBER: _ClassVar[int]

@@ -45,6 +45,11 @@ class WorkloadServiceStub:
                 request_serializer=niyanta_dot_v1_dot_workload__service__pb2.GetWorkloadRequest.SerializeToString,
                 response_deserializer=niyanta_dot_v1_dot_workload__service__pb2.GetWorkloadResponse.FromString,
                 _registered_method=True)
+        self.ExplainWorkload = channel.unary_unary(
+                '/niyanta.v1.WorkloadService/ExplainWorkload',
+                request_serializer=niyanta_dot_v1_dot_workload__service__pb2.ExplainWorkloadRequest.SerializeToString,
+                response_deserializer=niyanta_dot_v1_dot_workload__service__pb2.ExplainWorkloadResponse.FromString,
+                _registered_method=True)
         self.ListWorkloads = channel.unary_unary(
                 '/niyanta.v1.WorkloadService/ListWorkloads',
                 request_serializer=niyanta_dot_v1_dot_workload__service__pb2.ListWorkloadsRequest.SerializeToString,
@@ -100,6 +105,13 @@ class WorkloadServiceServicer:
 
     def GetWorkload(self, request, context):
         """One workload, whole.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainWorkload(self, request, context):
+        """Why a workload waits, with numbers; or where it runs, who paused it, how it ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -178,6 +190,11 @@ def add_WorkloadServiceServicer_to_server(servicer, server):
                     servicer.GetWorkload,
                     request_deserializer=niyanta_dot_v1_dot_workload__service__pb2.GetWorkloadRequest.FromString,
                     response_serializer=niyanta_dot_v1_dot_workload__service__pb2.GetWorkloadResponse.SerializeToString,
+            ),
+            'ExplainWorkload': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainWorkload,
+                    request_deserializer=niyanta_dot_v1_dot_workload__service__pb2.ExplainWorkloadRequest.FromString,
+                    response_serializer=niyanta_dot_v1_dot_workload__service__pb2.ExplainWorkloadResponse.SerializeToString,
             ),
             'ListWorkloads': grpc.unary_unary_rpc_method_handler(
                     servicer.ListWorkloads,
@@ -275,6 +292,33 @@ class WorkloadService:
             '/niyanta.v1.WorkloadService/GetWorkload',
             niyanta_dot_v1_dot_workload__service__pb2.GetWorkloadRequest.SerializeToString,
             niyanta_dot_v1_dot_workload__service__pb2.GetWorkloadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainWorkload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/niyanta.v1.WorkloadService/ExplainWorkload',
+            niyanta_dot_v1_dot_workload__service__pb2.ExplainWorkloadRequest.SerializeToString,
+            niyanta_dot_v1_dot_workload__service__pb2.ExplainWorkloadResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from niyanta.server.grpc.batches import BatchMethods
+from niyanta.server.grpc.explaining import ExplainMethods
 from niyanta.server.grpc.listing import ListMethods
 from niyanta.server.grpc.logs import LogMethods
 from niyanta.server.grpc.methods import SERVICES, declared_by, methods_of
@@ -14,7 +15,7 @@ from niyanta.server.rest.frame.operation import Access
 from niyanta.server.rest.frame.operation import declared_by as rest_declared_by
 from niyanta.wire.v1 import admin_service_pb2, workload_service_pb2
 
-PARTS = (BatchMethods, ListMethods, LogMethods, StreamMethods, WorkerMethods, WorkloadMethods)
+PARTS = (BatchMethods, ExplainMethods, ListMethods, LogMethods, StreamMethods, WorkerMethods, WorkloadMethods)
 DECLARED = {method.name: method for part in PARTS for method in declared_by(part)}
 PROTOS = (workload_service_pb2.DESCRIPTOR, admin_service_pb2.DESCRIPTOR)
 RPCS = {rpc.name: rpc for proto in PROTOS for service in proto.services_by_name.values() for rpc in service.methods}

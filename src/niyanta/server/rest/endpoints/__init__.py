@@ -6,6 +6,7 @@ from niyanta.server.rest.endpoints.admin import AdminRoutes
 from niyanta.server.rest.endpoints.batches import BatchRoutes
 from niyanta.server.rest.endpoints.configs import ConfigRoutes
 from niyanta.server.rest.endpoints.customers import CustomerRoutes
+from niyanta.server.rest.endpoints.explaining import ExplainRoutes
 from niyanta.server.rest.endpoints.join_tokens import JoinTokenRoutes
 from niyanta.server.rest.endpoints.live import LiveRoutes
 from niyanta.server.rest.endpoints.logs import LogRoutes
@@ -19,6 +20,7 @@ PARTS: tuple[type, ...] = (
     BatchRoutes,
     LiveRoutes,
     WorkloadRoutes,
+    ExplainRoutes,
     LogRoutes,
     ConfigRoutes,
     CustomerRoutes,

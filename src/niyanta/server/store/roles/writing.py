@@ -15,14 +15,14 @@ import asyncpg
 from niyanta.errors import ConfigurationError
 from niyanta.server.store.servers import Servers
 
-__all__ = ["Role", "apply", "renew", "script"]
+__all__ = ["DatabaseRole", "apply", "renew", "script"]
 
 _FOLDER = Path(__file__).parent
 _ROUNDS = 4096
 """Of SCRAM; what PostgreSQL itself takes."""
 
 
-class Role(StrEnum):
+class DatabaseRole(StrEnum):
     """What somebody logs in as, besides the owner of the schema."""
 
     COORDINATOR = "niyanta_coordinator"
@@ -34,7 +34,7 @@ def script() -> str:
     return f"{_read('roles')}\n{_read('grants')}"
 
 
-async def apply(database_url: str, passwords: Mapping[Role, str]) -> bool:
+async def apply(database_url: str, passwords: Mapping[DatabaseRole, str]) -> bool:
     """Make the roles, let those log in for which there is a password, and grant what they need. Idempotent.
 
     Args:
@@ -76,7 +76,7 @@ async def renew(database_url: str) -> bool:
     """
     conn = await _connect(database_url)
     try:
-        return bool(await conn.fetchval("SELECT to_regrole($1) IS NOT NULL", Role.COORDINATOR)) and await _grant(conn)
+        return bool(await conn.fetchval("SELECT to_regrole($1) IS NOT NULL", DatabaseRole.COORDINATOR)) and await _grant(conn)
     except asyncpg.PostgresError as exc:
         raise ConfigurationError(f"the database refused to grant roles what they need: {exc}") from exc
     finally:
