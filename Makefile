@@ -17,7 +17,7 @@ GO_PART_missing = echo "go isn't on PATH: the tests of the Go SDK were left out.
 GENERATED := docs/states.md src/niyanta/server/store/workloads.sql api/openapi/niyanta-v1.yaml src/niyanta/client/synchronous.py src/niyanta/wire/v1 sdk/go/grpc/niyantav1 deploy/helm/niyanta/files/dashboards
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test go contract lint format types bench chaos storm simulate mutants verify docs site package deploy freeze generate lock clean
+.PHONY: help setup demo dev test go contract lint format types bench chaos storm simulate mutants verify docs site console package deploy freeze generate lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ verify: generate ## fail when a generated file isn't what its source says
 
 site: setup ## build the site of docs/, with references from the code, in build/site/html
 	@$(PY) scripts/site.py
+
+console: ## build the web console anew, and fail when what is committed isn't that (left out where Node isn't)
+	@sh scripts/console
 
 package: setup ## build wheel and sdist into dist/, and use the wheel alone in a fresh environment and an empty folder
 	@$(PY) scripts/package.py

@@ -20,7 +20,7 @@ PARTS = {
     "tokens": "AsyncTokens",
     "admin": "AsyncAdmin",
 }
-NAMED_IN = ("arguments", "explanations", "join_tokens", "live", "models", "status")
+NAMED_IN = ("arguments", "configs", "explanations", "join_tokens", "live", "models", "status")
 TRANSPORTS = {"admin": "admin"}  # the rest share one
 
 HEAD = '''"""The client without ``await``. Made by ``make generate`` from the asynchronous one; not edited by hand."""

@@ -143,3 +143,26 @@ func (s *ConfigsService) Delete(ctx context.Context, configID string, options ..
 		method: http.MethodDelete, path: "/workload-configs/" + quoted(configID), safe: true,
 	}, options, nil)
 }
+
+// WorkloadType is a workload type that can be submitted.
+type WorkloadType struct {
+	WorkloadType string `json:"workload_type"`
+	// IsServed says whether a live worker serves it; else a submission waits for one.
+	IsServed bool `json:"is_served"`
+	// InputSchemas are those of the live handlers: an input must fit one of them. Empty: any input will do.
+	InputSchemas []Object `json:"input_schemas"`
+	// ConfigSchema is that of your config of the type, which an input must fit besides; nil when there is none.
+	ConfigSchema Object `json:"config_schema"`
+}
+
+// WorkloadTypes is what can be submitted at this moment, by name.
+type WorkloadTypes struct {
+	WorkloadTypes []*WorkloadType `json:"workload_types"`
+}
+
+// Types returns what live workers serve, and what has a config.
+func (s *ConfigsService) Types(ctx context.Context, options ...CallOption) (*WorkloadTypes, error) {
+	return send[WorkloadTypes](ctx, s.transport, call{
+		method: http.MethodGet, path: "/workload-types", safe: true,
+	}, options)
+}

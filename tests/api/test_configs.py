@@ -236,3 +236,17 @@ async def test_no_pattern_holds_the_service_up(system: System, pattern: str) -> 
     submission = {"workload_type": "t", "input_params": {"n": "a" * 100_000 + "!"}}
     status, answer, _ = await system.call("POST", "/workloads", submission)
     assert (status, answer["error"]["code"]) == (400, "INVALID_INPUT")
+
+
+async def test_types_are_those_that_are_served_or_configured(system: System) -> None:
+    await system.worker(types=["count", "free"], schemas={"count": {"type": "object"}})
+    body = {"workload_type": "later", "input_schema": {"type": "object", "required": ["to"]}}
+    assert (await system.call("POST", "/workload-configs", body))[0] == 201
+    _, mine, _ = await system.call("GET", "/workload-types")
+    assert mine["workload_types"] == [
+        {"workload_type": "count", "is_served": True, "input_schemas": [{"type": "object"}], "config_schema": None},
+        {"workload_type": "free", "is_served": True, "input_schemas": [], "config_schema": None},
+        {"workload_type": "later", "is_served": False, "input_schemas": [], "config_schema": body["input_schema"]},
+    ]
+    _, theirs, _ = await system.call("GET", "/workload-types", key="cust_b")
+    assert [one["workload_type"] for one in theirs["workload_types"]] == ["count", "free"]

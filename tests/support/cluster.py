@@ -37,6 +37,7 @@ __all__ = [
     "AWAY",
     "Answer",
     "Cluster",
+    "ClusteredNats",
     "copy_database",
     "eventually",
     "pace",
@@ -55,8 +56,8 @@ def pace() -> float:
     return min(4.0, max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)))
 
 
-class _ClusteredNats(Nats):
-    """One server of a cluster."""
+class ClusteredNats(Nats):
+    """One server of a cluster; at ``monitor_port`` it says who is connected."""
 
     def __init__(self, data_dir: Path, secret: str, routes: Sequence[int], number: int) -> None:
         super().__init__(data_dir)
@@ -65,6 +66,7 @@ class _ClusteredNats(Nats):
         state.write_text(json.dumps({"port": free_port(), "secret": secret}))
         state.chmod(0o600)
         self._routes, self._number = routes, number
+        self.monitor_port = free_port()
 
     async def prepare(self) -> Sequence[str]:
         command = await super().prepare()
@@ -74,6 +76,7 @@ class _ClusteredNats(Nats):
                 f'cluster {{ name: storm, listen: "127.0.0.1:{self._routes[self._number]}", routes: [{routes}]\n'
                 # Or servers go on handing messages to one that is frozen, for minutes.
                 "ping_interval: 1s, ping_max: 2 }\n"
+                f'http: "127.0.0.1:{self.monitor_port}"\n'
             )
         return command
 
@@ -361,7 +364,7 @@ async def running_cluster(
         servers = [Nats(folder / "nats")]
     else:
         secret, routes = secrets.token_urlsafe(24), [free_port() for _ in range(brokers)]
-        servers = [_ClusteredNats(folder / f"nats{i}", secret, routes, i) for i in range(brokers)]
+        servers = [ClusteredNats(folder / f"nats{i}", secret, routes, i) for i in range(brokers)]
     async with aiohttp.ClientSession() as http:
         cluster = Cluster(folder, postgres, list(servers), http, settings)
         try:

@@ -127,6 +127,8 @@ var types = map[string]any{
 	"WorkersAnswer":          niyanta.WorkersPage{},
 	"Workload":               niyanta.Workload{},
 	"WorkloadRow":            niyanta.WorkloadSummary{},
+	"WorkloadTypeBody":       niyanta.WorkloadType{},
+	"WorkloadTypesAnswer":    niyanta.WorkloadTypes{},
 }
 
 var client = &niyanta.Client{}
@@ -156,6 +158,7 @@ var methods = map[string]method{
 	"getWorkloadConfig":    {client.Configs, "Get", nil},
 	"updateWorkloadConfig": {client.Configs, "Update", nil},
 	"deleteWorkloadConfig": {client.Configs, "Delete", nil},
+	"listWorkloadTypes":    {client.Configs, "Types", nil},
 	"getCustomer":          {client.Customer, "Get", nil},
 	"getCustomerStats":     {client.Customer, "Stats", niyanta.StatsRequest{}},
 	"createCustomer":       {client.Admin, "CreateCustomer", nil},

@@ -242,6 +242,7 @@ class _Dev:
 
     def _say(self, base_url: str, grpc_target: str) -> None:
         lines = {
+            "console": f"{base_url}/console",
             "try it in": f"{base_url}/docs",
             "gRPC": grpc_target,
             "processes": ", ".join([child.name for child in self.children]),

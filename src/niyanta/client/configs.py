@@ -11,11 +11,27 @@ from niyanta.client.models import ResourceLimits, WorkloadConfig
 from niyanta.client.transport import Transport, quoted, without_none
 from niyanta.client.values import refuse_lossy
 
-__all__ = ["AsyncConfigs"]
+__all__ = ["AsyncConfigs", "WorkloadType"]
 
 
 class _Configs(msgspec.Struct):
     configs: list[WorkloadConfig]
+
+
+class WorkloadType(msgspec.Struct, kw_only=True):
+    """A workload type that can be submitted."""
+
+    workload_type: str
+    is_served: bool
+    """Whether a live worker serves it."""
+    input_schemas: list[dict[str, Any]]
+    """JSON Schemas of the live handlers: an input must fit one of them; empty when any will do."""
+    config_schema: dict[str, Any] | None
+    """JSON Schema of your config of the type: an input must fit it besides."""
+
+
+class _Types(msgspec.Struct):
+    workload_types: list[WorkloadType]
 
 
 class AsyncConfigs:
@@ -64,6 +80,11 @@ class AsyncConfigs:
         )
         answer = await self._transport.call("POST", "/workload-configs", body)
         return msgspec.json.decode(answer, type=WorkloadConfig)
+
+    async def types(self) -> list[WorkloadType]:
+        """What can be submitted at this moment, by name: what live workers serve, and what has a config."""
+        answer = await self._transport.call("GET", "/workload-types")
+        return msgspec.json.decode(answer, type=_Types).workload_types
 
     async def list(self) -> Sequence[WorkloadConfig]:
         """All of the customer's configs."""

@@ -9,7 +9,7 @@ from typing import Any
 from niyanta.client.admin import AsyncAdmin
 from niyanta.client.arguments import AffinityRules, BatchFilter, Submission, TierLimits
 from niyanta.client.blocking_link import BlockingHttpLink
-from niyanta.client.configs import AsyncConfigs
+from niyanta.client.configs import AsyncConfigs, WorkloadType
 from niyanta.client.customer import AsyncAccount
 from niyanta.client.driver import iterate, run
 from niyanta.client.explanations import Explanation
@@ -316,6 +316,10 @@ class Configs:
                 input_schema=input_schema,
             )
         )
+
+    def types(self) -> list[WorkloadType]:
+        """What can be submitted at this moment, by name: what live workers serve, and what has a config."""
+        return run(self._asynchronous.types())
 
     def list(self) -> Sequence[WorkloadConfig]:
         """All of the customer's configs."""

@@ -68,6 +68,8 @@ MAX_TOKEN_LENGTH = 8192
 MAX_SUBJECT_LENGTH = 255
 """Of a token's ``sub``."""
 MIN_RSA_BITS = 2048
+MAX_CONSOLE_TOKEN_LENGTH = 3800
+"""Of a token that the console is signed in with: browsers keep cookies of 4,096 bytes, all included."""
 
 # --- requests -------------------------------------------------------------------------------------
 

@@ -40,6 +40,8 @@ from niyanta.server.moves.held_up import HeldUp
 from niyanta.server.moves.mover import Mover
 from niyanta.server.observability.metrics import Metrics
 from niyanta.server.rest.app import RestApi
+from niyanta.server.rest.console.pages import ConsolePages
+from niyanta.server.rest.console.session import ConsoleSessions
 from niyanta.server.rest.endpoints.admin import AdminRoutes
 from niyanta.server.rest.endpoints.batches import BatchRoutes
 from niyanta.server.rest.endpoints.configs import ConfigRoutes
@@ -50,6 +52,7 @@ from niyanta.server.rest.endpoints.live import LiveRoutes
 from niyanta.server.rest.endpoints.logs import LogRoutes
 from niyanta.server.rest.endpoints.probes import ProbeRoutes
 from niyanta.server.rest.endpoints.tokens import TokenRoutes
+from niyanta.server.rest.endpoints.types import TypeRoutes
 from niyanta.server.rest.endpoints.websocket import WorkloadSockets
 from niyanta.server.rest.endpoints.workloads import WorkloadRoutes
 from niyanta.server.rest.frame.operation import Access, endpoints_of
@@ -70,6 +73,7 @@ from niyanta.server.services.pausing import PauseService
 from niyanta.server.services.requests import body_limits
 from niyanta.server.services.submission import SubmissionService
 from niyanta.server.services.tokens import TokenService
+from niyanta.server.services.types import TypeService
 from niyanta.server.services.vitals import Vitals
 from niyanta.server.services.workloads import WorkloadService
 from niyanta.server.settings import CoordinatorSettings
@@ -237,22 +241,22 @@ class Assembly:
             ExplainRoutes(self.workloads),
             LogRoutes(self.logs, self.workloads),
             ConfigRoutes(self.configs, self.cursors),
+            TypeRoutes(TypeService(self.directory, self.customers)),
             CustomerRoutes(self.account),
-            TokenRoutes(
-                TokenService(self.customers, self.workloads, self.directory.customer_changed), self.administration
-            ),
+            TokenRoutes(self.token_service, self.administration),
             AdminRoutes(self.administration, self.workers, self.cursors),
             JoinTokenRoutes(JoinTokenService(self.join_tokens), self.cursors),
             ProbeRoutes(self.health, vitals, self.metrics),
         )
         sockets = WorkloadSockets(self.gate, self.watches, settings)
+        sessions = ConsoleSessions(self.gate, self.token_service)
         return RestApi(
             self.gate,
             [endpoint for part in parts for endpoint in endpoints_of(part, metrics_access)],
             body_limits(settings),
             settings.request_seconds,
             self.metrics,
-            sockets.routes(),
+            [*sockets.routes(), *sessions.routes(), *ConsolePages().routes()],
         )
 
     def grpc(self) -> tuple[list[Served], StreamMethods]:

@@ -33,7 +33,7 @@ from niyanta.wire.frames import FRAME_BYTES, FRAMES_HEADER, NO_REPLY, REPLY_HEAD
 from niyanta.wire.link import NatsLink, OpenBrokerError
 from niyanta.wire.login import Login
 from niyanta.wire.opening import CONNECT_SECONDS, OPEN_BROKER, credentials, failed, try_first
-from niyanta.wire.serving import Doorkeeper, FramedBytes, Guest, Responder, Service
+from niyanta.wire.serving import WHO_IS_THERE, Doorkeeper, FramedBytes, Guest, Responder, Service
 
 __all__ = ["FRAME_BYTES", "Broker", "Responder"]
 
@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 
 _PING_SECONDS = 1
 _MOST_PINGS_MISSING = 3
+_ROLL_CALL_SECONDS = 1.0
 
 
 class Broker:
@@ -187,20 +188,29 @@ class Broker:
             except NoRespondersError:
                 if choice is None or not address:
                     raise
-                choice.gone(address)  # or it takes nothing at the moment
+                choice.gone()  # or it takes nothing at the moment
                 address = ""
                 reply = await self._send_whole(subject, payload, headers, timeout_seconds)
         except (NatsTimeoutError, TimeoutError) as exc:
-            if choice is not None:
-                choice.silent(address)
+            await self._choose_another(subject, address)
             raise ConnectionFailedError(f"no reply within {timeout_seconds:g} s") from exc
         except NoRespondersError as exc:
             raise ConnectionFailedError("nobody listens at the other side") from exc
         except (NatsError, OSError) as exc:
             raise ConnectionFailedError(f"the broker is away: {exc}") from exc
+        self._note(subject, reply)
+        return reply.data
+
+    def _note(self, subject: str, reply: Msg) -> None:
         if reply.reply:
             self._choices.setdefault(subject, GroupChoice(self._stay_seconds)).answered(reply.reply)
-        return reply.data
+
+    async def _choose_another(self, subject: str, silent: str) -> None:
+        """After silence: take whoever of the group says first that it is there."""
+        if (choice := self._choices.get(subject)) is not None:
+            choice.gone()
+        with contextlib.suppress(NatsError, OSError, TimeoutError):
+            self._note(subject, await self._ask(subject + WHO_IS_THERE, silent.encode(), {}, _ROLL_CALL_SECONDS))
 
     async def _send_whole(self, subject: str, payload: bytes, headers: dict[str, str], timeout_seconds: float) -> Msg:
         if len(payload) <= FRAME_BYTES:
@@ -253,7 +263,7 @@ class Broker:
         """Listen to what others say to each other on a subject; they don't notice. Large messages are left out."""
 
         async def received(msg: Msg) -> None:
-            if not (msg.headers and FRAMES_HEADER in msg.headers):
+            if not ((msg.headers and FRAMES_HEADER in msg.headers) or msg.subject.endswith(WHO_IS_THERE)):
                 heard(msg.data)
 
         for spoken in (subject, f"{subject}.*"):  # to the group, and to one of its members

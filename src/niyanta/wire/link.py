@@ -12,6 +12,7 @@ from niyanta.wire.login import Login
 __all__ = ["NatsLink", "OpenBrokerError", "is_refusal"]
 
 _OVER = ("authentication expired", "authentication revoked", "account authentication expired")
+_FLUSH_SECONDS = 10
 _REFUSED = "authorization violation"
 
 
@@ -43,6 +44,11 @@ class NatsLink(NatsClient):
         if self._login is not None and not self._server_info.get("auth_required"):
             raise OpenBrokerError("the broker lets everybody in")
         return bytes(super()._connect_command())
+
+    async def flush(self, timeout: int = _FLUSH_SECONDS) -> None:
+        """Wait until the server has what was sent before: the client's own ping overtakes what isn't written yet."""
+        await self._flush_pending(force_flush=True)
+        await super().flush(timeout)
 
     async def _process_err(self, err_msg: str) -> None:
         """A credential that has run out is renewed by connecting again; the client itself would close for ever."""

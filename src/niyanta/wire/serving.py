@@ -17,7 +17,16 @@ from nats.errors import Error as NatsError
 from niyanta.wire.cancels import heeded
 from niyanta.wire.frames import FRAME_BYTES, BadFramesError, frames_of, take_frames
 
-__all__ = ["MOST_AT_ONCE", "MOST_FRAMED_BYTES", "Doorkeeper", "FramedBytes", "Guest", "Responder", "Service"]
+__all__ = [
+    "MOST_AT_ONCE",
+    "MOST_FRAMED_BYTES",
+    "WHO_IS_THERE",
+    "Doorkeeper",
+    "FramedBytes",
+    "Guest",
+    "Responder",
+    "Service",
+]
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +34,8 @@ MOST_AT_ONCE = 5000
 """Messages of one subject that are answered at the same time; more wait their turn, in a queue with an end."""
 MOST_FRAMED_BYTES = 256 * 1024 * 1024
 """Of framed messages that are being taken or answered: what comes beyond gets no answer, and is sent again."""
+WHO_IS_THERE = ".who"
+"""Behind a subject that a queue group serves: each member says that it is there, but for the one that is named."""
 _MOST_PENDING = 65536
 _MOST_PENDING_BYTES = 256 << 20
 
@@ -95,7 +106,9 @@ class Service:
         if self._subscriptions:
             return
         subscriptions: list[Subscription] = []
-        places = [(self._subject, self._queue_group)] + ([(self._subject + self._own, "")] if self._own else [])
+        places = [(self._subject, self._queue_group)]
+        if self._own:
+            places += [(self._subject + self._own, ""), (self._subject + WHO_IS_THERE, "")]
         try:
             with heeded():
                 for subject, group in places:
@@ -139,6 +152,10 @@ class Service:
             log.warning("broker.reply_misdirected", extra={"subject": msg.subject})
             guest.left()
             return
+        if self._own and msg.subject.endswith(WHO_IS_THERE):
+            guest.left()
+            await self._say_here(msg)
+            return
         await self._turns.acquire()
 
         def done(task: asyncio.Task[None]) -> None:
@@ -151,6 +168,14 @@ class Service:
         )
         self._tasks.add(task)
         task.add_done_callback(done)
+
+    async def _say_here(self, msg: Msg) -> None:
+        address = msg.subject.removesuffix(WHO_IS_THERE) + self._own
+        if msg.reply and msg.data != address.encode():
+            try:
+                await self._nc.publish(msg.reply, b"", reply=address)
+            except (NatsError, OSError) as exc:
+                log.warning("broker.reply_lost", extra={"error": str(exc)})
 
     async def _take_framed(self, first: Msg, frames: int, guest: Guest) -> None:
         size = frames * FRAME_BYTES

@@ -36,32 +36,9 @@ def test_it_stays_with_who_answered_and_asks_the_group_again_later(choice: Group
     assert choice.address == "b"
 
 
-def test_after_silence_another_is_asked_that_answered_lately(choice: GroupChoice, clock: Clock) -> None:
-    choice.answered("a")
-    clock.now += 31
-    choice.answered("b")
-    choice.silent("b")
-    assert choice.address == "a"
-    choice.silent("a")
-    assert choice.address == "", "nobody is known any more"
-
-
-def test_a_group_that_is_silent_leads_to_who_is_known_but_not_to_who_is_forgotten(
-    choice: GroupChoice, clock: Clock
-) -> None:
-    choice.answered("a")
-    clock.now += 31
-    assert choice.address == ""
-    choice.silent("")
-    assert choice.address == "a"
-    clock.now += 100
-    choice.silent("")
-    assert choice.address == ""
-
-
 def test_who_has_gone_is_asked_no_more(choice: GroupChoice) -> None:
     choice.answered("a")
-    choice.gone("a")
+    choice.gone()
     assert choice.address == ""
-    choice.silent("")
-    assert choice.address == ""
+    choice.answered("a")
+    assert choice.address == "a"

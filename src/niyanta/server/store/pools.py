@@ -14,6 +14,9 @@ from niyanta.server.store.servers import Servers
 __all__ = ["Pool", "PoolConnection", "Standing", "look", "open_pool"]
 
 _CUSTOMER_ROLE = "niyanta_customer"
+_IDLE_MILLISECONDS = 3000
+"""A transaction in which nothing is asked for so long is a frozen coordinator's: what it has locked is set free, so
+that others get on with it within the six seconds of a takeover."""
 
 
 class Pool(StrEnum):
@@ -97,7 +100,7 @@ async def open_pool(servers: Servers, name: Pool, size: int, standing: Standing)
         "application_name": f"niyanta-{name}",
         "statement_timeout": "10000",
         "lock_timeout": "5000",
-        "idle_in_transaction_session_timeout": "15000",
+        "idle_in_transaction_session_timeout": str(_IDLE_MILLISECONDS),
         "jit": "off",
         "TimeZone": "UTC",
         "plan_cache_mode": "force_generic_plan",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from niyanta.errors import RateLimitedError
+from niyanta.server.rest.frame.credentials import authorization_of
 from niyanta.server.rest.frame.event_stream import EVENT_STREAM, EventStream
 from niyanta.server.rest.frame.operation import Access, Call, Operation
 from niyanta.server.watching.live import LiveFeeds
@@ -72,8 +73,7 @@ class LiveRoutes:
         return self._open(call, everybody=True)
 
     def _open(self, call: Call, *, everybody: bool) -> Response:
-        headers = call.request.headers
-        watch = self._live.open(
-            call.identity, headers["authorization"], headers.get("last-event-id"), everybody=everybody
-        )
+        authorization = authorization_of(call.request) or ""  # the frame has found it good
+        last_id = call.request.headers.get("last-event-id")
+        watch = self._live.open(call.identity, authorization, last_id, everybody=everybody)
         return EventStream(watch, self._live.leave)

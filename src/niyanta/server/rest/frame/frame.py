@@ -27,6 +27,7 @@ from niyanta.server.access.gate import Gate, check_workload, request_id
 from niyanta.server.observability.logs import name_request
 from niyanta.server.observability.metrics import Metrics
 from niyanta.server.rest.frame import parameters
+from niyanta.server.rest.frame.credentials import authorization_of
 from niyanta.server.rest.frame.negotiation import best_media_type
 from niyanta.server.rest.frame.operation import Access, Call, Deprecation, Endpoint
 from niyanta.server.rest.frame.responses import error_response
@@ -107,7 +108,7 @@ class RestFrame:
                 identity = self._nobody
                 if not public:
                     source = request.client.host if request.client else ""
-                    entry = await self._gate.enter(request.headers.get("authorization"), scope, source=source)
+                    entry = await self._gate.enter(authorization_of(request), scope, source=source)
                     identity, rate = entry.identity, entry.rate
                     if (welcome := request.scope.get(WELCOME)) is not None:
                         welcome()

@@ -1,0 +1,284 @@
+import { useState } from "preact/hooks";
+import { call, get, post } from "../api";
+import { moment, number } from "../format";
+import { useLoaded } from "../live";
+import { address, go } from "../router";
+import type { ApiKey, Customer, Limits, Pagination } from "../types";
+import { Age, Badge, Button, Card, Confirm, Copy, Dialog, Empty, Field, Link, Note, Page, Problem, say, Skeleton, useAction } from "../ui/parts";
+import { type Column, Table } from "../ui/table";
+import { Select } from "./workloads";
+
+const TIERS = [["free", "Free"], ["standard", "Standard"], ["premium", "Premium"], ["enterprise", "Enterprise"]] as const;
+const LIMITS: [keyof Limits, string][] = [
+  ["max_concurrent_workloads", "Running at once"],
+  ["max_queue_depth", "Waiting at most"],
+  ["rate_limit_per_sec", "Calls a second"],
+  ["burst", "Calls at once"],
+];
+const MOST_CUSTOMERS = 5000;
+
+async function loadAll(stop: AbortSignal): Promise<Customer[]> {
+  const customers: Customer[] = [];
+  for (let cursor: string | null = null; ; ) {
+    const page: { customers: Customer[]; pagination: Pagination } = await get("/admin/customers", { limit: 100, cursor }, stop);
+    customers.push(...page.customers);
+    cursor = page.pagination.next_cursor;
+    if (!cursor || customers.length >= MOST_CUSTOMERS) return customers;
+  }
+}
+
+const COLUMNS: Column<Customer>[] = [
+  { name: "name", title: "Customer", width: "minmax(140px, 1.5fr)", show: (one) => <Link href={address(`/operate/customers/${one.customer_id}`)}>{one.name}</Link> },
+  { name: "id", title: "Id", width: "minmax(120px, 1fr)", wideOnly: true, show: (one) => <span class="mono small soft">{one.customer_id}</span> },
+  { name: "tier", title: "Tier", width: "96px", show: (one) => one.tier },
+  { name: "status", title: "Status", width: "96px", show: (one) => <CustomerStatus status={one.status} /> },
+  { name: "running", title: "Runs at once", width: "96px", end: true, wideOnly: true, show: (one) => number(one.limits.max_concurrent_workloads) },
+  { name: "since", title: "Since", width: "110px", end: true, wideOnly: true, show: (one) => <Age at={one.created_at} /> },
+];
+
+function CustomerStatus({ status }: { status: string }) {
+  return <Badge tone={status === "active" ? "good" : "bad"}>{status}</Badge>;
+}
+
+export function CustomersPage() {
+  const { data, error, reload } = useLoaded("customers", loadAll, 30_000);
+  const [wanted, setWanted] = useState("");
+  const [adding, setAdding] = useState(false);
+  const words = wanted.trim().toLowerCase();
+  const shown = data?.filter((one) => `${one.name} ${one.customer_id} ${one.tier}`.toLowerCase().includes(words));
+  return (
+    <Page title="Customers" lead={data && `${number(data.length)} in all`} actions={<Button look="main" onClick={() => setAdding(true)}>Add a customer</Button>}>
+      <div class="toolbar" role="search" aria-label="Filter">
+        <input class="grow" type="search" aria-label="Name, id or tier" placeholder="Name, id or tier" value={wanted} onInput={(event) => setWanted(event.currentTarget.value)} />
+      </div>
+      {error && <Problem error={error} retry={reload} />}
+      <div class="card">
+        {!shown ? !error && <Skeleton /> : shown.length ? <Table label="Customers" columns={COLUMNS} rows={shown} keyOf={(one) => one.customer_id} total={shown.length} /> : <Empty icon="customers" title="No customer fits" />}
+      </div>
+      {adding && <AddCustomer onClose={() => setAdding(false)} />}
+    </Page>
+  );
+}
+
+function AddCustomer({ onClose }: { onClose: () => void }) {
+  const [busy, act] = useAction();
+  const [name, setName] = useState("");
+  const [tier, setTier] = useState("standard");
+  const add = async (event: Event) => {
+    event.preventDefault();
+    await act(async () => {
+      const made = await post<Customer>("/admin/customers", { name, tier });
+      go(address(`/operate/customers/${made.customer_id}`));
+    });
+  };
+  return (
+    <Dialog title="Add a customer" onClose={onClose}>
+      <form onSubmit={(event) => void add(event)}>
+        <Field label="Name">{(attributes) => <input {...attributes} required maxLength={200} value={name} onInput={(event) => setName(event.currentTarget.value)} />}</Field>
+        <Field label="Tier" hint="Gives the limits, until the customer has some of its own.">
+          {(attributes) => (
+            <select {...attributes} value={tier} onChange={(event) => setTier(event.currentTarget.value)}>
+              {TIERS.map(([value, title]) => (
+                <option key={value} value={value}>
+                  {title}
+                </option>
+              ))}
+            </select>
+          )}
+        </Field>
+        <div class="actions">
+          <Button onClick={onClose}>Back</Button>
+          <Button type="submit" look="main" disabled={busy}>
+            Add
+          </Button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}
+
+export function CustomerPage({ id }: { id: string }) {
+  const path = `/admin/customers/${encodeURIComponent(id)}`;
+  const { data, error, reload } = useLoaded(id, (stop) => get<Customer>(path, undefined, stop), 10_000);
+  const [busy, act] = useAction();
+  const [asked, setAsked] = useState(false);
+  const change = (body: unknown, done: string) => act(() => call("PATCH", path, { body }), done).then(reload);
+  const isActive = data?.status === "active";
+  return (
+    <Page
+      title={data?.name ?? "Customer"}
+      back={{ href: address("/operate/customers"), name: "Customers" }}
+      lead={<span class="id">{id}</span>}
+      actions={
+        data && (
+          <>
+            <Select label="Tier" value={data.tier} options={TIERS} onChange={(tier) => void change({ tier }, `The tier is now ${tier}`)} />
+            <Button look={isActive ? "danger" : "main"} disabled={busy} onClick={() => (isActive ? setAsked(true) : void change({ status: "active" }, "Served again"))}>
+              {isActive ? "Suspend" : "Serve again"}
+            </Button>
+          </>
+        )
+      }
+    >
+      <div class="stack">
+        {error && <Problem error={error} retry={reload} />}
+        {data ? (
+          <Card title="Limits" tools={<CustomerStatus status={data.status} />}>
+            <LimitsForm key={JSON.stringify(data.limits)} limits={data.limits} busy={busy} onSave={(limits) => void change({ limits }, "The limits hold from now on")} />
+          </Card>
+        ) : (
+          !error && <Card flush><Skeleton /></Card>
+        )}
+        {data && <Keys customerId={id} />}
+      </div>
+      {asked && (
+        <Confirm title={`Suspend ${data!.name}?`} text="Its calls are refused from now on. What runs finishes; what waits goes on waiting." verb="Suspend" onConfirm={() => void change({ status: "suspended" }, "Suspended")} onClose={() => setAsked(false)} />
+      )}
+    </Page>
+  );
+}
+
+function LimitsForm({ limits, busy, onSave }: { limits: Limits; busy: boolean; onSave: (limits: Limits) => void }) {
+  const [draft, setDraft] = useState<Limits>(limits);
+  const changed = LIMITS.some(([name]) => draft[name] !== limits[name]);
+  return (
+    <form
+      class="stack"
+      onSubmit={(event) => {
+        event.preventDefault();
+        onSave(draft);
+      }}
+    >
+      <div class="fields">
+        {LIMITS.map(([name, title]) => (
+          <Field key={name} label={title}>
+            {(attributes) => <input {...attributes} type="number" required min={0} step="any" value={draft[name]} onInput={(event) => setDraft({ ...draft, [name]: Number(event.currentTarget.value) })} />}
+          </Field>
+        ))}
+      </div>
+      {changed && (
+        <div class="actions">
+          <Button type="submit" look="main" disabled={busy}>
+            Save
+          </Button>
+          <Button onClick={() => setDraft(limits)}>Undo</Button>
+        </div>
+      )}
+    </form>
+  );
+}
+
+function Keys({ customerId }: { customerId: string }) {
+  const path = `/admin/customers/${encodeURIComponent(customerId)}/api-keys`;
+  const { data, error, reload } = useLoaded(path, (stop) => get<{ api_keys: ApiKey[] }>(path, { limit: 100 }, stop), 10_000);
+  const [, act] = useAction();
+  const [ending, setEnding] = useState<ApiKey>();
+  const [making, setMaking] = useState(false);
+  const [made, setMade] = useState("");
+  return (
+    <Card title="API keys" flush tools={<Button onClick={() => setMaking(true)}>Make a key</Button>}>
+      {error && <Problem error={error} />}
+      {made && (
+        <div class="card-body">
+          <Note kind="warn">
+            This key is shown once: <code class="breaks">{made}</code> <Copy text={made} label="Copy the key" />
+          </Note>
+        </div>
+      )}
+      {data?.api_keys.length ? (
+        <div class="scroll-x">
+          <table class="plain">
+            <thead>
+              <tr>
+                <th>Name</th>
+                <th>Role</th>
+                <th>Status</th>
+                <th>Last used</th>
+                <th>Ends</th>
+                <th>
+                  <span class="hidden-text">What can be done</span>
+                </th>
+              </tr>
+            </thead>
+            <tbody>
+              {data.api_keys.map((key) => (
+                <tr key={key.key_id}>
+                  <td>
+                    {key.name}
+                    <div class="mono faint small">{key.key_id}</div>
+                  </td>
+                  <td>{key.role}</td>
+                  <td>
+                    <Badge tone={key.status === "active" ? "good" : ""}>{key.status}</Badge>
+                  </td>
+                  <td>
+                    <Age at={key.last_used_at} />
+                    <div class="faint small">{key.last_used_from}</div>
+                  </td>
+                  <td>{key.expires_at ? moment(key.expires_at) : "never"}</td>
+                  <td class="end">
+                    {key.status === "active" && (
+                      <Button look="danger" onClick={() => setEnding(key)}>
+                        End
+                      </Button>
+                    )}
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      ) : (
+        data && <Empty icon="keys" title="It has no key" />
+      )}
+      {ending && (
+        <Confirm title={`End the key ${ending.name}?`} text="Whoever uses it is refused from now on, also with tokens that were made of it. It can't be taken back." verb="End it" onConfirm={() => void act(() => call("DELETE", `${path}/${ending.key_id}`), "The key is ended").then(reload)} onClose={() => setEnding(undefined)} />
+      )}
+      {making && (
+        <MakeKey
+          path={path}
+          onClose={() => setMaking(false)}
+          onMade={(key) => {
+            setMade(key);
+            setMaking(false);
+            reload();
+            say("The key is made");
+          }}
+        />
+      )}
+    </Card>
+  );
+}
+
+function MakeKey({ path, onClose, onMade }: { path: string; onClose: () => void; onMade: (key: string) => void }) {
+  const [busy, act] = useAction();
+  const [name, setName] = useState("");
+  const [role, setRole] = useState("customer");
+  const make = async (event: Event) => {
+    event.preventDefault();
+    await act(async () => onMade((await post<{ api_key: string }>(path, { name, role })).api_key));
+  };
+  return (
+    <Dialog title="Make an API key" onClose={onClose}>
+      <form onSubmit={(event) => void make(event)}>
+        <Field label="Name" hint="What it is for.">
+          {(attributes) => <input {...attributes} required maxLength={200} value={name} onInput={(event) => setName(event.currentTarget.value)} />}
+        </Field>
+        <Field label="Role">
+          {(attributes) => (
+            <select {...attributes} value={role} onChange={(event) => setRole(event.currentTarget.value)}>
+              <option value="customer">Customer: its own workloads</option>
+              <option value="admin">Operator: everything</option>
+            </select>
+          )}
+        </Field>
+        <div class="actions">
+          <Button onClick={onClose}>Back</Button>
+          <Button type="submit" look="main" disabled={busy}>
+            Make it
+          </Button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}

@@ -1,0 +1,146 @@
+/** A workload's log, as it grows. */
+import { useEffect, useRef, useState } from "preact/hooks";
+import { ApiError, get } from "../api";
+import { clock, moment, plural } from "../format";
+import { backOff, pause } from "../live";
+import type { LogLine, Pagination } from "../types";
+import { Button, Empty, Problem, Skeleton } from "../ui/parts";
+import { Select } from "./workloads";
+
+interface Answer {
+  logs: LogLine[];
+  pagination: Pagination;
+}
+
+const TAIL = 500;
+const MOST_LINES = 5000;
+const LEVELS = [["", "Every level"], ["INFO", "Info and above"], ["WARN", "Warnings and errors"], ["ERROR", "Errors"]] as const;
+
+const keyOf = (line: LogLine) => `${line.attempt}.${line.sequence}`;
+
+/** The last lines, and those that come; a log isn't read on once the workload has ended. */
+function useLog(id: string, level: string, over: boolean) {
+  const key = `${id} ${level}`;
+  const [state, setState] = useState<{ key: string; lines?: LogLine[]; before?: string | null; error?: ApiError | undefined }>({ key });
+  useEffect(() => {
+    const stop = new AbortController();
+    void (async () => {
+      let newest: string | undefined;
+      for (let failures = 0; !stop.signal.aborted; ) {
+        let wait = 1000;
+        try {
+          const query = newest === undefined ? { tail: TAIL, level } : { since: newest, limit: TAIL, level };
+          const answer = await get<Answer>(`/workloads/${id}/logs`, query, stop.signal);
+          if (stop.signal.aborted) return;
+          const isFirst = newest === undefined;
+          setState((old) => {
+            const kept = isFirst || old.key !== key ? [] : (old.lines ?? []);
+            const known = new Set(kept.slice(-2 * TAIL).map(keyOf));
+            const fresh = answer.logs.filter((line) => !known.has(keyOf(line)));
+            const before = isFirst ? answer.pagination.next_cursor : (old.before ?? null);
+            return { key, lines: fresh.length ? [...kept, ...fresh].slice(-MOST_LINES) : kept, before };
+          });
+          newest = answer.logs.at(-1)?.timestamp ?? newest;
+          failures = 0;
+          if (over && !(answer.pagination.has_more && !isFirst)) return;
+        } catch (error) {
+          if (stop.signal.aborted) return;
+          const failure = error as ApiError;
+          setState((old) => ({ ...(old.key === key ? old : {}), key, error: failure }));
+          wait = backOff(failures++, failure);
+        }
+        await pause(wait, stop.signal);
+      }
+    })();
+    return () => stop.abort();
+  }, [key, over]);
+  const mine = state.key === key ? state : { lines: undefined, before: undefined, error: undefined };
+  const earlier = async () => {
+    const answer = await get<Answer>(`/workloads/${id}/logs`, { cursor: mine.before });
+    setState((old) => (old.key === key ? { ...old, lines: [...answer.logs, ...(old.lines ?? [])], before: answer.pagination.has_more ? answer.pagination.next_cursor : null } : old));
+  };
+  return { lines: mine.lines, error: mine.error, earlier: mine.before ? earlier : undefined };
+}
+
+export function Log({ id, over }: { id: string; over: boolean }) {
+  const [level, setLevel] = useState("");
+  const [wanted, setWanted] = useState("");
+  const [follow, setFollow] = useState(true);
+  const { lines, error, earlier } = useLog(id, level, over);
+  const box = useRef<HTMLDivElement>(null);
+  const words = wanted.trim().toLowerCase();
+  const shown = words ? lines?.filter((line) => line.message.toLowerCase().includes(words) || JSON.stringify(line.details).toLowerCase().includes(words)) : lines;
+  useEffect(() => {
+    if (follow && box.current) box.current.scrollTop = box.current.scrollHeight;
+  }, [shown?.length, follow]);
+  const scrolled = () => {
+    const element = box.current!;
+    setFollow(element.scrollHeight - element.scrollTop - element.clientHeight < 40);
+  };
+  return (
+    <div>
+      <div class="card-head">
+        <input class="grow" type="search" aria-label="Search the log" placeholder="Search what is loaded" value={wanted} onInput={(event) => setWanted(event.currentTarget.value)} />
+        <Select label="Level" value={level} onChange={setLevel} options={LEVELS} />
+        {!follow && (
+          <Button look="plain" onClick={() => setFollow(true)}>
+            Follow
+          </Button>
+        )}
+        <span class="faint small" role="status">
+          {shown ? plural(shown.length, "line") : ""}
+        </span>
+      </div>
+      {error && <Problem error={error} />}
+      {!shown ? (
+        !error && <Skeleton lines={6} />
+      ) : shown.length ? (
+        <div class="log" ref={box} tabIndex={0} role="region" aria-label="Log lines" onScroll={scrolled}>
+          {earlier && !words && (
+            <div class="log-line">
+              <Button look="plain" onClick={() => void earlier()}>
+                Earlier lines
+              </Button>
+            </div>
+          )}
+          {shown.map((line) => (
+            <Line key={keyOf(line)} line={line} words={words} />
+          ))}
+        </div>
+      ) : (
+        <Empty icon="workloads" title={words || level ? "No line fits" : "Its log is empty"} />
+      )}
+    </div>
+  );
+}
+
+function Line({ line, words }: { line: LogLine; words: string }) {
+  const details = Object.keys(line.details).length ? JSON.stringify(line.details) : "";
+  return (
+    <div class="log-line">
+      <time dateTime={line.timestamp} title={moment(line.timestamp)}>
+        {clock(line.timestamp)}
+      </time>
+      <span class={`level ${line.level}`}>{line.level}</span>
+      <span class="attempt" title={`Attempt ${line.attempt}`}>
+        #{line.attempt}
+      </span>
+      <span>
+        <Marked text={line.message} words={words} />
+        {details && <span class="details">{details}</span>}
+      </span>
+    </div>
+  );
+}
+
+function Marked({ text, words }: { text: string; words: string }) {
+  const at = words ? text.toLowerCase().indexOf(words) : -1;
+  if (at < 0) return <>{text}</>;
+  return (
+    <>
+      {text.slice(0, at)}
+      <mark>{text.slice(at, at + words.length)}</mark>
+      {text.slice(at + words.length)}
+    </>
+  );
+}

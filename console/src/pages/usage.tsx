@@ -1,0 +1,92 @@
+import { get } from "../api";
+import { duration, number, percent } from "../format";
+import { useLoaded } from "../live";
+import { place, setQuery } from "../router";
+import type { Statistics } from "../types";
+import { Bars, Legend, OUTCOMES } from "../ui/chart";
+import { Card, Empty, Page, Problem, Skeleton, Switch } from "../ui/parts";
+import { days } from "./overview";
+
+const SPANS = [["7", "7 days"], ["30", "30 days"], ["90", "90 days"]] as const;
+type Span = (typeof SPANS)[number][0];
+
+const dateOf = (daysAgo: number) => new Date(Date.now() - daysAgo * 86_400_000).toISOString().slice(0, 10);
+
+async function load(span: number, stop: AbortSignal) {
+  const period = { start_date: dateOf(span - 1), end_date: dateOf(0) };
+  const [byDay, byType] = await Promise.all([
+    get<Statistics>("/customer/stats", { ...period, group_by: "day" }, stop),
+    get<Statistics>("/customer/stats", { ...period, group_by: "workload_type" }, stop),
+  ]);
+  return { byDay, byType };
+}
+
+export function UsagePage() {
+  const span = (place.value.query.get("days") ?? "30") as Span;
+  const { data, error, reload } = useLoaded(`usage ${span}`, (stop) => load(Number(span), stop), 60_000);
+  const summary = data?.byDay.summary;
+  return (
+    <Page title="Usage" lead="By the day of submission, UTC." actions={<Switch label="Period" options={SPANS} value={span} onChange={(days) => setQuery({ days })} />}>
+      <div class="stack">
+        {error && <Problem error={error} retry={reload} />}
+        {!data || !summary ? (
+          !error && <Card flush><Skeleton lines={6} /></Card>
+        ) : (
+          <>
+            <div class="figures">
+              {(
+                [
+                  ["Submitted", number(summary.total_workloads)],
+                  ["Completed", number(summary.completed_workloads)],
+                  ["Failed", number(summary.failed_workloads)],
+                  ["Cancelled", number(summary.cancelled_workloads)],
+                  ["Ran for", duration(summary.total_execution_hours * 3600)],
+                ] as const
+              ).map(([name, value]) => (
+                <div class="card figure" key={name}>
+                  <div class="name">{name}</div>
+                  <div class="value">{value}</div>
+                </div>
+              ))}
+            </div>
+            <Card title="By day" tools={<Legend parts={OUTCOMES} />}>
+              <Bars label="Workloads by day of their submission" bars={days(data.byDay, Number(span))} parts={OUTCOMES} />
+            </Card>
+            <Card title="By type" flush>
+              <ByType found={data.byType} />
+            </Card>
+          </>
+        )}
+      </div>
+    </Page>
+  );
+}
+
+function ByType({ found }: { found: Statistics }) {
+  const types = found.by_workload_type ?? [];
+  if (!types.length) return <Empty icon="usage" title="Nothing was submitted in this period" />;
+  return (
+    <div class="scroll-x">
+      <table class="plain">
+        <thead>
+          <tr>
+            <th>Type</th>
+            <th class="end">Workloads</th>
+            <th class="end">Takes on average</th>
+            <th class="end">Fails</th>
+          </tr>
+        </thead>
+        <tbody>
+          {types.map((one) => (
+            <tr key={one.workload_type}>
+              <td>{one.workload_type}</td>
+              <td class="end">{number(one.count)}</td>
+              <td class="end">{one.avg_duration_seconds === null ? "–" : duration(one.avg_duration_seconds)}</td>
+              <td class="end">{one.failure_rate === null ? "–" : percent(one.failure_rate, 1)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}

@@ -1,0 +1,205 @@
+import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { ApiError, call, get } from "../api";
+import { compact, number, plural } from "../format";
+import { backOff, pause } from "../live";
+import { address, place, setQuery } from "../router";
+import { may } from "../session";
+import type { Pagination, WorkloadRow } from "../types";
+import { isTerminal, STATUSES } from "../types";
+import { Age, Button, Confirm, Empty, Link, Page, Problem, Progress, say, Skeleton, STATUS_WORDS, StatusBadge, WorkloadLink } from "../ui/parts";
+import { type Column, Table } from "../ui/table";
+import { useTypes } from "./type-names";
+
+interface Answer {
+  workloads: WorkloadRow[];
+  pagination: Pagination;
+}
+
+const PAGE = 100;
+const FRESHEN_MS = 2000;
+const FILTERS = ["status", "workload_type", "order_by", "order"] as const;
+
+interface List {
+  rows: WorkloadRow[];
+  pagination: Pagination | undefined;
+  error: ApiError | undefined;
+  more: () => void;
+}
+
+/** The rows that a filter means: the first page stays fresh, the others come as one scrolls. */
+function useList(filter: Record<string, string>): List {
+  const key = JSON.stringify(filter);
+  const [state, setState] = useState<{ key: string; rows: WorkloadRow[]; pagination?: Pagination; error?: ApiError | undefined }>({ key, rows: [] });
+  const asking = useRef(false);
+  useEffect(() => {
+    const stop = new AbortController();
+    asking.current = false;
+    void (async () => {
+      for (let failures = 0; !stop.signal.aborted; ) {
+        let wait = FRESHEN_MS;
+        try {
+          const answer = await get<Answer>("/workloads", { ...filter, limit: PAGE }, stop.signal);
+          if (stop.signal.aborted) return;
+          failures = 0;
+          setState((before) => merged(before.key === key ? before.rows : [], answer, key, before.key === key ? before.pagination : undefined));
+        } catch (error) {
+          if (stop.signal.aborted) return;
+          const failure = error as ApiError;
+          setState((before) => ({ ...(before.key === key ? before : { rows: [] }), key, error: failure }));
+          wait = backOff(failures++, failure);
+        }
+        await pause(wait, stop.signal);
+      }
+    })();
+    return () => stop.abort();
+  }, [key]);
+  const mine = state.key === key ? state : { rows: [], pagination: undefined, error: undefined };
+  const cursor = mine.pagination?.next_cursor;
+  const more = useCallback(() => {
+    if (!cursor || asking.current) return;
+    asking.current = true;
+    get<Answer>("/workloads", { ...filter, limit: PAGE, cursor })
+      .then((answer) =>
+        setState((before) => {
+          if (before.key !== key || before.pagination?.next_cursor !== cursor) return before;
+          const known = new Set(before.rows.map((row) => row.workload_id));
+          const rows = [...before.rows, ...answer.workloads.filter((row) => !known.has(row.workload_id))];
+          return { ...before, rows, pagination: { ...before.pagination, ...answer.pagination } };
+        }),
+      )
+      .catch((error: ApiError) => say(error.message, true))
+      .finally(() => (asking.current = false));
+  }, [key, cursor]);
+  return { rows: mine.rows, pagination: mine.pagination, error: mine.error, more };
+}
+
+/** The first page anew, with what was loaded after it. */
+function merged(before: WorkloadRow[], answer: Answer, key: string, pagination: Pagination | undefined) {
+  const deeper = before.length > PAGE && pagination !== undefined;
+  const fresh = new Set(answer.workloads.map((row) => row.workload_id));
+  const rest = deeper ? before.slice(PAGE).filter((row) => !fresh.has(row.workload_id)) : [];
+  const kept = deeper ? { ...answer.pagination, next_cursor: pagination.next_cursor, has_more: pagination.has_more } : answer.pagination;
+  return { key, rows: [...answer.workloads, ...rest], pagination: kept };
+}
+
+export function WorkloadsPage() {
+  const query = place.value.query;
+  const filter = useMemo(
+    () => Object.fromEntries(FILTERS.map((name) => [name, query.get(name) ?? ""]).filter(([, value]) => value)) as Record<string, string>,
+    [query],
+  );
+  const { rows, pagination, error, more } = useList(filter);
+  const types = useTypes();
+  const [picked, setPicked] = useState<ReadonlySet<string>>(new Set());
+  const [asked, setAsked] = useState(false);
+  const pick = (id: string, on: boolean) => {
+    const next = new Set(picked);
+    if (on) next.add(id);
+    else next.delete(id);
+    setPicked(next);
+  };
+  const cancel = async () => {
+    try {
+      const done = await call<{ cancelled: number; failed: number }>("POST", "/workloads/batch/cancel", { body: { workload_ids: [...picked], reason: "cancelled in the console" } });
+      say(`${plural(done.cancelled, "workload")} cancelled${done.failed ? `; ${number(done.failed)} had ended before` : ""}`);
+      setPicked(new Set());
+    } catch (failure) {
+      say((failure as Error).message, true);
+    }
+  };
+  const write = may("workloads:write");
+  const open = rows.filter((row) => !isTerminal(row.status)).map((row) => row.workload_id);
+  const columns = useColumns(write, picked, pick, open, setPicked);
+  return (
+    <Page
+      title="Workloads"
+      lead={pagination?.total === undefined ? undefined : `${pagination.total_is_estimate ? "about " : ""}${pagination.total_is_estimate ? compact(pagination.total) : number(pagination.total)} ${filter["status"] || filter["workload_type"] ? "fit the filter" : "in all"}`}
+      actions={
+        write && (
+          <Link class="button main" href={address("/submit")}>
+            Submit a workload
+          </Link>
+        )
+      }
+    >
+      <div class="toolbar" role="search" aria-label="Filter">
+        <Select label="Status" value={filter["status"]} onChange={(status) => setQuery({ status })} options={[["", "Every status"], ...STATUSES.map((status) => [status, STATUS_WORDS[status]] as const)]} />
+        <Select label="Type" value={filter["workload_type"]} onChange={(workload_type) => setQuery({ workload_type })} options={[["", "Every type"], ...types.map((name) => [name, name] as const)]} />
+        <Select
+          label="Order"
+          value={`${filter["order_by"] ?? ""} ${filter["order"] ?? ""}`.trim()}
+          onChange={(order) => setQuery({ order_by: order.split(" ")[0], order: order.split(" ")[1] })}
+          options={[["", "Newest first"], ["created_at asc", "Oldest first"], ["priority desc", "Highest priority first"], ["progress_percent desc", "Furthest first"]]}
+        />
+        {picked.size > 0 && (
+          <>
+            <span class="soft small">{plural(picked.size, "workload")} picked</span>
+            <Button look="danger" icon="cancel" onClick={() => setAsked(true)}>
+              Cancel them
+            </Button>
+          </>
+        )}
+      </div>
+      {error && <Problem error={error} />}
+      <div class="card">
+        {!pagination ? (
+          !error && <Skeleton lines={8} />
+        ) : rows.length ? (
+          <Table label="Workloads" columns={columns} rows={rows} keyOf={(row) => row.workload_id} total={pagination.total} onNearEnd={more} picked={picked} />
+        ) : (
+          <Empty icon="workloads" title={filter["status"] || filter["workload_type"] ? "Nothing fits the filter" : "There is no workload yet"}>
+            {filter["status"] || filter["workload_type"] ? (
+              <Button onClick={() => setQuery({ status: undefined, workload_type: undefined })}>Show all</Button>
+            ) : (
+              <p>
+                <Link href={address("/submit")}>Submit one</Link>, or use the API.
+              </p>
+            )}
+          </Empty>
+        )}
+      </div>
+      {asked && (
+        <Confirm title={`Cancel ${plural(picked.size, "workload")}?`} text="They end at once and for good; their processes are stopped. A cancelled workload can't be resumed." verb={`Cancel ${picked.size === 1 ? "it" : "them"}`} onConfirm={() => void cancel()} onClose={() => setAsked(false)} />
+      )}
+    </Page>
+  );
+}
+
+function useColumns(write: boolean, picked: ReadonlySet<string>, pick: (id: string, on: boolean) => void, open: string[], setPicked: (ids: ReadonlySet<string>) => void): Column<WorkloadRow>[] {
+  const all = open.length > 0 && open.every((id) => picked.has(id));
+  const boxes: Column<WorkloadRow> = {
+    name: "pick",
+    title: <input type="checkbox" aria-label="Pick all that haven't ended" checked={all} onChange={() => setPicked(all ? new Set() : new Set(open.slice(0, 1000)))} />,
+    width: "18px",
+    wideOnly: true,
+    show: (row) => (isTerminal(row.status) ? null : <input type="checkbox" aria-label={`Pick ${row.workload_id}`} checked={picked.has(row.workload_id)} onChange={(event) => pick(row.workload_id, event.currentTarget.checked)} />),
+  };
+  const columns: Column<WorkloadRow>[] = [
+    { name: "id", title: "Workload", width: "minmax(120px, 1.1fr)", show: (row) => <WorkloadLink id={row.workload_id} /> },
+    { name: "type", title: "Type", width: "minmax(110px, 1.3fr)", wideOnly: true, show: (row) => row.workload_type },
+    { name: "status", title: "Status", width: "104px", show: (row) => <StatusBadge status={row.status} /> },
+    { name: "progress", title: "Progress", width: "minmax(90px, 1fr)", show: (row) => <Progress value={row.progress_percent} status={row.status} /> },
+    { name: "worker", title: "Worker", width: "minmax(100px, 1fr)", wideOnly: true, show: (row) => <span class="mono small soft">{row.worker_id ?? "–"}</span> },
+    { name: "retries", title: "Retries", width: "54px", end: true, wideOnly: true, show: (row) => row.retry_count || <span class="faint">0</span> },
+    { name: "created", title: "Submitted", width: "110px", end: true, wideOnly: true, show: (row) => <Age at={row.created_at} /> },
+  ];
+  return write ? [boxes, ...columns] : columns;
+}
+
+export function Select({ label, value = "", onChange, options }: { label: string; value?: string | undefined; onChange: (value: string) => void; options: readonly (readonly [string, string])[] }) {
+  const known = options.some(([name]) => name === value);
+  return (
+    <select aria-label={label} value={value} onChange={(event) => onChange(event.currentTarget.value)}>
+      {options.map(([name, title]) => (
+        <option key={name} value={name} selected={name === value}>
+          {title}
+        </option>
+      ))}
+      {!known && (
+        <option value={value} selected>
+          {value}
+        </option>
+      )}
+    </select>
+  );
+}
