@@ -76,7 +76,9 @@ async def renew(database_url: str) -> bool:
     """
     conn = await _connect(database_url)
     try:
-        return bool(await conn.fetchval("SELECT to_regrole($1) IS NOT NULL", DatabaseRole.COORDINATOR)) and await _grant(conn)
+        return bool(
+            await conn.fetchval("SELECT to_regrole($1) IS NOT NULL", DatabaseRole.COORDINATOR)
+        ) and await _grant(conn)
     except asyncpg.PostgresError as exc:
         raise ConfigurationError(f"the database refused to grant roles what they need: {exc}") from exc
     finally:
