@@ -18,6 +18,7 @@ GENERATED := docs/states.md src/niyanta/server/store/workloads.sql api/openapi/n
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo dev test go contract lint format types bench chaos storm simulate mutants verify docs site console package deploy freeze generate lock clean
+.PHONY: fuzz
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +66,9 @@ storm: setup ## each outage of a broker or a database for a minute, standbys, re
 
 simulate: setup ## the leader's decisions on virtual time, with everything going wrong (SEEDS=200; a failure prints its seed)
 	@$(PY) -m simulation --seeds $(or $(SEEDS),200) $(SIMULATE_ARGS)
+
+fuzz: setup ## hostile bytes at every decoder (MINUTES=10 for each, NAMES="cursors batches" for some)
+	@$(PY) -m fuzz $(if $(MINUTES),--minutes $(MINUTES)) $(FUZZ_ARGS) $(NAMES)
 
 mutants: setup ## take each guard away in a copy of the project: does its test notice? (NAMES="'late event'" for some)
 	@$(PY) -m mutants $(NAMES)

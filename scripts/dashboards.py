@@ -100,6 +100,7 @@ OPERATORS = [
         ],
     ),
     Panel("Partitions ahead", "s", [("min by (table) (niyanta_partitions_ahead_seconds)", "{{table}}")]),
+    Panel("Audit not sealed, oldest", "s", [("max(niyanta_audit_seal_lag_seconds)", "oldest")], kind="stat"),
     Panel(
         "Upkeep, ago",
         "s",

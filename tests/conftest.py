@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).parent))
-# And `simulation`, `chaos` and `mutants`, which are proven by tests as well.
+# And `simulation`, `fuzz`, `chaos` and `mutants`, which are proven by tests as well.
 sys.path.insert(1, str(Path(__file__).resolve().parents[1]))
 
 # How long an example takes, or its making, says nothing on a machine that others use.

@@ -180,6 +180,7 @@ async def test_three_ways_to_show_credentials(system: System) -> None:
         ({"type": "auth"}, 4401),
         ({"type": "hello", "token": "x"}, 4401),
         ("not JSON", 4401),
+        ('{"type": "auth", "x": ' + "[" * 30_000, 4401),
         (b"\x00\x01", 4401),
         (None, 4401),
         ({"type": "auth", "token": "cust_b"}, 4404),

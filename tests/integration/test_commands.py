@@ -160,6 +160,18 @@ async def test_what_can_not_be_sent_is_counted_and_forgotten(broker: Broker, sub
         await broker.publish("any", b"")
 
 
+@pytest.mark.parametrize(
+    "answer", [b"", b"\x81\xa9worker_id\xa1\xff", b"\x81\xa1x" * 30_000], ids=["none", "text", "deep"]
+)
+async def test_an_answer_that_can_not_be_read_is_none(broker: Broker, subjects: Subjects, answer: bytes) -> None:
+    async def receive(payload: bytes) -> bytes:
+        return answer
+
+    async with sending(broker, subjects) as (commands, _):
+        await broker.serve(subjects.worker("w", "incarnation"), receive)
+        assert await commands.speak("w", "incarnation", 5) is None
+
+
 async def test_a_large_input_holds_up_no_scheduling(system: System) -> None:
     worker = await system.worker(capacity=50)
     async with beating(worker):

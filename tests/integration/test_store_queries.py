@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from datetime import datetime
+from datetime import date, datetime
 from enum import Enum
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
@@ -31,6 +31,7 @@ FILES = {
 KINDS: dict[str, type] = {
     "bool": bool,
     "bytea": bytes,
+    "date": date,
     "float8": float,
     "int4": int,
     "int8": int,

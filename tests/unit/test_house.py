@@ -158,7 +158,7 @@ def _patched(tree: ast.AST) -> Iterator[str]:
 def test_no_test_patches_a_private_name() -> None:
     offending = [
         f"{path.relative_to(ROOT)}:{found}"
-        for folder in ("tests", "bench", "chaos", "mutants", "simulation")
+        for folder in ("tests", "bench", "chaos", "mutants", "simulation", "fuzz")
         for path in sorted((ROOT / folder).rglob("*.py"))
         for found in _patched(_parse(path))
     ]
@@ -204,7 +204,7 @@ def _read(tree: ast.AST) -> Iterator[str]:
 def test_no_test_reads_a_private_name() -> None:
     offending = [
         f"{path.relative_to(ROOT)}:{found}"
-        for folder in ("tests", "bench", "chaos", "mutants", "simulation", "scripts")
+        for folder in ("tests", "bench", "chaos", "mutants", "simulation", "fuzz", "scripts")
         for path in sorted((ROOT / folder).rglob("*.py"))
         for found in _read(_parse(path))
     ]
@@ -224,7 +224,11 @@ def test_what_is_public_or_ones_own_may_be_read() -> None:
 def test_unit_tests_stand_in_the_rooms_of_what_they_test() -> None:
     folders = {path.relative_to(ROOT / "tests" / "unit").parent for path in (ROOT / "tests" / "unit").rglob("*.py")}
     # These are beside the product, not in it.
-    assert [str(folder) for folder in sorted(folders) if not (SOURCE / folder).is_dir()] == ["chaos", "mutants"]
+    assert [str(folder) for folder in sorted(folders) if not (SOURCE / folder).is_dir()] == [
+        "chaos",
+        "fuzz",
+        "mutants",
+    ]
 
 
 def test_what_tests_import_stands_in_one_folder() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from niyanta.cli.administering import administer, all_pages, database_option, json_option, plain_struct, show
+from niyanta.cli.auditing import COMMANDS as AUDIT_COMMANDS
 from niyanta.cli.join_tokens import COMMANDS
 from niyanta.cli.output import moment, show_table
 from niyanta.cli.table import Column
@@ -205,5 +206,5 @@ def revoke_key(key_id: str, database_url: str, as_json: bool) -> None:
     show({"key_id": key_id, "customer_id": customer_id, "revoked": True}, as_json)
 
 
-for _token_command in COMMANDS:
-    command.add_command(_token_command)
+for _command in (*COMMANDS, *AUDIT_COMMANDS):
+    command.add_command(_command)

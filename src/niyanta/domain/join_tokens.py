@@ -52,8 +52,19 @@ class Grant:
 
     def admits(self, worker_id: str) -> bool:
         """Whether a worker may have this id."""
-        parts = map(re.escape, self.worker_pattern.split("*"))
-        return re.fullmatch(".*".join(parts), worker_id) is not None
+        first, *later = self.worker_pattern.split("*")
+        if not later:
+            return worker_id == first
+        *between, last = later
+        if len(worker_id) < len(first) + len(last) or not (worker_id.startswith(first) and worker_id.endswith(last)):
+            return False
+        # What stands between two stars is best found as early as it can be, so nothing is ever tried again.
+        at, end = len(first), len(worker_id) - len(last)
+        for part in between:
+            at = worker_id.find(part, at, end) + len(part)
+            if at < len(part):
+                return False
+        return True
 
     def refusal(self, worker_id: str, workload_types: Collection[str], tags: Mapping[str, str]) -> str | None:
         """Why a worker may not register so; None when it may."""

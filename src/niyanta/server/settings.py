@@ -86,6 +86,10 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     """Workloads' log lines are dropped, by whole days, when they are older."""
     audit_retention_days: int = 365
     """Audit events are dropped, by whole months, when they are older; those of a workload that runs on, too."""
+    audit_key: str = ""
+    """A secret of at least 32 bytes that seals over the audit are made with; without one they are plain hashes."""
+    audit_checkpoint_url: str = ""
+    """Where checkpoints of the audit's chains go daily (``file:///…``, ``s3://…``); the object store when empty."""
     workload_retention_days: int = 90
     """Workloads are deleted this long after they ended. Their share in the statistics stays."""
     checkpoint_retention_hours: int = 24
@@ -176,6 +180,7 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
                 self.audit_retention_days >= self.workload_retention_days,
                 "audit_retention_days must be at least workload_retention_days",
             ),
+            (not self.audit_key or len(self.audit_key.encode()) >= 32, "audit_key must have at least 32 bytes"),
             (self.checkpoint_retention_hours >= 0, "checkpoint_retention_hours must not be negative"),
             (self.worker_credential_seconds >= 1, "worker_credential_seconds must be at least 1"),
             (

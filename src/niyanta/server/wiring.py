@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any
 
+from niyanta.domain.audit_chain import AuditKeys
 from niyanta.server.access.gate import Gate
 from niyanta.server.access.identity import Authenticator
 from niyanta.server.access.rate_limits import RateLimiter
@@ -28,10 +29,12 @@ from niyanta.server.grpc.methods import Served, methods_of
 from niyanta.server.grpc.streams import StreamMethods
 from niyanta.server.grpc.workers import WorkerMethods
 from niyanta.server.grpc.workloads import WorkloadMethods
+from niyanta.server.leader.audit_export import AuditExport
 from niyanta.server.leader.board import Board
 from niyanta.server.leader.election import Election
 from niyanta.server.leader.monitor import Monitor
 from niyanta.server.leader.scheduler import Scheduler
+from niyanta.server.leader.sealer import Sealer
 from niyanta.server.leader.shortcut import Shortcut
 from niyanta.server.leader.upkeep import Upkeep
 from niyanta.server.moves.commands import Commands
@@ -121,6 +124,11 @@ class Assembly:
 
         object_store = ObjectStore(settings.object_store_url) if settings.object_store_url else None
         self.upkeep = Upkeep(database, self.election, settings, None if object_store is None else object_store.delete)
+        audit_keys = AuditKeys.parse(settings.audit_key)
+        self.sealer = Sealer(database, self.election, audit_keys)
+        audit_url = settings.audit_checkpoint_url
+        audit_store = ObjectStore(audit_url) if audit_url else object_store
+        self.audit_export = AuditExport(database, self.election, audit_store, audit_keys)
         self.intake = EventIntake(
             self.mover, HeldUp(database), self.feed, self.directory, settings, self.metrics, object_store
         )
@@ -206,6 +214,8 @@ class Assembly:
             self.scheduler.run,
             self.monitor.run,
             self.upkeep.run,
+            self.sealer.run,
+            self.audit_export.run,
             self.intake.run,
             self.commands.run,
             self.beats.run,

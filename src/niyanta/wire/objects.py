@@ -97,6 +97,37 @@ class ObjectStore:
         if size != size_bytes or digest.digest() != sha256:
             raise DamagedObjectError("its length or its SHA-256 is wrong")
 
+    async def write(self, key: str, data: bytes) -> None:
+        """Store some bytes under a key.
+
+        Raises:
+            ConnectionFailedError: The store is away or refuses it.
+        """
+        import obstore
+
+        try:
+            await obstore.put_async(self._store, key, data)
+        except Exception as exc:
+            raise ConnectionFailedError(f"the object store didn't take it: {_first_line(exc)}") from exc
+
+    async def read_folder(self, folder: str) -> dict[str, bytes]:
+        """All objects whose keys begin with a folder's name, by key.
+
+        Raises:
+            ConnectionFailedError: The store is away or refuses.
+        """
+        import obstore
+
+        try:
+            found: dict[str, bytes] = {}
+            async for listed in obstore.list(self._store, folder):
+                for meta in listed:
+                    content = await obstore.get_async(self._store, meta["path"])
+                    found[meta["path"]] = bytes(await content.bytes_async())
+        except Exception as exc:
+            raise ConnectionFailedError(f"the object store didn't give it: {_first_line(exc)}") from exc
+        return found
+
     async def delete(self, keys: Sequence[str]) -> None:
         """Delete objects that nothing names any more. Best effort: what fails is logged and stays behind."""
         import obstore

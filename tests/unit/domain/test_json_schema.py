@@ -186,6 +186,12 @@ def test_endless_references_are_refused() -> None:
         Schema({"$ref": "#"}).problems({})
 
 
+def test_a_long_chain_of_references_is_refused() -> None:
+    links: dict[str, Any] = {str(number): {"$ref": f"#/$defs/{number + 1}"} for number in range(2_000)}
+    with pytest.raises(SchemaError, match="too far"):
+        Schema({"$ref": "#/$defs/0", "$defs": {**links, "2000": True}})
+
+
 def test_many_patterns_are_refused() -> None:
     with pytest.raises(SchemaError):
         Schema({"patternProperties": {f"^a{{1900}}{n}": {} for n in range(50)}})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from niyanta.domain.json_schema.checks import CheckRun, Mismatch, TooExpensiveError
+from niyanta.domain.json_schema.checks import CheckRun, Mismatch, SchemaError, TooExpensiveError
 from niyanta.domain.json_schema.compiler import Compiler
 from niyanta.domain.json_schema.keywords import KEYWORDS
 from niyanta.domain.json_value import Json
@@ -21,7 +21,10 @@ class Schema:
     """
 
     def __init__(self, source: Json) -> None:
-        self._check = Compiler(source, KEYWORDS).whole()
+        try:
+            self._check = Compiler(source, KEYWORDS).whole()
+        except RecursionError as exc:  # a chain of references, however flat it is written
+            raise SchemaError("", "its references lead too far") from exc
 
     def problems(self, value: Json, most: int = 20) -> list[Mismatch]:
         """Why the value doesn't fit, ``most`` reasons at the most; empty when it fits.

@@ -29,6 +29,7 @@ from niyanta.domain.ids import CUSTOMER_ID_PATTERN
 from niyanta.domain.limits import MAX_SUBJECT_LENGTH, MAX_TOKEN_LENGTH, MIN_RSA_BITS
 from niyanta.errors import ConfigurationError, ServiceUnavailableError, UnauthorizedError
 from niyanta.server.settings import CoordinatorSettings
+from niyanta.wire.decoding import UNREADABLE
 
 __all__ = ["REFETCH_SECONDS", "Claims", "TokenVerifier"]
 
@@ -148,7 +149,7 @@ class TokenVerifier:
                 leeway=_LEEWAY_SECONDS,
                 options={"require": ["exp", "sub"]},
             )
-        except (jwt.PyJWTError, ValueError, TypeError) as exc:
+        except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as exc:
             raise _refused("signature or claims") from exc
         return self._claims(token.split(".")[1])
 
@@ -157,7 +158,7 @@ class TokenVerifier:
             raw = base64url_decode(token.partition(".")[0])
             names = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
             header = self._read_header(raw)
-        except (ValueError, msgspec.MsgspecError) as exc:
+        except (ValueError, *UNREADABLE) as exc:
             raise _refused("header") from exc
         if header.alg != self._algorithm or header.typ.lower() not in ("jwt", "at+jwt"):
             raise _refused("header")
@@ -187,7 +188,7 @@ class TokenVerifier:
         """What a token that PyJWT lets through says."""
         try:
             claims = self._read_payload(base64url_decode(payload))
-        except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
+        except UNREADABLE as exc:
             raise _refused("claims") from exc
         known = CUSTOMER_ID_PATTERN.fullmatch(claims.customer_id) is not None
         if not known or not claims.sub.isprintable() or (claims.iat is not None and claims.iat > claims.exp):
@@ -253,7 +254,7 @@ def _keys(raw: bytes, algorithm: str) -> dict[str | None, _Key]:
     """
     try:
         found = msgspec.json.decode(raw, type=_KeySet).keys
-    except msgspec.MsgspecError as exc:
+    except UNREADABLE as exc:
         raise ConfigurationError(f"jwt_jwks is no JSON Web Key Set: {exc}") from exc
     keys: dict[str | None, _Key] = {}
     for entry in found:

@@ -10,6 +10,7 @@ import msgspec
 from niyanta.domain.ids import WORKLOAD_TYPE_PATTERN
 from niyanta.domain.limits import MAX_CAPACITY, MAX_DEPTH, MAX_SCHEMA_BYTES, MAX_TAG_LENGTH, MAX_TAGS
 from niyanta.domain.workers import Isolation
+from niyanta.wire.decoding import UNREADABLE
 from niyanta.wire.messages import PROTOCOL_VERSION, HandlerInfo, Register
 from niyanta.wire.subjects import WORKER_ID_PATTERN
 
@@ -43,7 +44,7 @@ def read_registration(payload: bytes) -> Register:
     """
     try:
         worker = _decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError, TypeError) as exc:
+    except (*UNREADABLE, ValueError, TypeError) as exc:
         raise RefusedRegistrationError(f"the registration can't be read: {exc}") from exc
     if worker.protocol != PROTOCOL_VERSION:
         raise RefusedRegistrationError(

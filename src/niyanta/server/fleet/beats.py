@@ -17,6 +17,7 @@ from niyanta.server.store.database import Database, Pool, retried
 from niyanta.server.store.lease import LeaseStore
 from niyanta.server.store.workers import WorkerStore
 from niyanta.server.store.workloads import WorkloadStore
+from niyanta.wire.decoding import UNREADABLE
 from niyanta.wire.messages import AttemptRef, Heartbeat, HeartbeatReply
 from niyanta.wire.subjects import WORKER_ID_PATTERN
 
@@ -51,7 +52,7 @@ class BeatService:
         """Answer a `Heartbeat`."""
         try:
             beat = self._decode(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        except UNREADABLE as exc:
             log.warning("beats.unreadable", extra={"worker_id": sender.worker_id, "error": str(exc)})
             return self._encode(HeartbeatReply(ok=False))
         if not sender.speaks_for(beat.worker_id, beat.incarnation):

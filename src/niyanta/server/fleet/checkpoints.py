@@ -9,6 +9,7 @@ from niyanta.server.fleet.doors import ANYBODY, Doors, MessageKind, Sender
 from niyanta.server.store.checkpoints import CheckpointStore, StoredCheckpoint
 from niyanta.server.store.database import Database, Pool, retried
 from niyanta.server.store.workloads import WorkloadStore
+from niyanta.wire.decoding import UNREADABLE
 from niyanta.wire.messages import CheckpointReply, CheckpointRequest
 
 __all__ = ["CheckpointService"]
@@ -40,7 +41,7 @@ class CheckpointService:
             if not sender.speaks_for(request.worker_id, request.incarnation):
                 raise _NotYoursError
             found = await self._find(request)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        except UNREADABLE as exc:
             return CheckpointReply(ok=False, error=f"the request can't be read: {exc}")
         except ServiceUnavailableError as exc:
             return CheckpointReply(ok=False, error=f"try again: {exc}", try_again=True)

@@ -34,6 +34,7 @@ from niyanta.server.store.queries import Connection
 from niyanta.server.store.states import Change
 from niyanta.wire import messages
 from niyanta.wire.cancels import lasting
+from niyanta.wire.decoding import UNREADABLE
 from niyanta.wire.messages import AttemptRef, BatchReply, EventReply, Outcome
 from niyanta.wire.objects import ObjectStore
 
@@ -114,7 +115,7 @@ class EventIntake:
         """Answer one batch. The broker's handler for the events subject."""
         try:
             batch = read_batch(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        except UNREADABLE as exc:
             # Sent again it would be no better: its sender has to begin anew.
             log.error("intake.unreadable", extra={"error": str(exc), "bytes": len(payload)})
             return self._encode(BatchReply(ok=False, unknown_worker=True))

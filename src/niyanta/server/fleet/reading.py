@@ -14,6 +14,7 @@ import msgspec
 
 from niyanta.domain.limits import MAX_ID_LENGTH
 from niyanta.wire import messages
+from niyanta.wire.decoding import UNREADABLE
 from niyanta.wire.messages import AttemptRef, Event, EventBatch
 
 __all__ = ["Batch", "Unreadable", "is_sane", "read_batch"]
@@ -75,11 +76,11 @@ def read_batch(payload: bytes) -> Batch:
     """Read a batch.
 
     Raises:
-        msgspec.DecodeError: It can't be said whose it is, or which attempt some event is about.
+        UNREADABLE: It can't be said whose it is, or which attempt some event is about.
     """
     try:
         whole = _decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         envelope = _decode_envelope(payload)
         events = [_read(raw) for raw in envelope.events]
         return Batch(envelope.worker_id, envelope.incarnation, events, envelope.takes_later, len(payload))
@@ -90,7 +91,7 @@ def read_batch(payload: bytes) -> Batch:
 def _read(raw: msgspec.Raw) -> Event | Unreadable:
     try:
         return _checked(_decode_event(raw))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+    except UNREADABLE as exc:
         return Unreadable(_decode_ref(raw).ref, f"an event of the attempt can't be read: {exc}")
 
 

@@ -19,7 +19,7 @@ from niyanta.server.leader.election import Election
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
-from niyanta.server.store.retention import AUDIT, LOGS, RetentionStore
+from niyanta.server.store.retention import AUDIT, LOGS, SEALS, SEALS_KEPT_LONGER, RetentionStore
 
 __all__ = ["DeleteObjects", "Upkeep", "UpkeepReport"]
 
@@ -120,8 +120,13 @@ class Upkeep:
         """
         settings = self._settings
         report = UpkeepReport(partitions_made=await self._make_partitions())
-        for table, days in ((LOGS, settings.log_retention_days), (AUDIT, settings.audit_retention_days)):
-            report.partitions_dropped += await self._store.drop_expired_partitions(table, timedelta(days=days))
+        audit_kept = timedelta(days=settings.audit_retention_days)
+        for table, kept in (
+            (LOGS, timedelta(days=settings.log_retention_days)),
+            (AUDIT, audit_kept),
+            (SEALS, audit_kept + SEALS_KEPT_LONGER),
+        ):
+            report.partitions_dropped += await self._store.drop_expired_partitions(table, kept)
         report.keys_forgotten = await self._in_batches(go_on, partial(self._store.forget_keys, self._batch_size))
         await self._in_batches(go_on, partial(self._customers.forget_tokens, self._batch_size))
         await self._sweep_checkpoints(go_on, report)
@@ -133,7 +138,7 @@ class Upkeep:
         return report
 
     async def _make_partitions(self) -> int:
-        return await self._store.make_partitions(LOGS) + await self._store.make_partitions(AUDIT)
+        return sum([await self._store.make_partitions(table) for table in (LOGS, AUDIT, SEALS)])
 
     async def _in_batches(self, go_on: Callable[[], bool], delete: Callable[[], Awaitable[int]]) -> int:
         """Delete until a batch isn't full; gives how many went."""

@@ -33,6 +33,7 @@ from niyanta.server.store.states import config_from_json
 from niyanta.server.store.workloads import Assignable
 from niyanta.wire.broker import FRAME_BYTES, Broker
 from niyanta.wire.cancels import lasting
+from niyanta.wire.decoding import UNREADABLE
 from niyanta.wire.messages import (
     Assign,
     Assignment,
@@ -128,7 +129,7 @@ class Commands:
                 timeout_seconds=timeout_seconds,
             )
             beat = msgspec.msgpack.decode(reply, type=Heartbeat)
-        except (ConnectionFailedError, msgspec.DecodeError):
+        except (ConnectionFailedError, *UNREADABLE):
             return None
         return beat if (beat.worker_id, beat.incarnation) == (worker_id, incarnation) else None
 

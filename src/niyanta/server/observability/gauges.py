@@ -42,6 +42,8 @@ class Reading:
     """By the value of the tag that is set: slots of live workers, and how many are used."""
     partitions_ahead_seconds: Mapping[str, float] = field(default_factory=dict)
     """By table."""
+    audit_seal_lag_seconds: float = 0.0
+    """How old the oldest audit event is that isn't sealed."""
     pools: Mapping[str, PoolUse] = field(default_factory=dict)
     lanes: int | None = None
     """Of the queue, as the leader knows them; None where nobody leads."""
@@ -80,6 +82,9 @@ class Gauges:
         self._ahead = gauge(
             "partitions_ahead_seconds", "For how long from now on a table has partitions to write to", "table"
         )
+        self._seal_lag = gauge(
+            "audit_seal_lag_seconds", "How old the oldest audit event is that isn't sealed; 0 when all are", "of"
+        )
         self._upkeep = gauge(
             "upkeep_last_success_timestamp_seconds", "When upkeep last went through; on the leader only", "of"
         )
@@ -109,6 +114,7 @@ class Gauges:
         used = sum(reading.running.values())
         _set(self._capacity, {"total": reading.capacity, "used": used} if known else {})
         _set(self._ahead, reading.partitions_ahead_seconds)
+        _set(self._seal_lag, {"oldest": reading.audit_seal_lag_seconds} if known else {})
         _set(self._lanes, {} if reading.lanes is None else {"leader": reading.lanes})
         _set(self._upkeep, {} if reading.upkeep_at is None else {"leader": reading.upkeep_at})
         self._slots.clear()

@@ -236,7 +236,3 @@ def _check_schema(source: dict[str, Any]) -> None:
             f"input_schema can't be used: {exc}",
             details={"field": "input_schema", "allowed": "references that come to an end"},
         ) from exc
-    except RecursionError as exc:
-        raise InvalidInputError(
-            "input_schema can't be used: it is nested too deeply", details={"field": "input_schema"}
-        ) from exc

@@ -17,6 +17,7 @@ from niyanta.server.leader.upkeep import Upkeep
 from niyanta.server.observability.busiest import OTHER
 from niyanta.server.observability.gauges import PoolUse, Reading
 from niyanta.server.services.occupancy import Occupancy
+from niyanta.server.store.audit_seals import AuditSealStore
 from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database, Pool
 from niyanta.server.store.lease import LeaseStore
@@ -66,6 +67,7 @@ class Vitals:
         self._workers = WorkerStore()
         self._lease = LeaseStore()
         self._store = VitalsStore()
+        self._seals = AuditSealStore()
 
     async def read(self) -> Reading:
         """Read all of it, within two seconds; without the database, what is known without it."""
@@ -79,6 +81,7 @@ class Vitals:
                     lease = await self._lease.current(conn)
                     oldest = await self._store.oldest_waiting(conn)
                     spans = await self._store.partition_spans(conn)
+                    unsealed = await self._seals.lag_seconds(conn)
                     now = (await self._workers.time_now(conn)).timestamp()
         except (ServiceUnavailableError, TimeoutError):
             reading.database_failures = self._database.failures
@@ -91,6 +94,7 @@ class Vitals:
         reading.workers = {status: count for status, (count, _) in fleet.items()}
         reading.capacity = sum(capacity for status, (_, capacity) in fleet.items() if status is not WorkerStatus.DEAD)
         reading.slots_by_tag = slots_by_tag(views, self._tag)
+        reading.audit_seal_lag_seconds = unsealed
         reading.partitions_ahead_seconds = {span.parent: span.ahead_seconds for span in spans}
         return reading
 

@@ -8,12 +8,12 @@ gives never leaves this package. That each query has the columns its value needs
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from enum import Enum
 from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, Protocol, TypeVar, get_args, get_type_hints
+from typing import Any, Generic, Literal, Protocol, TypeVar, get_args, get_type_hints
 
 import aiosql
 import asyncpg
@@ -30,6 +30,7 @@ __all__ = [
     "Reader",
     "Row",
     "Sole",
+    "Streamed",
     "milliseconds",
     "unless_all",
     "unless_nulls",
@@ -42,6 +43,7 @@ Row = asyncpg.Record
 """What the driver gives. Its values are of no known type; a `Reader` gives them the one that the field declares."""
 
 _SCALARS: tuple[type, ...] = (bool, bytes, float, int, str)
+_ROWS_AT_ONCE = 2000
 
 
 class Transaction(Protocol):
@@ -72,8 +74,13 @@ class Connection(Protocol):
     async def execute(self, query: str, *args: Any) -> str:
         """Run a statement; gives the command's tag."""
 
-    def transaction(self, *, readonly: bool = False) -> Transaction:
+    def transaction(
+        self, *, isolation: Literal["repeatable_read"] | None = None, readonly: bool = False
+    ) -> Transaction:
         """One that hasn't begun."""
+
+    def cursor(self, query: str, *args: Any, prefetch: int | None = None) -> AsyncIterable[Any]:
+        """The rows one after another, so many of them fetched at once; inside a transaction."""
 
     def is_closed(self) -> bool:
         """Whether nothing can be sent over it any more."""
@@ -196,6 +203,15 @@ class Many(ReadQuery[T]):
         return list(map(self.read, await conn.fetch(self.sql, *self._arguments(parameters))))
 
 
+class Streamed(ReadQuery[T]):
+    """Gives any number of values, read as they are asked for: for what there may be no room for in memory."""
+
+    async def __call__(self, conn: Connection, /, **parameters: Any) -> AsyncIterator[T]:
+        """Run it, inside a transaction."""
+        async for row in conn.cursor(self.sql, *self._arguments(parameters), prefetch=_ROWS_AT_ONCE):
+            yield self.read(row)
+
+
 class One(ReadQuery[T | None], Generic[T]):
     """Gives a value, or None when there is none."""
 
@@ -245,6 +261,10 @@ class Queries:
     def many(self, name: str, kind: type[T], read: Callable[[Row], T] | None = None) -> Many[T]:
         """Bind a query with any number of rows; ``read`` says how they are read when not by their names alone."""
         return self._bind(Many(*self._find(name), read or Reader(kind)))
+
+    def stream(self, name: str, kind: type[T]) -> Streamed[T]:
+        """Bind a query with more rows than are to be in memory."""
+        return self._bind(Streamed(*self._find(name), Reader(kind)))
 
     def one(self, name: str, kind: type[T], read: Callable[[Row], T | None] | None = None) -> One[T]:
         """Bind a query with one row or none."""

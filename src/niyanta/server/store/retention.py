@@ -14,7 +14,7 @@ from niyanta.domain.ids import make_id
 from niyanta.server.store.database import Database, Pool
 from niyanta.server.store.queries import Queries
 
-__all__ = ["AUDIT", "LOGS", "PartitionedTable", "RetentionStore", "SweptCheckpoint"]
+__all__ = ["AUDIT", "LOGS", "SEALS", "SEALS_KEPT_LONGER", "PartitionedTable", "RetentionStore", "SweptCheckpoint"]
 
 _LOCK_SECONDS = 0.5
 
@@ -31,6 +31,9 @@ class PartitionedTable(msgspec.Struct, frozen=True):
 
 LOGS = PartitionedTable("workload_logs", "day", timedelta(days=14))
 AUDIT = PartitionedTable("audit_events", "month", timedelta(days=93))
+SEALS = PartitionedTable("audit_seals", "month", timedelta(days=93))
+SEALS_KEPT_LONGER = timedelta(days=62)
+"""Than audit events; so no event loses its seal, though the two lie in partitions by different times."""
 
 
 class SweptCheckpoint(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ import asyncio
 
 from niyanta.domain.records import LogLevel
 from niyanta.errors import CheckpointError
+from niyanta.wire.decoding import UNREADABLE
 from niyanta.wire.messages import Completed, Failed, LogLine, Progressed, Refused
 from niyanta.worker.attempt.contents import UnfitError, check_report, check_result, check_save
 from niyanta.worker.attempt.life import Life, Verdict
@@ -86,7 +87,7 @@ class Conversation:
                         self._take_in(message)
         except UnfitError as exc:
             self._decide(Failed(plain(str(exc)), permanent=True))
-        except ValueError as exc:  # msgspec's: user code has written to our socket
+        except (ValueError, *UNREADABLE) as exc:  # user code has written to our socket
             self._decide(Failed(plain(f"the workload's process said something unreadable: {exc}"), permanent=True))
         self._decide(None)
 

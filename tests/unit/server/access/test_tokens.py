@@ -65,6 +65,7 @@ def with_header(**fields: Any) -> str:
 
 FORGERIES: dict[str, Callable[[], str]] = {
     "no signature": lambda: good().rpartition(".")[0] + ".",
+    "a header that is nested too deeply": lambda: hs256(b'{"alg":"HS256","x":' + b"[" * 3000, claims()),
     "two parts": lambda: good().rpartition(".")[0],
     "four parts": lambda: good() + ".x",
     "signature of another secret": lambda: hs256({"alg": "HS256"}, claims(), OTHER_SECRET),

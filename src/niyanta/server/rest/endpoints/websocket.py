@@ -33,6 +33,7 @@ from niyanta.server.rest.uvicorn.sockets import EXTENSION, SocketProtocol, text_
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.watching.service import Update, Watch, WatcherTooSlowError, WatchService
 from niyanta.server.watching.watched import UpdateKind
+from niyanta.wire.decoding import UNREADABLE
 
 __all__ = ["WorkloadSockets"]
 
@@ -276,7 +277,7 @@ async def _first_message(socket: WebSocket) -> str:
         raise _ClosedError(1000)
     try:
         return _decode_auth(event.get("text") or b"").token
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         raise UnauthorizedError('The first message must be {"type": "auth", "token": …}') from None
 
 
