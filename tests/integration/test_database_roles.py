@@ -62,6 +62,11 @@ async def test_a_coordinator_can_add_to_history_and_not_change_it(
         "SET session_replication_role = replica",
         "UPDATE workload_logs SET message = ''",
         "DELETE FROM workload_logs",
+        "UPDATE audit_seals SET manifest = ''",
+        "DELETE FROM audit_seals",
+        "TRUNCATE audit_seals",
+        "DELETE FROM audit_heads",
+        "SELECT setval('audit_entry_numbers', 1)",
     ):
         with pytest.raises(_FORBIDDEN):
             await coordinator.execute(statement)

@@ -19,10 +19,12 @@ BEGIN
     END LOOP;
 END $$;
 
--- Coordinators. Of what has happened (audit_events, workload_logs) they can only add to.
-GRANT INSERT ON audit_events, workload_logs TO niyanta_coordinator;
-GRANT UPDATE ON leader_lease TO niyanta_coordinator;
-GRANT INSERT, UPDATE ON customers, customer_usage, workload_hours, rate_buckets, join_tokens TO niyanta_coordinator;
+-- Coordinators. To what has happened (audit_events and their seals, workload_logs) they can only add.
+GRANT INSERT ON audit_events, audit_seals, workload_logs TO niyanta_coordinator;
+GRANT USAGE, SELECT ON SEQUENCE audit_entry_numbers TO niyanta_coordinator;
+GRANT UPDATE ON leader_lease, audit_sealing TO niyanta_coordinator;
+GRANT INSERT, UPDATE ON customers, customer_usage, workload_hours, rate_buckets, join_tokens, audit_heads
+    TO niyanta_coordinator;
 GRANT INSERT, UPDATE, DELETE ON api_keys, workload_configs, workloads, workers, checkpoints, idempotency_keys TO niyanta_coordinator;
 GRANT UPDATE (workload_id) ON workload_states TO niyanta_coordinator;  -- which locks rows; this column is never written
 GRANT EXECUTE ON FUNCTION make_partitions, drop_expired_partition TO niyanta_coordinator;

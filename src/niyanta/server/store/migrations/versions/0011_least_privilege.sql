@@ -5,10 +5,10 @@ SET LOCAL lock_timeout = '5s';
 CREATE FUNCTION drop_expired_partition(parent text, unit text, keep interval) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     -- However little a coordinator asks to keep: nobody who has become one can make the past unseen.
-    kept     interval := greatest(keep, CASE parent WHEN 'audit_events' THEN interval '28 days' ELSE interval '2 days' END);
+    kept     interval := greatest(keep, CASE parent WHEN 'workload_logs' THEN interval '2 days' ELSE interval '28 days' END);
     expired  record;
 BEGIN
-    IF parent NOT IN ('workload_logs', 'audit_events') THEN
+    IF parent NOT IN ('workload_logs', 'audit_events', 'audit_seals') THEN
         RAISE EXCEPTION 'nothing of % expires', parent USING ERRCODE = 'invalid_parameter_value';
     END IF;
     -- Replicas take turns, also with who makes partitions, as the two would lock the same tables in different order.
