@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -13,12 +15,25 @@ import pytest
 from niyanta.embedded.postgres import url_as
 from niyanta.embedded.roles import coordinator_url
 from niyanta.errors import ConfigurationError
+from niyanta.server import store
 from niyanta.server.services.diagnosis import Severity, role_finding
 from niyanta.server.store import migrate
 from niyanta.server.store.database import Database
+from niyanta.server.store.queries import Queries
 from niyanta.server.store.retention import AUDIT, RetentionStore
 from niyanta.server.store.roles.writing import DatabaseRole, apply, renew, script
 
+MODULES = [
+    importlib.import_module(f"{store.__name__}.{found.name}")
+    for found in pkgutil.iter_modules(store.__path__)
+    if not found.ispkg
+]
+FILES = {
+    queries.file_name: queries
+    for module in MODULES
+    for queries in vars(module).values()
+    if isinstance(queries, Queries)
+}
 _FORBIDDEN = (asyncpg.InsufficientPrivilegeError, asyncpg.WrongObjectTypeError)
 _EVENT = """INSERT INTO audit_events (customer_id, workload_id, event_id, event_type, occurred_at, actor_type,
                                       actor_id, details)
@@ -122,6 +137,14 @@ async def test_a_coordinator_makes_and_changes_nothing_but_rows(coordinator: asy
     ):
         with pytest.raises(_FORBIDDEN):
             await coordinator.execute(statement)
+
+
+@pytest.mark.parametrize("file_name", FILES)
+async def test_a_coordinator_may_do_all_that_it_asks(coordinator: asyncpg.Connection, file_name: str) -> None:
+    """A query on a new table, or with a new verb, needs its line in `roles/grants.sql`."""
+    for query in FILES[file_name].bound:
+        if not query.sql.lstrip().upper().startswith("SET "):
+            await coordinator.execute(f"EXPLAIN (GENERIC_PLAN) {query.sql}")
 
 
 async def test_reports_see_no_inputs_no_results_and_no_secrets(reporting: asyncpg.Connection) -> None:
