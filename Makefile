@@ -18,7 +18,7 @@ GENERATED := docs/states.md src/niyanta/server/store/workloads.sql api/openapi/n
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo dev test go contract lint format types bench chaos storm simulate mutants verify docs site console package deploy freeze generate lock clean
-.PHONY: fuzz
+.PHONY: fuzz supply advisories security
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -97,6 +97,15 @@ package: setup ## build wheel and sdist into dist/, and use the wheel alone in a
 
 deploy: setup ## check what is in deploy/ with the tools that will read it; says what it can't check here
 	@$(PY) scripts/deploy_checks.py
+
+supply: setup ## list what the packages and the image hold, check weaknesses and licences, say what was built from what (KEY=… signs)
+	@$(PY) -m supply $(if $(KEY),--key $(KEY))
+
+advisories: setup ## take known weaknesses anew from a clone of the Python Packaging Advisory Database (FROM=path)
+	@$(PY) -m supply renew $(FROM)
+
+security: setup ## run the tests that attack each promise of docs/security-checks.md, and print what became of it
+	@TEST_PROCESSES=$(TEST_PROCESSES) $(PY) scripts/security.py
 
 freeze: setup ## at a release: keep its code for the tests of the next one, which runs beside it
 	@$(PY) scripts/freeze_release.py

@@ -32,7 +32,20 @@ ROOT = Path(__file__).resolve().parents[1]
 LIFE = "tests/integration/test_coordinator.py::test_a_workload_runs_and_its_history_says_so"
 """A workload is submitted, assigned, run and completed, on the real engines."""
 _TEST_SECONDS = 120
-_COPIED = ("src", "tests", "chaos", "simulation", "fuzz", "bench", "mutants", "examples", "scripts", "docs", "api")
+_COPIED = (
+    "src",
+    "tests",
+    "chaos",
+    "simulation",
+    "fuzz",
+    "supply",
+    "bench",
+    "mutants",
+    "examples",
+    "scripts",
+    "docs",
+    "api",
+)
 
 
 @contextmanager

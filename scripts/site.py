@@ -28,6 +28,7 @@ OTHERS = {
     "README.md": "index.md",
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "security.md",
     "deploy/README.md": "deploy.md",
     "examples/README.md": "example-files.md",
     "sdk/go/README.md": "go.md",

@@ -15,12 +15,13 @@ CLIENT = Path(__file__).resolve().parent.parent / "src" / "niyanta" / "client"
 TARGET = CLIENT / "synchronous.py"
 PARTS = {
     "workloads": "AsyncWorkloads",
+    "checkpoints": "AsyncCheckpoints",
     "configs": "AsyncConfigs",
     "customer": "AsyncAccount",
     "tokens": "AsyncTokens",
     "admin": "AsyncAdmin",
 }
-NAMED_IN = ("arguments", "configs", "explanations", "join_tokens", "live", "models", "status")
+NAMED_IN = ("arguments", "checkpoints", "configs", "explanations", "join_tokens", "live", "models", "status")
 TRANSPORTS = {"admin": "admin"}  # the rest share one
 
 HEAD = '''"""The client without ``await``. Made by ``make generate`` from the asynchronous one; not edited by hand."""

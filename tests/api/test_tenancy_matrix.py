@@ -11,6 +11,7 @@ import secrets
 from collections.abc import AsyncIterator
 from typing import Any
 
+import asyncpg
 import grpc
 import pytest
 from google.protobuf.message_factory import GetMessageClass
@@ -45,6 +46,13 @@ def body_of(path: str, method: str) -> Any:
     return None if request is None else request["content"]["application/json"].get("example", {})
 
 
+CHECKPOINT = """
+INSERT INTO checkpoints (customer_id, workload_id, sequence, generation, encoding, object_key, size_bytes, sha256,
+                         progress_percent)
+VALUES ('cust_a', $1, 1, 1, 'json', 'nowhere', 0, sha256(''), 10)
+"""
+
+
 @pytest.fixture
 async def worker(system: System) -> AsyncIterator[ScriptedWorker]:
     """A worker that lives as long as the test."""
@@ -68,7 +76,17 @@ async def owned(system: System, worker: ScriptedWorker, state: str) -> dict[str,
     assert status == 201, config
     status, token, _ = await system.call("POST", "/tokens", {})
     assert status == 201, token
-    return {"workload_id": workload_id, "config_id": config["config_id"], "token_id": token["token_id"]}
+    conn = await asyncpg.connect(system.database_url)
+    try:
+        await conn.execute(CHECKPOINT, workload_id)
+    finally:
+        await conn.close()
+    return {
+        "workload_id": workload_id,
+        "config_id": config["config_id"],
+        "token_id": token["token_id"],
+        "sequence": "1",
+    }
 
 
 async def ask(system: System, method: str, path: str, body: Any, key: str, query: str = "") -> Answer:
@@ -166,7 +184,8 @@ async def test_foreign_ids_in_a_body_answer_like_ids_never_issued(system: System
 
 
 async def test_each_route_wants_credentials_unless_it_is_public(system: System) -> None:
-    ids = dict.fromkeys(("workload_id", "config_id", "worker_id", "customer_id", "key_id", "token_id"), "x1")
+    names = ("workload_id", "config_id", "worker_id", "customer_id", "key_id", "token_id", "sequence")
+    ids = dict.fromkeys(names, "x1")
     for path, method in BY_CUSTOMER + BY_ADMIN:
         for key in ("nonsense", "nyt_cust_a_" + "0" * 32):
             status, text, _ = await ask(system, method, path.format(**ids), body_of(path, method), key)

@@ -158,7 +158,7 @@ def _patched(tree: ast.AST) -> Iterator[str]:
 def test_no_test_patches_a_private_name() -> None:
     offending = [
         f"{path.relative_to(ROOT)}:{found}"
-        for folder in ("tests", "bench", "chaos", "mutants", "simulation", "fuzz")
+        for folder in ("tests", "bench", "chaos", "mutants", "simulation", "fuzz", "supply")
         for path in sorted((ROOT / folder).rglob("*.py"))
         for found in _patched(_parse(path))
     ]
@@ -204,7 +204,7 @@ def _read(tree: ast.AST) -> Iterator[str]:
 def test_no_test_reads_a_private_name() -> None:
     offending = [
         f"{path.relative_to(ROOT)}:{found}"
-        for folder in ("tests", "bench", "chaos", "mutants", "simulation", "fuzz", "scripts")
+        for folder in ("tests", "bench", "chaos", "mutants", "simulation", "fuzz", "supply", "scripts")
         for path in sorted((ROOT / folder).rglob("*.py"))
         for found in _read(_parse(path))
     ]
@@ -228,6 +228,7 @@ def test_unit_tests_stand_in_the_rooms_of_what_they_test() -> None:
         "chaos",
         "fuzz",
         "mutants",
+        "supply",
     ]
 
 

@@ -47,6 +47,7 @@ _SECTIONS: dict[str, dict[str, Entry]] = {
     },
     "Workloads": {
         **{name: Entry(f"niyanta.cli.workloads:COMMANDS.{name}", text) for name, text in _WORKLOADS.items()},
+        "checkpoints": Entry("niyanta.cli.checkpoints:COMMANDS.checkpoints", "Show, download and pin checkpoints."),
         "explain": Entry("niyanta.cli.explaining:COMMANDS.explain", "Say why a workload waits."),
         "logs": Entry("niyanta.cli.logs:COMMANDS.logs", "Show a workload's log."),
     },

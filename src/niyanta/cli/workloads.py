@@ -189,7 +189,14 @@ def _simple(name: str, doc: str, call: Callable[[Client, str], Workload]) -> Non
 
 _simple("get", "Show one workload.", lambda client, i: client.workloads.get(i))
 _simple("pause", "Checkpoint and stop a workload.", lambda client, i: client.workloads.pause(i))
-_simple("resume", "Go on from the last checkpoint.", lambda client, i: client.workloads.resume(i))
+
+
+@_command("resume")
+@click.argument("workload_id")
+@click.option("--from-checkpoint", type=click.IntRange(1), help="Another than the last, by its sequence.")
+def resume(client: Client, as_json: bool, workload_id: str, from_checkpoint: int | None) -> None:
+    """Go on from the last checkpoint, or from another."""
+    show_fields(client.workloads.resume(workload_id, from_checkpoint=from_checkpoint), as_json)
 
 
 @_command("cancel")

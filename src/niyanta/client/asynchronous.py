@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from niyanta.client.admin import AsyncAdmin
 from niyanta.client.async_link import AsyncHttpLink
+from niyanta.client.checkpoints import AsyncCheckpoints
 from niyanta.client.configs import AsyncConfigs
 from niyanta.client.customer import AsyncAccount
 from niyanta.client.links import checked_base_url
@@ -26,6 +27,7 @@ class AsyncClient:
 
     Attributes:
         workloads: Submit, read, move and watch workloads.
+        checkpoints: List, download and pin the checkpoints of workloads.
         configs: Set workload types up.
         customer: The account: limits, use, statistics.
         tokens: Short-lived tokens made of the key.
@@ -48,6 +50,7 @@ class AsyncClient:
         transport = Transport(own, timeout, max_retries, self._link)
         admin = find_credentials(api_key, base_url, admin=True)
         self.workloads = AsyncWorkloads(transport)
+        self.checkpoints = AsyncCheckpoints(transport)
         self.configs = AsyncConfigs(transport)
         self.customer = AsyncAccount(transport)
         self.tokens = AsyncTokens(transport)

@@ -9,6 +9,7 @@ from typing import Any
 from niyanta.client.admin import AsyncAdmin
 from niyanta.client.arguments import AffinityRules, BatchFilter, Submission, TierLimits
 from niyanta.client.blocking_link import BlockingHttpLink
+from niyanta.client.checkpoints import AsyncCheckpoints, Checkpoint
 from niyanta.client.configs import AsyncConfigs, WorkloadType
 from niyanta.client.customer import AsyncAccount
 from niyanta.client.driver import iterate, run
@@ -172,9 +173,9 @@ class Workloads:
         """Checkpoint and stop; returns when the checkpoint is safe and the processes are gone."""
         return run(self._asynchronous.pause(workload_id))
 
-    def resume(self, workload_id: str) -> Workload:
-        """Go on from the last checkpoint."""
-        return run(self._asynchronous.resume(workload_id))
+    def resume(self, workload_id: str, *, from_checkpoint: int | None = None) -> Workload:
+        """Go on from the last checkpoint, or from the kept one with the sequence ``from_checkpoint``."""
+        return run(self._asynchronous.resume(workload_id, from_checkpoint=from_checkpoint))
 
     def logs(
         self,
@@ -269,6 +270,33 @@ class Workloads:
             WaitTimeoutError: Not terminal after ``timeout`` seconds; it goes on.
         """
         return run(self._asynchronous.wait_for_completion(workload_id, timeout))
+
+
+class Checkpoints:
+    """The checkpoints of workloads."""
+
+    def __init__(self, asynchronous: AsyncCheckpoints) -> None:
+        self._asynchronous = asynchronous
+
+    def list(self, workload_id: str) -> Sequence[Checkpoint]:
+        """Those that are kept of a workload: the last ones and pinned ones, the newest first."""
+        return run(self._asynchronous.list(workload_id))
+
+    def download(self, workload_id: str, sequence: int) -> bytes:
+        """What the handler saved: JSON or bytes, as its ``encoding`` says."""
+        return run(self._asynchronous.download(workload_id, sequence))
+
+    def pin(self, workload_id: str, sequence: int) -> Checkpoint:
+        """Keep one, however many come after it.
+
+        Raises:
+            ConflictError: As many of the customer's are pinned as may be.
+        """
+        return run(self._asynchronous.pin(workload_id, sequence))
+
+    def unpin(self, workload_id: str, sequence: int) -> Checkpoint:
+        """Keep one no longer than others."""
+        return run(self._asynchronous.unpin(workload_id, sequence))
 
 
 class Configs:
@@ -568,6 +596,7 @@ class Client:
         transport = Transport(own, timeout, max_retries, self._link)
         admin = Transport(find_credentials(api_key, base_url, admin=True), timeout, max_retries, self._link)
         self.workloads = Workloads(AsyncWorkloads(transport))
+        self.checkpoints = Checkpoints(AsyncCheckpoints(transport))
         self.configs = Configs(AsyncConfigs(transport))
         self.customer = Account(AsyncAccount(transport))
         self.tokens = Tokens(AsyncTokens(transport))

@@ -201,9 +201,10 @@ class AsyncWorkloads:
         answer = await self._transport.call("POST", f"/workloads/{quoted(workload_id)}/pause", timeout=60.0)
         return msgspec.json.decode(answer, type=Workload)
 
-    async def resume(self, workload_id: str) -> Workload:
-        """Go on from the last checkpoint."""
-        answer = await self._transport.call("POST", f"/workloads/{quoted(workload_id)}/resume")
+    async def resume(self, workload_id: str, *, from_checkpoint: int | None = None) -> Workload:
+        """Go on from the last checkpoint, or from the kept one with the sequence ``from_checkpoint``."""
+        body = None if from_checkpoint is None else {"from_checkpoint": from_checkpoint}
+        answer = await self._transport.call("POST", f"/workloads/{quoted(workload_id)}/resume", body)
         return msgspec.json.decode(answer, type=Workload)
 
     async def logs(

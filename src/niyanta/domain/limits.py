@@ -205,6 +205,10 @@ MAX_REUSE = 1_000_000
 MAX_RESULT_BYTES = 1 << 20
 MAX_CHECKPOINT_BYTES = 10 << 20
 """Of a checkpoint that the database keeps."""
+MAX_CHECKPOINTS_KEPT = 1000
+"""Of one workload, besides pinned ones."""
+MAX_PINNED_CHECKPOINTS = 100
+"""Of one customer."""
 MAX_LARGE_CHECKPOINT_BYTES = 1 << 30
 """Of one that an object store keeps."""
 MAX_TEXT_BYTES = 8192

@@ -16,7 +16,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from niyanta.domain.forms import key_without, with_misfit
-from niyanta.domain.workload import Actor, Cause, EventType, Move, PausePhase, Status, WorkloadState, explained
+from niyanta.domain.workload import (
+    Actor,
+    Cause,
+    CheckpointMark,
+    EventType,
+    Move,
+    PausePhase,
+    Status,
+    WorkloadState,
+    explained,
+)
 
 __all__ = [
     "DEATHS_BEFORE_FAILURE",
@@ -357,9 +367,22 @@ def pause(old: WorkloadState, now: datetime, actor: Actor) -> Move:
     return _move(old, EventType.PAUSED, Status.PAUSED, now, actor, paused_at=now, ready=False, **_LET_GO)
 
 
-def resume(old: WorkloadState, now: datetime, actor: Actor) -> Move:
-    """Back into the queue, to go on from the last checkpoint."""
-    return _move(old, EventType.RESUMED, Status.PENDING, now, actor, paused_at=None, ready=True)
+def resume(old: WorkloadState, now: datetime, actor: Actor, *, back_to: CheckpointMark | None = None) -> Move:
+    """Back into the queue, to go on from the last checkpoint, or from an older one, whose copy becomes the last."""
+    if back_to is None:
+        return _move(old, EventType.RESUMED, Status.PENDING, now, actor, paused_at=None, ready=True)
+    return _move(
+        old,
+        EventType.RESUMED,
+        Status.PENDING,
+        now,
+        actor,
+        {"from_checkpoint": back_to.sequence},
+        paused_at=None,
+        ready=True,
+        checkpoint_sequence=old.checkpoint_sequence + 1,
+        progress_percent=back_to.progress_percent,
+    )
 
 
 def cancel(old: WorkloadState, now: datetime, actor: Actor, reason: str | None) -> Move:

@@ -16,6 +16,7 @@ __all__ = [
     "ActorType",
     "AuditEvent",
     "Cause",
+    "CheckpointMark",
     "EventType",
     "Key",
     "Move",
@@ -185,6 +186,13 @@ class WorkloadState:
     def but(self, **changes: Any) -> WorkloadState:  # Any: fields, which the tests of the moves name one by one
         """The same state with some fields changed."""
         return WorkloadState.of(self.__dict__ | changes)
+
+
+class CheckpointMark(NamedTuple):
+    """A checkpoint of a workload, as its moves name it."""
+
+    sequence: int
+    progress_percent: int
 
 
 class Move(NamedTuple):

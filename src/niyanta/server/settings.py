@@ -15,6 +15,7 @@ from niyanta.domain.limits import (
     MAX_BATCH_BODY_BYTES,
     MAX_BODY_BYTES,
     MAX_CHECKPOINT_BYTES,
+    MAX_CHECKPOINTS_KEPT,
     MAX_METRIC_CUSTOMERS,
     MAX_RESULT_BYTES,
     METRIC_CUSTOMERS,
@@ -92,6 +93,8 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     """Where checkpoints of the audit's chains go daily (``file:///…``, ``s3://…``); the object store when empty."""
     workload_retention_days: int = 90
     """Workloads are deleted this long after they ended. Their share in the statistics stays."""
+    checkpoints_kept: int = 10
+    """Of each workload; older ones are dropped, unless their customer has pinned them."""
     checkpoint_retention_hours: int = 24
     """Checkpoints are deleted this long after their workload ended, when nothing can start from them any more."""
     upkeep_interval_seconds: float = 300.0
@@ -179,6 +182,10 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
             (
                 self.audit_retention_days >= self.workload_retention_days,
                 "audit_retention_days must be at least workload_retention_days",
+            ),
+            (
+                1 <= self.checkpoints_kept <= MAX_CHECKPOINTS_KEPT,
+                f"checkpoints_kept must be 1 to {MAX_CHECKPOINTS_KEPT}",
             ),
             (not self.audit_key or len(self.audit_key.encode()) >= 32, "audit_key must have at least 32 bytes"),
             (self.checkpoint_retention_hours >= 0, "checkpoint_retention_hours must not be negative"),

@@ -47,6 +47,7 @@ from niyanta.server.rest.console.pages import ConsolePages
 from niyanta.server.rest.console.session import ConsoleSessions
 from niyanta.server.rest.endpoints.admin import AdminRoutes
 from niyanta.server.rest.endpoints.batches import BatchRoutes
+from niyanta.server.rest.endpoints.checkpoints import CheckpointRoutes
 from niyanta.server.rest.endpoints.configs import ConfigRoutes
 from niyanta.server.rest.endpoints.customers import CustomerRoutes
 from niyanta.server.rest.endpoints.explaining import ExplainRoutes
@@ -62,6 +63,7 @@ from niyanta.server.rest.frame.operation import Access, endpoints_of
 from niyanta.server.rest.frame.responses import timestamp
 from niyanta.server.services.administration import AdminService
 from niyanta.server.services.batches import BatchService
+from niyanta.server.services.checkpoints import CheckpointCatalog
 from niyanta.server.services.configs import ConfigService
 from niyanta.server.services.cursors import Cursors
 from niyanta.server.services.customers import CustomerService
@@ -177,6 +179,7 @@ class Assembly:
             self.directory,
             most_seconds=settings.pause_wait_seconds,
         )
+        self.catalog = CheckpointCatalog(database, self.workloads, object_store)
         self.configs = ConfigService(database, self.feed)
         self.account = CustomerService(database, self.customers)
         self.batches = BatchService(database, self.workloads)
@@ -247,7 +250,8 @@ class Assembly:
         parts = (
             BatchRoutes(self.submissions, self.batches),
             LiveRoutes(self.live),
-            WorkloadRoutes(self.submissions, self.workloads, self.pausing, self.cursors),
+            WorkloadRoutes(self.submissions, self.workloads, self.pausing, self.catalog, self.cursors),
+            CheckpointRoutes(self.catalog, self.workloads),
             ExplainRoutes(self.workloads),
             LogRoutes(self.logs, self.workloads),
             ConfigRoutes(self.configs, self.cursors),

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import quote
@@ -127,6 +127,28 @@ class ObjectStore:
         except Exception as exc:
             raise ConnectionFailedError(f"the object store didn't give it: {_first_line(exc)}") from exc
         return found
+
+    async def read(self, key: str) -> AsyncIterator[bytes]:
+        """What an object holds, in pieces.
+
+        Raises:
+            DamagedObjectError: It is missing.
+            ConnectionFailedError: The store is away or refuses.
+        """
+        import obstore
+
+        try:
+            found = await obstore.get_async(self._store, key)
+        except FileNotFoundError as exc:
+            raise DamagedObjectError("it is missing") from exc
+        except Exception as exc:
+            raise ConnectionFailedError(f"the object store didn't give it: {_first_line(exc)}") from exc
+
+        async def pieces() -> AsyncIterator[bytes]:
+            async for chunk in found.stream(min_chunk_size=_CHUNK_BYTES):
+                yield bytes(chunk)
+
+        return pieces()
 
     async def delete(self, keys: Sequence[str]) -> None:
         """Delete objects that nothing names any more. Best effort: what fails is logged and stays behind."""

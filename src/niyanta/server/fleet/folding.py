@@ -165,6 +165,7 @@ class EventFolder:
                 workload_id=state.workload_id,
                 sequence=state.checkpoint_sequence,
                 generation=state.generation,
+                worker_id=state.worker_id,
                 encoding=Encoding.BYTES if body.encoding == Encoding.BYTES else Encoding.JSON,
                 data=None if body.object_key else body.data,
                 object_key=body.object_key,

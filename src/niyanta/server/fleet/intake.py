@@ -78,6 +78,7 @@ class EventIntake:
         self._unneeded: asyncio.Queue[str] = asyncio.Queue()
         """Keys of objects whose checkpoints have been dropped, in committed transactions only."""
         self._checkpoints = CheckpointStore()
+        self._checkpoints_kept = settings.checkpoints_kept
         self._logs = LogStore()
         self._encode = msgspec.msgpack.Encoder().encode
 
@@ -185,7 +186,7 @@ class EventIntake:
         async def besides(conn: Connection) -> None:
             nonlocal unneeded
             if writes.checkpoints:
-                unneeded = await self._checkpoints.add(conn, writes.checkpoints)
+                unneeded = await self._checkpoints.add(conn, writes.checkpoints, self._checkpoints_kept)
             if writes.logs:
                 await self._logs.add(conn, writes.logs)
 

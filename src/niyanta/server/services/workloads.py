@@ -16,8 +16,8 @@ from msgspec import Meta
 from niyanta.domain import transitions
 from niyanta.domain.limits import MAX_REASON_LENGTH
 from niyanta.domain.transitions import IllegalMoveError
-from niyanta.domain.workload import Actor, ActorType, Key, WorkloadState
-from niyanta.errors import ApiError
+from niyanta.domain.workload import Actor, ActorType, CheckpointMark, Key, Move, WorkloadState
+from niyanta.errors import ApiError, ConflictError
 from niyanta.server.moves.commands import Commands
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.moves.mover import Mover
@@ -25,10 +25,12 @@ from niyanta.server.services.estimator import Estimator
 from niyanta.server.services.explaining import Explainer, Explanation
 from niyanta.server.services.moving import Verb, attempt_of, missing, move_one, wrong_state
 from niyanta.server.store.audit_events import AuditStore, StoredAuditEvent
+from niyanta.server.store.checkpoints import CheckpointStore
 from niyanta.server.store.customers import Identity
 from niyanta.server.store.database import Database, retried
 from niyanta.server.store.listing import ListingStore, ListQuery, Total, WorkloadSummary
 from niyanta.server.store.partitions import Lifetime
+from niyanta.server.store.queries import Connection
 from niyanta.server.store.states import Change
 from niyanta.server.store.workloads import StoredWorkload, WorkloadStore
 
@@ -71,6 +73,7 @@ class WorkloadService:
         self._store = WorkloadStore()
         self._audit = AuditStore()
         self._listing = ListingStore()
+        self._checkpoints = CheckpointStore()
 
     @retried
     async def get(self, identity: Identity, workload_id: str) -> StoredWorkload:
@@ -188,18 +191,34 @@ class WorkloadService:
         if before.status.is_held and before.worker_id is not None:
             self._commands.cancel((before.worker_id, before.incarnation or ""), attempt_of(change), "cancelled")
 
-    async def resume(self, identity: Identity, workload_id: str) -> Change:
-        """Put a paused workload back into the queue, to go on from its checkpoint.
+    async def resume(self, identity: Identity, workload_id: str, back_to: CheckpointMark | None = None) -> Change:
+        """Put a paused workload back into the queue, to go on from its last checkpoint or from another.
+
+        Args:
+            identity: Whose it must be.
+            workload_id: Which.
+            back_to: A checkpoint that it has; None: its last. A copy of it becomes the last.
 
         Raises:
             NotFoundError: The customer has no such workload.
             InvalidStateError: It isn't PAUSED.
+            ConflictError: The checkpoint was dropped this moment.
         """
         actor = Actor(ActorType.USER, identity.actor_id)
-        return await move_one(
-            self._mover,
-            identity,
-            workload_id,
-            Verb.RESUME,
-            lambda c: transitions.resume(c.state, c.before.now, actor),
-        )
+        copied_as = 0
+
+        def decide(change: Change) -> Move:
+            nonlocal copied_as
+            copied_as = change.state.checkpoint_sequence + 1
+            again = back_to if back_to is not None and back_to.sequence < copied_as - 1 else None
+            return transitions.resume(change.state, change.before.now, actor, back_to=again)
+
+        async def copy(conn: Connection) -> None:
+            if back_to is None or back_to.sequence >= copied_as - 1:
+                return
+            if not await self._checkpoints.copy_within(
+                conn, identity.customer_id, workload_id, back_to.sequence, copied_as
+            ):
+                raise ConflictError("The checkpoint was dropped this moment", details={"field": "from_checkpoint"})
+
+        return await move_one(self._mover, identity, workload_id, Verb.RESUME, decide, besides=copy)

@@ -18,10 +18,12 @@ SELECT c.customer_id FROM customers c
  ORDER BY c.customer_id;
 
 -- name: forget_workloads(customer_id, created_before_id, keep, most)
--- Delete a batch of a customer's workloads that ended longer ago than keep. Locking: those rows; skips what is locked.
+-- Delete a batch of a customer's workloads that ended longer ago than keep, but for those with a pinned checkpoint. Locking: those rows; skips what is locked.
 WITH old AS MATERIALIZED (
     SELECT workload_id FROM workloads
      WHERE customer_id = :customer_id AND workload_id < :created_before_id AND completed_at < now() - :keep::interval
+       AND NOT EXISTS (SELECT FROM checkpoints c WHERE c.customer_id = workloads.customer_id
+                          AND c.workload_id = workloads.workload_id AND c.pinned)
      ORDER BY workload_id LIMIT :most FOR UPDATE SKIP LOCKED
 )
 DELETE FROM workloads w USING old
@@ -30,20 +32,23 @@ RETURNING w.workload_id;
 
 -- name: sweep_checkpoints(customer_id, workload_id, sequence, keep, most)
 -- The next checkpoints behind a place, in the order of their key, and of each whether nothing can need it any more: its
--- workload ended longer ago than keep, or is gone.
+-- workload ended longer ago than keep and it isn't pinned, or its workload is gone.
 SELECT k.customer_id, k.workload_id, k.sequence, k.object_key,
-       (w.workload_id IS NULL OR (w.completed_at IS NOT NULL AND w.completed_at < now() - :keep::interval)) AS is_over
-  FROM (SELECT customer_id, workload_id, sequence, object_key FROM checkpoints
+       (w.workload_id IS NULL
+        OR (w.completed_at IS NOT NULL AND w.completed_at < now() - :keep::interval AND NOT k.pinned)) AS is_over
+  FROM (SELECT customer_id, workload_id, sequence, object_key, pinned FROM checkpoints
          WHERE (customer_id, workload_id, sequence) > (:customer_id, :workload_id, :sequence)
          ORDER BY customer_id, workload_id, sequence LIMIT :most) k
   LEFT JOIN workloads w ON w.customer_id = k.customer_id AND w.workload_id = k.workload_id
  ORDER BY k.customer_id, k.workload_id, k.sequence;
 
 -- name: forget_checkpoints(customer_ids, workload_ids, sequences)
--- Delete these. Locking: their rows, which no attempt uses any more.
+-- Delete these, but for what has been pinned since. Locking: their rows, which no attempt uses any more.
 DELETE FROM checkpoints c
  USING unnest(:customer_ids::text[], :workload_ids::text[], :sequences::int[]) AS i (customer_id, workload_id, sequence)
  WHERE c.customer_id = i.customer_id AND c.workload_id = i.workload_id AND c.sequence = i.sequence
+   AND (NOT c.pinned OR NOT EXISTS (SELECT FROM workloads w WHERE w.customer_id = c.customer_id
+                                       AND w.workload_id = c.workload_id))
 RETURNING c.sequence;
 
 -- name: forget_keys(most)

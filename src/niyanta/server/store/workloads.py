@@ -348,9 +348,13 @@ class WorkloadStore:
 
     async def paused(self, conn: Connection, customer_id: str, most: int) -> int:
         """How many of a customer are PAUSED or about to be, counted to ``most``; exact until the transaction ends."""
-        await _lock_counts(conn, customer_id=customer_id)
+        await self.lock_counts(conn, customer_id)
         # In a statement of its own, so that it sees what was committed while this waited for the lock.
         return await _paused(conn, customer_id=customer_id, most=most)
+
+    async def lock_counts(self, conn: Connection, customer_id: str) -> None:
+        """Keep others from counting a customer's workloads until the transaction ends."""
+        await _lock_counts(conn, customer_id=customer_id)
 
     async def note_pause(self, conn: Connection, key: Key, actor_id: str) -> None:
         """Keep who asks for a pause, in the transaction that marks it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from niyanta.server.rest.endpoints.admin import AdminRoutes
 from niyanta.server.rest.endpoints.batches import BatchRoutes
+from niyanta.server.rest.endpoints.checkpoints import CheckpointRoutes
 from niyanta.server.rest.endpoints.configs import ConfigRoutes
 from niyanta.server.rest.endpoints.customers import CustomerRoutes
 from niyanta.server.rest.endpoints.explaining import ExplainRoutes
@@ -20,6 +21,7 @@ PARTS: tuple[type, ...] = (
     BatchRoutes,
     LiveRoutes,
     WorkloadRoutes,
+    CheckpointRoutes,
     ExplainRoutes,
     LogRoutes,
     ConfigRoutes,

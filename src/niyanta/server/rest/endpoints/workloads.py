@@ -28,6 +28,7 @@ from niyanta.server.rest.endpoints.paging import CURSOR, OFFSET, page_cursor
 from niyanta.server.rest.frame.operation import Call, Operation
 from niyanta.server.rest.frame.parameters import Choice, Integer, Text
 from niyanta.server.rest.frame.responses import json_response, timestamp
+from niyanta.server.services.checkpoints import CheckpointCatalog, ResumeRequest
 from niyanta.server.services.cursors import Cursors
 from niyanta.server.services.pausing import PauseService
 from niyanta.server.services.submission import SubmissionService, SubmitRequest, check_idempotency_key
@@ -54,8 +55,14 @@ class WorkloadRoutes:
     """Submit, read, list, cancel, pause, resume, audit."""
 
     def __init__(
-        self, submissions: SubmissionService, workloads: WorkloadService, pausing: PauseService, cursors: Cursors
+        self,
+        submissions: SubmissionService,
+        workloads: WorkloadService,
+        pausing: PauseService,
+        checkpoints: CheckpointCatalog,
+        cursors: Cursors,
     ) -> None:
+        self._checkpoints = checkpoints
         self._submissions = submissions
         self._workloads = workloads
         self._pausing = pausing
@@ -199,19 +206,23 @@ class WorkloadRoutes:
         method="POST",
         path=_ONE + "/resume",
         operation_id="resumeWorkload",
-        summary="Go on from the last checkpoint",
+        summary="Go on from the last checkpoint, or from another",
         tag=_TAG,
-        body=bodies.NoFields,
+        body=ResumeRequest,
         body_required=False,
         answer=bodies.ResumeAnswer,
         status=202,
-        errors=(InvalidStateError, NotFoundError),
+        errors=(ConflictError, InvalidStateError, NotFoundError),
         exists=_exists,
     )
     async def resume(self, call: Call) -> Response:
         """Back in the queue."""
         workload_id = call.path_id("workload_id")
-        state = (await self._workloads.resume(call.identity, workload_id)).state
+        asked = call.body.from_checkpoint if call.body is not None else None
+        back_to = None
+        if asked is not None:
+            back_to = await self._checkpoints.startable(call.identity, workload_id, asked)
+        state = (await self._workloads.resume(call.identity, workload_id, back_to)).state
         return json_response(
             bodies.ResumeAnswer(workload_id, state.status.value, state.checkpoint_sequence, state.version), 202
         )

@@ -1,0 +1,105 @@
+"""``python -m supply``: checks advisories and licences, and writes lists and provenance to ``dist/supply``.
+
+``python -m supply renew PATH`` takes a new snapshot of advisories from a clone of their database instead.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from supply.advisories import Snapshot, read_database
+from supply.licences import Licences
+from supply.packages import ROOT, Package, locked, needed_by
+from supply.provenance import commit, sign, statement
+from supply.sbom import console_components, document
+
+__all__ = ["main"]
+
+_OUT = ROOT / "dist" / "supply"
+_OLD_DAYS = 90
+IMAGE_EXTRAS = ("server",)
+
+
+def _check(licences: Licences, everything: dict[str, Package]) -> list[str]:
+    snapshot = Snapshot.load()
+    pinned = locked()
+    problems = [f"known weakness: {each}" for each in snapshot.affecting(pinned)]
+    problems += [f"licence not allowed: {each}" for each in licences.refused(everything.values())]
+    age = snapshot.age_days(datetime.now(UTC))
+    known = f"{len(snapshot.advisories)} advisories as of {snapshot.taken_at:%Y-%m-%d}"
+    print(f"{len(pinned)} locked packages against {known}")
+    if age > _OLD_DAYS:
+        print(f"The snapshot of advisories is {age} days old, and knows nothing newer: make advisories FROM=<clone>")
+    if unknown := snapshot.unknown(pinned):
+        print(f"The snapshot wasn't made for: {', '.join(unknown)}")
+    return problems
+
+
+def _write(name: str, content: dict[str, Any] | str) -> Path:
+    path = _OUT / name
+    path.write_text(content if isinstance(content, str) else json.dumps(content, indent=2) + "\n")
+    print(path.relative_to(ROOT))
+    return path
+
+
+def _make(licences: Licences, everything: dict[str, Package], key: Path | None) -> None:
+    _OUT.mkdir(parents=True, exist_ok=True)
+    at = commit()[1]
+    console = console_components()
+    image = needed_by(IMAGE_EXTRAS)
+    used = needed_by(("all",))
+    written = [
+        _write("niyanta-wheel.cdx.json", document(used, licences, kind="application", at=at, others=console)),
+        _write(
+            "niyanta-image.cdx.json",
+            document(image, licences, kind="container", at=at, others=[*console, _base_image()]),
+        ),
+        _write(
+            "licences.txt",
+            "".join(f"{p.name} {p.version}: {licences.of(p)}\n" for p in everything.values() if p.name != "niyanta"),
+        ),
+    ]
+    packages = [*(ROOT / "dist").glob("*.whl"), *(ROOT / "dist").glob("*.tar.gz")]
+    if not packages:
+        print("dist holds no packages: the provenance is of the lists only (make package first)")
+    snapshot = Path(__file__).with_name("advisories.json")
+    provenance = _write("provenance.json", statement([*packages, *written], [snapshot]))
+    if key is not None:
+        print(sign(provenance, key).relative_to(ROOT))
+
+
+def _base_image() -> dict[str, Any]:
+    """The image that ours is built on. What is in it, its own maker says."""
+    text = (ROOT / "deploy" / "Containerfile").read_text()
+    name, _, tag = text.partition("ARG PYTHON_IMAGE=")[2].split()[0].rpartition(":")
+    return {"type": "container", "bom-ref": f"image:{name}:{tag}", "name": name, "version": tag}
+
+
+def main() -> int:
+    """Do what was asked for; 1 when something isn't as it must be."""
+    parser = argparse.ArgumentParser(prog="python -m supply")
+    parser.add_argument("--key", type=Path, help="an SSH key that signs the provenance off")
+    parser.add_argument("renew", nargs="*", metavar="renew PATH", help="take advisories anew from a clone")
+    arguments = parser.parse_args()
+    if arguments.renew:
+        if len(arguments.renew) != 2 or arguments.renew[0] != "renew":
+            parser.error("say: renew PATH")
+        snapshot = read_database(Path(arguments.renew[1]), locked())
+        snapshot.save()
+        print(f"{len(snapshot.advisories)} advisories as of {snapshot.taken_at:%Y-%m-%d}")
+        return 0
+    licences, everything = Licences.load(), needed_by(("dev",))
+    if problems := _check(licences, everything):
+        print("\n".join(problems), file=sys.stderr)
+        return 1
+    _make(licences, everything, arguments.key)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
