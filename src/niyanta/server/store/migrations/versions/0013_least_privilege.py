@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from niyanta.server.store.migrations.running import run_sql_file
 
-revision = "0011"
-down_revision: str | None = "0010"
+revision = "0013"
+down_revision: str | None = "0012"
 
 
 def upgrade() -> None:
