@@ -21,7 +21,17 @@ PARTS = {
     "tokens": "AsyncTokens",
     "admin": "AsyncAdmin",
 }
-NAMED_IN = ("arguments", "checkpoints", "configs", "explanations", "join_tokens", "live", "models", "status")
+NAMED_IN = (
+    "arguments",
+    "checkpoints",
+    "configs",
+    "explanations",
+    "join_tokens",
+    "live",
+    "models",
+    "status",
+    "system",
+)
 TRANSPORTS = {"admin": "admin"}  # the rest share one
 
 HEAD = '''"""The client without ``await``. Made by ``make generate`` from the asynchronous one; not edited by hand."""

@@ -2,11 +2,13 @@
 import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { CustomersPage, CustomerPage } from "./pages/customers";
+import { FairnessPage } from "./pages/fairness";
 import { FleetPage } from "./pages/fleet";
 
 import { OverviewPage } from "./pages/overview";
 import { SignInPage } from "./pages/sign-in";
 import { SubmitPage } from "./pages/submit";
+import { SystemPage } from "./pages/system";
 import { TypesPage } from "./pages/types";
 import { UsagePage } from "./pages/usage";
 import { WorkloadPage } from "./pages/workload";
@@ -52,7 +54,9 @@ const SECTIONS: Section[] = [
     operators: true,
     entries: [
       { path: "/operate/fleet", name: "Fleet", icon: "fleet", page: FleetPage },
+      { path: "/operate/fairness", name: "Fairness", icon: "fairness", page: FairnessPage },
       { path: "/operate/customers", name: "Customers", icon: "customers", page: CustomersPage },
+      { path: "/operate/system", name: "System", icon: "system", page: SystemPage },
     ],
   },
 ];

@@ -170,3 +170,26 @@ export interface ApiKey {
   last_used_at: string | null;
   last_used_from: string | null;
 }
+
+export interface Reason {
+  code: string;
+  message: string;
+  details: Record<string, Json>;
+}
+
+export interface TimeEstimate {
+  p50: string | null;
+  p90: string | null;
+}
+
+export interface Explanation {
+  workload_id: string;
+  status: Status;
+  explained_at: string;
+  reasons: Reason[];
+  position: { ahead: number; is_bounded: boolean } | null;
+  estimated_start: TimeEstimate | null;
+  estimated_completion: TimeEstimate | null;
+  accuracy: { samples: number; p50: number; p90: number } | null;
+  smallest_change: string | null;
+}

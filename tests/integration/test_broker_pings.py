@@ -12,6 +12,7 @@ import pytest
 
 from niyanta.embedded import nats_server
 from niyanta.embedded.engine import free_port
+from niyanta.wire.addresses import Addresses
 from niyanta.wire.pings import warn_of_rare_pings
 
 Start = Callable[[str], Coroutine[Any, Any, str]]
@@ -48,12 +49,12 @@ async def test_a_server_that_pings_rarely_is_named_and_no_other(
 ) -> None:
     often, rarely = await start("1s"), await start("2m")
     with caplog.at_level(logging.WARNING):
-        await warn_of_rare_pings(f"{often},{rarely}", seconds=2.0)
+        await warn_of_rare_pings(Addresses.parse(f"{often},{rarely}"), seconds=2.0)
     named = [getattr(record, "server", "") for record in caplog.records if record.message == "broker.pings_rarely"]
     assert named == [rarely]
 
 
 async def test_nothing_is_said_of_a_server_that_is_not_there(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        await warn_of_rare_pings(f"nats://127.0.0.1:{free_port()}", seconds=0.1)
+        await warn_of_rare_pings(Addresses.parse(f"nats://127.0.0.1:{free_port()}"), seconds=0.1)
     assert caplog.records == []

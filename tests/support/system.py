@@ -158,7 +158,7 @@ async def running_system(
         keys[customer_id] = (await customers.create_key(customer_id, "test"))[1]
     keys["admin"] = (await customers.create_key("cust_a", "admin", "admin"))[1]
     coordinator = Coordinator(CoordinatorSettings.from_environment({}, **urls, **QUICK | settings))
-    broker = Broker(nats_url, name="test")
+    broker = Broker(nats_url, name="test", tls=coordinator.settings.broker_tls)
     try:
         await coordinator.start()
         await broker.connect()

@@ -43,6 +43,7 @@ SHARED_CLASS_NAMES: dict[str, str] = {
             ),
             *("Pagination", "Period", "ResourceLimits", "Statistics", "StatisticsSummary", "Status", "Submission"),
             *("EstimateAccuracy", "ExplainedReason", "Explanation", "QueuePosition", "TimeEstimate"),
+            *("CustomerShare", "LeaderState", "QueueState"),
             *("TierLimits", "TypeStatistics", "Update", "Workload", "WorkloadConfig"),
         ),
         _CLIENT,
@@ -63,6 +64,7 @@ CONTROL_FLOW: dict[str, str] = {
 
 READS_ENVIRONMENT: dict[str, str] = {
     "niyanta/client/transport.py": "where a client finds the address and the key",
+    "niyanta/client/tls.py": "which certificate a client shows",
     "niyanta/worker/program.py": "the settings of a worker's program",
     "niyanta/worker/handlers/command.py": "passes it on to programs",
     "niyanta/worker/launcher/program.py": "passes it on to runners, less what isn't theirs",

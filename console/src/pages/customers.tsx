@@ -4,7 +4,7 @@ import { moment, number } from "../format";
 import { useLoaded } from "../live";
 import { address, go } from "../router";
 import type { ApiKey, Customer, Limits, Pagination } from "../types";
-import { Age, Badge, Button, Card, Confirm, Copy, Dialog, Empty, Field, Link, Note, Page, Problem, say, Skeleton, useAction } from "../ui/parts";
+import { Age, Badge, Button, Card, Confirm, Copy, Dialog, Empty, Field, Link, Note, Page, Plain, Problem, say, Skeleton, useAction } from "../ui/parts";
 import { type Column, Table } from "../ui/table";
 import { Select } from "./workloads";
 
@@ -186,48 +186,32 @@ function Keys({ customerId }: { customerId: string }) {
         </div>
       )}
       {data?.api_keys.length ? (
-        <div class="scroll-x">
-          <table class="plain">
-            <thead>
-              <tr>
-                <th>Name</th>
-                <th>Role</th>
-                <th>Status</th>
-                <th>Last used</th>
-                <th>Ends</th>
-                <th>
-                  <span class="hidden-text">What can be done</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {data.api_keys.map((key) => (
-                <tr key={key.key_id}>
-                  <td>
-                    {key.name}
-                    <div class="mono faint small">{key.key_id}</div>
-                  </td>
-                  <td>{key.role}</td>
-                  <td>
-                    <Badge tone={key.status === "active" ? "good" : ""}>{key.status}</Badge>
-                  </td>
-                  <td>
-                    <Age at={key.last_used_at} />
-                    <div class="faint small">{key.last_used_from}</div>
-                  </td>
-                  <td>{key.expires_at ? moment(key.expires_at) : "never"}</td>
-                  <td class="end">
-                    {key.status === "active" && (
-                      <Button look="danger" onClick={() => setEnding(key)}>
-                        End
-                      </Button>
-                    )}
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Plain label="API keys" heads={[["Name"], ["Role"], ["Status"], ["Last used"], ["Ends"], ["", "end"]]}>
+          {data.api_keys.map((key) => (
+            <tr key={key.key_id}>
+              <td>
+                {key.name}
+                <div class="mono faint small">{key.key_id}</div>
+              </td>
+              <td>{key.role}</td>
+              <td>
+                <Badge tone={key.status === "active" ? "good" : ""}>{key.status}</Badge>
+              </td>
+              <td>
+                <Age at={key.last_used_at} />
+                <div class="faint small">{key.last_used_from}</div>
+              </td>
+              <td>{key.expires_at ? moment(key.expires_at) : "never"}</td>
+              <td class="end">
+                {key.status === "active" && (
+                  <Button look="danger" onClick={() => setEnding(key)}>
+                    End
+                  </Button>
+                )}
+              </td>
+            </tr>
+          ))}
+        </Plain>
       ) : (
         data && <Empty icon="keys" title="It has no key" />
       )}

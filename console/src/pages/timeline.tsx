@@ -30,7 +30,7 @@ export function Timeline({ events, createdAt, over }: { events: AuditEvent[]; cr
     );
   }
   return (
-    <Card title="Timeline" tools={<span class="faint small">{duration((to - from) / 1000)} since its submission</span>}>
+    <Card title="Timeline" tools={<span class="faint small">{`${duration((to - from) / 1000)} ${over ? "in all" : "since its submission"}`}</span>}>
       <div class="lanes" role="list" aria-label="Attempts">
         {attempts.slice(-30).map((attempt) => (
           <div class="lane" role="listitem" key={`${attempt.number} ${attempt.from}`} aria-label={told(attempt, to)}>
@@ -58,7 +58,7 @@ export function Timeline({ events, createdAt, over }: { events: AuditEvent[]; cr
 }
 
 /** At most so many points that they can be told apart. */
-function thinned<T>(points: T[], most = 80): T[] {
+function thinned<T>(points: T[], most = 48): T[] {
   const step = Math.ceil(points.length / most);
   return step <= 1 ? points : points.filter((_, index) => (points.length - 1 - index) % step === 0);
 }

@@ -4,7 +4,7 @@ import { useLoaded } from "../live";
 import { place, setQuery } from "../router";
 import type { Statistics } from "../types";
 import { Bars, Legend, OUTCOMES } from "../ui/chart";
-import { Card, Empty, Page, Problem, Skeleton, Switch } from "../ui/parts";
+import { Card, Empty, Page, Plain, Problem, Skeleton, Switch } from "../ui/parts";
 import { days } from "./overview";
 
 const SPANS = [["7", "7 days"], ["30", "30 days"], ["90", "90 days"]] as const;
@@ -66,27 +66,15 @@ function ByType({ found }: { found: Statistics }) {
   const types = found.by_workload_type ?? [];
   if (!types.length) return <Empty icon="usage" title="Nothing was submitted in this period" />;
   return (
-    <div class="scroll-x">
-      <table class="plain">
-        <thead>
-          <tr>
-            <th>Type</th>
-            <th class="end">Workloads</th>
-            <th class="end">Takes on average</th>
-            <th class="end">Fails</th>
-          </tr>
-        </thead>
-        <tbody>
-          {types.map((one) => (
-            <tr key={one.workload_type}>
-              <td>{one.workload_type}</td>
-              <td class="end">{number(one.count)}</td>
-              <td class="end">{one.avg_duration_seconds === null ? "–" : duration(one.avg_duration_seconds)}</td>
-              <td class="end">{one.failure_rate === null ? "–" : percent(one.failure_rate, 1)}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <Plain label="By type" heads={[["Type"], ["Workloads", "end"], ["Takes on average", "end"], ["Fails", "end"]]}>
+      {types.map((one) => (
+        <tr key={one.workload_type}>
+          <td>{one.workload_type}</td>
+          <td class="end">{number(one.count)}</td>
+          <td class="end">{one.avg_duration_seconds === null ? "–" : duration(one.avg_duration_seconds)}</td>
+          <td class="end">{one.failure_rate === null ? "–" : percent(one.failure_rate, 1)}</td>
+        </tr>
+      ))}
+    </Plain>
   );
 }

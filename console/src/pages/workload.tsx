@@ -9,6 +9,7 @@ import type { AuditEvent, Json, Pagination, Workload } from "../types";
 import { isQueued, isTerminal } from "../types";
 import { CopyJson, JsonView } from "../ui/json";
 import { Age, Button, Card, Confirm, Copy, Empty, Field, Note, Page, Problem, Progress, Skeleton, StatusBadge, Tabs, useAction } from "../ui/parts";
+import { Explain } from "./explain";
 import { History } from "./history";
 import { Log } from "./log";
 import { Timeline } from "./timeline";
@@ -88,6 +89,7 @@ export function WorkloadPage({ id }: { id: string }) {
       <div class="stack">
         {error && <Problem error={error} />}
         <State workload={workload} />
+        {isQueued(workload.status) && <Explain id={id} status={workload.status} />}
         <Timeline events={history.data ?? []} createdAt={workload.created_at} over={over} />
         <section class="card" aria-label="Details">
           <Tabs

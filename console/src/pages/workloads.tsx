@@ -1,5 +1,6 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ApiError, call, get } from "../api";
+import { type FeedEvent, useFeed } from "../feed";
 import { compact, number, plural } from "../format";
 import { backOff, pause } from "../live";
 import { address, place, setQuery } from "../router";
@@ -17,6 +18,9 @@ interface Answer {
 
 const PAGE = 100;
 const FRESHEN_MS = 2000;
+/** While a feed tells what changes. */
+const SELDOM_MS = 20_000;
+const LEAST_MS = 700;
 const FILTERS = ["status", "workload_type", "order_by", "order"] as const;
 
 interface List {
@@ -26,17 +30,38 @@ interface List {
   more: () => void;
 }
 
-/** The rows that a filter means: the first page stays fresh, the others come as one scrolls. */
+interface ListState {
+  key: string;
+  rows: WorkloadRow[];
+  pagination?: Pagination;
+  error?: ApiError | undefined;
+}
+
+/** The rows that a filter means: they change as the feed says, and more of them come as one scrolls. */
 function useList(filter: Record<string, string>): List {
   const key = JSON.stringify(filter);
-  const [state, setState] = useState<{ key: string; rows: WorkloadRow[]; pagination?: Pagination; error?: ApiError | undefined }>({ key, rows: [] });
+  const [state, setState] = useState<ListState>({ key, rows: [] });
   const asking = useRef(false);
+  const freshen = useRef<() => void>(() => undefined);
+  const isLive = useFeed("/workloads/events", (events) => {
+    const told = new Map(events.filter((event) => event.type === "workload").map((event) => [event.workload_id, event]));
+    const isNew = events.some((event) => event.type !== "workload") || [...told.values()].some((event) => !state.rows.some((row) => row.workload_id === event.workload_id) && fits(event, filter));
+    setState((before) => ({ ...before, rows: changed(before.rows, told, filter) }));
+    if (isNew) freshen.current();
+  });
   useEffect(() => {
     const stop = new AbortController();
     asking.current = false;
+    let wanted = false;
+    let wake = () => undefined as void;
+    freshen.current = () => {
+      wanted = true;
+      wake();
+    };
     void (async () => {
       for (let failures = 0; !stop.signal.aborted; ) {
-        let wait = FRESHEN_MS;
+        wanted = false;
+        let wait = isLive ? SELDOM_MS : FRESHEN_MS;
         try {
           const answer = await get<Answer>("/workloads", { ...filter, limit: PAGE }, stop.signal);
           if (stop.signal.aborted) return;
@@ -48,12 +73,13 @@ function useList(filter: Record<string, string>): List {
           setState((before) => ({ ...(before.key === key ? before : { rows: [] }), key, error: failure }));
           wait = backOff(failures++, failure);
         }
-        await pause(wait, stop.signal);
+        await pause(LEAST_MS, stop.signal);
+        if (!wanted) await Promise.race([pause(wait, stop.signal), new Promise<void>((done) => (wake = done))]);
       }
     })();
     return () => stop.abort();
-  }, [key]);
-  const mine = state.key === key ? state : { rows: [], pagination: undefined, error: undefined };
+  }, [key, isLive]);
+  const mine: ListState = state.key === key ? state : { key, rows: [] };
   const cursor = mine.pagination?.next_cursor;
   const more = useCallback(() => {
     if (!cursor || asking.current) return;
@@ -71,6 +97,22 @@ function useList(filter: Record<string, string>): List {
       .finally(() => (asking.current = false));
   }, [key, cursor]);
   return { rows: mine.rows, pagination: mine.pagination, error: mine.error, more };
+}
+
+/** Whether a list with this filter shows it. */
+function fits(event: FeedEvent, filter: Record<string, string>): boolean {
+  return (!filter["status"] || filter["status"] === event.status) && (!filter["workload_type"] || filter["workload_type"] === event.workload_type);
+}
+
+/** The rows as the feed says that they are now; those that don't fit the filter any more are gone. */
+function changed(rows: WorkloadRow[], told: ReadonlyMap<string, FeedEvent>, filter: Record<string, string>): WorkloadRow[] {
+  if (!told.size) return rows;
+  return rows.flatMap((row) => {
+    const event = told.get(row.workload_id);
+    if (!event || event.version <= row.version) return [row];
+    const { status, version, progress_percent, worker_id } = event;
+    return fits(event, filter) ? [{ ...row, status, version, progress_percent, worker_id }] : [];
+  });
 }
 
 /** The first page anew, with what was loaded after it. */
@@ -175,10 +217,10 @@ function useColumns(write: boolean, picked: ReadonlySet<string>, pick: (id: stri
     show: (row) => (isTerminal(row.status) ? null : <input type="checkbox" aria-label={`Pick ${row.workload_id}`} checked={picked.has(row.workload_id)} onChange={(event) => pick(row.workload_id, event.currentTarget.checked)} />),
   };
   const columns: Column<WorkloadRow>[] = [
-    { name: "id", title: "Workload", width: "minmax(120px, 1.1fr)", show: (row) => <WorkloadLink id={row.workload_id} /> },
+    { name: "id", title: "Workload", width: "minmax(104px, 1.1fr)", show: (row) => <WorkloadLink id={row.workload_id} /> },
     { name: "type", title: "Type", width: "minmax(110px, 1.3fr)", wideOnly: true, show: (row) => row.workload_type },
     { name: "status", title: "Status", width: "104px", show: (row) => <StatusBadge status={row.status} /> },
-    { name: "progress", title: "Progress", width: "minmax(90px, 1fr)", show: (row) => <Progress value={row.progress_percent} status={row.status} /> },
+    { name: "progress", title: "Progress", width: "minmax(86px, 1fr)", show: (row) => <Progress value={row.progress_percent} status={row.status} /> },
     { name: "worker", title: "Worker", width: "minmax(100px, 1fr)", wideOnly: true, show: (row) => <span class="mono small soft">{row.worker_id ?? "–"}</span> },
     { name: "retries", title: "Retries", width: "54px", end: true, wideOnly: true, show: (row) => row.retry_count || <span class="faint">0</span> },
     { name: "created", title: "Submitted", width: "110px", end: true, wideOnly: true, show: (row) => <Age at={row.created_at} /> },

@@ -405,3 +405,23 @@ export function Switch<T extends string>({ label, options, value, onChange }: { 
     </div>
   );
 }
+
+/** A table that may be wider than the screen. */
+export function Plain({ label, heads, children }: { label: string; heads: readonly (readonly [name: string, look?: "end"])[]; children: ComponentChildren }) {
+  return (
+    <div class="scroll-x" role="region" aria-label={label} tabIndex={0}>
+      <table class="plain">
+        <thead>
+          <tr>
+            {heads.map(([name, look]) => (
+              <th key={name} class={look ?? ""}>
+                {name || <span class="hidden-text">What can be done</span>}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>{children}</tbody>
+      </table>
+    </div>
+  );
+}

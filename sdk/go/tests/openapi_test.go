@@ -120,6 +120,15 @@ var types = map[string]any{
 	"TokenAnswer":            niyanta.CreatedToken{},
 	"TokenRow":               niyanta.Token{},
 	"TokensAnswer":           niyanta.TokenList{},
+	"BrokerState":            nil,
+	"CustomerShare":          nil,
+	"DatabaseState":          nil,
+	"FairnessAnswer":         nil,
+	"LeaderState":            nil,
+	"PartitionState":         nil,
+	"PoolState":              nil,
+	"QueueState":             nil,
+	"SystemAnswer":           nil,
 	"SubmitAnswer":           niyanta.SubmittedWorkload{},
 	"SubmitRequest":          niyanta.SubmitWorkloadRequest{},
 	"TypeStatistics":         niyanta.TypeStatistics{},
@@ -190,11 +199,11 @@ type getAfter struct {
 	_ int `query:"version"`
 }
 
-// Operations that no method makes: metrics are for Prometheus, join tokens for whoever sets workers up, live feeds and
-// checkpoints for consoles, and the rest has a twin below /v1.
+// Operations that no method makes: metrics are for Prometheus, join tokens for whoever sets workers up, live feeds,
+// checkpoints and the system's state for consoles, and the rest has a twin below /v1.
 var withoutMethod = []string{
 	"getMetrics", "getMetricsAtRoot", "getHealthAtRoot", "getReadinessAtRoot",
-	"createJoinToken", "listJoinTokens", "revokeJoinToken",
+	"createJoinToken", "listJoinTokens", "revokeJoinToken", "getSystem", "getFairness",
 	"streamWorkloadEvents", "streamAllEvents",
 	"listCheckpoints", "downloadCheckpoint", "pinCheckpoint", "unpinCheckpoint",
 }

@@ -28,17 +28,36 @@ __all__ = ["command"]
 @click.option("--host", envvar="NIYANTA_HOST", default="127.0.0.1", show_default=True, help="What to listen on.")
 @click.option("--port", envvar="NIYANTA_PORT", default=8080, show_default=True, help="0 picks a free one.")
 @click.option("--grpc-port", envvar="NIYANTA_GRPC_PORT", default=9090, show_default=True, help="0 picks a free one.")
+@click.option("--tls-cert", envvar="NIYANTA_TLS_CERT", help="PEM file: speak TLS, and show this certificate.")
+@click.option("--tls-key", envvar="NIYANTA_TLS_KEY", help="PEM file with its key.")
+@click.option(
+    "--behind-proxy",
+    envvar="NIYANTA_BEHIND_PROXY",
+    metavar="ADDRESSES",
+    help="Addresses or networks of proxies whose X-Forwarded-For is believed, with commas.",
+)
 @click.option("--id", "coordinator_id", envvar="NIYANTA_COORDINATOR_ID", help="Unique among replicas.")
 def command(
-    database_url: str, nats_url: str, host: str, port: int, grpc_port: int, coordinator_id: str | None
+    database_url: str,
+    nats_url: str,
+    host: str,
+    port: int,
+    grpc_port: int,
+    tls_cert: str | None,
+    tls_key: str | None,
+    behind_proxy: str | None,
+    coordinator_id: str | None,
 ) -> None:
-    """Run one coordinator until SIGTERM."""
+    """Run one coordinator until SIGTERM. SIGHUP has it read its certificate again."""
     settings = CoordinatorSettings.from_environment(
         database_url=database_url,
         nats_url=nats_url,
         host=host,
         port=port,
         grpc_port=grpc_port,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        behind_proxy=behind_proxy,
         coordinator_id=coordinator_id,
     )
     configure_logging(settings.log_level)
@@ -59,10 +78,15 @@ async def _run(settings: CoordinatorSettings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     watch_parent(stop.set)
     coordinator = Coordinator(settings)
+    if coordinator.speaks_tls:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, coordinator.reload_certificates)
     await coordinator.start()
     _rest_the_collector()
     if sys.stdout.isatty():  # elsewhere the log says so
-        click.echo(f"listening on http://{settings.host}:{coordinator.port}, gRPC on port {coordinator.grpc_port}")
+        scheme = "https" if coordinator.speaks_tls else "http"
+        click.echo(
+            f"listening on {scheme}://{settings.host}:{coordinator.port}, gRPC on port {coordinator.grpc_port}"
+        )
     ended = asyncio.create_task(coordinator.wait_failed())
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait([ended, stopping], return_when=asyncio.FIRST_COMPLETED)

@@ -32,6 +32,7 @@ from niyanta.server.fleet.broker_keys import BrokerKeys
 from niyanta.server.store import schema
 from niyanta.server.store.database import Database
 from niyanta.server.store.workers import WorkerStore
+from niyanta.wire.addresses import BrokerTls, is_loopback
 from niyanta.wire.broker_auth import BrokerAuth
 from niyanta.worker.box.rights import hide_memory
 from niyanta.worker.handlers.app import load_app
@@ -167,6 +168,8 @@ class _Dev:
         if self.nats is None:
             return str(self.options["nats_url"])
         self.nats.access = self._broker_keys.configuration()
+        files = BrokerTls.by(os.environ)
+        self.nats.tls = BrokerTls(cert=files.cert, key=files.key)
         return await self.nats.start()
 
     def _make_children(self, found: dict[str, str], host: str, port: int, grpc_port: int) -> None:
@@ -178,6 +181,7 @@ class _Dev:
             **broker,
             "NIYANTA_DATABASE_URL": found["database_url"],
             "NIYANTA_GRPC_REFLECTION": "true",
+            **dict.fromkeys(("NIYANTA_TLS_CERT", "NIYANTA_TLS_KEY", "NIYANTA_TLS_CLIENT_CA"), ""),  # all plain here
             "NIYANTA_METRICS_ACCESS": os.environ.get("NIYANTA_METRICS_ACCESS", "public"),
         }
         coordinator = ["coordinator", "--host", host, "--port", str(port), "--grpc-port", str(grpc_port)]
@@ -249,6 +253,7 @@ class _Dev:
             "serves": ", ".join(self.workload_types),
             "credentials": str(self.data_dir / "credentials.json"),
             "logs": str(self.data_dir / "logs"),
+            "BEWARE": "" if is_loopback(self.options["host"]) else "plain HTTP: whoever is on the way reads keys",
         }
         click.echo(f"Niyanta is ready at {base_url}/v1")
         for name, text in lines.items():
@@ -389,7 +394,7 @@ async def _registrations(database_url: str) -> set[str]:
 @click.option("--database-url", cls=SecretOption, help="Use this PostgreSQL instead of the embedded one.")
 @click.option("--nats-url", cls=SecretOption, help="Use this NATS instead of the embedded one.")
 def command(**options: Any) -> None:  # Any: click has checked each by its option
-    """Run the whole system on this machine."""
+    """Run the whole system on this machine, in the clear: for loopback."""
     hide_memory()
     options["app"] = options["app"] or ("niyanta.examples:worker",)
     types = [] if options["no_worker"] else sorted(load_app(options["app"]).handlers)

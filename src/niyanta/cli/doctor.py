@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -14,6 +15,8 @@ import click
 from niyanta.cli.output import echo_json
 from niyanta.cli.secret_options import SecretOption
 from niyanta.errors import NiyantaError
+from niyanta.server.access.certificates import Certificates
+from niyanta.server.access.exposure import exposures
 from niyanta.server.fleet.broker_keys import BrokerKeys
 from niyanta.server.services.diagnosis import (
     Finding,
@@ -25,6 +28,7 @@ from niyanta.server.services.diagnosis import (
     partition_findings,
     role_finding,
     schema_finding,
+    tls_findings,
     worker_findings,
 )
 from niyanta.server.settings import CoordinatorSettings
@@ -55,8 +59,8 @@ _COLOURS = {Severity.OK: "green", Severity.WARNING: "yellow", Severity.WRONG: "r
 def command(database_url: str | None, nats_url: str | None, as_json: bool) -> None:
     """Check a running system, and say what to do.
 
-    Database, broker, leader, clocks, partitions, retention, workers and this machine. It changes nothing. Exit 1 when
-    something is wrong; warnings don't count.
+    Database, broker, leader, clocks, partitions, retention, workers, TLS and this machine. It changes nothing. Exit 1
+    when something is wrong; warnings don't count.
     """
     logging.getLogger("niyanta").setLevel(logging.CRITICAL)  # what fails is told in words of our own
     found = asyncio.run(_look(database_url, nats_url))
@@ -97,8 +101,21 @@ async def _look(database_url: str | None, nats_url: str | None) -> list[Finding]
             found.append(Finding("database", Severity.WRONG, str(exc), advice))
     else:
         found.append(_not_given("database", "--database-url"))
-    found.append(await _broker_finding(nats_url, login) if nats_url else _not_given("broker", "--nats-url"))
-    return found
+    found.append(await _broker_finding(settings, login) if nats_url else _not_given("broker", "--nats-url"))
+    given = {"listener"} | ({"database"} if database_url else set()) | ({"broker"} if nats_url else set())
+    return [*found, *_tls_findings(settings, given)]
+
+
+def _tls_findings(settings: CoordinatorSettings, given: set[str]) -> list[Finding]:
+    """Of the ways that were named."""
+    ends_at = None
+    if settings.tls_cert:
+        try:
+            ends_at = Certificates(settings).current.ends_at
+        except NiyantaError as exc:
+            return [Finding("tls", Severity.WRONG, str(exc), "Coordinators can't start with this.")]
+    exposed = [exposure for exposure in exposures(settings) if exposure.way in given]
+    return tls_findings(exposed, ends_at, datetime.now(UTC))
 
 
 async def _login(settings: CoordinatorSettings) -> Login | None:
@@ -134,8 +151,8 @@ async def _database_findings(settings: CoordinatorSettings) -> list[Finding]:
         await database.close()
 
 
-async def _broker_finding(url: str, login: Login | None) -> Finding:
-    broker = Broker(url, name="doctor", login=login)
+async def _broker_finding(settings: CoordinatorSettings, login: Login | None) -> Finding:
+    broker = Broker(settings.nats_url, name="doctor", login=login, tls=settings.broker_tls)
     began = time.monotonic()
     try:
         await broker.connect(timeout_seconds=5.0)

@@ -6,6 +6,7 @@ from anybody. The workload's log, which keeps all of it, is the coordinator's.
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
 from datetime import UTC, datetime
 
@@ -17,6 +18,7 @@ from niyanta.client.models import LogLine
 from niyanta.domain.records import LogLevel
 from niyanta.server.fleet.broker_keys import BrokerKeys
 from niyanta.wire import messages
+from niyanta.wire.addresses import BrokerTls
 from niyanta.wire.broker import Broker
 from niyanta.wire.subjects import ANY_SENDER, Subjects
 
@@ -29,7 +31,8 @@ class HandlerOutput:
     """Prints log lines and progress messages of all attempts."""
 
     def __init__(self, nats_url: str, keys: BrokerKeys | None) -> None:
-        self._broker = Broker(nats_url, name="dev", login=None if keys is None else keys.login)
+        login = None if keys is None else keys.login
+        self._broker = Broker(nats_url, name="dev", login=login, tls=BrokerTls.by(os.environ))
         self._subjects = Subjects(sender="" if keys is None else ANY_SENDER)
         self._decode = msgspec.msgpack.Decoder(messages.EventBatch).decode
         self._shown: OrderedDict[tuple[str, int], int] = OrderedDict()

@@ -12,6 +12,7 @@ from niyanta.client.arguments import TierLimits
 from niyanta.client.join_tokens import JoinToken
 from niyanta.client.live import LiveEvent, follow_events
 from niyanta.client.models import ApiKey, Customer, FleetWorker, Pagination, Token
+from niyanta.client.system import Fairness, SystemState
 from niyanta.client.transport import Transport, quoted, without_none
 
 __all__ = ["AsyncAdmin"]
@@ -235,3 +236,11 @@ class AsyncAdmin:
     async def revoke_join_token(self, token_id: str) -> None:
         """End a join token for ever; the workers that came in with it are out within seconds."""
         await self._transport.call("DELETE", f"/admin/join-tokens/{quoted(token_id)}")
+
+    async def system(self) -> SystemState:
+        """Who leads, how many workers there are, and what waits, as the coordinator that answers sees it."""
+        return msgspec.json.decode(await self._transport.call("GET", "/admin/system"), type=SystemState)
+
+    async def fairness(self) -> Fairness:
+        """Each customer's share of the slots against what it deserves, of those with something under way."""
+        return msgspec.json.decode(await self._transport.call("GET", "/admin/fairness"), type=Fairness)

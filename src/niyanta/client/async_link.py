@@ -15,6 +15,7 @@ from yarl import URL
 
 from niyanta.client.links import Answer, StreamRefusedError, closed_error, cut_off
 from niyanta.client.proxies import proxy_for
+from niyanta.client.tls import context_for
 from niyanta.errors import ConnectionFailedError
 
 __all__ = ["AsyncHttpLink"]
@@ -37,6 +38,7 @@ class AsyncHttpLink:
         proxy = proxy_for(base)
         self._proxy = None if proxy is None else proxy.url
         self._proxy_headers = None if proxy is None else proxy.headers
+        self._context = context_for(base)
         self._forgettable = forgettable
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
@@ -129,7 +131,9 @@ class AsyncHttpLink:
             if self._closed:
                 raise closed_error()
             # Nothing here sets cookies; their jar would cost time in each request.
-            self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=self._context or True), cookie_jar=aiohttp.DummyCookieJar()
+            )
             if self._forgettable:
                 weakref.finalize(self, _forget, self._session)
         return self._session

@@ -8,6 +8,7 @@ import io
 import os
 import select
 import socket
+import ssl
 import threading
 import time
 import weakref
@@ -19,6 +20,7 @@ from urllib.parse import SplitResult
 
 from niyanta.client.links import Answer, closed_error, cut_off
 from niyanta.client.proxies import Proxy, proxy_for
+from niyanta.client.tls import context_for
 from niyanta.errors import ConnectionFailedError
 
 if TYPE_CHECKING:
@@ -113,6 +115,7 @@ class _Pool:
     def __init__(self, base: SplitResult, proxy: Proxy | None) -> None:
         self._base = base
         self._proxy = proxy
+        self._context = context_for(base)
         self._owner = os.getpid()
         self._idle: deque[_Connection] = deque()
         self._lock = threading.Lock()
@@ -126,7 +129,7 @@ class _Pool:
             try:
                 connection = self._idle.pop()
             except IndexError:
-                return _Connection(self._base, self._proxy, deadline)
+                return _Connection(self._base, self._proxy, self._context, deadline)
             if connection.is_quiet():
                 return connection
             connection.close()
@@ -177,15 +180,18 @@ class _Pool:
 class _Connection:
     """One connection, used by one thread at a time."""
 
-    def __init__(self, base: SplitResult, proxy: Proxy | None, deadline: float) -> None:
-        kind = http.client.HTTPSConnection if base.scheme == "https" else http.client.HTTPConnection
+    def __init__(
+        self, base: SplitResult, proxy: Proxy | None, context: ssl.SSLContext | None, deadline: float
+    ) -> None:
         timeout = max(0.001, deadline - time.monotonic())
-        if proxy is None:
-            opened = kind(base.hostname or "", base.port, timeout=timeout)
-        else:
-            opened = kind(proxy.host, proxy.port, timeout=timeout)
-            if base.scheme == "https":
-                opened.set_tunnel(base.hostname or "", base.port, proxy.headers)
+        host, port = (base.hostname or "", base.port) if proxy is None else (proxy.host, proxy.port)
+        opened = (
+            http.client.HTTPConnection(host, port, timeout=timeout)
+            if context is None
+            else http.client.HTTPSConnection(host, port, timeout=timeout, context=context)
+        )
+        if proxy is not None and base.scheme == "https":
+            opened.set_tunnel(base.hostname or "", base.port, proxy.headers)
         opened.connect()
         self._socket: socket.socket = opened.sock
         self._readable = select.poll()

@@ -35,6 +35,7 @@ from niyanta.client.models import (
     WorkloadConfig,
 )
 from niyanta.client.status import Status
+from niyanta.client.system import Fairness, SystemState
 from niyanta.client.tokens import AsyncTokens
 from niyanta.client.transport import Transport, find_credentials
 from niyanta.client.workloads import AsyncWorkloads
@@ -574,6 +575,14 @@ class Admin:
     def revoke_join_token(self, token_id: str) -> None:
         """End a join token for ever; the workers that came in with it are out within seconds."""
         run(self._asynchronous.revoke_join_token(token_id))
+
+    def system(self) -> SystemState:
+        """Who leads, how many workers there are, and what waits, as the coordinator that answers sees it."""
+        return run(self._asynchronous.system())
+
+    def fairness(self) -> Fairness:
+        """Each customer's share of the slots against what it deserves, of those with something under way."""
+        return run(self._asynchronous.fairness())
 
 
 class Client:

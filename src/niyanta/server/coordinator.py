@@ -9,22 +9,21 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-import uvicorn
-
 from niyanta.errors import ConfigurationError
+from niyanta.server.access.certificates import Certificates
+from niyanta.server.access.exposure import exposures
 from niyanta.server.fleet.broker_keys import BrokerKeys
 from niyanta.server.grpc.server import GrpcServer
 from niyanta.server.leader.election import Election
 from niyanta.server.rest.frame.operation import Operation
-from niyanta.server.rest.uvicorn.heads import HeadLimits, bounded_http
-from niyanta.server.rest.uvicorn.sockets import websocket_among
-from niyanta.server.rest.uvicorn.strangers import Strangers
+from niyanta.server.rest.uvicorn.server import HttpServer
 from niyanta.server.services.diagnosis import Severity, role_finding
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store import schema
 from niyanta.server.store.database import Database
 from niyanta.server.watching.live import LiveFeeds
 from niyanta.server.wiring import Assembly
+from niyanta.wire.addresses import Addresses
 from niyanta.wire.broker import Broker
 from niyanta.wire.broker_auth import BrokerAuth, allow_open_broker
 from niyanta.wire.cancels import lasting
@@ -33,13 +32,6 @@ from niyanta.wire.pings import warn_of_rare_pings
 __all__ = ["Coordinator"]
 
 log = logging.getLogger(__name__)
-
-
-class _Server(uvicorn.Server):
-    """Uvicorn without its signal handlers: the program decides when to stop."""
-
-    def install_signal_handlers(self) -> None:
-        return None
 
 
 class Coordinator:
@@ -61,7 +53,8 @@ class Coordinator:
         self._grpc: GrpcServer | None = None
         self.database: Database | None = None
         self._broker: Broker | None = None
-        self._server: _Server | None = None
+        self._server: HttpServer | None = None
+        self._certificates: Certificates | None = None
         self._main: asyncio.Task[None] | None = None
         self._election: Election | None = None
         self._live: LiveFeeds | None = None
@@ -77,7 +70,10 @@ class Coordinator:
         self._socket = _listen(settings.host, settings.port)
         self.port = self._socket.getsockname()[1]
         try:
-            self._grpc = GrpcServer(settings)
+            self._certificates = Certificates(settings) if settings.tls_cert else None
+            for exposure in exposures(settings):
+                log.warning("traffic.in_the_clear", extra=exposure._asdict())
+            self._grpc = GrpcServer(settings, self._certificates)
             self.grpc_port = self._grpc.port
             await schema.require_current(settings.database_url)
             self.database = await Database.open(settings.database_url)
@@ -86,7 +82,9 @@ class Coordinator:
                 log.warning("coordinator.may_do_too_much", extra={"why": role.text, "advice": role.advice})
             keys = await _broker_keys(settings, self.database)
             login = None if keys is None else keys.login
-            self._broker = Broker(settings.nats_url, name=settings.coordinator_id, login=login)
+            self._broker = Broker(
+                settings.nats_url, name=settings.coordinator_id, login=login, tls=settings.broker_tls
+            )
             await self._broker.connect()
             await self._serve(self.database, self._broker, self._grpc, keys)
         except BaseException:
@@ -102,39 +100,29 @@ class Coordinator:
         self._election, self._live = parts.election, parts.live
         api = parts.rest()
         self.operations = api.operations
-        strangers = Strangers(settings.max_strangers, settings.max_strangers_per_source)
-        self._server = _Server(
-            uvicorn.Config(
-                api,
-                loop="none",
-                http=bounded_http(HeadLimits(seconds=settings.request_seconds), strangers),
-                ws=websocket_among(strangers),
-                ws_max_size=64 * 1024,
-                ws_ping_interval=30,
-                ws_ping_timeout=20,
-                ws_per_message_deflate=False,
-                lifespan="off",
-                log_config=None,
-                # At the level below, a WebSocket's address is logged with the token in it.
-                log_level="warning",
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                timeout_graceful_shutdown=5,
-                timeout_keep_alive=75,
-            )
-        )
+        self._server = HttpServer(api, settings, self._certificates, parts.proxies)
         methods, streams = parts.grpc()
         await grpc_server.start(parts.gate, methods, parts.health, parts.metrics, streams.end_all)
-        look_at_pings = partial(warn_of_rare_pings, settings.nats_url, None if keys is None else keys.login)
-        self._main = asyncio.create_task(self._run([*parts.loops(), look_at_pings]), name="coordinator")
+        addresses = Addresses.parse(settings.nats_url, settings.broker_tls)
+        loops: list[Callable[[], Coroutine[Any, Any, None]]] = [
+            *parts.loops(),
+            partial(warn_of_rare_pings, addresses, None if keys is None else keys.login),
+        ]
+        if self._certificates is not None:
+            loops.append(self._certificates.run)
+        self._main = asyncio.create_task(self._run(loops), name="coordinator")
         while not self._server.started:
             if self._main.done():
                 await self._main
             await asyncio.sleep(0.005)
         log.info(
             "coordinator.started",
-            extra={"coordinator_id": settings.coordinator_id, "port": self.port, "grpc_port": self.grpc_port},
+            extra={
+                "coordinator_id": settings.coordinator_id,
+                "port": self.port,
+                "grpc_port": self.grpc_port,
+                "tls": self.speaks_tls,
+            },
         )
 
     async def _run(self, loops: list[Callable[[], Coroutine[Any, Any, None]]]) -> None:
@@ -148,6 +136,16 @@ class Coordinator:
             await self._grpc.stop()
             for task in tasks:
                 task.cancel()
+
+    @property
+    def speaks_tls(self) -> bool:
+        """Whether its listeners do."""
+        return bool(self.settings.tls_cert)
+
+    def reload_certificates(self) -> None:
+        """Read the listeners' certificate again, soon: for connections that come from then on."""
+        if self._certificates is not None:
+            self._certificates.reload()
 
     async def wait_failed(self) -> None:
         """Return when the coordinator has stopped; raises what made it stop, if it wasn't `stop`."""

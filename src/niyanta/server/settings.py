@@ -21,6 +21,7 @@ from niyanta.domain.limits import (
     METRIC_CUSTOMERS,
 )
 from niyanta.errors import ConfigurationError
+from niyanta.wire.addresses import BrokerTls
 from niyanta.wire.broker_auth import BrokerAuth
 from niyanta.wire.secret_values import secret_value
 
@@ -49,11 +50,26 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     """Calls, streams among them, that one connection may have under way."""
     grpc_max_streams_per_customer: int = 10_000
     """Status streams open at once on one coordinator."""
+    tls_cert: str = ""
+    """PEM file: the certificate of REST and gRPC, and what leads to its authority. Empty: they speak plain."""
+    tls_key: str = ""
+    """PEM file with its key, without a password. Both are read again when they change, and on SIGHUP."""
+    tls_client_ca: str = ""
+    """PEM file with the authority of clients' certificates. Empty: clients show none."""
+    tls_client_certs: Literal["required", "optional"] = "required"
+    """With ``tls_client_ca``: whether a client without one is refused. ``optional``: gRPC asks for none."""
+    behind_proxy: str = ""
+    """Addresses or networks, with commas between, of proxies whose ``X-Forwarded-For`` is believed."""
     coordinator_id: str = ""
     """Unique among replicas; made from the host's name when empty."""
     subject_prefix: str = "niyanta.v1"
     broker_auth: BrokerAuth = BrokerAuth.TOKEN
     """``token``: workers come into the broker with join tokens. ``none``: an open broker, on loopback only."""
+    nats_tls_ca: str = ""
+    """PEM file with the authority of the broker's certificate; the system's when empty. Its addresses begin ``tls://``."""
+    nats_tls_cert: str = ""
+    """PEM file: what is shown to a broker that asks for a certificate."""
+    nats_tls_key: str = ""
     worker_credential_seconds: float = 900.0
     """How long a worker's credential for the broker is good at the most; then it gets another by itself."""
     heartbeat_interval_seconds: float = 2.0
@@ -153,6 +169,16 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
         settings._check()
         return settings
 
+    @property
+    def requires_client_certificates(self) -> bool:
+        """Whether who shows no certificate is refused."""
+        return bool(self.tls_client_ca) and self.tls_client_certs == "required"
+
+    @property
+    def broker_tls(self) -> BrokerTls:
+        """The files for TLS to the broker."""
+        return BrokerTls(self.nats_tls_ca, self.nats_tls_cert, self.nats_tls_key)
+
     def _check(self) -> None:
         rules = [
             (0 <= self.port <= 65535, "port must be 0 to 65535"),
@@ -195,6 +221,8 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
                 f"metrics_customers must be 0 to {MAX_METRIC_CUSTOMERS}",
             ),
             (self.upkeep_interval_seconds > 0, "upkeep_interval_seconds must be positive"),
+            (bool(self.tls_cert) == bool(self.tls_key), "tls_cert and tls_key go together: set both, or neither"),
+            (not self.tls_client_ca or bool(self.tls_cert), "tls_client_ca needs tls_cert and tls_key beside it"),
             *self._jwt_rules(),
         ]
         for holds, message in rules:

@@ -9,6 +9,7 @@ from typing import Any
 from niyanta.domain.audit_chain import AuditKeys
 from niyanta.server.access.gate import Gate
 from niyanta.server.access.identity import Authenticator
+from niyanta.server.access.proxies import Proxies
 from niyanta.server.access.rate_limits import RateLimiter
 from niyanta.server.access.tokens import TokenVerifier
 from niyanta.server.directory import Directory
@@ -55,6 +56,7 @@ from niyanta.server.rest.endpoints.join_tokens import JoinTokenRoutes
 from niyanta.server.rest.endpoints.live import LiveRoutes
 from niyanta.server.rest.endpoints.logs import LogRoutes
 from niyanta.server.rest.endpoints.probes import ProbeRoutes
+from niyanta.server.rest.endpoints.system import SystemRoutes
 from niyanta.server.rest.endpoints.tokens import TokenRoutes
 from niyanta.server.rest.endpoints.types import TypeRoutes
 from niyanta.server.rest.endpoints.websocket import WorkloadSockets
@@ -77,6 +79,7 @@ from niyanta.server.services.occupancy import Occupancy
 from niyanta.server.services.pausing import PauseService
 from niyanta.server.services.requests import body_limits
 from niyanta.server.services.submission import SubmissionService
+from niyanta.server.services.system import SystemService
 from niyanta.server.services.tokens import TokenService
 from niyanta.server.services.types import TypeService
 from niyanta.server.services.vitals import Vitals
@@ -150,7 +153,8 @@ class Assembly:
         self.tokens = TokenVerifier(settings)
         self.authenticator = Authenticator(self.customers, self.tokens, self.feed)
         self.limiter = RateLimiter(database, self.directory)
-        self.gate = Gate(self.authenticator, self.limiter, self.metrics)
+        self.proxies = Proxies(settings.behind_proxy)
+        self.gate = Gate(self.authenticator, self.limiter, self.metrics, self.proxies)
 
         self.occupancy = occupancy = Occupancy(database, self.directory)
         self.estimator = Estimator(database, self.customers, self.directory, occupancy)
@@ -260,6 +264,7 @@ class Assembly:
             TokenRoutes(self.token_service, self.administration),
             AdminRoutes(self.administration, self.workers, self.cursors),
             JoinTokenRoutes(JoinTokenService(self.join_tokens), self.cursors),
+            SystemRoutes(SystemService(vitals, self.customers, self.occupancy), settings.coordinator_id),
             ProbeRoutes(self.health, vitals, self.metrics),
         )
         sockets = WorkloadSockets(self.gate, self.watches, settings)

@@ -16,6 +16,7 @@ import contextlib
 import logging
 import os
 import socket
+import ssl
 import uuid
 from collections.abc import Callable
 
@@ -26,13 +27,13 @@ from nats.errors import NoRespondersError
 from nats.errors import TimeoutError as NatsTimeoutError
 
 from niyanta.errors import ConfigurationError, ConnectionFailedError
-from niyanta.wire.addresses import Addresses
+from niyanta.wire.addresses import Addresses, BrokerTls
 from niyanta.wire.cancels import heeded
 from niyanta.wire.choice import GroupChoice
 from niyanta.wire.frames import FRAME_BYTES, FRAMES_HEADER, NO_REPLY, REPLY_HEADER
 from niyanta.wire.link import NatsLink, OpenBrokerError
 from niyanta.wire.login import Login
-from niyanta.wire.opening import CONNECT_SECONDS, OPEN_BROKER, credentials, failed, try_first
+from niyanta.wire.opening import CONNECT_SECONDS, OPEN_BROKER, UNTRUSTED_BROKER, credentials, failed, try_first
 from niyanta.wire.serving import WHO_IS_THERE, Doorkeeper, FramedBytes, Guest, Responder, Service
 
 __all__ = ["FRAME_BYTES", "Broker", "Responder"]
@@ -56,14 +57,24 @@ class Broker:
         name: Of this client, for the server's own reports.
         stay_seconds: How long requests go to whom of a queue group answered first, until the group is asked again.
         login: Shown instead of what stands in the URL; None for a broker that isn't closed.
+        tls: Files for a broker that speaks TLS.
 
     Attributes:
         connected: Whether the link stands at this moment.
         interruptions: How often the link was lost so far; the monitor's brake looks at it.
     """
 
-    def __init__(self, urls: str, *, name: str, stay_seconds: float = 30.0, login: Login | None = None) -> None:
+    def __init__(
+        self,
+        urls: str,
+        *,
+        name: str,
+        stay_seconds: float = 30.0,
+        login: Login | None = None,
+        tls: BrokerTls = BrokerTls(),  # noqa: B008 -- frozen
+    ) -> None:
         self._urls = urls
+        self._tls = tls
         self._login = login
         self._name = name
         self._stay_seconds = stay_seconds
@@ -75,6 +86,7 @@ class Broker:
         """By the subject that is served."""
         self._framed = FramedBytes()
         self._closing = False
+        self._is_opened = False
         self.interruptions = 0
         self.on_reconnect: list[Callable[[], None]] = []
 
@@ -91,7 +103,7 @@ class Broker:
             ConnectionFailedError: Nothing answers at any address.
             BrokerRefusedError: It refuses the credentials.
         """
-        addresses = Addresses.parse(self._urls)
+        addresses = Addresses.parse(self._urls, self._tls)
         try:
             with heeded():
                 async with asyncio.timeout(timeout_seconds):
@@ -99,6 +111,8 @@ class Broker:
                     await self._open(addresses)
         except OpenBrokerError as exc:
             raise ConfigurationError(OPEN_BROKER) from exc
+        except ssl.SSLCertVerificationError as exc:
+            raise ConnectionFailedError(UNTRUSTED_BROKER.format(why=exc.verify_message)) from exc
         except (NatsError, OSError, TimeoutError) as exc:
             raise ConnectionFailedError(
                 f"cannot reach the broker: {str(exc) or type(exc).__name__}. "
@@ -115,7 +129,8 @@ class Broker:
             for callback in self.on_reconnect:
                 callback()
 
-        self._nc = NatsLink(self._login)
+        self._nc = NatsLink(self._login, addresses)
+        self._is_opened = True
         inbox = self._login.inbox if self._login is not None else ""
         await self._nc.connect(
             servers=list(addresses.servers),
@@ -149,7 +164,7 @@ class Broker:
         """Close the link and end the handlers under way. Idempotent."""
         self._closing = True
         await asyncio.gather(*(service.cancel() for service in self._services.values()))
-        if not self._nc.is_closed:
+        if self._is_opened and not self._nc.is_closed:
             await self._nc.close()
 
     async def publish(self, subject: str, payload: bytes, *, timeout_seconds: float = 10.0) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 from enum import StrEnum
 from urllib.parse import urlsplit
 
 from niyanta.errors import ConfigurationError
-from niyanta.wire.addresses import Addresses
+from niyanta.wire.addresses import Addresses, is_loopback
 
-__all__ = ["BrokerAuth", "allow_open_broker"]
+__all__ = ["BrokerAuth", "allow_open_broker", "warn_if_exposed"]
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +31,7 @@ def allow_open_broker(urls: str) -> None:
     """
     for server in Addresses.parse(urls).servers:
         host = urlsplit(server).hostname or ""
-        if not _is_loopback(host):
+        if not is_loopback(host):
             raise ConfigurationError(
                 f"NIYANTA_BROKER_AUTH=none is for a broker on this machine's loopback, not for {host}: whoever "
                 "reaches such a broker reads every customer's inputs and can pass for any worker"
@@ -47,8 +46,15 @@ def allow_open_broker(urls: str) -> None:
     )
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def warn_if_exposed(addresses: Addresses) -> None:
+    """Say loudly that what is said to the broker can be read on the way."""
+    if hosts := addresses.exposed:
+        log.warning(
+            "traffic.in_the_clear",
+            extra={
+                "way": "broker",
+                "where": ", ".join(hosts),
+                "danger": "whoever is on the way reads inputs, results and join tokens",
+                "advice": "give NATS a certificate, and begin its addresses with tls://",
+            },
+        )

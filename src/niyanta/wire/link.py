@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
+import logging
+import ssl
 from typing import Any
 
 from nats.aio.client import Client as NatsClient
 from nats.errors import Error as NatsError
 
+from niyanta.errors import ConfigurationError
+from niyanta.wire.addresses import Addresses, BrokerTls
 from niyanta.wire.login import Login
+from niyanta.wire.tls import client_context
 
-__all__ = ["NatsLink", "OpenBrokerError", "is_refusal"]
+__all__ = ["NatsLink", "OpenBrokerError", "PlainBrokerError", "is_refusal"]
+
+log = logging.getLogger(__name__)
 
 _OVER = ("authentication expired", "authentication revoked", "account authentication expired")
 _FLUSH_SECONDS = 10
 _REFUSED = "authorization violation"
 
 
+class _WithoutEndOfTls(logging.Filter):
+    """Leaves out what asyncio warns of whenever the client's connection by TLS ends: it says nothing to anybody."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not str(record.msg).startswith("returning true from eof_received()")
+
+
+_WITHOUT_END_OF_TLS = _WithoutEndOfTls()
+
+
 class OpenBrokerError(NatsError):
     """The broker lets everybody in."""
+
+
+class PlainBrokerError(NatsError):
+    """TLS was asked for, and the broker speaks plain."""
 
 
 class NatsLink(NatsClient):
@@ -25,11 +46,14 @@ class NatsLink(NatsClient):
 
     Args:
         login: What is shown to the broker; None for what stands in its address.
+        addresses: Where it is, and whether it is spoken to by TLS only; with which files.
     """
 
-    def __init__(self, login: Login | None = None) -> None:
+    def __init__(self, login: Login | None = None, addresses: Addresses | None = None) -> None:
         super().__init__()
         self._login = login
+        self._addresses = addresses
+        self._context: ssl.SSLContext | None = None
         if login is not None and login.public_key:
             self._public_nkey = login.public_key
 
@@ -40,7 +64,23 @@ class NatsLink(NatsClient):
             return {}
         return {"signature_cb": login.sign} if login.public_key else {"user": login.user, "password": login.password}
 
+    @property
+    def ssl_context(self) -> ssl.SSLContext:
+        """For the connection that is about to be opened: files that have been replaced meanwhile hold from now on."""
+        logging.getLogger("asyncio").addFilter(_WITHOUT_END_OF_TLS)
+        files = self._addresses.tls if self._addresses is not None else BrokerTls()
+        try:
+            self._context = client_context(files.ca, files.cert, files.key)
+        except ConfigurationError as error:
+            if self._context is None:
+                raise
+            log.error("broker.certificates_not_reloaded", extra={"error": str(error)})
+        return self._context
+
     def _connect_command(self) -> bytes:
+        # The client itself goes on in the clear when somebody on the way says that the broker speaks no TLS.
+        if self._addresses is not None and self._addresses.is_secured and not self._server_info.get("tls_required"):
+            raise PlainBrokerError("the broker speaks no TLS, and its address begins with tls://")
         if self._login is not None and not self._server_info.get("auth_required"):
             raise OpenBrokerError("the broker lets everybody in")
         return bytes(super()._connect_command())

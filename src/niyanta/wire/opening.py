@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import time
 from typing import Any
@@ -13,7 +15,7 @@ from niyanta.wire.addresses import Addresses
 from niyanta.wire.link import NatsLink, OpenBrokerError, is_refusal
 from niyanta.wire.login import Login
 
-__all__ = ["CONNECT_SECONDS", "OPEN_BROKER", "credentials", "failed", "try_first"]
+__all__ = ["CONNECT_SECONDS", "OPEN_BROKER", "UNTRUSTED_BROKER", "credentials", "failed", "try_first"]
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +28,11 @@ OPEN_BROKER = (
     "the broker lets everybody in: give it the configuration that niyanta admin broker-config prints, or, for a "
     "trial on this machine only, set NIYANTA_BROKER_AUTH=none for coordinators and workers"
 )
+UNTRUSTED_BROKER = (
+    "the broker's certificate isn't trusted ({why}): is NIYANTA_NATS_TLS_CA the file with its authority, and does "
+    "the certificate name the host of NIYANTA_NATS_URL?"
+)
+_CLOSE_SECONDS = 0.5
 _AT_ONCE_SECONDS = 1.0
 """A broker whose coordinators are away refuses later than this: see ``timeout`` in its configuration."""
 
@@ -53,7 +60,7 @@ async def try_first(addresses: Addresses, login: Login | None = None) -> None:
 async def _try_each(addresses: Addresses, login: Login | None) -> None:
     failure: Exception | None = None
     for server in addresses.servers:
-        attempt = NatsLink(login)
+        attempt = NatsLink(login, addresses)
         began = time.monotonic()
         try:
             await attempt.connect(
@@ -76,7 +83,10 @@ async def _try_each(addresses: Addresses, login: Login | None) -> None:
         else:
             return
         finally:
-            await attempt.close()
+            # After a handshake that failed the client waits for an end of which nobody tells it.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_SECONDS):
+                    await attempt.close()
     raise failure or NatsError
 
 

@@ -30,8 +30,8 @@ _SILENT_SECONDS = 3600
 class _Listening(NatsLink):
     """Says nothing by itself, and notes the server's pings."""
 
-    def __init__(self, login: Login | None) -> None:
-        super().__init__(login)
+    def __init__(self, login: Login | None, addresses: Addresses) -> None:
+        super().__init__(login, addresses)
         self.pinged = asyncio.Semaphore(0)
 
     async def _process_ping(self) -> None:
@@ -39,9 +39,10 @@ class _Listening(NatsLink):
         await super()._process_ping()
 
 
-async def warn_of_rare_pings(urls: str, login: Login | None = None, seconds: float = SELDOM_SECONDS) -> None:
+async def warn_of_rare_pings(
+    addresses: Addresses, login: Login | None = None, seconds: float = SELDOM_SECONDS
+) -> None:
     """Listen at each server that is named, and say which ones ping too rarely."""
-    addresses = Addresses.parse(urls)
     for server in addresses.servers:
         if not await pings_within(seconds, server, addresses, login):
             log.warning(
@@ -52,7 +53,7 @@ async def warn_of_rare_pings(urls: str, login: Login | None = None, seconds: flo
 
 async def pings_within(seconds: float, server: str, addresses: Addresses, login: Login | None = None) -> bool:
     """Whether two pings of a server are no further apart; true when it can't be told, as the link broke."""
-    link = _Listening(login)
+    link = _Listening(login, addresses)
     try:
         await link.connect(
             servers=[server],

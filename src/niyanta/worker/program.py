@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from niyanta.wire.addresses import Addresses, BrokerTls
 from niyanta.wire.broker import Broker
+from niyanta.wire.broker_auth import warn_if_exposed
 from niyanta.wire.objects import ObjectStore
 from niyanta.wire.subjects import Subjects
 from niyanta.worker.agent.agent import Agent
@@ -55,6 +57,8 @@ def run_worker(
     object_store = ObjectStore(object_store_url) if object_store_url else None
     prefix = os.environ.get("NIYANTA_SUBJECT_PREFIX", "niyanta.v1")
     url, ticket = way_in(spec.worker_id, nats_url, join_token, os.environ)
+    tls = BrokerTls.by(os.environ)
+    warn_if_exposed(Addresses.parse(url, tls))
     spec = replace(spec, reach=replace(spec.reach, closed_ports=tuple(ports_of(url))))
     subjects = Subjects(prefix, sender=ticket.sender if ticket else "")
 
@@ -71,7 +75,7 @@ def run_worker(
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopped)
         watch_parent(stopped)
-        broker = Broker(url, name=spec.worker_id, login=ticket.login if ticket else None)
+        broker = Broker(url, name=spec.worker_id, login=ticket.login if ticket else None, tls=tls)
         if not await come_in(broker, stop):
             return
         claim = WorkerClaim(spec.worker_id, f"{prefix} {url}")

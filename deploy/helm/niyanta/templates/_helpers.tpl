@@ -51,6 +51,45 @@ securityContext:
 {{- define "niyanta.brokerUrl" -}}
 - name: NIYANTA_NATS_URL
   value: {{ .Values.broker.url | quote }}
+{{- if .Values.broker.tlsSecret }}
+- {name: NIYANTA_NATS_TLS_CA, value: /etc/niyanta/broker/ca.crt}
+{{- end }}
+{{- end -}}
+
+{{- define "niyanta.tls" -}}
+{{- if .Values.tls.existingSecret }}
+- {name: NIYANTA_TLS_CERT, value: /etc/niyanta/tls/tls.crt}
+- {name: NIYANTA_TLS_KEY, value: /etc/niyanta/tls/tls.key}
+{{- with .Values.tls.clientCertificates }}
+- {name: NIYANTA_TLS_CLIENT_CA, value: /etc/niyanta/tls/ca.crt}
+- {name: NIYANTA_TLS_CLIENT_CERTS, value: {{ . }}}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Whole folders are mounted: what is mounted as a file is never replaced. */}}
+{{- define "niyanta.mount" -}}
+{{- if .secret }}
+- {name: {{ .name }}, mountPath: /etc/niyanta/{{ .name }}, readOnly: true}
+{{- end }}
+{{- end -}}
+
+{{- define "niyanta.volume" -}}
+{{- if .secret }}
+- name: {{ .name }}
+  secret: {secretName: {{ .secret }}, defaultMode: 0440}
+{{- end }}
+{{- end -}}
+
+{{/* Who shows no certificate can only see whether the port is open. */}}
+{{- define "niyanta.probe" -}}
+{{- if eq .tls.clientCertificates "required" -}}
+tcpSocket: {port: http}
+{{- else if .tls.existingSecret -}}
+httpGet: {path: {{ .path }}, port: http, scheme: HTTPS}
+{{- else -}}
+httpGet: {path: {{ .path }}, port: http}
+{{- end -}}
 {{- end -}}
 
 {{- define "niyanta.objectStore" -}}

@@ -15,6 +15,7 @@ from niyanta.domain.customers import Role, Scope
 from niyanta.domain.ids import make_id
 from niyanta.errors import ApiError, ForbiddenError
 from niyanta.server.access.identity import Authenticator
+from niyanta.server.access.proxies import Proxies
 from niyanta.server.access.rate_limits import RateLimiter, RateStatus
 from niyanta.server.observability.metrics import Metrics
 from niyanta.server.store.customers import Identity
@@ -41,9 +42,20 @@ class Admission(msgspec.Struct, frozen=True):
 
 
 class Gate:
-    """Authenticates, counts and authorizes one request."""
+    """Authenticates, counts and authorizes one request.
 
-    def __init__(self, authenticator: Authenticator, limiter: RateLimiter, metrics: Metrics) -> None:
+    Attributes:
+        proxies: Those whose word on where a request comes from is taken.
+    """
+
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        limiter: RateLimiter,
+        metrics: Metrics,
+        proxies: Proxies = Proxies(""),  # noqa: B008 -- nothing in it changes
+    ) -> None:
+        self.proxies = proxies
         self._authenticator = authenticator
         self._limiter = limiter
         self._metrics = metrics

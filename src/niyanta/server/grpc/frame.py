@@ -18,6 +18,7 @@ from google.protobuf.message import DecodeError, Message
 
 from niyanta.errors import ApiError, InternalError, InvalidInputError, PayloadTooLargeError, RequestTimeoutError
 from niyanta.server.access.gate import Gate, check_workload, request_id
+from niyanta.server.access.proxies import Proxies
 from niyanta.server.access.rate_limits import RateStatus
 from niyanta.server.grpc import status
 from niyanta.server.grpc.methods import Method, MethodCall, Served
@@ -118,7 +119,7 @@ class GrpcFrame:
     def _entry(self, method: Method[Any, Any], context: grpc.aio.ServicerContext) -> Iterator[_Entry]:
         """A call, counted when it has ended."""
         began = time.perf_counter()
-        entry = _Entry(context)
+        entry = _Entry(context, self._gate.proxies)
         name_request(entry.request_id)
         try:
             yield entry
@@ -169,14 +170,17 @@ class GrpcFrame:
 class _Entry:
     """What is known of a call before, and needed after, everything else: its id, its metadata, the way to answer."""
 
-    def __init__(self, context: grpc.aio.ServicerContext) -> None:
+    def __init__(self, context: grpc.aio.ServicerContext, proxies: Proxies) -> None:
         self._context = context
+        forwarded: list[str] = []
         self.metadata: dict[str, str] = {}
         for key, value in context.invocation_metadata() or ():
             if isinstance(value, str):
                 self.metadata.setdefault(key, value)
+                if key == "x-forwarded-for":
+                    forwarded.append(value)
         self.request_id = request_id(self.metadata.get("x-request-id"))
-        self.source = source_address(context.peer())
+        self.source = proxies.source(source_address(context.peer()), ",".join(forwarded))
         self.seconds_left: float | None = context.time_remaining()
         self.rate: RateStatus | None = None
         self.outcome = grpc.StatusCode.CANCELLED

@@ -9,7 +9,9 @@ import grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from niyanta.errors import ConfigurationError
+from niyanta.server.access.certificates import Certificates
 from niyanta.server.access.gate import Gate
+from niyanta.server.grpc.certificates import ShownCertificate
 from niyanta.server.grpc.frame import GrpcFrame
 from niyanta.server.grpc.health import HEALTH_SERVICE, HealthMethods
 from niyanta.server.grpc.methods import SERVICES, Served
@@ -27,22 +29,35 @@ _KIB = 1024
 class GrpcServer:
     """Binds its port at once, so that a port in use is found out before anything else starts.
 
+    Args:
+        settings: Where it listens, and its bounds.
+        certificates: What is shown; None to speak plain.
+
     Attributes:
         port: The TCP port.
     """
 
-    def __init__(self, settings: CoordinatorSettings) -> None:
+    def __init__(self, settings: CoordinatorSettings, certificates: Certificates | None = None) -> None:
         self._settings = settings
         self._stopping = asyncio.Event()
         self._when_stopping: Callable[[], None] = lambda: None
         self._server = grpc.aio.server(options=_options(settings))
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         try:
-            self.port = int(self._server.add_insecure_port(f"{host}:{settings.grpc_port}"))
+            self.port = self._bind(f"{host}:{settings.grpc_port}", certificates)
         except RuntimeError as exc:
             raise _cannot_listen(settings) from exc
         if self.port == 0:
             raise _cannot_listen(settings)
+
+    def _bind(self, place: str, certificates: Certificates | None) -> int:
+        if certificates is None:
+            return int(self._server.add_insecure_port(place))
+        shown = ShownCertificate(certificates)
+        credentials = grpc.dynamic_ssl_server_credentials(
+            shown.first, shown.newest, self._settings.requires_client_certificates
+        )
+        return int(self._server.add_secure_port(place, credentials))
 
     async def start(
         self,

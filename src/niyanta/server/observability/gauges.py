@@ -29,6 +29,8 @@ class Reading:
     database_connected: bool = False
     """With False, all that is read from the database is unknown, and isn't shown."""
     epoch: int = 0
+    leader: str | None = None
+    """Id of the coordinator that leads; None while nobody does."""
     queued: Mapping[str, int] = field(default_factory=dict)
     """By tier."""
     oldest_seconds: Mapping[str, float] = field(default_factory=dict)

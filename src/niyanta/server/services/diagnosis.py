@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from enum import StrEnum
 
 import msgspec
 
 from niyanta.domain.workers import WorkerStatus
+from niyanta.server.access.certificates import ENDS_SOON
+from niyanta.server.access.exposure import Exposure
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.lease import StoredLease
 from niyanta.server.store.pools import Standing
@@ -28,6 +31,7 @@ __all__ = [
     "partition_findings",
     "role_finding",
     "schema_finding",
+    "tls_findings",
     "worker_findings",
 ]
 
@@ -56,6 +60,24 @@ class Finding(msgspec.Struct, frozen=True):
     text: str
     advice: str = ""
     """What to do; empty when all is well."""
+
+
+def tls_findings(exposed: Sequence[Exposure], ends_at: datetime | None, now: datetime) -> list[Finding]:
+    """What can be read on the way, and how long the listeners' certificate, if there is one, is still good."""
+    found = [
+        Finding("tls", Severity.WARNING, f"to the {way.way} ({way.where}) in the clear: {way.danger}", way.advice)
+        for way in exposed
+    ]
+    if ends_at is not None:
+        left, day = ends_at - now, ends_at.date().isoformat()
+        advice = "Replace NIYANTA_TLS_CERT and NIYANTA_TLS_KEY: coordinators read them again by themselves."
+        if left.total_seconds() <= 0:
+            found.append(Finding("tls", Severity.WRONG, f"the certificate ended on {day}", advice))
+        elif left < ENDS_SOON:
+            found.append(Finding("tls", Severity.WARNING, f"the certificate ends on {day}", advice))
+        else:
+            found.append(Finding("tls", Severity.OK, f"the certificate is good until {day}"))
+    return found or [Finding("tls", Severity.OK, "nothing leaves this machine in the clear")]
 
 
 def database_finding(schema: str, took_seconds: float) -> Finding:

@@ -88,6 +88,7 @@ class Vitals:
             return reading
         reading.database_connected = True
         reading.epoch = lease.epoch
+        reading.leader = lease.holder if lease.held else None
         reading.queued = {tier.tier: tier.queued for tier in usage}
         reading.oldest_seconds = {**dict.fromkeys(reading.queued, 0.0), **_ages(oldest, now)}
         reading.running = {tier.tier: tier.running for tier in usage}

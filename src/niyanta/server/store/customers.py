@@ -97,6 +97,7 @@ _usages = _queries.many("usages", CustomerUsage)
 _customers_page = _queries.many("customers_page", Customer, _read_customer)
 _count_customers = _queries.sole("count_customers", int)
 _usage_by_tier = _queries.many("usage_by_tier", TierUsage)
+_busy_customers = _queries.many("busy_customers", Customer, _read_customer)
 _customer = _queries.one("customer", Customer, _read_customer)
 _standings = _queries.many("standings", _Standing)
 _configured_types = _queries.many("configured_types", _ConfiguredType)
@@ -199,3 +200,9 @@ class CustomerStore(ApiKeyStore):
         """What each tier has queued and running."""
         async with self._database.connection(Pool.VITAL) as conn:
             return await _usage_by_tier(conn)
+
+    @retried
+    async def busy(self, most: int) -> list[Customer]:
+        """Those with something under way, the most first."""
+        async with self._database.connection() as conn:
+            return await _busy_customers(conn, most=most)

@@ -53,6 +53,12 @@ SELECT count(*) AS total FROM customers;
 SELECT c.tier, sum(u.queued)::bigint AS queued, sum(u.running)::bigint AS running
   FROM customers c JOIN customer_usage u USING (customer_id) GROUP BY c.tier;
 
+-- name: busy_customers(most)
+-- Those with something under way, the most first: costs a row for each customer.
+SELECT c.*, u.queued, u.running, u.assigned FROM customers c JOIN customer_usage u USING (customer_id)
+ WHERE u.queued > 0 OR u.running > 0
+ ORDER BY u.running DESC, u.queued DESC, customer_id LIMIT :most;
+
 -- name: customer(customer_id)^
 -- One, with its counts.
 SELECT c.*, u.queued, u.running, u.assigned FROM customers c JOIN customer_usage u USING (customer_id)

@@ -1,7 +1,7 @@
 """The connection pools, and the one place where driver errors become ours.
 
 Four pools: ``api`` for requests; ``customer`` for those that concern one customer alone, in a role that sees nothing
-of others (ADR 0028); ``vital`` for what keeps the system alive (heartbeats, events, assignments); ``lease`` for the
+of others (ADR 0029); ``vital`` for what keeps the system alive (heartbeats, events, assignments); ``lease`` for the
 election and for looking whether the database answers at all. A flood of one can never starve another.
 """
 
@@ -19,7 +19,7 @@ import asyncpg
 from niyanta.errors import ConfigurationError, ServiceUnavailableError
 from niyanta.server.store.pools import Pool, PoolConnection, Standing, look, open_pool
 from niyanta.server.store.queries import Connection, Queries
-from niyanta.server.store.servers import Servers
+from niyanta.server.store.servers import Servers, unreachable
 from niyanta.wire.cancels import cancels_asked
 
 __all__ = ["Database", "LockNotFreeError", "OutcomeUnknownError", "Pool", "TransactionConflictError", "retried"]
@@ -155,10 +155,7 @@ class Database:
             standing = await look(servers)
             pools = {name: await open_pool(servers, name, size, standing) for name, size in sizes.items()}
         except (OSError, TimeoutError) as exc:
-            raise ConfigurationError(
-                f"cannot reach the database: {str(exc) or 'time-out'}. "
-                "Is PostgreSQL running there, and is the URL right?"
-            ) from exc
+            raise unreachable(exc) from exc
         except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as exc:
             raise ConfigurationError(f"the database refused: {exc}") from exc
         return cls(servers, pools, standing)

@@ -11,7 +11,7 @@ from pathlib import Path
 import asyncpg
 
 from niyanta.errors import ConfigurationError
-from niyanta.server.store.servers import Servers
+from niyanta.server.store.servers import Servers, unreachable
 
 __all__ = ["MIGRATIONS", "SchemaStatus", "require_current", "standing", "status"]
 
@@ -68,9 +68,7 @@ async def status(database_url: str) -> SchemaStatus:
         finally:
             await connection.close()
     except (OSError, TimeoutError) as exc:
-        raise ConfigurationError(
-            f"cannot reach the database: {exc}. Is PostgreSQL running there, and is the URL right?"
-        ) from exc
+        raise unreachable(exc) from exc
     except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as exc:
         raise ConfigurationError(f"the database refused: {exc}") from exc
 

@@ -6,6 +6,7 @@ one that is frozen or cut off would hide the others.
 
 from __future__ import annotations
 
+import ssl
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -13,11 +14,28 @@ import asyncpg
 
 from niyanta.errors import ConfigurationError
 
-__all__ = ["Servers"]
+__all__ = ["Servers", "unreachable"]
 
 _SECONDS_EACH = 2.0
 _SECONDS_ALONE = 5.0
 _ATTRIBUTE = "target_session_attrs"
+
+
+def unreachable(exc: OSError) -> ConfigurationError:
+    """Why no server can be reached, in words, and what to do."""
+    if isinstance(exc, ssl.SSLCertVerificationError):
+        return ConfigurationError(
+            f"the database's certificate isn't trusted ({exc.verify_message}): is `sslrootcert` in its URL the file "
+            "with its authority, and does the certificate name the host?"
+        )
+    if isinstance(exc, FileNotFoundError):
+        return ConfigurationError(
+            "cannot reach the database: a file that its URL names, as a socket or by sslrootcert, sslcert or sslkey, "
+            "isn't there"
+        )
+    return ConfigurationError(
+        f"cannot reach the database: {str(exc) or 'time-out'}. Is PostgreSQL running there, and is the URL right?"
+    )
 
 
 class Servers:

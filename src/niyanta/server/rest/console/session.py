@@ -29,7 +29,7 @@ from niyanta.errors import (
 )
 from niyanta.server.access.gate import Gate
 from niyanta.server.rest.frame.credentials import CONSOLE_HEADER, SESSION_COOKIE, authorization_of
-from niyanta.server.rest.frame.frame import request_id_of, standard_headers
+from niyanta.server.rest.frame.frame import request_id_of, source_of, standard_headers
 from niyanta.server.rest.frame.responses import error_response, json_response
 from niyanta.server.rest.uvicorn.strangers import WELCOME
 from niyanta.server.services.tokens import TokenService
@@ -109,7 +109,7 @@ class ConsoleSessions:
         return response
 
     async def _enter(self, request: Request, authorization: str | None) -> Identity:
-        source = request.client.host if request.client else ""
+        source = source_of(request, self._gate.proxies)
         entry = await self._gate.enter(authorization, None, source=source)
         if (welcome := request.scope.get(WELCOME)) is not None:
             welcome()

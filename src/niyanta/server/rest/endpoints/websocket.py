@@ -26,7 +26,7 @@ from niyanta.errors import (
 )
 from niyanta.server.access.gate import Gate, check_workload
 from niyanta.server.observability.logs import name_request
-from niyanta.server.rest.frame.frame import request_id_of, standard_headers
+from niyanta.server.rest.frame.frame import request_id_of, source_of, standard_headers
 from niyanta.server.rest.frame.parameters import only, path_id
 from niyanta.server.rest.frame.responses import error_response, timestamp
 from niyanta.server.rest.uvicorn.sockets import EXTENSION, SocketProtocol, text_frame
@@ -171,7 +171,7 @@ class WorkloadSockets:
 
     async def _open_watch(self, socket: WebSocket, authorization: str, headers: _Headers) -> Watch:
         """Pass the gate and find the workload; ``headers`` get what is to be answered in either case."""
-        source = socket.client.host if socket.client else ""
+        source = source_of(socket, self._gate.proxies)
         entry = await self._gate.enter(authorization, customers.Scope.WORKLOADS_READ, source=source)
         _connection(socket.scope).welcome()
         if entry.rate is not None:

@@ -24,6 +24,7 @@ from niyanta.errors import (
     UnsupportedMediaTypeError,
 )
 from niyanta.server.access.gate import Gate, check_workload, request_id
+from niyanta.server.access.proxies import Proxies
 from niyanta.server.observability.logs import name_request
 from niyanta.server.observability.metrics import Metrics
 from niyanta.server.rest.frame import parameters
@@ -36,7 +37,7 @@ from niyanta.server.services.requests import BodyLimit
 from niyanta.server.store.customers import Identity
 from niyanta.wire.strict_json import StrictDecoder
 
-__all__ = ["RestFrame", "http_error", "request_id_of", "standard_headers"]
+__all__ = ["RestFrame", "http_error", "request_id_of", "source_of", "standard_headers"]
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +108,7 @@ class RestFrame:
             try:
                 identity = self._nobody
                 if not public:
-                    source = request.client.host if request.client else ""
+                    source = source_of(request, self._gate.proxies)
                     entry = await self._gate.enter(authorization_of(request), scope, source=source)
                     identity, rate = entry.identity, entry.rate
                     if (welcome := request.scope.get(WELCOME)) is not None:
@@ -205,6 +206,14 @@ def request_id_of(request: HTTPConnection) -> str:
     if found is None:
         found = request.scope[_REQUEST_ID] = request_id(request.headers.get("x-request-id"))
     return found
+
+
+def source_of(request: HTTPConnection, proxies: Proxies) -> str:
+    """The address of the client, by the connection and, where it is a named proxy's, by what that says."""
+    peer = request.client.host if request.client else ""
+    if peer not in proxies:
+        return peer
+    return proxies.source(peer, ",".join(request.headers.getlist("x-forwarded-for")))
 
 
 def standard_headers(response: Response, request_id: str) -> None:

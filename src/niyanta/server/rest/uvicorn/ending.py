@@ -3,7 +3,7 @@
 When a socket is closed with bytes in it that nobody has read, the kernel answers with a reset, and a reset makes the
 client's kernel throw away what has arrived there and hasn't been read: the answer that says what was wrong (RFC 9112,
 section 9.6). So only the writing half is closed first. What comes then is thrown away, for a moment and up to a
-bound, until the client closes its half.
+bound, until the client closes its half. TLS has no halves: there the answer itself says that it is the last.
 """
 
 from __future__ import annotations
@@ -52,11 +52,12 @@ class EndingTransport(asyncio.Transport):
         """End the connection once what was written has gone; idempotent."""
         if self.is_lingering:
             return
-        if self._inner.is_closing() or not self._sends_on() or not self._inner.can_write_eof():
+        if self._inner.is_closing() or not self._sends_on():
             self._inner.close()
             return
         self._clock = asyncio.get_running_loop().call_later(MAX_LINGER_SECONDS, self._inner.close)
-        self._inner.write_eof()
+        if self._inner.can_write_eof():
+            self._inner.write_eof()
         self.write = _ignore  # type: ignore[method-assign]
         self._on_lingering()
 

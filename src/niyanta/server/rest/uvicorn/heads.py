@@ -63,6 +63,7 @@ class BoundedHttp(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self._is_made = False
         self._in_head = True
         self._received_bytes = 0
         self._head_bytes = 0
@@ -71,6 +72,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
+        self._is_made = True
         self._ending = EndingTransport(transport, self._sends_on, self._lingers)
         self.transport = self._ending
         self._clock = self.loop.call_later(self.limits.seconds, self._too_slow)
@@ -97,6 +99,8 @@ class BoundedHttp(HttpToolsProtocol):
         super().handle_websocket_upgrade()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if not self._is_made:
+            return  # its TLS was never agreed on
         self._stop_clock()
         self._ending.lost()
         self.strangers.leave(self)

@@ -45,11 +45,20 @@ class Strangers:
     Args:
         most: In all.
         most_per_source: Of one address; of one /64 network with IPv6.
+        is_shared: Whether an address is a proxy's, whose connections are of many: only the bound on all holds.
         clock: Monotonic seconds.
     """
 
-    def __init__(self, most: int, most_per_source: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        most: int,
+        most_per_source: int,
+        *,
+        is_shared: Callable[[str], bool] = lambda _: False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._clock = clock
+        self._is_shared = is_shared
         self._most = most
         self._most_per_source = most_per_source
         self._all: dict[Stranger, tuple[str, float]] = {}
@@ -64,7 +73,7 @@ class Strangers:
         self._all[stranger] = (source, self._clock())
         of_source = self._by_source.setdefault(source, {})
         of_source[stranger] = None
-        if len(of_source) > self._most_per_source:
+        if len(of_source) > self._most_per_source and not self._is_shared(address):
             self._make_room(of_source, stranger)
         elif len(self._all) > self._most:
             self._make_room(self._all, stranger)

@@ -18,7 +18,7 @@ from uvicorn.protocols.websockets import websockets_sansio_impl
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
-from niyanta.server.rest.uvicorn import ending, heads, sockets
+from niyanta.server.rest.uvicorn import ending, heads, server, sockets, tls
 
 OVERRIDDEN: dict[type, dict[str, list[str]]] = {
     HttpToolsProtocol: {
@@ -42,6 +42,7 @@ OVERRIDDEN: dict[type, dict[str, list[str]]] = {
         "send_receive_event_to_app": ["self"],
         "stop_keepalive": ["self"],
     },
+    uvicorn.Server: {"startup": ["self", "sockets"]},
 }
 
 
@@ -82,6 +83,7 @@ def test_nothing_else_is_overridden() -> None:
     for kind, derived in (
         (HttpToolsProtocol, heads.BoundedHttp),
         (WebSocketsSansIOProtocol, sockets.SocketProtocol),
+        (uvicorn.Server, server.HttpServer),
     ):
         common = set(vars(derived)) & set(vars(kind)) - set(vars(object)) - {"__init__", "__module__"}
         assert {name for name in common if not name.startswith("__")} <= set(OVERRIDDEN[kind])
@@ -131,6 +133,17 @@ def test_what_stands_in_for_a_queue_and_an_event_has_what_uvicorn_uses_of_them()
 def test_what_stands_in_for_a_connection_has_what_uvicorn_uses_of_it() -> None:
     inherited = {"set_protocol"}  # only for a WebSocket, which gets the connection itself
     assert attributes_used(httptools_impl, "transport") <= set(vars(ending.EndingTransport)) | inherited
+
+
+def test_what_stands_in_for_a_server_has_what_uvicorn_uses_of_it() -> None:
+    source = inspect.getsource(uvicorn.Server)
+    used = {
+        node.attr
+        for node in ast.walk(ast.parse(textwrap.dedent(source)))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "server"
+    }
+    assert used - {"sockets"} <= set(vars(tls.TlsListener))  # those, when it has made the server itself
+    assert "config=config,\n                server_state=self.server_state,\n" in source
 
 
 def test_the_keep_alive_is_read_when_an_answer_has_ended() -> None:

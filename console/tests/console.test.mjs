@@ -1,0 +1,232 @@
+// The console in a real browser, against a whole system: started by tests/e2e/test_console.py.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { after, before, test } from "node:test";
+import { chromium } from "playwright-core";
+
+const { NIYANTA_URL, NIYANTA_API_KEY, NIYANTA_ADMIN_API_KEY, NIYANTA_PROCESSES, CHROMIUM, SCREENSHOTS } = process.env;
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const SLOW = 60_000;
+const ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"];
+
+let browser;
+/** What no page may do: write errors, or ask another server. */
+const misdeeds = [];
+
+before(async () => {
+  browser = await chromium.launch({ executablePath: CHROMIUM, args: ARGUMENTS });
+});
+after(() => browser?.close());
+
+async function opened({ width = 1440, height = 900, colorScheme = "light" } = {}) {
+  const context = await browser.newContext({ viewport: { width, height }, colorScheme, permissions: ["clipboard-write"] });
+  context.setDefaultTimeout(SLOW);
+  const page = await context.newPage();
+  page.on("console", (message) => message.type() === "error" && !/status of 4(01|00|03|04)/.test(message.text()) && misdeeds.push(message.text()));
+  page.on("pageerror", (error) => misdeeds.push(String(error)));
+  page.on("request", (request) => request.url().startsWith(NIYANTA_URL) || misdeeds.push(`asked ${request.url()}`));
+  return page;
+}
+
+async function signedIn(key = NIYANTA_API_KEY, options = {}) {
+  const page = await opened(options);
+  await page.goto(`${NIYANTA_URL}/console`);
+  await page.getByLabel("API key or token").fill(key);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("heading", { name: "Overview" }).waitFor();
+  return page;
+}
+
+async function api(method, path, body, key = NIYANTA_API_KEY) {
+  const headers = { Authorization: `Bearer ${key}`, ...(body ? { "Content-Type": "application/json" } : {}) };
+  const response = await fetch(`${NIYANTA_URL}/v1${path}`, { method, headers, body: body && JSON.stringify(body) });
+  assert.ok(response.ok, `${method} ${path}: ${response.status} ${await response.clone().text()}`);
+  return response.status === 204 ? undefined : response.json();
+}
+
+const submitted = async (workload_type, input_params = {}, rest = {}) => (await api("POST", "/workloads", { workload_type, input_params, ...rest })).workload_id;
+
+async function show(page, path) {
+  await page.goto(`${NIYANTA_URL}/console${path}`);
+  await page.getByRole("heading", { level: 1 }).waitFor();
+}
+
+const badge = (page, words) => page.locator(".state-line .badge", { hasText: words }).waitFor();
+
+/** Until a function of the page is true; fails with its last value when the time is up. */
+async function until(ask, what, seconds = 60) {
+  const end = Date.now() + 1000 * seconds;
+  for (;;) {
+    const found = await ask();
+    if (found) return found;
+    assert.ok(Date.now() < end, `${what}: still ${JSON.stringify(found)}`);
+    await new Promise((done) => setTimeout(done, 100));
+  }
+}
+
+test("a browser signs in, stays signed in, and keeps the key nowhere", async () => {
+  const page = await opened();
+  await page.goto(`${NIYANTA_URL}/console/workloads`);
+  await page.getByLabel("API key or token").fill("nyt_cust_dev_wrong");
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByText("This key or token isn't good").waitFor();
+  await page.getByLabel("API key or token").fill(NIYANTA_API_KEY);
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { name: "Workloads" }).waitFor();
+  await page.reload();
+  await page.getByRole("heading", { name: "Workloads" }).waitFor();
+  assert.ok(!page.url().includes("nyt_"));
+  const kept = await page.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie]));
+  assert.ok(!kept.includes("nyt_"), kept);
+  const cookies = await page.context().cookies();
+  assert.deepEqual(cookies.map(({ name, httpOnly, sameSite }) => [name, httpOnly, sameSite]), [["niyanta_session", true, "Strict"]]);
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await page.getByText("You are signed out.").waitFor();
+  await page.reload();
+  await page.getByLabel("API key or token").waitFor();
+  await page.context().close();
+});
+
+test("a workload is submitted from a form, watched, moved, paused and resumed", async () => {
+  const page = await signedIn();
+  await page.getByRole("link", { name: "Submit", exact: true }).click();
+  await page.getByLabel("Type", { exact: true }).selectOption("steps");
+  await page.getByLabel("Steps (optional)").fill("0");
+  await page.getByRole("button", { name: "Submit" }).click();
+  await page.locator(".field .problem").waitFor();
+  await page.getByLabel("Steps (optional)").fill("400");
+  await page.getByLabel("Pause ms (optional)").fill("100");
+  await page.getByRole("button", { name: "Submit" }).click();
+  await page.waitForURL(/\/workloads\/wl_/);
+  await badge(page, "Running");
+  const progress = () => page.locator(".stack .progress .bar").first().getAttribute("aria-valuenow").then(Number);
+  const seen = await until(progress, "no progress was shown");
+  await until(async () => (await progress()) > seen, "the progress stood still");
+  await page.locator(".log-line", { hasText: "step 10 is done" }).first().waitFor();
+  await page.locator(".track .point").first().waitFor();
+
+  const processes = JSON.parse(readFileSync(NIYANTA_PROCESSES, "utf8"));
+  for (const [name, pid] of Object.entries(processes)) if (name.startsWith("worker-")) process.kill(pid, "SIGKILL");
+  await until(async () => (await page.locator(".lane").count()) >= 2, "no second attempt was shown");
+  await page.locator(".lane .stretch.move").first().waitFor();
+  await badge(page, "Running");
+
+  await page.getByRole("button", { name: "Pause" }).click();
+  await badge(page, "Paused");
+  await page.getByRole("button", { name: "Resume" }).click();
+  await badge(page, "Running");
+  await page.getByRole("tab", { name: "History" }).click();
+  for (const words of ["Redistributed", "Paused", "Resumed"]) await page.locator(".history", { hasText: words }).waitFor();
+  await page.getByRole("button", { name: "Cancel", exact: true }).click();
+  await page.getByRole("button", { name: "Cancel it" }).click();
+  await badge(page, "Cancelled");
+  await page.context().close();
+});
+
+test("a list changes as its workloads do, and its filter stands in the address", async () => {
+  const page = await signedIn();
+  await page.getByRole("link", { name: "Workloads", exact: true }).click();
+  const id = await submitted("steps", { steps: 5, pause_ms: 50 });
+  const row = page.locator(".row.body", { has: page.locator(`a[title="${id}"]`) });
+  await row.waitFor();
+  await row.locator(".badge", { hasText: "Completed" }).waitFor();
+  await page.getByLabel("Status").selectOption("FAILED");
+  assert.match(page.url(), /status=FAILED/);
+  await row.waitFor({ state: "detached" });
+  await page.reload();
+  assert.equal(await page.getByLabel("Status").inputValue(), "FAILED");
+  await page.context().close();
+});
+
+test("some are picked and cancelled together", async () => {
+  const ids = [await submitted("steps", { steps: 5000 }), await submitted("steps", { steps: 5000 })];
+  const page = await signedIn();
+  await show(page, "/workloads");
+  for (const id of ids) await page.getByLabel(`Pick ${id}`).check();
+  await page.getByRole("button", { name: "Cancel them" }).click();
+  await page.getByRole("button", { name: "Cancel them" }).last().click();
+  await page.getByText("2 workloads cancelled").waitFor();
+  await page.context().close();
+});
+
+test("a waiting one is explained", async () => {
+  const id = await submitted("steps", {}, { affinity_rules: { hard_affinity: { worker_tags: { hardware: "gpu" } } } });
+  const page = await signedIn();
+  await show(page, `/workloads/${id}`);
+  await page.getByRole("heading", { name: "Why it waits" }).waitFor();
+  await page.locator(".reasons", { hasText: "hardware" }).waitFor();
+  await page.getByText("What would start it:").waitFor();
+  await api("POST", `/workloads/${id}/cancel`, {});
+  await badge(page, "Cancelled");
+  await page.context().close();
+});
+
+test("an operator drains a worker and takes it back; a customer sees no operator's page", async () => {
+  const page = await signedIn(NIYANTA_ADMIN_API_KEY);
+  await page.getByRole("link", { name: "Fleet" }).click();
+  const worker = page.locator(".worker").first();
+  const name = await worker.getAttribute("aria-label");
+  const card = page.locator(`.worker[aria-label="${name}"]`);
+  await card.getByRole("button", { name: "Drain" }).click();
+  await page.getByRole("button", { name: "Drain it" }).click();
+  await card.locator(".badge", { hasText: "draining" }).waitFor();
+  await card.getByRole("button", { name: "Let it work again" }).click();
+  await card.locator(".badge", { hasText: "healthy" }).waitFor();
+  await page.context().close();
+
+  const customer = await signedIn();
+  assert.equal(await customer.getByRole("link", { name: "Fleet" }).count(), 0);
+  await show(customer, "/operate/fleet");
+  await customer.getByText("This page is for operators.").waitFor();
+  const status = await customer.evaluate(async () => (await fetch("/v1/admin/workers", { headers: { "X-Niyanta-Console": "1" } })).status);
+  assert.equal(status, 403);
+  await customer.context().close();
+});
+
+test("everything can be reached with the keyboard", async () => {
+  const page = await signedIn();
+  await page.reload();
+  await page.getByRole("heading", { name: "Overview" }).waitFor();
+  await page.getByRole("link", { name: "Skip to the page" }).focus();
+  await page.keyboard.press("Enter");
+  assert.equal(await page.evaluate(() => document.activeElement.id), "main");
+  await page.keyboard.press("Tab");
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), "Submit a workload");
+  await page.getByRole("link", { name: "Types", exact: true }).focus();
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { name: "Types" }).waitFor();
+  assert.equal(await page.evaluate(() => document.activeElement.tagName), "H1");
+  await page.context().close();
+});
+
+test("no page has a serious fault of accessibility, in either theme and at either width", async () => {
+  const failed = await submitted("import_file", { path: "/data/missing.csv" });
+  await until(async () => (await api("GET", `/workloads/${failed}`)).status === "FAILED", "it didn't fail");
+  const running = await submitted("steps", { steps: 3000 });
+  const paths = ["/", "/workloads", `/workloads/${running}`, `/workloads/${failed}?tab=history`, `/workloads/${failed}?tab=data`, "/submit?type=steps", "/types", "/usage", "/operate/fleet", "/operate/customers", "/operate/customers/cust_dev", "/operate/fairness", "/operate/system"];
+  for (const colorScheme of ["light", "dark"]) {
+    for (const width of SCREENSHOTS ? [1440, 390] : [colorScheme === "light" ? 1440 : 390]) {
+      const page = await signedIn(NIYANTA_ADMIN_API_KEY, { width, height: width === 390 ? 844 : 900, colorScheme });
+      for (const path of paths) {
+        await show(page, path);
+        await until(async () => !(await page.getByLabel("Loading").count()), `${path} loads for ever`);
+        const where = `${path} ${colorScheme} ${width}`;
+        const found = await page.evaluate(`${AXE}; axe.run().then((found) => found.violations.filter((one) => ["serious", "critical"].includes(one.impact)).map((one) => [one.id, one.nodes.slice(0, 3).map((node) => node.html + " " + node.failureSummary)]))`);
+        assert.deepEqual(found, [], where);
+        assert.ok((await page.evaluate(() => document.documentElement.scrollWidth)) <= width, `${where} is wider than the screen`);
+        if (SCREENSHOTS) await page.screenshot({ path: `${SCREENSHOTS}/${where.replace(/wl_\w+/, "wl").replace(/[^a-z0-9]+/gi, "_")}.png`, fullPage: width === 390 });
+      }
+      await page.context().close();
+    }
+  }
+});
+
+test("a page is painted at once, asks nobody else, and complains of nothing", async (t) => {
+  const page = await signedIn();
+  await page.reload();
+  const paint = await until(() => page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime), "nothing was painted");
+  t.diagnostic(`first paint after ${Math.round(paint)} ms`);
+  await page.context().close();
+  assert.deepEqual(misdeeds, []);
+});

@@ -1,0 +1,73 @@
+"""What of a coordinator's traffic others could read, as it leaves this machine without TLS."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from urllib.parse import parse_qs, urlsplit
+
+from niyanta.server.settings import CoordinatorSettings
+from niyanta.wire.addresses import Addresses, is_loopback
+
+__all__ = ["Exposure", "exposures"]
+
+_SECURED = ("require", "verify-ca", "verify-full")
+
+
+class Exposure(NamedTuple):
+    """One way that is open."""
+
+    way: str
+    """``listener``, ``broker`` or ``database``."""
+    where: str
+    danger: str
+    advice: str
+
+
+def exposures(settings: CoordinatorSettings) -> list[Exposure]:
+    """All of them, by what the settings say."""
+    found = []
+    if not (settings.tls_cert or settings.behind_proxy or is_loopback(settings.host)):
+        found.append(
+            Exposure(
+                "listener",
+                settings.host,
+                "whoever is on the way reads API keys, inputs and results",
+                "set NIYANTA_TLS_CERT and NIYANTA_TLS_KEY, or name the proxies that speak TLS by --behind-proxy",
+            )
+        )
+    if hosts := Addresses.parse(settings.nats_url, settings.broker_tls).exposed:
+        found.append(
+            Exposure(
+                "broker",
+                ", ".join(hosts),
+                "whoever is on the way reads inputs, results and join tokens",
+                "give NATS a certificate, and begin its addresses with tls://",
+            )
+        )
+    if hosts := _exposed_databases(settings.database_url):
+        found.append(
+            Exposure(
+                "database",
+                ", ".join(hosts),
+                "whoever is on the way reads everything",
+                "append ?sslmode=verify-full&sslrootcert=FILE to the database's URL",
+            )
+        )
+    return found
+
+
+def _exposed_databases(url: str) -> list[str]:
+    place = urlsplit(url)
+    options = parse_qs(place.query)
+    if options.get("sslmode", ["prefer"])[-1] in _SECURED:
+        return []
+    hosts = [_host(part) for part in place.netloc.rpartition("@")[2].split(",")]
+    return [host for host in hosts if host and not is_loopback(host)]
+
+
+def _host(part: str) -> str:
+    """Of ``host:port``; empty for a socket in the file system."""
+    try:
+        return urlsplit(f"//{part}").hostname or ""
+    except ValueError:
+        return ""
