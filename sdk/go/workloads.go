@@ -108,6 +108,8 @@ type Workload struct {
 	TimeoutSeconds *int `json:"timeout_seconds"`
 	// CheckpointSequence is the number of its last checkpoint; 0 before the first.
 	CheckpointSequence int64 `json:"checkpoint_sequence"`
+	// SecondsSinceCheckpoint is, of one that runs, what would be done again if its worker were lost now.
+	SecondsSinceCheckpoint *float64 `json:"seconds_since_checkpoint"`
 	// Version grows by one with each change.
 	Version int64 `json:"version"`
 	// Generation counts its assignments.

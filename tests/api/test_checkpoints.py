@@ -147,6 +147,19 @@ async def test_a_paused_workload_goes_back_to_any(system: System, worker: Script
     assert (status, body["checkpoint_sequence"]) == (202, 6)
 
 
+async def test_the_work_at_risk_is_told_of_what_runs(system: System, worker: ScriptedWorker) -> None:
+    workload_id, ref = await started(system, worker)
+    begun = (await system.get(workload_id))["seconds_since_checkpoint"]
+    assert begun >= 0
+    async with connected(system) as conn:
+        await conn.execute("UPDATE workloads SET attempt_started_at = now() - interval '1 hour'")
+    assert 3600 <= (await system.get(workload_id))["seconds_since_checkpoint"] < 3700
+    await worker.checkpoint(ref, b"{}")
+    assert (await system.get(workload_id))["seconds_since_checkpoint"] < 3000
+    await worker.report(ref, messages.Completed(b"{}"))
+    assert (await system.get(workload_id))["seconds_since_checkpoint"] is None
+
+
 async def test_a_customer_has_only_so_many_pinned(system: System, worker: ScriptedWorker) -> None:
     workload_id, ref = await started(system, worker)
     await worker.checkpoint(ref, b"{}")

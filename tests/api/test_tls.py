@@ -16,7 +16,7 @@ import grpc
 import psutil
 import pytest
 
-from niyanta import AsyncClient, Client, ConnectionFailedError
+from niyanta import AsyncClient, Client, ConfigurationError, ConnectionFailedError
 from niyanta.wire.v1 import workload_service_pb2 as pb
 from niyanta.wire.v1.workload_service_pb2_grpc import WorkloadServiceStub
 from support.certificates import Authority, Issued
@@ -229,6 +229,26 @@ async def test_client_certificates_can_be_required(start: Start, authority: Auth
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await secured.calls(authority.ca, bad)
         assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_the_clients_show_a_certificate_of_their_own(
+    start: Start, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secured = await start(tls_client_ca=authority.ca)
+    key = secured.system.keys["cust_a"]
+    monkeypatch.setenv("SSL_CERT_FILE", authority.ca)
+    with Client(key, secured.url, max_retries=0) as without, pytest.raises(ConnectionFailedError):
+        await asyncio.to_thread(without.customer.get)
+    own = authority.issue("client", is_client=True)
+    monkeypatch.setenv("NIYANTA_CLIENT_CERT", own.cert)
+    monkeypatch.setenv("NIYANTA_CLIENT_KEY", own.key)
+    async with AsyncClient(key, secured.url) as client:
+        assert (await client.customer.get()).customer_id == "cust_a"
+    with Client(key, secured.url) as blocking:
+        assert (await asyncio.to_thread(blocking.customer.get)).customer_id == "cust_a"
+    monkeypatch.setenv("NIYANTA_CLIENT_CERT", "/nowhere.crt")
+    with pytest.raises(ConfigurationError, match=r"nowhere\.crt.* can't be read"):
+        Client(key, secured.url)
 
 
 async def test_client_certificates_can_be_optional(start: Start, authority: Authority, tmp_path: Path) -> None:

@@ -60,6 +60,8 @@ class Workload(msgspec.Struct, kw_only=True):
     version: int | None = None
     generation: int | None = None
     checkpoint_sequence: int | None = None
+    seconds_since_checkpoint: float | None = None
+    """Of one that runs: so much would be done again if its worker were lost now."""
     pending_reason: str | None = None
     timeout_seconds: int | None = None
     affinity_rules: dict[str, Any] | None = None

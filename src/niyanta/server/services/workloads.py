@@ -16,7 +16,7 @@ from msgspec import Meta
 from niyanta.domain import transitions
 from niyanta.domain.limits import MAX_REASON_LENGTH
 from niyanta.domain.transitions import IllegalMoveError
-from niyanta.domain.workload import Actor, ActorType, CheckpointMark, Key, Move, WorkloadState
+from niyanta.domain.workload import Actor, ActorType, CheckpointMark, Key, Move, Status, WorkloadState
 from niyanta.errors import ApiError, ConflictError
 from niyanta.server.moves.commands import Commands
 from niyanta.server.moves.feed import ChangeFeed
@@ -45,11 +45,13 @@ class CancelRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """Why a workload waits, and when it will start or end; None where it doesn't apply or can't be told."""
+    """Why a workload waits, when it will start or end, what is at risk; None where that can't be told."""
 
     pending_reason: str | None
     estimated_start_at: datetime | None
     estimated_completion_at: datetime | None
+    seconds_since_checkpoint: float | None
+    """Of one that runs: what would be done again if its worker were lost now."""
 
 
 class WorkloadService:
@@ -114,7 +116,22 @@ class WorkloadService:
             await self._explainer.pending_reason(workload),
             await self._estimator.start(workload),
             await self._estimator.completion(workload),
+            await self._seconds_since_checkpoint(workload),
         )
+
+    @retried
+    async def _seconds_since_checkpoint(self, workload: StoredWorkload) -> float | None:
+        """Since this attempt's last checkpoint, or since it began when it has saved none."""
+        if workload.status is not Status.RUNNING or workload.attempt_started_at is None:
+            return None
+        since = workload.attempt_started_at
+        if workload.checkpoint_sequence:
+            async with self._database.connection() as conn:
+                saved_at = await self._checkpoints.saved_at(
+                    conn, workload.customer_id, workload.workload_id, workload.checkpoint_sequence
+                )
+            since = max(since, saved_at or since)
+        return max(0.0, (workload.db_now - since).total_seconds())
 
     async def explain(self, identity: Identity, workload_id: str) -> Explanation:
         """Why it waits, where it runs, or how it ended.

@@ -104,6 +104,7 @@ _queries = Queries("checkpoints.sql")
 _add_checkpoints = _queries.many("add_checkpoints", _Dropped)
 _checkpoints = _queries.many("checkpoints", _KeptCheckpoint)
 _one = _queries.one("one", _KeptCheckpoint)
+_saved_at = _queries.one("saved_at", datetime, lambda row: row["created_at"])
 _listed = _queries.many("listed", ListedCheckpoint)
 _count_pinned = _queries.sole("count_pinned", int)
 _set_pinned = _queries.one("set_pinned", ListedCheckpoint)
@@ -155,6 +156,10 @@ class CheckpointStore:
         """One checkpoint; None when it isn't kept, or is damaged."""
         kept = await _one(conn, customer_id=customer_id, workload_id=workload_id, sequence=sequence)
         return None if kept is None else kept.checked()
+
+    async def saved_at(self, conn: Connection, customer_id: str, workload_id: str, sequence: int) -> datetime | None:
+        """When a checkpoint was saved; None when it isn't kept."""
+        return await _saved_at(conn, customer_id=customer_id, workload_id=workload_id, sequence=sequence)
 
     async def count_pinned(self, conn: Connection, customer_id: str, most: int) -> int:
         """How many checkpoints of a customer are pinned; stops counting at ``most``."""

@@ -26,6 +26,11 @@ SELECT sequence, encoding, data, object_key, size_bytes, sha256
   FROM checkpoints
  WHERE customer_id = :customer_id AND workload_id = :workload_id AND sequence = :sequence;
 
+-- name: saved_at(customer_id, workload_id, sequence)^
+-- When one of them was saved.
+SELECT created_at FROM checkpoints
+ WHERE customer_id = :customer_id AND workload_id = :workload_id AND sequence = :sequence;
+
 -- name: listed(customer_id, workload_id)
 -- What is known of the kept checkpoints, without what is in them, newest first.
 SELECT sequence, generation, worker_id, encoding, size_bytes, sha256, progress_percent, created_at, pinned,

@@ -157,6 +157,17 @@ class Workload(msgspec.Struct, kw_only=True):
     version: Version
     generation: int
     checkpoint_sequence: int
+    seconds_since_checkpoint: (
+        Annotated[
+            float,
+            Meta(
+                description="Of one that runs: since its last checkpoint, or since the attempt began; so much would "
+                "be done again if its worker were lost now.",
+                ge=0,
+            ),
+        ]
+        | None
+    )
     timeout_seconds: int | None
     affinity_rules: JsonObject | None
     pending_reason: str | None

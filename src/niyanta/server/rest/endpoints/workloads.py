@@ -27,7 +27,7 @@ from niyanta.server.rest.bodies import workloads as bodies
 from niyanta.server.rest.endpoints.paging import CURSOR, OFFSET, page_cursor
 from niyanta.server.rest.frame.operation import Call, Operation
 from niyanta.server.rest.frame.parameters import Choice, Integer, Text
-from niyanta.server.rest.frame.responses import json_response, timestamp
+from niyanta.server.rest.frame.responses import json_response, number, timestamp
 from niyanta.server.services.checkpoints import CheckpointCatalog, ResumeRequest
 from niyanta.server.services.cursors import Cursors
 from niyanta.server.services.pausing import PauseService
@@ -276,6 +276,10 @@ def _raw_or_none(text: str | None) -> msgspec.Raw | None:
     return None if text is None else msgspec.Raw(text.encode())
 
 
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else number(round(seconds, 3))
+
+
 def workload_body(workload: StoredWorkload, outlook: Outlook) -> bodies.Workload:
     """One workload, whole."""
     status = workload.status
@@ -300,6 +304,7 @@ def workload_body(workload: StoredWorkload, outlook: Outlook) -> bodies.Workload
         version=workload.version,
         generation=workload.generation,
         checkpoint_sequence=workload.checkpoint_sequence,
+        seconds_since_checkpoint=_rounded(outlook.seconds_since_checkpoint),
         timeout_seconds=workload.timeout_seconds,
         affinity_rules=_raw_or_none(workload.affinity_rules),
         pending_reason=outlook.pending_reason,
