@@ -73,6 +73,7 @@ type settings struct {
 	maxOutage        time.Duration
 	maxResponseBytes int64
 	userAgent        string
+	traceparent      func(context.Context) string
 	backoff          func(attempt int) time.Duration
 	// pingInterval is how often a quiet link is tried, and how long it may take to answer.
 	pingInterval time.Duration
@@ -104,6 +105,18 @@ func WithMaxResponseBytes(most int64) Option { return func(s *settings) { s.maxR
 
 // WithUserAgent sets the header User-Agent.
 func WithUserAgent(name string) Option { return func(s *settings) { s.userAgent = name } }
+
+// WithTraceparent puts calls into traces: it returns the place of a call's context in one, as W3C Trace Context writes it
+// in the header traceparent, or "" where there is none. With OpenTelemetry:
+//
+//	niyanta.WithTraceparent(func(ctx context.Context) string {
+//		carrier := propagation.MapCarrier{}
+//		propagation.TraceContext{}.Inject(ctx, carrier)
+//		return carrier.Get("traceparent")
+//	})
+func WithTraceparent(of func(ctx context.Context) string) Option {
+	return func(s *settings) { s.traceparent = of }
+}
 
 // callSettings is what call options set.
 type callSettings struct {

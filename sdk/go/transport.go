@@ -157,6 +157,11 @@ func (t *transport) try(ctx context.Context, c call, header http.Header, body []
 		return nil, fmt.Errorf("%w: %w", ErrConfiguration, err)
 	}
 	request.Header = header.Clone()
+	if t.traceparent != nil && request.Header.Get("Traceparent") == "" {
+		if place := t.traceparent(ctx); place != "" {
+			request.Header.Set("Traceparent", place)
+		}
+	}
 	response, err := t.httpClient.Do(request)
 	if err != nil {
 		return nil, t.broken(ctx, bounded, err)

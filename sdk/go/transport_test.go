@@ -231,6 +231,33 @@ func TestHeadersOfACall(t *testing.T) {
 	}
 }
 
+func TestCallsAreInTheTraceOfTheirContext(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.on("GET /customer", gives(200, `{}`))
+	type place struct{}
+	client := s.client(WithTraceparent(func(ctx context.Context) string {
+		found, _ := ctx.Value(place{}).(string)
+		return found
+	}))
+	traced := context.WithValue(context.Background(), place{}, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+	for _, ctx := range []context.Context{traced, context.Background()} {
+		if _, err := client.Customer.Get(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := client.Customer.Get(traced, WithHeader("Traceparent", "mine")); err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for _, request := range s.got() {
+		found = append(found, request.header.Get("Traceparent"))
+	}
+	if found[0] != traced.Value(place{}) || found[1] != "" || found[2] != "mine" {
+		t.Error(found)
+	}
+}
+
 func TestWhatCantBeWrittenIsSaid(t *testing.T) {
 	s := newService(t)
 	_, err := s.client().Workloads.Submit(context.Background(), &SubmitWorkloadRequest{InputParams: Object{"x": math.NaN()}})

@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from datetime import date, datetime
 from enum import Enum
-from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 import asyncpg
 import pytest
 
 from niyanta.domain.workload import WorkloadState
-from niyanta.server import store
-from niyanta.server.store.queries import Queries, Query, Reader, ReadQuery
+from niyanta.server.store.queries import Query, Reader, ReadQuery
+from support.store_files import FILES, FOLDER
 
-FOLDER = Path(store.__path__[0])
-MODULES = [
-    importlib.import_module(f"{store.__name__}.{found.name}")
-    for found in pkgutil.iter_modules([str(FOLDER)])
-    if not found.ispkg
-]
-FILES = {
-    queries.file_name: queries
-    for module in MODULES
-    for queries in vars(module).values()
-    if isinstance(queries, Queries)
-}
 KINDS: dict[str, type] = {
     "bool": bool,
     "bytea": bytes,
@@ -88,7 +73,7 @@ def _kinds_of(hint: Any) -> set[type]:
 async def test_the_view_of_states_has_every_field_of_a_state(database_url: str) -> None:
     conn = await asyncpg.connect(database_url)
     try:
-        columns = {a.name for a in (await conn.prepare("SELECT * FROM workload_states")).get_attributes()}
+        columns = {a.name for a in (await conn.prepare("SELECT * FROM traced_workload_states")).get_attributes()}
     finally:
         await conn.close()
     assert set(get_type_hints(WorkloadState)) <= columns

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from niyanta.cli.administering import database_option, json_option, show, with_database
+from niyanta.cli.secret_options import SecretOption
 from niyanta.domain.audit_chain import AuditKeys
 from niyanta.domain.audit_checkpoints import AuditCheckpoint, DamagedCheckpointError
 from niyanta.server.leader.audit_export import AUDIT_FOLDER, read_checkpoints, take_checkpoint, write_checkpoint
@@ -21,6 +22,7 @@ __all__ = ["COMMANDS"]
 
 _key_option = click.option(
     "--audit-key",
+    cls=SecretOption,
     envvar="NIYANTA_AUDIT_KEY",
     default="",
     show_default=False,

@@ -128,13 +128,12 @@ class _Dev:
             from niyanta.server.store import migrate  # Alembic takes a while to load, which most starts can spare
 
             await migrate.upgrade(database_url)
-        # In ours coordinators have the role that they should have elsewhere; in another's, what they are given.
-        coordinators_url = await coordinator_url(database_url) if self.postgres else database_url
+        own_url = await coordinator_url(database_url) if self.postgres else database_url
         keys = await self.credentials.keys(database_url)
         nats_url = await self._start_broker(database_url)
         host = self.options["host"]
         port, grpc_port = self.options["port"] or free_port(), self.options["grpc_port"] or free_port()
-        self._make_children({"database_url": coordinators_url, "nats_url": nats_url, **keys}, host, port, grpc_port)
+        self._make_children({"database_url": own_url, "nats_url": nats_url, **keys}, host, port, grpc_port)
         self._workers_before = await _registrations(database_url)
         if not self.options["quiet"]:
             self.output = HandlerOutput(nats_url, self._broker_keys)

@@ -14,13 +14,12 @@ from datetime import UTC, datetime
 import msgspec
 
 from niyanta.errors import ConfigurationError
+from niyanta.telemetry.facts import facts_of
 
 __all__ = ["configure_worker_logging"]
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _FOR_PEOPLE = "%(asctime)s %(levelname)s %(name)s %(message)s"
-_OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
-"""What every record has; the rest are the facts that somebody has logged."""
 
 
 class _JsonLine(logging.Formatter):
@@ -40,7 +39,7 @@ class _JsonLine(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
         }
-        line |= _facts(record)
+        line |= facts_of(record)
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         second, parts = divmod(int(record.created * 1_000_000), 1_000_000)
@@ -53,16 +52,11 @@ class _JsonLine(logging.Formatter):
 class _LineForPeople(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The same for people."""
-        return " ".join([super().format(record), *(f"{name}={fact}" for name, fact in _facts(record).items())])
+        return " ".join([super().format(record), *(f"{name}={fact}" for name, fact in facts_of(record).items())])
 
 
 def _plain(value: object) -> object:
     return list(value) if isinstance(value, Iterable) and not isinstance(value, (str, bytes)) else str(value)
-
-
-def _facts(record: logging.LogRecord) -> dict[str, object]:
-    own = _OWN
-    return {name: fact for name, fact in vars(record).items() if name not in own}
 
 
 def configure_worker_logging() -> None:

@@ -62,6 +62,7 @@ def _command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
 @click.option("--timeout", "timeout_seconds", type=click.IntRange(1), help="Seconds for one attempt.")
 @click.option("--tag", multiple=True, help="key=value that the worker must have.")
 @click.option("--idempotency-key", help="The same key never makes a second workload.")
+@click.option("--traceparent", envvar="TRACEPARENT", help="The caller's span (W3C Trace Context). [TRACEPARENT]")
 @click.option("--wait", is_flag=True, help="Wait for the end; exit 0 when COMPLETED, else 1.")
 @click.option("--events", is_flag=True, help="With --wait --json: each change too, as a JSON object a line.")
 def submit(
@@ -73,6 +74,7 @@ def submit(
     timeout_seconds: int | None,
     tag: tuple[str, ...],
     idempotency_key: str | None,
+    traceparent: str | None,
     wait: bool,
     events: bool,
 ) -> int:
@@ -88,6 +90,7 @@ def submit(
         affinity_rules=rules,
         timeout_seconds=timeout_seconds,
         idempotency_key=idempotency_key,
+        traceparent=traceparent,
     )
     if not wait:
         show_fields(workload, as_json)

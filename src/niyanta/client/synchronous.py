@@ -58,6 +58,7 @@ class Workloads:
         affinity_rules: AffinityRules | None = None,
         timeout_seconds: int | None = None,
         idempotency_key: str | None = None,
+        traceparent: str | None = None,
     ) -> Workload:
         """Submit a workload.
 
@@ -68,6 +69,8 @@ class Workloads:
             affinity_rules: Which workers may run it.
             timeout_seconds: Bound on one attempt's running time.
             idempotency_key: Made when None, so that a repeated request never makes a second workload.
+            traceparent: The span to put its trace below, as W3C Trace Context has it; when None the current one of
+                OpenTelemetry, where the program uses that.
 
         Raises:
             InvalidInputError: Something is wrong with it; ``details`` names the field and what is allowed.
@@ -81,17 +84,23 @@ class Workloads:
                 affinity_rules=affinity_rules,
                 timeout_seconds=timeout_seconds,
                 idempotency_key=idempotency_key,
+                traceparent=traceparent,
             )
         )
 
-    def submit_batch(self, workloads: Sequence[Submission], *, idempotency_key: str | None = None) -> BatchSubmitted:
+    def submit_batch(
+        self, workloads: Sequence[Submission], *, idempotency_key: str | None = None, traceparent: str | None = None
+    ) -> BatchSubmitted:
         """Submit 1 to 1,000 workloads at once; each has an outcome of its own.
 
         Args:
             workloads: Dicts with the arguments of `submit`: ``workload_type``, ``input_params`` and so on.
             idempotency_key: For the batch as a whole; made when None.
+            traceparent: As for `submit`.
         """
-        return run(self._asynchronous.submit_batch(workloads, idempotency_key=idempotency_key))
+        return run(
+            self._asynchronous.submit_batch(workloads, idempotency_key=idempotency_key, traceparent=traceparent)
+        )
 
     def get(self, workload_id: str, *, wait_seconds: int | None = None, version: int | None = None) -> Workload:
         """One workload; with ``wait_seconds`` once its version has passed ``version``, or the time is up."""

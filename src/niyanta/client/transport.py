@@ -19,6 +19,7 @@ from niyanta import errors
 from niyanta.client.links import Answer, HttpLink, StreamRefusedError, checked_base_url
 from niyanta.domain.limits import FEED_HEARTBEAT_SECONDS
 from niyanta.errors import ApiError, ConfigurationError, ConnectionFailedError, InternalError
+from niyanta.telemetry.ambient import context_here
 from niyanta.wire.nearby import dev_credentials
 
 __all__ = ["Credentials", "Transport", "find_credentials", "quoted", "without_none"]
@@ -206,6 +207,8 @@ class Transport:
     ) -> tuple[str, dict[str, str], bytes | None]:
         """What is the same at each try: the path with its query, the headers, the body's bytes."""
         sent = self._authorization
+        if (span := context_here()) is not None:
+            sent = {**sent, "traceparent": span.traceparent}
         if headers:
             for name, value in headers.items():
                 if _NO_HEADER.search(value):

@@ -57,6 +57,7 @@ class AsyncWorkloads:
         affinity_rules: AffinityRules | None = None,
         timeout_seconds: int | None = None,
         idempotency_key: str | None = None,
+        traceparent: str | None = None,
     ) -> Workload:
         """Submit a workload.
 
@@ -67,6 +68,8 @@ class AsyncWorkloads:
             affinity_rules: Which workers may run it.
             timeout_seconds: Bound on one attempt's running time.
             idempotency_key: Made when None, so that a repeated request never makes a second workload.
+            traceparent: The span to put its trace below, as W3C Trace Context has it; when None the current one of
+                OpenTelemetry, where the program uses that.
 
         Raises:
             InvalidInputError: Something is wrong with it; ``details`` names the field and what is allowed.
@@ -80,23 +83,28 @@ class AsyncWorkloads:
             affinity_rules=affinity_rules,
             timeout_seconds=timeout_seconds,
         )
-        headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+        headers = _headers(idempotency_key, traceparent)
         answer = await self._transport.call("POST", "/workloads", body, headers=headers, safe_to_repeat=True)
         workload = msgspec.json.decode(answer, type=Workload)
         workload.workload_type, workload.input_params = workload_type, input_params
         return workload
 
     async def submit_batch(
-        self, workloads: Sequence[Submission], *, idempotency_key: str | None = None
+        self,
+        workloads: Sequence[Submission],
+        *,
+        idempotency_key: str | None = None,
+        traceparent: str | None = None,
     ) -> BatchSubmitted:
         """Submit 1 to 1,000 workloads at once; each has an outcome of its own.
 
         Args:
             workloads: Dicts with the arguments of `submit`: ``workload_type``, ``input_params`` and so on.
             idempotency_key: For the batch as a whole; made when None.
+            traceparent: As for `submit`.
         """
         refuse_lossy(workloads, "workloads")
-        headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+        headers = _headers(idempotency_key, traceparent)
         answer = await self._transport.call(
             "POST", "/workloads/batch", {"workloads": list(workloads)}, headers=headers, safe_to_repeat=True
         )
@@ -352,3 +360,11 @@ class AsyncWorkloads:
         if workload.status is Status.CANCELLED:
             raise WorkloadCancelledError(f"workload {workload_id} was cancelled", workload)
         return workload
+
+
+def _headers(idempotency_key: str | None, traceparent: str | None) -> dict[str, str]:
+    """Of a submission."""
+    headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+    if traceparent is not None:
+        headers["traceparent"] = traceparent
+    return headers

@@ -15,6 +15,7 @@ from niyanta.server.access.exposure import exposures
 from niyanta.server.fleet.broker_keys import BrokerKeys
 from niyanta.server.grpc.server import GrpcServer
 from niyanta.server.leader.election import Election
+from niyanta.server.observability.tracing import current_context
 from niyanta.server.rest.frame.operation import Operation
 from niyanta.server.rest.uvicorn.server import HttpServer
 from niyanta.server.services.diagnosis import Severity, role_finding
@@ -23,6 +24,7 @@ from niyanta.server.store import schema
 from niyanta.server.store.database import Database
 from niyanta.server.watching.live import LiveFeeds
 from niyanta.server.wiring import Assembly
+from niyanta.telemetry.process import Telemetry
 from niyanta.wire.addresses import Addresses
 from niyanta.wire.broker import Broker
 from niyanta.wire.broker_auth import BrokerAuth, allow_open_broker
@@ -57,6 +59,7 @@ class Coordinator:
         self._certificates: Certificates | None = None
         self._main: asyncio.Task[None] | None = None
         self._election: Election | None = None
+        self._telemetry: Telemetry | None = None
         self._live: LiveFeeds | None = None
 
     async def start(self) -> None:
@@ -68,6 +71,7 @@ class Coordinator:
         """
         settings = self.settings
         self._socket = _listen(settings.host, settings.port)
+        self._telemetry = Telemetry("niyanta-coordinator", settings.coordinator_id, context_of=current_context)
         self.port = self._socket.getsockname()[1]
         try:
             self._certificates = Certificates(settings) if settings.tls_cert else None
@@ -95,14 +99,14 @@ class Coordinator:
         self, database: Database, broker: Broker, grpc_server: GrpcServer, keys: BrokerKeys | None
     ) -> None:
         settings = self.settings
-        parts = Assembly(database, broker, settings, keys)
+        parts = Assembly(database, broker, settings, keys, self._telemetry)
         await parts.prepare()
         self._election, self._live = parts.election, parts.live
         api = parts.rest()
         self.operations = api.operations
         self._server = HttpServer(api, settings, self._certificates, parts.proxies)
         methods, streams = parts.grpc()
-        await grpc_server.start(parts.gate, methods, parts.health, parts.metrics, streams.end_all)
+        await grpc_server.start(parts.gate, methods, parts.health, parts.metrics, streams.end_all, parts.tracing)
         addresses = Addresses.parse(settings.nats_url, settings.broker_tls)
         loops: list[Callable[[], Coroutine[Any, Any, None]]] = [
             *parts.loops(),
@@ -174,6 +178,9 @@ class Coordinator:
         if self.database is not None:
             await self.database.close()
             self.database = None
+        if self._telemetry is not None:
+            await asyncio.to_thread(self._telemetry.close)
+            self._telemetry = None
         if self._socket is not None:
             self._socket.close()
             self._socket = None

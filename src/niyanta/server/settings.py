@@ -28,7 +28,7 @@ from niyanta.wire.secret_values import secret_value
 __all__ = ["CoordinatorSettings"]
 
 
-_SECRETS = ("database_url", "nats_url", "jwt_secret")
+_SECRETS = ("database_url", "nats_url", "jwt_secret", "audit_key")
 
 
 class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from niyanta.domain.audit_chain import AuditKeys
 from niyanta.server.access.gate import Gate
@@ -42,7 +42,9 @@ from niyanta.server.moves.commands import Commands
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.moves.held_up import HeldUp
 from niyanta.server.moves.mover import Mover
+from niyanta.server.moves.spans import MoveSpans
 from niyanta.server.observability.metrics import Metrics
+from niyanta.server.observability.tracing import Tracing
 from niyanta.server.rest.app import RestApi
 from niyanta.server.rest.console.pages import ConsolePages
 from niyanta.server.rest.console.session import ConsoleSessions
@@ -91,10 +93,14 @@ from niyanta.server.store.join_tokens import JoinTokenStore
 from niyanta.server.store.shared_secrets import shared_secret
 from niyanta.server.watching.live import LiveFeeds
 from niyanta.server.watching.service import WatchService
+from niyanta.telemetry.process import Telemetry
 from niyanta.wire.broker import Broker
 from niyanta.wire.changes import Changed
 from niyanta.wire.objects import ObjectStore
 from niyanta.wire.subjects import ANY_SENDER, Subjects
+
+if TYPE_CHECKING:
+    from niyanta.server.observability.exported import MetricExport
 
 __all__ = ["Assembly"]
 
@@ -103,7 +109,12 @@ class Assembly:
     """The parts of one coordinator. Made, prepared, then its `loops` are run."""
 
     def __init__(
-        self, database: Database, broker: Broker, settings: CoordinatorSettings, keys: BrokerKeys | None = None
+        self,
+        database: Database,
+        broker: Broker,
+        settings: CoordinatorSettings,
+        keys: BrokerKeys | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self._database = database
         self._broker = broker
@@ -115,6 +126,12 @@ class Assembly:
         self.feed.listeners.append(_count_own(self.metrics, settings.coordinator_id))
         self.lost_work = LostWork(database, self.metrics, settings.coordinator_id)
         self.feed.listeners.append(self.lost_work.note)
+        self.tracing: Tracing | None = None
+        self._move_spans: MoveSpans | None = None
+        if telemetry is not None and telemetry.spans is not None:
+            self.tracing = Tracing(telemetry.spans)
+            self._move_spans = MoveSpans(telemetry.spans, database)
+            self.feed.on_moved.append(self._move_spans.tell)
         self.mover = Mover(database, self.feed)
         self.commands = Commands(broker, subjects, self.metrics)
         self.directory = Directory(database, self.customers, self.feed)
@@ -194,6 +211,18 @@ class Assembly:
             most_per_customer=settings.max_live_feeds_per_customer,
             now=lambda: timestamp(datetime.now(UTC)),
         )
+        self.vitals = Vitals(
+            database,
+            broker,
+            self.election,
+            self.customers,
+            self.scheduler,
+            self.upkeep,
+            occupancy,
+            lambda: self.feed.watcher_count + self.watches.count + self.live.count,
+            settings.metrics_tag,
+        )
+        self._metric_export = self._exporting(telemetry)
         self.token_service = TokenService(self.customers, self.workloads, self.directory.customer_changed)
         self.administration = AdminService(self.customers, self.directory.customer_changed)
 
@@ -210,6 +239,13 @@ class Assembly:
         await self.feed.start()
         for service in (self.intake, self.workers, self.beats, self.checkpoints):
             await service.start(self.doors)
+
+    def _exporting(self, telemetry: Telemetry | None) -> MetricExport | None:
+        if telemetry is None or not telemetry.wants_metrics:
+            return None
+        from niyanta.server.observability.exported import MetricExport
+
+        return MetricExport(self.metrics, self.vitals.read, "niyanta-coordinator", self._settings.coordinator_id)
 
     def loops(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         """What runs as long as the coordinator does."""
@@ -234,22 +270,12 @@ class Assembly:
             self.live.run,
             self.lost_work.run,
             self.known_tokens.run,
+            *(part.run for part in (self._move_spans, self._metric_export) if part is not None),
         ]
 
     def rest(self) -> RestApi:
         """REST and WebSocket."""
         settings = self._settings
-        vitals = Vitals(
-            self._database,
-            self._broker,
-            self.election,
-            self.customers,
-            self.scheduler,
-            self.upkeep,
-            self.occupancy,
-            lambda: self.feed.watcher_count + self.watches.count + self.live.count,
-            settings.metrics_tag,
-        )
         metrics_access = Access.PUBLIC if settings.metrics_access == "public" else Access.ADMIN
         parts = (
             BatchRoutes(self.submissions, self.batches),
@@ -264,8 +290,8 @@ class Assembly:
             TokenRoutes(self.token_service, self.administration),
             AdminRoutes(self.administration, self.workers, self.cursors),
             JoinTokenRoutes(JoinTokenService(self.join_tokens), self.cursors),
-            SystemRoutes(SystemService(vitals, self.customers, self.occupancy), settings.coordinator_id),
-            ProbeRoutes(self.health, vitals, self.metrics),
+            SystemRoutes(SystemService(self.vitals, self.customers, self.occupancy), settings.coordinator_id),
+            ProbeRoutes(self.health, self.vitals, self.metrics),
         )
         sockets = WorkloadSockets(self.gate, self.watches, settings)
         sessions = ConsoleSessions(self.gate, self.token_service)
@@ -276,6 +302,7 @@ class Assembly:
             settings.request_seconds,
             self.metrics,
             [*sockets.routes(), *sessions.routes(), *ConsolePages().routes()],
+            self.tracing,
         )
 
     def grpc(self) -> tuple[list[Served], StreamMethods]:

@@ -149,6 +149,7 @@ class WorkloadRun:
 class _RecordingLink:
     """The context's way to nobody but the run."""
 
+    trace = None
     most_checkpoint_bytes = MAX_CHECKPOINT_BYTES
 
     def __init__(self, run: WorkloadRun) -> None:

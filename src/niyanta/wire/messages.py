@@ -81,6 +81,8 @@ class Assignment(msgspec.Struct, frozen=True, omit_defaults=True):
     cpu_cores: float = 1.0
     memory_mb: int = 512
     disk_mb: int = 1024
+    traceparent: str | None = None
+    """The attempt's span, for what is recorded below it; None where nothing is traced."""
 
 
 class Assign(msgspec.Struct, frozen=True, tag="assign"):

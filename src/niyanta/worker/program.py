@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from niyanta.telemetry.process import Telemetry
 from niyanta.wire.addresses import Addresses, BrokerTls
 from niyanta.wire.broker import Broker
 from niyanta.wire.broker_auth import warn_if_exposed
@@ -60,6 +61,7 @@ def run_worker(
     tls = BrokerTls.by(os.environ)
     warn_if_exposed(Addresses.parse(url, tls))
     spec = replace(spec, reach=replace(spec.reach, closed_ports=tuple(ports_of(url))))
+    telemetry = Telemetry("niyanta-worker", spec.worker_id, logger="niyanta", serves_handlers=True)
     subjects = Subjects(prefix, sender=ticket.sender if ticket else "")
 
     async def main() -> None:
@@ -81,13 +83,14 @@ def run_worker(
         claim = WorkerClaim(spec.worker_id, f"{prefix} {url}")
         try:
             with tempfile.TemporaryDirectory(prefix="niyanta-", dir=scratch_parent(policy_by(spec.reach))) as scratch:
-                await Agent(spec, app, broker, subjects, Path(scratch), object_store, claim).run(stop)
+                await Agent(spec, app, broker, subjects, Path(scratch), object_store, claim, telemetry).run(stop)
         finally:
             claim.release()
             await broker.close()
 
     try:
-        _runner()(main())
+        with contextlib.closing(telemetry):
+            _runner()(main())
     except asyncio.CancelledError:
         log.warning("worker.stopped_at_once")
 

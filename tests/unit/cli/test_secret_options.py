@@ -15,7 +15,7 @@ from niyanta.cli.secret_options import SecretOption
 
 _TOLD = ("url", "token", "password", "secret", "key")
 """What the name of an option says that may hold one."""
-_HARMLESS = {"--url", "--idempotency-key", "--priority"}
+_HARMLESS = {"--url", "--idempotency-key", "--tls-key"}
 
 
 def commands(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:

@@ -108,3 +108,9 @@ httpGet: {path: {{ .path }}, port: http}
 {{- define "niyanta.dns" -}}
 - ports: [{port: 53, protocol: UDP}, {port: 53, protocol: TCP}]
 {{- end -}}
+
+{{- define "niyanta.telemetry" -}}
+{{- range $name, $value := .Values.telemetry.settings }}
+- {name: OTEL_{{ $name }}, value: {{ $value | quote }}}
+{{- end }}
+{{- end }}

@@ -22,8 +22,10 @@ from niyanta.server.access.proxies import Proxies
 from niyanta.server.access.rate_limits import RateStatus
 from niyanta.server.grpc import status
 from niyanta.server.grpc.methods import Method, MethodCall, Served
+from niyanta.server.grpc.traced import traced
 from niyanta.server.observability.logs import name_request
 from niyanta.server.observability.metrics import Metrics
+from niyanta.server.observability.tracing import Tracing
 from niyanta.server.services.requests import BodyLimit
 
 __all__ = ["GrpcFrame", "source_address"]
@@ -41,11 +43,18 @@ class GrpcFrame:
         body_limits: Larger requests are refused, in bytes.
         request_seconds: How long a request may take to arrive, with a second more for each 64 KiB that it may have.
         metrics: Counts the calls.
+        tracing: Makes spans of calls; None where nobody wants them.
     """
 
     def __init__(
-        self, gate: Gate, body_limits: Mapping[BodyLimit, int], request_seconds: float, metrics: Metrics
+        self,
+        gate: Gate,
+        body_limits: Mapping[BodyLimit, int],
+        request_seconds: float,
+        metrics: Metrics,
+        tracing: Tracing | None = None,
     ) -> None:
+        self._tracing = tracing
         self._gate = gate
         self._request_seconds = request_seconds
         self._body_limits = body_limits
@@ -58,8 +67,10 @@ class GrpcFrame:
         gate: what the caller sends meanwhile waits in HTTP/2's window (see ``server._options``).
         """
         if served.is_stream:
-            return grpc.stream_stream_rpc_method_handler(self._streaming(served))
-        return grpc.stream_unary_rpc_method_handler(self._answering(served))
+            return grpc.stream_stream_rpc_method_handler(
+                traced(self._streaming(served), served.method, self._tracing)
+            )
+        return grpc.stream_unary_rpc_method_handler(traced(self._answering(served), served.method, self._tracing))
 
     def _answering(
         self, served: Served

@@ -16,6 +16,7 @@ from niyanta.server.grpc.frame import GrpcFrame
 from niyanta.server.grpc.health import HEALTH_SERVICE, HealthMethods
 from niyanta.server.grpc.methods import SERVICES, Served
 from niyanta.server.observability.metrics import Metrics
+from niyanta.server.observability.tracing import Tracing
 from niyanta.server.services.health import Health
 from niyanta.server.services.requests import body_limits
 from niyanta.server.settings import CoordinatorSettings
@@ -66,6 +67,7 @@ class GrpcServer:
         health: Health,
         metrics: Metrics,
         when_stopping: Callable[[], None] = lambda: None,
+        tracing: Tracing | None = None,
     ) -> None:
         """Begin to serve.
 
@@ -75,9 +77,10 @@ class GrpcServer:
             health: What the health service tells.
             metrics: Counts the calls.
             when_stopping: Called when the server begins to stop, to end what would go on for ever.
+            tracing: Makes spans of calls.
         """
         self._when_stopping = when_stopping
-        frame = GrpcFrame(gate, body_limits(self._settings), self._settings.request_seconds, metrics)
+        frame = GrpcFrame(gate, body_limits(self._settings), self._settings.request_seconds, metrics, tracing)
         for service in SERVICES:
             own = [served for served in methods if served.method.service == service]
             self._add(service, {served.method.name: frame.handler(served) for served in own})

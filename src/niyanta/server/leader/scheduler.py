@@ -160,6 +160,7 @@ class Scheduler:
         self._most = min(_MOST_PER_PASS, max(_FEWEST_PER_PASS, 2 * len(placements)))
         self._commands.assign(epoch, [a for a in written.values() if a is not None])
         self._feed.announce([describe(change) for change in done])
+        self._feed.moved(done)
         if large := [key for key, assigned in written.items() if assigned is None]:
             await self._push_large(epoch, large)
         return len(placements), False

@@ -99,7 +99,7 @@ class SlotClaim:
         return Assigning(epoch, self._changes)
 
     def _assign(self, new: NewWorkload, placement: Placement) -> Change:
-        before = Locked(new.created.state, new.created_at, DEFAULT_CONFIG, new.timeout_seconds)
+        before = Locked(new.created.state, new.created_at, DEFAULT_CONFIG, new.timeout_seconds, new.traceparent)
         change, worker = Change.begin(before), placement.worker
         # The time of the move is set by the statement, as the database's is only known there.
         change.then(
@@ -123,6 +123,10 @@ class SlotClaim:
         """What was assigned, for the feed."""
         keys = [(workload.customer_id, workload.workload_id) for workload in self._written]
         return {key: describe(self._changes[key]) for key in keys}
+
+    def moves(self) -> list[Change]:
+        """What was assigned."""
+        return [self._changes[workload.customer_id, workload.workload_id] for workload in self._written]
 
     def keep(self) -> list[Assignable]:
         """All is committed: what was assigned holds its slot, and is given for its worker; the rest gives it back."""
@@ -173,4 +177,5 @@ def _assignable(new: NewWorkload, change: Change, config_snapshot: str | None) -
         timeout_seconds=new.timeout_seconds,
         worker_id=state.worker_id or "",
         incarnation=state.incarnation or "",
+        traceparent=new.traceparent,
     )

@@ -27,6 +27,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from niyanta.domain.traces import attempt_context, read_traceparent
 from niyanta.errors import ConnectionFailedError
 from niyanta.server.observability.metrics import Metrics
 from niyanta.server.store.states import config_from_json
@@ -182,7 +183,15 @@ def _assignment(workload: Assignable) -> Assignment:
         cpu_cores=config.cpu_cores,
         memory_mb=config.memory_mb,
         disk_mb=config.disk_mb,
+        traceparent=_attempt_traceparent(workload),
     )
+
+
+def _attempt_traceparent(workload: Assignable) -> str | None:
+    """The span of the attempt that the assignment begins."""
+    if workload.traceparent is None or (context := read_traceparent(workload.traceparent)) is None:
+        return None
+    return attempt_context(context, workload.workload_id, workload.generation).traceparent
 
 
 def _packed(assignments: Iterable[Assignment]) -> Iterator[list[Assignment]]:

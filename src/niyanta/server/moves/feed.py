@@ -73,6 +73,8 @@ class ChangeFeed:
         self._outgoing: asyncio.Queue[Changed] = asyncio.Queue(maxsize=10_000)
         self._watchers: dict[tuple[str, str], set[asyncio.Event]] = {}
         self.listeners: list[Callable[[Changed], None]] = []
+        self.on_moved: list[Callable[[Sequence[Change]], None]] = []
+        """Called with what this coordinator has committed, whole."""
         self.on_lost: list[Callable[[], None]] = []
         """Called when something that another coordinator told may not have arrived."""
         self._lost = LostChanges()
@@ -121,6 +123,11 @@ class ChangeFeed:
         except asyncio.QueueFull:
             log.warning("changes.dropped")
             self._number += 1  # so that the others notice
+
+    def moved(self, changes: Sequence[Change]) -> None:
+        """Tell who listens here of moves that this coordinator has committed."""
+        for tell in self.on_moved:
+            tell(changes)
 
     def _hand_on(self, changed: Changed) -> None:
         for listener in self.listeners:

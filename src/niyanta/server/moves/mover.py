@@ -161,8 +161,9 @@ class Mover:
         return changes
 
     def _announce(self, moved: Iterable[Change]) -> None:
-        if news := [describe(change) for change in moved if change.state.version != change.before.state.version]:
-            self._feed.announce(news)
+        if news := [change for change in moved if change.state.version != change.before.state.version]:
+            self._feed.announce([describe(change) for change in news])
+            self._feed.moved(news)
 
 
 def _begun(found: Iterable[Locked]) -> dict[Key, Change]:

@@ -271,7 +271,11 @@ class Metrics:
 
     # What is so: set for each scrape.
 
+    def show(self, reading: Reading) -> None:
+        """Have gauges show this."""
+        self._gauges.show(reading)
+
     async def scrape(self, reading: Reading) -> bytes:
         """Everything in the text format 0.0.4. Written in a thread: it may be long."""
-        self._gauges.show(reading)
+        self.show(reading)
         return await asyncio.to_thread(generate_latest, self.registry)

@@ -12,6 +12,7 @@ from starlette.websockets import WebSocket
 
 from niyanta.server.access.gate import Gate
 from niyanta.server.observability.metrics import Metrics
+from niyanta.server.observability.tracing import Tracing
 from niyanta.server.rest.frame.frame import RestFrame, http_error, request_id_of, standard_headers
 from niyanta.server.rest.frame.operation import Endpoint
 from niyanta.server.rest.openapi.pages import DocumentPages
@@ -33,6 +34,7 @@ class RestApi:
         body_seconds: Slower ones too; a second more for each 64 KiB.
         metrics: Count what is answered.
         routes: What is no operation: WebSockets, static files.
+        tracing: Makes spans of requests.
     """
 
     def __init__(
@@ -43,8 +45,9 @@ class RestApi:
         body_seconds: float,
         metrics: Metrics,
         routes: Sequence[BaseRoute] = (),
+        tracing: Tracing | None = None,
     ) -> None:
-        frame = RestFrame(gate, body_limits, body_seconds, metrics)
+        frame = RestFrame(gate, body_limits, body_seconds, metrics, tracing)
         self.operations = [endpoint.operation for endpoint in endpoints]
         pages = DocumentPages(self.operations).routes()
         self._routes: list[BaseRoute] = [*(frame.route(endpoint) for endpoint in endpoints), *routes, *pages]

@@ -18,6 +18,7 @@ from niyanta.domain.json_schema import Mismatch, Schema, TooExpensiveError
 from niyanta.domain.limits import DEFAULT_PRIORITY, MAX_SCHEMA_ERRORS
 from niyanta.errors import ApiError, InvalidInputError
 from niyanta.server.directory import Directory, Intake
+from niyanta.server.observability.tracing import current_traceparent
 from niyanta.server.services.estimator import Estimator
 from niyanta.server.services.requests import SubmitRequest, check_values
 from niyanta.server.store.customers import Identity
@@ -69,6 +70,7 @@ class SubmissionChecks:
         now_ms = time.time_ns() // 1_000_000
         created_at = datetime.fromtimestamp(now_ms / 1000, UTC)
         # In one millisecond ids sort by their random part; sorted, the batch is listed in its own order.
+        traceparent = current_traceparent()
         randoms = sorted([int.from_bytes(secrets.token_bytes(10)) for _ in requests])
         starts: dict[int, datetime | None] = {}
         items: list[NewWorkload | ApiError] = []
@@ -103,6 +105,7 @@ class SubmissionChecks:
                     created_at=created_at,
                     actor_id=identity.actor_id,
                     estimated_start_at=starts[place],
+                    traceparent=traceparent,
                     needs_config=not supported[kind].forms,
                 )
             )

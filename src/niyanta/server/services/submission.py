@@ -46,6 +46,7 @@ from niyanta.server.leader.shortcut import Shortcut, SlotClaim
 from niyanta.server.moves.batcher import GroupCommit
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.moves.held_up import HeldUp
+from niyanta.server.observability.tracing import step
 from niyanta.server.services.checking import SubmissionChecks, unsupported
 from niyanta.server.services.estimator import Estimator
 from niyanta.server.services.outcomes import (
@@ -178,7 +179,8 @@ class SubmissionService:
         needs_config = any(isinstance(item, NewWorkload) and item.needs_config for item in items)
         asked = _Request(identity.customer_id, items, name, body_sha256, weight, needs_config)
         try:
-            return await self._group.submit(asked)
+            with step("commit"):
+                return await self._group.submit(asked)
         except OutcomeUnknownError:
             return await self._find_out(asked)
 
@@ -216,6 +218,7 @@ class SubmissionService:
             assigned = claim.changes()
             created = [_created(new, is_ready=new.key not in assigned) for new in stored]
             self._feed.announce([*created, *assigned.values()])
+            self._feed.moved(claim.moves())
         return answers
 
     async def _store_at_once(

@@ -1,7 +1,7 @@
 """The connection pools, and the one place where driver errors become ours.
 
 Four pools: ``api`` for requests; ``customer`` for those that concern one customer alone, in a role that sees nothing
-of others (ADR 0029); ``vital`` for what keeps the system alive (heartbeats, events, assignments); ``lease`` for the
+of others (ADR 0030); ``vital`` for what keeps the system alive (heartbeats, events, assignments); ``lease`` for the
 election and for looking whether the database answers at all. A flood of one can never starve another.
 """
 

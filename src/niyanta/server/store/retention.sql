@@ -20,15 +20,13 @@ SELECT c.customer_id FROM customers c
 -- name: forget_workloads(customer_id, created_before_id, keep, most)
 -- Delete a batch of a customer's workloads that ended longer ago than keep, but for those with a pinned checkpoint. Locking: those rows; skips what is locked.
 WITH old AS MATERIALIZED (
-    SELECT workload_id FROM workloads
+    SELECT ctid FROM workloads
      WHERE customer_id = :customer_id AND workload_id < :created_before_id AND completed_at < now() - :keep::interval
        AND NOT EXISTS (SELECT FROM checkpoints c WHERE c.customer_id = workloads.customer_id
                           AND c.workload_id = workloads.workload_id AND c.pinned)
      ORDER BY workload_id LIMIT :most FOR UPDATE SKIP LOCKED
 )
-DELETE FROM workloads w USING old
- WHERE w.customer_id = :customer_id AND w.workload_id = old.workload_id
-RETURNING w.workload_id;
+DELETE FROM workloads WHERE ctid = ANY(ARRAY(SELECT ctid FROM old)) RETURNING workload_id;
 
 -- name: sweep_checkpoints(customer_id, workload_id, sequence, keep, most)
 -- The next checkpoints behind a place, in the order of their key, and of each whether nothing can need it any more: its
@@ -39,7 +37,8 @@ SELECT k.customer_id, k.workload_id, k.sequence, k.object_key,
   FROM (SELECT customer_id, workload_id, sequence, object_key, pinned FROM checkpoints
          WHERE (customer_id, workload_id, sequence) > (:customer_id, :workload_id, :sequence)
          ORDER BY customer_id, workload_id, sequence LIMIT :most) k
-  LEFT JOIN workloads w ON w.customer_id = k.customer_id AND w.workload_id = k.workload_id
+  LEFT JOIN LATERAL (SELECT workload_id, completed_at FROM workloads
+                      WHERE customer_id = k.customer_id AND workload_id = k.workload_id LIMIT 1) w ON true
  ORDER BY k.customer_id, k.workload_id, k.sequence;
 
 -- name: forget_checkpoints(customer_ids, workload_ids, sequences)

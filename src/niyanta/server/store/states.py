@@ -1,7 +1,8 @@
 """Workloads' states as transactions hold and change them: from rows, and to the arrays that `apply_changes` takes.
 
 The fields of `WorkloadState` are the one declaration. They are read by their names, and ``make generate`` writes them
-into ``workloads.sql``. So a new one is added there, and to the table and the view ``workload_states`` by a migration.
+into ``workloads.sql``. So a new one is added there, and to the table and the view ``traced_workload_states`` by a
+migration.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ class Locked(msgspec.Struct, frozen=True):
     """The database's time."""
     config: TypeConfig
     timeout_seconds: int | None
+    traceparent: str | None = None
+    """The span that the workload was submitted in; None where nothing is traced."""
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -155,12 +158,13 @@ _CHANGING = [
 
 
 def read_locked(row: Row) -> Locked:
-    """From a row of ``workload_states`` with the database's time."""
+    """From a row of ``traced_workload_states`` with the database's time."""
     return Locked(
         _read_state(row),
         row["db_now"],
         config_from_json(row["config_snapshot"]),
         row["timeout_seconds"],
+        row["traceparent"],
     )
 
 

@@ -36,6 +36,8 @@ class NewWorkload(msgspec.Struct, frozen=True, kw_only=True):
     estimated_start_at: datetime | None = None
     misfits: str | None = None
     """Forms of input that its own doesn't fit, with spaces between."""
+    traceparent: str | None = None
+    """The span that it was submitted in (`niyanta.domain.traces`); None where nothing is traced."""
     needs_config: bool = False
     """No live worker serves its type: that the customer has a config of it is all that lets it in."""
 
@@ -254,6 +256,7 @@ def _columns(batch: Sequence[NewWorkload], limits: Mapping[str, int], lock_secon
         "timeouts": unless_nulls([w.timeout_seconds for w in batch]),
         "placement_keys": [w.placement_key for w in batch],
         "misfits": unless_nulls([w.misfits for w in batch]),
+        "traceparents": unless_nulls([w.traceparent for w in batch]),
         "ranks": [w.queue_rank for w in batch],
         "created_ats": [w.created_at for w in batch],
         "actor_ids": [w.actor_id for w in batch],

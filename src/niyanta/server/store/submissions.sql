@@ -27,7 +27,7 @@ SELECT k.customer_id, k.operation, k.key, k.body_sha256, k.answer
   JOIN idempotency_keys k USING (customer_id, operation, key)
  WHERE k.created_at >= now() - interval '24 hours';
 
--- name: insert_batch(customer_ids, workload_ids, workload_types, priorities, inputs, affinities, timeouts, placement_keys, misfits, ranks, created_ats, actor_ids, places, limited_customers, limits, lock_milliseconds, status, event_type, actor_type, details, epoch, assigned_type, assigner_type, assigner_id, assigned_details, assigned_status, assigned_version, assigned_generation, assigned_event_count, assigned_worker_id, assigned_incarnation, assigned_scheduled_from, key_customers, key_operations, keys, key_hashes, key_answers)
+-- name: insert_batch(customer_ids, workload_ids, workload_types, priorities, inputs, affinities, timeouts, placement_keys, misfits, traceparents, ranks, created_ats, actor_ids, places, limited_customers, limits, lock_milliseconds, status, event_type, actor_type, details, epoch, assigned_type, assigner_type, assigner_id, assigned_details, assigned_status, assigned_version, assigned_generation, assigned_event_count, assigned_worker_id, assigned_incarnation, assigned_scheduled_from, key_customers, key_operations, keys, key_hashes, key_answers)
 -- Submissions that passed, with their first audit event, the customers' counts and the hour's, in one statement; of each
 -- customer as many, in order of their places, as the limit of its queue leaves room for. Gives the depths of the queues
 -- before. The event's time is kept near the database's, whatever this replica's clock says, so that it finds its partition.
@@ -48,12 +48,12 @@ WITH room AS MATERIALIZED (
     SELECT * FROM unnest(
         :customer_ids::text[], :workload_ids::text[], :workload_types::text[], :priorities::int[], :inputs::text[],
         :affinities::text[], :timeouts::int[], :placement_keys::bigint[], :misfits::text[],
-        :ranks::double precision[], :created_ats::timestamptz[], :actor_ids::text[], :places::int[],
+        :traceparents::text[], :ranks::double precision[], :created_ats::timestamptz[], :actor_ids::text[], :places::int[],
         :assigned_details::text[], :assigned_status::text[], :assigned_version::bigint[], :assigned_generation::int[],
         :assigned_event_count::int[], :assigned_worker_id::text[], :assigned_incarnation::text[],
         :assigned_scheduled_from::text[]
       ) AS i (customer_id, workload_id, workload_type, priority, input_params, affinity_rules, timeout_seconds,
-              placement_key, misfits, queue_rank, created_at, actor_id, place, assigned_details, assigned_status,
+              placement_key, misfits, traceparent, queue_rank, created_at, actor_id, place, assigned_details, assigned_status,
               version, generation, event_count, worker_id, incarnation, scheduled_from)
 ), key AS MATERIALIZED (
     SELECT * FROM unnest(:key_customers::text[], :key_operations::text[], :keys::text[], :key_hashes::bytea[],
@@ -66,9 +66,10 @@ WITH room AS MATERIALIZED (
 ), claim AS MATERIALIZED (
     SELECT EXISTS (SELECT FROM fence) AS leads, fits,
            fits AND (:epoch::bigint IS NULL OR EXISTS (SELECT FROM fence) AND NOT EXISTS (
-               SELECT FROM given g JOIN workloads w ON w.ready AND w.customer_id = g.customer_id
-                       AND w.placement_key = g.placement_key AND w.queue_rank < g.queue_rank
-                WHERE g.assigned_status IS NOT NULL)) AS holds
+               SELECT FROM given g WHERE g.assigned_status IS NOT NULL AND g.queue_rank > (
+                      SELECT w.queue_rank FROM workloads w
+                       WHERE w.ready AND w.customer_id = g.customer_id AND w.placement_key = g.placement_key
+                       ORDER BY w.queue_rank LIMIT 1))) AS holds
       FROM fit
 ), claimed AS (
     INSERT INTO idempotency_keys (customer_id, operation, key, body_sha256, answer)
@@ -79,11 +80,11 @@ WITH room AS MATERIALIZED (
 ), added AS (
     INSERT INTO workloads (customer_id, workload_id, workload_type, status, version, generation, event_count, worker_id,
                            incarnation, scheduled_from, scheduled_at, ready, priority, input_params, affinity_rules,
-                           timeout_seconds, placement_key, misfits, queue_rank, created_at, config_snapshot)
+                           timeout_seconds, placement_key, misfits, traceparent, queue_rank, created_at, config_snapshot)
     SELECT customer_id, workload_id, workload_type, coalesce(assigned_status, :status::text), coalesce(version, 1),
            coalesce(generation, 0), coalesce(event_count, 1), worker_id, incarnation, scheduled_from,
            CASE WHEN assigned_status IS NOT NULL THEN now() END, assigned_status IS NULL, priority, input_params::json,
-           affinity_rules::json, timeout_seconds, placement_key, misfits, queue_rank, created_at,
+           affinity_rules::json, timeout_seconds, placement_key, misfits, traceparent, queue_rank, created_at,
            CASE WHEN assigned_status IS NOT NULL THEN (
                 SELECT json_build_object('config_json', f.config_json, 'max_retries', f.max_retries,
                            'timeout_seconds', f.timeout_seconds, 'checkpoint_interval_sec', f.checkpoint_interval_sec,

@@ -90,6 +90,8 @@ class Assignable(msgspec.Struct, frozen=True, kw_only=True):
     timeout_seconds: int | None
     worker_id: str
     incarnation: str
+    traceparent: str | None = None
+    """The span that it was submitted in."""
 
 
 class HeldWorkload(msgspec.Struct, frozen=True, kw_only=True):

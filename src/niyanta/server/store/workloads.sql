@@ -1,7 +1,7 @@
 -- name: lock_states(customer_ids, workload_ids)
 -- The states of some workloads, locked, with the database's time. Locking: in order of id, before any usage row.
 SELECT s.*, now() AS db_now
-  FROM workload_states s
+  FROM traced_workload_states s
  WHERE (s.customer_id, s.workload_id) IN
        (SELECT * FROM unnest(:customer_ids::text[], :workload_ids::text[]))
  ORDER BY s.customer_id, s.workload_id FOR NO KEY UPDATE;
@@ -10,11 +10,11 @@ SELECT s.*, now() AS db_now
 -- The states of some workloads, not locked: for a decision whose write is guarded by the version it was made on.
 SELECT s.*, now() AS db_now
   FROM unnest(:customer_ids::text[], :workload_ids::text[]) AS i (customer_id, workload_id)
-  JOIN workload_states s USING (customer_id, workload_id);
+  JOIN traced_workload_states s USING (customer_id, workload_id);
 
 -- name: lock_held(worker_id, incarnation, but_types, most)
 -- The states of what a worker holds, but for some types, locked; for a worker that is lost. Locking: as `lock_states`.
-SELECT s.*, now() AS db_now FROM workload_states s
+SELECT s.*, now() AS db_now FROM traced_workload_states s
  WHERE s.worker_id = :worker_id AND s.incarnation = :incarnation AND s.workload_type <> ALL (:but_types::text[])
  ORDER BY s.customer_id, s.workload_id LIMIT :most FOR NO KEY UPDATE;
 
@@ -82,7 +82,8 @@ WITH fence AS MATERIALIZED (
               -- A large one is left out, told by its size where it lies, as a pass assigns hundreds.
               CASE WHEN w.status = 'SCHEDULED' AND pg_column_size(w.input_params) <= 4096 THEN w.input_params END
                   AS input_params,
-              w.config_snapshot, w.checkpoint_sequence, w.progress_percent, w.timeout_seconds, w.worker_id, w.incarnation
+              w.config_snapshot, w.checkpoint_sequence, w.progress_percent, w.timeout_seconds, w.worker_id, w.incarnation,
+              w.traceparent
 ), history AS (
     INSERT INTO audit_events (customer_id, workload_id, event_id, event_type, occurred_at, actor_type, actor_id, details)
     SELECT a.customer_id, a.workload_id, a.event_id, a.event_type, a.occurred_at, a.actor_type, a.actor_id, a.details::json
@@ -125,7 +126,7 @@ WITH fence AS MATERIALIZED (
       FROM hours e WHERE h.customer_id = e.customer_id AND h.hour = e.hour AND h.workload_type = e.workload_type
 )
 SELECT customer_id, workload_id, status = 'SCHEDULED' AS assigned, generation, workload_type, input_params, config_snapshot,
-       checkpoint_sequence, progress_percent, timeout_seconds, worker_id, incarnation
+       checkpoint_sequence, progress_percent, timeout_seconds, worker_id, incarnation, traceparent
   FROM moved;
 
 -- name: lanes(after_customer, after_key, most, most_each)
@@ -156,7 +157,7 @@ SELECT l.customer_id AS lane_customer, h.*, now() AS db_now
                SELECT c.progress_percent FROM checkpoints c
                 WHERE c.customer_id = w.customer_id AND c.workload_id = w.workload_id
                   AND c.sequence = w.checkpoint_sequence) END AS checkpoint_percent
-      FROM workloads w JOIN workload_states s USING (customer_id, workload_id)
+      FROM workloads w JOIN traced_workload_states s USING (customer_id, workload_id)
      WHERE w.ready AND w.customer_id = l.customer_id AND w.placement_key = l.placement_key
        AND w.death_streak <= :longest_streak
      ORDER BY w.queue_rank, w.workload_id LIMIT l.most) h;
@@ -164,7 +165,7 @@ SELECT l.customer_id AS lane_customer, h.*, now() AS db_now
 -- name: assignments(customer_ids, workload_ids, most_bytes)
 -- What a worker needs to run these, as far as their inputs have no more bytes than that in all; at least the first.
 SELECT customer_id, workload_id, generation, workload_type, input_params, config_snapshot, checkpoint_sequence,
-       progress_percent, timeout_seconds, worker_id, incarnation
+       progress_percent, timeout_seconds, worker_id, incarnation, traceparent
   FROM (SELECT w.*, row_number() OVER place AS number, sum(octet_length(w.input_params::text)) OVER place AS total_bytes
           FROM unnest(:customer_ids::text[], :workload_ids::text[]) AS i (customer_id, workload_id)
           JOIN workloads w USING (customer_id, workload_id)

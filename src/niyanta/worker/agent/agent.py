@@ -15,6 +15,7 @@ import msgspec
 from niyanta.domain.limits import DRAIN_SECONDS
 from niyanta.domain.workers import Isolation
 from niyanta.errors import ConfigurationError
+from niyanta.telemetry.process import Telemetry
 from niyanta.wire.broker import Broker
 from niyanta.wire.cancels import lasting
 from niyanta.wire.messages import (
@@ -41,6 +42,7 @@ from niyanta.worker.agent.membership import Membership
 from niyanta.worker.agent.standing import refuse_unkeepable
 from niyanta.worker.attempt.attempt import Attempt
 from niyanta.worker.attempt.means import Means
+from niyanta.worker.attempt.spans import LAST_EVENTS, AttemptTrace
 from niyanta.worker.box.policy import policy_by
 from niyanta.worker.handlers.app import WorkerSpec
 from niyanta.worker.handlers.link import Ask
@@ -78,9 +80,10 @@ class Agent:
         scratch: A directory for attempts.
         object_store: For checkpoints too large for the database.
         claim: By which an earlier worker of this id needn't be waited for.
+        telemetry: Exports what happens in attempts, where that is wanted.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what it works with
         self,
         spec: WorkerSpec,
         app: Sequence[str],
@@ -89,7 +92,11 @@ class Agent:
         scratch: Path,
         object_store: ObjectStore | None = None,
         claim: WorkerClaim | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
+        self._telemetry = telemetry
+        self._unheard: dict[AttemptRef, AttemptTrace] = {}
+        """Traces of attempts whose last event isn't acknowledged."""
         self._claim = claim
         self._spec = spec
         self._broker = broker
@@ -217,6 +224,7 @@ class Agent:
     def _forget_all(self) -> None:
         self._disown(list(self._attempts))
         self._outbox.forget()
+        self._unheard.clear()
 
     # --- commands and replies -------------------------------------------------------------------
 
@@ -291,6 +299,8 @@ class Agent:
             scratch=self._scratch,
             object_store=self._object_store,
             pool=self._pool,
+            spans=self._telemetry.spans if self._telemetry is not None else None,
+            lines=self._telemetry.lines if self._telemetry is not None else None,
         )
 
     def _ended(self, attempt: Attempt) -> None:
@@ -299,18 +309,27 @@ class Agent:
         self._ended_refs[attempt.ref] = None
         if len(self._ended_refs) > _MOST_ENDED:
             self._ended_refs.popitem(last=False)
+        if attempt.trace is not None and not attempt.disowned:
+            self._unheard[attempt.ref] = attempt.trace
         if attempt.disowned:
             self._membership.beat_soon()  # no event says it: the service has counted the slot as taken until now
 
     def _on_reply(self, reply: EventReply, batch: list[Event]) -> None:
         attempt = self._attempts.get(reply.ref)
         if attempt is None:
+            self._heard_out(reply, batch)
             return
         if reply.outcome is Outcome.FENCED:
             attempt.disown()
             return
         saved = {e.sequence for e in batch if e.ref == reply.ref and isinstance(e.body, CheckpointSaved)}
         attempt.checkpoint_answered(saved, reply)
+
+    def _heard_out(self, reply: EventReply, batch: list[Event]) -> None:
+        """An attempt that has ended had events under way: with the last of them its trace ends."""
+        ends = any(event.ref == reply.ref and isinstance(event.body, LAST_EVENTS) for event in batch)
+        if self._unheard and ends and (trace := self._unheard.pop(reply.ref, None)) is not None:
+            trace.step("result", trace.ended_ns, error=None if reply.outcome is Outcome.APPLIED else reply.outcome)
 
     # --- stopping -------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from niyanta.worker.attempt.life import Because, End, Life, Phase, StoppedError,
 from niyanta.worker.attempt.means import AttemptFolder, Means
 from niyanta.worker.attempt.reports import Reports
 from niyanta.worker.attempt.saving import Saving
+from niyanta.worker.attempt.spans import AttemptTrace, line_exporter
 from niyanta.worker.handlers.handler import Handler, MisfitError
 from niyanta.worker.handlers.link import Ask
 from niyanta.worker.handlers.text import describe, plain
@@ -41,6 +42,7 @@ class Attempt:
 
     Attributes:
         task: Done after that.
+        trace: Records what happens in it; None where nothing is recorded.
     """
 
     def __init__(
@@ -60,9 +62,13 @@ class Attempt:
         }
         self._began_at = 0.0
         self._life = Life()
+        self.trace = AttemptTrace.of(assignment, means.spans)
+        if self.trace is not None:
+            self._facts |= self.trace.ids
+        on_line = None if means.lines is None else line_exporter(means.lines, assignment)
         self._folder = AttemptFolder(means.scratch, self.ref.workload_id)
-        self._reports = Reports(self.ref, means.outbox, self._life)
-        self._saving = Saving(self.ref, self._life, self._reports, self._folder, means.object_store)
+        self._reports = Reports(self.ref, means.outbox, self._life, on_line)
+        self._saving = Saving(self.ref, self._life, self._reports, self._folder, means.object_store, self.trace)
 
     @property
     def exclusive(self) -> bool:
@@ -78,6 +84,9 @@ class Attempt:
         """Begin."""
         self._began_at = time.monotonic()
         log.info("attempt.started", extra=self._facts)
+        if (trace := self.trace) is not None:
+            began_ns = time.time_ns()
+            self._life.on_running.append(lambda: trace.step("prepare", began_ns))
         self.task = asyncio.get_running_loop().create_task(self._run())
 
     def ask(self, ask: Ask, *, wanted: bool = True) -> None:
@@ -119,6 +128,8 @@ class Attempt:
                 preparing.cancel()
             last = self._life.last_event(outcome)
             self._reports.last(last)
+            if self.trace is not None:
+                self.trace.ended_ns = time.time_ns()
             self._life.phase = Phase.OVER
             self._log_end(last)
             self._on_ended(self)

@@ -13,7 +13,9 @@ from typing import Any
 
 from niyanta.domain.limits import GRACE_SECONDS
 from niyanta.domain.records import LogLevel
+from niyanta.domain.traces import TraceContext
 from niyanta.errors import PermanentError, TransientError
+from niyanta.telemetry.ambient import enter
 from niyanta.wire.messages import Assignment, Completed, Failed, LogLine, Progressed
 from niyanta.worker.attempt.life import Life
 from niyanta.worker.attempt.means import AttemptFolder
@@ -23,7 +25,7 @@ from niyanta.worker.handlers import children
 from niyanta.worker.handlers.context import Context
 from niyanta.worker.handlers.failures import is_end, is_permanent, said_by, traced
 from niyanta.worker.handlers.handler import Handler, encode_result
-from niyanta.worker.handlers.link import Ask
+from niyanta.worker.handlers.link import Ask, trace_of
 from niyanta.worker.handlers.logs import current_link, log_to_current
 from niyanta.worker.handlers.saver import keep_saving
 from niyanta.worker.handlers.state import decode_state
@@ -42,7 +44,8 @@ _QUICK_SECONDS = 0.25
 class _DirectLink:
     """The context's way to the agent that it runs in; also from other threads."""
 
-    def __init__(self, life: Life, reports: Reports, saving: Saving) -> None:
+    def __init__(self, life: Life, reports: Reports, saving: Saving, trace: TraceContext | None) -> None:
+        self.trace = trace
         self._life = life
         self._reports = reports
         self._saving = saving
@@ -101,13 +104,14 @@ class Inline:
         state = None
         if encoding is not None:
             state = decode_state(await asyncio.to_thread(folder.checkpoint.read_bytes), encoding)
-        link = _DirectLink(self._life, self._reports, self._saving)
+        link = _DirectLink(self._life, self._reports, self._saving, trace_of(assignment))
         ctx = Context(assignment, link, state, lambda: folder.work)
         arguments = handler.arguments(ctx, assignment.input_json)
         self._life.begin_running()
         self._reports.started()
         log_to_current()
         handler.remark_on(ctx)
+        enter(assignment.traceparent)
         current_link.set(link)  # of the attempt's own task, and handed on to the handler's
         work = asyncio.get_running_loop().create_task(children.awaited(handler.function, *arguments, contained=True))
         await asyncio.sleep(0)

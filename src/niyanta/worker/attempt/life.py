@@ -100,6 +100,7 @@ class Life:
         phase: How far it has come.
         end: The order of the highest rank so far; None while it may go on.
         ordered: Done at the first order, whichever it was.
+        on_running: Called once when the handler is about to be called.
         on_asked: Called with what is waited for, or None, whenever that changes.
         on_disowned: Called once when it is disowned.
     """
@@ -108,6 +109,7 @@ class Life:
         self.phase = Phase.PREPARING
         self.end: End | None = None
         self.ordered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.on_running: list[Callable[[], None]] = []
         self.on_asked: list[Callable[[Ask | None], None]] = []
         self.on_disowned: list[Callable[[], None]] = []
         self._asked: set[Ask] = set()
@@ -147,6 +149,8 @@ class Life:
         """The handler is about to be called."""
         if self.phase is Phase.PREPARING:
             self.phase = Phase.RUNNING
+            for tell in self.on_running:
+                tell()
 
     def begin_ending(self) -> None:
         """The handler is about to be made to stop."""

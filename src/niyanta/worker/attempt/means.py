@@ -11,6 +11,7 @@ import signal
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from niyanta.errors import CheckpointError
 from niyanta.wire.broker import Broker
@@ -21,6 +22,10 @@ from niyanta.worker.launcher.folders import empty, make_folder, remove_folder
 from niyanta.worker.launcher.pool import ProcessPool
 from niyanta.worker.outbox import Outbox, Who
 from niyanta.worker.runner import channel
+
+if TYPE_CHECKING:
+    from niyanta.telemetry.lines import Lines
+    from niyanta.telemetry.spans import Spans
 
 __all__ = ["AttemptFolder", "Means"]
 
@@ -42,6 +47,10 @@ class Means:
     """For checkpoints too large for the database; None where there is none."""
     pool: ProcessPool | None = None
     """None in a worker whose handlers are all inline."""
+    spans: Spans | None = None
+    """Exports what happens in attempts; None where nobody wants it."""
+    lines: Lines | None = None
+    """Exports what attempts log; None where nobody wants it."""
 
     @functools.cached_property
     def guard(self) -> Guard:

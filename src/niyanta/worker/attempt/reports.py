@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from niyanta.domain.records import LogLevel
 from niyanta.wire.messages import AttemptRef, CheckpointSaved, EventBody, LogLine, Progressed, Started
 from niyanta.worker.attempt.life import Life
@@ -12,9 +14,23 @@ __all__ = ["Reports"]
 
 
 class Reports:
-    """Puts one attempt's events into the outbox, for as long as anything may be said of it."""
+    """Puts one attempt's events into the outbox, for as long as anything may be said of it.
 
-    def __init__(self, ref: AttemptRef, outbox: Outbox, life: Life) -> None:
+    Args:
+        ref: The attempt.
+        outbox: Where they go.
+        life: Rules the attempt.
+        on_line: Called with each line of its log, too.
+    """
+
+    def __init__(
+        self,
+        ref: AttemptRef,
+        outbox: Outbox,
+        life: Life,
+        on_line: Callable[[LogLine], None] | None = None,
+    ) -> None:
+        self._on_line = on_line
         self._ref = ref
         self._outbox = outbox
         self._life = life
@@ -62,6 +78,8 @@ class Reports:
             return
         self._say_dropped()
         self._queue(body)
+        if self._on_line is not None and not self._life.silent:
+            self._on_line(body)
 
     def _say_dropped(self) -> None:
         if not self._life.silent and (count := self._gate.take_dropped()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 
 from niyanta.domain.limits import MAX_CHECKPOINT_BYTES, MAX_LARGE_CHECKPOINT_BYTES
@@ -13,6 +14,7 @@ from niyanta.worker.attempt import checkpoints
 from niyanta.worker.attempt.life import Because, End, Life
 from niyanta.worker.attempt.means import AttemptFolder
 from niyanta.worker.attempt.reports import Reports
+from niyanta.worker.attempt.spans import AttemptTrace
 from niyanta.worker.handlers.link import Ask, AttemptEnded
 
 __all__ = ["Saving"]
@@ -22,8 +24,15 @@ class Saving:
     """Saves one checkpoint at a time, and waits for the service's word on each."""
 
     def __init__(
-        self, ref: AttemptRef, life: Life, reports: Reports, folder: AttemptFolder, object_store: ObjectStore | None
+        self,
+        ref: AttemptRef,
+        life: Life,
+        reports: Reports,
+        folder: AttemptFolder,
+        object_store: ObjectStore | None,
+        trace: AttemptTrace | None = None,
     ) -> None:
+        self._trace = trace
         self._ref = ref
         self._life = life
         self._reports = reports
@@ -75,22 +84,30 @@ class Saving:
             self._awaited[1].cancel()
 
     async def _keep(self, event: CheckpointSaved) -> int:
-        async with self._one_at_a_time:
-            if self._life.fulfilled or self._life.silent:
-                raise AttemptEnded
-            answer: asyncio.Future[EventReply] = asyncio.get_running_loop().create_future()
-            self._awaited = (self._reports.checkpoint(event), answer)
-            try:
-                reply = await answer
-            except asyncio.CancelledError:
-                if self._life.silent:
-                    raise AttemptEnded from None
-                raise
-            finally:
-                self._awaited = None
+        began_ns = time.time_ns()
+        reply = await self._acknowledged(event)
+        if self._trace is not None:
+            facts = {"checkpoint_sequence": reply.checkpoint_sequence, "checkpoint_bytes": event.size_bytes}
+            self._trace.step("checkpoint", began_ns, error=reply.checkpoint_error, **facts)
         if reply.checkpoint_error is not None:
             raise CheckpointError(reply.checkpoint_error)
         if reply.pause_granted or self._life.waiting is Ask.DRAIN:
             self._life.order(End(Because.PAUSED if reply.pause_granted else Because.DRAINED))
             raise AttemptEnded
         return reply.checkpoint_sequence
+
+    async def _acknowledged(self, event: CheckpointSaved) -> EventReply:
+        """Send it, and wait for the service's word."""
+        async with self._one_at_a_time:
+            if self._life.fulfilled or self._life.silent:
+                raise AttemptEnded
+            answer: asyncio.Future[EventReply] = asyncio.get_running_loop().create_future()
+            self._awaited = (self._reports.checkpoint(event), answer)
+            try:
+                return await answer
+            except asyncio.CancelledError:
+                if self._life.silent:
+                    raise AttemptEnded from None
+                raise
+            finally:
+                self._awaited = None

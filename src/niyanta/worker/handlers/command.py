@@ -107,6 +107,7 @@ class _Run:
             "NIYANTA_INPUT_FILE": str(input_file),
             "NIYANTA_CHECKPOINT_FILE": str(self._checkpoint_file),
             "NIYANTA_RESULT_FILE": str(self._result_file),
+            **({} if ctx.traceparent is None else {"TRACEPARENT": ctx.traceparent}),
         }
         try:
             return subprocess.Popen(

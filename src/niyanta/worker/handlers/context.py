@@ -41,6 +41,8 @@ class _Surroundings:
         """``wl_…``."""
         self.attempt: int = assignment.ref.generation
         """1 for the first; a resume and a lost worker raise it too."""
+        self.traceparent: str | None = assignment.traceparent
+        """The attempt's span (W3C Trace Context), for what the handler calls; None where nothing is traced."""
         self.input_params: dict[str, Any] = msgspec.json.decode(assignment.input_json)
         """The submission's parameters."""
         self.config: dict[str, Any] = msgspec.json.decode(assignment.config_json)

@@ -6,9 +6,10 @@ from collections.abc import Coroutine
 from enum import StrEnum
 from typing import Any, Protocol
 
-from niyanta.wire.messages import LogLine, Progressed
+from niyanta.domain.traces import TraceContext, read_traceparent
+from niyanta.wire.messages import Assignment, LogLine, Progressed
 
-__all__ = ["Ask", "AttemptEnded", "Link"]
+__all__ = ["Ask", "AttemptEnded", "Link", "trace_of"]
 
 
 class Ask(StrEnum):
@@ -23,6 +24,11 @@ class AttemptEnded(BaseException):
 
     Not an `Exception`, on purpose: code that catches everything that may go wrong must not catch this.
     """
+
+
+def trace_of(assignment: Assignment) -> TraceContext | None:
+    """The span of the attempt that an assignment begins."""
+    return None if assignment.traceparent is None else read_traceparent(assignment.traceparent)
 
 
 class Link(Protocol):
@@ -56,6 +62,11 @@ class Link(Protocol):
     @property
     def cancelled(self) -> bool:
         """Whether the handler is being made to stop."""
+        ...
+
+    @property
+    def trace(self) -> TraceContext | None:
+        """The attempt's span; None where nothing is traced."""
         ...
 
     @property

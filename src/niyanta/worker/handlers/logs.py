@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextvars
 import logging
+from typing import Any
 
 from niyanta.domain.records import LogLevel
+from niyanta.domain.traces import TraceContext
+from niyanta.telemetry.ambient import context_here
 from niyanta.wire.messages import LogLine
 from niyanta.worker.handlers.link import Link
 from niyanta.worker.handlers.text import plain
@@ -36,7 +39,7 @@ class LinkHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Send one."""
         try:
-            self.link.report(_line(self, record))
+            self.link.report(_line(self, record, self.link))
         except Exception:
             self.handleError(record)
 
@@ -49,7 +52,7 @@ class _CurrentHandler(logging.Handler):
         if link is None or record.name.startswith("niyanta."):
             return
         try:
-            link.report(_line(self, record))
+            link.report(_line(self, record, link))
         except Exception:
             self.handleError(record)
 
@@ -57,9 +60,16 @@ class _CurrentHandler(logging.Handler):
 _to_current = _CurrentHandler()
 
 
-def _line(handler: logging.Handler, record: logging.LogRecord) -> LogLine:
+def _line(handler: logging.Handler, record: logging.LogRecord, link: Link) -> LogLine:
     level = next((name for floor, name in _LEVELS if record.levelno >= floor), LogLevel.DEBUG)
-    return LogLine(level, plain(handler.format(record)))
+    return LogLine(level, plain(handler.format(record)), {} if link.trace is None else _ids(link.trace))
+
+
+def _ids(attempt: TraceContext) -> dict[str, Any]:
+    """Where in the trace a line was said: in the handler's own span, or in the attempt's."""
+    here = context_here()
+    span = here if here is not None and here.trace_id == attempt.trace_id else attempt
+    return {"trace_id": span.trace_id, "span_id": span.span_id}
 
 
 def log_all_to(link: Link) -> None:

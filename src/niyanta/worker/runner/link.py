@@ -23,7 +23,7 @@ from niyanta.domain.limits import MAX_CHECKPOINT_BYTES
 from niyanta.domain.records import LogLevel
 from niyanta.errors import CheckpointError
 from niyanta.wire.messages import LogLine, Progressed
-from niyanta.worker.handlers.link import Ask, AttemptEnded
+from niyanta.worker.handlers.link import Ask, AttemptEnded, trace_of
 from niyanta.worker.handlers.text import LineGate
 from niyanta.worker.runner import channel
 from niyanta.worker.runner.control import Control, lost
@@ -40,6 +40,7 @@ class SocketLink:
     """Speaks for the one process whose handler runs; not for those that it forks.
 
     Attributes:
+        trace: The attempt's span; None where nothing is traced.
         waiting: What waits for a checkpoint.
         cancelled: Whether the handler is being made to stop.
         ended: A checkpoint has fulfilled a pause or a drain: whatever the handler does now, the attempt is over.
@@ -60,6 +61,7 @@ class SocketLink:
         self._numbers = itertools.count(1)
         self._saves = itertools.count(1)
         self._answers: dict[int, Future[int]] = {}
+        self.trace = trace_of(run.assignment)
         self.most_checkpoint_bytes = run.most_checkpoint_bytes
         self.waiting: Ask | None = run.waiting
         self.cancelled = False

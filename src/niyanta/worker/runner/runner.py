@@ -22,10 +22,11 @@ import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from niyanta.domain.records import LogLevel
 from niyanta.errors import PermanentError, TransientError
+from niyanta.telemetry.ambient import enter
 from niyanta.wire.messages import Assignment, LogLine
 from niyanta.worker.box.box import Box
 from niyanta.worker.box.policy import Policy
@@ -43,6 +44,10 @@ from niyanta.worker.runner import channel, exits, output
 from niyanta.worker.runner.control import Control
 from niyanta.worker.runner.link import SocketLink
 from niyanta.worker.runner.surroundings import Surroundings
+from niyanta.worker.runner.telemetry import handler_spans
+
+if TYPE_CHECKING:
+    from niyanta.telemetry.handlers import HandlerSpans
 
 __all__ = ["flush", "main", "serve"]
 
@@ -131,6 +136,7 @@ def _outcome(handler: Handler, run: channel.Run, link: SocketLink) -> channel.Fr
         ctx = kind(run.assignment, link, state, lambda: directory / run.work)
         del state
         log_all_to(link)
+        enter(run.assignment.traceparent)
         arguments = handler.arguments(ctx, run.assignment.input_json)
         if isinstance(ctx, SyncContext):
             result = _run_sync(handler, ctx, link, arguments)
@@ -188,10 +194,11 @@ def main() -> None:
     box = Box(Policy.decode(sys.argv[2]), apps)
     box.prepare(sys.argv[3])
     box.enter(sys.argv[3])
-    serve(load_app(apps), control, errors)
+    worker = load_app(apps)
+    serve(worker, control, errors, handler_spans())
 
 
-def serve(worker: App, socket_: socket.socket, errors: output.ErrorOutput) -> None:
+def serve(worker: App, socket_: socket.socket, errors: output.ErrorOutput, spans: HandlerSpans | None = None) -> None:
     """Say that it is ready, run an attempt, or several of one kind, and end the process.
 
     Returns when the agent is gone before there was one.
@@ -202,7 +209,7 @@ def serve(worker: App, socket_: socket.socket, errors: output.ErrorOutput) -> No
     control, written = Control(socket_), os.dup(1)
     control.start()
     control.send(channel.Ready())
-    shared = _Serving(worker, control, errors, written)
+    shared = _Serving(worker, control, errors, written, spans)
     served = False
     while (run := control.next_run()) is not None:
         served = True
@@ -228,6 +235,8 @@ class _Serving:
     errors: output.ErrorOutput
     written: int
     """Descriptor of what is printed."""
+    spans: HandlerSpans | None
+    """Exports what handlers record; None where nobody wants it."""
     before: Surroundings | None = None
     """How the process was before its first attempt, when it may serve several."""
 
@@ -241,6 +250,8 @@ def _serve(shared: _Serving, run: channel.Run) -> None:
     os.chdir(Path(run.directory) / run.work)
     outcome = contextvars.copy_context().run(_outcome, handler, run, link)
     flush()
+    if shared.spans is not None:
+        shared.spans.finish()
     if run.keep and shared.before is not None and isinstance(outcome, channel.Done) and not link.ended:
         if (problem := _left_behind(shared, shared.before, link)) is None:
             link.say_dropped()

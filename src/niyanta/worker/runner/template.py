@@ -31,7 +31,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterable
-from typing import Any, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from niyanta.worker.box.box import Box
 from niyanta.worker.box.policy import Policy
@@ -39,6 +39,10 @@ from niyanta.worker.box.rights import hide_memory
 from niyanta.worker.handlers.app import App, load_app
 from niyanta.worker.handlers.text import describe
 from niyanta.worker.runner import output, runner
+from niyanta.worker.runner.telemetry import handler_spans
+
+if TYPE_CHECKING:
+    from niyanta.telemetry.handlers import HandlerSpans
 
 __all__ = ["main"]
 
@@ -62,6 +66,7 @@ def main() -> None:
     try:
         errors = output.take_over()
         worker = load_app(apps)
+        spans = handler_spans()
         problem = _unfit(before)
         box.prepare()
     except BaseException as exc:  # whatever an import can raise, each attempt's own interpreter will say it
@@ -72,7 +77,7 @@ def main() -> None:
     gc.collect()
     gc.freeze()  # a collection in a runner would otherwise write to, and so copy, every page
     _tell(launcher, {"ready": True})
-    forks = _Forks(worker, errors, launcher, box)
+    forks = _Forks(worker, errors, launcher, box, spans)
     while requests := _receive_all(launcher):
         for answer in forks.make(requests):
             _tell(launcher, answer)
@@ -120,7 +125,15 @@ def _close(fds: Iterable[int]) -> None:
 class _Forks:
     """Forks runners."""
 
-    def __init__(self, worker: App, errors: output.ErrorOutput, launcher: socket.socket, box: Box) -> None:
+    def __init__(
+        self,
+        worker: App,
+        errors: output.ErrorOutput,
+        launcher: socket.socket,
+        box: Box,
+        spans: HandlerSpans | None,
+    ) -> None:
+        self._spans = spans
         self._worker = worker
         self._errors = errors
         self._launcher = launcher
@@ -180,7 +193,7 @@ class _Forks:
             _seed()
             for hook in self._worker.fork_hooks:
                 hook()
-            runner.serve(self._worker, socket.socket(fileno=fds[0]), self._errors)
+            runner.serve(self._worker, socket.socket(fileno=fds[0]), self._errors, self._spans)
             code = 0
         except BaseException:
             code = 1

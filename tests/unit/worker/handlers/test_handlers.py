@@ -178,6 +178,7 @@ class Recorded:
 
     waiting: Ask | None = None
     cancelled = False
+    trace = None
     most_checkpoint_bytes = MAX_CHECKPOINT_BYTES
 
     def __init__(self) -> None:

@@ -12,7 +12,9 @@ from niyanta.server.rest.endpoints.join_tokens import JoinTokenRoutes
 from niyanta.server.rest.endpoints.live import LiveRoutes
 from niyanta.server.rest.endpoints.logs import LogRoutes
 from niyanta.server.rest.endpoints.probes import ProbeRoutes
+from niyanta.server.rest.endpoints.system import SystemRoutes
 from niyanta.server.rest.endpoints.tokens import TokenRoutes
+from niyanta.server.rest.endpoints.types import TypeRoutes
 from niyanta.server.rest.endpoints.workloads import WorkloadRoutes
 
 __all__ = ["PARTS"]
@@ -25,10 +27,12 @@ PARTS: tuple[type, ...] = (
     ExplainRoutes,
     LogRoutes,
     ConfigRoutes,
+    TypeRoutes,
     CustomerRoutes,
     TokenRoutes,
     AdminRoutes,
     JoinTokenRoutes,
+    SystemRoutes,
     ProbeRoutes,
 )
 """All of them, for what looks at the declarations only."""

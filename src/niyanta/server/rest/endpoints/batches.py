@@ -43,7 +43,7 @@ class BatchRoutes:
         answer=bodies.BatchAnswer,
         status=202,
         headers=("Idempotent-Replayed",),
-        request_headers=("Idempotency-Key",),
+        request_headers=("Idempotency-Key", "traceparent"),
         errors=(ConflictError, ServiceUnavailableError),
     )
     async def submit(self, call: Call) -> Response:

@@ -81,7 +81,7 @@ class WorkloadRoutes:
         answer=bodies.SubmitAnswer,
         status=202,
         headers=("Location", "Idempotent-Replayed"),
-        request_headers=("Idempotency-Key",),
+        request_headers=("Idempotency-Key", "traceparent"),
         errors=(ConflictError, ServiceUnavailableError),
     )
     async def submit(self, call: Call) -> Response:

@@ -27,11 +27,13 @@ from niyanta.server.access.gate import Gate, check_workload, request_id
 from niyanta.server.access.proxies import Proxies
 from niyanta.server.observability.logs import name_request
 from niyanta.server.observability.metrics import Metrics
+from niyanta.server.observability.tracing import Tracing
 from niyanta.server.rest.frame import parameters
 from niyanta.server.rest.frame.credentials import authorization_of
 from niyanta.server.rest.frame.negotiation import best_media_type
 from niyanta.server.rest.frame.operation import Access, Call, Deprecation, Endpoint
 from niyanta.server.rest.frame.responses import error_response
+from niyanta.server.rest.frame.traced import traced
 from niyanta.server.rest.uvicorn.strangers import WELCOME
 from niyanta.server.services.requests import BodyLimit
 from niyanta.server.store.customers import Identity
@@ -69,11 +71,18 @@ class RestFrame:
         body_limits: Larger bodies are refused, in bytes.
         body_seconds: Slower ones too; a second more for each 64 KiB.
         metrics: Count what is answered.
+        tracing: Makes spans of requests; None where nobody wants them.
     """
 
     def __init__(
-        self, gate: Gate, body_limits: Mapping[BodyLimit, int], body_seconds: float, metrics: Metrics
+        self,
+        gate: Gate,
+        body_limits: Mapping[BodyLimit, int],
+        body_seconds: float,
+        metrics: Metrics,
+        tracing: Tracing | None = None,
     ) -> None:
+        self._tracing = tracing
         self._body_seconds = body_seconds
         self._gate = gate
         self._metrics = metrics
@@ -85,7 +94,7 @@ class RestFrame:
         operation = endpoint.operation
         return Route(
             operation.path,
-            _Application(self._server_of(endpoint)),
+            _Application(traced(self._server_of(endpoint), operation, self._tracing)),
             methods=[operation.method],
             name=operation.operation_id,
         )

@@ -1,1 +1,1 @@
-"""The roles in which PostgreSQL is used, and what each may do (ADR 0029)."""
+"""The roles in which PostgreSQL is used, and what each may do (ADR 0030)."""

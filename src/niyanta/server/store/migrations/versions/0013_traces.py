@@ -1,4 +1,4 @@
-"""Partitions by functions of the owner's, and views for reports, so that coordinators need not own the schema."""
+"""A workload remembers the span that it was submitted in."""
 
 from __future__ import annotations
 
