@@ -29,6 +29,7 @@ NAMED_IN = (
     "join_tokens",
     "live",
     "models",
+    "operator_actions",
     "status",
     "system",
 )

@@ -114,7 +114,10 @@ test("a workload is submitted from a form, watched, moved, paused and resumed", 
 
   await page.getByRole("button", { name: "Pause" }).click();
   await badge(page, "Paused");
-  await page.getByRole("button", { name: "Resume" }).click();
+  await page.getByRole("tab", { name: "Checkpoints" }).click();
+  await page.getByRole("button", { name: /^Pin checkpoint/ }).first().click();
+  await page.locator("td .badge", { hasText: "pinned" }).waitFor();
+  await page.getByRole("button", { name: "Resume", exact: true }).click();
   await badge(page, "Running");
   await page.getByRole("tab", { name: "History" }).click();
   for (const words of ["Redistributed", "Paused", "Resumed"]) await page.locator(".history", { hasText: words }).waitFor();

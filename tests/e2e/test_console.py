@@ -44,7 +44,12 @@ def test_people_work_with_the_console(tmp_path: Path) -> None:
             "NIYANTA_PROCESSES": str(system.data_dir / "processes.json"),
         }
         done = subprocess.run(
-            ["node", "--test", str(TESTS)], env=environment, cwd=CONSOLE, capture_output=True, text=True, timeout=580
+            ["node", "--test", "--test-reporter=tap", str(TESTS)],
+            env=environment,
+            cwd=CONSOLE,
+            capture_output=True,
+            text=True,
+            timeout=580,
         )
         assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-5_000:]
         assert "# skipped 0" in done.stdout

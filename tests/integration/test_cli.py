@@ -341,3 +341,15 @@ async def test_whoever_reads_may_stop_reading(system: System, run: Run) -> None:
     )
     out, err = await process.communicate()
     assert (out.decode().split()[-1], err) == ("0", b"")
+
+
+async def test_top_shows_what_is_under_way_and_operators_the_workers(system: System, run: Run) -> None:
+    worker = await system.worker("w1", capacity=1)
+    async with beating(worker):
+        ids = [await system.submit() for _ in range(2)]
+        await system.until(ids[0], "SCHEDULED")
+        for_people = (await run("top")).out
+        assert {tuple(line.split()[:2]) for line in for_people.splitlines()[3:]} == {(one, "count") for one in ids}
+        assert "TAGS" not in for_people
+        found = (await run("top", "--json", key="admin")).json
+        assert [one["worker_id"] for one in found["workers"]] == ["w1"]

@@ -9,6 +9,7 @@ import type { AuditEvent, Json, Pagination, Workload } from "../types";
 import { isQueued, isTerminal } from "../types";
 import { CopyJson, JsonView } from "../ui/json";
 import { Age, Button, Card, Confirm, Copy, Empty, Field, Note, Page, Problem, Progress, Skeleton, StatusBadge, Tabs, useAction } from "../ui/parts";
+import { Checkpoints } from "./checkpoints";
 import { Explain } from "./explain";
 import { History } from "./history";
 import { Log } from "./log";
@@ -94,11 +95,11 @@ export function WorkloadPage({ id }: { id: string }) {
         <section class="card" aria-label="Details">
           <Tabs
             label="Details"
-            tabs={[["log", "Log"], ["history", "History"], ["data", "Input and result"]]}
+            tabs={[["log", "Log"], ["checkpoints", "Checkpoints"], ["history", "History"], ["data", "Input and result"]]}
             shown={tab}
             onShow={(name) => setQuery({ tab: name === "log" ? undefined : name })}
           >
-            {tab === "history" ? <History events={history.data} /> : tab === "data" ? <Data workload={workload} /> : <Log id={id} over={over} />}
+            {tab === "checkpoints" ? <Checkpoints workload={workload} onChanged={reload} /> : tab === "history" ? <History events={history.data} /> : tab === "data" ? <Data workload={workload} /> : <Log id={id} over={over} />}
           </Tabs>
         </section>
       </div>
@@ -115,7 +116,7 @@ function State({ workload }: { workload: Workload }) {
           <span class="soft">{sentence(workload)}</span>
         </div>
         {!isQueued(workload.status) && <Progress value={workload.progress_percent} status={workload.status} />}
-        {workload.error_message && <Note kind="bad">{workload.error_message}</Note>}
+        {workload.error_message && <Note kind={workload.status === "FAILED" ? "bad" : "warn"}>{`${workload.status === "FAILED" ? "" : "An attempt ended: "}${workload.error_message}`}</Note>}
         <Facts workload={workload} />
       </div>
     </Card>

@@ -221,7 +221,7 @@ export function Skeleton({ lines = 4 }: { lines?: number }) {
 
 interface FieldProps {
   label: string;
-  hint?: ComponentChildren;
+  hint?: ComponentChildren | undefined;
   problem?: string | undefined;
   class?: string;
   children: (attributes: { id: string; "aria-describedby": string | undefined; "aria-invalid": boolean }) => ComponentChildren;

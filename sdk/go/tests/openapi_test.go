@@ -95,6 +95,8 @@ var types = map[string]any{
 	"ItemError":              niyanta.ItemError{},
 	"JoinTokenAnswer":        nil, // as above
 	"JoinTokenRow":           nil, // as above
+	"OperatorActionBody":     nil, // what operators did is read by the command line or over REST
+	"OperatorActionsAnswer":  nil, // as above
 	"JoinTokensAnswer":       nil, // as above
 	"KeyAnswer":              niyanta.CreatedKey{},
 	"Limits":                 niyanta.Limits{},
@@ -203,7 +205,7 @@ type getAfter struct {
 // checkpoints and the system's state for consoles, and the rest has a twin below /v1.
 var withoutMethod = []string{
 	"getMetrics", "getMetricsAtRoot", "getHealthAtRoot", "getReadinessAtRoot",
-	"createJoinToken", "listJoinTokens", "revokeJoinToken", "getSystem", "getFairness",
+	"createJoinToken", "listJoinTokens", "revokeJoinToken", "getSystem", "getFairness", "listOperatorActions",
 	"streamWorkloadEvents", "streamAllEvents",
 	"listCheckpoints", "downloadCheckpoint", "pinCheckpoint", "unpinCheckpoint",
 }

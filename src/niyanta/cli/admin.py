@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from niyanta.cli.administering import administer, all_pages, database_option, json_option, plain_struct, show
+from niyanta.cli.administering import administer, all_pages, database_option, json_option, plain_struct, read, show
 from niyanta.cli.auditing import COMMANDS as AUDIT_COMMANDS
 from niyanta.cli.join_tokens import COMMANDS
 from niyanta.cli.output import moment, show_table
@@ -63,7 +63,7 @@ def create_customer(
 @json_option
 def list_customers(database_url: str, as_json: bool) -> None:
     """Show all customers, oldest first."""
-    found = administer(database_url, lambda a: all_pages(a.customers, "customer_id"))
+    found = read(database_url, lambda a: all_pages(a.customers, "customer_id"))
     if as_json:
         click.echo(json.dumps({"customers": [plain_struct(customer) for customer in found]}))
         return
@@ -176,7 +176,7 @@ def list_keys(customer_id: str, database_url: str, as_json: bool) -> None:
     async def all_keys(administration: AdminService) -> list[ApiKey]:
         return await all_pages(partial(administration.keys, customer_id), "key_id")
 
-    found = administer(database_url, all_keys)
+    found = read(database_url, all_keys)
     if as_json:
         click.echo(json.dumps({"api_keys": [plain_struct(key) for key in found]}))
         return

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import json
+import socket
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import click
@@ -12,16 +15,21 @@ import msgspec
 
 from niyanta.cli.output import plain
 from niyanta.cli.secret_options import SecretOption
+from niyanta.domain.operator_actions import Doing, Protocol, plain_target
 from niyanta.server.services.administration import AdminService
+from niyanta.server.services.operators import OperatorRecord
 from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
+from niyanta.server.store.operator_actions import OperatorActionStore
 
 __all__ = [
     "administer",
     "all_pages",
+    "changing",
     "database_option",
     "json_option",
     "plain_struct",
+    "read",
     "show",
     "with_database",
 ]
@@ -44,8 +52,31 @@ def with_database(url: str, work: Callable[[Database], Awaitable[T]]) -> T:
     return asyncio.run(run())
 
 
+def changing(url: str, work: Callable[[Database], Awaitable[T]]) -> T:
+    """Change something in the database, and have it recorded as what an operator did: the command under way."""
+    context = click.get_current_context()
+    words = (context.info_name or "").split("-")
+    doing = Doing(
+        action=words[0] + "".join(word.capitalize() for word in words[1:]),
+        actor_id=f"{getpass.getuser()}@{socket.gethostname()}",
+        protocol=Protocol.CLI,
+        target=plain_target({name: context.params.get(name) for name in ("customer_id", "key_id", "token_id")}),
+        changes=True,
+    )
+
+    def recorded(database: Database) -> Awaitable[T]:
+        return OperatorRecord(OperatorActionStore(database)).over(doing, partial(work, database))
+
+    return with_database(url, recorded)
+
+
 def administer(url: str, work: Callable[[AdminService], Awaitable[T]]) -> T:
-    """Do something with customers and keys."""
+    """Change customers and keys."""
+    return changing(url, lambda database: work(AdminService(CustomerStore(database))))
+
+
+def read(url: str, work: Callable[[AdminService], Awaitable[T]]) -> T:
+    """Read customers and keys."""
     return with_database(url, lambda database: work(AdminService(CustomerStore(database))))
 
 

@@ -1,4 +1,4 @@
-"""The commands of ``niyanta admin`` for the audit: verify it, write a checkpoint of it."""
+"""The commands of ``niyanta admin`` for the audit: verify it, write a checkpoint of it, show what operators did."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from pathlib import Path
 
 import click
 
-from niyanta.cli.administering import database_option, json_option, show, with_database
+from niyanta.cli.administering import database_option, json_option, plain_struct, show, with_database
+from niyanta.cli.output import moment, show_table
 from niyanta.cli.secret_options import SecretOption
+from niyanta.cli.table import Column
 from niyanta.domain.audit_chain import AuditKeys
 from niyanta.domain.audit_checkpoints import AuditCheckpoint, DamagedCheckpointError
+from niyanta.domain.operator_actions import ActionOutcome
 from niyanta.server.leader.audit_export import AUDIT_FOLDER, read_checkpoints, take_checkpoint, write_checkpoint
 from niyanta.server.services.audit_proof import AuditProof, ProofReport
 from niyanta.server.store.database import Database
+from niyanta.server.store.operator_actions import ActionFilter, OperatorActionStore
 from niyanta.wire.objects import ObjectStore
 
 __all__ = ["COMMANDS"]
@@ -146,4 +150,54 @@ def _export(place: str, restored: str | None, audit_key: str, database_url: str,
     show({"file": url or str(Path(place) / made.file_name), "chains": len(made.heads)}, as_json)
 
 
-COMMANDS = (_verify, _export)
+@click.command("audit")
+@click.option("--actor", "actor_id", help="Only what this key, or user@machine, did.")
+@click.option("--action", help="Only this operation: drainWorker.")
+@click.option("--target", help="Only what named or made the thing with this id.")
+@click.option("--outcome", type=click.Choice([each.value for each in ActionOutcome]), help="Only what ended so.")
+@click.option("--since", type=click.DateTime(), help="Only what was begun then or later (UTC).")
+@click.option("--until", type=click.DateTime(), help="Only what was begun before (UTC).")
+@click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 10_000), help="How many at the most.")
+@database_option
+@json_option
+def _audit(
+    actor_id: str | None,
+    action: str | None,
+    target: str | None,
+    outcome: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    limit: int,
+    database_url: str,
+    as_json: bool,
+) -> None:
+    """Show what operators did, the newest first."""
+    wanted = ActionFilter(
+        actor_id=actor_id,
+        action=action,
+        target=target,
+        outcome=None if outcome is None else ActionOutcome(outcome),
+        since=None if since is None else since.replace(tzinfo=UTC),
+        until=None if until is None else until.replace(tzinfo=UTC),
+    )
+    found = with_database(database_url, lambda database: OperatorActionStore(database).page(wanted, limit))
+    if as_json:
+        click.echo(json.dumps({"actions": [plain_struct(each) for each in found]}))
+        return
+    show_table(
+        ("when", "who", "from", "action", Column("target", folds=True), "outcome"),
+        (
+            (
+                moment(each.occurred_at),
+                each.actor_id,
+                each.source or each.protocol,
+                each.action,
+                " ".join(f"{name}={value}" for name, value in each.target.items()),
+                each.error_code or each.outcome.value,
+            )
+            for each in found
+        ),
+    )
+
+
+COMMANDS = (_verify, _export, _audit)

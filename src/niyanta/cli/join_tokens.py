@@ -11,6 +11,7 @@ import click
 
 from niyanta.cli.administering import (
     all_pages,
+    changing,
     database_option,
     json_option,
     plain_struct,
@@ -64,7 +65,7 @@ def _create(
         click.echo(f"{output} is there already")
         return
     expires_at = datetime.now(UTC) + parse_duration(expires_in) if expires_in else None
-    made, token = with_database(
+    made, token = changing(
         database_url,
         lambda database: _service(database).create(
             name,
@@ -127,7 +128,7 @@ def _list(database_url: str, as_json: bool) -> None:
 @json_option
 def _revoke(token_id: str, database_url: str, as_json: bool) -> None:
     """End a join token for ever, and put out the workers that came in with it."""
-    with_database(database_url, lambda database: _service(database).revoke(token_id))
+    changing(database_url, lambda database: _service(database).revoke(token_id))
     show({"token_id": token_id, "revoked": True}, as_json)
 
 

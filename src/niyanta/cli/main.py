@@ -49,6 +49,7 @@ _SECTIONS: dict[str, dict[str, Entry]] = {
         **{name: Entry(f"niyanta.cli.workloads:COMMANDS.{name}", text) for name, text in _WORKLOADS.items()},
         "checkpoints": Entry("niyanta.cli.checkpoints:COMMANDS.checkpoints", "Show, download and pin checkpoints."),
         "explain": Entry("niyanta.cli.explaining:COMMANDS.explain", "Say why a workload waits."),
+        "top": Entry("niyanta.cli.top:command", "Watch workloads and workers in a live table."),
         "logs": Entry("niyanta.cli.logs:COMMANDS.logs", "Show a workload's log."),
     },
     "Account": {

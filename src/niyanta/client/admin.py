@@ -12,6 +12,7 @@ from niyanta.client.arguments import TierLimits
 from niyanta.client.join_tokens import JoinToken
 from niyanta.client.live import LiveEvent, follow_events
 from niyanta.client.models import ApiKey, Customer, FleetWorker, Pagination, Token
+from niyanta.client.operator_actions import OperatorAction
 from niyanta.client.system import Fairness, SystemState
 from niyanta.client.transport import Transport, quoted, without_none
 
@@ -40,6 +41,11 @@ class _JoinTokens(msgspec.Struct):
 
 class _Tokens(msgspec.Struct):
     tokens: list[Token]
+
+
+class _Actions(msgspec.Struct):
+    actions: list[OperatorAction]
+    pagination: Pagination | None = None
 
 
 class AsyncAdmin:
@@ -236,6 +242,49 @@ class AsyncAdmin:
     async def revoke_join_token(self, token_id: str) -> None:
         """End a join token for ever; the workers that came in with it are out within seconds."""
         await self._transport.call("DELETE", f"/admin/join-tokens/{quoted(token_id)}")
+
+    async def audit(
+        self,
+        *,
+        actor_id: str | None = None,
+        action: str | None = None,
+        target: str | None = None,
+        outcome: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        most: int = 1000,
+    ) -> Sequence[OperatorAction]:
+        """What operators did, the newest first.
+
+        Args:
+            actor_id: Only what this key did.
+            action: Only this operation, such as ``drainWorker``.
+            target: Only what named or made the thing with this id.
+            outcome: ``succeeded``, ``refused``, ``failed`` or ``unknown``.
+            since: Only what was begun then or later.
+            until: Only what was begun before.
+            most: How many at the most.
+        """
+        wanted = without_none(
+            actor_id=actor_id,
+            action=action,
+            target=target,
+            outcome=outcome,
+            since=since.isoformat() if since else None,
+            until=until.isoformat() if until else None,
+        )
+        found: list[OperatorAction] = []
+        cursor: str | None = None
+        while len(found) < most:
+            params = {**wanted, **without_none(limit=min(100, most - len(found)), cursor=cursor)}
+            page = msgspec.json.decode(
+                await self._transport.call("GET", "/admin/audit", params=params), type=_Actions
+            )
+            found += page.actions
+            cursor = page.pagination.next_cursor if page.pagination else None
+            if cursor is None:
+                break
+        return found
 
     async def system(self) -> SystemState:
         """Who leads, how many workers there are, and what waits, as the coordinator that answers sees it."""

@@ -34,6 +34,7 @@ from niyanta.client.models import (
     Workload,
     WorkloadConfig,
 )
+from niyanta.client.operator_actions import OperatorAction
 from niyanta.client.status import Status
 from niyanta.client.system import Fairness, SystemState
 from niyanta.client.tokens import AsyncTokens
@@ -584,6 +585,34 @@ class Admin:
     def revoke_join_token(self, token_id: str) -> None:
         """End a join token for ever; the workers that came in with it are out within seconds."""
         run(self._asynchronous.revoke_join_token(token_id))
+
+    def audit(
+        self,
+        *,
+        actor_id: str | None = None,
+        action: str | None = None,
+        target: str | None = None,
+        outcome: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        most: int = 1000,
+    ) -> Sequence[OperatorAction]:
+        """What operators did, the newest first.
+
+        Args:
+            actor_id: Only what this key did.
+            action: Only this operation, such as ``drainWorker``.
+            target: Only what named or made the thing with this id.
+            outcome: ``succeeded``, ``refused``, ``failed`` or ``unknown``.
+            since: Only what was begun then or later.
+            until: Only what was begun before.
+            most: How many at the most.
+        """
+        return run(
+            self._asynchronous.audit(
+                actor_id=actor_id, action=action, target=target, outcome=outcome, since=since, until=until, most=most
+            )
+        )
 
     def system(self) -> SystemState:
         """Who leads, how many workers there are, and what waits, as the coordinator that answers sees it."""

@@ -27,6 +27,7 @@ from niyanta.server.grpc.explaining import ExplainMethods
 from niyanta.server.grpc.listing import ListMethods
 from niyanta.server.grpc.logs import LogMethods
 from niyanta.server.grpc.methods import Served, methods_of
+from niyanta.server.grpc.recording import recorded
 from niyanta.server.grpc.streams import StreamMethods
 from niyanta.server.grpc.workers import WorkerMethods
 from niyanta.server.grpc.workloads import WorkloadMethods
@@ -57,6 +58,7 @@ from niyanta.server.rest.endpoints.explaining import ExplainRoutes
 from niyanta.server.rest.endpoints.join_tokens import JoinTokenRoutes
 from niyanta.server.rest.endpoints.live import LiveRoutes
 from niyanta.server.rest.endpoints.logs import LogRoutes
+from niyanta.server.rest.endpoints.operator_actions import OperatorActionRoutes
 from niyanta.server.rest.endpoints.probes import ProbeRoutes
 from niyanta.server.rest.endpoints.system import SystemRoutes
 from niyanta.server.rest.endpoints.tokens import TokenRoutes
@@ -78,6 +80,7 @@ from niyanta.server.services.joining import JoinTokenService
 from niyanta.server.services.logs import LogService
 from niyanta.server.services.lost_work import LostWork
 from niyanta.server.services.occupancy import Occupancy
+from niyanta.server.services.operators import OperatorRecord
 from niyanta.server.services.pausing import PauseService
 from niyanta.server.services.requests import body_limits
 from niyanta.server.services.submission import SubmissionService
@@ -90,6 +93,7 @@ from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
 from niyanta.server.store.join_tokens import JoinTokenStore
+from niyanta.server.store.operator_actions import OperatorActionStore
 from niyanta.server.store.shared_secrets import shared_secret
 from niyanta.server.watching.live import LiveFeeds
 from niyanta.server.watching.service import WatchService
@@ -224,6 +228,7 @@ class Assembly:
         )
         self._metric_export = self._exporting(telemetry)
         self.token_service = TokenService(self.customers, self.workloads, self.directory.customer_changed)
+        self.operators = OperatorRecord(OperatorActionStore(database))
         self.administration = AdminService(self.customers, self.directory.customer_changed)
 
     async def prepare(self) -> None:
@@ -290,6 +295,7 @@ class Assembly:
             TokenRoutes(self.token_service, self.administration),
             AdminRoutes(self.administration, self.workers, self.cursors),
             JoinTokenRoutes(JoinTokenService(self.join_tokens), self.cursors),
+            OperatorActionRoutes(self.operators, self.cursors),
             SystemRoutes(SystemService(self.vitals, self.customers, self.occupancy), settings.coordinator_id),
             ProbeRoutes(self.health, self.vitals, self.metrics),
         )
@@ -301,6 +307,7 @@ class Assembly:
             body_limits(settings),
             settings.request_seconds,
             self.metrics,
+            self.operators,
             [*sockets.routes(), *sessions.routes(), *ConsolePages().routes()],
             self.tracing,
         )
@@ -318,7 +325,7 @@ class Assembly:
             streams,
             WorkerMethods(self.workers, self.cursors),
         )
-        return [served for part in parts for served in methods_of(part)], streams
+        return [recorded(served, self.operators) for part in parts for served in methods_of(part)], streams
 
 
 def _count_own(metrics: Metrics, coordinator_id: str) -> Callable[[Changed], None]:

@@ -156,7 +156,9 @@ class GrpcFrame:
                 details={"field": "request", "max_messages": 100},
             ) from exc
         check_workload(entered.identity, getattr(request, "workload_id", None))
-        return MethodCall(entered.identity, request, len(raw), entry.metadata, entry.seconds_left)
+        return MethodCall(
+            entered.identity, request, len(raw), entry.metadata, entry.seconds_left, entry.source, entry.request_id
+        )
 
     async def _read(self, sent: AsyncIterator[bytes], limit: int) -> bytes:
         """The request's message.

@@ -54,6 +54,9 @@ class MethodCall(Generic[Request]):
     """What came with the call; of a key that came twice, the first."""
     seconds_left: float | None
     """Until the call's deadline, as the call came in; None without one."""
+    source: str
+    """Address that it came from."""
+    request_id: str
     answer_metadata: dict[str, str] = field(default_factory=dict)
     """Goes with the answer, besides the standard ones."""
 

@@ -16,6 +16,7 @@ from niyanta.server.observability.tracing import Tracing
 from niyanta.server.rest.frame.frame import RestFrame, http_error, request_id_of, standard_headers
 from niyanta.server.rest.frame.operation import Endpoint
 from niyanta.server.rest.openapi.pages import DocumentPages
+from niyanta.server.services.operators import OperatorRecord
 from niyanta.server.services.requests import BodyLimit
 
 __all__ = ["RestApi"]
@@ -33,21 +34,23 @@ class RestApi:
         body_limits: Larger bodies are refused, in bytes.
         body_seconds: Slower ones too; a second more for each 64 KiB.
         metrics: Count what is answered.
+        operators: Records what they do.
         routes: What is no operation: WebSockets, static files.
         tracing: Makes spans of requests.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what every request goes through
         self,
         gate: Gate,
         endpoints: Sequence[Endpoint],
         body_limits: Mapping[BodyLimit, int],
         body_seconds: float,
         metrics: Metrics,
+        operators: OperatorRecord,
         routes: Sequence[BaseRoute] = (),
         tracing: Tracing | None = None,
     ) -> None:
-        frame = RestFrame(gate, body_limits, body_seconds, metrics, tracing)
+        frame = RestFrame(gate, body_limits, body_seconds, metrics, operators, tracing)
         self.operations = [endpoint.operation for endpoint in endpoints]
         pages = DocumentPages(self.operations).routes()
         self._routes: list[BaseRoute] = [*(frame.route(endpoint) for endpoint in endpoints), *routes, *pages]

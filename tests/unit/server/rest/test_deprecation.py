@@ -13,6 +13,7 @@ from niyanta.server.observability.metrics import Metrics
 from niyanta.server.rest.frame.frame import RestFrame
 from niyanta.server.rest.frame.operation import Access, Deprecation, Endpoint, Operation
 from niyanta.server.rest.frame.responses import json_response
+from niyanta.server.services.operators import OperatorRecord
 from niyanta.server.services.requests import BodyLimit
 
 
@@ -30,7 +31,7 @@ async def _headers(deprecation: Deprecation | None, query: bytes) -> tuple[int, 
         access=Access.PUBLIC,
         deprecation=deprecation,
     )
-    frame = RestFrame(cast(Gate, None), {BodyLimit.ONE: 1000}, 1.0, Metrics())
+    frame = RestFrame(cast(Gate, None), {BodyLimit.ONE: 1000}, 1.0, Metrics(), cast(OperatorRecord, None))
     sent: list[Any] = []
 
     async def send(message: Any) -> None:

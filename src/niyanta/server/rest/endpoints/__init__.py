@@ -11,6 +11,7 @@ from niyanta.server.rest.endpoints.explaining import ExplainRoutes
 from niyanta.server.rest.endpoints.join_tokens import JoinTokenRoutes
 from niyanta.server.rest.endpoints.live import LiveRoutes
 from niyanta.server.rest.endpoints.logs import LogRoutes
+from niyanta.server.rest.endpoints.operator_actions import OperatorActionRoutes
 from niyanta.server.rest.endpoints.probes import ProbeRoutes
 from niyanta.server.rest.endpoints.system import SystemRoutes
 from niyanta.server.rest.endpoints.tokens import TokenRoutes
@@ -32,6 +33,7 @@ PARTS: tuple[type, ...] = (
     TokenRoutes,
     AdminRoutes,
     JoinTokenRoutes,
+    OperatorActionRoutes,
     SystemRoutes,
     ProbeRoutes,
 )

@@ -68,5 +68,6 @@ class AdminPage:
 
 
 def note(event: str, call: Call, **facts: object) -> None:
-    """Log what an operator has done, and which one."""
+    """Log what an operator has done, and which one, and have it recorded with the action."""
+    call.noted.update(facts)
     log.info(event, extra={"actor_id": call.identity.actor_id, **facts})

@@ -68,6 +68,7 @@ class ProbeRoutes:
         description="Public or for admin keys only, as the service is set up.",
         tag=_TAG,
         access=Access.METRICS,
+        recorded=False,
         media_type="text/plain",
         also_at_root=True,
     )

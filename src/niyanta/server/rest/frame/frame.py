@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
@@ -14,6 +15,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from niyanta.domain.customers import Role
+from niyanta.domain.operator_actions import Doing, Protocol, plain_target
 from niyanta.errors import (
     ApiError,
     InternalError,
@@ -31,10 +33,11 @@ from niyanta.server.observability.tracing import Tracing
 from niyanta.server.rest.frame import parameters
 from niyanta.server.rest.frame.credentials import authorization_of
 from niyanta.server.rest.frame.negotiation import best_media_type
-from niyanta.server.rest.frame.operation import Access, Call, Deprecation, Endpoint
+from niyanta.server.rest.frame.operation import Access, Call, Deprecation, Endpoint, Operation
 from niyanta.server.rest.frame.responses import error_response
 from niyanta.server.rest.frame.traced import traced
 from niyanta.server.rest.uvicorn.strangers import WELCOME
+from niyanta.server.services.operators import OperatorRecord
 from niyanta.server.services.requests import BodyLimit
 from niyanta.server.store.customers import Identity
 from niyanta.wire.strict_json import StrictDecoder
@@ -71,6 +74,7 @@ class RestFrame:
         body_limits: Larger bodies are refused, in bytes.
         body_seconds: Slower ones too; a second more for each 64 KiB.
         metrics: Count what is answered.
+        operators: Records what they do.
         tracing: Makes spans of requests; None where nobody wants them.
     """
 
@@ -80,8 +84,10 @@ class RestFrame:
         body_limits: Mapping[BodyLimit, int],
         body_seconds: float,
         metrics: Metrics,
+        operators: OperatorRecord,
         tracing: Tracing | None = None,
     ) -> None:
+        self._operators = operators
         self._tracing = tracing
         self._body_seconds = body_seconds
         self._gate = gate
@@ -108,6 +114,22 @@ class RestFrame:
         allowed = frozenset(parameter.name for parameter in operation.query)
         offered = (operation.media_type, *operation.other_media_types)
         public, scope = operation.access is Access.PUBLIC, operation.needs
+        recorded = operation.access is Access.ADMIN and operation.recorded
+
+        async def attend(call: Call) -> Response:
+            request = call.request
+            try:
+                if operation.answer is not None:
+                    call.media_type = best_media_type(request.headers.get("accept"), offered)
+                if request.scope["query_string"]:
+                    parameters.only(request, allowed)
+                if decoder is not None:
+                    call.body = await self._body(request, decoder, operation.body_required, limit)
+                return await endpoint.handler(call)
+            except InvalidInputError:
+                if endpoint.exists is not None:
+                    await endpoint.exists(call)
+                raise
 
         async def serve(request: Request) -> Response:
             began = time.perf_counter()
@@ -126,18 +148,11 @@ class RestFrame:
                         raise entry.refusal
                     check_workload(identity, request.path_params.get("workload_id"))
                 call = Call(request, identity)
-                try:
-                    if operation.answer is not None:
-                        call.media_type = best_media_type(request.headers.get("accept"), offered)
-                    if request.scope["query_string"]:
-                        parameters.only(request, allowed)
-                    if decoder is not None:
-                        call.body = await self._body(request, decoder, operation.body_required, limit)
-                    response = await endpoint.handler(call)
-                except InvalidInputError:
-                    if endpoint.exists is not None:
-                        await endpoint.exists(call)
-                    raise
+                if recorded:
+                    doing = _doing(operation, call, request_id, source_of(request, self._gate.proxies))
+                    response = await self._operators.over(doing, partial(attend, call), call.noted)
+                else:
+                    response = await attend(call)
             except ApiError as error:
                 self._metrics.refused(error.code)
                 response = error_response(error, request_id)
@@ -201,6 +216,19 @@ class RestFrame:
                 "The body took too long to arrive",
                 details={"field": "body", "allowed": f"{self._body_seconds:g} s and 1 s more for each 64 KiB"},
             ) from exc
+
+
+def _doing(operation: Operation, call: Call, request_id: str, source: str) -> Doing:
+    """What an operator is about to do."""
+    return Doing(
+        action=operation.operation_id,
+        actor_id=call.identity.key_id or call.identity.actor_id,
+        protocol=Protocol.REST,
+        source=source,
+        request_id=request_id,
+        target=plain_target(call.request.path_params),
+        changes=operation.method != "GET",
+    )
 
 
 def _too_large(limit: int) -> PayloadTooLargeError:

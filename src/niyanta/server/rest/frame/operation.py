@@ -53,6 +53,8 @@ class Call:
     """The decoded body; None when the operation takes none, or it is optional and was left out."""
     media_type: str = "application/json"
     """What the answer's body is to be, of those that the operation offers."""
+    noted: dict[str, object] = field(default_factory=dict)
+    """What was done in particular, for the record of what operators do."""
 
     def path_id(self, name: str) -> str:
         """An id from the path; one that can't be an id is as missing as one that doesn't exist."""
@@ -112,6 +114,8 @@ class Operation:
     description: str = ""
     exists: Callable[[Any, Call], Awaitable[object]] | None = None
     """Called when the input is refused: raises `NotFoundError` when there isn't anything it could be about."""
+    recorded: bool = True
+    """Whether calls of an admin's operation go into the record of what operators do."""
     also_at_root: bool = False
     """Whether it is served without ``/v1`` too, as an operation of its own."""
     deprecation: Deprecation | None = None
