@@ -15,6 +15,7 @@ CLIENT = Path(__file__).resolve().parent.parent / "src" / "niyanta" / "client"
 TARGET = CLIENT / "synchronous.py"
 PARTS = {
     "workloads": "AsyncWorkloads",
+    "failures": "AsyncFailures",
     "checkpoints": "AsyncCheckpoints",
     "configs": "AsyncConfigs",
     "customer": "AsyncAccount",
@@ -26,6 +27,7 @@ NAMED_IN = (
     "checkpoints",
     "configs",
     "explanations",
+    "failure_models",
     "join_tokens",
     "live",
     "models",

@@ -121,6 +121,10 @@ type Workload struct {
 	CompletedAt *time.Time `json:"completed_at"`
 	PausedAt    *time.Time `json:"paused_at"`
 	CancelledAt *time.Time `json:"cancelled_at"`
+	// ReplayedFrom is the workload that it is a replay of.
+	ReplayedFrom *string `json:"replayed_from"`
+	// FromCheckpoint is the checkpoint of that one at which it began.
+	FromCheckpoint *int64 `json:"from_checkpoint"`
 	// EstimatedStartTime is nil when there is nothing to estimate from.
 	EstimatedStartTime *time.Time `json:"estimated_start_time"`
 	// EstimatedCompletionTime is nil when there is nothing to estimate from.

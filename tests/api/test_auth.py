@@ -44,6 +44,7 @@ def filled(path: str) -> str:
         "customer_id": "cust_a",
         "key_id": "key_0",
         "token_id": "tok_0",
+        "sequence": "1",
         "worker_id": "w1",
     }.items():
         path = path.replace("{" + name + "}", value)

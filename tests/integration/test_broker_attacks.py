@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from nats.errors import Error as NatsError
 
 from niyanta.domain.join_tokens import holder_of, new_incarnation
 from niyanta.wire.frames import FRAMES_HEADER
@@ -253,15 +254,16 @@ async def test_a_flood_slows_nobody_down(scene: Scene) -> None:
     async def flood() -> None:
         nonlocal sent
         while not stop:
-            for _ in range(50):
-                await scene.attacker.nc.publish(
-                    scene.mine.heartbeat, beat, reply=f"{scene.attacker.ticket.login.inbox}.x"
-                )
-                await scene.attacker.nc.publish(
-                    scene.mine.events, batch, reply=f"{scene.attacker.ticket.login.inbox}.x"
-                )
-            sent += 100
-            await scene.attacker.nc.flush()
+            with contextlib.suppress(NatsError):  # it is cut off now and then, and comes back
+                for _ in range(50):
+                    await scene.attacker.nc.publish(
+                        scene.mine.heartbeat, beat, reply=f"{scene.attacker.ticket.login.inbox}.x"
+                    )
+                    await scene.attacker.nc.publish(
+                        scene.mine.events, batch, reply=f"{scene.attacker.ticket.login.inbox}.x"
+                    )
+                sent += 100
+                await scene.attacker.nc.flush()
             await asyncio.sleep(0)
 
     flooding = asyncio.create_task(flood())
@@ -280,5 +282,8 @@ async def test_a_flood_slows_nobody_down(scene: Scene) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await flooding
     show("floods", {f"{sent} messages": f"{len(waits)} workloads meanwhile, the slowest took {max(waits):.2f} s"})
-    assert sent > 2_000
+    assert sent >= 1_000  # then it is cut off, and has to come in anew
+    async with asyncio.timeout(20):
+        while not scene.attacker.nc.is_connected:
+            await asyncio.sleep(0.05)
     await scene.check()

@@ -29,6 +29,7 @@ from niyanta.wire.broker_auth import allow_open_broker
 from niyanta.wire.login import Login, WorkerPass
 from niyanta.wire.messages import Completed, Started
 from support.closed import ClosedSystem, closed, closed_system
+from support.scripted_worker import ScriptedWorker
 from support.system import beating
 
 __all__ = ["closed"]
@@ -103,6 +104,67 @@ async def test_a_revoked_token_ends_its_workers_soon(closed: ClosedSystem) -> No
     assert (reply.accepted, reply.reason) == (False, RegisterRefusal.INVALID)
     assert "revoked" in reply.message
     assert (await other.beat()).ok
+
+
+async def cut_off(worker: ScriptedWorker, within_seconds: float) -> None:
+    """Wait until the broker has ended the worker's connection."""
+    async with asyncio.timeout(within_seconds):
+        while worker.broker.connected and not worker.broker.interruptions:
+            await asyncio.sleep(0.02)
+
+
+async def test_a_revoked_token_s_connections_are_cut_and_none_comes_back(closed: ClosedSystem) -> None:
+    token = await closed.token()
+    worker, idle, other = [await closed.worker(name, token=token) for name in ("w1", "w2")] + [
+        await closed.worker("w3")
+    ]
+    await closed.tokens.revoke(id_of(token) or "")
+    for gone in (worker, idle):
+        await cut_off(gone, 15)
+    assert (await _refusal(closed, WorkerPass.make(token, "w1").login)).at_once
+    assert other.broker.connected
+    assert other.broker.interruptions == 0
+
+
+async def test_a_removed_worker_s_connection_is_cut_and_comes_back_when_it_may(closed: ClosedSystem) -> None:
+    token = await closed.token()
+    worker, other = await closed.worker("w1", token=token), await closed.worker("w2", token=token)
+    assert (await closed.call("DELETE", "/admin/workers/w1", key="admin"))[0] == 204
+    await cut_off(worker, 15)
+    assert (await _refusal(closed, WorkerPass.make(token, "w1").login)).at_once
+    assert other.broker.connected
+    assert other.broker.interruptions == 0
+    assert (await closed.call("POST", "/admin/workers/w1/undrain", key="admin"))[0] == 200
+    async with asyncio.timeout(15):
+        while True:
+            with contextlib.suppress(BrokerRefusedError):
+                await closed.link("w1", token)
+                break
+
+
+async def test_a_worker_that_floods_is_cut_off(closed: ClosedSystem) -> None:
+    flooding, other = await closed.worker("w1"), await closed.worker("w2")
+
+    async def flood() -> None:
+        while not flooding.broker.interruptions:
+            with contextlib.suppress(ConnectionFailedError):
+                for _ in range(200):
+                    await flooding.broker.publish(flooding.subjects.heartbeat, b"x")
+            await asyncio.sleep(0)
+
+    async with asyncio.timeout(30):
+        await flood()
+        while not flooding.broker.connected:  # it may come back, and be cut off again
+            await asyncio.sleep(0.02)
+    assert other.broker.connected
+    assert other.broker.interruptions == 0
+
+
+async def test_a_message_that_is_larger_than_its_kind_is_dropped(closed: ClosedSystem) -> None:
+    worker = await closed.worker()
+    with pytest.raises(ConnectionFailedError):
+        await worker.broker.request(worker.subjects.checkpoint, b"x" * 5_000, timeout_seconds=0.5)
+    assert (await worker.beat()).ok
 
 
 async def test_what_a_token_allows_is_checked_at_registration(closed: ClosedSystem) -> None:

@@ -43,7 +43,7 @@ SHARED_CLASS_NAMES: dict[str, str] = {
             ),
             *("Pagination", "Period", "ResourceLimits", "Statistics", "StatisticsSummary", "Status", "Submission"),
             *("EstimateAccuracy", "ExplainedReason", "Explanation", "QueuePosition", "TimeEstimate"),
-            *("CustomerShare", "LeaderState", "QueueState"),
+            *("Checkpoint", "CustomerShare", "LeaderState", "QueueState"),
             *("TierLimits", "TypeStatistics", "Update", "Workload", "WorkloadConfig"),
         ),
         _CLIENT,

@@ -47,6 +47,8 @@ _SECTIONS: dict[str, dict[str, Entry]] = {
     },
     "Workloads": {
         **{name: Entry(f"niyanta.cli.workloads:COMMANDS.{name}", text) for name, text in _WORKLOADS.items()},
+        "update": Entry("niyanta.cli.updating:COMMANDS.update", "Change a workload while it waits."),
+        "replay": Entry("niyanta.cli.replaying:COMMANDS.replay", "Submit what has ended again."),
         "checkpoints": Entry("niyanta.cli.checkpoints:COMMANDS.checkpoints", "Show, download and pin checkpoints."),
         "explain": Entry("niyanta.cli.explaining:COMMANDS.explain", "Say why a workload waits."),
         "top": Entry("niyanta.cli.top:command", "Watch workloads and workers in a live table."),

@@ -8,7 +8,7 @@ from typing import Any, Required, TypedDict
 
 from niyanta.client.status import Status
 
-__all__ = ["AffinityRule", "AffinityRules", "BatchFilter", "Submission", "TierLimits"]
+__all__ = ["AffinityRule", "AffinityRules", "BatchFilter", "Changes", "Submission", "TierLimits"]
 
 
 class AffinityRule(TypedDict, total=False):
@@ -41,6 +41,17 @@ class Submission(TypedDict, total=False):
     priority: int
     affinity_rules: AffinityRules
     timeout_seconds: int
+
+
+class Changes(TypedDict, total=False):
+    """What of a waiting workload is to be different."""
+
+    priority: int
+    """0 to 1000, higher first."""
+    timeout_seconds: int | None
+    """None: what the type's config says."""
+    affinity_rules: AffinityRules | None
+    """None: it may run anywhere."""
 
 
 class BatchFilter(TypedDict, total=False):

@@ -7,6 +7,7 @@ from niyanta.client.async_link import AsyncHttpLink
 from niyanta.client.checkpoints import AsyncCheckpoints
 from niyanta.client.configs import AsyncConfigs
 from niyanta.client.customer import AsyncAccount
+from niyanta.client.failures import AsyncFailures
 from niyanta.client.links import checked_base_url
 from niyanta.client.tokens import AsyncTokens
 from niyanta.client.transport import Transport, find_credentials
@@ -27,6 +28,7 @@ class AsyncClient:
 
     Attributes:
         workloads: Submit, read, move and watch workloads.
+        failures: What has failed, and replays of many.
         checkpoints: List, download and pin the checkpoints of workloads.
         configs: Set workload types up.
         customer: The account: limits, use, statistics.
@@ -50,6 +52,7 @@ class AsyncClient:
         transport = Transport(own, timeout, max_retries, self._link)
         admin = find_credentials(api_key, base_url, admin=True)
         self.workloads = AsyncWorkloads(transport)
+        self.failures = AsyncFailures(transport)
         self.checkpoints = AsyncCheckpoints(transport)
         self.configs = AsyncConfigs(transport)
         self.customer = AsyncAccount(transport)

@@ -63,6 +63,8 @@ class Workload(msgspec.Struct, kw_only=True):
     seconds_since_checkpoint: float | None = None
     """Of one that runs: so much would be done again if its worker were lost now."""
     pending_reason: str | None = None
+    replayed_from: str | None = None
+    from_checkpoint: int | None = None
     timeout_seconds: int | None = None
     affinity_rules: dict[str, Any] | None = None
     created_at: datetime | None = None

@@ -7,13 +7,15 @@ from datetime import date, datetime
 from typing import Any
 
 from niyanta.client.admin import AsyncAdmin
-from niyanta.client.arguments import AffinityRules, BatchFilter, Submission, TierLimits
+from niyanta.client.arguments import AffinityRules, BatchFilter, Changes, Submission, TierLimits
 from niyanta.client.blocking_link import BlockingHttpLink
 from niyanta.client.checkpoints import AsyncCheckpoints, Checkpoint
 from niyanta.client.configs import AsyncConfigs, WorkloadType
 from niyanta.client.customer import AsyncAccount
 from niyanta.client.driver import iterate, run
 from niyanta.client.explanations import Explanation
+from niyanta.client.failure_models import BatchReplayed
+from niyanta.client.failures import AsyncFailures
 from niyanta.client.join_tokens import JoinToken
 from niyanta.client.links import checked_base_url
 from niyanta.client.live import LiveEvent
@@ -188,6 +190,35 @@ class Workloads:
         """Go on from the last checkpoint, or from the kept one with the sequence ``from_checkpoint``."""
         return run(self._asynchronous.resume(workload_id, from_checkpoint=from_checkpoint))
 
+    def update(self, workload_id: str, changes: Changes, *, version: int | None = None) -> Workload:
+        """Change it while it waits or is PAUSED; with ``version`` only if this is its version still.
+
+        Raises:
+            InvalidStateError: A worker has it, or it has ended.
+            ConflictError: It has another version by now.
+        """
+        return run(self._asynchronous.update(workload_id, changes, version=version))
+
+    def replay(
+        self,
+        workload_id: str,
+        *,
+        input_params: dict[str, Any] | None = None,
+        priority: int | None = None,
+        from_checkpoint: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> Workload:
+        """Submit one that has ended again, as a new one, at the start or a checkpoint; what is None is as it was."""
+        return run(
+            self._asynchronous.replay(
+                workload_id,
+                input_params=input_params,
+                priority=priority,
+                from_checkpoint=from_checkpoint,
+                idempotency_key=idempotency_key,
+            )
+        )
+
     def logs(
         self,
         workload_id: str,
@@ -281,6 +312,38 @@ class Workloads:
             WaitTimeoutError: Not terminal after ``timeout`` seconds; it goes on.
         """
         return run(self._asynchronous.wait_for_completion(workload_id, timeout))
+
+
+class Failures:
+    """Calls on what has failed: many at once."""
+
+    def __init__(self, asynchronous: AsyncFailures) -> None:
+        self._asynchronous = asynchronous
+
+    def replay(
+        self,
+        filter: BatchFilter | None = None,
+        *,
+        priority: int | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> BatchReplayed:
+        """Replay up to 1,000 workloads at once, the oldest first: FAILED ones, or of the filter's status.
+
+        Args:
+            filter: What ``status`` (``FAILED`` when left out), ``workload_type``, ``created_before``,
+                ``created_after`` they have.
+            priority: In place of the one they had.
+            limit: How many at most.
+            cursor: ``next_cursor`` of the call before, with the same filter.
+            idempotency_key: For this call; made when None, so that a repeated request replays nothing twice.
+        """
+        return run(
+            self._asynchronous.replay(
+                filter, priority=priority, limit=limit, cursor=cursor, idempotency_key=idempotency_key
+            )
+        )
 
 
 class Checkpoints:
@@ -643,6 +706,7 @@ class Client:
         transport = Transport(own, timeout, max_retries, self._link)
         admin = Transport(find_credentials(api_key, base_url, admin=True), timeout, max_retries, self._link)
         self.workloads = Workloads(AsyncWorkloads(transport))
+        self.failures = Failures(AsyncFailures(transport))
         self.checkpoints = Checkpoints(AsyncCheckpoints(transport))
         self.configs = Configs(AsyncConfigs(transport))
         self.customer = Account(AsyncAccount(transport))

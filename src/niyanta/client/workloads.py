@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from niyanta.client.arguments import AffinityRules, BatchFilter, Submission
+from niyanta.client.arguments import AffinityRules, BatchFilter, Changes, Submission
 from niyanta.client.explanations import Explanation
 from niyanta.client.live import LiveEvent, follow_events
 from niyanta.client.log_reading import follow_logs, iterate_logs, read_logs
@@ -213,6 +213,34 @@ class AsyncWorkloads:
         """Go on from the last checkpoint, or from the kept one with the sequence ``from_checkpoint``."""
         body = None if from_checkpoint is None else {"from_checkpoint": from_checkpoint}
         answer = await self._transport.call("POST", f"/workloads/{quoted(workload_id)}/resume", body)
+        return msgspec.json.decode(answer, type=Workload)
+
+    async def update(self, workload_id: str, changes: Changes, *, version: int | None = None) -> Workload:
+        """Change it while it waits or is PAUSED; with ``version`` only if this is its version still.
+
+        Raises:
+            InvalidStateError: A worker has it, or it has ended.
+            ConflictError: It has another version by now.
+        """
+        body = {**changes, **without_none(version=version)}
+        answer = await self._transport.call("PATCH", f"/workloads/{quoted(workload_id)}", body, safe_to_repeat=False)
+        return msgspec.json.decode(answer, type=Workload)
+
+    async def replay(
+        self,
+        workload_id: str,
+        *,
+        input_params: dict[str, Any] | None = None,
+        priority: int | None = None,
+        from_checkpoint: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> Workload:
+        """Submit one that has ended again, as a new one, at the start or a checkpoint; what is None is as it was."""
+        refuse_lossy(input_params, "input_params")
+        body = without_none(input_params=input_params, priority=priority, from_checkpoint=from_checkpoint)
+        headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+        path = f"/workloads/{quoted(workload_id)}/replay"
+        answer = await self._transport.call("POST", path, body, headers=headers, safe_to_repeat=True)
         return msgspec.json.decode(answer, type=Workload)
 
     async def logs(

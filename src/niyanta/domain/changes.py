@@ -1,17 +1,29 @@
 """What changes of a workload while its status stays: progress, checkpoints, and how far a pause has come.
 
 Like the constructors of `niyanta.domain.transitions`, each takes the state as it stands and gives the one after it.
-None is a row of the table; only a checkpoint writes an audit event.
+None is a row of the table; only a checkpoint and a change of its terms write an audit event.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from niyanta.domain.transitions import IllegalMoveError
 from niyanta.domain.workload import Actor, EventType, Move, PausePhase, Status, WorkloadState, explained
 
-__all__ = ["acknowledge", "record_checkpoint", "report_progress", "request_pause", "withdraw_pause"]
+__all__ = [
+    "CHANGEABLE",
+    "acknowledge",
+    "record_checkpoint",
+    "report_progress",
+    "request_pause",
+    "update",
+    "withdraw_pause",
+]
+
+CHANGEABLE = frozenset({Status.PENDING, Status.REDISTRIBUTING, Status.PAUSED})
+"""States in which what a workload was submitted with can be changed: no worker has it, and one will."""
 
 
 def report_progress(old: WorkloadState, percent: int, message: str | None) -> Move:
@@ -47,6 +59,25 @@ def record_checkpoint(old: WorkloadState, now: datetime, actor: Actor) -> Move:
         pause_phase=PausePhase.GRANTED if old.pause_phase else None,
     )
     return explained(EventType.CHECKPOINT_CREATED, old, new, now, actor)
+
+
+def update(old: WorkloadState, now: datetime, actor: Actor, differences: dict[str, Any], placement_key: int) -> Move:
+    """A customer changes its priority, its time-out, or where it may run.
+
+    Args:
+        old: One that no worker has.
+        now: The database's time.
+        actor: Who did it.
+        differences: By name what each was and what it is to be; a JSON object.
+        placement_key: The class that it belongs to from now on.
+
+    Raises:
+        IllegalMoveError: A worker has it, or it has ended.
+    """
+    if old.status not in CHANGEABLE:
+        raise IllegalMoveError(EventType.UPDATED, old.status)
+    new = old.but(version=old.version + 1, event_count=old.event_count + 1, placement_key=placement_key)
+    return explained(EventType.UPDATED, old, new, now, actor, {"changed": differences})
 
 
 def request_pause(old: WorkloadState) -> Move:

@@ -53,6 +53,11 @@ _MOST_REMEMBERED = 100_000
 """Customers whose usual run-seconds are kept."""
 
 
+def rank_with_priority(rank: float, old: int, new: int) -> float:
+    """The rank of a workload whose priority changes; its age and its place in its batch stay as they are."""
+    return rank + AGEING_SECONDS_PER_PRIORITY * (old - new)
+
+
 def queue_rank(created_at_seconds: float, priority: int) -> float:
     """A workload's place in its customer's queue; lower goes first.
 

@@ -185,15 +185,8 @@ def _ready(now: datetime, wait_seconds: float) -> dict[str, Any]:
 
 def start(old: WorkloadState, now: datetime, actor: Actor) -> Move:
     """The handler is about to run its first line."""
-    return _move(
-        old,
-        EventType.STARTED,
-        Status.RUNNING,
-        now,
-        actor,
-        started_at=old.started_at or now,
-        attempt_started_at=now,
-    )
+    first = old.started_at or now
+    return _move(old, EventType.STARTED, Status.RUNNING, now, actor, started_at=first, attempt_started_at=now)
 
 
 def complete(old: WorkloadState, now: datetime, actor: Actor, result_json: str) -> Move:
@@ -282,9 +275,7 @@ def lose_worker(
         actor: Who found out.
         reason: For people.
         died: It counts as a death.
-        fleet_is_dying: Most workers died with it, so that no workload is to blame. That makes a suspect, which is
-        then
-            tried apart from others, but fails nothing.
+        fleet_is_dying: Most workers died with it, so no workload is to blame: it becomes a suspect, but doesn't fail.
     """
     streak = old.death_streak + (1 if died else 0)
     if fleet_is_dying:

@@ -78,6 +78,8 @@ class EventType(StrEnum):
     COMPLETED = "workload.completed"
     FAILED = "workload.failed"
     CANCELLED = "workload.cancelled"
+    UPDATED = "workload.updated"
+    """No move: what it was submitted with was changed."""
 
 
 class PausePhase(StrEnum):

@@ -15,6 +15,7 @@ from niyanta.server.access.tokens import TokenVerifier
 from niyanta.server.directory import Directory
 from niyanta.server.fleet.attendance import Attendance
 from niyanta.server.fleet.beats import BeatService
+from niyanta.server.fleet.bouncer import Bouncer
 from niyanta.server.fleet.broker_keys import BrokerKeys
 from niyanta.server.fleet.callout import Callout
 from niyanta.server.fleet.checkpoints import CheckpointService
@@ -28,7 +29,9 @@ from niyanta.server.grpc.listing import ListMethods
 from niyanta.server.grpc.logs import LogMethods
 from niyanta.server.grpc.methods import Served, methods_of
 from niyanta.server.grpc.recording import recorded
+from niyanta.server.grpc.replays import ReplayMethods
 from niyanta.server.grpc.streams import StreamMethods
+from niyanta.server.grpc.updating import UpdateMethods
 from niyanta.server.grpc.workers import WorkerMethods
 from niyanta.server.grpc.workloads import WorkloadMethods
 from niyanta.server.leader.audit_export import AuditExport
@@ -60,9 +63,11 @@ from niyanta.server.rest.endpoints.live import LiveRoutes
 from niyanta.server.rest.endpoints.logs import LogRoutes
 from niyanta.server.rest.endpoints.operator_actions import OperatorActionRoutes
 from niyanta.server.rest.endpoints.probes import ProbeRoutes
+from niyanta.server.rest.endpoints.replays import ReplayRoutes
 from niyanta.server.rest.endpoints.system import SystemRoutes
 from niyanta.server.rest.endpoints.tokens import TokenRoutes
 from niyanta.server.rest.endpoints.types import TypeRoutes
+from niyanta.server.rest.endpoints.updating import UpdateRoutes
 from niyanta.server.rest.endpoints.websocket import WorkloadSockets
 from niyanta.server.rest.endpoints.workloads import WorkloadRoutes
 from niyanta.server.rest.frame.operation import Access, endpoints_of
@@ -82,11 +87,13 @@ from niyanta.server.services.lost_work import LostWork
 from niyanta.server.services.occupancy import Occupancy
 from niyanta.server.services.operators import OperatorRecord
 from niyanta.server.services.pausing import PauseService
+from niyanta.server.services.replaying import ReplayService
 from niyanta.server.services.requests import body_limits
 from niyanta.server.services.submission import SubmissionService
 from niyanta.server.services.system import SystemService
 from niyanta.server.services.tokens import TokenService
 from niyanta.server.services.types import TypeService
+from niyanta.server.services.updating import UpdateService
 from niyanta.server.services.vitals import Vitals
 from niyanta.server.services.workloads import WorkloadService
 from niyanta.server.settings import CoordinatorSettings
@@ -165,11 +172,10 @@ class Assembly:
         self.join_tokens = JoinTokenStore(database)
         self.known_tokens = KnownTokens(self.join_tokens)
         self.doors = Doors(broker, subjects, None if keys is None else self.known_tokens)
-        self.callout = (
-            None
-            if keys is None
-            else Callout(broker, subjects, keys, self.known_tokens, settings.worker_credential_seconds)
-        )
+        self.callout: Callout | None = None
+        self.bouncer: Bouncer | None = None
+        if keys is not None:
+            self._close(broker, subjects, keys)
 
         self.tokens = TokenVerifier(settings)
         self.authenticator = Authenticator(self.customers, self.tokens, self.feed)
@@ -204,6 +210,7 @@ class Assembly:
             self.directory,
             most_seconds=settings.pause_wait_seconds,
         )
+        self.updates = UpdateService(self.mover, self.workloads)
         self.catalog = CheckpointCatalog(database, self.workloads, object_store)
         self.configs = ConfigService(database, self.feed)
         self.account = CustomerService(database, self.customers)
@@ -231,12 +238,24 @@ class Assembly:
         self.operators = OperatorRecord(OperatorActionStore(database))
         self.administration = AdminService(self.customers, self.directory.customer_changed)
 
+    def _close(self, broker: Broker, subjects: Subjects, keys: BrokerKeys) -> None:
+        """Decide who comes into the broker, and put out who must go."""
+        settings = self._settings
+        name, login = settings.coordinator_id, keys.system_login
+        system = Broker(settings.nats_url, name=name, login=login, tls=settings.broker_tls)
+        self.bouncer = bouncer = Bouncer(system, self._database)
+        self.known_tokens.on_ended.append(bouncer.tokens_ended)
+        self.doors.on_flood.append(bouncer.put_out)
+        life = settings.worker_credential_seconds
+        self.callout = Callout(broker, subjects, keys, self.known_tokens, life, bouncer=bouncer)
+
     async def prepare(self) -> None:
         """Read what must be there before the first request, and begin to hear workers and other coordinators."""
         if self.callout is not None:
             await self.known_tokens.look()
             await self.callout.start()  # first, as workers that wait at the broker's door ask again only now and then
         self.cursors = Cursors(await shared_secret(self._database, "cursors"))
+        self.replays = ReplayService(self._database, self.workloads, self.submissions, self.cursors)
         self.logs = LogService(self._database, self.workloads, self.cursors)
         await self.tokens.start()
         await self.upkeep.prepare()
@@ -275,6 +294,7 @@ class Assembly:
             self.live.run,
             self.lost_work.run,
             self.known_tokens.run,
+            *([] if self.bouncer is None else [self.bouncer.run]),
             *(part.run for part in (self._move_spans, self._metric_export) if part is not None),
         ]
 
@@ -284,7 +304,9 @@ class Assembly:
         metrics_access = Access.PUBLIC if settings.metrics_access == "public" else Access.ADMIN
         parts = (
             BatchRoutes(self.submissions, self.batches),
+            ReplayRoutes(self.replays, self.workloads),
             LiveRoutes(self.live),
+            UpdateRoutes(self.updates, self.workloads),
             WorkloadRoutes(self.submissions, self.workloads, self.pausing, self.catalog, self.cursors),
             CheckpointRoutes(self.catalog, self.workloads),
             ExplainRoutes(self.workloads),
@@ -319,9 +341,11 @@ class Assembly:
         parts = (
             WorkloadMethods(self.submissions, self.workloads, self.pausing, settings.max_body_bytes),
             ExplainMethods(self.workloads),
+            UpdateMethods(self.updates, self.workloads, settings.max_body_bytes),
             ListMethods(self.workloads, self.cursors),
             LogMethods(self.logs, self.workloads),
             BatchMethods(self.submissions, self.batches, settings.max_batch_body_bytes),
+            ReplayMethods(self.replays, self.workloads, settings.max_body_bytes),
             streams,
             WorkerMethods(self.workers, self.cursors),
         )

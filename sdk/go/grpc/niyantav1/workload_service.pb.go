@@ -470,8 +470,12 @@ type Workload struct {
 	EstimatedCompletionTime *timestamppb.Timestamp `protobuf:"bytes,25,opt,name=estimated_completion_time,json=estimatedCompletionTime,proto3" json:"estimated_completion_time,omitempty"`
 	// What the handler said last of its progress. Not in lists.
 	ProgressMessage string `protobuf:"bytes,26,opt,name=progress_message,json=progressMessage,proto3" json:"progress_message,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// The workload that it is a replay of, if any. Not in lists.
+	ReplayedFrom string `protobuf:"bytes,27,opt,name=replayed_from,json=replayedFrom,proto3" json:"replayed_from,omitempty"`
+	// The checkpoint of that one at which it began; 0: at the start. Not in lists.
+	FromCheckpoint int64 `protobuf:"varint,28,opt,name=from_checkpoint,json=fromCheckpoint,proto3" json:"from_checkpoint,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Workload) Reset() {
@@ -684,6 +688,20 @@ func (x *Workload) GetProgressMessage() string {
 		return x.ProgressMessage
 	}
 	return ""
+}
+
+func (x *Workload) GetReplayedFrom() string {
+	if x != nil {
+		return x.ReplayedFrom
+	}
+	return ""
+}
+
+func (x *Workload) GetFromCheckpoint() int64 {
+	if x != nil {
+		return x.FromCheckpoint
+	}
+	return 0
 }
 
 // All given constraints of a side count together.
@@ -2772,6 +2790,445 @@ func (*CancelWorkloadBatchResult_Cancelled) isCancelWorkloadBatchResult_Outcome(
 
 func (*CancelWorkloadBatchResult_Error) isCancelWorkloadBatchResult_Outcome() {}
 
+type ReplayWorkloadRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Needed.
+	WorkloadId string `protobuf:"bytes,1,opt,name=workload_id,json=workloadId,proto3" json:"workload_id,omitempty"`
+	// In place of the input it had, if set.
+	InputParams *structpb.Struct `protobuf:"bytes,2,opt,name=input_params,json=inputParams,proto3" json:"input_params,omitempty"`
+	// In place of the priority it had, if set.
+	Priority *int32 `protobuf:"varint,3,opt,name=priority,proto3,oneof" json:"priority,omitempty"`
+	// Begin at the original's checkpoint with this sequence; at the start when 0 or unset.
+	FromCheckpoint int64 `protobuf:"varint,4,opt,name=from_checkpoint,json=fromCheckpoint,proto3" json:"from_checkpoint,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ReplayWorkloadRequest) Reset() {
+	*x = ReplayWorkloadRequest{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplayWorkloadRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplayWorkloadRequest) ProtoMessage() {}
+
+func (x *ReplayWorkloadRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplayWorkloadRequest.ProtoReflect.Descriptor instead.
+func (*ReplayWorkloadRequest) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *ReplayWorkloadRequest) GetWorkloadId() string {
+	if x != nil {
+		return x.WorkloadId
+	}
+	return ""
+}
+
+func (x *ReplayWorkloadRequest) GetInputParams() *structpb.Struct {
+	if x != nil {
+		return x.InputParams
+	}
+	return nil
+}
+
+func (x *ReplayWorkloadRequest) GetPriority() int32 {
+	if x != nil && x.Priority != nil {
+		return *x.Priority
+	}
+	return 0
+}
+
+func (x *ReplayWorkloadRequest) GetFromCheckpoint() int64 {
+	if x != nil {
+		return x.FromCheckpoint
+	}
+	return 0
+}
+
+type ReplayWorkloadBatchRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which; status is one that ends a workload, FAILED when unset.
+	Filter *WorkloadFilter `protobuf:"bytes,1,opt,name=filter,proto3" json:"filter,omitempty"`
+	// In place of the priority they had, if set.
+	Priority *int32 `protobuf:"varint,2,opt,name=priority,proto3,oneof" json:"priority,omitempty"`
+	// No more than these with one call, 1 to 1,000; 1,000 when 0 or unset.
+	Limit int32 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
+	// The next_cursor of the call before; the filter must be the same as it was there.
+	Cursor        string `protobuf:"bytes,4,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplayWorkloadBatchRequest) Reset() {
+	*x = ReplayWorkloadBatchRequest{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplayWorkloadBatchRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplayWorkloadBatchRequest) ProtoMessage() {}
+
+func (x *ReplayWorkloadBatchRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplayWorkloadBatchRequest.ProtoReflect.Descriptor instead.
+func (*ReplayWorkloadBatchRequest) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *ReplayWorkloadBatchRequest) GetFilter() *WorkloadFilter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+func (x *ReplayWorkloadBatchRequest) GetPriority() int32 {
+	if x != nil && x.Priority != nil {
+		return *x.Priority
+	}
+	return 0
+}
+
+func (x *ReplayWorkloadBatchRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *ReplayWorkloadBatchRequest) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+type ReplayWorkloadBatchResponse struct {
+	state    protoimpl.MessageState       `protogen:"open.v1"`
+	Results  []*ReplayWorkloadBatchResult `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	Accepted int32                        `protobuf:"varint,2,opt,name=accepted,proto3" json:"accepted,omitempty"`
+	Rejected int32                        `protobuf:"varint,3,opt,name=rejected,proto3" json:"rejected,omitempty"`
+	// Whether the filter means more: call again with next_cursor.
+	HasMore       bool   `protobuf:"varint,4,opt,name=has_more,json=hasMore,proto3" json:"has_more,omitempty"`
+	NextCursor    string `protobuf:"bytes,5,opt,name=next_cursor,json=nextCursor,proto3" json:"next_cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplayWorkloadBatchResponse) Reset() {
+	*x = ReplayWorkloadBatchResponse{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplayWorkloadBatchResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplayWorkloadBatchResponse) ProtoMessage() {}
+
+func (x *ReplayWorkloadBatchResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplayWorkloadBatchResponse.ProtoReflect.Descriptor instead.
+func (*ReplayWorkloadBatchResponse) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *ReplayWorkloadBatchResponse) GetResults() []*ReplayWorkloadBatchResult {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+func (x *ReplayWorkloadBatchResponse) GetAccepted() int32 {
+	if x != nil {
+		return x.Accepted
+	}
+	return 0
+}
+
+func (x *ReplayWorkloadBatchResponse) GetRejected() int32 {
+	if x != nil {
+		return x.Rejected
+	}
+	return 0
+}
+
+func (x *ReplayWorkloadBatchResponse) GetHasMore() bool {
+	if x != nil {
+		return x.HasMore
+	}
+	return false
+}
+
+func (x *ReplayWorkloadBatchResponse) GetNextCursor() string {
+	if x != nil {
+		return x.NextCursor
+	}
+	return ""
+}
+
+type ReplayWorkloadBatchResult struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The original.
+	ReplayedFrom string `protobuf:"bytes,1,opt,name=replayed_from,json=replayedFrom,proto3" json:"replayed_from,omitempty"`
+	// Types that are valid to be assigned to Outcome:
+	//
+	//	*ReplayWorkloadBatchResult_WorkloadId
+	//	*ReplayWorkloadBatchResult_Error
+	Outcome       isReplayWorkloadBatchResult_Outcome `protobuf_oneof:"outcome"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplayWorkloadBatchResult) Reset() {
+	*x = ReplayWorkloadBatchResult{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplayWorkloadBatchResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplayWorkloadBatchResult) ProtoMessage() {}
+
+func (x *ReplayWorkloadBatchResult) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplayWorkloadBatchResult.ProtoReflect.Descriptor instead.
+func (*ReplayWorkloadBatchResult) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *ReplayWorkloadBatchResult) GetReplayedFrom() string {
+	if x != nil {
+		return x.ReplayedFrom
+	}
+	return ""
+}
+
+func (x *ReplayWorkloadBatchResult) GetOutcome() isReplayWorkloadBatchResult_Outcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return nil
+}
+
+func (x *ReplayWorkloadBatchResult) GetWorkloadId() string {
+	if x != nil {
+		if x, ok := x.Outcome.(*ReplayWorkloadBatchResult_WorkloadId); ok {
+			return x.WorkloadId
+		}
+	}
+	return ""
+}
+
+func (x *ReplayWorkloadBatchResult) GetError() *ItemError {
+	if x != nil {
+		if x, ok := x.Outcome.(*ReplayWorkloadBatchResult_Error); ok {
+			return x.Error
+		}
+	}
+	return nil
+}
+
+type isReplayWorkloadBatchResult_Outcome interface {
+	isReplayWorkloadBatchResult_Outcome()
+}
+
+type ReplayWorkloadBatchResult_WorkloadId struct {
+	// Its replay.
+	WorkloadId string `protobuf:"bytes,2,opt,name=workload_id,json=workloadId,proto3,oneof"`
+}
+
+type ReplayWorkloadBatchResult_Error struct {
+	Error *ItemError `protobuf:"bytes,3,opt,name=error,proto3,oneof"`
+}
+
+func (*ReplayWorkloadBatchResult_WorkloadId) isReplayWorkloadBatchResult_Outcome() {}
+
+func (*ReplayWorkloadBatchResult_Error) isReplayWorkloadBatchResult_Outcome() {}
+
+// What is unset stays as it is.
+type UpdateWorkloadRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Needed.
+	WorkloadId string `protobuf:"bytes,1,opt,name=workload_id,json=workloadId,proto3" json:"workload_id,omitempty"`
+	// 0 to 1000, higher first.
+	Priority *int32 `protobuf:"varint,2,opt,name=priority,proto3,oneof" json:"priority,omitempty"`
+	// In seconds; 0 takes it away.
+	TimeoutSeconds *int32 `protobuf:"varint,3,opt,name=timeout_seconds,json=timeoutSeconds,proto3,oneof" json:"timeout_seconds,omitempty"`
+	// An empty message takes them away.
+	AffinityRules *AffinityRules `protobuf:"bytes,4,opt,name=affinity_rules,json=affinityRules,proto3" json:"affinity_rules,omitempty"`
+	// Change it only if this is its version still; 0 or unset: whatever it is.
+	Version       int64 `protobuf:"varint,5,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateWorkloadRequest) Reset() {
+	*x = UpdateWorkloadRequest{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateWorkloadRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateWorkloadRequest) ProtoMessage() {}
+
+func (x *UpdateWorkloadRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateWorkloadRequest.ProtoReflect.Descriptor instead.
+func (*UpdateWorkloadRequest) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *UpdateWorkloadRequest) GetWorkloadId() string {
+	if x != nil {
+		return x.WorkloadId
+	}
+	return ""
+}
+
+func (x *UpdateWorkloadRequest) GetPriority() int32 {
+	if x != nil && x.Priority != nil {
+		return *x.Priority
+	}
+	return 0
+}
+
+func (x *UpdateWorkloadRequest) GetTimeoutSeconds() int32 {
+	if x != nil && x.TimeoutSeconds != nil {
+		return *x.TimeoutSeconds
+	}
+	return 0
+}
+
+func (x *UpdateWorkloadRequest) GetAffinityRules() *AffinityRules {
+	if x != nil {
+		return x.AffinityRules
+	}
+	return nil
+}
+
+func (x *UpdateWorkloadRequest) GetVersion() int64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+type UpdateWorkloadResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Workload      *Workload              `protobuf:"bytes,1,opt,name=workload,proto3" json:"workload,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateWorkloadResponse) Reset() {
+	*x = UpdateWorkloadResponse{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateWorkloadResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateWorkloadResponse) ProtoMessage() {}
+
+func (x *UpdateWorkloadResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateWorkloadResponse.ProtoReflect.Descriptor instead.
+func (*UpdateWorkloadResponse) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *UpdateWorkloadResponse) GetWorkload() *Workload {
+	if x != nil {
+		return x.Workload
+	}
+	return nil
+}
+
 var File_niyanta_v1_workload_service_proto protoreflect.FileDescriptor
 
 const file_niyanta_v1_workload_service_proto_rawDesc = "" +
@@ -2797,7 +3254,8 @@ const file_niyanta_v1_workload_service_proto_rawDesc = "" +
 	"\vworkload_id\x18\x01 \x01(\tR\n" +
 	"workloadId\"G\n" +
 	"\x13GetWorkloadResponse\x120\n" +
-	"\bworkload\x18\x01 \x01(\v2\x14.niyanta.v1.WorkloadR\bworkload\"\xff\t\n" +
+	"\bworkload\x18\x01 \x01(\v2\x14.niyanta.v1.WorkloadR\bworkload\"\xcd\n" +
+	"\n" +
 	"\bWorkload\x12\x1f\n" +
 	"\vworkload_id\x18\x01 \x01(\tR\n" +
 	"workloadId\x12\x1f\n" +
@@ -2833,7 +3291,9 @@ const file_niyanta_v1_workload_service_proto_rawDesc = "" +
 	"\fcancelled_at\x18\x17 \x01(\v2\x1a.google.protobuf.TimestampR\vcancelledAt\x12L\n" +
 	"\x14estimated_start_time\x18\x18 \x01(\v2\x1a.google.protobuf.TimestampR\x12estimatedStartTime\x12V\n" +
 	"\x19estimated_completion_time\x18\x19 \x01(\v2\x1a.google.protobuf.TimestampR\x17estimatedCompletionTime\x12)\n" +
-	"\x10progress_message\x18\x1a \x01(\tR\x0fprogressMessage\"\xde\x01\n" +
+	"\x10progress_message\x18\x1a \x01(\tR\x0fprogressMessage\x12#\n" +
+	"\rreplayed_from\x18\x1b \x01(\tR\freplayedFrom\x12'\n" +
+	"\x0ffrom_checkpoint\x18\x1c \x01(\x03R\x0efromCheckpoint\"\xde\x01\n" +
 	"\rAffinityRules\x12C\n" +
 	"\rhard_affinity\x18\x01 \x01(\v2\x1e.niyanta.v1.AffinityConstraintR\fhardAffinity\x12C\n" +
 	"\rsoft_affinity\x18\x02 \x01(\v2\x1e.niyanta.v1.AffinityConstraintR\fsoftAffinity\x12C\n" +
@@ -3005,7 +3465,44 @@ const file_niyanta_v1_workload_service_proto_rawDesc = "" +
 	"workloadId\x12B\n" +
 	"\tcancelled\x18\x02 \x01(\v2\".niyanta.v1.CancelWorkloadResponseH\x00R\tcancelled\x12-\n" +
 	"\x05error\x18\x03 \x01(\v2\x15.niyanta.v1.ItemErrorH\x00R\x05errorB\t\n" +
-	"\aoutcome*\xa4\x02\n" +
+	"\aoutcome\"\xcb\x01\n" +
+	"\x15ReplayWorkloadRequest\x12\x1f\n" +
+	"\vworkload_id\x18\x01 \x01(\tR\n" +
+	"workloadId\x12:\n" +
+	"\finput_params\x18\x02 \x01(\v2\x17.google.protobuf.StructR\vinputParams\x12\x1f\n" +
+	"\bpriority\x18\x03 \x01(\x05H\x00R\bpriority\x88\x01\x01\x12'\n" +
+	"\x0ffrom_checkpoint\x18\x04 \x01(\x03R\x0efromCheckpointB\v\n" +
+	"\t_priority\"\xac\x01\n" +
+	"\x1aReplayWorkloadBatchRequest\x122\n" +
+	"\x06filter\x18\x01 \x01(\v2\x1a.niyanta.v1.WorkloadFilterR\x06filter\x12\x1f\n" +
+	"\bpriority\x18\x02 \x01(\x05H\x00R\bpriority\x88\x01\x01\x12\x14\n" +
+	"\x05limit\x18\x03 \x01(\x05R\x05limit\x12\x16\n" +
+	"\x06cursor\x18\x04 \x01(\tR\x06cursorB\v\n" +
+	"\t_priority\"\xd2\x01\n" +
+	"\x1bReplayWorkloadBatchResponse\x12?\n" +
+	"\aresults\x18\x01 \x03(\v2%.niyanta.v1.ReplayWorkloadBatchResultR\aresults\x12\x1a\n" +
+	"\baccepted\x18\x02 \x01(\x05R\baccepted\x12\x1a\n" +
+	"\brejected\x18\x03 \x01(\x05R\brejected\x12\x19\n" +
+	"\bhas_more\x18\x04 \x01(\bR\ahasMore\x12\x1f\n" +
+	"\vnext_cursor\x18\x05 \x01(\tR\n" +
+	"nextCursor\"\x9d\x01\n" +
+	"\x19ReplayWorkloadBatchResult\x12#\n" +
+	"\rreplayed_from\x18\x01 \x01(\tR\freplayedFrom\x12!\n" +
+	"\vworkload_id\x18\x02 \x01(\tH\x00R\n" +
+	"workloadId\x12-\n" +
+	"\x05error\x18\x03 \x01(\v2\x15.niyanta.v1.ItemErrorH\x00R\x05errorB\t\n" +
+	"\aoutcome\"\x84\x02\n" +
+	"\x15UpdateWorkloadRequest\x12\x1f\n" +
+	"\vworkload_id\x18\x01 \x01(\tR\n" +
+	"workloadId\x12\x1f\n" +
+	"\bpriority\x18\x02 \x01(\x05H\x00R\bpriority\x88\x01\x01\x12,\n" +
+	"\x0ftimeout_seconds\x18\x03 \x01(\x05H\x01R\x0etimeoutSeconds\x88\x01\x01\x12@\n" +
+	"\x0eaffinity_rules\x18\x04 \x01(\v2\x19.niyanta.v1.AffinityRulesR\raffinityRules\x12\x18\n" +
+	"\aversion\x18\x05 \x01(\x03R\aversionB\v\n" +
+	"\t_priorityB\x12\n" +
+	"\x10_timeout_seconds\"J\n" +
+	"\x16UpdateWorkloadResponse\x120\n" +
+	"\bworkload\x18\x01 \x01(\v2\x14.niyanta.v1.WorkloadR\bworkload*\xa4\x02\n" +
 	"\x0eWorkloadStatus\x12\x1f\n" +
 	"\x1bWORKLOAD_STATUS_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17WORKLOAD_STATUS_PENDING\x10\x01\x12\x1d\n" +
@@ -3021,7 +3518,8 @@ const file_niyanta_v1_workload_service_proto_rawDesc = "" +
 	"\x0fLOG_LEVEL_DEBUG\x10\x01\x12\x12\n" +
 	"\x0eLOG_LEVEL_INFO\x10\x02\x12\x12\n" +
 	"\x0eLOG_LEVEL_WARN\x10\x03\x12\x13\n" +
-	"\x0fLOG_LEVEL_ERROR\x10\x042\x85\b\n" +
+	"\x0fLOG_LEVEL_ERROR\x10\x042\x9f\n" +
+	"\n" +
 	"\x0fWorkloadService\x12W\n" +
 	"\x0eSubmitWorkload\x12!.niyanta.v1.SubmitWorkloadRequest\x1a\".niyanta.v1.SubmitWorkloadResponse\x12N\n" +
 	"\vGetWorkload\x12\x1e.niyanta.v1.GetWorkloadRequest\x1a\x1f.niyanta.v1.GetWorkloadResponse\x12Z\n" +
@@ -3029,11 +3527,14 @@ const file_niyanta_v1_workload_service_proto_rawDesc = "" +
 	"\rListWorkloads\x12 .niyanta.v1.ListWorkloadsRequest\x1a!.niyanta.v1.ListWorkloadsResponse\x12W\n" +
 	"\x0eCancelWorkload\x12!.niyanta.v1.CancelWorkloadRequest\x1a\".niyanta.v1.CancelWorkloadResponse\x12T\n" +
 	"\rPauseWorkload\x12 .niyanta.v1.PauseWorkloadRequest\x1a!.niyanta.v1.PauseWorkloadResponse\x12W\n" +
+	"\x0eUpdateWorkload\x12!.niyanta.v1.UpdateWorkloadRequest\x1a\".niyanta.v1.UpdateWorkloadResponse\x12W\n" +
 	"\x0eResumeWorkload\x12!.niyanta.v1.ResumeWorkloadRequest\x1a\".niyanta.v1.ResumeWorkloadResponse\x12c\n" +
 	"\x14StreamWorkloadStatus\x12'.niyanta.v1.StreamWorkloadStatusRequest\x1a .niyanta.v1.WorkloadStatusUpdate0\x01\x12Z\n" +
 	"\x0fGetWorkloadLogs\x12\".niyanta.v1.GetWorkloadLogsRequest\x1a#.niyanta.v1.GetWorkloadLogsResponse\x12f\n" +
 	"\x13SubmitWorkloadBatch\x12&.niyanta.v1.SubmitWorkloadBatchRequest\x1a'.niyanta.v1.SubmitWorkloadBatchResponse\x12f\n" +
-	"\x13CancelWorkloadBatch\x12&.niyanta.v1.CancelWorkloadBatchRequest\x1a'.niyanta.v1.CancelWorkloadBatchResponseB2Z0github.com/niyanta/niyanta-go-sdk/grpc/niyantav1b\x06proto3"
+	"\x13CancelWorkloadBatch\x12&.niyanta.v1.CancelWorkloadBatchRequest\x1a'.niyanta.v1.CancelWorkloadBatchResponse\x12W\n" +
+	"\x0eReplayWorkload\x12!.niyanta.v1.ReplayWorkloadRequest\x1a\".niyanta.v1.SubmitWorkloadResponse\x12f\n" +
+	"\x13ReplayWorkloadBatch\x12&.niyanta.v1.ReplayWorkloadBatchRequest\x1a'.niyanta.v1.ReplayWorkloadBatchResponseB2Z0github.com/niyanta/niyanta-go-sdk/grpc/niyantav1b\x06proto3"
 
 var (
 	file_niyanta_v1_workload_service_proto_rawDescOnce sync.Once
@@ -3048,7 +3549,7 @@ func file_niyanta_v1_workload_service_proto_rawDescGZIP() []byte {
 }
 
 var file_niyanta_v1_workload_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_niyanta_v1_workload_service_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_niyanta_v1_workload_service_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
 var file_niyanta_v1_workload_service_proto_goTypes = []any{
 	(WorkloadStatus)(0),                 // 0: niyanta.v1.WorkloadStatus
 	(LogLevel)(0),                       // 1: niyanta.v1.LogLevel
@@ -3087,101 +3588,119 @@ var file_niyanta_v1_workload_service_proto_goTypes = []any{
 	(*WorkloadFilter)(nil),              // 34: niyanta.v1.WorkloadFilter
 	(*CancelWorkloadBatchResponse)(nil), // 35: niyanta.v1.CancelWorkloadBatchResponse
 	(*CancelWorkloadBatchResult)(nil),   // 36: niyanta.v1.CancelWorkloadBatchResult
-	nil,                                 // 37: niyanta.v1.AffinityConstraint.WorkerTagsEntry
-	(*structpb.Struct)(nil),             // 38: google.protobuf.Struct
-	(*timestamppb.Timestamp)(nil),       // 39: google.protobuf.Timestamp
+	(*ReplayWorkloadRequest)(nil),       // 37: niyanta.v1.ReplayWorkloadRequest
+	(*ReplayWorkloadBatchRequest)(nil),  // 38: niyanta.v1.ReplayWorkloadBatchRequest
+	(*ReplayWorkloadBatchResponse)(nil), // 39: niyanta.v1.ReplayWorkloadBatchResponse
+	(*ReplayWorkloadBatchResult)(nil),   // 40: niyanta.v1.ReplayWorkloadBatchResult
+	(*UpdateWorkloadRequest)(nil),       // 41: niyanta.v1.UpdateWorkloadRequest
+	(*UpdateWorkloadResponse)(nil),      // 42: niyanta.v1.UpdateWorkloadResponse
+	nil,                                 // 43: niyanta.v1.AffinityConstraint.WorkerTagsEntry
+	(*structpb.Struct)(nil),             // 44: google.protobuf.Struct
+	(*timestamppb.Timestamp)(nil),       // 45: google.protobuf.Timestamp
 }
 var file_niyanta_v1_workload_service_proto_depIdxs = []int32{
-	38, // 0: niyanta.v1.SubmitWorkloadRequest.input_params:type_name -> google.protobuf.Struct
+	44, // 0: niyanta.v1.SubmitWorkloadRequest.input_params:type_name -> google.protobuf.Struct
 	7,  // 1: niyanta.v1.SubmitWorkloadRequest.affinity_rules:type_name -> niyanta.v1.AffinityRules
 	0,  // 2: niyanta.v1.SubmitWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
-	39, // 3: niyanta.v1.SubmitWorkloadResponse.created_at:type_name -> google.protobuf.Timestamp
-	39, // 4: niyanta.v1.SubmitWorkloadResponse.estimated_start_time:type_name -> google.protobuf.Timestamp
+	45, // 3: niyanta.v1.SubmitWorkloadResponse.created_at:type_name -> google.protobuf.Timestamp
+	45, // 4: niyanta.v1.SubmitWorkloadResponse.estimated_start_time:type_name -> google.protobuf.Timestamp
 	6,  // 5: niyanta.v1.GetWorkloadResponse.workload:type_name -> niyanta.v1.Workload
 	0,  // 6: niyanta.v1.Workload.status:type_name -> niyanta.v1.WorkloadStatus
-	38, // 7: niyanta.v1.Workload.input_params:type_name -> google.protobuf.Struct
-	38, // 8: niyanta.v1.Workload.result_data:type_name -> google.protobuf.Struct
-	39, // 9: niyanta.v1.Workload.created_at:type_name -> google.protobuf.Timestamp
-	39, // 10: niyanta.v1.Workload.scheduled_at:type_name -> google.protobuf.Timestamp
-	39, // 11: niyanta.v1.Workload.started_at:type_name -> google.protobuf.Timestamp
-	39, // 12: niyanta.v1.Workload.completed_at:type_name -> google.protobuf.Timestamp
+	44, // 7: niyanta.v1.Workload.input_params:type_name -> google.protobuf.Struct
+	44, // 8: niyanta.v1.Workload.result_data:type_name -> google.protobuf.Struct
+	45, // 9: niyanta.v1.Workload.created_at:type_name -> google.protobuf.Timestamp
+	45, // 10: niyanta.v1.Workload.scheduled_at:type_name -> google.protobuf.Timestamp
+	45, // 11: niyanta.v1.Workload.started_at:type_name -> google.protobuf.Timestamp
+	45, // 12: niyanta.v1.Workload.completed_at:type_name -> google.protobuf.Timestamp
 	7,  // 13: niyanta.v1.Workload.affinity_rules:type_name -> niyanta.v1.AffinityRules
-	39, // 14: niyanta.v1.Workload.paused_at:type_name -> google.protobuf.Timestamp
-	39, // 15: niyanta.v1.Workload.cancelled_at:type_name -> google.protobuf.Timestamp
-	39, // 16: niyanta.v1.Workload.estimated_start_time:type_name -> google.protobuf.Timestamp
-	39, // 17: niyanta.v1.Workload.estimated_completion_time:type_name -> google.protobuf.Timestamp
+	45, // 14: niyanta.v1.Workload.paused_at:type_name -> google.protobuf.Timestamp
+	45, // 15: niyanta.v1.Workload.cancelled_at:type_name -> google.protobuf.Timestamp
+	45, // 16: niyanta.v1.Workload.estimated_start_time:type_name -> google.protobuf.Timestamp
+	45, // 17: niyanta.v1.Workload.estimated_completion_time:type_name -> google.protobuf.Timestamp
 	8,  // 18: niyanta.v1.AffinityRules.hard_affinity:type_name -> niyanta.v1.AffinityConstraint
 	8,  // 19: niyanta.v1.AffinityRules.soft_affinity:type_name -> niyanta.v1.AffinityConstraint
 	8,  // 20: niyanta.v1.AffinityRules.anti_affinity:type_name -> niyanta.v1.AffinityConstraint
-	37, // 21: niyanta.v1.AffinityConstraint.worker_tags:type_name -> niyanta.v1.AffinityConstraint.WorkerTagsEntry
+	43, // 21: niyanta.v1.AffinityConstraint.worker_tags:type_name -> niyanta.v1.AffinityConstraint.WorkerTagsEntry
 	0,  // 22: niyanta.v1.ExplainWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
-	39, // 23: niyanta.v1.ExplainWorkloadResponse.explained_at:type_name -> google.protobuf.Timestamp
+	45, // 23: niyanta.v1.ExplainWorkloadResponse.explained_at:type_name -> google.protobuf.Timestamp
 	11, // 24: niyanta.v1.ExplainWorkloadResponse.reasons:type_name -> niyanta.v1.ExplainedReason
 	12, // 25: niyanta.v1.ExplainWorkloadResponse.position:type_name -> niyanta.v1.QueuePosition
 	13, // 26: niyanta.v1.ExplainWorkloadResponse.estimated_start:type_name -> niyanta.v1.TimeEstimate
 	13, // 27: niyanta.v1.ExplainWorkloadResponse.estimated_completion:type_name -> niyanta.v1.TimeEstimate
 	14, // 28: niyanta.v1.ExplainWorkloadResponse.accuracy:type_name -> niyanta.v1.EstimateAccuracy
-	38, // 29: niyanta.v1.ExplainedReason.details:type_name -> google.protobuf.Struct
-	39, // 30: niyanta.v1.TimeEstimate.p50:type_name -> google.protobuf.Timestamp
-	39, // 31: niyanta.v1.TimeEstimate.p90:type_name -> google.protobuf.Timestamp
+	44, // 29: niyanta.v1.ExplainedReason.details:type_name -> google.protobuf.Struct
+	45, // 30: niyanta.v1.TimeEstimate.p50:type_name -> google.protobuf.Timestamp
+	45, // 31: niyanta.v1.TimeEstimate.p90:type_name -> google.protobuf.Timestamp
 	0,  // 32: niyanta.v1.WorkloadStatusUpdate.status:type_name -> niyanta.v1.WorkloadStatus
-	39, // 33: niyanta.v1.WorkloadStatusUpdate.timestamp:type_name -> google.protobuf.Timestamp
-	38, // 34: niyanta.v1.WorkloadStatusUpdate.result_data:type_name -> google.protobuf.Struct
+	45, // 33: niyanta.v1.WorkloadStatusUpdate.timestamp:type_name -> google.protobuf.Timestamp
+	44, // 34: niyanta.v1.WorkloadStatusUpdate.result_data:type_name -> google.protobuf.Struct
 	0,  // 35: niyanta.v1.ListWorkloadsRequest.status:type_name -> niyanta.v1.WorkloadStatus
 	6,  // 36: niyanta.v1.ListWorkloadsResponse.workloads:type_name -> niyanta.v1.Workload
 	19, // 37: niyanta.v1.ListWorkloadsResponse.pagination:type_name -> niyanta.v1.Pagination
 	0,  // 38: niyanta.v1.CancelWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
-	39, // 39: niyanta.v1.CancelWorkloadResponse.cancelled_at:type_name -> google.protobuf.Timestamp
+	45, // 39: niyanta.v1.CancelWorkloadResponse.cancelled_at:type_name -> google.protobuf.Timestamp
 	0,  // 40: niyanta.v1.PauseWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
-	39, // 41: niyanta.v1.PauseWorkloadResponse.paused_at:type_name -> google.protobuf.Timestamp
+	45, // 41: niyanta.v1.PauseWorkloadResponse.paused_at:type_name -> google.protobuf.Timestamp
 	0,  // 42: niyanta.v1.ResumeWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
-	39, // 43: niyanta.v1.GetWorkloadLogsRequest.since:type_name -> google.protobuf.Timestamp
-	39, // 44: niyanta.v1.GetWorkloadLogsRequest.until:type_name -> google.protobuf.Timestamp
+	45, // 43: niyanta.v1.GetWorkloadLogsRequest.since:type_name -> google.protobuf.Timestamp
+	45, // 44: niyanta.v1.GetWorkloadLogsRequest.until:type_name -> google.protobuf.Timestamp
 	1,  // 45: niyanta.v1.GetWorkloadLogsRequest.level:type_name -> niyanta.v1.LogLevel
 	28, // 46: niyanta.v1.GetWorkloadLogsResponse.logs:type_name -> niyanta.v1.LogLine
 	19, // 47: niyanta.v1.GetWorkloadLogsResponse.pagination:type_name -> niyanta.v1.Pagination
-	39, // 48: niyanta.v1.LogLine.timestamp:type_name -> google.protobuf.Timestamp
+	45, // 48: niyanta.v1.LogLine.timestamp:type_name -> google.protobuf.Timestamp
 	1,  // 49: niyanta.v1.LogLine.level:type_name -> niyanta.v1.LogLevel
-	38, // 50: niyanta.v1.LogLine.details:type_name -> google.protobuf.Struct
+	44, // 50: niyanta.v1.LogLine.details:type_name -> google.protobuf.Struct
 	2,  // 51: niyanta.v1.SubmitWorkloadBatchRequest.workloads:type_name -> niyanta.v1.SubmitWorkloadRequest
 	31, // 52: niyanta.v1.SubmitWorkloadBatchResponse.results:type_name -> niyanta.v1.SubmitWorkloadBatchResult
 	3,  // 53: niyanta.v1.SubmitWorkloadBatchResult.workload:type_name -> niyanta.v1.SubmitWorkloadResponse
 	32, // 54: niyanta.v1.SubmitWorkloadBatchResult.error:type_name -> niyanta.v1.ItemError
-	38, // 55: niyanta.v1.ItemError.details:type_name -> google.protobuf.Struct
+	44, // 55: niyanta.v1.ItemError.details:type_name -> google.protobuf.Struct
 	34, // 56: niyanta.v1.CancelWorkloadBatchRequest.filter:type_name -> niyanta.v1.WorkloadFilter
 	0,  // 57: niyanta.v1.WorkloadFilter.status:type_name -> niyanta.v1.WorkloadStatus
-	39, // 58: niyanta.v1.WorkloadFilter.created_before:type_name -> google.protobuf.Timestamp
-	39, // 59: niyanta.v1.WorkloadFilter.created_after:type_name -> google.protobuf.Timestamp
+	45, // 58: niyanta.v1.WorkloadFilter.created_before:type_name -> google.protobuf.Timestamp
+	45, // 59: niyanta.v1.WorkloadFilter.created_after:type_name -> google.protobuf.Timestamp
 	36, // 60: niyanta.v1.CancelWorkloadBatchResponse.results:type_name -> niyanta.v1.CancelWorkloadBatchResult
 	21, // 61: niyanta.v1.CancelWorkloadBatchResult.cancelled:type_name -> niyanta.v1.CancelWorkloadResponse
 	32, // 62: niyanta.v1.CancelWorkloadBatchResult.error:type_name -> niyanta.v1.ItemError
-	2,  // 63: niyanta.v1.WorkloadService.SubmitWorkload:input_type -> niyanta.v1.SubmitWorkloadRequest
-	4,  // 64: niyanta.v1.WorkloadService.GetWorkload:input_type -> niyanta.v1.GetWorkloadRequest
-	9,  // 65: niyanta.v1.WorkloadService.ExplainWorkload:input_type -> niyanta.v1.ExplainWorkloadRequest
-	17, // 66: niyanta.v1.WorkloadService.ListWorkloads:input_type -> niyanta.v1.ListWorkloadsRequest
-	20, // 67: niyanta.v1.WorkloadService.CancelWorkload:input_type -> niyanta.v1.CancelWorkloadRequest
-	22, // 68: niyanta.v1.WorkloadService.PauseWorkload:input_type -> niyanta.v1.PauseWorkloadRequest
-	24, // 69: niyanta.v1.WorkloadService.ResumeWorkload:input_type -> niyanta.v1.ResumeWorkloadRequest
-	15, // 70: niyanta.v1.WorkloadService.StreamWorkloadStatus:input_type -> niyanta.v1.StreamWorkloadStatusRequest
-	26, // 71: niyanta.v1.WorkloadService.GetWorkloadLogs:input_type -> niyanta.v1.GetWorkloadLogsRequest
-	29, // 72: niyanta.v1.WorkloadService.SubmitWorkloadBatch:input_type -> niyanta.v1.SubmitWorkloadBatchRequest
-	33, // 73: niyanta.v1.WorkloadService.CancelWorkloadBatch:input_type -> niyanta.v1.CancelWorkloadBatchRequest
-	3,  // 74: niyanta.v1.WorkloadService.SubmitWorkload:output_type -> niyanta.v1.SubmitWorkloadResponse
-	5,  // 75: niyanta.v1.WorkloadService.GetWorkload:output_type -> niyanta.v1.GetWorkloadResponse
-	10, // 76: niyanta.v1.WorkloadService.ExplainWorkload:output_type -> niyanta.v1.ExplainWorkloadResponse
-	18, // 77: niyanta.v1.WorkloadService.ListWorkloads:output_type -> niyanta.v1.ListWorkloadsResponse
-	21, // 78: niyanta.v1.WorkloadService.CancelWorkload:output_type -> niyanta.v1.CancelWorkloadResponse
-	23, // 79: niyanta.v1.WorkloadService.PauseWorkload:output_type -> niyanta.v1.PauseWorkloadResponse
-	25, // 80: niyanta.v1.WorkloadService.ResumeWorkload:output_type -> niyanta.v1.ResumeWorkloadResponse
-	16, // 81: niyanta.v1.WorkloadService.StreamWorkloadStatus:output_type -> niyanta.v1.WorkloadStatusUpdate
-	27, // 82: niyanta.v1.WorkloadService.GetWorkloadLogs:output_type -> niyanta.v1.GetWorkloadLogsResponse
-	30, // 83: niyanta.v1.WorkloadService.SubmitWorkloadBatch:output_type -> niyanta.v1.SubmitWorkloadBatchResponse
-	35, // 84: niyanta.v1.WorkloadService.CancelWorkloadBatch:output_type -> niyanta.v1.CancelWorkloadBatchResponse
-	74, // [74:85] is the sub-list for method output_type
-	63, // [63:74] is the sub-list for method input_type
-	63, // [63:63] is the sub-list for extension type_name
-	63, // [63:63] is the sub-list for extension extendee
-	0,  // [0:63] is the sub-list for field type_name
+	44, // 63: niyanta.v1.ReplayWorkloadRequest.input_params:type_name -> google.protobuf.Struct
+	34, // 64: niyanta.v1.ReplayWorkloadBatchRequest.filter:type_name -> niyanta.v1.WorkloadFilter
+	40, // 65: niyanta.v1.ReplayWorkloadBatchResponse.results:type_name -> niyanta.v1.ReplayWorkloadBatchResult
+	32, // 66: niyanta.v1.ReplayWorkloadBatchResult.error:type_name -> niyanta.v1.ItemError
+	7,  // 67: niyanta.v1.UpdateWorkloadRequest.affinity_rules:type_name -> niyanta.v1.AffinityRules
+	6,  // 68: niyanta.v1.UpdateWorkloadResponse.workload:type_name -> niyanta.v1.Workload
+	2,  // 69: niyanta.v1.WorkloadService.SubmitWorkload:input_type -> niyanta.v1.SubmitWorkloadRequest
+	4,  // 70: niyanta.v1.WorkloadService.GetWorkload:input_type -> niyanta.v1.GetWorkloadRequest
+	9,  // 71: niyanta.v1.WorkloadService.ExplainWorkload:input_type -> niyanta.v1.ExplainWorkloadRequest
+	17, // 72: niyanta.v1.WorkloadService.ListWorkloads:input_type -> niyanta.v1.ListWorkloadsRequest
+	20, // 73: niyanta.v1.WorkloadService.CancelWorkload:input_type -> niyanta.v1.CancelWorkloadRequest
+	22, // 74: niyanta.v1.WorkloadService.PauseWorkload:input_type -> niyanta.v1.PauseWorkloadRequest
+	41, // 75: niyanta.v1.WorkloadService.UpdateWorkload:input_type -> niyanta.v1.UpdateWorkloadRequest
+	24, // 76: niyanta.v1.WorkloadService.ResumeWorkload:input_type -> niyanta.v1.ResumeWorkloadRequest
+	15, // 77: niyanta.v1.WorkloadService.StreamWorkloadStatus:input_type -> niyanta.v1.StreamWorkloadStatusRequest
+	26, // 78: niyanta.v1.WorkloadService.GetWorkloadLogs:input_type -> niyanta.v1.GetWorkloadLogsRequest
+	29, // 79: niyanta.v1.WorkloadService.SubmitWorkloadBatch:input_type -> niyanta.v1.SubmitWorkloadBatchRequest
+	33, // 80: niyanta.v1.WorkloadService.CancelWorkloadBatch:input_type -> niyanta.v1.CancelWorkloadBatchRequest
+	37, // 81: niyanta.v1.WorkloadService.ReplayWorkload:input_type -> niyanta.v1.ReplayWorkloadRequest
+	38, // 82: niyanta.v1.WorkloadService.ReplayWorkloadBatch:input_type -> niyanta.v1.ReplayWorkloadBatchRequest
+	3,  // 83: niyanta.v1.WorkloadService.SubmitWorkload:output_type -> niyanta.v1.SubmitWorkloadResponse
+	5,  // 84: niyanta.v1.WorkloadService.GetWorkload:output_type -> niyanta.v1.GetWorkloadResponse
+	10, // 85: niyanta.v1.WorkloadService.ExplainWorkload:output_type -> niyanta.v1.ExplainWorkloadResponse
+	18, // 86: niyanta.v1.WorkloadService.ListWorkloads:output_type -> niyanta.v1.ListWorkloadsResponse
+	21, // 87: niyanta.v1.WorkloadService.CancelWorkload:output_type -> niyanta.v1.CancelWorkloadResponse
+	23, // 88: niyanta.v1.WorkloadService.PauseWorkload:output_type -> niyanta.v1.PauseWorkloadResponse
+	42, // 89: niyanta.v1.WorkloadService.UpdateWorkload:output_type -> niyanta.v1.UpdateWorkloadResponse
+	25, // 90: niyanta.v1.WorkloadService.ResumeWorkload:output_type -> niyanta.v1.ResumeWorkloadResponse
+	16, // 91: niyanta.v1.WorkloadService.StreamWorkloadStatus:output_type -> niyanta.v1.WorkloadStatusUpdate
+	27, // 92: niyanta.v1.WorkloadService.GetWorkloadLogs:output_type -> niyanta.v1.GetWorkloadLogsResponse
+	30, // 93: niyanta.v1.WorkloadService.SubmitWorkloadBatch:output_type -> niyanta.v1.SubmitWorkloadBatchResponse
+	35, // 94: niyanta.v1.WorkloadService.CancelWorkloadBatch:output_type -> niyanta.v1.CancelWorkloadBatchResponse
+	3,  // 95: niyanta.v1.WorkloadService.ReplayWorkload:output_type -> niyanta.v1.SubmitWorkloadResponse
+	39, // 96: niyanta.v1.WorkloadService.ReplayWorkloadBatch:output_type -> niyanta.v1.ReplayWorkloadBatchResponse
+	83, // [83:97] is the sub-list for method output_type
+	69, // [69:83] is the sub-list for method input_type
+	69, // [69:69] is the sub-list for extension type_name
+	69, // [69:69] is the sub-list for extension extendee
+	0,  // [0:69] is the sub-list for field type_name
 }
 
 func init() { file_niyanta_v1_workload_service_proto_init() }
@@ -3199,13 +3718,20 @@ func file_niyanta_v1_workload_service_proto_init() {
 		(*CancelWorkloadBatchResult_Cancelled)(nil),
 		(*CancelWorkloadBatchResult_Error)(nil),
 	}
+	file_niyanta_v1_workload_service_proto_msgTypes[35].OneofWrappers = []any{}
+	file_niyanta_v1_workload_service_proto_msgTypes[36].OneofWrappers = []any{}
+	file_niyanta_v1_workload_service_proto_msgTypes[38].OneofWrappers = []any{
+		(*ReplayWorkloadBatchResult_WorkloadId)(nil),
+		(*ReplayWorkloadBatchResult_Error)(nil),
+	}
+	file_niyanta_v1_workload_service_proto_msgTypes[39].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_niyanta_v1_workload_service_proto_rawDesc), len(file_niyanta_v1_workload_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   36,
+			NumMessages:   42,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

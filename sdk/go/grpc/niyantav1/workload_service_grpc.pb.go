@@ -42,11 +42,14 @@ const (
 	WorkloadService_ListWorkloads_FullMethodName        = "/niyanta.v1.WorkloadService/ListWorkloads"
 	WorkloadService_CancelWorkload_FullMethodName       = "/niyanta.v1.WorkloadService/CancelWorkload"
 	WorkloadService_PauseWorkload_FullMethodName        = "/niyanta.v1.WorkloadService/PauseWorkload"
+	WorkloadService_UpdateWorkload_FullMethodName       = "/niyanta.v1.WorkloadService/UpdateWorkload"
 	WorkloadService_ResumeWorkload_FullMethodName       = "/niyanta.v1.WorkloadService/ResumeWorkload"
 	WorkloadService_StreamWorkloadStatus_FullMethodName = "/niyanta.v1.WorkloadService/StreamWorkloadStatus"
 	WorkloadService_GetWorkloadLogs_FullMethodName      = "/niyanta.v1.WorkloadService/GetWorkloadLogs"
 	WorkloadService_SubmitWorkloadBatch_FullMethodName  = "/niyanta.v1.WorkloadService/SubmitWorkloadBatch"
 	WorkloadService_CancelWorkloadBatch_FullMethodName  = "/niyanta.v1.WorkloadService/CancelWorkloadBatch"
+	WorkloadService_ReplayWorkload_FullMethodName       = "/niyanta.v1.WorkloadService/ReplayWorkload"
+	WorkloadService_ReplayWorkloadBatch_FullMethodName  = "/niyanta.v1.WorkloadService/ReplayWorkloadBatch"
 )
 
 // WorkloadServiceClient is the client API for WorkloadService service.
@@ -69,6 +72,9 @@ type WorkloadServiceClient interface {
 	// the service) and no longer than the call's deadline; without one the pause is withdrawn, the workload goes on
 	// running, and the answer is UNAVAILABLE.
 	PauseWorkload(ctx context.Context, in *PauseWorkloadRequest, opts ...grpc.CallOption) (*PauseWorkloadResponse, error)
+	// Changes the priority, the time-out or the affinity of a workload that waits or is PAUSED. FAILED_PRECONDITION when a
+	// worker has it or it has ended, ABORTED when it has another version than the one given.
+	UpdateWorkload(ctx context.Context, in *UpdateWorkloadRequest, opts ...grpc.CallOption) (*UpdateWorkloadResponse, error)
 	// Puts a PAUSED workload back into the queue, to go on from its last checkpoint.
 	ResumeWorkload(ctx context.Context, in *ResumeWorkloadRequest, opts ...grpc.CallOption) (*ResumeWorkloadResponse, error)
 	// The workload's state at once, then every change of its status and the newest of its progress, in rising order of
@@ -82,6 +88,12 @@ type WorkloadServiceClient interface {
 	SubmitWorkloadBatch(ctx context.Context, in *SubmitWorkloadBatchRequest, opts ...grpc.CallOption) (*SubmitWorkloadBatchResponse, error)
 	// Cancels up to 1,000 workloads with one call, each with an outcome of its own.
 	CancelWorkloadBatch(ctx context.Context, in *CancelWorkloadBatchRequest, opts ...grpc.CallOption) (*CancelWorkloadBatchResponse, error)
+	// Submits a workload that has ended again, as a new one that says where it comes from. FAILED_PRECONDITION when it
+	// hasn't ended. Takes an idempotency-key, as the two Submit calls do.
+	ReplayWorkload(ctx context.Context, in *ReplayWorkloadRequest, opts ...grpc.CallOption) (*SubmitWorkloadResponse, error)
+	// The same with those that a filter means, the oldest first, up to 1,000 with one call, all in one transaction. An
+	// idempotency-key covers one call.
+	ReplayWorkloadBatch(ctx context.Context, in *ReplayWorkloadBatchRequest, opts ...grpc.CallOption) (*ReplayWorkloadBatchResponse, error)
 }
 
 type workloadServiceClient struct {
@@ -152,6 +164,16 @@ func (c *workloadServiceClient) PauseWorkload(ctx context.Context, in *PauseWork
 	return out, nil
 }
 
+func (c *workloadServiceClient) UpdateWorkload(ctx context.Context, in *UpdateWorkloadRequest, opts ...grpc.CallOption) (*UpdateWorkloadResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UpdateWorkloadResponse)
+	err := c.cc.Invoke(ctx, WorkloadService_UpdateWorkload_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *workloadServiceClient) ResumeWorkload(ctx context.Context, in *ResumeWorkloadRequest, opts ...grpc.CallOption) (*ResumeWorkloadResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ResumeWorkloadResponse)
@@ -211,6 +233,26 @@ func (c *workloadServiceClient) CancelWorkloadBatch(ctx context.Context, in *Can
 	return out, nil
 }
 
+func (c *workloadServiceClient) ReplayWorkload(ctx context.Context, in *ReplayWorkloadRequest, opts ...grpc.CallOption) (*SubmitWorkloadResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SubmitWorkloadResponse)
+	err := c.cc.Invoke(ctx, WorkloadService_ReplayWorkload_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *workloadServiceClient) ReplayWorkloadBatch(ctx context.Context, in *ReplayWorkloadBatchRequest, opts ...grpc.CallOption) (*ReplayWorkloadBatchResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReplayWorkloadBatchResponse)
+	err := c.cc.Invoke(ctx, WorkloadService_ReplayWorkloadBatch_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // WorkloadServiceServer is the server API for WorkloadService service.
 // All implementations must embed UnimplementedWorkloadServiceServer
 // for forward compatibility.
@@ -231,6 +273,9 @@ type WorkloadServiceServer interface {
 	// the service) and no longer than the call's deadline; without one the pause is withdrawn, the workload goes on
 	// running, and the answer is UNAVAILABLE.
 	PauseWorkload(context.Context, *PauseWorkloadRequest) (*PauseWorkloadResponse, error)
+	// Changes the priority, the time-out or the affinity of a workload that waits or is PAUSED. FAILED_PRECONDITION when a
+	// worker has it or it has ended, ABORTED when it has another version than the one given.
+	UpdateWorkload(context.Context, *UpdateWorkloadRequest) (*UpdateWorkloadResponse, error)
 	// Puts a PAUSED workload back into the queue, to go on from its last checkpoint.
 	ResumeWorkload(context.Context, *ResumeWorkloadRequest) (*ResumeWorkloadResponse, error)
 	// The workload's state at once, then every change of its status and the newest of its progress, in rising order of
@@ -244,6 +289,12 @@ type WorkloadServiceServer interface {
 	SubmitWorkloadBatch(context.Context, *SubmitWorkloadBatchRequest) (*SubmitWorkloadBatchResponse, error)
 	// Cancels up to 1,000 workloads with one call, each with an outcome of its own.
 	CancelWorkloadBatch(context.Context, *CancelWorkloadBatchRequest) (*CancelWorkloadBatchResponse, error)
+	// Submits a workload that has ended again, as a new one that says where it comes from. FAILED_PRECONDITION when it
+	// hasn't ended. Takes an idempotency-key, as the two Submit calls do.
+	ReplayWorkload(context.Context, *ReplayWorkloadRequest) (*SubmitWorkloadResponse, error)
+	// The same with those that a filter means, the oldest first, up to 1,000 with one call, all in one transaction. An
+	// idempotency-key covers one call.
+	ReplayWorkloadBatch(context.Context, *ReplayWorkloadBatchRequest) (*ReplayWorkloadBatchResponse, error)
 	mustEmbedUnimplementedWorkloadServiceServer()
 }
 
@@ -272,6 +323,9 @@ func (UnimplementedWorkloadServiceServer) CancelWorkload(context.Context, *Cance
 func (UnimplementedWorkloadServiceServer) PauseWorkload(context.Context, *PauseWorkloadRequest) (*PauseWorkloadResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method PauseWorkload not implemented")
 }
+func (UnimplementedWorkloadServiceServer) UpdateWorkload(context.Context, *UpdateWorkloadRequest) (*UpdateWorkloadResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method UpdateWorkload not implemented")
+}
 func (UnimplementedWorkloadServiceServer) ResumeWorkload(context.Context, *ResumeWorkloadRequest) (*ResumeWorkloadResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method ResumeWorkload not implemented")
 }
@@ -286,6 +340,12 @@ func (UnimplementedWorkloadServiceServer) SubmitWorkloadBatch(context.Context, *
 }
 func (UnimplementedWorkloadServiceServer) CancelWorkloadBatch(context.Context, *CancelWorkloadBatchRequest) (*CancelWorkloadBatchResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method CancelWorkloadBatch not implemented")
+}
+func (UnimplementedWorkloadServiceServer) ReplayWorkload(context.Context, *ReplayWorkloadRequest) (*SubmitWorkloadResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method ReplayWorkload not implemented")
+}
+func (UnimplementedWorkloadServiceServer) ReplayWorkloadBatch(context.Context, *ReplayWorkloadBatchRequest) (*ReplayWorkloadBatchResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method ReplayWorkloadBatch not implemented")
 }
 func (UnimplementedWorkloadServiceServer) mustEmbedUnimplementedWorkloadServiceServer() {}
 func (UnimplementedWorkloadServiceServer) testEmbeddedByValue()                         {}
@@ -416,6 +476,24 @@ func _WorkloadService_PauseWorkload_Handler(srv interface{}, ctx context.Context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _WorkloadService_UpdateWorkload_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateWorkloadRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(WorkloadServiceServer).UpdateWorkload(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: WorkloadService_UpdateWorkload_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(WorkloadServiceServer).UpdateWorkload(ctx, req.(*UpdateWorkloadRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _WorkloadService_ResumeWorkload_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ResumeWorkloadRequest)
 	if err := dec(in); err != nil {
@@ -499,6 +577,42 @@ func _WorkloadService_CancelWorkloadBatch_Handler(srv interface{}, ctx context.C
 	return interceptor(ctx, in, info, handler)
 }
 
+func _WorkloadService_ReplayWorkload_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReplayWorkloadRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(WorkloadServiceServer).ReplayWorkload(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: WorkloadService_ReplayWorkload_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(WorkloadServiceServer).ReplayWorkload(ctx, req.(*ReplayWorkloadRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _WorkloadService_ReplayWorkloadBatch_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReplayWorkloadBatchRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(WorkloadServiceServer).ReplayWorkloadBatch(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: WorkloadService_ReplayWorkloadBatch_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(WorkloadServiceServer).ReplayWorkloadBatch(ctx, req.(*ReplayWorkloadBatchRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // WorkloadService_ServiceDesc is the grpc.ServiceDesc for WorkloadService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -531,6 +645,10 @@ var WorkloadService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _WorkloadService_PauseWorkload_Handler,
 		},
 		{
+			MethodName: "UpdateWorkload",
+			Handler:    _WorkloadService_UpdateWorkload_Handler,
+		},
+		{
 			MethodName: "ResumeWorkload",
 			Handler:    _WorkloadService_ResumeWorkload_Handler,
 		},
@@ -545,6 +663,14 @@ var WorkloadService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CancelWorkloadBatch",
 			Handler:    _WorkloadService_CancelWorkloadBatch_Handler,
+		},
+		{
+			MethodName: "ReplayWorkload",
+			Handler:    _WorkloadService_ReplayWorkload_Handler,
+		},
+		{
+			MethodName: "ReplayWorkloadBatch",
+			Handler:    _WorkloadService_ReplayWorkloadBatch_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -20,6 +20,7 @@ from datetime import datetime
 import msgspec
 
 from niyanta.domain.join_tokens import credential_of
+from niyanta.server.fleet.bouncer import Bouncer, BrokerConnection
 from niyanta.server.fleet.broker_keys import BROKER_ACCOUNT, BrokerKeys
 from niyanta.server.fleet.known_tokens import KnownTokens
 from niyanta.server.fleet.nkeys import SERVER, BadTokenError, read_token
@@ -49,9 +50,14 @@ class _Server(msgspec.Struct):
     id: str
 
 
+class _Client(msgspec.Struct):
+    id: int = 0
+
+
 class _Asked(msgspec.Struct):
     server_id: _Server
     user_nkey: str
+    client_info: _Client = msgspec.field(default_factory=_Client)
     connect_opts: _ConnectOptions = msgspec.field(default_factory=_ConnectOptions)
 
 
@@ -68,11 +74,20 @@ class Callout:
         keys: Sign the answers.
         tokens: Which are good.
         life_seconds: How long a worker's credential is good at the most.
+        bouncer: Says who is barred, and is told who comes in.
     """
 
     def __init__(
-        self, broker: Broker, subjects: Subjects, keys: BrokerKeys, tokens: KnownTokens, life_seconds: float
+        self,
+        broker: Broker,
+        subjects: Subjects,
+        keys: BrokerKeys,
+        tokens: KnownTokens,
+        life_seconds: float,
+        *,
+        bouncer: Bouncer,
     ) -> None:
+        self._bouncer = bouncer
         self._broker = broker
         self._subjects = subjects
         self._keys = keys
@@ -110,7 +125,10 @@ class Callout:
             raise _RefusedError("the join token isn't good")
         if not found.grant.admits(worker_id):
             raise _RefusedError(f"the join token is for workers named '{found.grant.worker_pattern}'")
+        if worker_id in self._bouncer.barred:
+            raise _RefusedError("an operator has removed the worker")
         credential = credential_of(found.token_id, secret)
+        self._bouncer.let_in(worker_id, credential, BrokerConnection(asked.server_id.id, asked.client_info.id))
         publish, subscribe = self._subjects.allowed(worker_id, credential)
         permissions = {
             "pub": {"allow": publish},

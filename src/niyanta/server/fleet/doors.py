@@ -27,6 +27,7 @@ from niyanta.domain.limits import (
 )
 from niyanta.server.fleet.known_tokens import KnownTokens
 from niyanta.wire.broker import Broker
+from niyanta.wire.frames import MAX_MESSAGE_BYTES
 from niyanta.wire.serving import Guest
 from niyanta.wire.subjects import Subjects, inbox_of
 
@@ -58,6 +59,15 @@ _AT_ONCE = {
 }
 
 
+_LARGEST = {
+    MessageKind.REGISTER: 2 << 20,
+    MessageKind.HEARTBEAT: 2 << 20,
+    MessageKind.EVENTS: MAX_MESSAGE_BYTES,
+    MessageKind.CHECKPOINT: 4 << 10,
+}
+"""Bytes of one message; what is sent in frames counts as so many whole frames."""
+_FLOOD_MESSAGES = 2 * MAX_WORKER_MESSAGES_PER_SECOND
+_FLOOD_SECONDS = 5.0
 _EVERYTHING = Grant()
 
 
@@ -90,7 +100,17 @@ class _Pace:
     size: float = MAX_WORKER_BYTES_PER_SECOND * _BURST_BYTES_SECONDS
     filled_at: float = 0.0
     complained_at: float = float("-inf")
+    dropped: int = 0
+    """Messages, since a moment."""
+    dropped_since: float = float("-inf")
     busy: Counter[MessageKind] = field(default_factory=Counter)
+
+    def floods(self, now: float) -> bool:
+        """Count one that is dropped; whether there are so many that their sender is to be put out."""
+        if now - self.dropped_since > _FLOOD_SECONDS:
+            self.dropped, self.dropped_since = 0, now
+        self.dropped += 1
+        return self.dropped % _FLOOD_MESSAGES == 0
 
     def take(self, size: int, now: float) -> bool:
         passed = max(0.0, now - self.filled_at) if self.filled_at else 0.0
@@ -127,6 +147,8 @@ class Doors:
         self._tokens = tokens
         self._clock = clock
         self._paces: dict[tuple[str, str], _Pace] = {}
+        self.on_flood: list[Callable[[str, str], None]] = []
+        """Called with the worker and the credential of who sends far more than is let in."""
 
     async def open(self, kind: MessageKind, handler: MessageHandler) -> None:
         """Begin to answer one kind of message."""
@@ -143,7 +165,10 @@ class Doors:
         if len(self._paces) > _MOST_SENDERS:
             del self._paces[next(iter(self._paces))]
         now = self._clock()
-        if pace.busy[kind] >= _AT_ONCE[kind] or not pace.take(size, now):
+        if size > _LARGEST[kind] or pace.busy[kind] >= _AT_ONCE[kind] or not pace.take(size, now):
+            if pace.floods(now):
+                for told in self.on_flood:
+                    told(*who)
             if now - pace.complained_at > _COMPLAIN_SECONDS:
                 pace.complained_at = now
                 log.warning("doors.too_much", extra={"worker_id": who[0], "kind": kind})

@@ -19,7 +19,7 @@ from niyanta.server.services.submission import SubmissionService
 from niyanta.wire.strict_json import StrictDecoder
 from niyanta.wire.v1 import workload_service_pb2 as pb
 
-__all__ = ["BatchMethods"]
+__all__ = ["BatchMethods", "filter_of", "put_error"]
 
 
 class BatchMethods:
@@ -78,7 +78,7 @@ class BatchMethods:
         if request.workload_ids:
             given["workload_ids"] = list(request.workload_ids)
         if request.HasField("filter"):
-            given["filter"] = _filter_of(request.filter)
+            given["filter"] = filter_of(request.filter)
         if request.reason:
             given["reason"] = request.reason
         found = await self._batches.cancel(call.identity, checked(self._cancellation, given, self._max_body_bytes))
@@ -86,7 +86,7 @@ class BatchMethods:
         for workload_id, outcome in found.outcomes:
             result = answer.results.add(workload_id=workload_id)
             if isinstance(outcome, ApiError):
-                _put_error(outcome, result.error)
+                put_error(outcome, result.error)
                 answer.failed += 1
                 continue
             result.cancelled.workload_id = workload_id
@@ -97,7 +97,8 @@ class BatchMethods:
         return answer
 
 
-def _filter_of(given: pb.WorkloadFilter) -> dict[str, str]:
+def filter_of(given: pb.WorkloadFilter) -> dict[str, str]:
+    """A filter as REST's body has it; what is unset is left out."""
     found = {}
     if (status := status_of(given.status, "filter.status")) is not None:
         found["status"] = status
@@ -113,12 +114,13 @@ def _filter_of(given: pb.WorkloadFilter) -> dict[str, str]:
 def _submitted(index: int, outcome: ItemOutcome) -> pb.SubmitWorkloadBatchResult:
     result = pb.SubmitWorkloadBatchResult(index=index)
     if isinstance(outcome, ApiError):
-        _put_error(outcome, result.error)
+        put_error(outcome, result.error)
     else:
         result.workload.CopyFrom(submitted_message(outcome))
     return result
 
 
-def _put_error(error: ApiError, into: pb.ItemError) -> None:
+def put_error(error: ApiError, into: pb.ItemError) -> None:
+    """Why one item was refused."""
     into.code, into.message = error.code, error.message
     put_details(msgspec.json.encode(error.details), into.details)

@@ -18,6 +18,7 @@ from niyanta.wire.strict_json import StrictDecoder
 from niyanta.wire.v1 import workload_service_pb2 as pb
 
 __all__ = [
+    "affinity_of",
     "checked",
     "status_message",
     "status_of",
@@ -74,13 +75,15 @@ def submission_of(request: pb.SubmitWorkloadRequest, place: str = "") -> dict[st
     if request.HasField("priority"):
         found["priority"] = request.priority
     if request.HasField("affinity_rules"):
-        rules = request.affinity_rules
-        found["affinity_rules"] = {
-            side: _constraint_of(getattr(rules, side)) for side in _SIDES if rules.HasField(side)
-        }
+        found["affinity_rules"] = affinity_of(request.affinity_rules)
     if request.timeout_seconds:
         found["timeout_seconds"] = request.timeout_seconds
     return found
+
+
+def affinity_of(rules: pb.AffinityRules) -> dict[str, Any]:
+    """Affinity rules as REST's body has them."""
+    return {side: _constraint_of(getattr(rules, side)) for side in _SIDES if rules.HasField(side)}
 
 
 def _constraint_of(constraint: pb.AffinityConstraint) -> dict[str, Any]:
@@ -139,6 +142,8 @@ def workload_message(workload: StoredWorkload, outlook: Outlook) -> pb.Workload:
     put_time(found.estimated_start_time, outlook.estimated_start_at)
     put_time(found.estimated_completion_time, outlook.estimated_completion_at)
     found.progress_message = workload.progress_message or ""
+    found.replayed_from = workload.replayed_from or ""
+    found.from_checkpoint = workload.from_checkpoint or 0
     if workload.status is Status.PAUSED:
         put_time(found.paused_at, workload.paused_at)
     if workload.status is Status.CANCELLED:

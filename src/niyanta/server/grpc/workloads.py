@@ -120,7 +120,7 @@ class WorkloadMethods:
         scope=Scope.WORKLOADS_WRITE,
         request=pb.ResumeWorkloadRequest,
         answer=pb.ResumeWorkloadResponse,
-        errors=(InvalidStateError, NotFoundError),
+        errors=(ConflictError, InvalidStateError, NotFoundError),
     )
     async def resume(self, call: MethodCall[pb.ResumeWorkloadRequest]) -> pb.ResumeWorkloadResponse:
         """Back into the queue."""

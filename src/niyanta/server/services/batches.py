@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from niyanta.domain.ids import make_id
 from niyanta.domain.limits import MAX_BATCH, MAX_ID_LENGTH, MAX_REASON_LENGTH, MAX_TYPE_LENGTH
 from niyanta.domain.workload import Status, WorkloadState
 from niyanta.errors import ApiError, InvalidInputError, ServiceUnavailableError
+from niyanta.server.services.matching import id_range
 from niyanta.server.services.workloads import WorkloadService
 from niyanta.server.store.customers import Identity
 from niyanta.server.store.database import Database, retried
@@ -22,8 +22,6 @@ __all__ = ["BatchService", "CancelBatchRequest", "CancelFilter", "Cancellations"
 
 _CHUNK = 250
 """Workloads cancelled in one transaction: a longer one would hold its locks for too long."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
 _CANCELLABLE = [status.value for status in Status if not status.is_terminal]
 
 
@@ -110,9 +108,7 @@ class BatchService:
                 f"filter.status must be one of: {', '.join(_CANCELLABLE)}",
                 details={"field": "filter.status", "allowed": _CANCELLABLE},
             )
-        # An id begins with the millisecond of its creation, so bounds on time are bounds on ids.
-        above = _first_id(wanted.created_after, 1) if wanted.created_after else ""
-        below = _first_id(wanted.created_before, 0) if wanted.created_before else "~"
+        above, below = id_range(wanted.created_after, wanted.created_before)
         found: list[str] = []
         async with self._database.connection(customer_id=identity.customer_id) as conn:
             for status in [wanted.status] if wanted.status else _CANCELLABLE:
@@ -126,11 +122,3 @@ class BatchService:
                 )
                 found += [summary.workload_id for summary in await self._listing.page(conn, query)]
         return sorted(workload_id for workload_id in found if workload_id < below)[: MAX_BATCH + 1]
-
-
-def _first_id(at: datetime, after_ms: int) -> str:
-    """The lowest id that can belong to the millisecond of a time, or to one that comes ``after_ms`` later."""
-    aware = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
-    since = aware - _EPOCH
-    milliseconds = since // _MILLISECOND if after_ms else -(-since // _MILLISECOND)
-    return make_id("wl_", max(0, milliseconds + after_ms), 0)

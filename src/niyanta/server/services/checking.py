@@ -22,10 +22,11 @@ from niyanta.server.observability.tracing import current_traceparent
 from niyanta.server.services.estimator import Estimator
 from niyanta.server.services.requests import SubmitRequest, check_values
 from niyanta.server.store.customers import Identity
+from niyanta.server.store.origins import Origin
 from niyanta.server.store.states import affinity_from_json
 from niyanta.server.store.submissions import NewWorkload
 
-__all__ = ["SubmissionChecks", "placement_key", "unsupported"]
+__all__ = ["SubmissionChecks", "coming_from", "placement_key", "unsupported"]
 
 _CHECK_ASIDE_BYTES = 16_384
 """Inputs that must fit a JSON Schema are checked in a thread when they are larger, so that other requests go on."""
@@ -119,6 +120,14 @@ class SubmissionChecks:
             return None
         rules = affinity_from_json(affinity, misfits)
         return self._estimator.start_of_submission(identity.customer_id, now, kind, rules)
+
+
+def coming_from(item: NewWorkload | ApiError, origin: Origin) -> NewWorkload | ApiError:
+    """A checked submission that knows what it is a replay of; of a refusal the details say it."""
+    if isinstance(item, NewWorkload):
+        return msgspec.structs.replace(item, origin=origin)
+    item.details["replayed_from"] = origin.replayed_from
+    return item
 
 
 def placement_key(workload_type: str, affinity_json: bytes | None) -> int:

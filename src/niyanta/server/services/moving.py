@@ -22,12 +22,14 @@ class Verb(StrEnum):
     CANCEL = "cancel"
     PAUSE = "pause"
     RESUME = "resume"
+    CHANGE = "change"
 
 
 _NEEDS = {
     Verb.CANCEL: "one that has not ended",
     Verb.PAUSE: "one that is RUNNING",
     Verb.RESUME: "one that is PAUSED",
+    Verb.CHANGE: "one that waits for a worker or is PAUSED",
 }
 
 

@@ -8,16 +8,17 @@ from typing import Any
 
 import msgspec
 
-from niyanta.errors import ApiError, InvalidInputError, ServiceUnavailableError
+from niyanta.errors import ApiError, ConflictError, InvalidInputError, ServiceUnavailableError
+from niyanta.server.store.submissions import KeyUse
 
 __all__ = [
     "ItemOutcome",
     "Submission",
     "SubmissionAnswer",
+    "answered_before",
     "held_up",
     "kept",
     "queue_full",
-    "recalled",
     "unknown",
 ]
 
@@ -70,7 +71,17 @@ def kept(outcomes: Sequence[ItemOutcome]) -> str:
     return _keep(entries).decode()
 
 
-def recalled(answer: str) -> SubmissionAnswer:
+def answered_before(body_sha256: bytes, earlier: KeyUse) -> SubmissionAnswer | ConflictError:
+    """What one gets who comes with an idempotency key that was used before."""
+    if earlier.body_sha256 != body_sha256:
+        return ConflictError(
+            "This Idempotency-Key was used with another body",
+            details={"field": "Idempotency-Key", "allowed": "the same body as the first time, or another key"},
+        )
+    return _recalled(earlier.answer)
+
+
+def _recalled(answer: str) -> SubmissionAnswer:
     """What `kept` has kept, as the answer to one who asks again."""
     outcomes: list[ItemOutcome] = [
         _KEPT_ERRORS[entry.code](entry.message, details=entry.details)

@@ -40,23 +40,23 @@ from collections.abc import Sequence
 
 import msgspec
 
-from niyanta.errors import ApiError, ConflictError, ServiceUnavailableError
+from niyanta.errors import ApiError, ServiceUnavailableError
 from niyanta.server.directory import Directory
 from niyanta.server.leader.shortcut import Shortcut, SlotClaim
 from niyanta.server.moves.batcher import GroupCommit
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.moves.held_up import HeldUp
 from niyanta.server.observability.tracing import step
-from niyanta.server.services.checking import SubmissionChecks, unsupported
+from niyanta.server.services.checking import SubmissionChecks, coming_from, unsupported
 from niyanta.server.services.estimator import Estimator
 from niyanta.server.services.outcomes import (
     ItemOutcome,
     Submission,
     SubmissionAnswer,
+    answered_before,
     held_up,
     kept,
     queue_full,
-    recalled,
     unknown,
 )
 from niyanta.server.services.requests import SubmitRequest, check_idempotency_key
@@ -69,6 +69,7 @@ from niyanta.server.store.database import (
     TransactionConflictError,
     retried,
 )
+from niyanta.server.store.origins import Origin
 from niyanta.server.store.queries import Connection
 from niyanta.server.store.submissions import KeyName, KeyUse, NewWorkload, Stored, SubmissionStore
 from niyanta.wire.changes import WorkloadChange
@@ -98,6 +99,7 @@ class _Request(msgspec.Struct, frozen=True, eq=False):
     """In a commit."""
     needs_config: bool
     """Whether some item does."""
+    has_more: bool
 
 
 _encode_sorted = msgspec.json.Encoder(order="deterministic").encode
@@ -143,7 +145,7 @@ class SubmissionService:
             ConflictError: The idempotency key came with another body before.
             ServiceUnavailableError: The customer's queue is full, or the database is away.
         """
-        answer = await self._submit(identity, "submit", [request], idempotency_key)
+        answer = await self.store(identity, "submit", [request], idempotency_key)
         (outcome,) = answer.outcomes
         if isinstance(outcome, ApiError):
             raise outcome
@@ -160,12 +162,22 @@ class SubmissionService:
             ConflictError: The idempotency key came with another body before.
             ServiceUnavailableError: The database is away.
         """
-        return await self._submit(identity, "submit_batch", requests, idempotency_key)
+        return await self.store(identity, "submit_batch", requests, idempotency_key)
 
-    async def _submit(
-        self, identity: Identity, operation: str, requests: Sequence[SubmitRequest], key: str | None
+    async def store(
+        self,
+        identity: Identity,
+        operation: str,
+        requests: Sequence[SubmitRequest],
+        key: str | None,
+        *,
+        origins: Sequence[Origin] = (),
+        named_by: object = None,
     ) -> SubmissionAnswer:
+        """Store; ``origins`` say what each is a replay of, ``named_by`` what the key covers, if not the requests."""
         items = await self._checks.check(identity, requests)
+        if origins:
+            items = [coming_from(item, origin) for item, origin in zip(items, origins, strict=True)]
         if key is None and all(isinstance(item, ApiError) for item in items):
             return SubmissionAnswer([item for item in items if isinstance(item, ApiError)])
         if self._group.is_full:
@@ -173,11 +185,12 @@ class SubmissionService:
         name, body_sha256 = None, b""
         if key is not None:
             name = KeyName(identity.customer_id, operation, key)
-            body_sha256 = hashlib.sha256(_encode_sorted(requests)).digest()
+            body_sha256 = hashlib.sha256(_encode_sorted(requests if named_by is None else named_by)).digest()
         size = sum(len(item.input_json) for item in items if isinstance(item, NewWorkload))
         weight = len(items) + size // _BYTES_LIKE_ONE_MORE
         needs_config = any(isinstance(item, NewWorkload) and item.needs_config for item in items)
-        asked = _Request(identity.customer_id, items, name, body_sha256, weight, needs_config)
+        has_more = any(isinstance(item, NewWorkload) and item.has_more for item in items)
+        asked = _Request(identity.customer_id, items, name, body_sha256, weight, needs_config, has_more)
         try:
             with step("commit"):
                 return await self._group.submit(asked)
@@ -207,7 +220,7 @@ class SubmissionService:
         limits = {key: customer.max_queue_depth if customer else 0 for key, customer in asking.items()}
         with self._shortcut.claim() as claim:
             found = None
-            if not any(request.needs_config for request in requests):
+            if not any(request.needs_config or request.has_more for request in requests):
                 async with self._database.statement(Pool.API) as conn:
                     found = await self._store_at_once(conn, requests, limits, claim)
             if found is None:
@@ -249,8 +262,9 @@ class SubmissionService:
         claim: SlotClaim,
         uses: Sequence[KeyUse] = (),
     ) -> Stored:
-        """Store, and assign at once what may be."""
-        if (assigning := claim.plan(new)) is not None:
+        """Store, and assign at once what may be; what begins at a checkpoint gets that first."""
+        at_start = all(w.origin is None or w.origin.from_checkpoint is None for w in new)
+        if at_start and (assigning := claim.plan(new)) is not None:
             stored = await self._store.insert_batch(
                 conn, new, limits, assigning=assigning, uses=uses, lock_seconds=_LOCK_SECONDS
             )
@@ -274,7 +288,7 @@ class SubmissionService:
         for request in requests:
             earlier = used.get(request.key) if request.key is not None else None
             if earlier is not None:
-                answers.append(_replay(request, earlier))
+                answers.append(answered_before(request.body_sha256, earlier))
                 continue
             if request.needs_config:
                 self._refuse_unconfigured(request, configured)
@@ -288,6 +302,7 @@ class SubmissionService:
             raise TransactionConflictError("an idempotency key was used meanwhile")
         if stored:
             await self._insert(conn, stored, limits, claim)
+            await self._store.add_more(conn, stored)
         return answers, stored
 
     def _refuse_unconfigured(self, request: _Request, configured: set[tuple[str, str]]) -> None:
@@ -368,15 +383,6 @@ def _found(request: _Request, stored: set[str]) -> SubmissionAnswer:
     if not any(isinstance(outcome, Submission) for outcome in outcomes):
         raise again
     return SubmissionAnswer(outcomes)
-
-
-def _replay(request: _Request, earlier: KeyUse) -> SubmissionAnswer | Exception:
-    if earlier.body_sha256 != request.body_sha256:
-        return ConflictError(
-            "This Idempotency-Key was used with another body",
-            details={"field": "Idempotency-Key", "allowed": "the same body as the first time, or another key"},
-        )
-    return recalled(earlier.answer)
 
 
 def _created(new: NewWorkload, *, is_ready: bool = True) -> WorkloadChange:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from niyanta.domain.workload import ActorType, EventType
+from niyanta.domain.workload import ActorType
 from niyanta.server.store.partitions import Lifetime
 from niyanta.server.store.queries import Connection, Queries
 
@@ -19,7 +19,8 @@ class StoredAuditEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One audit event of a known workload."""
 
     event_id: int
-    event_type: EventType
+    event_type: str
+    """One of `EventType`, or what a later release has besides."""
     occurred_at: datetime
     actor_type: ActorType
     actor_id: str

@@ -25,6 +25,8 @@ WITH old AS MATERIALIZED (
        AND NOT EXISTS (SELECT FROM checkpoints c WHERE c.customer_id = workloads.customer_id
                           AND c.workload_id = workloads.workload_id AND c.pinned)
      ORDER BY workload_id LIMIT :most FOR UPDATE SKIP LOCKED
+), origins AS (
+    DELETE FROM workload_origins o USING old WHERE o.customer_id = :customer_id AND o.workload_id = old.workload_id
 )
 DELETE FROM workloads WHERE ctid = ANY(ARRAY(SELECT ctid FROM old)) RETURNING workload_id;
 

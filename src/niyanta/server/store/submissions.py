@@ -13,6 +13,7 @@ import msgspec
 
 from niyanta.domain import transitions
 from niyanta.domain.workload import Actor, ActorType, Key, Move
+from niyanta.server.store.origins import Origin, OriginStore
 from niyanta.server.store.queries import Connection, Queries, milliseconds, unless_nulls
 from niyanta.server.store.states import Change
 
@@ -40,6 +41,13 @@ class NewWorkload(msgspec.Struct, frozen=True, kw_only=True):
     """The span that it was submitted in (`niyanta.domain.traces`); None where nothing is traced."""
     needs_config: bool = False
     """No live worker serves its type: that the customer has a config of it is all that lets it in."""
+    origin: Origin | None = None
+    """What it is a replay of."""
+
+    @property
+    def has_more(self) -> bool:
+        """Whether something is to be stored beside its row."""
+        return self.origin is not None
 
     @property
     def key(self) -> Key:
@@ -50,7 +58,10 @@ class NewWorkload(msgspec.Struct, frozen=True, kw_only=True):
     def created(self) -> Move:
         """The move with which it begins."""
         actor = Actor(ActorType.USER, self.actor_id)
-        return transitions.create(self.customer_id, self.workload_id, self.workload_type, self.created_at, actor)
+        move = transitions.create(self.customer_id, self.workload_id, self.workload_type, self.created_at, actor)
+        if self.origin is None or move.event is None:
+            return move
+        return move._replace(event=move.event._replace(details=move.event.details | self.origin.facts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +158,9 @@ _existing = _queries.many("existing", str)
 class SubmissionStore:
     """Queries for submissions. Every method takes the connection, so that the caller owns the transaction."""
 
+    def __init__(self) -> None:
+        self._origins = OriginStore()
+
     async def admit(
         self, conn: Connection, customer_ids: Sequence[str], *, lock_seconds: float | None = None
     ) -> dict[str, int]:
@@ -229,6 +243,11 @@ class SubmissionStore:
         first = found[0]
         return Stored(depth, assigned, first.db_now, is_refused=not first.holds, is_fenced=not first.leads)
 
+    async def add_more(self, conn: Connection, batch: Sequence[NewWorkload]) -> None:
+        """What is stored beside the rows of a batch, in the transaction that stores these."""
+        if origins := [(w.key, w.origin) for w in batch if w.origin is not None]:
+            await self._origins.add(conn, origins)
+
     async def configured(self, conn: Connection, customer_ids: Sequence[str]) -> set[tuple[str, str]]:
         """(customer, workload type) of all configs of these customers; they stay while `admit` holds the counts."""
         return set(await _configured(conn, customer_ids=customer_ids))
@@ -287,7 +306,11 @@ def _beginnings(batch: Sequence[NewWorkload]) -> dict[str, Any]:
     event = first.event
     if event is None:
         raise ValueError("a workload begins with an audit event")
+    own = None
+    if any(w.origin is not None for w in batch):
+        own = [_encode(w.created.event.details).decode() for w in batch if w.created.event is not None]
     return {
+        "created_details": own,
         "status": first.state.status,
         "event_type": event.type,
         "actor_type": event.actor.type,

@@ -27,7 +27,7 @@ SELECT k.customer_id, k.operation, k.key, k.body_sha256, k.answer
   JOIN idempotency_keys k USING (customer_id, operation, key)
  WHERE k.created_at >= now() - interval '24 hours';
 
--- name: insert_batch(customer_ids, workload_ids, workload_types, priorities, inputs, affinities, timeouts, placement_keys, misfits, traceparents, ranks, created_ats, actor_ids, places, limited_customers, limits, lock_milliseconds, status, event_type, actor_type, details, epoch, assigned_type, assigner_type, assigner_id, assigned_details, assigned_status, assigned_version, assigned_generation, assigned_event_count, assigned_worker_id, assigned_incarnation, assigned_scheduled_from, key_customers, key_operations, keys, key_hashes, key_answers)
+-- name: insert_batch(customer_ids, workload_ids, workload_types, priorities, inputs, affinities, timeouts, placement_keys, misfits, traceparents, ranks, created_ats, actor_ids, places, limited_customers, limits, lock_milliseconds, status, event_type, actor_type, details, created_details, epoch, assigned_type, assigner_type, assigner_id, assigned_details, assigned_status, assigned_version, assigned_generation, assigned_event_count, assigned_worker_id, assigned_incarnation, assigned_scheduled_from, key_customers, key_operations, keys, key_hashes, key_answers)
 -- Submissions that passed, with their first audit event, the customers' counts and the hour's, in one statement; of each
 -- customer as many, in order of their places, as the limit of its queue leaves room for. Gives the depths of the queues
 -- before. The event's time is kept near the database's, whatever this replica's clock says, so that it finds its partition.
@@ -51,10 +51,10 @@ WITH room AS MATERIALIZED (
         :traceparents::text[], :ranks::double precision[], :created_ats::timestamptz[], :actor_ids::text[], :places::int[],
         :assigned_details::text[], :assigned_status::text[], :assigned_version::bigint[], :assigned_generation::int[],
         :assigned_event_count::int[], :assigned_worker_id::text[], :assigned_incarnation::text[],
-        :assigned_scheduled_from::text[]
+        :assigned_scheduled_from::text[], :created_details::text[]
       ) AS i (customer_id, workload_id, workload_type, priority, input_params, affinity_rules, timeout_seconds,
               placement_key, misfits, traceparent, queue_rank, created_at, actor_id, place, assigned_details, assigned_status,
-              version, generation, event_count, worker_id, incarnation, scheduled_from)
+              version, generation, event_count, worker_id, incarnation, scheduled_from, created_details)
 ), key AS MATERIALIZED (
     SELECT * FROM unnest(:key_customers::text[], :key_operations::text[], :keys::text[], :key_hashes::bytea[],
                          :key_answers::text[]) AS k (customer_id, operation, key, body_sha256, answer)
@@ -97,7 +97,7 @@ WITH room AS MATERIALIZED (
     INSERT INTO audit_events (customer_id, workload_id, event_id, event_type, occurred_at, actor_type, actor_id, details)
     SELECT customer_id, workload_id, 1, :event_type::text,
            least(greatest(created_at, now() - interval '1 hour'), now() + interval '1 hour'), :actor_type::text, actor_id,
-           :details::json FROM item
+           coalesce(created_details, :details::text)::json FROM item
      UNION ALL
     SELECT customer_id, workload_id, event_count, :assigned_type::text, now(), :assigner_type::text, :assigner_id::text,
            assigned_details::json FROM item WHERE assigned_status IS NOT NULL

@@ -122,6 +122,7 @@ def _read_listed(row: Row) -> ListedWorker:
 _queries = Queries("workers.sql")
 _register = _queries.one("register", str)
 _time_now = _queries.sole("time_now", datetime, lambda row: row["time_now"])
+_removed_ids = _queries.many("removed_ids", str)
 _standing_order = _queries.one("standing_order", StandingOrder, _read_order)
 _beat = _queries.many("beat", _LiveWorker)
 _all_workers = _queries.many("all_workers", StoredWorker, _read_worker)
@@ -135,6 +136,9 @@ _remove_worker = _queries.one("remove_worker", RemovedWorker, Reader(RemovedWork
 _stopped = _queries.many("stopped", str)
 _undrain = _queries.one("undrain", str)
 _forget_dead = _queries.run("forget_dead")
+
+
+_MOST_REMOVED = 20_000
 
 
 class WorkerStore:
@@ -158,6 +162,10 @@ class WorkerStore:
     async def time_now(self, conn: Connection) -> datetime:
         """The database's clock."""
         return await _time_now(conn)
+
+    async def removed(self, conn: Connection, seconds: float) -> list[str]:
+        """Ids that an operator removed longer ago than so many seconds; of very many the newest."""
+        return await _removed_ids(conn, seconds=seconds, most=_MOST_REMOVED)
 
     async def standing_order(self, conn: Connection, worker_id: str) -> StandingOrder | None:
         """What an operator has ordered for an id."""

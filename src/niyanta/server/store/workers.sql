@@ -24,6 +24,12 @@ SELECT clock_timestamp() AS time_now;
 -- What an operator has ordered for an id, when and who.
 SELECT standing_order, ordered_by, ordered_at FROM workers WHERE worker_id = :worker_id;
 
+-- name: removed_ids(seconds, most)
+-- Workers that an operator removed longer ago than so many seconds, and that may not come back. Locking: none.
+SELECT worker_id FROM workers
+ WHERE standing_order = 'remove' AND ordered_at < now() - make_interval(secs => :seconds)
+ ORDER BY ordered_at DESC LIMIT :most;
+
 -- name: beat(worker_ids, incarnations, drainings)
 -- Record heartbeats; gives the status of those that are live. Locking: the workers' rows, in order of id.
 WITH beat AS (

@@ -21,6 +21,7 @@ __all__ = [
     "Overdue",
     "ReadyLane",
     "StoredWorkload",
+    "Terms",
     "Unanswered",
     "WorkloadStore",
 ]
@@ -71,8 +72,21 @@ class StoredWorkload(msgspec.Struct, frozen=True, kw_only=True):
     """Forms of input that its own doesn't fit, with spaces between."""
     queue_rank: float
     created_at: datetime
+    replayed_from: str | None
+    """The workload that it is a replay of."""
+    from_checkpoint: int | None
+    """The sequence of that one's checkpoint at which it began."""
     db_now: datetime
     """The database's time when it was read."""
+
+
+class Terms(NamedTuple):
+    """What a workload was submitted with and its customer may change while it waits."""
+
+    priority: int
+    queue_rank: float
+    affinity_json: str | None
+    timeout_seconds: int | None
 
 
 class Assignable(msgspec.Struct, frozen=True, kw_only=True):
@@ -184,6 +198,7 @@ _next_promotion = _queries.one("next_promotion", float)
 _lock_counts = _queries.many("lock_counts", str)
 _paused = _queries.sole("paused", int)
 _held_up = _queries.many("held_up", str)
+_set_terms = _queries.run("set_terms")
 _note_pause = _queries.run("note_pause")
 _get = _queries.one("get", StoredWorkload)
 
@@ -353,6 +368,18 @@ class WorkloadStore:
         await self.lock_counts(conn, customer_id)
         # In a statement of its own, so that it sees what was committed while this waited for the lock.
         return await _paused(conn, customer_id=customer_id, most=most)
+
+    async def set_terms(self, conn: Connection, key: Key, terms: Terms) -> None:
+        """Change what a workload was submitted with, in the transaction of the move that tells so."""
+        await _set_terms(
+            conn,
+            customer_id=key[0],
+            workload_id=key[1],
+            priority=terms.priority,
+            queue_rank=terms.queue_rank,
+            affinity_rules=terms.affinity_json,
+            timeout_seconds=terms.timeout_seconds,
+        )
 
     async def lock_counts(self, conn: Connection, customer_id: str) -> None:
         """Keep others from counting a customer's workloads until the transaction ends."""

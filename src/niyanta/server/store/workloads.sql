@@ -261,6 +261,13 @@ SELECT customer_id FROM customer_usage
 SELECT w.customer_id FROM workloads w JOIN asked USING (customer_id, workload_id)
  WHERE (w.customer_id, w.workload_id) NOT IN (SELECT * FROM free);
 
+-- name: set_terms(customer_id, workload_id, priority, queue_rank, affinity_rules, timeout_seconds)!
+-- What a workload was submitted with, changed, in the transaction of the move that tells so. Locking: the workload's row, which
+-- that transaction holds.
+UPDATE workloads SET priority = :priority, queue_rank = :queue_rank, affinity_rules = :affinity_rules::text::json,
+       timeout_seconds = :timeout_seconds
+ WHERE customer_id = :customer_id AND workload_id = :workload_id;
+
 -- name: note_pause(customer_id, workload_id, actor_id)!
 -- Who asks for a pause, in the transaction that marks it. No move of state, so no version. Locking: the workload's row, which
 -- that transaction holds.
@@ -273,5 +280,6 @@ SELECT customer_id, workload_id, workload_type, status, version, generation, eve
        event_sequence, progress_percent, progress_message, retry_count, checkpoint_sequence, pause_phase, ready,
        available_at, scheduled_at, started_at, attempt_started_at, paused_at, completed_at, error_message, result_json,
        priority, input_params, affinity_rules, timeout_seconds, placement_key, misfits, queue_rank, created_at, paused_by,
-       now() AS db_now
-  FROM workloads WHERE customer_id = :customer_id AND workload_id = :workload_id;
+       o.replayed_from, o.from_checkpoint, now() AS db_now
+  FROM workloads LEFT JOIN workload_origins o USING (customer_id, workload_id)
+ WHERE customer_id = :customer_id AND workload_id = :workload_id;

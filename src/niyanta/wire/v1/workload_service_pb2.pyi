@@ -86,7 +86,7 @@ class GetWorkloadResponse(_message.Message):
     def __init__(self, workload: _Optional[_Union[Workload, _Mapping]] = ...) -> None: ...
 
 class Workload(_message.Message):
-    __slots__ = ("workload_id", "customer_id", "workload_type", "status", "priority", "progress_percent", "worker_id", "input_params", "result_data", "error_message", "retry_count", "created_at", "scheduled_at", "started_at", "completed_at", "version", "pending_reason", "checkpoint_sequence", "generation", "timeout_seconds", "affinity_rules", "paused_at", "cancelled_at", "estimated_start_time", "estimated_completion_time", "progress_message")
+    __slots__ = ("workload_id", "customer_id", "workload_type", "status", "priority", "progress_percent", "worker_id", "input_params", "result_data", "error_message", "retry_count", "created_at", "scheduled_at", "started_at", "completed_at", "version", "pending_reason", "checkpoint_sequence", "generation", "timeout_seconds", "affinity_rules", "paused_at", "cancelled_at", "estimated_start_time", "estimated_completion_time", "progress_message", "replayed_from", "from_checkpoint")
     WORKLOAD_ID_FIELD_NUMBER: _ClassVar[int]
     CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
     WORKLOAD_TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -113,6 +113,8 @@ class Workload(_message.Message):
     ESTIMATED_START_TIME_FIELD_NUMBER: _ClassVar[int]
     ESTIMATED_COMPLETION_TIME_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    REPLAYED_FROM_FIELD_NUMBER: _ClassVar[int]
+    FROM_CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
     workload_id: str
     customer_id: str
     workload_type: str
@@ -139,7 +141,9 @@ class Workload(_message.Message):
     estimated_start_time: _timestamp_pb2.Timestamp
     estimated_completion_time: _timestamp_pb2.Timestamp
     progress_message: str
-    def __init__(self, workload_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., workload_type: _Optional[str] = ..., status: _Optional[_Union[WorkloadStatus, str]] = ..., priority: _Optional[int] = ..., progress_percent: _Optional[int] = ..., worker_id: _Optional[str] = ..., input_params: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., result_data: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., error_message: _Optional[str] = ..., retry_count: _Optional[int] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., scheduled_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[int] = ..., pending_reason: _Optional[str] = ..., checkpoint_sequence: _Optional[int] = ..., generation: _Optional[int] = ..., timeout_seconds: _Optional[int] = ..., affinity_rules: _Optional[_Union[AffinityRules, _Mapping]] = ..., paused_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cancelled_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., estimated_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., estimated_completion_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., progress_message: _Optional[str] = ...) -> None: ...
+    replayed_from: str
+    from_checkpoint: int
+    def __init__(self, workload_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., workload_type: _Optional[str] = ..., status: _Optional[_Union[WorkloadStatus, str]] = ..., priority: _Optional[int] = ..., progress_percent: _Optional[int] = ..., worker_id: _Optional[str] = ..., input_params: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., result_data: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., error_message: _Optional[str] = ..., retry_count: _Optional[int] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., scheduled_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[int] = ..., pending_reason: _Optional[str] = ..., checkpoint_sequence: _Optional[int] = ..., generation: _Optional[int] = ..., timeout_seconds: _Optional[int] = ..., affinity_rules: _Optional[_Union[AffinityRules, _Mapping]] = ..., paused_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cancelled_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., estimated_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., estimated_completion_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., progress_message: _Optional[str] = ..., replayed_from: _Optional[str] = ..., from_checkpoint: _Optional[int] = ...) -> None: ...
 
 class AffinityRules(_message.Message):
     __slots__ = ("hard_affinity", "soft_affinity", "anti_affinity")
@@ -485,3 +489,71 @@ class CancelWorkloadBatchResult(_message.Message):
     cancelled: CancelWorkloadResponse
     error: ItemError
     def __init__(self, workload_id: _Optional[str] = ..., cancelled: _Optional[_Union[CancelWorkloadResponse, _Mapping]] = ..., error: _Optional[_Union[ItemError, _Mapping]] = ...) -> None: ...
+
+class ReplayWorkloadRequest(_message.Message):
+    __slots__ = ("workload_id", "input_params", "priority", "from_checkpoint")
+    WORKLOAD_ID_FIELD_NUMBER: _ClassVar[int]
+    INPUT_PARAMS_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    FROM_CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    workload_id: str
+    input_params: _struct_pb2.Struct
+    priority: int
+    from_checkpoint: int
+    def __init__(self, workload_id: _Optional[str] = ..., input_params: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., priority: _Optional[int] = ..., from_checkpoint: _Optional[int] = ...) -> None: ...
+
+class ReplayWorkloadBatchRequest(_message.Message):
+    __slots__ = ("filter", "priority", "limit", "cursor")
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    filter: WorkloadFilter
+    priority: int
+    limit: int
+    cursor: str
+    def __init__(self, filter: _Optional[_Union[WorkloadFilter, _Mapping]] = ..., priority: _Optional[int] = ..., limit: _Optional[int] = ..., cursor: _Optional[str] = ...) -> None: ...
+
+class ReplayWorkloadBatchResponse(_message.Message):
+    __slots__ = ("results", "accepted", "rejected", "has_more", "next_cursor")
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    REJECTED_FIELD_NUMBER: _ClassVar[int]
+    HAS_MORE_FIELD_NUMBER: _ClassVar[int]
+    NEXT_CURSOR_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[ReplayWorkloadBatchResult]
+    accepted: int
+    rejected: int
+    has_more: bool
+    next_cursor: str
+    def __init__(self, results: _Optional[_Iterable[_Union[ReplayWorkloadBatchResult, _Mapping]]] = ..., accepted: _Optional[int] = ..., rejected: _Optional[int] = ..., has_more: _Optional[bool] = ..., next_cursor: _Optional[str] = ...) -> None: ...
+
+class ReplayWorkloadBatchResult(_message.Message):
+    __slots__ = ("replayed_from", "workload_id", "error")
+    REPLAYED_FROM_FIELD_NUMBER: _ClassVar[int]
+    WORKLOAD_ID_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    replayed_from: str
+    workload_id: str
+    error: ItemError
+    def __init__(self, replayed_from: _Optional[str] = ..., workload_id: _Optional[str] = ..., error: _Optional[_Union[ItemError, _Mapping]] = ...) -> None: ...
+
+class UpdateWorkloadRequest(_message.Message):
+    __slots__ = ("workload_id", "priority", "timeout_seconds", "affinity_rules", "version")
+    WORKLOAD_ID_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    AFFINITY_RULES_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    workload_id: str
+    priority: int
+    timeout_seconds: int
+    affinity_rules: AffinityRules
+    version: int
+    def __init__(self, workload_id: _Optional[str] = ..., priority: _Optional[int] = ..., timeout_seconds: _Optional[int] = ..., affinity_rules: _Optional[_Union[AffinityRules, _Mapping]] = ..., version: _Optional[int] = ...) -> None: ...
+
+class UpdateWorkloadResponse(_message.Message):
+    __slots__ = ("workload",)
+    WORKLOAD_FIELD_NUMBER: _ClassVar[int]
+    workload: Workload
+    def __init__(self, workload: _Optional[_Union[Workload, _Mapping]] = ...) -> None: ...

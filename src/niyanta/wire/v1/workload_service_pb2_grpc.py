@@ -65,6 +65,11 @@ class WorkloadServiceStub:
                 request_serializer=niyanta_dot_v1_dot_workload__service__pb2.PauseWorkloadRequest.SerializeToString,
                 response_deserializer=niyanta_dot_v1_dot_workload__service__pb2.PauseWorkloadResponse.FromString,
                 _registered_method=True)
+        self.UpdateWorkload = channel.unary_unary(
+                '/niyanta.v1.WorkloadService/UpdateWorkload',
+                request_serializer=niyanta_dot_v1_dot_workload__service__pb2.UpdateWorkloadRequest.SerializeToString,
+                response_deserializer=niyanta_dot_v1_dot_workload__service__pb2.UpdateWorkloadResponse.FromString,
+                _registered_method=True)
         self.ResumeWorkload = channel.unary_unary(
                 '/niyanta.v1.WorkloadService/ResumeWorkload',
                 request_serializer=niyanta_dot_v1_dot_workload__service__pb2.ResumeWorkloadRequest.SerializeToString,
@@ -89,6 +94,16 @@ class WorkloadServiceStub:
                 '/niyanta.v1.WorkloadService/CancelWorkloadBatch',
                 request_serializer=niyanta_dot_v1_dot_workload__service__pb2.CancelWorkloadBatchRequest.SerializeToString,
                 response_deserializer=niyanta_dot_v1_dot_workload__service__pb2.CancelWorkloadBatchResponse.FromString,
+                _registered_method=True)
+        self.ReplayWorkload = channel.unary_unary(
+                '/niyanta.v1.WorkloadService/ReplayWorkload',
+                request_serializer=niyanta_dot_v1_dot_workload__service__pb2.ReplayWorkloadRequest.SerializeToString,
+                response_deserializer=niyanta_dot_v1_dot_workload__service__pb2.SubmitWorkloadResponse.FromString,
+                _registered_method=True)
+        self.ReplayWorkloadBatch = channel.unary_unary(
+                '/niyanta.v1.WorkloadService/ReplayWorkloadBatch',
+                request_serializer=niyanta_dot_v1_dot_workload__service__pb2.ReplayWorkloadBatchRequest.SerializeToString,
+                response_deserializer=niyanta_dot_v1_dot_workload__service__pb2.ReplayWorkloadBatchResponse.FromString,
                 _registered_method=True)
 
 
@@ -140,6 +155,14 @@ class WorkloadServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateWorkload(self, request, context):
+        """Changes the priority, the time-out or the affinity of a workload that waits or is PAUSED. FAILED_PRECONDITION when a
+        worker has it or it has ended, ABORTED when it has another version than the one given.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ResumeWorkload(self, request, context):
         """Puts a PAUSED workload back into the queue, to go on from its last checkpoint.
         """
@@ -178,6 +201,22 @@ class WorkloadServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReplayWorkload(self, request, context):
+        """Submits a workload that has ended again, as a new one that says where it comes from. FAILED_PRECONDITION when it
+        hasn't ended. Takes an idempotency-key, as the two Submit calls do.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReplayWorkloadBatch(self, request, context):
+        """The same with those that a filter means, the oldest first, up to 1,000 with one call, all in one transaction. An
+        idempotency-key covers one call.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_WorkloadServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -211,6 +250,11 @@ def add_WorkloadServiceServicer_to_server(servicer, server):
                     request_deserializer=niyanta_dot_v1_dot_workload__service__pb2.PauseWorkloadRequest.FromString,
                     response_serializer=niyanta_dot_v1_dot_workload__service__pb2.PauseWorkloadResponse.SerializeToString,
             ),
+            'UpdateWorkload': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateWorkload,
+                    request_deserializer=niyanta_dot_v1_dot_workload__service__pb2.UpdateWorkloadRequest.FromString,
+                    response_serializer=niyanta_dot_v1_dot_workload__service__pb2.UpdateWorkloadResponse.SerializeToString,
+            ),
             'ResumeWorkload': grpc.unary_unary_rpc_method_handler(
                     servicer.ResumeWorkload,
                     request_deserializer=niyanta_dot_v1_dot_workload__service__pb2.ResumeWorkloadRequest.FromString,
@@ -235,6 +279,16 @@ def add_WorkloadServiceServicer_to_server(servicer, server):
                     servicer.CancelWorkloadBatch,
                     request_deserializer=niyanta_dot_v1_dot_workload__service__pb2.CancelWorkloadBatchRequest.FromString,
                     response_serializer=niyanta_dot_v1_dot_workload__service__pb2.CancelWorkloadBatchResponse.SerializeToString,
+            ),
+            'ReplayWorkload': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplayWorkload,
+                    request_deserializer=niyanta_dot_v1_dot_workload__service__pb2.ReplayWorkloadRequest.FromString,
+                    response_serializer=niyanta_dot_v1_dot_workload__service__pb2.SubmitWorkloadResponse.SerializeToString,
+            ),
+            'ReplayWorkloadBatch': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplayWorkloadBatch,
+                    request_deserializer=niyanta_dot_v1_dot_workload__service__pb2.ReplayWorkloadBatchRequest.FromString,
+                    response_serializer=niyanta_dot_v1_dot_workload__service__pb2.ReplayWorkloadBatchResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -411,6 +465,33 @@ class WorkloadService:
             _registered_method=True)
 
     @staticmethod
+    def UpdateWorkload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/niyanta.v1.WorkloadService/UpdateWorkload',
+            niyanta_dot_v1_dot_workload__service__pb2.UpdateWorkloadRequest.SerializeToString,
+            niyanta_dot_v1_dot_workload__service__pb2.UpdateWorkloadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ResumeWorkload(request,
             target,
             options=(),
@@ -535,6 +616,60 @@ class WorkloadService:
             '/niyanta.v1.WorkloadService/CancelWorkloadBatch',
             niyanta_dot_v1_dot_workload__service__pb2.CancelWorkloadBatchRequest.SerializeToString,
             niyanta_dot_v1_dot_workload__service__pb2.CancelWorkloadBatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReplayWorkload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/niyanta.v1.WorkloadService/ReplayWorkload',
+            niyanta_dot_v1_dot_workload__service__pb2.ReplayWorkloadRequest.SerializeToString,
+            niyanta_dot_v1_dot_workload__service__pb2.SubmitWorkloadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReplayWorkloadBatch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/niyanta.v1.WorkloadService/ReplayWorkloadBatch',
+            niyanta_dot_v1_dot_workload__service__pb2.ReplayWorkloadBatchRequest.SerializeToString,
+            niyanta_dot_v1_dot_workload__service__pb2.ReplayWorkloadBatchResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -7,7 +7,9 @@ from niyanta.server.grpc.explaining import ExplainMethods
 from niyanta.server.grpc.listing import ListMethods
 from niyanta.server.grpc.logs import LogMethods
 from niyanta.server.grpc.methods import SERVICES, declared_by, methods_of
+from niyanta.server.grpc.replays import ReplayMethods
 from niyanta.server.grpc.streams import StreamMethods
+from niyanta.server.grpc.updating import UpdateMethods
 from niyanta.server.grpc.workers import WorkerMethods
 from niyanta.server.grpc.workloads import WorkloadMethods
 from niyanta.server.rest import endpoints
@@ -15,7 +17,17 @@ from niyanta.server.rest.frame.operation import Access
 from niyanta.server.rest.frame.operation import declared_by as rest_declared_by
 from niyanta.wire.v1 import admin_service_pb2, workload_service_pb2
 
-PARTS = (BatchMethods, ExplainMethods, ListMethods, LogMethods, StreamMethods, WorkerMethods, WorkloadMethods)
+PARTS = (
+    BatchMethods,
+    ExplainMethods,
+    ListMethods,
+    LogMethods,
+    ReplayMethods,
+    StreamMethods,
+    UpdateMethods,
+    WorkerMethods,
+    WorkloadMethods,
+)
 DECLARED = {method.name: method for part in PARTS for method in declared_by(part)}
 PROTOS = (workload_service_pb2.DESCRIPTOR, admin_service_pb2.DESCRIPTOR)
 RPCS = {rpc.name: rpc for proto in PROTOS for service in proto.services_by_name.values() for rpc in service.methods}

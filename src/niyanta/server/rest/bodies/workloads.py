@@ -172,6 +172,8 @@ class Workload(msgspec.Struct, kw_only=True):
     affinity_rules: JsonObject | None
     pending_reason: str | None
     progress_message: str | None
+    replayed_from: Annotated[str | None, Meta(description="The workload that it is a replay of.")]
+    from_checkpoint: Annotated[int | None, Meta(description="The checkpoint of that one at which it began.")]
     paused_at: Timestamp | UnsetType | None = UNSET
     cancelled_at: Timestamp | UnsetType | None = UNSET
 

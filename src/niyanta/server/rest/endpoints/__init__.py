@@ -13,17 +13,21 @@ from niyanta.server.rest.endpoints.live import LiveRoutes
 from niyanta.server.rest.endpoints.logs import LogRoutes
 from niyanta.server.rest.endpoints.operator_actions import OperatorActionRoutes
 from niyanta.server.rest.endpoints.probes import ProbeRoutes
+from niyanta.server.rest.endpoints.replays import ReplayRoutes
 from niyanta.server.rest.endpoints.system import SystemRoutes
 from niyanta.server.rest.endpoints.tokens import TokenRoutes
 from niyanta.server.rest.endpoints.types import TypeRoutes
+from niyanta.server.rest.endpoints.updating import UpdateRoutes
 from niyanta.server.rest.endpoints.workloads import WorkloadRoutes
 
 __all__ = ["PARTS"]
 
 PARTS: tuple[type, ...] = (
     BatchRoutes,
+    ReplayRoutes,
     LiveRoutes,
     WorkloadRoutes,
+    UpdateRoutes,
     CheckpointRoutes,
     ExplainRoutes,
     LogRoutes,

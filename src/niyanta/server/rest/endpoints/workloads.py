@@ -309,6 +309,8 @@ def workload_body(workload: StoredWorkload, outlook: Outlook) -> bodies.Workload
         affinity_rules=_raw_or_none(workload.affinity_rules),
         pending_reason=outlook.pending_reason,
         progress_message=workload.progress_message,
+        replayed_from=workload.replayed_from,
+        from_checkpoint=workload.from_checkpoint,
     )
     if status is Status.PAUSED:
         body.paused_at = timestamp(workload.paused_at)

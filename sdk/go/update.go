@@ -1,0 +1,24 @@
+package niyanta
+
+import (
+	"context"
+	"net/http"
+)
+
+// UpdateWorkloadRequest says what of a waiting workload is to be different; what is nil stays as it is.
+type UpdateWorkloadRequest struct {
+	Priority       *int           `json:"priority,omitempty"`
+	TimeoutSeconds *int           `json:"timeout_seconds,omitempty"`
+	AffinityRules  *AffinityRules `json:"affinity_rules,omitempty"`
+	// Version: change it only if this is its version still.
+	Version *int64 `json:"version,omitempty"`
+}
+
+// Update changes the priority, the time-out or the affinity of a workload that waits or is PAUSED. ErrInvalidState: a
+// worker has it, or it has ended. ErrConflict: it has another version by now.
+func (s *WorkloadsService) Update(ctx context.Context, workloadID string, request *UpdateWorkloadRequest, options ...CallOption) (*Workload, error) {
+	wanted := copied(request)
+	return send[Workload](ctx, s.transport, call{
+		method: http.MethodPatch, path: workloadPath(workloadID, ""), body: &wanted,
+	}, options)
+}
