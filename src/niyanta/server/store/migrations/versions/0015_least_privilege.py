@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from niyanta.server.store.migrations.running import run_sql_file
 
-revision = "0014"
-down_revision: str | None = "0013"
+revision = "0015"
+down_revision: str | None = "0014"
 
 
 def upgrade() -> None:
