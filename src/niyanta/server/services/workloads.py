@@ -126,7 +126,7 @@ class WorkloadService:
             return None
         since = workload.attempt_started_at
         if workload.checkpoint_sequence:
-            async with self._database.connection() as conn:
+            async with self._database.connection(customer_id=workload.customer_id) as conn:
                 saved_at = await self._checkpoints.saved_at(
                     conn, workload.customer_id, workload.workload_id, workload.checkpoint_sequence
                 )
