@@ -33,7 +33,7 @@ GRANT EXECUTE ON FUNCTION make_partitions, drop_expired_partition TO niyanta_coo
 
 -- One customer. To lock the row of its counts, while it changes a config, takes the right to change a column of it.
 GRANT SELECT ON customers, customer_usage, workload_configs, workloads, workload_hours, workload_logs, audit_events, checkpoints,
-                workload_origins,                workload_summaries, workload_states TO niyanta_customer;
+                workload_origins, workload_summaries, workload_states TO niyanta_customer;
 GRANT INSERT, UPDATE, DELETE ON workload_configs TO niyanta_customer;
 GRANT UPDATE (customer_id) ON customer_usage TO niyanta_customer;
 
