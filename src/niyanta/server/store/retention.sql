@@ -20,7 +20,7 @@ SELECT c.customer_id FROM customers c
 -- name: forget_workloads(customer_id, created_before_id, keep, most)
 -- Delete a batch of a customer's workloads that ended longer ago than keep, but for those with a pinned checkpoint. Locking: those rows; skips what is locked.
 WITH old AS MATERIALIZED (
-    SELECT ctid FROM workloads
+    SELECT ctid, workload_id FROM workloads
      WHERE customer_id = :customer_id AND workload_id < :created_before_id AND completed_at < now() - :keep::interval
        AND NOT EXISTS (SELECT FROM checkpoints c WHERE c.customer_id = workloads.customer_id
                           AND c.workload_id = workloads.workload_id AND c.pinned)
