@@ -66,7 +66,7 @@ _SECTIONS: dict[str, dict[str, Entry]] = {
         "workers": Entry("niyanta.cli.workers:command", "Look at workers, drain and remove them."),
         "admin": Entry("niyanta.cli.admin:command", "Customers, keys and join tokens, straight in the database."),
         "doctor": Entry("niyanta.cli.doctor:command", "Check a running system, and say what to do."),
-        "db": Entry("niyanta.cli.db:command", "Bring the database to this release's schema."),
+        "db": Entry("niyanta.cli.db:command", "The database's schema, and who may do what there."),
     },
 }
 

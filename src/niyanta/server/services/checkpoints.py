@@ -60,7 +60,7 @@ class CheckpointCatalog:
             NotFoundError: The customer has no such workload.
         """
         await self._workloads.get(identity, workload_id)
-        async with self._database.connection() as conn:
+        async with self._database.connection(customer_id=identity.customer_id) as conn:
             return await self._store.listed(conn, identity.customer_id, workload_id)
 
     async def startable(self, identity: Identity, workload_id: str, sequence: int) -> CheckpointMark:
@@ -92,7 +92,7 @@ class CheckpointCatalog:
 
     @retried
     async def _read(self, identity: Identity, workload_id: str, sequence: int) -> StoredCheckpoint:
-        async with self._database.connection() as conn:
+        async with self._database.connection(customer_id=identity.customer_id) as conn:
             found = await self._store.get(conn, identity.customer_id, workload_id, sequence)
         if found is None:
             raise _missing()
