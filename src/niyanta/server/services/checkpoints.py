@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from niyanta.domain.limits import MAX_PINNED_CHECKPOINTS
+from niyanta.domain.limits import MAX_CHECKPOINT_SEQUENCE, MAX_PINNED_CHECKPOINTS
 from niyanta.domain.workload import CheckpointMark
 from niyanta.errors import (
     ConflictError,
@@ -35,7 +35,7 @@ class ResumeRequest(msgspec.Struct, forbid_unknown_fields=True):
             int,
             Meta(
                 description="The sequence of a kept checkpoint of the workload; its copy becomes the last.",
-                extra_json_schema={"minimum": 1, "maximum": 2**31 - 1},
+                extra_json_schema={"minimum": 1, "maximum": MAX_CHECKPOINT_SEQUENCE},
             ),
         ]
         | None
