@@ -18,6 +18,7 @@ from niyanta.cli.children import Child
 from niyanta.domain.join_tokens import Grant
 from niyanta.embedded import Engines, Nats
 from niyanta.embedded.engine import Engine, free_port
+from niyanta.embedded.roles import coordinator_url
 from niyanta.server.fleet.broker_keys import BrokerKeys
 from niyanta.server.store import migrate
 from niyanta.server.store.customers import CustomerStore
@@ -154,6 +155,7 @@ class Fleet:
         self.keys: dict[str, str] = {}
         self._counts = coordinators, workers
         self._join_token = ""
+        self._coordinator_url = ""
 
     @property
     def database_url(self) -> str:
@@ -165,6 +167,7 @@ class Fleet:
             path.mkdir(parents=True)
         await self.engines.postgres.start()
         await migrate.upgrade(self.database_url)
+        self._coordinator_url = await coordinator_url(self.database_url)
         self._join_token = await close_brokers(self.database_url, [self.engines.nats])
         await self.engines.nats.start()
         await self._make_customers()
@@ -200,7 +203,7 @@ class Fleet:
         self.base_urls.append(f"http://127.0.0.1:{client.port}")
         argv = ["coordinator", "--port", str(port), "--grpc-port", "0", "--id", f"coordinator-{number}"]
         environment = _ENVIRONMENT | {
-            "NIYANTA_DATABASE_URL": _through(self.engines.database_url, database),
+            "NIYANTA_DATABASE_URL": _through(self._coordinator_url, database),
             "NIYANTA_NATS_URL": _through(self.engines.nats_url, broker),
         }
         self.coordinators.append(self._part(f"coordinator-{number}", argv, environment))

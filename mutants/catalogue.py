@@ -136,8 +136,8 @@ _SUBMISSION = (
     Mutant(
         "older one passed by",
         "what is assigned as it is stored goes before nothing of its lane, though no hint told of it",
-        " AND w.queue_rank < g.queue_rank\n",
-        " AND w.queue_rank < g.queue_rank AND false\n",
+        "g.queue_rank > (",
+        "false AND g.queue_rank > (",
         "integration/test_shortcut.py::test_what_waits_in_the_lane_goes_first_even_if_nobody_told_of_it",
     ),
     Mutant(
@@ -157,8 +157,9 @@ _SUBMISSION = (
     Mutant(
         "foreign workload",
         "a customer can't read another's workload",
-        "FROM workloads WHERE customer_id = :customer_id AND workload_id = :workload_id;",
-        "FROM workloads WHERE (customer_id = :customer_id OR true) AND workload_id = :workload_id;",
+        "USING (customer_id, workload_id)\n WHERE customer_id = :customer_id AND workload_id = :workload_id;",
+        "USING (customer_id, workload_id)\n WHERE (customer_id = :customer_id OR true) "
+        "AND workload_id = :workload_id;",
         "integration/test_coordinator.py::test_a_foreign_workload_looks_exactly_like_a_missing_one",
     ),
 )
@@ -301,7 +302,7 @@ _ONE_PARTY = (
     Mutant(
         "event that can't be read",
         "an event that can't be read fails its own attempt, and the rest of its batch is applied",
-        "except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):\n        envelope",
+        "except UNREADABLE:\n        envelope",
         "except RecursionError:\n        envelope",
         "integration/test_bad_events.py::test_an_event_that_can_not_be_read_fails_its_workload_and_no_other",
     ),
@@ -315,8 +316,8 @@ _ONE_PARTY = (
     Mutant(
         "strangers without end",
         "connections without credentials are bounded, in all and of one source",
-        "if len(of_source) > self._most_per_source:",
-        "if len(of_source) > 1_000_000:",
+        "if len(of_source) > self._most_per_source and",
+        "if len(of_source) > 1_000_000 and",
         "api/test_strangers.py::test_idle_strangers_make_room_for_the_newest",
     ),
     Mutant(
@@ -336,9 +337,9 @@ _ONE_PARTY = (
     Mutant(
         "partitions at once",
         "replicas make and drop partitions one at a time",
-        "SELECT pg_try_advisory_lock(hashtext('niyanta.make_partitions')) AS taken;",
-        "SELECT pg_try_advisory_lock((random() * 1e9)::bigint) AS taken;",
-        "integration/test_store_upkeep.py::test_making_and_dropping_partitions_at_once_is_no_deadlock",
+        "IF NOT pg_try_advisory_xact_lock(hashtext('niyanta.make_partitions')) THEN",
+        "IF NOT pg_try_advisory_xact_lock((random() * 1e9)::bigint) THEN",
+        "integration/test_store_upkeep.py::test_many_replicas_may_make_and_drop_partitions_at_once",
     ),
     Mutant(
         "conflict that nobody retries",

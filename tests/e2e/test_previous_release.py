@@ -26,6 +26,7 @@ from chaos.fleet import Part
 from niyanta import AsyncClient
 from niyanta.client.arguments import AffinityRules
 from niyanta.embedded.engine import free_port
+from niyanta.embedded.roles import coordinator_url
 from niyanta.errors import InvalidInputError
 from niyanta.server.store import migrate
 from support.cluster import eventually, pace
@@ -153,10 +154,12 @@ async def test_an_upgrade_of_a_running_system_loses_nothing(releases: Releases) 
         assert (await has_checkpoint(client, long.id)).worker_id == "w-previous"
 
         # The schema goes first, under it.
-        assert (await migrate.upgrade(releases.settings["NIYANTA_DATABASE_URL"])).is_current
+        owner_url = releases.settings["NIYANTA_DATABASE_URL"]
+        assert (await migrate.upgrade(owner_url)).is_current
+        releases.settings["NIYANTA_DATABASE_URL"] = await coordinator_url(owner_url)
         await run_on(client, "w-previous")
 
-        # This release beside it, and then alone; the old workers go on, and one comes back.
+        # This release beside it, in a role of its own, and then alone; the old workers go on, and one comes back.
         _, url_now = await releases.coordinator("k-now", release=NOW)
         async with AsyncClient(key, url_now) as client_now:
             await run_on(client_now, "w-previous")

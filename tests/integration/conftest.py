@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
+from niyanta.embedded.postgres import url_as
 from niyanta.server.store.database import Database
+from niyanta.server.store.roles.writing import DatabaseRole
 from support.store_rows import add_customer, whole
 from support.system import system
 
@@ -16,14 +18,18 @@ __all__ = ["system"]
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    opened = await Database.open(database_url)
+    """As coordinators use it."""
+    opened = await Database.open(url_as(database_url, DatabaseRole.COORDINATOR))
     yield opened
     await opened.close()
 
 
 @pytest.fixture
-async def conn(database: Database) -> AsyncIterator[asyncpg.Connection]:
+async def conn(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """As the owner of the schema."""
+    database = await Database.open(database_url, api_connections=1, customer_connections=1, vital_connections=1)
     async with database.connection() as connection:
         for customer_id in ("cust_a", "cust_b"):
             await add_customer(connection, customer_id)
         yield whole(connection)
+    await database.close()

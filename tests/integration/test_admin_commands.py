@@ -20,7 +20,7 @@ Run = Callable[..., Result]
 @pytest.fixture
 def run(database_url: str) -> Run:
     def call(*words: str) -> Result:
-        return CliRunner().invoke(command, [*words, "--database-url", database_url])
+        return CliRunner(env={"NIYANTA_DATABASE_URL": database_url}).invoke(command, words)
 
     return call
 

@@ -210,8 +210,8 @@ async def test_the_commands(conn: asyncpg.Connection, record: Record, database_u
     await rounds(conn, record, 1, 3)
 
     async def run(*words: str) -> tuple[int, str]:
-        argv = [*words, "--database-url", database_url]
-        result = await asyncio.to_thread(CliRunner().invoke, command, argv)
+        runner = CliRunner(env={"NIYANTA_DATABASE_URL": database_url})
+        result = await asyncio.to_thread(runner.invoke, command, words)
         return result.exit_code, result.output
 
     status, said = await run("export-audit", "--to", str(tmp_path), "--json")

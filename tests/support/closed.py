@@ -13,12 +13,14 @@ import pytest
 
 from niyanta.domain.join_tokens import Grant
 from niyanta.embedded import Nats
+from niyanta.embedded.postgres import url_as
 from niyanta.server.coordinator import Coordinator
 from niyanta.server.fleet.broker_keys import BrokerKeys
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
 from niyanta.server.store.join_tokens import JoinTokenStore
+from niyanta.server.store.roles.writing import DatabaseRole
 from niyanta.wire.broker import Broker
 from niyanta.wire.login import WorkerPass
 from niyanta.wire.subjects import ANY_SENDER, Subjects
@@ -84,7 +86,9 @@ async def closed_system(database_url: str, folder: Path, **settings: Any) -> Asy
     await nats.start()
     given = QUICK | {"broker_auth": "token"} | settings
     coordinator = Coordinator(
-        CoordinatorSettings.from_environment({}, database_url=database_url, nats_url=nats.url, **given)
+        CoordinatorSettings.from_environment(
+            {}, database_url=url_as(database_url, DatabaseRole.COORDINATOR), nats_url=nats.url, **given
+        )
     )
     broker = Broker(nats.url, name="test", login=broker_keys.login)
     links: list[Broker] = []

@@ -26,9 +26,12 @@ from chaos.proxy import Proxy
 
 from niyanta.embedded import Nats, Postgres
 from niyanta.embedded.engine import Engine, free_port
+from niyanta.embedded.postgres import url_as
+from niyanta.embedded.roles import coordinator_url
 from niyanta.server.store import migrate
 from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
+from niyanta.server.store.roles.writing import DatabaseRole
 
 __all__ = [
     "AWAY",
@@ -141,7 +144,8 @@ class Cluster:
         """One more, not started."""
         port, number = free_port(), len(self.coordinators)
         argv = ["coordinator", "--port", str(port), "--grpc-port", "0", "--id", f"k{number}"]
-        settings = {"NIYANTA_DATABASE_URL": self.database_url, "NIYANTA_NATS_URL": self.nats_url}
+        database_url = url_as(self.database_url, DatabaseRole.COORDINATOR)
+        settings = {"NIYANTA_DATABASE_URL": database_url, "NIYANTA_NATS_URL": self.nats_url}
         part = Part(f"k{number}", argv, self.settings | settings | environment, self.folder / f"k{number}.log")
         self.coordinators.append(part)
         self.addresses.append(f"http://127.0.0.1:{port}")
@@ -366,6 +370,7 @@ async def running_cluster(
         try:
             await postgres.start()
             await migrate.upgrade(postgres.url)
+            await coordinator_url(postgres.url)
             cluster.join_token = await close_brokers(postgres.url, servers)
             await asyncio.gather(*(server.start() for server in servers))
             await make_customers(cluster)

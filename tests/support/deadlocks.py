@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 _DETECTED_AFTER = "300ms"
 _WAITED_FOR = """
 SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_index i ON i.indexrelid = l.relation JOIN pg_stat_activity a USING (pid)
-                WHERE NOT l.granted AND i.indrelid = $1::text::regclass AND a.application_name = 'niyanta-' || $2
+                WHERE NOT l.granted AND i.indrelid = $1::text::regclass AND a.application_name = ANY ($2)
                   AND (a.query NOT LIKE '%u.assigned FROM customers c%' OR a.query LIKE '%WHERE%'))
 """
 """What the coordinator reads by itself each second doesn't count."""
@@ -41,7 +41,7 @@ class Deadlocks:
         Args:
             table: Or a partition of one.
             work: What touches the table.
-            pool: Through which of the service's connections it does.
+            pool: Through which of the service's connections it does; ``api`` are those of requests.
         """
         holder = self._holders[0]
         await self._begin(holder, table)
@@ -82,8 +82,9 @@ class Deadlocks:
 
     async def _waits(self, task: asyncio.Future[Any], table: str, pool: str) -> bool:
         """True once the work waits for an index of the table; False when it is over."""
+        pools = [f"niyanta-{name}" for name in ((pool, "customer") if pool == "api" else (pool,))]
         async with asyncio.timeout(20):
-            while not await self._watcher.fetchval(_WAITED_FOR, table, pool):
+            while not await self._watcher.fetchval(_WAITED_FOR, table, pools):
                 if task.done():
                     return False
                 await asyncio.sleep(0.005)

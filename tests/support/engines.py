@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from niyanta.embedded import Engines
+from niyanta.embedded.roles import coordinator_url
 from niyanta.server.store import migrate
 
 
@@ -31,7 +32,9 @@ async def _make_template(url: str) -> None:
     connection = await asyncpg.connect(url)
     await connection.execute("CREATE DATABASE niyanta_template")
     await connection.close()
-    await migrate.upgrade(url.rpartition("/")[0] + "/niyanta_template")
+    template = url.rpartition("/")[0] + "/niyanta_template"
+    await migrate.upgrade(template)
+    await coordinator_url(template)
 
 
 @pytest.fixture

@@ -12,10 +12,12 @@ from typing import Any
 import aiohttp
 import pytest
 
+from niyanta.embedded.postgres import url_as
 from niyanta.server.coordinator import Coordinator
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
+from niyanta.server.store.roles.writing import DatabaseRole
 from niyanta.wire.broker import Broker
 from niyanta.wire.subjects import Subjects
 from support.scripted_worker import ScriptedWorker
@@ -146,7 +148,8 @@ async def running_system(
     database_url: str, nats_url: str, subject_prefix: str, **settings: Any
 ) -> AsyncIterator[System]:
     """A system with other settings than `QUICK` where given."""
-    urls = {"database_url": database_url, "nats_url": nats_url, "subject_prefix": subject_prefix}
+    urls = {"nats_url": nats_url, "subject_prefix": subject_prefix}
+    urls["database_url"] = url_as(database_url, DatabaseRole.COORDINATOR)
     database = await Database.open(database_url)
     customers = CustomerStore(database)
     keys = {}

@@ -20,7 +20,7 @@ HOMES = (
     "niyanta.domain.workers",
     "niyanta.domain.workload",
     "niyanta.server.services.moving",
-    "niyanta.server.store.database",
+    "niyanta.server.store.pools",
     "niyanta.server.watching.watched",
     "niyanta.wire.messages",
     "niyanta.worker.handlers.link",

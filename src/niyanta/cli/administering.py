@@ -14,6 +14,7 @@ import click
 import msgspec
 
 from niyanta.cli.output import plain
+from niyanta.cli.secret_options import SecretOption
 from niyanta.domain.operator_actions import Doing, Protocol, plain_target
 from niyanta.server.services.administration import AdminService
 from niyanta.server.services.operators import OperatorRecord
@@ -103,5 +104,7 @@ def show(found: dict[str, Any], as_json: bool) -> None:
             click.echo(f"{name}: {plain(value)}")
 
 
-database_option = click.option("--database-url", envvar="NIYANTA_DATABASE_URL", required=True, help="postgresql://…")
+database_option = click.option(
+    "--database-url", cls=SecretOption, envvar="NIYANTA_DATABASE_URL", required=True, help="postgresql://…"
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object.")

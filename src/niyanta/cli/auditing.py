@@ -11,6 +11,7 @@ import click
 
 from niyanta.cli.administering import database_option, json_option, plain_struct, show, with_database
 from niyanta.cli.output import moment, show_table
+from niyanta.cli.secret_options import SecretOption
 from niyanta.cli.table import Column
 from niyanta.domain.audit_chain import AuditKeys
 from niyanta.domain.audit_checkpoints import AuditCheckpoint, DamagedCheckpointError
@@ -25,6 +26,7 @@ __all__ = ["COMMANDS"]
 
 _key_option = click.option(
     "--audit-key",
+    cls=SecretOption,
     envvar="NIYANTA_AUDIT_KEY",
     default="",
     show_default=False,
@@ -155,7 +157,7 @@ def _export(place: str, restored: str | None, audit_key: str, database_url: str,
 @click.option("--outcome", type=click.Choice([each.value for each in ActionOutcome]), help="Only what ended so.")
 @click.option("--since", type=click.DateTime(), help="Only what was begun then or later (UTC).")
 @click.option("--until", type=click.DateTime(), help="Only what was begun before (UTC).")
-@click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 10_000), help="How many at the most.")
+@click.option("--limit", default=100, show_default=True, type=click.IntRange(1), help="How many at the most.")
 @database_option
 @json_option
 def _audit(

@@ -10,6 +10,7 @@ import sys
 import click
 import uvloop
 
+from niyanta.cli.secret_options import SecretOption
 from niyanta.server.coordinator import Coordinator
 from niyanta.server.observability.logs import configure_logging
 from niyanta.server.settings import CoordinatorSettings
@@ -20,8 +21,10 @@ __all__ = ["command"]
 
 
 @click.command("coordinator")
-@click.option("--database-url", envvar="NIYANTA_DATABASE_URL", required=True, help="postgresql://…")
-@click.option("--nats-url", envvar="NIYANTA_NATS_URL", required=True, help="nats://…; several with commas.")
+@click.option("--database-url", cls=SecretOption, envvar="NIYANTA_DATABASE_URL", required=True, help="postgresql://…")
+@click.option(
+    "--nats-url", cls=SecretOption, envvar="NIYANTA_NATS_URL", required=True, help="nats://…; several with commas."
+)
 @click.option("--host", envvar="NIYANTA_HOST", default="127.0.0.1", show_default=True, help="What to listen on.")
 @click.option("--port", envvar="NIYANTA_PORT", default=8080, show_default=True, help="0 picks a free one.")
 @click.option("--grpc-port", envvar="NIYANTA_GRPC_PORT", default=9090, show_default=True, help="0 picks a free one.")

@@ -22,12 +22,13 @@ import click
 from niyanta.cli.children import Child, how_it_ended
 from niyanta.cli.dev_keys import CUSTOMER_ID, Credentials
 from niyanta.cli.overheard import HandlerOutput
+from niyanta.cli.secret_options import SecretOption
 from niyanta.cli.sources import SourceFiles
 from niyanta.embedded import Nats, Postgres
 from niyanta.embedded.engine import DirectoryLock, free_port
+from niyanta.embedded.roles import bring_up_to_date, coordinator_url
 from niyanta.errors import ConfigurationError
 from niyanta.server.fleet.broker_keys import BrokerKeys
-from niyanta.server.store import schema
 from niyanta.server.store.database import Database
 from niyanta.server.store.workers import WorkerStore
 from niyanta.wire.addresses import BrokerTls, is_loopback
@@ -122,15 +123,13 @@ class _Dev:
         """Start everything; it is told to clients, and to people, when it can be used."""
         database_url = await self.postgres.start() if self.postgres else self.options["database_url"]
         self._database_url = database_url
-        if not (await schema.status(database_url)).is_current:
-            from niyanta.server.store import migrate  # Alembic takes a while to load, which most starts can spare
-
-            await migrate.upgrade(database_url)
+        await bring_up_to_date(database_url)
         keys = await self.credentials.keys(database_url)
         nats_url = await self._start_broker(database_url)
-        host = self.options["host"]
-        port, grpc_port = self.options["port"] or free_port(), self.options["grpc_port"] or free_port()
-        self._make_children({"database_url": database_url, "nats_url": nats_url, **keys}, host, port, grpc_port)
+        host, port = self.options["host"], self.options["port"] or free_port()
+        grpc_port = self.options["grpc_port"] or free_port()
+        role_url = await coordinator_url(database_url) if self.postgres else database_url
+        self._make_children({"database_url": role_url, "nats_url": nats_url, **keys}, host, port, grpc_port)
         self._workers_before = await _registrations(database_url)
         if not self.options["quiet"]:
             self.output = HandlerOutput(nats_url, self._broker_keys)
@@ -387,8 +386,8 @@ async def _registrations(database_url: str) -> set[str]:
 @click.option("--reload", is_flag=True, help="Start the workers again when their source changes.")
 @click.option("--quiet", is_flag=True, help="Don't show what handlers say.")
 @click.option("--reset", is_flag=True, help="Begin with an empty data directory.")
-@click.option("--database-url", help="Use this PostgreSQL instead of the embedded one.")
-@click.option("--nats-url", help="Use this NATS instead of the embedded one.")
+@click.option("--database-url", cls=SecretOption, help="Use this PostgreSQL instead of the embedded one.")
+@click.option("--nats-url", cls=SecretOption, help="Use this NATS instead of the embedded one.")
 def command(**options: Any) -> None:  # Any: click has checked each by its option
     """Run the whole system on this machine, in the clear: for loopback."""
     hide_memory()

@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from niyanta.cli.output import echo_json
+from niyanta.cli.secret_options import SecretOption
 from niyanta.errors import NiyantaError
 from niyanta.server.access.certificates import Certificates
 from niyanta.server.access.exposure import exposures
@@ -25,6 +26,7 @@ from niyanta.server.services.diagnosis import (
     database_finding,
     leader_finding,
     partition_findings,
+    role_finding,
     schema_finding,
     tls_findings,
     worker_findings,
@@ -46,8 +48,13 @@ _COLOURS = {Severity.OK: "green", Severity.WARNING: "yellow", Severity.WRONG: "r
 
 
 @click.command("doctor")
-@click.option("--database-url", envvar="NIYANTA_DATABASE_URL", help="postgresql://…; not looked at when missing.")
-@click.option("--nats-url", envvar="NIYANTA_NATS_URL", help="nats://…; not looked at when missing.")
+@click.option(
+    "--database-url",
+    cls=SecretOption,
+    envvar="NIYANTA_DATABASE_URL",
+    help="postgresql://…; not looked at when missing.",
+)
+@click.option("--nats-url", cls=SecretOption, envvar="NIYANTA_NATS_URL", help="nats://…; not looked at when missing.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def command(database_url: str | None, nats_url: str | None, as_json: bool) -> None:
     """Check a running system, and say what to do.
@@ -134,6 +141,7 @@ async def _database_findings(settings: CoordinatorSettings) -> list[Finding]:
             took = time.monotonic() - began
             return [
                 database_finding(schema.current or "", took),
+                role_finding(database.standing),
                 clock_finding(now - before - took / 2),
                 leader_finding(await LeaseStore().current(conn)),
                 *partition_findings(await VitalsStore().partition_spans(conn), settings),

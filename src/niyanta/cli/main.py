@@ -47,9 +47,13 @@ _SECTIONS: dict[str, dict[str, Entry]] = {
     },
     "Workloads": {
         **{name: Entry(f"niyanta.cli.workloads:COMMANDS.{name}", text) for name, text in _WORKLOADS.items()},
-        "update": Entry("niyanta.cli.updating:COMMANDS.update", "Change a workload while it waits."),
-        "replay": Entry("niyanta.cli.replaying:COMMANDS.replay", "Submit what has ended again."),
-        "checkpoints": Entry("niyanta.cli.checkpoints:COMMANDS.checkpoints", "Show, download and pin checkpoints."),
+        "update": Entry(
+            "niyanta.cli.updating:COMMANDS.update", "Change a workload's priority, time-out or affinity."
+        ),
+        "replay": Entry("niyanta.cli.replaying:COMMANDS.replay", "Submit workloads that have ended again."),
+        "checkpoints": Entry(
+            "niyanta.cli.checkpoints:COMMANDS.checkpoints", "Show a workload's checkpoints, the newest first."
+        ),
         "explain": Entry("niyanta.cli.explaining:COMMANDS.explain", "Say why a workload waits."),
         "top": Entry("niyanta.cli.top:command", "Watch workloads and workers in a live table."),
         "logs": Entry("niyanta.cli.logs:COMMANDS.logs", "Show a workload's log."),
@@ -66,7 +70,7 @@ _SECTIONS: dict[str, dict[str, Entry]] = {
         "workers": Entry("niyanta.cli.workers:command", "Look at workers, drain and remove them."),
         "admin": Entry("niyanta.cli.admin:command", "Customers, keys and join tokens, straight in the database."),
         "doctor": Entry("niyanta.cli.doctor:command", "Check a running system, and say what to do."),
-        "db": Entry("niyanta.cli.db:command", "Bring the database to this release's schema."),
+        "db": Entry("niyanta.cli.db:command", "The database's schema, and who may do what there."),
     },
 }
 

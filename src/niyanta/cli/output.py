@@ -14,6 +14,7 @@ from typing import Any
 import click
 import msgspec
 
+from niyanta.cli.secret_options import SecretOption
 from niyanta.cli.table import Column, render
 from niyanta.client import Client
 from niyanta.domain.records import LogLevel
@@ -52,7 +53,7 @@ _RETRIES = 2  # a person waits
 _DEV = "that of `niyanta dev` in this folder when not given."
 _SHARED: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] = (
     click.option("--json", "as_json", is_flag=True, envvar="NIYANTA_JSON", help="JSON: an object, or one a line."),
-    click.option("--api-key", envvar="NIYANTA_API_KEY", help=f"nyt_…; {_DEV}"),
+    click.option("--api-key", cls=SecretOption, envvar="NIYANTA_API_KEY", help=f"nyt_…; {_DEV}"),
     click.option("--url", envvar="NIYANTA_URL", help=f"As in http://localhost:8080; {_DEV}"),
 )
 

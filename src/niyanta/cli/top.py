@@ -16,6 +16,7 @@ from niyanta.cli.times import age
 from niyanta.client import Client
 from niyanta.client.models import Customer, FleetWorker, Workload
 from niyanta.client.status import Status
+from niyanta.domain.workers import WorkerStatus
 from niyanta.errors import ForbiddenError
 
 __all__ = ["command"]
@@ -35,7 +36,7 @@ _FROM_THE_TOP, _TO_THE_END = "\x1b[H", "\x1b[J"
 
 
 @api_command("top")
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 200), help="Workloads at most.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="Workloads at most.")
 @click.option("--every", default=2.0, show_default=True, type=click.FloatRange(0.5), help="Seconds between looks.")
 @click.option("--once", is_flag=True, help="Look once; so it is where the output is no terminal.")
 def command(client: Client, as_json: bool, limit: int, every: float, once: bool) -> None:
@@ -62,7 +63,7 @@ def _look(client: Client, limit: int) -> tuple[Customer, list[Workload], list[Fl
         if room := limit - len(workloads):
             workloads += islice(client.workloads.iterate(status=status, limit=room), room)
     try:
-        workers = [worker for worker in client.admin.workers() if worker.status != "DEAD"]
+        workers = [worker for worker in client.admin.workers() if worker.status != WorkerStatus.DEAD]
     except ForbiddenError:
         return account, workloads, None
     return account, workloads, workers

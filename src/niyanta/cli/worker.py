@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from niyanta.cli.log_lines import configure_worker_logging
+from niyanta.cli.secret_options import SecretOption
 from niyanta.cli.tags import parse_tags
 from niyanta.domain.limits import MAX_CAPACITY
 from niyanta.worker.program import run_worker
@@ -13,8 +14,12 @@ __all__ = ["command"]
 
 
 @click.command("worker")
-@click.option("--nats-url", help="nats://…; several with commas. [NIYANTA_NATS_URL]")
-@click.option("--join-token", help="nyj_…; better by NIYANTA_JOIN_TOKEN, which `ps` doesn't show.")
+@click.option("--nats-url", cls=SecretOption, help="nats://…; several with commas. [NIYANTA_NATS_URL]")
+@click.option(
+    "--join-token",
+    cls=SecretOption,
+    help="nyj_…; better by NIYANTA_JOIN_TOKEN or NIYANTA_JOIN_TOKEN_FILE, which `ps` doesn't show.",
+)
 @click.option("--app", required=True, multiple=True, help="module:worker; may be given several times.")
 @click.option("--id", "worker_id", help="Unique in the fleet.")
 @click.option("--capacity", type=click.IntRange(1, MAX_CAPACITY), help="Workloads at the same time.")

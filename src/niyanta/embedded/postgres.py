@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import hmac
 import importlib.util
 import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
 from niyanta.embedded.engine import Engine
 from niyanta.errors import ConfigurationError
 
-__all__ = ["Postgres"]
+__all__ = ["Postgres", "password_of", "url_as"]
 
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -60,6 +63,18 @@ def _as_ordinary_user(command: Sequence[str]) -> list[str]:
     if shutil.which("unshare") is None:
         raise ConfigurationError("PostgreSQL can't run as root here (no `unshare`): run as another user")
     return ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--", *command]
+
+
+def password_of(url: str, role: str) -> str:
+    """The password of another role in an embedded PostgreSQL: made of the owner's, which can't be made of it."""
+    return hmac.digest((urlsplit(url).password or "").encode(), role.encode(), hashlib.sha256).hex()
+
+
+def url_as(url: str, role: str) -> str:
+    """The URL of an embedded PostgreSQL's database in another role than the owner's."""
+    place = urlsplit(url)
+    login = f"{role}:{password_of(url, role)}"
+    return urlunsplit(place._replace(netloc=f"{login}@{place.netloc.rpartition('@')[2]}"))
 
 
 class Postgres(Engine):

@@ -18,6 +18,7 @@ from niyanta.server.leader.election import Election
 from niyanta.server.observability.tracing import current_context
 from niyanta.server.rest.frame.operation import Operation
 from niyanta.server.rest.uvicorn.server import HttpServer
+from niyanta.server.services.diagnosis import Severity, role_finding
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store import schema
 from niyanta.server.store.database import Database
@@ -80,6 +81,9 @@ class Coordinator:
             self.grpc_port = self._grpc.port
             await schema.require_current(settings.database_url)
             self.database = await Database.open(settings.database_url)
+            role = role_finding(self.database.standing)
+            if role.severity is not Severity.OK:
+                log.warning("coordinator.may_do_too_much", extra={"why": role.text, "advice": role.advice})
             keys = await _broker_keys(settings, self.database)
             login = None if keys is None else keys.login
             self._broker = Broker(

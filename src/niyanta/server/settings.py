@@ -23,12 +23,19 @@ from niyanta.domain.limits import (
 from niyanta.errors import ConfigurationError
 from niyanta.wire.addresses import BrokerTls
 from niyanta.wire.broker_auth import BrokerAuth
+from niyanta.wire.secret_values import secret_value
 
 __all__ = ["CoordinatorSettings"]
 
 
+_SECRETS = ("database_url", "nats_url", "jwt_secret", "audit_key")
+
+
 class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one coordinator needs to know. Each field is also ``NIYANTA_<NAME>`` in the environment."""
+    """What one coordinator needs to know. Each field is also ``NIYANTA_<NAME>`` in the environment.
+
+    Those that hold secrets are also taken from the file that ``NIYANTA_<NAME>_FILE`` names.
+    """
 
     database_url: str
     nats_url: str
@@ -148,6 +155,9 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
             for field in msgspec.structs.fields(cls)
             if environment.get(f"NIYANTA_{field.name.upper()}")
         }
+        for name in _SECRETS:
+            if found := secret_value(environment, f"NIYANTA_{name.upper()}"):
+                values[name] = found
         values.update({name: value for name, value in given.items() if value is not None})
         if not values.get("coordinator_id"):
             host = "".join(c if c.isalnum() else "-" for c in socket.gethostname())[:40]

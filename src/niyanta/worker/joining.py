@@ -6,13 +6,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
-from pathlib import Path
 
 from niyanta.errors import BrokerRefusedError, ConfigurationError
 from niyanta.wire.broker import Broker
 from niyanta.wire.broker_auth import BrokerAuth, allow_open_broker
 from niyanta.wire.login import WorkerPass
 from niyanta.wire.nearby import dev_credentials
+from niyanta.wire.secret_values import secret_value
 
 __all__ = ["come_in", "way_in"]
 
@@ -39,8 +39,8 @@ def way_in(
     Raises:
         ConfigurationError: Something is missing or can't work.
     """
-    url = nats_url or environment.get("NIYANTA_NATS_URL") or ""
-    token = join_token or environment.get("NIYANTA_JOIN_TOKEN") or _from_file(environment)
+    url = nats_url or secret_value(environment, "NIYANTA_NATS_URL")
+    token = join_token or secret_value(environment, "NIYANTA_JOIN_TOKEN")
     if not (url and token):
         found = dev_credentials()
         nearby = str(found.get("nats_url") or "")
@@ -60,16 +60,6 @@ def way_in(
             "and give it by NIYANTA_JOIN_TOKEN or --join-token"
         )
     return url, WorkerPass.make(token, worker_id)
-
-
-def _from_file(environment: Mapping[str, str]) -> str:
-    path = environment.get("NIYANTA_JOIN_TOKEN_FILE")
-    if not path:
-        return ""
-    try:
-        return Path(path).read_text().strip()
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigurationError(f"NIYANTA_JOIN_TOKEN_FILE can't be read: {exc}") from exc
 
 
 async def come_in(broker: Broker, stop: asyncio.Event) -> bool:

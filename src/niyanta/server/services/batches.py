@@ -110,7 +110,7 @@ class BatchService:
             )
         above, below = id_range(wanted.created_after, wanted.created_before)
         found: list[str] = []
-        async with self._database.connection() as conn:
+        async with self._database.connection(customer_id=identity.customer_id) as conn:
             for status in [wanted.status] if wanted.status else _CANCELLABLE:
                 query = ListQuery(
                     identity.customer_id,

@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from niyanta.domain.limits import MAX_PINNED_CHECKPOINTS
+from niyanta.domain.limits import MAX_CHECKPOINT_SEQUENCE, MAX_PINNED_CHECKPOINTS
 from niyanta.domain.workload import CheckpointMark
 from niyanta.errors import (
     ConflictError,
@@ -35,7 +35,7 @@ class ResumeRequest(msgspec.Struct, forbid_unknown_fields=True):
             int,
             Meta(
                 description="The sequence of a kept checkpoint of the workload; its copy becomes the last.",
-                extra_json_schema={"minimum": 1, "maximum": 2**31 - 1},
+                extra_json_schema={"minimum": 1, "maximum": MAX_CHECKPOINT_SEQUENCE},
             ),
         ]
         | None
@@ -60,7 +60,7 @@ class CheckpointCatalog:
             NotFoundError: The customer has no such workload.
         """
         await self._workloads.get(identity, workload_id)
-        async with self._database.connection() as conn:
+        async with self._database.connection(customer_id=identity.customer_id) as conn:
             return await self._store.listed(conn, identity.customer_id, workload_id)
 
     async def startable(self, identity: Identity, workload_id: str, sequence: int) -> CheckpointMark:
@@ -92,7 +92,7 @@ class CheckpointCatalog:
 
     @retried
     async def _read(self, identity: Identity, workload_id: str, sequence: int) -> StoredCheckpoint:
-        async with self._database.connection() as conn:
+        async with self._database.connection(customer_id=identity.customer_id) as conn:
             found = await self._store.get(conn, identity.customer_id, workload_id, sequence)
         if found is None:
             raise _missing()

@@ -136,13 +136,13 @@ class ConfigService:
     @retried
     async def _store_new(self, customer_id: str, workload_type: str, fields: ConfigFields) -> WorkloadConfig:
         config_id = make_id("wlcfg_", time.time_ns() // 1_000_000, secrets.randbits(80))
-        async with self._database.transaction() as conn:
+        async with self._database.transaction(customer_id=customer_id) as conn:
             return await self._store.create(conn, customer_id, config_id, workload_type, fields)
 
     @retried
     async def page(self, identity: Identity, *, after_id: str, limit: int) -> tuple[list[WorkloadConfig], bool]:
         """Configs behind an id, oldest first, and whether there are more."""
-        async with self._database.connection() as conn:
+        async with self._database.connection(customer_id=identity.customer_id) as conn:
             found = await self._store.page(conn, identity.customer_id, after_id=after_id, most=limit + 1)
         return found[:limit], len(found) > limit
 
@@ -153,7 +153,7 @@ class ConfigService:
         Raises:
             NotFoundError: The customer has no such config.
         """
-        async with self._database.connection() as conn:
+        async with self._database.connection(customer_id=identity.customer_id) as conn:
             return await self._store.get(conn, identity.customer_id, config_id)
 
     async def update(self, identity: Identity, config_id: str, request: UpdateConfigRequest) -> WorkloadConfig:
@@ -175,7 +175,7 @@ class ConfigService:
 
     @retried
     async def _store_changed(self, customer_id: str, config_id: str, fields: ConfigFields) -> WorkloadConfig:
-        async with self._database.connection() as conn:
+        async with self._database.connection(customer_id=customer_id) as conn:
             return await self._store.update(conn, customer_id, config_id, fields)
 
     @retried
@@ -186,7 +186,7 @@ class ConfigService:
             NotFoundError: The customer has no such config.
             ConflictError: There are workloads of the type, ended ones included.
         """
-        async with self._database.transaction() as conn:
+        async with self._database.transaction(customer_id=identity.customer_id) as conn:
             await self._store.delete(conn, identity.customer_id, config_id)
         self._feed.announce(customers=[identity.customer_id])
 

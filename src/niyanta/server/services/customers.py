@@ -38,7 +38,7 @@ class CustomerService:
     async def info(self, identity: Identity) -> tuple[Customer, int]:
         """The account with its live counts, and how many workloads were created since midnight UTC."""
         customer = await self._customers.get(identity.customer_id)
-        async with self._database.connection() as conn:
+        async with self._database.connection(customer_id=identity.customer_id) as conn:
             return customer, await self._statistics.created_today(conn, identity.customer_id)
 
     @retried
@@ -67,7 +67,7 @@ class CustomerService:
                 details={"field": "end_date", "max_days": most},
             )
         period, customer_id = Period(first, last), identity.customer_id
-        async with self._database.connection() as conn:
+        async with self._database.connection(customer_id=customer_id) as conn:
             summary = await self._statistics.summary(conn, customer_id, period)
             if group_by == "day":
                 return Statistics(summary, by_time=await self._statistics.by_day(conn, customer_id, period))

@@ -14,6 +14,7 @@ from niyanta.server.access.certificates import ENDS_SOON
 from niyanta.server.access.exposure import Exposure
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.lease import StoredLease
+from niyanta.server.store.pools import Standing
 from niyanta.server.store.retention import AUDIT, LOGS
 from niyanta.server.store.schema import SchemaStatus
 from niyanta.server.store.vitals import PartitionSpan
@@ -28,6 +29,7 @@ __all__ = [
     "database_finding",
     "leader_finding",
     "partition_findings",
+    "role_finding",
     "schema_finding",
     "tls_findings",
     "worker_findings",
@@ -96,6 +98,19 @@ def schema_finding(found: SchemaStatus) -> Finding | None:
         text = f"its schema is {found.current or 'empty'}, this release needs {found.newest}"
         return Finding("database", Severity.WRONG, text, "Run `niyanta db upgrade`.")
     return None
+
+
+def role_finding(standing: Standing) -> Finding:
+    """Whether coordinators may do no more than they need, in the role that was given."""
+    if standing.is_superuser or standing.owns_schema:
+        what = "is a superuser" if standing.is_superuser else "owns the schema"
+        text = f"{standing.role} {what}: who breaks into a coordinator can change everything, history included"
+    elif not standing.hides_others:
+        text = f"{standing.role} sees all customers, whoever asks: row-level security is off"
+    else:
+        return Finding("role", Severity.OK, f"{standing.role} reads and writes rows, and owns nothing")
+    advice = "Run `niyanta db roles --apply` as the owner, and give coordinators the role niyanta_coordinator."
+    return Finding("role", Severity.WARNING, text, advice)
 
 
 def clock_finding(skew_seconds: float) -> Finding:

@@ -162,7 +162,7 @@ class Estimator:
     @retried
     async def _waiting(self, customer_id: str) -> _Waiting:
         """What keeps the customer's workloads waiting at the moment."""
-        async with self._database.connection() as conn:
+        async with self._database.connection(customer_id=customer_id) as conn:
             lanes = await self._statistics.lanes_ahead(conn, customer_id)
         views = await self._occupancy.views()
         not_now = [lane for lane in lanes if not _can_be_placed(views, lane)]
@@ -219,7 +219,7 @@ class Estimator:
 
     @retried
     async def _lanes_ahead(self, workload: StoredWorkload) -> list[LaneAhead]:
-        async with self._database.connection() as conn:
+        async with self._database.connection(customer_id=workload.customer_id) as conn:
             return await self._statistics.lanes_ahead(
                 conn, workload.customer_id, workload.queue_rank, workload.workload_id, most=_MOST_AHEAD
             )
@@ -249,7 +249,7 @@ class Estimator:
         key = (customer_id, workload_type)
         until, past = self._pasts.get(key, (0.0, []))
         if self._clock() >= until:
-            async with self._database.connection() as conn:
+            async with self._database.connection(customer_id=customer_id) as conn:
                 past = await self._statistics.recent_durations(conn, customer_id, workload_type)
             if len(self._pasts) >= _MOST_PASTS:
                 self._pasts.clear()

@@ -115,7 +115,7 @@ class Explainer:
 
     @retried
     async def _last_event(self, workload: StoredWorkload) -> StoredAuditEvent | None:
-        async with self._database.connection() as conn:
+        async with self._database.connection(customer_id=workload.customer_id) as conn:
             found = await self._audit.page(
                 conn,
                 workload.customer_id,

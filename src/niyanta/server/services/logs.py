@@ -134,7 +134,7 @@ class LogService:
 
     @retried
     async def _read(self, query: LogsQuery, request: LogRequest, most: int) -> LogPage:
-        async with self._database.connection() as conn:
+        async with self._database.connection(customer_id=query.customer_id) as conn:
             lines = await self._store.page(conn, query, most + 1)
         cursor = None
         if len(lines) > most:
@@ -147,7 +147,7 @@ class LogService:
     async def _with_total(self, page: LogPage, query: LogsQuery) -> LogPage:
         if not page.has_more:
             return replace(page, total=len(page.lines))
-        async with self._database.connection() as conn:
+        async with self._database.connection(customer_id=query.customer_id) as conn:
             counted = await self._store.count(conn, query, MAX_COUNTED_LINES + 1)
         return replace(page, total=min(counted, MAX_COUNTED_LINES), total_is_estimate=counted > MAX_COUNTED_LINES)
 

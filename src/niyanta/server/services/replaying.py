@@ -189,7 +189,7 @@ class ReplayService:
     ) -> list[tuple[str, ItemOutcome]]:
         """Each outcome with its original, up to where the queue was full; of an answer that was kept, too."""
         made = [outcome.workload_id for outcome in outcomes if isinstance(outcome, Submission)]
-        async with self._database.connection() as conn:
+        async with self._database.connection(customer_id=identity.customer_id) as conn:
             origins = await self._store.of(conn, identity.customer_id, made)
         found: list[tuple[str, ItemOutcome]] = []
         for outcome in outcomes:
@@ -205,7 +205,7 @@ class ReplayService:
 
     @retried
     async def _check_checkpoint(self, identity: Identity, workload_id: str, sequence: int) -> None:
-        async with self._database.connection() as conn:
+        async with self._database.connection(customer_id=identity.customer_id) as conn:
             kept = await self._store.copyable(conn, identity.customer_id, workload_id)
         if sequence not in kept:
             raise InvalidInputError(
@@ -233,7 +233,7 @@ class ReplayService:
             limit=most,
             after=("", max(above, after or "")),
         )
-        async with self._database.connection() as conn:
+        async with self._database.connection(customer_id=identity.customer_id) as conn:
             page = await self._listing.page(conn, query)
             ids = [summary.workload_id for summary in page if summary.workload_id < below][:most]
             if not ids:

@@ -84,7 +84,7 @@ class WorkloadService:
         Raises:
             NotFoundError: The customer has no such workload.
         """
-        async with self._database.connection() as conn:
+        async with self._database.connection(customer_id=identity.customer_id) as conn:
             workload = await self._store.get(conn, identity.customer_id, workload_id)
         if workload is None:
             raise missing()
@@ -126,7 +126,7 @@ class WorkloadService:
             return None
         since = workload.attempt_started_at
         if workload.checkpoint_sequence:
-            async with self._database.connection() as conn:
+            async with self._database.connection(customer_id=workload.customer_id) as conn:
                 saved_at = await self._checkpoints.saved_at(
                     conn, workload.customer_id, workload.workload_id, workload.checkpoint_sequence
                 )
@@ -144,7 +144,7 @@ class WorkloadService:
     @retried
     async def list_page(self, query: ListQuery) -> tuple[list[WorkloadSummary], bool, Total | None]:
         """A page: its workloads, whether there are more, and the total when the page isn't found by a cursor."""
-        async with self._database.connection() as conn:
+        async with self._database.connection(customer_id=query.customer_id) as conn:
             found = await self._listing.page(conn, query)
             total = await self._listing.total(conn, query) if query.after is None else None
         return found[: query.limit], len(found) > query.limit, total
@@ -154,7 +154,7 @@ class WorkloadService:
     ) -> tuple[list[StoredAuditEvent], bool]:
         """The workload's history after an ``event_id``, in order, and whether there is more."""
         lifetime = Lifetime.of(await self.get(identity, workload_id))
-        async with self._database.connection() as conn:
+        async with self._database.connection(customer_id=identity.customer_id) as conn:
             found = await self._audit.page(
                 conn, identity.customer_id, workload_id, lifetime, after=after, most=limit + 1
             )

@@ -177,7 +177,7 @@ class CustomerStore(ApiKeyStore):
         Raises:
             NotFoundError: No such customer.
         """
-        async with self._database.connection() as conn:
+        async with self._database.connection(customer_id=customer_id) as conn:
             customer = await _customer(conn, customer_id=customer_id)
         if customer is None:
             raise NotFoundError(f"There is no customer '{customer_id}'")
@@ -192,7 +192,7 @@ class CustomerStore(ApiKeyStore):
     @retried
     async def configured_types(self, customer_id: str) -> dict[str, str | None]:
         """Workload types with a config of this customer, each with its input's JSON Schema as text."""
-        async with self._database.connection() as conn:
+        async with self._database.connection(customer_id=customer_id) as conn:
             return dict(await _configured_types(conn, customer_id=customer_id))
 
     @retried

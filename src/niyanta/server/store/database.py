@@ -1,8 +1,8 @@
 """The connection pools, and the one place where driver errors become ours.
 
-Three pools: ``api`` for requests of customers; ``vital`` for what keeps the system alive (heartbeats, events,
-assignments); ``lease`` for the election and for looking whether the database answers at all. A flood of one can never
-starve another.
+Four pools: ``api`` for requests; ``customer`` for those that concern one customer alone, in a role that sees nothing
+of others (ADR 0030); ``vital`` for what keeps the system alive (heartbeats, events, assignments); ``lease`` for the
+election and for looking whether the database answers at all. A flood of one can never starve another.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ import functools
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from enum import StrEnum
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 
 import asyncpg
 
 from niyanta.errors import ConfigurationError, ServiceUnavailableError
+from niyanta.server.store.pools import Pool, PoolConnection, Standing, look, open_pool
 from niyanta.server.store.queries import Connection, Queries
 from niyanta.server.store.servers import Servers, unreachable
 from niyanta.wire.cancels import cancels_asked
 
-__all__ = ["Database", "LockNotFreeError", "OutcomeUnknownError", "TransactionConflictError", "retried"]
+__all__ = ["Database", "LockNotFreeError", "OutcomeUnknownError", "Pool", "TransactionConflictError", "retried"]
 
 log = logging.getLogger(__name__)
 
@@ -45,20 +45,6 @@ _REFUSED = (
 """Of these what says that the server answered: nothing was written."""
 
 _MOST_TRIES = 5
-_IDLE_MILLISECONDS = 3000
-"""A transaction in which nothing is asked for so long is a frozen coordinator's: what it has locked is set free, so
-that others get on with it within the six seconds of a takeover."""
-
-
-class Pool(StrEnum):
-    """Whose connections."""
-
-    API = "api"
-    """Of customers' requests."""
-    VITAL = "vital"
-    """Of what keeps the system alive, however many requests there are."""
-    LEASE = "lease"
-    """Of the election and of the look at one's own attendance."""
 
 
 Parameters = ParamSpec("Parameters")
@@ -129,22 +115,8 @@ def retried(
     return run
 
 
-class _Durability(NamedTuple):
-    fsync: str
-    synchronous_commit: str
-
-
 _queries = Queries("database.sql")
-_durability = _queries.sole("durability", _Durability)
 _limit_locks = _queries.many("limit_locks", str)
-
-
-class _PoolConnection(asyncpg.Connection):
-    """A connection that needs no clean-up between two holders: nothing here changes a session's state."""
-
-    def get_reset_query(self) -> str:
-        """None, which saves a round trip at each release."""
-        return ""
 
 
 class Database:
@@ -152,59 +124,41 @@ class Database:
 
     Attributes:
         failures: Uses that failed as PostgreSQL was away or too slow, so far.
+        standing: The role.
     """
 
-    def __init__(self, servers: Servers, pools: Mapping[Pool, asyncpg.Pool[Any]]) -> None:
+    def __init__(self, servers: Servers, pools: Mapping[Pool, asyncpg.Pool[Any]], standing: Standing) -> None:
         self._servers = servers
         self._pools = pools
+        self.standing = standing
         self._in_use: set[asyncpg.pool.PoolConnectionProxy[Any]] = set()
         self.failures = 0
 
     @classmethod
-    async def open(cls, url: str, *, api_connections: int = 8, vital_connections: int = 6) -> Database:
+    async def open(
+        cls, url: str, *, api_connections: int = 5, customer_connections: int = 5, vital_connections: int = 6
+    ) -> Database:
         """Connect.
 
         Raises:
             ConfigurationError: Nothing answers at the URL, it refuses the credentials, or it doesn't
                 keep what it acknowledges (``fsync`` or ``synchronous_commit`` off).
         """
+        sizes = {
+            Pool.API: api_connections,
+            Pool.CUSTOMER: customer_connections,
+            Pool.VITAL: vital_connections,
+            Pool.LEASE: 2,
+        }
         try:
             servers = Servers(url)
-            sizes: dict[Pool, int] = {Pool.API: api_connections, Pool.VITAL: vital_connections, Pool.LEASE: 2}
-            pools: dict[Pool, asyncpg.Pool[Any]] = {
-                name: await asyncpg.create_pool(
-                    connect=servers.connect,
-                    min_size=1,
-                    max_size=size,
-                    command_timeout=15,
-                    max_inactive_connection_lifetime=0,
-                    connection_class=_PoolConnection,
-                    server_settings={
-                        "application_name": f"niyanta-{name}",
-                        "statement_timeout": "10000",
-                        "lock_timeout": "5000",
-                        "idle_in_transaction_session_timeout": str(_IDLE_MILLISECONDS),
-                        "jit": "off",
-                        "TimeZone": "UTC",
-                        "plan_cache_mode": "force_generic_plan",
-                    },
-                )
-                for name, size in sizes.items()
-            }
+            standing = await look(servers)
+            pools = {name: await open_pool(servers, name, size, standing) for name, size in sizes.items()}
         except (OSError, TimeoutError) as exc:
             raise unreachable(exc) from exc
         except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as exc:
             raise ConfigurationError(f"the database refused: {exc}") from exc
-        database = cls(servers, pools)
-        async with database.connection() as conn:
-            durability = await _durability(conn)
-        if durability.fsync != "on" or durability.synchronous_commit == "off":
-            await database.close()
-            raise ConfigurationError(
-                "the database runs with fsync or synchronous_commit off: it would lose what it has "
-                "acknowledged. Set both to on."
-            )
-        return database
+        return cls(servers, pools, standing)
 
     def use(self) -> dict[Pool, Use]:
         """How many connections there are, and are in use."""
@@ -248,15 +202,22 @@ class Database:
             conn.terminate()
 
     @asynccontextmanager
-    async def connection(self, pool: Pool = Pool.API, *, wait_seconds: float = 2.0) -> AsyncIterator[Connection]:
+    async def connection(
+        self, pool: Pool = Pool.API, *, customer_id: str | None = None, wait_seconds: float = 2.0
+    ) -> AsyncIterator[Connection]:
         """A connection in autocommit mode, with driver errors mapped.
+
+        Args:
+            pool: Whose.
+            customer_id: The only customer that it sees; it is of the pool for that, whichever was named.
+            wait_seconds: For a connection to come free.
 
         Raises:
             ServiceUnavailableError: PostgreSQL is away or too slow, or no connection came free in time.
             TransactionConflictError: Deadlock or serialization failure.
             LockNotFreeError: Another transaction was in the way for too long.
         """
-        source = self._pools[pool]
+        source = self._pools[pool if customer_id is None else Pool.CUSTOMER]
         asked = cancels_asked()
         try:
             conn = await source.acquire(timeout=wait_seconds)
@@ -266,6 +227,8 @@ class Database:
             raise self._given_up(exc, asked) from exc
         self._in_use.add(conn)
         try:
+            if self.standing.hides_others and source is self._pools[Pool.CUSTOMER]:
+                await cast("PoolConnection", conn).show_only(customer_id or "")
             yield conn
         except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as exc:
             raise TransactionConflictError(str(exc)) from exc
@@ -310,12 +273,18 @@ class Database:
 
     @asynccontextmanager
     async def transaction(
-        self, pool: Pool = Pool.API, *, wait_seconds: float = 2.0, lock_seconds: float | None = None
+        self,
+        pool: Pool = Pool.API,
+        *,
+        customer_id: str | None = None,
+        wait_seconds: float = 2.0,
+        lock_seconds: float | None = None,
     ) -> AsyncIterator[Connection]:
         """A connection inside one transaction; commits at the end of the block.
 
         Args:
             pool: Whose.
+            customer_id: The only customer that it sees, if one is given.
             wait_seconds: For a connection to come free.
             lock_seconds: How long each lock is waited for; None for what holds for all (5 s).
 
@@ -323,7 +292,7 @@ class Database:
             OutcomeUnknownError: The link broke while committing.
             ServiceUnavailableError: As `connection`; nothing was committed.
         """
-        async with self.connection(pool, wait_seconds=wait_seconds) as conn:
+        async with self.connection(pool, customer_id=customer_id, wait_seconds=wait_seconds) as conn:
             transaction = conn.transaction()
             await transaction.start()
             try:

@@ -5,16 +5,14 @@ Everything here may run on two coordinators at once, and be cut off at any state
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import timedelta
 
-import asyncpg
 import msgspec
 
 from niyanta.domain.ids import make_id
 from niyanta.server.store.database import Database, Pool
-from niyanta.server.store.queries import Connection, Queries
+from niyanta.server.store.queries import Queries
 
 __all__ = ["AUDIT", "LOGS", "SEALS", "SEALS_KEPT_LONGER", "PartitionedTable", "RetentionStore", "SweptCheckpoint"]
 
@@ -54,20 +52,9 @@ class SweptCheckpoint(msgspec.Struct, frozen=True, kw_only=True):
         return self.customer_id, self.workload_id, self.sequence
 
 
-class _ExpiredPartition(msgspec.Struct, frozen=True, kw_only=True):
-    partition: str
-    attached: bool
-    detach: str
-    """The statement that does."""
-    drop: str
-    """The statement that does."""
-
-
 _queries = Queries("retention.sql")
-_take_turn = _queries.sole("take_turn", bool)
-_end_turn = _queries.run("end_turn")
 _make_partitions = _queries.sole("make_partitions", int)
-_expired_partitions = _queries.many("expired_partitions", _ExpiredPartition)
+_drop_expired_partition = _queries.one("drop_expired_partition", str)
 _forgetful_customers = _queries.many("forgetful_customers", str)
 _forget_workloads = _queries.many("forget_workloads", str)
 _sweep_checkpoints = _queries.many("sweep_checkpoints", SweptCheckpoint)
@@ -93,26 +80,19 @@ class RetentionStore:
     async def drop_expired_partitions(self, table: PartitionedTable, keep: timedelta) -> list[str]:
         """Drop the partitions of which every row is older than ``keep``; gives their names.
 
-        Readers and writers aren't stopped: a partition is detached concurrently, which waits for whoever reads it.
-        If that is cut off, the next round finishes it. One replica at a time makes or drops: none when another is
-        at it, as the two would lock the same tables in different order.
+        Each goes in a transaction of its own. Readers and writers are held up for 50 ms at the most. One replica at a
+        time makes or drops: none when another is at it, as the two would lock the same tables in different order.
 
         Raises:
-            ServiceUnavailableError: A reader held a partition for too long; try again.
+            ServiceUnavailableError: A reader or writer held the table for too long; try again.
         """
-        dropped = []
-        async with self._database.connection(Pool.VITAL) as conn, _turn(conn) as is_mine:
-            if not is_mine:
-                return []
-            for expired in await _expired_partitions(conn, parent=table.name, unit=table.unit, keep=keep):
-                try:
-                    if expired.attached:
-                        await conn.execute(expired.detach)
-                    await conn.execute(expired.drop)
-                except (asyncpg.UndefinedTableError, asyncpg.ObjectNotInPrerequisiteStateError):
-                    continue  # another coordinator is at it
-                dropped.append(expired.partition)
-        return dropped
+        dropped: list[str] = []
+        while True:
+            async with self._database.transaction(Pool.VITAL) as conn:
+                partition = await _drop_expired_partition(conn, parent=table.name, unit=table.unit, keep=keep)
+            if partition is None:
+                return dropped
+            dropped.append(partition)
 
     async def customers_with_old_workloads(self, keep: timedelta, now_ms: int) -> list[str]:
         """Customers that have workloads which ended longer ago than ``keep``.
@@ -160,22 +140,6 @@ class RetentionStore:
         """Delete up to ``most`` idempotency keys that are older than a day."""
         async with self._database.connection(Pool.VITAL) as conn:
             return len(await _forget_keys(conn, most=most))
-
-
-@asynccontextmanager
-async def _turn(conn: Connection) -> AsyncIterator[bool]:
-    """Whether this session may drop partitions now, and meanwhile nobody else makes or drops any."""
-    if not await _take_turn(conn):
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        try:
-            await _end_turn(conn)
-        except BaseException:
-            conn.terminate()  # with the session goes its turn, which nobody else would have otherwise
-            raise
 
 
 def _first_id_after(keep: timedelta, now_ms: int) -> str:

@@ -3,28 +3,10 @@
 -- writers of the parent aren't stopped.
 SELECT make_partitions(:parent, :unit, now(), :ahead::interval) AS made;
 
--- name: take_turn()^
--- The session's turn at partitions, if nobody else has it. Locking: what `make_partitions` locks, until `end_turn`.
-SELECT pg_try_advisory_lock(hashtext('niyanta.make_partitions')) AS taken;
-
--- name: end_turn()!
--- Ends it.
-SELECT pg_advisory_unlock(hashtext('niyanta.make_partitions'));
-
--- name: expired_partitions(parent, unit, keep)
--- Partitions of which every row is older than keep, oldest first, with the statements that take them off. Those that were
--- detached and not dropped, or not detached to the end, are found again by their names.
-SELECT c.relname AS partition, c.relispartition AS attached,
-       format('ALTER TABLE %I DETACH PARTITION %I %s', :parent::text, c.relname,
-              CASE WHEN i.inhdetachpending THEN 'FINALIZE' ELSE 'CONCURRENTLY' END) AS detach,
-       format('DROP TABLE %I', c.relname) AS drop
-  FROM pg_class c LEFT JOIN pg_inherits i ON i.inhrelid = c.oid
- WHERE c.relkind = 'r'
-   AND c.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = :parent::text::regclass)
-   AND c.relname ~ ('^' || :parent::text || '_p[0-9]{8}$')
-   AND (to_date(right(c.relname, 8), 'YYYYMMDD')::timestamp + ('1 ' || :unit::text)::interval) AT TIME ZONE 'UTC'
-       <= now() - :keep::interval
- ORDER BY c.relname;
+-- name: drop_expired_partition(parent, unit, keep)^
+-- Drops the oldest partition of which every row is older than keep, with what an earlier release left detached. Locking: the
+-- parent against everybody, for a moment; gives up after 50 ms, and at once when another replica makes or drops partitions.
+SELECT drop_expired_partition(:parent, :unit, :keep::interval) AS partition;
 
 -- name: forgetful_customers(created_before_id, keep)
 -- Customers with workloads that ended longer ago than keep. An id sorts by the time of its creation, and nothing ends

@@ -54,10 +54,15 @@ class Servers:
         try:
             place = urlsplit(url)
             options = dict(parse_qsl(place.query, keep_blank_values=True))
-        except ValueError as exc:
+            ports = [urlsplit(f"//{host}").port for host in place.netloc.rpartition("@")[2].split(",")]
+        except ValueError:
+            ports = None
+        if ports is None or place.scheme not in ("postgresql", "postgres"):
+            # What was found would tell parts of a password that isn't quoted as it should be.
             raise ConfigurationError(
-                "the database URL can't be read; it looks like postgresql://user:password@host:5432/name"
-            ) from exc
+                "the database URL can't be read; it looks like postgresql://user:password@host:5432/name, "
+                "with what is special in a password as %XX"
+            )
         login, at, hosts = place.netloc.rpartition("@")
         each = hosts.split(",")
         if len(each) > 1:

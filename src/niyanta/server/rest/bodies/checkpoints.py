@@ -21,7 +21,7 @@ class Checkpoint(msgspec.Struct, kw_only=True):
     size_bytes: Annotated[int, Meta(description="Of what the handler saved.", ge=0)]
     encoding: Annotated[str, one_of(Encoding)]
     sha256: Annotated[str, Meta(description="Of what the handler saved, in hexadecimal.")]
-    progress_percent: Annotated[int, Meta(ge=0, le=100)]
+    progress_percent: int
     worker_id: Annotated[str, Meta(description="That saved it, where that was noted.")] | None
     created_at: Timestamp
     pinned: Annotated[bool, Meta(description="It is kept, however many come after it.")]

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from niyanta.domain.customers import Scope
-from niyanta.domain.limits import MAX_CONSOLE_TOKEN_LENGTH, MAX_TOKEN_LENGTH
+from niyanta.domain.limits import MAX_CONSOLE_TOKEN_LENGTH, MAX_SIGN_IN_BYTES, MAX_TOKEN_LENGTH
 from niyanta.errors import (
     ApiError,
     ForbiddenError,
@@ -43,7 +43,6 @@ log = logging.getLogger(__name__)
 _PATH = "/console/session"
 _SESSION_SECONDS = 12 * 3600
 """A long day's work; then it is signed in anew."""
-_MAX_BODY_BYTES = MAX_TOKEN_LENGTH + 1024
 _BODY_SECONDS = 10.0
 
 
@@ -137,10 +136,10 @@ async def _body(request: Request) -> bytes:
         async with asyncio.timeout(_BODY_SECONDS):
             async for part in request.stream():
                 body += part
-                if len(body) > _MAX_BODY_BYTES:
+                if len(body) > MAX_SIGN_IN_BYTES:
                     raise PayloadTooLargeError(
-                        f"The body is larger than {_MAX_BODY_BYTES} bytes",
-                        details={"field": "body", "max_bytes": _MAX_BODY_BYTES},
+                        f"The body is larger than {MAX_SIGN_IN_BYTES} bytes",
+                        details={"field": "body", "max_bytes": MAX_SIGN_IN_BYTES},
                     )
     except TimeoutError as exc:
         raise RequestTimeoutError(

@@ -6,6 +6,7 @@ import re
 
 from starlette.responses import Response, StreamingResponse
 
+from niyanta.domain.limits import MAX_CHECKPOINT_SEQUENCE
 from niyanta.domain.records import Encoding
 from niyanta.errors import ConflictError, NotFoundError
 from niyanta.server.rest.bodies import checkpoints as bodies
@@ -119,7 +120,7 @@ class CheckpointRoutes:
 def _sequence(call: Call) -> int:
     """The sequence from the path; 0, which no checkpoint has, for what can't be one."""
     text = str(call.request.path_params["sequence"])
-    return int(text) if _SEQUENCE.fullmatch(text) and int(text) < 2**31 else 0
+    return int(text) if _SEQUENCE.fullmatch(text) and int(text) <= MAX_CHECKPOINT_SEQUENCE else 0
 
 
 def _body(found: ListedCheckpoint) -> bodies.Checkpoint:

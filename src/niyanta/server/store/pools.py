@@ -1,0 +1,118 @@
+"""What connections there are, in which role, and which customer they see."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+import asyncpg
+
+from niyanta.errors import ConfigurationError
+from niyanta.server.store.queries import Queries
+from niyanta.server.store.servers import Servers
+
+__all__ = ["Pool", "PoolConnection", "Standing", "look", "open_pool"]
+
+_CUSTOMER_ROLE = "niyanta_customer"
+_IDLE_MILLISECONDS = 3000
+"""A transaction in which nothing is asked for so long is a frozen coordinator's: what it has locked is set free, so
+that others get on with it within the six seconds of a takeover."""
+
+
+class Pool(StrEnum):
+    """Whose connections."""
+
+    API = "api"
+    """Of requests."""
+    CUSTOMER = "customer"
+    """Of requests that concern one customer: each connection sees that customer only, while it is lent."""
+    VITAL = "vital"
+    """Of what keeps the system alive, however many requests there are."""
+    LEASE = "lease"
+    """Of the election and of the look at one's own attendance."""
+
+
+class Standing(NamedTuple):
+    """In which role a program works on the database."""
+
+    role: str
+    is_superuser: bool
+    owns_schema: bool
+    hides_others: bool
+    """Whether what concerns one customer is done in a role that sees that customer only."""
+
+
+class _Durability(NamedTuple):
+    fsync: str
+    synchronous_commit: str
+
+
+_queries = Queries("pools.sql")
+_durability = _queries.sole("durability", _Durability)
+_standing = _queries.sole("standing", Standing)
+_show_only = _queries.run("show_only")
+
+
+class PoolConnection(asyncpg.Connection):
+    """A connection that needs no clean-up between two holders: nothing but `show_only` changes a session's state."""
+
+    __slots__ = ("_shown",)
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._shown: str | None = None
+
+    def get_reset_query(self) -> str:
+        """None, which saves a round trip at each release."""
+        return ""
+
+    async def show_only(self, customer_id: str) -> None:
+        """From now on the session sees this customer only; costs a round trip where it saw another."""
+        if customer_id != self._shown:
+            self._shown = None  # when this is cut off, nobody knows which it sees
+            await _show_only(self, customer_id=customer_id)
+            self._shown = customer_id
+
+
+async def look(servers: Servers) -> Standing:
+    """Look, before anything else, whether the database can be trusted, and in which role it is used.
+
+    Raises:
+        ConfigurationError: It would lose what it has acknowledged.
+        OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError: There is no connection.
+    """
+    conn = await servers.connect()
+    try:
+        durability = await _durability(conn)
+        if durability.fsync != "on" or durability.synchronous_commit == "off":
+            raise ConfigurationError(
+                "the database runs with fsync or synchronous_commit off: it would lose what it has "
+                "acknowledged. Set both to on."
+            )
+        return await _standing(conn)
+    finally:
+        conn.terminate()
+
+
+async def open_pool(servers: Servers, name: Pool, size: int, standing: Standing) -> asyncpg.Pool[Any]:
+    """Open the first connection of a pool; the others are opened as they are needed."""
+    settings = {
+        "application_name": f"niyanta-{name}",
+        "statement_timeout": "10000",
+        "lock_timeout": "5000",
+        "idle_in_transaction_session_timeout": str(_IDLE_MILLISECONDS),
+        "jit": "off",
+        "TimeZone": "UTC",
+        "plan_cache_mode": "force_generic_plan",
+    }
+    if name is Pool.CUSTOMER and standing.hides_others:
+        settings["role"] = _CUSTOMER_ROLE
+    return await asyncpg.create_pool(
+        connect=servers.connect,
+        min_size=1,
+        max_size=size,
+        command_timeout=15,
+        max_inactive_connection_lifetime=0,
+        connection_class=PoolConnection,
+        server_settings=settings,
+    )

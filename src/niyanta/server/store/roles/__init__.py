@@ -1,0 +1,1 @@
+"""The roles in which PostgreSQL is used, and what each may do (ADR 0030)."""
