@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 from schemathesis.specs.openapi.definitions import OPENAPI_30_VALIDATOR
@@ -104,6 +105,14 @@ def test_objects_with_known_fields_are_closed() -> None:
     for place, schema in _schemas():
         if "properties" in schema:
             assert schema["additionalProperties"] is False, place
+
+
+@pytest.mark.parametrize("body", [{}, {"version": 3}])
+def test_a_change_of_nothing_does_not_fit(body: dict[str, Any]) -> None:
+    schema = DOCUMENT["components"]["schemas"]["UpdateRequest"]
+    fits(body | {"timeout_seconds": None}, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        fits(body, schema)
 
 
 def test_schemas_are_named_for_what_they_are() -> None:

@@ -36,6 +36,7 @@ BEYOND_A_SCHEMA = {
     "end_date",
     "expires_at",
     "filter",
+    "from_checkpoint",
     "scopes",
     "since",
     "tail",

@@ -17,7 +17,13 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from niyanta.domain.limits import MAX_BATCH, MAX_CURSOR_LENGTH, MAX_PRIORITY, MAX_TYPE_LENGTH
+from niyanta.domain.limits import (
+    MAX_BATCH,
+    MAX_CHECKPOINT_SEQUENCE,
+    MAX_CURSOR_LENGTH,
+    MAX_PRIORITY,
+    MAX_TYPE_LENGTH,
+)
 from niyanta.domain.workload import TERMINAL, Status
 from niyanta.errors import ApiError, InvalidInputError, InvalidStateError, ServiceUnavailableError
 from niyanta.server.access.gate import check_workload
@@ -58,7 +64,7 @@ class ReplayRequest(msgspec.Struct, forbid_unknown_fields=True):
             int,
             Meta(
                 description="Begin at the original's checkpoint with this sequence; at the start when left out.",
-                extra_json_schema={"minimum": 1},
+                extra_json_schema={"minimum": 1, "maximum": MAX_CHECKPOINT_SEQUENCE},
             ),
         ]
         | None

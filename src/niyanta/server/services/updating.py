@@ -23,9 +23,10 @@ from niyanta.server.store.queries import Connection
 from niyanta.server.store.states import Change
 from niyanta.server.store.workloads import StoredWorkload, Terms, WorkloadStore
 
-__all__ = ["UpdateRequest", "UpdateService"]
+__all__ = ["TERMS", "UpdateRequest", "UpdateService"]
 
-_TERMS = ("priority", "timeout_seconds", "affinity_rules")
+TERMS = ("priority", "timeout_seconds", "affinity_rules")
+"""What can be changed; a request has one of them at least."""
 
 _encode_sorted = msgspec.json.Encoder(order="deterministic").encode
 
@@ -82,9 +83,9 @@ class UpdateService:
             ServiceUnavailableError: The database is away, or it was changed by others again and again.
         """
         before = await self._workloads.get(identity, workload_id)
-        if all(getattr(request, name) is UNSET for name in _TERMS):
+        if all(getattr(request, name) is UNSET for name in TERMS):
             raise InvalidInputError(
-                f"Give at least one of: {', '.join(_TERMS)}", details={"field": _TERMS[0], "allowed": list(_TERMS)}
+                f"Give at least one of: {', '.join(TERMS)}", details={"field": TERMS[0], "allowed": list(TERMS)}
             )
         if request.version is not UNSET and before.version != request.version:
             raise _other_version(before.version, request.version)
@@ -114,7 +115,7 @@ def _changed(before: StoredWorkload, request: UpdateRequest) -> tuple[Terms, dic
     Raises:
         InvalidInputError: Says which is wrong and what is allowed.
     """
-    given = {name: value for name in _TERMS if (value := getattr(request, name)) is not UNSET}
+    given = {name: value for name in TERMS if (value := getattr(request, name)) is not UNSET}
     check_values(SubmitRequest(before.workload_type, {}, **given))
     rules = before.affinity_rules
     if request.affinity_rules is not UNSET:

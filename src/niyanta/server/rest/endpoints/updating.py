@@ -9,7 +9,7 @@ from niyanta.server.rest.bodies import workloads as bodies
 from niyanta.server.rest.endpoints.workloads import workload_body
 from niyanta.server.rest.frame.operation import Call, Operation
 from niyanta.server.rest.frame.responses import json_response
-from niyanta.server.services.updating import UpdateRequest, UpdateService
+from niyanta.server.services.updating import TERMS, UpdateRequest, UpdateService
 from niyanta.server.services.workloads import WorkloadService
 
 __all__ = ["UpdateRoutes"]
@@ -36,6 +36,7 @@ class UpdateRoutes:
         "it.",
         tag="Workloads",
         body=UpdateRequest,
+        one_of_fields=TERMS,
         answer=bodies.Workload,
         errors=(ConflictError, InvalidStateError, NotFoundError),
         exists=_exists,

@@ -94,6 +94,8 @@ class Operation:
     body: type | None = None
     """Type of the JSON body."""
     body_required: bool = True
+    one_of_fields: tuple[str, ...] = ()
+    """Fields of which a body must have one at least, for the document; whoever serves it refuses others."""
     body_limit: BodyLimit = BodyLimit.ONE
     """Larger bodies are refused."""
     max_values: int = MAX_VALUES

@@ -111,6 +111,10 @@ class _Schemas:
             zip(types, (to_openapi_3_0(schema) for schema in found), strict=True)
         )
         self.components = {name: to_openapi_3_0(components[name]) for name in sorted(components)}
+        for operation in operations:
+            if operation.body is not None and operation.one_of_fields:
+                needed = [{"required": [name]} for name in operation.one_of_fields]
+                self.components[operation.body.__name__]["anyOf"] = needed
 
     def of(self, kind: type) -> dict[str, Any]:
         return self._of[kind]
