@@ -63,6 +63,8 @@ async def answer(system: System, operation: Operation, key: str | None) -> tuple
         headers=headers,
         data=b"{}" if operation.body is not None else None,
     ) as response:
+        if response.content_type == "text/event-stream":
+            return response.status, None, response.headers  # it has no end
         raw = await response.read()
         is_json = raw and response.content_type == "application/json"
         return response.status, json.loads(raw) if is_json else raw, response.headers

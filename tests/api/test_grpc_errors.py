@@ -27,6 +27,8 @@ Code = grpc.StatusCode
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, ApiError)]
 ABOUT_ONE = {
     "GetWorkload": pb.GetWorkloadRequest,
+    "ExplainWorkload": pb.ExplainWorkloadRequest,
+    "ReplayWorkload": pb.ReplayWorkloadRequest,
     "CancelWorkload": pb.CancelWorkloadRequest,
     "PauseWorkload": pb.PauseWorkloadRequest,
     "ResumeWorkload": pb.ResumeWorkloadRequest,
@@ -36,6 +38,8 @@ ABOUT_ONE = {
 REQUESTS: dict[str, Any] = {
     **{method: kind(workload_id="wl_none") for method, kind in ABOUT_ONE.items()},
     "SubmitWorkload": submission(),
+    "UpdateWorkload": pb.UpdateWorkloadRequest(workload_id="wl_none", priority=1),
+    "ReplayWorkloadBatch": pb.ReplayWorkloadBatchRequest(limit=1),
     "ListWorkloads": pb.ListWorkloadsRequest(),
     "SubmitWorkloadBatch": pb.SubmitWorkloadBatchRequest(workloads=[submission()]),
     "CancelWorkloadBatch": pb.CancelWorkloadBatchRequest(workload_ids=["wl_none"]),

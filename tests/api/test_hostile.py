@@ -297,13 +297,13 @@ async def test_reasons(system: System) -> None:
 async def test_methods(system: System) -> None:
     workload_paths = {
         "/v1/workloads": "GET, HEAD, OPTIONS, POST",
-        "/v1/workloads/wl_x": "GET, HEAD, OPTIONS",
+        "/v1/workloads/wl_x": "GET, HEAD, OPTIONS, PATCH",
         "/v1/workloads/wl_x/cancel": "OPTIONS, POST",
         "/v1/workload-configs/wlcfg_x": "DELETE, GET, HEAD, OPTIONS, PUT",
         "/v1/health": "GET, HEAD, OPTIONS",
     }
     for path, allowed in workload_paths.items():
-        for method in ("PATCH", "TRACE"):
+        for method in ("MOVE", "TRACE"):
             status, answer, headers = await raw(system, method, path, b"")
             check(status, answer, "method", (method, path))
             assert (status, headers["Allow"]) == (405, allowed)

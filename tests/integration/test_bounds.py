@@ -94,7 +94,7 @@ async def test_no_more_framed_messages_are_taken_at_once_than_are_allowed(
 
 
 async def test_what_waits_for_the_database_is_bounded_in_bytes() -> None:
-    nothing = cast(Any, SimpleNamespace())
+    nothing = cast(Any, SimpleNamespace(checkpoints_kept=10))
     intake = EventIntake(
         nothing, nothing, nothing, nothing, nothing, nothing
     )  # which commits nothing, as it isn't run

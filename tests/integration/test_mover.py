@@ -32,6 +32,9 @@ class Feed:
     def announce(self, changes: list[WorkloadChange]) -> None:
         self.announced += changes
 
+    def moved(self, _: object) -> None:
+        return None
+
 
 @pytest.fixture
 async def broken(database_url: str) -> AsyncIterator[Deadlocks]:

@@ -27,7 +27,7 @@ async def cut(
 ) -> AsyncIterator[tuple[System, asyncpg.Connection[Any]]]:
     """A system behind the cutter, and a link to its database that isn't."""
     direct = await asyncpg.connect(database_url)
-    async with running_system(cutter.url, nats_url, subject_prefix, outcome_wait_seconds=5) as system:
+    async with running_system(cutter.url, nats_url, subject_prefix, outcome_wait_seconds=1.5) as system:
         await supported(system)
         yield system, direct
     await direct.close()

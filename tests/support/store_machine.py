@@ -106,6 +106,9 @@ class Feed:
     def announce(self, *_: object, **__: object) -> None:
         return None
 
+    def moved(self, *_: object) -> None:
+        return None
+
 
 @dataclass
 class Surroundings:
