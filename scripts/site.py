@@ -58,16 +58,16 @@ REFERENCES = {
     "errors": ("Errors", ("niyanta.errors",)),
 }
 NOTES = {"client": "`Client` has the same, without `await`."}
-_LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s]+)\)")
+_LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
 _FENCE = re.compile(r"(^(?:```|~~~).*?^(?:```|~~~)[^\n]*$)", re.MULTILINE | re.DOTALL)
 _FETCHED = re.compile(r"<(?:script|link|img|iframe|source)\b[^>]*?\b(?:src|href)=[\"']?(https?:)?//", re.IGNORECASE)
 _CANONICAL = re.compile(r"<link rel=\"?canonical[^>]*>")
 
 
 def staged() -> dict[Path, str]:
-    """Where each page of the project is on the site."""
+    """Where each page and picture of the project is on the site."""
     pages = {ROOT / source: target for source, target in OTHERS.items()}
-    for page in sorted((ROOT / "docs").rglob("*.md")):
+    for page in sorted([*(ROOT / "docs").rglob("*.md"), *(ROOT / "docs").rglob("*.png")]):
         pages[page] = page.relative_to(ROOT / "docs").as_posix()
     return pages
 
@@ -170,7 +170,10 @@ def lay_out() -> None:
     for page, target in pages.items():
         place = PAGES / target
         place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(moved(page.read_text(encoding="utf-8"), page, pages), encoding="utf-8")
+        if page.suffix == ".md":
+            place.write_text(moved(page.read_text(encoding="utf-8"), page, pages), encoding="utf-8")
+        else:
+            shutil.copyfile(page, place)
     reference = PAGES / "reference"
     reference.mkdir()
     document = yaml.safe_load((ROOT / "api" / "openapi" / "niyanta-v1.yaml").read_text(encoding="utf-8"))

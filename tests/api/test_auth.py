@@ -363,7 +363,8 @@ async def test_every_response_forbids_guessing_and_caching_and_no_origin_is_allo
             headers = {} if key is None else {"Authorization": f"Bearer {system.keys[key]}"}
             sent = headers | origin
             async with system.http.request(method, system.url(path), headers=sent, allow_redirects=False) as response:
-                await response.read()
+                if response.content_type != "text/event-stream":  # which has no end
+                    await response.read()
             assert response.headers.get("X-Content-Type-Options") == "nosniff", (method, path, response)
             assert response.headers.get("Cache-Control") == "no-store", (method, path)
             assert response.headers["X-Request-ID"]
