@@ -118,7 +118,7 @@ class Observer:
     async def collect(self) -> None:
         """Read everything that is stored into the history."""
         async with self._connection() as connection:
-            for row in await connection.fetch("SELECT * FROM audit_events"):
+            for row in await connection.fetch("SELECT * FROM audit_events WHERE event_type LIKE 'workload.%'"):
                 self._history.moves.append(self._move(row))
             for row in await connection.fetch("SELECT * FROM workloads"):
                 self._history.rows.append(_row(row))

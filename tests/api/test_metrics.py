@@ -141,7 +141,7 @@ async def test_the_state_of_queue_leader_and_database_is_shown(
         assert found["niyanta_refused_requests_total,code=NOT_FOUND"] == 1
         assert found["niyanta_partitions_ahead_seconds,table=audit_events"] > 7 * 86400
         assert found["niyanta_partitions_ahead_seconds,table=workload_logs"] > 7 * 86400
-        assert found["niyanta_database_pool_connections,kind=most,pool=api"] == 8
+        assert found["niyanta_database_pool_connections,kind=most,pool=api"] == 5
         assert found["niyanta_database_pool_connections,kind=open,pool=vital"] >= 1
         assert found["niyanta_audit_seal_lag_seconds,of=oldest"] < 60
         assert found["niyanta_upkeep_last_success_timestamp_seconds,of=leader"] > 1_600_000_000

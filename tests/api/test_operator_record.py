@@ -154,7 +154,7 @@ async def test_the_client_and_the_command_show_it(system: System) -> None:
     assert result.exit_code == 0, result.output
     assert "createCustomer" in result.output
     result = await asyncio.to_thread(CliRunner().invoke, command, [*argv, "--json"])
-    assert json.loads(result.output)["actions"][0]["outcome"] == "succeeded"
+    assert json.loads(result.stdout)["actions"][0]["outcome"] == "succeeded"
 
 
 @pytest.mark.parametrize("name", ["w%00x", "w" * 300, "%F0%9F%98%80", "a%22b"])
