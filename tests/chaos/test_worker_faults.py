@@ -39,7 +39,7 @@ class Agent:
         self.family = psutil.Process(self.process.pid).children(recursive=True)
         if self.pid_file.exists():
             self.family.append(psutil.Process(int(self.pid_file.read_text())))
-        [self.launcher] = [p for p in self.family if "niyanta.worker.launcher" in p.cmdline()]
+        [self.launcher] = [p for p in alive(self.family) if "niyanta.worker.launcher" in p.cmdline()]
 
     def end(self) -> None:
         self.process.kill()

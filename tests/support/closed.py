@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ import pytest
 from niyanta.domain.join_tokens import Grant
 from niyanta.embedded import Nats
 from niyanta.embedded.postgres import url_as
+from niyanta.errors import ConnectionFailedError
 from niyanta.server.coordinator import Coordinator
 from niyanta.server.fleet.broker_keys import BrokerKeys
 from niyanta.server.settings import CoordinatorSettings
@@ -65,7 +67,12 @@ class ClosedSystem(System):
     async def worker(self, worker_id: str = "w1", **options: Any) -> ScriptedWorker:
         """A registered worker with a token of its own."""
         worker = await self.comes(worker_id, options.pop("token", None) or await self.token(), **options)
-        reply = await worker.register()
+        async with asyncio.timeout(10):
+            while True:
+                with contextlib.suppress(ConnectionFailedError):  # a coordinator that is held up answers nobody
+                    reply = await worker.register()
+                    break
+                await asyncio.sleep(0.05)
         assert reply.accepted, reply
         return worker
 
