@@ -33,6 +33,8 @@ type ReplayFilter struct {
 	WorkloadType  *string    `json:"workload_type,omitempty"`
 	CreatedBefore *time.Time `json:"created_before,omitempty"`
 	CreatedAfter  *time.Time `json:"created_after,omitempty"`
+	// Labels must all be there.
+	Labels map[string]string `json:"labels,omitempty"`
 }
 
 // ReplayedBatch is what became of a batch of replays.

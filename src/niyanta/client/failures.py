@@ -32,7 +32,7 @@ class AsyncFailures:
 
         Args:
             filter: What ``status`` (``FAILED`` when left out), ``workload_type``, ``created_before``,
-                ``created_after`` they have.
+                ``created_after``, ``labels`` they have.
             priority: In place of the one they had.
             limit: How many at most.
             cursor: ``next_cursor`` of the call before, with the same filter.

@@ -67,6 +67,7 @@ class Workload(msgspec.Struct, kw_only=True):
     from_checkpoint: int | None = None
     timeout_seconds: int | None = None
     affinity_rules: dict[str, Any] | None = None
+    labels: dict[str, str] | None = None
     created_at: datetime | None = None
     scheduled_at: datetime | None = None
     started_at: datetime | None = None

@@ -186,8 +186,10 @@ type SubmitWorkloadRequest struct {
 	// Bound on the running time of one attempt, in seconds: 1 to 2,592,000 (30 days). 0 or unset: what the type's
 	// config says, else none.
 	TimeoutSeconds int32 `protobuf:"varint,5,opt,name=timeout_seconds,json=timeoutSeconds,proto3" json:"timeout_seconds,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// What lists find it by: at most 16. Keys have 1 to 63, values up to 63 letters, digits and, between these, - _ . and /.
+	Labels        map[string]string `protobuf:"bytes,6,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SubmitWorkloadRequest) Reset() {
@@ -253,6 +255,13 @@ func (x *SubmitWorkloadRequest) GetTimeoutSeconds() int32 {
 		return x.TimeoutSeconds
 	}
 	return 0
+}
+
+func (x *SubmitWorkloadRequest) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
 }
 
 type SubmitWorkloadResponse struct {
@@ -474,8 +483,10 @@ type Workload struct {
 	ReplayedFrom string `protobuf:"bytes,27,opt,name=replayed_from,json=replayedFrom,proto3" json:"replayed_from,omitempty"`
 	// The checkpoint of that one at which it began; 0: at the start. Not in lists.
 	FromCheckpoint int64 `protobuf:"varint,28,opt,name=from_checkpoint,json=fromCheckpoint,proto3" json:"from_checkpoint,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// As submitted.
+	Labels        map[string]string `protobuf:"bytes,29,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Workload) Reset() {
@@ -702,6 +713,13 @@ func (x *Workload) GetFromCheckpoint() int64 {
 		return x.FromCheckpoint
 	}
 	return 0
+}
+
+func (x *Workload) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
 }
 
 // All given constraints of a side count together.
@@ -1405,7 +1423,16 @@ type ListWorkloadsRequest struct {
 	// asc or desc (the default).
 	Order string `protobuf:"bytes,6,opt,name=order,proto3" json:"order,omitempty"`
 	// The next_cursor of the page before; filters and order must be the same as they were there.
-	Cursor        string `protobuf:"bytes,7,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	Cursor string `protobuf:"bytes,7,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// Only workloads with all of these labels; they, the times and q go with the order created_at only, and labels
+	// without an offset. A page of workloads with labels may have fewer than limit, or none, and go on all the same.
+	Labels map[string]string `protobuf:"bytes,8,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Only workloads created after this time.
+	CreatedAfter *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=created_after,json=createdAfter,proto3" json:"created_after,omitempty"`
+	// Only workloads created before this time.
+	CreatedBefore *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=created_before,json=createdBefore,proto3" json:"created_before,omitempty"`
+	// Only workloads whose ids begin so.
+	Q             string `protobuf:"bytes,11,opt,name=q,proto3" json:"q,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1485,6 +1512,34 @@ func (x *ListWorkloadsRequest) GetOrder() string {
 func (x *ListWorkloadsRequest) GetCursor() string {
 	if x != nil {
 		return x.Cursor
+	}
+	return ""
+}
+
+func (x *ListWorkloadsRequest) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *ListWorkloadsRequest) GetCreatedAfter() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedAfter
+	}
+	return nil
+}
+
+func (x *ListWorkloadsRequest) GetCreatedBefore() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedBefore
+	}
+	return nil
+}
+
+func (x *ListWorkloadsRequest) GetQ() string {
+	if x != nil {
+		return x.Q
 	}
 	return ""
 }
@@ -2569,6 +2624,8 @@ type WorkloadFilter struct {
 	WorkloadType  string                 `protobuf:"bytes,2,opt,name=workload_type,json=workloadType,proto3" json:"workload_type,omitempty"`
 	CreatedBefore *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=created_before,json=createdBefore,proto3" json:"created_before,omitempty"`
 	CreatedAfter  *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=created_after,json=createdAfter,proto3" json:"created_after,omitempty"`
+	// All of these.
+	Labels        map[string]string `protobuf:"bytes,5,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2627,6 +2684,13 @@ func (x *WorkloadFilter) GetCreatedBefore() *timestamppb.Timestamp {
 func (x *WorkloadFilter) GetCreatedAfter() *timestamppb.Timestamp {
 	if x != nil {
 		return x.CreatedAfter
+	}
+	return nil
+}
+
+func (x *WorkloadFilter) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
 	}
 	return nil
 }
@@ -3234,13 +3298,17 @@ var File_niyanta_v1_workload_service_proto protoreflect.FileDescriptor
 const file_niyanta_v1_workload_service_proto_rawDesc = "" +
 	"\n" +
 	"!niyanta/v1/workload_service.proto\x12\n" +
-	"niyanta.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cgoogle/protobuf/struct.proto\"\x91\x02\n" +
+	"niyanta.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cgoogle/protobuf/struct.proto\"\x93\x03\n" +
 	"\x15SubmitWorkloadRequest\x12#\n" +
 	"\rworkload_type\x18\x01 \x01(\tR\fworkloadType\x12:\n" +
 	"\finput_params\x18\x02 \x01(\v2\x17.google.protobuf.StructR\vinputParams\x12\x1f\n" +
 	"\bpriority\x18\x03 \x01(\x05H\x00R\bpriority\x88\x01\x01\x12@\n" +
 	"\x0eaffinity_rules\x18\x04 \x01(\v2\x19.niyanta.v1.AffinityRulesR\raffinityRules\x12'\n" +
-	"\x0ftimeout_seconds\x18\x05 \x01(\x05R\x0etimeoutSecondsB\v\n" +
+	"\x0ftimeout_seconds\x18\x05 \x01(\x05R\x0etimeoutSeconds\x12E\n" +
+	"\x06labels\x18\x06 \x03(\v2-.niyanta.v1.SubmitWorkloadRequest.LabelsEntryR\x06labels\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\v\n" +
 	"\t_priority\"\x90\x02\n" +
 	"\x16SubmitWorkloadResponse\x12\x1f\n" +
 	"\vworkload_id\x18\x01 \x01(\tR\n" +
@@ -3254,8 +3322,7 @@ const file_niyanta_v1_workload_service_proto_rawDesc = "" +
 	"\vworkload_id\x18\x01 \x01(\tR\n" +
 	"workloadId\"G\n" +
 	"\x13GetWorkloadResponse\x120\n" +
-	"\bworkload\x18\x01 \x01(\v2\x14.niyanta.v1.WorkloadR\bworkload\"\xcd\n" +
-	"\n" +
+	"\bworkload\x18\x01 \x01(\v2\x14.niyanta.v1.WorkloadR\bworkload\"\xc2\v\n" +
 	"\bWorkload\x12\x1f\n" +
 	"\vworkload_id\x18\x01 \x01(\tR\n" +
 	"workloadId\x12\x1f\n" +
@@ -3293,7 +3360,11 @@ const file_niyanta_v1_workload_service_proto_rawDesc = "" +
 	"\x19estimated_completion_time\x18\x19 \x01(\v2\x1a.google.protobuf.TimestampR\x17estimatedCompletionTime\x12)\n" +
 	"\x10progress_message\x18\x1a \x01(\tR\x0fprogressMessage\x12#\n" +
 	"\rreplayed_from\x18\x1b \x01(\tR\freplayedFrom\x12'\n" +
-	"\x0ffrom_checkpoint\x18\x1c \x01(\x03R\x0efromCheckpoint\"\xde\x01\n" +
+	"\x0ffrom_checkpoint\x18\x1c \x01(\x03R\x0efromCheckpoint\x128\n" +
+	"\x06labels\x18\x1d \x03(\v2 .niyanta.v1.Workload.LabelsEntryR\x06labels\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xde\x01\n" +
 	"\rAffinityRules\x12C\n" +
 	"\rhard_affinity\x18\x01 \x01(\v2\x1e.niyanta.v1.AffinityConstraintR\fhardAffinity\x12C\n" +
 	"\rsoft_affinity\x18\x02 \x01(\v2\x1e.niyanta.v1.AffinityConstraintR\fsoftAffinity\x12C\n" +
@@ -3353,7 +3424,7 @@ const file_niyanta_v1_workload_service_proto_rawDesc = "" +
 	"generation\x128\n" +
 	"\vresult_data\x18\b \x01(\v2\x17.google.protobuf.StructR\n" +
 	"resultData\x12#\n" +
-	"\rerror_message\x18\t \x01(\tR\ferrorMessage\"\xe6\x01\n" +
+	"\rerror_message\x18\t \x01(\tR\ferrorMessage\"\xf9\x03\n" +
 	"\x14ListWorkloadsRequest\x122\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x1a.niyanta.v1.WorkloadStatusR\x06status\x12#\n" +
 	"\rworkload_type\x18\x02 \x01(\tR\fworkloadType\x12\x14\n" +
@@ -3361,7 +3432,15 @@ const file_niyanta_v1_workload_service_proto_rawDesc = "" +
 	"\x06offset\x18\x04 \x01(\x05R\x06offset\x12\x19\n" +
 	"\border_by\x18\x05 \x01(\tR\aorderBy\x12\x14\n" +
 	"\x05order\x18\x06 \x01(\tR\x05order\x12\x16\n" +
-	"\x06cursor\x18\a \x01(\tR\x06cursor\"\x83\x01\n" +
+	"\x06cursor\x18\a \x01(\tR\x06cursor\x12D\n" +
+	"\x06labels\x18\b \x03(\v2,.niyanta.v1.ListWorkloadsRequest.LabelsEntryR\x06labels\x12?\n" +
+	"\rcreated_after\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\fcreatedAfter\x12A\n" +
+	"\x0ecreated_before\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\rcreatedBefore\x12\f\n" +
+	"\x01q\x18\v \x01(\tR\x01q\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x83\x01\n" +
 	"\x15ListWorkloadsResponse\x122\n" +
 	"\tworkloads\x18\x01 \x03(\v2\x14.niyanta.v1.WorkloadR\tworkloads\x126\n" +
 	"\n" +
@@ -3449,12 +3528,16 @@ const file_niyanta_v1_workload_service_proto_rawDesc = "" +
 	"\x1aCancelWorkloadBatchRequest\x12!\n" +
 	"\fworkload_ids\x18\x01 \x03(\tR\vworkloadIds\x122\n" +
 	"\x06filter\x18\x02 \x01(\v2\x1a.niyanta.v1.WorkloadFilterR\x06filter\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"\xed\x01\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"\xe8\x02\n" +
 	"\x0eWorkloadFilter\x122\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x1a.niyanta.v1.WorkloadStatusR\x06status\x12#\n" +
 	"\rworkload_type\x18\x02 \x01(\tR\fworkloadType\x12A\n" +
 	"\x0ecreated_before\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\rcreatedBefore\x12?\n" +
-	"\rcreated_after\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\fcreatedAfter\"\xaf\x01\n" +
+	"\rcreated_after\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\fcreatedAfter\x12>\n" +
+	"\x06labels\x18\x05 \x03(\v2&.niyanta.v1.WorkloadFilter.LabelsEntryR\x06labels\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xaf\x01\n" +
 	"\x1bCancelWorkloadBatchResponse\x12?\n" +
 	"\aresults\x18\x01 \x03(\v2%.niyanta.v1.CancelWorkloadBatchResultR\aresults\x12\x1c\n" +
 	"\tcancelled\x18\x02 \x01(\x05R\tcancelled\x12\x16\n" +
@@ -3549,7 +3632,7 @@ func file_niyanta_v1_workload_service_proto_rawDescGZIP() []byte {
 }
 
 var file_niyanta_v1_workload_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_niyanta_v1_workload_service_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
+var file_niyanta_v1_workload_service_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
 var file_niyanta_v1_workload_service_proto_goTypes = []any{
 	(WorkloadStatus)(0),                 // 0: niyanta.v1.WorkloadStatus
 	(LogLevel)(0),                       // 1: niyanta.v1.LogLevel
@@ -3594,113 +3677,123 @@ var file_niyanta_v1_workload_service_proto_goTypes = []any{
 	(*ReplayWorkloadBatchResult)(nil),   // 40: niyanta.v1.ReplayWorkloadBatchResult
 	(*UpdateWorkloadRequest)(nil),       // 41: niyanta.v1.UpdateWorkloadRequest
 	(*UpdateWorkloadResponse)(nil),      // 42: niyanta.v1.UpdateWorkloadResponse
-	nil,                                 // 43: niyanta.v1.AffinityConstraint.WorkerTagsEntry
-	(*structpb.Struct)(nil),             // 44: google.protobuf.Struct
-	(*timestamppb.Timestamp)(nil),       // 45: google.protobuf.Timestamp
+	nil,                                 // 43: niyanta.v1.SubmitWorkloadRequest.LabelsEntry
+	nil,                                 // 44: niyanta.v1.Workload.LabelsEntry
+	nil,                                 // 45: niyanta.v1.AffinityConstraint.WorkerTagsEntry
+	nil,                                 // 46: niyanta.v1.ListWorkloadsRequest.LabelsEntry
+	nil,                                 // 47: niyanta.v1.WorkloadFilter.LabelsEntry
+	(*structpb.Struct)(nil),             // 48: google.protobuf.Struct
+	(*timestamppb.Timestamp)(nil),       // 49: google.protobuf.Timestamp
 }
 var file_niyanta_v1_workload_service_proto_depIdxs = []int32{
-	44, // 0: niyanta.v1.SubmitWorkloadRequest.input_params:type_name -> google.protobuf.Struct
+	48, // 0: niyanta.v1.SubmitWorkloadRequest.input_params:type_name -> google.protobuf.Struct
 	7,  // 1: niyanta.v1.SubmitWorkloadRequest.affinity_rules:type_name -> niyanta.v1.AffinityRules
-	0,  // 2: niyanta.v1.SubmitWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
-	45, // 3: niyanta.v1.SubmitWorkloadResponse.created_at:type_name -> google.protobuf.Timestamp
-	45, // 4: niyanta.v1.SubmitWorkloadResponse.estimated_start_time:type_name -> google.protobuf.Timestamp
-	6,  // 5: niyanta.v1.GetWorkloadResponse.workload:type_name -> niyanta.v1.Workload
-	0,  // 6: niyanta.v1.Workload.status:type_name -> niyanta.v1.WorkloadStatus
-	44, // 7: niyanta.v1.Workload.input_params:type_name -> google.protobuf.Struct
-	44, // 8: niyanta.v1.Workload.result_data:type_name -> google.protobuf.Struct
-	45, // 9: niyanta.v1.Workload.created_at:type_name -> google.protobuf.Timestamp
-	45, // 10: niyanta.v1.Workload.scheduled_at:type_name -> google.protobuf.Timestamp
-	45, // 11: niyanta.v1.Workload.started_at:type_name -> google.protobuf.Timestamp
-	45, // 12: niyanta.v1.Workload.completed_at:type_name -> google.protobuf.Timestamp
-	7,  // 13: niyanta.v1.Workload.affinity_rules:type_name -> niyanta.v1.AffinityRules
-	45, // 14: niyanta.v1.Workload.paused_at:type_name -> google.protobuf.Timestamp
-	45, // 15: niyanta.v1.Workload.cancelled_at:type_name -> google.protobuf.Timestamp
-	45, // 16: niyanta.v1.Workload.estimated_start_time:type_name -> google.protobuf.Timestamp
-	45, // 17: niyanta.v1.Workload.estimated_completion_time:type_name -> google.protobuf.Timestamp
-	8,  // 18: niyanta.v1.AffinityRules.hard_affinity:type_name -> niyanta.v1.AffinityConstraint
-	8,  // 19: niyanta.v1.AffinityRules.soft_affinity:type_name -> niyanta.v1.AffinityConstraint
-	8,  // 20: niyanta.v1.AffinityRules.anti_affinity:type_name -> niyanta.v1.AffinityConstraint
-	43, // 21: niyanta.v1.AffinityConstraint.worker_tags:type_name -> niyanta.v1.AffinityConstraint.WorkerTagsEntry
-	0,  // 22: niyanta.v1.ExplainWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
-	45, // 23: niyanta.v1.ExplainWorkloadResponse.explained_at:type_name -> google.protobuf.Timestamp
-	11, // 24: niyanta.v1.ExplainWorkloadResponse.reasons:type_name -> niyanta.v1.ExplainedReason
-	12, // 25: niyanta.v1.ExplainWorkloadResponse.position:type_name -> niyanta.v1.QueuePosition
-	13, // 26: niyanta.v1.ExplainWorkloadResponse.estimated_start:type_name -> niyanta.v1.TimeEstimate
-	13, // 27: niyanta.v1.ExplainWorkloadResponse.estimated_completion:type_name -> niyanta.v1.TimeEstimate
-	14, // 28: niyanta.v1.ExplainWorkloadResponse.accuracy:type_name -> niyanta.v1.EstimateAccuracy
-	44, // 29: niyanta.v1.ExplainedReason.details:type_name -> google.protobuf.Struct
-	45, // 30: niyanta.v1.TimeEstimate.p50:type_name -> google.protobuf.Timestamp
-	45, // 31: niyanta.v1.TimeEstimate.p90:type_name -> google.protobuf.Timestamp
-	0,  // 32: niyanta.v1.WorkloadStatusUpdate.status:type_name -> niyanta.v1.WorkloadStatus
-	45, // 33: niyanta.v1.WorkloadStatusUpdate.timestamp:type_name -> google.protobuf.Timestamp
-	44, // 34: niyanta.v1.WorkloadStatusUpdate.result_data:type_name -> google.protobuf.Struct
-	0,  // 35: niyanta.v1.ListWorkloadsRequest.status:type_name -> niyanta.v1.WorkloadStatus
-	6,  // 36: niyanta.v1.ListWorkloadsResponse.workloads:type_name -> niyanta.v1.Workload
-	19, // 37: niyanta.v1.ListWorkloadsResponse.pagination:type_name -> niyanta.v1.Pagination
-	0,  // 38: niyanta.v1.CancelWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
-	45, // 39: niyanta.v1.CancelWorkloadResponse.cancelled_at:type_name -> google.protobuf.Timestamp
-	0,  // 40: niyanta.v1.PauseWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
-	45, // 41: niyanta.v1.PauseWorkloadResponse.paused_at:type_name -> google.protobuf.Timestamp
-	0,  // 42: niyanta.v1.ResumeWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
-	45, // 43: niyanta.v1.GetWorkloadLogsRequest.since:type_name -> google.protobuf.Timestamp
-	45, // 44: niyanta.v1.GetWorkloadLogsRequest.until:type_name -> google.protobuf.Timestamp
-	1,  // 45: niyanta.v1.GetWorkloadLogsRequest.level:type_name -> niyanta.v1.LogLevel
-	28, // 46: niyanta.v1.GetWorkloadLogsResponse.logs:type_name -> niyanta.v1.LogLine
-	19, // 47: niyanta.v1.GetWorkloadLogsResponse.pagination:type_name -> niyanta.v1.Pagination
-	45, // 48: niyanta.v1.LogLine.timestamp:type_name -> google.protobuf.Timestamp
-	1,  // 49: niyanta.v1.LogLine.level:type_name -> niyanta.v1.LogLevel
-	44, // 50: niyanta.v1.LogLine.details:type_name -> google.protobuf.Struct
-	2,  // 51: niyanta.v1.SubmitWorkloadBatchRequest.workloads:type_name -> niyanta.v1.SubmitWorkloadRequest
-	31, // 52: niyanta.v1.SubmitWorkloadBatchResponse.results:type_name -> niyanta.v1.SubmitWorkloadBatchResult
-	3,  // 53: niyanta.v1.SubmitWorkloadBatchResult.workload:type_name -> niyanta.v1.SubmitWorkloadResponse
-	32, // 54: niyanta.v1.SubmitWorkloadBatchResult.error:type_name -> niyanta.v1.ItemError
-	44, // 55: niyanta.v1.ItemError.details:type_name -> google.protobuf.Struct
-	34, // 56: niyanta.v1.CancelWorkloadBatchRequest.filter:type_name -> niyanta.v1.WorkloadFilter
-	0,  // 57: niyanta.v1.WorkloadFilter.status:type_name -> niyanta.v1.WorkloadStatus
-	45, // 58: niyanta.v1.WorkloadFilter.created_before:type_name -> google.protobuf.Timestamp
-	45, // 59: niyanta.v1.WorkloadFilter.created_after:type_name -> google.protobuf.Timestamp
-	36, // 60: niyanta.v1.CancelWorkloadBatchResponse.results:type_name -> niyanta.v1.CancelWorkloadBatchResult
-	21, // 61: niyanta.v1.CancelWorkloadBatchResult.cancelled:type_name -> niyanta.v1.CancelWorkloadResponse
-	32, // 62: niyanta.v1.CancelWorkloadBatchResult.error:type_name -> niyanta.v1.ItemError
-	44, // 63: niyanta.v1.ReplayWorkloadRequest.input_params:type_name -> google.protobuf.Struct
-	34, // 64: niyanta.v1.ReplayWorkloadBatchRequest.filter:type_name -> niyanta.v1.WorkloadFilter
-	40, // 65: niyanta.v1.ReplayWorkloadBatchResponse.results:type_name -> niyanta.v1.ReplayWorkloadBatchResult
-	32, // 66: niyanta.v1.ReplayWorkloadBatchResult.error:type_name -> niyanta.v1.ItemError
-	7,  // 67: niyanta.v1.UpdateWorkloadRequest.affinity_rules:type_name -> niyanta.v1.AffinityRules
-	6,  // 68: niyanta.v1.UpdateWorkloadResponse.workload:type_name -> niyanta.v1.Workload
-	2,  // 69: niyanta.v1.WorkloadService.SubmitWorkload:input_type -> niyanta.v1.SubmitWorkloadRequest
-	4,  // 70: niyanta.v1.WorkloadService.GetWorkload:input_type -> niyanta.v1.GetWorkloadRequest
-	9,  // 71: niyanta.v1.WorkloadService.ExplainWorkload:input_type -> niyanta.v1.ExplainWorkloadRequest
-	17, // 72: niyanta.v1.WorkloadService.ListWorkloads:input_type -> niyanta.v1.ListWorkloadsRequest
-	20, // 73: niyanta.v1.WorkloadService.CancelWorkload:input_type -> niyanta.v1.CancelWorkloadRequest
-	22, // 74: niyanta.v1.WorkloadService.PauseWorkload:input_type -> niyanta.v1.PauseWorkloadRequest
-	41, // 75: niyanta.v1.WorkloadService.UpdateWorkload:input_type -> niyanta.v1.UpdateWorkloadRequest
-	24, // 76: niyanta.v1.WorkloadService.ResumeWorkload:input_type -> niyanta.v1.ResumeWorkloadRequest
-	15, // 77: niyanta.v1.WorkloadService.StreamWorkloadStatus:input_type -> niyanta.v1.StreamWorkloadStatusRequest
-	26, // 78: niyanta.v1.WorkloadService.GetWorkloadLogs:input_type -> niyanta.v1.GetWorkloadLogsRequest
-	29, // 79: niyanta.v1.WorkloadService.SubmitWorkloadBatch:input_type -> niyanta.v1.SubmitWorkloadBatchRequest
-	33, // 80: niyanta.v1.WorkloadService.CancelWorkloadBatch:input_type -> niyanta.v1.CancelWorkloadBatchRequest
-	37, // 81: niyanta.v1.WorkloadService.ReplayWorkload:input_type -> niyanta.v1.ReplayWorkloadRequest
-	38, // 82: niyanta.v1.WorkloadService.ReplayWorkloadBatch:input_type -> niyanta.v1.ReplayWorkloadBatchRequest
-	3,  // 83: niyanta.v1.WorkloadService.SubmitWorkload:output_type -> niyanta.v1.SubmitWorkloadResponse
-	5,  // 84: niyanta.v1.WorkloadService.GetWorkload:output_type -> niyanta.v1.GetWorkloadResponse
-	10, // 85: niyanta.v1.WorkloadService.ExplainWorkload:output_type -> niyanta.v1.ExplainWorkloadResponse
-	18, // 86: niyanta.v1.WorkloadService.ListWorkloads:output_type -> niyanta.v1.ListWorkloadsResponse
-	21, // 87: niyanta.v1.WorkloadService.CancelWorkload:output_type -> niyanta.v1.CancelWorkloadResponse
-	23, // 88: niyanta.v1.WorkloadService.PauseWorkload:output_type -> niyanta.v1.PauseWorkloadResponse
-	42, // 89: niyanta.v1.WorkloadService.UpdateWorkload:output_type -> niyanta.v1.UpdateWorkloadResponse
-	25, // 90: niyanta.v1.WorkloadService.ResumeWorkload:output_type -> niyanta.v1.ResumeWorkloadResponse
-	16, // 91: niyanta.v1.WorkloadService.StreamWorkloadStatus:output_type -> niyanta.v1.WorkloadStatusUpdate
-	27, // 92: niyanta.v1.WorkloadService.GetWorkloadLogs:output_type -> niyanta.v1.GetWorkloadLogsResponse
-	30, // 93: niyanta.v1.WorkloadService.SubmitWorkloadBatch:output_type -> niyanta.v1.SubmitWorkloadBatchResponse
-	35, // 94: niyanta.v1.WorkloadService.CancelWorkloadBatch:output_type -> niyanta.v1.CancelWorkloadBatchResponse
-	3,  // 95: niyanta.v1.WorkloadService.ReplayWorkload:output_type -> niyanta.v1.SubmitWorkloadResponse
-	39, // 96: niyanta.v1.WorkloadService.ReplayWorkloadBatch:output_type -> niyanta.v1.ReplayWorkloadBatchResponse
-	83, // [83:97] is the sub-list for method output_type
-	69, // [69:83] is the sub-list for method input_type
-	69, // [69:69] is the sub-list for extension type_name
-	69, // [69:69] is the sub-list for extension extendee
-	0,  // [0:69] is the sub-list for field type_name
+	43, // 2: niyanta.v1.SubmitWorkloadRequest.labels:type_name -> niyanta.v1.SubmitWorkloadRequest.LabelsEntry
+	0,  // 3: niyanta.v1.SubmitWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
+	49, // 4: niyanta.v1.SubmitWorkloadResponse.created_at:type_name -> google.protobuf.Timestamp
+	49, // 5: niyanta.v1.SubmitWorkloadResponse.estimated_start_time:type_name -> google.protobuf.Timestamp
+	6,  // 6: niyanta.v1.GetWorkloadResponse.workload:type_name -> niyanta.v1.Workload
+	0,  // 7: niyanta.v1.Workload.status:type_name -> niyanta.v1.WorkloadStatus
+	48, // 8: niyanta.v1.Workload.input_params:type_name -> google.protobuf.Struct
+	48, // 9: niyanta.v1.Workload.result_data:type_name -> google.protobuf.Struct
+	49, // 10: niyanta.v1.Workload.created_at:type_name -> google.protobuf.Timestamp
+	49, // 11: niyanta.v1.Workload.scheduled_at:type_name -> google.protobuf.Timestamp
+	49, // 12: niyanta.v1.Workload.started_at:type_name -> google.protobuf.Timestamp
+	49, // 13: niyanta.v1.Workload.completed_at:type_name -> google.protobuf.Timestamp
+	7,  // 14: niyanta.v1.Workload.affinity_rules:type_name -> niyanta.v1.AffinityRules
+	49, // 15: niyanta.v1.Workload.paused_at:type_name -> google.protobuf.Timestamp
+	49, // 16: niyanta.v1.Workload.cancelled_at:type_name -> google.protobuf.Timestamp
+	49, // 17: niyanta.v1.Workload.estimated_start_time:type_name -> google.protobuf.Timestamp
+	49, // 18: niyanta.v1.Workload.estimated_completion_time:type_name -> google.protobuf.Timestamp
+	44, // 19: niyanta.v1.Workload.labels:type_name -> niyanta.v1.Workload.LabelsEntry
+	8,  // 20: niyanta.v1.AffinityRules.hard_affinity:type_name -> niyanta.v1.AffinityConstraint
+	8,  // 21: niyanta.v1.AffinityRules.soft_affinity:type_name -> niyanta.v1.AffinityConstraint
+	8,  // 22: niyanta.v1.AffinityRules.anti_affinity:type_name -> niyanta.v1.AffinityConstraint
+	45, // 23: niyanta.v1.AffinityConstraint.worker_tags:type_name -> niyanta.v1.AffinityConstraint.WorkerTagsEntry
+	0,  // 24: niyanta.v1.ExplainWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
+	49, // 25: niyanta.v1.ExplainWorkloadResponse.explained_at:type_name -> google.protobuf.Timestamp
+	11, // 26: niyanta.v1.ExplainWorkloadResponse.reasons:type_name -> niyanta.v1.ExplainedReason
+	12, // 27: niyanta.v1.ExplainWorkloadResponse.position:type_name -> niyanta.v1.QueuePosition
+	13, // 28: niyanta.v1.ExplainWorkloadResponse.estimated_start:type_name -> niyanta.v1.TimeEstimate
+	13, // 29: niyanta.v1.ExplainWorkloadResponse.estimated_completion:type_name -> niyanta.v1.TimeEstimate
+	14, // 30: niyanta.v1.ExplainWorkloadResponse.accuracy:type_name -> niyanta.v1.EstimateAccuracy
+	48, // 31: niyanta.v1.ExplainedReason.details:type_name -> google.protobuf.Struct
+	49, // 32: niyanta.v1.TimeEstimate.p50:type_name -> google.protobuf.Timestamp
+	49, // 33: niyanta.v1.TimeEstimate.p90:type_name -> google.protobuf.Timestamp
+	0,  // 34: niyanta.v1.WorkloadStatusUpdate.status:type_name -> niyanta.v1.WorkloadStatus
+	49, // 35: niyanta.v1.WorkloadStatusUpdate.timestamp:type_name -> google.protobuf.Timestamp
+	48, // 36: niyanta.v1.WorkloadStatusUpdate.result_data:type_name -> google.protobuf.Struct
+	0,  // 37: niyanta.v1.ListWorkloadsRequest.status:type_name -> niyanta.v1.WorkloadStatus
+	46, // 38: niyanta.v1.ListWorkloadsRequest.labels:type_name -> niyanta.v1.ListWorkloadsRequest.LabelsEntry
+	49, // 39: niyanta.v1.ListWorkloadsRequest.created_after:type_name -> google.protobuf.Timestamp
+	49, // 40: niyanta.v1.ListWorkloadsRequest.created_before:type_name -> google.protobuf.Timestamp
+	6,  // 41: niyanta.v1.ListWorkloadsResponse.workloads:type_name -> niyanta.v1.Workload
+	19, // 42: niyanta.v1.ListWorkloadsResponse.pagination:type_name -> niyanta.v1.Pagination
+	0,  // 43: niyanta.v1.CancelWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
+	49, // 44: niyanta.v1.CancelWorkloadResponse.cancelled_at:type_name -> google.protobuf.Timestamp
+	0,  // 45: niyanta.v1.PauseWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
+	49, // 46: niyanta.v1.PauseWorkloadResponse.paused_at:type_name -> google.protobuf.Timestamp
+	0,  // 47: niyanta.v1.ResumeWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
+	49, // 48: niyanta.v1.GetWorkloadLogsRequest.since:type_name -> google.protobuf.Timestamp
+	49, // 49: niyanta.v1.GetWorkloadLogsRequest.until:type_name -> google.protobuf.Timestamp
+	1,  // 50: niyanta.v1.GetWorkloadLogsRequest.level:type_name -> niyanta.v1.LogLevel
+	28, // 51: niyanta.v1.GetWorkloadLogsResponse.logs:type_name -> niyanta.v1.LogLine
+	19, // 52: niyanta.v1.GetWorkloadLogsResponse.pagination:type_name -> niyanta.v1.Pagination
+	49, // 53: niyanta.v1.LogLine.timestamp:type_name -> google.protobuf.Timestamp
+	1,  // 54: niyanta.v1.LogLine.level:type_name -> niyanta.v1.LogLevel
+	48, // 55: niyanta.v1.LogLine.details:type_name -> google.protobuf.Struct
+	2,  // 56: niyanta.v1.SubmitWorkloadBatchRequest.workloads:type_name -> niyanta.v1.SubmitWorkloadRequest
+	31, // 57: niyanta.v1.SubmitWorkloadBatchResponse.results:type_name -> niyanta.v1.SubmitWorkloadBatchResult
+	3,  // 58: niyanta.v1.SubmitWorkloadBatchResult.workload:type_name -> niyanta.v1.SubmitWorkloadResponse
+	32, // 59: niyanta.v1.SubmitWorkloadBatchResult.error:type_name -> niyanta.v1.ItemError
+	48, // 60: niyanta.v1.ItemError.details:type_name -> google.protobuf.Struct
+	34, // 61: niyanta.v1.CancelWorkloadBatchRequest.filter:type_name -> niyanta.v1.WorkloadFilter
+	0,  // 62: niyanta.v1.WorkloadFilter.status:type_name -> niyanta.v1.WorkloadStatus
+	49, // 63: niyanta.v1.WorkloadFilter.created_before:type_name -> google.protobuf.Timestamp
+	49, // 64: niyanta.v1.WorkloadFilter.created_after:type_name -> google.protobuf.Timestamp
+	47, // 65: niyanta.v1.WorkloadFilter.labels:type_name -> niyanta.v1.WorkloadFilter.LabelsEntry
+	36, // 66: niyanta.v1.CancelWorkloadBatchResponse.results:type_name -> niyanta.v1.CancelWorkloadBatchResult
+	21, // 67: niyanta.v1.CancelWorkloadBatchResult.cancelled:type_name -> niyanta.v1.CancelWorkloadResponse
+	32, // 68: niyanta.v1.CancelWorkloadBatchResult.error:type_name -> niyanta.v1.ItemError
+	48, // 69: niyanta.v1.ReplayWorkloadRequest.input_params:type_name -> google.protobuf.Struct
+	34, // 70: niyanta.v1.ReplayWorkloadBatchRequest.filter:type_name -> niyanta.v1.WorkloadFilter
+	40, // 71: niyanta.v1.ReplayWorkloadBatchResponse.results:type_name -> niyanta.v1.ReplayWorkloadBatchResult
+	32, // 72: niyanta.v1.ReplayWorkloadBatchResult.error:type_name -> niyanta.v1.ItemError
+	7,  // 73: niyanta.v1.UpdateWorkloadRequest.affinity_rules:type_name -> niyanta.v1.AffinityRules
+	6,  // 74: niyanta.v1.UpdateWorkloadResponse.workload:type_name -> niyanta.v1.Workload
+	2,  // 75: niyanta.v1.WorkloadService.SubmitWorkload:input_type -> niyanta.v1.SubmitWorkloadRequest
+	4,  // 76: niyanta.v1.WorkloadService.GetWorkload:input_type -> niyanta.v1.GetWorkloadRequest
+	9,  // 77: niyanta.v1.WorkloadService.ExplainWorkload:input_type -> niyanta.v1.ExplainWorkloadRequest
+	17, // 78: niyanta.v1.WorkloadService.ListWorkloads:input_type -> niyanta.v1.ListWorkloadsRequest
+	20, // 79: niyanta.v1.WorkloadService.CancelWorkload:input_type -> niyanta.v1.CancelWorkloadRequest
+	22, // 80: niyanta.v1.WorkloadService.PauseWorkload:input_type -> niyanta.v1.PauseWorkloadRequest
+	41, // 81: niyanta.v1.WorkloadService.UpdateWorkload:input_type -> niyanta.v1.UpdateWorkloadRequest
+	24, // 82: niyanta.v1.WorkloadService.ResumeWorkload:input_type -> niyanta.v1.ResumeWorkloadRequest
+	15, // 83: niyanta.v1.WorkloadService.StreamWorkloadStatus:input_type -> niyanta.v1.StreamWorkloadStatusRequest
+	26, // 84: niyanta.v1.WorkloadService.GetWorkloadLogs:input_type -> niyanta.v1.GetWorkloadLogsRequest
+	29, // 85: niyanta.v1.WorkloadService.SubmitWorkloadBatch:input_type -> niyanta.v1.SubmitWorkloadBatchRequest
+	33, // 86: niyanta.v1.WorkloadService.CancelWorkloadBatch:input_type -> niyanta.v1.CancelWorkloadBatchRequest
+	37, // 87: niyanta.v1.WorkloadService.ReplayWorkload:input_type -> niyanta.v1.ReplayWorkloadRequest
+	38, // 88: niyanta.v1.WorkloadService.ReplayWorkloadBatch:input_type -> niyanta.v1.ReplayWorkloadBatchRequest
+	3,  // 89: niyanta.v1.WorkloadService.SubmitWorkload:output_type -> niyanta.v1.SubmitWorkloadResponse
+	5,  // 90: niyanta.v1.WorkloadService.GetWorkload:output_type -> niyanta.v1.GetWorkloadResponse
+	10, // 91: niyanta.v1.WorkloadService.ExplainWorkload:output_type -> niyanta.v1.ExplainWorkloadResponse
+	18, // 92: niyanta.v1.WorkloadService.ListWorkloads:output_type -> niyanta.v1.ListWorkloadsResponse
+	21, // 93: niyanta.v1.WorkloadService.CancelWorkload:output_type -> niyanta.v1.CancelWorkloadResponse
+	23, // 94: niyanta.v1.WorkloadService.PauseWorkload:output_type -> niyanta.v1.PauseWorkloadResponse
+	42, // 95: niyanta.v1.WorkloadService.UpdateWorkload:output_type -> niyanta.v1.UpdateWorkloadResponse
+	25, // 96: niyanta.v1.WorkloadService.ResumeWorkload:output_type -> niyanta.v1.ResumeWorkloadResponse
+	16, // 97: niyanta.v1.WorkloadService.StreamWorkloadStatus:output_type -> niyanta.v1.WorkloadStatusUpdate
+	27, // 98: niyanta.v1.WorkloadService.GetWorkloadLogs:output_type -> niyanta.v1.GetWorkloadLogsResponse
+	30, // 99: niyanta.v1.WorkloadService.SubmitWorkloadBatch:output_type -> niyanta.v1.SubmitWorkloadBatchResponse
+	35, // 100: niyanta.v1.WorkloadService.CancelWorkloadBatch:output_type -> niyanta.v1.CancelWorkloadBatchResponse
+	3,  // 101: niyanta.v1.WorkloadService.ReplayWorkload:output_type -> niyanta.v1.SubmitWorkloadResponse
+	39, // 102: niyanta.v1.WorkloadService.ReplayWorkloadBatch:output_type -> niyanta.v1.ReplayWorkloadBatchResponse
+	89, // [89:103] is the sub-list for method output_type
+	75, // [75:89] is the sub-list for method input_type
+	75, // [75:75] is the sub-list for extension type_name
+	75, // [75:75] is the sub-list for extension extendee
+	0,  // [0:75] is the sub-list for field type_name
 }
 
 func init() { file_niyanta_v1_workload_service_proto_init() }
@@ -3731,7 +3824,7 @@ func file_niyanta_v1_workload_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_niyanta_v1_workload_service_proto_rawDesc), len(file_niyanta_v1_workload_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   42,
+			NumMessages:   46,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

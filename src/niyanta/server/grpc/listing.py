@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
-from niyanta.domain.limits import DEFAULT_PAGE, MAX_CURSOR_LENGTH, MAX_OFFSET, MAX_PAGE, MAX_TYPE_LENGTH
+from niyanta.domain.limits import (
+    DEFAULT_PAGE,
+    MAX_CURSOR_LENGTH,
+    MAX_ID_LENGTH,
+    MAX_OFFSET,
+    MAX_PAGE,
+    MAX_TYPE_LENGTH,
+)
 from niyanta.server.grpc.fields import choice, text, whole
 from niyanta.server.grpc.messages import status_of, workload_summary_message
 from niyanta.server.grpc.methods import Method, MethodCall
+from niyanta.server.grpc.values import moment_of
 from niyanta.server.services.cursors import Cursors, refuse_both
+from niyanta.server.services.matching import narrowed
+from niyanta.server.services.requests import check_labels
 from niyanta.server.services.workloads import WorkloadService
-from niyanta.server.store.listing import ORDERS, ListQuery
+from niyanta.server.store.list_query import ORDERS, ListQuery
 from niyanta.wire.v1 import workload_service_pb2 as pb
 
 __all__ = ["ListMethods"]
@@ -31,11 +42,11 @@ class ListMethods:
     async def list(self, call: MethodCall[pb.ListWorkloadsRequest]) -> pb.ListWorkloadsResponse:
         """One page."""
         query = self._query(call)
-        page, has_more, total = await self._workloads.list_page(query)
-        answer = pb.ListWorkloadsResponse(workloads=[workload_summary_message(summary) for summary in page])
-        answer.pagination.has_more = has_more
-        if has_more:
-            answer.pagination.next_cursor = self._cursors.after_workload(query, page[-1])
+        page, total = await self._workloads.list_page(query)
+        answer = pb.ListWorkloadsResponse(workloads=[workload_summary_message(summary) for summary in page.workloads])
+        answer.pagination.has_more = page.next is not None
+        if page.next is not None:
+            answer.pagination.next_cursor = self._cursors.after_place(query, page.next)
         if total is not None:
             answer.pagination.total = total.count
             answer.pagination.total_is_estimate = not total.is_exact
@@ -54,5 +65,17 @@ class ListMethods:
             limit=whole("limit", request.limit or DEFAULT_PAGE, 1, MAX_PAGE),
             offset=whole("offset", request.offset, 0, MAX_OFFSET),
         )
+        check_labels("labels", request.labels)
+        query = narrowed(
+            query,
+            labels=request.labels.items(),
+            created_after=_moment("created_after", request),
+            created_before=_moment("created_before", request),
+            prefix=text("q", request.q, MAX_ID_LENGTH) or "",
+        )
         cursor = text("cursor", request.cursor, MAX_CURSOR_LENGTH)
         return query if cursor is None else replace(query, after=self._cursors.read_place(cursor, query))
+
+
+def _moment(name: str, request: pb.ListWorkloadsRequest) -> datetime | None:
+    return moment_of(getattr(request, name), name) if request.HasField(name) else None

@@ -13,7 +13,7 @@ from niyanta.server.grpc.values import json_of, put_time, struct_of
 from niyanta.server.services.outcomes import Submission
 from niyanta.server.services.workloads import Outlook
 from niyanta.server.store.listing import WorkloadSummary
-from niyanta.server.store.workloads import StoredWorkload
+from niyanta.server.store.stored_workload import StoredWorkload
 from niyanta.wire.strict_json import StrictDecoder
 from niyanta.wire.v1 import workload_service_pb2 as pb
 
@@ -78,6 +78,8 @@ def submission_of(request: pb.SubmitWorkloadRequest, place: str = "") -> dict[st
         found["affinity_rules"] = affinity_of(request.affinity_rules)
     if request.timeout_seconds:
         found["timeout_seconds"] = request.timeout_seconds
+    if request.labels:
+        found["labels"] = dict(request.labels)
     return found
 
 
@@ -162,6 +164,7 @@ def workload_summary_message(workload: StoredWorkload | WorkloadSummary) -> pb.W
         worker_id=workload.worker_id or "",
         retry_count=workload.retry_count,
         version=workload.version,
+        labels=None if workload.labels is None else msgspec.json.decode(workload.labels),
     )
     put_time(found.created_at, workload.created_at)
     put_time(found.started_at, workload.started_at)

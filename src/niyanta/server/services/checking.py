@@ -108,6 +108,7 @@ class SubmissionChecks:
                     estimated_start_at=starts[place],
                     traceparent=traceparent,
                     needs_config=not supported[kind].forms,
+                    labels=request.labels or None,
                 )
             )
         return items
