@@ -35,6 +35,8 @@ type ReplayFilter struct {
 	CreatedAfter  *time.Time `json:"created_after,omitempty"`
 	// Labels must all be there.
 	Labels map[string]string `json:"labels,omitempty"`
+	// Fingerprint is that of a Failure.
+	Fingerprint *string `json:"fingerprint,omitempty"`
 }
 
 // ReplayedBatch is what became of a batch of replays.

@@ -129,6 +129,8 @@ type Workload struct {
 	FromCheckpoint *int64 `json:"from_checkpoint"`
 	// Labels are those that it was submitted with.
 	Labels map[string]string `json:"labels"`
+	// ErrorFingerprint names the failures like its own, of one that FAILED.
+	ErrorFingerprint *string `json:"error_fingerprint"`
 	// EstimatedStartTime is nil when there is nothing to estimate from.
 	EstimatedStartTime *time.Time `json:"estimated_start_time"`
 	// EstimatedCompletionTime is nil when there is nothing to estimate from.
@@ -163,6 +165,8 @@ type ListWorkloadsRequest struct {
 	CreatedBefore *time.Time        `query:"created_before"`
 	// Q is how the id begins.
 	Q string `query:"q"`
+	// Fingerprint chooses what FAILED so, as a Failure has it; it goes as Labels do.
+	Fingerprint string `query:"fingerprint"`
 	// Limit is how many a page has at most, 1 to 100; 50 when 0.
 	Limit int `query:"limit"`
 	// Offset asks for a page by the number of those before it; not together with Cursor.

@@ -92,6 +92,8 @@ var types = map[string]any{
 	"EstimateAccuracy":       niyanta.EstimateAccuracy{},
 	"ExplainAnswer":          niyanta.Explanation{},
 	"ExplainedReason":        niyanta.ExplainedReason{},
+	"FailureBody":            niyanta.Failure{},
+	"FailuresAnswer":         niyanta.Failures{},
 	"HealthAnswer":           niyanta.Health{},
 	"ItemError":              niyanta.ItemError{},
 	"JoinTokenAnswer":        nil, // as above
@@ -168,6 +170,7 @@ var methods = map[string]method{
 	"submitWorkloadBatch":  {client.Workloads, "SubmitBatch", nil},
 	"cancelWorkloadBatch":  {client.Workloads, "CancelBatch", nil},
 	"getWorkload":          {client.Workloads, "GetAfter", getAfter{}},
+	"listFailures":         {client.Workloads, "Failures", niyanta.FailuresRequest{}},
 	"explainWorkload":      {client.Workloads, "Explain", nil},
 	"getWorkloadAudit":     {client.Workloads, "Audit", niyanta.AuditRequest{}},
 	"cancelWorkload":       {client.Workloads, "Cancel", nil},

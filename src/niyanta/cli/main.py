@@ -51,6 +51,9 @@ _SECTIONS: dict[str, dict[str, Entry]] = {
             "niyanta.cli.updating:COMMANDS.update", "Change a workload's priority, time-out or affinity."
         ),
         "replay": Entry("niyanta.cli.replaying:COMMANDS.replay", "Submit workloads that have ended again."),
+        "failures": Entry(
+            "niyanta.cli.failures:COMMANDS.failures", "Show what workloads FAILED of, those together that are alike."
+        ),
         "checkpoints": Entry(
             "niyanta.cli.checkpoints:COMMANDS.checkpoints", "Show a workload's checkpoints, the newest first."
         ),

@@ -29,6 +29,7 @@ COMMANDS: dict[str, click.Command] = {}
 @click.option("--type", "workload_type", help="With --failed: only those of this type.")
 @click.option("--since", help="With --failed: only those submitted since, as in 15m or 2025-10-27T12:00:00Z.")
 @click.option("--label", multiple=True, help="With --failed: only those with this key=value; of several, with all.")
+@click.option("--fingerprint", help="With --failed: only those that FAILED so; see niyanta failures.")
 @click.option("--idempotency-key", help="The same key never replays anything twice.")
 def _replay(
     client: Client,
@@ -41,6 +42,7 @@ def _replay(
     workload_type: str | None,
     since: str | None,
     label: tuple[str, ...],
+    fingerprint: str | None,
     idempotency_key: str | None,
 ) -> int:
     """Submit workloads that have ended again: some by their ids, or all that failed."""
@@ -54,6 +56,8 @@ def _replay(
             wanted["created_after"] = parse_since(since, datetime.now(UTC))
         if label:
             wanted["labels"] = parse_pairs(label, "--label")
+        if fingerprint is not None:
+            wanted["fingerprint"] = fingerprint
         return _replay_failed(client, as_json, wanted, priority, idempotency_key or str(uuid.uuid4()))
     if len(workload_ids) > 1 and (input_ is not None or from_checkpoint is not None):
         raise click.UsageError("--input and --from-checkpoint go with one workload")

@@ -141,6 +141,7 @@ def submit_batch(client: Client, as_json: bool, file: Path) -> int:
 @click.option("--since", help="Only those submitted since, as in 15m or 2025-10-27T12:00:00Z.")
 @click.option("--until", help="Only those submitted before; as --since.")
 @click.option("--q", help="Only those whose ids begin so.")
+@click.option("--fingerprint", help="Only those that FAILED so; see niyanta failures.")
 @click.option("--order-by", default="created_at", show_default=True, help="Or priority, status, progress_percent ….")
 @click.option("--order", type=click.Choice(["asc", "desc"]), default="desc", show_default=True)
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="How many at most.")
@@ -154,6 +155,7 @@ def list_(
     since: str | None,
     until: str | None,
     q: str | None,
+    fingerprint: str | None,
     order_by: str,
     order: str,
     limit: int,
@@ -168,6 +170,7 @@ def list_(
         created_after=None if since is None else parse_since(since, now),
         created_before=None if until is None else parse_since(until, now, "--until"),
         q=q,
+        fingerprint=fingerprint,
         order_by=order_by,
         order=order,
         limit=None if everything else limit + 1,

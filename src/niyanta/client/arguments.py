@@ -64,6 +64,8 @@ class BatchFilter(TypedDict, total=False):
     created_after: datetime | str
     labels: Mapping[str, str]
     """All of these."""
+    fingerprint: str
+    """To replay: as `Failure` has it."""
 
 
 class ListFilter(TypedDict, total=False):
@@ -72,11 +74,13 @@ class ListFilter(TypedDict, total=False):
     status: Status | str | None
     workload_type: str | None
     labels: Mapping[str, str] | None
-    """All of these. Such lists, and those with the next three, are ordered by ``created_at``."""
+    """All of these. Such lists, and those with what follows, are ordered by ``created_at``."""
     created_before: datetime | str | None
     created_after: datetime | str | None
     q: str | None
     """How the id begins."""
+    fingerprint: str | None
+    """FAILED with such errors; as `Failure` has it."""
 
 
 class TierLimits(TypedDict, total=False):

@@ -14,7 +14,7 @@ from niyanta.client.configs import AsyncConfigs, WorkloadType
 from niyanta.client.customer import AsyncAccount
 from niyanta.client.driver import iterate, run
 from niyanta.client.explanations import Explanation
-from niyanta.client.failure_models import BatchReplayed
+from niyanta.client.failure_models import BatchReplayed, FailureList
 from niyanta.client.failures import AsyncFailures
 from niyanta.client.join_tokens import JoinToken
 from niyanta.client.links import checked_base_url
@@ -305,10 +305,34 @@ class Workloads:
 
 
 class Failures:
-    """Calls on what has failed: many at once."""
+    """Calls on what has failed: what errors have in common, and trying many again."""
 
     def __init__(self, asynchronous: AsyncFailures) -> None:
         self._asynchronous = asynchronous
+
+    def list(
+        self,
+        *,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        workload_type: str | None = None,
+        order_by: str | None = None,
+        limit: int | None = None,
+    ) -> FailureList:
+        """What workloads FAILED of, those together whose errors are alike.
+
+        Args:
+            since: Only what failed in the hour of this time or later.
+            until: Only what failed in the hour of this time or before.
+            workload_type: Only workloads of this type.
+            order_by: ``last_seen_at`` (when None) or ``count``, each the greatest first.
+            limit: Fingerprints at the most, 1 to 100; 50 when None.
+        """
+        return run(
+            self._asynchronous.list(
+                since=since, until=until, workload_type=workload_type, order_by=order_by, limit=limit
+            )
+        )
 
     def replay(
         self,
@@ -323,7 +347,7 @@ class Failures:
 
         Args:
             filter: What ``status`` (``FAILED`` when left out), ``workload_type``, ``created_before``,
-                ``created_after``, ``labels`` they have.
+                ``created_after``, ``labels``, ``fingerprint`` they have.
             priority: In place of the one they had.
             limit: How many at most.
             cursor: ``next_cursor`` of the call before, with the same filter.

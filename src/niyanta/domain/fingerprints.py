@@ -18,7 +18,7 @@ _VARIES = (
     (re.compile(r"(?<![\w.<])(?:[a-z]:|~|\.{1,2})?[/\\][^\s'\"<>|,;()\[\]]+", re.ASCII | re.IGNORECASE), "<path>"),
     (re.compile(r"\b0x[0-9a-f]+\b", re.ASCII | re.IGNORECASE), "<id>"),
     (re.compile(r"\b(?=[0-9a-f-]*\d)(?=[0-9-]*[a-f])[0-9a-f-]{8,}\b", re.ASCII | re.IGNORECASE), "<id>"),
-    (re.compile(r"\b(?=(?:[a-z_-]*\d){3})(?=\d*[a-z_-])[\w-]{8,}\b", re.ASCII | re.IGNORECASE), "<id>"),
+    (re.compile(r"\b(?=(?:[a-z_-]*\d){3})(?=[\d_-]*[a-z])[\w-]{8,}\b", re.ASCII | re.IGNORECASE), "<id>"),
     (re.compile(r"\d+(?:[.,:_]\d+)*", re.ASCII), "<n>"),
     (re.compile(r"\s+"), " "),
 )

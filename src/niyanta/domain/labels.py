@@ -6,12 +6,14 @@ import re
 
 from niyanta.domain.limits import MAX_LABEL_LENGTH
 
-__all__ = ["KEY_PATTERN", "VALUE_PATTERN", "is_key", "is_value", "read_label"]
+__all__ = ["FINGERPRINT_KEY", "KEY_PATTERN", "VALUE_PATTERN", "is_key", "is_value", "read_label"]
 
 KEY_PATTERN = rf"[A-Za-z0-9]([A-Za-z0-9_./-]{{0,{MAX_LABEL_LENGTH - 2}}}[A-Za-z0-9])?"
 """A label's key, as a whole."""
 VALUE_PATTERN = rf"([A-Za-z0-9]([A-Za-z0-9_./-]{{0,{MAX_LABEL_LENGTH - 2}}}[A-Za-z0-9])?)?"
 """The same, or nothing."""
+FINGERPRINT_KEY = ""
+"""No label has it: under this the fingerprint of its error stands beside the labels of a workload that FAILED."""
 _KEY = re.compile(KEY_PATTERN, re.ASCII)
 _VALUE = re.compile(VALUE_PATTERN, re.ASCII)
 

@@ -110,6 +110,8 @@ def filter_of(given: pb.WorkloadFilter) -> dict[str, Any]:
         found["created_after"] = moment_of(given.created_after, "filter.created_after").isoformat()
     if given.labels:
         found["labels"] = dict(given.labels)
+    if given.fingerprint:
+        found["fingerprint"] = given.fingerprint
     return found
 
 

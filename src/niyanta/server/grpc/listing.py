@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
 
 from niyanta.domain.limits import (
     DEFAULT_PAGE,
     MAX_CURSOR_LENGTH,
+    MAX_FINGERPRINT_LENGTH,
     MAX_ID_LENGTH,
     MAX_OFFSET,
     MAX_PAGE,
@@ -16,7 +16,7 @@ from niyanta.domain.limits import (
 from niyanta.server.grpc.fields import choice, text, whole
 from niyanta.server.grpc.messages import status_of, workload_summary_message
 from niyanta.server.grpc.methods import Method, MethodCall
-from niyanta.server.grpc.values import moment_of
+from niyanta.server.grpc.values import moment_or_none
 from niyanta.server.services.cursors import Cursors, refuse_both
 from niyanta.server.services.matching import narrowed
 from niyanta.server.services.requests import check_labels
@@ -69,13 +69,10 @@ class ListMethods:
         query = narrowed(
             query,
             labels=request.labels.items(),
-            created_after=_moment("created_after", request),
-            created_before=_moment("created_before", request),
+            created_after=moment_or_none(request, "created_after"),
+            created_before=moment_or_none(request, "created_before"),
+            fingerprint=text("fingerprint", request.fingerprint, MAX_FINGERPRINT_LENGTH),
             prefix=text("q", request.q, MAX_ID_LENGTH) or "",
         )
         cursor = text("cursor", request.cursor, MAX_CURSOR_LENGTH)
         return query if cursor is None else replace(query, after=self._cursors.read_place(cursor, query))
-
-
-def _moment(name: str, request: pb.ListWorkloadsRequest) -> datetime | None:
-    return moment_of(getattr(request, name), name) if request.HasField(name) else None

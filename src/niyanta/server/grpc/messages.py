@@ -136,6 +136,7 @@ def workload_message(workload: StoredWorkload, outlook: Outlook) -> pb.Workload:
     if workload.affinity_rules is not None:
         ParseDict(msgspec.json.decode(workload.affinity_rules), found.affinity_rules)
     found.error_message = workload.error_message or ""
+    found.error_fingerprint = workload.error_fingerprint or ""
     put_time(found.scheduled_at, workload.scheduled_at)
     found.checkpoint_sequence = workload.checkpoint_sequence
     found.generation = workload.generation

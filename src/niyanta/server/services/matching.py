@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from niyanta.domain.ids import make_id
+from niyanta.domain.labels import FINGERPRINT_KEY
 from niyanta.errors import InvalidInputError
 from niyanta.server.store.list_query import FIRST_ID, LAST_ID, ListQuery
 
@@ -20,11 +21,12 @@ def narrowed(
     query: ListQuery,
     *,
     labels: Iterable[tuple[str, str]] = (),
+    fingerprint: str | None = None,
     created_after: datetime | None = None,
     created_before: datetime | None = None,
     prefix: str = "",
 ) -> ListQuery:
-    """The query for those only that have these labels, were created in this time, and whose ids begin so.
+    """The query for those only that have these labels, failed so, were created in this time, and whose ids begin so.
 
     Raises:
         InvalidInputError: There is no index for that in the order, or behind the offset, that the query has.
@@ -34,16 +36,19 @@ def narrowed(
         # Behind all that is less than the text, and before all that is greater and doesn't begin with it.
         above = max(above, prefix[:-1] + chr(ord(prefix[-1]) - 1) + LAST_ID)
         below = min(below, prefix + LAST_ID)
+    if fingerprint:
+        labels = [*labels, (FINGERPRINT_KEY, fingerprint)]
     query = replace(query, labels=tuple(sorted(set(labels))), above=above, below=below)
     bounded = (above, below) != (FIRST_ID, LAST_ID)
     if (bounded or query.labels) and query.order_by != "created_at":
         raise InvalidInputError(
-            "label, created_after, created_before and q go with order_by=created_at only",
+            "label, fingerprint, created_after, created_before and q go with order_by=created_at only",
             details={"field": "order_by", "allowed": ["created_at"]},
         )
     if query.labels and query.offset:
         raise InvalidInputError(
-            "label goes with a cursor, not with an offset", details={"field": "offset", "allowed": "cursor"}
+            "label and fingerprint go with a cursor, not an offset",
+            details={"field": "offset", "allowed": "cursor"},
         )
     return query
 

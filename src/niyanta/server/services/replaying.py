@@ -21,6 +21,7 @@ from niyanta.domain.limits import (
     MAX_BATCH,
     MAX_CHECKPOINT_SEQUENCE,
     MAX_CURSOR_LENGTH,
+    MAX_FINGERPRINT_LENGTH,
     MAX_PRIORITY,
     MAX_TYPE_LENGTH,
 )
@@ -80,6 +81,12 @@ class ReplayFilter(msgspec.Struct, forbid_unknown_fields=True):
     created_before: datetime | None = None
     created_after: datetime | None = None
     labels: Labels | UnsetType = UNSET
+    fingerprint: (
+        Annotated[
+            str, Meta(description="As GET /v1/failures has it.", min_length=1, max_length=MAX_FINGERPRINT_LENGTH)
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class ReplayBatchRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -238,6 +245,7 @@ class ReplayService:
         query = narrowed(
             ListQuery(identity.customer_id, status, wanted.workload_type, descending=False, limit=most),
             labels=labels.items(),
+            fingerprint=wanted.fingerprint or None,
             created_after=wanted.created_after,
             created_before=wanted.created_before,
         )

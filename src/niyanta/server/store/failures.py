@@ -12,8 +12,10 @@ from niyanta.domain.fingerprints import MESSAGE_LENGTH, fingerprint
 from niyanta.domain.workload import WorkloadState
 from niyanta.server.store.queries import Connection, Queries
 
-__all__ = ["Failure", "FailureQuery", "FailureStore"]
+__all__ = ["FAILURE_ORDERS", "Failure", "FailureQuery", "FailureStore"]
 
+FAILURE_ORDERS = ("last_seen_at", "count")
+"""Each the greatest first."""
 _MOST_ROWS = 20_000
 """Of the hours' figures that one answer is made of."""
 _SAMPLES = 5
@@ -31,8 +33,8 @@ class FailureQuery:
     until: datetime | None = None
     """To the one that has this time."""
     workload_type: str | None = None
-    by_count: bool = False
-    """The most frequent first, in place of the last."""
+    order_by: str = "last_seen_at"
+    """One of `FAILURE_ORDERS`."""
     limit: int = 50
 
 
@@ -81,7 +83,7 @@ class FailureStore:
             since=query.since or _EARLIEST,
             until=query.until or _LATEST,
             workload_type=query.workload_type,
-            by_count=query.by_count,
+            by_count=query.order_by == "count",
             rows=_MOST_ROWS,
             most=query.limit + 1,
             samples=_SAMPLES,

@@ -29,9 +29,14 @@ WITH old AS MATERIALIZED (
 ), origins AS (
     DELETE FROM workload_origins o USING old WHERE o.customer_id = :customer_id AND o.workload_id = old.workload_id
 ), labels AS (
-    DELETE FROM workload_labels l USING old WHERE l.customer_id = :customer_id AND l.workload_id = old.workload_id
+    DELETE FROM workload_labels WHERE ctid = ANY(ARRAY(
+        SELECT l.ctid FROM old CROSS JOIN LATERAL (
+            SELECT ctid FROM workload_labels
+             WHERE customer_id = :customer_id AND workload_id = old.workload_id OFFSET 0) l))
 ), failures AS (
-    DELETE FROM failure_hours WHERE customer_id = :customer_id AND hour < now() - :keep::interval
+    DELETE FROM failure_hours WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM failure_hours WHERE customer_id = :customer_id AND hour < now() - :keep::interval
+         ORDER BY customer_id, hour LIMIT :most))
 )
 DELETE FROM workloads WHERE ctid = ANY(ARRAY(SELECT ctid FROM old)) RETURNING workload_id;
 

@@ -178,6 +178,7 @@ class Workload(msgspec.Struct, kw_only=True):
     replayed_from: Annotated[str | None, Meta(description="The workload that it is a replay of.")]
     from_checkpoint: Annotated[int | None, Meta(description="The checkpoint of that one at which it began.")]
     labels: LabelsBody
+    error_fingerprint: Annotated[str | None, Meta(description="Of one that FAILED: names the failures like its own.")]
     paused_at: Timestamp | UnsetType | None = UNSET
     cancelled_at: Timestamp | UnsetType | None = UNSET
 

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from niyanta.domain.limits import (
     DEFAULT_PAGE,
+    MAX_FINGERPRINT_LENGTH,
     MAX_ID_LENGTH,
     MAX_LONG_PAGE,
     MAX_PAGE,
@@ -49,6 +50,9 @@ AUDIT_LIMIT = Integer("limit", "Events per page.", 1, MAX_LONG_PAGE, MAX_LONG_PA
 STATUS = Choice("status", "Only workloads in this status.", tuple(status.value for status in Status))
 WORKLOAD_TYPE = Text("workload_type", "Only workloads of this type.", MAX_TYPE_LENGTH)
 LABEL = LabelFilter("label", "Only workloads with this label, as key:value; given several times, with all of them.")
+FINGERPRINT = Text(
+    "fingerprint", "Only workloads that FAILED with errors of this fingerprint.", MAX_FINGERPRINT_LENGTH
+)
 CREATED_AFTER = Moment("created_after", "Only workloads created after this time.")
 CREATED_BEFORE = Moment("created_before", "Only workloads created before this time.")
 Q = Text("q", "Only workloads whose ids begin so.", MAX_ID_LENGTH)
@@ -133,10 +137,11 @@ class WorkloadRoutes:
         operation_id="listWorkloads",
         summary="List workloads",
         tag=_TAG,
-        description="A label, a time or q goes with the order created_at, and a label with a cursor, not an offset. "
-        "A page by labels may have fewer workloads than limit, or none, and go on all the same: has_more says so.",
+        description="A label, a fingerprint, a time or q goes with the order created_at, and the first two with a "
+        "cursor, not an offset. A page by them may have fewer workloads than limit, or none, and go on all the same: "
+        "has_more says so.",
         query=(
-            *(STATUS, WORKLOAD_TYPE, LABEL, CREATED_AFTER, CREATED_BEFORE, Q),
+            *(STATUS, WORKLOAD_TYPE, LABEL, FINGERPRINT, CREATED_AFTER, CREATED_BEFORE, Q),
             *(LIMIT, OFFSET, ORDER_BY, ORDER, CURSOR),
         ),
         answer=bodies.ListAnswer,
@@ -169,6 +174,7 @@ class WorkloadRoutes:
         query = narrowed(
             query,
             labels=LABEL.read(request),
+            fingerprint=FINGERPRINT.read(request),
             created_after=CREATED_AFTER.read(request),
             created_before=CREATED_BEFORE.read(request),
             prefix=Q.read(request) or "",
@@ -332,6 +338,7 @@ def workload_body(workload: StoredWorkload, outlook: Outlook) -> bodies.Workload
         replayed_from=workload.replayed_from,
         from_checkpoint=workload.from_checkpoint,
         labels=_raw(workload.labels or "{}"),
+        error_fingerprint=workload.error_fingerprint,
     )
     if status is Status.PAUSED:
         body.paused_at = timestamp(workload.paused_at)
