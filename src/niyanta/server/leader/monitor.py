@@ -7,8 +7,8 @@
 
 Who is dead is judged by `niyanta.domain.vigil`: a silent worker is asked directly first, and silence counts only
 while this leader could have heard. What blinds it is the loss of its own link to the broker or an error of its own
-look at the database; how busy other parts of the service are doesn't. After its link stood again, workers have time to
-find the broker themselves before their silence counts.
+look at the database; how busy other parts of the service are doesn't. Once its link stands again, workers have time
+to find the broker themselves before their silence counts.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 _TICK_SECONDS = 1.0
 _FORGET_DEAD_SECONDS = 3600.0
 _RETURN_SECONDS = 3.0
-"""What a worker needs to be let in again after the broker was away: a try that no coordinator was there yet to decide,
+"""What a worker needs to be let in again after the broker was away: a try that no coordinator was there to decide,
 which the broker gives up after 2 s, and the wait before the next."""
 _MOST_PROMOTED = 1000
 _MOST_ASKED = 200
