@@ -15,7 +15,7 @@ import pytest
 
 from niyanta import AsyncClient
 from niyanta.wire.messages import Completed, LogLine, Progressed, Started
-from support.command_line import Run, Start
+from support.command_line import Run, Shown, Start
 from support.scripted_worker import ScriptedWorker
 from support.system import System, beating, supported
 

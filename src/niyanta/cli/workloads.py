@@ -176,8 +176,7 @@ def list_(
         limit=None if everything else limit + 1,
     )
     workloads = list(found)
-    more = not everything and len(workloads) > limit
-    if more:
+    if more := not everything and len(workloads) > limit:
         workloads.pop()
     if as_json:
         echo_json(Page(workloads, Pagination(has_more=more)))

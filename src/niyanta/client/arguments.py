@@ -65,7 +65,7 @@ class BatchFilter(TypedDict, total=False):
     labels: Mapping[str, str]
     """All of these."""
     fingerprint: str
-    """To replay: as `Failure` has it."""
+    """To replay: as `FailureGroup` has it."""
 
 
 class ListFilter(TypedDict, total=False):
@@ -80,7 +80,7 @@ class ListFilter(TypedDict, total=False):
     q: str | None
     """How the id begins."""
     fingerprint: str | None
-    """FAILED with such errors; as `Failure` has it."""
+    """FAILED with such errors; as `FailureGroup` has it."""
 
 
 class TierLimits(TypedDict, total=False):

@@ -8,10 +8,10 @@ import msgspec
 
 from niyanta.client.models import ItemError
 
-__all__ = ["BatchReplayed", "BatchReplayedItem", "Failure", "FailureList"]
+__all__ = ["BatchReplayed", "BatchReplayedItem", "FailureGroup", "FailureList"]
 
 
-class Failure(msgspec.Struct, kw_only=True):
+class FailureGroup(msgspec.Struct, kw_only=True):
     """Workloads that FAILED with errors that are alike."""
 
     fingerprint: str
@@ -32,7 +32,7 @@ class Failure(msgspec.Struct, kw_only=True):
 class FailureList(msgspec.Struct):
     """Failures by fingerprint. ``has_more``: there are more fingerprints."""
 
-    failures: list[Failure]
+    failures: list[FailureGroup]
     has_more: bool
     counted_since: datetime | None = None
     """From when on failures were counted, where there are too many to look at all of them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from niyanta.server.store.database import Database, retried
-from niyanta.server.store.failures import Failure, FailureQuery, FailureStore
+from niyanta.server.store.failures import FailureQuery, FailureStore, StoredFailures
 
 __all__ = ["FailureService"]
 
@@ -16,7 +16,7 @@ class FailureService:
         self._store = FailureStore()
 
     @retried
-    async def list(self, query: FailureQuery) -> tuple[list[Failure], bool]:
+    async def list(self, query: FailureQuery) -> tuple[list[StoredFailures], bool]:
         """Those that are alike together, as many as the query's limit, and whether there are more."""
         async with self._database.connection(customer_id=query.customer_id) as conn:
             found = await self._store.list(conn, query)

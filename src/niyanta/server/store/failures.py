@@ -12,11 +12,11 @@ from niyanta.domain.fingerprints import MESSAGE_LENGTH, fingerprint
 from niyanta.domain.workload import WorkloadState
 from niyanta.server.store.queries import Connection, Queries
 
-__all__ = ["FAILURE_ORDERS", "Failure", "FailureQuery", "FailureStore"]
+__all__ = ["FAILURE_ORDERS", "MOST_ROWS", "FailureQuery", "FailureStore", "StoredFailures"]
 
 FAILURE_ORDERS = ("last_seen_at", "count")
 """Each the greatest first."""
-_MOST_ROWS = 20_000
+MOST_ROWS = 20_000
 """Of the hours' figures that one answer is made of."""
 _SAMPLES = 5
 _EARLIEST, _LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
@@ -38,7 +38,7 @@ class FailureQuery:
     limit: int = 50
 
 
-class Failure(msgspec.Struct, frozen=True, kw_only=True):
+class StoredFailures(msgspec.Struct, frozen=True, kw_only=True):
     """Workloads that FAILED with errors of one fingerprint."""
 
     fingerprint: str
@@ -56,7 +56,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 _queries = Queries("failures.sql")
 _add_failures = _queries.run("add_failures")
-_failures = _queries.many("failures", Failure)
+_failures = _queries.many("failures", StoredFailures)
 
 
 class FailureStore:
@@ -75,7 +75,7 @@ class FailureStore:
             messages=messages,
         )
 
-    async def list(self, conn: Connection, query: FailureQuery) -> list[Failure]:
+    async def list(self, conn: Connection, query: FailureQuery) -> list[StoredFailures]:
         """Failures by fingerprint, and one more than the limit when there are more."""
         return await _failures(
             conn,
@@ -84,7 +84,7 @@ class FailureStore:
             until=query.until or _LATEST,
             workload_type=query.workload_type,
             by_count=query.order_by == "count",
-            rows=_MOST_ROWS,
+            rows=MOST_ROWS,
             most=query.limit + 1,
             samples=_SAMPLES,
         )
