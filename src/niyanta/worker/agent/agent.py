@@ -106,6 +106,8 @@ class Agent:
         self._attempts: dict[AttemptRef, Attempt] = {}
         self._ended_refs: OrderedDict[AttemptRef, None] = OrderedDict()
         """Newest last. An assignment that is pushed again, or was held up on its way, mustn't run a second time."""
+        self._moving: set[AttemptRef] = set()
+        """Attempts that go on elsewhere from their next checkpoint, as an operator drains the worker so."""
         self._over = False
         self._means: Means | None = None
         needs_processes = any(h.isolation is Isolation.PROCESS for h in spec.handlers.values())
@@ -126,6 +128,7 @@ class Agent:
         self._membership.on_answer = self._renew
         self._membership.on_superseded = self._disown
         self._membership.on_absent = self._hand_back_absent
+        self._membership.on_moving = self._move
         self._membership.on_lost = self._forget_all
         self._outbox = Outbox(
             broker, subjects.events, lambda: self._membership.who, self._on_reply, self._membership.lost
@@ -221,6 +224,15 @@ class Agent:
                 log.warning("worker.absent", extra={"workload_id": ref.workload_id, "generation": ref.generation})
                 self._outbox.add(ref, _BEYOND_ALL, Released("the worker doesn't have this attempt"))
 
+    def _move(self, refs: Sequence[AttemptRef]) -> None:
+        """Ask attempts for the checkpoint from which they go on elsewhere; those that aren't named any more stay."""
+        wanted = self._attempts.keys() & set(refs)
+        if self._membership.draining:
+            return  # it stops: all of them are asked
+        for ref in wanted ^ (self._moving & self._attempts.keys()):
+            self._attempts[ref].ask(Ask.DRAIN, wanted=ref in wanted)
+        self._moving = wanted
+
     def _forget_all(self) -> None:
         self._disown(list(self._attempts))
         self._outbox.forget()
@@ -241,7 +253,7 @@ class Agent:
             case WithdrawPause(ref=ref):
                 self._ask_pause(ref, wanted=False)
             case DrainWorker():
-                pass  # the service assigns nothing more; what runs here finishes
+                self._membership.beat_soon()  # the service assigns nothing more, and says in its answer what moves
             case Speak(incarnation=incarnation):
                 if incarnation == self._membership.incarnation:
                     return msgspec.msgpack.encode(self._membership.heartbeat())
