@@ -236,10 +236,36 @@ class AsyncWorkloads:
         idempotency_key: str | None = None,
     ) -> Workload:
         """Submit one that has ended again, as a new one, at the start or a checkpoint; what is None is as it was."""
+        return await self._again("replay", workload_id, input_params, priority, from_checkpoint, idempotency_key)
+
+    async def fork(
+        self,
+        workload_id: str,
+        *,
+        input_params: dict[str, Any] | None = None,
+        priority: int | None = None,
+        from_checkpoint: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> Workload:
+        """Submit one again, ended or not, to begin at one of its checkpoints: the newest when None. It itself goes on.
+
+        What else is None is as it was. `ConflictError`: the checkpoint was dropped in that moment.
+        """
+        return await self._again("fork", workload_id, input_params, priority, from_checkpoint, idempotency_key)
+
+    async def _again(
+        self,
+        how: str,
+        workload_id: str,
+        input_params: dict[str, Any] | None,
+        priority: int | None,
+        from_checkpoint: int | None,
+        idempotency_key: str | None,
+    ) -> Workload:
         refuse_lossy(input_params, "input_params")
         body = without_none(input_params=input_params, priority=priority, from_checkpoint=from_checkpoint)
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
-        path = f"/workloads/{quoted(workload_id)}/replay"
+        path = f"/workloads/{quoted(workload_id)}/{how}"
         answer = await self._transport.call("POST", path, body, headers=headers, safe_to_repeat=True)
         return msgspec.json.decode(answer, type=Workload)
 

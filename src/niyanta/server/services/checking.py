@@ -123,10 +123,10 @@ class SubmissionChecks:
 
 
 def coming_from(item: NewWorkload | ApiError, origin: Origin) -> NewWorkload | ApiError:
-    """A checked submission that knows what it is a replay of; of a refusal the details say it."""
+    """A checked submission that knows what it comes from; of a refusal the details say it."""
     if isinstance(item, NewWorkload):
         return msgspec.structs.replace(item, origin=origin)
-    item.details["replayed_from"] = origin.replayed_from
+    item.details.update(origin.lineage)
     return item
 
 

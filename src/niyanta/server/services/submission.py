@@ -36,11 +36,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
-from niyanta.errors import ApiError, ServiceUnavailableError
+from niyanta.errors import ApiError, ConflictError, ServiceUnavailableError
 from niyanta.server.directory import Directory
 from niyanta.server.leader.shortcut import Shortcut, SlotClaim
 from niyanta.server.moves.batcher import GroupCommit
@@ -69,7 +69,7 @@ from niyanta.server.store.database import (
     TransactionConflictError,
     retried,
 )
-from niyanta.server.store.origins import Origin
+from niyanta.server.store.origins import CheckpointKey, Origin
 from niyanta.server.store.queries import Connection
 from niyanta.server.store.submissions import KeyName, KeyUse, NewWorkload, Stored, SubmissionStore
 from niyanta.wire.changes import WorkloadChange
@@ -174,7 +174,7 @@ class SubmissionService:
         origins: Sequence[Origin] = (),
         named_by: object = None,
     ) -> SubmissionAnswer:
-        """Store; ``origins`` say what each is a replay of, ``named_by`` what the key covers, if not the requests."""
+        """Store; ``origins`` say what each is a replay or a fork of, ``named_by`` what the key covers, if not the requests."""
         items = await self._checks.check(identity, requests)
         if origins:
             items = [coming_from(item, origin) for item, origin in zip(items, origins, strict=True)]
@@ -263,7 +263,7 @@ class SubmissionService:
         uses: Sequence[KeyUse] = (),
     ) -> Stored:
         """Store, and assign at once what may be; what begins at a checkpoint gets that first."""
-        at_start = all(w.origin is None or w.origin.from_checkpoint is None for w in new)
+        at_start = all(w.checkpoint is None for w in new)
         if at_start and (assigning := claim.plan(new)) is not None:
             stored = await self._store.insert_batch(
                 conn, new, limits, assigning=assigning, uses=uses, lock_seconds=_LOCK_SECONDS
@@ -276,13 +276,19 @@ class SubmissionService:
     async def _store_after_reading(
         self, conn: Connection, requests: Sequence[_Request], limits: dict[str, int], claim: SlotClaim
     ) -> tuple[list[SubmissionAnswer | Exception], list[NewWorkload]]:
-        """Holding the customers' counts: nobody else can use their keys, delete their configs or take their room."""
+        """Holding the customers' counts: nobody else can use their keys, delete their configs or take their room.
+
+        And holding the checkpoints that something begins at, so that nobody drops one before it is copied.
+        """
         answers: list[SubmissionAnswer | Exception] = []
         stored: list[NewWorkload] = []
         uses: list[KeyUse] = []
         depth = await self._store.admit(conn, list(limits), lock_seconds=_LOCK_SECONDS)
         unproven = sorted({request.customer_id for request in requests if request.needs_config})
         configured = await self._store.configured(conn, unproven) if unproven else set()
+        new = (item for request in requests for item in request.items if isinstance(item, NewWorkload))
+        wanted = sorted({item.checkpoint for item in new if item.checkpoint is not None})
+        there = await self._store.hold_checkpoints(conn, wanted) if wanted else set()
         names = sorted({request.key for request in requests if request.key is not None})
         used = await self._store.keyed(conn, names) if names else {}
         for request in requests:
@@ -292,6 +298,7 @@ class SubmissionService:
                 continue
             if request.needs_config:
                 self._refuse_unconfigured(request, configured)
+            _refuse_dropped(request, there)
             outcomes, accepted = _admit(request, depth, limits)
             answers.append(SubmissionAnswer(outcomes))
             stored += accepted
@@ -333,6 +340,16 @@ class SubmissionService:
                 self._feed.announce([_created(new) for new in found])
             return _found(request, stored)
         raise unknown(has_key=request.key is not None)
+
+
+def _refuse_dropped(request: _Request, there: Collection[CheckpointKey]) -> None:
+    """Refuse what begins at a checkpoint that isn't there, or was dropped before this transaction held it."""
+    for number, item in enumerate(request.items):
+        if isinstance(item, NewWorkload) and item.checkpoint is not None and item.checkpoint not in there:
+            request.items[number] = ConflictError(
+                f"Checkpoint {item.checkpoint.sequence} of the original isn't kept any more",
+                details={"field": "from_checkpoint"},
+            )
 
 
 def _admit(
