@@ -59,7 +59,11 @@ async def test_a_fork_begins_at_a_checkpoint_while_the_original_goes_on(system: 
         # Without a body: at the newest, all as it was. The original runs on, and ends by itself.
         _, body, _ = await system.call("POST", f"/workloads/{ref.workload_id}/fork")
         found = await system.get(body["workload_id"])
-        assert (found["from_checkpoint"], found["input_params"], found["forked_from"]) == (2, {"n": 1}, ref.workload_id)
+        assert (found["from_checkpoint"], found["input_params"], found["forked_from"]) == (
+            2,
+            {"n": 1},
+            ref.workload_id,
+        )
         assert (await system.get(ref.workload_id))["version"] == before["version"]
         await worker.report(ref, messages.Completed(b"{}"))
         await system.until(ref.workload_id, "COMPLETED")

@@ -247,9 +247,9 @@ class AsyncWorkloads:
         from_checkpoint: int | None = None,
         idempotency_key: str | None = None,
     ) -> Workload:
-        """Submit one again, ended or not, to begin at one of its checkpoints: the newest when None. It itself goes on.
+        """Submit one again, ended or not, to begin at one of its checkpoints, by default the newest. It goes on.
 
-        What else is None is as it was. `ConflictError`: the checkpoint was dropped in that moment.
+        What else is None is as it was.
         """
         return await self._again("fork", workload_id, input_params, priority, from_checkpoint, idempotency_key)
 

@@ -1,10 +1,11 @@
-"""Replays and forks: what was submitted is submitted again, as a new workload that knows where it comes from.
+"""Replays and forks: what was submitted once more, as a new workload that knows where it comes from.
 
-A replay is of what has ended, and begins at the start or a checkpoint; a fork is of anything that has a checkpoint, and
-begins there, whatever the original does. Each is a submission like any other: the same checks, limits and idempotency keys, and the same transaction. Many
-at once are found by a filter, in order of their ids, and stored by one transaction; a cursor leads to the next. So a
-call that is lost with its coordinator has done all of its part or nothing, and with its key it is sent again at no
-risk. Whether a checkpoint is there is decided by that transaction alone, which holds it until it is copied.
+A replay is of what has ended, and begins at the start or a checkpoint; a fork is of anything that has a checkpoint,
+and begins there, whatever the original does. Each is a submission like any other: the same checks, limits and
+idempotency keys, and the same transaction. Many replays at once are found by a filter, in order of their ids, and
+stored by one transaction; a cursor leads to the next. So a call that is lost with its coordinator has done all of its
+part or nothing, and with its key it is sent again at no risk. Whether a checkpoint is there is decided by that
+transaction alone, which holds it until it is copied.
 """
 
 from __future__ import annotations
@@ -176,7 +177,7 @@ class ReplayService:
         if sequence is None:
             kept = await self._kept(identity, workload_id)
             if not kept:
-                raise _no_checkpoint("There is no checkpoint of this workload that a fork can begin at", kept)
+                raise _no_checkpoint("", "fork", kept)
             sequence = kept[0]
         origin = Origin(workload_id, sequence, is_fork=True)
         return await self._store_again(identity, "fork", original, request, origin, idempotency_key)
@@ -211,8 +212,7 @@ class ReplayService:
         if isinstance(outcome, ConflictError) and request.from_checkpoint is not None:
             kept = await self._kept(identity, original.workload_id)
             if request.from_checkpoint not in kept:
-                named = f"There is no checkpoint {request.from_checkpoint} of this workload that a {operation} can begin at"
-                raise _no_checkpoint(named, kept)
+                raise _no_checkpoint(f" {request.from_checkpoint}", operation, kept)
         if isinstance(outcome, ApiError):
             raise outcome
         return msgspec.structs.replace(outcome, replayed=answer.replayed)
@@ -300,8 +300,11 @@ class ReplayService:
             return await self._store.replayable(conn, identity.customer_id, ids, _MOST_INPUT_BYTES)
 
 
-def _no_checkpoint(message: str, kept: Sequence[int]) -> InvalidInputError:
-    return InvalidInputError(message, details={"field": "from_checkpoint", "allowed": list(kept)})
+def _no_checkpoint(named: str, operation: str, kept: Sequence[int]) -> InvalidInputError:
+    return InvalidInputError(
+        f"There is no checkpoint{named} of this workload that a {operation} can begin at",
+        details={"field": "from_checkpoint", "allowed": list(kept)},
+    )
 
 
 async def _submissions(

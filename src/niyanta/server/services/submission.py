@@ -174,7 +174,7 @@ class SubmissionService:
         origins: Sequence[Origin] = (),
         named_by: object = None,
     ) -> SubmissionAnswer:
-        """Store; ``origins`` say what each is a replay or a fork of, ``named_by`` what the key covers, if not the requests."""
+        """Store; ``origins`` say what each comes from, ``named_by`` what the key covers, if not the requests."""
         items = await self._checks.check(identity, requests)
         if origins:
             items = [coming_from(item, origin) for item, origin in zip(items, origins, strict=True)]

@@ -16,8 +16,8 @@ __all__ = ["DrainAnswer", "DrainRequest", "DrainedWorkloadBody"]
 
 _MODES = one_of(
     DrainMode,
-    "`finish`: what the worker runs, finishes there. `move`: it goes on elsewhere, each from its next checkpoint; what "
-    "no other live worker suits, or never saves a checkpoint, finishes.",
+    "`finish`: what the worker runs, finishes there. `move`: it goes on elsewhere, each from its next checkpoint; "
+    "what no other live worker suits, or never saves a checkpoint, finishes.",
 )
 
 
@@ -39,13 +39,11 @@ class DrainedWorkloadBody(msgspec.Struct):
         one_of(
             DrainOutcome,
             "`running`: still there, and finishes there. `moving`: still there until its next checkpoint. `waiting`: "
-            "left, and waits for another worker. `moved`: left, and another worker has been given it. `paused`: by its "
-            "customer. `finished`: it has ended.",
+            "left, and waits for another worker. `moved`: left, and another worker has been given it. `paused`: by "
+            "its customer. `finished`: it has ended.",
         ),
     ]
-    reason: Annotated[
-        str | None, Meta(description="Why it is still there, or how it left without a checkpoint.")
-    ]
+    reason: Annotated[str | None, Meta(description="Why it is still there, or how it left without a checkpoint.")]
     status: WorkloadStatus
     moved_to: Annotated[str | None, Meta(description="The worker that was given its next attempt.")]
     checkpoint_sequence: Annotated[

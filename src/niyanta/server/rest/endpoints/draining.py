@@ -31,8 +31,8 @@ class DrainRoutes:
         path=_DRAIN,
         operation_id="drainWorker",
         summary="Give a worker nothing new, also after a restart; what it runs finishes, or moves",
-        description="Holds for the worker's id until `undrain`. Given again, the last mode holds. The answer says what "
-        "the worker has; ask with GET how far it has come.",
+        description="Holds for the worker's id until `undrain`. Given again, the last mode holds. The answer says "
+        "what the worker has; ask with GET how far it has come.",
         tag="Admin",
         access=Access.ADMIN,
         body=bodies.DrainRequest,

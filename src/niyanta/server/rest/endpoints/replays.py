@@ -67,8 +67,8 @@ class ReplayRoutes:
         operation_id="forkWorkload",
         summary="Submit a workload again, to begin at one of its checkpoints",
         description="As a new workload, which says in forked_from where it comes from, with the same type, input, "
-        "priority, time-out and affinity, but for what the body says. The original may run, and goes on as if nothing "
-        "had happened. Limits and idempotency keys hold as for submissions.",
+        "priority, time-out and affinity, but for what the body says. The original may run, and goes on as if "
+        "nothing had happened. Limits and idempotency keys hold as for submissions.",
         tag=_TAG,
         body=ForkRequest,
         body_required=False,
