@@ -86,7 +86,7 @@ def _fork(
     priority: int | None,
     idempotency_key: str | None,
 ) -> None:
-    """Submit a workload again, to begin at one of its checkpoints. It may run, and goes on."""
+    """Submit a workload again from one of its checkpoints. It may run, and goes on."""
     made = client.workloads.fork(
         workload_id,
         input_params=json_input(input_, "--input"),

@@ -36,18 +36,18 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
-from niyanta.errors import ApiError, ConflictError, ServiceUnavailableError
+from niyanta.errors import ApiError, ServiceUnavailableError
 from niyanta.server.directory import Directory
 from niyanta.server.leader.shortcut import Shortcut, SlotClaim
 from niyanta.server.moves.batcher import GroupCommit
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.moves.held_up import HeldUp
 from niyanta.server.observability.tracing import step
-from niyanta.server.services.checking import SubmissionChecks, coming_from, unsupported
+from niyanta.server.services.checking import SubmissionChecks, coming_from, refuse_dropped, refuse_unconfigured
 from niyanta.server.services.estimator import Estimator
 from niyanta.server.services.outcomes import (
     ItemOutcome,
@@ -69,7 +69,7 @@ from niyanta.server.store.database import (
     TransactionConflictError,
     retried,
 )
-from niyanta.server.store.origins import CheckpointKey, Origin
+from niyanta.server.store.origins import Origin
 from niyanta.server.store.queries import Connection
 from niyanta.server.store.submissions import KeyName, KeyUse, NewWorkload, Stored, SubmissionStore
 from niyanta.wire.changes import WorkloadChange
@@ -278,7 +278,7 @@ class SubmissionService:
     ) -> tuple[list[SubmissionAnswer | Exception], list[NewWorkload]]:
         """Holding the customers' counts: nobody else can use their keys, delete their configs or take their room.
 
-        And holding the checkpoints that something begins at, so that nobody drops one before it is copied.
+        And the checkpoints that something begins at: nobody can drop one before it is copied.
         """
         answers: list[SubmissionAnswer | Exception] = []
         stored: list[NewWorkload] = []
@@ -297,8 +297,8 @@ class SubmissionService:
                 answers.append(answered_before(request.body_sha256, earlier))
                 continue
             if request.needs_config:
-                self._refuse_unconfigured(request, configured)
-            _refuse_dropped(request, there)
+                refuse_unconfigured(request.items, configured, self._directory.served_types)
+            refuse_dropped(request.items, there)
             outcomes, accepted = _admit(request, depth, limits)
             answers.append(SubmissionAnswer(outcomes))
             stored += accepted
@@ -311,13 +311,6 @@ class SubmissionService:
             await self._insert(conn, stored, limits, claim)
             await self._store.add_more(conn, stored)
         return answers, stored
-
-    def _refuse_unconfigured(self, request: _Request, configured: set[tuple[str, str]]) -> None:
-        """Refuse what only a config let in that was deleted between the check and this commit."""
-        own = {kind for customer_id, kind in configured if customer_id == request.customer_id}
-        for number, item in enumerate(request.items):
-            if isinstance(item, NewWorkload) and item.needs_config and item.workload_type not in own:
-                request.items[number] = unsupported(item.workload_type, own | self._directory.served_types)
 
     async def _find_out(self, request: _Request) -> SubmissionAnswer:
         """The link broke around the COMMIT: read what is stored, rather than guess or store twice.
@@ -340,16 +333,6 @@ class SubmissionService:
                 self._feed.announce([_created(new) for new in found])
             return _found(request, stored)
         raise unknown(has_key=request.key is not None)
-
-
-def _refuse_dropped(request: _Request, there: Collection[CheckpointKey]) -> None:
-    """Refuse what begins at a checkpoint that isn't there, or was dropped before this transaction held it."""
-    for number, item in enumerate(request.items):
-        if isinstance(item, NewWorkload) and item.checkpoint is not None and item.checkpoint not in there:
-            request.items[number] = ConflictError(
-                f"Checkpoint {item.checkpoint.sequence} of the original isn't kept any more",
-                details={"field": "from_checkpoint"},
-            )
 
 
 def _admit(

@@ -106,8 +106,6 @@ class Agent:
         self._attempts: dict[AttemptRef, Attempt] = {}
         self._ended_refs: OrderedDict[AttemptRef, None] = OrderedDict()
         """Newest last. An assignment that is pushed again, or was held up on its way, mustn't run a second time."""
-        self._moving: set[AttemptRef] = set()
-        """Attempts that go on elsewhere from their next checkpoint, as an operator drains the worker so."""
         self._over = False
         self._means: Means | None = None
         needs_processes = any(h.isolation is Isolation.PROCESS for h in spec.handlers.values())
@@ -226,12 +224,11 @@ class Agent:
 
     def _move(self, refs: Sequence[AttemptRef]) -> None:
         """Ask attempts for the checkpoint from which they go on elsewhere; those that aren't named any more stay."""
-        wanted = self._attempts.keys() & set(refs)
         if self._membership.draining:
             return  # it stops: all of them are asked
-        for ref in wanted ^ (self._moving & self._attempts.keys()):
-            self._attempts[ref].ask(Ask.DRAIN, wanted=ref in wanted)
-        self._moving = wanted
+        for ref, attempt in self._attempts.items():
+            if (wanted := ref in refs) is not attempt.is_asked(Ask.DRAIN):
+                attempt.ask(Ask.DRAIN, wanted=wanted)
 
     def _forget_all(self) -> None:
         self._disown(list(self._attempts))
