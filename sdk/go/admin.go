@@ -125,8 +125,8 @@ const (
 
 // DrainWorkerRequest says how to drain a worker.
 type DrainWorkerRequest struct {
-	// Mode is DrainFinish when empty.
-	Mode DrainMode `json:"mode,omitempty"`
+	// Mode is DrainFinish when nil.
+	Mode *DrainMode `json:"mode,omitempty"`
 }
 
 // Drain is a worker's drain, and how far it has come.
