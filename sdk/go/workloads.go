@@ -125,6 +125,8 @@ type Workload struct {
 	CancelledAt *time.Time `json:"cancelled_at"`
 	// ReplayedFrom is the workload that it is a replay of.
 	ReplayedFrom *string `json:"replayed_from"`
+	// ForkedFrom is the workload that it is a fork of.
+	ForkedFrom *string `json:"forked_from"`
 	// FromCheckpoint is the checkpoint of that one at which it began.
 	FromCheckpoint *int64 `json:"from_checkpoint"`
 	// Labels are those that it was submitted with.

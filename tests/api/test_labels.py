@@ -137,20 +137,26 @@ async def test_a_time_and_the_beginning_of_an_id_bound_a_list(system: System) ->
         assert (status, body["error"]["details"]["field"]) == (400, "cursor")
 
 
-async def test_many_are_cancelled_and_replayed_by_label_and_replays_keep_labels(system: System, calls: Calls) -> None:
+async def test_many_are_cancelled_and_replayed_by_label_and_what_comes_of_one_keeps_its_labels(
+    system: System, calls: Calls
+) -> None:
     worker = await system.worker()
     async with beating(worker):
         originals = []
         for labels in (VIDEO, {}, VIDEO):
             originals.append(await system.submit(labels=labels))
             ref = (await worker.next_assignment()).ref
-            await worker.report(ref, messages.Started(), messages.Failed("no disk", permanent=True))
+            await worker.report(ref, messages.Started())
+            await worker.checkpoint(ref, b"{}")
+            await worker.report(ref, messages.Failed("no disk", permanent=True))
     await supported(system)
     status, body, _ = await system.call("POST", "/workloads/replay", {"filter": {"labels": VIDEO}})
     assert status == 202, body
     assert [result["replayed_from"] for result in body["results"]] == [originals[0], originals[2]]
     replays = [result["workload_id"] for result in body["results"]]
     _, body, _ = await system.call("POST", f"/workloads/{originals[0]}/replay", {"priority": 3})
+    replays.append(body["workload_id"])
+    _, body, _ = await system.call("POST", f"/workloads/{originals[0]}/fork")
     replays.append(body["workload_id"])
     for workload_id in replays:
         assert (await system.get(workload_id))["labels"] == VIDEO

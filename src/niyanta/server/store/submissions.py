@@ -14,7 +14,7 @@ import msgspec
 from niyanta.domain import transitions
 from niyanta.domain.workload import Actor, ActorType, Key, Move
 from niyanta.server.store.labels import LabelStore
-from niyanta.server.store.origins import Origin, OriginStore
+from niyanta.server.store.origins import CheckpointKey, Origin, OriginStore
 from niyanta.server.store.queries import Connection, Queries, milliseconds, unless_nulls
 from niyanta.server.store.states import Change
 
@@ -43,9 +43,16 @@ class NewWorkload(msgspec.Struct, frozen=True, kw_only=True):
     needs_config: bool = False
     """No live worker serves its type: that the customer has a config of it is all that lets it in."""
     origin: Origin | None = None
-    """What it is a replay of."""
+    """What it is a replay or a fork of."""
     labels: Mapping[str, str] | None = None
     """None rather than without any."""
+
+    @property
+    def checkpoint(self) -> CheckpointKey | None:
+        """Of another workload, at which it begins."""
+        if self.origin is None or self.origin.from_checkpoint is None:
+            return None
+        return CheckpointKey(self.customer_id, self.origin.workload_id, self.origin.from_checkpoint)
 
     @property
     def has_more(self) -> bool:
@@ -98,7 +105,7 @@ class KeyName(NamedTuple):
 
     customer_id: str
     operation: str
-    """``submit`` or ``submit_batch``."""
+    """``submit``, ``replay``, ``fork`` and the like."""
     key: str
 
 
@@ -253,6 +260,10 @@ class SubmissionStore:
             await self._origins.add(conn, origins)
         if labelled := [(w.key, w.labels) for w in batch if w.labels is not None]:
             await self._labels.add(conn, labelled)
+
+    async def hold_checkpoints(self, conn: Connection, wanted: Sequence[CheckpointKey]) -> set[CheckpointKey]:
+        """Which of these are there for what begins at them, and stay until the transaction ends."""
+        return await self._origins.hold(conn, wanted)
 
     async def configured(self, conn: Connection, customer_ids: Sequence[str]) -> set[tuple[str, str]]:
         """(customer, workload type) of all configs of these customers; they stay while `admit` holds the counts."""
