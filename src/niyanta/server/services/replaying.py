@@ -41,7 +41,7 @@ from niyanta.server.store.database import Database, retried
 from niyanta.server.store.list_query import ListQuery
 from niyanta.server.store.listing import ListingStore
 from niyanta.server.store.origins import Origin, OriginStore, Replayable
-from niyanta.server.store.workloads import StoredWorkload
+from niyanta.server.store.stored_workload import StoredWorkload
 
 __all__ = ["ForkRequest", "ReplayBatchRequest", "ReplayFilter", "ReplayRequest", "ReplayService", "Replays"]
 
