@@ -206,6 +206,8 @@ test("what waits is changed, and its history says so", async () => {
 });
 
 test("what holds for a type is set in a form, checked, and taken back", async () => {
+  const all = (query) => api("GET", `/workloads?workload_type=import_file&offset=0${query}`).then((found) => found.pagination.total);
+  await until(async () => (await all("")) === (await all("&status=FAILED")), "some import hasn't ended, and would use what is set");
   const page = await signedIn();
   await show(page, "/types");
   await page.getByRole("link", { name: "import_file", exact: true }).click();
@@ -222,7 +224,8 @@ test("what holds for a type is set in a form, checked, and taken back", async ()
   assert.deepEqual([config.workload_type, config.timeout_seconds, config.config_json], ["import_file", 90, { depth: 3 }]);
   await page.getByRole("button", { name: "Delete" }).click();
   await page.getByRole("button", { name: "Delete it" }).click();
-  await page.getByText("the service's own values hold").waitFor();
+  await page.getByText("Nothing is set: the service's own values hold").waitFor();
+  assert.deepEqual((await api("GET", "/workload-configs")).configs, []);
   await page.context().close();
 });
 
