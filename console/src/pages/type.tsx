@@ -115,7 +115,7 @@ function Settings({ name, type, onChanged }: { name: string; type: KnownType | n
       )}
       {editing && <Edit name={name} config={config} onChanged={onChanged} onClose={() => setEditing(false)} />}
       {deleting && (
-        <Confirm title={`Delete what is set for ${name}?`} text="The service's own values hold from then on. While workloads use it, it can't be deleted." verb="Delete it" onConfirm={() => call("DELETE", `/workload-configs/${config!.config_id}`).then(onChanged)} done="Deleted" onClose={() => setDeleting(false)} />
+        <Confirm title={`Delete what is set for ${name}?`} text="The service's own values hold from then on. As long as there are workloads of the type, also ended ones, it can't be deleted." verb="Delete it" onConfirm={() => call("DELETE", `/workload-configs/${config!.config_id}`).then(onChanged)} done="Deleted" onClose={() => setDeleting(false)} />
       )}
     </Card>
   );
