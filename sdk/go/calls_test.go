@@ -164,8 +164,11 @@ func TestRequests(t *testing.T) {
 		{"Admin.ListWorkers", "GET /admin/workers?status=DEAD", "", `{}`, func(ctx context.Context, c *Client) error {
 			return second(c.Admin.ListWorkers(ctx, &ListWorkersRequest{Status: WorkerDead}))
 		}},
-		{"Admin.DrainWorker", "POST /admin/workers/w%2F1/drain", "", `{}`, func(ctx context.Context, c *Client) error {
-			return second(c.Admin.DrainWorker(ctx, "w/1"))
+		{"Admin.DrainWorker", "POST /admin/workers/w%2F1/drain", `{"mode":"move"}`, `{}`, func(ctx context.Context, c *Client) error {
+			return second(c.Admin.DrainWorker(ctx, "w/1", &DrainWorkerRequest{Mode: Ptr(DrainMove)}))
+		}},
+		{"Admin.WorkerDrain", "GET /admin/workers/w1/drain", "", `{}`, func(ctx context.Context, c *Client) error {
+			return second(c.Admin.WorkerDrain(ctx, "w1"))
 		}},
 		{"Admin.UndrainWorker", "POST /admin/workers/w1/undrain", "", `{}`, func(ctx context.Context, c *Client) error {
 			return second(c.Admin.UndrainWorker(ctx, "w1"))
