@@ -226,6 +226,13 @@ class Directory:
             for worker in self.workers
         ]
 
+    def runs_elsewhere(
+        self, worker_id: str, workload_type: str, affinity_json: str | None, misfits: str | None
+    ) -> bool:
+        """Whether another live worker suits a workload and takes new work, leaving aside how busy it is."""
+        others = (view for view in self._idle if view.worker_id != worker_id)
+        return bool(eligible(others, workload_type, affinity_from_json(affinity_json, misfits)))
+
     def takes_elsewhere(self, workload_type: str, misfits: str) -> bool:
         """Whether a live worker serves the type in a form that isn't among these."""
         intake = self._handlers.get(workload_type)
