@@ -262,6 +262,7 @@ class AsyncAdmin:
         *,
         actor_id: str | None = None,
         action: str | None = None,
+        kind: str | None = None,
         target: str | None = None,
         outcome: str | None = None,
         since: datetime | None = None,
@@ -273,6 +274,7 @@ class AsyncAdmin:
         Args:
             actor_id: Only what this key did.
             action: Only this operation, such as ``drainWorker``.
+            kind: Only ``change``, what may have changed something, or only ``read``.
             target: Only what named or made the thing with this id.
             outcome: ``succeeded``, ``refused``, ``failed`` or ``unknown``.
             since: Only what was begun then or later.
@@ -282,6 +284,7 @@ class AsyncAdmin:
         wanted = without_none(
             actor_id=actor_id,
             action=action,
+            kind=kind,
             target=target,
             outcome=outcome,
             since=since.isoformat() if since else None,

@@ -514,15 +514,23 @@ class Account:
         """The account with its limits and what it uses now."""
         return run(self._asynchronous.get())
 
-    def stats(self, start_date: date | str, end_date: date | str, *, group_by: str | None = None) -> Statistics:
+    def stats(
+        self,
+        start_date: date | str,
+        end_date: date | str,
+        *,
+        group_by: str | None = None,
+        workload_type: str | None = None,
+    ) -> Statistics:
         """What was used between two days.
 
         Args:
             start_date: First day (UTC), a date or ``YYYY-MM-DD``.
             end_date: Last day, included.
             group_by: ``workload_type`` (when None), ``day`` or ``hour``.
+            workload_type: Only workloads of this type.
         """
-        return run(self._asynchronous.stats(start_date, end_date, group_by=group_by))
+        return run(self._asynchronous.stats(start_date, end_date, group_by=group_by, workload_type=workload_type))
 
 
 class Tokens:
@@ -702,6 +710,7 @@ class Admin:
         *,
         actor_id: str | None = None,
         action: str | None = None,
+        kind: str | None = None,
         target: str | None = None,
         outcome: str | None = None,
         since: datetime | None = None,
@@ -713,6 +722,7 @@ class Admin:
         Args:
             actor_id: Only what this key did.
             action: Only this operation, such as ``drainWorker``.
+            kind: Only ``change``, what may have changed something, or only ``read``.
             target: Only what named or made the thing with this id.
             outcome: ``succeeded``, ``refused``, ``failed`` or ``unknown``.
             since: Only what was begun then or later.
@@ -721,7 +731,14 @@ class Admin:
         """
         return run(
             self._asynchronous.audit(
-                actor_id=actor_id, action=action, target=target, outcome=outcome, since=since, until=until, most=most
+                actor_id=actor_id,
+                action=action,
+                kind=kind,
+                target=target,
+                outcome=outcome,
+                since=since,
+                until=until,
+                most=most,
             )
         )
 
