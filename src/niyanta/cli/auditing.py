@@ -28,9 +28,10 @@ _key_option = click.option(
     "--audit-key",
     cls=SecretOption,
     envvar="NIYANTA_AUDIT_KEY",
+    refused=True,
     default="",
     show_default=False,
-    help="Of the coordinators, if they have one.",
+    help="Of the coordinators, if they have one: by NIYANTA_AUDIT_KEY or NIYANTA_AUDIT_KEY_FILE only.",
 )
 
 

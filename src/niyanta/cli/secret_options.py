@@ -15,7 +15,15 @@ __all__ = ["SecretOption"]
 
 
 class SecretOption(click.Option):
-    """Is taken from its variable, or from the file that ``<variable>_FILE`` names; on a command line it warns."""
+    """Is taken from its variable, or from the file that ``<variable>_FILE`` names; on a command line it warns.
+
+    Args:
+        refused: On a command line it is refused instead: for what is nothing but a secret, and was never an option.
+    """
+
+    def __init__(self, *args: Any, refused: bool = False, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self._refused = refused
 
     def resolve_envvar_value(self, ctx: click.Context) -> str | None:
         """What the environment says."""
@@ -28,9 +36,11 @@ class SecretOption(click.Option):
         value, source = super().consume_value(ctx, opts)
         if source is ParameterSource.COMMANDLINE and isinstance(value, str) and holds_secret(value):
             option = max(self.opts, key=len)
-            click.echo(
-                f"warning: everybody on this machine can read the secret in {option} from the list of processes; "
-                f"give it by {self.envvar} or {self.envvar}_FILE",
-                err=True,
+            text = (
+                f"everybody on this machine can read the secret in {option} from the list of processes; "
+                f"give it by {self.envvar} or {self.envvar}_FILE"
             )
+            if self._refused:
+                raise click.UsageError(text, ctx)
+            click.echo(f"warning: {text}", err=True)
         return value, source

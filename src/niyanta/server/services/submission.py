@@ -308,9 +308,10 @@ class SubmissionService:
     def _refuse_unconfigured(self, request: _Request, configured: set[tuple[str, str]]) -> None:
         """Refuse what only a config let in that was deleted between the check and this commit."""
         own = {kind for customer_id, kind in configured if customer_id == request.customer_id}
+        served = self._directory.served_for(request.customer_id)
         for number, item in enumerate(request.items):
             if isinstance(item, NewWorkload) and item.needs_config and item.workload_type not in own:
-                request.items[number] = unsupported(item.workload_type, own | self._directory.served_types)
+                request.items[number] = unsupported(item.workload_type, own | set(served))
 
     async def _find_out(self, request: _Request) -> SubmissionAnswer:
         """The link broke around the COMMIT: read what is stored, rather than guess or store twice.
