@@ -40,6 +40,26 @@ async def test_a_worker_that_answers_when_asked_is_not_dead(system: System) -> N
         assert (await system.until(workload_id, "REDISTRIBUTING"))["retry_count"] == 1
 
 
+async def test_workers_have_time_to_come_back_after_the_broker_was_away(system: System) -> None:
+    worker = await system.worker()
+    workload_id = await system.submit()
+    ref = (await worker.next_assignment()).ref
+    await worker.report(ref, messages.Started())
+    broker = system.coordinator.broker
+    assert broker is not None
+    again = asyncio.Event()
+    broker.on_reconnect.append(again.set)
+    broker.cut()
+    async with asyncio.timeout(10):
+        await again.wait()
+    # As long as a worker is refused while no coordinator is there to let it in: more than a lease here.
+    deadline = asyncio.get_running_loop().time() + 2.5
+    while asyncio.get_running_loop().time() < deadline:
+        assert (await system.get(workload_id))["status"] == "RUNNING"
+        await asyncio.sleep(0.1)
+    assert (await worker.beat(ref)).ok
+
+
 async def test_a_workload_that_ends_its_worker_before_the_start_is_found_out(system: System) -> None:
     worker = await system.worker("w0")
     workload_id = await system.submit()

@@ -32,6 +32,8 @@ from niyanta.wire.messages import (
 )
 from niyanta.wire.subjects import Subjects
 
+_PATIENCE_SECONDS = 0.4
+
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -99,12 +101,21 @@ class ScriptedWorker:
         return None
 
     async def next_assignment(self, timeout_seconds: float = 5.0) -> Assignment:
-        """The next that it has not been given yet; coordinators push one again that they hear nothing of."""
+        """The next that it has not been given yet; coordinators push one again that they hear nothing of.
+
+        Should that take long, it beats meanwhile, so that a busy machine isn't taken for a dead worker.
+        """
         async with asyncio.timeout(timeout_seconds):
-            while (assignment := await self.assignments.get()).ref in self._given:
-                pass
-        self._given.add(assignment.ref)
-        return assignment
+            while True:
+                try:
+                    async with asyncio.timeout(_PATIENCE_SECONDS):
+                        assignment = await self.assignments.get()
+                except TimeoutError:
+                    await self.beat(*self.holds)
+                    continue
+                if assignment.ref not in self._given:
+                    self._given.add(assignment.ref)
+                    return assignment
 
     async def next_push(self, timeout_seconds: float = 5.0) -> Assignment:
         """The next assignment, be it one that was pushed before."""

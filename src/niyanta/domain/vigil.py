@@ -77,9 +77,15 @@ class Vigil:
         self._budget_at = 0.0
         self._is_braking = False
 
-    def begin(self, now: float) -> None:
-        """Observe anew: there was trouble, or a new leader has begun."""
-        self._since = self._looked_at = now
+    def begin(self, now: float, *, absence_seconds: float = 0.0) -> None:
+        """Observe anew: there was trouble, or a new leader has begun.
+
+        Args:
+            now: The moment.
+            absence_seconds: How long workers may need yet until they can be heard at all.
+        """
+        self._since = max(self._since, now + absence_seconds)
+        self._looked_at = now
         self._asked.clear()
 
     def judge(self, now: float, live: Sequence[Sign]) -> Judgement:

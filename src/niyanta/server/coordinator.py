@@ -49,6 +49,7 @@ class Coordinator:
         grpc_port: The TCP port that gRPC listens on, once started.
         operations: What REST offers, once started.
         database: Its connections, while it runs.
+        broker: Its link, while it runs.
     """
 
     def __init__(self, settings: CoordinatorSettings) -> None:
@@ -59,7 +60,7 @@ class Coordinator:
         self._socket: socket.socket | None = None
         self._grpc: GrpcServer | None = None
         self.database: Database | None = None
-        self._broker: Broker | None = None
+        self.broker: Broker | None = None
         self._server: HttpServer | None = None
         self._certificates: Certificates | None = None
         self._main: asyncio.Task[None] | None = None
@@ -93,11 +94,11 @@ class Coordinator:
                 log.warning("coordinator.may_do_too_much", extra={"why": role.text, "advice": role.advice})
             keys = await _broker_keys(settings, self.database)
             login = None if keys is None else keys.login
-            self._broker = Broker(
+            self.broker = Broker(
                 settings.nats_url, name=settings.coordinator_id, login=login, tls=settings.broker_tls
             )
-            await self._broker.connect()
-            await self._serve(self.database, self._broker, self._grpc, keys)
+            await self.broker.connect()
+            await self._serve(self.database, self.broker, self._grpc, keys)
         except BaseException:
             await self.stop()
             raise
@@ -182,9 +183,9 @@ class Coordinator:
         if self._grpc is not None:
             await self._grpc.stop()
             self._grpc = None
-        if self._broker is not None:
-            await self._broker.close()
-            self._broker = None
+        if self.broker is not None:
+            await self.broker.close()
+            self.broker = None
         if self.database is not None:
             await self.database.close()
             self.database = None

@@ -152,3 +152,16 @@ def test_of_few_workers_all_may_die_without_an_excuse() -> None:
     fleet.live(12)
     assert len(fleet.buried) == 2
     assert not fleet.vigil.is_fleet_dying(fleet.now)
+
+
+def test_silence_counts_only_once_workers_can_be_heard_again() -> None:
+    fleet = Fleet(3)
+    fleet.live(30)
+    fleet.beating.clear()
+    fleet.vigil.begin(fleet.now, absence_seconds=3)
+    fleet.look()
+    fleet.vigil.begin(fleet.now)  # further trouble doesn't shorten it
+    fleet.live(LEASE + 2.5)
+    assert not fleet.buried
+    fleet.live(1)
+    assert set(fleet.buried) == {"w0", "w1", "w2"}

@@ -7,7 +7,8 @@
 
 Who is dead is judged by `niyanta.domain.vigil`: a silent worker is asked directly first, and silence counts only
 while this leader could have heard. What blinds it is the loss of its own link to the broker or an error of its own
-look at the database; how busy other parts of the service are doesn't.
+look at the database; how busy other parts of the service are doesn't. Once its link stands again, workers have time
+to find the broker themselves before their silence counts.
 """
 
 from __future__ import annotations
@@ -47,6 +48,9 @@ log = logging.getLogger(__name__)
 
 _TICK_SECONDS = 1.0
 _FORGET_DEAD_SECONDS = 3600.0
+_RETURN_SECONDS = 3.0
+"""What a worker needs to be let in again after the broker was away: a try that no coordinator was there to decide,
+which the broker gives up after 2 s, and the wait before the next."""
 _MOST_PROMOTED = 1000
 _MOST_ASKED = 200
 """Workers that are asked at the same time."""
@@ -82,6 +86,7 @@ class Monitor:
         self._asking = asyncio.Semaphore(_MOST_ASKED)
         self._wake = asyncio.Event()
         feed.listeners.append(self._on_change)
+        broker.on_reconnect.append(self._on_reconnect)
 
     def _on_change(self, changed: Changed) -> None:
         if changed.fleet or any(c.status == Status.REDISTRIBUTING for c in changed.changes):
@@ -106,8 +111,11 @@ class Monitor:
                 except TimeoutError:
                     pass
 
-    def _begin_observation(self) -> None:
-        self._vigil.begin(time.monotonic())
+    def _on_reconnect(self) -> None:
+        self._begin_observation(absence_seconds=_RETURN_SECONDS)
+
+    def _begin_observation(self, *, absence_seconds: float = 0.0) -> None:
+        self._vigil.begin(time.monotonic(), absence_seconds=absence_seconds)
         self._interruptions = self._broker.interruptions
 
     async def _tick(self, epoch: int) -> float:
