@@ -32,6 +32,7 @@ NAMED_IN = (
     "live",
     "models",
     "operator_actions",
+    "sessions",
     "status",
     "system",
 )

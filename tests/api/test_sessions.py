@@ -57,14 +57,17 @@ async def test_who_came_in_is_shown_with_when_and_from_where(system: System) -> 
     _, made, _ = await system.call("POST", "/tokens", {"scopes": ["workloads:read"]}, key="cust_b")
     assert await status_of(system, made["token"]) == 200
     ana, ben = await shown(system, "ana@example.com"), await shown(system, "ben@example.com")
-    assert (ana["kind"], ana["customer_id"], ana["last_used_from"]) == ("jwt", "cust_a", "127.0.0.1")
+    assert (ana["kind"], ana["customer_id"], ana["last_used_from"]) == ("json_web_token", "cust_a", "127.0.0.1")
     assert ana["session_id"] != ben["session_id"]
     found = await sessions(system, "?customer_id=cust_b&limit=1000")
-    assert {session["kind"] for session in found} == {"api_key", "token", "jwt"}
-    (token,) = await sessions(system, "?kind=token")
+    assert {session["kind"] for session in found} == {"api_key", "api_token", "json_web_token"}
+    (token,) = await sessions(system, "?kind=api_token")
     assert (token["session_id"], token["customer_id"]) == (made["token_id"], "cust_b")
     assert len(await sessions(system, "?limit=1")) == 1
-    assert {session["kind"] for session in await sessions(system, "?used_within_seconds=60")} >= {"jwt", "token"}
+    assert {session["kind"] for session in await sessions(system, "?used_within_seconds=60")} >= {
+        "json_web_token",
+        "api_token",
+    }
     everything = str(await sessions(system, "?limit=1000"))
     assert not any(secret in everything for secret in (*system.keys.values(), made["token"], SECRET))
     assert (await system.call("GET", "/admin/sessions"))[0] == 403
@@ -123,7 +126,7 @@ async def test_the_client_lists_and_ends_sessions(system: System) -> None:
     assert await status_of(system, a_jwt("ana")) == 200
     await shown(system, "ana")
     async with AsyncClient(system.keys["admin"], system.url("")) as client:
-        (found,) = await client.admin.sessions(kind="jwt", customer_id="cust_a", used_within_seconds=600)
+        (found,) = await client.admin.sessions(kind="json_web_token", customer_id="cust_a", used_within_seconds=600)
         assert found.name == "ana"
         await client.admin.revoke_session(found.session_id)
-        assert await client.admin.sessions(kind="jwt") == []
+        assert await client.admin.sessions(kind="json_web_token") == []

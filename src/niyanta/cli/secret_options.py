@@ -11,19 +11,13 @@ from click.core import ParameterSource
 
 from niyanta.wire.secret_values import holds_secret, secret_value
 
-__all__ = ["SecretOption"]
+__all__ = ["KeyOption", "SecretOption"]
 
 
 class SecretOption(click.Option):
-    """Is taken from its variable, or from the file that ``<variable>_FILE`` names; on a command line it warns.
+    """Is taken from its variable, or from the file that ``<variable>_FILE`` names; on a command line it warns."""
 
-    Args:
-        refused: On a command line it is refused instead: for what is nothing but a secret, and was never an option.
-    """
-
-    def __init__(self, *args: Any, refused: bool = False, **settings: Any) -> None:
-        super().__init__(*args, **settings)
-        self._refused = refused
+    _is_refused = False
 
     def resolve_envvar_value(self, ctx: click.Context) -> str | None:
         """What the environment says."""
@@ -40,7 +34,13 @@ class SecretOption(click.Option):
                 f"everybody on this machine can read the secret in {option} from the list of processes; "
                 f"give it by {self.envvar} or {self.envvar}_FILE"
             )
-            if self._refused:
+            if self._is_refused:
                 raise click.UsageError(text, ctx)
             click.echo(f"warning: {text}", err=True)
         return value, source
+
+
+class KeyOption(SecretOption):
+    """The same for what is nothing but a secret: on a command line it is refused."""
+
+    _is_refused = True

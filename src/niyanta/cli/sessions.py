@@ -16,7 +16,7 @@ from niyanta.domain.limits import MAX_SESSIONS_SHOWN
 from niyanta.server.services.sessions import SessionService
 from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
-from niyanta.server.store.sessions import Session, SessionStore
+from niyanta.server.store.sessions import LiveSession, SessionStore
 
 __all__ = ["COMMANDS"]
 
@@ -38,7 +38,7 @@ def _list(
     """Show who is in: every credential that is good now, those used last first."""
     seconds = round(parse_duration(used_within).total_seconds()) if used_within else None
 
-    async def live(database: Database) -> Sequence[Session]:
+    async def live(database: Database) -> Sequence[LiveSession]:
         wanted = None if kind is None else CredentialKind(kind)
         return await _service(database).live(limit, customer_id=customer_id, kind=wanted, used_within_seconds=seconds)
 

@@ -11,8 +11,9 @@ import msgspec
 from niyanta.client.arguments import TierLimits
 from niyanta.client.join_tokens import JoinToken
 from niyanta.client.live import LiveEvent, follow_events
-from niyanta.client.models import ApiKey, Customer, FleetWorker, Pagination, Session, Token
+from niyanta.client.models import ApiKey, Customer, FleetWorker, Pagination, Token
 from niyanta.client.operator_actions import OperatorAction
+from niyanta.client.sessions import Session
 from niyanta.client.system import Fairness, SystemState
 from niyanta.client.transport import Transport, quoted, without_none
 
@@ -222,7 +223,7 @@ class AsyncAdmin:
 
         Args:
             customer_id: Only this customer's.
-            kind: ``api_key``, ``token`` or ``jwt``; all when None.
+            kind: ``api_key``, ``api_token`` or ``json_web_token``; all when None.
             used_within_seconds: Only what was used so lately.
             most: How many, up to a thousand.
         """

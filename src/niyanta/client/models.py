@@ -32,7 +32,6 @@ __all__ = [
     "Pagination",
     "Period",
     "ResourceLimits",
-    "Session",
     "Statistics",
     "StatisticsSummary",
     "Token",
@@ -370,28 +369,6 @@ class ApiKey(msgspec.Struct, kw_only=True):
 
     def __repr__(self) -> str:
         return f"ApiKey(key_id={self.key_id!r}, name={self.name!r}, role={self.role!r}, status={self.status!r})"
-
-
-class Session(msgspec.Struct, kw_only=True):
-    """A credential that is good now, as operators see it."""
-
-    session_id: str
-    """By which it is ended: a key's or a token's id, or a subject's."""
-    customer_id: str
-    kind: str
-    """``api_key``, ``token`` or ``jwt``."""
-    name: str
-    """A key's name, or a JSON Web Token's subject."""
-    role: str | None = None
-    key_id: str | None = None
-    """The key that a token was made of."""
-    workload_id: str | None = None
-    """The only workload that it is good for; None for all."""
-    began_at: datetime | None = None
-    expires_at: datetime | None = None
-    last_used_at: datetime | None = None
-    last_used_from: str | None = None
-    """Network address."""
 
 
 class Token(msgspec.Struct, kw_only=True):

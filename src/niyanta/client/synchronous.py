@@ -30,7 +30,6 @@ from niyanta.client.models import (
     LogPage,
     Page,
     ResourceLimits,
-    Session,
     Statistics,
     Token,
     Update,
@@ -38,6 +37,7 @@ from niyanta.client.models import (
     WorkloadConfig,
 )
 from niyanta.client.operator_actions import OperatorAction
+from niyanta.client.sessions import Session
 from niyanta.client.status import Status
 from niyanta.client.system import Fairness, SystemState
 from niyanta.client.tokens import AsyncTokens
@@ -638,7 +638,7 @@ class Admin:
 
         Args:
             customer_id: Only this customer's.
-            kind: ``api_key``, ``token`` or ``jwt``; all when None.
+            kind: ``api_key``, ``api_token`` or ``json_web_token``; all when None.
             used_within_seconds: Only what was used so lately.
             most: How many, up to a thousand.
         """

@@ -47,9 +47,9 @@ class CredentialKind(StrEnum):
     """What somebody came in with."""
 
     API_KEY = "api_key"
-    TOKEN = "token"  # noqa: S105 -- a word
+    API_TOKEN = "api_token"  # noqa: S105 -- a word
     """Made of a key; also what a browser holds that is signed in to the console."""
-    JWT = "jwt"
+    JSON_WEB_TOKEN = "json_web_token"  # noqa: S105 -- a word
     """A JSON Web Token of an issuer: all of one subject are one session."""
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from niyanta.domain.bays import Lane, Sleepers
 from niyanta.domain.placement import Affinity, Constraint, WorkerView, choose, eligible
 from niyanta.domain.roster import Placement
 from support.shop import ANYWHERE, Shop, worker
@@ -90,18 +91,19 @@ def test_each_of_many_sleeping_lanes_of_the_customer_is_looked_at() -> None:
     assert Counter(p.key[0] for p in done) == {"a": 60, "b": 60}
 
 
-def test_what_sleeps_is_forgotten_with_its_last_lane() -> None:
-    shop = Shop(private("own", "a", 1, zone="1"))
-    (kept,) = shop.add("a")
-    (placed,) = shop.passes()
-    shop.add("a", 1, Affinity(hard=Constraint(worker_id="own")), lane=5)
-    assert shop.passes() == []
-    shop.end(placed, 1.0)
-    (placed,) = shop.passes()
-    shop.end(placed, 1.0)
-    shop.passes()
-    shop.roster.forget_idle()
-    assert not shop.roster.lanes._bays, kept  # a bay for each worker that ever was would never be given back
+def test_who_was_called_sleeps_no_more() -> None:
+    """Else a bay for each worker that ever was would never be given back."""
+    sleepers = Sleepers()
+    lanes = [Lane(customer, key, 0.0) for customer in "ab" for key in range(3)]
+    for lane in lanes:
+        sleepers.put(lane)
+    sleepers.stir({"a", "never"})
+    assert {lane.customer_id for _ in range(3) for lane in sleepers.wake(8)} == {"a"}
+    assert list(sleepers.wake(8)) == []
+    assert sleepers
+    sleepers.stir({"b"})
+    assert len([lane for _ in range(3) for lane in sleepers.wake(1)]) == 3
+    assert not sleepers
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)

@@ -26,7 +26,7 @@ from niyanta.server.access.tokens import Claims, TokenVerifier
 from niyanta.server.moves.batcher import GroupCommit
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.store.customers import CustomerStore, Identity
-from niyanta.server.store.sessions import SessionStore, SignIn, Standing, session_of
+from niyanta.server.store.sessions import SessionStore, SignIn, SubjectStanding, session_of
 from niyanta.wire.cancels import lasting
 from niyanta.wire.changes import Changed
 
@@ -103,7 +103,7 @@ class Authenticator:
         self._changed_at: dict[str, float] = {}
         self._failures = _Failures(clock, bounds.sources)
         self._keys = GroupCommit[tuple[str, str], Identity | None](self._look_up, most=200)
-        self._standings = GroupCommit[tuple[str, str], Standing | None](self._read_standings, most=200)
+        self._standings = GroupCommit[tuple[str, str], SubjectStanding | None](self._read_standings, most=200)
         self._used: dict[str, str] = {}
         self._signed_in: dict[str, SignIn] = {}
         self._anybody_came = asyncio.Event()
@@ -216,7 +216,7 @@ class Authenticator:
         _remember(self._verified, token, _Verified(claims, self._clock() + _VERIFIED_SECONDS), self._bounds.good)
         return claims
 
-    async def _read_standings(self, asked: Sequence[tuple[str, str]]) -> list[Standing | Exception | None]:
+    async def _read_standings(self, asked: Sequence[tuple[str, str]]) -> list[SubjectStanding | Exception | None]:
         found = await self._sessions.standings(sorted(set(asked)))
         return [found.get(session_of(*who)) for who in asked]
 

@@ -52,6 +52,10 @@ class LineBounds(logging.Filter):
         self._clock = clock
         self._buckets: dict[tuple[str, str | None], _Bucket] = {}
 
+    def __len__(self) -> int:
+        """How many parties and events are remembered."""
+        return len(self._buckets)
+
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the line is let through; it gets ``left_out`` when others before it weren't."""
         if record.levelno < logging.INFO:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from niyanta.domain.customers import CredentialKind
 from niyanta.server.store.customers import CustomerStore
-from niyanta.server.store.sessions import Session, SessionStore
+from niyanta.server.store.sessions import LiveSession, SessionStore
 
 __all__ = ["SessionService"]
 
@@ -41,7 +41,7 @@ class SessionService:
         customer_id: str | None = None,
         kind: CredentialKind | None = None,
         used_within_seconds: int | None = None,
-    ) -> Sequence[Session]:
+    ) -> Sequence[LiveSession]:
         """What is good now, those used last first; of one customer, of one kind, used of late, where given."""
         return await self._sessions.live(
             most, customer_id=customer_id, kind=kind, used_within_seconds=used_within_seconds

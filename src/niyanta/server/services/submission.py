@@ -27,8 +27,7 @@ keeps that from storing twice. The announcement is lost: the scheduler finds the
 **In this module.** `submit` and `submit_batch` wait for one shared commit; `_commit` sets the held up aside,
 `_commit_together` is the transaction. Mostly it is one statement (`_store_at_once`); what that can't decide is stored
 in this order: lock the counts, look for keys that were used, let in what has room (`_admit`), claim keys, insert.
-`_find_out` is for a COMMIT whose answer was lost. What a submission may be is `niyanta.server.services.checking`; the
-statements are `niyanta.server.store.submissions`.
+`_find_out` is for a COMMIT whose answer was lost. What may be submitted is `services.checking`'s to say.
 """
 
 from __future__ import annotations
@@ -308,10 +307,10 @@ class SubmissionService:
     def _refuse_unconfigured(self, request: _Request, configured: set[tuple[str, str]]) -> None:
         """Refuse what only a config let in that was deleted between the check and this commit."""
         own = {kind for customer_id, kind in configured if customer_id == request.customer_id}
-        served = self._directory.served_for(request.customer_id)
+        served = self._directory.served_for(request.customer_id).keys()
         for number, item in enumerate(request.items):
             if isinstance(item, NewWorkload) and item.needs_config and item.workload_type not in own:
-                request.items[number] = unsupported(item.workload_type, own | set(served))
+                request.items[number] = unsupported(item.workload_type, own | served)
 
     async def _find_out(self, request: _Request) -> SubmissionAnswer:
         """The link broke around the COMMIT: read what is stored, rather than guess or store twice.

@@ -15,10 +15,10 @@ from niyanta.errors import NotFoundError
 from niyanta.server.store.database import Database, retried
 from niyanta.server.store.queries import Queries
 
-__all__ = ["Session", "SessionStore", "SignIn", "Standing", "session_of"]
+__all__ = ["LiveSession", "SessionStore", "SignIn", "SubjectStanding", "session_of"]
 
 
-class Session(msgspec.Struct, frozen=True, kw_only=True):
+class LiveSession(msgspec.Struct, frozen=True, kw_only=True):
     """A credential that is good now."""
 
     session_id: str
@@ -42,7 +42,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     """Network address."""
 
 
-class Standing(NamedTuple):
+class SubjectStanding(NamedTuple):
     """What the database says of whom a JSON Web Token is for."""
 
     session_id: str
@@ -67,8 +67,8 @@ def session_of(customer_id: str, subject: str) -> str:
 
 
 _queries = Queries("sessions.sql")
-_live_sessions = _queries.many("live_sessions", Session)
-_standings = _queries.many("standings", Standing)
+_live_sessions = _queries.many("live_sessions", LiveSession)
+_standings = _queries.many("standings", SubjectStanding)
 _note_sign_ins = _queries.run("note_sign_ins")
 _revoke_sign_in = _queries.one("revoke_sign_in", str)
 _forget_sign_ins = _queries.many("forget_sign_ins", str)
@@ -83,7 +83,7 @@ class SessionStore:
     @retried
     async def live(
         self, most: int, *, customer_id: str | None = None, kind: str | None = None, used_within_seconds: int | None
-    ) -> list[Session]:
+    ) -> list[LiveSession]:
         """What is good now, those used last first; of one customer, of one kind, used of late, where given."""
         async with self._database.connection() as conn:
             return await _live_sessions(
@@ -91,7 +91,7 @@ class SessionStore:
             )
 
     @retried
-    async def standings(self, asked: Sequence[tuple[str, str]]) -> dict[str, Standing]:
+    async def standings(self, asked: Sequence[tuple[str, str]]) -> dict[str, SubjectStanding]:
         """Of those (customer, subject) whose customers exist, by their session."""
         async with self._database.connection() as conn:
             found = await _standings(

@@ -1,11 +1,11 @@
 -- name: live_sessions(customer_id, kind, used_within_seconds, most)
 -- Every credential that is good now, those used last first. Locking: none. It reads all of them: for operators, and rarely.
 SELECT * FROM (
-    SELECT key_id AS session_id, customer_id, CASE WHEN made_of IS NULL THEN 'api_key' ELSE 'token' END AS kind, name, role,
+    SELECT key_id AS session_id, customer_id, CASE WHEN made_of IS NULL THEN 'api_key' ELSE 'api_token' END AS kind, name, role,
            made_of, workload_id, created_at AS began_at, expires_at, last_used_at, last_used_from
       FROM api_keys WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
      UNION ALL
-    SELECT session_id, customer_id, 'jwt', subject, 'customer', NULL, NULL, first_used_at, expires_at, last_used_at,
+    SELECT session_id, customer_id, 'json_web_token', subject, 'customer', NULL, NULL, first_used_at, expires_at, last_used_at,
            last_used_from
       FROM sign_ins WHERE expires_at > now() AND (revoked_at IS NULL OR issued_at > revoked_at)
 ) s

@@ -21,7 +21,7 @@ from niyanta.server.access.tokens import TokenVerifier
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.customers import CustomerStore, Identity
-from niyanta.server.store.sessions import SessionStore, SignIn, Standing, session_of
+from niyanta.server.store.sessions import SessionStore, SignIn, SubjectStanding, session_of
 from niyanta.wire.broker import Broker
 from niyanta.wire.changes import Changed
 from niyanta.wire.subjects import Subjects
@@ -48,11 +48,11 @@ class Keys:
         await asyncio.sleep(0)
         return found
 
-    async def standings(self, asked: Sequence[tuple[str, str]]) -> dict[str, Standing]:
+    async def standings(self, asked: Sequence[tuple[str, str]]) -> dict[str, SubjectStanding]:
         self.queries += 1
         await asyncio.sleep(0)
         found = {session_of(*who): who[0] for who in asked if who[0] in self.status}
-        return {session: Standing(session, self.status[who], self.ended_at) for session, who in found.items()}
+        return {session: SubjectStanding(session, self.status[who], self.ended_at) for session, who in found.items()}
 
     async def note(self, used: Mapping[str, SignIn]) -> None:
         return None

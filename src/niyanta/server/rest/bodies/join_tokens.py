@@ -42,9 +42,9 @@ Tags = Annotated[
     ),
 ]
 
-CustomerId = Annotated[str, Meta(extra_json_schema={"pattern": f"^{CUSTOMER_ID_PATTERN.pattern}$"})]
+PoolCustomer = Annotated[str, Meta(extra_json_schema={"pattern": f"^{CUSTOMER_ID_PATTERN.pattern}$"})]
 Customers = Annotated[
-    list[CustomerId],
+    list[PoolCustomer],
     Meta(
         description="The only customers whose workloads its workers get; everybody's when empty.",
         extra_json_schema={"maxItems": MAX_TOKEN_CUSTOMERS},

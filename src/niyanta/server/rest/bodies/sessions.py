@@ -22,8 +22,8 @@ class SessionBody(msgspec.Struct):
         str,
         one_of(
             CredentialKind,
-            "`token`: made of a key, also what a browser holds that is signed in to the console. `jwt`: all JSON Web "
-            "Tokens of one subject.",
+            "`api_token`: made of a key, also what a browser holds that is signed in to the console. "
+            "`json_web_token`: all of one subject.",
         ),
     ]
     name: Annotated[str, Meta(description="A key's name, or a JSON Web Token's subject.")]

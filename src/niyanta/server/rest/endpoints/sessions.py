@@ -13,7 +13,7 @@ from niyanta.server.rest.frame.operation import Access, Call, Operation
 from niyanta.server.rest.frame.parameters import Choice, Integer, Text
 from niyanta.server.rest.frame.responses import json_response, timestamp
 from niyanta.server.services.sessions import SessionService
-from niyanta.server.store.sessions import Session
+from niyanta.server.store.sessions import LiveSession
 
 __all__ = ["SessionRoutes"]
 
@@ -72,7 +72,7 @@ class SessionRoutes:
         return Response(status_code=204)
 
 
-def _body(session: Session) -> bodies.SessionBody:
+def _body(session: LiveSession) -> bodies.SessionBody:
     return bodies.SessionBody(
         session_id=session.session_id,
         customer_id=session.customer_id,
