@@ -77,7 +77,7 @@ def _walk(ctx: SyncContext, exclusive: bool) -> dict[str, Any]:
             diary.write("step", step)
             ctx.log.info("step %d", step)
             ctx.report_progress(100 * step / ctx.input_params["steps"])
-            if step % ctx.input_params["every"] == 0 or ctx.pause_requested:
+            if step % ctx.input_params["every"] == 0 or ctx.checkpoint_due:
                 diary.write("saved", step, sequence=ctx.save_checkpoint({"step": step}))
             _mishap(ctx, diary, step)
     finally:
@@ -111,7 +111,7 @@ async def inline_steps(ctx: Context) -> dict[str, Any]:
             diary.write("step", step)
             ctx.log.info("step %d", step)
             await ctx.report_progress(100 * step / ctx.input_params["steps"])
-            if step % ctx.input_params["every"] == 0 or ctx.pause_requested:
+            if step % ctx.input_params["every"] == 0 or ctx.checkpoint_due:
                 diary.write("saved", step, sequence=await ctx.save_checkpoint({"step": step}))
             _mishap(ctx, diary, step)
     finally:

@@ -26,6 +26,7 @@ NAMED_IN = (
     "arguments",
     "checkpoints",
     "configs",
+    "drains",
     "explanations",
     "failure_models",
     "join_tokens",

@@ -48,6 +48,10 @@ export interface Workload extends WorkloadRow {
   estimated_completion_time: string | null;
   generation: number;
   checkpoint_sequence: number;
+  /** Of one that runs: so much would be done again if its worker were lost now. */
+  seconds_since_checkpoint: number | null;
+  replayed_from: string | null;
+  from_checkpoint: number | null;
   timeout_seconds: number | null;
   affinity_rules: Json;
   pending_reason: string | null;

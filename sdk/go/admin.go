@@ -65,6 +65,8 @@ type StandingOrder struct {
 	// GivenBy is the id of the key that it was given with.
 	GivenBy string    `json:"given_by"`
 	GivenAt time.Time `json:"given_at"`
+	// Mode is a drain's; nil of a removal.
+	Mode *DrainMode `json:"mode"`
 }
 
 // ListWorkersRequest says which workers are wanted; empty fields don't choose.
@@ -113,10 +115,67 @@ func (s *AdminService) IterateWorkers(ctx context.Context, request *ListWorkersR
 	})
 }
 
-// DrainWorker has a worker get nothing new, also after a restart, until UndrainWorker; what it runs finishes.
-func (s *AdminService) DrainWorker(ctx context.Context, workerID string, options ...CallOption) (*WorkerState, error) {
-	return send[WorkerState](ctx, s.transport, call{
-		method: http.MethodPost, path: "/admin/workers/" + quoted(workerID) + "/drain", safe: true,
+// DrainMode says what becomes of what a drained worker runs.
+type DrainMode string
+
+const (
+	// DrainFinish: it runs to its end there.
+	DrainFinish DrainMode = "finish"
+	// DrainMove: it goes on elsewhere, from its next checkpoint; what can't, finishes.
+	DrainMove DrainMode = "move"
+)
+
+// DrainWorkerRequest says how to drain a worker.
+type DrainWorkerRequest struct {
+	// Mode is DrainFinish when nil.
+	Mode *DrainMode `json:"mode,omitempty"`
+}
+
+// Drain is a worker's drain, and how far it has come.
+type Drain struct {
+	WorkerID string       `json:"worker_id"`
+	Status   WorkerStatus `json:"status"`
+	Mode     DrainMode    `json:"mode"`
+	// GivenBy is the API key that it was first given with.
+	GivenBy string    `json:"given_by"`
+	GivenAt time.Time `json:"given_at"`
+	// Remaining is how many workloads the worker has still.
+	Remaining int                `json:"remaining"`
+	Workloads []*DrainedWorkload `json:"workloads"`
+}
+
+// DrainedWorkload is what has become of one workload that a worker had when it was drained.
+type DrainedWorkload struct {
+	CustomerID string `json:"customer_id"`
+	ID         string `json:"workload_id"`
+	Type       string `json:"workload_type"`
+	// Attempt is the one that the worker had.
+	Attempt int `json:"attempt"`
+	// Outcome is "running" or "moving" while it is still there; else "waiting", "moved", "paused" or "finished".
+	Outcome string `json:"outcome"`
+	// Reason says why it is still there, or how it left without a checkpoint.
+	Reason *string `json:"reason"`
+	Status Status  `json:"status"`
+	// MovedTo is the worker that was given its next attempt.
+	MovedTo *string `json:"moved_to"`
+	// CheckpointSequence is the checkpoint that it went on from; of one that is still there the newest.
+	CheckpointSequence *int64 `json:"checkpoint_sequence"`
+	// SecondsLost of running time are done again elsewhere; 0 when it moved at a checkpoint.
+	SecondsLost float64 `json:"seconds_lost"`
+}
+
+// DrainWorker has a worker get nothing new, also after a restart, until UndrainWorker; request may be nil.
+func (s *AdminService) DrainWorker(ctx context.Context, workerID string, request *DrainWorkerRequest, options ...CallOption) (*Drain, error) {
+	wanted := copied(request)
+	return send[Drain](ctx, s.transport, call{
+		method: http.MethodPost, path: "/admin/workers/" + quoted(workerID) + "/drain", body: &wanted, safe: true,
+	}, options)
+}
+
+// WorkerDrain tells how far a worker's drain has come. ErrNotFound: no operator drains it.
+func (s *AdminService) WorkerDrain(ctx context.Context, workerID string, options ...CallOption) (*Drain, error) {
+	return send[Drain](ctx, s.transport, call{
+		method: http.MethodGet, path: "/admin/workers/" + quoted(workerID) + "/drain",
 	}, options)
 }
 

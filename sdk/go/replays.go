@@ -55,6 +55,24 @@ type ReplayedItem struct {
 	Error *ItemError `json:"error"`
 }
 
+// ForkWorkloadRequest says where a fork begins and what it has differently; what is nil is as it was.
+type ForkWorkloadRequest struct {
+	// InputParams takes the place of the input it had: a map, a struct, or anything else that becomes a JSON object.
+	InputParams any  `json:"input_params,omitempty"`
+	Priority    *int `json:"priority,omitempty"`
+	// FromCheckpoint is the sequence of the original's checkpoint to begin at; its newest when nil.
+	FromCheckpoint *int64 `json:"from_checkpoint,omitempty"`
+}
+
+// Fork submits a workload again, ended or not, to begin at one of its checkpoints; request may be nil. The original goes
+// on. It is safe against repetition as Submit is.
+func (s *WorkloadsService) Fork(ctx context.Context, workloadID string, request *ForkWorkloadRequest, options ...CallOption) (*SubmittedWorkload, error) {
+	wanted := copied(request)
+	return send[SubmittedWorkload](ctx, s.transport, call{
+		method: http.MethodPost, path: workloadPath(workloadID, "/fork"), body: &wanted, safe: true, keyed: true,
+	}, options)
+}
+
 // Replay submits a workload that has ended again, as a new one; request may be nil. It is safe against repetition as
 // Submit is. ErrInvalidState: it hasn't ended.
 func (s *WorkloadsService) Replay(ctx context.Context, workloadID string, request *ReplayWorkloadRequest, options ...CallOption) (*SubmittedWorkload, error) {

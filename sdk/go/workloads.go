@@ -123,6 +123,8 @@ type Workload struct {
 	CancelledAt *time.Time `json:"cancelled_at"`
 	// ReplayedFrom is the workload that it is a replay of.
 	ReplayedFrom *string `json:"replayed_from"`
+	// ForkedFrom is the workload that it is a fork of.
+	ForkedFrom *string `json:"forked_from"`
 	// FromCheckpoint is the checkpoint of that one at which it began.
 	FromCheckpoint *int64 `json:"from_checkpoint"`
 	// EstimatedStartTime is nil when there is nothing to estimate from.

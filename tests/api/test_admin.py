@@ -100,7 +100,7 @@ async def test_a_drained_worker_finishes_and_takes_nothing_new(system: System) -
         await worker.report(ref, messages.Started())
         for _ in range(2):
             status, body, _ = await admin(system, "POST", "/workers/w1/drain")
-            assert (status, body) == (200, {"worker_id": "w1", "status": "DRAINING"})
+            assert (status, body["worker_id"], body["status"], body["mode"]) == (200, "w1", "DRAINING", "finish")
             assert isinstance(await worker.next_command(), DrainWorker)
         waiting = await system.submit()
         await worker.report(ref, messages.Completed(b"{}"))

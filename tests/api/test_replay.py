@@ -39,10 +39,12 @@ async def failed(system: System, worker: ScriptedWorker, count: int = 1, **field
 
 
 async def origins(system: System, key: str = "cust_a") -> list[str]:
-    """What all replays are of."""
+    """What all replays and forks are of."""
     connection = await asyncpg.connect(system.database_url)
     try:
-        rows = await connection.fetch("SELECT replayed_from FROM workload_origins WHERE customer_id = $1", key)
+        rows = await connection.fetch(
+            "SELECT coalesce(replayed_from, forked_from) FROM workload_origins WHERE customer_id = $1", key
+        )
     finally:
         await connection.close()
     return sorted(row[0] for row in rows)
@@ -133,6 +135,36 @@ async def test_a_replay_begins_at_a_checkpoint(system: System) -> None:
         assert mine.sha256 == hashlib.sha256(b'{"at": 1}').digest()
         _, audit, _ = await system.call("GET", f"/workloads/{body['workload_id']}/audit")
         assert audit["events"][0]["details"]["from_checkpoint"] == 1
+
+
+@pytest.mark.parametrize("how", ["replay", "fork"])
+async def test_a_checkpoint_that_is_dropped_before_the_commit_is_missed(system: System, how: str) -> None:
+    """The transaction that is to store it waits for the customer's counts meanwhile; not for more than a second."""
+    worker = await system.worker()
+    async with beating(worker):
+        saved = [messages.CheckpointSaved(data, hashlib.sha256(data).digest()) for data in (b"1", b"2")]
+        original = await ended(system, worker, *saved, messages.Failed("no disk", permanent=True))
+        hung = await asyncpg.connect(system.database_url)
+        first = f"FROM checkpoints WHERE workload_id = '{original}' AND sequence = 1"
+        await hung.execute(f"CREATE TEMP TABLE kept AS SELECT * {first}")
+        status = 503
+        while status == 503:  # it waited for too long
+            async with asyncio.timeout(30), hung.transaction():
+                await hung.execute("SELECT FROM customer_usage WHERE customer_id = 'cust_a' FOR UPDATE")
+                path = f"/workloads/{original}/{how}"
+                asked = asyncio.create_task(system.call("POST", path, {"from_checkpoint": 1}))
+                while not await hung.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                    pass
+                await hung.execute(f"DELETE {first}")
+            status, body, _ = await asked
+            if status == 503:
+                await hung.execute("INSERT INTO checkpoints SELECT * FROM kept")
+        await hung.close()
+        assert (status, body["error"]["code"]) == (400, "INVALID_INPUT"), body
+        assert body["error"]["details"] == {"field": "from_checkpoint", "allowed": [2]}
+        assert await origins(system) == []
+        _, listed, _ = await system.call("GET", "/workloads")
+        assert [each["workload_id"] for each in listed["workloads"]] == [original]
 
 
 async def test_many_by_a_filter_page_by_page(system: System) -> None:

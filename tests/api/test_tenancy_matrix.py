@@ -199,7 +199,13 @@ async def test_each_route_wants_credentials_unless_it_is_public(system: System) 
 async def test_admin_routes_are_closed_to_customers_whatever_they_name(
     system: System, worker: ScriptedWorker
 ) -> None:
-    real = {"worker_id": worker.worker_id, "customer_id": "cust_a", "key_id": "key_x", "token_id": "jt_x", "session_id": "jwt_x"}
+    real = {
+        "worker_id": worker.worker_id,
+        "customer_id": "cust_a",
+        "key_id": "key_x",
+        "token_id": "jt_x",
+        "session_id": "jwt_x",
+    }
     fake = {"worker_id": "w_never", "customer_id": "cust_never", "key_id": "key_never", "token_id": "jt_never"}
     fake["session_id"] = "jwt_never"
     for path, method in BY_ADMIN:

@@ -28,6 +28,7 @@ from niyanta.wire.messages import (
     CancelAttempt,
     CheckpointSaved,
     Completed,
+    DrainWorker,
     Event,
     EventBatch,
     EventReply,
@@ -301,6 +302,35 @@ async def test_events_that_are_left_for_later_hold_up_no_others(run: Any, servic
     await until(lambda: [type(body) for body in service.bodies(stuck)][-1:] == [Completed])
     assert [event.sequence for event in service.events if event.ref == stuck] == [1, 2]
     assert all(batch.takes_later for batch in service.batches)
+
+
+async def test_what_moves_is_handed_back_at_its_next_checkpoint_and_nothing_else(run: Any, service: Service) -> None:
+    service.accept = RegisterReply(True, "", "", 30.0, 60.0)  # it beats when it is told to
+    saves = asyncio.Event()
+    worker = Worker(id="w", capacity=3)
+
+    @worker.workload("hold", isolation="inline")
+    async def hold(ctx: Context) -> int:
+        await ctx.report_progress(1)
+        await saves.wait()
+        await ctx.save_checkpoint({"x": 1})
+        return 1
+
+    await run(worker)
+    await until(lambda: service.beats)
+    moves, stays, freed = [await service.assign("hold", number) for number in (1, 2, 3)]
+    await until(lambda: all(Progressed(1) in service.bodies(ref) for ref in (moves, stays, freed)))
+    # The last says nothing, as a service of an earlier release does.
+    for moving in ([moves, freed], [moves], None):
+        count = len(service.beats)
+        service.beat = HeartbeatReply(True, draining=True, moving=moving)
+        await service.broker.publish(service.subjects.worker("w"), encode(DrainWorker()))
+        await until(lambda count=count: len(service.beats) > count)
+    saves.set()
+    ends = (Released, Completed)
+    await until(lambda: all(isinstance(service.bodies(ref)[-1], ends) for ref in (moves, stays, freed)))
+    assert service.bodies(moves)[-1] == Released("drained")
+    assert [type(service.bodies(ref)[-1]) for ref in (stays, freed)] == [Completed, Completed]
 
 
 async def test_an_assignment_that_comes_again_after_its_attempt_has_ended_is_not_run_again(

@@ -15,6 +15,8 @@ export interface Checkpoint {
   worker_id: string | null;
   created_at: string;
   pinned: boolean;
+  /** Nothing can begin at it, unless it is the last. */
+  in_object_store: boolean;
 }
 
 export function useCheckpoints(id: string, every = 0): Loaded<Checkpoint[]> {
@@ -46,7 +48,7 @@ export function Checkpoints({ workload, onChanged }: { workload: Workload; onCha
           </td>
           <td class="mono small soft">{point.worker_id ?? "–"}</td>
           <td class="end nowrap">
-            {write && workload.status === "PAUSED" && (
+            {write && workload.status === "PAUSED" && (!point.in_object_store || point === data[0]) && (
               <Button disabled={busy} onClick={() => void resume(point)}>
                 Resume from it
               </Button>

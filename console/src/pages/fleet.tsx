@@ -4,11 +4,12 @@ import { between, duration, number, plural } from "../format";
 import { useLoaded, useNow } from "../live";
 import { place, setQuery } from "../router";
 import type { Pagination, Worker } from "../types";
-import { Age, Badge, Button, Card, Confirm, Empty, Meter, Page, Problem, say, Skeleton, useAction } from "../ui/parts";
-import { Select } from "./workloads";
+import { Age, Badge, Button, Card, Confirm, Empty, Meter, Page, Problem, say, Search, Select, Skeleton, useAction } from "../ui/parts";
 
 const TONES: Record<string, "good" | "warn" | "bad"> = { HEALTHY: "good", DRAINING: "warn", DEAD: "bad" };
 const MOST_WORKERS = 1000;
+/** Each look is recorded as what an operator did. */
+const FRESHEN_MS = 5000;
 const STATUSES = [["", "All that live"], ["HEALTHY", "Healthy"], ["DRAINING", "Draining"], ["DEAD", "Dead"]] as const;
 
 async function load(status: string, stop: AbortSignal): Promise<{ workers: Worker[]; total: number }> {
@@ -25,7 +26,7 @@ export function FleetPage() {
   const query = place.value.query;
   const status = query.get("status") ?? "";
   const tag = query.get("tag") ?? "";
-  const { data, error, reload } = useLoaded(`fleet ${status}`, (stop) => load(status, stop), 2000);
+  const { data, error, reload } = useLoaded(`fleet ${status}`, (stop) => load(status, stop), FRESHEN_MS);
   const lives = (data?.workers ?? []).filter((worker) => status || worker.status !== "DEAD");
   const shown = lives.filter((worker) => !tag || `${worker.worker_id} ${tagsOf(worker).join(" ")}`.includes(tag));
   const total = shown.reduce((sum, worker) => sum + worker.capacity_total, 0);
@@ -35,7 +36,7 @@ export function FleetPage() {
       <div class="stack">
         <div class="toolbar" role="search" aria-label="Filter">
           <Select label="Status" value={status} options={STATUSES} onChange={(value) => setQuery({ status: value })} />
-          <input class="grow" type="search" aria-label="Worker or tag" placeholder="Worker or tag, as region=eu" value={tag} onInput={(event) => setQuery({ tag: event.currentTarget.value })} />
+          <Search label="Worker or tag" hint="Worker or tag, as region=eu" value={tag} onSearch={(tag) => setQuery({ tag })} />
         </div>
         {error && <Problem error={error} retry={reload} />}
         {!data ? (
@@ -69,7 +70,7 @@ function WorkerCard({ worker, onChanged }: { worker: Worker; onChanged: () => vo
   return (
     <section class="card worker" aria-label={worker.worker_id}>
       <header>
-        <h3 title={worker.worker_id}>{worker.worker_id}</h3>
+        <h2 title={worker.worker_id}>{worker.worker_id}</h2>
         <Badge tone={TONES[worker.status] ?? ""}>{worker.status.toLowerCase()}</Badge>
       </header>
       <div>
@@ -106,7 +107,7 @@ function WorkerCard({ worker, onChanged }: { worker: Worker; onChanged: () => vo
         </details>
       )}
       <div class="faint small">
-        heard {silent < 2 ? "just now" : `${duration(Math.round(silent))} ago`} · version {worker.version} · here since <Age at={worker.registered_at} />
+        heard {silent < 2 ? "just now" : `${duration(Math.round(silent))} ago`} · version {worker.version} · joined <Age at={worker.registered_at} />
         {worker.standing_order && ` · ordered to ${worker.standing_order.kind} by ${worker.standing_order.given_by}`}
       </div>
       <Orders worker={worker} onChanged={onChanged} />

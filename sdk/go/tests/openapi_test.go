@@ -86,12 +86,15 @@ var types = map[string]any{
 	"CustomerUsage":          niyanta.Usage{},
 	"CustomersAnswer":        niyanta.CustomersPage{},
 	"Dependencies":           niyanta.Dependencies{},
-	"DrainAnswer":            niyanta.WorkerState{},
+	"DrainAnswer":            niyanta.Drain{},
+	"DrainRequest":           niyanta.DrainWorkerRequest{},
+	"DrainedWorkloadBody":    niyanta.DrainedWorkload{},
 	"ErrorBody":              nil, // becomes an APIError
 	"ErrorEnvelope":          nil, // becomes an APIError
 	"EstimateAccuracy":       niyanta.EstimateAccuracy{},
 	"ExplainAnswer":          niyanta.Explanation{},
 	"ExplainedReason":        niyanta.ExplainedReason{},
+	"ForkRequest":            niyanta.ForkWorkloadRequest{},
 	"HealthAnswer":           niyanta.Health{},
 	"ItemError":              niyanta.ItemError{},
 	"JoinTokenAnswer":        nil, // as above
@@ -175,6 +178,7 @@ var methods = map[string]method{
 	"cancelWorkload":       {client.Workloads, "Cancel", nil},
 	"getWorkloadLogs":      {client.Workloads, "Logs", niyanta.LogsRequest{}},
 	"pauseWorkload":        {client.Workloads, "Pause", nil},
+	"forkWorkload":         {client.Workloads, "Fork", nil},
 	"replayWorkload":       {client.Workloads, "Replay", nil},
 	"replayWorkloadBatch":  {client.Workloads, "ReplayBatch", nil},
 	"resumeWorkload":       {client.Workloads, "Resume", nil},
@@ -202,6 +206,7 @@ var methods = map[string]method{
 	"listWorkers":          {client.Admin, "ListWorkers", niyanta.ListWorkersRequest{}},
 	"removeWorker":         {client.Admin, "RemoveWorker", nil},
 	"drainWorker":          {client.Admin, "DrainWorker", nil},
+	"getWorkerDrain":       {client.Admin, "WorkerDrain", nil},
 	"undrainWorker":        {client.Admin, "UndrainWorker", nil},
 	"getHealth":            {client, "Health", nil},
 	"getReadiness":         {client, "Ready", nil},

@@ -50,6 +50,7 @@ _SECTIONS: dict[str, dict[str, Entry]] = {
         "update": Entry(
             "niyanta.cli.updating:COMMANDS.update", "Change a workload's priority, time-out or affinity."
         ),
+        "fork": Entry("niyanta.cli.replaying:COMMANDS.fork", "Submit a workload again from one of its checkpoints."),
         "replay": Entry("niyanta.cli.replaying:COMMANDS.replay", "Submit workloads that have ended again."),
         "checkpoints": Entry(
             "niyanta.cli.checkpoints:COMMANDS.checkpoints", "Show a workload's checkpoints, the newest first."

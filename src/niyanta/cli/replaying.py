@@ -1,4 +1,4 @@
-"""``niyanta replay``: what has ended, once more."""
+"""``niyanta replay`` and ``niyanta fork``: what was submitted, once more."""
 
 from __future__ import annotations
 
@@ -70,6 +70,34 @@ def _replay(
 
 
 COMMANDS["replay"] = api_command("replay")(_replay)
+
+
+@click.argument("workload_id")
+@click.option("--from-checkpoint", type=click.IntRange(1), help="Begin at its checkpoint of this number; the newest.")
+@click.option("--input", "input_", help="JSON, @file or @- in place of the input it had.")
+@click.option("--priority", type=click.IntRange(0, MAX_PRIORITY), help="In place of the one it had.")
+@click.option("--idempotency-key", help="The same key never forks anything twice.")
+def _fork(
+    client: Client,
+    as_json: bool,
+    workload_id: str,
+    from_checkpoint: int | None,
+    input_: str | None,
+    priority: int | None,
+    idempotency_key: str | None,
+) -> None:
+    """Submit a workload again from one of its checkpoints. It may run, and goes on."""
+    made = client.workloads.fork(
+        workload_id,
+        input_params=json_input(input_, "--input"),
+        priority=priority,
+        from_checkpoint=from_checkpoint,
+        idempotency_key=idempotency_key,
+    )
+    show_fields(made, as_json)
+
+
+COMMANDS["fork"] = api_command("fork")(_fork)
 
 
 def _replay_failed(client: Client, as_json: bool, wanted: BatchFilter, priority: int | None, key: str) -> int:

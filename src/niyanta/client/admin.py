@@ -9,6 +9,7 @@ from datetime import datetime
 import msgspec
 
 from niyanta.client.arguments import TierLimits
+from niyanta.client.drains import Drain
 from niyanta.client.join_tokens import JoinToken
 from niyanta.client.live import LiveEvent, follow_events
 from niyanta.client.models import ApiKey, Customer, FleetWorker, Pagination, Token
@@ -79,9 +80,22 @@ class AsyncAdmin:
             if cursor is None:
                 return found
 
-    async def drain_worker(self, worker_id: str) -> None:
-        """Give it nothing new; what it runs finishes. Holds for its id, over restarts, until it is undrained."""
-        await self._transport.call("POST", f"/admin/workers/{quoted(worker_id)}/drain", safe_to_repeat=True)
+    async def drain_worker(self, worker_id: str, *, mode: str | None = None) -> Drain:
+        """Give it nothing new. Holds for its id, over restarts, until it is undrained.
+
+        Args:
+            worker_id: Which.
+            mode: ``finish`` (when None): what it runs, finishes there. ``move``: it goes on elsewhere, each from its
+                next checkpoint; what no other live worker suits, or never saves a checkpoint, finishes.
+        """
+        path = f"/admin/workers/{quoted(worker_id)}/drain"
+        body = None if mode is None else {"mode": mode}
+        return msgspec.json.decode(await self._transport.call("POST", path, body, safe_to_repeat=True), type=Drain)
+
+    async def worker_drain(self, worker_id: str) -> Drain:
+        """How far a worker's drain has come."""
+        path = f"/admin/workers/{quoted(worker_id)}/drain"
+        return msgspec.json.decode(await self._transport.call("GET", path), type=Drain)
 
     async def undrain_worker(self, worker_id: str) -> None:
         """End a drain or a removal: the worker's id may take workloads again."""
@@ -279,6 +293,7 @@ class AsyncAdmin:
         *,
         actor_id: str | None = None,
         action: str | None = None,
+        kind: str | None = None,
         target: str | None = None,
         outcome: str | None = None,
         since: datetime | None = None,
@@ -290,6 +305,7 @@ class AsyncAdmin:
         Args:
             actor_id: Only what this key did.
             action: Only this operation, such as ``drainWorker``.
+            kind: Only ``change``, what may have changed something, or only ``read``.
             target: Only what named or made the thing with this id.
             outcome: ``succeeded``, ``refused``, ``failed`` or ``unknown``.
             since: Only what was begun then or later.
@@ -299,6 +315,7 @@ class AsyncAdmin:
         wanted = without_none(
             actor_id=actor_id,
             action=action,
+            kind=kind,
             target=target,
             outcome=outcome,
             since=since.isoformat() if since else None,

@@ -64,6 +64,9 @@ class Workload(msgspec.Struct, kw_only=True):
     """Of one that runs: so much would be done again if its worker were lost now."""
     pending_reason: str | None = None
     replayed_from: str | None = None
+    """The workload that it is a replay of."""
+    forked_from: str | None = None
+    """The workload that it is a fork of."""
     from_checkpoint: int | None = None
     timeout_seconds: int | None = None
     affinity_rules: dict[str, Any] | None = None

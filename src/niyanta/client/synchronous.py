@@ -12,6 +12,7 @@ from niyanta.client.blocking_link import BlockingHttpLink
 from niyanta.client.checkpoints import AsyncCheckpoints, Checkpoint
 from niyanta.client.configs import AsyncConfigs, WorkloadType
 from niyanta.client.customer import AsyncAccount
+from niyanta.client.drains import Drain
 from niyanta.client.driver import iterate, run
 from niyanta.client.explanations import Explanation
 from niyanta.client.failure_models import BatchReplayed
@@ -212,6 +213,29 @@ class Workloads:
         """Submit one that has ended again, as a new one, at the start or a checkpoint; what is None is as it was."""
         return run(
             self._asynchronous.replay(
+                workload_id,
+                input_params=input_params,
+                priority=priority,
+                from_checkpoint=from_checkpoint,
+                idempotency_key=idempotency_key,
+            )
+        )
+
+    def fork(
+        self,
+        workload_id: str,
+        *,
+        input_params: dict[str, Any] | None = None,
+        priority: int | None = None,
+        from_checkpoint: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> Workload:
+        """Submit one again, ended or not, to begin at one of its checkpoints, by default the newest. It goes on.
+
+        What else is None is as it was.
+        """
+        return run(
+            self._asynchronous.fork(
                 workload_id,
                 input_params=input_params,
                 priority=priority,
@@ -477,15 +501,23 @@ class Account:
         """The account with its limits and what it uses now."""
         return run(self._asynchronous.get())
 
-    def stats(self, start_date: date | str, end_date: date | str, *, group_by: str | None = None) -> Statistics:
+    def stats(
+        self,
+        start_date: date | str,
+        end_date: date | str,
+        *,
+        group_by: str | None = None,
+        workload_type: str | None = None,
+    ) -> Statistics:
         """What was used between two days.
 
         Args:
             start_date: First day (UTC), a date or ``YYYY-MM-DD``.
             end_date: Last day, included.
             group_by: ``workload_type`` (when None), ``day`` or ``hour``.
+            workload_type: Only workloads of this type.
         """
-        return run(self._asynchronous.stats(start_date, end_date, group_by=group_by))
+        return run(self._asynchronous.stats(start_date, end_date, group_by=group_by, workload_type=workload_type))
 
 
 class Tokens:
@@ -536,9 +568,19 @@ class Admin:
         """The registered workers; ``status`` is ``HEALTHY``, ``DRAINING`` or ``DEAD``."""
         return run(self._asynchronous.workers(status=status))
 
-    def drain_worker(self, worker_id: str) -> None:
-        """Give it nothing new; what it runs finishes. Holds for its id, over restarts, until it is undrained."""
-        run(self._asynchronous.drain_worker(worker_id))
+    def drain_worker(self, worker_id: str, *, mode: str | None = None) -> Drain:
+        """Give it nothing new. Holds for its id, over restarts, until it is undrained.
+
+        Args:
+            worker_id: Which.
+            mode: ``finish`` (when None): what it runs, finishes there. ``move``: it goes on elsewhere, each from its
+                next checkpoint; what no other live worker suits, or never saves a checkpoint, finishes.
+        """
+        return run(self._asynchronous.drain_worker(worker_id, mode=mode))
+
+    def worker_drain(self, worker_id: str) -> Drain:
+        """How far a worker's drain has come."""
+        return run(self._asynchronous.worker_drain(worker_id))
 
     def undrain_worker(self, worker_id: str) -> None:
         """End a drain or a removal: the worker's id may take workloads again."""
@@ -687,6 +729,7 @@ class Admin:
         *,
         actor_id: str | None = None,
         action: str | None = None,
+        kind: str | None = None,
         target: str | None = None,
         outcome: str | None = None,
         since: datetime | None = None,
@@ -698,6 +741,7 @@ class Admin:
         Args:
             actor_id: Only what this key did.
             action: Only this operation, such as ``drainWorker``.
+            kind: Only ``change``, what may have changed something, or only ``read``.
             target: Only what named or made the thing with this id.
             outcome: ``succeeded``, ``refused``, ``failed`` or ``unknown``.
             since: Only what was begun then or later.
@@ -706,7 +750,14 @@ class Admin:
         """
         return run(
             self._asynchronous.audit(
-                actor_id=actor_id, action=action, target=target, outcome=outcome, since=since, until=until, most=most
+                actor_id=actor_id,
+                action=action,
+                kind=kind,
+                target=target,
+                outcome=outcome,
+                since=since,
+                until=until,
+                most=most,
             )
         )
 

@@ -11,9 +11,9 @@ import msgspec
 
 from niyanta.client.models import Update, Workload
 from niyanta.client.transport import Transport, quoted
-from niyanta.errors import ConnectionFailedError
+from niyanta.errors import ConnectionFailedError, WaitTimeoutError
 
-__all__ = ["get_workload", "watch_workload"]
+__all__ = ["get_workload", "wait_for_end", "watch_workload"]
 
 _LONGEST_POLL_SECONDS = 20
 _LATE_SECONDS = 15.0  # how much longer than asked for the answer to a long poll may take
@@ -105,3 +105,19 @@ def _update_from(workload: Workload) -> Update:
         result_data=workload.result_data,
         error_message=workload.error_message,
     )
+
+
+async def wait_for_end(transport: Transport, workload_id: str, timeout_seconds: float | None) -> None:
+    """Wait until a workload is terminal.
+
+    Raises:
+        WaitTimeoutError: It isn't after so many seconds, and goes on.
+    """
+    deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+    late = f"workload {workload_id} has not ended after {timeout_seconds or 0:g} s"
+    try:
+        async with aclosing(watch_workload(transport, workload_id, logs=False, deadline=deadline)) as updates:
+            async for _ in updates:
+                pass
+    except TimeoutError as exc:
+        raise WaitTimeoutError(late) from exc

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
-import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from datetime import datetime
@@ -12,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from niyanta.client.again import headers_of, submit_again
 from niyanta.client.arguments import AffinityRules, BatchFilter, Changes, Submission
 from niyanta.client.explanations import Explanation
 from niyanta.client.live import LiveEvent, follow_events
@@ -30,9 +29,9 @@ from niyanta.client.models import (
 from niyanta.client.status import Status
 from niyanta.client.transport import Transport, quoted, without_none
 from niyanta.client.values import refuse_lossy
-from niyanta.client.watching import get_workload, watch_workload
+from niyanta.client.watching import get_workload, wait_for_end, watch_workload
 from niyanta.domain.limits import MAX_PAGE
-from niyanta.errors import ConfigurationError, WaitTimeoutError, WorkloadCancelledError, WorkloadFailedError
+from niyanta.errors import ConfigurationError, WorkloadCancelledError, WorkloadFailedError
 
 __all__ = ["AsyncWorkloads"]
 
@@ -83,7 +82,7 @@ class AsyncWorkloads:
             affinity_rules=affinity_rules,
             timeout_seconds=timeout_seconds,
         )
-        headers = _headers(idempotency_key, traceparent)
+        headers = headers_of(idempotency_key, traceparent)
         answer = await self._transport.call("POST", "/workloads", body, headers=headers, safe_to_repeat=True)
         workload = msgspec.json.decode(answer, type=Workload)
         workload.workload_type, workload.input_params = workload_type, input_params
@@ -104,7 +103,7 @@ class AsyncWorkloads:
             traceparent: As for `submit`.
         """
         refuse_lossy(workloads, "workloads")
-        headers = _headers(idempotency_key, traceparent)
+        headers = headers_of(idempotency_key, traceparent)
         answer = await self._transport.call(
             "POST", "/workloads/batch", {"workloads": list(workloads)}, headers=headers, safe_to_repeat=True
         )
@@ -236,12 +235,24 @@ class AsyncWorkloads:
         idempotency_key: str | None = None,
     ) -> Workload:
         """Submit one that has ended again, as a new one, at the start or a checkpoint; what is None is as it was."""
-        refuse_lossy(input_params, "input_params")
-        body = without_none(input_params=input_params, priority=priority, from_checkpoint=from_checkpoint)
-        headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
-        path = f"/workloads/{quoted(workload_id)}/replay"
-        answer = await self._transport.call("POST", path, body, headers=headers, safe_to_repeat=True)
-        return msgspec.json.decode(answer, type=Workload)
+        new = (input_params, priority, from_checkpoint)
+        return await submit_again(self._transport, "replay", workload_id, *new, key=idempotency_key)
+
+    async def fork(
+        self,
+        workload_id: str,
+        *,
+        input_params: dict[str, Any] | None = None,
+        priority: int | None = None,
+        from_checkpoint: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> Workload:
+        """Submit one again, ended or not, to begin at one of its checkpoints, by default the newest. It goes on.
+
+        What else is None is as it was.
+        """
+        new = (input_params, priority, from_checkpoint)
+        return await submit_again(self._transport, "fork", workload_id, *new, key=idempotency_key)
 
     async def logs(
         self,
@@ -372,27 +383,10 @@ class AsyncWorkloads:
             WorkloadFailedError, WorkloadCancelledError: It ended so; they carry the workload.
             WaitTimeoutError: Not terminal after ``timeout`` seconds; it goes on.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
-        late = f"workload {workload_id} has not ended after {timeout or 0:g} s"
-        try:
-            async with aclosing(
-                watch_workload(self._transport, workload_id, logs=False, deadline=deadline)
-            ) as updates:
-                async for _ in updates:
-                    pass
-        except TimeoutError as exc:
-            raise WaitTimeoutError(late) from exc
+        await wait_for_end(self._transport, workload_id, timeout)
         workload = await self.get(workload_id)
         if workload.status is Status.FAILED:
             raise WorkloadFailedError(f"workload {workload_id} failed: {workload.error_message}", workload)
         if workload.status is Status.CANCELLED:
             raise WorkloadCancelledError(f"workload {workload_id} was cancelled", workload)
         return workload
-
-
-def _headers(idempotency_key: str | None, traceparent: str | None) -> dict[str, str]:
-    """Of a submission."""
-    headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
-    if traceparent is not None:
-        headers["traceparent"] = traceparent
-    return headers

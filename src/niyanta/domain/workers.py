@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["Isolation", "OrderKind", "RegisterRefusal", "Wall", "WorkerEnd", "WorkerStatus"]
+__all__ = ["DrainMode", "Isolation", "OrderKind", "RegisterRefusal", "Wall", "WorkerEnd", "WorkerStatus"]
 
 
 class Isolation(StrEnum):
@@ -69,6 +69,15 @@ class OrderKind(StrEnum):
 
     DRAIN = "drain"
     REMOVE = "remove"
+
+
+class DrainMode(StrEnum):
+    """What becomes of what a worker runs that is drained."""
+
+    FINISH = "finish"
+    """It runs to its end there."""
+    MOVE = "move"
+    """It goes on elsewhere, from its next checkpoint; what can't, finishes."""
 
 
 class RegisterRefusal(StrEnum):

@@ -240,6 +240,13 @@ class Directory:
             for worker in self.workers
         ]
 
+    def runs_elsewhere(
+        self, customer_id: str, worker_id: str, workload_type: str, affinity_json: str | None, misfits: str | None
+    ) -> bool:
+        """Whether another live worker suits a customer's workload and takes new work, leaving aside how busy it is."""
+        others = (view for view in self._idle if view.worker_id != worker_id)
+        return bool(eligible(others, customer_id, workload_type, affinity_from_json(affinity_json, misfits)))
+
     def takes_elsewhere(self, customer_id: str, workload_type: str, misfits: str) -> bool:
         """Whether a worker that works for the customer serves the type in a form that isn't among these."""
         intake = self.served_for(customer_id).get(workload_type)

@@ -57,6 +57,7 @@ from niyanta.server.rest.endpoints.batches import BatchRoutes
 from niyanta.server.rest.endpoints.checkpoints import CheckpointRoutes
 from niyanta.server.rest.endpoints.configs import ConfigRoutes
 from niyanta.server.rest.endpoints.customers import CustomerRoutes
+from niyanta.server.rest.endpoints.draining import DrainRoutes
 from niyanta.server.rest.endpoints.explaining import ExplainRoutes
 from niyanta.server.rest.endpoints.join_tokens import JoinTokenRoutes
 from niyanta.server.rest.endpoints.live import LiveRoutes
@@ -79,6 +80,7 @@ from niyanta.server.services.checkpoints import CheckpointCatalog
 from niyanta.server.services.configs import ConfigService
 from niyanta.server.services.cursors import Cursors
 from niyanta.server.services.customers import CustomerService
+from niyanta.server.services.draining import DrainReports
 from niyanta.server.services.estimator import Estimator
 from niyanta.server.services.explaining import Explainer
 from niyanta.server.services.health import Health
@@ -170,7 +172,7 @@ class Assembly:
             self.mover, HeldUp(database), self.feed, self.directory, settings, self.metrics, object_store
         )
         self.workers = WorkerService(database, self.mover, self.commands, self.feed, settings)
-        self.beats = BeatService(database, self.feed, self.metrics)
+        self.beats = BeatService(database, self.feed, self.directory, self.metrics)
         self.checkpoints = CheckpointService(database)
         self.attendance = Attendance(database, broker, subjects)
         self.join_tokens = JoinTokenStore(database)
@@ -323,6 +325,7 @@ class Assembly:
             CustomerRoutes(self.account),
             TokenRoutes(self.token_service, self.administration),
             AdminRoutes(self.administration, self.workers, self.cursors),
+            DrainRoutes(self.workers, DrainReports(self._database, self.directory)),
             JoinTokenRoutes(JoinTokenService(self.join_tokens), self.cursors),
             SessionRoutes(self.sessions),
             OperatorActionRoutes(self.operators, self.cursors),

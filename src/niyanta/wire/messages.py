@@ -113,7 +113,7 @@ class WithdrawPause(msgspec.Struct, frozen=True, tag="withdraw_pause"):
 
 
 class DrainWorker(msgspec.Struct, frozen=True, tag="drain"):
-    """An operator drains the worker: take nothing new, finish what runs."""
+    """An operator drains the worker: take nothing new, and beat at once: the answer says what moves."""
 
 
 class Speak(msgspec.Struct, frozen=True, tag="speak"):
@@ -199,6 +199,9 @@ class HeartbeatReply(msgspec.Struct, frozen=True, omit_defaults=True):
     absent: list[AttemptRef] = []
     """Attempts that run here as far as the service knows, and that the beat didn't name: the worker hands back those
     that it hasn't got."""
+    moving: list[AttemptRef] | None = None
+    """Attempts that are to go on elsewhere: the worker hands each back at its next checkpoint. Those that aren't
+    named any more stay. None: nothing is said, as by releases before this field."""
 
 
 class Started(msgspec.Struct, frozen=True, tag="started"):

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
 from niyanta.domain.workers import WorkerEnd, WorkerStatus
 from niyanta.errors import ServiceUnavailableError
+from niyanta.server.directory import Directory
 from niyanta.server.fleet.doors import ANYBODY, Doors, MessageKind, Sender
 from niyanta.server.moves.batcher import GroupCommit
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.observability.metrics import Metrics
 from niyanta.server.store.database import Database, Pool, retried
+from niyanta.server.store.drains import DrainStore
 from niyanta.server.store.lease import LeaseStore
+from niyanta.server.store.queries import Connection
 from niyanta.server.store.workers import WorkerStore
 from niyanta.server.store.workloads import WorkloadStore
 from niyanta.wire.decoding import UNREADABLE
@@ -29,11 +32,13 @@ log = logging.getLogger(__name__)
 class BeatService:
     """Answers heartbeats."""
 
-    def __init__(self, database: Database, feed: ChangeFeed, metrics: Metrics) -> None:
+    def __init__(self, database: Database, feed: ChangeFeed, directory: Directory, metrics: Metrics) -> None:
         self._database = database
         self._feed = feed
+        self._directory = directory
         self._metrics = metrics
         self._workers = WorkerStore()
+        self._drains = DrainStore()
         self._leases = LeaseStore()
         self._workloads = WorkloadStore()
         self._decode = msgspec.msgpack.Decoder(Heartbeat).decode
@@ -75,12 +80,13 @@ class BeatService:
             live = await self._workers.beat(conn, [(*key, latest[key].draining) for key in keys])
             epoch = (await self._leases.current(conn)).epoch
             held = await self._workloads.held_by(conn, list(live)) if live else {}
+            moving = await self._moving(conn, [key for key, worker in live.items() if worker.moves])
             gone = [key for key, beat in latest.items() if beat.leaving and not beat.attempts and key not in live]
             if gone:
                 await self._workers.stopped(conn, gone)
             for key, beat in latest.items():
-                status = live.get(key)
-                if status is None:
+                worker = live.get(key)
+                if worker is None:
                     replies[key] = HeartbeatReply(ok=False)
                     continue
                 named = {(a.customer_id, a.workload_id, a.generation): a for a in beat.attempts}
@@ -88,7 +94,14 @@ class BeatService:
                 absent = [AttemptRef(*ref) for ref, runs in held[key].items() if runs and ref not in named]
                 if beat.leaving:
                     await self._workers.end(conn, beat.worker_id, WorkerEnd.STOPPED, incarnation=beat.incarnation)
-                replies[key] = HeartbeatReply(True, False, status is WorkerStatus.DRAINING, superseded, epoch, absent)
+                replies[key] = HeartbeatReply(
+                    ok=True,
+                    draining=worker.status is WorkerStatus.DRAINING,
+                    superseded=superseded,
+                    epoch=epoch,
+                    absent=absent,
+                    moving=moving.get(key, []),
+                )
                 if beat.ignored_commands > 0:
                     self._metrics.commands_ignored(beat.ignored_commands)
         lingering = [(key[0], len(reply.superseded)) for key, reply in replies.items() if reply.superseded]
@@ -96,3 +109,16 @@ class BeatService:
         if changes_fleet or lingering:
             self._feed.announce(fleet=changes_fleet, lingering=lingering)
         return [replies[beat.worker_id, beat.incarnation] for beat in beats]
+
+    async def _moving(
+        self, conn: Connection, workers: Collection[tuple[str, str]]
+    ) -> dict[tuple[str, str], list[AttemptRef]]:
+        """By (worker, incarnation), of those that are drained by moving, what could run elsewhere."""
+        found: dict[tuple[str, str], list[AttemptRef]] = {}
+        for held in await self._drains.running(conn, workers) if workers else []:
+            if self._directory.runs_elsewhere(
+                held.customer_id, held.worker_id, held.workload_type, held.affinity_rules, held.misfits
+            ):
+                ref = AttemptRef(held.customer_id, held.workload_id, held.generation)
+                found.setdefault((held.worker_id, held.incarnation), []).append(ref)
+        return found

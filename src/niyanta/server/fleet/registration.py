@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from niyanta.domain.workers import OrderKind, RegisterRefusal, WorkerStatus
+from niyanta.domain.workers import DrainMode, OrderKind, RegisterRefusal, WorkerStatus
 from niyanta.domain.workload import Actor
 from niyanta.errors import NotFoundError, ServiceUnavailableError
 from niyanta.server.fleet.admission import RefusedRegistrationError, read_registration
@@ -111,14 +111,16 @@ class WorkerService:
             raise _unknown(worker_id)
         return found
 
-    async def drain(self, worker_id: str, actor: Actor) -> None:
-        """Take no new work on a worker's id until `undrain`; what it runs finishes.
+    async def drain(self, worker_id: str, actor: Actor, mode: DrainMode = DrainMode.FINISH) -> None:
+        """Take no new work on a worker's id until `undrain`; the mode says what becomes of what it runs.
+
+        What moves is named in the answers to the worker's beats (`niyanta.server.fleet.beats`).
 
         Raises:
             NotFoundError: No live worker has that id.
         """
-        incarnation = await self._mark_draining(worker_id, actor)
-        log.info("worker.drained", extra={"worker_id": worker_id, "actor_id": actor.id})
+        incarnation = await self._mark_draining(worker_id, actor, mode)
+        log.info("worker.drained", extra={"worker_id": worker_id, "actor_id": actor.id, "mode": mode})
         self._feed.announce(fleet=True)
         self._commands.drain((worker_id, incarnation))
 
@@ -150,9 +152,9 @@ class WorkerService:
             log.warning("worker.workloads_left_to_monitor", extra={"worker_id": worker_id, "error": str(exc)})
 
     @retried
-    async def _mark_draining(self, worker_id: str, actor: Actor) -> str:
+    async def _mark_draining(self, worker_id: str, actor: Actor, mode: DrainMode) -> str:
         async with self._database.connection() as conn:
-            incarnation = await self._workers.drain(conn, worker_id, actor.id)
+            incarnation = await self._workers.drain(conn, worker_id, mode, actor.id)
         if incarnation is None:
             raise NotFoundError(f"There is no live worker '{worker_id}'")
         return incarnation

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import secrets
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -16,17 +16,24 @@ from niyanta.domain.forms import key_without, with_misfit
 from niyanta.domain.ids import make_id
 from niyanta.domain.json_schema import Mismatch, Schema, TooExpensiveError
 from niyanta.domain.limits import DEFAULT_PRIORITY, MAX_SCHEMA_ERRORS
-from niyanta.errors import ApiError, InvalidInputError
+from niyanta.errors import ApiError, ConflictError, InvalidInputError
 from niyanta.server.directory import Directory, Intake
 from niyanta.server.observability.tracing import current_traceparent
 from niyanta.server.services.estimator import Estimator
 from niyanta.server.services.requests import SubmitRequest, check_values
 from niyanta.server.store.customers import Identity
-from niyanta.server.store.origins import Origin
+from niyanta.server.store.origins import CheckpointKey, Origin
 from niyanta.server.store.states import affinity_from_json
 from niyanta.server.store.submissions import NewWorkload
 
-__all__ = ["SubmissionChecks", "coming_from", "placement_key", "unsupported"]
+__all__ = [
+    "SubmissionChecks",
+    "coming_from",
+    "placement_key",
+    "refuse_dropped",
+    "refuse_unconfigured",
+    "unsupported",
+]
 
 _CHECK_ASIDE_BYTES = 16_384
 """Inputs that must fit a JSON Schema are checked in a thread when they are larger, so that other requests go on."""
@@ -123,11 +130,38 @@ class SubmissionChecks:
 
 
 def coming_from(item: NewWorkload | ApiError, origin: Origin) -> NewWorkload | ApiError:
-    """A checked submission that knows what it is a replay of; of a refusal the details say it."""
+    """A checked submission that knows what it comes from; of a refusal the details say it."""
     if isinstance(item, NewWorkload):
         return msgspec.structs.replace(item, origin=origin)
-    item.details["replayed_from"] = origin.replayed_from
+    item.details.update(origin.lineage)
     return item
+
+
+def refuse_unconfigured(
+    items: list[NewWorkload | ApiError], configured: Collection[tuple[str, str]], served: Collection[str]
+) -> None:
+    """Refuse what only a config let in that was deleted between the check and the transaction that stores it.
+
+    Args:
+        items: Of one customer; refusals take the places of what is refused.
+        configured: (customer, workload type) of the configs that there are.
+        served: Workload types that live workers serve.
+    """
+    for number, item in enumerate(items):
+        if isinstance(item, NewWorkload) and item.needs_config:
+            own = {kind for customer_id, kind in configured if customer_id == item.customer_id}
+            if item.workload_type not in own:
+                items[number] = unsupported(item.workload_type, own.union(served))
+
+
+def refuse_dropped(items: list[NewWorkload | ApiError], there: Collection[CheckpointKey]) -> None:
+    """Refuse what begins at a checkpoint that isn't there, or was dropped before the storing transaction held it."""
+    for number, item in enumerate(items):
+        if isinstance(item, NewWorkload) and item.checkpoint is not None and item.checkpoint not in there:
+            items[number] = ConflictError(
+                f"Checkpoint {item.checkpoint.sequence} of the original isn't kept any more",
+                details={"field": "from_checkpoint"},
+            )
 
 
 def placement_key(workload_type: str, affinity_json: bytes | None) -> int:

@@ -1,9 +1,11 @@
-"""Replaying: what has ended is submitted again, as a new workload that knows where it comes from.
+"""Replays and forks: what was submitted once more, as a new workload that knows where it comes from.
 
-A replay is a submission like any other: the same checks, limits and idempotency keys, and the same transaction. Many
-at once are found by a filter, in order of their ids, and stored by one transaction; a cursor leads to the next. So a
-call that is lost with its coordinator has done all of its part or nothing, and with its key it is sent again at no
-risk.
+A replay is of what has ended, and begins at the start or a checkpoint; a fork is of anything that has a checkpoint,
+and begins there, whatever the original does. Each is a submission like any other: the same checks, limits and
+idempotency keys, and the same transaction. Many replays at once are found by a filter, in order of their ids, and
+stored by one transaction; a cursor leads to the next. So a call that is lost with its coordinator has done all of its
+part or nothing, and with its key it is sent again at no risk. Whether a checkpoint is there is decided by that
+transaction alone, which holds it until it is copied.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from niyanta.domain.limits import (
     MAX_TYPE_LENGTH,
 )
 from niyanta.domain.workload import TERMINAL, Status
-from niyanta.errors import ApiError, InvalidInputError, InvalidStateError, ServiceUnavailableError
+from niyanta.errors import ApiError, ConflictError, InvalidInputError, InvalidStateError, ServiceUnavailableError
 from niyanta.server.access.gate import check_workload
 from niyanta.server.services.cursors import Cursors
 from niyanta.server.services.matching import id_range
@@ -37,8 +39,9 @@ from niyanta.server.store.customers import Identity
 from niyanta.server.store.database import Database, retried
 from niyanta.server.store.listing import ListingStore, ListQuery
 from niyanta.server.store.origins import Origin, OriginStore, Replayable
+from niyanta.server.store.workloads import StoredWorkload
 
-__all__ = ["ReplayBatchRequest", "ReplayFilter", "ReplayRequest", "ReplayService", "Replays"]
+__all__ = ["ForkRequest", "ReplayBatchRequest", "ReplayFilter", "ReplayRequest", "ReplayService", "Replays"]
 
 _MOST_INPUT_BYTES = 8 << 20
 """Of the inputs that one call submits again."""
@@ -64,6 +67,23 @@ class ReplayRequest(msgspec.Struct, forbid_unknown_fields=True):
             int,
             Meta(
                 description="Begin at the original's checkpoint with this sequence; at the start when left out.",
+                extra_json_schema={"minimum": 1, "maximum": MAX_CHECKPOINT_SEQUENCE},
+            ),
+        ]
+        | None
+    ) = None
+
+
+class ForkRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """Where the fork begins, and what it has differently; the rest is as it was."""
+
+    input_params: Annotated[dict[str, Any], Meta(description="In place of the input it had.")] | None = None
+    priority: _Priority | None = None
+    from_checkpoint: (
+        Annotated[
+            int,
+            Meta(
+                description="The sequence of the original's checkpoint at which it begins; the newest when left out.",
                 extra_json_schema={"minimum": 1, "maximum": MAX_CHECKPOINT_SEQUENCE},
             ),
         ]
@@ -136,10 +156,43 @@ class ReplayService:
                 f"Cannot replay a workload that is {original.status.value}; replay takes one that has ended",
                 details={"current_status": original.status.value},
             )
-        if request.from_checkpoint is not None:
-            await self._check_checkpoint(identity, workload_id, request.from_checkpoint)
+        origin = Origin(workload_id, request.from_checkpoint)
+        return await self._store_again(identity, "replay", original, request, origin, idempotency_key)
+
+    async def fork(
+        self, identity: Identity, workload_id: str, request: ForkRequest, idempotency_key: str | None = None
+    ) -> Submission:
+        """Submit a workload again, ended or not, to begin at one of its checkpoints.
+
+        Raises:
+            ForbiddenError: The credential is good for one workload only.
+            NotFoundError: The customer has no such workload.
+            InvalidInputError: It has no such checkpoint, or none; else as `replay`.
+            ConflictError: As `replay`, or what was its newest checkpoint was dropped this moment.
+            ServiceUnavailableError: As `replay`.
+        """
+        original = await self._workloads.get(identity, workload_id)
+        check_workload(identity, None)
+        sequence = request.from_checkpoint
+        if sequence is None:
+            kept = await self._kept(identity, workload_id)
+            if not kept:
+                raise _no_checkpoint("", "fork", kept)
+            sequence = kept[0]
+        origin = Origin(workload_id, sequence, is_fork=True)
+        return await self._store_again(identity, "fork", original, request, origin, idempotency_key)
+
+    async def _store_again(
+        self,
+        identity: Identity,
+        operation: str,
+        original: StoredWorkload,
+        request: ReplayRequest | ForkRequest,
+        origin: Origin,
+        idempotency_key: str | None,
+    ) -> Submission:
         found = Replayable(
-            workload_id=workload_id,
+            workload_id=original.workload_id,
             workload_type=original.workload_type,
             priority=original.priority,
             input_params=original.input_params,
@@ -149,13 +202,17 @@ class ReplayService:
         (again,) = await _submissions([found], request.priority, request.input_params)
         answer = await self._submissions.store(
             identity,
-            "replay",
+            operation,
             [again],
             idempotency_key,
-            origins=[Origin(workload_id, request.from_checkpoint)],
-            named_by=[workload_id, request],
+            origins=[origin],
+            named_by=[original.workload_id, request],
         )
         (outcome,) = answer.outcomes
+        if isinstance(outcome, ConflictError) and request.from_checkpoint is not None:
+            kept = await self._kept(identity, original.workload_id)
+            if request.from_checkpoint not in kept:
+                raise _no_checkpoint(f" {request.from_checkpoint}", operation, kept)
         if isinstance(outcome, ApiError):
             raise outcome
         return msgspec.structs.replace(outcome, replayed=answer.replayed)
@@ -210,14 +267,10 @@ class ReplayService:
         return found
 
     @retried
-    async def _check_checkpoint(self, identity: Identity, workload_id: str, sequence: int) -> None:
+    async def _kept(self, identity: Identity, workload_id: str) -> list[int]:
+        """The checkpoints of a workload that another can begin at, the newest first."""
         async with self._database.connection(customer_id=identity.customer_id) as conn:
-            kept = await self._store.copyable(conn, identity.customer_id, workload_id)
-        if sequence not in kept:
-            raise InvalidInputError(
-                f"There is no checkpoint {sequence} of this workload that a replay can begin at",
-                details={"field": "from_checkpoint", "allowed": kept},
-            )
+            return await self._store.copyable(conn, identity.customer_id, workload_id)
 
     @retried
     async def _matching(
@@ -245,6 +298,13 @@ class ReplayService:
             if not ids:
                 return []
             return await self._store.replayable(conn, identity.customer_id, ids, _MOST_INPUT_BYTES)
+
+
+def _no_checkpoint(named: str, operation: str, kept: Sequence[int]) -> InvalidInputError:
+    return InvalidInputError(
+        f"There is no checkpoint{named} of this workload that a {operation} can begin at",
+        details={"field": "from_checkpoint", "allowed": list(kept)},
+    )
 
 
 async def _submissions(

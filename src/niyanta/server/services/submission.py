@@ -46,7 +46,7 @@ from niyanta.server.moves.batcher import GroupCommit
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.moves.held_up import HeldUp
 from niyanta.server.observability.tracing import step
-from niyanta.server.services.checking import SubmissionChecks, coming_from, unsupported
+from niyanta.server.services.checking import SubmissionChecks, coming_from, refuse_dropped, refuse_unconfigured
 from niyanta.server.services.estimator import Estimator
 from niyanta.server.services.outcomes import (
     ItemOutcome,
@@ -173,7 +173,7 @@ class SubmissionService:
         origins: Sequence[Origin] = (),
         named_by: object = None,
     ) -> SubmissionAnswer:
-        """Store; ``origins`` say what each is a replay of, ``named_by`` what the key covers, if not the requests."""
+        """Store; ``origins`` say what each comes from, ``named_by`` what the key covers, if not the requests."""
         items = await self._checks.check(identity, requests)
         if origins:
             items = [coming_from(item, origin) for item, origin in zip(items, origins, strict=True)]
@@ -262,7 +262,7 @@ class SubmissionService:
         uses: Sequence[KeyUse] = (),
     ) -> Stored:
         """Store, and assign at once what may be; what begins at a checkpoint gets that first."""
-        at_start = all(w.origin is None or w.origin.from_checkpoint is None for w in new)
+        at_start = all(w.checkpoint is None for w in new)
         if at_start and (assigning := claim.plan(new)) is not None:
             stored = await self._store.insert_batch(
                 conn, new, limits, assigning=assigning, uses=uses, lock_seconds=_LOCK_SECONDS
@@ -275,13 +275,19 @@ class SubmissionService:
     async def _store_after_reading(
         self, conn: Connection, requests: Sequence[_Request], limits: dict[str, int], claim: SlotClaim
     ) -> tuple[list[SubmissionAnswer | Exception], list[NewWorkload]]:
-        """Holding the customers' counts: nobody else can use their keys, delete their configs or take their room."""
+        """Holding the customers' counts: nobody else can use their keys, delete their configs or take their room.
+
+        And the checkpoints that something begins at: nobody can drop one before it is copied.
+        """
         answers: list[SubmissionAnswer | Exception] = []
         stored: list[NewWorkload] = []
         uses: list[KeyUse] = []
         depth = await self._store.admit(conn, list(limits), lock_seconds=_LOCK_SECONDS)
         unproven = sorted({request.customer_id for request in requests if request.needs_config})
         configured = await self._store.configured(conn, unproven) if unproven else set()
+        new = (item for request in requests for item in request.items if isinstance(item, NewWorkload))
+        wanted = sorted({item.checkpoint for item in new if item.checkpoint is not None})
+        there = await self._store.hold_checkpoints(conn, wanted) if wanted else set()
         names = sorted({request.key for request in requests if request.key is not None})
         used = await self._store.keyed(conn, names) if names else {}
         for request in requests:
@@ -290,7 +296,8 @@ class SubmissionService:
                 answers.append(answered_before(request.body_sha256, earlier))
                 continue
             if request.needs_config:
-                self._refuse_unconfigured(request, configured)
+                refuse_unconfigured(request.items, configured, self._directory.served_for(request.customer_id))
+            refuse_dropped(request.items, there)
             outcomes, accepted = _admit(request, depth, limits)
             answers.append(SubmissionAnswer(outcomes))
             stored += accepted
@@ -303,14 +310,6 @@ class SubmissionService:
             await self._insert(conn, stored, limits, claim)
             await self._store.add_more(conn, stored)
         return answers, stored
-
-    def _refuse_unconfigured(self, request: _Request, configured: set[tuple[str, str]]) -> None:
-        """Refuse what only a config let in that was deleted between the check and this commit."""
-        own = {kind for customer_id, kind in configured if customer_id == request.customer_id}
-        served = self._directory.served_for(request.customer_id).keys()
-        for number, item in enumerate(request.items):
-            if isinstance(item, NewWorkload) and item.needs_config and item.workload_type not in own:
-                request.items[number] = unsupported(item.workload_type, own | served)
 
     async def _find_out(self, request: _Request) -> SubmissionAnswer:
         """The link broke around the COMMIT: read what is stored, rather than guess or store twice.

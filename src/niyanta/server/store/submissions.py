@@ -13,7 +13,7 @@ import msgspec
 
 from niyanta.domain import transitions
 from niyanta.domain.workload import Actor, ActorType, Key, Move
-from niyanta.server.store.origins import Origin, OriginStore
+from niyanta.server.store.origins import CheckpointKey, Origin, OriginStore
 from niyanta.server.store.queries import Connection, Queries, milliseconds, unless_nulls
 from niyanta.server.store.states import Change
 
@@ -42,7 +42,14 @@ class NewWorkload(msgspec.Struct, frozen=True, kw_only=True):
     needs_config: bool = False
     """No live worker serves its type: that the customer has a config of it is all that lets it in."""
     origin: Origin | None = None
-    """What it is a replay of."""
+    """What it is a replay or a fork of."""
+
+    @property
+    def checkpoint(self) -> CheckpointKey | None:
+        """Of another workload, at which it begins."""
+        if self.origin is None or self.origin.from_checkpoint is None:
+            return None
+        return CheckpointKey(self.customer_id, self.origin.workload_id, self.origin.from_checkpoint)
 
     @property
     def has_more(self) -> bool:
@@ -95,7 +102,7 @@ class KeyName(NamedTuple):
 
     customer_id: str
     operation: str
-    """``submit`` or ``submit_batch``."""
+    """``submit``, ``replay``, ``fork`` and the like."""
     key: str
 
 
@@ -247,6 +254,10 @@ class SubmissionStore:
         """What is stored beside the rows of a batch, in the transaction that stores these."""
         if origins := [(w.key, w.origin) for w in batch if w.origin is not None]:
             await self._origins.add(conn, origins)
+
+    async def hold_checkpoints(self, conn: Connection, wanted: Sequence[CheckpointKey]) -> set[CheckpointKey]:
+        """Which of these are there for what begins at them, and stay until the transaction ends."""
+        return await self._origins.hold(conn, wanted)
 
     async def configured(self, conn: Connection, customer_ids: Sequence[str]) -> set[tuple[str, str]]:
         """(customer, workload type) of all configs of these customers; they stay while `admit` holds the counts."""

@@ -9,11 +9,11 @@ from typing import NamedTuple
 import msgspec
 
 from niyanta.domain.forms import form_of
-from niyanta.domain.workers import Isolation, OrderKind, WorkerEnd, WorkerStatus
+from niyanta.domain.workers import DrainMode, Isolation, OrderKind, WorkerEnd, WorkerStatus
 from niyanta.server.store.queries import Connection, Queries, Reader, Row
 from niyanta.wire.messages import HandlerInfo, Register
 
-__all__ = ["ListedWorker", "RemovedWorker", "StandingOrder", "StoredWorker", "WorkerStore"]
+__all__ = ["ListedWorker", "LiveWorker", "RemovedWorker", "StandingOrder", "StoredWorker", "WorkerStore"]
 
 
 class StoredWorker(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +70,8 @@ class StandingOrder(msgspec.Struct, frozen=True, kw_only=True):
     kind: OrderKind
     given_by: str
     given_at: datetime
+    mode: DrainMode | None = None
+    """Of a drain."""
 
 
 class ListedWorker(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,10 +84,14 @@ class ListedWorker(msgspec.Struct, frozen=True, kw_only=True):
     standing_order: StandingOrder | None = None
 
 
-class _LiveWorker(NamedTuple):
+class LiveWorker(NamedTuple):
+    """A worker whose beat was recorded."""
+
     worker_id: str
     incarnation: str
     status: WorkerStatus
+    moves: bool
+    """An operator drains it, and what it runs is to go on elsewhere."""
 
 
 class _StatusCount(NamedTuple):
@@ -107,9 +113,9 @@ def _exclusive(handlers: Sequence[HandlerInfo]) -> list[str]:
 def _read_order(row: Row) -> StandingOrder | None:
     if row["standing_order"] is None:
         return None
-    return StandingOrder(
-        kind=OrderKind(row["standing_order"]), given_by=row["ordered_by"], given_at=row["ordered_at"]
-    )
+    kind = OrderKind(row["standing_order"])
+    mode = DrainMode(row["drain_mode"] or DrainMode.FINISH) if kind is OrderKind.DRAIN else None
+    return StandingOrder(kind=kind, given_by=row["ordered_by"], given_at=row["ordered_at"], mode=mode)
 
 
 def _read_listed(row: Row) -> ListedWorker:
@@ -126,7 +132,7 @@ _register = _queries.one("register", str)
 _time_now = _queries.sole("time_now", datetime, lambda row: row["time_now"])
 _removed_ids = _queries.many("removed_ids", str)
 _standing_order = _queries.one("standing_order", StandingOrder, _read_order)
-_beat = _queries.many("beat", _LiveWorker)
+_beat = _queries.many("beat", LiveWorker)
 _all_workers = _queries.many("all_workers", StoredWorker, _read_worker)
 _workers_page = _queries.many("workers_page", ListedWorker, _read_listed)
 _one_worker = _queries.one("one_worker", ListedWorker, _read_listed)
@@ -175,15 +181,15 @@ class WorkerStore:
 
     async def beat(
         self, conn: Connection, beats: Sequence[tuple[str, str, bool]]
-    ) -> dict[tuple[str, str], WorkerStatus]:
-        """Record (worker, incarnation, draining) beats; gives the status of those that are live."""
+    ) -> dict[tuple[str, str], LiveWorker]:
+        """Record (worker, incarnation, draining) beats; gives those that are live, by (worker, incarnation)."""
         live = await _beat(
             conn,
             worker_ids=[b[0] for b in beats],
             incarnations=[b[1] for b in beats],
             drainings=[b[2] for b in beats],
         )
-        return {(worker.worker_id, worker.incarnation): worker.status for worker in live}
+        return {(worker.worker_id, worker.incarnation): worker for worker in live}
 
     async def all(self, conn: Connection) -> list[StoredWorker]:
         """The whole fleet, those that have died within the hour included."""
@@ -227,9 +233,12 @@ class WorkerStore:
             epoch=epoch,
         )
 
-    async def drain(self, conn: Connection, worker_id: str, ordered_by: str) -> str | None:
-        """Give this id no new work until `undrain`; gives the live incarnation, None when there is none."""
-        return await _drain(conn, worker_id=worker_id, ordered_by=ordered_by)
+    async def drain(self, conn: Connection, worker_id: str, mode: DrainMode, ordered_by: str) -> str | None:
+        """Give this id no new work until `undrain`; gives the live incarnation, None when there is none.
+
+        What it holds is noted for the report on the drain.
+        """
+        return await _drain(conn, worker_id=worker_id, mode=mode, ordered_by=ordered_by)
 
     async def remove(self, conn: Connection, worker_id: str, ordered_by: str) -> RemovedWorker | None:
         """Declare a worker dead, and its id barred until `undrain`; gives what ended, None when it isn't live."""

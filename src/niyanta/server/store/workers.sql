@@ -22,7 +22,7 @@ SELECT clock_timestamp() AS time_now;
 
 -- name: standing_order(worker_id)^
 -- What an operator has ordered for an id, when and who.
-SELECT standing_order, ordered_by, ordered_at FROM workers WHERE worker_id = :worker_id;
+SELECT standing_order, ordered_by, ordered_at, drain_mode FROM workers WHERE worker_id = :worker_id;
 
 -- name: removed_ids(seconds, most)
 -- Workers that an operator removed longer ago than so many seconds, and that may not come back. Locking: none.
@@ -31,7 +31,7 @@ SELECT worker_id FROM workers
  ORDER BY ordered_at DESC LIMIT :most;
 
 -- name: beat(worker_ids, incarnations, drainings)
--- Record heartbeats; gives the status of those that are live. Locking: the workers' rows, in order of id.
+-- Record heartbeats; gives the status of those that are live, and whether what they run is to go on elsewhere. Locking: the workers' rows, in order of id.
 WITH beat AS (
     SELECT * FROM unnest(:worker_ids::text[], :incarnations::text[], :drainings::boolean[])
         AS b (worker_id, incarnation, draining)
@@ -42,7 +42,8 @@ WITH beat AS (
 UPDATE workers k SET last_heartbeat = now(), status = CASE WHEN b.draining THEN 'DRAINING' ELSE k.status END
   FROM beat b JOIN live l USING (worker_id)
  WHERE k.worker_id = b.worker_id AND k.incarnation = b.incarnation
-RETURNING k.worker_id, k.incarnation, k.status;
+RETURNING k.worker_id, k.incarnation, k.status,
+          coalesce(k.standing_order = 'drain' AND k.drain_mode = 'move', false) AS moves;
 
 -- name: all_workers()
 -- The fleet, with how long each has been silent on the database's clock. Rows that only keep an operator's order, an
@@ -95,13 +96,21 @@ UPDATE workers SET status = 'DEAD', ended_reason = :reason
    AND (:epoch::bigint IS NULL OR EXISTS (SELECT FROM fence))
 RETURNING incarnation;
 
--- name: drain(worker_id, ordered_by)^
--- An operator drains it, for as long as nobody takes it back. Who did it first is kept.
-UPDATE workers SET status = 'DRAINING', standing_order = 'drain',
-       ordered_by = CASE standing_order WHEN 'drain' THEN ordered_by ELSE :ordered_by END,
-       ordered_at = CASE standing_order WHEN 'drain' THEN ordered_at ELSE now() END
- WHERE worker_id = :worker_id AND status <> 'DEAD'
-RETURNING incarnation;
+-- name: drain(worker_id, mode, ordered_by)^
+-- An operator drains it, for as long as nobody takes it back. Who did it first is kept; the last mode holds. What it holds is
+-- noted. Locking: the worker's row.
+WITH ordered AS (
+    UPDATE workers SET status = 'DRAINING', standing_order = 'drain', drain_mode = :mode,
+           ordered_by = CASE standing_order WHEN 'drain' THEN ordered_by ELSE :ordered_by END,
+           ordered_at = CASE standing_order WHEN 'drain' THEN ordered_at ELSE now() END
+     WHERE worker_id = :worker_id AND status <> 'DEAD'
+    RETURNING worker_id, incarnation
+), noted AS (
+    INSERT INTO drained_workloads (customer_id, workload_id, generation, worker_id)
+    SELECT w.customer_id, w.workload_id, w.generation, w.worker_id FROM workloads w JOIN ordered o USING (worker_id, incarnation)
+    ON CONFLICT DO NOTHING
+)
+SELECT incarnation FROM ordered;
 
 -- name: remove_worker(worker_id, ordered_by)^
 -- An operator removes it: it is dead at once, and its id may not register, for as long as nobody takes it back.
@@ -119,8 +128,11 @@ UPDATE workers k SET has_stopped = true
 RETURNING k.worker_id;
 
 -- name: undrain(worker_id)^
--- Take an operator's order back. One that drains because it stops says so again with its next beat.
-UPDATE workers SET standing_order = NULL, ordered_by = NULL, ordered_at = NULL,
+-- Take an operator's order back, and forget what a drain found. One that drains because it stops says so again with its next beat.
+WITH forgotten AS (
+    DELETE FROM drained_workloads WHERE worker_id = :worker_id
+)
+UPDATE workers SET standing_order = NULL, ordered_by = NULL, ordered_at = NULL, drain_mode = NULL,
        status = CASE status WHEN 'DRAINING' THEN 'HEALTHY' ELSE status END
  WHERE worker_id = :worker_id
 RETURNING status;

@@ -74,6 +74,8 @@ class StoredWorkload(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     replayed_from: str | None
     """The workload that it is a replay of."""
+    forked_from: str | None
+    """The workload that it is a fork of."""
     from_checkpoint: int | None
     """The sequence of that one's checkpoint at which it began."""
     db_now: datetime

@@ -126,6 +126,7 @@ class Agent:
         self._membership.on_answer = self._renew
         self._membership.on_superseded = self._disown
         self._membership.on_absent = self._hand_back_absent
+        self._membership.on_moving = self._move
         self._membership.on_lost = self._forget_all
         self._outbox = Outbox(
             broker, subjects.events, lambda: self._membership.who, self._on_reply, self._membership.lost
@@ -221,6 +222,14 @@ class Agent:
                 log.warning("worker.absent", extra={"workload_id": ref.workload_id, "generation": ref.generation})
                 self._outbox.add(ref, _BEYOND_ALL, Released("the worker doesn't have this attempt"))
 
+    def _move(self, refs: Sequence[AttemptRef]) -> None:
+        """Ask attempts for the checkpoint from which they go on elsewhere; those that aren't named any more stay."""
+        if self._membership.draining:
+            return  # it stops: all of them are asked
+        for ref, attempt in self._attempts.items():
+            if (wanted := ref in refs) is not attempt.is_asked(Ask.DRAIN):
+                attempt.ask(Ask.DRAIN, wanted=wanted)
+
     def _forget_all(self) -> None:
         self._disown(list(self._attempts))
         self._outbox.forget()
@@ -241,7 +250,7 @@ class Agent:
             case WithdrawPause(ref=ref):
                 self._ask_pause(ref, wanted=False)
             case DrainWorker():
-                pass  # the service assigns nothing more; what runs here finishes
+                self._membership.beat_soon()  # the service assigns nothing more, and says in its answer what moves
             case Speak(incarnation=incarnation):
                 if incarnation == self._membership.incarnation:
                     return msgspec.msgpack.encode(self._membership.heartbeat())

@@ -63,6 +63,7 @@ class Membership:
         on_answer: Called after each answered beat.
         on_superseded: Called with attempts that are no longer this worker's.
         on_absent: Called with attempts that run here as far as the service knows, and that the beat didn't name.
+        on_moving: Called with the attempts that are to be handed back at their next checkpoint; no others are.
         on_time: Called with the service's time, in Unix seconds, and the monotonic clock's at the same moment.
         on_lost: Called when the service no longer knows this incarnation.
         walls: Those that keep handlers in on this machine.
@@ -89,6 +90,7 @@ class Membership:
         self.on_answer: Callable[[], None] = lambda: None
         self.on_superseded: Callable[[Sequence[AttemptRef]], None] = lambda _: None
         self.on_absent: Callable[[Sequence[AttemptRef]], None] = lambda _: None
+        self.on_moving: Callable[[Sequence[AttemptRef]], None] = lambda _: None
         self.on_time: Callable[[float, float], None] = lambda *_: None
         self.on_lost: Callable[[], None] = lambda: None
         self.walls: Collection[Wall] = ()
@@ -236,6 +238,8 @@ class Membership:
         # First, as the time that exclusive ones among them have left mustn't be prolonged.
         self.on_superseded(reply.superseded)
         self.on_absent(reply.absent)
+        if reply.moving is not None:
+            self.on_moving(reply.moving)
         self._answered(sent, recorded=not reply.hold)
         return True
 

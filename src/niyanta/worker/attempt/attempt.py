@@ -93,6 +93,10 @@ class Attempt:
         """End after the next checkpoint; or don't, as the wish was withdrawn."""
         self._life.ask(ask, wanted=wanted)
 
+    def is_asked(self, ask: Ask) -> bool:
+        """Whether it is to end after its next checkpoint for this reason."""
+        return self._life.is_asked(ask)
+
     def hand_back(self, why: str) -> None:
         """End it now, and tell the service that another may go on with it."""
         self._life.order(End(Because.HANDED_BACK, why))

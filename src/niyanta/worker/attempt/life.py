@@ -121,6 +121,10 @@ class Life:
         """What waits for a checkpoint: a pause before a drain."""
         return next((ask for ask in (Ask.PAUSE, Ask.DRAIN) if ask in self._asked), None)
 
+    def is_asked(self, ask: Ask) -> bool:
+        """Whether this waits for a checkpoint."""
+        return ask in self._asked
+
     def ask(self, ask: Ask, *, wanted: bool = True) -> None:
         """End after the next checkpoint; or don't, as the wish was withdrawn."""
         if wanted:

@@ -42,7 +42,7 @@ async def test_events_stay_with_their_workers() -> None:
 
 
 async def test_beats_are_answered_without_being_recorded() -> None:
-    beats = BeatService(NOTHING, NOTHING, Metrics())
+    beats = BeatService(NOTHING, NOTHING, NOTHING, Metrics())
     answer = await _first_answer(beats.receive, msgspec.msgpack.encode(Heartbeat("w1", "i1", False, [])), 20_000)
     reply = msgspec.msgpack.decode(answer, type=HeartbeatReply)
     assert (reply.ok, reply.hold) == (False, True)

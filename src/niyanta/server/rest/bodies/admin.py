@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 from niyanta.domain.customers import KeyStatus, Role, Scope
 from niyanta.domain.ids import CUSTOMER_ID_PATTERN
 from niyanta.domain.limits import DEFAULT_KEY_OVERLAP_SECONDS, LIMIT_RANGES, MAX_KEY_OVERLAP_SECONDS, MAX_NAME_LENGTH
-from niyanta.domain.workers import OrderKind, WorkerStatus
+from niyanta.domain.workers import DrainMode, OrderKind, WorkerStatus
 from niyanta.server.rest.bodies.account import CustomerAnswer, CustomerStatusName, TierName
 from niyanta.server.rest.bodies.tokens import Scopes
 from niyanta.server.rest.bodies.workloads import Pagination, Timestamp, one_of
@@ -22,7 +22,6 @@ __all__ = [
     "CreateCustomerRequest",
     "CreateKeyRequest",
     "CustomersAnswer",
-    "DrainAnswer",
     "KeyAnswer",
     "LimitsRequest",
     "RotateKeyRequest",
@@ -174,6 +173,10 @@ class StandingOrderBody(msgspec.Struct):
     ]
     given_by: Annotated[str, Meta(description="The API key that it was given with.")]
     given_at: Timestamp
+    mode: Annotated[
+        str | None,
+        one_of(DrainMode, "Of a drain. `finish`: what the worker runs, finishes. `move`: it goes on elsewhere."),
+    ]
 
 
 class WorkerBody(msgspec.Struct):
@@ -215,13 +218,6 @@ class WorkersAnswer(msgspec.Struct):
 
     workers: list[WorkerBody]
     pagination: Pagination
-
-
-class DrainAnswer(msgspec.Struct):
-    """The worker takes nothing new and finishes what it runs."""
-
-    worker_id: str
-    status: WorkerStatusName
 
 
 class UndrainAnswer(msgspec.Struct):

@@ -173,6 +173,7 @@ class Workload(msgspec.Struct, kw_only=True):
     pending_reason: str | None
     progress_message: str | None
     replayed_from: Annotated[str | None, Meta(description="The workload that it is a replay of.")]
+    forked_from: Annotated[str | None, Meta(description="The workload that it is a fork of.")]
     from_checkpoint: Annotated[int | None, Meta(description="The checkpoint of that one at which it began.")]
     paused_at: Timestamp | UnsetType | None = UNSET
     cancelled_at: Timestamp | UnsetType | None = UNSET

@@ -7,6 +7,7 @@ from niyanta.server.rest.endpoints.batches import BatchRoutes
 from niyanta.server.rest.endpoints.checkpoints import CheckpointRoutes
 from niyanta.server.rest.endpoints.configs import ConfigRoutes
 from niyanta.server.rest.endpoints.customers import CustomerRoutes
+from niyanta.server.rest.endpoints.draining import DrainRoutes
 from niyanta.server.rest.endpoints.explaining import ExplainRoutes
 from niyanta.server.rest.endpoints.join_tokens import JoinTokenRoutes
 from niyanta.server.rest.endpoints.live import LiveRoutes
@@ -37,6 +38,7 @@ PARTS: tuple[type, ...] = (
     CustomerRoutes,
     TokenRoutes,
     AdminRoutes,
+    DrainRoutes,
     JoinTokenRoutes,
     SessionRoutes,
     OperatorActionRoutes,

@@ -228,22 +228,6 @@ class AdminRoutes:
         return json_response(bodies.WorkersAnswer([_worker(listed) for listed in found[: page.limit]], pagination))
 
     @Operation(
-        method="POST",
-        path=_ONE_WORKER + "/drain",
-        operation_id="drainWorker",
-        summary="Give a worker nothing new, also after a restart; what it runs finishes",
-        tag=_TAG,
-        access=Access.ADMIN,
-        answer=bodies.DrainAnswer,
-        errors=(NotFoundError,),
-    )
-    async def drain_worker(self, call: Call) -> Response:
-        """The worker gets nothing new."""
-        worker_id = call.path_id("worker_id")
-        await self._workers.drain(worker_id, _operator(call))
-        return json_response(bodies.DrainAnswer(worker_id, WorkerStatus.DRAINING))
-
-    @Operation(
         method="DELETE",
         path=_ONE_WORKER,
         operation_id="removeWorker",
@@ -337,4 +321,4 @@ def _worker(listed: ListedWorker) -> bodies.WorkerBody:
 
 
 def _standing_order(order: StandingOrder) -> bodies.StandingOrderBody:
-    return bodies.StandingOrderBody(order.kind, order.given_by, timestamp(order.given_at))
+    return bodies.StandingOrderBody(order.kind, order.given_by, timestamp(order.given_at), order.mode)

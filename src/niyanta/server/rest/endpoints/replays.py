@@ -1,4 +1,4 @@
-"""What has ended, once more."""
+"""What was submitted, once more: replays and forks."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from niyanta.server.rest.bodies.workloads import ItemError, SubmitAnswer
 from niyanta.server.rest.endpoints.workloads import idempotency_key
 from niyanta.server.rest.frame.operation import Call, Operation
 from niyanta.server.rest.frame.responses import json_response, timestamp
-from niyanta.server.services.outcomes import ItemOutcome
-from niyanta.server.services.replaying import ReplayBatchRequest, ReplayRequest, ReplayService
+from niyanta.server.services.outcomes import ItemOutcome, Submission
+from niyanta.server.services.replaying import ForkRequest, ReplayBatchRequest, ReplayRequest, ReplayService
 from niyanta.server.services.workloads import WorkloadService
 
 __all__ = ["ReplayRoutes"]
@@ -28,7 +28,7 @@ _TAG = "Workloads"
 
 
 class ReplayRoutes:
-    """Replay one, and many."""
+    """Replay one, and many; fork one."""
 
     def __init__(self, replays: ReplayService, workloads: WorkloadService) -> None:
         self._replays = replays
@@ -59,12 +59,31 @@ class ReplayRoutes:
         """202 once it is stored."""
         request = call.body if call.body is not None else ReplayRequest()
         key = idempotency_key(call.request)
-        done = await self._replays.replay(call.identity, call.path_id("workload_id"), request, key)
-        headers = {"Location": f"/v1/workloads/{done.workload_id}"}
-        if done.replayed:
-            headers["Idempotent-Replayed"] = "true"
-        created, start = timestamp(done.created_at), timestamp(done.estimated_start_at)
-        return json_response(SubmitAnswer(done.workload_id, Status.PENDING, created, start, 1), 202, headers)
+        return _made(await self._replays.replay(call.identity, call.path_id("workload_id"), request, key))
+
+    @Operation(
+        method="POST",
+        path="/v1/workloads/{workload_id}/fork",
+        operation_id="forkWorkload",
+        summary="Submit a workload again, to begin at one of its checkpoints",
+        description="As a new workload, which says in forked_from where it comes from, with the same type, input, "
+        "priority, time-out and affinity, but for what the body says. The original may run, and goes on as if "
+        "nothing had happened. Limits and idempotency keys hold as for submissions.",
+        tag=_TAG,
+        body=ForkRequest,
+        body_required=False,
+        answer=SubmitAnswer,
+        status=202,
+        headers=("Location", "Idempotent-Replayed"),
+        request_headers=("Idempotency-Key",),
+        errors=(ConflictError, ForbiddenError, NotFoundError, ServiceUnavailableError),
+        exists=_exists,
+    )
+    async def fork(self, call: Call) -> Response:
+        """202 once it is stored."""
+        request = call.body if call.body is not None else ForkRequest()
+        key = idempotency_key(call.request)
+        return _made(await self._replays.fork(call.identity, call.path_id("workload_id"), request, key))
 
     @Operation(
         method="POST",
@@ -91,6 +110,14 @@ class ReplayRoutes:
         has_more = done.next_cursor is not None
         body = bodies.ReplayBatchAnswer(results, len(results) - rejected, rejected, has_more, done.next_cursor)
         return json_response(body, 202, {"Idempotent-Replayed": "true"} if done.replayed else None)
+
+
+def _made(done: Submission) -> Response:
+    headers = {"Location": f"/v1/workloads/{done.workload_id}"}
+    if done.replayed:
+        headers["Idempotent-Replayed"] = "true"
+    created, start = timestamp(done.created_at), timestamp(done.estimated_start_at)
+    return json_response(SubmitAnswer(done.workload_id, Status.PENDING, created, start, 1), 202, headers)
 
 
 def _result(original: str, outcome: ItemOutcome) -> bodies.ReplayResult:

@@ -310,6 +310,7 @@ def workload_body(workload: StoredWorkload, outlook: Outlook) -> bodies.Workload
         pending_reason=outlook.pending_reason,
         progress_message=workload.progress_message,
         replayed_from=workload.replayed_from,
+        forked_from=workload.forked_from,
         from_checkpoint=workload.from_checkpoint,
     )
     if status is Status.PAUSED:

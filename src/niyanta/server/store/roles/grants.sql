@@ -21,7 +21,7 @@ END $$;
 
 -- Coordinators. To what has happened (audit_events and their seals, workload_logs) they can only add.
 GRANT INSERT ON audit_events, audit_seals, workload_logs TO niyanta_coordinator;
-GRANT INSERT, DELETE ON workload_origins TO niyanta_coordinator;
+GRANT INSERT, DELETE ON workload_origins, drained_workloads TO niyanta_coordinator;
 GRANT USAGE, SELECT ON SEQUENCE audit_entry_numbers TO niyanta_coordinator;
 GRANT UPDATE ON leader_lease, audit_sealing TO niyanta_coordinator;
 GRANT INSERT, UPDATE ON customers, customer_usage, workload_hours, rate_buckets, join_tokens, audit_heads

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from niyanta.server.store.migrations.running import run_sql_file
 
-revision = "0017"
-down_revision: str | None = "0016"
+revision = "0019"
+down_revision: str | None = "0018"
 
 
 def upgrade() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from niyanta.server.store.migrations.running import run_sql_file
 
-revision = "0016"
-down_revision: str | None = "0015"
+revision = "0018"
+down_revision: str | None = "0017"
 
 
 def upgrade() -> None:

@@ -1,0 +1,146 @@
+"""Forks: new workloads that begin at a checkpoint of another, whatever that one does."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from niyanta.wire import messages
+from niyanta.wire.messages import AttemptRef
+from support.commit_cutter import commit_cutter
+from support.scripted_worker import ScriptedWorker
+from support.system import System, beating, running_system, supported
+
+GPU = {"hard_affinity": {"worker_tags": {"hardware": "gpu"}}}
+
+
+async def saved(system: System, worker: ScriptedWorker, count: int = 2, **fields: Any) -> AttemptRef:
+    """One that runs and has saved so many checkpoints, the first at 10 %."""
+    await system.submit(**fields)
+    ref = (await worker.next_assignment()).ref
+    await worker.report(ref, messages.Started())
+    for number in range(1, count + 1):
+        await worker.report(ref, messages.Progressed(10 * number, None))
+        await worker.checkpoint(ref, f'{{"at": {number}}}'.encode())
+    return ref
+
+
+async def forks_of(system: System, workload_id: str) -> list[str]:
+    _, body, _ = await system.call("GET", "/workloads?limit=100")
+    found = [await system.get(each["workload_id"]) for each in body["workloads"]]
+    return [each["workload_id"] for each in found if each["forked_from"] == workload_id]
+
+
+async def test_a_fork_begins_at_a_checkpoint_while_the_original_goes_on(system: System) -> None:
+    worker = await system.worker(tags={"hardware": "gpu"})
+    async with beating(worker):
+        ref = await saved(system, worker, input_params={"n": 1}, priority=7, affinity_rules=GPU, timeout_seconds=60)
+        before = await system.get(ref.workload_id)
+        status, body, headers = await system.call(
+            "POST", f"/workloads/{ref.workload_id}/fork", {"from_checkpoint": 1, "input_params": {"n": 2}}
+        )
+        assert status == 202, body
+        made = body["workload_id"]
+        assert (body["status"], headers["Location"]) == ("PENDING", f"/v1/workloads/{made}")
+        assignment = await worker.next_assignment()
+        assert (assignment.ref.workload_id, assignment.checkpoint_sequence) == (made, 1)
+        assert (await worker.fetch_checkpoint(assignment.ref, 1)).data == b'{"at": 1}'
+        found = await system.get(made)
+        assert (found["forked_from"], found["from_checkpoint"], found["replayed_from"]) == (ref.workload_id, 1, None)
+        assert (found["progress_percent"], found["input_params"]) == (10, {"n": 2})
+        same = ("workload_type", "priority", "affinity_rules", "timeout_seconds")
+        assert {name: found[name] for name in same} == {name: before[name] for name in same}
+        _, audit, _ = await system.call("GET", f"/workloads/{made}/audit")
+        facts = audit["events"][0]["details"]
+        assert (facts["forked_from"], facts["from_checkpoint"]) == (ref.workload_id, 1)
+
+        # Without a body: at the newest, all as it was. The original runs on, and ends by itself.
+        _, body, _ = await system.call("POST", f"/workloads/{ref.workload_id}/fork")
+        found = await system.get(body["workload_id"])
+        assert (found["from_checkpoint"], found["input_params"], found["forked_from"]) == (
+            2,
+            {"n": 1},
+            ref.workload_id,
+        )
+        assert (await system.get(ref.workload_id))["version"] == before["version"]
+        await worker.report(ref, messages.Completed(b"{}"))
+        await system.until(ref.workload_id, "COMPLETED")
+        status, body, _ = await system.call("POST", f"/workloads/{ref.workload_id}/fork", {"priority": 9})
+        assert (status, (await system.get(body["workload_id"]))["priority"]) == (202, 9)
+
+
+async def test_a_fork_of_a_fork_goes_on_from_its_own_checkpoints(system: System) -> None:
+    worker = await system.worker()
+    async with beating(worker):
+        ref = await saved(system, worker)
+        _, body, _ = await system.call("POST", f"/workloads/{ref.workload_id}/fork")
+        first = body["workload_id"]
+        _, body, _ = await system.call("POST", f"/workloads/{first}/fork")
+        found = await system.get(body["workload_id"])
+        assert (found["forked_from"], found["from_checkpoint"], found["checkpoint_sequence"]) == (first, 1, 1)
+
+
+async def test_what_cannot_be_forked(system: System) -> None:
+    worker = await system.worker()
+    async with beating(worker):
+        ref = await saved(system, worker)
+        waiting = await system.submit(affinity_rules=GPU)
+        cases: list[tuple[str, Any, str, Any]] = [
+            (waiting, None, "from_checkpoint", []),
+            (ref.workload_id, {"from_checkpoint": 3}, "from_checkpoint", [2, 1]),
+            (ref.workload_id, {"priority": 1001}, "priority", None),
+            (ref.workload_id, {"unknown": 1}, "unknown", None),
+        ]
+        for workload_id, given, field, allowed in cases:
+            status, body, _ = await system.call("POST", f"/workloads/{workload_id}/fork", given)
+            assert (status, body["error"]["details"]["field"]) == (400, field), body
+            assert allowed is None or body["error"]["details"]["allowed"] == allowed
+        assert (await system.call("POST", f"/workloads/{ref.workload_id}/fork", key="cust_b"))[0] == 404
+        _, body, _ = await system.call("POST", "/tokens", {"workload_id": ref.workload_id})
+        status, body, _ = await system.call("POST", f"/workloads/{ref.workload_id}/fork", key=body["token"])
+        assert (status, body["error"]["code"]) == (403, "FORBIDDEN")
+        assert await forks_of(system, ref.workload_id) == []
+
+
+async def test_a_fork_with_a_key_is_made_once(system: System) -> None:
+    worker = await system.worker()
+    async with beating(worker):
+        ref = await saved(system, worker, 1)
+        key: Any = {"Idempotency_Key": "once"}
+        _, first, _ = await system.call("POST", f"/workloads/{ref.workload_id}/fork", **key)
+        await worker.checkpoint(ref, b"{}")  # what the newest is has changed, and what was asked for has not
+        status, again, headers = await system.call("POST", f"/workloads/{ref.workload_id}/fork", **key)
+        assert (status, again, headers["Idempotent-Replayed"]) == (202, first, "true")
+        status, body, _ = await system.call("POST", f"/workloads/{ref.workload_id}/fork", {"priority": 1}, **key)
+        assert (status, body["error"]["code"]) == (409, "CONFLICT")
+        assert await forks_of(system, ref.workload_id) == [first["workload_id"]]
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+async def test_a_fork_that_is_cut_off_at_its_commit_is_neither_lost_nor_doubled(
+    database_url: str, nats_url: str, subject_prefix: str, arrives: bool
+) -> None:
+    async with (
+        commit_cutter(database_url) as cutter,
+        running_system(cutter.url, nats_url, subject_prefix, outcome_wait_seconds=5) as system,
+    ):
+        worker = await system.worker()
+        async with beating(worker):
+            ref = await saved(system, worker)
+            await worker.report(ref, messages.Failed("no disk", permanent=True))
+        await supported(system)
+        cutter.cut_next()
+        key: Any = {"Idempotency_Key": "cut"}
+        path = f"/workloads/{ref.workload_id}/fork"
+        asked = asyncio.create_task(system.call("POST", path, {"from_checkpoint": 1}, **key))
+        async with asyncio.timeout(20):
+            await cutter.cut.wait()
+            (cutter.arrive if arrives else cutter.drop).set()
+            await asked
+            while (answer := await system.call("POST", path, {"from_checkpoint": 1}, **key))[0] != 202:
+                pass
+        made = answer[1]["workload_id"]
+        assert await forks_of(system, ref.workload_id) == [made]
+        assert (await system.get(made))["checkpoint_sequence"] == 1
