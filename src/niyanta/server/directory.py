@@ -243,7 +243,7 @@ class Directory:
     def runs_elsewhere(
         self, customer_id: str, worker_id: str, workload_type: str, affinity_json: str | None, misfits: str | None
     ) -> bool:
-        """Whether another live worker suits a customer's workload and takes new work, leaving aside how busy it is."""
+        """Whether another live worker suits a workload of the customer and takes new work, however busy it is."""
         others = (view for view in self._idle if view.worker_id != worker_id)
         return bool(eligible(others, customer_id, workload_type, affinity_from_json(affinity_json, misfits)))
 
