@@ -15,6 +15,7 @@ from niyanta.server.access.exposure import exposures
 from niyanta.server.fleet.broker_keys import BrokerKeys
 from niyanta.server.grpc.server import GrpcServer
 from niyanta.server.leader.election import Election
+from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.observability.tracing import current_context
 from niyanta.server.rest.frame.operation import Operation
 from niyanta.server.rest.uvicorn.server import HttpServer
@@ -67,6 +68,7 @@ class Coordinator:
         self._election: Election | None = None
         self._telemetry: Telemetry | None = None
         self._live: LiveFeeds | None = None
+        self._feed: ChangeFeed | None = None
 
     async def start(self) -> None:
         """Connect, begin to serve.
@@ -109,7 +111,7 @@ class Coordinator:
         settings = self.settings
         parts = Assembly(database, broker, settings, keys, self._telemetry, self._certificate_ends_at)
         await parts.prepare()
-        self._election, self._live = parts.election, parts.live
+        self._election, self._live, self._feed = parts.election, parts.live, parts.feed
         api = parts.rest()
         self.operations = api.operations
         self._server = HttpServer(api, settings, self._certificates, parts.proxies)
@@ -183,6 +185,9 @@ class Coordinator:
         if self._grpc is not None:
             await self._grpc.stop()
             self._grpc = None
+        if self._feed is not None:
+            await self._feed.leave()
+            self._feed = None
         if self.broker is not None:
             await self.broker.close()
             self.broker = None

@@ -17,6 +17,7 @@ from niyanta.domain.placement import WorkerView, eligible
 from niyanta.domain.workers import WorkerStatus
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.moves.feed import ChangeFeed
+from niyanta.server.store.clock import DatabaseClock
 from niyanta.server.store.customers import Customer, CustomerStore
 from niyanta.server.store.database import Database, Pool
 from niyanta.server.store.states import affinity_from_json
@@ -54,12 +55,18 @@ _UNSERVED = Intake({})
 
 
 class Directory:
-    """Customers, their limits and configured types; live workers and what they serve."""
+    """Customers, their limits and configured types; live workers and what they serve.
+
+    Attributes:
+        clock: The database's, read with the rest.
+        workers: Those that aren't dead, as last read.
+    """
 
     def __init__(self, database: Database, customers: CustomerStore, feed: ChangeFeed) -> None:
         self._database = database
         self._store = customers
         self._feed = feed
+        self.clock = DatabaseClock()
         self._workers = WorkerStore()
         self._customers: dict[str, Customer] = {}
         self._supported: dict[str, dict[str, Intake]] = {}
@@ -97,6 +104,7 @@ class Directory:
         customers = await self._store.changed(within)
         async with self._database.connection(Pool.VITAL) as conn:
             workers = await self._workers.all(conn)
+            await self.clock.read(conn)
         self._read_at = began
         self._customers.update((customer.customer_id, customer) for customer in customers)
         self._supported.clear()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -75,7 +74,7 @@ class SubmissionChecks:
         inputs: Sequence[str],
         supported: Mapping[str, Intake],
     ) -> list[NewWorkload | ApiError]:
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = self._directory.clock.now_ms()
         created_at = datetime.fromtimestamp(now_ms / 1000, UTC)
         # In one millisecond ids sort by their random part; sorted, the batch is listed in its own order.
         traceparent = current_traceparent()

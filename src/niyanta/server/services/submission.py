@@ -14,8 +14,9 @@ Whether it is assigned as it is stored is decided by the leader's board (`niyant
 **States.** Checked, waiting for a commit, committed. A batch's items are accepted or refused one by one; what is
 refused was never anything. Requests that arrive while a commit is under way share the next (`GroupCommit`).
 
-**Clocks.** The replica's clock dates the workload and its rank in the queue; the first audit event's time is kept
-near the database's, so that it finds its partition. Nothing is decided by comparing the two.
+**Clocks.** The database's, as this replica knows it (`DatabaseClock`), dates the workload and its rank in the queue;
+the first audit event's time is kept near the statement's, so that it finds its partition. Nothing is decided by
+comparing the two.
 
 **Failures.** A deadlock: run again. A customer whose counts somebody holds for long: the others are committed without
 it, and it is told to come back (`HeldUp`). The link breaks before COMMIT: nothing is stored, 503. It breaks at
