@@ -124,6 +124,7 @@ var types = map[string]any{
 	"ResumeAnswer":           niyanta.ResumedWorkload{},
 	"ResumeRequest":          nil, // the SDK goes on from the last checkpoint
 	"RotateKeyRequest":       niyanta.RotateKeyRequest{},
+	"RunSeconds":             niyanta.RunSeconds{},
 	"StandingOrderBody":      niyanta.StandingOrder{},
 	"StatisticsAnswer":       niyanta.Statistics{},
 	"StatisticsSummary":      niyanta.StatisticsSummary{},

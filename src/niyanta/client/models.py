@@ -289,6 +289,17 @@ class Customer(msgspec.Struct, kw_only=True):
         return self.customer_id
 
 
+class RunSeconds(msgspec.Struct):
+    """How long attempts ran, counted at the end of each."""
+
+    used: float
+    """Of all attempts that have ended."""
+    redone: float
+    """Of that since the last checkpoint, where another attempt had to do it again."""
+    lost: float
+    """Of that since the last checkpoint, of what ended FAILED or CANCELLED."""
+
+
 class StatisticsSummary(msgspec.Struct):
     """All workloads that were created in a period."""
 
@@ -297,6 +308,8 @@ class StatisticsSummary(msgspec.Struct):
     failed_workloads: int
     cancelled_workloads: int
     total_execution_hours: float
+    run_seconds: RunSeconds | None = None
+    """None from a service that doesn't say."""
 
 
 class TypeStatistics(msgspec.Struct):
@@ -306,6 +319,8 @@ class TypeStatistics(msgspec.Struct):
     count: int
     avg_duration_seconds: float | None = None
     failure_rate: float | None = None
+    run_seconds: RunSeconds | None = None
+    """None from a service that doesn't say."""
 
 
 class Period(msgspec.Struct, kw_only=True):
