@@ -11,7 +11,8 @@ from niyanta.cli.output import api_command, echo_json, show_fields, show_table
 from niyanta.cli.table import Column
 from niyanta.cli.times import parse_duration
 from niyanta.client import Client
-from niyanta.client.models import RunSeconds, Statistics
+from niyanta.client.models import Statistics
+from niyanta.client.run_seconds import RunSeconds
 
 __all__ = ["COMMANDS"]
 

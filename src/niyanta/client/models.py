@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from niyanta.client.run_seconds import RunSeconds
 from niyanta.client.status import Status
 
 __all__ = [
@@ -287,17 +288,6 @@ class Customer(msgspec.Struct, kw_only=True):
     def id(self) -> str:
         """The same as ``customer_id``."""
         return self.customer_id
-
-
-class RunSeconds(msgspec.Struct):
-    """How long attempts ran, counted at the end of each."""
-
-    used: float
-    """Of all attempts that have ended."""
-    redone: float
-    """Of that since the last checkpoint, where another attempt had to do it again."""
-    lost: float
-    """Of that since the last checkpoint, of what ended FAILED or CANCELLED."""
 
 
 class StatisticsSummary(msgspec.Struct):
