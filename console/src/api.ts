@@ -64,7 +64,7 @@ export async function send(method: string, url: string, options: CallOptions = {
   }
   if (response.ok) return response;
   const failure = await failureOf(response);
-  if (failure.status === 401 && url !== "/console/session") for (const listener of ended) listener();
+  if (failure.status === 401 && url !== "/console/session" && !options.headers?.["Authorization"]) for (const listener of ended) listener();
   throw failure;
 }
 
@@ -87,4 +87,8 @@ export async function call<T>(method: string, path: string, options: CallOptions
 export const get = <T>(path: string, query?: Query, signal?: AbortSignal): Promise<T> =>
   call<T>("GET", path, { ...(query ? { query } : {}), signal });
 
-export const post = <T>(path: string, body: unknown = {}): Promise<T> => call<T>("POST", path, { body });
+export const post = <T>(path: string, body: unknown = {}, headers: Record<string, string> = {}): Promise<T> =>
+  call<T>("POST", path, { body, headers });
+
+/** A new `Idempotency-Key`. Where the console isn't served over HTTPS, browsers give no UUID. */
+export const newKey = (): string => crypto.randomUUID?.() ?? `console-${Date.now()}-${Math.random()}`;

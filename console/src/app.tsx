@@ -1,19 +1,22 @@
 /** The frame around every page, and which page an address shows. */
 import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
+import { AuditPage } from "./pages/audit";
 import { CustomersPage, CustomerPage } from "./pages/customers";
 import { FairnessPage } from "./pages/fairness";
 import { FleetPage } from "./pages/fleet";
-
+import { JoinTokensPage } from "./pages/join-tokens";
 import { OverviewPage } from "./pages/overview";
 import { SignInPage } from "./pages/sign-in";
 import { SubmitPage } from "./pages/submit";
 import { SystemPage } from "./pages/system";
+import { TokensPage } from "./pages/tokens";
+import { TypePage } from "./pages/type";
 import { TypesPage } from "./pages/types";
 import { UsagePage } from "./pages/usage";
 import { WorkloadPage } from "./pages/workload";
 import { WorkloadsPage } from "./pages/workloads";
-import { address, place } from "./router";
+import { address, go, place } from "./router";
 import { isOperator, session, signOut } from "./session";
 import { switchTheme, theme } from "./theme";
 import type { IconName } from "./ui/icon";
@@ -47,6 +50,7 @@ const SECTIONS: Section[] = [
     name: "Account",
     entries: [
       { path: "/usage", name: "Usage", icon: "usage", page: UsagePage },
+      { path: "/tokens", name: "Tokens", icon: "keys", page: TokensPage },
     ],
   },
   {
@@ -56,6 +60,8 @@ const SECTIONS: Section[] = [
       { path: "/operate/fleet", name: "Fleet", icon: "fleet", page: FleetPage },
       { path: "/operate/fairness", name: "Fairness", icon: "fairness", page: FairnessPage },
       { path: "/operate/customers", name: "Customers", icon: "customers", page: CustomersPage },
+      { path: "/operate/join-tokens", name: "Join tokens", icon: "keys", page: JoinTokensPage },
+      { path: "/operate/audit", name: "Audit", icon: "audit", page: AuditPage },
       { path: "/operate/system", name: "System", icon: "system", page: SystemPage },
     ],
   },
@@ -64,6 +70,7 @@ const SECTIONS: Section[] = [
 /** Pages of one thing, below the page of all. */
 const DETAILS: Record<string, ComponentType<{ id: string }>> = {
   "/workloads": WorkloadPage,
+  "/types": TypePage,
   "/operate/customers": CustomerPage,
 };
 
@@ -103,6 +110,7 @@ function Shell() {
   const [open, setOpen] = useState(false);
   const path = place.value.path;
   useEffect(() => setOpen(false), [path]);
+  useKeys(() => setOpen(false));
   const found = find(path);
   return (
     <div class="shell">
@@ -151,6 +159,45 @@ function Brand() {
   );
 }
 
+/** Goes to the workload with an id. */
+function Find() {
+  const [text, setText] = useState("");
+  return (
+    <form
+      role="search"
+      class="find"
+      onSubmit={(event) => {
+        event.preventDefault();
+        if (!text.trim()) return;
+        go(address(`/workloads/${encodeURIComponent(text.trim())}`));
+        setText("");
+      }}
+    >
+      <Icon name="search" />
+      <input type="search" aria-label="Find a workload by its id" placeholder="Find a workload" spellcheck={false} autoComplete="off" value={text} onInput={(event) => setText(event.currentTarget.value)} />
+      <kbd aria-hidden="true">/</kbd>
+    </form>
+  );
+}
+
+/** `/` goes to the page's search, else to the console's; Escape closes the menu. */
+function useKeys(closeMenu: () => void) {
+  useEffect(() => {
+    const pressed = (event: KeyboardEvent) => {
+      const at = event.target as HTMLElement;
+      if (event.key === "Escape") closeMenu();
+      if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || at.closest("input, textarea, select, dialog")) return;
+      const field = document.querySelector<HTMLInputElement>("main input[type=search]") ?? document.querySelector<HTMLInputElement>(".find input");
+      if (!field?.checkVisibility()) return;
+      event.preventDefault();
+      field.focus();
+      field.select();
+    };
+    addEventListener("keydown", pressed);
+    return () => removeEventListener("keydown", pressed);
+  }, []);
+}
+
 function Side({ open, current, onClose }: { open: boolean; current: string | undefined; onClose: () => void }) {
   const who = session.value!;
   const dark = theme.value === "dark";
@@ -160,6 +207,7 @@ function Side({ open, current, onClose }: { open: boolean; current: string | und
         <Brand />
         {open && <Button look="plain" icon="cancel" label="Close the menu" onClick={onClose} />}
       </div>
+      <Find />
       <nav aria-label="Main">
         {SECTIONS.filter((section) => !section.operators || isOperator()).map((section) => (
           <div key={section.name}>

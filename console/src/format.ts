@@ -18,6 +18,8 @@ export const compact = (value: number): string => (value < 10_000 ? NUMBER.forma
 export const clock = (at: string | number | Date): string => CLOCK.format(new Date(at));
 export const moment = (at: string | number | Date): string => MOMENT.format(new Date(at));
 export const day = (at: string | number | Date): string => DAY.format(new Date(at));
+/** The date so many days ago, UTC, as the API takes it. */
+export const daysAgo = (count: number): string => new Date(Date.now() - count * 86_400_000).toISOString().slice(0, 10);
 export const percent = (share: number, digits = 0): string => `${(100 * share).toFixed(digits)} %`;
 export const plural = (count: number, one: string, many = `${one}s`): string =>
   `${number(count)} ${count === 1 ? one : many}`;
@@ -27,7 +29,7 @@ export function duration(seconds: number): string {
   if (!Number.isFinite(seconds)) return "–";
   if (seconds < 0) seconds = 0;
   if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
-  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 10) return `${Number.isInteger(seconds) ? seconds : seconds.toFixed(1)} s`;
   const whole = Math.round(seconds);
   if (whole < 60) return `${whole} s`;
   const units: [number, string, number, string][] = [
@@ -43,12 +45,12 @@ export function duration(seconds: number): string {
 export const between = (from: string, to: string | number | Date): number =>
   (new Date(to).getTime() - new Date(from).getTime()) / 1000;
 
-/** `12 s ago`, or `in 5 min` for what is to come. */
+/** `12 s ago`, or `in 5 min` for what is to come: in one unit, as it is read at a glance. */
 export function ago(at: string, now: number): string {
   const seconds = (now - new Date(at).getTime()) / 1000;
   if (Math.abs(seconds) < 1.5) return "now";
-  const whole = Math.abs(seconds) < 60 ? Math.round(Math.abs(seconds)) : Math.abs(seconds);
-  return seconds >= 0 ? `${duration(whole).replace(".0", "")} ago` : `in ${duration(whole).replace(".0", "")}`;
+  const span = duration(Math.round(Math.abs(seconds))).split(" ").slice(0, 2).join(" ");
+  return seconds >= 0 ? `${span} ago` : `in ${span}`;
 }
 
 /** What an id shows where there is little room; the whole is in its title. */

@@ -77,6 +77,36 @@ export function useLoaded<T>(key: string | undefined, load: (stop: AbortSignal) 
   return { data: current?.data, error: current?.error, reload };
 }
 
+export interface Part<T> {
+  rows: T[];
+  next: string | null | undefined;
+}
+
+/**
+ * Load the first part of a list, and more of it when that is wanted.
+ *
+ * @returns The rows so far, undefined before the first ones; `more` is undefined when that is all.
+ */
+export function useParts<T>(key: string, load: (cursor: string | undefined, stop: AbortSignal) => Promise<Part<T>>) {
+  const first = useLoaded(key, (stop) => load(undefined, stop));
+  const [later, setLater] = useState<Part<T> & { after?: T[] }>({ rows: [], next: undefined });
+  const [busy, setBusy] = useState(false);
+  const mine = first.data !== undefined && later.after === first.data.rows ? later : undefined;
+  const next = mine ? mine.next : first.data?.next;
+  const more = async (): Promise<void> => {
+    const after = first.data!.rows;
+    setBusy(true);
+    try {
+      const part = await load(next!, new AbortController().signal);
+      setLater({ after, rows: [...(mine?.rows ?? []), ...part.rows], next: part.next });
+    } finally {
+      setBusy(false);
+    }
+  };
+  const rows = first.data && [...first.data.rows, ...(mine?.rows ?? [])];
+  return { rows, error: first.error, reload: first.reload, more: next ? more : undefined, busy };
+}
+
 const now = signal(Date.now());
 let clocks = 0;
 let timer: ReturnType<typeof setInterval> | undefined;

@@ -23,7 +23,7 @@ async function opened({ width = 1440, height = 900, colorScheme = "light" } = {}
   const context = await browser.newContext({ viewport: { width, height }, colorScheme, permissions: ["clipboard-write"] });
   context.setDefaultTimeout(SLOW);
   const page = await context.newPage();
-  page.on("console", (message) => message.type() === "error" && !/status of 4(01|00|03|04)/.test(message.text()) && misdeeds.push(message.text()));
+  page.on("console", (message) => message.type() === "error" && !/status of 4(01|00|03|04)/.test(message.text()) && misdeeds.push(`${message.text()} ${message.location().url}`));
   page.on("pageerror", (error) => misdeeds.push(String(error)));
   page.on("request", (request) => request.url().startsWith(NIYANTA_URL) || misdeeds.push(`asked ${request.url()}`));
   return page;
@@ -149,7 +149,148 @@ test("some are picked and cancelled together", async () => {
   for (const id of ids) await page.getByLabel(`Pick ${id}`).check();
   await page.getByRole("button", { name: "Cancel them" }).click();
   await page.getByRole("button", { name: "Cancel them" }).last().click();
-  await page.getByText("2 workloads cancelled").waitFor();
+  await page.getByRole("dialog").getByText("2 workloads cancelled").waitFor();
+  await page.getByRole("button", { name: "Close" }).click();
+  await page.context().close();
+});
+
+async function failedImport() {
+  const id = await submitted("import_file", { path: "/data/missing.csv" });
+  await until(async () => (await api("GET", `/workloads/${id}`)).status === "FAILED", "it didn't fail");
+  return id;
+}
+
+test("a failed one is replayed with another input, and all that failed are", async () => {
+  const failed = await failedImport();
+  const page = await signedIn();
+  await show(page, `/workloads/${failed}`);
+  await page.getByRole("button", { name: "Replay" }).click();
+  await page.getByLabel("Path").fill("");
+  await page.getByRole("button", { name: "Replay it" }).click();
+  await page.getByRole("dialog").locator(".problem").waitFor();
+  await page.getByLabel("Path").fill("/data/found.csv");
+  await page.getByRole("dialog").getByLabel("Priority").fill("77");
+  await page.getByRole("button", { name: "Replay it" }).click();
+  await page.getByText("Replay of").waitFor();
+  const replay = await api("GET", `/workloads/${page.url().split("/").at(-1)}`);
+  assert.deepEqual([replay.replayed_from, replay.priority, replay.input_params.path], [failed, 77, "/data/found.csv"]);
+  await badge(page, "Failed");
+
+  await show(page, "/workloads?status=FAILED&workload_type=import_file");
+  const before = (await api("GET", "/workloads?status=FAILED&workload_type=import_file&offset=0")).pagination.total;
+  await page.getByRole("button", { name: "Replay all" }).click();
+  await page.getByRole("button", { name: "Replay them" }).click();
+  await page.getByRole("dialog").getByText(`${before} workloads replayed`).waitFor();
+  await page.keyboard.press("Escape");
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+  await page.context().close();
+});
+
+test("one that runs is forked at a checkpoint with another input, and goes on", async () => {
+  const id = await submitted("steps", { steps: 2000, pause_ms: 20 });
+  await until(async () => (await api("GET", `/workloads/${id}`)).checkpoint_sequence > 0, "it saved no checkpoint");
+  const page = await signedIn();
+  await show(page, `/workloads/${id}?tab=checkpoints`);
+  await page.getByRole("button", { name: "Pin checkpoint", exact: false }).first().click();
+  const pinned = page.locator("tr", { has: page.locator(".badge", { hasText: "pinned" }) });
+  await pinned.waitFor();
+  await pinned.getByRole("button", { name: /^Fork at/ }).click();
+  await page.getByRole("dialog").getByLabel("Steps (optional)").fill("30");
+  await page.getByRole("button", { name: "Fork it" }).click();
+  await page.getByText("Fork of").waitFor();
+  await badge(page, "Completed");
+  const fork = await api("GET", `/workloads/${page.url().split("/").at(-1)}`);
+  assert.deepEqual([fork.forked_from, fork.input_params.steps], [id, 30]);
+  assert.ok(fork.from_checkpoint > 0);
+  assert.equal((await api("GET", `/workloads/${id}`)).status, "RUNNING");
+  await api("POST", `/workloads/${id}/cancel`, {});
+  await page.context().close();
+});
+
+test("what waits is changed, and its history says so", async () => {
+  const id = await submitted("steps", {}, { affinity_rules: { hard_affinity: { worker_tags: { hardware: "gpu" } } } });
+  const page = await signedIn();
+  await show(page, `/workloads/${id}?tab=history`);
+  await page.getByRole("button", { name: "Change" }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("Worker's tags").fill("hardware");
+  await page.getByRole("button", { name: "Change it" }).click();
+  await dialog.getByText("write name=value").waitFor();
+  await dialog.getByLabel("Priority").fill("500");
+  await dialog.getByLabel("Worker's tags").fill("");
+  await page.getByRole("button", { name: "Change it" }).click();
+  await badge(page, "Completed");
+  await page.getByLabel("Search the history").fill("affinity");
+  await page.locator(".history li", { hasText: "Updated" }).waitFor();
+  assert.equal((await api("GET", `/workloads/${id}`)).priority, 500);
+  await page.context().close();
+});
+
+test("what holds for a type is set in a form, checked, and taken back", async () => {
+  const page = await signedIn();
+  await show(page, "/types");
+  await page.getByRole("link", { name: "import_file", exact: true }).click();
+  await page.getByRole("heading", { name: "Takes on average" }).waitFor();
+  await show(page, "/types/not_yet_served");
+  await page.getByText("No worker serves this type now").waitFor();
+  await page.getByRole("button", { name: "Set", exact: true }).click();
+  await page.getByLabel("Handed to the handler, as JSON").fill("{");
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("dialog").getByText("isn't JSON").waitFor();
+  await page.getByLabel("Handed to the handler, as JSON").fill('{"depth": 3}');
+  await page.getByLabel("Time-out in seconds").fill("90");
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.locator(".facts", { hasText: "1 min 30 s" }).waitFor();
+  const [config] = (await api("GET", "/workload-configs")).configs;
+  assert.deepEqual([config.workload_type, config.timeout_seconds, config.config_json], ["not_yet_served", 90, { depth: 3 }]);
+  await page.getByRole("button", { name: "Delete" }).click();
+  await page.getByRole("button", { name: "Delete it" }).click();
+  await page.getByText("Nothing is set: the service's own values hold").waitFor();
+  assert.deepEqual((await api("GET", "/workload-configs")).configs, []);
+  await page.context().close();
+});
+
+test("a token is made of a key, and ended", async () => {
+  const page = await signedIn();
+  await page.getByRole("link", { name: "Tokens", exact: true }).click();
+  await page.getByLabel("API key").fill("nyt_cust_dev_wrong");
+  await page.getByRole("button", { name: "Show its tokens" }).click();
+  await page.getByText("This key isn't good").waitFor();
+  await page.getByRole("button", { name: "Forget the key" }).click();
+  await page.getByLabel("API key").fill(NIYANTA_API_KEY);
+  await page.getByRole("button", { name: "Show its tokens" }).click();
+  await page.getByRole("button", { name: "Make a token" }).click();
+  await page.getByRole("button", { name: "Make it" }).click();
+  const token = await page.locator(".secret code").textContent();
+  await api("GET", "/workloads?limit=1", undefined, token);
+  await page.getByRole("button", { name: "I have kept it" }).click();
+  const id = (await api("GET", "/tokens")).tokens.find((one) => one.scopes.join() === "workloads:read").token_id;
+  await page.getByRole("button", { name: `End ${id}` }).click();
+  await page.getByRole("button", { name: "End it" }).click();
+  await page.getByText("The token is ended").waitFor();
+  assert.ok(!(await api("GET", "/tokens")).tokens.some((one) => one.token_id === id));
+  await page.context().close();
+});
+
+test("an operator makes and ends a join token, and finds it in the audit", async () => {
+  const page = await signedIn(NIYANTA_ADMIN_API_KEY);
+  await page.getByRole("link", { name: "Join tokens" }).click();
+  await page.getByRole("button", { name: "Make a join token" }).click();
+  await page.getByLabel("Name").fill("for the lab");
+  await page.getByLabel("Tags (optional)").fill("region=eu");
+  await page.getByRole("button", { name: "Make it" }).click();
+  await page.locator(".secret code").waitFor();
+  await page.getByRole("button", { name: "I have kept it" }).click();
+  await page.getByRole("button", { name: "End for the lab" }).click();
+  await page.getByRole("button", { name: "End it" }).click();
+  await page.locator("tr", { hasText: "for the lab" }).locator(".badge", { hasText: "revoked" }).waitFor();
+  await page.getByRole("link", { name: "Audit" }).click();
+  await page.getByLabel("Action").fill("revokeJoinToken");
+  await page.waitForURL(/action=revokeJoinToken/);
+  const row = page.locator("tbody tr").first();
+  await row.locator(".badge", { hasText: "succeeded" }).waitFor();
+  await row.locator("button.chip").click();
+  await page.waitForURL(/target=/);
   await page.context().close();
 });
 
@@ -165,15 +306,25 @@ test("a waiting one is explained", async () => {
   await page.context().close();
 });
 
-test("an operator drains a worker and takes it back; a customer sees no operator's page", async () => {
+test("an operator drains a worker by moving and takes it back; a customer sees no operator's page", async () => {
+  const id = await submitted("steps", { steps: 5000, pause_ms: 20 });
+  const runs = () => api("GET", `/workloads/${id}`);
+  await until(async () => (await runs()).checkpoint_sequence > 0, "it saved no checkpoint");
+  const from = (await runs()).worker_id;
   const page = await signedIn(NIYANTA_ADMIN_API_KEY);
   await page.getByRole("link", { name: "Fleet" }).click();
-  const worker = page.locator(".worker").first();
-  const name = await worker.getAttribute("aria-label");
-  const card = page.locator(`.worker[aria-label="${name}"]`);
+  const card = page.locator(`.worker[aria-label="${from}"]`);
   await card.getByRole("button", { name: "Drain" }).click();
+  await page.getByRole("radio", { name: "Move what it runs" }).check();
   await page.getByRole("button", { name: "Drain it" }).click();
   await card.locator(".badge", { hasText: "draining" }).waitFor();
+  await card.getByText("Nothing is left: the machine can go").waitFor();
+  const row = card.locator(".drain li", { has: page.locator(`[title^="${id}"]`) });
+  await row.locator(".badge", { hasText: "moved to" }).waitFor();
+  await row.getByText("no work lost").waitFor();
+  await until(async () => (await runs()).status === "RUNNING", "it didn't go on");
+  assert.notEqual((await runs()).worker_id, from);
+  await api("POST", `/workloads/${id}/cancel`, {});
   await card.getByRole("button", { name: "Let it work again" }).click();
   await card.locator(".badge", { hasText: "healthy" }).waitFor();
   await page.context().close();
@@ -200,14 +351,24 @@ test("everything can be reached with the keyboard", async () => {
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { name: "Types" }).waitFor();
   assert.equal(await page.evaluate(() => document.activeElement.tagName), "H1");
+  await page.keyboard.press("/");
+  await page.keyboard.type("wl_unknown");
+  await page.keyboard.press("Enter");
+  await page.getByText("There is nothing here.").waitFor();
+  const id = await submitted("steps", { steps: 5000 });
+  await show(page, `/workloads/${id}`);
+  await page.getByRole("button", { name: "Cancel", exact: true }).press("Enter");
+  await page.getByRole("dialog").waitFor();
+  await page.keyboard.press("Escape");
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), "Cancel");
   await page.context().close();
 });
 
 test("no page has a serious fault of accessibility, in either theme and at either width", async () => {
-  const failed = await submitted("import_file", { path: "/data/missing.csv" });
-  await until(async () => (await api("GET", `/workloads/${failed}`)).status === "FAILED", "it didn't fail");
+  const failed = await failedImport();
   const running = await submitted("steps", { steps: 3000 });
-  const paths = ["/", "/workloads", `/workloads/${running}`, `/workloads/${failed}?tab=history`, `/workloads/${failed}?tab=data`, "/submit?type=steps", "/types", "/usage", "/operate/fleet", "/operate/customers", "/operate/customers/cust_dev", "/operate/fairness", "/operate/system"];
+  const paths = ["/", "/workloads", `/workloads/${running}`, `/workloads/${failed}?tab=history`, `/workloads/${failed}?tab=data`, "/submit?type=steps", "/types", "/types/steps", "/usage", "/tokens", "/operate/fleet", "/operate/customers", "/operate/customers/cust_dev", "/operate/fairness", "/operate/join-tokens", "/operate/audit", "/operate/system"];
   for (const colorScheme of ["light", "dark"]) {
     for (const width of SCREENSHOTS ? [1440, 390] : [colorScheme === "light" ? 1440 : 390]) {
       const page = await signedIn(NIYANTA_ADMIN_API_KEY, { width, height: width === 390 ? 844 : 900, colorScheme });

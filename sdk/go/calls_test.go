@@ -125,9 +125,9 @@ func TestRequests(t *testing.T) {
 		{"Customer.Get", "GET /customer", "", `{}`, func(ctx context.Context, c *Client) error {
 			return second(c.Customer.Get(ctx))
 		}},
-		{"Customer.Stats", "GET /customer/stats?end_date=2025-10-27&group_by=day&start_date=2025-10-01", "",
+		{"Customer.Stats", "GET /customer/stats?end_date=2025-10-27&group_by=day&start_date=2025-10-01&workload_type=scan", "",
 			`{"start_date": "2025-10-01", "end_date": "2025-10-27"}`, func(ctx context.Context, c *Client) error {
-				found, err := c.Customer.Stats(ctx, &StatsRequest{Date{2025, time.October, 1}, DateOf(noon), GroupByDay})
+				found, err := c.Customer.Stats(ctx, &StatsRequest{Date{2025, time.October, 1}, DateOf(noon), GroupByDay, "scan"})
 				if err == nil && (found.StartDate != Date{2025, time.October, 1} || found.EndDate.Time().Day() != 27) {
 					err = fmt.Errorf("%v", found)
 				}

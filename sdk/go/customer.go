@@ -83,6 +83,8 @@ type StatsRequest struct {
 	EndDate Date `query:"end_date"`
 	// GroupBy is by workload type when empty.
 	GroupBy GroupBy `query:"group_by"`
+	// WorkloadType is the only type that counts; all when empty.
+	WorkloadType string `query:"workload_type"`
 }
 
 // Statistics is what became of the workloads that were submitted in a period.

@@ -89,6 +89,20 @@ async def test_statistics(system: System) -> None:
         assert datetime.fromisoformat(figures[0]["start"]).minute == 0
 
 
+async def test_statistics_of_one_type(system: System) -> None:
+    worker = await system.worker(types=["count", "other"])
+    async with beating(worker):
+        for kind in ("count", "count", "other"):
+            await system.submit(workload_type=kind, affinity_rules=NOWHERE)
+    by_type = await stats(system, workload_type="count")
+    by_day = await stats(system, workload_type="count", group_by="day")
+    by_hour = await stats(system, workload_type="other", group_by="hour")
+    assert [(row["workload_type"], row["count"]) for row in by_type["by_workload_type"]] == [("count", 2)]
+    assert sum(row["count"] for row in by_day["by_day"]) == by_day["summary"]["total_workloads"] == 2
+    assert sum(row["count"] for row in by_hour["by_hour"]) == by_hour["summary"]["total_workloads"] == 1
+    assert (await stats(system, workload_type="unknown"))["summary"]["total_workloads"] == 0
+
+
 NO_PERIODS = [
     ("", "start_date"),
     ("start_date=2025-01-01", "end_date"),

@@ -92,6 +92,8 @@ async def test_who_did_what_to_whom(system: System) -> None:
     assert await actions(system, "?actor_id=key_somebody") == []
     assert {each["outcome"] for each in await actions(system, "?outcome=succeeded")} == {"succeeded"}
     assert await actions(system, "?until=2020-01-01") == []
+    assert [each["action"] for each in await actions(system, "?kind=change")] == ["createApiKey"]
+    assert {each["action"] for each in await actions(system, "?kind=read")} == {"listOperatorActions"}
     status, _, _ = await system.call("GET", "/admin/audit?outcome=perhaps", key="admin")
     assert status == 400
 
@@ -149,6 +151,7 @@ async def test_the_client_and_the_command_show_it(system: System) -> None:
         assert (found.protocol, found.outcome) == ("cli", "succeeded")
         assert "@" in found.actor_id
         assert await client.admin.audit(target="cust_never") == []
+        assert await client.admin.audit(kind="read", action="createCustomer") == []
     argv = ["audit", "--action", "createCustomer", "--database-url", system.database_url]
     result = await asyncio.to_thread(CliRunner().invoke, command, argv)
     assert result.exit_code == 0, result.output

@@ -7,6 +7,8 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import asyncpg
+
 from niyanta.wire import messages
 from support.system import System, beating, supported
 
@@ -175,6 +177,28 @@ async def test_an_audit_cursor_belongs_to_its_workload(system: System) -> None:
     assert seen == [1, 2, 3, 4]
     status, answer, _ = await system.call("GET", f"/workloads/{ids[1]}/audit?limit=1{cursor}")
     assert (status, answer["error"]["details"]["field"]) == (400, "cursor")
+
+
+async def test_a_page_of_a_history_holds_a_thousand_events_when_nobody_says(system: System) -> None:
+    await supported(system)
+    workload_id = await system.submit()
+    connection = await asyncpg.connect(system.database_url)
+    await connection.execute(
+        "INSERT INTO audit_events"
+        " SELECT customer_id, workload_id, event_id + n, 'workload.checkpoint_created', occurred_at,"
+        " 'worker', 'w1', '{}'"
+        " FROM audit_events, generate_series(1, 1500) n WHERE workload_id = $1",
+        workload_id,
+    )
+    await connection.close()
+    seen: list[list[int]] = []
+    query: str | None = ""
+    while query is not None:
+        status, body, _ = await system.call("GET", f"/workloads/{workload_id}/audit{query}")
+        assert status == 200
+        seen.append([event["event_id"] for event in body["events"]])
+        query = f"?cursor={body['pagination']['next_cursor']}" if body["pagination"]["has_more"] else None
+    assert seen == [list(range(1, 1001)), list(range(1001, 1502))]
 
 
 async def test_a_deep_offset_is_no_failure(system: System) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,22 @@ def result_of(client: Client, workload_type: str, params: dict[str, Any]) -> dic
     done = client.workloads.wait_for_completion(submitted.id, 120)
     assert done.result_data is not None
     return done.result_data
+
+
+def test_what_the_documentation_offers_is_done_as_it_stands(dev: Dev) -> None:
+    """Whoever opens `/docs` and presses the button has a workload that ends well."""
+    found = json.loads((dev.data_dir / "credentials.json").read_text())
+    with urllib.request.urlopen(f"{found['base_url']}/v1/openapi.json") as answer:
+        document = json.load(answer)
+    body = document["paths"]["/v1/workloads"]["post"]["requestBody"]["content"]["application/json"]["example"]
+    headers = {"Authorization": f"Bearer {found['api_key']}", "Content-Type": "application/json"}
+    request = urllib.request.Request(f"{found['base_url']}/v1/workloads", json.dumps(body).encode(), headers)
+    with urllib.request.urlopen(request) as answer:
+        assert answer.status == 202
+        workload_id = json.load(answer)["workload_id"]
+    with dev.client() as client:
+        done = client.workloads.wait_for_completion(workload_id, 60)
+    assert done.result_data == {"greeting": "Hello, you!", "attempt": 1, "began_at_step": 0}
 
 
 def test_a_transcode_is_paused_resumed_and_whole(dev: Dev, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 
 from niyanta.wire.messages import CheckpointSaved, Completed, Failed
-from support.station import FOLDER, Record, Station, station
+from support.station import FOLDER, Station, station
 
 APP = f"{FOLDER / 'stray.py'}:worker"
 GROUP = "ExceptionGroup: several: ValueError: one; PermanentError: two"
@@ -145,28 +144,13 @@ async def here() -> AsyncIterator[Station]:
             yield found
 
 
-async def all_of(here: Station, runs: list[tuple[str, dict[str, Any]]]) -> list[Record]:
-    """Run them, four at a time."""
-    room = asyncio.Semaphore(4)
-
-    async def one(kind: str, params: dict[str, Any]) -> Record:
-        async with room:
-            return await here.run(kind, params, seconds=60)
-
-    return await asyncio.gather(*(one(*run) for run in runs))
-
-
-def kinds(names: Any) -> list[tuple[str, dict[str, Any]]]:
-    return [(name, {}) for name in names]
-
-
 async def test_every_handler_is_looked_at_here(here: Station) -> None:
     raising = {f"raises_{name}{how}" for name in RAISED for how in ("", "_async", "_inline")}
     assert set(here.handlers) == {*COMPLETED, *SAVING, *FAILED, *raising, "returns", "saves"}
 
 
 async def test_what_can_be_done_is_done(here: Station) -> None:
-    records = await all_of(here, kinds(COMPLETED))
+    records = await here.run_kinds(COMPLETED)
     for (kind, wanted), record in zip(COMPLETED.items(), records, strict=True):
         assert isinstance(record.end, Completed), (kind, record.end)
         assert record.result == {"value": wanted}, kind
@@ -183,20 +167,20 @@ async def test_what_can_be_done_is_done(here: Station) -> None:
 
 
 async def test_what_is_saved_after_something_odd_is_saved(here: Station) -> None:
-    for kind, record in zip(SAVING, await all_of(here, kinds(SAVING)), strict=True):
+    for kind, record in zip(SAVING, await here.run_kinds(SAVING), strict=True):
         assert isinstance(record.end, Completed), (kind, record.end)
         assert len(record.of(CheckpointSaved)) in (1, 5), kind
 
 
 async def test_what_fails_says_why(here: Station) -> None:
-    for (kind, words), record in zip(FAILED.items(), await all_of(here, kinds(FAILED)), strict=True):
+    for (kind, words), record in zip(FAILED.items(), await here.run_kinds(FAILED), strict=True):
         assert isinstance(record.end, Failed), (kind, record.end)
         assert words in record.end.message, kind
 
 
 @pytest.mark.parametrize("how", ["", "_async", "_inline"])
 async def test_whatever_is_raised_is_said(here: Station, how: str) -> None:
-    records = await all_of(here, kinds(f"raises_{name}{how}" for name in RAISED))
+    records = await here.run_kinds(f"raises_{name}{how}" for name in RAISED)
     for (name, words), record in zip(RAISED.items(), records, strict=True):
         assert isinstance(record.end, Failed), (name, record.end)
         assert words[-1 if how == "_inline" else 0] in record.end.message, name
@@ -209,7 +193,7 @@ async def test_results_are_what_they_were_or_refused(here: Station, within: bool
     runs: list[tuple[str, dict[str, Any]]] = [
         ("returns", {"what": what, "within": within}) for what in (*RETURNED, *REFUSED)
     ]
-    for (_, params), record in zip(runs, await all_of(here, runs), strict=True):
+    for (_, params), record in zip(runs, await here.run_all(runs), strict=True):
         what = params["what"]
         if what in RETURNED:
             wanted = RETURNED[what]
@@ -224,7 +208,7 @@ async def test_results_are_what_they_were_or_refused(here: Station, within: bool
 async def test_states_come_back_equal_or_are_refused(here: Station) -> None:
     refused = {*REFUSED, *ONLY_RETURNED}
     runs: list[tuple[str, dict[str, Any]]] = [("saves", {"what": what}) for what in (*RETURNED, *REFUSED)]
-    for (_, params), record in zip(runs, await all_of(here, runs), strict=True):
+    for (_, params), record in zip(runs, await here.run_all(runs), strict=True):
         what = params["what"]
         if what not in refused:
             assert isinstance(record.end, Completed), (what, record.end)
@@ -237,7 +221,7 @@ async def test_states_come_back_equal_or_are_refused(here: Station) -> None:
 async def test_in_interpreters_of_their_own_it_is_the_same(tmp_path: Path) -> None:
     some = ("spawn_pool", "changes_the_encoding", "fork_in_generator")
     async with station(tmp_path / "scratch", app=APP, fork=False) as here:
-        for kind, record in zip(some, await all_of(here, kinds(some)), strict=True):
+        for kind, record in zip(some, await here.run_kinds(some), strict=True):
             assert record.result == {"value": COMPLETED[kind]}, kind
 
 

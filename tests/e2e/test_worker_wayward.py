@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import tempfile
 from collections.abc import AsyncIterator
@@ -14,7 +13,7 @@ import pytest
 
 from niyanta.domain.limits import MAX_TEXT_BYTES
 from niyanta.wire.messages import CheckpointSaved, Completed, Failed
-from support.station import FOLDER, Record, Station, station
+from support.station import FOLDER, Station, station
 
 APP = f"{FOLDER / 'wayward.py'}:worker"
 NO_RESULT = "the workload's process ended without a result"
@@ -194,35 +193,20 @@ async def here() -> AsyncIterator[Station]:
             yield found
 
 
-async def all_of(here: Station, runs: list[tuple[str, dict[str, Any]]]) -> list[Record]:
-    """Run them, four at a time."""
-    room = asyncio.Semaphore(4)
-
-    async def one(kind: str, params: dict[str, Any]) -> Record:
-        async with room:
-            return await here.run(kind, params, seconds=60)
-
-    return await asyncio.gather(*(one(*run) for run in runs))
-
-
-def kinds(names: Any) -> list[tuple[str, dict[str, Any]]]:
-    return [(name, {}) for name in names]
-
-
 async def test_every_handler_is_looked_at_here(here: Station) -> None:
     raising = {"raises", "raises_async", "raises_async_inline"}
     assert set(here.handlers) == {*SAVING, *RETURNING, *FAILED, *raising, "returns", "saves"}
 
 
 async def test_what_is_saved_beside_something_odd_is_saved(here: Station) -> None:
-    for kind, record in zip(SAVING, await all_of(here, kinds(SAVING)), strict=True):
+    for kind, record in zip(SAVING, await here.run_kinds(SAVING), strict=True):
         assert isinstance(record.end, Completed), (kind, record.end)
         assert len(record.of(CheckpointSaved)) == 1, kind
         assert not any("can't be reached" in line for line in record.lines()), kind
 
 
 async def test_what_can_be_done_is_done(here: Station) -> None:
-    records = await all_of(here, kinds(RETURNING))
+    records = await here.run_kinds(RETURNING)
     for (kind, wanted), record in zip(RETURNING.items(), records, strict=True):
         assert isinstance(record.end, Completed), (kind, record.end)
         assert record.result == {"value": wanted}, kind
@@ -239,7 +223,7 @@ async def test_what_can_be_done_is_done(here: Station) -> None:
 
 
 async def test_what_fails_says_why(here: Station) -> None:
-    for (kind, words), record in zip(FAILED.items(), await all_of(here, kinds(FAILED)), strict=True):
+    for (kind, words), record in zip(FAILED.items(), await here.run_kinds(FAILED), strict=True):
         assert isinstance(record.end, Failed), (kind, record.end)
         assert words in record.end.message, kind
 
@@ -247,7 +231,7 @@ async def test_what_fails_says_why(here: Station) -> None:
 @pytest.mark.parametrize("how", ["raises", "raises_async", "raises_async_inline"])
 async def test_whatever_is_raised_is_said(here: Station, how: str) -> None:
     runs: list[tuple[str, dict[str, Any]]] = [(how, {"what": what}) for what in (*RAISED, *EXITS)]
-    for (_, params), record in zip(runs, await all_of(here, runs), strict=True):
+    for (_, params), record in zip(runs, await here.run_all(runs), strict=True):
         what = params["what"]
         assert isinstance(record.end, Failed), (what, record.end)
         assert len(record.end.message.encode()) <= MAX_TEXT_BYTES
@@ -266,7 +250,7 @@ async def test_results_are_what_they_were_or_refused(here: Station, within: bool
     runs: list[tuple[str, dict[str, Any]]] = [
         ("returns", {"what": what, "within": within}) for what in (*returned, *REFUSED)
     ]
-    for (_, params), record in zip(runs, await all_of(here, runs), strict=True):
+    for (_, params), record in zip(runs, await here.run_all(runs), strict=True):
         what = params["what"]
         if what in returned:
             whole = not within and isinstance(returned[what], dict)
@@ -280,7 +264,7 @@ async def test_results_are_what_they_were_or_refused(here: Station, within: bool
 async def test_states_come_back_equal_or_are_refused(here: Station) -> None:
     refused = {*REFUSED, *ONLY_RETURNED} - {*ONLY_SAVED}
     runs: list[tuple[str, dict[str, Any]]] = [("saves", {"what": what}) for what in (*SAME, *ONLY_RETURNED, *REFUSED)]
-    for (_, params), record in zip(runs, await all_of(here, runs), strict=True):
+    for (_, params), record in zip(runs, await here.run_all(runs), strict=True):
         what, saved = params["what"], record.of(CheckpointSaved)
         if what not in refused:
             assert isinstance(record.end, Completed), (what, record.end)

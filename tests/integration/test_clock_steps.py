@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from niyanta.server.store.database import Pool
 from niyanta.wire import messages
-from support.system import System, beating
+from support.system import System, beating, supported
 
 HOUR = 3600.0
 
@@ -60,3 +61,17 @@ async def test_a_clock_that_steps_ends_no_lease_and_holds_nothing_up(
         assert await _lease(system) == lease
         _, body, _ = await system.call("GET", f"/workloads/{long}/logs")
         assert [line["message"] for line in body["logs"]] == ["before", "after"]
+
+
+@pytest.mark.parametrize("step", [-HOUR, HOUR])
+async def test_places_in_a_queue_go_by_the_databases_clock(
+    system: System, monkeypatch: pytest.MonkeyPatch, step: float
+) -> None:
+    await supported(system)
+    first = await system.submit()
+    Clock(monkeypatch).wrong_by = step
+    second = await system.submit()
+    dates = [datetime.fromisoformat((await system.get(each))["created_at"]) for each in (first, second)]
+    assert dates[0] <= dates[1] < dates[0] + timedelta(minutes=1)
+    worker = await system.worker(capacity=1)
+    assert (await worker.next_assignment()).ref.workload_id == first

@@ -6,9 +6,11 @@ import asyncio
 import json
 
 import asyncpg
+import msgspec
 import pytest
 
 from niyanta.wire import messages
+from niyanta.wire.changes import Changed
 from niyanta.wire.messages import CancelAttempt, PauseAttempt, WithdrawPause
 from support.scripted_worker import ScriptedWorker
 from support.system import System, beating, supported
@@ -310,3 +312,18 @@ async def test_bad_bodies_get_a_clear_400(system: System, body: bytes, names: st
     assert answer["error"]["code"] == "INVALID_INPUT"
     assert names in json.dumps(answer["error"])
     assert answer["error"]["request_id"]
+
+
+async def test_a_coordinator_that_stops_says_that_nothing_follows(system: System) -> None:
+    heard: asyncio.Queue[Changed] = asyncio.Queue()
+
+    async def note(payload: bytes) -> None:
+        heard.put_nowait(msgspec.msgpack.decode(payload, type=Changed))
+
+    await system.broker.serve(system.subjects.changed, note)
+    async with system.another_coordinator(coordinator_id="leaving"):
+        pass
+    async with asyncio.timeout(10):
+        while not (said := await heard.get()).is_last:
+            pass
+    assert said.origin == "leaving"

@@ -5,6 +5,7 @@ The grey of each frame says its number, and a light corner shows which way is up
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
@@ -151,9 +152,11 @@ def _damaged(path: Path, kind: str) -> None:
     path.write_bytes(data)
 
 
-def _leapt(path: Path, stream: int, which: int, bit: int, *, decoding: bool = False) -> None:
+def _leapt(
+    path: Path, stream: int, which: int, bit: int, *, decoding: bool = False, later_ms: int = 0, **options: Any
+) -> None:
     """A broadcast in which one bit of one time came out wrong: 29 is an hour and a half, 18 three seconds."""
-    record(path, kind="mpegts", frames=100)
+    record(path, kind="mpegts", frames=100, later_ms=later_ms, **options)
     data = bytearray(path.read_bytes())
     at = _times_of(data, stream)[which] + (5 if decoding else 0)
     byte, value = {32: (0, 8), 29: (1, 128), 22: (1, 1), 18: (2, 16)}[bit]
@@ -162,6 +165,8 @@ def _leapt(path: Path, stream: int, which: int, bit: int, *, decoding: bool = Fa
 
 
 _PICTURE, _SOUND = 0xE0, 0xC0
+_SET_MS = {bit: (1 << bit) // 90 + 500 for bit in (32, 29, 18)}
+"""From when on a recording's times have a bit set, which is then taken from one."""
 
 
 def _times_of(data: bytes | bytearray, stream: int) -> list[int]:
@@ -279,6 +284,19 @@ WHOLE: Mapping[str, tuple[Callable[[Path], None], dict[str, Any]]] = {
     "leapt-29-later.ts": (lambda path: _leapt(path, _PICTURE, 57, 29), _ALL_100),
     "leapt-18.ts": (lambda path: _leapt(path, _PICTURE, 13, 18), _ALL_100),
     "leapt-decoding.ts": (lambda path: _leapt(path, _PICTURE, 12, 29, decoding=True), _ALL_100),
+    **{
+        f"leapt-{what}{end}-{bit}{back}.ts": (
+            functools.partial(_leapt, stream=stream, which=which, bit=bit, later_ms=later_ms),
+            _ALL_100,
+        )
+        for what, stream in (("", _PICTURE), ("sound-", _SOUND))
+        for end, which in (("first", 0), ("last", -1))
+        for bit in (32, 29, 18)
+        for back, later_ms in (("", 0), ("-back", _SET_MS[bit]))
+    },
+    "leapt-first-decoding.ts": (lambda path: _leapt(path, _PICTURE, 0, 29, decoding=True), _ALL_100),
+    "leapt-first-plain.ts": (lambda path: _leapt(path, _PICTURE, 0, 29, options={"bf": "0"}), _ALL_100),
+    "leapt-last-plain.ts": (lambda path: _leapt(path, _PICTURE, -1, 29, options={"bf": "0"}), _ALL_100),
     "leapt-sound-29.ts": (lambda path: _leapt(path, _SOUND, 3, 29), _ALL_100),
     "leapt-sound-22.ts": (lambda path: _leapt(path, _SOUND, 3, 22), _ALL_100),
     "sound-later.mkv": (lambda path: _apart(path, sound_ms=1000), {"frames": 50, "duration_seconds": 2.92}),

@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +153,20 @@ class Station:
         async with asyncio.timeout(seconds):
             await attempt.task
         return record
+
+    async def run_all(self, runs: Sequence[tuple[str, Any]], *, seconds: float = 60.0) -> list[Record]:
+        """Run them, four at a time."""
+        room = asyncio.Semaphore(4)
+
+        async def one(kind: str, params: Any) -> Record:
+            async with room:
+                return await self.run(kind, params, seconds=seconds)
+
+        return await asyncio.gather(*(one(*run) for run in runs))
+
+    async def run_kinds(self, kinds: Iterable[str]) -> list[Record]:
+        """Run them without parameters, four at a time."""
+        return await self.run_all([(kind, {}) for kind in kinds])
 
 
 @contextlib.asynccontextmanager

@@ -4,9 +4,10 @@ import { moment, number } from "../format";
 import { useLoaded } from "../live";
 import { address, go } from "../router";
 import type { ApiKey, Customer, Limits, Pagination } from "../types";
-import { Age, Badge, Button, Card, Confirm, Copy, Dialog, Empty, Field, Link, Note, Page, Plain, Problem, say, Skeleton, useAction } from "../ui/parts";
+import { Age, Badge, Button, Card, Confirm, Empty, Field, FormDialog, Link, Options, Page, Plain, Problem, Search, Secret, Select, Skeleton, useAction } from "../ui/parts";
 import { type Column, Table } from "../ui/table";
-import { Select } from "./workloads";
+import { endOf, LIFETIMES } from "./lifetimes";
+import { SCOPES, ScopeChoice, Scopes, type Token, TokenList } from "./tokens";
 
 const TIERS = [["free", "Free"], ["standard", "Standard"], ["premium", "Premium"], ["enterprise", "Enterprise"]] as const;
 const LIMITS: [keyof Limits, string][] = [
@@ -49,7 +50,7 @@ export function CustomersPage() {
   return (
     <Page title="Customers" lead={data && `${number(data.length)} in all`} actions={<Button look="main" onClick={() => setAdding(true)}>Add a customer</Button>}>
       <div class="toolbar" role="search" aria-label="Filter">
-        <input class="grow" type="search" aria-label="Name, id or tier" placeholder="Name, id or tier" value={wanted} onInput={(event) => setWanted(event.currentTarget.value)} />
+        <Search label="Name, id or tier" value={wanted} onSearch={setWanted} />
       </div>
       {error && <Problem error={error} retry={reload} />}
       <div class="card">
@@ -61,39 +62,23 @@ export function CustomersPage() {
 }
 
 function AddCustomer({ onClose }: { onClose: () => void }) {
-  const [busy, act] = useAction();
   const [name, setName] = useState("");
   const [tier, setTier] = useState("standard");
-  const add = async (event: Event) => {
-    event.preventDefault();
-    await act(async () => {
-      const made = await post<Customer>("/admin/customers", { name, tier });
-      go(address(`/operate/customers/${made.customer_id}`));
-    });
+  const add = async () => {
+    const made = await post<Customer>("/admin/customers", { name, tier });
+    go(address(`/operate/customers/${made.customer_id}`));
   };
   return (
-    <Dialog title="Add a customer" onClose={onClose}>
-      <form onSubmit={(event) => void add(event)}>
-        <Field label="Name">{(attributes) => <input {...attributes} required maxLength={200} value={name} onInput={(event) => setName(event.currentTarget.value)} />}</Field>
-        <Field label="Tier" hint="Gives the limits, until the customer has some of its own.">
-          {(attributes) => (
-            <select {...attributes} value={tier} onChange={(event) => setTier(event.currentTarget.value)}>
-              {TIERS.map(([value, title]) => (
-                <option key={value} value={value}>
-                  {title}
-                </option>
-              ))}
-            </select>
-          )}
-        </Field>
-        <div class="actions">
-          <Button onClick={onClose}>Back</Button>
-          <Button type="submit" look="main" disabled={busy}>
-            Add
-          </Button>
-        </div>
-      </form>
-    </Dialog>
+    <FormDialog title="Add a customer" verb="Add" work={add} onClose={onClose}>
+      <Field label="Name">{(attributes) => <input {...attributes} required maxLength={200} value={name} onInput={(event) => setName(event.currentTarget.value)} />}</Field>
+      <Field label="Tier" hint="Gives the limits, until the customer has some of its own.">
+        {(attributes) => (
+          <select {...attributes} value={tier} onChange={(event) => setTier(event.currentTarget.value)}>
+            <Options value={tier} options={TIERS} />
+          </select>
+        )}
+      </Field>
+    </FormDialog>
   );
 }
 
@@ -130,6 +115,7 @@ export function CustomerPage({ id }: { id: string }) {
           !error && <Card flush><Skeleton /></Card>
         )}
         {data && <Keys customerId={id} />}
+        {data && <Tokens customerId={id} />}
       </div>
       {asked && (
         <Confirm title={`Suspend ${data!.name}?`} text="Its calls are refused from now on. What runs finishes; what waits goes on waiting." verb="Suspend" onConfirm={() => void change({ status: "suspended" }, "Suspended")} onClose={() => setAsked(false)} />
@@ -168,65 +154,68 @@ function LimitsForm({ limits, busy, onSave }: { limits: Limits; busy: boolean; o
   );
 }
 
+type KeyAsked = { what: "make" } | { what: "end" | "rotate"; key: ApiKey };
+
 function Keys({ customerId }: { customerId: string }) {
   const path = `/admin/customers/${encodeURIComponent(customerId)}/api-keys`;
-  const { data, error, reload } = useLoaded(path, (stop) => get<{ api_keys: ApiKey[] }>(path, { limit: 100 }, stop), 10_000);
-  const [, act] = useAction();
-  const [ending, setEnding] = useState<ApiKey>();
-  const [making, setMaking] = useState(false);
+  const { data, error, reload } = useLoaded(path, (stop) => get<{ api_keys: ApiKey[] }>(path, { limit: 100 }, stop), 30_000);
+  const [asked, setAsked] = useState<KeyAsked>();
   const [made, setMade] = useState("");
+  const close = () => setAsked(undefined);
   return (
-    <Card title="API keys" flush tools={<Button onClick={() => setMaking(true)}>Make a key</Button>}>
+    <Card title="API keys" flush tools={<Button onClick={() => setAsked({ what: "make" })}>Make a key</Button>}>
       {error && <Problem error={error} />}
-      {made && (
-        <div class="card-body">
-          <Note kind="warn">
-            This key is shown once: <code class="breaks">{made}</code> <Copy text={made} label="Copy the key" />
-          </Note>
-        </div>
-      )}
       {data?.api_keys.length ? (
-        <Plain label="API keys" heads={[["Name"], ["Role"], ["Status"], ["Last used"], ["Ends"], ["", "end"]]}>
+        <Plain label="API keys" heads={[["Name"], ["Good for"], ["Status"], ["Last used"], ["Ends"], ["", "end"]]}>
           {data.api_keys.map((key) => (
             <tr key={key.key_id}>
               <td>
                 {key.name}
                 <div class="mono faint small">{key.key_id}</div>
               </td>
-              <td>{key.role}</td>
+              <td>
+                <Scopes of={key.scopes} />
+              </td>
               <td>
                 <Badge tone={key.status === "active" ? "good" : ""}>{key.status}</Badge>
               </td>
-              <td>
+              <td class="nowrap">
                 <Age at={key.last_used_at} />
                 <div class="faint small">{key.last_used_from}</div>
               </td>
-              <td>{key.expires_at ? moment(key.expires_at) : "never"}</td>
-              <td class="end">
+              <td class="nowrap">{key.expires_at ? moment(key.expires_at) : "never"}</td>
+              <td class="end nowrap">
                 {key.status === "active" && (
-                  <Button look="danger" onClick={() => setEnding(key)}>
-                    End
-                  </Button>
+                  <div class="actions">
+                    <Button look="plain" onClick={() => setAsked({ what: "rotate", key })}>
+                      Rotate
+                    </Button>
+                    <Button look="danger" aria-label={`End ${key.name}`} onClick={() => setAsked({ what: "end", key })}>
+                      End
+                    </Button>
+                  </div>
                 )}
               </td>
             </tr>
           ))}
         </Plain>
+      ) : data ? (
+        <Empty icon="keys" title="It has no key" />
       ) : (
-        data && <Empty icon="keys" title="It has no key" />
+        !error && <Skeleton />
       )}
-      {ending && (
-        <Confirm title={`End the key ${ending.name}?`} text="Whoever uses it is refused from now on, also with tokens that were made of it. It can't be taken back." verb="End it" onConfirm={() => void act(() => call("DELETE", `${path}/${ending.key_id}`), "The key is ended").then(reload)} onClose={() => setEnding(undefined)} />
+      {asked?.what === "end" && (
+        <Confirm title={`End the key ${asked.key.name}?`} text="Whoever uses it is refused from now on, also with tokens that were made of it. It can't be taken back." verb="End it" onConfirm={() => call("DELETE", `${path}/${asked.key.key_id}`).then(reload)} done="The key is ended" onClose={close} />
       )}
-      {making && (
-        <MakeKey
-          path={path}
-          onClose={() => setMaking(false)}
-          onMade={(key) => {
-            setMade(key);
-            setMaking(false);
+      {asked?.what === "rotate" && <RotateKey path={`${path}/${asked.key.key_id}/rotate`} name={asked.key.name} onClose={close} onMade={setMade} />}
+      {asked?.what === "make" && <MakeKey path={path} onClose={close} onMade={setMade} />}
+      {made && (
+        <Secret
+          what="API key"
+          text={made}
+          onClose={() => {
+            setMade("");
             reload();
-            say("The key is made");
           }}
         />
       )}
@@ -234,35 +223,64 @@ function Keys({ customerId }: { customerId: string }) {
   );
 }
 
-function MakeKey({ path, onClose, onMade }: { path: string; onClose: () => void; onMade: (key: string) => void }) {
-  const [busy, act] = useAction();
+function Tokens({ customerId }: { customerId: string }) {
+  const path = `/admin/customers/${encodeURIComponent(customerId)}/tokens`;
+  const { data, error, reload } = useLoaded(path, (stop) => get<{ tokens: Token[] }>(path, { limit: 100 }, stop), 30_000);
+  return (
+    <Card title="Tokens of its keys" flush>
+      {error ? <Problem error={error} retry={reload} /> : <TokenList tokens={data?.tokens} />}
+    </Card>
+  );
+}
+
+interface MadeProps {
+  path: string;
+  onMade: (key: string) => void;
+  onClose: () => void;
+}
+
+const OVERLAPS = [["0", "At once"], ["3600", "In an hour"], ["86400", "In a day"], ["604800", "In a week"]] as const;
+
+function RotateKey({ path, name, onMade, onClose }: MadeProps & { name: string }) {
+  const [overlap, setOverlap] = useState("86400");
+  const rotate = async () => onMade((await post<{ api_key: string }>(path, { overlap_seconds: Number(overlap) })).api_key);
+  return (
+    <FormDialog title={`Rotate the key ${name}`} verb="Rotate it" work={rotate} onClose={onClose}>
+      <p class="soft">A new key is made that is good for the same. Give it to whoever uses the old one.</p>
+      <Field label="The old one ends">
+        {(attributes) => (
+          <select {...attributes} value={overlap} onChange={(event) => setOverlap(event.currentTarget.value)}>
+            <Options value={overlap} options={OVERLAPS} />
+          </select>
+        )}
+      </Field>
+    </FormDialog>
+  );
+}
+
+function MakeKey({ path, onClose, onMade }: MadeProps) {
   const [name, setName] = useState("");
-  const [role, setRole] = useState("customer");
-  const make = async (event: Event) => {
-    event.preventDefault();
-    await act(async () => onMade((await post<{ api_key: string }>(path, { name, role })).api_key));
+  const [days, setDays] = useState("");
+  const all = SCOPES.map(([scope]) => scope as string);
+  const [chosen, setChosen] = useState(all.filter((scope) => scope !== "admin"));
+  const make = async () => {
+    if (!chosen.length) throw new Error("Choose what it may do.");
+    const role = chosen.includes("admin") ? "admin" : "customer";
+    onMade((await post<{ api_key: string }>(path, { name, role, scopes: chosen, ...endOf(days) })).api_key);
   };
   return (
-    <Dialog title="Make an API key" onClose={onClose}>
-      <form onSubmit={(event) => void make(event)}>
-        <Field label="Name" hint="What it is for.">
-          {(attributes) => <input {...attributes} required maxLength={200} value={name} onInput={(event) => setName(event.currentTarget.value)} />}
-        </Field>
-        <Field label="Role">
-          {(attributes) => (
-            <select {...attributes} value={role} onChange={(event) => setRole(event.currentTarget.value)}>
-              <option value="customer">Customer: its own workloads</option>
-              <option value="admin">Operator: everything</option>
-            </select>
-          )}
-        </Field>
-        <div class="actions">
-          <Button onClick={onClose}>Back</Button>
-          <Button type="submit" look="main" disabled={busy}>
-            Make it
-          </Button>
-        </div>
-      </form>
-    </Dialog>
+    <FormDialog title="Make an API key" verb="Make it" work={make} onClose={onClose}>
+      <Field label="Name" hint="What it is for.">
+        {(attributes) => <input {...attributes} required maxLength={200} value={name} onInput={(event) => setName(event.currentTarget.value)} />}
+      </Field>
+      <ScopeChoice may={all} chosen={chosen} onChange={setChosen} />
+      <Field label="Ends">
+        {(attributes) => (
+          <select {...attributes} value={days} onChange={(event) => setDays(event.currentTarget.value)}>
+            <Options value={days} options={LIFETIMES} />
+          </select>
+        )}
+      </Field>
+    </FormDialog>
   );
 }

@@ -21,7 +21,7 @@ interface Fairness {
 }
 
 export function FairnessPage() {
-  const { data, error, reload } = useLoaded("fairness", (stop) => get<Fairness>("/admin/fairness", undefined, stop), 2000);
+  const { data, error, reload } = useLoaded("fairness", (stop) => get<Fairness>("/admin/fairness", undefined, stop), 5000);
   return (
     <Page title="Fairness" lead="What each customer has of the slots, against what it deserves at this moment. Turns go by run-seconds, so over time they even out.">
       {error && <Problem error={error} retry={reload} />}
@@ -39,7 +39,7 @@ export function FairnessPage() {
 function Shares({ found }: { found: Fairness }) {
   const most = Math.max(1, ...found.customers.map((one) => Math.max(one.running, one.deserved)));
   return (
-    <Plain label="Shares" heads={[["Customer"], ["Tier"], ["Has, and deserves"], ["Runs", "end"], ["Deserves", "end"], ["Waiting", "end"]]}>
+    <Plain label="Shares" heads={[["Customer"], ["Tier"], ["Share"], ["Runs", "end"], ["Deserves", "end"], ["Waiting", "end"]]}>
       {found.customers.map((one) => (
         <tr key={one.customer_id}>
           <td>

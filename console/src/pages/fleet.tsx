@@ -4,11 +4,13 @@ import { between, duration, number, plural } from "../format";
 import { useLoaded, useNow } from "../live";
 import { place, setQuery } from "../router";
 import type { Pagination, Worker } from "../types";
-import { Age, Badge, Button, Card, Confirm, Empty, Meter, Page, Problem, say, Skeleton, useAction } from "../ui/parts";
-import { Select } from "./workloads";
+import { Age, Badge, Button, Card, Confirm, Empty, Meter, Page, Problem, Search, Select, Skeleton, useAction } from "../ui/parts";
+import { Drain, DrainReport } from "./drain";
 
 const TONES: Record<string, "good" | "warn" | "bad"> = { HEALTHY: "good", DRAINING: "warn", DEAD: "bad" };
 const MOST_WORKERS = 1000;
+/** Each look is recorded as what an operator did. */
+const FRESHEN_MS = 5000;
 const STATUSES = [["", "All that live"], ["HEALTHY", "Healthy"], ["DRAINING", "Draining"], ["DEAD", "Dead"]] as const;
 
 async function load(status: string, stop: AbortSignal): Promise<{ workers: Worker[]; total: number }> {
@@ -25,7 +27,7 @@ export function FleetPage() {
   const query = place.value.query;
   const status = query.get("status") ?? "";
   const tag = query.get("tag") ?? "";
-  const { data, error, reload } = useLoaded(`fleet ${status}`, (stop) => load(status, stop), 2000);
+  const { data, error, reload } = useLoaded(`fleet ${status}`, (stop) => load(status, stop), FRESHEN_MS);
   const lives = (data?.workers ?? []).filter((worker) => status || worker.status !== "DEAD");
   const shown = lives.filter((worker) => !tag || `${worker.worker_id} ${tagsOf(worker).join(" ")}`.includes(tag));
   const total = shown.reduce((sum, worker) => sum + worker.capacity_total, 0);
@@ -35,7 +37,7 @@ export function FleetPage() {
       <div class="stack">
         <div class="toolbar" role="search" aria-label="Filter">
           <Select label="Status" value={status} options={STATUSES} onChange={(value) => setQuery({ status: value })} />
-          <input class="grow" type="search" aria-label="Worker or tag" placeholder="Worker or tag, as region=eu" value={tag} onInput={(event) => setQuery({ tag: event.currentTarget.value })} />
+          <Search label="Worker or tag" hint="Worker or tag, as region=eu" value={tag} onSearch={(tag) => setQuery({ tag })} />
         </div>
         {error && <Problem error={error} retry={reload} />}
         {!data ? (
@@ -69,7 +71,7 @@ function WorkerCard({ worker, onChanged }: { worker: Worker; onChanged: () => vo
   return (
     <section class="card worker" aria-label={worker.worker_id}>
       <header>
-        <h3 title={worker.worker_id}>{worker.worker_id}</h3>
+        <h2 title={worker.worker_id}>{worker.worker_id}</h2>
         <Badge tone={TONES[worker.status] ?? ""}>{worker.status.toLowerCase()}</Badge>
       </header>
       <div>
@@ -106,9 +108,10 @@ function WorkerCard({ worker, onChanged }: { worker: Worker; onChanged: () => vo
         </details>
       )}
       <div class="faint small">
-        heard {silent < 2 ? "just now" : `${duration(Math.round(silent))} ago`} · version {worker.version} · here since <Age at={worker.registered_at} />
-        {worker.standing_order && ` · ordered to ${worker.standing_order.kind} by ${worker.standing_order.given_by}`}
+        heard {silent < 2 ? "just now" : `${duration(Math.round(silent))} ago`} · version {worker.version} · joined <Age at={worker.registered_at} />
+        {worker.standing_order?.kind === "remove" && ` · removed by ${worker.standing_order.given_by}`}
       </div>
+      {worker.standing_order?.kind === "drain" && <DrainReport worker={worker} />}
       <Orders worker={worker} onChanged={onChanged} />
     </section>
   );
@@ -129,8 +132,6 @@ function Orders({ worker, onChanged }: { worker: Worker; onChanged: () => void }
   const [busy, act] = useAction();
   const [asked, setAsked] = useState<"drain" | "remove">();
   const path = `/admin/workers/${encodeURIComponent(worker.worker_id)}`;
-  const drain = () => act(() => post(`${path}/drain`)).then((ok) => ok && say(`${worker.worker_id} gets nothing new`));
-  const remove = () => act(() => call("DELETE", path), `${worker.worker_id} is removed`);
   return (
     <div class="actions">
       {worker.standing_order ? (
@@ -149,11 +150,16 @@ function Orders({ worker, onChanged }: { worker: Worker; onChanged: () => void }
           Remove
         </Button>
       )}
-      {asked === "drain" && (
-        <Confirm title={`Drain ${worker.worker_id}?`} text="It gets nothing new, also after a restart. What it runs finishes." verb="Drain it" danger={false} onConfirm={() => void drain().then(onChanged)} onClose={() => setAsked(undefined)} />
-      )}
+      {asked === "drain" && <Drain worker={worker} onDone={onChanged} onClose={() => setAsked(undefined)} />}
       {asked === "remove" && (
-        <Confirm title={`Remove ${worker.worker_id}?`} text="Everything that it runs is taken from it at once, and goes on elsewhere from the last checkpoints. It may not come back." verb="Remove it" onConfirm={() => void remove().then(onChanged)} onClose={() => setAsked(undefined)} />
+        <Confirm
+          title={`Remove ${worker.worker_id}?`}
+          text="Everything that it runs is taken from it at once, and goes on elsewhere from the last checkpoints. It may not come back."
+          verb="Remove it"
+          onConfirm={() => call("DELETE", path).then(onChanged)}
+          done={`${worker.worker_id} is removed`}
+          onClose={() => setAsked(undefined)}
+        />
       )}
     </div>
   );

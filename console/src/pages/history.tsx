@@ -1,7 +1,9 @@
 /** What happened to a workload, event by event. */
-import { capitalized, moment } from "../format";
+import { useState } from "preact/hooks";
+import type { ApiError } from "../api";
+import { capitalized, moment, plural } from "../format";
 import type { AuditEvent } from "../types";
-import { Skeleton } from "../ui/parts";
+import { Empty, Problem, Search, Select, Skeleton } from "../ui/parts";
 
 const LOOKS: Record<string, string> = {
   "workload.completed": "good",
@@ -13,26 +15,52 @@ const LOOKS: Record<string, string> = {
 
 const KNOWN = new Set(["from", "to", "attempt", "version", "worker_id", "checkpoint_sequence"]);
 
-export function History({ events }: { events: AuditEvent[] | undefined }) {
-  if (!events) return <Skeleton lines={6} />;
+export function History({ events, error }: { events: AuditEvent[] | undefined; error: ApiError | undefined }) {
+  const [wanted, setWanted] = useState("");
+  const [kind, setKind] = useState("");
+  if (!events) return error ? <Problem error={error} /> : <Skeleton lines={6} />;
+  const kinds = [...new Set(events.map((event) => event.event_type))];
+  const words = wanted.toLowerCase();
+  const shown = events.filter((event) => (!kind || event.event_type === kind) && textOf(event).toLowerCase().includes(words));
   return (
-    <ol class="history" aria-label="History">
-      {events.map((event) => (
-        <li key={event.event_id} class={LOOKS[event.event_type] ?? ""}>
-          <time dateTime={event.timestamp}>{moment(event.timestamp)}</time>
-          <div>
-            <b>{capitalized(event.event_type.replace(/^workload\./, "").replaceAll("_", " "))}</b>{" "}
-            <span class="soft">{told(event)}</span>
-            <div class="faint small breaks">
-              by {event.actor_type} {event.actor_id}
-              {extra(event)}
-            </div>
-          </div>
-        </li>
-      ))}
-    </ol>
+    <>
+      <div class="card-head" role="search" aria-label="Filter the history">
+        <Search label="Search the history" hint="Worker, key, cause …" value={wanted} onSearch={setWanted} />
+        <Select label="Event" value={kind} options={[["", "Every event"], ...kinds.map((name) => [name, nameOf(name)] as const)]} onChange={setKind} />
+        <span class="faint small" role="status">
+          {plural(shown.length, "event")}
+        </span>
+      </div>
+      {shown.length ? (
+        <ol class="history" aria-label="History">
+          {shown.map((event) => (
+            <Event key={event.event_id} event={event} />
+          ))}
+        </ol>
+      ) : (
+        <Empty icon="search" title="No event fits" />
+      )}
+    </>
   );
 }
+
+function Event({ event }: { event: AuditEvent }) {
+  return (
+    <li class={LOOKS[event.event_type] ?? ""}>
+      <time dateTime={event.timestamp}>{moment(event.timestamp)}</time>
+      <div>
+        <b>{nameOf(event.event_type)}</b> <span class="soft">{told(event)}</span>
+        <div class="faint small breaks">
+          by {event.actor_type} {event.actor_id}
+          {extra(event)}
+        </div>
+      </div>
+    </li>
+  );
+}
+
+const nameOf = (kind: string) => capitalized(kind.replace(/^workload\./, "").replaceAll("_", " "));
+const textOf = (event: AuditEvent) => `${nameOf(event.event_type)} ${told(event)} ${event.actor_type} ${event.actor_id}${extra(event)}`;
 
 function told({ details }: AuditEvent): string {
   const words = [

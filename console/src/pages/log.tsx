@@ -4,8 +4,7 @@ import { ApiError, get } from "../api";
 import { clock, moment, plural } from "../format";
 import { backOff, pause } from "../live";
 import type { LogLine, Pagination } from "../types";
-import { Button, Empty, Problem, Skeleton } from "../ui/parts";
-import { Select } from "./workloads";
+import { Button, Empty, Problem, Select, Skeleton } from "../ui/parts";
 
 interface Answer {
   logs: LogLine[];

@@ -1,10 +1,10 @@
 import { get } from "../api";
-import { between, compact, day, duration, number, plural } from "../format";
+import { between, compact, daysAgo, duration, number, plural } from "../format";
 import { useLoaded, useNow } from "../live";
 import { address } from "../router";
 import { may } from "../session";
 import type { Account, Pagination, Statistics, WorkloadRow } from "../types";
-import { Bars, Legend, OUTCOMES } from "../ui/chart";
+import { Bars, dailyBars, Legend, OUTCOMES, outcomes } from "../ui/chart";
 import { Age, Card, Empty, Link, Meter, Page, Problem, Progress, Skeleton, StatusBadge, WorkloadLink } from "../ui/parts";
 
 interface Listed {
@@ -23,15 +23,13 @@ interface Overview {
 
 const DAYS = 14;
 const HOUR = 3_600_000;
-const dateOf = (at: number) => new Date(at).toISOString().slice(0, 10);
 
 async function load(stop: AbortSignal): Promise<Overview> {
-  const now = Date.now();
   const list = (query: Record<string, string | number>) => get<Listed>("/workloads", query, stop);
   const [account, byDay, byHour, running, failed, waiting] = await Promise.all([
     get<Account>("/customer", undefined, stop),
-    get<Statistics>("/customer/stats", { start_date: dateOf(now - (DAYS - 1) * 24 * HOUR), end_date: dateOf(now), group_by: "day" }, stop),
-    get<Statistics>("/customer/stats", { start_date: dateOf(now - 24 * HOUR), end_date: dateOf(now), group_by: "hour" }, stop),
+    get<Statistics>("/customer/stats", { start_date: daysAgo(DAYS - 1), end_date: daysAgo(0), group_by: "day" }, stop),
+    get<Statistics>("/customer/stats", { start_date: daysAgo(1), end_date: daysAgo(0), group_by: "hour" }, stop),
     list({ status: "RUNNING", limit: 6 }),
     list({ status: "FAILED", limit: 6 }),
     list({ status: "PENDING", order_by: "created_at", order: "asc", limit: 1 }),
@@ -62,7 +60,7 @@ export function OverviewPage() {
               <Bars label="Workloads by hour of their submission" bars={hours(data.byHour)} parts={OUTCOMES} />
             </Card>
             <Card title={`Last ${DAYS} days`} tools={<Legend parts={OUTCOMES} />}>
-              <Bars label="Workloads by day of their submission" bars={days(data.byDay)} parts={OUTCOMES} />
+              <Bars label="Workloads by day of their submission" bars={dailyBars(data.byDay, DAYS, outcomes)} parts={OUTCOMES} />
             </Card>
           </div>
         )}
@@ -84,7 +82,7 @@ export function OverviewPage() {
 function Figures({ account, byDay, oldest }: Overview) {
   const now = useNow();
   const { usage, limits } = account;
-  const today = byDay.by_day?.find((one) => one.start.slice(0, 10) === dateOf(now));
+  const today = byDay.by_day?.find((one) => one.start.slice(0, 10) === daysAgo(0));
   return (
     <div class="figures">
       <Link class="card figure" href={address("/workloads", { status: "RUNNING" })}>
@@ -165,27 +163,13 @@ function Failed({ rows }: { rows: WorkloadRow[] }) {
   );
 }
 
-export function days(found: Statistics, count = DAYS) {
-  const by = new Map((found.by_day ?? []).map((one) => [one.start.slice(0, 10), one]));
-  const last = Date.parse(found.end_date);
-  return Array.from({ length: count }, (_, index) => {
-    const at = last - (count - 1 - index) * 24 * HOUR;
-    const one = by.get(dateOf(at));
-    const tick = index % Math.ceil(count / 5) === 0 ? day(at) : undefined;
-    return { label: day(at), tick, parts: outcomes(one) };
-  });
-}
-
 function hours(found: Statistics) {
   const by = new Map((found.by_hour ?? []).map((one) => [Date.parse(one.start), one]));
   const last = Math.floor(Date.now() / HOUR) * HOUR;
   return Array.from({ length: 24 }, (_, index) => {
     const at = last - (23 - index) * HOUR;
     const name = new Date(at).toLocaleTimeString("en", { hour: "2-digit", minute: "2-digit", hour12: false });
-    return { label: name, tick: index % 6 === 0 ? name : undefined, parts: outcomes(by.get(at)) };
+    const one = by.get(at);
+    return { label: name, tick: index % 6 === 0 ? name : undefined, parts: one ? outcomes(one) : [0, 0, 0] };
   });
-}
-
-function outcomes(one: { count: number; completed: number; failed: number } | undefined): number[] {
-  return one ? [one.completed, one.failed, Math.max(0, one.count - one.completed - one.failed)] : [0, 0, 0];
 }

@@ -17,7 +17,7 @@ interface System {
 }
 
 export function SystemPage() {
-  const { data, error, reload } = useLoaded("system", (stop) => get<System>("/admin/system", undefined, stop), 2000);
+  const { data, error, reload } = useLoaded("system", (stop) => get<System>("/admin/system", undefined, stop), 5000);
   return (
     <Page title="System" lead={data && `As ${data.coordinator_id} sees it, version ${data.version}`}>
       <div class="stack">
@@ -89,7 +89,7 @@ function Shown({ found }: { found: System }) {
         </Card>
       </div>
       <Card title="Partitions" flush>
-        <Plain label="Partitions" heads={[["Table"], ["Ready for what comes", "end"]]}>
+        <Plain label="Partitions" heads={[["Table"], ["Ready for", "end"]]}>
           {found.partitions.map((one) => (
             <tr key={one.table}>
               <td class="mono small">{one.table}</td>

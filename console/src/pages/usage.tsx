@@ -1,19 +1,16 @@
 import { get } from "../api";
-import { duration, number, percent } from "../format";
+import { daysAgo, duration, number, percent } from "../format";
 import { useLoaded } from "../live";
 import { place, setQuery } from "../router";
 import type { Statistics } from "../types";
-import { Bars, Legend, OUTCOMES } from "../ui/chart";
+import { Bars, dailyBars, Legend, OUTCOMES, outcomes } from "../ui/chart";
 import { Card, Empty, Page, Plain, Problem, Skeleton, Switch } from "../ui/parts";
-import { days } from "./overview";
 
 const SPANS = [["7", "7 days"], ["30", "30 days"], ["90", "90 days"]] as const;
 type Span = (typeof SPANS)[number][0];
 
-const dateOf = (daysAgo: number) => new Date(Date.now() - daysAgo * 86_400_000).toISOString().slice(0, 10);
-
 async function load(span: number, stop: AbortSignal) {
-  const period = { start_date: dateOf(span - 1), end_date: dateOf(0) };
+  const period = { start_date: daysAgo(span - 1), end_date: daysAgo(0) };
   const [byDay, byType] = await Promise.all([
     get<Statistics>("/customer/stats", { ...period, group_by: "day" }, stop),
     get<Statistics>("/customer/stats", { ...period, group_by: "workload_type" }, stop),
@@ -50,7 +47,7 @@ export function UsagePage() {
               ))}
             </div>
             <Card title="By day" tools={<Legend parts={OUTCOMES} />}>
-              <Bars label="Workloads by day of their submission" bars={days(data.byDay, Number(span))} parts={OUTCOMES} />
+              <Bars label="Workloads by day of their submission" bars={dailyBars(data.byDay, Number(span), outcomes)} parts={OUTCOMES} />
             </Card>
             <Card title="By type" flush>
               <ByType found={data.byType} />
@@ -66,7 +63,7 @@ function ByType({ found }: { found: Statistics }) {
   const types = found.by_workload_type ?? [];
   if (!types.length) return <Empty icon="usage" title="Nothing was submitted in this period" />;
   return (
-    <Plain label="By type" heads={[["Type"], ["Workloads", "end"], ["Takes on average", "end"], ["Fails", "end"]]}>
+    <Plain label="By type" heads={[["Type"], ["Workloads", "end"], ["Takes", "end"], ["Fails", "end"]]}>
       {types.map((one) => (
         <tr key={one.workload_type}>
           <td>{one.workload_type}</td>

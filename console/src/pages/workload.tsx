@@ -1,26 +1,27 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { ApiError, get, post } from "../api";
+import { ApiError, get } from "../api";
 import { between, clock, duration, moment } from "../format";
 import { backOff, pause, useLoaded, useNow } from "../live";
 import { address, place, setQuery } from "../router";
 import { may } from "../session";
-import type { AuditEvent, Json, Pagination, Workload } from "../types";
+import type { AuditEvent, Pagination, Workload } from "../types";
 import { isQueued, isTerminal } from "../types";
 import { CopyJson, JsonView } from "../ui/json";
-import { Age, Button, Card, Confirm, Copy, Empty, Field, Note, Page, Problem, Progress, Skeleton, StatusBadge, Tabs, useAction } from "../ui/parts";
+import { Age, Card, Copy, Empty, Facts, Note, Page, Problem, Progress, Skeleton, StatusBadge, Tabs, WorkloadLink } from "../ui/parts";
 import { Checkpoints } from "./checkpoints";
 import { Explain } from "./explain";
 import { History } from "./history";
 import { Log } from "./log";
 import { Timeline } from "./timeline";
+import { Actions } from "./workload-actions";
 
 const LONGEST_WAIT_SECONDS = 20;
 const LEAST_BETWEEN_MS = 400;
 
 /** The workload as it is now: asked for again whenever it has changed, until it has ended. */
 export function useWorkload(id: string) {
-  const [state, setState] = useState<{ id: string; workload?: Workload; error?: ApiError | undefined }>({ id });
+  const [state, setState] = useState<{ id: string; workload?: Workload; seenAt?: number; error?: ApiError | undefined }>({ id });
   const [round, setRound] = useState(0);
   useEffect(() => {
     const stop = new AbortController();
@@ -32,7 +33,7 @@ export function useWorkload(id: string) {
           const workload = await get<Workload>(`/workloads/${id}`, query, stop.signal);
           if (stop.signal.aborted) return;
           failures = 0;
-          setState({ id, workload });
+          setState({ id, workload, seenAt: Date.now() });
           version = workload.version;
           if (isTerminal(workload.status)) return;
           await pause(LEAST_BETWEEN_MS, stop.signal);
@@ -48,7 +49,7 @@ export function useWorkload(id: string) {
     return () => stop.abort();
   }, [id, round]);
   const mine = state.id === id ? state : undefined;
-  return { workload: mine?.workload, error: mine?.error, reload: () => setRound((before) => before + 1) };
+  return { workload: mine?.workload, seenAt: mine?.seenAt ?? 0, error: mine?.error, reload: () => setRound((before) => before + 1) };
 }
 
 /** The whole history, page after page. */
@@ -63,7 +64,7 @@ async function loadHistory(id: string, stop: AbortSignal): Promise<AuditEvent[]>
 }
 
 export function WorkloadPage({ id }: { id: string }) {
-  const { workload, error, reload } = useWorkload(id);
+  const { workload, seenAt, error, reload } = useWorkload(id);
   const over = workload ? isTerminal(workload.status) : false;
   const history = useLoaded(workload && `history ${id} ${over}`, (stop) => loadHistory(id, stop), over ? 0 : 1500);
   const tab = place.value.query.get("tab") ?? "log";
@@ -89,7 +90,7 @@ export function WorkloadPage({ id }: { id: string }) {
     >
       <div class="stack">
         {error && <Problem error={error} />}
-        <State workload={workload} />
+        <State workload={workload} seenAt={seenAt} />
         {isQueued(workload.status) && <Explain id={id} status={workload.status} />}
         <Timeline events={history.data ?? []} createdAt={workload.created_at} over={over} />
         <section class="card" aria-label="Details">
@@ -99,7 +100,7 @@ export function WorkloadPage({ id }: { id: string }) {
             shown={tab}
             onShow={(name) => setQuery({ tab: name === "log" ? undefined : name })}
           >
-            {tab === "checkpoints" ? <Checkpoints workload={workload} onChanged={reload} /> : tab === "history" ? <History events={history.data} /> : tab === "data" ? <Data workload={workload} /> : <Log id={id} over={over} />}
+            {tab === "checkpoints" ? <Checkpoints workload={workload} onChanged={reload} /> : tab === "history" ? <History events={history.data} error={history.error} /> : tab === "data" ? <Data workload={workload} /> : <Log id={id} over={over} />}
           </Tabs>
         </section>
       </div>
@@ -107,7 +108,7 @@ export function WorkloadPage({ id }: { id: string }) {
   );
 }
 
-function State({ workload }: { workload: Workload }) {
+function State({ workload, seenAt }: { workload: Workload; seenAt: number }) {
   return (
     <Card>
       <div class="stack">
@@ -117,7 +118,7 @@ function State({ workload }: { workload: Workload }) {
         </div>
         {!isQueued(workload.status) && <Progress value={workload.progress_percent} status={workload.status} />}
         {workload.error_message && <Note kind={workload.status === "FAILED" ? "bad" : "warn"}>{`${workload.status === "FAILED" ? "" : "An attempt ended: "}${workload.error_message}`}</Note>}
-        <Facts workload={workload} />
+        <WorkloadFacts workload={workload} seenAt={seenAt} />
       </div>
     </Card>
   );
@@ -133,65 +134,22 @@ function sentence(workload: Workload): string {
   return workload.progress_message ?? "";
 }
 
-function Facts({ workload }: { workload: Workload }) {
+function WorkloadFacts({ workload, seenAt }: { workload: Workload; seenAt: number }) {
   const now = useNow();
   const end = workload.completed_at ?? workload.cancelled_at ?? undefined;
-  const facts: [string, ComponentChildren][] = [
-    ["Submitted", <Age at={workload.created_at} />],
-    ["Started", <Age at={workload.started_at} />],
-    [end ? "Took" : "Has taken", workload.started_at ? duration(Math.max(0, between(workload.started_at, end ?? now))) : "–"],
-    ["Ends at about", workload.estimated_completion_time ? <span title={moment(workload.estimated_completion_time)}>{clock(workload.estimated_completion_time)}</span> : "–"],
-    ["Worker", <span class="mono small">{workload.worker_id ?? "–"}</span>],
-    ["Attempt", workload.generation || "–"],
-    ["Checkpoint", workload.checkpoint_sequence || "none yet"],
-    ["Retries", workload.retry_count],
-    ["Priority", workload.priority],
-    ["Time-out", workload.timeout_seconds ? duration(workload.timeout_seconds) : "as configured"],
-  ];
-  return (
-    <dl class="facts">
-      {facts.map(([name, value]) => (
-        <div key={name}>
-          <dt>{name}</dt>
-          <dd>{value}</dd>
-        </div>
-      ))}
-    </dl>
-  );
-}
-
-function Actions({ workload, onChanged }: { workload: Workload; onChanged: () => void }) {
-  const [busy, act] = useAction();
-  const [asked, setAsked] = useState(false);
-  const [reason, setReason] = useState("");
-  const path = `/workloads/${workload.workload_id}`;
-  const run = (verb: string, done: string, body: Json = {}) => act(() => post(`${path}/${verb}`, body), done).then(onChanged);
-  return (
-    <>
-      {workload.status === "RUNNING" && (
-        <Button icon="pause" disabled={busy} onClick={() => void run("pause", "Paused: its checkpoint is safe")}>
-          {busy ? "Pausing …" : "Pause"}
-        </Button>
-      )}
-      {workload.status === "PAUSED" && (
-        <Button icon="resume" look="main" disabled={busy} onClick={() => void run("resume", "Resumed: it goes on from its checkpoint")}>
-          Resume
-        </Button>
-      )}
-      {!isTerminal(workload.status) && (
-        <Button icon="cancel" look="danger" disabled={busy} onClick={() => setAsked(true)}>
-          Cancel
-        </Button>
-      )}
-      {asked && (
-        <Confirm title="Cancel this workload?" text="It ends at once and for good; its processes are stopped." verb="Cancel it" onConfirm={() => void run("cancel", "Cancelled", reason ? { reason } : {})} onClose={() => setAsked(false)}>
-          <Field label="Reason" hint="For its history; may be left out.">
-            {(attributes) => <input {...attributes} value={reason} maxLength={500} onInput={(event) => setReason(event.currentTarget.value)} />}
-          </Field>
-        </Confirm>
-      )}
-    </>
-  );
+  const { seconds_since_checkpoint: unsaved } = workload;
+  const origin = workload.forked_from ?? workload.replayed_from;
+  const started = workload.started_at;
+  const ending = workload.estimated_completion_time;
+  const facts: [string, ComponentChildren][] = [["Submitted", <Age at={workload.created_at} />]];
+  if (started) facts.push(["Started", <Age at={started} />], [end ? "Took" : "Has taken", duration(Math.max(0, between(started, end ?? now)))]);
+  if (ending && !end) facts.push(["Ends at about", <span title={moment(ending)}>{clock(ending)}</span>]);
+  if (workload.worker_id) facts.push(["Worker", <span class="mono small">{workload.worker_id}</span>]);
+  if (workload.generation) facts.push(["Attempt", workload.generation], ["Retries", workload.retry_count]);
+  facts.push(["Checkpoint", workload.checkpoint_sequence || "none yet"], ["Priority", workload.priority], ["Time-out", workload.timeout_seconds ? duration(workload.timeout_seconds) : "as configured"]);
+  if (unsaved !== null) facts.push(["Not saved yet", <span title="So much would be done again if its worker were lost now">{duration(Math.floor(unsaved + Math.max(0, now - seenAt) / 1000))}</span>]);
+  if (origin) facts.push([workload.forked_from ? "Fork of" : "Replay of", <><WorkloadLink id={origin} />{workload.from_checkpoint ? `, from its checkpoint ${workload.from_checkpoint}` : ""}</>]);
+  return <Facts of={facts} />;
 }
 
 function Data({ workload }: { workload: Workload }) {

@@ -1,14 +1,15 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { ApiError, call, get } from "../api";
+import { ApiError, get } from "../api";
 import { type FeedEvent, useFeed } from "../feed";
 import { compact, number, plural } from "../format";
 import { backOff, pause } from "../live";
 import { address, place, setQuery } from "../router";
 import { may } from "../session";
-import type { Pagination, WorkloadRow } from "../types";
+import type { Pagination, Status, WorkloadRow } from "../types";
 import { isTerminal, STATUSES } from "../types";
-import { Age, Button, Confirm, Empty, Link, Page, Problem, Progress, say, Skeleton, STATUS_WORDS, StatusBadge, WorkloadLink } from "../ui/parts";
+import { Age, Button, Empty, Link, Page, Problem, Progress, say, Select, Skeleton, STATUS_WORDS, StatusBadge, WorkloadLink } from "../ui/parts";
 import { type Column, Table } from "../ui/table";
+import { BulkDialog, cancelFitting, cancelPicked, replayFitting, replayPicked } from "./bulk";
 import { useTypes } from "./type-names";
 
 interface Answer {
@@ -21,7 +22,11 @@ const FRESHEN_MS = 2000;
 /** While a feed tells what changes. */
 const SELDOM_MS = 20_000;
 const LEAST_MS = 700;
-const FILTERS = ["status", "workload_type", "order_by", "order"] as const;
+/** What a list, and what is done to all of it, may be narrowed by; and how it stands. */
+const FIELDS = ["status", "workload_type"] as const;
+const FILTERS = [...FIELDS, "order_by", "order"] as const;
+/** As one call takes. */
+const MOST_PICKED = 1000;
 
 interface List {
   rows: WorkloadRow[];
@@ -124,6 +129,8 @@ function merged(before: WorkloadRow[], answer: Answer, key: string, pagination: 
   return { key, rows: [...answer.workloads, ...rest], pagination: kept };
 }
 
+type Asked = Omit<Parameters<typeof BulkDialog>[0], "onClose">;
+
 export function WorkloadsPage() {
   const query = place.value.query;
   const filter = useMemo(
@@ -133,29 +140,20 @@ export function WorkloadsPage() {
   const { rows, pagination, error, more } = useList(filter);
   const types = useTypes();
   const [picked, setPicked] = useState<ReadonlySet<string>>(new Set());
-  const [asked, setAsked] = useState(false);
+  const [asked, setAsked] = useState<Asked>();
   const pick = (id: string, on: boolean) => {
     const next = new Set(picked);
     if (on) next.add(id);
     else next.delete(id);
     setPicked(next);
   };
-  const cancel = async () => {
-    try {
-      const done = await call<{ cancelled: number; failed: number }>("POST", "/workloads/batch/cancel", { body: { workload_ids: [...picked], reason: "cancelled in the console" } });
-      say(`${plural(done.cancelled, "workload")} cancelled${done.failed ? `; ${number(done.failed)} had ended before` : ""}`);
-      setPicked(new Set());
-    } catch (failure) {
-      say((failure as Error).message, true);
-    }
-  };
   const write = may("workloads:write");
-  const open = rows.filter((row) => !isTerminal(row.status)).map((row) => row.workload_id);
-  const columns = useColumns(write, picked, pick, open, setPicked);
+  const columns = useColumns(write, picked, pick, rows, setPicked);
+  const isFiltered = FIELDS.some((name) => filter[name]);
   return (
     <Page
       title="Workloads"
-      lead={pagination?.total === undefined ? undefined : `${pagination.total_is_estimate ? "about " : ""}${pagination.total_is_estimate ? compact(pagination.total) : number(pagination.total)} ${filter["status"] || filter["workload_type"] ? "fit the filter" : "in all"}`}
+      lead={pagination?.total === undefined ? undefined : `${totalOf(pagination)} ${isFiltered ? "fit the filter" : "in all"}`}
       actions={
         write && (
           <Link class="button main" href={address("/submit")}>
@@ -173,14 +171,7 @@ export function WorkloadsPage() {
           onChange={(order) => setQuery({ order_by: order.split(" ")[0], order: order.split(" ")[1] })}
           options={[["", "Newest first"], ["created_at asc", "Oldest first"], ["priority desc", "Highest priority first"], ["progress_percent desc", "Furthest first"]]}
         />
-        {picked.size > 0 && (
-          <>
-            <span class="soft small">{plural(picked.size, "workload")} picked</span>
-            <Button look="danger" icon="cancel" onClick={() => setAsked(true)}>
-              Cancel them
-            </Button>
-          </>
-        )}
+        {write && rows.length > 0 && <Bulk filter={filter} rows={rows} pagination={pagination} picked={picked} onAsk={setAsked} />}
       </div>
       {error && <Problem error={error} />}
       <div class="card">
@@ -189,9 +180,9 @@ export function WorkloadsPage() {
         ) : rows.length ? (
           <Table label="Workloads" columns={columns} rows={rows} keyOf={(row) => row.workload_id} total={pagination.total} onNearEnd={more} picked={picked} />
         ) : (
-          <Empty icon="workloads" title={filter["status"] || filter["workload_type"] ? "Nothing fits the filter" : "There is no workload yet"}>
-            {filter["status"] || filter["workload_type"] ? (
-              <Button onClick={() => setQuery({ status: undefined, workload_type: undefined })}>Show all</Button>
+          <Empty icon="workloads" title={isFiltered ? "Nothing fits the filter" : "There is no workload yet"}>
+            {isFiltered ? (
+              <Button onClick={() => setQuery(Object.fromEntries(FIELDS.map((name) => [name, undefined])))}>Show all</Button>
             ) : (
               <p>
                 <Link href={address("/submit")}>Submit one</Link>, or use the API.
@@ -201,20 +192,81 @@ export function WorkloadsPage() {
         )}
       </div>
       {asked && (
-        <Confirm title={`Cancel ${plural(picked.size, "workload")}?`} text="They end at once and for good; their processes are stopped. A cancelled workload can't be resumed." verb={`Cancel ${picked.size === 1 ? "it" : "them"}`} onConfirm={() => void cancel()} onClose={() => setAsked(false)} />
+        <BulkDialog
+          {...asked}
+          onClose={() => {
+            setAsked(undefined);
+            setPicked(new Set());
+          }}
+        />
       )}
     </Page>
   );
 }
 
-function useColumns(write: boolean, picked: ReadonlySet<string>, pick: (id: string, on: boolean) => void, open: string[], setPicked: (ids: ReadonlySet<string>) => void): Column<WorkloadRow>[] {
-  const all = open.length > 0 && open.every((id) => picked.has(id));
+const totalOf = ({ total = 0, total_is_estimate }: Pagination) => (total_is_estimate ? `about ${compact(total)}` : number(total));
+
+interface BulkProps {
+  filter: Record<string, string>;
+  rows: WorkloadRow[];
+  pagination: Pagination | undefined;
+  picked: ReadonlySet<string>;
+  onAsk: (asked: Asked) => void;
+}
+
+/** What can be done to those that are picked, or else to all that fit the filter. */
+function Bulk({ filter, rows, pagination, picked, onAsk }: BulkProps) {
+  const status = filter["status"] as Status | undefined;
+  const ended = new Set(rows.filter((row) => isTerminal(row.status)).map((row) => row.workload_id));
+  const toReplay = [...picked].filter((id) => ended.has(id));
+  const toCancel = [...picked].filter((id) => !ended.has(id));
+  const fitting = Object.fromEntries(FIELDS.flatMap((name) => (filter[name] ? [[name, filter[name]]] : [])));
+  const all = () => ({ ...fitting, created_before: new Date().toISOString() });
+  const how = pagination?.total === undefined ? "All" : totalOf(pagination);
+  const isOne = (ids: string[]) => ids.length === 1;
+  if (picked.size) {
+    return (
+      <>
+        <span class="soft small">{plural(picked.size, "workload")} picked</span>
+        {toCancel.length > 0 && (
+          <Button look="danger" icon="cancel" onClick={() => onAsk({ title: `Cancel ${plural(toCancel.length, "workload")}?`, text: CANCELS, verb: isOne(toCancel) ? "Cancel it" : "Cancel them", past: "cancelled", danger: true, steps: cancelPicked(toCancel) })}>
+            {isOne(toCancel) ? "Cancel it" : "Cancel them"}
+          </Button>
+        )}
+        {toReplay.length > 0 && (
+          <Button icon="replay" onClick={() => onAsk({ title: `Replay ${plural(toReplay.length, "workload")}?`, text: REPLAYS, verb: isOne(toReplay) ? "Replay it" : "Replay them", past: "replayed", steps: replayPicked(toReplay) })}>
+            {isOne(toReplay) ? "Replay it" : "Replay them"}
+          </Button>
+        )}
+      </>
+    );
+  }
+  if (status && isTerminal(status)) {
+    return (
+      <Button icon="replay" onClick={() => onAsk({ title: "Replay all that fit the filter?", text: `${how} with the status ${STATUS_WORDS[status]}${ofType(filter)}. ${REPLAYS}`, verb: "Replay them", past: "replayed", steps: replayFitting(all()) })}>
+        Replay all
+      </Button>
+    );
+  }
+  return (
+    <Button look="danger" icon="cancel" onClick={() => onAsk({ title: status ? "Cancel all that fit the filter?" : "Cancel all that haven't ended?", text: `${status ? `${how} with the status ${STATUS_WORDS[status]}` : "All that haven't ended"}${ofType(filter)}. ${CANCELS}`, verb: "Cancel them", past: "cancelled", danger: true, steps: cancelFitting(all()) })}>
+      Cancel all
+    </Button>
+  );
+}
+
+const CANCELS = "They end at once and for good; their processes are stopped. A cancelled workload can't be resumed.";
+const REPLAYS = "A new workload is made of each, with the same input and priority; they begin at the start.";
+const ofType = (filter: Record<string, string>) => (filter["workload_type"] ? `, of type ${filter["workload_type"]}` : "");
+
+function useColumns(write: boolean, picked: ReadonlySet<string>, pick: (id: string, on: boolean) => void, rows: WorkloadRow[], setPicked: (ids: ReadonlySet<string>) => void): Column<WorkloadRow>[] {
+  const all = rows.length > 0 && rows.every((row) => picked.has(row.workload_id));
   const boxes: Column<WorkloadRow> = {
     name: "pick",
-    title: <input type="checkbox" aria-label="Pick all that haven't ended" checked={all} onChange={() => setPicked(all ? new Set() : new Set(open.slice(0, 1000)))} />,
+    title: <input type="checkbox" aria-label="Pick all that are loaded" checked={all} onChange={() => setPicked(all ? new Set() : new Set(rows.slice(0, MOST_PICKED).map((row) => row.workload_id)))} />,
     width: "18px",
     wideOnly: true,
-    show: (row) => (isTerminal(row.status) ? null : <input type="checkbox" aria-label={`Pick ${row.workload_id}`} checked={picked.has(row.workload_id)} onChange={(event) => pick(row.workload_id, event.currentTarget.checked)} />),
+    show: (row) => <input type="checkbox" aria-label={`Pick ${row.workload_id}`} checked={picked.has(row.workload_id)} onChange={(event) => pick(row.workload_id, event.currentTarget.checked)} />,
   };
   const columns: Column<WorkloadRow>[] = [
     { name: "id", title: "Workload", width: "minmax(104px, 1.1fr)", show: (row) => <WorkloadLink id={row.workload_id} /> },
@@ -226,22 +278,4 @@ function useColumns(write: boolean, picked: ReadonlySet<string>, pick: (id: stri
     { name: "created", title: "Submitted", width: "110px", end: true, wideOnly: true, show: (row) => <Age at={row.created_at} /> },
   ];
   return write ? [boxes, ...columns] : columns;
-}
-
-export function Select({ label, value = "", onChange, options }: { label: string; value?: string | undefined; onChange: (value: string) => void; options: readonly (readonly [string, string])[] }) {
-  const known = options.some(([name]) => name === value);
-  return (
-    <select aria-label={label} value={value} onChange={(event) => onChange(event.currentTarget.value)}>
-      {options.map(([name, title]) => (
-        <option key={name} value={name} selected={name === value}>
-          {title}
-        </option>
-      ))}
-      {!known && (
-        <option value={value} selected>
-          {value}
-        </option>
-      )}
-    </select>
-  );
 }

@@ -1,5 +1,7 @@
 /** Stacked bars over time, with the same figures as a table for those who can't see them. */
-import { compact, number } from "../format";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { compact, day, number } from "../format";
+import type { Period, Statistics } from "../types";
 
 export interface Bar {
   label: string;
@@ -13,20 +15,44 @@ export interface Part {
   fill: string;
 }
 
-const WIDTH = 600;
 const HEIGHT = 150;
 const FOOT = 20;
+const DAY = 86_400_000;
 
-export function Bars({ label, bars, parts, format = number }: { label: string; bars: Bar[]; parts: Part[]; format?: (value: number) => string }) {
+/** How wide what is drawn in is, so that its texts have the size of all others. */
+function useWidth() {
+  const box = useRef<HTMLElement>(null);
+  const [width, setWidth] = useState(560);
+  useLayoutEffect(() => {
+    const look = () => setWidth(box.current!.clientWidth || 560);
+    look();
+    const observer = new ResizeObserver(look);
+    observer.observe(box.current!);
+    return () => observer.disconnect();
+  }, []);
+  return [box, width] as const;
+}
+
+interface BarsProps {
+  label: string;
+  bars: Bar[];
+  parts: Part[];
+  format?: (value: number) => string;
+  /** What the axis reaches to at least. */
+  least?: number;
+}
+
+export function Bars({ label, bars, parts, format = number, least = 1e-9 }: BarsProps) {
   const sums = bars.map((bar) => bar.parts.reduce((sum, part) => sum + part, 0));
-  const most = Math.max(1e-9, ...sums);
-  const step = WIDTH / Math.max(1, bars.length);
+  const most = Math.max(least, ...sums);
+  const [box, width] = useWidth();
+  const step = width / Math.max(1, bars.length);
   const gap = Math.min(6, step * 0.25);
   return (
-    <figure>
-      <svg class="chart" viewBox={`0 0 ${WIDTH} ${HEIGHT + FOOT}`} role="img" aria-label={label}>
+    <figure ref={box}>
+      <svg class="chart" viewBox={`0 0 ${width} ${HEIGHT + FOOT}`} role="img" aria-label={label}>
         {[0, 0.5, 1].map((share) => (
-          <line key={share} class="grid" x1="0" x2={WIDTH} y1={HEIGHT - share * (HEIGHT - 16)} y2={HEIGHT - share * (HEIGHT - 16)} />
+          <line key={share} class="grid" x1="0" x2={width} y1={HEIGHT - share * (HEIGHT - 16)} y2={HEIGHT - share * (HEIGHT - 16)} />
         ))}
         <text x="0" y="11">
           {format === number ? compact(Math.max(...sums, 0)) : format(Math.max(...sums, 0))}
@@ -53,27 +79,29 @@ export function Bars({ label, bars, parts, format = number }: { label: string; b
           );
         })}
       </svg>
-      <table class="hidden-text">
-        <caption>{label}</caption>
-        <thead>
-          <tr>
-            <th>When</th>
-            {parts.map((part) => (
-              <th key={part.name}>{part.name}</th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          {bars.map((bar) => (
-            <tr key={bar.label}>
-              <th>{bar.label}</th>
-              {bar.parts.map((value, which) => (
-                <td key={which}>{format(value)}</td>
+      <div class="hidden-text">
+        <table>
+          <caption>{label}</caption>
+          <thead>
+            <tr>
+              <th>When</th>
+              {parts.map((part) => (
+                <th key={part.name}>{part.name}</th>
               ))}
             </tr>
-          ))}
-        </tbody>
-      </table>
+          </thead>
+          <tbody>
+            {bars.map((bar) => (
+              <tr key={bar.label}>
+                <th>{bar.label}</th>
+                {bar.parts.map((value, which) => (
+                  <td key={which}>{format(value)}</td>
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
     </figure>
   );
 }
@@ -92,6 +120,21 @@ export function Legend({ parts }: { parts: Part[] }) {
     </div>
   );
 }
+
+/** A bar for each day of a period, also for those without workloads. */
+export function dailyBars(found: Statistics, count: number, parts: (one: Period) => number[]): Bar[] {
+  const by = new Map((found.by_day ?? []).map((one) => [one.start.slice(0, 10), one]));
+  const none: Period = { start: "", count: 0, completed: 0, failed: 0, cancelled: 0, avg_duration_seconds: null };
+  const last = Date.parse(found.end_date);
+  return Array.from({ length: count }, (_, index) => {
+    const at = last - (count - 1 - index) * DAY;
+    const tick = index % Math.ceil(count / 5) === 0 ? day(at) : undefined;
+    return { label: day(at), tick, parts: parts(by.get(new Date(at).toISOString().slice(0, 10)) ?? none) };
+  });
+}
+
+/** Those that completed, failed, and the others. */
+export const outcomes = (one: Period): number[] => [one.completed, one.failed, Math.max(0, one.count - one.completed - one.failed)];
 
 export const OUTCOMES: Part[] = [
   { name: "completed", fill: "fill-good" },

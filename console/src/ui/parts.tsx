@@ -1,6 +1,6 @@
 /** The small parts that every page is made of. */
 import { signal } from "@preact/signals";
-import type { ComponentChildren, JSX } from "preact";
+import { cloneElement, toChildArray, type ComponentChildren, type JSX, type VNode } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { ApiError } from "../api";
 import { ago, moment, shortId } from "../format";
@@ -81,7 +81,7 @@ export function Card({ title, tools, children, flush = false }: { title?: string
 }
 
 type ButtonProps = Omit<JSX.ButtonHTMLAttributes<HTMLButtonElement>, "icon"> & {
-  look?: "main" | "danger" | "plain";
+  look?: "main" | "danger" | "plain" | undefined;
   icon?: IconName;
   /** With an icon alone, what a screen reader says. */
   label?: string;
@@ -143,11 +143,12 @@ export function Progress({ value, status }: { value: number; status: Status }) {
   );
 }
 
-export function Meter({ value, most, label }: { value: number; most: number; label: string }) {
+/** How much of something there is; it warns when that comes near the most, unless it is `quiet`. */
+export function Meter({ value, most, label, quiet = false }: { value: number; most: number; label: string; quiet?: boolean }) {
   const share = most ? Math.min(1, value / most) : 0;
   return (
     <div class="bar" role="meter" aria-label={label} aria-valuenow={Math.min(value, most)} aria-valuemin={0} aria-valuemax={most}>
-      <i class={share >= 1 ? "bad" : share > 0.8 ? "warn" : ""} style={{ width: `${100 * share}%` }} />
+      <i class={quiet ? (share >= 1 ? "good" : "") : share >= 1 ? "bad" : share > 0.8 ? "warn" : ""} style={{ width: `${100 * share}%` }} />
     </div>
   );
 }
@@ -249,39 +250,75 @@ export function Field({ label, hint, problem, class: extra = "", children }: Fie
   );
 }
 
-export function Dialog({ title, onClose, children }: { title: string; onClose: () => void; children: ComponentChildren }) {
+interface DialogProps {
+  title: string;
+  onClose: () => void;
+  /** For what needs room. */
+  wide?: boolean;
+  children: ComponentChildren;
+}
+
+export function Dialog({ title, onClose, wide = false, children }: DialogProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
   useEffect(() => dialog.current?.showModal(), []);
   return (
-    <dialog ref={dialog} aria-labelledby={id} onClose={onClose}>
+    <dialog ref={dialog} class={wide ? "wide" : ""} aria-labelledby={id} onClose={onClose}>
       <h2 id={id}>{title}</h2>
       {children}
     </dialog>
   );
 }
 
-/** Asks before something is done that can't be taken back. */
-export function Confirm({ title, text, verb, danger = true, onConfirm, onClose, children }: { title: string; text: string; verb: string; danger?: boolean; onConfirm: () => unknown; onClose: () => void; children?: ComponentChildren }) {
+interface FormDialogProps extends DialogProps {
+  verb: string;
+  look?: "main" | "danger";
+  /** What it is for; what is thrown is shown, and the dialog stays. */
+  work: () => unknown;
+  /** Said when it is done. */
+  done?: string;
+}
+
+/** A dialog that does one thing, and closes when that is done. */
+export function FormDialog({ title, verb, look = "main", wide = false, work, done, onClose, children }: FormDialogProps) {
+  const [busy, setBusy] = useState(false);
+  const [problem, setProblem] = useState("");
+  const submit = async (event: Event) => {
+    event.preventDefault();
+    setBusy(true);
+    setProblem("");
+    try {
+      await work();
+      if (done) say(done);
+      onClose();
+    } catch (error) {
+      setProblem((error as Error).message);
+      setBusy(false);
+    }
+  };
   return (
-    <Dialog title={title} onClose={onClose}>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          onConfirm();
-          onClose();
-        }}
-      >
-        <p class="soft">{text}</p>
+    <Dialog title={title} wide={wide} onClose={onClose}>
+      <form onSubmit={(event) => void submit(event)}>
         {children}
+        {problem && <Note kind="bad">{problem}</Note>}
         <div class="actions">
           <Button onClick={onClose}>Back</Button>
-          <Button type="submit" look={danger ? "danger" : "main"}>
+          <Button type="submit" look={look} disabled={busy}>
             {verb}
           </Button>
         </div>
       </form>
     </Dialog>
+  );
+}
+
+/** Asks before something is done that can't be taken back. */
+export function Confirm({ title, text, verb, danger = true, onConfirm, done, onClose, children }: { title: string; text: string; verb: string; danger?: boolean; onConfirm: () => unknown; done?: string; onClose: () => void; children?: ComponentChildren }) {
+  return (
+    <FormDialog title={title} verb={verb} look={danger ? "danger" : "main"} work={onConfirm} {...(done ? { done } : {})} onClose={onClose}>
+      <p class="soft">{text}</p>
+      {children}
+    </FormDialog>
   );
 }
 
@@ -406,22 +443,112 @@ export function Switch<T extends string>({ label, options, value, onChange }: { 
   );
 }
 
-/** A table that may be wider than the screen. */
-export function Plain({ label, heads, children }: { label: string; heads: readonly (readonly [name: string, look?: "end"])[]; children: ComponentChildren }) {
+/** A field to search with: what stands in it is told when the typing stops. */
+export function Search({ label, hint = label, value, onSearch }: { label: string; hint?: string; value: string; onSearch: (value: string) => void }) {
+  const [text, setText] = useState(value);
+  const told = useRef(value);
+  useEffect(() => {
+    if (value !== told.current) setText((told.current = value));
+  }, [value]);
+  useEffect(() => {
+    if (text === told.current) return;
+    const timer = setTimeout(() => onSearch((told.current = text.trim())), 250);
+    return () => clearTimeout(timer);
+  }, [text]);
+  return <input class="grow" type="search" aria-label={label} placeholder={hint} spellcheck={false} autoComplete="off" value={text} onInput={(event) => setText(event.currentTarget.value)} />;
+}
+
+export function Select({ label, value = "", onChange, options }: { label: string; value?: string | undefined; onChange: (value: string) => void; options: readonly (readonly [string, string])[] }) {
   return (
-    <div class="scroll-x" role="region" aria-label={label} tabIndex={0}>
-      <table class="plain">
-        <thead>
-          <tr>
+    <select aria-label={label} value={value} onChange={(event) => onChange(event.currentTarget.value)}>
+      <Options value={value} options={options} />
+    </select>
+  );
+}
+
+/** The choices of a `select`; what it has is among them, also when it is none that is offered. */
+export function Options({ value, options }: { value: string; options: readonly (readonly [string, string])[] }) {
+  const all = options.some(([name]) => name === value) ? options : [...options, [value, value] as const];
+  return (
+    <>
+      {all.map(([name, title]) => (
+        <option key={name} value={name} selected={name === value}>
+          {title}
+        </option>
+      ))}
+    </>
+  );
+}
+
+/** Below a list that isn't whole. */
+export function More({ busy, onMore }: { busy: boolean; onMore: () => Promise<unknown> }) {
+  return (
+    <div class="table-foot">
+      <Button look="plain" disabled={busy} onClick={() => void onMore().catch((error: Error) => say(error.message, true))}>
+        {busy ? "Loading …" : "Show more"}
+      </Button>
+    </div>
+  );
+}
+
+/** A credential that is shown this once. */
+export function Secret({ what, text, onClose }: { what: string; text: string; onClose: () => void }) {
+  return (
+    <Dialog title={`The ${what} is made`} onClose={onClose}>
+      <p class="soft">It is shown this once: keep it now.</p>
+      <div class="secret">
+        <code class="breaks">{text}</code>
+        <Copy text={text} label={`Copy the ${what}`} />
+      </div>
+      <div class="actions">
+        <Button look="main" onClick={onClose}>
+          I have kept it
+        </Button>
+      </div>
+    </Dialog>
+  );
+}
+
+/** Names with what they are. */
+export function Facts({ of }: { of: readonly (readonly [name: string, value: ComponentChildren])[] }) {
+  return (
+    <dl class="facts">
+      {of.map(([name, value]) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd>{value}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+type Heads = readonly (readonly [name: string, look?: "end"])[];
+
+/** A table that may be wider than the screen; on a narrow one each cell stands below the other, beside its head. */
+export function Plain({ label, heads, children }: { label: string; heads: Heads; children: ComponentChildren }) {
+  return (
+    <div class="scroll-x" role="group" aria-label={label} tabIndex={0}>
+      <table class="plain" role="table">
+        <thead role="rowgroup">
+          <tr role="row">
             {heads.map(([name, look]) => (
-              <th key={name} class={look ?? ""}>
+              <th key={name} class={look ?? ""} role="columnheader">
                 {name || <span class="hidden-text">What can be done</span>}
               </th>
             ))}
           </tr>
         </thead>
-        <tbody>{children}</tbody>
+        <tbody role="rowgroup">{toChildArray(children).map((row) => headed(row as VNode<RowProps>, heads))}</tbody>
       </table>
     </div>
   );
+}
+
+type RowProps = { children?: ComponentChildren };
+
+/** A row whose cells say which head they are below, and that are a row and cells whatever they look like. */
+function headed(row: VNode<RowProps>, heads: Heads) {
+  const cells = toChildArray(row.props.children) as VNode<JSX.HTMLAttributes>[];
+  return cloneElement(row, { role: "row" } as object, cells.map((cell, index) => cloneElement(cell, { role: "cell", "data-head": heads[index]?.[0] } as object)));
 }

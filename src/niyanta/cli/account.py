@@ -24,11 +24,18 @@ def _customer(client: Client, as_json: bool) -> None:
     show_fields(client.customer.get(), as_json)
 
 
-def _stats(client: Client, as_json: bool, start: datetime | None, end: datetime | None, group_by: str) -> None:
+def _stats(
+    client: Client,
+    as_json: bool,
+    start: datetime | None,
+    end: datetime | None,
+    group_by: str,
+    workload_type: str | None,
+) -> None:
     """What was used; the last seven days unless dates are given."""
     last = (end or datetime.now(UTC)).date()
     first = start.date() if start else last - timedelta(days=6)
-    found = client.customer.stats(first, last, group_by=group_by)
+    found = client.customer.stats(first, last, group_by=group_by, workload_type=workload_type)
     if as_json:
         echo_json(found)
         return
@@ -84,6 +91,7 @@ _group_by = click.option(
     default="workload_type",
     show_default=True,
 )
+_type = click.option("--type", "workload_type", help="Only workloads of this type.")
 _start = click.option("--start", type=_day, help="First day, YYYY-MM-DD.")
 _end = click.option("--end", type=_day, help="Last day, included.")
 _scope = click.option(
@@ -96,5 +104,5 @@ _scope = click.option(
 _workload = click.option("--workload", "workload_id", help="The only workload that it is good for.")
 _expires_in = click.option("--expires-in", default="1h", show_default=True, help="90s, 15m, 12h; a day at most.")
 COMMANDS["customer"] = api_command("customer")(_customer)
-COMMANDS["stats"] = api_command("stats")(_start(_end(_group_by(_stats))))
+COMMANDS["stats"] = api_command("stats")(_start(_end(_group_by(_type(_stats)))))
 COMMANDS["token"] = api_command("token")(_scope(_workload(_expires_in(_token))))

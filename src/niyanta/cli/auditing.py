@@ -11,11 +11,11 @@ import click
 
 from niyanta.cli.administering import database_option, json_option, plain_struct, show, with_database
 from niyanta.cli.output import moment, show_table
-from niyanta.cli.secret_options import SecretOption
+from niyanta.cli.secret_options import KeyOption
 from niyanta.cli.table import Column
 from niyanta.domain.audit_chain import AuditKeys
 from niyanta.domain.audit_checkpoints import AuditCheckpoint, DamagedCheckpointError
-from niyanta.domain.operator_actions import ActionOutcome
+from niyanta.domain.operator_actions import ActionKind, ActionOutcome
 from niyanta.server.leader.audit_export import AUDIT_FOLDER, read_checkpoints, take_checkpoint, write_checkpoint
 from niyanta.server.services.audit_proof import AuditProof, ProofReport
 from niyanta.server.store.database import Database
@@ -26,11 +26,11 @@ __all__ = ["COMMANDS"]
 
 _key_option = click.option(
     "--audit-key",
-    cls=SecretOption,
+    cls=KeyOption,
     envvar="NIYANTA_AUDIT_KEY",
     default="",
     show_default=False,
-    help="Of the coordinators, if they have one.",
+    help="Of the coordinators, if they have one: by NIYANTA_AUDIT_KEY or NIYANTA_AUDIT_KEY_FILE only.",
 )
 
 
@@ -153,6 +153,7 @@ def _export(place: str, restored: str | None, audit_key: str, database_url: str,
 @click.command("audit")
 @click.option("--actor", "actor_id", help="Only what this key, or user@machine, did.")
 @click.option("--action", help="Only this operation: drainWorker.")
+@click.option("--kind", type=click.Choice([each.value for each in ActionKind]), help="Only changes, or only reads.")
 @click.option("--target", help="Only what named or made the thing with this id.")
 @click.option("--outcome", type=click.Choice([each.value for each in ActionOutcome]), help="Only what ended so.")
 @click.option("--since", type=click.DateTime(), help="Only what was begun then or later (UTC).")
@@ -163,6 +164,7 @@ def _export(place: str, restored: str | None, audit_key: str, database_url: str,
 def _audit(
     actor_id: str | None,
     action: str | None,
+    kind: str | None,
     target: str | None,
     outcome: str | None,
     since: datetime | None,
@@ -175,6 +177,7 @@ def _audit(
     wanted = ActionFilter(
         actor_id=actor_id,
         action=action,
+        kind=None if kind is None else ActionKind(kind),
         target=target,
         outcome=None if outcome is None else ActionOutcome(outcome),
         since=None if since is None else since.replace(tzinfo=UTC),

@@ -38,6 +38,7 @@ from niyanta.client.models import (
     WorkloadConfig,
 )
 from niyanta.client.operator_actions import OperatorAction
+from niyanta.client.sessions import Session
 from niyanta.client.status import Status
 from niyanta.client.system import Fairness, SystemState
 from niyanta.client.tokens import AsyncTokens
@@ -500,15 +501,23 @@ class Account:
         """The account with its limits and what it uses now."""
         return run(self._asynchronous.get())
 
-    def stats(self, start_date: date | str, end_date: date | str, *, group_by: str | None = None) -> Statistics:
+    def stats(
+        self,
+        start_date: date | str,
+        end_date: date | str,
+        *,
+        group_by: str | None = None,
+        workload_type: str | None = None,
+    ) -> Statistics:
         """What was used between two days.
 
         Args:
             start_date: First day (UTC), a date or ``YYYY-MM-DD``.
             end_date: Last day, included.
             group_by: ``workload_type`` (when None), ``day`` or ``hour``.
+            workload_type: Only workloads of this type.
         """
-        return run(self._asynchronous.stats(start_date, end_date, group_by=group_by))
+        return run(self._asynchronous.stats(start_date, end_date, group_by=group_by, workload_type=workload_type))
 
 
 class Tokens:
@@ -659,6 +668,32 @@ class Admin:
         """End a key for ever, with all tokens made of it, or one token."""
         run(self._asynchronous.revoke_key(customer_id, key_id))
 
+    def sessions(
+        self,
+        *,
+        customer_id: str | None = None,
+        kind: str | None = None,
+        used_within_seconds: int | None = None,
+        most: int = 1000,
+    ) -> Sequence[Session]:
+        """Who is in: credentials that are good now, those used last first.
+
+        Args:
+            customer_id: Only this customer's.
+            kind: ``api_key``, ``api_token`` or ``json_web_token``; all when None.
+            used_within_seconds: Only what was used so lately.
+            most: How many, up to a thousand.
+        """
+        return run(
+            self._asynchronous.sessions(
+                customer_id=customer_id, kind=kind, used_within_seconds=used_within_seconds, most=most
+            )
+        )
+
+    def revoke_session(self, session_id: str) -> None:
+        """End a key with its tokens, a token, or all JSON Web Tokens that a subject was given so far."""
+        run(self._asynchronous.revoke_session(session_id))
+
     def create_join_token(
         self,
         name: str,
@@ -666,12 +701,18 @@ class Admin:
         worker_pattern: str | None = None,
         workload_types: Sequence[str] | None = None,
         tags: Mapping[str, str] | None = None,
+        customers: Sequence[str] | None = None,
         expires_at: datetime | None = None,
     ) -> JoinToken:
         """Make a join token for workers; its ``join_token`` is shown this once. What isn't named isn't bounded."""
         return run(
             self._asynchronous.create_join_token(
-                name, worker_pattern=worker_pattern, workload_types=workload_types, tags=tags, expires_at=expires_at
+                name,
+                worker_pattern=worker_pattern,
+                workload_types=workload_types,
+                tags=tags,
+                customers=customers,
+                expires_at=expires_at,
             )
         )
 
@@ -688,6 +729,7 @@ class Admin:
         *,
         actor_id: str | None = None,
         action: str | None = None,
+        kind: str | None = None,
         target: str | None = None,
         outcome: str | None = None,
         since: datetime | None = None,
@@ -699,6 +741,7 @@ class Admin:
         Args:
             actor_id: Only what this key did.
             action: Only this operation, such as ``drainWorker``.
+            kind: Only ``change``, what may have changed something, or only ``read``.
             target: Only what named or made the thing with this id.
             outcome: ``succeeded``, ``refused``, ``failed`` or ``unknown``.
             since: Only what was begun then or later.
@@ -707,7 +750,14 @@ class Admin:
         """
         return run(
             self._asynchronous.audit(
-                actor_id=actor_id, action=action, target=target, outcome=outcome, since=since, until=until, most=most
+                actor_id=actor_id,
+                action=action,
+                kind=kind,
+                target=target,
+                outcome=outcome,
+                since=since,
+                until=until,
+                most=most,
             )
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["ActionOutcome", "Doing", "Protocol", "plain_target"]
+__all__ = ["ActionKind", "ActionOutcome", "Doing", "Protocol", "plain_target"]
 
 _MOST_LETTERS = 200
 
@@ -21,6 +21,13 @@ class ActionOutcome(StrEnum):
     """Though nothing was wrong with it. It may have been done in part."""
     UNKNOWN = "unknown"
     """It was begun, and whoever did it was ended before the end was recorded."""
+
+
+class ActionKind(StrEnum):
+    """Whether an action may change something."""
+
+    CHANGE = "change"
+    READ = "read"
 
 
 class Protocol(StrEnum):

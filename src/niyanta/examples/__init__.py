@@ -1,4 +1,4 @@
-"""Real workloads: video transcoding, report generation, image processing.
+"""Real workloads: video transcoding, report generation, image processing; and ``hello``, to begin with.
 
 ``niyanta dev`` serves them when it is given no app of your own. They are also meant to be read: each saves its
 checkpoint at a boundary of its own kind (a segment, a stretch of rows, a file). The libraries that do the work are
@@ -10,11 +10,12 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from niyanta.errors import ConfigurationError
+from niyanta.examples.hello import HelloParams, HelloResult, greet
 from niyanta.examples.images.parameters import ImageParams, ImageResult
 from niyanta.examples.reports.parameters import ReportParams, ReportResult
 from niyanta.examples.storage import Allowed
 from niyanta.examples.video.parameters import TranscodeParams, TranscodeResult
-from niyanta.worker import SyncContext, Worker
+from niyanta.worker import Context, SyncContext, Worker
 
 __all__ = ["worker"]
 
@@ -38,6 +39,12 @@ def check_extra() -> None:
 check_extra()
 Allowed.by_operator(None)  # a mistake in the settings shows when the worker starts
 worker = Worker(writes=Allowed.folders())
+
+
+@worker.workload("hello")
+async def hello(ctx: Context, params: HelloParams) -> HelloResult:
+    """A greeting after some seconds; it needs no file."""
+    return await greet(ctx, params)
 
 
 @worker.workload("video_transcoding")

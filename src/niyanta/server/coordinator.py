@@ -15,6 +15,7 @@ from niyanta.server.access.exposure import exposures
 from niyanta.server.fleet.broker_keys import BrokerKeys
 from niyanta.server.grpc.server import GrpcServer
 from niyanta.server.leader.election import Election
+from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.observability.tracing import current_context
 from niyanta.server.rest.frame.operation import Operation
 from niyanta.server.rest.uvicorn.server import HttpServer
@@ -34,6 +35,11 @@ from niyanta.wire.pings import warn_of_rare_pings
 __all__ = ["Coordinator"]
 
 log = logging.getLogger(__name__)
+
+_GRPC_ASKS_NOBODY = (
+    "tls_client_certs is 'optional', and gRPC can't ask for a certificate without requiring it: over gRPC nobody is "
+    "asked, and who shows a wrong one isn't refused. Allowed are 'required', for all three protocols, and 'optional'."
+)
 
 
 class Coordinator:
@@ -62,6 +68,7 @@ class Coordinator:
         self._election: Election | None = None
         self._telemetry: Telemetry | None = None
         self._live: LiveFeeds | None = None
+        self._feed: ChangeFeed | None = None
 
     async def start(self) -> None:
         """Connect, begin to serve.
@@ -78,6 +85,8 @@ class Coordinator:
             self._certificates = Certificates(settings) if settings.tls_cert else None
             for exposure in exposures(settings):
                 log.warning("traffic.in_the_clear", extra=exposure._asdict())
+            if settings.tls_client_ca and not settings.requires_client_certificates:
+                log.warning("grpc.asks_for_no_certificate", extra={"why": _GRPC_ASKS_NOBODY})
             self._grpc = GrpcServer(settings, self._certificates)
             self.grpc_port = self._grpc.port
             await schema.require_current(settings.database_url)
@@ -100,9 +109,9 @@ class Coordinator:
         self, database: Database, broker: Broker, grpc_server: GrpcServer, keys: BrokerKeys | None
     ) -> None:
         settings = self.settings
-        parts = Assembly(database, broker, settings, keys, self._telemetry)
+        parts = Assembly(database, broker, settings, keys, self._telemetry, self._certificate_ends_at)
         await parts.prepare()
-        self._election, self._live = parts.election, parts.live
+        self._election, self._live, self._feed = parts.election, parts.live, parts.feed
         api = parts.rest()
         self.operations = api.operations
         self._server = HttpServer(api, settings, self._certificates, parts.proxies)
@@ -147,6 +156,9 @@ class Coordinator:
         """Whether its listeners do."""
         return bool(self.settings.tls_cert)
 
+    def _certificate_ends_at(self) -> float | None:
+        return None if self._certificates is None else self._certificates.current.ends_at.timestamp()
+
     def reload_certificates(self) -> None:
         """Read the listeners' certificate again, soon: for connections that come from then on."""
         if self._certificates is not None:
@@ -173,6 +185,9 @@ class Coordinator:
         if self._grpc is not None:
             await self._grpc.stop()
             self._grpc = None
+        if self._feed is not None:
+            await self._feed.leave()
+            self._feed = None
         if self.broker is not None:
             await self.broker.close()
             self.broker = None

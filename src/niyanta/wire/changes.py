@@ -57,5 +57,7 @@ class Changed(msgspec.Struct, frozen=True, omit_defaults=True):
     """(worker, how many) of slots that workers say are held by attempts which are no longer theirs."""
     lease_is_free: bool = False
     """The leader has given its lease up: whoever looks now may lead."""
+    is_last: bool = False
+    """Its origin stops: that it falls silent means nothing."""
     number: int = 0
     """Grows by one with each message of its origin, so that a lost one is noticed; 0: its release doesn't count."""

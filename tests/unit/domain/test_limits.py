@@ -31,6 +31,7 @@ ELSEWHERE: dict[tuple[str, str], str] = {
 DECLARED_ELSEWHERE: dict[str, str] = {
     "niyanta/cli/demo.py": "a program for one machine",
     "niyanta/cli/dev.py": "a program for one machine; numbers of TCP ports",
+    "niyanta/examples/hello.py": "an example is read by itself",
     "niyanta/examples/images/parameters.py": "an example is read by itself",
     "niyanta/examples/reports/parameters.py": "an example is read by itself",
     "niyanta/examples/video/parameters.py": "an example is read by itself",

@@ -5,17 +5,22 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib import util
+from pathlib import Path
 
 import jsonschema
 import pytest
 
 from niyanta import examples
+from niyanta.domain.json_schema import Schema
+from niyanta.domain.json_value import Json
 from niyanta.errors import ConfigurationError
 from niyanta.worker.handlers.app import load_app
+from support.attempts import Service
 
 
-def test_it_serves_the_three() -> None:
+def test_it_serves_all_of_them() -> None:
     assert set(load_app(["niyanta.examples:worker"]).handlers) == {
+        "hello",
         "video_transcoding",
         "report_generation",
         "image_processing",
@@ -32,6 +37,21 @@ def test_an_agent_loads_none_of_the_libraries() -> None:
     code = "import sys, niyanta.examples; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"av", "PIL", "obstore"} & set(done.stdout.split())
+
+
+def test_a_greeting_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
+    run = Service("hello", {"name": "you", "steps": 2}, tmp_path)
+    assert run.until_done() == {"greeting": "Hello, you!", "attempt": 3, "began_at_step": 2}
+    assert run.saved == {"done": 2}
+
+
+def test_a_greeting_takes_what_that_of_a_new_worker_takes(tmp_path: Path) -> None:
+    """So the body that `/docs` offers fits both."""
+    subprocess.run([sys.executable, "-m", "niyanta.cli.main", "new", "hello"], cwd=tmp_path, check=True)
+    written, bundled = load_app([f"{tmp_path}/hello.py:worker"]).handlers["hello"], examples.worker.handlers["hello"]
+    inputs: list[dict[str, Json]] = [{}, {"name": "you", "steps": 3}]
+    for params in inputs:
+        assert Schema(written.input_schema).problems(params) == Schema(bundled.input_schema).problems(params) == []
 
 
 def test_the_contract_s_example_fits_the_schema() -> None:

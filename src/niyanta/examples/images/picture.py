@@ -128,6 +128,10 @@ def _decoded(data: bytes, params: ImageParams, losses: list[str]) -> tuple[Image
     can_shrink = file.format in ("JPEG", "MPO")
     if _is_too_large(file, data) and not can_shrink:  # asked before the EXIF data, which may stand behind the pixels
         raise BadPictureError(f"{file.width}x{file.height} is too large to unpack")
+    if (
+        file.format == "PNG"
+    ):  # asked for its EXIF data, Pillow would load it, and an error that came of it be passed over
+        file.load()
     orientation = _orientation(file, losses)
     upright = file.size[::-1] if orientation >= 5 else file.size
     wanted = _fit(upright, params.max_width, params.max_height)
@@ -210,6 +214,8 @@ def _coloured(image: Image.Image, losses: list[str]) -> tuple[Image.Image, bytes
     mode = "RGBA" if image.has_transparency_data else "L" if image.mode in ("1", "L") else "RGB"
     data = image.info.get("icc_profile")
     if not data:
+        if "icc_profile" in image.info:  # there was one that can't be put together
+            losses.append(_PROFILE_UNREADABLE)
         return _converted(image, mode), None
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(data))

@@ -27,8 +27,10 @@ _MOST_NAME_CHARACTERS = 200
 _MOST_EXAMPLES = 20
 _MOST_DIGITS = 30
 _DATE = re.compile(
-    r"(?P<month>[0-9]{4}-[0-9]{2})(-(?P<day>[0-9]{2})([T ](?P<time>[0-9]{2}:[0-9]{2}(:[0-9]{2})?).*)?)?"
+    r"(?P<month>[0-9]{4}-[0-9]{2})(-(?P<day>[0-9]{2})([T ](?P<time>[0-9]{2}:[0-9]{2}(:[0-9]{2})?)(?P<rest>.*))?)?"
 )
+_ZONE = re.compile(r".*[+-](2[4-9]|[3-9][0-9]|[0-9]{2}:?[6-9][0-9])[0-9:]*")
+"""What no clock's distance from that of Greenwich can be."""
 _TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9](:([0-5][0-9]|60))?|24:00(:00)?")
 
 # Enough for any sum of numbers that are taken: none is rounded.
@@ -179,7 +181,7 @@ def _month(text: str) -> str:
         datetime.date.fromisoformat(f"{found['month']}-{found['day'] or '01'}")
     except ValueError:
         raise _BadRowError(IMPOSSIBLE_DATE) from None
-    if found["time"] is not None and not _TIME.fullmatch(found["time"]):
+    if found["time"] is not None and (not _TIME.fullmatch(found["time"]) or _ZONE.fullmatch(found["rest"])):
         raise _BadRowError(IMPOSSIBLE_DATE)
     return found["month"]
 

@@ -42,6 +42,13 @@ _OTHER_KINDS = {
     b"\x1f\x8b": "a gzip file",
     b"%PDF": "a PDF file",
     b"SQLite format 3": "a database",
+    b"\xfd7zXZ\0": "an xz file",
+    b"BZh91AY&SY": "a bzip2 file",
+    b"\x28\xb5\x2f\xfd": "a Zstandard file",
+    b"7z\xbc\xaf\x27\x1c": "a 7-Zip file",
+    b"PAR1\x15": "a Parquet file",
+    b"\x89PNG": "a picture",
+    b"\xff\xd8\xff": "a picture",
 }
 _ADVICE = {
     COMMA: ("decimal_mark", ". If these are decimal commas, set decimal_mark to ','"),

@@ -140,7 +140,8 @@ class Source:
         first = min(starts, default=Fraction(0))
         if self._timeline.first_us is not None:
             found = Fraction(self._timeline.first_us, 1_000_000)
-            if not starts or found < first - _TRUSTED_SECONDS:  # the file's own word is wrong
+            wrong = found < first - _TRUSTED_SECONDS or (self._timeline.mended and found > first + _TRUSTED_SECONDS)
+            if not starts or wrong:  # the file's own word
                 return found
         return first
 

@@ -90,6 +90,8 @@ class ChangeFeed:
             self._hand_on(changed)
             if self._lost.note(changed.origin, changed.number, asyncio.get_running_loop().time()):
                 self._tell_lost()
+            if changed.is_last:
+                self._lost.forget(changed.origin)
 
     def _tell_lost(self) -> None:
         for listener in self.on_lost:
@@ -162,15 +164,24 @@ class ChangeFeed:
             group.create_task(lasting(self._publish))
             group.create_task(lasting(self._beat))
 
+    async def leave(self) -> None:
+        """Tell what is still to be told, after `run` has ended, and that nothing follows."""
+        while not self._outgoing.empty():
+            await self._send(self._together(self._outgoing.get_nowait()))
+        await self._send(Changed(self._origin, is_last=True))
+
     async def _publish(self) -> None:
         while True:
-            together = self._together(await self._outgoing.get())
-            self._number += 1
-            message = self._encode(msgspec.structs.replace(together, number=self._number))
-            try:
-                await self._broker.publish(self._subjects.changed, message)
-            except ConnectionFailedError:
-                log.debug("changes.not_published")
+            await self._send(self._together(await self._outgoing.get()))
+
+    async def _send(self, changed: Changed) -> None:
+        self._number += 1
+        try:
+            await self._broker.publish(
+                self._subjects.changed, self._encode(msgspec.structs.replace(changed, number=self._number))
+            )
+        except ConnectionFailedError:
+            log.debug("changes.not_published")
 
     async def _beat(self) -> None:
         """Say something now and then, and notice who doesn't."""

@@ -30,6 +30,10 @@ class LostChanges:
         self._heard[origin] = (number, now)
         return number != last + 1
 
+    def forget(self, origin: str) -> None:
+        """It has said its last."""
+        self._heard.pop(origin, None)
+
     def fell_silent(self, now: float) -> bool:
         """Whether one has said nothing for too long; told once, until it is heard again."""
         silent = [origin for origin, (_, at) in self._heard.items() if now - at > _SILENT_SECONDS]

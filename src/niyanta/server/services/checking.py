@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -75,7 +74,7 @@ class SubmissionChecks:
         inputs: Sequence[str],
         supported: Mapping[str, Intake],
     ) -> list[NewWorkload | ApiError]:
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = self._directory.clock.now_ms()
         created_at = datetime.fromtimestamp(now_ms / 1000, UTC)
         # In one millisecond ids sort by their random part; sorted, the batch is listed in its own order.
         traceparent = current_traceparent()
@@ -123,7 +122,7 @@ class SubmissionChecks:
         self, identity: Identity, now: datetime, place: int, kind: str, affinity: str | None, misfits: str | None
     ) -> datetime | None:
         """When it will start, as far as that can be told."""
-        if not self._directory.is_placeable(place, kind, affinity, misfits):
+        if not self._directory.is_placeable(identity.customer_id, place, kind, affinity, misfits):
             return None
         rules = affinity_from_json(affinity, misfits)
         return self._estimator.start_of_submission(identity.customer_id, now, kind, rules)

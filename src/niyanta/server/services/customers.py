@@ -42,7 +42,9 @@ class CustomerService:
             return customer, await self._statistics.created_today(conn, identity.customer_id)
 
     @retried
-    async def statistics(self, identity: Identity, first: date, last: date, group_by: str) -> Statistics:
+    async def statistics(
+        self, identity: Identity, first: date, last: date, group_by: str, workload_type: str | None = None
+    ) -> Statistics:
         """Statistics of the workloads created from one day to another (UTC), both included.
 
         Args:
@@ -50,6 +52,7 @@ class CustomerService:
             first: The first day.
             last: The last one.
             group_by: One of `GROUPINGS`.
+            workload_type: The only type that counts; all when None.
 
         Raises:
             InvalidInputError: The last day is before the first, or the period is too long.
@@ -68,9 +71,10 @@ class CustomerService:
             )
         period, customer_id = Period(first, last), identity.customer_id
         async with self._database.connection(customer_id=customer_id) as conn:
-            summary = await self._statistics.summary(conn, customer_id, period)
+            of = (conn, customer_id, period, workload_type)
+            summary = await self._statistics.summary(*of)
             if group_by == "day":
-                return Statistics(summary, by_time=await self._statistics.by_day(conn, customer_id, period))
+                return Statistics(summary, by_time=await self._statistics.by_day(*of))
             if group_by == "hour":
-                return Statistics(summary, by_time=await self._statistics.by_hour(conn, customer_id, period))
-            return Statistics(summary, by_type=await self._statistics.by_type(conn, customer_id, period))
+                return Statistics(summary, by_time=await self._statistics.by_hour(*of))
+            return Statistics(summary, by_type=await self._statistics.by_type(*of))

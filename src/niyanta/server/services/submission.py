@@ -14,8 +14,9 @@ Whether it is assigned as it is stored is decided by the leader's board (`niyant
 **States.** Checked, waiting for a commit, committed. A batch's items are accepted or refused one by one; what is
 refused was never anything. Requests that arrive while a commit is under way share the next (`GroupCommit`).
 
-**Clocks.** The replica's clock dates the workload and its rank in the queue; the first audit event's time is kept
-near the database's, so that it finds its partition. Nothing is decided by comparing the two.
+**Clocks.** The database's, as this replica knows it (`DatabaseClock`), dates the workload and its rank in the queue;
+the first audit event's time is kept near the statement's, so that it finds its partition. Nothing is decided by
+comparing the two.
 
 **Failures.** A deadlock: run again. A customer whose counts somebody holds for long: the others are committed without
 it, and it is told to come back (`HeldUp`). The link breaks before COMMIT: nothing is stored, 503. It breaks at
@@ -27,8 +28,7 @@ keeps that from storing twice. The announcement is lost: the scheduler finds the
 **In this module.** `submit` and `submit_batch` wait for one shared commit; `_commit` sets the held up aside,
 `_commit_together` is the transaction. Mostly it is one statement (`_store_at_once`); what that can't decide is stored
 in this order: lock the counts, look for keys that were used, let in what has room (`_admit`), claim keys, insert.
-`_find_out` is for a COMMIT whose answer was lost. What a submission may be is `niyanta.server.services.checking`; the
-statements are `niyanta.server.store.submissions`.
+`_find_out` is for a COMMIT whose answer was lost. What may be submitted is `services.checking`'s to say.
 """
 
 from __future__ import annotations
@@ -297,7 +297,7 @@ class SubmissionService:
                 answers.append(answered_before(request.body_sha256, earlier))
                 continue
             if request.needs_config:
-                refuse_unconfigured(request.items, configured, self._directory.served_types)
+                refuse_unconfigured(request.items, configured, self._directory.served_for(request.customer_id))
             refuse_dropped(request.items, there)
             outcomes, accepted = _admit(request, depth, limits)
             answers.append(SubmissionAnswer(outcomes))

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from niyanta.domain.ids import make_id
-from niyanta.domain.operator_actions import ActionOutcome, Doing
+from niyanta.domain.operator_actions import ActionKind, ActionOutcome, Doing
 from niyanta.server.store.database import Database, retried
 from niyanta.server.store.queries import Queries
 
@@ -26,6 +26,7 @@ class ActionFilter(msgspec.Struct, frozen=True, kw_only=True):
 
     actor_id: str | None = None
     action: str | None = None
+    kind: ActionKind | None = None
     target: str | None = None
     """Any of the ids that it names or made."""
     outcome: ActionOutcome | None = None
@@ -123,6 +124,7 @@ class OperatorActionStore:
                 before=before,
                 actor_id=wanted.actor_id,
                 action=wanted.action,
+                kind=wanted.kind,
                 target=wanted.target,
                 outcome=wanted.outcome,
                 since=wanted.since,

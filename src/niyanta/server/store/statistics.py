@@ -126,10 +126,12 @@ _lanes_ahead = _queries.many("lanes_ahead", LaneAhead)
 class StatisticsStore:
     """Queries for statistics and estimates."""
 
-    async def summary(self, conn: Connection, customer_id: str, period: Period) -> Summary:
-        """All types and times together."""
+    async def summary(
+        self, conn: Connection, customer_id: str, period: Period, workload_type: str | None = None
+    ) -> Summary:
+        """All times together, of one type or of all."""
         since, until = period.bounds()
-        sums = await _summary(conn, customer_id=customer_id, since=since, until=until)
+        sums = await _summary(conn, customer_id=customer_id, since=since, until=until, workload_type=workload_type)
         return Summary(
             total=sums.total,
             completed=sums.completed,
@@ -139,8 +141,10 @@ class StatisticsStore:
             run_seconds=_run_seconds(sums),
         )
 
-    async def by_type(self, conn: Connection, customer_id: str, period: Period) -> list[TypeFigures]:
-        """Each workload type, the most used first."""
+    async def by_type(
+        self, conn: Connection, customer_id: str, period: Period, workload_type: str | None = None
+    ) -> list[TypeFigures]:
+        """Each workload type, the most used first; or one alone."""
         since, until = period.bounds()
         return [
             TypeFigures(
@@ -150,19 +154,30 @@ class StatisticsStore:
                 failure_rate=_ratio(sums.failed, sums.completed + sums.failed),
                 run_seconds=_run_seconds(sums),
             )
-            for sums in await _by_type(conn, customer_id=customer_id, since=since, until=until)
+            for sums in await _by_type(
+                conn, customer_id=customer_id, since=since, until=until, workload_type=workload_type
+            )
         ]
 
-    async def by_day(self, conn: Connection, customer_id: str, period: Period) -> list[TimeFigures]:
+    async def by_day(
+        self, conn: Connection, customer_id: str, period: Period, workload_type: str | None = None
+    ) -> list[TimeFigures]:
         """Each UTC day in which something was created, in order."""
-        return await self._by_time(conn, customer_id, period, "day")
+        return await self._by_time(conn, customer_id, period, "day", workload_type)
 
-    async def by_hour(self, conn: Connection, customer_id: str, period: Period) -> list[TimeFigures]:
+    async def by_hour(
+        self, conn: Connection, customer_id: str, period: Period, workload_type: str | None = None
+    ) -> list[TimeFigures]:
         """Each UTC hour in which something was created, in order."""
-        return await self._by_time(conn, customer_id, period, "hour")
+        return await self._by_time(conn, customer_id, period, "hour", workload_type)
 
-    async def _by_time(self, conn: Connection, customer_id: str, period: Period, unit: str) -> list[TimeFigures]:
+    async def _by_time(
+        self, conn: Connection, customer_id: str, period: Period, unit: str, workload_type: str | None
+    ) -> list[TimeFigures]:
         since, until = period.bounds()
+        sums_by_time = await _by_time(
+            conn, customer_id=customer_id, since=since, until=until, unit=unit, workload_type=workload_type
+        )
         return [
             TimeFigures(
                 start=sums.start,
@@ -172,7 +187,7 @@ class StatisticsStore:
                 cancelled=sums.cancelled,
                 avg_duration_seconds=_ratio(sums.completed_seconds, sums.completed),
             )
-            for sums in await _by_time(conn, customer_id=customer_id, since=since, until=until, unit=unit)
+            for sums in sums_by_time
         ]
 
     async def created_today(self, conn: Connection, customer_id: str) -> int:

@@ -6,7 +6,6 @@ import contextlib
 import functools
 import os
 import secrets
-import shutil
 import signal
 import stat
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from niyanta.wire.broker import Broker
 from niyanta.wire.objects import ObjectStore
 from niyanta.wire.subjects import Subjects
 from niyanta.worker.handlers.children import Guard
-from niyanta.worker.launcher.folders import empty, make_folder, remove_folder
+from niyanta.worker.launcher.folders import empty, make_folder, remove_folder, remove_tree
 from niyanta.worker.launcher.pool import ProcessPool
 from niyanta.worker.outbox import Outbox, Who
 from niyanta.worker.runner import channel
@@ -120,7 +119,7 @@ class AttemptFolder:
         except OSError as exc:
             raise CheckpointError(f"the checkpoint's file is gone: {exc.strerror}") from exc
         if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
-            shutil.rmtree(taken, ignore_errors=True) if stat.S_ISDIR(found.st_mode) else os.unlink(taken)
+            remove_tree(taken) if stat.S_ISDIR(found.st_mode) else os.unlink(taken)
             raise CheckpointError("the checkpoint's file is none")
         return taken
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import math
 import time
 from collections.abc import Callable, Coroutine, Generator
 from pathlib import Path
@@ -95,8 +94,7 @@ class _Surroundings:
 
     def _report_progress(self, percent: float, message: str | None) -> None:
         before = self._percent
-        if not math.isnan(percent):
-            self._percent = max(before, int(min(100, max(0, percent))))
+        self._percent = max(before, int(min(100, max(0, percent))))  # no number (NaN) isn't more than 0
         if message is not None or self._percent != before:
             self._link.report(Progressed(self._percent, None if message is None else plain(str(message))))
 

@@ -25,8 +25,8 @@ _MOST_OF_TRACE = 8000
 
 
 def said_by(exc: BaseException) -> str:
-    """What an error that is meant for people says."""
-    return plain(words_of(exc))
+    """What an error that is meant for people says; its kind, where it has no words."""
+    return plain(words_of(exc)) or describe(exc)
 
 
 def traced(exc: BaseException) -> str:

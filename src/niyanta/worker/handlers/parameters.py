@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import enum
 import fractions
 import ipaddress
 import pathlib
@@ -62,12 +63,15 @@ def parameters_of(kind: object, default: object = NO_DEFAULT) -> Parameters:
     Raises:
         ConfigurationError: No JSON object can be one of these; says what can.
     """
-    if any(_is_pydantic(part) for part in _parts(kind, set())):
+    parts = list(_parts(kind, set()))
+    if any(_is_pydantic(part) for part in parts):
         found = _by_pydantic(kind)
     elif kind in (dict, Any, object, Mapping, typing.Mapping):
         found = Parameters(msgspec.json.Decoder(dict[str, Any]).decode, None)
     else:
-        found = _by_msgspec(kind)
+        for part in parts:
+            _refuse_own_making(part)
+        found = _by_msgspec(kind, [part.__name__ for part in parts if _takes_more(part)])
     if found.schema is not None and not _takes_objects(found.schema, found.schema):
         raise ConfigurationError(
             f"input_params are always a JSON object, and {kind!r} is none: use a dataclass, a msgspec Struct, a "
@@ -76,7 +80,34 @@ def parameters_of(kind: object, default: object = NO_DEFAULT) -> Parameters:
     return found if default is NO_DEFAULT else _with_default(found, default)
 
 
-def _by_msgspec(kind: object) -> Parameters:
+def _refuse_own_making(part: object) -> None:
+    """Refuse a class with code that its maker runs, and msgspec, which sets the fields itself, would pass over."""
+    if not isinstance(part, type):
+        return
+    if any(field.converter is not None for field in getattr(part, "__attrs_attrs__", ())):
+        raise ConfigurationError(f"{part!r} has converters, which aren't run on input_params: use a pydantic model")
+    # What dataclasses and attrs write comes from no file; a Struct may have none of its own.
+    is_made = dataclasses.is_dataclass(part) or hasattr(part, "__attrs_attrs__")
+    init = next(vars(kind)["__init__"] for kind in part.__mro__ if "__init__" in vars(kind))
+    code = getattr(init, "__code__", None)
+    if is_made and code is not None and not code.co_filename.startswith("<"):
+        raise ConfigurationError(
+            f"{part!r} has an __init__ of its own, which is not called for input_params: use __post_init__, or a "
+            "pydantic model"
+        )
+
+
+def _takes_more(part: object) -> bool:
+    """Whether it is an enum that makes members of other values than its own: flags, and what looks them up."""
+    return (
+        isinstance(part, type)
+        and issubclass(part, enum.Enum)
+        and getattr(part._missing_, "__func__", None) is not getattr(enum.Enum._missing_, "__func__", None)
+    )
+
+
+def _by_msgspec(kind: object, open_enums: Iterable[str]) -> Parameters:
+    """``open_enums`` are the names of those that take more than their members' values."""
     try:
         decoder = msgspec.json.Decoder(kind, dec_hook=_from_text)
         schema = msgspec.json.schema(kind, schema_hook=_schema_of_text)
@@ -85,6 +116,8 @@ def _by_msgspec(kind: object) -> Parameters:
             f"{kind!r} can't be described as JSON: {describe(exc)}. Use a msgspec Struct, a dataclass, a TypedDict "
             "or a pydantic model"
         ) from exc
+    for name in [name for name in schema.get("$defs", {}) if name.endswith(tuple(open_enums))]:
+        schema["$defs"][name] = {"title": name}
     return Parameters(decoder.decode, {key: _loosened(value) for key, value in schema.items()}, _taken(schema))
 
 
@@ -112,14 +145,14 @@ def _schema_of_text(kind: type) -> dict[str, Any]:
 
 
 def _loosened(schema: Json) -> Json:
-    """Decimals may be numbers too, whatever msgspec says of them."""
+    """What msgspec says of a type where it takes more: decimals may be numbers too, and a set's items come twice."""
     if isinstance(schema, list):
         return [_loosened(one) for one in schema]
     if not isinstance(schema, dict):
         return schema
     if schema.get("format") == "decimal" and schema.get("type") == "string":
         return {**schema, "type": ["string", "number"]}
-    return {key: _loosened(value) for key, value in schema.items()}
+    return {key: _loosened(value) for key, value in schema.items() if key != "uniqueItems"}
 
 
 def _by_pydantic(kind: object) -> Parameters:
@@ -172,6 +205,8 @@ def _takes_objects(schema: object, root: Mapping[str, Any]) -> bool:
     for word in ("anyOf", "oneOf"):
         if word in schema:
             return any(_takes_objects(one, root) for one in schema[word])
+    if "enum" in schema:
+        return any(isinstance(value, dict) for value in schema["enum"])
     kinds = schema.get("type", "object")
     return "object" in ([kinds] if isinstance(kinds, str) else kinds)
 

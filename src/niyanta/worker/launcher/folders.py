@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
+import secrets
 from pathlib import Path
 
 from niyanta.worker.box.box import TEMPORARY, WORK
 
-__all__ = ["empty", "make_folder", "remove_folder"]
+__all__ = ["empty", "make_folder", "remove_folder", "remove_tree"]
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 
 def make_folder(path: Path) -> Path:
@@ -33,7 +35,7 @@ async def remove_folder(path: Path) -> None:
     except FileNotFoundError:
         return
     except OSError:
-        await asyncio.to_thread(shutil.rmtree, path, True)
+        await asyncio.to_thread(remove_tree, path)
 
 
 async def empty(folder: Path) -> None:
@@ -44,12 +46,64 @@ async def empty(folder: Path) -> None:
 
 def _empty(folder: Path) -> None:
     # By descriptor: a name that leads elsewhere by the time is not followed.
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    fd = os.open(folder, _FOLDER)
     try:
-        for name in os.listdir(fd):
-            with contextlib.suppress(OSError):
-                os.unlink(name, dir_fd=fd)
+        _clear(fd)
+    finally:
+        os.close(fd)
+
+
+def remove_tree(path: Path | str) -> None:
+    """Remove a folder with all that is in it. Never raises: what can't be removed stays."""
+    with contextlib.suppress(OSError):
+        fd = os.open(path, _FOLDER)
+        try:
+            _clear(fd)
+        finally:
+            os.close(fd)
+        os.rmdir(path)
+
+
+def _clear(top: int) -> None:
+    """Empty a folder, whatever is in it and however deep.
+
+    Folders are moved up to the first one before they are looked into: no path grows long, and nothing calls itself.
+    """
+    left = _without_files(top, top)
+    while left:
+        name = left.pop()
+        with contextlib.suppress(OSError):
+            fd = os.open(name, _FOLDER, dir_fd=top)
+            try:
+                left += _without_files(fd, top)
+            finally:
+                os.close(fd)
+            os.rmdir(name, dir_fd=top)
+
+
+def _without_files(folder: int, top: int) -> list[str]:
+    """Remove the files of a folder and move its folders up; gives their names there."""
+    moved = []
+    with os.scandir(folder) as found:
+        entries = list(found)
+    for entry in entries:
+        with contextlib.suppress(OSError):
+            if not entry.is_dir(follow_symlinks=False):
+                os.unlink(entry.name, dir_fd=folder)
                 continue
-            shutil.rmtree(name, ignore_errors=True, dir_fd=fd)
+            _open_up(entry.name, folder)
+            name = entry.name
+            if folder != top:
+                name = secrets.token_hex(12)
+                os.rename(entry.name, name, src_dir_fd=folder, dst_dir_fd=top)
+            moved.append(name)
+    return moved
+
+
+def _open_up(name: str, folder: int) -> None:
+    """Let its owner do everything with a folder: who left it may have closed it."""
+    fd = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+    try:
+        os.chmod(f"/proc/self/fd/{fd}", 0o700)
     finally:
         os.close(fd)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import socket
 import sys
 from dataclasses import replace
@@ -21,6 +20,7 @@ from niyanta.worker.box.ports import close_ports
 from niyanta.worker.box.rights import hide_memory
 from niyanta.worker.launcher.cgroups import Cgroups
 from niyanta.worker.launcher.channel import AgentChannel
+from niyanta.worker.launcher.folders import remove_tree
 from niyanta.worker.launcher.launcher import Launcher, Programs
 
 __all__ = ["main"]
@@ -51,7 +51,7 @@ def main() -> None:
         policy,
     )
     Launcher(agent, programs, scratch, cgroups).run()
-    shutil.rmtree(scratch, ignore_errors=True)
+    remove_tree(scratch)
 
 
 def _standing(policy: Policy, cgroups: Cgroups) -> Policy:

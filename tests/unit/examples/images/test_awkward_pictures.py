@@ -13,9 +13,15 @@ import pytest
 from PIL import Image
 
 from niyanta.errors import PermanentError
+from support import awkward_pictures, rare_pictures
 from support.attempts import Service
-from support.awkward_pictures import BROKEN, PICTURES, READ, make_awkward_files, marked, png
+from support.awkward_pictures import make_awkward_files, marked, png
+from support.rare_pictures import LIKE_MARKED
 from support.s3_server import S3Server
+
+READ = {**awkward_pictures.READ, **rare_pictures.READ}
+BROKEN = {**awkward_pictures.BROKEN, **rare_pictures.BROKEN}
+PICTURES = {**READ, **{name: make for name, (make, _) in BROKEN.items()}}
 
 FIRST_ONLY = "only the first of several pictures was kept"
 FEWER_BITS = "16 or 32 bits a channel became 8"
@@ -101,7 +107,18 @@ def test_a_picture_that_an_editor_has_turned(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["two-bits.png", "four-bits.png", "alpha.bmp", "top-down.bmp", "packbits.tif", "large-offsets.tif", "rgb.jpg"],
+    [
+        *(
+            "two-bits.png",
+            "four-bits.png",
+            "alpha.bmp",
+            "top-down.bmp",
+            "packbits.tif",
+            "large-offsets.tif",
+            "rgb.jpg",
+        ),
+        *LIKE_MARKED,
+    ],
 )
 def test_unusual_ways_to_store_look_the_same(tmp_path: Path, name: str) -> None:
     put(tmp_path / "in", name)
@@ -150,7 +167,10 @@ def test_transparency_stays_or_is_said_to_go(tmp_path: Path, name: str) -> None:
 def test_colour_profiles_stay_or_are_said_to_go(tmp_path: Path, name: str, output_format: str) -> None:
     put(tmp_path / "in", name)
     result, _ = run_folder(tmp_path, output_format=output_format, thumbnail=8)
-    unusable = name in ("profile-noise.jpg", "profile-short.jpg", "profile-of-cmyk.jpg", "profile-of-grey.png")
+    unusable = name in (
+        *("profile-noise.jpg", "profile-short.jpg", "profile-less-one.jpg", "profile-of-cmyk.jpg"),
+        "profile-of-grey.png",
+    )
     assert result["losses"] == ({PROFILE: 1} if unusable else {})
     for path in (tmp_path / "out").rglob("*.*"):
         assert bool(opened(path).info.get("icc_profile")) != unusable

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import itertools
+import lzma
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -77,6 +79,39 @@ WHOLE: Mapping[str, tuple[bytes, dict[str, Any]]] = {
         ).encode(),
         {},
     ),
+    "leading zeros and points": (text([ROWS[0], "a,001.5,2025-10", "b,2.,2025-11", "b,+.3E1,2025-12"]).encode(), {}),
+    "nothing below zero": (text([ROWS[0], "a,-0,2025-10", "b,-0.0,2025-11", "b,6.5,2025-12"]).encode(), {}),
+    "the ends of time": (
+        text([ROWS[0], "a,1.5,0001-01-01", "b,2,9999-12-31", "b,3,1969-12-31T23:59:59Z"]).encode(),
+        {},
+    ),
+    "a leap second": (text([ROWS[0], "a,1.5,2016-12-31T23:59:60Z", "b,2,2025-11", "b,3,2025-12"]).encode(), {}),
+    "midnight and zones": (
+        text([ROWS[0], "a,1.5,2025-10-27T00:00Z", "b,2,2025-10-27 00:00:00+14:00", "b,3,2025-12"]).encode(),
+        {},
+    ),
+    "quotes across lines of a header": (
+        text(['region,amount,day,"a note\r\nof two lines"', *(f'{row},"x\n\n\ny"' for row in ROWS[1:])]).encode(),
+        {},
+    ),
+    "a long header": (
+        text([ROWS[0] + ",c" * 50_000, *(row + "," * 50_000 for row in ROWS[1:])]).encode(),
+        {},
+    ),
+    "markup for a name": (
+        text([ROWS[0], "<img src=x onerror=alert(1)>,1.5,2025-10", "&amp;,5,2025-11", "&amp;,0,2025-11"]).encode(),
+        {},
+    ),
+    "names that look alike": (
+        text([ROWS[0], "e\u0301,1.5,2025-10", "\xe9,2,2025-11", "\xe9,3,2025-11"]).encode(),
+        {},
+    ),
+    "a formula for a name": (text([ROWS[0], "=1+1,1.5,2025-10", "@x,2,2025-11", "@x,3,2025-11"]).encode(), {}),
+    "colons": (
+        text([row.replace(",", ":") for row in [*ROWS[:2], "süd,2,2025-11", ROWS[3]]]).encode(),
+        {"delimiter": ":"},
+    ),
+    "spaces between": (text([row.replace(",", " ") for row in ROWS]).encode(), {"delimiter": " "}),
     "unused column with anything": (
         text(
             [f"{row},{extra}" for row, extra in zip(ROWS, ["x", "\0", "é" * 60_000, "<script>"], strict=True)]
@@ -142,6 +177,36 @@ BAD_ROWS: Mapping[str, tuple[bytes, str]] = {
     "text after a quote": (b'"nor"th,1,2025-10-27', "broken quotes"),
     "a long field": (b"x" * 200_000 + b",1,2025-10-27", "a field that is too long"),
     "a long line": (b"x," * 800_000, "a line that is too long"),
+    "a NUL in a number": (b"north,1\0,2025-10-27", "not a number"),
+    "a NUL in a date": (b"north,1,2025\0-10-27", "not an ISO date"),
+    "only NULs": (b"\0\0\0", "wrong number of fields"),
+    "Roman numerals": ("north,Ⅳ,2025-10-27".encode(), "not a number"),
+    "a power": ("north,5²,2025-10-27".encode(), "not a number"),
+    "two signs": (b"north,--5,2025-10-27", "not a number"),
+    "a sign alone": (b"north,-,2025-10-27", "not a number"),
+    "a point alone": (b"north,.,2025-10-27", "not a number"),
+    "an exponent alone": (b"north,e5,2025-10-27", "not a number"),
+    "half an exponent": (b"north,1e,2025-10-27", "not a number"),
+    "true": (b"north,TRUE,2025-10-27", "not a number"),
+    "an error of a spreadsheet": (b"north,#DIV/0!,2025-10-27", "not a number"),
+    "a number in quotes of its own": (b"north,'5',2025-10-27", "not a number"),
+    "a space in a number": (b"north,1 000,2025-10-27", "not a number"),
+    "an invisible sign": ("north,\u200b5,2025-10-27".encode(), "not a number"),
+    "a mark within": ("north,\ufeff5,2025-10-27".encode(), "not a number"),
+    "the year 0": (b"north,1,0000-01-01", "a date that doesn't exist"),
+    "a far year": (b"north,1,+12025-10-27", "not an ISO date"),
+    "before Christ": (b"north,1,-0044-03-15", "not an ISO date"),
+    "a month by its name": (b"north,1,27 Oct 2025", "not an ISO date"),
+    "a day of the year": (b"north,1,2025-300", "not an ISO date"),
+    "days since 1900": (b"north,1,45957", "not an ISO date"),
+    "minutes of a zone": (b"north,1,2025-10-27T10:00:00.5+05:75", "a date that doesn't exist"),
+    "no zone": (b"north,1,2025-10-27T10:00+99:99", "a date that doesn't exist"),
+    "a date and more": (b"north,1,2025-10-27 and later", "not an ISO date"),
+    "an escaped quote": (b'"nor\\"th",1,2025-10-27', "broken quotes"),
+    "a quote within": (b'nor"th",1,2025-10-27,"', "broken quotes"),
+    "a single column": (b"north", "wrong number of fields"),
+    "overlong UTF-8": (b"\xc0\xafx,1,2025-10-27", "not UTF-8"),
+    "beyond Unicode": (b"\xf5\x90\x80\x80,1,2025-10-27", "not UTF-8"),
     "a long name": (b"x" * 201 + b",1,2025-10-27", "the group's name is too long"),
 }
 REFUSED: Mapping[str, tuple[bytes, dict[str, Any], str]] = {
@@ -156,6 +221,36 @@ REFUSED: Mapping[str, tuple[bytes, dict[str, Any], str]] = {
     "a web page": (b"<!doctype html>\n<title>404</title>\n", {}, "group_by: the file has no column 'region'"),
     "JSON": (b'[{"region": "north", "amount": 1}]\n', {}, "group_by: the file has no column|csv_url: .* no header"),
     "gzip": (gzip.compress(text().encode()), {}, "csv_url: .* is a gzip file"),
+    "xz": (lzma.compress(text().encode()), {}, "csv_url: .* is an xz file"),
+    "bzip2": (bz2.compress(text().encode()), {}, "csv_url: .* is a bzip2 file"),
+    "Zstandard": (b"\x28\xb5\x2f\xfd" + bytes(50), {}, "csv_url: .* is a Zstandard file"),
+    "7-Zip": (b"7z\xbc\xaf\x27\x1c" + bytes(50), {}, "csv_url: .* is a 7-Zip file"),
+    "old Excel": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(50), {}, "csv_url: .* is an old Excel file"),
+    "PDF": (b"%PDF-1.7\n%\xe2\xe3\n1 0 obj\n", {}, "csv_url: .* is a PDF"),
+    "Parquet": (b"PAR1\x15\x04" + bytes(50), {}, "csv_url: .* is a Parquet file"),
+    "a database": (b"SQLite format 3\0" + bytes(90), {}, "csv_url: .* is a database"),
+    "a picture": (b"\x89PNG\r\n\x1a\n" + bytes(50), {}, "csv_url: .* is a picture"),
+    "a program": (b"\x7fELF" + bytes(50), {}, "csv_url: .* no text"),
+    "zeros": (bytes(5000), {}, "csv_url: "),
+    "EBCDIC": (text().encode("cp500", errors="replace"), {}, "csv_url: .* has no header line: not UTF-8"),
+    "UTF-7": (text().encode("utf-7"), {"group_by": "süd"}, "group_by: the file has no column"),
+    "a million columns": (
+        (ROWS[0] + ",c" * 1_000_000 + "\n").encode(),
+        {},
+        "csv_url: .* has no header line: a line that is too long",
+    ),
+    "a header in quotes that stay open": (
+        b'"region,amount,day\nnorth,1,2025-10\n',
+        {},
+        "csv_url: .* has no header line: broken quotes",
+    ),
+    "a header in other letters": (
+        b"Region,Amount,Day\nnorth,1,2025-10\n",
+        {},
+        "group_by: .*; it has Region, Amount, Day",
+    ),
+    "a header that begins below": (b"Sales of 2025,,\nregion,amount,day\nnorth,1,2025-10\n", {}, "group_by: "),
+    "no header": (b"north,1,2025-10\nnorth,2,2025-11\n", {}, "group_by: the file has no column 'region'"),
     "another delimiter": (text().replace(",", ";").encode(), {}, "group_by: .* set delimiter to ';'"),
     "a line that names another": (b"sep=;\n" + text().encode(), {}, "delimiter: .* first line that it is ';'"),
     "two columns of a name": (b"region,amount,amount,day\n", {}, "value_columns: the file has 2 columns 'amount'"),

@@ -36,3 +36,11 @@ def test_silence_is_told_once() -> None:
     assert heard.fell_silent(5 * BEAT_SECONDS + 0.1)
     assert not heard.fell_silent(1e9)
     assert heard.note("a", 2, 1e9)
+
+
+def test_one_that_has_said_its_last_may_be_silent() -> None:
+    heard = LostChanges()
+    heard.note("a", 1, 0.0)
+    heard.forget("a")
+    heard.forget("never heard of")
+    assert not heard.fell_silent(1e9)

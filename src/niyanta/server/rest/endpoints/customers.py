@@ -8,6 +8,7 @@ import msgspec
 from starlette.responses import Response
 
 from niyanta.server.rest.bodies import account as bodies
+from niyanta.server.rest.endpoints.workloads import WORKLOAD_TYPE
 from niyanta.server.rest.frame.operation import Call, Operation
 from niyanta.server.rest.frame.parameters import Choice, Day
 from niyanta.server.rest.frame.responses import json_response, number, timestamp
@@ -52,14 +53,15 @@ class CustomerRoutes:
         summary="What became of the workloads of a period",
         description="Counted by the time of creation; days without workloads are left out.",
         tag=_TAG,
-        query=(START_DATE, END_DATE, GROUP_BY),
+        query=(START_DATE, END_DATE, GROUP_BY, WORKLOAD_TYPE),
         answer=bodies.StatisticsAnswer,
     )
     async def statistics(self, call: Call) -> Response:
         """By type, day or hour."""
         first, last = START_DATE.read(call.request), END_DATE.read(call.request)
         group_by = GROUP_BY.read(call.request) or GROUPINGS[0]
-        found = await self._customers.statistics(call.identity, first, last, group_by)
+        workload_type = WORKLOAD_TYPE.read(call.request)
+        found = await self._customers.statistics(call.identity, first, last, group_by, workload_type)
         summary = found.summary
         answer = bodies.StatisticsAnswer(
             first.isoformat(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from niyanta.domain.operator_actions import ActionOutcome
+from niyanta.domain.operator_actions import ActionKind, ActionOutcome
 from niyanta.server.rest.bodies import operator_actions as bodies
 from niyanta.server.rest.bodies.workloads import Pagination
 from niyanta.server.rest.endpoints.paging import CURSOR, LIMIT
@@ -19,6 +19,7 @@ __all__ = ["OperatorActionRoutes"]
 
 ACTOR = Text("actor_id", "Only what this key did.")
 ACTION = Text("action", "Only this operation, by its id in this document.")
+KIND = Choice("kind", "Only what may have changed something, or only what was read.", tuple(ActionKind))
 TARGET = Text("target", "Only what named or made the thing with this id: a customer, a key, a worker, a join token.")
 OUTCOME = Choice("outcome", "Only what ended so.", tuple(ActionOutcome))
 SINCE = Moment("since", "Only what was begun then or later.")
@@ -39,7 +40,7 @@ class OperatorActionRoutes:
         summary="What operators did, the newest first",
         tag="Admin",
         access=Access.ADMIN,
-        query=(ACTOR, ACTION, TARGET, OUTCOME, SINCE, UNTIL, LIMIT, CURSOR),
+        query=(ACTOR, ACTION, KIND, TARGET, OUTCOME, SINCE, UNTIL, LIMIT, CURSOR),
         answer=bodies.OperatorActionsAnswer,
         description="Every call of the admin API, over REST and gRPC, with a good admin key, and each command of "
         "`niyanta admin` that changes something; reading this list is one, too.",
@@ -47,10 +48,11 @@ class OperatorActionRoutes:
     async def list(self, call: Call) -> Response:
         """A page of them."""
         request = call.request
-        outcome = OUTCOME.read(request)
+        kind, outcome = KIND.read(request), OUTCOME.read(request)
         wanted = ActionFilter(
             actor_id=ACTOR.read(request),
             action=ACTION.read(request),
+            kind=None if kind is None else ActionKind(kind),
             target=TARGET.read(request),
             outcome=None if outcome is None else ActionOutcome(outcome),
             since=SINCE.read(request),
