@@ -1,4 +1,4 @@
-"""Labels of workloads, and what their failures have in common."""
+"""Running time used, done again and lost, by the hour."""
 
 from __future__ import annotations
 
