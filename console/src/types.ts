@@ -51,6 +51,7 @@ export interface Workload extends WorkloadRow {
   /** Of one that runs: so much would be done again if its worker were lost now. */
   seconds_since_checkpoint: number | null;
   replayed_from: string | null;
+  forked_from: string | null;
   from_checkpoint: number | null;
   timeout_seconds: number | null;
   affinity_rules: Json;
@@ -146,6 +147,9 @@ export interface Config {
   updated_at: string;
 }
 
+/** What a drained worker does with what it runs. */
+export type DrainMode = "finish" | "move";
+
 export interface Worker {
   worker_id: string;
   status: "HEALTHY" | "DRAINING" | "DEAD" | string;
@@ -158,7 +162,7 @@ export interface Worker {
   version: string;
   missing_walls: string[];
   registered_at: string;
-  standing_order: { kind: string; given_by: string; given_at: string } | null;
+  standing_order: { kind: "drain" | "remove"; mode: DrainMode | null; given_by: string; given_at: string } | null;
 }
 
 export interface ApiKey {

@@ -186,6 +186,27 @@ test("a failed one is replayed with another input, and all that failed are", asy
   await page.context().close();
 });
 
+test("one that runs is forked at a checkpoint with another input, and goes on", async () => {
+  const id = await submitted("steps", { steps: 2000, pause_ms: 20 });
+  await until(async () => (await api("GET", `/workloads/${id}`)).checkpoint_sequence > 0, "it saved no checkpoint");
+  const page = await signedIn();
+  await show(page, `/workloads/${id}?tab=checkpoints`);
+  await page.getByRole("button", { name: "Pin checkpoint", exact: false }).first().click();
+  const pinned = page.locator("tr", { has: page.locator(".badge", { hasText: "pinned" }) });
+  await pinned.waitFor();
+  await pinned.getByRole("button", { name: /^Fork at/ }).click();
+  await page.getByRole("dialog").getByLabel("Steps (optional)").fill("30");
+  await page.getByRole("button", { name: "Fork it" }).click();
+  await page.getByText("Fork of").waitFor();
+  await badge(page, "Completed");
+  const fork = await api("GET", `/workloads/${page.url().split("/").at(-1)}`);
+  assert.deepEqual([fork.forked_from, fork.input_params.steps], [id, 30]);
+  assert.ok(fork.from_checkpoint > 0);
+  assert.equal((await api("GET", `/workloads/${id}`)).status, "RUNNING");
+  await api("POST", `/workloads/${id}/cancel`, {});
+  await page.context().close();
+});
+
 test("what waits is changed, and its history says so", async () => {
   const id = await submitted("steps", {}, { affinity_rules: { hard_affinity: { worker_tags: { hardware: "gpu" } } } });
   const page = await signedIn();
@@ -285,15 +306,25 @@ test("a waiting one is explained", async () => {
   await page.context().close();
 });
 
-test("an operator drains a worker and takes it back; a customer sees no operator's page", async () => {
+test("an operator drains a worker by moving and takes it back; a customer sees no operator's page", async () => {
+  const id = await submitted("steps", { steps: 5000, pause_ms: 20 });
+  const runs = () => api("GET", `/workloads/${id}`);
+  await until(async () => (await runs()).checkpoint_sequence > 0, "it saved no checkpoint");
+  const from = (await runs()).worker_id;
   const page = await signedIn(NIYANTA_ADMIN_API_KEY);
   await page.getByRole("link", { name: "Fleet" }).click();
-  const worker = page.locator(".worker").first();
-  const name = await worker.getAttribute("aria-label");
-  const card = page.locator(`.worker[aria-label="${name}"]`);
+  const card = page.locator(`.worker[aria-label="${from}"]`);
   await card.getByRole("button", { name: "Drain" }).click();
+  await page.getByRole("radio", { name: "Move what it runs" }).check();
   await page.getByRole("button", { name: "Drain it" }).click();
   await card.locator(".badge", { hasText: "draining" }).waitFor();
+  await card.getByText("Nothing is left: the machine can go").waitFor();
+  const row = card.locator(".drain li", { has: page.locator(`[title^="${id}"]`) });
+  await row.locator(".badge", { hasText: "moved to" }).waitFor();
+  await row.getByText("no work lost").waitFor();
+  await until(async () => (await runs()).status === "RUNNING", "it didn't go on");
+  assert.notEqual((await runs()).worker_id, from);
+  await api("POST", `/workloads/${id}/cancel`, {});
   await card.getByRole("button", { name: "Let it work again" }).click();
   await card.locator(".badge", { hasText: "healthy" }).waitFor();
   await page.context().close();

@@ -1,10 +1,12 @@
 /** The checkpoints that are kept of a workload: what each holds, and what can be done with it. */
+import { useState } from "preact/hooks";
 import { call, get, post, send } from "../api";
 import { number } from "../format";
 import { type Loaded, useLoaded } from "../live";
 import { may } from "../session";
 import type { Workload } from "../types";
 import { Age, Badge, Button, Empty, Plain, Problem, Skeleton, useAction } from "../ui/parts";
+import { Again } from "./again";
 
 export interface Checkpoint {
   sequence: number;
@@ -27,6 +29,7 @@ export function Checkpoints({ workload, onChanged }: { workload: Workload; onCha
   const id = workload.workload_id;
   const { data, error, reload } = useCheckpoints(id, 3000);
   const [busy, act] = useAction();
+  const [forked, setForked] = useState<number>();
   const path = `/workloads/${id}/checkpoints`;
   const write = may("workloads:write");
   const pin = (point: Checkpoint) => act(() => call(point.pinned ? "DELETE" : "PUT", `${path}/${point.sequence}/pin`), point.pinned ? "It may be dropped when others come" : "It is kept, however many come").then(reload);
@@ -35,30 +38,34 @@ export function Checkpoints({ workload, onChanged }: { workload: Workload; onCha
   if (!data) return <Skeleton />;
   if (!data.length) return <Empty icon="pin" title="No checkpoint is kept" />;
   return (
-    <Plain label="Checkpoints" heads={[["Checkpoint"], ["Progress", "end"], ["Size", "end"], ["Saved"], ["By"], ["", "end"]]}>
-      {data.map((point) => (
-        <tr key={point.sequence}>
-          <td>
-            {point.sequence} <span class="faint small">attempt {point.attempt}</span> {point.pinned && <Badge tone="run">pinned</Badge>}
-          </td>
-          <td class="end">{point.progress_percent} %</td>
-          <td class="end nowrap">{size(point.size_bytes)}</td>
-          <td class="nowrap">
-            <Age at={point.created_at} />
-          </td>
-          <td class="mono small soft">{point.worker_id ?? "–"}</td>
-          <td class="end nowrap">
-            {write && workload.status === "PAUSED" && (!point.in_object_store || point === data[0]) && (
-              <Button disabled={busy} onClick={() => void resume(point)}>
-                Resume from it
-              </Button>
-            )}
-            {write && <Button look="plain" icon="pin" label={point.pinned ? `Unpin checkpoint ${point.sequence}` : `Pin checkpoint ${point.sequence}`} disabled={busy} onClick={() => void pin(point)} />}
-            <Button look="plain" icon="download" label={`Download checkpoint ${point.sequence}`} disabled={busy} onClick={() => void act(() => download(`${path}/${point.sequence}`, `${id}.checkpoint-${point.sequence}`))} />
-          </td>
-        </tr>
-      ))}
-    </Plain>
+    <>
+      <Plain label="Checkpoints" heads={[["Checkpoint"], ["Progress", "end"], ["Size", "end"], ["Saved"], ["By"], ["", "end"]]}>
+        {data.map((point) => (
+          <tr key={point.sequence}>
+            <td>
+              {point.sequence} <span class="faint small">attempt {point.attempt}</span> {point.pinned && <Badge tone="run">pinned</Badge>}
+            </td>
+            <td class="end">{point.progress_percent} %</td>
+            <td class="end nowrap">{size(point.size_bytes)}</td>
+            <td class="nowrap">
+              <Age at={point.created_at} />
+            </td>
+            <td class="mono small soft">{point.worker_id ?? "–"}</td>
+            <td class="end nowrap">
+              {write && workload.status === "PAUSED" && (!point.in_object_store || point === data[0]) && (
+                <Button disabled={busy} onClick={() => void resume(point)}>
+                  Resume from it
+                </Button>
+              )}
+              {write && !point.in_object_store && <Button look="plain" icon="fork" label={`Fork at checkpoint ${point.sequence}`} onClick={() => setForked(point.sequence)} />}
+              {write && <Button look="plain" icon="pin" label={point.pinned ? `Unpin checkpoint ${point.sequence}` : `Pin checkpoint ${point.sequence}`} disabled={busy} onClick={() => void pin(point)} />}
+              <Button look="plain" icon="download" label={`Download checkpoint ${point.sequence}`} disabled={busy} onClick={() => void act(() => download(`${path}/${point.sequence}`, `${id}.checkpoint-${point.sequence}`))} />
+            </td>
+          </tr>
+        ))}
+      </Plain>
+      {forked && <Again workload={workload} how="fork" at={forked} onClose={() => setForked(undefined)} />}
+    </>
   );
 }
 

@@ -4,7 +4,8 @@ import { between, duration, number, plural } from "../format";
 import { useLoaded, useNow } from "../live";
 import { place, setQuery } from "../router";
 import type { Pagination, Worker } from "../types";
-import { Age, Badge, Button, Card, Confirm, Empty, Meter, Page, Problem, say, Search, Select, Skeleton, useAction } from "../ui/parts";
+import { Age, Badge, Button, Card, Confirm, Empty, Meter, Page, Problem, Search, Select, Skeleton, useAction } from "../ui/parts";
+import { Drain, DrainReport } from "./drain";
 
 const TONES: Record<string, "good" | "warn" | "bad"> = { HEALTHY: "good", DRAINING: "warn", DEAD: "bad" };
 const MOST_WORKERS = 1000;
@@ -108,8 +109,9 @@ function WorkerCard({ worker, onChanged }: { worker: Worker; onChanged: () => vo
       )}
       <div class="faint small">
         heard {silent < 2 ? "just now" : `${duration(Math.round(silent))} ago`} · version {worker.version} · joined <Age at={worker.registered_at} />
-        {worker.standing_order && ` · ordered to ${worker.standing_order.kind} by ${worker.standing_order.given_by}`}
+        {worker.standing_order?.kind === "remove" && ` · removed by ${worker.standing_order.given_by}`}
       </div>
+      {worker.standing_order?.kind === "drain" && <DrainReport worker={worker} />}
       <Orders worker={worker} onChanged={onChanged} />
     </section>
   );
@@ -130,8 +132,6 @@ function Orders({ worker, onChanged }: { worker: Worker; onChanged: () => void }
   const [busy, act] = useAction();
   const [asked, setAsked] = useState<"drain" | "remove">();
   const path = `/admin/workers/${encodeURIComponent(worker.worker_id)}`;
-  const drain = () => act(() => post(`${path}/drain`)).then((ok) => ok && say(`${worker.worker_id} gets nothing new`));
-  const remove = () => act(() => call("DELETE", path), `${worker.worker_id} is removed`);
   return (
     <div class="actions">
       {worker.standing_order ? (
@@ -150,11 +150,16 @@ function Orders({ worker, onChanged }: { worker: Worker; onChanged: () => void }
           Remove
         </Button>
       )}
-      {asked === "drain" && (
-        <Confirm title={`Drain ${worker.worker_id}?`} text="It gets nothing new, also after a restart. What it runs finishes." verb="Drain it" danger={false} onConfirm={() => void drain().then(onChanged)} onClose={() => setAsked(undefined)} />
-      )}
+      {asked === "drain" && <Drain worker={worker} onDone={onChanged} onClose={() => setAsked(undefined)} />}
       {asked === "remove" && (
-        <Confirm title={`Remove ${worker.worker_id}?`} text="Everything that it runs is taken from it at once, and goes on elsewhere from the last checkpoints. It may not come back." verb="Remove it" onConfirm={() => void remove().then(onChanged)} onClose={() => setAsked(undefined)} />
+        <Confirm
+          title={`Remove ${worker.worker_id}?`}
+          text="Everything that it runs is taken from it at once, and goes on elsewhere from the last checkpoints. It may not come back."
+          verb="Remove it"
+          onConfirm={() => call("DELETE", path).then(onChanged)}
+          done={`${worker.worker_id} is removed`}
+          onClose={() => setAsked(undefined)}
+        />
       )}
     </div>
   );

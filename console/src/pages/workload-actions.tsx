@@ -1,18 +1,14 @@
 /** What can be done with a workload in the state that it is in. */
 import { useState } from "preact/hooks";
-import { ApiError, call, newKey, post } from "../api";
-import { useLoaded } from "../live";
-import { address, go } from "../router";
+import { call, post } from "../api";
 import type { Json, Workload } from "../types";
 import { isQueued, isTerminal } from "../types";
 import { AffinityFields, affinityDraft, affinityOf, NO_AFFINITY } from "../ui/affinity";
-import { InputFields, InputModes, isSame, useInput } from "../ui/input";
-import { Button, Confirm, Field, FormDialog, Options, say, useAction } from "../ui/parts";
-import { useCheckpoints } from "./checkpoints";
-import { inputProblems } from "./submit";
-import { loadTypes } from "./type-names";
+import { isSame } from "../ui/input";
+import { Button, Confirm, Field, FormDialog, say, useAction } from "../ui/parts";
+import { Again } from "./again";
 
-type Asked = "cancel" | "change" | "replay";
+type Asked = "cancel" | "change" | "replay" | "fork";
 
 interface Props {
   workload: Workload;
@@ -43,6 +39,11 @@ export function Actions({ workload, onChanged }: Props) {
           Change
         </Button>
       )}
+      {workload.checkpoint_sequence > 0 && (
+        <Button icon="fork" onClick={() => setAsked("fork")}>
+          Fork
+        </Button>
+      )}
       {isTerminal(status) ? (
         <Button icon="replay" look={status === "FAILED" ? "main" : undefined} onClick={() => setAsked("replay")}>
           Replay
@@ -54,7 +55,7 @@ export function Actions({ workload, onChanged }: Props) {
       )}
       {asked === "cancel" && <Cancel workload={workload} onChanged={onChanged} onClose={close} />}
       {asked === "change" && <Change workload={workload} onChanged={onChanged} onClose={close} />}
-      {asked === "replay" && <Replay workload={workload} onClose={close} />}
+      {(asked === "replay" || asked === "fork") && <Again workload={workload} how={asked} onClose={close} />}
     </>
   );
 }
@@ -107,55 +108,6 @@ function Change({ workload, onChanged, onClose }: Props & { onClose: () => void 
           </Field>
         )}
       </div>
-    </FormDialog>
-  );
-}
-
-function Replay({ workload, onClose }: { workload: Workload; onClose: () => void }) {
-  const id = workload.workload_id;
-  const types = useLoaded("types", loadTypes);
-  const schema = types.data?.types.find((one) => one.name === workload.workload_type)?.schema ?? null;
-  const input = useInput(id, schema, workload.input_params);
-  const points = useCheckpoints(id).data?.filter((point) => !point.in_object_store) ?? [];
-  const [from, setFrom] = useState("");
-  const [priority, setPriority] = useState(String(workload.priority));
-  const [key] = useState(newKey);
-  const replay = async () => {
-    const given = input.read();
-    if (given === undefined) throw new Error("The input isn't what it should be.");
-    const body = {
-      ...(isSame(given, workload.input_params) ? {} : { input_params: given }),
-      ...(Number(priority) === workload.priority ? {} : { priority: Number(priority) }),
-      ...(from ? { from_checkpoint: Number(from) } : {}),
-    };
-    try {
-      const made = await post<{ workload_id: string }>(`/workloads/${id}/replay`, body, { "Idempotency-Key": key });
-      go(address(`/workloads/${made.workload_id}`));
-    } catch (failure) {
-      if (failure instanceof ApiError) input.blame(inputProblems(failure));
-      throw failure;
-    }
-  };
-  return (
-    <FormDialog title="Replay this workload" verb="Replay it" wide work={replay} done="Submitted again, as a new workload" onClose={onClose}>
-      <p class="soft">A new workload is made of it, with the same type and time-out. This one stays as it is.</p>
-      <div class="fields">
-        <Field label="Begin" hint={points.length ? "At the start, or with what a checkpoint of this one holds." : "None of its checkpoints is kept."}>
-          {(attributes) => (
-            <select {...attributes} value={from} onChange={(event) => setFrom(event.currentTarget.value)}>
-              <Options value={from} options={[["", "At the start"], ...points.map((point) => [String(point.sequence), `At checkpoint ${point.sequence} (${point.progress_percent} %)`] as const)]} />
-            </select>
-          )}
-        </Field>
-        <Field label="Priority" hint="0 to 1,000, higher goes first.">
-          {(attributes) => <input {...attributes} type="number" required min={0} max={1000} value={priority} onInput={(event) => setPriority(event.currentTarget.value)} />}
-        </Field>
-      </div>
-      <div class="state-line">
-        <h3 class="grow">Input</h3>
-        <InputModes input={input} />
-      </div>
-      <InputFields input={input} />
     </FormDialog>
   );
 }

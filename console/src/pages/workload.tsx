@@ -137,7 +137,8 @@ function sentence(workload: Workload): string {
 function WorkloadFacts({ workload, seenAt }: { workload: Workload; seenAt: number }) {
   const now = useNow();
   const end = workload.completed_at ?? workload.cancelled_at ?? undefined;
-  const { seconds_since_checkpoint: unsaved, replayed_from: origin } = workload;
+  const { seconds_since_checkpoint: unsaved } = workload;
+  const origin = workload.forked_from ?? workload.replayed_from;
   const started = workload.started_at;
   const ending = workload.estimated_completion_time;
   const facts: [string, ComponentChildren][] = [["Submitted", <Age at={workload.created_at} />]];
@@ -147,7 +148,7 @@ function WorkloadFacts({ workload, seenAt }: { workload: Workload; seenAt: numbe
   if (workload.generation) facts.push(["Attempt", workload.generation], ["Retries", workload.retry_count]);
   facts.push(["Checkpoint", workload.checkpoint_sequence || "none yet"], ["Priority", workload.priority], ["Time-out", workload.timeout_seconds ? duration(workload.timeout_seconds) : "as configured"]);
   if (unsaved !== null) facts.push(["Not saved yet", <span title="So much would be done again if its worker were lost now">{duration(Math.floor(unsaved + Math.max(0, now - seenAt) / 1000))}</span>]);
-  if (origin) facts.push(["Replay of", <><WorkloadLink id={origin} />{workload.from_checkpoint ? `, from its checkpoint ${workload.from_checkpoint}` : ""}</>]);
+  if (origin) facts.push([workload.forked_from ? "Fork of" : "Replay of", <><WorkloadLink id={origin} />{workload.from_checkpoint ? `, from its checkpoint ${workload.from_checkpoint}` : ""}</>]);
   return <Facts of={facts} />;
 }
 

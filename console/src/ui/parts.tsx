@@ -143,11 +143,12 @@ export function Progress({ value, status }: { value: number; status: Status }) {
   );
 }
 
-export function Meter({ value, most, label }: { value: number; most: number; label: string }) {
+/** How much of something there is; it warns when that comes near the most, unless it is `quiet`. */
+export function Meter({ value, most, label, quiet = false }: { value: number; most: number; label: string; quiet?: boolean }) {
   const share = most ? Math.min(1, value / most) : 0;
   return (
     <div class="bar" role="meter" aria-label={label} aria-valuenow={Math.min(value, most)} aria-valuemin={0} aria-valuemax={most}>
-      <i class={share >= 1 ? "bad" : share > 0.8 ? "warn" : ""} style={{ width: `${100 * share}%` }} />
+      <i class={quiet ? (share >= 1 ? "good" : "") : share >= 1 ? "bad" : share > 0.8 ? "warn" : ""} style={{ width: `${100 * share}%` }} />
     </div>
   );
 }
