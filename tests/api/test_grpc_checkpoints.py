@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import grpc
 
 from niyanta.wire import messages
@@ -35,12 +37,13 @@ async def test_checkpoints_are_listed_and_pinned_as_over_rest(system: System, ca
         for sequence in (0, -1, 4, 2**40, 2**62):
             request = pb.PinCheckpointRequest(workload_id=workload_id, sequence=sequence)
             assert (await calls.refused("PinCheckpoint", request)).code == grpc.StatusCode.NOT_FOUND
-        for method, request in (
-            ("ListCheckpoints", pb.ListCheckpointsRequest(workload_id=workload_id)),
-            ("PinCheckpoint", pb.PinCheckpointRequest(workload_id=workload_id, sequence=2)),
-            ("UnpinCheckpoint", pb.UnpinCheckpointRequest(workload_id=workload_id, sequence=2)),
-        ):
-            assert (await calls.refused(method, request, key="cust_b")).code == grpc.StatusCode.NOT_FOUND
+        foreign: dict[str, Any] = {
+            "ListCheckpoints": pb.ListCheckpointsRequest(workload_id=workload_id),
+            "PinCheckpoint": pb.PinCheckpointRequest(workload_id=workload_id, sequence=2),
+            "UnpinCheckpoint": pb.UnpinCheckpointRequest(workload_id=workload_id, sequence=2),
+        }
+        for name, asked in foreign.items():
+            assert (await calls.refused(name, asked, key="cust_b")).code == grpc.StatusCode.NOT_FOUND
 
 
 async def test_types_are_told_with_their_schemas(system: System, calls: Calls) -> None:
