@@ -3229,6 +3229,574 @@ func (x *UpdateWorkloadResponse) GetWorkload() *Workload {
 	return nil
 }
 
+type ListCheckpointsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Needed.
+	WorkloadId    string `protobuf:"bytes,1,opt,name=workload_id,json=workloadId,proto3" json:"workload_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCheckpointsRequest) Reset() {
+	*x = ListCheckpointsRequest{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCheckpointsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCheckpointsRequest) ProtoMessage() {}
+
+func (x *ListCheckpointsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCheckpointsRequest.ProtoReflect.Descriptor instead.
+func (*ListCheckpointsRequest) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *ListCheckpointsRequest) GetWorkloadId() string {
+	if x != nil {
+		return x.WorkloadId
+	}
+	return ""
+}
+
+type ListCheckpointsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	WorkloadId    string                 `protobuf:"bytes,1,opt,name=workload_id,json=workloadId,proto3" json:"workload_id,omitempty"`
+	Checkpoints   []*Checkpoint          `protobuf:"bytes,2,rep,name=checkpoints,proto3" json:"checkpoints,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCheckpointsResponse) Reset() {
+	*x = ListCheckpointsResponse{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCheckpointsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCheckpointsResponse) ProtoMessage() {}
+
+func (x *ListCheckpointsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCheckpointsResponse.ProtoReflect.Descriptor instead.
+func (*ListCheckpointsResponse) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *ListCheckpointsResponse) GetWorkloadId() string {
+	if x != nil {
+		return x.WorkloadId
+	}
+	return ""
+}
+
+func (x *ListCheckpointsResponse) GetCheckpoints() []*Checkpoint {
+	if x != nil {
+		return x.Checkpoints
+	}
+	return nil
+}
+
+type Checkpoint struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Counts from 1 within the workload.
+	Sequence int64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// That saved it, from 1; 0: taken over from another workload.
+	Attempt int64 `protobuf:"varint,2,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// Of what the handler saved.
+	SizeBytes int64 `protobuf:"varint,3,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
+	// json or bytes.
+	Encoding string `protobuf:"bytes,4,opt,name=encoding,proto3" json:"encoding,omitempty"`
+	// Of what the handler saved, in hexadecimal.
+	Sha256          string `protobuf:"bytes,5,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	ProgressPercent int32  `protobuf:"varint,6,opt,name=progress_percent,json=progressPercent,proto3" json:"progress_percent,omitempty"`
+	// That saved it; empty where that wasn't noted.
+	WorkerId  string                 `protobuf:"bytes,7,opt,name=worker_id,json=workerId,proto3" json:"worker_id,omitempty"`
+	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	// It is kept, however many come after it.
+	Pinned bool `protobuf:"varint,9,opt,name=pinned,proto3" json:"pinned,omitempty"`
+	// Nothing can be sent back to it unless it is the last.
+	InObjectStore bool `protobuf:"varint,10,opt,name=in_object_store,json=inObjectStore,proto3" json:"in_object_store,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Checkpoint) Reset() {
+	*x = Checkpoint{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Checkpoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Checkpoint) ProtoMessage() {}
+
+func (x *Checkpoint) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Checkpoint.ProtoReflect.Descriptor instead.
+func (*Checkpoint) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *Checkpoint) GetSequence() int64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *Checkpoint) GetAttempt() int64 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *Checkpoint) GetSizeBytes() int64 {
+	if x != nil {
+		return x.SizeBytes
+	}
+	return 0
+}
+
+func (x *Checkpoint) GetEncoding() string {
+	if x != nil {
+		return x.Encoding
+	}
+	return ""
+}
+
+func (x *Checkpoint) GetSha256() string {
+	if x != nil {
+		return x.Sha256
+	}
+	return ""
+}
+
+func (x *Checkpoint) GetProgressPercent() int32 {
+	if x != nil {
+		return x.ProgressPercent
+	}
+	return 0
+}
+
+func (x *Checkpoint) GetWorkerId() string {
+	if x != nil {
+		return x.WorkerId
+	}
+	return ""
+}
+
+func (x *Checkpoint) GetCreatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedAt
+	}
+	return nil
+}
+
+func (x *Checkpoint) GetPinned() bool {
+	if x != nil {
+		return x.Pinned
+	}
+	return false
+}
+
+func (x *Checkpoint) GetInObjectStore() bool {
+	if x != nil {
+		return x.InObjectStore
+	}
+	return false
+}
+
+type PinCheckpointRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Needed, both.
+	WorkloadId    string `protobuf:"bytes,1,opt,name=workload_id,json=workloadId,proto3" json:"workload_id,omitempty"`
+	Sequence      int64  `protobuf:"varint,2,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PinCheckpointRequest) Reset() {
+	*x = PinCheckpointRequest{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PinCheckpointRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PinCheckpointRequest) ProtoMessage() {}
+
+func (x *PinCheckpointRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PinCheckpointRequest.ProtoReflect.Descriptor instead.
+func (*PinCheckpointRequest) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *PinCheckpointRequest) GetWorkloadId() string {
+	if x != nil {
+		return x.WorkloadId
+	}
+	return ""
+}
+
+func (x *PinCheckpointRequest) GetSequence() int64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+type PinCheckpointResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Checkpoint    *Checkpoint            `protobuf:"bytes,1,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PinCheckpointResponse) Reset() {
+	*x = PinCheckpointResponse{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PinCheckpointResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PinCheckpointResponse) ProtoMessage() {}
+
+func (x *PinCheckpointResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PinCheckpointResponse.ProtoReflect.Descriptor instead.
+func (*PinCheckpointResponse) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *PinCheckpointResponse) GetCheckpoint() *Checkpoint {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return nil
+}
+
+type UnpinCheckpointRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Needed, both.
+	WorkloadId    string `protobuf:"bytes,1,opt,name=workload_id,json=workloadId,proto3" json:"workload_id,omitempty"`
+	Sequence      int64  `protobuf:"varint,2,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnpinCheckpointRequest) Reset() {
+	*x = UnpinCheckpointRequest{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnpinCheckpointRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnpinCheckpointRequest) ProtoMessage() {}
+
+func (x *UnpinCheckpointRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnpinCheckpointRequest.ProtoReflect.Descriptor instead.
+func (*UnpinCheckpointRequest) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *UnpinCheckpointRequest) GetWorkloadId() string {
+	if x != nil {
+		return x.WorkloadId
+	}
+	return ""
+}
+
+func (x *UnpinCheckpointRequest) GetSequence() int64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+type UnpinCheckpointResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Checkpoint    *Checkpoint            `protobuf:"bytes,1,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnpinCheckpointResponse) Reset() {
+	*x = UnpinCheckpointResponse{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnpinCheckpointResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnpinCheckpointResponse) ProtoMessage() {}
+
+func (x *UnpinCheckpointResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnpinCheckpointResponse.ProtoReflect.Descriptor instead.
+func (*UnpinCheckpointResponse) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *UnpinCheckpointResponse) GetCheckpoint() *Checkpoint {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return nil
+}
+
+type ListWorkloadTypesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListWorkloadTypesRequest) Reset() {
+	*x = ListWorkloadTypesRequest{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListWorkloadTypesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListWorkloadTypesRequest) ProtoMessage() {}
+
+func (x *ListWorkloadTypesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListWorkloadTypesRequest.ProtoReflect.Descriptor instead.
+func (*ListWorkloadTypesRequest) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{48}
+}
+
+type ListWorkloadTypesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By name.
+	WorkloadTypes []*WorkloadType `protobuf:"bytes,1,rep,name=workload_types,json=workloadTypes,proto3" json:"workload_types,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListWorkloadTypesResponse) Reset() {
+	*x = ListWorkloadTypesResponse{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListWorkloadTypesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListWorkloadTypesResponse) ProtoMessage() {}
+
+func (x *ListWorkloadTypesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListWorkloadTypesResponse.ProtoReflect.Descriptor instead.
+func (*ListWorkloadTypesResponse) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *ListWorkloadTypesResponse) GetWorkloadTypes() []*WorkloadType {
+	if x != nil {
+		return x.WorkloadTypes
+	}
+	return nil
+}
+
+type WorkloadType struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	WorkloadType string                 `protobuf:"bytes,1,opt,name=workload_type,json=workloadType,proto3" json:"workload_type,omitempty"`
+	// Whether a live worker serves it; else a submission waits for one.
+	IsServed bool `protobuf:"varint,2,opt,name=is_served,json=isServed,proto3" json:"is_served,omitempty"`
+	// JSON Schemas of the live handlers: an input must fit one of them. Empty: any will do. Where a part is nested too
+	// deeply or holds a number that no double equals, its JSON text stands in its place.
+	InputSchemas []*structpb.Struct `protobuf:"bytes,3,rep,name=input_schemas,json=inputSchemas,proto3" json:"input_schemas,omitempty"`
+	// JSON Schema of the customer's config of the type, which an input must fit besides; unset when there is none.
+	ConfigSchema  *structpb.Struct `protobuf:"bytes,4,opt,name=config_schema,json=configSchema,proto3" json:"config_schema,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WorkloadType) Reset() {
+	*x = WorkloadType{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WorkloadType) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WorkloadType) ProtoMessage() {}
+
+func (x *WorkloadType) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WorkloadType.ProtoReflect.Descriptor instead.
+func (*WorkloadType) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *WorkloadType) GetWorkloadType() string {
+	if x != nil {
+		return x.WorkloadType
+	}
+	return ""
+}
+
+func (x *WorkloadType) GetIsServed() bool {
+	if x != nil {
+		return x.IsServed
+	}
+	return false
+}
+
+func (x *WorkloadType) GetInputSchemas() []*structpb.Struct {
+	if x != nil {
+		return x.InputSchemas
+	}
+	return nil
+}
+
+func (x *WorkloadType) GetConfigSchema() *structpb.Struct {
+	if x != nil {
+		return x.ConfigSchema
+	}
+	return nil
+}
+
 var File_niyanta_v1_workload_service_proto protoreflect.FileDescriptor
 
 const file_niyanta_v1_workload_service_proto_rawDesc = "" +
@@ -3502,7 +4070,53 @@ const file_niyanta_v1_workload_service_proto_rawDesc = "" +
 	"\t_priorityB\x12\n" +
 	"\x10_timeout_seconds\"J\n" +
 	"\x16UpdateWorkloadResponse\x120\n" +
-	"\bworkload\x18\x01 \x01(\v2\x14.niyanta.v1.WorkloadR\bworkload*\xa4\x02\n" +
+	"\bworkload\x18\x01 \x01(\v2\x14.niyanta.v1.WorkloadR\bworkload\"9\n" +
+	"\x16ListCheckpointsRequest\x12\x1f\n" +
+	"\vworkload_id\x18\x01 \x01(\tR\n" +
+	"workloadId\"t\n" +
+	"\x17ListCheckpointsResponse\x12\x1f\n" +
+	"\vworkload_id\x18\x01 \x01(\tR\n" +
+	"workloadId\x128\n" +
+	"\vcheckpoints\x18\x02 \x03(\v2\x16.niyanta.v1.CheckpointR\vcheckpoints\"\xd8\x02\n" +
+	"\n" +
+	"Checkpoint\x12\x1a\n" +
+	"\bsequence\x18\x01 \x01(\x03R\bsequence\x12\x18\n" +
+	"\aattempt\x18\x02 \x01(\x03R\aattempt\x12\x1d\n" +
+	"\n" +
+	"size_bytes\x18\x03 \x01(\x03R\tsizeBytes\x12\x1a\n" +
+	"\bencoding\x18\x04 \x01(\tR\bencoding\x12\x16\n" +
+	"\x06sha256\x18\x05 \x01(\tR\x06sha256\x12)\n" +
+	"\x10progress_percent\x18\x06 \x01(\x05R\x0fprogressPercent\x12\x1b\n" +
+	"\tworker_id\x18\a \x01(\tR\bworkerId\x129\n" +
+	"\n" +
+	"created_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x16\n" +
+	"\x06pinned\x18\t \x01(\bR\x06pinned\x12&\n" +
+	"\x0fin_object_store\x18\n" +
+	" \x01(\bR\rinObjectStore\"S\n" +
+	"\x14PinCheckpointRequest\x12\x1f\n" +
+	"\vworkload_id\x18\x01 \x01(\tR\n" +
+	"workloadId\x12\x1a\n" +
+	"\bsequence\x18\x02 \x01(\x03R\bsequence\"O\n" +
+	"\x15PinCheckpointResponse\x126\n" +
+	"\n" +
+	"checkpoint\x18\x01 \x01(\v2\x16.niyanta.v1.CheckpointR\n" +
+	"checkpoint\"U\n" +
+	"\x16UnpinCheckpointRequest\x12\x1f\n" +
+	"\vworkload_id\x18\x01 \x01(\tR\n" +
+	"workloadId\x12\x1a\n" +
+	"\bsequence\x18\x02 \x01(\x03R\bsequence\"Q\n" +
+	"\x17UnpinCheckpointResponse\x126\n" +
+	"\n" +
+	"checkpoint\x18\x01 \x01(\v2\x16.niyanta.v1.CheckpointR\n" +
+	"checkpoint\"\x1a\n" +
+	"\x18ListWorkloadTypesRequest\"\\\n" +
+	"\x19ListWorkloadTypesResponse\x12?\n" +
+	"\x0eworkload_types\x18\x01 \x03(\v2\x18.niyanta.v1.WorkloadTypeR\rworkloadTypes\"\xcc\x01\n" +
+	"\fWorkloadType\x12#\n" +
+	"\rworkload_type\x18\x01 \x01(\tR\fworkloadType\x12\x1b\n" +
+	"\tis_served\x18\x02 \x01(\bR\bisServed\x12<\n" +
+	"\rinput_schemas\x18\x03 \x03(\v2\x17.google.protobuf.StructR\finputSchemas\x12<\n" +
+	"\rconfig_schema\x18\x04 \x01(\v2\x17.google.protobuf.StructR\fconfigSchema*\xa4\x02\n" +
 	"\x0eWorkloadStatus\x12\x1f\n" +
 	"\x1bWORKLOAD_STATUS_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17WORKLOAD_STATUS_PENDING\x10\x01\x12\x1d\n" +
@@ -3518,8 +4132,7 @@ const file_niyanta_v1_workload_service_proto_rawDesc = "" +
 	"\x0fLOG_LEVEL_DEBUG\x10\x01\x12\x12\n" +
 	"\x0eLOG_LEVEL_INFO\x10\x02\x12\x12\n" +
 	"\x0eLOG_LEVEL_WARN\x10\x03\x12\x13\n" +
-	"\x0fLOG_LEVEL_ERROR\x10\x042\x9f\n" +
-	"\n" +
+	"\x0fLOG_LEVEL_ERROR\x10\x042\x8f\r\n" +
 	"\x0fWorkloadService\x12W\n" +
 	"\x0eSubmitWorkload\x12!.niyanta.v1.SubmitWorkloadRequest\x1a\".niyanta.v1.SubmitWorkloadResponse\x12N\n" +
 	"\vGetWorkload\x12\x1e.niyanta.v1.GetWorkloadRequest\x1a\x1f.niyanta.v1.GetWorkloadResponse\x12Z\n" +
@@ -3534,7 +4147,11 @@ const file_niyanta_v1_workload_service_proto_rawDesc = "" +
 	"\x13SubmitWorkloadBatch\x12&.niyanta.v1.SubmitWorkloadBatchRequest\x1a'.niyanta.v1.SubmitWorkloadBatchResponse\x12f\n" +
 	"\x13CancelWorkloadBatch\x12&.niyanta.v1.CancelWorkloadBatchRequest\x1a'.niyanta.v1.CancelWorkloadBatchResponse\x12W\n" +
 	"\x0eReplayWorkload\x12!.niyanta.v1.ReplayWorkloadRequest\x1a\".niyanta.v1.SubmitWorkloadResponse\x12f\n" +
-	"\x13ReplayWorkloadBatch\x12&.niyanta.v1.ReplayWorkloadBatchRequest\x1a'.niyanta.v1.ReplayWorkloadBatchResponseB2Z0github.com/niyanta/niyanta-go-sdk/grpc/niyantav1b\x06proto3"
+	"\x13ReplayWorkloadBatch\x12&.niyanta.v1.ReplayWorkloadBatchRequest\x1a'.niyanta.v1.ReplayWorkloadBatchResponse\x12Z\n" +
+	"\x0fListCheckpoints\x12\".niyanta.v1.ListCheckpointsRequest\x1a#.niyanta.v1.ListCheckpointsResponse\x12T\n" +
+	"\rPinCheckpoint\x12 .niyanta.v1.PinCheckpointRequest\x1a!.niyanta.v1.PinCheckpointResponse\x12Z\n" +
+	"\x0fUnpinCheckpoint\x12\".niyanta.v1.UnpinCheckpointRequest\x1a#.niyanta.v1.UnpinCheckpointResponse\x12`\n" +
+	"\x11ListWorkloadTypes\x12$.niyanta.v1.ListWorkloadTypesRequest\x1a%.niyanta.v1.ListWorkloadTypesResponseB2Z0github.com/niyanta/niyanta-go-sdk/grpc/niyantav1b\x06proto3"
 
 var (
 	file_niyanta_v1_workload_service_proto_rawDescOnce sync.Once
@@ -3549,7 +4166,7 @@ func file_niyanta_v1_workload_service_proto_rawDescGZIP() []byte {
 }
 
 var file_niyanta_v1_workload_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_niyanta_v1_workload_service_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
+var file_niyanta_v1_workload_service_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
 var file_niyanta_v1_workload_service_proto_goTypes = []any{
 	(WorkloadStatus)(0),                 // 0: niyanta.v1.WorkloadStatus
 	(LogLevel)(0),                       // 1: niyanta.v1.LogLevel
@@ -3594,113 +4211,138 @@ var file_niyanta_v1_workload_service_proto_goTypes = []any{
 	(*ReplayWorkloadBatchResult)(nil),   // 40: niyanta.v1.ReplayWorkloadBatchResult
 	(*UpdateWorkloadRequest)(nil),       // 41: niyanta.v1.UpdateWorkloadRequest
 	(*UpdateWorkloadResponse)(nil),      // 42: niyanta.v1.UpdateWorkloadResponse
-	nil,                                 // 43: niyanta.v1.AffinityConstraint.WorkerTagsEntry
-	(*structpb.Struct)(nil),             // 44: google.protobuf.Struct
-	(*timestamppb.Timestamp)(nil),       // 45: google.protobuf.Timestamp
+	(*ListCheckpointsRequest)(nil),      // 43: niyanta.v1.ListCheckpointsRequest
+	(*ListCheckpointsResponse)(nil),     // 44: niyanta.v1.ListCheckpointsResponse
+	(*Checkpoint)(nil),                  // 45: niyanta.v1.Checkpoint
+	(*PinCheckpointRequest)(nil),        // 46: niyanta.v1.PinCheckpointRequest
+	(*PinCheckpointResponse)(nil),       // 47: niyanta.v1.PinCheckpointResponse
+	(*UnpinCheckpointRequest)(nil),      // 48: niyanta.v1.UnpinCheckpointRequest
+	(*UnpinCheckpointResponse)(nil),     // 49: niyanta.v1.UnpinCheckpointResponse
+	(*ListWorkloadTypesRequest)(nil),    // 50: niyanta.v1.ListWorkloadTypesRequest
+	(*ListWorkloadTypesResponse)(nil),   // 51: niyanta.v1.ListWorkloadTypesResponse
+	(*WorkloadType)(nil),                // 52: niyanta.v1.WorkloadType
+	nil,                                 // 53: niyanta.v1.AffinityConstraint.WorkerTagsEntry
+	(*structpb.Struct)(nil),             // 54: google.protobuf.Struct
+	(*timestamppb.Timestamp)(nil),       // 55: google.protobuf.Timestamp
 }
 var file_niyanta_v1_workload_service_proto_depIdxs = []int32{
-	44, // 0: niyanta.v1.SubmitWorkloadRequest.input_params:type_name -> google.protobuf.Struct
+	54, // 0: niyanta.v1.SubmitWorkloadRequest.input_params:type_name -> google.protobuf.Struct
 	7,  // 1: niyanta.v1.SubmitWorkloadRequest.affinity_rules:type_name -> niyanta.v1.AffinityRules
 	0,  // 2: niyanta.v1.SubmitWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
-	45, // 3: niyanta.v1.SubmitWorkloadResponse.created_at:type_name -> google.protobuf.Timestamp
-	45, // 4: niyanta.v1.SubmitWorkloadResponse.estimated_start_time:type_name -> google.protobuf.Timestamp
+	55, // 3: niyanta.v1.SubmitWorkloadResponse.created_at:type_name -> google.protobuf.Timestamp
+	55, // 4: niyanta.v1.SubmitWorkloadResponse.estimated_start_time:type_name -> google.protobuf.Timestamp
 	6,  // 5: niyanta.v1.GetWorkloadResponse.workload:type_name -> niyanta.v1.Workload
 	0,  // 6: niyanta.v1.Workload.status:type_name -> niyanta.v1.WorkloadStatus
-	44, // 7: niyanta.v1.Workload.input_params:type_name -> google.protobuf.Struct
-	44, // 8: niyanta.v1.Workload.result_data:type_name -> google.protobuf.Struct
-	45, // 9: niyanta.v1.Workload.created_at:type_name -> google.protobuf.Timestamp
-	45, // 10: niyanta.v1.Workload.scheduled_at:type_name -> google.protobuf.Timestamp
-	45, // 11: niyanta.v1.Workload.started_at:type_name -> google.protobuf.Timestamp
-	45, // 12: niyanta.v1.Workload.completed_at:type_name -> google.protobuf.Timestamp
+	54, // 7: niyanta.v1.Workload.input_params:type_name -> google.protobuf.Struct
+	54, // 8: niyanta.v1.Workload.result_data:type_name -> google.protobuf.Struct
+	55, // 9: niyanta.v1.Workload.created_at:type_name -> google.protobuf.Timestamp
+	55, // 10: niyanta.v1.Workload.scheduled_at:type_name -> google.protobuf.Timestamp
+	55, // 11: niyanta.v1.Workload.started_at:type_name -> google.protobuf.Timestamp
+	55, // 12: niyanta.v1.Workload.completed_at:type_name -> google.protobuf.Timestamp
 	7,  // 13: niyanta.v1.Workload.affinity_rules:type_name -> niyanta.v1.AffinityRules
-	45, // 14: niyanta.v1.Workload.paused_at:type_name -> google.protobuf.Timestamp
-	45, // 15: niyanta.v1.Workload.cancelled_at:type_name -> google.protobuf.Timestamp
-	45, // 16: niyanta.v1.Workload.estimated_start_time:type_name -> google.protobuf.Timestamp
-	45, // 17: niyanta.v1.Workload.estimated_completion_time:type_name -> google.protobuf.Timestamp
+	55, // 14: niyanta.v1.Workload.paused_at:type_name -> google.protobuf.Timestamp
+	55, // 15: niyanta.v1.Workload.cancelled_at:type_name -> google.protobuf.Timestamp
+	55, // 16: niyanta.v1.Workload.estimated_start_time:type_name -> google.protobuf.Timestamp
+	55, // 17: niyanta.v1.Workload.estimated_completion_time:type_name -> google.protobuf.Timestamp
 	8,  // 18: niyanta.v1.AffinityRules.hard_affinity:type_name -> niyanta.v1.AffinityConstraint
 	8,  // 19: niyanta.v1.AffinityRules.soft_affinity:type_name -> niyanta.v1.AffinityConstraint
 	8,  // 20: niyanta.v1.AffinityRules.anti_affinity:type_name -> niyanta.v1.AffinityConstraint
-	43, // 21: niyanta.v1.AffinityConstraint.worker_tags:type_name -> niyanta.v1.AffinityConstraint.WorkerTagsEntry
+	53, // 21: niyanta.v1.AffinityConstraint.worker_tags:type_name -> niyanta.v1.AffinityConstraint.WorkerTagsEntry
 	0,  // 22: niyanta.v1.ExplainWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
-	45, // 23: niyanta.v1.ExplainWorkloadResponse.explained_at:type_name -> google.protobuf.Timestamp
+	55, // 23: niyanta.v1.ExplainWorkloadResponse.explained_at:type_name -> google.protobuf.Timestamp
 	11, // 24: niyanta.v1.ExplainWorkloadResponse.reasons:type_name -> niyanta.v1.ExplainedReason
 	12, // 25: niyanta.v1.ExplainWorkloadResponse.position:type_name -> niyanta.v1.QueuePosition
 	13, // 26: niyanta.v1.ExplainWorkloadResponse.estimated_start:type_name -> niyanta.v1.TimeEstimate
 	13, // 27: niyanta.v1.ExplainWorkloadResponse.estimated_completion:type_name -> niyanta.v1.TimeEstimate
 	14, // 28: niyanta.v1.ExplainWorkloadResponse.accuracy:type_name -> niyanta.v1.EstimateAccuracy
-	44, // 29: niyanta.v1.ExplainedReason.details:type_name -> google.protobuf.Struct
-	45, // 30: niyanta.v1.TimeEstimate.p50:type_name -> google.protobuf.Timestamp
-	45, // 31: niyanta.v1.TimeEstimate.p90:type_name -> google.protobuf.Timestamp
+	54, // 29: niyanta.v1.ExplainedReason.details:type_name -> google.protobuf.Struct
+	55, // 30: niyanta.v1.TimeEstimate.p50:type_name -> google.protobuf.Timestamp
+	55, // 31: niyanta.v1.TimeEstimate.p90:type_name -> google.protobuf.Timestamp
 	0,  // 32: niyanta.v1.WorkloadStatusUpdate.status:type_name -> niyanta.v1.WorkloadStatus
-	45, // 33: niyanta.v1.WorkloadStatusUpdate.timestamp:type_name -> google.protobuf.Timestamp
-	44, // 34: niyanta.v1.WorkloadStatusUpdate.result_data:type_name -> google.protobuf.Struct
+	55, // 33: niyanta.v1.WorkloadStatusUpdate.timestamp:type_name -> google.protobuf.Timestamp
+	54, // 34: niyanta.v1.WorkloadStatusUpdate.result_data:type_name -> google.protobuf.Struct
 	0,  // 35: niyanta.v1.ListWorkloadsRequest.status:type_name -> niyanta.v1.WorkloadStatus
 	6,  // 36: niyanta.v1.ListWorkloadsResponse.workloads:type_name -> niyanta.v1.Workload
 	19, // 37: niyanta.v1.ListWorkloadsResponse.pagination:type_name -> niyanta.v1.Pagination
 	0,  // 38: niyanta.v1.CancelWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
-	45, // 39: niyanta.v1.CancelWorkloadResponse.cancelled_at:type_name -> google.protobuf.Timestamp
+	55, // 39: niyanta.v1.CancelWorkloadResponse.cancelled_at:type_name -> google.protobuf.Timestamp
 	0,  // 40: niyanta.v1.PauseWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
-	45, // 41: niyanta.v1.PauseWorkloadResponse.paused_at:type_name -> google.protobuf.Timestamp
+	55, // 41: niyanta.v1.PauseWorkloadResponse.paused_at:type_name -> google.protobuf.Timestamp
 	0,  // 42: niyanta.v1.ResumeWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
-	45, // 43: niyanta.v1.GetWorkloadLogsRequest.since:type_name -> google.protobuf.Timestamp
-	45, // 44: niyanta.v1.GetWorkloadLogsRequest.until:type_name -> google.protobuf.Timestamp
+	55, // 43: niyanta.v1.GetWorkloadLogsRequest.since:type_name -> google.protobuf.Timestamp
+	55, // 44: niyanta.v1.GetWorkloadLogsRequest.until:type_name -> google.protobuf.Timestamp
 	1,  // 45: niyanta.v1.GetWorkloadLogsRequest.level:type_name -> niyanta.v1.LogLevel
 	28, // 46: niyanta.v1.GetWorkloadLogsResponse.logs:type_name -> niyanta.v1.LogLine
 	19, // 47: niyanta.v1.GetWorkloadLogsResponse.pagination:type_name -> niyanta.v1.Pagination
-	45, // 48: niyanta.v1.LogLine.timestamp:type_name -> google.protobuf.Timestamp
+	55, // 48: niyanta.v1.LogLine.timestamp:type_name -> google.protobuf.Timestamp
 	1,  // 49: niyanta.v1.LogLine.level:type_name -> niyanta.v1.LogLevel
-	44, // 50: niyanta.v1.LogLine.details:type_name -> google.protobuf.Struct
+	54, // 50: niyanta.v1.LogLine.details:type_name -> google.protobuf.Struct
 	2,  // 51: niyanta.v1.SubmitWorkloadBatchRequest.workloads:type_name -> niyanta.v1.SubmitWorkloadRequest
 	31, // 52: niyanta.v1.SubmitWorkloadBatchResponse.results:type_name -> niyanta.v1.SubmitWorkloadBatchResult
 	3,  // 53: niyanta.v1.SubmitWorkloadBatchResult.workload:type_name -> niyanta.v1.SubmitWorkloadResponse
 	32, // 54: niyanta.v1.SubmitWorkloadBatchResult.error:type_name -> niyanta.v1.ItemError
-	44, // 55: niyanta.v1.ItemError.details:type_name -> google.protobuf.Struct
+	54, // 55: niyanta.v1.ItemError.details:type_name -> google.protobuf.Struct
 	34, // 56: niyanta.v1.CancelWorkloadBatchRequest.filter:type_name -> niyanta.v1.WorkloadFilter
 	0,  // 57: niyanta.v1.WorkloadFilter.status:type_name -> niyanta.v1.WorkloadStatus
-	45, // 58: niyanta.v1.WorkloadFilter.created_before:type_name -> google.protobuf.Timestamp
-	45, // 59: niyanta.v1.WorkloadFilter.created_after:type_name -> google.protobuf.Timestamp
+	55, // 58: niyanta.v1.WorkloadFilter.created_before:type_name -> google.protobuf.Timestamp
+	55, // 59: niyanta.v1.WorkloadFilter.created_after:type_name -> google.protobuf.Timestamp
 	36, // 60: niyanta.v1.CancelWorkloadBatchResponse.results:type_name -> niyanta.v1.CancelWorkloadBatchResult
 	21, // 61: niyanta.v1.CancelWorkloadBatchResult.cancelled:type_name -> niyanta.v1.CancelWorkloadResponse
 	32, // 62: niyanta.v1.CancelWorkloadBatchResult.error:type_name -> niyanta.v1.ItemError
-	44, // 63: niyanta.v1.ReplayWorkloadRequest.input_params:type_name -> google.protobuf.Struct
+	54, // 63: niyanta.v1.ReplayWorkloadRequest.input_params:type_name -> google.protobuf.Struct
 	34, // 64: niyanta.v1.ReplayWorkloadBatchRequest.filter:type_name -> niyanta.v1.WorkloadFilter
 	40, // 65: niyanta.v1.ReplayWorkloadBatchResponse.results:type_name -> niyanta.v1.ReplayWorkloadBatchResult
 	32, // 66: niyanta.v1.ReplayWorkloadBatchResult.error:type_name -> niyanta.v1.ItemError
 	7,  // 67: niyanta.v1.UpdateWorkloadRequest.affinity_rules:type_name -> niyanta.v1.AffinityRules
 	6,  // 68: niyanta.v1.UpdateWorkloadResponse.workload:type_name -> niyanta.v1.Workload
-	2,  // 69: niyanta.v1.WorkloadService.SubmitWorkload:input_type -> niyanta.v1.SubmitWorkloadRequest
-	4,  // 70: niyanta.v1.WorkloadService.GetWorkload:input_type -> niyanta.v1.GetWorkloadRequest
-	9,  // 71: niyanta.v1.WorkloadService.ExplainWorkload:input_type -> niyanta.v1.ExplainWorkloadRequest
-	17, // 72: niyanta.v1.WorkloadService.ListWorkloads:input_type -> niyanta.v1.ListWorkloadsRequest
-	20, // 73: niyanta.v1.WorkloadService.CancelWorkload:input_type -> niyanta.v1.CancelWorkloadRequest
-	22, // 74: niyanta.v1.WorkloadService.PauseWorkload:input_type -> niyanta.v1.PauseWorkloadRequest
-	41, // 75: niyanta.v1.WorkloadService.UpdateWorkload:input_type -> niyanta.v1.UpdateWorkloadRequest
-	24, // 76: niyanta.v1.WorkloadService.ResumeWorkload:input_type -> niyanta.v1.ResumeWorkloadRequest
-	15, // 77: niyanta.v1.WorkloadService.StreamWorkloadStatus:input_type -> niyanta.v1.StreamWorkloadStatusRequest
-	26, // 78: niyanta.v1.WorkloadService.GetWorkloadLogs:input_type -> niyanta.v1.GetWorkloadLogsRequest
-	29, // 79: niyanta.v1.WorkloadService.SubmitWorkloadBatch:input_type -> niyanta.v1.SubmitWorkloadBatchRequest
-	33, // 80: niyanta.v1.WorkloadService.CancelWorkloadBatch:input_type -> niyanta.v1.CancelWorkloadBatchRequest
-	37, // 81: niyanta.v1.WorkloadService.ReplayWorkload:input_type -> niyanta.v1.ReplayWorkloadRequest
-	38, // 82: niyanta.v1.WorkloadService.ReplayWorkloadBatch:input_type -> niyanta.v1.ReplayWorkloadBatchRequest
-	3,  // 83: niyanta.v1.WorkloadService.SubmitWorkload:output_type -> niyanta.v1.SubmitWorkloadResponse
-	5,  // 84: niyanta.v1.WorkloadService.GetWorkload:output_type -> niyanta.v1.GetWorkloadResponse
-	10, // 85: niyanta.v1.WorkloadService.ExplainWorkload:output_type -> niyanta.v1.ExplainWorkloadResponse
-	18, // 86: niyanta.v1.WorkloadService.ListWorkloads:output_type -> niyanta.v1.ListWorkloadsResponse
-	21, // 87: niyanta.v1.WorkloadService.CancelWorkload:output_type -> niyanta.v1.CancelWorkloadResponse
-	23, // 88: niyanta.v1.WorkloadService.PauseWorkload:output_type -> niyanta.v1.PauseWorkloadResponse
-	42, // 89: niyanta.v1.WorkloadService.UpdateWorkload:output_type -> niyanta.v1.UpdateWorkloadResponse
-	25, // 90: niyanta.v1.WorkloadService.ResumeWorkload:output_type -> niyanta.v1.ResumeWorkloadResponse
-	16, // 91: niyanta.v1.WorkloadService.StreamWorkloadStatus:output_type -> niyanta.v1.WorkloadStatusUpdate
-	27, // 92: niyanta.v1.WorkloadService.GetWorkloadLogs:output_type -> niyanta.v1.GetWorkloadLogsResponse
-	30, // 93: niyanta.v1.WorkloadService.SubmitWorkloadBatch:output_type -> niyanta.v1.SubmitWorkloadBatchResponse
-	35, // 94: niyanta.v1.WorkloadService.CancelWorkloadBatch:output_type -> niyanta.v1.CancelWorkloadBatchResponse
-	3,  // 95: niyanta.v1.WorkloadService.ReplayWorkload:output_type -> niyanta.v1.SubmitWorkloadResponse
-	39, // 96: niyanta.v1.WorkloadService.ReplayWorkloadBatch:output_type -> niyanta.v1.ReplayWorkloadBatchResponse
-	83, // [83:97] is the sub-list for method output_type
-	69, // [69:83] is the sub-list for method input_type
-	69, // [69:69] is the sub-list for extension type_name
-	69, // [69:69] is the sub-list for extension extendee
-	0,  // [0:69] is the sub-list for field type_name
+	45, // 69: niyanta.v1.ListCheckpointsResponse.checkpoints:type_name -> niyanta.v1.Checkpoint
+	55, // 70: niyanta.v1.Checkpoint.created_at:type_name -> google.protobuf.Timestamp
+	45, // 71: niyanta.v1.PinCheckpointResponse.checkpoint:type_name -> niyanta.v1.Checkpoint
+	45, // 72: niyanta.v1.UnpinCheckpointResponse.checkpoint:type_name -> niyanta.v1.Checkpoint
+	52, // 73: niyanta.v1.ListWorkloadTypesResponse.workload_types:type_name -> niyanta.v1.WorkloadType
+	54, // 74: niyanta.v1.WorkloadType.input_schemas:type_name -> google.protobuf.Struct
+	54, // 75: niyanta.v1.WorkloadType.config_schema:type_name -> google.protobuf.Struct
+	2,  // 76: niyanta.v1.WorkloadService.SubmitWorkload:input_type -> niyanta.v1.SubmitWorkloadRequest
+	4,  // 77: niyanta.v1.WorkloadService.GetWorkload:input_type -> niyanta.v1.GetWorkloadRequest
+	9,  // 78: niyanta.v1.WorkloadService.ExplainWorkload:input_type -> niyanta.v1.ExplainWorkloadRequest
+	17, // 79: niyanta.v1.WorkloadService.ListWorkloads:input_type -> niyanta.v1.ListWorkloadsRequest
+	20, // 80: niyanta.v1.WorkloadService.CancelWorkload:input_type -> niyanta.v1.CancelWorkloadRequest
+	22, // 81: niyanta.v1.WorkloadService.PauseWorkload:input_type -> niyanta.v1.PauseWorkloadRequest
+	41, // 82: niyanta.v1.WorkloadService.UpdateWorkload:input_type -> niyanta.v1.UpdateWorkloadRequest
+	24, // 83: niyanta.v1.WorkloadService.ResumeWorkload:input_type -> niyanta.v1.ResumeWorkloadRequest
+	15, // 84: niyanta.v1.WorkloadService.StreamWorkloadStatus:input_type -> niyanta.v1.StreamWorkloadStatusRequest
+	26, // 85: niyanta.v1.WorkloadService.GetWorkloadLogs:input_type -> niyanta.v1.GetWorkloadLogsRequest
+	29, // 86: niyanta.v1.WorkloadService.SubmitWorkloadBatch:input_type -> niyanta.v1.SubmitWorkloadBatchRequest
+	33, // 87: niyanta.v1.WorkloadService.CancelWorkloadBatch:input_type -> niyanta.v1.CancelWorkloadBatchRequest
+	37, // 88: niyanta.v1.WorkloadService.ReplayWorkload:input_type -> niyanta.v1.ReplayWorkloadRequest
+	38, // 89: niyanta.v1.WorkloadService.ReplayWorkloadBatch:input_type -> niyanta.v1.ReplayWorkloadBatchRequest
+	43, // 90: niyanta.v1.WorkloadService.ListCheckpoints:input_type -> niyanta.v1.ListCheckpointsRequest
+	46, // 91: niyanta.v1.WorkloadService.PinCheckpoint:input_type -> niyanta.v1.PinCheckpointRequest
+	48, // 92: niyanta.v1.WorkloadService.UnpinCheckpoint:input_type -> niyanta.v1.UnpinCheckpointRequest
+	50, // 93: niyanta.v1.WorkloadService.ListWorkloadTypes:input_type -> niyanta.v1.ListWorkloadTypesRequest
+	3,  // 94: niyanta.v1.WorkloadService.SubmitWorkload:output_type -> niyanta.v1.SubmitWorkloadResponse
+	5,  // 95: niyanta.v1.WorkloadService.GetWorkload:output_type -> niyanta.v1.GetWorkloadResponse
+	10, // 96: niyanta.v1.WorkloadService.ExplainWorkload:output_type -> niyanta.v1.ExplainWorkloadResponse
+	18, // 97: niyanta.v1.WorkloadService.ListWorkloads:output_type -> niyanta.v1.ListWorkloadsResponse
+	21, // 98: niyanta.v1.WorkloadService.CancelWorkload:output_type -> niyanta.v1.CancelWorkloadResponse
+	23, // 99: niyanta.v1.WorkloadService.PauseWorkload:output_type -> niyanta.v1.PauseWorkloadResponse
+	42, // 100: niyanta.v1.WorkloadService.UpdateWorkload:output_type -> niyanta.v1.UpdateWorkloadResponse
+	25, // 101: niyanta.v1.WorkloadService.ResumeWorkload:output_type -> niyanta.v1.ResumeWorkloadResponse
+	16, // 102: niyanta.v1.WorkloadService.StreamWorkloadStatus:output_type -> niyanta.v1.WorkloadStatusUpdate
+	27, // 103: niyanta.v1.WorkloadService.GetWorkloadLogs:output_type -> niyanta.v1.GetWorkloadLogsResponse
+	30, // 104: niyanta.v1.WorkloadService.SubmitWorkloadBatch:output_type -> niyanta.v1.SubmitWorkloadBatchResponse
+	35, // 105: niyanta.v1.WorkloadService.CancelWorkloadBatch:output_type -> niyanta.v1.CancelWorkloadBatchResponse
+	3,  // 106: niyanta.v1.WorkloadService.ReplayWorkload:output_type -> niyanta.v1.SubmitWorkloadResponse
+	39, // 107: niyanta.v1.WorkloadService.ReplayWorkloadBatch:output_type -> niyanta.v1.ReplayWorkloadBatchResponse
+	44, // 108: niyanta.v1.WorkloadService.ListCheckpoints:output_type -> niyanta.v1.ListCheckpointsResponse
+	47, // 109: niyanta.v1.WorkloadService.PinCheckpoint:output_type -> niyanta.v1.PinCheckpointResponse
+	49, // 110: niyanta.v1.WorkloadService.UnpinCheckpoint:output_type -> niyanta.v1.UnpinCheckpointResponse
+	51, // 111: niyanta.v1.WorkloadService.ListWorkloadTypes:output_type -> niyanta.v1.ListWorkloadTypesResponse
+	94, // [94:112] is the sub-list for method output_type
+	76, // [76:94] is the sub-list for method input_type
+	76, // [76:76] is the sub-list for extension type_name
+	76, // [76:76] is the sub-list for extension extendee
+	0,  // [0:76] is the sub-list for field type_name
 }
 
 func init() { file_niyanta_v1_workload_service_proto_init() }
@@ -3731,7 +4373,7 @@ func file_niyanta_v1_workload_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_niyanta_v1_workload_service_proto_rawDesc), len(file_niyanta_v1_workload_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   42,
+			NumMessages:   52,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

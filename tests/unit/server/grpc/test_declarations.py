@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from niyanta.server.grpc.batches import BatchMethods
+from niyanta.server.grpc.checkpoints import CheckpointMethods
 from niyanta.server.grpc.explaining import ExplainMethods
 from niyanta.server.grpc.listing import ListMethods
 from niyanta.server.grpc.logs import LogMethods
 from niyanta.server.grpc.methods import SERVICES, declared_by, methods_of
 from niyanta.server.grpc.replays import ReplayMethods
 from niyanta.server.grpc.streams import StreamMethods
+from niyanta.server.grpc.types import TypeMethods
 from niyanta.server.grpc.updating import UpdateMethods
 from niyanta.server.grpc.workers import WorkerMethods
 from niyanta.server.grpc.workloads import WorkloadMethods
@@ -19,11 +21,13 @@ from niyanta.wire.v1 import admin_service_pb2, workload_service_pb2
 
 PARTS = (
     BatchMethods,
+    CheckpointMethods,
     ExplainMethods,
     ListMethods,
     LogMethods,
     ReplayMethods,
     StreamMethods,
+    TypeMethods,
     UpdateMethods,
     WorkerMethods,
     WorkloadMethods,
