@@ -5,6 +5,7 @@ from __future__ import annotations
 from niyanta.server.grpc.batches import BatchMethods
 from niyanta.server.grpc.checkpoints import CheckpointMethods
 from niyanta.server.grpc.explaining import ExplainMethods
+from niyanta.server.grpc.failures import FailureMethods
 from niyanta.server.grpc.listing import ListMethods
 from niyanta.server.grpc.logs import LogMethods
 from niyanta.server.grpc.methods import SERVICES, declared_by, methods_of
@@ -25,6 +26,7 @@ PARTS = (
     ExplainMethods,
     ListMethods,
     LogMethods,
+    FailureMethods,
     ReplayMethods,
     StreamMethods,
     TypeMethods,
