@@ -3,6 +3,7 @@ import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { AuditPage } from "./pages/audit";
 import { CustomersPage, CustomerPage } from "./pages/customers";
+import { FailuresPage } from "./pages/failures";
 import { FairnessPage } from "./pages/fairness";
 import { FleetPage } from "./pages/fleet";
 import { JoinTokensPage } from "./pages/join-tokens";
@@ -42,6 +43,7 @@ const SECTIONS: Section[] = [
     entries: [
       { path: "/", name: "Overview", icon: "overview", page: OverviewPage },
       { path: "/workloads", name: "Workloads", icon: "workloads", page: WorkloadsPage },
+      { path: "/failures", name: "Failures", icon: "failures", page: FailuresPage },
       { path: "/submit", name: "Submit", icon: "submit", page: SubmitPage },
       { path: "/types", name: "Types", icon: "types", page: TypesPage },
     ],

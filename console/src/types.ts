@@ -36,6 +36,7 @@ export interface WorkloadRow {
   started_at: string | null;
   completed_at: string | null;
   version: number;
+  labels: Record<string, string>;
 }
 
 export interface Workload extends WorkloadRow {
@@ -43,6 +44,8 @@ export interface Workload extends WorkloadRow {
   input_params: Json;
   result_data: Json;
   error_message: string | null;
+  /** Of one that failed: names the failures like its own. */
+  error_fingerprint: string | null;
   scheduled_at: string | null;
   estimated_start_time: string | null;
   estimated_completion_time: string | null;
