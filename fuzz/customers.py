@@ -41,7 +41,7 @@ from niyanta.server.rest.frame.parameters import Choice, Day, Integer, Moment, T
 from niyanta.server.services.cursors import Cursors
 from niyanta.server.services.requests import SubmitRequest
 from niyanta.server.settings import CoordinatorSettings
-from niyanta.server.store.listing import ListQuery
+from niyanta.server.store.list_query import ListQuery
 from niyanta.server.store.logs import LogPlace
 from niyanta.wire.strict_json import StrictDecoder
 from niyanta.wire.v1 import workload_service_pb2 as pb

@@ -44,7 +44,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Unpack
 
 '''
 
@@ -143,6 +143,8 @@ def _method(item: ast.AsyncFunctionDef) -> str:
     arguments = item.args
     passed = [argument.arg for argument in arguments.args[1:]]
     passed += [f"{argument.arg}={argument.arg}" for argument in arguments.kwonlyargs]
+    if arguments.kwarg is not None:
+        passed.append(f"**{arguments.kwarg.arg}")
     returns = ast.unparse(item.returns) if item.returns else "None"
     verb = "run"
     if returns.startswith("AsyncIterator["):

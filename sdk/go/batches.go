@@ -47,6 +47,8 @@ type CancelFilter struct {
 	WorkloadType  string     `json:"workload_type,omitempty"`
 	CreatedBefore *time.Time `json:"created_before,omitempty"`
 	CreatedAfter  *time.Time `json:"created_after,omitempty"`
+	// Labels must all be there.
+	Labels map[string]string `json:"labels,omitempty"`
 }
 
 // CancelledBatch is what became of a batch of cancellations.

@@ -81,6 +81,17 @@ func TestRequests(t *testing.T) {
 					Status: StatusRunning, WorkloadType: "a&b", Limit: 5, Offset: Ptr(0), OrderBy: "priority", Order: "asc", Cursor: "c",
 				}))
 			}},
+		{"List by labels and times",
+			"GET /workloads?created_after=2025-10-27T11%3A00%3A00.005Z&fingerprint=f&label=team%3Avideo&q=wl_01", "", `{}`,
+			func(ctx context.Context, c *Client) error {
+				return second(c.Workloads.List(ctx, &ListWorkloadsRequest{
+					Labels: map[string]string{"team": "video"}, CreatedAfter: &noon, Q: "wl_01", Fingerprint: "f",
+				}))
+			}},
+		{"Failures", "GET /failures?limit=5&order_by=count&since=2025-10-27T11%3A00%3A00.005Z", "", `{}`,
+			func(ctx context.Context, c *Client) error {
+				return second(c.Workloads.Failures(ctx, &FailuresRequest{Since: &noon, OrderBy: "count", Limit: 5}))
+			}},
 		{"Cancel", "POST /workloads/wl_1/cancel", `{}`, `{}`, func(ctx context.Context, c *Client) error {
 			return second(c.Workloads.Cancel(ctx, "wl_1", nil))
 		}},

@@ -9,7 +9,7 @@ import (
 )
 
 // queryOf turns the fields of a request that have a tag `query:"name"` into the parameters of an address. Zero values
-// and nil pointers are left out. The request may be nil.
+// and nil pointers are left out, labels given one by one. The request may be nil.
 func queryOf(request any) url.Values {
 	found := url.Values{}
 	value := reflect.ValueOf(request)
@@ -23,6 +23,12 @@ func queryOf(request any) url.Values {
 		name := value.Type().Field(i).Tag.Get("query")
 		field := value.Field(i)
 		if name == "" || field.IsZero() {
+			continue
+		}
+		if labels, ok := field.Interface().(map[string]string); ok {
+			for key, label := range labels {
+				found.Add(name, key+":"+label)
+			}
 			continue
 		}
 		if field.Kind() == reflect.Pointer {

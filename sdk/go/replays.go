@@ -33,6 +33,10 @@ type ReplayFilter struct {
 	WorkloadType  *string    `json:"workload_type,omitempty"`
 	CreatedBefore *time.Time `json:"created_before,omitempty"`
 	CreatedAfter  *time.Time `json:"created_after,omitempty"`
+	// Labels must all be there.
+	Labels map[string]string `json:"labels,omitempty"`
+	// Fingerprint is that of a Failure.
+	Fingerprint *string `json:"fingerprint,omitempty"`
 }
 
 // ReplayedBatch is what became of a batch of replays.

@@ -61,6 +61,8 @@ type SubmitWorkloadRequest struct {
 	AffinityRules *AffinityRules `json:"affinity_rules,omitempty"`
 	// TimeoutSeconds bounds the running time of one attempt; what its config says when 0.
 	TimeoutSeconds int `json:"timeout_seconds,omitempty"`
+	// Labels are what lists find it by, up to 16.
+	Labels map[string]string `json:"labels,omitempty"`
 }
 
 // withInput is the request with an input in any case, as the service wants one.
@@ -127,6 +129,10 @@ type Workload struct {
 	ForkedFrom *string `json:"forked_from"`
 	// FromCheckpoint is the checkpoint of that one at which it began.
 	FromCheckpoint *int64 `json:"from_checkpoint"`
+	// Labels are those that it was submitted with.
+	Labels map[string]string `json:"labels"`
+	// ErrorFingerprint names the failures like its own, of one that FAILED.
+	ErrorFingerprint *string `json:"error_fingerprint"`
 	// EstimatedStartTime is nil when there is nothing to estimate from.
 	EstimatedStartTime *time.Time `json:"estimated_start_time"`
 	// EstimatedCompletionTime is nil when there is nothing to estimate from.
@@ -146,12 +152,23 @@ type WorkloadSummary struct {
 	StartedAt       *time.Time `json:"started_at"`
 	CompletedAt     *time.Time `json:"completed_at"`
 	Version         int64      `json:"version"`
+	// Labels are those that it was submitted with.
+	Labels map[string]string `json:"labels"`
 }
 
 // ListWorkloadsRequest says which workloads are wanted; empty fields don't choose.
 type ListWorkloadsRequest struct {
 	Status       Status `query:"status"`
 	WorkloadType string `query:"workload_type"`
+	// Labels must all be there. Such a list, and one with what follows up to Q, is ordered by created_at and has no
+	// offset; a page by labels may have fewer than Limit and go on all the same.
+	Labels        map[string]string `query:"label"`
+	CreatedAfter  *time.Time        `query:"created_after"`
+	CreatedBefore *time.Time        `query:"created_before"`
+	// Q is how the id begins.
+	Q string `query:"q"`
+	// Fingerprint chooses what FAILED so, as a Failure has it; it goes as Labels do.
+	Fingerprint string `query:"fingerprint"`
 	// Limit is how many a page has at most, 1 to 100; 50 when 0.
 	Limit int `query:"limit"`
 	// Offset asks for a page by the number of those before it; not together with Cursor.

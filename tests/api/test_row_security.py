@@ -14,7 +14,8 @@ import pytest
 
 from niyanta.embedded.postgres import url_as
 from niyanta.server.store.database import Database, Pool
-from niyanta.server.store.listing import ListingStore, ListQuery
+from niyanta.server.store.list_query import ListQuery
+from niyanta.server.store.listing import ListingStore
 from niyanta.server.store.roles.writing import DatabaseRole
 from niyanta.server.store.workloads import WorkloadStore
 from niyanta.wire import messages
@@ -28,10 +29,12 @@ _TABLES = (
         "workload_configs",
         "workloads",
         "workload_hours",
+        "workload_labels",
+        "failure_hours",
         "workload_logs",
         "audit_events",
     ),
-    *("workload_summaries", "workload_states"),
+    *("workload_summaries", "listed_workloads", "workload_states"),
 )
 
 
@@ -151,7 +154,14 @@ async def test_without_row_level_security_it_would_be_seen(
 @pytest.fixture
 async def narrow(system: System, database_url: str) -> AsyncIterator[Database]:
     """With one connection for requests of customers, beside a system that both have something in."""
-    await fill(system)
+    ids = await fill(system)
+    owner = await asyncpg.connect(database_url)
+    for key in ("cust_a", "cust_b"):
+        await owner.execute("INSERT INTO workload_labels VALUES ($1, $2, 'of', $1)", key, ids[key]["workload"])
+        await owner.execute(
+            "INSERT INTO failure_hours VALUES ($1, now(), 'f', 'count', 1, now(), now(), $2)", key, f"of {key}"
+        )
+    await owner.close()
     found = await Database.open(url_as(database_url, DatabaseRole.COORDINATOR), customer_connections=1)
     yield found
     await found.close()

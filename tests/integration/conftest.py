@@ -10,10 +10,11 @@ import pytest
 from niyanta.embedded.postgres import url_as
 from niyanta.server.store.database import Database
 from niyanta.server.store.roles.writing import DatabaseRole
+from support.command_line import run, start
 from support.store_rows import add_customer, whole
 from support.system import system
 
-__all__ = ["system"]
+__all__ = ["run", "start", "system"]
 
 
 @pytest.fixture

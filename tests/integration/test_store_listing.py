@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,8 @@ from niyanta.domain.workload import Status
 from niyanta.errors import InvalidInputError
 from niyanta.server.services.cursors import Cursors
 from niyanta.server.store import listing
-from niyanta.server.store.listing import ORDERS, ListingStore, ListQuery, cursor_values
+from niyanta.server.store.list_query import ORDERS, ListQuery
+from niyanta.server.store.listing import ListingStore, cursor_values
 from support.store_rows import ExplainFirst, add_workloads
 
 CURSORS = Cursors(bytes(32))
@@ -42,11 +44,11 @@ async def by_cursor(store: ListingStore, conn: asyncpg.Connection, query: ListQu
     """All ids, page by page, the cursor taken through its text each time."""
     ids: list[str] = []
     while True:
-        rows = await store.page(conn, query)
-        ids += [row.workload_id for row in rows[: query.limit]]
-        if len(rows) <= query.limit:
+        found = await store.slice(conn, query)
+        ids += [row.workload_id for row in found.workloads]
+        if found.next is None:
             return ids
-        text = CURSORS.after_workload(query, rows[query.limit - 1])
+        text = CURSORS.after_place(query, found.next)
         query = replace(query, after=CURSORS.read_place(text, query))
 
 
@@ -126,7 +128,7 @@ async def test_an_offset_behind_the_end_is_an_empty_page_and_one_too_deep_a_bad_
 
     class Slow(ExplainFirst):
         async def fetch(self, sql: str, *args: Any) -> Any:
-            if "workload_summaries" in sql:
+            if "listed_workloads" in sql:
                 await conn.fetch("SELECT pg_sleep(10)")
             return await conn.fetch(sql, *args)
 
@@ -154,6 +156,102 @@ async def test_no_list_reads_the_whole_table(conn: asyncpg.Connection) -> None:
     for sql, (plan, most_rows) in spy.read.items():
         assert "Seq Scan on workloads" not in plan, f"{sql}:\n{plan}"
         assert most_rows <= held + 2 * 51 * 6 * 4 + 51, f"{sql} read {most_rows} rows:\n{plan}"
+
+
+LABELS = (("team", "video"),), (("team", "video"), ("shard", "3")), (("team", "nobody"),), (("only", "one"),)
+
+
+async def add_labels(conn: asyncpg.Connection) -> None:
+    """Half of all are the video team's, one in seven each shard's, and one has a label of its own."""
+    for label, condition in (
+        ("'team', CASE WHEN hashtext(workload_id) % 2 = 0 THEN 'video' ELSE 'web' END", "true"),
+        ("'shard', (abs(hashtext(workload_id || 's')) % 7)::text", "true"),
+        ("'only', 'one'", "workload_id = (SELECT min(workload_id) FROM workloads WHERE customer_id = 'cust_a')"),
+    ):
+        await conn.execute(
+            f"INSERT INTO workload_labels SELECT customer_id, workload_id, {label} FROM workloads WHERE {condition}"
+        )
+    await conn.execute("ANALYZE workload_labels")
+
+
+@pytest.mark.parametrize("reach", [3, 2000])
+async def test_labels_list_all_that_have_them_once_in_order(
+    conn: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch, reach: int
+) -> None:
+    await add_workloads(conn, "cust_a", 260)
+    await add_workloads(conn, "cust_b", 50)
+    await add_labels(conn)
+    monkeypatch.setattr(listing, "REACH", reach)
+    rows = await conn.fetch("SELECT * FROM listed_workloads WHERE customer_id = 'cust_a' ORDER BY workload_id")
+    ids = [row["workload_id"] for row in rows]
+    store = ListingStore()
+    for (status, workload_type), labels, descending in itertools.product(FILTERS, LABELS, (True, False)):
+        for above, below in (("", "~"), (ids[50], ids[200])):
+            wanted = [
+                row["workload_id"]
+                for row in (reversed(rows) if descending else rows)
+                if status in (None, row["status"])
+                and workload_type in (None, row["workload_type"])
+                and set(labels) <= set(json.loads(row["labels"]).items())
+                and above < row["workload_id"] < below
+            ]
+            query = ListQuery(
+                "cust_a",
+                status,
+                workload_type,
+                descending=descending,
+                limit=7,
+                above=above,
+                below=below,
+                labels=labels,
+            )
+            assert await by_cursor(store, conn, query) == wanted
+            assert await store.first_ids(conn, query) == wanted[:7]
+            total = await store.total(conn, query)
+            assert total.count == len(wanted) or (not total.is_exact and total.count > len(wanted))
+
+
+async def test_a_range_of_ids_bounds_lists_and_totals(conn: asyncpg.Connection) -> None:
+    await add_workloads(conn, "cust_a", 260)
+    rows = await conn.fetch("SELECT * FROM workloads WHERE customer_id = 'cust_a' ORDER BY workload_id")
+    above, below = rows[40]["workload_id"], rows[200]["workload_id"]
+    store = ListingStore()
+    for (status, workload_type), descending in itertools.product(FILTERS, (True, False)):
+        wanted = [
+            row["workload_id"]
+            for row in (reversed(rows) if descending else rows)
+            if status in (None, row["status"])
+            and workload_type in (None, row["workload_type"])
+            and above < row["workload_id"] < below
+        ]
+        query = ListQuery("cust_a", status, workload_type, descending=descending, limit=17, above=above, below=below)
+        assert await by_cursor(store, conn, query) == wanted
+        assert await store.total(conn, query) == listing.Total(len(wanted), True)
+
+
+async def test_a_page_by_labels_looks_no_further_than_it_may(
+    conn: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await add_workloads(conn, "cust_a", 30_000)
+    await add_labels(conn)
+    await conn.execute(
+        "UPDATE workload_labels SET value = 'web' WHERE key = 'team' AND workload_id IN "
+        "(SELECT workload_id FROM workloads WHERE status = 'FAILED')"
+    )
+    await conn.execute("VACUUM ANALYZE")
+    monkeypatch.setattr(listing, "REACH", 100)
+    monkeypatch.setattr(listing, "MAX_COUNTED", 200)
+    spy = PlanNotes(conn)
+    store = ListingStore()
+    query = ListQuery("cust_a", "FAILED", labels=(("team", "video"),))
+    found = await store.slice(spy, query)
+    assert found.workloads == []
+    assert found.next is not None, "it goes on, though nothing was found yet"
+    for labels in LABELS:
+        await store.slice(spy, ListQuery("cust_a", labels=labels))
+    for sql, (plan, most_rows) in spy.read.items():
+        assert "Seq Scan on workload" not in plan, f"{sql}:\n{plan}"
+        assert most_rows <= 4 * 201, f"{sql} read {most_rows} rows:\n{plan}"
 
 
 class PlanNotes(ExplainFirst):

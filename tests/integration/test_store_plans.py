@@ -37,8 +37,22 @@ _FILL = (
     """INSERT INTO checkpoints (customer_id, workload_id, sequence, generation, encoding, size_bytes, sha256, data,
                                 progress_percent)
        SELECT customer_id, workload_id, 1, 1, 'json', 1, sha256('x'), 'x', 1 FROM workloads""",
+    """INSERT INTO workload_labels SELECT customer_id, workload_id, 'team', 't' || hashtext(workload_id) % 10
+         FROM workloads""",
+    """INSERT INTO failure_hours
+       SELECT 'cust_a', now() - i * interval '1 hour', 'f' || i % 50, 'count', 1, now(), now(), 'm'
+         FROM generate_series(1, 20000) i""",
 )
-GROWS = ("workloads", "audit_events", "idempotency_keys", "checkpoints", "customers", "customer_usage")
+GROWS = (
+    "workloads",
+    "workload_labels",
+    "failure_hours",
+    "audit_events",
+    "idempotency_keys",
+    "checkpoints",
+    "customers",
+    "customer_usage",
+)
 READS_ALL = {
     **dict.fromkeys(
         (f"audit_proof.sql {name}" for name in ("entries", "unnumbered", "miscounted")),

@@ -52,6 +52,9 @@ _SECTIONS: dict[str, dict[str, Entry]] = {
         ),
         "fork": Entry("niyanta.cli.replaying:COMMANDS.fork", "Submit a workload again from one of its checkpoints."),
         "replay": Entry("niyanta.cli.replaying:COMMANDS.replay", "Submit workloads that have ended again."),
+        "failures": Entry(
+            "niyanta.cli.failures:COMMANDS.failures", "Show what workloads FAILED of, those together that are alike."
+        ),
         "checkpoints": Entry(
             "niyanta.cli.checkpoints:COMMANDS.checkpoints", "Show a workload's checkpoints, the newest first."
         ),

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import click
 
 from niyanta.cli.output import api_command, echo_json, json_input, show_fields
+from niyanta.cli.tags import parse_pairs
 from niyanta.cli.times import parse_since
 from niyanta.client import Client
 from niyanta.client.arguments import BatchFilter
@@ -24,9 +25,11 @@ COMMANDS: dict[str, click.Command] = {}
 @click.option("--input", "input_", help="Of one: JSON, @file or @- in place of the input it had.")
 @click.option("--priority", type=click.IntRange(0, MAX_PRIORITY), help="In place of the one it had.")
 @click.option("--from-checkpoint", type=click.IntRange(1), help="Of one: begin at its checkpoint of this number.")
-@click.option("--failed", is_flag=True, help="All that FAILED, as far as --type and --since let them through.")
+@click.option("--failed", is_flag=True, help="All that FAILED, as far as the options below let them through.")
 @click.option("--type", "workload_type", help="With --failed: only those of this type.")
 @click.option("--since", help="With --failed: only those submitted since, as in 15m or 2025-10-27T12:00:00Z.")
+@click.option("--label", multiple=True, help="With --failed: only those with this key=value; of several, with all.")
+@click.option("--fingerprint", help="With --failed: only those that FAILED so; see niyanta failures.")
 @click.option("--idempotency-key", help="The same key never replays anything twice.")
 def _replay(
     client: Client,
@@ -38,6 +41,8 @@ def _replay(
     failed: bool,
     workload_type: str | None,
     since: str | None,
+    label: tuple[str, ...],
+    fingerprint: str | None,
     idempotency_key: str | None,
 ) -> int:
     """Submit workloads that have ended again: some by their ids, or all that failed."""
@@ -49,6 +54,10 @@ def _replay(
             wanted["workload_type"] = workload_type
         if since is not None:
             wanted["created_after"] = parse_since(since, datetime.now(UTC))
+        if label:
+            wanted["labels"] = parse_pairs(label, "--label")
+        if fingerprint is not None:
+            wanted["fingerprint"] = fingerprint
         return _replay_failed(client, as_json, wanted, priority, idempotency_key or str(uuid.uuid4()))
     if len(workload_ids) > 1 and (input_ is not None or from_checkpoint is not None):
         raise click.UsageError("--input and --from-checkpoint go with one workload")

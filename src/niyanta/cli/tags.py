@@ -1,4 +1,4 @@
-"""Tags on the command line."""
+"""Tags and labels on the command line."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ from collections.abc import Iterable
 
 import click
 
-__all__ = ["parse_tags"]
+__all__ = ["parse_pairs", "parse_tags"]
 
 
-def parse_tags(tags: Iterable[str]) -> dict[str, str]:
+def parse_pairs(pairs: Iterable[str], option: str) -> dict[str, str]:
     """``key=value`` texts as a dict.
 
     Raises:
-        click.BadParameter: One isn't of this form.
+        click.BadParameter: One isn't of this form; tells the option.
     """
-    for tag in tags:
-        if "=" not in tag:
-            raise click.BadParameter(f"'{tag}' must look like key=value", param_hint="--tag")
-    return dict(tag.split("=", 1) for tag in tags)
+    for pair in pairs:
+        if "=" not in pair:
+            raise click.BadParameter(f"'{pair}' must look like key=value", param_hint=option)
+    return dict(pair.split("=", 1) for pair in pairs)
+
+
+def parse_tags(tags: Iterable[str]) -> dict[str, str]:
+    """The values of ``--tag``; as `parse_pairs`."""
+    return parse_pairs(tags, "--tag")

@@ -24,11 +24,11 @@ def parse_duration(text: str) -> timedelta:
     return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
 
 
-def parse_since(text: str, now: datetime) -> datetime:
+def parse_since(text: str, now: datetime, option: str = "--since") -> datetime:
     """How long ago (``15m``), or a moment as in ``2025-10-27T12:34:56``; UTC unless it says otherwise.
 
     Raises:
-        click.BadParameter: It is neither.
+        click.BadParameter: It is neither; tells the option.
     """
     if re.fullmatch(r"[0-9]+[a-z]", text):
         return now - parse_duration(text)
@@ -36,7 +36,7 @@ def parse_since(text: str, now: datetime) -> datetime:
         at = datetime.fromisoformat(text)
     except ValueError as exc:
         raise click.BadParameter(
-            f"'{text}' must look like 15m, 2025-10-27 or 2025-10-27T12:34:56Z", param_hint="--since"
+            f"'{text}' must look like 15m, 2025-10-27 or 2025-10-27T12:34:56Z", param_hint=option
         ) from exc
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 

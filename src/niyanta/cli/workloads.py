@@ -24,8 +24,8 @@ from niyanta.cli.output import (
     show_table,
 )
 from niyanta.cli.table import Column
-from niyanta.cli.tags import parse_tags
-from niyanta.cli.times import age
+from niyanta.cli.tags import parse_pairs, parse_tags
+from niyanta.cli.times import age, parse_since
 from niyanta.client import Client
 from niyanta.client.arguments import AffinityRules, Submission
 from niyanta.client.models import Page, Pagination, Workload
@@ -61,6 +61,7 @@ def _command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
 )
 @click.option("--timeout", "timeout_seconds", type=click.IntRange(1), help="Seconds for one attempt.")
 @click.option("--tag", multiple=True, help="key=value that the worker must have.")
+@click.option("--label", multiple=True, help="key=value for lists to find it by.")
 @click.option("--idempotency-key", help="The same key never makes a second workload.")
 @click.option("--traceparent", envvar="TRACEPARENT", help="The caller's span (W3C Trace Context). [TRACEPARENT]")
 @click.option("--wait", is_flag=True, help="Wait for the end; exit 0 when COMPLETED, else 1.")
@@ -73,6 +74,7 @@ def submit(
     priority: int | None,
     timeout_seconds: int | None,
     tag: tuple[str, ...],
+    label: tuple[str, ...],
     idempotency_key: str | None,
     traceparent: str | None,
     wait: bool,
@@ -89,6 +91,7 @@ def submit(
         priority=priority,
         affinity_rules=rules,
         timeout_seconds=timeout_seconds,
+        labels=parse_pairs(label, "--label") or None,
         idempotency_key=idempotency_key,
         traceparent=traceparent,
     )
@@ -134,6 +137,11 @@ def submit_batch(client: Client, as_json: bool, file: Path) -> int:
 @_command("list")
 @click.option("--status", type=click.Choice(list(Status), case_sensitive=False), help="Only those in this state.")
 @click.option("--type", "workload_type", help="Only those of this type.")
+@click.option("--label", multiple=True, help="Only those with this key=value; of several, with all.")
+@click.option("--since", help="Only those submitted since, as in 15m or 2025-10-27T12:00:00Z.")
+@click.option("--until", help="Only those submitted before; as --since.")
+@click.option("--q", help="Only those whose ids begin so.")
+@click.option("--fingerprint", help="Only those that FAILED so; see niyanta failures.")
 @click.option("--order-by", default="created_at", show_default=True, help="Or priority, status, progress_percent ….")
 @click.option("--order", type=click.Choice(["asc", "desc"]), default="desc", show_default=True)
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="How many at most.")
@@ -143,27 +151,36 @@ def list_(
     as_json: bool,
     status: str | None,
     workload_type: str | None,
+    label: tuple[str, ...],
+    since: str | None,
+    until: str | None,
+    q: str | None,
+    fingerprint: str | None,
     order_by: str,
     order: str,
     limit: int,
     everything: bool,
 ) -> None:
     """List workloads, newest first."""
+    now = datetime.now(UTC)
     found = client.workloads.iterate(
         status=status,
         workload_type=workload_type,
+        labels=parse_pairs(label, "--label"),
+        created_after=None if since is None else parse_since(since, now),
+        created_before=None if until is None else parse_since(until, now, "--until"),
+        q=q,
+        fingerprint=fingerprint,
         order_by=order_by,
         order=order,
         limit=None if everything else limit + 1,
     )
     workloads = list(found)
-    more = not everything and len(workloads) > limit
-    if more:
+    if more := not everything and len(workloads) > limit:
         workloads.pop()
     if as_json:
         echo_json(Page(workloads, Pagination(has_more=more)))
         return
-    now = datetime.now(UTC)
     show_table(
         _LIST_COLUMNS,
         (

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Required, TypedDict
 
 from niyanta.client.status import Status
 
-__all__ = ["AffinityRule", "AffinityRules", "BatchFilter", "Changes", "Submission", "TierLimits"]
+__all__ = ["AffinityRule", "AffinityRules", "BatchFilter", "Changes", "ListFilter", "Submission", "TierLimits"]
 
 
 class AffinityRule(TypedDict, total=False):
@@ -41,6 +41,7 @@ class Submission(TypedDict, total=False):
     priority: int
     affinity_rules: AffinityRules
     timeout_seconds: int
+    labels: Mapping[str, str]
 
 
 class Changes(TypedDict, total=False):
@@ -55,12 +56,31 @@ class Changes(TypedDict, total=False):
 
 
 class BatchFilter(TypedDict, total=False):
-    """Which workloads to cancel, oldest first; all that is given must hold."""
+    """Which workloads to cancel or to replay, oldest first; all that is given must hold."""
 
     status: Status | str
     workload_type: str
     created_before: datetime | str
     created_after: datetime | str
+    labels: Mapping[str, str]
+    """All of these."""
+    fingerprint: str
+    """To replay: as `FailureGroup` has it."""
+
+
+class ListFilter(TypedDict, total=False):
+    """Which workloads to list; all that is given, and isn't None, must hold."""
+
+    status: Status | str | None
+    workload_type: str | None
+    labels: Mapping[str, str] | None
+    """All of these. Such lists, and those with what follows, are ordered by ``created_at``."""
+    created_before: datetime | str | None
+    created_after: datetime | str | None
+    q: str | None
+    """How the id begins."""
+    fingerprint: str | None
+    """FAILED with such errors; as `FailureGroup` has it."""
 
 
 class TierLimits(TypedDict, total=False):

@@ -70,6 +70,9 @@ class Workload(msgspec.Struct, kw_only=True):
     from_checkpoint: int | None = None
     timeout_seconds: int | None = None
     affinity_rules: dict[str, Any] | None = None
+    labels: dict[str, str] | None = None
+    error_fingerprint: str | None = None
+    """Of one that FAILED: names the failures like its own."""
     created_at: datetime | None = None
     scheduled_at: datetime | None = None
     started_at: datetime | None = None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Unpack
 
 from niyanta.client.admin import AsyncAdmin
-from niyanta.client.arguments import AffinityRules, BatchFilter, Changes, Submission, TierLimits
+from niyanta.client.arguments import AffinityRules, BatchFilter, Changes, ListFilter, Submission, TierLimits
 from niyanta.client.blocking_link import BlockingHttpLink
 from niyanta.client.checkpoints import AsyncCheckpoints, Checkpoint
 from niyanta.client.configs import AsyncConfigs, WorkloadType
@@ -15,7 +15,7 @@ from niyanta.client.customer import AsyncAccount
 from niyanta.client.drains import Drain
 from niyanta.client.driver import iterate, run
 from niyanta.client.explanations import Explanation
-from niyanta.client.failure_models import BatchReplayed
+from niyanta.client.failure_models import BatchReplayed, FailureList
 from niyanta.client.failures import AsyncFailures
 from niyanta.client.join_tokens import JoinToken
 from niyanta.client.links import checked_base_url
@@ -38,7 +38,6 @@ from niyanta.client.models import (
     WorkloadConfig,
 )
 from niyanta.client.operator_actions import OperatorAction
-from niyanta.client.status import Status
 from niyanta.client.system import Fairness, SystemState
 from niyanta.client.tokens import AsyncTokens
 from niyanta.client.transport import Transport, find_credentials
@@ -61,6 +60,7 @@ class Workloads:
         priority: int | None = None,
         affinity_rules: AffinityRules | None = None,
         timeout_seconds: int | None = None,
+        labels: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
         traceparent: str | None = None,
     ) -> Workload:
@@ -72,6 +72,7 @@ class Workloads:
             priority: 0 to 1000, higher first; 10 when None.
             affinity_rules: Which workers may run it.
             timeout_seconds: Bound on one attempt's running time.
+            labels: Up to 16, for lists to find it by.
             idempotency_key: Made when None, so that a repeated request never makes a second workload.
             traceparent: The span to put its trace below, as W3C Trace Context has it; when None the current one of
                 OpenTelemetry, where the program uses that.
@@ -87,6 +88,7 @@ class Workloads:
                 priority=priority,
                 affinity_rules=affinity_rules,
                 timeout_seconds=timeout_seconds,
+                labels=labels,
                 idempotency_key=idempotency_key,
                 traceparent=traceparent,
             )
@@ -117,51 +119,38 @@ class Workloads:
     def list(
         self,
         *,
-        status: Status | str | None = None,
-        workload_type: str | None = None,
         limit: int | None = None,
         offset: int | None = None,
         order_by: str | None = None,
         order: str | None = None,
         cursor: str | None = None,
+        **filters: Unpack[ListFilter],
     ) -> Page:
-        """One page of workloads."""
+        """One page of workloads; one by labels may have fewer than ``limit`` though ``pagination.has_more``."""
         return run(
             self._asynchronous.list(
-                status=status,
-                workload_type=workload_type,
-                limit=limit,
-                offset=offset,
-                order_by=order_by,
-                order=order,
-                cursor=cursor,
+                limit=limit, offset=offset, order_by=order_by, order=order, cursor=cursor, **filters
             )
         )
 
     def iterate(
         self,
         *,
-        status: Status | str | None = None,
-        workload_type: str | None = None,
         order_by: str | None = None,
         order: str | None = None,
         limit: int | None = None,
+        **filters: Unpack[ListFilter],
     ) -> Iterator[Workload]:
         """All workloads that fit, page by page; newest first unless an order is given.
 
         Args:
-            status: Only those in this state.
-            workload_type: Only those of this type.
             order_by: ``created_at`` (when None), ``priority``, ``status``, ``workload_type``, ``progress_percent``,
                 ``started_at`` or ``completed_at``.
             order: ``desc`` (when None) or ``asc``.
             limit: How many at most; all when None.
+            filters: ``status``, ``workload_type``, ``labels`` and so on: only those.
         """
-        return iterate(
-            self._asynchronous.iterate(
-                status=status, workload_type=workload_type, order_by=order_by, order=order, limit=limit
-            )
-        )
+        return iterate(self._asynchronous.iterate(order_by=order_by, order=order, limit=limit, **filters))
 
     def cancel(self, workload_id: str, reason: str | None = None) -> Workload:
         """Cancel, at once and for good."""
@@ -178,7 +167,8 @@ class Workloads:
 
         Args:
             workload_ids: Which; or
-            filter: what ``status``, ``workload_type``, ``created_before``, ``created_after`` they have; oldest first.
+            filter: what ``status``, ``workload_type``, ``created_before``, ``created_after``, ``labels`` they have;
+                oldest first.
             reason: For the history.
         """
         return run(self._asynchronous.cancel_batch(workload_ids, filter=filter, reason=reason))
@@ -339,10 +329,34 @@ class Workloads:
 
 
 class Failures:
-    """Calls on what has failed: many at once."""
+    """Calls on what has failed: what errors have in common, and trying many again."""
 
     def __init__(self, asynchronous: AsyncFailures) -> None:
         self._asynchronous = asynchronous
+
+    def list(
+        self,
+        *,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        workload_type: str | None = None,
+        order_by: str | None = None,
+        limit: int | None = None,
+    ) -> FailureList:
+        """What workloads FAILED of, those together whose errors are alike.
+
+        Args:
+            since: Only what failed in the hour of this time or later.
+            until: Only what failed in the hour of this time or before.
+            workload_type: Only workloads of this type.
+            order_by: ``last_seen_at`` (when None) or ``count``, each the greatest first.
+            limit: Fingerprints at the most, 1 to 100; 50 when None.
+        """
+        return run(
+            self._asynchronous.list(
+                since=since, until=until, workload_type=workload_type, order_by=order_by, limit=limit
+            )
+        )
 
     def replay(
         self,
@@ -357,7 +371,7 @@ class Failures:
 
         Args:
             filter: What ``status`` (``FAILED`` when left out), ``workload_type``, ``created_before``,
-                ``created_after`` they have.
+                ``created_after``, ``labels``, ``fingerprint`` they have.
             priority: In place of the one they had.
             limit: How many at most.
             cursor: ``next_cursor`` of the call before, with the same filter.

@@ -168,7 +168,7 @@ class Transport:
             method: ``GET`` and so on.
             path: Below ``/v1``, quoted.
             body: What to send as JSON.
-            params: The query; those that are None are left out.
+            params: The query; those that are None are left out, and of a list each item is given.
             headers: More than the authorization.
             safe_to_repeat: Whether it does no harm when the service does it twice.
             timeout: Seconds for one try, where the client's own don't fit.
@@ -218,8 +218,8 @@ class Transport:
         if body is not None:
             data = msgspec.json.encode(body)
             sent = {**sent, "Content-Type": "application/json"}
-        given = [(name, str(value)) for name, value in (params or {}).items() if value is not None]
-        query = f"?{urlencode(given, quote_via=quote)}" if given else ""
+        given = {name: value for name, value in (params or {}).items() if value not in (None, [])}
+        query = f"?{urlencode(given, doseq=True, quote_via=quote)}" if given else ""
         return f"/v1{path}{query}", sent, data
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
-from typing import Any
+from typing import Any, Unpack
 
 import msgspec
 
 from niyanta.client.again import headers_of, submit_again
-from niyanta.client.arguments import AffinityRules, BatchFilter, Changes, Submission
+from niyanta.client.arguments import AffinityRules, BatchFilter, Changes, ListFilter, Submission
 from niyanta.client.explanations import Explanation
 from niyanta.client.live import LiveEvent, follow_events
 from niyanta.client.log_reading import follow_logs, iterate_logs, read_logs
@@ -55,6 +55,7 @@ class AsyncWorkloads:
         priority: int | None = None,
         affinity_rules: AffinityRules | None = None,
         timeout_seconds: int | None = None,
+        labels: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
         traceparent: str | None = None,
     ) -> Workload:
@@ -66,6 +67,7 @@ class AsyncWorkloads:
             priority: 0 to 1000, higher first; 10 when None.
             affinity_rules: Which workers may run it.
             timeout_seconds: Bound on one attempt's running time.
+            labels: Up to 16, for lists to find it by.
             idempotency_key: Made when None, so that a repeated request never makes a second workload.
             traceparent: The span to put its trace below, as W3C Trace Context has it; when None the current one of
                 OpenTelemetry, where the program uses that.
@@ -81,6 +83,7 @@ class AsyncWorkloads:
             priority=priority,
             affinity_rules=affinity_rules,
             timeout_seconds=timeout_seconds,
+            labels=labels,
         )
         headers = headers_of(idempotency_key, traceparent)
         answer = await self._transport.call("POST", "/workloads", body, headers=headers, safe_to_repeat=True)
@@ -121,56 +124,41 @@ class AsyncWorkloads:
     async def list(
         self,
         *,
-        status: Status | str | None = None,
-        workload_type: str | None = None,
         limit: int | None = None,
         offset: int | None = None,
         order_by: str | None = None,
         order: str | None = None,
         cursor: str | None = None,
+        **filters: Unpack[ListFilter],
     ) -> Page:
-        """One page of workloads."""
-        params = without_none(
-            status=status,
-            workload_type=workload_type,
-            limit=limit,
-            offset=offset,
-            order_by=order_by,
-            order=order,
-            cursor=cursor,
-        )
+        """One page of workloads; one by labels may have fewer than ``limit`` though ``pagination.has_more``."""
+        params: dict[str, Any] = {**filters}
+        params["label"] = [f"{key}:{value}" for key, value in (params.pop("labels", None) or {}).items()]
+        params |= {"limit": limit, "offset": offset, "order_by": order_by, "order": order, "cursor": cursor}
         return msgspec.json.decode(await self._transport.call("GET", "/workloads", params=params), type=Page)
 
     async def iterate(
         self,
         *,
-        status: Status | str | None = None,
-        workload_type: str | None = None,
         order_by: str | None = None,
         order: str | None = None,
         limit: int | None = None,
+        **filters: Unpack[ListFilter],
     ) -> AsyncIterator[Workload]:
         """All workloads that fit, page by page; newest first unless an order is given.
 
         Args:
-            status: Only those in this state.
-            workload_type: Only those of this type.
             order_by: ``created_at`` (when None), ``priority``, ``status``, ``workload_type``, ``progress_percent``,
                 ``started_at`` or ``completed_at``.
             order: ``desc`` (when None) or ``asc``.
             limit: How many at most; all when None.
+            filters: ``status``, ``workload_type``, ``labels`` and so on: only those.
         """
         left = math.inf if limit is None else limit
         cursor: str | None = None
         while left > 0:
-            page = await self.list(
-                status=status,
-                workload_type=workload_type,
-                order_by=order_by,
-                order=order,
-                limit=int(min(MAX_PAGE, left)),
-                cursor=cursor,
-            )
+            most = int(min(MAX_PAGE, left))
+            page = await self.list(order_by=order_by, order=order, limit=most, cursor=cursor, **filters)
             for workload in page.workloads:
                 yield workload
             left -= len(page.workloads)
@@ -195,7 +183,8 @@ class AsyncWorkloads:
 
         Args:
             workload_ids: Which; or
-            filter: what ``status``, ``workload_type``, ``created_before``, ``created_after`` they have; oldest first.
+            filter: what ``status``, ``workload_type``, ``created_before``, ``created_after``, ``labels`` they have;
+                oldest first.
             reason: For the history.
         """
         ids = None if workload_ids is None else [*workload_ids]

@@ -120,6 +120,12 @@ MAX_IDEMPOTENCY_KEY_LENGTH = 255
 MAX_AFFINITY_ENTRIES = 64
 """Of each kind of affinity, and values of one condition."""
 MAX_AFFINITY_TEXT_LENGTH = 256
+MAX_LABELS = 16
+"""Of one workload; and that one list may be asked for."""
+MAX_LABEL_LENGTH = 63
+"""Characters of a label's key, and of its value."""
+MAX_FINGERPRINT_LENGTH = 64
+"""Of a fingerprint of failures to look for."""
 MAX_REASON_LENGTH = 1000
 """Of why something is cancelled."""
 MAX_SCHEMA_ERRORS = 20

@@ -25,6 +25,7 @@ from niyanta.server.fleet.known_tokens import KnownTokens
 from niyanta.server.fleet.registration import WorkerService
 from niyanta.server.grpc.batches import BatchMethods
 from niyanta.server.grpc.explaining import ExplainMethods
+from niyanta.server.grpc.failures import FailureMethods
 from niyanta.server.grpc.listing import ListMethods
 from niyanta.server.grpc.logs import LogMethods
 from niyanta.server.grpc.methods import Served, methods_of
@@ -59,6 +60,7 @@ from niyanta.server.rest.endpoints.configs import ConfigRoutes
 from niyanta.server.rest.endpoints.customers import CustomerRoutes
 from niyanta.server.rest.endpoints.draining import DrainRoutes
 from niyanta.server.rest.endpoints.explaining import ExplainRoutes
+from niyanta.server.rest.endpoints.failures import FailureRoutes
 from niyanta.server.rest.endpoints.join_tokens import JoinTokenRoutes
 from niyanta.server.rest.endpoints.live import LiveRoutes
 from niyanta.server.rest.endpoints.logs import LogRoutes
@@ -82,6 +84,7 @@ from niyanta.server.services.customers import CustomerService
 from niyanta.server.services.draining import DrainReports
 from niyanta.server.services.estimator import Estimator
 from niyanta.server.services.explaining import Explainer
+from niyanta.server.services.failures import FailureService
 from niyanta.server.services.health import Health
 from niyanta.server.services.joining import JoinTokenService
 from niyanta.server.services.logs import LogService
@@ -257,6 +260,7 @@ class Assembly:
             await self.known_tokens.look()
             await self.callout.start()  # first, as workers that wait at the broker's door ask again only now and then
         self.cursors = Cursors(await shared_secret(self._database, "cursors"))
+        self.failures = FailureService(self._database)
         self.replays = ReplayService(self._database, self.workloads, self.submissions, self.cursors)
         self.logs = LogService(self._database, self.workloads, self.cursors)
         await self.tokens.start()
@@ -307,6 +311,7 @@ class Assembly:
         parts = (
             BatchRoutes(self.submissions, self.batches),
             ReplayRoutes(self.replays, self.workloads),
+            FailureRoutes(self.failures),
             LiveRoutes(self.live),
             UpdateRoutes(self.updates, self.workloads),
             WorkloadRoutes(self.submissions, self.workloads, self.pausing, self.catalog, self.cursors),
@@ -349,6 +354,7 @@ class Assembly:
             LogMethods(self.logs, self.workloads),
             BatchMethods(self.submissions, self.batches, settings.max_batch_body_bytes),
             ReplayMethods(self.replays, self.workloads, settings.max_body_bytes),
+            FailureMethods(self.failures),
             streams,
             WorkerMethods(self.workers, self.cursors),
         )

@@ -186,8 +186,10 @@ type SubmitWorkloadRequest struct {
 	// Bound on the running time of one attempt, in seconds: 1 to 2,592,000 (30 days). 0 or unset: what the type's
 	// config says, else none.
 	TimeoutSeconds int32 `protobuf:"varint,5,opt,name=timeout_seconds,json=timeoutSeconds,proto3" json:"timeout_seconds,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// What lists find it by: at most 16. Keys have 1 to 63, values up to 63 letters, digits and, between these, - _ . and /.
+	Labels        map[string]string `protobuf:"bytes,6,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SubmitWorkloadRequest) Reset() {
@@ -253,6 +255,13 @@ func (x *SubmitWorkloadRequest) GetTimeoutSeconds() int32 {
 		return x.TimeoutSeconds
 	}
 	return 0
+}
+
+func (x *SubmitWorkloadRequest) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
 }
 
 type SubmitWorkloadResponse struct {
@@ -474,8 +483,12 @@ type Workload struct {
 	ReplayedFrom string `protobuf:"bytes,27,opt,name=replayed_from,json=replayedFrom,proto3" json:"replayed_from,omitempty"`
 	// The checkpoint of that one at which it began; 0: at the start. Not in lists.
 	FromCheckpoint int64 `protobuf:"varint,28,opt,name=from_checkpoint,json=fromCheckpoint,proto3" json:"from_checkpoint,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// As submitted.
+	Labels map[string]string `protobuf:"bytes,29,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Of one that FAILED: names the failures like its own. Not in lists.
+	ErrorFingerprint string `protobuf:"bytes,30,opt,name=error_fingerprint,json=errorFingerprint,proto3" json:"error_fingerprint,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Workload) Reset() {
@@ -702,6 +715,20 @@ func (x *Workload) GetFromCheckpoint() int64 {
 		return x.FromCheckpoint
 	}
 	return 0
+}
+
+func (x *Workload) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *Workload) GetErrorFingerprint() string {
+	if x != nil {
+		return x.ErrorFingerprint
+	}
+	return ""
 }
 
 // All given constraints of a side count together.
@@ -1405,7 +1432,18 @@ type ListWorkloadsRequest struct {
 	// asc or desc (the default).
 	Order string `protobuf:"bytes,6,opt,name=order,proto3" json:"order,omitempty"`
 	// The next_cursor of the page before; filters and order must be the same as they were there.
-	Cursor        string `protobuf:"bytes,7,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	Cursor string `protobuf:"bytes,7,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// Only workloads with all of these labels; they, the times, q and fingerprint go with the order created_at only, and labels
+	// without an offset. A page of workloads with labels may have fewer than limit, or none, and go on all the same.
+	Labels map[string]string `protobuf:"bytes,8,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Only workloads created after this time.
+	CreatedAfter *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=created_after,json=createdAfter,proto3" json:"created_after,omitempty"`
+	// Only workloads created before this time.
+	CreatedBefore *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=created_before,json=createdBefore,proto3" json:"created_before,omitempty"`
+	// Only workloads whose ids begin so.
+	Q string `protobuf:"bytes,11,opt,name=q,proto3" json:"q,omitempty"`
+	// Only workloads that FAILED with errors of this fingerprint; goes as labels do.
+	Fingerprint   string `protobuf:"bytes,12,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1485,6 +1523,41 @@ func (x *ListWorkloadsRequest) GetOrder() string {
 func (x *ListWorkloadsRequest) GetCursor() string {
 	if x != nil {
 		return x.Cursor
+	}
+	return ""
+}
+
+func (x *ListWorkloadsRequest) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *ListWorkloadsRequest) GetCreatedAfter() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedAfter
+	}
+	return nil
+}
+
+func (x *ListWorkloadsRequest) GetCreatedBefore() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedBefore
+	}
+	return nil
+}
+
+func (x *ListWorkloadsRequest) GetQ() string {
+	if x != nil {
+		return x.Q
+	}
+	return ""
+}
+
+func (x *ListWorkloadsRequest) GetFingerprint() string {
+	if x != nil {
+		return x.Fingerprint
 	}
 	return ""
 }
@@ -2569,6 +2642,10 @@ type WorkloadFilter struct {
 	WorkloadType  string                 `protobuf:"bytes,2,opt,name=workload_type,json=workloadType,proto3" json:"workload_type,omitempty"`
 	CreatedBefore *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=created_before,json=createdBefore,proto3" json:"created_before,omitempty"`
 	CreatedAfter  *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=created_after,json=createdAfter,proto3" json:"created_after,omitempty"`
+	// All of these.
+	Labels map[string]string `protobuf:"bytes,5,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// In replays only: errors of this fingerprint, as ListFailures has it.
+	Fingerprint   string `protobuf:"bytes,6,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2629,6 +2706,20 @@ func (x *WorkloadFilter) GetCreatedAfter() *timestamppb.Timestamp {
 		return x.CreatedAfter
 	}
 	return nil
+}
+
+func (x *WorkloadFilter) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *WorkloadFilter) GetFingerprint() string {
+	if x != nil {
+		return x.Fingerprint
+	}
+	return ""
 }
 
 type CancelWorkloadBatchResponse struct {
@@ -3103,6 +3194,255 @@ func (*ReplayWorkloadBatchResult_WorkloadId) isReplayWorkloadBatchResult_Outcome
 
 func (*ReplayWorkloadBatchResult_Error) isReplayWorkloadBatchResult_Outcome() {}
 
+type ListFailuresRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only what failed in the hour of this time or later.
+	Since *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=since,proto3" json:"since,omitempty"`
+	// Only what failed in the hour of this time or before.
+	Until *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=until,proto3" json:"until,omitempty"`
+	// Only workloads of this type.
+	WorkloadType string `protobuf:"bytes,3,opt,name=workload_type,json=workloadType,proto3" json:"workload_type,omitempty"`
+	// last_seen_at (the default) or count, each the greatest first.
+	OrderBy string `protobuf:"bytes,4,opt,name=order_by,json=orderBy,proto3" json:"order_by,omitempty"`
+	// Fingerprints at the most, 1 to 100; 50 when 0 or unset.
+	Limit         int32 `protobuf:"varint,5,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListFailuresRequest) Reset() {
+	*x = ListFailuresRequest{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListFailuresRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListFailuresRequest) ProtoMessage() {}
+
+func (x *ListFailuresRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListFailuresRequest.ProtoReflect.Descriptor instead.
+func (*ListFailuresRequest) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *ListFailuresRequest) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *ListFailuresRequest) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *ListFailuresRequest) GetWorkloadType() string {
+	if x != nil {
+		return x.WorkloadType
+	}
+	return ""
+}
+
+func (x *ListFailuresRequest) GetOrderBy() string {
+	if x != nil {
+		return x.OrderBy
+	}
+	return ""
+}
+
+func (x *ListFailuresRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+type ListFailuresResponse struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Failures []*Failure             `protobuf:"bytes,1,rep,name=failures,proto3" json:"failures,omitempty"`
+	// There are more fingerprints: ask for a shorter time or one type.
+	HasMore bool `protobuf:"varint,2,opt,name=has_more,json=hasMore,proto3" json:"has_more,omitempty"`
+	// From when on failures were counted; set where there are too many to look at all of them.
+	CountedSince  *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=counted_since,json=countedSince,proto3" json:"counted_since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListFailuresResponse) Reset() {
+	*x = ListFailuresResponse{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListFailuresResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListFailuresResponse) ProtoMessage() {}
+
+func (x *ListFailuresResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListFailuresResponse.ProtoReflect.Descriptor instead.
+func (*ListFailuresResponse) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *ListFailuresResponse) GetFailures() []*Failure {
+	if x != nil {
+		return x.Failures
+	}
+	return nil
+}
+
+func (x *ListFailuresResponse) GetHasMore() bool {
+	if x != nil {
+		return x.HasMore
+	}
+	return false
+}
+
+func (x *ListFailuresResponse) GetCountedSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CountedSince
+	}
+	return nil
+}
+
+// Workloads that FAILED with errors that are alike.
+type Failure struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names them, for lists and replays.
+	Fingerprint string `protobuf:"bytes,1,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	// The error of the last one; its first 1,000 characters.
+	Message string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	// What the errors have in common: without numbers, ids and paths.
+	Pattern string `protobuf:"bytes,3,opt,name=pattern,proto3" json:"pattern,omitempty"`
+	// How many, also those that are forgotten by now.
+	Count         int64                  `protobuf:"varint,4,opt,name=count,proto3" json:"count,omitempty"`
+	FirstSeenAt   *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=first_seen_at,json=firstSeenAt,proto3" json:"first_seen_at,omitempty"`
+	LastSeenAt    *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=last_seen_at,json=lastSeenAt,proto3" json:"last_seen_at,omitempty"`
+	WorkloadTypes []string               `protobuf:"bytes,7,rep,name=workload_types,json=workloadTypes,proto3" json:"workload_types,omitempty"`
+	// Up to five of them, the newest first, whenever they failed.
+	WorkloadIds   []string `protobuf:"bytes,8,rep,name=workload_ids,json=workloadIds,proto3" json:"workload_ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Failure) Reset() {
+	*x = Failure{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Failure) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Failure) ProtoMessage() {}
+
+func (x *Failure) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Failure.ProtoReflect.Descriptor instead.
+func (*Failure) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *Failure) GetFingerprint() string {
+	if x != nil {
+		return x.Fingerprint
+	}
+	return ""
+}
+
+func (x *Failure) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *Failure) GetPattern() string {
+	if x != nil {
+		return x.Pattern
+	}
+	return ""
+}
+
+func (x *Failure) GetCount() int64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *Failure) GetFirstSeenAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FirstSeenAt
+	}
+	return nil
+}
+
+func (x *Failure) GetLastSeenAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastSeenAt
+	}
+	return nil
+}
+
+func (x *Failure) GetWorkloadTypes() []string {
+	if x != nil {
+		return x.WorkloadTypes
+	}
+	return nil
+}
+
+func (x *Failure) GetWorkloadIds() []string {
+	if x != nil {
+		return x.WorkloadIds
+	}
+	return nil
+}
+
 // What is unset stays as it is.
 type UpdateWorkloadRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3122,7 +3462,7 @@ type UpdateWorkloadRequest struct {
 
 func (x *UpdateWorkloadRequest) Reset() {
 	*x = UpdateWorkloadRequest{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[39]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3134,7 +3474,7 @@ func (x *UpdateWorkloadRequest) String() string {
 func (*UpdateWorkloadRequest) ProtoMessage() {}
 
 func (x *UpdateWorkloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[39]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3147,7 +3487,7 @@ func (x *UpdateWorkloadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateWorkloadRequest.ProtoReflect.Descriptor instead.
 func (*UpdateWorkloadRequest) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{39}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *UpdateWorkloadRequest) GetWorkloadId() string {
@@ -3194,7 +3534,7 @@ type UpdateWorkloadResponse struct {
 
 func (x *UpdateWorkloadResponse) Reset() {
 	*x = UpdateWorkloadResponse{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[40]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3206,7 +3546,7 @@ func (x *UpdateWorkloadResponse) String() string {
 func (*UpdateWorkloadResponse) ProtoMessage() {}
 
 func (x *UpdateWorkloadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[40]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3219,7 +3559,7 @@ func (x *UpdateWorkloadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateWorkloadResponse.ProtoReflect.Descriptor instead.
 func (*UpdateWorkloadResponse) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{40}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *UpdateWorkloadResponse) GetWorkload() *Workload {
@@ -3234,13 +3574,17 @@ var File_niyanta_v1_workload_service_proto protoreflect.FileDescriptor
 const file_niyanta_v1_workload_service_proto_rawDesc = "" +
 	"\n" +
 	"!niyanta/v1/workload_service.proto\x12\n" +
-	"niyanta.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cgoogle/protobuf/struct.proto\"\x91\x02\n" +
+	"niyanta.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cgoogle/protobuf/struct.proto\"\x93\x03\n" +
 	"\x15SubmitWorkloadRequest\x12#\n" +
 	"\rworkload_type\x18\x01 \x01(\tR\fworkloadType\x12:\n" +
 	"\finput_params\x18\x02 \x01(\v2\x17.google.protobuf.StructR\vinputParams\x12\x1f\n" +
 	"\bpriority\x18\x03 \x01(\x05H\x00R\bpriority\x88\x01\x01\x12@\n" +
 	"\x0eaffinity_rules\x18\x04 \x01(\v2\x19.niyanta.v1.AffinityRulesR\raffinityRules\x12'\n" +
-	"\x0ftimeout_seconds\x18\x05 \x01(\x05R\x0etimeoutSecondsB\v\n" +
+	"\x0ftimeout_seconds\x18\x05 \x01(\x05R\x0etimeoutSeconds\x12E\n" +
+	"\x06labels\x18\x06 \x03(\v2-.niyanta.v1.SubmitWorkloadRequest.LabelsEntryR\x06labels\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\v\n" +
 	"\t_priority\"\x90\x02\n" +
 	"\x16SubmitWorkloadResponse\x12\x1f\n" +
 	"\vworkload_id\x18\x01 \x01(\tR\n" +
@@ -3254,8 +3598,7 @@ const file_niyanta_v1_workload_service_proto_rawDesc = "" +
 	"\vworkload_id\x18\x01 \x01(\tR\n" +
 	"workloadId\"G\n" +
 	"\x13GetWorkloadResponse\x120\n" +
-	"\bworkload\x18\x01 \x01(\v2\x14.niyanta.v1.WorkloadR\bworkload\"\xcd\n" +
-	"\n" +
+	"\bworkload\x18\x01 \x01(\v2\x14.niyanta.v1.WorkloadR\bworkload\"\xef\v\n" +
 	"\bWorkload\x12\x1f\n" +
 	"\vworkload_id\x18\x01 \x01(\tR\n" +
 	"workloadId\x12\x1f\n" +
@@ -3293,7 +3636,12 @@ const file_niyanta_v1_workload_service_proto_rawDesc = "" +
 	"\x19estimated_completion_time\x18\x19 \x01(\v2\x1a.google.protobuf.TimestampR\x17estimatedCompletionTime\x12)\n" +
 	"\x10progress_message\x18\x1a \x01(\tR\x0fprogressMessage\x12#\n" +
 	"\rreplayed_from\x18\x1b \x01(\tR\freplayedFrom\x12'\n" +
-	"\x0ffrom_checkpoint\x18\x1c \x01(\x03R\x0efromCheckpoint\"\xde\x01\n" +
+	"\x0ffrom_checkpoint\x18\x1c \x01(\x03R\x0efromCheckpoint\x128\n" +
+	"\x06labels\x18\x1d \x03(\v2 .niyanta.v1.Workload.LabelsEntryR\x06labels\x12+\n" +
+	"\x11error_fingerprint\x18\x1e \x01(\tR\x10errorFingerprint\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xde\x01\n" +
 	"\rAffinityRules\x12C\n" +
 	"\rhard_affinity\x18\x01 \x01(\v2\x1e.niyanta.v1.AffinityConstraintR\fhardAffinity\x12C\n" +
 	"\rsoft_affinity\x18\x02 \x01(\v2\x1e.niyanta.v1.AffinityConstraintR\fsoftAffinity\x12C\n" +
@@ -3353,7 +3701,7 @@ const file_niyanta_v1_workload_service_proto_rawDesc = "" +
 	"generation\x128\n" +
 	"\vresult_data\x18\b \x01(\v2\x17.google.protobuf.StructR\n" +
 	"resultData\x12#\n" +
-	"\rerror_message\x18\t \x01(\tR\ferrorMessage\"\xe6\x01\n" +
+	"\rerror_message\x18\t \x01(\tR\ferrorMessage\"\x9b\x04\n" +
 	"\x14ListWorkloadsRequest\x122\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x1a.niyanta.v1.WorkloadStatusR\x06status\x12#\n" +
 	"\rworkload_type\x18\x02 \x01(\tR\fworkloadType\x12\x14\n" +
@@ -3361,7 +3709,16 @@ const file_niyanta_v1_workload_service_proto_rawDesc = "" +
 	"\x06offset\x18\x04 \x01(\x05R\x06offset\x12\x19\n" +
 	"\border_by\x18\x05 \x01(\tR\aorderBy\x12\x14\n" +
 	"\x05order\x18\x06 \x01(\tR\x05order\x12\x16\n" +
-	"\x06cursor\x18\a \x01(\tR\x06cursor\"\x83\x01\n" +
+	"\x06cursor\x18\a \x01(\tR\x06cursor\x12D\n" +
+	"\x06labels\x18\b \x03(\v2,.niyanta.v1.ListWorkloadsRequest.LabelsEntryR\x06labels\x12?\n" +
+	"\rcreated_after\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\fcreatedAfter\x12A\n" +
+	"\x0ecreated_before\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\rcreatedBefore\x12\f\n" +
+	"\x01q\x18\v \x01(\tR\x01q\x12 \n" +
+	"\vfingerprint\x18\f \x01(\tR\vfingerprint\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x83\x01\n" +
 	"\x15ListWorkloadsResponse\x122\n" +
 	"\tworkloads\x18\x01 \x03(\v2\x14.niyanta.v1.WorkloadR\tworkloads\x126\n" +
 	"\n" +
@@ -3449,12 +3806,17 @@ const file_niyanta_v1_workload_service_proto_rawDesc = "" +
 	"\x1aCancelWorkloadBatchRequest\x12!\n" +
 	"\fworkload_ids\x18\x01 \x03(\tR\vworkloadIds\x122\n" +
 	"\x06filter\x18\x02 \x01(\v2\x1a.niyanta.v1.WorkloadFilterR\x06filter\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"\xed\x01\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"\x8a\x03\n" +
 	"\x0eWorkloadFilter\x122\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x1a.niyanta.v1.WorkloadStatusR\x06status\x12#\n" +
 	"\rworkload_type\x18\x02 \x01(\tR\fworkloadType\x12A\n" +
 	"\x0ecreated_before\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\rcreatedBefore\x12?\n" +
-	"\rcreated_after\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\fcreatedAfter\"\xaf\x01\n" +
+	"\rcreated_after\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\fcreatedAfter\x12>\n" +
+	"\x06labels\x18\x05 \x03(\v2&.niyanta.v1.WorkloadFilter.LabelsEntryR\x06labels\x12 \n" +
+	"\vfingerprint\x18\x06 \x01(\tR\vfingerprint\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xaf\x01\n" +
 	"\x1bCancelWorkloadBatchResponse\x12?\n" +
 	"\aresults\x18\x01 \x03(\v2%.niyanta.v1.CancelWorkloadBatchResultR\aresults\x12\x1c\n" +
 	"\tcancelled\x18\x02 \x01(\x05R\tcancelled\x12\x16\n" +
@@ -3491,7 +3853,27 @@ const file_niyanta_v1_workload_service_proto_rawDesc = "" +
 	"\vworkload_id\x18\x02 \x01(\tH\x00R\n" +
 	"workloadId\x12-\n" +
 	"\x05error\x18\x03 \x01(\v2\x15.niyanta.v1.ItemErrorH\x00R\x05errorB\t\n" +
-	"\aoutcome\"\x84\x02\n" +
+	"\aoutcome\"\xcf\x01\n" +
+	"\x13ListFailuresRequest\x120\n" +
+	"\x05since\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x120\n" +
+	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12#\n" +
+	"\rworkload_type\x18\x03 \x01(\tR\fworkloadType\x12\x19\n" +
+	"\border_by\x18\x04 \x01(\tR\aorderBy\x12\x14\n" +
+	"\x05limit\x18\x05 \x01(\x05R\x05limit\"\xa3\x01\n" +
+	"\x14ListFailuresResponse\x12/\n" +
+	"\bfailures\x18\x01 \x03(\v2\x13.niyanta.v1.FailureR\bfailures\x12\x19\n" +
+	"\bhas_more\x18\x02 \x01(\bR\ahasMore\x12?\n" +
+	"\rcounted_since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\fcountedSince\"\xbd\x02\n" +
+	"\aFailure\x12 \n" +
+	"\vfingerprint\x18\x01 \x01(\tR\vfingerprint\x12\x18\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\x12\x18\n" +
+	"\apattern\x18\x03 \x01(\tR\apattern\x12\x14\n" +
+	"\x05count\x18\x04 \x01(\x03R\x05count\x12>\n" +
+	"\rfirst_seen_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\vfirstSeenAt\x12<\n" +
+	"\flast_seen_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"lastSeenAt\x12%\n" +
+	"\x0eworkload_types\x18\a \x03(\tR\rworkloadTypes\x12!\n" +
+	"\fworkload_ids\x18\b \x03(\tR\vworkloadIds\"\x84\x02\n" +
 	"\x15UpdateWorkloadRequest\x12\x1f\n" +
 	"\vworkload_id\x18\x01 \x01(\tR\n" +
 	"workloadId\x12\x1f\n" +
@@ -3518,7 +3900,7 @@ const file_niyanta_v1_workload_service_proto_rawDesc = "" +
 	"\x0fLOG_LEVEL_DEBUG\x10\x01\x12\x12\n" +
 	"\x0eLOG_LEVEL_INFO\x10\x02\x12\x12\n" +
 	"\x0eLOG_LEVEL_WARN\x10\x03\x12\x13\n" +
-	"\x0fLOG_LEVEL_ERROR\x10\x042\x9f\n" +
+	"\x0fLOG_LEVEL_ERROR\x10\x042\xf2\n" +
 	"\n" +
 	"\x0fWorkloadService\x12W\n" +
 	"\x0eSubmitWorkload\x12!.niyanta.v1.SubmitWorkloadRequest\x1a\".niyanta.v1.SubmitWorkloadResponse\x12N\n" +
@@ -3534,7 +3916,8 @@ const file_niyanta_v1_workload_service_proto_rawDesc = "" +
 	"\x13SubmitWorkloadBatch\x12&.niyanta.v1.SubmitWorkloadBatchRequest\x1a'.niyanta.v1.SubmitWorkloadBatchResponse\x12f\n" +
 	"\x13CancelWorkloadBatch\x12&.niyanta.v1.CancelWorkloadBatchRequest\x1a'.niyanta.v1.CancelWorkloadBatchResponse\x12W\n" +
 	"\x0eReplayWorkload\x12!.niyanta.v1.ReplayWorkloadRequest\x1a\".niyanta.v1.SubmitWorkloadResponse\x12f\n" +
-	"\x13ReplayWorkloadBatch\x12&.niyanta.v1.ReplayWorkloadBatchRequest\x1a'.niyanta.v1.ReplayWorkloadBatchResponseB2Z0github.com/niyanta/niyanta-go-sdk/grpc/niyantav1b\x06proto3"
+	"\x13ReplayWorkloadBatch\x12&.niyanta.v1.ReplayWorkloadBatchRequest\x1a'.niyanta.v1.ReplayWorkloadBatchResponse\x12Q\n" +
+	"\fListFailures\x12\x1f.niyanta.v1.ListFailuresRequest\x1a .niyanta.v1.ListFailuresResponseB2Z0github.com/niyanta/niyanta-go-sdk/grpc/niyantav1b\x06proto3"
 
 var (
 	file_niyanta_v1_workload_service_proto_rawDescOnce sync.Once
@@ -3549,7 +3932,7 @@ func file_niyanta_v1_workload_service_proto_rawDescGZIP() []byte {
 }
 
 var file_niyanta_v1_workload_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_niyanta_v1_workload_service_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
+var file_niyanta_v1_workload_service_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
 var file_niyanta_v1_workload_service_proto_goTypes = []any{
 	(WorkloadStatus)(0),                 // 0: niyanta.v1.WorkloadStatus
 	(LogLevel)(0),                       // 1: niyanta.v1.LogLevel
@@ -3592,115 +3975,136 @@ var file_niyanta_v1_workload_service_proto_goTypes = []any{
 	(*ReplayWorkloadBatchRequest)(nil),  // 38: niyanta.v1.ReplayWorkloadBatchRequest
 	(*ReplayWorkloadBatchResponse)(nil), // 39: niyanta.v1.ReplayWorkloadBatchResponse
 	(*ReplayWorkloadBatchResult)(nil),   // 40: niyanta.v1.ReplayWorkloadBatchResult
-	(*UpdateWorkloadRequest)(nil),       // 41: niyanta.v1.UpdateWorkloadRequest
-	(*UpdateWorkloadResponse)(nil),      // 42: niyanta.v1.UpdateWorkloadResponse
-	nil,                                 // 43: niyanta.v1.AffinityConstraint.WorkerTagsEntry
-	(*structpb.Struct)(nil),             // 44: google.protobuf.Struct
-	(*timestamppb.Timestamp)(nil),       // 45: google.protobuf.Timestamp
+	(*ListFailuresRequest)(nil),         // 41: niyanta.v1.ListFailuresRequest
+	(*ListFailuresResponse)(nil),        // 42: niyanta.v1.ListFailuresResponse
+	(*Failure)(nil),                     // 43: niyanta.v1.Failure
+	(*UpdateWorkloadRequest)(nil),       // 44: niyanta.v1.UpdateWorkloadRequest
+	(*UpdateWorkloadResponse)(nil),      // 45: niyanta.v1.UpdateWorkloadResponse
+	nil,                                 // 46: niyanta.v1.SubmitWorkloadRequest.LabelsEntry
+	nil,                                 // 47: niyanta.v1.Workload.LabelsEntry
+	nil,                                 // 48: niyanta.v1.AffinityConstraint.WorkerTagsEntry
+	nil,                                 // 49: niyanta.v1.ListWorkloadsRequest.LabelsEntry
+	nil,                                 // 50: niyanta.v1.WorkloadFilter.LabelsEntry
+	(*structpb.Struct)(nil),             // 51: google.protobuf.Struct
+	(*timestamppb.Timestamp)(nil),       // 52: google.protobuf.Timestamp
 }
 var file_niyanta_v1_workload_service_proto_depIdxs = []int32{
-	44, // 0: niyanta.v1.SubmitWorkloadRequest.input_params:type_name -> google.protobuf.Struct
+	51, // 0: niyanta.v1.SubmitWorkloadRequest.input_params:type_name -> google.protobuf.Struct
 	7,  // 1: niyanta.v1.SubmitWorkloadRequest.affinity_rules:type_name -> niyanta.v1.AffinityRules
-	0,  // 2: niyanta.v1.SubmitWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
-	45, // 3: niyanta.v1.SubmitWorkloadResponse.created_at:type_name -> google.protobuf.Timestamp
-	45, // 4: niyanta.v1.SubmitWorkloadResponse.estimated_start_time:type_name -> google.protobuf.Timestamp
-	6,  // 5: niyanta.v1.GetWorkloadResponse.workload:type_name -> niyanta.v1.Workload
-	0,  // 6: niyanta.v1.Workload.status:type_name -> niyanta.v1.WorkloadStatus
-	44, // 7: niyanta.v1.Workload.input_params:type_name -> google.protobuf.Struct
-	44, // 8: niyanta.v1.Workload.result_data:type_name -> google.protobuf.Struct
-	45, // 9: niyanta.v1.Workload.created_at:type_name -> google.protobuf.Timestamp
-	45, // 10: niyanta.v1.Workload.scheduled_at:type_name -> google.protobuf.Timestamp
-	45, // 11: niyanta.v1.Workload.started_at:type_name -> google.protobuf.Timestamp
-	45, // 12: niyanta.v1.Workload.completed_at:type_name -> google.protobuf.Timestamp
-	7,  // 13: niyanta.v1.Workload.affinity_rules:type_name -> niyanta.v1.AffinityRules
-	45, // 14: niyanta.v1.Workload.paused_at:type_name -> google.protobuf.Timestamp
-	45, // 15: niyanta.v1.Workload.cancelled_at:type_name -> google.protobuf.Timestamp
-	45, // 16: niyanta.v1.Workload.estimated_start_time:type_name -> google.protobuf.Timestamp
-	45, // 17: niyanta.v1.Workload.estimated_completion_time:type_name -> google.protobuf.Timestamp
-	8,  // 18: niyanta.v1.AffinityRules.hard_affinity:type_name -> niyanta.v1.AffinityConstraint
-	8,  // 19: niyanta.v1.AffinityRules.soft_affinity:type_name -> niyanta.v1.AffinityConstraint
-	8,  // 20: niyanta.v1.AffinityRules.anti_affinity:type_name -> niyanta.v1.AffinityConstraint
-	43, // 21: niyanta.v1.AffinityConstraint.worker_tags:type_name -> niyanta.v1.AffinityConstraint.WorkerTagsEntry
-	0,  // 22: niyanta.v1.ExplainWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
-	45, // 23: niyanta.v1.ExplainWorkloadResponse.explained_at:type_name -> google.protobuf.Timestamp
-	11, // 24: niyanta.v1.ExplainWorkloadResponse.reasons:type_name -> niyanta.v1.ExplainedReason
-	12, // 25: niyanta.v1.ExplainWorkloadResponse.position:type_name -> niyanta.v1.QueuePosition
-	13, // 26: niyanta.v1.ExplainWorkloadResponse.estimated_start:type_name -> niyanta.v1.TimeEstimate
-	13, // 27: niyanta.v1.ExplainWorkloadResponse.estimated_completion:type_name -> niyanta.v1.TimeEstimate
-	14, // 28: niyanta.v1.ExplainWorkloadResponse.accuracy:type_name -> niyanta.v1.EstimateAccuracy
-	44, // 29: niyanta.v1.ExplainedReason.details:type_name -> google.protobuf.Struct
-	45, // 30: niyanta.v1.TimeEstimate.p50:type_name -> google.protobuf.Timestamp
-	45, // 31: niyanta.v1.TimeEstimate.p90:type_name -> google.protobuf.Timestamp
-	0,  // 32: niyanta.v1.WorkloadStatusUpdate.status:type_name -> niyanta.v1.WorkloadStatus
-	45, // 33: niyanta.v1.WorkloadStatusUpdate.timestamp:type_name -> google.protobuf.Timestamp
-	44, // 34: niyanta.v1.WorkloadStatusUpdate.result_data:type_name -> google.protobuf.Struct
-	0,  // 35: niyanta.v1.ListWorkloadsRequest.status:type_name -> niyanta.v1.WorkloadStatus
-	6,  // 36: niyanta.v1.ListWorkloadsResponse.workloads:type_name -> niyanta.v1.Workload
-	19, // 37: niyanta.v1.ListWorkloadsResponse.pagination:type_name -> niyanta.v1.Pagination
-	0,  // 38: niyanta.v1.CancelWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
-	45, // 39: niyanta.v1.CancelWorkloadResponse.cancelled_at:type_name -> google.protobuf.Timestamp
-	0,  // 40: niyanta.v1.PauseWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
-	45, // 41: niyanta.v1.PauseWorkloadResponse.paused_at:type_name -> google.protobuf.Timestamp
-	0,  // 42: niyanta.v1.ResumeWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
-	45, // 43: niyanta.v1.GetWorkloadLogsRequest.since:type_name -> google.protobuf.Timestamp
-	45, // 44: niyanta.v1.GetWorkloadLogsRequest.until:type_name -> google.protobuf.Timestamp
-	1,  // 45: niyanta.v1.GetWorkloadLogsRequest.level:type_name -> niyanta.v1.LogLevel
-	28, // 46: niyanta.v1.GetWorkloadLogsResponse.logs:type_name -> niyanta.v1.LogLine
-	19, // 47: niyanta.v1.GetWorkloadLogsResponse.pagination:type_name -> niyanta.v1.Pagination
-	45, // 48: niyanta.v1.LogLine.timestamp:type_name -> google.protobuf.Timestamp
-	1,  // 49: niyanta.v1.LogLine.level:type_name -> niyanta.v1.LogLevel
-	44, // 50: niyanta.v1.LogLine.details:type_name -> google.protobuf.Struct
-	2,  // 51: niyanta.v1.SubmitWorkloadBatchRequest.workloads:type_name -> niyanta.v1.SubmitWorkloadRequest
-	31, // 52: niyanta.v1.SubmitWorkloadBatchResponse.results:type_name -> niyanta.v1.SubmitWorkloadBatchResult
-	3,  // 53: niyanta.v1.SubmitWorkloadBatchResult.workload:type_name -> niyanta.v1.SubmitWorkloadResponse
-	32, // 54: niyanta.v1.SubmitWorkloadBatchResult.error:type_name -> niyanta.v1.ItemError
-	44, // 55: niyanta.v1.ItemError.details:type_name -> google.protobuf.Struct
-	34, // 56: niyanta.v1.CancelWorkloadBatchRequest.filter:type_name -> niyanta.v1.WorkloadFilter
-	0,  // 57: niyanta.v1.WorkloadFilter.status:type_name -> niyanta.v1.WorkloadStatus
-	45, // 58: niyanta.v1.WorkloadFilter.created_before:type_name -> google.protobuf.Timestamp
-	45, // 59: niyanta.v1.WorkloadFilter.created_after:type_name -> google.protobuf.Timestamp
-	36, // 60: niyanta.v1.CancelWorkloadBatchResponse.results:type_name -> niyanta.v1.CancelWorkloadBatchResult
-	21, // 61: niyanta.v1.CancelWorkloadBatchResult.cancelled:type_name -> niyanta.v1.CancelWorkloadResponse
-	32, // 62: niyanta.v1.CancelWorkloadBatchResult.error:type_name -> niyanta.v1.ItemError
-	44, // 63: niyanta.v1.ReplayWorkloadRequest.input_params:type_name -> google.protobuf.Struct
-	34, // 64: niyanta.v1.ReplayWorkloadBatchRequest.filter:type_name -> niyanta.v1.WorkloadFilter
-	40, // 65: niyanta.v1.ReplayWorkloadBatchResponse.results:type_name -> niyanta.v1.ReplayWorkloadBatchResult
-	32, // 66: niyanta.v1.ReplayWorkloadBatchResult.error:type_name -> niyanta.v1.ItemError
-	7,  // 67: niyanta.v1.UpdateWorkloadRequest.affinity_rules:type_name -> niyanta.v1.AffinityRules
-	6,  // 68: niyanta.v1.UpdateWorkloadResponse.workload:type_name -> niyanta.v1.Workload
-	2,  // 69: niyanta.v1.WorkloadService.SubmitWorkload:input_type -> niyanta.v1.SubmitWorkloadRequest
-	4,  // 70: niyanta.v1.WorkloadService.GetWorkload:input_type -> niyanta.v1.GetWorkloadRequest
-	9,  // 71: niyanta.v1.WorkloadService.ExplainWorkload:input_type -> niyanta.v1.ExplainWorkloadRequest
-	17, // 72: niyanta.v1.WorkloadService.ListWorkloads:input_type -> niyanta.v1.ListWorkloadsRequest
-	20, // 73: niyanta.v1.WorkloadService.CancelWorkload:input_type -> niyanta.v1.CancelWorkloadRequest
-	22, // 74: niyanta.v1.WorkloadService.PauseWorkload:input_type -> niyanta.v1.PauseWorkloadRequest
-	41, // 75: niyanta.v1.WorkloadService.UpdateWorkload:input_type -> niyanta.v1.UpdateWorkloadRequest
-	24, // 76: niyanta.v1.WorkloadService.ResumeWorkload:input_type -> niyanta.v1.ResumeWorkloadRequest
-	15, // 77: niyanta.v1.WorkloadService.StreamWorkloadStatus:input_type -> niyanta.v1.StreamWorkloadStatusRequest
-	26, // 78: niyanta.v1.WorkloadService.GetWorkloadLogs:input_type -> niyanta.v1.GetWorkloadLogsRequest
-	29, // 79: niyanta.v1.WorkloadService.SubmitWorkloadBatch:input_type -> niyanta.v1.SubmitWorkloadBatchRequest
-	33, // 80: niyanta.v1.WorkloadService.CancelWorkloadBatch:input_type -> niyanta.v1.CancelWorkloadBatchRequest
-	37, // 81: niyanta.v1.WorkloadService.ReplayWorkload:input_type -> niyanta.v1.ReplayWorkloadRequest
-	38, // 82: niyanta.v1.WorkloadService.ReplayWorkloadBatch:input_type -> niyanta.v1.ReplayWorkloadBatchRequest
-	3,  // 83: niyanta.v1.WorkloadService.SubmitWorkload:output_type -> niyanta.v1.SubmitWorkloadResponse
-	5,  // 84: niyanta.v1.WorkloadService.GetWorkload:output_type -> niyanta.v1.GetWorkloadResponse
-	10, // 85: niyanta.v1.WorkloadService.ExplainWorkload:output_type -> niyanta.v1.ExplainWorkloadResponse
-	18, // 86: niyanta.v1.WorkloadService.ListWorkloads:output_type -> niyanta.v1.ListWorkloadsResponse
-	21, // 87: niyanta.v1.WorkloadService.CancelWorkload:output_type -> niyanta.v1.CancelWorkloadResponse
-	23, // 88: niyanta.v1.WorkloadService.PauseWorkload:output_type -> niyanta.v1.PauseWorkloadResponse
-	42, // 89: niyanta.v1.WorkloadService.UpdateWorkload:output_type -> niyanta.v1.UpdateWorkloadResponse
-	25, // 90: niyanta.v1.WorkloadService.ResumeWorkload:output_type -> niyanta.v1.ResumeWorkloadResponse
-	16, // 91: niyanta.v1.WorkloadService.StreamWorkloadStatus:output_type -> niyanta.v1.WorkloadStatusUpdate
-	27, // 92: niyanta.v1.WorkloadService.GetWorkloadLogs:output_type -> niyanta.v1.GetWorkloadLogsResponse
-	30, // 93: niyanta.v1.WorkloadService.SubmitWorkloadBatch:output_type -> niyanta.v1.SubmitWorkloadBatchResponse
-	35, // 94: niyanta.v1.WorkloadService.CancelWorkloadBatch:output_type -> niyanta.v1.CancelWorkloadBatchResponse
-	3,  // 95: niyanta.v1.WorkloadService.ReplayWorkload:output_type -> niyanta.v1.SubmitWorkloadResponse
-	39, // 96: niyanta.v1.WorkloadService.ReplayWorkloadBatch:output_type -> niyanta.v1.ReplayWorkloadBatchResponse
-	83, // [83:97] is the sub-list for method output_type
-	69, // [69:83] is the sub-list for method input_type
-	69, // [69:69] is the sub-list for extension type_name
-	69, // [69:69] is the sub-list for extension extendee
-	0,  // [0:69] is the sub-list for field type_name
+	46, // 2: niyanta.v1.SubmitWorkloadRequest.labels:type_name -> niyanta.v1.SubmitWorkloadRequest.LabelsEntry
+	0,  // 3: niyanta.v1.SubmitWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
+	52, // 4: niyanta.v1.SubmitWorkloadResponse.created_at:type_name -> google.protobuf.Timestamp
+	52, // 5: niyanta.v1.SubmitWorkloadResponse.estimated_start_time:type_name -> google.protobuf.Timestamp
+	6,  // 6: niyanta.v1.GetWorkloadResponse.workload:type_name -> niyanta.v1.Workload
+	0,  // 7: niyanta.v1.Workload.status:type_name -> niyanta.v1.WorkloadStatus
+	51, // 8: niyanta.v1.Workload.input_params:type_name -> google.protobuf.Struct
+	51, // 9: niyanta.v1.Workload.result_data:type_name -> google.protobuf.Struct
+	52, // 10: niyanta.v1.Workload.created_at:type_name -> google.protobuf.Timestamp
+	52, // 11: niyanta.v1.Workload.scheduled_at:type_name -> google.protobuf.Timestamp
+	52, // 12: niyanta.v1.Workload.started_at:type_name -> google.protobuf.Timestamp
+	52, // 13: niyanta.v1.Workload.completed_at:type_name -> google.protobuf.Timestamp
+	7,  // 14: niyanta.v1.Workload.affinity_rules:type_name -> niyanta.v1.AffinityRules
+	52, // 15: niyanta.v1.Workload.paused_at:type_name -> google.protobuf.Timestamp
+	52, // 16: niyanta.v1.Workload.cancelled_at:type_name -> google.protobuf.Timestamp
+	52, // 17: niyanta.v1.Workload.estimated_start_time:type_name -> google.protobuf.Timestamp
+	52, // 18: niyanta.v1.Workload.estimated_completion_time:type_name -> google.protobuf.Timestamp
+	47, // 19: niyanta.v1.Workload.labels:type_name -> niyanta.v1.Workload.LabelsEntry
+	8,  // 20: niyanta.v1.AffinityRules.hard_affinity:type_name -> niyanta.v1.AffinityConstraint
+	8,  // 21: niyanta.v1.AffinityRules.soft_affinity:type_name -> niyanta.v1.AffinityConstraint
+	8,  // 22: niyanta.v1.AffinityRules.anti_affinity:type_name -> niyanta.v1.AffinityConstraint
+	48, // 23: niyanta.v1.AffinityConstraint.worker_tags:type_name -> niyanta.v1.AffinityConstraint.WorkerTagsEntry
+	0,  // 24: niyanta.v1.ExplainWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
+	52, // 25: niyanta.v1.ExplainWorkloadResponse.explained_at:type_name -> google.protobuf.Timestamp
+	11, // 26: niyanta.v1.ExplainWorkloadResponse.reasons:type_name -> niyanta.v1.ExplainedReason
+	12, // 27: niyanta.v1.ExplainWorkloadResponse.position:type_name -> niyanta.v1.QueuePosition
+	13, // 28: niyanta.v1.ExplainWorkloadResponse.estimated_start:type_name -> niyanta.v1.TimeEstimate
+	13, // 29: niyanta.v1.ExplainWorkloadResponse.estimated_completion:type_name -> niyanta.v1.TimeEstimate
+	14, // 30: niyanta.v1.ExplainWorkloadResponse.accuracy:type_name -> niyanta.v1.EstimateAccuracy
+	51, // 31: niyanta.v1.ExplainedReason.details:type_name -> google.protobuf.Struct
+	52, // 32: niyanta.v1.TimeEstimate.p50:type_name -> google.protobuf.Timestamp
+	52, // 33: niyanta.v1.TimeEstimate.p90:type_name -> google.protobuf.Timestamp
+	0,  // 34: niyanta.v1.WorkloadStatusUpdate.status:type_name -> niyanta.v1.WorkloadStatus
+	52, // 35: niyanta.v1.WorkloadStatusUpdate.timestamp:type_name -> google.protobuf.Timestamp
+	51, // 36: niyanta.v1.WorkloadStatusUpdate.result_data:type_name -> google.protobuf.Struct
+	0,  // 37: niyanta.v1.ListWorkloadsRequest.status:type_name -> niyanta.v1.WorkloadStatus
+	49, // 38: niyanta.v1.ListWorkloadsRequest.labels:type_name -> niyanta.v1.ListWorkloadsRequest.LabelsEntry
+	52, // 39: niyanta.v1.ListWorkloadsRequest.created_after:type_name -> google.protobuf.Timestamp
+	52, // 40: niyanta.v1.ListWorkloadsRequest.created_before:type_name -> google.protobuf.Timestamp
+	6,  // 41: niyanta.v1.ListWorkloadsResponse.workloads:type_name -> niyanta.v1.Workload
+	19, // 42: niyanta.v1.ListWorkloadsResponse.pagination:type_name -> niyanta.v1.Pagination
+	0,  // 43: niyanta.v1.CancelWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
+	52, // 44: niyanta.v1.CancelWorkloadResponse.cancelled_at:type_name -> google.protobuf.Timestamp
+	0,  // 45: niyanta.v1.PauseWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
+	52, // 46: niyanta.v1.PauseWorkloadResponse.paused_at:type_name -> google.protobuf.Timestamp
+	0,  // 47: niyanta.v1.ResumeWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
+	52, // 48: niyanta.v1.GetWorkloadLogsRequest.since:type_name -> google.protobuf.Timestamp
+	52, // 49: niyanta.v1.GetWorkloadLogsRequest.until:type_name -> google.protobuf.Timestamp
+	1,  // 50: niyanta.v1.GetWorkloadLogsRequest.level:type_name -> niyanta.v1.LogLevel
+	28, // 51: niyanta.v1.GetWorkloadLogsResponse.logs:type_name -> niyanta.v1.LogLine
+	19, // 52: niyanta.v1.GetWorkloadLogsResponse.pagination:type_name -> niyanta.v1.Pagination
+	52, // 53: niyanta.v1.LogLine.timestamp:type_name -> google.protobuf.Timestamp
+	1,  // 54: niyanta.v1.LogLine.level:type_name -> niyanta.v1.LogLevel
+	51, // 55: niyanta.v1.LogLine.details:type_name -> google.protobuf.Struct
+	2,  // 56: niyanta.v1.SubmitWorkloadBatchRequest.workloads:type_name -> niyanta.v1.SubmitWorkloadRequest
+	31, // 57: niyanta.v1.SubmitWorkloadBatchResponse.results:type_name -> niyanta.v1.SubmitWorkloadBatchResult
+	3,  // 58: niyanta.v1.SubmitWorkloadBatchResult.workload:type_name -> niyanta.v1.SubmitWorkloadResponse
+	32, // 59: niyanta.v1.SubmitWorkloadBatchResult.error:type_name -> niyanta.v1.ItemError
+	51, // 60: niyanta.v1.ItemError.details:type_name -> google.protobuf.Struct
+	34, // 61: niyanta.v1.CancelWorkloadBatchRequest.filter:type_name -> niyanta.v1.WorkloadFilter
+	0,  // 62: niyanta.v1.WorkloadFilter.status:type_name -> niyanta.v1.WorkloadStatus
+	52, // 63: niyanta.v1.WorkloadFilter.created_before:type_name -> google.protobuf.Timestamp
+	52, // 64: niyanta.v1.WorkloadFilter.created_after:type_name -> google.protobuf.Timestamp
+	50, // 65: niyanta.v1.WorkloadFilter.labels:type_name -> niyanta.v1.WorkloadFilter.LabelsEntry
+	36, // 66: niyanta.v1.CancelWorkloadBatchResponse.results:type_name -> niyanta.v1.CancelWorkloadBatchResult
+	21, // 67: niyanta.v1.CancelWorkloadBatchResult.cancelled:type_name -> niyanta.v1.CancelWorkloadResponse
+	32, // 68: niyanta.v1.CancelWorkloadBatchResult.error:type_name -> niyanta.v1.ItemError
+	51, // 69: niyanta.v1.ReplayWorkloadRequest.input_params:type_name -> google.protobuf.Struct
+	34, // 70: niyanta.v1.ReplayWorkloadBatchRequest.filter:type_name -> niyanta.v1.WorkloadFilter
+	40, // 71: niyanta.v1.ReplayWorkloadBatchResponse.results:type_name -> niyanta.v1.ReplayWorkloadBatchResult
+	32, // 72: niyanta.v1.ReplayWorkloadBatchResult.error:type_name -> niyanta.v1.ItemError
+	52, // 73: niyanta.v1.ListFailuresRequest.since:type_name -> google.protobuf.Timestamp
+	52, // 74: niyanta.v1.ListFailuresRequest.until:type_name -> google.protobuf.Timestamp
+	43, // 75: niyanta.v1.ListFailuresResponse.failures:type_name -> niyanta.v1.Failure
+	52, // 76: niyanta.v1.ListFailuresResponse.counted_since:type_name -> google.protobuf.Timestamp
+	52, // 77: niyanta.v1.Failure.first_seen_at:type_name -> google.protobuf.Timestamp
+	52, // 78: niyanta.v1.Failure.last_seen_at:type_name -> google.protobuf.Timestamp
+	7,  // 79: niyanta.v1.UpdateWorkloadRequest.affinity_rules:type_name -> niyanta.v1.AffinityRules
+	6,  // 80: niyanta.v1.UpdateWorkloadResponse.workload:type_name -> niyanta.v1.Workload
+	2,  // 81: niyanta.v1.WorkloadService.SubmitWorkload:input_type -> niyanta.v1.SubmitWorkloadRequest
+	4,  // 82: niyanta.v1.WorkloadService.GetWorkload:input_type -> niyanta.v1.GetWorkloadRequest
+	9,  // 83: niyanta.v1.WorkloadService.ExplainWorkload:input_type -> niyanta.v1.ExplainWorkloadRequest
+	17, // 84: niyanta.v1.WorkloadService.ListWorkloads:input_type -> niyanta.v1.ListWorkloadsRequest
+	20, // 85: niyanta.v1.WorkloadService.CancelWorkload:input_type -> niyanta.v1.CancelWorkloadRequest
+	22, // 86: niyanta.v1.WorkloadService.PauseWorkload:input_type -> niyanta.v1.PauseWorkloadRequest
+	44, // 87: niyanta.v1.WorkloadService.UpdateWorkload:input_type -> niyanta.v1.UpdateWorkloadRequest
+	24, // 88: niyanta.v1.WorkloadService.ResumeWorkload:input_type -> niyanta.v1.ResumeWorkloadRequest
+	15, // 89: niyanta.v1.WorkloadService.StreamWorkloadStatus:input_type -> niyanta.v1.StreamWorkloadStatusRequest
+	26, // 90: niyanta.v1.WorkloadService.GetWorkloadLogs:input_type -> niyanta.v1.GetWorkloadLogsRequest
+	29, // 91: niyanta.v1.WorkloadService.SubmitWorkloadBatch:input_type -> niyanta.v1.SubmitWorkloadBatchRequest
+	33, // 92: niyanta.v1.WorkloadService.CancelWorkloadBatch:input_type -> niyanta.v1.CancelWorkloadBatchRequest
+	37, // 93: niyanta.v1.WorkloadService.ReplayWorkload:input_type -> niyanta.v1.ReplayWorkloadRequest
+	38, // 94: niyanta.v1.WorkloadService.ReplayWorkloadBatch:input_type -> niyanta.v1.ReplayWorkloadBatchRequest
+	41, // 95: niyanta.v1.WorkloadService.ListFailures:input_type -> niyanta.v1.ListFailuresRequest
+	3,  // 96: niyanta.v1.WorkloadService.SubmitWorkload:output_type -> niyanta.v1.SubmitWorkloadResponse
+	5,  // 97: niyanta.v1.WorkloadService.GetWorkload:output_type -> niyanta.v1.GetWorkloadResponse
+	10, // 98: niyanta.v1.WorkloadService.ExplainWorkload:output_type -> niyanta.v1.ExplainWorkloadResponse
+	18, // 99: niyanta.v1.WorkloadService.ListWorkloads:output_type -> niyanta.v1.ListWorkloadsResponse
+	21, // 100: niyanta.v1.WorkloadService.CancelWorkload:output_type -> niyanta.v1.CancelWorkloadResponse
+	23, // 101: niyanta.v1.WorkloadService.PauseWorkload:output_type -> niyanta.v1.PauseWorkloadResponse
+	45, // 102: niyanta.v1.WorkloadService.UpdateWorkload:output_type -> niyanta.v1.UpdateWorkloadResponse
+	25, // 103: niyanta.v1.WorkloadService.ResumeWorkload:output_type -> niyanta.v1.ResumeWorkloadResponse
+	16, // 104: niyanta.v1.WorkloadService.StreamWorkloadStatus:output_type -> niyanta.v1.WorkloadStatusUpdate
+	27, // 105: niyanta.v1.WorkloadService.GetWorkloadLogs:output_type -> niyanta.v1.GetWorkloadLogsResponse
+	30, // 106: niyanta.v1.WorkloadService.SubmitWorkloadBatch:output_type -> niyanta.v1.SubmitWorkloadBatchResponse
+	35, // 107: niyanta.v1.WorkloadService.CancelWorkloadBatch:output_type -> niyanta.v1.CancelWorkloadBatchResponse
+	3,  // 108: niyanta.v1.WorkloadService.ReplayWorkload:output_type -> niyanta.v1.SubmitWorkloadResponse
+	39, // 109: niyanta.v1.WorkloadService.ReplayWorkloadBatch:output_type -> niyanta.v1.ReplayWorkloadBatchResponse
+	42, // 110: niyanta.v1.WorkloadService.ListFailures:output_type -> niyanta.v1.ListFailuresResponse
+	96, // [96:111] is the sub-list for method output_type
+	81, // [81:96] is the sub-list for method input_type
+	81, // [81:81] is the sub-list for extension type_name
+	81, // [81:81] is the sub-list for extension extendee
+	0,  // [0:81] is the sub-list for field type_name
 }
 
 func init() { file_niyanta_v1_workload_service_proto_init() }
@@ -3724,14 +4128,14 @@ func file_niyanta_v1_workload_service_proto_init() {
 		(*ReplayWorkloadBatchResult_WorkloadId)(nil),
 		(*ReplayWorkloadBatchResult_Error)(nil),
 	}
-	file_niyanta_v1_workload_service_proto_msgTypes[39].OneofWrappers = []any{}
+	file_niyanta_v1_workload_service_proto_msgTypes[42].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_niyanta_v1_workload_service_proto_rawDesc), len(file_niyanta_v1_workload_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   42,
+			NumMessages:   49,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

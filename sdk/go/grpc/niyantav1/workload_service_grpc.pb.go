@@ -50,6 +50,7 @@ const (
 	WorkloadService_CancelWorkloadBatch_FullMethodName  = "/niyanta.v1.WorkloadService/CancelWorkloadBatch"
 	WorkloadService_ReplayWorkload_FullMethodName       = "/niyanta.v1.WorkloadService/ReplayWorkload"
 	WorkloadService_ReplayWorkloadBatch_FullMethodName  = "/niyanta.v1.WorkloadService/ReplayWorkloadBatch"
+	WorkloadService_ListFailures_FullMethodName         = "/niyanta.v1.WorkloadService/ListFailures"
 )
 
 // WorkloadServiceClient is the client API for WorkloadService service.
@@ -94,6 +95,8 @@ type WorkloadServiceClient interface {
 	// The same with those that a filter means, the oldest first, up to 1,000 with one call, all in one transaction. An
 	// idempotency-key covers one call.
 	ReplayWorkloadBatch(ctx context.Context, in *ReplayWorkloadBatchRequest, opts ...grpc.CallOption) (*ReplayWorkloadBatchResponse, error)
+	// What workloads FAILED of, those together whose errors are the same but for numbers, ids, paths and addresses.
+	ListFailures(ctx context.Context, in *ListFailuresRequest, opts ...grpc.CallOption) (*ListFailuresResponse, error)
 }
 
 type workloadServiceClient struct {
@@ -253,6 +256,16 @@ func (c *workloadServiceClient) ReplayWorkloadBatch(ctx context.Context, in *Rep
 	return out, nil
 }
 
+func (c *workloadServiceClient) ListFailures(ctx context.Context, in *ListFailuresRequest, opts ...grpc.CallOption) (*ListFailuresResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListFailuresResponse)
+	err := c.cc.Invoke(ctx, WorkloadService_ListFailures_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // WorkloadServiceServer is the server API for WorkloadService service.
 // All implementations must embed UnimplementedWorkloadServiceServer
 // for forward compatibility.
@@ -295,6 +308,8 @@ type WorkloadServiceServer interface {
 	// The same with those that a filter means, the oldest first, up to 1,000 with one call, all in one transaction. An
 	// idempotency-key covers one call.
 	ReplayWorkloadBatch(context.Context, *ReplayWorkloadBatchRequest) (*ReplayWorkloadBatchResponse, error)
+	// What workloads FAILED of, those together whose errors are the same but for numbers, ids, paths and addresses.
+	ListFailures(context.Context, *ListFailuresRequest) (*ListFailuresResponse, error)
 	mustEmbedUnimplementedWorkloadServiceServer()
 }
 
@@ -346,6 +361,9 @@ func (UnimplementedWorkloadServiceServer) ReplayWorkload(context.Context, *Repla
 }
 func (UnimplementedWorkloadServiceServer) ReplayWorkloadBatch(context.Context, *ReplayWorkloadBatchRequest) (*ReplayWorkloadBatchResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method ReplayWorkloadBatch not implemented")
+}
+func (UnimplementedWorkloadServiceServer) ListFailures(context.Context, *ListFailuresRequest) (*ListFailuresResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method ListFailures not implemented")
 }
 func (UnimplementedWorkloadServiceServer) mustEmbedUnimplementedWorkloadServiceServer() {}
 func (UnimplementedWorkloadServiceServer) testEmbeddedByValue()                         {}
@@ -613,6 +631,24 @@ func _WorkloadService_ReplayWorkloadBatch_Handler(srv interface{}, ctx context.C
 	return interceptor(ctx, in, info, handler)
 }
 
+func _WorkloadService_ListFailures_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListFailuresRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(WorkloadServiceServer).ListFailures(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: WorkloadService_ListFailures_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(WorkloadServiceServer).ListFailures(ctx, req.(*ListFailuresRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // WorkloadService_ServiceDesc is the grpc.ServiceDesc for WorkloadService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -671,6 +707,10 @@ var WorkloadService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ReplayWorkloadBatch",
 			Handler:    _WorkloadService_ReplayWorkloadBatch_Handler,
+		},
+		{
+			MethodName: "ListFailures",
+			Handler:    _WorkloadService_ListFailures_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -97,9 +97,9 @@ class BatchMethods:
         return answer
 
 
-def filter_of(given: pb.WorkloadFilter) -> dict[str, str]:
+def filter_of(given: pb.WorkloadFilter) -> dict[str, Any]:
     """A filter as REST's body has it; what is unset is left out."""
-    found = {}
+    found: dict[str, Any] = {}
     if (status := status_of(given.status, "filter.status")) is not None:
         found["status"] = status
     if given.workload_type:
@@ -108,6 +108,10 @@ def filter_of(given: pb.WorkloadFilter) -> dict[str, str]:
         found["created_before"] = moment_of(given.created_before, "filter.created_before").isoformat()
     if given.HasField("created_after"):
         found["created_after"] = moment_of(given.created_after, "filter.created_after").isoformat()
+    if given.labels:
+        found["labels"] = dict(given.labels)
+    if given.fingerprint:
+        found["fingerprint"] = given.fingerprint
     return found
 
 

@@ -13,7 +13,7 @@ from niyanta.server.grpc.values import json_of, put_time, struct_of
 from niyanta.server.services.outcomes import Submission
 from niyanta.server.services.workloads import Outlook
 from niyanta.server.store.listing import WorkloadSummary
-from niyanta.server.store.workloads import StoredWorkload
+from niyanta.server.store.stored_workload import StoredWorkload
 from niyanta.wire.strict_json import StrictDecoder
 from niyanta.wire.v1 import workload_service_pb2 as pb
 
@@ -78,6 +78,8 @@ def submission_of(request: pb.SubmitWorkloadRequest, place: str = "") -> dict[st
         found["affinity_rules"] = affinity_of(request.affinity_rules)
     if request.timeout_seconds:
         found["timeout_seconds"] = request.timeout_seconds
+    if request.labels:
+        found["labels"] = dict(request.labels)
     return found
 
 
@@ -134,6 +136,7 @@ def workload_message(workload: StoredWorkload, outlook: Outlook) -> pb.Workload:
     if workload.affinity_rules is not None:
         ParseDict(msgspec.json.decode(workload.affinity_rules), found.affinity_rules)
     found.error_message = workload.error_message or ""
+    found.error_fingerprint = workload.error_fingerprint or ""
     put_time(found.scheduled_at, workload.scheduled_at)
     found.checkpoint_sequence = workload.checkpoint_sequence
     found.generation = workload.generation
@@ -162,6 +165,7 @@ def workload_summary_message(workload: StoredWorkload | WorkloadSummary) -> pb.W
         worker_id=workload.worker_id or "",
         retry_count=workload.retry_count,
         version=workload.version,
+        labels=None if workload.labels is None else msgspec.json.decode(workload.labels),
     )
     put_time(found.created_at, workload.created_at)
     put_time(found.started_at, workload.started_at)

@@ -15,13 +15,14 @@ from math import copysign, isfinite
 from typing import ParamSpec, TypeVar
 
 import msgspec
+from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import NULL_VALUE, ListValue, Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from niyanta.domain.json_value import Json
 from niyanta.errors import InvalidInputError, InvalidStateError
 
-__all__ = ["aside", "json_of", "moment_of", "put_details", "put_time", "struct_of"]
+__all__ = ["aside", "json_of", "moment_of", "moment_or_none", "put_details", "put_time", "struct_of"]
 
 _MOST_MESSAGES = 100
 _OUTSIDE = 3
@@ -218,6 +219,15 @@ def put_time(into: Timestamp, at: datetime | None) -> None:
     if at is not None:
         seconds, ms = divmod((at - _EPOCH) // _MS, 1000)
         into.seconds, into.nanos = seconds, ms * 1_000_000
+
+
+def moment_or_none(request: Message, field: str) -> datetime | None:
+    """The time in a field of a request; None when it isn't set.
+
+    Raises:
+        InvalidInputError: No such time.
+    """
+    return moment_of(getattr(request, field), field) if request.HasField(field) else None
 
 
 def moment_of(given: Timestamp, field: str) -> datetime:

@@ -14,7 +14,7 @@ moves hands in a decision: a function that gets the changes just begun and adds 
 effect, because it is called again when the transaction has to be. What is written is guarded once more by the
 statement itself: by the version that the decision was made on and, for the leader, by its epoch. Audit events, the
 customers' counts and the figures of the hours are written by the same statement, so none of them can say something
-else than the rows.
+else than the rows. What a workload has FAILED of is, rarely, a second one, in the same transaction.
 
 **States.** Begun, decided, written, committed, announced; nothing is seen by anybody before the commit. Rows are
 locked in order of their key before anything is decided, the customers' counts after them, then the hours, so that
@@ -35,10 +35,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
-from niyanta.domain.workload import Key
+from niyanta.domain.workload import Key, Status
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.moves.feed import ChangeFeed, describe
 from niyanta.server.store.database import Database, Pool, retried
+from niyanta.server.store.failures import FailureStore
 from niyanta.server.store.queries import Connection
 from niyanta.server.store.states import Change, Locked
 from niyanta.server.store.workloads import WorkloadStore
@@ -65,6 +66,7 @@ class Mover:
         self._database = database
         self._feed = feed
         self._store = WorkloadStore()
+        self._failures = FailureStore()
 
     async def move(
         self,
@@ -124,7 +126,7 @@ class Mover:
         """Move workloads by one statement alone, which spares a transaction around it.
 
         False when somebody else was quicker with one of them: what was written is, and is announced; the rest is to
-        be decided anew.
+        be decided anew. False, too, when one fails for good, which takes more than a statement: nothing was written.
 
         Raises:
             LockNotFreeError, ServiceUnavailableError: As `move`; nothing was written.
@@ -133,6 +135,8 @@ class Mover:
             changes = _begun((await self._store.states(conn, keys)).values())
             decide(changes)
             moved = [change for change in changes.values() if not change.is_empty]
+            if any(map(_fails, moved)):
+                return False
             written = await self._store.apply(conn, moved, lock_seconds=lock_seconds)
         self._announce(change for change in moved if change.key in written)
         return len(written) == len(moved)
@@ -155,6 +159,8 @@ class Mover:
             if len(written) != len(moved):
                 # They are locked, so it isn't their versions that have changed.
                 raise LeaderFencedError
+            if failed := [change.state for change in moved if _fails(change)]:
+                await self._failures.add(conn, failed)
             if besides is not None:
                 await besides(conn)
         self._announce(moved)
@@ -164,6 +170,10 @@ class Mover:
         if news := [change for change in moved if change.state.version != change.before.state.version]:
             self._feed.announce([describe(change) for change in news])
             self._feed.moved(news)
+
+
+def _fails(change: Change) -> bool:
+    return change.state.status is Status.FAILED and change.before.state.status is not Status.FAILED
 
 
 def _begun(found: Iterable[Locked]) -> dict[Key, Change]:

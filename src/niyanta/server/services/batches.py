@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from niyanta.domain.limits import MAX_BATCH, MAX_ID_LENGTH, MAX_REASON_LENGTH, MAX_TYPE_LENGTH
 from niyanta.domain.workload import Status, WorkloadState
 from niyanta.errors import ApiError, InvalidInputError, ServiceUnavailableError
-from niyanta.server.services.matching import id_range
+from niyanta.server.services.matching import narrowed
+from niyanta.server.services.requests import Labels, check_labels
 from niyanta.server.services.workloads import WorkloadService
 from niyanta.server.store.customers import Identity
 from niyanta.server.store.database import Database, retried
-from niyanta.server.store.listing import ListingStore, ListQuery
+from niyanta.server.store.list_query import ListQuery
+from niyanta.server.store.listing import ListingStore
 
 __all__ = ["BatchService", "CancelBatchRequest", "CancelFilter", "Cancellations"]
 
@@ -32,6 +34,7 @@ class CancelFilter(msgspec.Struct, forbid_unknown_fields=True):
     workload_type: Annotated[str, Meta(min_length=1, max_length=MAX_TYPE_LENGTH)] | None = None
     created_before: datetime | None = None
     created_after: datetime | None = None
+    labels: Labels | UnsetType = UNSET
 
 
 class CancelBatchRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -98,7 +101,7 @@ class BatchService:
 
     @retried
     async def _matching(self, identity: Identity, wanted: CancelFilter) -> list[str]:
-        if all(getattr(wanted, name) is None for name in wanted.__struct_fields__):
+        if not any(getattr(wanted, name) for name in wanted.__struct_fields__):
             names = list(wanted.__struct_fields__)
             raise InvalidInputError(
                 f"filter needs at least one of: {', '.join(names)}", details={"field": "filter", "allowed": names}
@@ -108,17 +111,16 @@ class BatchService:
                 f"filter.status must be one of: {', '.join(_CANCELLABLE)}",
                 details={"field": "filter.status", "allowed": _CANCELLABLE},
             )
-        above, below = id_range(wanted.created_after, wanted.created_before)
+        labels = wanted.labels or {}
+        check_labels("filter.labels", labels)
+        everything = narrowed(
+            ListQuery(identity.customer_id, None, wanted.workload_type, descending=False, limit=MAX_BATCH + 1),
+            labels=labels.items(),
+            created_after=wanted.created_after,
+            created_before=wanted.created_before,
+        )
         found: list[str] = []
         async with self._database.connection(customer_id=identity.customer_id) as conn:
             for status in [wanted.status] if wanted.status else _CANCELLABLE:
-                query = ListQuery(
-                    identity.customer_id,
-                    status,
-                    wanted.workload_type,
-                    descending=False,
-                    limit=MAX_BATCH,
-                    after=("", above),
-                )
-                found += [summary.workload_id for summary in await self._listing.page(conn, query)]
-        return sorted(workload_id for workload_id in found if workload_id < below)[: MAX_BATCH + 1]
+                found += await self._listing.first_ids(conn, replace(everything, status=status))
+        return sorted(found)[: MAX_BATCH + 1]

@@ -76,9 +76,8 @@ class SubmissionChecks:
     ) -> list[NewWorkload | ApiError]:
         now_ms = self._directory.clock.now_ms()
         created_at = datetime.fromtimestamp(now_ms / 1000, UTC)
-        # In one millisecond ids sort by their random part; sorted, the batch is listed in its own order.
         traceparent = current_traceparent()
-        randoms = sorted([int.from_bytes(secrets.token_bytes(10)) for _ in requests])
+        randoms = _rising_randoms(len(requests))
         starts: dict[int, datetime | None] = {}
         items: list[NewWorkload | ApiError] = []
         for number, request in enumerate(requests):
@@ -89,8 +88,8 @@ class SubmissionChecks:
             except InvalidInputError as error:
                 items.append(error)
                 continue
-            affinity_json = _encode_sorted(rules) if rules is not None else None
-            affinity = affinity_json.decode() if affinity_json is not None else None
+            affinity_json = None if rules is None else _encode_sorted(rules)
+            affinity = None if affinity_json is None else affinity_json.decode()
             place = placement_key(kind, affinity_json)
             for form in misfits.split() if misfits else ():
                 place = key_without(place, form)
@@ -114,6 +113,7 @@ class SubmissionChecks:
                     estimated_start_at=starts[place],
                     traceparent=traceparent,
                     needs_config=not supported[kind].forms,
+                    labels=request.labels or None,
                 )
             )
         return items
@@ -175,6 +175,11 @@ def unsupported(workload_type: str, supported: Iterable[str]) -> InvalidInputErr
         f"Workload type '{workload_type[:100]}' is not supported",
         details={"field": "workload_type", "supported_types": sorted(supported)},
     )
+
+
+def _rising_randoms(count: int) -> list[int]:
+    """In one millisecond ids sort by their random part; sorted, a batch is listed in its own order."""
+    return sorted([int.from_bytes(secrets.token_bytes(10)) for _ in range(count)])
 
 
 def _check_type(request: SubmitRequest, supported: Mapping[str, Intake]) -> str | None:

@@ -15,7 +15,7 @@ from datetime import datetime
 import msgspec
 
 from niyanta.errors import InvalidInputError
-from niyanta.server.store.listing import ListQuery, Place, WorkloadSummary, cursor_values
+from niyanta.server.store.list_query import FIRST_ID, LAST_ID, ListQuery, Place
 from niyanta.server.store.logs import LogPlace
 
 __all__ = ["Cursors", "refuse_both"]
@@ -55,11 +55,11 @@ class Cursors:
         self._number = msgspec.msgpack.Decoder(int).decode
         self._line = msgspec.msgpack.Decoder(LogPlace).decode
 
-    def after_workload(self, query: ListQuery, last: WorkloadSummary) -> str:
-        """The cursor behind the last workload of a page."""
-        value, workload_id = cursor_values(last, query.order_by)
-        place = _Place(workload_id, at=value) if isinstance(value, datetime) else _Place(workload_id, value)
-        return self._seal(self._encode(place), _list_of(query))
+    def after_place(self, query: ListQuery, place: Place) -> str:
+        """The cursor behind a place in a list of workloads."""
+        value, workload_id = place
+        found = _Place(workload_id, at=value) if isinstance(value, datetime) else _Place(workload_id, value)
+        return self._seal(self._encode(found), _list_of(query))
 
     def read_place(self, text: str, query: ListQuery) -> Place:
         """Behind which place a page of workloads begins.
@@ -129,6 +129,8 @@ class Cursors:
 def _list_of(query: ListQuery) -> bytes:
     """All that names a list of workloads; its page size doesn't."""
     names = ("workloads", query.customer_id, query.status, query.workload_type, query.order_by, query.descending)
+    if query.labels or (query.above, query.below) != (FIRST_ID, LAST_ID):
+        return msgspec.msgpack.encode((*names, query.above, query.below, query.labels))
     return msgspec.msgpack.encode(names)
 
 

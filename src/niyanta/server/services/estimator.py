@@ -35,7 +35,7 @@ from niyanta.server.store.customers import Customer, CustomerStore, CustomerUsag
 from niyanta.server.store.database import Database, retried
 from niyanta.server.store.states import affinity_from_json
 from niyanta.server.store.statistics import LaneAhead, StatisticsStore
-from niyanta.server.store.workloads import StoredWorkload
+from niyanta.server.store.stored_workload import StoredWorkload
 
 __all__ = ["Estimator", "Prospect"]
 

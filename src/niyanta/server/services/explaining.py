@@ -30,7 +30,7 @@ from niyanta.server.store.database import Database, retried
 from niyanta.server.store.lease import LeaseStore, StoredLease
 from niyanta.server.store.partitions import Lifetime
 from niyanta.server.store.states import affinity_from_json
-from niyanta.server.store.workloads import StoredWorkload
+from niyanta.server.store.stored_workload import StoredWorkload
 
 __all__ = ["Explainer", "Explanation"]
 

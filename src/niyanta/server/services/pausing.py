@@ -47,7 +47,8 @@ from niyanta.server.services.moving import Verb, attempt_of, move_one, wrong_sta
 from niyanta.server.services.workloads import WorkloadService
 from niyanta.server.store.customers import Identity
 from niyanta.server.store.queries import Connection
-from niyanta.server.store.workloads import StoredWorkload, WorkloadStore
+from niyanta.server.store.stored_workload import StoredWorkload
+from niyanta.server.store.workloads import WorkloadStore
 from niyanta.wire.messages import AttemptRef
 
 __all__ = ["PauseService"]

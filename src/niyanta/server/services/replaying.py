@@ -12,17 +12,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from niyanta.domain.limits import (
     MAX_BATCH,
     MAX_CHECKPOINT_SEQUENCE,
     MAX_CURSOR_LENGTH,
+    MAX_FINGERPRINT_LENGTH,
     MAX_PRIORITY,
     MAX_TYPE_LENGTH,
 )
@@ -30,16 +31,17 @@ from niyanta.domain.workload import TERMINAL, Status
 from niyanta.errors import ApiError, ConflictError, InvalidInputError, InvalidStateError, ServiceUnavailableError
 from niyanta.server.access.gate import check_workload
 from niyanta.server.services.cursors import Cursors
-from niyanta.server.services.matching import id_range
+from niyanta.server.services.matching import narrowed
 from niyanta.server.services.outcomes import ItemOutcome, Submission
-from niyanta.server.services.requests import SubmitRequest
+from niyanta.server.services.requests import Labels, SubmitRequest, check_labels
 from niyanta.server.services.submission import SubmissionService
 from niyanta.server.services.workloads import WorkloadService
 from niyanta.server.store.customers import Identity
 from niyanta.server.store.database import Database, retried
-from niyanta.server.store.listing import ListingStore, ListQuery
+from niyanta.server.store.list_query import ListQuery
+from niyanta.server.store.listing import ListingStore
 from niyanta.server.store.origins import Origin, OriginStore, Replayable
-from niyanta.server.store.workloads import StoredWorkload
+from niyanta.server.store.stored_workload import StoredWorkload
 
 __all__ = ["ForkRequest", "ReplayBatchRequest", "ReplayFilter", "ReplayRequest", "ReplayService", "Replays"]
 
@@ -98,6 +100,13 @@ class ReplayFilter(msgspec.Struct, forbid_unknown_fields=True):
     workload_type: Annotated[str, Meta(min_length=1, max_length=MAX_TYPE_LENGTH)] | None = None
     created_before: datetime | None = None
     created_after: datetime | None = None
+    labels: Labels | UnsetType = UNSET
+    fingerprint: (
+        Annotated[
+            str, Meta(description="As GET /v1/failures has it.", min_length=1, max_length=MAX_FINGERPRINT_LENGTH)
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class ReplayBatchRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -198,6 +207,7 @@ class ReplayService:
             input_params=original.input_params,
             affinity_rules=original.affinity_rules,
             timeout_seconds=original.timeout_seconds,
+            labels=original.labels,
         )
         (again,) = await _submissions([found], request.priority, request.input_params)
         answer = await self._submissions.store(
@@ -283,18 +293,19 @@ class ReplayService:
                 f"filter.status must be one of: {', '.join(_ENDS)}",
                 details={"field": "filter.status", "allowed": _ENDS},
             )
-        above, below = id_range(wanted.created_after, wanted.created_before)
-        query = ListQuery(
-            identity.customer_id,
-            status,
-            wanted.workload_type,
-            descending=False,
-            limit=most,
-            after=("", max(above, after or "")),
+        labels = wanted.labels or {}
+        check_labels("filter.labels", labels)
+        query = narrowed(
+            ListQuery(identity.customer_id, status, wanted.workload_type, descending=False, limit=most),
+            labels=labels.items(),
+            fingerprint=wanted.fingerprint or None,
+            created_after=wanted.created_after,
+            created_before=wanted.created_before,
         )
+        if after is not None:
+            query = replace(query, after=("", after))
         async with self._database.connection(customer_id=identity.customer_id) as conn:
-            page = await self._listing.page(conn, query)
-            ids = [summary.workload_id for summary in page if summary.workload_id < below][:most]
+            ids = await self._listing.first_ids(conn, query)
             if not ids:
                 return []
             return await self._store.replayable(conn, identity.customer_id, ids, _MOST_INPUT_BYTES)
@@ -331,6 +342,7 @@ def _submitted_again(
                     None if original.affinity_rules is None else msgspec.json.decode(original.affinity_rules)
                 ),
                 "timeout_seconds": original.timeout_seconds,
+                "labels": {} if original.labels is None else msgspec.json.decode(original.labels),
             },
             SubmitRequest,
         )

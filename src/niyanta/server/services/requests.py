@@ -8,14 +8,17 @@ from enum import Enum
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
+from niyanta.domain.labels import KEY_PATTERN, VALUE_PATTERN, is_key, is_value
 from niyanta.domain.limits import (
     DEFAULT_PRIORITY,
     MAX_AFFINITY_ENTRIES,
     MAX_AFFINITY_TEXT_LENGTH,
     MAX_BATCH,
     MAX_IDEMPOTENCY_KEY_LENGTH,
+    MAX_LABEL_LENGTH,
+    MAX_LABELS,
     MAX_PRIORITY,
     MAX_TIMEOUT_SECONDS,
 )
@@ -27,9 +30,11 @@ __all__ = [
     "BatchRequest",
     "BodyLimit",
     "ConstraintRequest",
+    "Labels",
     "SubmitRequest",
     "body_limits",
     "check_idempotency_key",
+    "check_labels",
     "check_values",
 ]
 
@@ -39,6 +44,20 @@ _TEXT = re.compile(rf"[^\x00-\x1f\x7f-\x9f]{{1,{MAX_AFFINITY_TEXT_LENGTH}}}")
 _Text = {"type": "string", "minLength": 1, "maxLength": MAX_AFFINITY_TEXT_LENGTH}
 _Texts = {"maxItems": MAX_AFFINITY_ENTRIES, "items": _Text}
 _Tags = {"maxProperties": MAX_AFFINITY_ENTRIES, "additionalProperties": _Text}
+
+
+Labels = Annotated[
+    dict[str, str],
+    Meta(
+        description="What lists find it by. Keys and values have letters, digits and, between these, - _ . and /; a "
+        "value may be empty.",
+        examples=[{"team": "video", "release": "2025.10"}],
+        extra_json_schema={
+            "maxProperties": MAX_LABELS,
+            "additionalProperties": {"type": "string", "pattern": f"^{VALUE_PATTERN}$"},
+        },
+    ),
+]
 
 
 class BodyLimit(Enum):
@@ -99,6 +118,8 @@ class SubmitRequest(msgspec.Struct, forbid_unknown_fields=True):
         ]
         | None
     ) = None
+    labels: Labels | UnsetType = UNSET
+    """Left out of the form that idempotency keys compare, where it is left out."""
 
 
 class BatchRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -138,12 +159,38 @@ def check_values(request: SubmitRequest) -> None:
             f"timeout_seconds must be 1 to {MAX_TIMEOUT_SECONDS}",
             details={"field": "timeout_seconds", "minimum": 1, "maximum": MAX_TIMEOUT_SECONDS},
         )
+    if request.labels:
+        check_labels("labels", request.labels)
     rules = request.affinity_rules
     if rules is not None:
         for name in rules.__struct_fields__:
             side: ConstraintRequest | None = getattr(rules, name)
             if side is not None:
                 _check_side(f"affinity_rules.{name}", side)
+
+
+def check_labels(place: str, labels: Mapping[str, str]) -> None:
+    """Check the labels that ``place`` names.
+
+    Raises:
+        InvalidInputError: There are too many, or one has other signs than are allowed.
+    """
+    if len(labels) > MAX_LABELS:
+        raise InvalidInputError(
+            f"{place} has {len(labels)} entries; {MAX_LABELS} are allowed",
+            details={"field": place, "maximum": MAX_LABELS},
+        )
+    for key, value in labels.items():
+        for what, text, fits, pattern in (
+            ("key", key, is_key(key), KEY_PATTERN),
+            ("value", value, is_value(value), VALUE_PATTERN),
+        ):
+            if not fits:
+                raise InvalidInputError(
+                    f"{place}: the {what} '{text[:MAX_LABEL_LENGTH]}' must have at most {MAX_LABEL_LENGTH} letters, "
+                    f"digits and, between these, - _ . and /{'' if what == 'value' else '; not none'}",
+                    details={"field": place, "allowed": pattern},
+                )
 
 
 def _check_side(place: str, side: ConstraintRequest) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from niyanta.domain.explanation import Reason, ReasonCode
 from niyanta.domain.workload import Status
 from niyanta.server.store.audit_events import StoredAuditEvent
-from niyanta.server.store.workloads import StoredWorkload
+from niyanta.server.store.stored_workload import StoredWorkload
 
 __all__ = ["standing_reason"]
 

@@ -21,7 +21,8 @@ from niyanta.server.services.workloads import WorkloadService
 from niyanta.server.store.customers import Identity
 from niyanta.server.store.queries import Connection
 from niyanta.server.store.states import Change
-from niyanta.server.store.workloads import StoredWorkload, Terms, WorkloadStore
+from niyanta.server.store.stored_workload import StoredWorkload
+from niyanta.server.store.workloads import Terms, WorkloadStore
 
 __all__ = ["TERMS", "UpdateRequest", "UpdateService"]
 

@@ -28,11 +28,13 @@ from niyanta.server.store.audit_events import AuditStore, StoredAuditEvent
 from niyanta.server.store.checkpoints import CheckpointStore
 from niyanta.server.store.customers import Identity
 from niyanta.server.store.database import Database, retried
-from niyanta.server.store.listing import ListingStore, ListQuery, Total, WorkloadSummary
+from niyanta.server.store.list_query import ListQuery
+from niyanta.server.store.listing import ListingStore, Slice, Total
 from niyanta.server.store.partitions import Lifetime
 from niyanta.server.store.queries import Connection
 from niyanta.server.store.states import Change
-from niyanta.server.store.workloads import StoredWorkload, WorkloadStore
+from niyanta.server.store.stored_workload import StoredWorkload
+from niyanta.server.store.workloads import WorkloadStore
 
 __all__ = ["CancelRequest", "Outlook", "WorkloadService"]
 
@@ -142,12 +144,15 @@ class WorkloadService:
         return await self._explainer.explain(await self.get(identity, workload_id))
 
     @retried
-    async def list_page(self, query: ListQuery) -> tuple[list[WorkloadSummary], bool, Total | None]:
-        """A page: its workloads, whether there are more, and the total when the page isn't found by a cursor."""
+    async def list_page(self, query: ListQuery) -> tuple[Slice, Total | None]:
+        """A page, and the total when it isn't found by a cursor."""
         async with self._database.connection(customer_id=query.customer_id) as conn:
-            found = await self._listing.page(conn, query)
-            total = await self._listing.total(conn, query) if query.after is None else None
-        return found[: query.limit], len(found) > query.limit, total
+            found = await self._listing.slice(conn, query)
+            if query.after is not None:
+                return found, None
+            if found.next is None and query.offset == 0:
+                return found, Total(len(found.workloads), True)
+            return found, await self._listing.total(conn, query)
 
     async def audit(
         self, identity: Identity, workload_id: str, *, after: int, limit: int

@@ -1,57 +1,38 @@
-"""Listing a customer's workloads, page by page, in any order (ADR 0011).
+"""Listing a customer's workloads, page by page, in any order (ADR 0011), or by labels (ADR 0032).
 
 What rests (is queued, paused or has ended) is read from indexes in the wanted order; what workers hold is at most the
 customer's concurrency, and is sorted when asked for. So a page costs the same with a thousand workloads and with a
-million.
+million. That holds for what labels let through as well, though there a page may end before it is full.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import asyncpg
 import msgspec
 
+from niyanta.domain.ids import milliseconds_of
 from niyanta.domain.limits import MAX_COUNTED
 from niyanta.domain.workload import Status
 from niyanta.errors import InvalidInputError
+from niyanta.server.store.list_query import FIRST_ID, LAST_ID, ListQuery, Place
 from niyanta.server.store.queries import Connection, Queries
 
 __all__ = [
     "DEEP_OFFSET",
     "DEEP_SECONDS",
-    "ORDERS",
-    "ListQuery",
     "ListingStore",
-    "Place",
-    "SortValue",
+    "Slice",
     "Total",
     "WorkloadSummary",
     "cursor_values",
 ]
 
-ORDERS = (
-    "created_at",
-    "priority",
-    "status",
-    "workload_type",
-    "progress_percent",
-    "started_at",
-    "completed_at",
-)
-
-SortValue = str | int | datetime | None
-"""Where a workload stands in an order. None: it has no such time, and comes last in both directions."""
-
-Place = tuple[SortValue, str]
-"""A place between two workloads of a list: behind the one with this sort value and id."""
-
-_FIRST_ID, _LAST_ID = "", "~"
-"""Sort before and after every id and every place, as bytes."""
 _EARLIEST, _LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 """asyncpg sends these two as -infinity and infinity."""
 _LOWEST, _HIGHEST = -1, 2**31 - 1
@@ -61,22 +42,8 @@ _MOST_BOUNDS = 10_000
 DEEP_OFFSET = 10_000
 """A page that begins here or later is read in bounded time."""
 DEEP_SECONDS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class ListQuery:
-    """What to list."""
-
-    customer_id: str
-    status: str | None = None
-    workload_type: str | None = None
-    order_by: str = "created_at"
-    """One of `ORDERS`. Ties go by id, in the same direction; what has no value comes last in both."""
-    descending: bool = True
-    limit: int = 50
-    offset: int = 0
-    after: Place | None = None
-    """Where the page before ended, from `cursor_values`. Not together with an offset."""
+REACH = 2_000
+"""Workloads that a page by labels looks at, whether they fit or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +53,15 @@ class Total:
     count: int
     is_exact: bool
     """False: an upper bound, and close to the truth unless retention has deleted much."""
+
+
+class Slice(NamedTuple):
+    """A page of a list."""
+
+    workloads: list[WorkloadSummary]
+    """As many as the query's limit at the most."""
+    next: Place | None
+    """Behind which place the list goes on; None at its end. A page by labels may go on though it isn't full."""
 
 
 class WorkloadSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +79,14 @@ class WorkloadSummary(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     retry_count: int
     worker_id: str | None
+    labels: str | None
+    """JSON object; None without any."""
+
+
+class _Walked(msgspec.Struct, frozen=True):
+    ids: list[str]
+    reached: str | None
+    """The last that was looked at, where there may be more behind it."""
 
 
 class _Stream(NamedTuple):
@@ -126,6 +110,9 @@ _sorted = {
     for way in ("up", "down")
 }
 _streams = _queries.many("streams", _Stream)
+_labelled = {way: _queries.sole(f"labelled_{way}", _Walked) for way in ("up", "down")}
+_listed = _queries.many("listed", WorkloadSummary)
+_count_labels = _queries.many("count_labels", int)
 _count_everything = _queries.sole("count_everything", int)
 _count_streams = _queries.sole("count_streams", int)
 _upper_bounds = _queries.sole("upper_bounds", _EverCreated)
@@ -142,10 +129,34 @@ class ListingStore:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._bounds: dict[tuple[str, str | None, str | None], tuple[float, Total]] = {}
+        self._bounds: dict[ListQuery, tuple[float, Total]] = {}
+
+    async def slice(self, conn: Connection, query: ListQuery) -> Slice:
+        """One page, and where the next begins.
+
+        Raises:
+            InvalidInputError: As `page`.
+        """
+        if query.labels:
+            return await self._labelled(conn, query)
+        found = await self.page(conn, query)
+        workloads = found[: query.limit]
+        return Slice(workloads, cursor_values(workloads[-1], query.order_by) if len(found) > query.limit else None)
+
+    async def first_ids(self, conn: Connection, query: ListQuery) -> list[str]:
+        """The first ids of a list, as many as the query's limit or all; by labels, however far one has to look."""
+        ids: list[str] = []
+        place = query.after
+        while len(ids) < query.limit:
+            found = await self.slice(conn, replace(query, after=place, limit=query.limit - len(ids)))
+            ids += [workload.workload_id for workload in found.workloads]
+            place = found.next
+            if place is None:
+                break
+        return ids
 
     async def page(self, conn: Connection, query: ListQuery) -> list[WorkloadSummary]:
-        """One page, and one more when there are more.
+        """One page, and one more when there are more. Not for labels: see `slice`.
 
         Raises:
             InvalidInputError: The offset is so deep that the page can't be read in reasonable time.
@@ -169,29 +180,84 @@ class ListingStore:
 
         An inexact total is kept for some seconds.
         """
-        key = (query.customer_id, query.status, query.workload_type)
+        key = ListQuery(
+            query.customer_id,
+            query.status,
+            query.workload_type,
+            above=query.above,
+            below=query.below,
+            labels=query.labels,
+        )
         until, kept = self._bounds.get(key, (0.0, None))
         if kept is not None and self._clock() < until:
             return kept
-        if query.status is None and query.workload_type is None:
-            count = await _count_everything(conn, customer_id=query.customer_id, most=MAX_COUNTED + 1)
-        else:
-            count = await _count_streams(conn, most=MAX_COUNTED + 1, **await self._filters(conn, query))
-        if count <= MAX_COUNTED:
+        counts = await self._counts(conn, key, MAX_COUNTED + 1)
+        if min(counts) <= MAX_COUNTED:
             self._bounds.pop(key, None)
-            return Total(count, True)
+            return Total(min(counts), len(counts) == 1)
         if len(self._bounds) >= _MOST_BOUNDS:
             self._bounds.clear()
-        total = Total(max(count, await self._upper_bound(conn, query)), False)
+        total = Total(max(min(counts), await self._upper_bound(conn, query)), False)
         self._bounds[key] = (self._clock() + _KEEP_BOUND_SECONDS, total)
         return total
 
+    async def _counts(self, conn: Connection, query: ListQuery, most: int) -> list[int]:
+        """How many have each of the labels; and, last, the status and type, if asked for, or there is no label."""
+        bounds = {"above_id": query.above, "below_id": query.below, "most": most}
+        counts: list[int] = []
+        if query.labels:
+            keys, values = _columns(query.labels)
+            counts = await _count_labels(conn, customer_id=query.customer_id, keys=keys, values=values, **bounds)
+        if query.status is not None or query.workload_type is not None:
+            counts.append(await _count_streams(conn, **await self._filters(conn, query), **bounds))
+        elif not query.labels:
+            counts.append(await _count_everything(conn, customer_id=query.customer_id, **bounds))
+        return counts
+
     async def _upper_bound(self, conn: Connection, query: ListQuery) -> int:
-        sums = await _upper_bounds(conn, customer_id=query.customer_id, workload_type=query.workload_type)
+        sums = await _upper_bounds(
+            conn,
+            customer_id=query.customer_id,
+            workload_type=query.workload_type,
+            since=_moment_of(query.above, _EARLIEST),
+            until=_moment_of(query.below, _LATEST),
+        )
         if query.status is None:
             return sums.created
         ended = {Status.COMPLETED: sums.completed, Status.FAILED: sums.failed, Status.CANCELLED: sums.cancelled}
         return ended.get(Status(query.status), sums.created - sum(ended.values()))
+
+    async def _labelled(self, conn: Connection, query: ListQuery) -> Slice:
+        """Walk what the rarest of the filters means, as far as a page may."""
+        above, below = query.above, query.below
+        if query.after is not None:
+            above, below = (above, query.after[1]) if query.descending else (query.after[1], below)
+        counts = await self._counts(conn, replace(query, above=above, below=below), MAX_COUNTED)
+        rarest = counts.index(min(counts))
+        checked = list(query.labels)
+        key, value = checked.pop(rarest) if rarest < len(checked) else (None, None)
+        keys, values = _columns(checked)
+        given = await self._filters(conn, query)
+        if key is not None:
+            given |= {"statuses": [], "types": []}
+        if query.descending:
+            given |= {"above_id": above, "before_id": below}
+        else:
+            given |= {"after_id": above, "below_id": below}
+        found = await _labelled["down" if query.descending else "up"](
+            conn,
+            **given,
+            key=key,
+            value=value,
+            keys=keys,
+            values=values,
+            reach=max(REACH, query.limit + 1),
+            most=query.limit + 1,
+        )
+        ids = found.ids[: query.limit]
+        reached = ids[-1] if len(found.ids) > query.limit else found.reached
+        workloads = await _listed(conn, customer_id=query.customer_id, workload_ids=ids) if ids else []
+        return Slice(workloads, None if reached is None else ("", reached))
 
     async def _filters(self, conn: Connection, query: ListQuery) -> dict[str, Any]:
         """The filters, and the streams that they let through."""
@@ -218,13 +284,18 @@ class ListingStore:
         start = _start(query)
         if query.order_by == "created_at" and query.status is None and query.workload_type is None:
             if query.descending:
-                return await _newest(conn, customer_id=query.customer_id, before_id=start[1], **window)
-            return await _oldest(conn, customer_id=query.customer_id, after_id=start[1], **window)
+                return await _newest(
+                    conn, customer_id=query.customer_id, above_id=query.above, before_id=start[1], **window
+                )
+            return await _oldest(
+                conn, customer_id=query.customer_id, after_id=start[1], below_id=query.below, **window
+            )
         given = {**await self._filters(conn, query), **window, "reach": query.limit + 1 + query.offset}
         bound = "before" if query.descending else "after"
         way = "down" if query.descending else "up"
         if query.order_by in ("created_at", "status", "workload_type"):
             _give_places(given, query, start, bound)
+            given |= {"above_id": query.above} if query.descending else {"below_id": query.below}
             name = "place"
         elif query.order_by in ("started_at", "completed_at"):
             given |= _bounds_of_time(query, start, bound)
@@ -235,17 +306,30 @@ class ListingStore:
         return await _sorted[name, way](conn, **given)
 
 
+def _columns(labels: Sequence[tuple[str, str]]) -> tuple[list[str], list[str]]:
+    return [key for key, _ in labels], [value for _, value in labels]
+
+
+def _moment_of(bound: str, unknown: datetime) -> datetime:
+    """When an id was made; for a text that isn't whole, or beyond the calendar, what is given."""
+    made_ms = milliseconds_of(bound)
+    try:
+        return unknown if made_ms is None else datetime.fromtimestamp(made_ms / 1000, UTC)
+    except (OverflowError, ValueError):
+        return unknown
+
+
 def _start(query: ListQuery) -> Place:
     """Behind which place the page begins; before everything when there is no cursor."""
     if query.after is not None:
         return query.after
     if query.order_by in ("priority", "progress_percent"):
-        return (_HIGHEST, _LAST_ID) if query.descending else (_LOWEST, _FIRST_ID)
+        return (_HIGHEST, LAST_ID) if query.descending else (_LOWEST, FIRST_ID)
     if query.order_by in ("started_at", "completed_at"):
-        return (_LATEST, _LAST_ID) if query.descending else (_EARLIEST, _FIRST_ID)
+        return (_LATEST, LAST_ID) if query.descending else (_EARLIEST, FIRST_ID)
     if query.order_by == "created_at":
-        return ("", _LAST_ID if query.descending else _FIRST_ID)
-    return (_LAST_ID, _LAST_ID) if query.descending else (_FIRST_ID, _FIRST_ID)
+        return ("", query.below if query.descending else query.above)
+    return (LAST_ID, LAST_ID) if query.descending else (FIRST_ID, FIRST_ID)
 
 
 def _give_places(given: dict[str, Any], query: ListQuery, start: Place, bound: str) -> None:
@@ -257,7 +341,7 @@ def _give_places(given: dict[str, Any], query: ListQuery, start: Place, bound: s
         if place == value:
             streams.append((status, workload_type, place, workload_id))
         elif (place < str(value)) == query.descending:
-            streams.append((status, workload_type, place, _LAST_ID if query.descending else _FIRST_ID))
+            streams.append((status, workload_type, place, LAST_ID if query.descending else FIRST_ID))
     given |= {name: [s[n] for s in streams] for n, name in enumerate(("statuses", "types", "places"))}
     given |= {
         f"{bound}_ids": [s[3] for s in streams],
@@ -271,8 +355,8 @@ def _bounds_of_time(query: ListQuery, start: Place, bound: str) -> dict[str, Any
     """Where to begin among those that have the time, and among those, behind all of these, that haven't."""
     value, workload_id = start
     if value is not None:
-        unset = _LAST_ID if query.descending else _FIRST_ID
+        unset = LAST_ID if query.descending else FIRST_ID
         return {bound: value, f"{bound}_id": workload_id, f"unset_{bound}_id": unset}
     # All that have the time lie before: begin behind the last of them.
-    nowhere = (_EARLIEST, _FIRST_ID) if query.descending else (_LATEST, _LAST_ID)
+    nowhere = (_EARLIEST, FIRST_ID) if query.descending else (_LATEST, LAST_ID)
     return {bound: nowhere[0], f"{bound}_id": nowhere[1], f"unset_{bound}_id": workload_id}

@@ -55,6 +55,8 @@ class Replayable(msgspec.Struct, frozen=True, kw_only=True):
     affinity_rules: str | None
     """JSON."""
     timeout_seconds: int | None
+    labels: str | None
+    """JSON object; None without any."""
 
 
 class _Lineage(NamedTuple):

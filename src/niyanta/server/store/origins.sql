@@ -40,7 +40,9 @@ SELECT workload_id, replayed_from FROM workload_origins
 -- name: replayable(customer_id, workload_ids, most_bytes)
 -- What is submitted again of these, in order of id, as far as their inputs have no more bytes than that in all; at least the
 -- first. Those that have not ended are left out.
-SELECT workload_id, workload_type, priority, input_params, affinity_rules, timeout_seconds
+SELECT workload_id, workload_type, priority, input_params, affinity_rules, timeout_seconds,
+       (SELECT json_object_agg(l.key, l.value ORDER BY l.key) FROM workload_labels l
+         WHERE l.customer_id = found.customer_id AND l.workload_id = found.workload_id AND l.key > '') AS labels
   FROM (SELECT w.*, row_number() OVER place AS number, sum(octet_length(w.input_params::text)) OVER place AS total_bytes
           FROM unnest(:workload_ids::text[]) AS i (workload_id)
           JOIN workloads w ON w.customer_id = :customer_id AND w.workload_id = i.workload_id

@@ -18,7 +18,8 @@ SELECT c.customer_id FROM customers c
  ORDER BY c.customer_id;
 
 -- name: forget_workloads(customer_id, created_before_id, keep, most)
--- Delete a batch of a customer's workloads that ended longer ago than keep, but for those with a pinned checkpoint. Locking: those rows; skips what is locked.
+-- Delete a batch of a customer's workloads that ended longer ago than keep, but for those with a pinned checkpoint, and what is
+-- told of failures of that time. Locking: those rows; skips what is locked.
 WITH old AS MATERIALIZED (
     SELECT ctid, workload_id FROM workloads
      WHERE customer_id = :customer_id AND workload_id < :created_before_id AND completed_at < now() - :keep::interval
@@ -27,6 +28,15 @@ WITH old AS MATERIALIZED (
      ORDER BY workload_id LIMIT :most FOR UPDATE SKIP LOCKED
 ), origins AS (
     DELETE FROM workload_origins o USING old WHERE o.customer_id = :customer_id AND o.workload_id = old.workload_id
+), labels AS (
+    DELETE FROM workload_labels WHERE ctid = ANY(ARRAY(
+        SELECT l.ctid FROM old CROSS JOIN LATERAL (
+            SELECT ctid FROM workload_labels
+             WHERE customer_id = :customer_id AND workload_id = old.workload_id OFFSET 0) l))
+), failures AS (
+    DELETE FROM failure_hours WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM failure_hours WHERE customer_id = :customer_id AND hour < now() - :keep::interval
+         ORDER BY customer_id, hour LIMIT :most))
 )
 DELETE FROM workloads WHERE ctid = ANY(ARRAY(SELECT ctid FROM old)) RETURNING workload_id;
 

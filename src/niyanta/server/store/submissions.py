@@ -13,6 +13,7 @@ import msgspec
 
 from niyanta.domain import transitions
 from niyanta.domain.workload import Actor, ActorType, Key, Move
+from niyanta.server.store.labels import LabelStore
 from niyanta.server.store.origins import CheckpointKey, Origin, OriginStore
 from niyanta.server.store.queries import Connection, Queries, milliseconds, unless_nulls
 from niyanta.server.store.states import Change
@@ -43,6 +44,8 @@ class NewWorkload(msgspec.Struct, frozen=True, kw_only=True):
     """No live worker serves its type: that the customer has a config of it is all that lets it in."""
     origin: Origin | None = None
     """What it is a replay or a fork of."""
+    labels: Mapping[str, str] | None = None
+    """None rather than without any."""
 
     @property
     def checkpoint(self) -> CheckpointKey | None:
@@ -54,7 +57,7 @@ class NewWorkload(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def has_more(self) -> bool:
         """Whether something is to be stored beside its row."""
-        return self.origin is not None
+        return self.origin is not None or self.labels is not None
 
     @property
     def key(self) -> Key:
@@ -167,6 +170,7 @@ class SubmissionStore:
 
     def __init__(self) -> None:
         self._origins = OriginStore()
+        self._labels = LabelStore()
 
     async def admit(
         self, conn: Connection, customer_ids: Sequence[str], *, lock_seconds: float | None = None
@@ -254,6 +258,8 @@ class SubmissionStore:
         """What is stored beside the rows of a batch, in the transaction that stores these."""
         if origins := [(w.key, w.origin) for w in batch if w.origin is not None]:
             await self._origins.add(conn, origins)
+        if labelled := [(w.key, w.labels) for w in batch if w.labels is not None]:
+            await self._labels.add(conn, labelled)
 
     async def hold_checkpoints(self, conn: Connection, wanted: Sequence[CheckpointKey]) -> set[CheckpointKey]:
         """Which of these are there for what begins at them, and stay until the transaction ends."""

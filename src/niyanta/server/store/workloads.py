@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
 
 from niyanta.domain.transitions import DEATHS_BEFORE_FAILURE, DEATHS_BEFORE_SUSPICION
-from niyanta.domain.workload import Key, PausePhase, Status
+from niyanta.domain.workload import Key
 from niyanta.server.store.queries import Connection, Queries, Reader, Row, milliseconds, unless_all
 from niyanta.server.store.states import Change, Head, Locked, read_head, read_locked, state_columns
+from niyanta.server.store.stored_workload import StoredWorkload
 
 __all__ = [
     "MOST_INPUT_BYTES",
@@ -20,7 +20,6 @@ __all__ = [
     "HeldWorkload",
     "Overdue",
     "ReadyLane",
-    "StoredWorkload",
     "Terms",
     "Unanswered",
     "WorkloadStore",
@@ -30,56 +29,6 @@ _encode = msgspec.json.Encoder().encode
 
 MOST_INPUT_BYTES = 8 << 20
 """Of inputs of several workloads that are read by one query."""
-
-
-class StoredWorkload(msgspec.Struct, frozen=True, kw_only=True):
-    """One workload, whole."""
-
-    customer_id: str
-    workload_id: str
-    workload_type: str
-    status: Status
-    version: int
-    generation: int
-    event_count: int
-    worker_id: str | None
-    incarnation: str | None
-    event_sequence: int
-    progress_percent: int
-    progress_message: str | None
-    retry_count: int
-    checkpoint_sequence: int
-    pause_phase: PausePhase | None
-    ready: bool
-    available_at: datetime | None
-    scheduled_at: datetime | None
-    started_at: datetime | None
-    attempt_started_at: datetime | None
-    paused_at: datetime | None
-    completed_at: datetime | None
-    error_message: str | None
-    result_json: str | None
-    priority: int
-    input_params: str
-    """JSON, as it was submitted."""
-    affinity_rules: str | None
-    """JSON, as they were submitted."""
-    timeout_seconds: int | None
-    placement_key: int
-    paused_by: str | None
-    """Who asked for the last pause: an API key's id or a token's subject."""
-    misfits: str | None
-    """Forms of input that its own doesn't fit, with spaces between."""
-    queue_rank: float
-    created_at: datetime
-    replayed_from: str | None
-    """The workload that it is a replay of."""
-    forked_from: str | None
-    """The workload that it is a fork of."""
-    from_checkpoint: int | None
-    """The sequence of that one's checkpoint at which it began."""
-    db_now: datetime
-    """The database's time when it was read."""
 
 
 class Terms(NamedTuple):

@@ -280,6 +280,10 @@ SELECT customer_id, workload_id, workload_type, status, version, generation, eve
        event_sequence, progress_percent, progress_message, retry_count, checkpoint_sequence, pause_phase, ready,
        available_at, scheduled_at, started_at, attempt_started_at, paused_at, completed_at, error_message, result_json,
        priority, input_params, affinity_rules, timeout_seconds, placement_key, misfits, queue_rank, created_at, paused_by,
-       o.replayed_from, o.forked_from, o.from_checkpoint, now() AS db_now
+       o.replayed_from, o.forked_from, o.from_checkpoint, now() AS db_now,
+       (SELECT json_object_agg(l.key, l.value ORDER BY l.key) FROM workload_labels l
+         WHERE l.customer_id = :customer_id AND l.workload_id = :workload_id AND l.key > '') AS labels,
+       CASE WHEN status = 'FAILED' THEN (SELECT l.value FROM workload_labels l
+         WHERE l.customer_id = :customer_id AND l.workload_id = :workload_id AND l.key = '') END AS error_fingerprint
   FROM workloads LEFT JOIN workload_origins o USING (customer_id, workload_id)
  WHERE customer_id = :customer_id AND workload_id = :workload_id;

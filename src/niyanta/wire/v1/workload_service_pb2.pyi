@@ -46,18 +46,27 @@ LOG_LEVEL_WARN: LogLevel
 LOG_LEVEL_ERROR: LogLevel
 
 class SubmitWorkloadRequest(_message.Message):
-    __slots__ = ("workload_type", "input_params", "priority", "affinity_rules", "timeout_seconds")
+    __slots__ = ("workload_type", "input_params", "priority", "affinity_rules", "timeout_seconds", "labels")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     WORKLOAD_TYPE_FIELD_NUMBER: _ClassVar[int]
     INPUT_PARAMS_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     AFFINITY_RULES_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
     workload_type: str
     input_params: _struct_pb2.Struct
     priority: int
     affinity_rules: AffinityRules
     timeout_seconds: int
-    def __init__(self, workload_type: _Optional[str] = ..., input_params: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., priority: _Optional[int] = ..., affinity_rules: _Optional[_Union[AffinityRules, _Mapping]] = ..., timeout_seconds: _Optional[int] = ...) -> None: ...
+    labels: _containers.ScalarMap[str, str]
+    def __init__(self, workload_type: _Optional[str] = ..., input_params: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., priority: _Optional[int] = ..., affinity_rules: _Optional[_Union[AffinityRules, _Mapping]] = ..., timeout_seconds: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class SubmitWorkloadResponse(_message.Message):
     __slots__ = ("workload_id", "status", "created_at", "estimated_start_time", "version")
@@ -86,7 +95,14 @@ class GetWorkloadResponse(_message.Message):
     def __init__(self, workload: _Optional[_Union[Workload, _Mapping]] = ...) -> None: ...
 
 class Workload(_message.Message):
-    __slots__ = ("workload_id", "customer_id", "workload_type", "status", "priority", "progress_percent", "worker_id", "input_params", "result_data", "error_message", "retry_count", "created_at", "scheduled_at", "started_at", "completed_at", "version", "pending_reason", "checkpoint_sequence", "generation", "timeout_seconds", "affinity_rules", "paused_at", "cancelled_at", "estimated_start_time", "estimated_completion_time", "progress_message", "replayed_from", "from_checkpoint")
+    __slots__ = ("workload_id", "customer_id", "workload_type", "status", "priority", "progress_percent", "worker_id", "input_params", "result_data", "error_message", "retry_count", "created_at", "scheduled_at", "started_at", "completed_at", "version", "pending_reason", "checkpoint_sequence", "generation", "timeout_seconds", "affinity_rules", "paused_at", "cancelled_at", "estimated_start_time", "estimated_completion_time", "progress_message", "replayed_from", "from_checkpoint", "labels", "error_fingerprint")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     WORKLOAD_ID_FIELD_NUMBER: _ClassVar[int]
     CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
     WORKLOAD_TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -115,6 +131,8 @@ class Workload(_message.Message):
     PROGRESS_MESSAGE_FIELD_NUMBER: _ClassVar[int]
     REPLAYED_FROM_FIELD_NUMBER: _ClassVar[int]
     FROM_CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     workload_id: str
     customer_id: str
     workload_type: str
@@ -143,7 +161,9 @@ class Workload(_message.Message):
     progress_message: str
     replayed_from: str
     from_checkpoint: int
-    def __init__(self, workload_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., workload_type: _Optional[str] = ..., status: _Optional[_Union[WorkloadStatus, str]] = ..., priority: _Optional[int] = ..., progress_percent: _Optional[int] = ..., worker_id: _Optional[str] = ..., input_params: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., result_data: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., error_message: _Optional[str] = ..., retry_count: _Optional[int] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., scheduled_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[int] = ..., pending_reason: _Optional[str] = ..., checkpoint_sequence: _Optional[int] = ..., generation: _Optional[int] = ..., timeout_seconds: _Optional[int] = ..., affinity_rules: _Optional[_Union[AffinityRules, _Mapping]] = ..., paused_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cancelled_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., estimated_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., estimated_completion_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., progress_message: _Optional[str] = ..., replayed_from: _Optional[str] = ..., from_checkpoint: _Optional[int] = ...) -> None: ...
+    labels: _containers.ScalarMap[str, str]
+    error_fingerprint: str
+    def __init__(self, workload_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., workload_type: _Optional[str] = ..., status: _Optional[_Union[WorkloadStatus, str]] = ..., priority: _Optional[int] = ..., progress_percent: _Optional[int] = ..., worker_id: _Optional[str] = ..., input_params: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., result_data: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., error_message: _Optional[str] = ..., retry_count: _Optional[int] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., scheduled_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[int] = ..., pending_reason: _Optional[str] = ..., checkpoint_sequence: _Optional[int] = ..., generation: _Optional[int] = ..., timeout_seconds: _Optional[int] = ..., affinity_rules: _Optional[_Union[AffinityRules, _Mapping]] = ..., paused_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cancelled_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., estimated_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., estimated_completion_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., progress_message: _Optional[str] = ..., replayed_from: _Optional[str] = ..., from_checkpoint: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., error_fingerprint: _Optional[str] = ...) -> None: ...
 
 class AffinityRules(_message.Message):
     __slots__ = ("hard_affinity", "soft_affinity", "anti_affinity")
@@ -267,7 +287,14 @@ class WorkloadStatusUpdate(_message.Message):
     def __init__(self, workload_id: _Optional[str] = ..., status: _Optional[_Union[WorkloadStatus, str]] = ..., progress_percent: _Optional[int] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., message: _Optional[str] = ..., version: _Optional[int] = ..., generation: _Optional[int] = ..., result_data: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., error_message: _Optional[str] = ...) -> None: ...
 
 class ListWorkloadsRequest(_message.Message):
-    __slots__ = ("status", "workload_type", "limit", "offset", "order_by", "order", "cursor")
+    __slots__ = ("status", "workload_type", "limit", "offset", "order_by", "order", "cursor", "labels", "created_after", "created_before", "q", "fingerprint")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     STATUS_FIELD_NUMBER: _ClassVar[int]
     WORKLOAD_TYPE_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
@@ -275,6 +302,11 @@ class ListWorkloadsRequest(_message.Message):
     ORDER_BY_FIELD_NUMBER: _ClassVar[int]
     ORDER_FIELD_NUMBER: _ClassVar[int]
     CURSOR_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AFTER_FIELD_NUMBER: _ClassVar[int]
+    CREATED_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    Q_FIELD_NUMBER: _ClassVar[int]
+    FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     status: WorkloadStatus
     workload_type: str
     limit: int
@@ -282,7 +314,12 @@ class ListWorkloadsRequest(_message.Message):
     order_by: str
     order: str
     cursor: str
-    def __init__(self, status: _Optional[_Union[WorkloadStatus, str]] = ..., workload_type: _Optional[str] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., order_by: _Optional[str] = ..., order: _Optional[str] = ..., cursor: _Optional[str] = ...) -> None: ...
+    labels: _containers.ScalarMap[str, str]
+    created_after: _timestamp_pb2.Timestamp
+    created_before: _timestamp_pb2.Timestamp
+    q: str
+    fingerprint: str
+    def __init__(self, status: _Optional[_Union[WorkloadStatus, str]] = ..., workload_type: _Optional[str] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., order_by: _Optional[str] = ..., order: _Optional[str] = ..., cursor: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., created_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., q: _Optional[str] = ..., fingerprint: _Optional[str] = ...) -> None: ...
 
 class ListWorkloadsResponse(_message.Message):
     __slots__ = ("workloads", "pagination")
@@ -457,16 +494,27 @@ class CancelWorkloadBatchRequest(_message.Message):
     def __init__(self, workload_ids: _Optional[_Iterable[str]] = ..., filter: _Optional[_Union[WorkloadFilter, _Mapping]] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class WorkloadFilter(_message.Message):
-    __slots__ = ("status", "workload_type", "created_before", "created_after")
+    __slots__ = ("status", "workload_type", "created_before", "created_after", "labels", "fingerprint")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     STATUS_FIELD_NUMBER: _ClassVar[int]
     WORKLOAD_TYPE_FIELD_NUMBER: _ClassVar[int]
     CREATED_BEFORE_FIELD_NUMBER: _ClassVar[int]
     CREATED_AFTER_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     status: WorkloadStatus
     workload_type: str
     created_before: _timestamp_pb2.Timestamp
     created_after: _timestamp_pb2.Timestamp
-    def __init__(self, status: _Optional[_Union[WorkloadStatus, str]] = ..., workload_type: _Optional[str] = ..., created_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    labels: _containers.ScalarMap[str, str]
+    fingerprint: str
+    def __init__(self, status: _Optional[_Union[WorkloadStatus, str]] = ..., workload_type: _Optional[str] = ..., created_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., fingerprint: _Optional[str] = ...) -> None: ...
 
 class CancelWorkloadBatchResponse(_message.Message):
     __slots__ = ("results", "cancelled", "failed", "has_more")
@@ -537,6 +585,50 @@ class ReplayWorkloadBatchResult(_message.Message):
     workload_id: str
     error: ItemError
     def __init__(self, replayed_from: _Optional[str] = ..., workload_id: _Optional[str] = ..., error: _Optional[_Union[ItemError, _Mapping]] = ...) -> None: ...
+
+class ListFailuresRequest(_message.Message):
+    __slots__ = ("since", "until", "workload_type", "order_by", "limit")
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    WORKLOAD_TYPE_FIELD_NUMBER: _ClassVar[int]
+    ORDER_BY_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    since: _timestamp_pb2.Timestamp
+    until: _timestamp_pb2.Timestamp
+    workload_type: str
+    order_by: str
+    limit: int
+    def __init__(self, since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., workload_type: _Optional[str] = ..., order_by: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class ListFailuresResponse(_message.Message):
+    __slots__ = ("failures", "has_more", "counted_since")
+    FAILURES_FIELD_NUMBER: _ClassVar[int]
+    HAS_MORE_FIELD_NUMBER: _ClassVar[int]
+    COUNTED_SINCE_FIELD_NUMBER: _ClassVar[int]
+    failures: _containers.RepeatedCompositeFieldContainer[Failure]
+    has_more: bool
+    counted_since: _timestamp_pb2.Timestamp
+    def __init__(self, failures: _Optional[_Iterable[_Union[Failure, _Mapping]]] = ..., has_more: _Optional[bool] = ..., counted_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class Failure(_message.Message):
+    __slots__ = ("fingerprint", "message", "pattern", "count", "first_seen_at", "last_seen_at", "workload_types", "workload_ids")
+    FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    PATTERN_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    FIRST_SEEN_AT_FIELD_NUMBER: _ClassVar[int]
+    LAST_SEEN_AT_FIELD_NUMBER: _ClassVar[int]
+    WORKLOAD_TYPES_FIELD_NUMBER: _ClassVar[int]
+    WORKLOAD_IDS_FIELD_NUMBER: _ClassVar[int]
+    fingerprint: str
+    message: str
+    pattern: str
+    count: int
+    first_seen_at: _timestamp_pb2.Timestamp
+    last_seen_at: _timestamp_pb2.Timestamp
+    workload_types: _containers.RepeatedScalarFieldContainer[str]
+    workload_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, fingerprint: _Optional[str] = ..., message: _Optional[str] = ..., pattern: _Optional[str] = ..., count: _Optional[int] = ..., first_seen_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_seen_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., workload_types: _Optional[_Iterable[str]] = ..., workload_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class UpdateWorkloadRequest(_message.Message):
     __slots__ = ("workload_id", "priority", "timeout_seconds", "affinity_rules", "version")

@@ -105,6 +105,11 @@ class WorkloadServiceStub:
                 request_serializer=niyanta_dot_v1_dot_workload__service__pb2.ReplayWorkloadBatchRequest.SerializeToString,
                 response_deserializer=niyanta_dot_v1_dot_workload__service__pb2.ReplayWorkloadBatchResponse.FromString,
                 _registered_method=True)
+        self.ListFailures = channel.unary_unary(
+                '/niyanta.v1.WorkloadService/ListFailures',
+                request_serializer=niyanta_dot_v1_dot_workload__service__pb2.ListFailuresRequest.SerializeToString,
+                response_deserializer=niyanta_dot_v1_dot_workload__service__pb2.ListFailuresResponse.FromString,
+                _registered_method=True)
 
 
 class WorkloadServiceServicer:
@@ -217,6 +222,13 @@ class WorkloadServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListFailures(self, request, context):
+        """What workloads FAILED of, those together whose errors are the same but for numbers, ids, paths and addresses.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_WorkloadServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -289,6 +301,11 @@ def add_WorkloadServiceServicer_to_server(servicer, server):
                     servicer.ReplayWorkloadBatch,
                     request_deserializer=niyanta_dot_v1_dot_workload__service__pb2.ReplayWorkloadBatchRequest.FromString,
                     response_serializer=niyanta_dot_v1_dot_workload__service__pb2.ReplayWorkloadBatchResponse.SerializeToString,
+            ),
+            'ListFailures': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFailures,
+                    request_deserializer=niyanta_dot_v1_dot_workload__service__pb2.ListFailuresRequest.FromString,
+                    response_serializer=niyanta_dot_v1_dot_workload__service__pb2.ListFailuresResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -670,6 +687,33 @@ class WorkloadService:
             '/niyanta.v1.WorkloadService/ReplayWorkloadBatch',
             niyanta_dot_v1_dot_workload__service__pb2.ReplayWorkloadBatchRequest.SerializeToString,
             niyanta_dot_v1_dot_workload__service__pb2.ReplayWorkloadBatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListFailures(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/niyanta.v1.WorkloadService/ListFailures',
+            niyanta_dot_v1_dot_workload__service__pb2.ListFailuresRequest.SerializeToString,
+            niyanta_dot_v1_dot_workload__service__pb2.ListFailuresResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from niyanta.server.grpc.batches import BatchMethods
 from niyanta.server.grpc.explaining import ExplainMethods
+from niyanta.server.grpc.failures import FailureMethods
 from niyanta.server.grpc.listing import ListMethods
 from niyanta.server.grpc.logs import LogMethods
 from niyanta.server.grpc.methods import SERVICES, declared_by, methods_of
@@ -22,6 +23,7 @@ PARTS = (
     ExplainMethods,
     ListMethods,
     LogMethods,
+    FailureMethods,
     ReplayMethods,
     StreamMethods,
     UpdateMethods,

@@ -26,6 +26,7 @@ __all__ = [
     "HealthAnswer",
     "ItemError",
     "JsonObject",
+    "LabelsBody",
     "ListAnswer",
     "LogLine",
     "LogsAnswer",
@@ -57,6 +58,7 @@ Timestamp = Annotated[
     ),
 ]
 JsonObject = Annotated[Raw, Meta(extra_json_schema={"type": "object", "additionalProperties": True})]
+LabelsBody = Annotated[Raw, Meta(extra_json_schema={"type": "object", "additionalProperties": {"type": "string"}})]
 WorkloadStatus = Annotated[str, one_of(Status)]
 Version = Annotated[int, Meta(description="Grows by one with each committed change.", ge=1)]
 
@@ -132,6 +134,7 @@ class WorkloadRow(msgspec.Struct, kw_only=True):
     started_at: Timestamp | None
     completed_at: Timestamp | None
     version: Version
+    labels: LabelsBody
 
 
 class Workload(msgspec.Struct, kw_only=True):
@@ -175,6 +178,8 @@ class Workload(msgspec.Struct, kw_only=True):
     replayed_from: Annotated[str | None, Meta(description="The workload that it is a replay of.")]
     forked_from: Annotated[str | None, Meta(description="The workload that it is a fork of.")]
     from_checkpoint: Annotated[int | None, Meta(description="The checkpoint of that one at which it began.")]
+    labels: LabelsBody
+    error_fingerprint: Annotated[str | None, Meta(description="Of one that FAILED: names the failures like its own.")]
     paused_at: Timestamp | UnsetType | None = UNSET
     cancelled_at: Timestamp | UnsetType | None = UNSET
 

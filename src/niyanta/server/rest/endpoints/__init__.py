@@ -9,6 +9,7 @@ from niyanta.server.rest.endpoints.configs import ConfigRoutes
 from niyanta.server.rest.endpoints.customers import CustomerRoutes
 from niyanta.server.rest.endpoints.draining import DrainRoutes
 from niyanta.server.rest.endpoints.explaining import ExplainRoutes
+from niyanta.server.rest.endpoints.failures import FailureRoutes
 from niyanta.server.rest.endpoints.join_tokens import JoinTokenRoutes
 from niyanta.server.rest.endpoints.live import LiveRoutes
 from niyanta.server.rest.endpoints.logs import LogRoutes
@@ -25,6 +26,7 @@ __all__ = ["PARTS"]
 
 PARTS: tuple[type, ...] = (
     BatchRoutes,
+    FailureRoutes,
     ReplayRoutes,
     LiveRoutes,
     WorkloadRoutes,

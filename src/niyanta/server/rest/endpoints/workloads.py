@@ -10,6 +10,8 @@ from starlette.responses import Response
 
 from niyanta.domain.limits import (
     DEFAULT_PAGE,
+    MAX_FINGERPRINT_LENGTH,
+    MAX_ID_LENGTH,
     MAX_LONG_PAGE,
     MAX_PAGE,
     MAX_TYPE_LENGTH,
@@ -26,15 +28,17 @@ from niyanta.errors import (
 from niyanta.server.rest.bodies import workloads as bodies
 from niyanta.server.rest.endpoints.paging import CURSOR, OFFSET, page_cursor
 from niyanta.server.rest.frame.operation import Call, Operation
-from niyanta.server.rest.frame.parameters import Choice, Integer, Text
+from niyanta.server.rest.frame.parameters import Choice, Integer, LabelFilter, Moment, Text
 from niyanta.server.rest.frame.responses import json_response, number, timestamp
 from niyanta.server.services.checkpoints import CheckpointCatalog, ResumeRequest
 from niyanta.server.services.cursors import Cursors
+from niyanta.server.services.matching import narrowed
 from niyanta.server.services.pausing import PauseService
 from niyanta.server.services.submission import SubmissionService, SubmitRequest, check_idempotency_key
 from niyanta.server.services.workloads import Outlook, WorkloadService
-from niyanta.server.store.listing import ORDERS, ListQuery, WorkloadSummary
-from niyanta.server.store.workloads import StoredWorkload
+from niyanta.server.store.list_query import ORDERS, ListQuery
+from niyanta.server.store.listing import WorkloadSummary
+from niyanta.server.store.stored_workload import StoredWorkload
 
 __all__ = ["WorkloadRoutes", "idempotency_key"]
 
@@ -45,6 +49,13 @@ LIMIT = Integer("limit", "Results per page.", 1, MAX_PAGE, DEFAULT_PAGE)
 AUDIT_LIMIT = Integer("limit", "Events per page.", 1, MAX_LONG_PAGE, MAX_LONG_PAGE)
 STATUS = Choice("status", "Only workloads in this status.", tuple(status.value for status in Status))
 WORKLOAD_TYPE = Text("workload_type", "Only workloads of this type.", MAX_TYPE_LENGTH)
+LABEL = LabelFilter("label", "Only workloads with this label, as key:value; given several times, with all of them.")
+FINGERPRINT = Text(
+    "fingerprint", "Only workloads that FAILED with errors of this fingerprint.", MAX_FINGERPRINT_LENGTH
+)
+CREATED_AFTER = Moment("created_after", "Only workloads created after this time.")
+CREATED_BEFORE = Moment("created_before", "Only workloads created before this time.")
+Q = Text("q", "Only workloads whose ids begin so.", MAX_ID_LENGTH)
 ORDER_BY = Choice("order_by", "What to sort by; ties by id, nulls last.", ORDERS, "created_at")
 ORDER = Choice("order", "Sort direction.", ("asc", "desc"), "desc")
 WAIT = Integer("wait_seconds", "Answer when the version changes, or after this long.", 0, MAX_WAIT_SECONDS, 0)
@@ -126,20 +137,27 @@ class WorkloadRoutes:
         operation_id="listWorkloads",
         summary="List workloads",
         tag=_TAG,
-        query=(STATUS, WORKLOAD_TYPE, LIMIT, OFFSET, ORDER_BY, ORDER, CURSOR),
+        description="A label, a fingerprint, a time or q goes with the order created_at, and the first two with a "
+        "cursor, not an offset. A page by them may have fewer workloads than limit, or none, and go on all the same: "
+        "has_more says so.",
+        query=(
+            *(STATUS, WORKLOAD_TYPE, LABEL, FINGERPRINT, CREATED_AFTER, CREATED_BEFORE, Q),
+            *(LIMIT, OFFSET, ORDER_BY, ORDER, CURSOR),
+        ),
         answer=bodies.ListAnswer,
     )
     async def list(self, call: Call) -> Response:
         """One page."""
         query = self._list_query(call)
-        page, has_more, total = await self._workloads.list_page(query)
-        pagination = bodies.Pagination(has_more=has_more)
-        if has_more:
-            pagination.next_cursor = self._cursors.after_workload(query, page[-1])
+        page, total = await self._workloads.list_page(query)
+        pagination = bodies.Pagination(has_more=page.next is not None)
+        if page.next is not None:
+            pagination.next_cursor = self._cursors.after_place(query, page.next)
         if total is not None:
             pagination.total, pagination.total_is_estimate = total.count, not total.is_exact
             pagination.limit, pagination.offset = query.limit, query.offset
-        return json_response(bodies.ListAnswer([workload_summary_body(workload) for workload in page], pagination))
+        found = [workload_summary_body(workload) for workload in page.workloads]
+        return json_response(bodies.ListAnswer(found, pagination))
 
     def _list_query(self, call: Call) -> ListQuery:
         request = call.request
@@ -152,6 +170,14 @@ class WorkloadRoutes:
             descending=ORDER.read(request) == "desc",
             limit=LIMIT.read(request) or 0,
             offset=OFFSET.read(request) or 0,
+        )
+        query = narrowed(
+            query,
+            labels=LABEL.read(request),
+            fingerprint=FINGERPRINT.read(request),
+            created_after=CREATED_AFTER.read(request),
+            created_before=CREATED_BEFORE.read(request),
+            prefix=Q.read(request) or "",
         )
         return query if cursor is None else replace(query, after=self._cursors.read_place(cursor, query))
 
@@ -312,6 +338,8 @@ def workload_body(workload: StoredWorkload, outlook: Outlook) -> bodies.Workload
         replayed_from=workload.replayed_from,
         forked_from=workload.forked_from,
         from_checkpoint=workload.from_checkpoint,
+        labels=_raw(workload.labels or "{}"),
+        error_fingerprint=workload.error_fingerprint,
     )
     if status is Status.PAUSED:
         body.paused_at = timestamp(workload.paused_at)
@@ -334,4 +362,5 @@ def workload_summary_body(workload: WorkloadSummary) -> bodies.WorkloadRow:
         started_at=timestamp(workload.started_at),
         completed_at=timestamp(workload.completed_at),
         version=workload.version,
+        labels=_raw(workload.labels or "{}"),
     )

@@ -112,6 +112,7 @@ class RestFrame:
             decoder = StrictDecoder(operation.body, operation.max_values)
         limit = self._body_limits[operation.body_limit]
         allowed = frozenset(parameter.name for parameter in operation.query)
+        repeatable = frozenset(parameter.name for parameter in operation.query if parameter.repeats)
         offered = (operation.media_type, *operation.other_media_types)
         public, scope = operation.access is Access.PUBLIC, operation.needs
         recorded = operation.access is Access.ADMIN and operation.recorded
@@ -122,7 +123,7 @@ class RestFrame:
                 if operation.answer is not None:
                     call.media_type = best_media_type(request.headers.get("accept"), offered)
                 if request.scope["query_string"]:
-                    parameters.only(request, allowed)
+                    parameters.only(request, allowed, repeatable)
                 if decoder is not None:
                     call.body = await self._body(request, decoder, operation.body_required, limit)
                 return await endpoint.handler(call)

@@ -11,9 +11,11 @@ from typing import Any
 from starlette.requests import HTTPConnection, Request
 
 from niyanta.domain.ids import ID_PATTERN
+from niyanta.domain.labels import KEY_PATTERN, VALUE_PATTERN, read_label
+from niyanta.domain.limits import MAX_LABELS
 from niyanta.errors import InvalidInputError, NotFoundError
 
-__all__ = ["Choice", "Day", "Integer", "Moment", "Parameter", "Text", "only", "path_id"]
+__all__ = ["Choice", "Day", "Integer", "LabelFilter", "Moment", "Parameter", "Text", "only", "path_id"]
 
 _MOMENT = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})"
@@ -32,8 +34,8 @@ def path_id(request: HTTPConnection, name: str) -> str:
     return value
 
 
-def only(request: HTTPConnection, allowed: Collection[str]) -> None:
-    """Refuse query parameters that the endpoint doesn't have, and any that comes twice."""
+def only(request: HTTPConnection, allowed: Collection[str], repeatable: Collection[str] = ()) -> None:
+    """Refuse query parameters that the endpoint doesn't have, and any that comes twice but isn't to be repeated."""
     seen: set[str] = set()
     for name, _ in request.query_params.multi_items():
         if name not in allowed:
@@ -41,7 +43,7 @@ def only(request: HTTPConnection, allowed: Collection[str]) -> None:
                 f"There is no query parameter '{name[:50]}' here",
                 details={"field": name[:50], "allowed": sorted(allowed)},
             )
-        if name in seen:
+        if name in seen and name not in repeatable:
             raise InvalidInputError(
                 f"The query parameter '{name}' is given twice", details={"field": name, "allowed": "once"}
             )
@@ -54,6 +56,11 @@ class Parameter:
 
     name: str
     description: str
+
+    @property
+    def repeats(self) -> bool:
+        """Whether it may be given more than once."""
+        return False
 
     def schema(self) -> dict[str, Any]:
         """Its JSON Schema."""
@@ -139,6 +146,31 @@ class Text(Parameter):
                 f"must have at most {self.max_length} characters and no NUL", max_length=self.max_length
             )
         return text
+
+
+@dataclass(frozen=True, slots=True)
+class LabelFilter(Parameter):
+    """Labels, each as ``key:value``."""
+
+    @property
+    def repeats(self) -> bool:
+        """Once for each label."""
+        return True
+
+    def schema(self) -> dict[str, Any]:
+        """What it takes, as the OpenAPI document says it."""
+        label = {"type": "string", "pattern": f"^{KEY_PATTERN}:{VALUE_PATTERN}$"}
+        return {"type": "array", "items": label, "maxItems": MAX_LABELS}
+
+    def read(self, request: Request) -> list[tuple[str, str]]:
+        """Key and value of each."""
+        texts = request.query_params.getlist(self.name)
+        if len(texts) > MAX_LABELS:
+            raise self.refuse(f"is given {len(texts)} times; {MAX_LABELS} are allowed", maximum=MAX_LABELS)
+        labels = [label for text in texts if (label := read_label(text)) is not None]
+        if len(labels) < len(texts):
+            raise self.refuse("must be a label's key:value, such as team:video", allowed="key:value")
+        return labels
 
 
 @dataclass(frozen=True, slots=True)

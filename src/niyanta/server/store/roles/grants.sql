@@ -21,9 +21,10 @@ END $$;
 
 -- Coordinators. To what has happened (audit_events and their seals, workload_logs) they can only add.
 GRANT INSERT ON audit_events, audit_seals, workload_logs TO niyanta_coordinator;
-GRANT INSERT, DELETE ON workload_origins, drained_workloads TO niyanta_coordinator;
+GRANT INSERT, DELETE ON workload_origins, workload_labels, drained_workloads TO niyanta_coordinator;
 GRANT USAGE, SELECT ON SEQUENCE audit_entry_numbers TO niyanta_coordinator;
 GRANT UPDATE ON leader_lease, audit_sealing TO niyanta_coordinator;
+GRANT INSERT, UPDATE, DELETE ON failure_hours TO niyanta_coordinator;
 GRANT INSERT, UPDATE ON customers, customer_usage, workload_hours, rate_buckets, join_tokens, audit_heads
     TO niyanta_coordinator;
 GRANT INSERT, UPDATE, DELETE ON api_keys, workload_configs, workloads, workers, checkpoints, idempotency_keys TO niyanta_coordinator;
@@ -33,7 +34,7 @@ GRANT EXECUTE ON FUNCTION make_partitions, drop_expired_partition TO niyanta_coo
 
 -- One customer. To lock the row of its counts, while it changes a config, takes the right to change a column of it.
 GRANT SELECT ON customers, customer_usage, workload_configs, workloads, workload_hours, workload_logs, audit_events, checkpoints,
-                workload_origins, workload_summaries, workload_states TO niyanta_customer;
+                workload_origins, workload_labels, failure_hours, workload_summaries, listed_workloads, workload_states TO niyanta_customer;
 GRANT INSERT, UPDATE, DELETE ON workload_configs TO niyanta_customer;
 GRANT UPDATE (customer_id) ON customer_usage TO niyanta_customer;
 

@@ -1,0 +1,28 @@
+"""Labels in PostgreSQL (ADR 0032): what lists find workloads by, beside their status, type and time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from niyanta.domain.workload import Key
+from niyanta.server.store.queries import Connection, Queries
+
+__all__ = ["LabelStore"]
+
+_queries = Queries("labels.sql")
+_add_labels = _queries.run("add_labels")
+
+
+class LabelStore:
+    """Queries on labels. Every method takes the connection."""
+
+    async def add(self, conn: Connection, labelled: Sequence[tuple[Key, Mapping[str, str]]]) -> None:
+        """Keep the labels of new workloads, in the transaction that stores them."""
+        rows = [(workload, label) for workload, labels in labelled for label in labels.items()]
+        await _add_labels(
+            conn,
+            customer_ids=[workload[0] for workload, _ in rows],
+            workload_ids=[workload[1] for workload, _ in rows],
+            keys=[label[0] for _, label in rows],
+            values=[label[1] for _, label in rows],
+        )
