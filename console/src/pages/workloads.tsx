@@ -192,7 +192,7 @@ export function WorkloadsPage() {
         <Select label="Type" value={filter.workload_type} onChange={(workload_type) => setQuery({ workload_type })} options={[["", "Every type"], ...types.map((name) => [name, name] as const)]} />
         <Select label="Submitted" value={query.get("hours") ?? ""} onChange={(hours) => narrow({ hours })} options={SPANS} />
         <Search label="Labels" hint="Labels, as team:video" value={query.get("labels") ?? ""} onSearch={(labels) => narrow({ labels: labelsOf(labels) })} />
-        <Search label="Id" hint="Begin of an id" value={query.get("q") ?? ""} onSearch={(q) => narrow({ q })} />
+        <Search label="Id" hint="Id begins with" value={query.get("q") ?? ""} onSearch={(q) => narrow({ q })} />
         <Select
           label="Order"
           value={`${filter.order_by ?? ""} ${filter.order ?? ""}`.trim()}
@@ -319,7 +319,7 @@ function useColumns(write: boolean, picked: ReadonlySet<string>, pick: (id: stri
   };
   const columns: Column<WorkloadRow>[] = [
     { name: "id", title: "Workload", width: "minmax(104px, 1.1fr)", show: (row) => <WorkloadLink id={row.workload_id} /> },
-    { name: "type", title: "Type", width: "minmax(110px, 1.3fr)", wideOnly: true, show: (row) => <Named row={row} /> },
+    { name: "type", title: "Type", width: "minmax(150px, 1.8fr)", wideOnly: true, show: (row) => <Named row={row} /> },
     { name: "status", title: "Status", width: "104px", show: (row) => <StatusBadge status={row.status} /> },
     { name: "progress", title: "Progress", width: "minmax(86px, 1fr)", show: (row) => <Progress value={row.progress_percent} status={row.status} /> },
     { name: "worker", title: "Worker", width: "minmax(100px, 1fr)", wideOnly: true, show: (row) => <span class="mono small soft">{row.worker_id ?? "–"}</span> },
