@@ -15,6 +15,7 @@ from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
+from niyanta.server.store.sessions import SessionStore
 from niyanta.wire.broker import Broker
 from niyanta.wire.subjects import Subjects
 
@@ -121,7 +122,7 @@ async def _authentication(system: System) -> float:
             {}, database_url=system.credentials["database_url"], nats_url=system.credentials["nats_url"]
         )
         feed = ChangeFeed(Broker(settings.nats_url, name="bench"), Subjects(), "bench")
-        authenticator = Authenticator(CustomerStore(database), TokenVerifier(settings), feed)
+        authenticator = Authenticator(CustomerStore(database), SessionStore(database), TokenVerifier(settings), feed)
         header = f"Bearer {system.credentials['api_key']}"
         asking = asyncio.create_task(authenticator.run())
         await authenticator.identify(header)

@@ -100,6 +100,12 @@ OPERATORS = [
         ],
     ),
     Panel("Partitions ahead", "s", [("min by (table) (niyanta_partitions_ahead_seconds)", "{{table}}")]),
+    Panel(
+        "Certificate ends in",
+        "s",
+        [("min by (instance) (niyanta_tls_certificate_expiry_timestamp_seconds) - time()", "{{instance}}")],
+        kind="stat",
+    ),
     Panel("Audit not sealed, oldest", "s", [("max(niyanta_audit_seal_lag_seconds)", "oldest")], kind="stat"),
     Panel(
         "Upkeep, ago",

@@ -33,6 +33,7 @@ NAMED_IN = (
     "live",
     "models",
     "operator_actions",
+    "sessions",
     "status",
     "system",
 )

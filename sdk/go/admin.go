@@ -33,6 +33,8 @@ type Worker struct {
 	// MissingWalls says what doesn't keep handlers in on the worker's machine: walls of the box that each of their
 	// processes is in.
 	MissingWalls []string `json:"missing_walls"`
+	// Customers are the only ones whose workloads it gets, by its join token; empty for everybody's.
+	Customers []string `json:"customers"`
 	// CapacityTotal is how many workloads it runs at once.
 	CapacityTotal    int               `json:"capacity_total"`
 	CapacityUsed     int               `json:"capacity_used"`

@@ -2,6 +2,7 @@ package niyanta
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -88,6 +89,15 @@ func WithBaseURL(address string) Option { return func(s *settings) { s.baseURL =
 // WithHTTPClient uses another HTTP client than the package's own, for proxies, certificates or instrumentation. Its
 // Timeout, if it has one, bounds one try of a call, and long polls too.
 func WithHTTPClient(client *http.Client) Option { return func(s *settings) { s.httpClient = client } }
+
+// WithTLSConfig trusts another authority than the system's, or shows a certificate to a service that asks for one. It is
+// for the package's own HTTP client: with WithHTTPClient, set it in the transport of that.
+func WithTLSConfig(config *tls.Config) Option {
+	return func(s *settings) {
+		s.httpClient = newHTTPClient()
+		s.httpClient.Transport.(*http.Transport).TLSClientConfig = config.Clone()
+	}
+}
 
 // WithMaxRetries sets how often a call is tried again where that is safe; 6 by default, 0 turns it off.
 func WithMaxRetries(most int) Option { return func(s *settings) { s.maxRetries = max(0, most) } }

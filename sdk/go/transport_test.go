@@ -2,6 +2,8 @@ package niyanta
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -118,6 +120,31 @@ func TestWhoIsNotTheServiceIsAskedOnce(t *testing.T) {
 		var broken *ConnectionError
 		if !errors.As(err, &broken) || !broken.staysBroken() || tries > 1 {
 			t.Errorf("%s: %v after %d pauses", name, err, tries)
+		}
+	}
+}
+
+func TestATLSConfigOfOnesOwn(t *testing.T) {
+	t.Parallel()
+	secure := httptest.NewUnstartedServer(gives(200, `{"name": "Acme"}`))
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
+	secure.StartTLS()
+	t.Cleanup(secure.Close)
+	authority := x509.NewCertPool()
+	authority.AddCert(secure.Certificate())
+	own := &tls.Config{RootCAs: authority, Certificates: secure.TLS.Certificates}
+	account, err := NewClient(testKey, WithBaseURL(secure.URL), WithTLSConfig(own)).Customer.Get(context.Background())
+	if err != nil || account.Name != "Acme" {
+		t.Error(account, err)
+	}
+	for name, config := range map[string]*tls.Config{
+		"no authority":   {Certificates: secure.TLS.Certificates},
+		"no certificate": {RootCAs: authority},
+	} {
+		client := NewClient(testKey, WithBaseURL(secure.URL), WithTLSConfig(config), WithMaxRetries(0))
+		if _, err := client.Customer.Get(context.Background()); err == nil {
+			t.Error(name)
 		}
 	}
 }

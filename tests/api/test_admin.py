@@ -469,6 +469,7 @@ async def test_a_suspended_customers_running_work_finishes_and_its_pending_work_
 
 async def test_join_tokens_are_made_listed_and_revoked(system: System) -> None:
     wanted = {"name": "GPUs", "worker_pattern": "gpu-*", "workload_types": ["train"], "tags": {"gpu": "a100"}}
+    wanted["customers"] = ["cust_a", "cust_never"]
     status, made, _ = await system.call("POST", "/admin/join-tokens", wanted, key="admin")
     assert status == 201
     assert made["join_token"].startswith(f"nyj_{made['token_id']}_")
@@ -496,7 +497,9 @@ async def test_join_tokens_are_made_listed_and_revoked(system: System) -> None:
         {"workload_types": ["a\0"]},
         {"tags": {"": "x"}},
         {"expires_at": "2001-01-01T00:00:00Z"},
-        {"customers": ["cust_a"]},
+        {"customers": ["no id"]},
+        {"customers": [f"cust_{number}" for number in range(101)]},
+        {"limits": {}},
     ],
 )
 async def test_what_no_join_token_can_be(system: System, wrong: dict[str, Any]) -> None:

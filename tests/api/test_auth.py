@@ -44,6 +44,7 @@ def filled(path: str) -> str:
         "customer_id": "cust_a",
         "key_id": "key_0",
         "token_id": "tok_0",
+        "session_id": "jwt_0",
         "sequence": "1",
         "worker_id": "w1",
     }.items():
@@ -200,7 +201,7 @@ async def test_bad_keys_are_refused_without_the_database(system: System) -> None
     for number in range(120):
         status, _, headers = await system.call("GET", "/workloads", key=spell_key("cust_a", f"{number:026d}"))
         outcomes.add(status)
-        retry_after = int(headers.get("Retry-After", 0))
+        retry_after = max(retry_after, int(headers.get("Retry-After", 0)))
     assert outcomes == {401, 429}
     assert retry_after >= 1
     assert (await system.call("GET", "/workloads"))[0] == 200

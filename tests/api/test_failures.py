@@ -33,6 +33,7 @@ async def failures(system: System, query: str = "", key: str = "cust_a") -> list
 
 async def test_failures_that_are_alike_come_together(system: System, calls: Calls) -> None:
     assert await failures(system) == []
+    await supported(system)
     worker = await system.worker(types=["count", "render"])
     async with beating(worker):
         alike = [

@@ -168,7 +168,7 @@ def test_the_default_body_can_start_on_a_machine_for_development() -> None:
     assert Schema(handler.input_schema).problems(body["input_params"]) == []
     rules = affinity_from_json(json.dumps(body["affinity_rules"]))
     idle = WorkerView("w1", "i1", 1, {}, frozenset(examples_worker.handlers), False)
-    assert eligible([idle], body["workload_type"], rules)
+    assert eligible([idle], "cust_any", body["workload_type"], rules)
 
 
 def test_examples_of_errors_fit() -> None:

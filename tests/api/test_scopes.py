@@ -52,7 +52,16 @@ async def connected(system: System) -> AsyncIterator[asyncpg.Connection[Any]]:
 
 
 def filled(path: str) -> str:
-    for name in ("workload_id", "config_id", "worker_id", "customer_id", "key_id", "token_id", "sequence"):
+    for name in (
+        "workload_id",
+        "config_id",
+        "worker_id",
+        "customer_id",
+        "key_id",
+        "token_id",
+        "session_id",
+        "sequence",
+    ):
         path = path.replace(f"{{{name}}}", "x1")
     return path
 

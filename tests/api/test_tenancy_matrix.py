@@ -184,7 +184,7 @@ async def test_foreign_ids_in_a_body_answer_like_ids_never_issued(system: System
 
 
 async def test_each_route_wants_credentials_unless_it_is_public(system: System) -> None:
-    names = ("workload_id", "config_id", "worker_id", "customer_id", "key_id", "token_id", "sequence")
+    names = ("workload_id", "config_id", "worker_id", "customer_id", "key_id", "token_id", "session_id", "sequence")
     ids = dict.fromkeys(names, "x1")
     for path, method in BY_CUSTOMER + BY_ADMIN:
         for key in ("nonsense", "nyt_cust_a_" + "0" * 32):
@@ -199,8 +199,15 @@ async def test_each_route_wants_credentials_unless_it_is_public(system: System) 
 async def test_admin_routes_are_closed_to_customers_whatever_they_name(
     system: System, worker: ScriptedWorker
 ) -> None:
-    real = {"worker_id": worker.worker_id, "customer_id": "cust_a", "key_id": "key_x", "token_id": "jt_x"}
+    real = {
+        "worker_id": worker.worker_id,
+        "customer_id": "cust_a",
+        "key_id": "key_x",
+        "token_id": "jt_x",
+        "session_id": "jwt_x",
+    }
     fake = {"worker_id": "w_never", "customer_id": "cust_never", "key_id": "key_never", "token_id": "jt_never"}
+    fake["session_id"] = "jwt_never"
     for path, method in BY_ADMIN:
         for body in (body_of(path, method), {"unknown_field": 1}):
             first = await ask(system, method, path.format(**real), body, "cust_b", "?unknown=1")
@@ -212,6 +219,7 @@ async def test_admin_routes_are_closed_to_customers_whatever_they_name(
 
 async def test_admin_routes_are_open_to_admins(system: System) -> None:
     fake = {"worker_id": "w_never", "customer_id": "cust_never", "key_id": "key_never", "token_id": "jt_never"}
+    fake["session_id"] = "jwt_never"
     for path, method in BY_ADMIN:
         status, _, headers = await ask(system, method, path.format(**fake), body_of(path, method), "admin")
         assert status not in (401, 403, 405, 429, 500), f"{method} {path}"

@@ -17,6 +17,7 @@ from niyanta.server.access.tokens import TokenVerifier
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.store.customers import CustomerStore, Identity
 from niyanta.server.store.database import Database
+from niyanta.server.store.sessions import SessionStore
 from niyanta.server.store.watching import WatchStore
 from niyanta.server.watching.service import Update, Watch, WatcherTooSlowError, WatchService
 from niyanta.wire import messages
@@ -55,7 +56,9 @@ async def watching(system: System, hears: Callable[[], bool] = lambda: True) -> 
     await broker.connect()
     feed = ChangeFeed(broker, Subjects(system.coordinator.settings.subject_prefix), "watching")
     await feed.start()
-    authenticator = Authenticator(CustomerStore(database), TokenVerifier(system.coordinator.settings), feed)
+    authenticator = Authenticator(
+        CustomerStore(database), SessionStore(database), TokenVerifier(system.coordinator.settings), feed
+    )
     service = WatchService(database, feed, authenticator)
     running = [asyncio.create_task(loop) for loop in (service.run(), authenticator.run())]
     try:

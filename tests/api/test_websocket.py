@@ -303,6 +303,31 @@ async def test_tokens_reach_no_log(system: System, caplog: pytest.LogCaptureFixt
     assert shown == []
 
 
+@pytest.mark.parametrize(("allowed", "key_may", "token_may"), [("short_lived", False, True), ("off", False, False)])
+async def test_what_may_stand_in_an_address_is_for_the_operator_to_say(
+    database_url: str, nats_url: str, subject_prefix: str, allowed: str, key_may: bool, token_may: bool
+) -> None:
+    async with running_system(database_url, nats_url, subject_prefix, websocket_query_tokens=allowed) as system:
+        await system.worker()
+        workload_id = await system.submit(affinity_rules=NOWHERE)
+        key = system.keys["cust_a"]
+        _, made, _ = await system.call("POST", "/tokens", {"workload_id": workload_id, "expires_in_seconds": 30})
+        for credential, may in ((key, key_may), (made["token"], token_may)):
+            if may:
+                async with connected(system, workload_id, key=None, query=f"?token={credential}") as ws:
+                    assert (await message(ws))["status"] == "PENDING"
+            else:
+                status, body, _ = await refused(system, path(workload_id, f"?token={credential}"))
+                assert status == 401
+                assert "Authorization" in body["error"]["message"]
+                assert credential not in str(body)
+            async with connected(system, workload_id, key=credential) as ws:
+                assert (await message(ws))["status"] == "PENDING"
+            async with connected(system, workload_id, key=None) as ws:
+                await ws.send_json({"type": "auth", "token": credential})
+                assert (await message(ws))["status"] == "PENDING"
+
+
 async def test_what_clients_say_is_ignored_but_not_without_end(system: System) -> None:
     await system.worker()
     workload_id = await system.submit(affinity_rules=NOWHERE)

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
+import logging
+import sys
 import time
 import zlib
 from collections.abc import AsyncIterator, Mapping
@@ -18,6 +21,7 @@ import pytest
 from nats.errors import Error as NatsError
 
 from niyanta.domain.join_tokens import holder_of, new_incarnation
+from niyanta.server.observability.logs import configure_logging
 from niyanta.wire.frames import FRAMES_HEADER
 from niyanta.wire.messages import (
     Assign,
@@ -241,6 +245,25 @@ async def test_broken_messages_harm_nobody(scene: Scene) -> None:
     for frames in ("2", "48", "49", "0", "-1", "1e3", "9" * 400, "", "x"):
         outcomes[f"{frames[:9]!r} frames"] = await ask(mine.events, b"x", **{FRAMES_HEADER: frames})
     show("sends", outcomes)
+    await scene.check()
+
+
+async def test_broken_messages_fill_no_log(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, written = logging.getLogger(), io.StringIO()
+    before = root.handlers[:], root.level
+    monkeypatch.setattr(sys, "stderr", written)
+    configure_logging("INFO", json=True)
+    try:
+        for kind in ("register", "heartbeat", "events", "checkpoint"):
+            for _ in range(300):
+                await scene.attacker.ask(getattr(scene.mine, kind), b"\xc1")
+    finally:
+        root.handlers[:], _ = before
+        root.setLevel(before[1])
+    about_it = [line for line in written.getvalue().splitlines() if "evil-1" in line]
+    show("logs", {"1,200 broken messages": f"{len(about_it)} lines"})
+    assert 3 <= len(about_it) <= 150
+    assert all(len(line) < 2_000 for line in about_it)
     await scene.check()
 
 

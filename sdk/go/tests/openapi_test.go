@@ -126,6 +126,8 @@ var types = map[string]any{
 	"ResumeAnswer":           niyanta.ResumedWorkload{},
 	"ResumeRequest":          nil, // the SDK goes on from the last checkpoint
 	"RotateKeyRequest":       niyanta.RotateKeyRequest{},
+	"SessionBody":            nil, // who is in is looked at by the command line or over REST
+	"SessionsAnswer":         nil, // as above
 	"StandingOrderBody":      niyanta.StandingOrder{},
 	"StatisticsAnswer":       niyanta.Statistics{},
 	"StatisticsSummary":      niyanta.StatisticsSummary{},
@@ -219,11 +221,11 @@ type getAfter struct {
 	_ int `query:"version"`
 }
 
-// Operations that no method makes: metrics are for Prometheus, join tokens for whoever sets workers up, live feeds,
+// Operations that no method makes: metrics are for Prometheus, join tokens and sessions for operators, live feeds,
 // checkpoints and the system's state for consoles, and the rest has a twin below /v1.
 var withoutMethod = []string{
 	"getMetrics", "getMetricsAtRoot", "getHealthAtRoot", "getReadinessAtRoot",
-	"createJoinToken", "listJoinTokens", "revokeJoinToken", "getSystem", "getFairness", "listOperatorActions",
+	"createJoinToken", "listJoinTokens", "revokeJoinToken", "listSessions", "revokeSession", "getSystem", "getFairness", "listOperatorActions",
 	"streamWorkloadEvents", "streamAllEvents",
 	"listCheckpoints", "downloadCheckpoint", "pinCheckpoint", "unpinCheckpoint",
 }

@@ -14,6 +14,7 @@ from niyanta.cli.administering import administer, all_pages, database_option, js
 from niyanta.cli.auditing import COMMANDS as AUDIT_COMMANDS
 from niyanta.cli.join_tokens import COMMANDS
 from niyanta.cli.output import moment, show_table
+from niyanta.cli.sessions import COMMANDS as SESSION_COMMANDS
 from niyanta.cli.table import Column
 from niyanta.cli.times import parse_duration
 from niyanta.domain.customers import CustomerStatus, Role, Scope
@@ -206,5 +207,5 @@ def revoke_key(key_id: str, database_url: str, as_json: bool) -> None:
     show({"key_id": key_id, "customer_id": customer_id, "revoked": True}, as_json)
 
 
-for _command in (*COMMANDS, *AUDIT_COMMANDS):
+for _command in (*COMMANDS, *SESSION_COMMANDS, *AUDIT_COMMANDS):
     command.add_command(_command)

@@ -60,7 +60,9 @@ def changing(url: str, work: Callable[[Database], Awaitable[T]]) -> T:
         action=words[0] + "".join(word.capitalize() for word in words[1:]),
         actor_id=f"{getpass.getuser()}@{socket.gethostname()}",
         protocol=Protocol.CLI,
-        target=plain_target({name: context.params.get(name) for name in ("customer_id", "key_id", "token_id")}),
+        target=plain_target(
+            {name: context.params.get(name) for name in ("customer_id", "key_id", "token_id", "session_id")}
+        ),
         changes=True,
     )
 

@@ -11,7 +11,7 @@ import click
 
 from niyanta.cli.administering import database_option, json_option, plain_struct, show, with_database
 from niyanta.cli.output import moment, show_table
-from niyanta.cli.secret_options import SecretOption
+from niyanta.cli.secret_options import KeyOption
 from niyanta.cli.table import Column
 from niyanta.domain.audit_chain import AuditKeys
 from niyanta.domain.audit_checkpoints import AuditCheckpoint, DamagedCheckpointError
@@ -26,11 +26,11 @@ __all__ = ["COMMANDS"]
 
 _key_option = click.option(
     "--audit-key",
-    cls=SecretOption,
+    cls=KeyOption,
     envvar="NIYANTA_AUDIT_KEY",
     default="",
     show_default=False,
-    help="Of the coordinators, if they have one.",
+    help="Of the coordinators, if they have one: by NIYANTA_AUDIT_KEY or NIYANTA_AUDIT_KEY_FILE only.",
 )
 
 

@@ -46,6 +46,9 @@ def _each(given: Iterable[str]) -> list[str]:
 @click.option("--worker-pattern", default="*", show_default=True, help="What the workers' ids look like: gpu-*.")
 @click.option("--type", "types", multiple=True, help="All that they may serve; every type when missing.")
 @click.option("--tags", multiple=True, help="key=value,…: all that they may have; any when missing.")
+@click.option(
+    "--customers", multiple=True, help="cust_…,…: the only ones whose workloads they get; all when missing."
+)
 @click.option("--expires-in", help="90s, 15m, 12h, 90d; never when missing.")
 @click.option("--output", type=_FILE, help="Write it there, for the owner alone; do nothing when the file is there.")
 @database_option
@@ -55,6 +58,7 @@ def _create(
     worker_pattern: str,
     types: tuple[str, ...],
     tags: tuple[str, ...],
+    customers: tuple[str, ...],
     expires_in: str | None,
     output: Path | None,
     database_url: str,
@@ -72,6 +76,7 @@ def _create(
             worker_pattern=worker_pattern,
             workload_types=_each(types),
             tags=parse_tags(_each(tags)),
+            customers=_each(customers),
             expires_at=expires_at,
         ),
     )
@@ -103,6 +108,7 @@ def _list(database_url: str, as_json: bool) -> None:
             "workers",
             "types",
             "tags",
+            "customers",
             "status",
             "created",
             "expires",
@@ -114,6 +120,7 @@ def _list(database_url: str, as_json: bool) -> None:
                 t.worker_pattern,
                 ",".join(t.workload_types) or "all",
                 ",".join(f"{key}={value}" for key, value in t.tags.items()) or "any",
+                ",".join(t.customers) or "all",
                 t.status,
                 *map(moment, (t.created_at, t.expires_at)),
             )

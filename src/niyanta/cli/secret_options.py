@@ -11,11 +11,13 @@ from click.core import ParameterSource
 
 from niyanta.wire.secret_values import holds_secret, secret_value
 
-__all__ = ["SecretOption"]
+__all__ = ["KeyOption", "SecretOption"]
 
 
 class SecretOption(click.Option):
     """Is taken from its variable, or from the file that ``<variable>_FILE`` names; on a command line it warns."""
+
+    _is_refused = False
 
     def resolve_envvar_value(self, ctx: click.Context) -> str | None:
         """What the environment says."""
@@ -28,9 +30,17 @@ class SecretOption(click.Option):
         value, source = super().consume_value(ctx, opts)
         if source is ParameterSource.COMMANDLINE and isinstance(value, str) and holds_secret(value):
             option = max(self.opts, key=len)
-            click.echo(
-                f"warning: everybody on this machine can read the secret in {option} from the list of processes; "
-                f"give it by {self.envvar} or {self.envvar}_FILE",
-                err=True,
+            text = (
+                f"everybody on this machine can read the secret in {option} from the list of processes; "
+                f"give it by {self.envvar} or {self.envvar}_FILE"
             )
+            if self._is_refused:
+                raise click.UsageError(text, ctx)
+            click.echo(f"warning: {text}", err=True)
         return value, source
+
+
+class KeyOption(SecretOption):
+    """The same for what is nothing but a secret: on a command line it is refused."""
+
+    _is_refused = True

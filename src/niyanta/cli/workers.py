@@ -22,6 +22,7 @@ _COLUMNS = (
     Column("used", right=True),
     Column("serves", folds=True),
     Column("tags", folds=True),
+    Column("customers", folds=True),
     Column("version"),
     Column("last beat"),
 )
@@ -50,6 +51,7 @@ def _list(client: Client, as_json: bool, status: str | None) -> None:
                 f"{w.capacity_used}/{w.capacity_total}",
                 ", ".join(_named(kind, w.input_forms) for kind in w.capabilities),
                 ", ".join(f"{key}={value}" for key, value in sorted(w.tags.items())),
+                ", ".join(w.customers or ()) or "all",
                 w.version or "",
                 moment(w.last_heartbeat, day=False),
             )

@@ -14,6 +14,7 @@ from niyanta.client.join_tokens import JoinToken
 from niyanta.client.live import LiveEvent, follow_events
 from niyanta.client.models import ApiKey, Customer, FleetWorker, Pagination, Token
 from niyanta.client.operator_actions import OperatorAction
+from niyanta.client.sessions import Session
 from niyanta.client.system import Fairness, SystemState
 from niyanta.client.transport import Transport, quoted, without_none
 
@@ -42,6 +43,10 @@ class _JoinTokens(msgspec.Struct):
 
 class _Tokens(msgspec.Struct):
     tokens: list[Token]
+
+
+class _Sessions(msgspec.Struct):
+    sessions: list[Session]
 
 
 class _Actions(msgspec.Struct):
@@ -220,6 +225,30 @@ class AsyncAdmin:
         """End a key for ever, with all tokens made of it, or one token."""
         await self._transport.call("DELETE", f"/admin/customers/{quoted(customer_id)}/api-keys/{quoted(key_id)}")
 
+    async def sessions(
+        self,
+        *,
+        customer_id: str | None = None,
+        kind: str | None = None,
+        used_within_seconds: int | None = None,
+        most: int = 1000,
+    ) -> Sequence[Session]:
+        """Who is in: credentials that are good now, those used last first.
+
+        Args:
+            customer_id: Only this customer's.
+            kind: ``api_key``, ``api_token`` or ``json_web_token``; all when None.
+            used_within_seconds: Only what was used so lately.
+            most: How many, up to a thousand.
+        """
+        params = without_none(customer_id=customer_id, kind=kind, used_within_seconds=used_within_seconds, limit=most)
+        answer = await self._transport.call("GET", "/admin/sessions", params=params)
+        return msgspec.json.decode(answer, type=_Sessions).sessions
+
+    async def revoke_session(self, session_id: str) -> None:
+        """End a key with its tokens, a token, or all JSON Web Tokens that a subject was given so far."""
+        await self._transport.call("DELETE", f"/admin/sessions/{quoted(session_id)}")
+
     async def create_join_token(
         self,
         name: str,
@@ -227,6 +256,7 @@ class AsyncAdmin:
         worker_pattern: str | None = None,
         workload_types: Sequence[str] | None = None,
         tags: Mapping[str, str] | None = None,
+        customers: Sequence[str] | None = None,
         expires_at: datetime | None = None,
     ) -> JoinToken:
         """Make a join token for workers; its ``join_token`` is shown this once. What isn't named isn't bounded."""
@@ -235,6 +265,7 @@ class AsyncAdmin:
             worker_pattern=worker_pattern,
             workload_types=None if workload_types is None else list(workload_types),
             tags=None if tags is None else dict(tags),
+            customers=None if customers is None else list(customers),
             expires_at=expires_at.isoformat() if expires_at else None,
         )
         return msgspec.json.decode(await self._transport.call("POST", "/admin/join-tokens", body), type=JoinToken)

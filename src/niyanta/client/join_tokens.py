@@ -22,6 +22,8 @@ class JoinToken(msgspec.Struct, kw_only=True):
     """All that its workers may serve; empty for every type."""
     tags: dict[str, str] = {}
     """All that its workers may have; empty for any."""
+    customers: list[str] = []
+    """The only ones whose workloads its workers get; empty for everybody's."""
     status: Status | None = None
     created_at: datetime | None = None
     expires_at: datetime | None = None

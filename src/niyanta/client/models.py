@@ -350,6 +350,8 @@ class FleetWorker(msgspec.Struct, kw_only=True):
     version: str | None = None
     missing_walls: list[str] | None = None
     """What doesn't keep handlers in on its machine: walls of the box that each of their processes is in."""
+    customers: list[str] | None = None
+    """The only ones whose workloads it gets, by its join token; empty for everybody's."""
     registered_at: datetime | None = None
 
 

@@ -38,6 +38,7 @@ from niyanta.client.models import (
     WorkloadConfig,
 )
 from niyanta.client.operator_actions import OperatorAction
+from niyanta.client.sessions import Session
 from niyanta.client.system import Fairness, SystemState
 from niyanta.client.tokens import AsyncTokens
 from niyanta.client.transport import Transport, find_credentials
@@ -681,6 +682,32 @@ class Admin:
         """End a key for ever, with all tokens made of it, or one token."""
         run(self._asynchronous.revoke_key(customer_id, key_id))
 
+    def sessions(
+        self,
+        *,
+        customer_id: str | None = None,
+        kind: str | None = None,
+        used_within_seconds: int | None = None,
+        most: int = 1000,
+    ) -> Sequence[Session]:
+        """Who is in: credentials that are good now, those used last first.
+
+        Args:
+            customer_id: Only this customer's.
+            kind: ``api_key``, ``api_token`` or ``json_web_token``; all when None.
+            used_within_seconds: Only what was used so lately.
+            most: How many, up to a thousand.
+        """
+        return run(
+            self._asynchronous.sessions(
+                customer_id=customer_id, kind=kind, used_within_seconds=used_within_seconds, most=most
+            )
+        )
+
+    def revoke_session(self, session_id: str) -> None:
+        """End a key with its tokens, a token, or all JSON Web Tokens that a subject was given so far."""
+        run(self._asynchronous.revoke_session(session_id))
+
     def create_join_token(
         self,
         name: str,
@@ -688,12 +715,18 @@ class Admin:
         worker_pattern: str | None = None,
         workload_types: Sequence[str] | None = None,
         tags: Mapping[str, str] | None = None,
+        customers: Sequence[str] | None = None,
         expires_at: datetime | None = None,
     ) -> JoinToken:
         """Make a join token for workers; its ``join_token`` is shown this once. What isn't named isn't bounded."""
         return run(
             self._asynchronous.create_join_token(
-                name, worker_pattern=worker_pattern, workload_types=workload_types, tags=tags, expires_at=expires_at
+                name,
+                worker_pattern=worker_pattern,
+                workload_types=workload_types,
+                tags=tags,
+                customers=customers,
+                expires_at=expires_at,
             )
         )
 

@@ -11,8 +11,9 @@ Lanes that nothing can take are with the `Sleepers`. Why all this is so is told 
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from niyanta.domain.fairness import FairClock
@@ -76,29 +77,43 @@ class Sleepers:
     def __init__(self) -> None:
         self._lanes: dict[str, deque[Lane]] = {}
         self._rotation: deque[str] = deque()
+        self._count = 0
         self._round = 1
         self._quiet: int | None = None
+        self._called: dict[str, int] = {}
+        """Customers who alone have reason to wake, and how many of their lanes haven't been looked at since."""
 
     def __bool__(self) -> bool:
-        return bool(self._rotation)
+        return self._count > 0
 
     def put(self, lane: Lane) -> None:
         """The lane is blocked."""
         lane.slept_round, lane.stamp = self._round, 0
+        self._count += 1
         lanes = self._lanes.get(lane.customer_id)
         if lanes is None:
             lanes = self._lanes[lane.customer_id] = deque()
             self._rotation.append(lane.customer_id)
         lanes.append(lane)
 
-    def stir(self) -> None:
-        """All that sleep now may have reason to wake."""
-        if self._rotation:
+    def stir(self, customers: Iterable[str] = ()) -> None:
+        """All that sleep now may have reason to wake; with ``customers`` only theirs."""
+        if customers:
+            self._called |= {each: len(lanes) for each in customers if (lanes := self._lanes.get(each))}
+        elif self._rotation:
             self._round += 1
             self._quiet = 0
 
     def wake(self, most: int) -> Iterator[Lane]:
         """Take out at most this many that have slept since before the last stir."""
+        for customer_id in list(itertools.islice(self._called, most)):
+            left, lanes = self._called.pop(customer_id), self._lanes[customer_id]
+            taken = [lanes.popleft() for _ in range(min(left, most, _MOST_WOKEN_EACH, len(lanes)))]
+            self._count -= len(taken)
+            most -= len(taken)
+            if left > len(taken) and lanes:
+                self._called[customer_id] = left - len(taken)
+            yield from (lane for lane in taken if not lane.gone)
         looks = 2 * most
         while most > 0 and looks > 0 and self._rotation and self._quiet is not None:
             looks -= 1
@@ -108,6 +123,7 @@ class Sleepers:
             while lanes and lanes[0].slept_round < self._round and woken < min(most, _MOST_WOKEN_EACH):
                 lane = lanes.popleft()
                 woken += 1
+                self._count -= 1
                 if not lane.gone:
                     yield lane
             most -= woken
@@ -115,6 +131,7 @@ class Sleepers:
                 self._rotation.append(customer_id)
             else:
                 del self._lanes[customer_id]
+                self._called.pop(customer_id, None)
             self._quiet = 0 if woken else self._quiet + 1
             if self._quiet > len(self._rotation):
                 self._quiet = None  # once around, and all have been looked at

@@ -43,6 +43,16 @@ SCOPES_OF = {
 """What a key of a role may do unless it was made for less."""
 
 
+class CredentialKind(StrEnum):
+    """What somebody came in with."""
+
+    API_KEY = "api_key"
+    API_TOKEN = "api_token"  # noqa: S105 -- a word
+    """Made of a key; also what a browser holds that is signed in to the console."""
+    JSON_WEB_TOKEN = "json_web_token"  # noqa: S105 -- a word
+    """A JSON Web Token of an issuer: all of one subject are one session."""
+
+
 class KeyStatus(StrEnum):
     """Whether an API key is good."""
 

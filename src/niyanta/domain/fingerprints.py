@@ -1,4 +1,4 @@
-"""What failures have in common: an error's message without what differs from one time to the next (ADR 0032)."""
+"""What failures have in common: an error's message without what differs from one time to the next (ADR 0033)."""
 
 from __future__ import annotations
 

@@ -3,6 +3,9 @@
 Workloads that ask for the same type, hard and anti-affinity have the same *demand*: the same workers suit them. What
 a demand's workers are is worked out once for each composition of the fleet. Soft affinity is no part of it: it only
 chooses among them.
+
+Some workers work for a few customers only. Those customers' demands are worked out for each of them, all others'
+once for all of them: who has no worker of its own is named by nothing (`Fleet.pool_of`).
 """
 
 from __future__ import annotations
@@ -55,7 +58,9 @@ class Fleet:
         self._workers: dict[str, WorkerView] = {}
         self._hooks: dict[str, tuple[Hook, ...]] = {}
         self._hooked: dict[Hook, int] = {}
-        self._fitting: dict[Demand, list[WorkerView]] = {}
+        self._favoured: frozenset[str] = frozenset()
+        """Customers for whom some worker works, and not for everybody."""
+        self._fitting: dict[tuple[str, Demand], list[WorkerView]] = {}
 
     def replace(self, views: Iterable[WorkerView]) -> list[WorkerView]:
         """Take over who is there; loads carry over. Gives those that are new or suit other workloads than before."""
@@ -68,7 +73,12 @@ class Fleet:
                 continue
             view.used, view.running = old.used, old.running
             view.resting, view.lingering = old.resting, old.lingering
-            same = (old.incarnation, old.tags, old.types) == (view.incarnation, view.tags, view.types)
+            same = (old.incarnation, old.tags, old.types, old.customers) == (
+                view.incarnation,
+                view.tags,
+                view.types,
+                view.customers,
+            )
             if not same or view.free > old.free:
                 changed.append(view)
         self._hooks = {view.worker_id: _hooks(view) for view in self._workers.values()}
@@ -76,6 +86,7 @@ class Fleet:
         for hooks in self._hooks.values():
             for hook in hooks:
                 self._hooked[hook] = self._hooked.get(hook, 0) + 1
+        self._favoured = frozenset().union(*(view.customers for view in self._workers.values()))
         self._fitting.clear()
         return changed
 
@@ -116,19 +127,25 @@ class Fleet:
             wished.append(("worker", soft.worker_id))
         return any(hook in self._hooked for hook in wished)
 
-    def fitting(self, demand: Demand, workload_type: str, affinity: Affinity) -> list[WorkerView]:
-        """The workers that suit a demand, however busy."""
-        found = self._fitting.get(demand)
+    def pool_of(self, customer_id: str) -> str:
+        """Names the workers that work for a customer: equal for customers for whom the same do."""
+        return customer_id if customer_id in self._favoured else ""
+
+    def fitting(self, customer_id: str, demand: Demand, workload_type: str, affinity: Affinity) -> list[WorkerView]:
+        """The workers that suit a customer's demand, however busy."""
+        key = self.pool_of(customer_id), demand
+        found = self._fitting.get(key)
         if found is None:
             if len(self._fitting) >= _MOST_KNOWN_DEMANDS:
                 self._fitting.clear()
-            found = [view for view in self._workers.values() if could_run(view, workload_type, affinity)]
-            self._fitting[demand] = found
+            views = self._workers.values()
+            found = [v for v in views if v.serves(customer_id) and could_run(v, workload_type, affinity)]
+            self._fitting[key] = found
         return found
 
-    def fit(self, demand: Demand, workload_type: str, affinity: Affinity) -> Fit:
+    def fit(self, customer_id: str, demand: Demand, workload_type: str, affinity: Affinity) -> Fit:
         """Whether some worker can take it now."""
-        fitting = self.fitting(demand, workload_type, affinity)
+        fitting = self.fitting(customer_id, demand, workload_type, affinity)
         away_from = affinity.anti.workload_types
         for view in fitting:
             if view.free > 0 and not _is_kept_off(view, away_from):
@@ -152,14 +169,19 @@ class Shortlist:
         self._away_from = affinity.anti.workload_types
         soft = affinity.soft
         self._heap = [
-            (0 if soft.is_empty else -preference(view, soft), view.used / view.capacity, view.worker_id, view)
+            (
+                (0 if soft.is_empty else -preference(view, soft), not view.customers),
+                view.used / view.capacity,
+                view.worker_id,
+                view,
+            )
             for view in fitting
             if view.free > 0
         ]
         heapq.heapify(self._heap)
 
     def best(self, avoid: Container[str] = ()) -> WorkerView | None:
-        """Most soft matches, then least loaded, then by id; None when no worker is left.
+        """The one that `niyanta.domain.placement.choose` would take; None when no worker is left.
 
         Args:
             avoid: Ids of workers that won't do this time.

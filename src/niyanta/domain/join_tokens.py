@@ -49,6 +49,8 @@ class Grant:
     workload_types: frozenset[str] = frozenset()
     tags: Mapping[str, str] = field(default_factory=dict)
     """The only tags that a worker may have."""
+    customers: frozenset[str] = frozenset()
+    """The only customers whose workloads a worker gets. It has no say in that, so `refusal` has none either."""
 
     def admits(self, worker_id: str) -> bool:
         """Whether a worker may have this id."""

@@ -1,4 +1,4 @@
-"""Labels: what customers mark their workloads with, to find them again (ADR 0032)."""
+"""Labels: what customers mark their workloads with, to find them again (ADR 0033)."""
 
 from __future__ import annotations
 

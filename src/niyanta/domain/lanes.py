@@ -150,9 +150,9 @@ class Lanes:
         """A slot of the worker came free; or (``new``) it came, or suits other workloads than before."""
         for hook in self._fleet.hooks(view.worker_id):
             if bay := self._bays.get(hook):
-                bay.busy.stir()
+                bay.busy.stir(view.customers)
                 if new:
-                    bay.unfit.stir()
+                    bay.unfit.stir(view.customers)
 
     def use(self, turn: Turn, weight: int) -> float:
         """The turn has led to an assignment; gives the run-seconds charged for it."""
@@ -310,7 +310,7 @@ class _Choice:
             self._lanes.effort += 1
             fit = Fit.NOW
             if lane.workload_type is not None:
-                fit = self._fleet.fit(lane.demand, lane.workload_type, lane.affinity)
+                fit = self._fleet.fit(customer_id, lane.demand, lane.workload_type, lane.affinity)
             if fit is Fit.NOW:
                 seat.taken.append(lane)
                 self._read += 1

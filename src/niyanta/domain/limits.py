@@ -62,6 +62,10 @@ MAX_KEY_OVERLAP_SECONDS = 30 * 86_400
 MAX_TOKENS_PER_KEY = 1000
 """Tokens made of one key that are good at the same time."""
 DEFAULT_TOKEN_SECONDS = 3600
+MAX_SIGN_INS_PER_CUSTOMER = 10_000
+"""Subjects of JSON Web Tokens that are kept for each customer, so that operators see who is in."""
+MAX_SESSIONS_SHOWN = 1000
+MAX_USED_WITHIN_SECONDS = 366 * 86_400
 MAX_TOKEN_SECONDS = 86_400
 """How long a token that is made of a key is good."""
 MAX_TOKEN_LENGTH = 8192
@@ -192,6 +196,8 @@ MAX_JOIN_TOKENS = 1000
 """Live ones at a time: every coordinator keeps all of them in memory."""
 MAX_TOKEN_ENTRIES = 1000
 """Workload types that one join token names."""
+MAX_TOKEN_CUSTOMERS = 100
+"""Customers that one join token names: whenever a slot of its workers comes free, each of them is looked at."""
 MAX_PATTERN_STARS = 4
 """Of the pattern of worker ids in a join token."""
 MAX_WORKER_MESSAGES_PER_SECOND = 500

@@ -56,6 +56,12 @@ class WorkerView:
     """It refused an assignment a moment ago, and is given nothing for a while."""
     forms: Mapping[str, str] = field(default_factory=dict)
     """By workload type the form of input that its handler takes; `ANY_FORM` for those left out."""
+    customers: frozenset[str] = frozenset()
+    """The only ones that it works for; empty for everybody."""
+
+    def serves(self, customer_id: str) -> bool:
+        """Whether it works for the customer."""
+        return not self.customers or customer_id in self.customers
 
     @property
     def free(self) -> int:
@@ -96,9 +102,11 @@ def could_run(worker: WorkerView, workload_type: str, affinity: Affinity) -> boo
     return not any(worker.tags.get(key) == value for key, value in anti.worker_tags.items())
 
 
-def eligible(workers: Iterable[WorkerView], workload_type: str, affinity: Affinity) -> list[WorkerView]:
-    """The workers that `could_run` it and take new work at all."""
-    return [w for w in workers if not w.draining and could_run(w, workload_type, affinity)]
+def eligible(
+    workers: Iterable[WorkerView], customer_id: str, workload_type: str, affinity: Affinity
+) -> list[WorkerView]:
+    """The workers that work for the customer, `could_run` it and take new work at all."""
+    return [w for w in workers if not w.draining and w.serves(customer_id) and could_run(w, workload_type, affinity)]
 
 
 def preference(worker: WorkerView, soft: Constraint) -> int:
@@ -112,14 +120,18 @@ def preference(worker: WorkerView, soft: Constraint) -> int:
 
 
 def choose(candidates: Iterable[WorkerView], affinity: Affinity) -> WorkerView | None:
-    """The best of the eligible workers with a free slot: most soft matches, then least loaded, then by id."""
+    """The best of the eligible workers with a free slot.
+
+    Most soft matches, then those that work for a few customers only, then the least loaded, then by id.
+    """
     away_from = affinity.anti.workload_types
     best: WorkerView | None = None
-    best_key: tuple[int, float, str] | None = None
+    best_key: tuple[int, bool, float, str] | None = None
     for worker in candidates:
         if worker.free <= 0 or any(worker.running.get(kind) for kind in away_from):
             continue
-        key = (-preference(worker, affinity.soft), worker.used / worker.capacity, worker.worker_id)
+        load = worker.used / worker.capacity
+        key = (-preference(worker, affinity.soft), not worker.customers, load, worker.worker_id)
         if best_key is None or key < best_key:
             best, best_key = worker, key
     return best

@@ -92,6 +92,7 @@ class _Holding:
     began: float = 0.0
 
 
+_Shortlists = dict[tuple[str, Demand, Lane | None], Shortlist]
 _Heads = list[tuple[float, int, int]]
 """A heap of what a group of lanes has to give in one pass: (rank, which lane, which of its workloads)."""
 
@@ -250,7 +251,7 @@ class Roster:
         """
         placements: list[Placement] = []
         used: dict[int, int] = {}
-        shortlists: dict[tuple[Demand, Lane | None], Shortlist] = {}
+        shortlists: _Shortlists = {}
         heads = [self._heads(lanes, read) for lanes, _ in agenda.groups]
         for turn in agenda.turns:
             lanes, _ = agenda.groups[turn.group]
@@ -291,7 +292,7 @@ class Roster:
         lanes: Sequence[Lane],
         read: Mapping[tuple[str, int], Found],
         heads: _Heads,
-        shortlists: dict[tuple[Demand, Lane | None], Shortlist],
+        shortlists: _Shortlists,
     ) -> tuple[Lane, Candidate, WorkerView] | None:
         """The best of what waits that a worker can take now."""
         while heads:
@@ -308,14 +309,13 @@ class Roster:
                 return lane, candidate, worker
         return None
 
-    def _worker_for(
-        self, lane: Lane, candidate: Candidate, shortlists: dict[tuple[Demand, Lane | None], Shortlist]
-    ) -> WorkerView | None:
-        # Lanes that differ in nothing but wishes that nobody fulfils share a list.
-        key = (lane.demand, lane if self.fleet.can_please(lane.affinity.soft) else None)
+    def _worker_for(self, lane: Lane, candidate: Candidate, shortlists: _Shortlists) -> WorkerView | None:
+        # Lanes share a list that differ only in customers with the same workers, and in wishes that nobody fulfils.
+        pool = self.fleet.pool_of(lane.customer_id)
+        key = (pool, lane.demand, lane if self.fleet.can_please(lane.affinity.soft) else None)
         shortlist = shortlists.get(key)
         if shortlist is None:
-            fitting = self.fleet.fitting(lane.demand, lane.workload_type or "", lane.affinity)
+            fitting = self.fleet.fitting(lane.customer_id, lane.demand, lane.workload_type or "", lane.affinity)
             shortlist = shortlists[key] = Shortlist(fitting, lane.affinity)
         if not candidate.is_suspect:
             return shortlist.best()

@@ -36,6 +36,11 @@ __all__ = ["Coordinator"]
 
 log = logging.getLogger(__name__)
 
+_GRPC_ASKS_NOBODY = (
+    "tls_client_certs is 'optional', and gRPC can't ask for a certificate without requiring it: over gRPC nobody is "
+    "asked, and who shows a wrong one isn't refused. Allowed are 'required', for all three protocols, and 'optional'."
+)
+
 
 class Coordinator:
     """One replica: REST, gRPC, event intake, and a candidate for leadership.
@@ -80,6 +85,8 @@ class Coordinator:
             self._certificates = Certificates(settings) if settings.tls_cert else None
             for exposure in exposures(settings):
                 log.warning("traffic.in_the_clear", extra=exposure._asdict())
+            if settings.tls_client_ca and not settings.requires_client_certificates:
+                log.warning("grpc.asks_for_no_certificate", extra={"why": _GRPC_ASKS_NOBODY})
             self._grpc = GrpcServer(settings, self._certificates)
             self.grpc_port = self._grpc.port
             await schema.require_current(settings.database_url)
@@ -102,7 +109,7 @@ class Coordinator:
         self, database: Database, broker: Broker, grpc_server: GrpcServer, keys: BrokerKeys | None
     ) -> None:
         settings = self.settings
-        parts = Assembly(database, broker, settings, keys, self._telemetry)
+        parts = Assembly(database, broker, settings, keys, self._telemetry, self._certificate_ends_at)
         await parts.prepare()
         self._election, self._live, self._feed = parts.election, parts.live, parts.feed
         api = parts.rest()
@@ -148,6 +155,9 @@ class Coordinator:
     def speaks_tls(self) -> bool:
         """Whether its listeners do."""
         return bool(self.settings.tls_cert)
+
+    def _certificate_ends_at(self) -> float | None:
+        return None if self._certificates is None else self._certificates.current.ends_at.timestamp()
 
     def reload_certificates(self) -> None:
         """Read the listeners' certificate again, soon: for connections that come from then on."""

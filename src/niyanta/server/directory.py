@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from weakref import WeakValueDictionary
 
@@ -74,14 +74,19 @@ class Directory:
         """Held while it is read what a customer may submit."""
         self._compiled: dict[bytes, Schema | None] = {}
         self._idle: list[WorkerView] = []
-        self._placeable: dict[int, bool] = {}
+        self._placeable: dict[tuple[str, int], bool] = {}
+        self._favoured: frozenset[str] = frozenset()
+        """Customers with workers that work for them, and not for everybody."""
         self._changes = 0
         self._stale = asyncio.Event()
         self._refreshed_at = 0.0
         self._read_at: float | None = None
         """When the last reading that succeeded began."""
         self.workers: list[StoredWorker] = []
+        self._common: list[StoredWorker] = []
+        """Those that work for everybody."""
         self._handlers: dict[str, Intake] = {}
+        """The types that they serve."""
         feed.listeners.append(self._on_change)
 
     def _on_change(self, changed: Changed) -> None:
@@ -104,16 +109,24 @@ class Directory:
         self._customers.update((customer.customer_id, customer) for customer in customers)
         self._supported.clear()
         self.workers = [worker for worker in workers if worker.status is not WorkerStatus.DEAD]
+        self._common = [worker for worker in self.workers if not worker.customers]
+        self._favoured = frozenset().union(*(worker.customers for worker in self.workers))
         self._idle = self.views()
         self._placeable.clear()
-        self._handlers = self._served()
+        self._handlers = self._served(self._common)
 
-    def _served(self) -> dict[str, Intake]:
-        """The types that live workers serve. A drained worker's counts only where no other serves the type."""
+    def workers_for(self, customer_id: str) -> list[StoredWorker]:
+        """The live workers that work for a customer."""
+        if customer_id not in self._favoured:
+            return self._common
+        return [worker for worker in self.workers if not worker.customers or customer_id in worker.customers]
+
+    def _served(self, workers: Sequence[StoredWorker]) -> dict[str, Intake]:
+        """The types that these serve. A drained worker's counts only where no other serves the type."""
         found: dict[str, dict[str, tuple[Schema, ...]]] = {}
         for is_draining in (False, True):
             others = set(found) if is_draining else set()
-            for worker in self.workers:
+            for worker in workers:
                 if (worker.status is WorkerStatus.DRAINING) is is_draining:
                     names = worker.forms
                     for handler in worker.handlers:
@@ -122,10 +135,11 @@ class Directory:
                             found.setdefault(kind, {})[names[kind]] = self._compile(handler.input_schema)
         return {kind: Intake(forms) for kind, forms in found.items()}
 
-    @property
-    def served_types(self) -> set[str]:
-        """The workload types that live workers serve."""
-        return set(self._handlers)
+    def served_for(self, customer_id: str) -> dict[str, Intake]:
+        """What live workers take of a customer, by workload type. Not to be changed."""
+        if customer_id not in self._favoured:
+            return self._handlers
+        return self._served(self.workers_for(customer_id))
 
     async def customer_changed(self, customer_id: str) -> None:
         """Tell every replica of a committed change of a customer or its keys; this one knows it on return."""
@@ -175,7 +189,7 @@ class Directory:
         return found
 
     async def _read_supported(self, customer_id: str) -> dict[str, Intake]:
-        found, changes = dict(self._handlers), self._changes
+        found, changes = dict(self.served_for(customer_id)), self._changes
         for kind, text in (await self._store.configured_types(customer_id)).items():
             own = self._compile(None if text is None else msgspec.json.decode(text))
             found[kind] = replace(found.get(kind, _UNSERVED), own=own)
@@ -200,15 +214,22 @@ class Directory:
         return () if schema is None else (schema,)
 
     def is_placeable(
-        self, placement_key: int, workload_type: str, affinity_json: str | None, misfits: str | None
+        self,
+        customer_id: str,
+        placement_key: int,
+        workload_type: str,
+        affinity_json: str | None,
+        misfits: str | None,
     ) -> bool:
-        """Whether a live worker suits a placement class, leaving aside how busy it is."""
-        found = self._placeable.get(placement_key)
+        """Whether a live worker suits a placement class of a customer, leaving aside how busy it is."""
+        key = customer_id if customer_id in self._favoured else "", placement_key
+        found = self._placeable.get(key)
         if found is None:
             if len(self._placeable) >= _MOST_PLACEABLE:
                 self._placeable.clear()
-            found = bool(eligible(self._idle, workload_type, affinity_from_json(affinity_json, misfits)))
-            self._placeable[placement_key] = found
+            rules = affinity_from_json(affinity_json, misfits)
+            found = bool(eligible(self._idle, customer_id, workload_type, rules))
+            self._placeable[key] = found
         return found
 
     def views(self) -> list[WorkerView]:
@@ -222,18 +243,19 @@ class Directory:
                 types=frozenset(handler.workload_type for handler in worker.handlers),
                 draining=worker.status is WorkerStatus.DRAINING,
                 forms=worker.forms,
+                customers=frozenset(worker.customers),
             )
             for worker in self.workers
         ]
 
     def runs_elsewhere(
-        self, worker_id: str, workload_type: str, affinity_json: str | None, misfits: str | None
+        self, customer_id: str, worker_id: str, workload_type: str, affinity_json: str | None, misfits: str | None
     ) -> bool:
-        """Whether another live worker suits a workload and takes new work, leaving aside how busy it is."""
+        """Whether another live worker suits a workload of the customer and takes new work, however busy it is."""
         others = (view for view in self._idle if view.worker_id != worker_id)
-        return bool(eligible(others, workload_type, affinity_from_json(affinity_json, misfits)))
+        return bool(eligible(others, customer_id, workload_type, affinity_from_json(affinity_json, misfits)))
 
-    def takes_elsewhere(self, workload_type: str, misfits: str) -> bool:
-        """Whether a live worker serves the type in a form that isn't among these."""
-        intake = self._handlers.get(workload_type)
+    def takes_elsewhere(self, customer_id: str, workload_type: str, misfits: str) -> bool:
+        """Whether a worker that works for the customer serves the type in a form that isn't among these."""
+        intake = self.served_for(customer_id).get(workload_type)
         return intake is not None and not intake.forms.keys() <= set(misfits.split())

@@ -124,6 +124,9 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     """The same of live feeds."""
     allowed_origins: str = ""
     """Origins, separated by commas, whose pages may open WebSockets besides the coordinator's own; ``*`` for all."""
+    websocket_query_tokens: Literal["any", "short_lived", "off"] = "any"
+    """What may stand in a WebSocket's address as ``?token=``, where proxies and histories keep it: any credential,
+    only a token that was made of a key and ends soon (``POST /v1/tokens``), or nothing."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """The least that is logged."""
     metrics_access: Literal["admin", "public"] = "admin"

@@ -67,6 +67,7 @@ from niyanta.server.rest.endpoints.logs import LogRoutes
 from niyanta.server.rest.endpoints.operator_actions import OperatorActionRoutes
 from niyanta.server.rest.endpoints.probes import ProbeRoutes
 from niyanta.server.rest.endpoints.replays import ReplayRoutes
+from niyanta.server.rest.endpoints.sessions import SessionRoutes
 from niyanta.server.rest.endpoints.system import SystemRoutes
 from niyanta.server.rest.endpoints.tokens import TokenRoutes
 from niyanta.server.rest.endpoints.types import TypeRoutes
@@ -94,6 +95,7 @@ from niyanta.server.services.operators import OperatorRecord
 from niyanta.server.services.pausing import PauseService
 from niyanta.server.services.replaying import ReplayService
 from niyanta.server.services.requests import body_limits
+from niyanta.server.services.sessions import SessionService
 from niyanta.server.services.submission import SubmissionService
 from niyanta.server.services.system import SystemService
 from niyanta.server.services.tokens import TokenService
@@ -106,6 +108,7 @@ from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
 from niyanta.server.store.join_tokens import JoinTokenStore
 from niyanta.server.store.operator_actions import OperatorActionStore
+from niyanta.server.store.sessions import SessionStore
 from niyanta.server.store.shared_secrets import shared_secret
 from niyanta.server.watching.live import LiveFeeds
 from niyanta.server.watching.service import WatchService
@@ -131,6 +134,7 @@ class Assembly:
         settings: CoordinatorSettings,
         keys: BrokerKeys | None = None,
         telemetry: Telemetry | None = None,
+        certificate_ends_at: Callable[[], float | None] = lambda: None,
     ) -> None:
         self._database = database
         self._broker = broker
@@ -183,7 +187,8 @@ class Assembly:
             self._close(broker, subjects, keys)
 
         self.tokens = TokenVerifier(settings)
-        self.authenticator = Authenticator(self.customers, self.tokens, self.feed)
+        sessions = SessionStore(database)
+        self.authenticator = Authenticator(self.customers, sessions, self.tokens, self.feed)
         self.limiter = RateLimiter(database, self.directory)
         self.proxies = Proxies(settings.behind_proxy)
         self.gate = Gate(self.authenticator, self.limiter, self.metrics, self.proxies)
@@ -237,10 +242,12 @@ class Assembly:
             occupancy,
             lambda: self.feed.watcher_count + self.watches.count + self.live.count,
             settings.metrics_tag,
+            certificate_ends_at,
         )
         self._metric_export = self._exporting(telemetry)
         self.token_service = TokenService(self.customers, self.workloads, self.directory.customer_changed)
         self.operators = OperatorRecord(OperatorActionStore(database))
+        self.sessions = SessionService(sessions, self.customers, self.directory.customer_changed)
         self.administration = AdminService(self.customers, self.directory.customer_changed)
 
     def _close(self, broker: Broker, subjects: Subjects, keys: BrokerKeys) -> None:
@@ -325,6 +332,7 @@ class Assembly:
             AdminRoutes(self.administration, self.workers, self.cursors),
             DrainRoutes(self.workers, DrainReports(self._database, self.directory)),
             JoinTokenRoutes(JoinTokenService(self.join_tokens), self.cursors),
+            SessionRoutes(self.sessions),
             OperatorActionRoutes(self.operators, self.cursors),
             SystemRoutes(SystemService(self.vitals, self.customers, self.occupancy), settings.coordinator_id),
             ProbeRoutes(self.health, self.vitals, self.metrics),

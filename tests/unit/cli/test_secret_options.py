@@ -60,6 +60,15 @@ def test_a_secret_on_a_command_line_warns_without_repeating_it() -> None:
     assert "list of processes; give it by NIYANTA_X or NIYANTA_X_FILE" in result.stderr
 
 
+@pytest.mark.parametrize("words", ["verify-audit", "export-audit --to ."])
+def test_the_audit_s_key_is_never_on_a_command_line(words: str) -> None:
+    given = ["admin", *words.split(), "--database-url", "postgresql://host/name", "--audit-key", "opens" * 10]
+    result = CliRunner().invoke(root, given)
+    assert result.exit_code == 2
+    assert "opens" not in result.output
+    assert "give it by NIYANTA_AUDIT_KEY or NIYANTA_AUDIT_KEY_FILE" in result.output
+
+
 def test_a_secret_by_environment_or_file_does_not(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text("opens\n")

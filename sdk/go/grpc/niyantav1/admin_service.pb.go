@@ -156,7 +156,9 @@ type Worker struct {
 	// Unset when there is none.
 	StandingOrder *StandingOrder `protobuf:"bytes,12,opt,name=standing_order,json=standingOrder,proto3" json:"standing_order,omitempty"`
 	// What doesn't keep handlers in on its machine, such as "ports": walls of the box that each of their processes is in.
-	MissingWalls  []string `protobuf:"bytes,13,rep,name=missing_walls,json=missingWalls,proto3" json:"missing_walls,omitempty"`
+	MissingWalls []string `protobuf:"bytes,13,rep,name=missing_walls,json=missingWalls,proto3" json:"missing_walls,omitempty"`
+	// The only customers whose workloads it gets, by its join token; everybody's when empty.
+	Customers     []string `protobuf:"bytes,14,rep,name=customers,proto3" json:"customers,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -278,6 +280,13 @@ func (x *Worker) GetStandingOrder() *StandingOrder {
 func (x *Worker) GetMissingWalls() []string {
 	if x != nil {
 		return x.MissingWalls
+	}
+	return nil
+}
+
+func (x *Worker) GetCustomers() []string {
+	if x != nil {
+		return x.Customers
 	}
 	return nil
 }
@@ -847,7 +856,7 @@ var File_niyanta_v1_admin_service_proto protoreflect.FileDescriptor
 const file_niyanta_v1_admin_service_proto_rawDesc = "" +
 	"\n" +
 	"\x1eniyanta/v1/admin_service.proto\x12\n" +
-	"niyanta.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!niyanta/v1/workload_service.proto\"\xe8\x05\n" +
+	"niyanta.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!niyanta/v1/workload_service.proto\"\x86\x06\n" +
 	"\x06Worker\x12\x1b\n" +
 	"\tworker_id\x18\x01 \x01(\tR\bworkerId\x120\n" +
 	"\x06status\x18\x02 \x01(\x0e2\x18.niyanta.v1.WorkerStatusR\x06status\x12\"\n" +
@@ -863,7 +872,8 @@ const file_niyanta_v1_admin_service_proto_rawDesc = "" +
 	" \x01(\tR\aversion\x12?\n" +
 	"\rregistered_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\fregisteredAt\x12@\n" +
 	"\x0estanding_order\x18\f \x01(\v2\x19.niyanta.v1.StandingOrderR\rstandingOrder\x12#\n" +
-	"\rmissing_walls\x18\r \x03(\tR\fmissingWalls\x1a=\n" +
+	"\rmissing_walls\x18\r \x03(\tR\fmissingWalls\x12\x1c\n" +
+	"\tcustomers\x18\x0e \x03(\tR\tcustomers\x1a=\n" +
 	"\x0fInputFormsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a7\n" +

@@ -16,6 +16,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from niyanta.domain.api_keys import customer_of
@@ -25,6 +26,7 @@ from niyanta.server.access.tokens import Claims, TokenVerifier
 from niyanta.server.moves.batcher import GroupCommit
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.store.customers import CustomerStore, Identity
+from niyanta.server.store.sessions import SessionStore, SignIn, SubjectStanding, session_of
 from niyanta.wire.cancels import lasting
 from niyanta.wire.changes import Changed
 
@@ -37,6 +39,8 @@ _REMEMBER_BAD_KEY_SECONDS = 60.0
 _REMEMBER_BAD_TOKEN_SECONDS = 5.0
 _VERIFIED_SECONDS = 300.0
 _MARK_USED_SECONDS = 5.0
+_LATEST_END = 253_402_300_799.0
+"""The year 9999: a token may claim any."""
 _FAILURES_AT_ONCE = 50
 _FAILURES_PER_SECOND = 1.0
 
@@ -72,6 +76,7 @@ class Authenticator:
 
     Args:
         customers: Where the keys are.
+        sessions: Where it is noted who came in by JSON Web Tokens.
         tokens: Checks what is no API key.
         feed: Tells whose keys or status changed.
         clock: Monotonic seconds.
@@ -81,6 +86,7 @@ class Authenticator:
     def __init__(
         self,
         customers: CustomerStore,
+        sessions: SessionStore,
         tokens: TokenVerifier,
         feed: ChangeFeed,
         clock: Callable[[], float] = time.monotonic,
@@ -88,6 +94,7 @@ class Authenticator:
     ) -> None:
         self._bounds = bounds
         self._customers = customers
+        self._sessions = sessions
         self._tokens = tokens
         self._clock = clock
         self._known: dict[str, _Known] = {}
@@ -96,9 +103,10 @@ class Authenticator:
         self._changed_at: dict[str, float] = {}
         self._failures = _Failures(clock, bounds.sources)
         self._keys = GroupCommit[tuple[str, str], Identity | None](self._look_up, most=200)
-        self._standings = GroupCommit[str, str | None](self._read_standings, most=200)
+        self._standings = GroupCommit[tuple[str, str], SubjectStanding | None](self._read_standings, most=200)
         self._used: dict[str, str] = {}
-        self._key_used = asyncio.Event()
+        self._signed_in: dict[str, SignIn] = {}
+        self._anybody_came = asyncio.Event()
         feed.listeners.append(self._on_change)
 
     def remembered(self) -> dict[str, int]:
@@ -166,7 +174,7 @@ class Authenticator:
         if identity is None:
             raise UnauthorizedError("The credentials are not valid")
         self._used[identity.key_id or ""] = source
-        self._key_used.set()
+        self._anybody_came.set()
         return identity
 
     async def _look_up(self, asked: Sequence[tuple[str, str]]) -> list[Identity | Exception | None]:
@@ -183,10 +191,16 @@ class Authenticator:
 
     async def _check_token(self, token: str, source: str) -> Identity:
         claims = await self._claims(token, source)
-        status = await self._standings.submit(claims.customer_id)
-        if status is None:
+        standing = await self._standings.submit((claims.customer_id, claims.subject))
+        if standing is None or _was_ended(claims, standing.revoked_at):
             raise UnauthorizedError("The credentials are not valid")
-        return Identity(claims.customer_id, claims.subject, Role.CUSTOMER, status is CustomerStatus.SUSPENDED)
+        issued_at = None if claims.issued_at is None else _moment(claims.issued_at)
+        self._signed_in[standing.session_id] = SignIn(
+            claims.customer_id, claims.subject, source, issued_at, _moment(claims.expires_at)
+        )
+        self._anybody_came.set()
+        suspended = standing.status is CustomerStatus.SUSPENDED
+        return Identity(claims.customer_id, claims.subject, Role.CUSTOMER, suspended)
 
     async def _claims(self, token: str, source: str) -> Claims:
         verified = self._verified.get(token)
@@ -202,9 +216,9 @@ class Authenticator:
         _remember(self._verified, token, _Verified(claims, self._clock() + _VERIFIED_SECONDS), self._bounds.good)
         return claims
 
-    async def _read_standings(self, customer_ids: Sequence[str]) -> list[str | Exception | None]:
-        found = await self._customers.standings(sorted(set(customer_ids)))
-        return [found.get(customer_id) for customer_id in customer_ids]
+    async def _read_standings(self, asked: Sequence[tuple[str, str]]) -> list[SubjectStanding | Exception | None]:
+        found = await self._sessions.standings(sorted(set(asked)))
+        return [found.get(session_of(*who)) for who in asked]
 
     async def run(self) -> None:
         """Look up, and note the use of keys, until cancelled."""
@@ -216,14 +230,18 @@ class Authenticator:
 
     async def _note_use(self) -> None:
         while True:
-            await self._key_used.wait()
-            self._key_used.clear()
+            await self._anybody_came.wait()
+            self._anybody_came.clear()
             used, self._used = self._used, {}
+            signed_in, self._signed_in = self._signed_in, {}
             try:
-                await self._customers.mark_used(dict(sorted(used.items())))
+                if used:
+                    await self._customers.mark_used(dict(sorted(used.items())))
+                if signed_in:
+                    await self._sessions.note(signed_in)
             except ServiceUnavailableError:
-                self._used = used | self._used
-                self._key_used.set()
+                self._used, self._signed_in = used | self._used, signed_in | self._signed_in
+                self._anybody_came.set()
                 log.info("authenticator.use_not_noted")
             await asyncio.sleep(_MARK_USED_SECONDS)
 
@@ -259,6 +277,17 @@ class _Failures:
         network = _network(source)
         level = min(_FAILURES_AT_ONCE, self._level(network) + 1)
         _remember(self._counts, network, (level, self._clock()), self._most_sources)
+
+
+def _moment(unix_seconds: float) -> datetime:
+    return datetime.fromtimestamp(min(unix_seconds, _LATEST_END), UTC)
+
+
+def _was_ended(claims: Claims, revoked_at: datetime | None) -> bool:
+    """Whether an operator has ended this token; one that doesn't say when it was issued may be any."""
+    if revoked_at is None:
+        return False
+    return claims.issued_at is None or claims.issued_at <= revoked_at.timestamp()
 
 
 def _network(source: str) -> str:

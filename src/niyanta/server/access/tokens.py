@@ -79,6 +79,8 @@ class Claims:
     subject: str
     expires_at: float
     """Unix seconds after which it is good no more, the leeway included."""
+    issued_at: float | None = None
+    """Unix seconds; None when it doesn't say."""
 
 
 class TokenVerifier:
@@ -193,7 +195,7 @@ class TokenVerifier:
         known = CUSTOMER_ID_PATTERN.fullmatch(claims.customer_id) is not None
         if not known or not claims.sub.isprintable() or (claims.iat is not None and claims.iat > claims.exp):
             raise _refused("claims")
-        return Claims(claims.customer_id, claims.sub, claims.exp + _LEEWAY_SECONDS)
+        return Claims(claims.customer_id, claims.sub, claims.exp + _LEEWAY_SECONDS, claims.iat)
 
     async def _reload(self) -> None:
         """Load the set again unless that was tried just now. If it can't be read, the last one stands."""

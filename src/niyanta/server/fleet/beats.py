@@ -116,7 +116,9 @@ class BeatService:
         """By (worker, incarnation), of those that are drained by moving, what could run elsewhere."""
         found: dict[tuple[str, str], list[AttemptRef]] = {}
         for held in await self._drains.running(conn, workers) if workers else []:
-            if self._directory.runs_elsewhere(held.worker_id, held.workload_type, held.affinity_rules, held.misfits):
+            if self._directory.runs_elsewhere(
+                held.customer_id, held.worker_id, held.workload_type, held.affinity_rules, held.misfits
+            ):
                 ref = AttemptRef(held.customer_id, held.workload_id, held.generation)
                 found.setdefault((held.worker_id, held.incarnation), []).append(ref)
         return found

@@ -109,7 +109,7 @@ class Callout:
         try:
             answer = {"jwt": await self._admit(asked)}
         except _RefusedError as exc:
-            log.warning("callout.refused", extra={"user": asked.connect_opts.user[:80], "why": str(exc)})
+            log.warning("callout.refused", extra={"worker_id": asked.connect_opts.user[:80], "why": str(exc)})
             answer = {"error": "not let in"}
         nats = {**answer, "type": "authorization_response", "version": 2}
         return self._token(sub=asked.user_nkey, aud=asked.server_id.id, nats=nats).encode()

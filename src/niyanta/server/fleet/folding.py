@@ -140,7 +140,7 @@ class EventFolder:
         state, now, reason = change.state, change.before.now, clean(body.reason) or "its input doesn't fit"
         if body.hopeless:
             misfits = with_misfit(state.misfits, form)
-            if not self._directory.takes_elsewhere(state.workload_type, misfits):
+            if not self._directory.takes_elsewhere(state.customer_id, state.workload_type, misfits):
                 return transitions.fail(state, now, actor, reason, "permanent")
         return transitions.refuse(state, now, actor, reason, form)
 

@@ -118,7 +118,8 @@ class EventIntake:
             batch = read_batch(payload)
         except UNREADABLE as exc:
             # Sent again it would be no better: its sender has to begin anew.
-            log.error("intake.unreadable", extra={"error": str(exc), "bytes": len(payload)})
+            facts = {"worker_id": sender.worker_id, "error": str(exc)[:200], "bytes": len(payload)}
+            log.warning("intake.unreadable", extra=facts)
             return self._encode(BatchReply(ok=False, unknown_worker=True))
         if not sender.speaks_for(batch.worker_id, batch.incarnation):
             log.warning("intake.not_the_senders", extra={"worker_id": sender.worker_id})

@@ -57,7 +57,8 @@ class WorkerService:
             worker = read_registration(payload)
             _check_grant(worker, sender)
         except RefusedRegistrationError as refused:
-            log.warning("worker.registration_refused", extra={"why": str(refused)})
+            facts = {"worker_id": sender.worker_id, "why": str(refused)[:1000]}
+            log.warning("worker.registration_refused", extra=facts)
             return self._encode(RegisterReply(False, RegisterRefusal.INVALID, str(refused)))
         lease = self._settings.worker_lease_seconds
         try:

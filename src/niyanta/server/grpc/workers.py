@@ -134,6 +134,7 @@ def _worker_message(listed: ListedWorker) -> pb.Worker:
         running_workloads=listed.workload_ids,
         version=worker.version,
         missing_walls=worker.missing_walls,
+        customers=worker.customers,
     )
     put_time(found.last_heartbeat, worker.last_heartbeat)
     put_time(found.registered_at, listed.registered_at)

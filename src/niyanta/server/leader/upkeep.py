@@ -20,6 +20,7 @@ from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
 from niyanta.server.store.retention import AUDIT, LOGS, SEALS, SEALS_KEPT_LONGER, RetentionStore
+from niyanta.server.store.sessions import SessionStore
 
 __all__ = ["DeleteObjects", "Upkeep", "UpkeepReport"]
 
@@ -72,6 +73,7 @@ class Upkeep:
         self._batch_size = batch_size
         self._store = RetentionStore(database)
         self._customers = CustomerStore(database)
+        self._sessions = SessionStore(database)
         self.succeeded_at: float | None = None
 
     async def prepare(self) -> None:
@@ -129,6 +131,7 @@ class Upkeep:
             report.partitions_dropped += await self._store.drop_expired_partitions(table, kept)
         report.keys_forgotten = await self._in_batches(go_on, partial(self._store.forget_keys, self._batch_size))
         await self._in_batches(go_on, partial(self._customers.forget_tokens, self._batch_size))
+        await self._in_batches(go_on, partial(self._sessions.forget, self._batch_size))
         await self._sweep_checkpoints(go_on, report)
         keep = timedelta(days=settings.workload_retention_days)
         now_ms = time.time_ns() // 1_000_000

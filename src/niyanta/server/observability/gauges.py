@@ -46,6 +46,8 @@ class Reading:
     """By table."""
     audit_seal_lag_seconds: float = 0.0
     """How old the oldest audit event is that isn't sealed."""
+    certificate_ends_at: float | None = None
+    """Unix time at which the listeners' certificate is no longer good; None where they speak plain."""
     pools: Mapping[str, PoolUse] = field(default_factory=dict)
     lanes: int | None = None
     """Of the queue, as the leader knows them; None where nobody leads."""
@@ -87,6 +89,11 @@ class Gauges:
         self._seal_lag = gauge(
             "audit_seal_lag_seconds", "How old the oldest audit event is that isn't sealed; 0 when all are", "of"
         )
+        self._certificate = gauge(
+            "tls_certificate_expiry_timestamp_seconds",
+            "When the certificate that this coordinator shows is no longer good; not there where it speaks plain",
+            "of",
+        )
         self._upkeep = gauge(
             "upkeep_last_success_timestamp_seconds", "When upkeep last went through; on the leader only", "of"
         )
@@ -118,6 +125,8 @@ class Gauges:
         _set(self._ahead, reading.partitions_ahead_seconds)
         _set(self._seal_lag, {"oldest": reading.audit_seal_lag_seconds} if known else {})
         _set(self._lanes, {} if reading.lanes is None else {"leader": reading.lanes})
+        ends_at = reading.certificate_ends_at
+        _set(self._certificate, {} if ends_at is None else {"listeners": ends_at})
         _set(self._upkeep, {} if reading.upkeep_at is None else {"leader": reading.upkeep_at})
         self._slots.clear()
         for tag, (total, taken) in reading.slots_by_tag.items():

@@ -1,6 +1,7 @@
 """Logging: one JSON object a line, or lines for people on a terminal. Event names are static, facts are fields.
 
-What is logged while a request is served carries its ``request_id``, wherever in the program that is.
+What is logged while a request is served carries its ``request_id``, wherever in the program that is. Nobody fills the
+log: how often one event is told is bounded (`niyanta.server.observability.line_bounds`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from datetime import datetime
 
 import structlog
 from structlog.typing import EventDict, Processor
+
+from niyanta.server.observability.line_bounds import LineBounds
 
 __all__ = ["configure_logging", "name_request", "request_id"]
 
@@ -56,6 +59,7 @@ def configure_logging(level: str = "INFO", *, json: bool | None = None) -> None:
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
+    handler.addFilter(LineBounds())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

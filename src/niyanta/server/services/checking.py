@@ -122,7 +122,7 @@ class SubmissionChecks:
         self, identity: Identity, now: datetime, place: int, kind: str, affinity: str | None, misfits: str | None
     ) -> datetime | None:
         """When it will start, as far as that can be told."""
-        if not self._directory.is_placeable(place, kind, affinity, misfits):
+        if not self._directory.is_placeable(identity.customer_id, place, kind, affinity, misfits):
             return None
         rules = affinity_from_json(affinity, misfits)
         return self._estimator.start_of_submission(identity.customer_id, now, kind, rules)

@@ -61,7 +61,7 @@ class DrainReports:
         if not found.is_held:
             return fate_of_ended(found.ended_by, found.reason, found.status, found.unsaved_seconds, found.moved_to)
         elsewhere = self._directory.runs_elsewhere(
-            worker_id, found.workload_type, found.affinity_rules, found.misfits
+            found.customer_id, worker_id, found.workload_type, found.affinity_rules, found.misfits
         )
         return fate_of_held(mode, found.status, has_saved=found.has_saved, fits_elsewhere=elsewhere)
 

@@ -61,9 +61,9 @@ class _Waiting:
     nowhere: int
     """How much of that nobody could run, busy or not."""
 
-    def beside(self, workload_type: str, rules: Affinity) -> int:
-        """How much of it isn't ahead of one more workload."""
-        has_slot = choose(eligible(self.views, workload_type, rules), rules) is not None
+    def beside(self, customer_id: str, workload_type: str, rules: Affinity) -> int:
+        """How much of it isn't ahead of one more workload of the customer's."""
+        has_slot = choose(eligible(self.views, customer_id, workload_type, rules), rules) is not None
         return self.not_now if has_slot else self.nowhere
 
 
@@ -165,8 +165,8 @@ class Estimator:
         async with self._database.connection(customer_id=customer_id) as conn:
             lanes = await self._statistics.lanes_ahead(conn, customer_id)
         views = await self._occupancy.views()
-        not_now = [lane for lane in lanes if not _can_be_placed(views, lane)]
-        nowhere = [lane for lane in not_now if not _could_be_placed(views, lane)]
+        not_now = [lane for lane in lanes if not _can_be_placed(views, customer_id, lane)]
+        nowhere = [lane for lane in not_now if not _could_be_placed(views, customer_id, lane)]
         return _Waiting(views, sum(lane.ahead for lane in not_now), sum(lane.ahead for lane in nowhere))
 
     def start_of_submission(
@@ -177,7 +177,7 @@ class Estimator:
         known = self._known.get(customer_id)
         if customer is None or known is None or known.usage is None:
             return None
-        beside = 0 if known.waiting is None else known.waiting.beside(workload_type, rules)
+        beside = 0 if known.waiting is None else known.waiting.beside(customer_id, workload_type, rules)
         return self._start(customer, now, max(0, known.usage.queued - beside))
 
     async def start(self, workload: StoredWorkload) -> datetime | None:
@@ -204,7 +204,11 @@ class Estimator:
 
     def _is_placeable(self, workload: StoredWorkload) -> bool:
         return workload.ready and self._directory.is_placeable(
-            workload.placement_key, workload.workload_type, workload.affinity_rules, workload.misfits
+            workload.customer_id,
+            workload.placement_key,
+            workload.workload_type,
+            workload.affinity_rules,
+            workload.misfits,
         )
 
     async def _ahead(self, workload: StoredWorkload) -> tuple[int, bool]:
@@ -212,9 +216,10 @@ class Estimator:
         await self.know(workload.customer_id)
         lanes = await self._lanes_ahead(workload)
         views = await self._occupancy.views()
+        customer_id = workload.customer_id
         own = next((lane for lane in lanes if lane.placement_key == workload.placement_key), None)
-        can = _can_be_placed if own is None or _can_be_placed(views, own) else _could_be_placed
-        lanes = [lane for lane in lanes if lane is own or can(views, lane)]
+        can = _can_be_placed if own is None or _can_be_placed(views, customer_id, own) else _could_be_placed
+        lanes = [lane for lane in lanes if lane is own or can(views, customer_id, lane)]
         return sum(lane.ahead for lane in lanes), any(lane.ahead >= _MOST_AHEAD for lane in lanes)
 
     @retried
@@ -241,7 +246,9 @@ class Estimator:
         known = self._known.get(customer.customer_id)
         if known is None or known.usage is None:
             return None
-        may_run = known.usage.running < customer.max_concurrent_workloads and bool(self._directory.workers)
+        may_run = known.usage.running < customer.max_concurrent_workloads and bool(
+            self._directory.workers_for(customer.customer_id)
+        )
         return estimated_start(now, ahead, known.rate.per_second, may_run=may_run)
 
     @retried
@@ -261,12 +268,12 @@ def _rules(lane: LaneAhead) -> Affinity:
     return affinity_from_json(lane.affinity_rules)
 
 
-def _can_be_placed(views: Iterable[WorkerView], lane: LaneAhead) -> bool:
+def _can_be_placed(views: Iterable[WorkerView], customer_id: str, lane: LaneAhead) -> bool:
     """Whether a worker could take the lane's next workload at this moment."""
     rules = _rules(lane)
-    return choose(eligible(views, lane.workload_type, rules), rules) is not None
+    return choose(eligible(views, customer_id, lane.workload_type, rules), rules) is not None
 
 
-def _could_be_placed(views: Iterable[WorkerView], lane: LaneAhead) -> bool:
+def _could_be_placed(views: Iterable[WorkerView], customer_id: str, lane: LaneAhead) -> bool:
     """Whether a worker could take it once that has a slot."""
-    return bool(eligible(views, lane.workload_type, _rules(lane)))
+    return bool(eligible(views, customer_id, lane.workload_type, _rules(lane)))

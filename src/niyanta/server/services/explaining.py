@@ -102,7 +102,8 @@ class Explainer:
         if customer.status is not CustomerStatus.ACTIVE:
             found.append(suspension_reason())
         rules = affinity_from_json(workload.affinity_rules, workload.misfits)
-        found.append(placement_reason(await self._occupancy.views(), workload.workload_type, rules))
+        views = [view for view in await self._occupancy.views() if view.serves(customer.customer_id)]
+        found.append(placement_reason(views, workload.workload_type, rules))
         usage = await self._estimator.know(workload.customer_id)
         if usage is not None:
             found.append(limit_reason(usage.running, customer.max_concurrent_workloads))

@@ -6,9 +6,16 @@ import re
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 
-from niyanta.domain.ids import WORKLOAD_TYPE_PATTERN
+from niyanta.domain.ids import CUSTOMER_ID_PATTERN, WORKLOAD_TYPE_PATTERN
 from niyanta.domain.join_tokens import WORKER_PATTERN, Grant
-from niyanta.domain.limits import MAX_KEY_LIFE_DAYS, MAX_PATTERN_STARS, MAX_TAG_LENGTH, MAX_TAGS, MAX_TOKEN_ENTRIES
+from niyanta.domain.limits import (
+    MAX_KEY_LIFE_DAYS,
+    MAX_PATTERN_STARS,
+    MAX_TAG_LENGTH,
+    MAX_TAGS,
+    MAX_TOKEN_CUSTOMERS,
+    MAX_TOKEN_ENTRIES,
+)
 from niyanta.errors import InvalidInputError
 from niyanta.server.services.administration import check_name
 from niyanta.server.store.join_tokens import JoinTokenStore, StoredJoinToken
@@ -29,6 +36,7 @@ class JoinTokenService:
         worker_pattern: str = "*",
         workload_types: Collection[str] = (),
         tags: Mapping[str, str] | None = None,
+        customers: Collection[str] = (),
         expires_at: datetime | None = None,
     ) -> tuple[StoredJoinToken, str]:
         """Make a join token; gives what is stored of it, and the token, which can't be shown again.
@@ -38,6 +46,7 @@ class JoinTokenService:
             worker_pattern: What the ids of its workers look like; ``*`` stands for any characters.
             workload_types: All that they may serve; empty for every type.
             tags: All that they may have; empty for any.
+            customers: The only ones whose workloads they get; empty for everybody's.
             expires_at: When it ends; never when None.
 
         Raises:
@@ -50,7 +59,8 @@ class JoinTokenService:
                 f"worker_pattern must match {WORKER_PATTERN.pattern}, with at most {MAX_PATTERN_STARS} stars",
                 details={"field": "worker_pattern", "pattern": WORKER_PATTERN.pattern},
             )
-        _check_each("workload_types", workload_types, WORKLOAD_TYPE_PATTERN)
+        _check_each("workload_types", workload_types, WORKLOAD_TYPE_PATTERN, MAX_TOKEN_ENTRIES)
+        _check_each("customers", customers, CUSTOMER_ID_PATTERN, MAX_TOKEN_CUSTOMERS)
         _check_tags(tags or {})
         now = datetime.now(UTC)
         if expires_at is not None and not now < expires_at <= now + timedelta(days=MAX_KEY_LIFE_DAYS):
@@ -58,7 +68,7 @@ class JoinTokenService:
                 "expires_at must be in the future, within a hundred years",
                 details={"field": "expires_at", "after": now.isoformat(timespec="seconds")},
             )
-        grant = Grant(worker_pattern, frozenset(workload_types), dict(tags or {}))
+        grant = Grant(worker_pattern, frozenset(workload_types), dict(tags or {}), frozenset(customers))
         return await self._store.create(name, grant, expires_at)
 
     async def page(self, most: int, *, skip: int = 0, after: str | None = None) -> tuple[list[StoredJoinToken], int]:
@@ -74,12 +84,12 @@ class JoinTokenService:
         await self._store.revoke(token_id)
 
 
-def _check_each(field: str, given: Collection[str], pattern: re.Pattern[str]) -> None:
+def _check_each(field: str, given: Collection[str], pattern: re.Pattern[str], most: int) -> None:
     wrong = next((each for each in given if not pattern.fullmatch(each)), None)
-    if wrong is not None or len(given) > MAX_TOKEN_ENTRIES:
+    if wrong is not None or len(given) > most:
         raise InvalidInputError(
-            f"{field} must be at most {MAX_TOKEN_ENTRIES}, each matching {pattern.pattern}",
-            details={"field": field, "maximum": MAX_TOKEN_ENTRIES, "pattern": pattern.pattern},
+            f"{field} must be at most {most}, each matching {pattern.pattern}",
+            details={"field": field, "maximum": most, "pattern": pattern.pattern},
         )
 
 

@@ -28,8 +28,7 @@ keeps that from storing twice. The announcement is lost: the scheduler finds the
 **In this module.** `submit` and `submit_batch` wait for one shared commit; `_commit` sets the held up aside,
 `_commit_together` is the transaction. Mostly it is one statement (`_store_at_once`); what that can't decide is stored
 in this order: lock the counts, look for keys that were used, let in what has room (`_admit`), claim keys, insert.
-`_find_out` is for a COMMIT whose answer was lost. What a submission may be is `niyanta.server.services.checking`; the
-statements are `niyanta.server.store.submissions`.
+`_find_out` is for a COMMIT whose answer was lost. What may be submitted is `services.checking`'s to say.
 """
 
 from __future__ import annotations
@@ -298,7 +297,7 @@ class SubmissionService:
                 answers.append(answered_before(request.body_sha256, earlier))
                 continue
             if request.needs_config:
-                refuse_unconfigured(request.items, configured, self._directory.served_types)
+                refuse_unconfigured(request.items, configured, self._directory.served_for(request.customer_id))
             refuse_dropped(request.items, there)
             outcomes, accepted = _admit(request, depth, limits)
             answers.append(SubmissionAnswer(outcomes))

@@ -42,7 +42,7 @@ class TypeService:
         """All of them, by name."""
         configured = await self._customers.configured_types(identity.customer_id)
         supported = await self._directory.supported(identity.customer_id)
-        schemas = self._schemas()
+        schemas = self._schemas(identity.customer_id)
         found = []
         for name in sorted(set(supported) | set(configured)):
             forms = supported[name].forms if name in supported else {}
@@ -51,10 +51,10 @@ class TypeService:
             found.append(KnownType(name, bool(forms), served, None if own is None else msgspec.json.decode(own)))
         return found
 
-    def _schemas(self) -> dict[tuple[str, str], Json]:
-        """By type and form of the input, as the live workers have told."""
+    def _schemas(self, customer_id: str) -> dict[tuple[str, str], Json]:
+        """By type and form of the input, as the live workers that work for the customer have told."""
         return {
             (handler.workload_type, worker.forms[handler.workload_type]): handler.input_schema
-            for worker in self._directory.workers
+            for worker in self._directory.workers_for(customer_id)
             for handler in worker.handlers
         }

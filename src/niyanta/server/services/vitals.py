@@ -41,6 +41,7 @@ class Vitals:
         occupancy: The workers with their load.
         watchers: How many there are.
         tag: By whose values slots are shown; none when empty.
+        certificate_ends_at: Tells when the listeners' certificate ends, as Unix time; None where there is none.
     """
 
     def __init__(  # noqa: PLR0913 -- one for each thing that is shown
@@ -54,6 +55,7 @@ class Vitals:
         occupancy: Occupancy,
         watchers: Callable[[], int],
         tag: str,
+        certificate_ends_at: Callable[[], float | None] = lambda: None,
     ) -> None:
         self._database = database
         self._broker = broker
@@ -64,6 +66,7 @@ class Vitals:
         self._upkeep = upkeep
         self._occupancy = occupancy
         self._tag = tag
+        self._certificate_ends_at = certificate_ends_at
         self._workers = WorkerStore()
         self._lease = LeaseStore()
         self._store = VitalsStore()
@@ -105,6 +108,7 @@ class Vitals:
         reading = Reading(leads, self._broker.connected, self._watchers())
         reading.pools = {name: PoolUse(*use) for name, use in self._database.use().items()}
         reading.broker_interruptions = self._broker.interruptions
+        reading.certificate_ends_at = self._certificate_ends_at()
         reading.database_failures = self._database.failures
         if leads:
             reading.lanes = self._scheduler.lanes

@@ -63,11 +63,6 @@ class CustomerUsage(msgspec.Struct, frozen=True, kw_only=True):
     """Assignments ever made of its workloads."""
 
 
-class _Standing(NamedTuple):
-    customer_id: str
-    status: CustomerStatus
-
-
 class _ConfiguredType(NamedTuple):
     workload_type: str
     input_schema: str | None
@@ -99,7 +94,6 @@ _count_customers = _queries.sole("count_customers", int)
 _usage_by_tier = _queries.many("usage_by_tier", TierUsage)
 _busy_customers = _queries.many("busy_customers", Customer, _read_customer)
 _customer = _queries.one("customer", Customer, _read_customer)
-_standings = _queries.many("standings", _Standing)
 _configured_types = _queries.many("configured_types", _ConfiguredType)
 
 
@@ -182,12 +176,6 @@ class CustomerStore(ApiKeyStore):
         if customer is None:
             raise NotFoundError(f"There is no customer '{customer_id}'")
         return customer
-
-    @retried
-    async def standings(self, customer_ids: Sequence[str]) -> dict[str, str]:
-        """The status of those of these customers that exist."""
-        async with self._database.connection() as conn:
-            return dict(await _standings(conn, customer_ids=list(customer_ids)))
 
     @retried
     async def configured_types(self, customer_id: str) -> dict[str, str | None]:

@@ -64,10 +64,6 @@ SELECT c.*, u.queued, u.running, u.assigned FROM customers c JOIN customer_usage
 SELECT c.*, u.queued, u.running, u.assigned FROM customers c JOIN customer_usage u USING (customer_id)
  WHERE c.customer_id = :customer_id;
 
--- name: standings(customer_ids)
--- Whether these customers, whose tokens were good, exist and may call.
-SELECT customer_id, status FROM customers WHERE customer_id = ANY(:customer_ids::text[]);
-
 -- name: configured_types(customer_id)
 -- Workload types that the customer has a config for, with the JSON Schema of their input.
 SELECT workload_type, input_schema FROM workload_configs WHERE customer_id = :customer_id ORDER BY workload_type;

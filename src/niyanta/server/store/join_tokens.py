@@ -29,6 +29,7 @@ class StoredJoinToken(msgspec.Struct, frozen=True, kw_only=True):
     worker_pattern: str
     workload_types: list[str]
     tags: dict[str, str]
+    customers: list[str]
     status: KeyStatus
     created_at: datetime
     expires_at: datetime | None
@@ -51,6 +52,7 @@ def _read_token(row: Row) -> StoredJoinToken:
         worker_pattern=row["worker_pattern"],
         workload_types=list(row["workload_types"]),
         tags=msgspec.json.decode(row["tags"], type=dict[str, str]),
+        customers=list(row["customers"]),
         status=KeyStatus(row["status"]),
         created_at=row["created_at"],
         expires_at=row["expires_at"],
@@ -66,6 +68,7 @@ def _read_live(row: Row) -> LiveToken:
             row["worker_pattern"],
             frozenset(row["workload_types"]),
             msgspec.json.decode(row["tags"], type=dict[str, str]),
+            frozenset(row["customers"]),
         ),
         expires_at=row["expires_at"],
     )
@@ -113,6 +116,7 @@ class JoinTokenStore:
                 worker_pattern=grant.worker_pattern,
                 workload_types=sorted(grant.workload_types),
                 tags=_json(grant.tags),
+                customers=sorted(grant.customers),
                 expires_at=expires_at,
                 most=MAX_JOIN_TOKENS,
             )

@@ -1,4 +1,4 @@
-"""Labels in PostgreSQL (ADR 0032): what lists find workloads by, beside their status, type and time."""
+"""Labels in PostgreSQL (ADR 0033): what lists find workloads by, beside their status, type and time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Listing a customer's workloads, page by page, in any order (ADR 0011), or by labels (ADR 0032).
+"""Listing a customer's workloads, page by page, in any order (ADR 0011), or by labels (ADR 0033).
 
 What rests (is queued, paused or has ended) is read from indexes in the wanted order; what workers hold is at most the
 customer's concurrency, and is sorted when asked for. So a page costs the same with a thousand workloads and with a

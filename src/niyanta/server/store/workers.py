@@ -32,6 +32,8 @@ class StoredWorker(msgspec.Struct, frozen=True, kw_only=True):
     """Of a dead worker."""
     has_stopped: bool = False
     """Of a removed one: it has said that nothing of it runs any more."""
+    customers: list[str] = []
+    """The only ones whose workloads it gets, by its join token; empty for everybody's."""
 
     @property
     def exclusive_types(self) -> list[str]:

@@ -47,26 +47,32 @@ RETURNING k.worker_id, k.incarnation, k.status,
 
 -- name: all_workers()
 -- The fleet, with how long each has been silent on the database's clock. Rows that only keep an operator's order, an
--- hour after the worker's end, aren't part of it: their number has no bound.
-SELECT worker_id, incarnation, status, capacity, tags, handlers, version, last_heartbeat, ended_reason, has_stopped,
-       extract(epoch FROM now() - last_heartbeat)::double precision AS silent_seconds
-  FROM workers WHERE status <> 'DEAD' OR last_heartbeat > now() - interval '1 hour' ORDER BY worker_id;
+-- hour after the worker's end, aren't part of it: their number has no bound. For which customers a worker works is said
+-- by its join token, whose id its incarnation begins with; tokens stay when they have ended.
+SELECT k.worker_id, k.incarnation, k.status, k.capacity, k.tags, k.handlers, k.version, k.last_heartbeat, k.ended_reason,
+       k.has_stopped, extract(epoch FROM now() - k.last_heartbeat)::double precision AS silent_seconds,
+       coalesce(t.customers, '{}') AS customers
+  FROM workers k LEFT JOIN join_tokens t ON t.token_id = split_part(k.incarnation, '-', 1)
+ WHERE k.status <> 'DEAD' OR k.last_heartbeat > now() - interval '1 hour' ORDER BY k.worker_id;
 
 -- name: workers_page(status, after, most, skip)
 -- A page of the fleet by id, with what each holds. The index on held workloads serves the inner query.
 SELECT k.*, extract(epoch FROM now() - k.last_heartbeat)::double precision AS silent_seconds,
+       coalesce(t.customers, '{}') AS customers,
        ARRAY(SELECT w.workload_id FROM workloads w
               WHERE w.worker_id = k.worker_id AND w.incarnation = k.incarnation ORDER BY w.workload_id) AS workload_ids
-  FROM workers k
+  FROM workers k LEFT JOIN join_tokens t ON t.token_id = split_part(k.incarnation, '-', 1)
  WHERE (:status::text IS NULL OR k.status = :status::text) AND (:after::text IS NULL OR k.worker_id > :after::text)
  ORDER BY k.worker_id LIMIT :most OFFSET :skip;
 
 -- name: one_worker(worker_id)^
 -- One worker, with what it holds; as a page has it.
 SELECT k.*, extract(epoch FROM now() - k.last_heartbeat)::double precision AS silent_seconds,
+       coalesce(t.customers, '{}') AS customers,
        ARRAY(SELECT w.workload_id FROM workloads w
               WHERE w.worker_id = k.worker_id AND w.incarnation = k.incarnation ORDER BY w.workload_id) AS workload_ids
-  FROM workers k WHERE k.worker_id = :worker_id;
+  FROM workers k LEFT JOIN join_tokens t ON t.token_id = split_part(k.incarnation, '-', 1)
+ WHERE k.worker_id = :worker_id;
 
 -- name: count_workers(status)^
 -- How many workers there are of one status, or in all.

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from niyanta.wire.v1 import workload_service_pb2 as niyanta_dot_v1_dot_workload__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eniyanta/v1/admin_service.proto\x12\nniyanta.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!niyanta/v1/workload_service.proto\"\xac\x04\n\x06Worker\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12(\n\x06status\x18\x02 \x01(\x0e\x32\x18.niyanta.v1.WorkerStatus\x12\x14\n\x0c\x63\x61pabilities\x18\x03 \x03(\t\x12\x37\n\x0binput_forms\x18\x04 \x03(\x0b\x32\".niyanta.v1.Worker.InputFormsEntry\x12\x16\n\x0e\x63\x61pacity_total\x18\x05 \x01(\x05\x12\x15\n\rcapacity_used\x18\x06 \x01(\x05\x12*\n\x04tags\x18\x07 \x03(\x0b\x32\x1c.niyanta.v1.Worker.TagsEntry\x12\x32\n\x0elast_heartbeat\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11running_workloads\x18\t \x03(\t\x12\x0f\n\x07version\x18\n \x01(\t\x12\x31\n\rregistered_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x0estanding_order\x18\x0c \x01(\x0b\x32\x19.niyanta.v1.StandingOrder\x12\x15\n\rmissing_walls\x18\r \x03(\t\x1a\x31\n\x0fInputFormsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"|\n\rStandingOrder\x12+\n\x04kind\x18\x01 \x01(\x0e\x32\x1d.niyanta.v1.StandingOrderKind\x12\x10\n\x08given_by\x18\x02 \x01(\t\x12,\n\x08given_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"m\n\x12ListWorkersRequest\x12(\n\x06status\x18\x01 \x01(\x0e\x32\x18.niyanta.v1.WorkerStatus\x12\r\n\x05limit\x18\x02 \x01(\x05\x12\x0e\n\x06offset\x18\x03 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x04 \x01(\t\"f\n\x13ListWorkersResponse\x12#\n\x07workers\x18\x01 \x03(\x0b\x32\x12.niyanta.v1.Worker\x12*\n\npagination\x18\x02 \x01(\x0b\x32\x16.niyanta.v1.Pagination\"%\n\x10GetWorkerRequest\x12\x11\n\tworker_id\x18\x01 \x01(\t\"7\n\x11GetWorkerResponse\x12\"\n\x06worker\x18\x01 \x01(\x0b\x32\x12.niyanta.v1.Worker\"\'\n\x12\x44rainWorkerRequest\x12\x11\n\tworker_id\x18\x01 \x01(\t\"R\n\x13\x44rainWorkerResponse\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12(\n\x06status\x18\x02 \x01(\x0e\x32\x18.niyanta.v1.WorkerStatus\")\n\x14UndrainWorkerRequest\x12\x11\n\tworker_id\x18\x01 \x01(\t\"T\n\x15UndrainWorkerResponse\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12(\n\x06status\x18\x02 \x01(\x0e\x32\x18.niyanta.v1.WorkerStatus\"(\n\x13RemoveWorkerRequest\x12\x11\n\tworker_id\x18\x01 \x01(\t\")\n\x14RemoveWorkerResponse\x12\x11\n\tworker_id\x18\x01 \x01(\t*|\n\x0cWorkerStatus\x12\x1d\n\x19WORKER_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15WORKER_STATUS_HEALTHY\x10\x01\x12\x1a\n\x16WORKER_STATUS_DRAINING\x10\x02\x12\x16\n\x12WORKER_STATUS_DEAD\x10\x03*w\n\x11StandingOrderKind\x12#\n\x1fSTANDING_ORDER_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19STANDING_ORDER_KIND_DRAIN\x10\x01\x12\x1e\n\x1aSTANDING_ORDER_KIND_REMOVE\x10\x02\x32\xa1\x03\n\x0c\x41\x64minService\x12N\n\x0bListWorkers\x12\x1e.niyanta.v1.ListWorkersRequest\x1a\x1f.niyanta.v1.ListWorkersResponse\x12H\n\tGetWorker\x12\x1c.niyanta.v1.GetWorkerRequest\x1a\x1d.niyanta.v1.GetWorkerResponse\x12N\n\x0b\x44rainWorker\x12\x1e.niyanta.v1.DrainWorkerRequest\x1a\x1f.niyanta.v1.DrainWorkerResponse\x12T\n\rUndrainWorker\x12 .niyanta.v1.UndrainWorkerRequest\x1a!.niyanta.v1.UndrainWorkerResponse\x12Q\n\x0cRemoveWorker\x12\x1f.niyanta.v1.RemoveWorkerRequest\x1a .niyanta.v1.RemoveWorkerResponseB2Z0github.com/niyanta/niyanta-go-sdk/grpc/niyantav1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eniyanta/v1/admin_service.proto\x12\nniyanta.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!niyanta/v1/workload_service.proto\"\xbf\x04\n\x06Worker\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12(\n\x06status\x18\x02 \x01(\x0e\x32\x18.niyanta.v1.WorkerStatus\x12\x14\n\x0c\x63\x61pabilities\x18\x03 \x03(\t\x12\x37\n\x0binput_forms\x18\x04 \x03(\x0b\x32\".niyanta.v1.Worker.InputFormsEntry\x12\x16\n\x0e\x63\x61pacity_total\x18\x05 \x01(\x05\x12\x15\n\rcapacity_used\x18\x06 \x01(\x05\x12*\n\x04tags\x18\x07 \x03(\x0b\x32\x1c.niyanta.v1.Worker.TagsEntry\x12\x32\n\x0elast_heartbeat\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11running_workloads\x18\t \x03(\t\x12\x0f\n\x07version\x18\n \x01(\t\x12\x31\n\rregistered_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x0estanding_order\x18\x0c \x01(\x0b\x32\x19.niyanta.v1.StandingOrder\x12\x15\n\rmissing_walls\x18\r \x03(\t\x12\x11\n\tcustomers\x18\x0e \x03(\t\x1a\x31\n\x0fInputFormsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"|\n\rStandingOrder\x12+\n\x04kind\x18\x01 \x01(\x0e\x32\x1d.niyanta.v1.StandingOrderKind\x12\x10\n\x08given_by\x18\x02 \x01(\t\x12,\n\x08given_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"m\n\x12ListWorkersRequest\x12(\n\x06status\x18\x01 \x01(\x0e\x32\x18.niyanta.v1.WorkerStatus\x12\r\n\x05limit\x18\x02 \x01(\x05\x12\x0e\n\x06offset\x18\x03 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x04 \x01(\t\"f\n\x13ListWorkersResponse\x12#\n\x07workers\x18\x01 \x03(\x0b\x32\x12.niyanta.v1.Worker\x12*\n\npagination\x18\x02 \x01(\x0b\x32\x16.niyanta.v1.Pagination\"%\n\x10GetWorkerRequest\x12\x11\n\tworker_id\x18\x01 \x01(\t\"7\n\x11GetWorkerResponse\x12\"\n\x06worker\x18\x01 \x01(\x0b\x32\x12.niyanta.v1.Worker\"\'\n\x12\x44rainWorkerRequest\x12\x11\n\tworker_id\x18\x01 \x01(\t\"R\n\x13\x44rainWorkerResponse\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12(\n\x06status\x18\x02 \x01(\x0e\x32\x18.niyanta.v1.WorkerStatus\")\n\x14UndrainWorkerRequest\x12\x11\n\tworker_id\x18\x01 \x01(\t\"T\n\x15UndrainWorkerResponse\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12(\n\x06status\x18\x02 \x01(\x0e\x32\x18.niyanta.v1.WorkerStatus\"(\n\x13RemoveWorkerRequest\x12\x11\n\tworker_id\x18\x01 \x01(\t\")\n\x14RemoveWorkerResponse\x12\x11\n\tworker_id\x18\x01 \x01(\t*|\n\x0cWorkerStatus\x12\x1d\n\x19WORKER_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15WORKER_STATUS_HEALTHY\x10\x01\x12\x1a\n\x16WORKER_STATUS_DRAINING\x10\x02\x12\x16\n\x12WORKER_STATUS_DEAD\x10\x03*w\n\x11StandingOrderKind\x12#\n\x1fSTANDING_ORDER_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19STANDING_ORDER_KIND_DRAIN\x10\x01\x12\x1e\n\x1aSTANDING_ORDER_KIND_REMOVE\x10\x02\x32\xa1\x03\n\x0c\x41\x64minService\x12N\n\x0bListWorkers\x12\x1e.niyanta.v1.ListWorkersRequest\x1a\x1f.niyanta.v1.ListWorkersResponse\x12H\n\tGetWorker\x12\x1c.niyanta.v1.GetWorkerRequest\x1a\x1d.niyanta.v1.GetWorkerResponse\x12N\n\x0b\x44rainWorker\x12\x1e.niyanta.v1.DrainWorkerRequest\x1a\x1f.niyanta.v1.DrainWorkerResponse\x12T\n\rUndrainWorker\x12 .niyanta.v1.UndrainWorkerRequest\x1a!.niyanta.v1.UndrainWorkerResponse\x12Q\n\x0cRemoveWorker\x12\x1f.niyanta.v1.RemoveWorkerRequest\x1a .niyanta.v1.RemoveWorkerResponseB2Z0github.com/niyanta/niyanta-go-sdk/grpc/niyantav1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,38 +38,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WORKER_INPUTFORMSENTRY']._serialized_options = b'8\001'
   _globals['_WORKER_TAGSENTRY']._loaded_options = None
   _globals['_WORKER_TAGSENTRY']._serialized_options = b'8\001'
-  _globals['_WORKERSTATUS']._serialized_start=1449
-  _globals['_WORKERSTATUS']._serialized_end=1573
-  _globals['_STANDINGORDERKIND']._serialized_start=1575
-  _globals['_STANDINGORDERKIND']._serialized_end=1694
+  _globals['_WORKERSTATUS']._serialized_start=1468
+  _globals['_WORKERSTATUS']._serialized_end=1592
+  _globals['_STANDINGORDERKIND']._serialized_start=1594
+  _globals['_STANDINGORDERKIND']._serialized_end=1713
   _globals['_WORKER']._serialized_start=115
-  _globals['_WORKER']._serialized_end=671
-  _globals['_WORKER_INPUTFORMSENTRY']._serialized_start=577
-  _globals['_WORKER_INPUTFORMSENTRY']._serialized_end=626
-  _globals['_WORKER_TAGSENTRY']._serialized_start=628
-  _globals['_WORKER_TAGSENTRY']._serialized_end=671
-  _globals['_STANDINGORDER']._serialized_start=673
-  _globals['_STANDINGORDER']._serialized_end=797
-  _globals['_LISTWORKERSREQUEST']._serialized_start=799
-  _globals['_LISTWORKERSREQUEST']._serialized_end=908
-  _globals['_LISTWORKERSRESPONSE']._serialized_start=910
-  _globals['_LISTWORKERSRESPONSE']._serialized_end=1012
-  _globals['_GETWORKERREQUEST']._serialized_start=1014
-  _globals['_GETWORKERREQUEST']._serialized_end=1051
-  _globals['_GETWORKERRESPONSE']._serialized_start=1053
-  _globals['_GETWORKERRESPONSE']._serialized_end=1108
-  _globals['_DRAINWORKERREQUEST']._serialized_start=1110
-  _globals['_DRAINWORKERREQUEST']._serialized_end=1149
-  _globals['_DRAINWORKERRESPONSE']._serialized_start=1151
-  _globals['_DRAINWORKERRESPONSE']._serialized_end=1233
-  _globals['_UNDRAINWORKERREQUEST']._serialized_start=1235
-  _globals['_UNDRAINWORKERREQUEST']._serialized_end=1276
-  _globals['_UNDRAINWORKERRESPONSE']._serialized_start=1278
-  _globals['_UNDRAINWORKERRESPONSE']._serialized_end=1362
-  _globals['_REMOVEWORKERREQUEST']._serialized_start=1364
-  _globals['_REMOVEWORKERREQUEST']._serialized_end=1404
-  _globals['_REMOVEWORKERRESPONSE']._serialized_start=1406
-  _globals['_REMOVEWORKERRESPONSE']._serialized_end=1447
-  _globals['_ADMINSERVICE']._serialized_start=1697
-  _globals['_ADMINSERVICE']._serialized_end=2114
+  _globals['_WORKER']._serialized_end=690
+  _globals['_WORKER_INPUTFORMSENTRY']._serialized_start=596
+  _globals['_WORKER_INPUTFORMSENTRY']._serialized_end=645
+  _globals['_WORKER_TAGSENTRY']._serialized_start=647
+  _globals['_WORKER_TAGSENTRY']._serialized_end=690
+  _globals['_STANDINGORDER']._serialized_start=692
+  _globals['_STANDINGORDER']._serialized_end=816
+  _globals['_LISTWORKERSREQUEST']._serialized_start=818
+  _globals['_LISTWORKERSREQUEST']._serialized_end=927
+  _globals['_LISTWORKERSRESPONSE']._serialized_start=929
+  _globals['_LISTWORKERSRESPONSE']._serialized_end=1031
+  _globals['_GETWORKERREQUEST']._serialized_start=1033
+  _globals['_GETWORKERREQUEST']._serialized_end=1070
+  _globals['_GETWORKERRESPONSE']._serialized_start=1072
+  _globals['_GETWORKERRESPONSE']._serialized_end=1127
+  _globals['_DRAINWORKERREQUEST']._serialized_start=1129
+  _globals['_DRAINWORKERREQUEST']._serialized_end=1168
+  _globals['_DRAINWORKERRESPONSE']._serialized_start=1170
+  _globals['_DRAINWORKERRESPONSE']._serialized_end=1252
+  _globals['_UNDRAINWORKERREQUEST']._serialized_start=1254
+  _globals['_UNDRAINWORKERREQUEST']._serialized_end=1295
+  _globals['_UNDRAINWORKERRESPONSE']._serialized_start=1297
+  _globals['_UNDRAINWORKERRESPONSE']._serialized_end=1381
+  _globals['_REMOVEWORKERREQUEST']._serialized_start=1383
+  _globals['_REMOVEWORKERREQUEST']._serialized_end=1423
+  _globals['_REMOVEWORKERRESPONSE']._serialized_start=1425
+  _globals['_REMOVEWORKERRESPONSE']._serialized_end=1466
+  _globals['_ADMINSERVICE']._serialized_start=1716
+  _globals['_ADMINSERVICE']._serialized_end=2133
 # @@protoc_insertion_point(module_scope)

@@ -32,7 +32,7 @@ STANDING_ORDER_KIND_DRAIN: StandingOrderKind
 STANDING_ORDER_KIND_REMOVE: StandingOrderKind
 
 class Worker(_message.Message):
-    __slots__ = ("worker_id", "status", "capabilities", "input_forms", "capacity_total", "capacity_used", "tags", "last_heartbeat", "running_workloads", "version", "registered_at", "standing_order", "missing_walls")
+    __slots__ = ("worker_id", "status", "capabilities", "input_forms", "capacity_total", "capacity_used", "tags", "last_heartbeat", "running_workloads", "version", "registered_at", "standing_order", "missing_walls", "customers")
     class InputFormsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -60,6 +60,7 @@ class Worker(_message.Message):
     REGISTERED_AT_FIELD_NUMBER: _ClassVar[int]
     STANDING_ORDER_FIELD_NUMBER: _ClassVar[int]
     MISSING_WALLS_FIELD_NUMBER: _ClassVar[int]
+    CUSTOMERS_FIELD_NUMBER: _ClassVar[int]
     worker_id: str
     status: WorkerStatus
     capabilities: _containers.RepeatedScalarFieldContainer[str]
@@ -73,7 +74,8 @@ class Worker(_message.Message):
     registered_at: _timestamp_pb2.Timestamp
     standing_order: StandingOrder
     missing_walls: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, worker_id: _Optional[str] = ..., status: _Optional[_Union[WorkerStatus, str]] = ..., capabilities: _Optional[_Iterable[str]] = ..., input_forms: _Optional[_Mapping[str, str]] = ..., capacity_total: _Optional[int] = ..., capacity_used: _Optional[int] = ..., tags: _Optional[_Mapping[str, str]] = ..., last_heartbeat: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., running_workloads: _Optional[_Iterable[str]] = ..., version: _Optional[str] = ..., registered_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., standing_order: _Optional[_Union[StandingOrder, _Mapping]] = ..., missing_walls: _Optional[_Iterable[str]] = ...) -> None: ...
+    customers: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, worker_id: _Optional[str] = ..., status: _Optional[_Union[WorkerStatus, str]] = ..., capabilities: _Optional[_Iterable[str]] = ..., input_forms: _Optional[_Mapping[str, str]] = ..., capacity_total: _Optional[int] = ..., capacity_used: _Optional[int] = ..., tags: _Optional[_Mapping[str, str]] = ..., last_heartbeat: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., running_workloads: _Optional[_Iterable[str]] = ..., version: _Optional[str] = ..., registered_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., standing_order: _Optional[_Union[StandingOrder, _Mapping]] = ..., missing_walls: _Optional[_Iterable[str]] = ..., customers: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class StandingOrder(_message.Message):
     __slots__ = ("kind", "given_by", "given_at")

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import Any, cast
 
@@ -21,6 +21,7 @@ from niyanta.server.access.tokens import TokenVerifier
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.customers import CustomerStore, Identity
+from niyanta.server.store.sessions import SessionStore, SignIn, SubjectStanding, session_of
 from niyanta.wire.broker import Broker
 from niyanta.wire.changes import Changed
 from niyanta.wire.subjects import Subjects
@@ -39,6 +40,7 @@ class Keys:
         self.identities: dict[str, Identity] = {}
         self.status: dict[str, CustomerStatus] = {"cust_a": CustomerStatus.ACTIVE}
         self.queries = 0
+        self.ended_at: datetime | None = None
 
     async def identify(self, candidates: Sequence[str]) -> dict[str, Identity]:
         self.queries += 1
@@ -46,10 +48,14 @@ class Keys:
         await asyncio.sleep(0)
         return found
 
-    async def standings(self, customer_ids: Sequence[str]) -> dict[str, str]:
+    async def standings(self, asked: Sequence[tuple[str, str]]) -> dict[str, SubjectStanding]:
         self.queries += 1
         await asyncio.sleep(0)
-        return {customer_id: self.status[customer_id] for customer_id in customer_ids if customer_id in self.status}
+        found = {session_of(*who): who[0] for who in asked if who[0] in self.status}
+        return {session: SubjectStanding(session, self.status[who], self.ended_at) for session, who in found.items()}
+
+    async def note(self, used: Mapping[str, SignIn]) -> None:
+        return None
 
     async def mark_used(self, key_ids: list[str]) -> None:
         return None
@@ -65,8 +71,10 @@ class Bench:
         settings = CoordinatorSettings.from_environment(
             {}, database_url="x", nats_url="x", jwt_algorithm="HS256", jwt_secret=SECRET
         )
-        store = cast(CustomerStore, self.keys)
-        self.authenticator = Authenticator(store, TokenVerifier(settings), self.feed, lambda: self.now, bounds)
+        customers, sessions = cast(CustomerStore, self.keys), cast(SessionStore, self.keys)
+        self.authenticator = Authenticator(
+            customers, sessions, TokenVerifier(settings), self.feed, lambda: self.now, bounds
+        )
 
     def add(self) -> str:
         key = a_key()

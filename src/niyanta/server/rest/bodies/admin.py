@@ -205,6 +205,10 @@ class WorkerBody(msgspec.Struct):
             "that each of their processes is in."
         ),
     ]
+    customers: Annotated[
+        list[str],
+        Meta(description="The only customers whose workloads it gets, by its join token; everybody's when empty."),
+    ]
     registered_at: Timestamp
     standing_order: StandingOrderBody | None
 

@@ -8,9 +8,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from niyanta.domain.ids import WORKLOAD_TYPE_PATTERN
+from niyanta.domain.ids import CUSTOMER_ID_PATTERN, WORKLOAD_TYPE_PATTERN
 from niyanta.domain.join_tokens import WORKER_PATTERN
-from niyanta.domain.limits import MAX_TAG_LENGTH, MAX_TAGS, MAX_TOKEN_ENTRIES
+from niyanta.domain.limits import MAX_TAG_LENGTH, MAX_TAGS, MAX_TOKEN_CUSTOMERS, MAX_TOKEN_ENTRIES
 from niyanta.server.rest.bodies.admin import KeyStatusName, Name
 from niyanta.server.rest.bodies.workloads import Pagination, Timestamp
 
@@ -42,6 +42,15 @@ Tags = Annotated[
     ),
 ]
 
+PoolCustomer = Annotated[str, Meta(extra_json_schema={"pattern": f"^{CUSTOMER_ID_PATTERN.pattern}$"})]
+Customers = Annotated[
+    list[PoolCustomer],
+    Meta(
+        description="The only customers whose workloads its workers get; everybody's when empty.",
+        extra_json_schema={"maxItems": MAX_TOKEN_CUSTOMERS},
+    ),
+]
+
 
 class CreateJoinTokenRequest(msgspec.Struct, forbid_unknown_fields=True):
     """The body of ``POST /admin/join-tokens``."""
@@ -50,6 +59,7 @@ class CreateJoinTokenRequest(msgspec.Struct, forbid_unknown_fields=True):
     worker_pattern: WorkerPattern = "*"
     workload_types: Types = []
     tags: Tags = {}
+    customers: Customers = []
     expires_at: Annotated[datetime, Meta(tz=True, description="RFC 3339; in the future.")] | None = None
 
 
@@ -62,6 +72,7 @@ class JoinTokenAnswer(msgspec.Struct):
     worker_pattern: str
     workload_types: list[str]
     tags: dict[str, str]
+    customers: list[str]
     created_at: Timestamp
     expires_at: Timestamp | None
 
@@ -74,6 +85,7 @@ class JoinTokenRow(msgspec.Struct):
     worker_pattern: str
     workload_types: list[str]
     tags: dict[str, str]
+    customers: list[str]
     status: KeyStatusName
     created_at: Timestamp
     expires_at: Timestamp | None

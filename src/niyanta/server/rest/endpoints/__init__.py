@@ -16,6 +16,7 @@ from niyanta.server.rest.endpoints.logs import LogRoutes
 from niyanta.server.rest.endpoints.operator_actions import OperatorActionRoutes
 from niyanta.server.rest.endpoints.probes import ProbeRoutes
 from niyanta.server.rest.endpoints.replays import ReplayRoutes
+from niyanta.server.rest.endpoints.sessions import SessionRoutes
 from niyanta.server.rest.endpoints.system import SystemRoutes
 from niyanta.server.rest.endpoints.tokens import TokenRoutes
 from niyanta.server.rest.endpoints.types import TypeRoutes
@@ -41,6 +42,7 @@ PARTS: tuple[type, ...] = (
     AdminRoutes,
     DrainRoutes,
     JoinTokenRoutes,
+    SessionRoutes,
     OperatorActionRoutes,
     SystemRoutes,
     ProbeRoutes,

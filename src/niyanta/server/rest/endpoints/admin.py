@@ -314,6 +314,7 @@ def _worker(listed: ListedWorker) -> bodies.WorkerBody:
         running_workloads=listed.workload_ids,
         version=worker.version,
         missing_walls=worker.missing_walls,
+        customers=worker.customers,
         registered_at=timestamp(listed.registered_at),
         standing_order=None if (order := listed.standing_order) is None else _standing_order(order),
     )

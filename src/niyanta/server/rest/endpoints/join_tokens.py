@@ -46,6 +46,7 @@ class JoinTokenRoutes:
             worker_pattern=body.worker_pattern,
             workload_types=body.workload_types,
             tags=body.tags,
+            customers=body.customers,
             expires_at=body.expires_at,
         )
         note("admin.join_token_created", call, token_id=made.token_id)
@@ -56,6 +57,7 @@ class JoinTokenRoutes:
             worker_pattern=made.worker_pattern,
             workload_types=made.workload_types,
             tags=made.tags,
+            customers=made.customers,
             created_at=timestamp(made.created_at),
             expires_at=timestamp(made.expires_at),
         )
@@ -103,6 +105,7 @@ def _row(token: StoredJoinToken) -> bodies.JoinTokenRow:
         worker_pattern=token.worker_pattern,
         workload_types=token.workload_types,
         tags=token.tags,
+        customers=token.customers,
         status=token.status,
         created_at=timestamp(token.created_at),
         expires_at=timestamp(token.expires_at),

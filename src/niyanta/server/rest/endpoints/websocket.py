@@ -44,6 +44,7 @@ _STALLED_SECONDS = 10.0
 _SPARE_MESSAGES = 20
 """Messages that a client may send on top of one a second. They are ignored; some clients send pings of their own."""
 _MOST_REASON_BYTES = 123
+_OTHER_WAYS = 'send the header Authorization, or {"type": "auth", "token": …} as the first message'
 _WRONG_KIND, _POLICY, _INTERNAL, _TRY_AGAIN = 1003, 1008, 1011, 1013
 
 _Headers: TypeAlias = list[tuple[bytes, bytes]]
@@ -109,6 +110,7 @@ class WorkloadSockets:
         self._gate = gate
         self.watches = watches
         self._most_per_customer = settings.max_websockets_per_customer
+        self._query_tokens = settings.websocket_query_tokens
         self._origins = {origin.strip().lower() for origin in settings.allowed_origins.split(",") if origin.strip()}
         self._open: dict[str, int] = {}
         self._newest: tuple[Update, bytes] | None = None
@@ -139,6 +141,8 @@ class WorkloadSockets:
         watch: Watch | None = None
         try:
             self._check_origin(socket)
+            if self._query_tokens == "off" and "token" in socket.query_params:
+                raise UnauthorizedError(f"?token= is switched off here; {_OTHER_WAYS}", details={"field": "token"})
             if authorization is not None:
                 watch = await self._open_watch(socket, authorization, headers)
         except ApiError as error:
@@ -178,6 +182,12 @@ class WorkloadSockets:
             headers += entry.rate.headers()
         if entry.refusal is not None:
             raise entry.refusal
+        in_address = "token" in socket.query_params and "authorization" not in socket.headers
+        if self._query_tokens == "short_lived" and in_address and not entry.identity.is_token:
+            raise UnauthorizedError(
+                f"?token= takes nothing but a token from POST /v1/tokens here; {_OTHER_WAYS}",
+                details={"field": "token"},
+            )
         check_workload(entry.identity, socket.path_params.get("workload_id"))
         customer_id = entry.identity.customer_id
         if self._open.get(customer_id, 0) >= self._most_per_customer:

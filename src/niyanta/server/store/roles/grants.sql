@@ -27,7 +27,7 @@ GRANT UPDATE ON leader_lease, audit_sealing TO niyanta_coordinator;
 GRANT INSERT, UPDATE, DELETE ON failure_hours TO niyanta_coordinator;
 GRANT INSERT, UPDATE ON customers, customer_usage, workload_hours, rate_buckets, join_tokens, audit_heads
     TO niyanta_coordinator;
-GRANT INSERT, UPDATE, DELETE ON api_keys, workload_configs, workloads, workers, checkpoints, idempotency_keys TO niyanta_coordinator;
+GRANT INSERT, UPDATE, DELETE ON api_keys, sign_ins, workload_configs, workloads, workers, checkpoints, idempotency_keys TO niyanta_coordinator;
 -- To lock rows by these views takes the right to change a column; this one is never written.
 GRANT UPDATE (workload_id) ON workload_states, traced_workload_states TO niyanta_coordinator;
 GRANT EXECUTE ON FUNCTION make_partitions, drop_expired_partition TO niyanta_coordinator;

@@ -8,7 +8,7 @@ CREATE TABLE workload_labels (
     PRIMARY KEY (customer_id, workload_id, key)
 );
 CREATE INDEX workload_labels_by_value ON workload_labels (customer_id, key, value, workload_id);
-COMMENT ON TABLE workload_labels IS 'What lists find workloads by: labels, written with them; of one that FAILED the fingerprint of its error (ADR 0032)';
+COMMENT ON TABLE workload_labels IS 'What lists find workloads by: labels, written with them; of one that FAILED the fingerprint of its error (ADR 0033)';
 COMMENT ON COLUMN workload_labels.key IS 'Of a label; empty, as none of theirs may be, for the fingerprint';
 
 CREATE TABLE failure_hours (
@@ -22,7 +22,7 @@ CREATE TABLE failure_hours (
     message       text NOT NULL,
     PRIMARY KEY (customer_id, hour, fingerprint, workload_type)
 ) WITH (fillfactor = 50);
-COMMENT ON TABLE failure_hours IS 'How many workloads FAILED in an hour (UTC), by the fingerprint of their errors; written with the move (ADR 0032)';
+COMMENT ON TABLE failure_hours IS 'How many workloads FAILED in an hour (UTC), by the fingerprint of their errors; written with the move (ADR 0033)';
 COMMENT ON COLUMN failure_hours.message IS 'Of the last of them';
 
 CREATE VIEW listed_workloads AS
