@@ -114,11 +114,19 @@ export interface Period {
   avg_duration_seconds: number | null;
 }
 
+/** How long attempts ran, how much of that was done again, and how much came to nothing. */
+export interface RunSeconds {
+  used: number;
+  redone: number;
+  lost: number;
+}
+
 export interface TypeFigures {
   workload_type: string;
   count: number;
   avg_duration_seconds: number | null;
   failure_rate: number | null;
+  run_seconds: RunSeconds;
 }
 
 export interface Statistics {
@@ -130,6 +138,7 @@ export interface Statistics {
     failed_workloads: number;
     cancelled_workloads: number;
     total_execution_hours: number;
+    run_seconds: RunSeconds;
   };
   by_day?: Period[];
   by_hour?: Period[];
