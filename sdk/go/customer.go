@@ -100,13 +100,24 @@ type Statistics struct {
 	ByHour []*PeriodStatistics `json:"by_hour"`
 }
 
+// RunSeconds say how long attempts ran, counted at the end of each.
+type RunSeconds struct {
+	// Used by all attempts that have ended.
+	Used float64 `json:"used"`
+	// Redone is of that since the last checkpoint, where another attempt had to do it again.
+	Redone float64 `json:"redone"`
+	// Lost is of that since the last checkpoint, of what ended FAILED or CANCELLED.
+	Lost float64 `json:"lost"`
+}
+
 // StatisticsSummary counts all of a period.
 type StatisticsSummary struct {
-	TotalWorkloads      int     `json:"total_workloads"`
-	CompletedWorkloads  int     `json:"completed_workloads"`
-	FailedWorkloads     int     `json:"failed_workloads"`
-	CancelledWorkloads  int     `json:"cancelled_workloads"`
-	TotalExecutionHours float64 `json:"total_execution_hours"`
+	TotalWorkloads      int        `json:"total_workloads"`
+	CompletedWorkloads  int        `json:"completed_workloads"`
+	FailedWorkloads     int        `json:"failed_workloads"`
+	CancelledWorkloads  int        `json:"cancelled_workloads"`
+	TotalExecutionHours float64    `json:"total_execution_hours"`
+	RunSeconds          RunSeconds `json:"run_seconds"`
 }
 
 // TypeStatistics is about the workloads of one type.
@@ -116,7 +127,8 @@ type TypeStatistics struct {
 	// AvgDurationSeconds is nil when none has run.
 	AvgDurationSeconds *float64 `json:"avg_duration_seconds"`
 	// FailureRate is failed / (completed + failed); nil when none has ended so.
-	FailureRate *float64 `json:"failure_rate"`
+	FailureRate *float64   `json:"failure_rate"`
+	RunSeconds  RunSeconds `json:"run_seconds"`
 }
 
 // PeriodStatistics is about the workloads of one day or hour.

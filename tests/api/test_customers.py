@@ -67,6 +67,7 @@ async def test_statistics(system: System) -> None:
         by_hour = await stats(system, group_by="hour")
     summary = body["summary"]
     assert summary.pop("total_execution_hours") >= 0
+    assert summary.pop("run_seconds")["used"] >= 0
     assert summary == {
         "total_workloads": 6,
         "completed_workloads": 3,

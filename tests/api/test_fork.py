@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import aiohttp
+import asyncpg
 import pytest
 
 from niyanta.wire import messages
 from niyanta.wire.messages import AttemptRef
 from support.commit_cutter import commit_cutter
 from support.scripted_worker import ScriptedWorker
-from support.system import System, beating, running_system, supported
+from support.system import System, beating, own_process, running_system, supported
 
 GPU = {"hard_affinity": {"worker_tags": {"hardware": "gpu"}}}
 
@@ -144,3 +146,37 @@ async def test_a_fork_that_is_cut_off_at_its_commit_is_neither_lost_nor_doubled(
         made = answer[1]["workload_id"]
         assert await forks_of(system, ref.workload_id) == [made]
         assert (await system.get(made))["checkpoint_sequence"] == 1
+
+
+async def test_a_coordinator_that_is_killed_while_it_forks_loses_none_and_doubles_none(system: System) -> None:
+    """It is killed while the transaction waits that is to store the fork; another coordinator is asked again."""
+    worker = await system.worker()
+    async with beating(worker):
+        ref = await saved(system, worker)
+        await worker.report(ref, messages.Failed("no disk", permanent=True))
+    await supported(system)
+    path, wanted = f"/workloads/{ref.workload_id}/fork", {"from_checkpoint": 1}
+    hung = await asyncpg.connect(system.database_url)
+    async with asyncio.timeout(90), own_process(system) as (process, url):
+
+        async def through_it() -> None:
+            headers = {"Authorization": f"Bearer {system.keys['cust_a']}", "Idempotency-Key": "killed"}
+            async with system.http.post(url + "/v1" + path, json=wanted, headers=headers) as response:
+                await response.read()
+
+        async with hung.transaction():
+            await hung.execute("SELECT FROM customer_usage WHERE customer_id = 'cust_a' FOR UPDATE")
+            asked = asyncio.create_task(through_it())
+            while not await hung.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                pass
+            process.kill()
+            with pytest.raises(aiohttp.ClientError):
+                await asked
+    await hung.close()
+    assert await forks_of(system, ref.workload_id) == []
+    key: Any = {"Idempotency_Key": "killed"}
+    _, first, _ = await system.call("POST", path, wanted, **key)
+    _, again, _ = await system.call("POST", path, wanted, **key)
+    assert again == first
+    assert await forks_of(system, ref.workload_id) == [first["workload_id"]]
+    assert (await system.get(first["workload_id"]))["checkpoint_sequence"] == 1

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
-import os
-import sys
-from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
 import asyncpg
 import pytest
 
-from niyanta.embedded.engine import free_port
 from niyanta.wire import messages
 from niyanta.wire.v1 import workload_service_pb2 as pb
 from support.commit_cutter import commit_cutter
 from support.grpc_calls import Calls
 from support.scripted_worker import ScriptedWorker
-from support.system import System, beating, running_system, supported
+from support.system import System, beating, own_process, running_system, supported
 
 FAILED = {"filter": {"status": "FAILED"}}
 GPU = {"hard_affinity": {"worker_tags": {"hardware": "gpu"}}}
@@ -258,37 +253,6 @@ async def test_a_call_that_is_cut_off_at_its_commit_loses_none_and_doubles_none(
             while (await system.call("POST", "/workloads/replay", FAILED, **key))[0] != 202:
                 pass
         assert await origins(system) == sorted(originals)
-
-
-@contextlib.asynccontextmanager
-async def own_process(system: System) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """Another coordinator, in a process of its own, and its address."""
-    port = free_port()
-    settings = system.coordinator.settings
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "niyanta.cli.main", "coordinator", "--port", str(port), "--grpc-port", "0"),
-        env={
-            **{name: value for name, value in os.environ.items() if not name.startswith("NIYANTA_")},
-            "NIYANTA_DATABASE_URL": settings.database_url,
-            "NIYANTA_NATS_URL": settings.nats_url,
-            "NIYANTA_SUBJECT_PREFIX": settings.subject_prefix,
-            "NIYANTA_BROKER_AUTH": "none",
-        },
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        while True:
-            with contextlib.suppress(aiohttp.ClientError):
-                async with system.http.get(url + "/health"):
-                    break
-            await asyncio.sleep(0.05)
-        yield process, url
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
 
 
 async def test_a_coordinator_that_is_killed_in_the_middle_loses_none_and_doubles_none(system: System) -> None:

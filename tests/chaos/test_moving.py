@@ -27,7 +27,8 @@ async def submit_to(cluster: Cluster, worker_id: str, pause_ms: int) -> str:
 
 def steps_done(cluster: Cluster, workload_id: str) -> Counter[int]:
     """How often each step was done, in all attempts."""
-    lines = [json.loads(line) for path in cluster.traces.glob(f"{workload_id}.*") for line in path.open()]
+    texts = [path.read_text() for path in cluster.traces.glob(f"{workload_id}.*")]
+    lines = [json.loads(line) for text in texts for line in text.splitlines()]
     return Counter(line["step"] for line in lines if line["what"] == "step")
 
 

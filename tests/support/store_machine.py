@@ -374,7 +374,8 @@ class StoreMachine(RuleBasedStateMachine):
             hours = await conn.fetchrow(
                 """SELECT sum(created) AS created, sum(completed) AS completed, sum(failed) AS failed,
                           sum(cancelled) AS cancelled, sum(execution_seconds) AS execution_seconds,
-                          sum(completed_seconds) AS completed_seconds
+                          sum(completed_seconds) AS completed_seconds, sum(used_seconds) AS used_seconds,
+                          sum(redone_seconds) AS redone_seconds, sum(lost_seconds) AS lost_seconds
                      FROM workload_hours WHERE customer_id = $1""",
                 self.customer_id,
             )
@@ -392,6 +393,8 @@ class StoreMachine(RuleBasedStateMachine):
         assert abs(hours["execution_seconds"] - sum(seconds.values())) < 1e-3
         done = sum(seconds[r["workload_id"]] for r in ran if r["status"] == "COMPLETED")
         assert abs(hours["completed_seconds"] - done) < 1e-3
+        wasted = hours["redone_seconds"] + hours["lost_seconds"]
+        assert -1e-3 < wasted < hours["used_seconds"] + 1e-3
 
     def check_rows(self, rows: Sequence[Any]) -> None:
         assert {row["workload_id"] for row in rows} == set(self.model)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from niyanta.embedded.engine import free_port
 from niyanta.embedded.postgres import url_as
 from niyanta.server.coordinator import Coordinator
 from niyanta.server.settings import CoordinatorSettings
@@ -22,7 +25,7 @@ from niyanta.wire.broker import Broker
 from niyanta.wire.subjects import Subjects
 from support.scripted_worker import ScriptedWorker
 
-__all__ = ["System", "beating", "running_system", "supported", "system"]
+__all__ = ["System", "beating", "own_process", "running_system", "supported", "system"]
 
 QUICK = {
     "broker_auth": "none",
@@ -185,6 +188,37 @@ async def supported(system: System, *workload_types: str) -> None:
                 "POST", "/workload-configs", {"workload_type": workload_type}, key=key
             )
             assert status == 201, body
+
+
+@contextlib.asynccontextmanager
+async def own_process(system: System) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """Another coordinator, in a process of its own, and its address."""
+    port = free_port()
+    settings = system.coordinator.settings
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "niyanta.cli.main", "coordinator", "--port", str(port), "--grpc-port", "0"),
+        env={
+            **{name: value for name, value in os.environ.items() if not name.startswith("NIYANTA_")},
+            "NIYANTA_DATABASE_URL": settings.database_url,
+            "NIYANTA_NATS_URL": settings.nats_url,
+            "NIYANTA_SUBJECT_PREFIX": settings.subject_prefix,
+            "NIYANTA_BROKER_AUTH": "none",
+        },
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        while True:
+            with contextlib.suppress(aiohttp.ClientError):
+                async with system.http.get(url + "/health"):
+                    break
+            await asyncio.sleep(0.05)
+        yield process, url
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
 
 
 @contextlib.asynccontextmanager

@@ -42,6 +42,7 @@ SHARED_CLASS_NAMES: dict[str, str] = {
                 "LogPage",
             ),
             *("Pagination", "Period", "ResourceLimits", "Statistics", "StatisticsSummary", "Status", "Submission"),
+            "RunSeconds",
             *("EstimateAccuracy", "ExplainedReason", "Explanation", "QueuePosition", "TimeEstimate"),
             *("Checkpoint", "CustomerShare", "LeaderState", "QueueState"),
             *("TierLimits", "TypeStatistics", "Update", "Workload", "WorkloadConfig"),

@@ -126,6 +126,7 @@ var types = map[string]any{
 	"ResumeAnswer":           niyanta.ResumedWorkload{},
 	"ResumeRequest":          nil, // the SDK goes on from the last checkpoint
 	"RotateKeyRequest":       niyanta.RotateKeyRequest{},
+	"RunSeconds":             niyanta.RunSeconds{},
 	"SessionBody":            nil, // who is in is looked at by the command line or over REST
 	"SessionsAnswer":         nil, // as above
 	"StandingOrderBody":      niyanta.StandingOrder{},

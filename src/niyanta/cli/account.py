@@ -12,6 +12,7 @@ from niyanta.cli.table import Column
 from niyanta.cli.times import parse_duration
 from niyanta.client import Client
 from niyanta.client.models import Statistics
+from niyanta.client.run_seconds import RunSeconds
 
 __all__ = ["COMMANDS"]
 
@@ -55,10 +56,23 @@ def _groups(found: Statistics) -> tuple[list[Column], list[tuple[Any, ...]]]:
         return _columns("start", "count", "completed", "failed", "cancelled", "average s"), [
             (p.start, p.count, p.completed, p.failed, p.cancelled, _rounded(p.avg_duration_seconds)) for p in periods
         ]
-    return _columns("type", "count", "average s", "failure rate"), [
-        (t.workload_type, t.count, _rounded(t.avg_duration_seconds), _rounded(t.failure_rate, 3))
+    figures = ("count", "average s", "failure rate", "run s", "redone s", "lost s")
+    return _columns("type", *figures), [
+        (
+            t.workload_type,
+            t.count,
+            _rounded(t.avg_duration_seconds),
+            _rounded(t.failure_rate, 3),
+            *_run(t.run_seconds),
+        )
         for t in found.by_workload_type or ()
     ]
+
+
+def _run(seconds: RunSeconds | None) -> tuple[float | None, ...]:
+    if seconds is None:
+        return None, None, None
+    return _rounded(seconds.used), _rounded(seconds.redone), _rounded(seconds.lost)
 
 
 def _columns(name: str, *figures: str) -> list[Column]:

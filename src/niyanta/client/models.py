@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from niyanta.client.run_seconds import RunSeconds
 from niyanta.client.status import Status
 
 __all__ = [
@@ -300,6 +301,8 @@ class StatisticsSummary(msgspec.Struct):
     failed_workloads: int
     cancelled_workloads: int
     total_execution_hours: float
+    run_seconds: RunSeconds | None = None
+    """None from a service that doesn't say."""
 
 
 class TypeStatistics(msgspec.Struct):
@@ -309,6 +312,8 @@ class TypeStatistics(msgspec.Struct):
     count: int
     avg_duration_seconds: float | None = None
     failure_rate: float | None = None
+    run_seconds: RunSeconds | None = None
+    """None from a service that doesn't say."""
 
 
 class Period(msgspec.Struct, kw_only=True):

@@ -3,7 +3,7 @@
 Read from ``workload_hours``, which the transactions that create and end workloads keep (ADR 0011): exact, and at the
 same cost for a million workloads as for a thousand. They count by the time of creation, and stay when retention
 deletes the workloads. Durations run from ``started_at``, the first start, to ``completed_at``: what passes between
-attempts and in pauses is part of them.
+attempts and in pauses is part of them. Run-seconds don't have that: they are counted at the end of each attempt.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 
 from niyanta.server.store.queries import Connection, Queries
 
-__all__ = ["LaneAhead", "Period", "StatisticsStore", "Summary", "TimeFigures", "TypeFigures"]
+__all__ = ["LaneAhead", "Period", "RunSeconds", "StatisticsStore", "Summary", "TimeFigures", "TypeFigures"]
 
 
 class Period(msgspec.Struct, frozen=True):
@@ -31,6 +31,17 @@ class Period(msgspec.Struct, frozen=True):
         return since, datetime.combine(self.last + timedelta(days=1), time.min, UTC)
 
 
+class RunSeconds(msgspec.Struct, frozen=True, kw_only=True):
+    """How long attempts ran, counted at the end of each."""
+
+    used_seconds: float
+    """Of all."""
+    redone_seconds: float
+    """Of that since the last checkpoint, where another attempt had to do it again: a loss, a failure, a hand-back."""
+    lost_seconds: float
+    """Of that since the last checkpoint, of what ended FAILED or CANCELLED."""
+
+
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """What became of the workloads of a period. ``total`` counts those that haven't ended too."""
 
@@ -40,6 +51,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     cancelled: int
     total_execution_hours: float
     """Durations of all that ended after a start, also of the failed and the cancelled."""
+    run_seconds: RunSeconds
 
 
 class TypeFigures(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +63,7 @@ class TypeFigures(msgspec.Struct, frozen=True, kw_only=True):
     """Of the completed ones; None when there is none."""
     failure_rate: float | None
     """failed / (completed + failed), 0 to 1; None when there is neither."""
+    run_seconds: RunSeconds
 
 
 class TimeFigures(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +78,7 @@ class TimeFigures(msgspec.Struct, frozen=True, kw_only=True):
     """Of the completed ones; None when there is none."""
 
 
-class _Sums(msgspec.Struct, frozen=True, kw_only=True):
+class _Sums(RunSeconds, frozen=True, kw_only=True):
     total: int
     completed: int
     failed: int
@@ -73,7 +86,7 @@ class _Sums(msgspec.Struct, frozen=True, kw_only=True):
     execution_seconds: float
 
 
-class _TypeSums(msgspec.Struct, frozen=True, kw_only=True):
+class _TypeSums(RunSeconds, frozen=True, kw_only=True):
     workload_type: str
     total: int
     completed: int
@@ -125,6 +138,7 @@ class StatisticsStore:
             failed=sums.failed,
             cancelled=sums.cancelled,
             total_execution_hours=sums.execution_seconds / 3600,
+            run_seconds=_run_seconds(sums),
         )
 
     async def by_type(
@@ -138,6 +152,7 @@ class StatisticsStore:
                 count=sums.total,
                 avg_duration_seconds=_ratio(sums.completed_seconds, sums.completed),
                 failure_rate=_ratio(sums.failed, sums.completed + sums.failed),
+                run_seconds=_run_seconds(sums),
             )
             for sums in await _by_type(
                 conn, customer_id=customer_id, since=since, until=until, workload_type=workload_type
@@ -213,6 +228,12 @@ class StatisticsStore:
             most_lanes=most_lanes,
             most=most,
         )
+
+
+def _run_seconds(sums: RunSeconds) -> RunSeconds:
+    return RunSeconds(
+        used_seconds=sums.used_seconds, redone_seconds=sums.redone_seconds, lost_seconds=sums.lost_seconds
+    )
 
 
 def _ratio(part: float, whole: int) -> float | None:

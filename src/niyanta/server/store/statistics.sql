@@ -2,14 +2,16 @@
 -- What became of the workloads created from since up to, but not at, until; of all types when it is NULL.
 SELECT coalesce(sum(created), 0)::bigint AS total, coalesce(sum(completed), 0)::bigint AS completed,
        coalesce(sum(failed), 0)::bigint AS failed, coalesce(sum(cancelled), 0)::bigint AS cancelled,
-       coalesce(sum(execution_seconds), 0) AS execution_seconds
+       coalesce(sum(execution_seconds), 0) AS execution_seconds, coalesce(sum(used_seconds), 0) AS used_seconds,
+       coalesce(sum(redone_seconds), 0) AS redone_seconds, coalesce(sum(lost_seconds), 0) AS lost_seconds
   FROM workload_hours WHERE customer_id = :customer_id AND hour >= :since AND hour < :until
    AND (:workload_type::text IS NULL OR workload_type = :workload_type::text);
 
 -- name: by_type(customer_id, since, until, workload_type)
 -- The same for each type, the most used first.
 SELECT workload_type, sum(created)::bigint AS total, sum(completed)::bigint AS completed, sum(failed)::bigint AS failed,
-       sum(completed_seconds) AS completed_seconds
+       sum(completed_seconds) AS completed_seconds, sum(used_seconds) AS used_seconds, sum(redone_seconds) AS redone_seconds,
+       sum(lost_seconds) AS lost_seconds
   FROM workload_hours WHERE customer_id = :customer_id AND hour >= :since AND hour < :until
    AND (:workload_type::text IS NULL OR workload_type = :workload_type::text)
  GROUP BY workload_type ORDER BY total DESC, workload_type;

@@ -23,8 +23,8 @@ SELECT s.*, now() AS db_now FROM traced_workload_states s
 -- on (and, for the leader, only while its epoch is the newest), so the deltas of the customers' counts are those of the decision; the
 -- audit events, the counts and the hours' figures go with the rows that were written. An array is NULL where all changes
 -- have the field's default. Gives what was written, and of what was assigned all that its worker needs. Locking: the
--- workloads' rows, the usage rows in order of customer, then the rows of the hours in which what has ended was created, in
--- order of their key; each is waited for as long as lock_milliseconds says, if it does.
+-- workloads' rows, the usage rows in order of customer, then the rows of the hours in which that was created of which an
+-- attempt has ended, in order of their key; each is waited for as long as lock_milliseconds says, if it does.
 WITH fence AS MATERIALIZED (
     SELECT epoch FROM leader_lease WHERE epoch = :epoch::bigint FOR KEY SHARE
 ), change AS MATERIALIZED (
@@ -78,7 +78,10 @@ WITH fence AS MATERIALIZED (
        AND w.event_sequence = coalesce(c.expected_events, 0) -- as an event that moves nothing makes no version
     RETURNING w.customer_id, w.workload_id, coalesce(c.queued_delta, 0) AS queued_delta,
               coalesce(c.running_delta, 0) AS running_delta, w.status, w.created_at, w.started_at,
-              w.completed_at, w.generation, w.workload_type,
+              w.completed_at, w.generation, w.workload_type, w.attempt_started_at,
+              -- The end of an attempt that ran: only such a move takes a workload off its worker.
+              CASE WHEN c.running_delta < 0 AND w.attempt_started_at IS NOT NULL
+                   THEN greatest(coalesce(w.completed_at, now()), w.attempt_started_at) END AS attempt_ended_at,
               -- A large one is left out, told by its size where it lies, as a pass assigns hundreds.
               CASE WHEN w.status = 'SCHEDULED' AND pg_column_size(w.input_params) <= 4096 THEN w.input_params END
                   AS input_params,
@@ -105,15 +108,27 @@ WITH fence AS MATERIALIZED (
            assigned = u.assigned + d.assigned
       FROM counted d WHERE u.customer_id = d.customer_id
     RETURNING u.customer_id
+), spent AS (
+    SELECT m.*, date_part('epoch', m.attempt_ended_at - m.attempt_started_at) AS used_seconds,
+           -- A result needs no checkpoint, and a pause has just saved one.
+           CASE WHEN m.attempt_ended_at IS NOT NULL AND m.status IN ('REDISTRIBUTING', 'FAILED', 'CANCELLED')
+                THEN date_part('epoch', m.attempt_ended_at - greatest(m.attempt_started_at, (
+                    SELECT least(p.created_at, m.attempt_ended_at) FROM checkpoints p
+                     WHERE p.customer_id = m.customer_id AND p.workload_id = m.workload_id
+                       AND p.sequence = m.checkpoint_sequence AND p.generation = m.generation))) END AS unsaved_seconds
+      FROM moved m WHERE m.completed_at IS NOT NULL OR m.attempt_ended_at IS NOT NULL
 ), ended AS (
-    SELECT customer_id, date_trunc('hour', created_at, 'UTC') AS hour, workload_type,
+    SELECT customer_id, date_trunc('hour', created_at, 'UTC') AS hour, workload_type, -- in doubles: numerics cost more
            count(*) FILTER (WHERE status = 'COMPLETED') AS completed,
            count(*) FILTER (WHERE status = 'FAILED') AS failed,
            count(*) FILTER (WHERE status = 'CANCELLED') AS cancelled,
-           coalesce(sum(extract(epoch FROM completed_at - started_at)) FILTER (WHERE status = 'COMPLETED'), 0)
+           coalesce(sum(date_part('epoch', completed_at - started_at)) FILTER (WHERE status = 'COMPLETED'), 0)
                AS completed_seconds,
-           coalesce(sum(extract(epoch FROM completed_at - started_at)), 0) AS execution_seconds
-      FROM moved WHERE completed_at IS NOT NULL GROUP BY 1, 2, 3
+           coalesce(sum(date_part('epoch', completed_at - started_at)), 0) AS execution_seconds,
+           coalesce(sum(used_seconds), 0) AS used_seconds,
+           coalesce(sum(unsaved_seconds) FILTER (WHERE status = 'REDISTRIBUTING'), 0) AS redone_seconds,
+           coalesce(sum(unsaved_seconds) FILTER (WHERE status <> 'REDISTRIBUTING'), 0) AS lost_seconds
+      FROM spent GROUP BY 1, 2, 3
 ), hours AS MATERIALIZED (
     SELECT e.* FROM workload_hours h JOIN ended e USING (customer_id, hour, workload_type)
      WHERE (SELECT count(*) FROM usage) >= 0 -- only to have the usage rows locked first
@@ -122,7 +137,8 @@ WITH fence AS MATERIALIZED (
     UPDATE workload_hours h
        SET completed = h.completed + e.completed, failed = h.failed + e.failed, cancelled = h.cancelled + e.cancelled,
            completed_seconds = h.completed_seconds + e.completed_seconds,
-           execution_seconds = h.execution_seconds + e.execution_seconds
+           execution_seconds = h.execution_seconds + e.execution_seconds, used_seconds = h.used_seconds + e.used_seconds,
+           redone_seconds = h.redone_seconds + e.redone_seconds, lost_seconds = h.lost_seconds + e.lost_seconds
       FROM hours e WHERE h.customer_id = e.customer_id AND h.hour = e.hour AND h.workload_type = e.workload_type
 )
 SELECT customer_id, workload_id, status = 'SCHEDULED' AS assigned, generation, workload_type, input_params, config_snapshot,

@@ -22,6 +22,7 @@ __all__ = [
     "CustomerUsage",
     "PeriodStatistics",
     "ResourceLimits",
+    "RunSeconds",
     "StatisticsAnswer",
     "StatisticsSummary",
     "TierName",
@@ -107,6 +108,20 @@ class AccountAnswer(CustomerAnswer, kw_only=True):
     usage: CustomerUsage
 
 
+class RunSeconds(msgspec.Struct):
+    """How long attempts ran, counted at the end of each."""
+
+    used: Annotated[float, Meta(description="Of all attempts that have ended.")]
+    redone: Annotated[
+        float,
+        Meta(
+            description="Of that since the last checkpoint, where another attempt had to do it again: a worker was "
+            "lost, an attempt failed, or was handed back."
+        ),
+    ]
+    lost: Annotated[float, Meta(description="Of that since the last checkpoint, of what ended FAILED or CANCELLED.")]
+
+
 class StatisticsSummary(msgspec.Struct):
     """All workloads created in the period."""
 
@@ -115,6 +130,7 @@ class StatisticsSummary(msgspec.Struct):
     failed_workloads: int
     cancelled_workloads: int
     total_execution_hours: float
+    run_seconds: RunSeconds
 
 
 class TypeStatistics(msgspec.Struct):
@@ -124,6 +140,7 @@ class TypeStatistics(msgspec.Struct):
     count: int
     avg_duration_seconds: Seconds | None
     failure_rate: Annotated[float, Meta(description="failed / (completed + failed); null without either.")] | None
+    run_seconds: RunSeconds
 
 
 class PeriodStatistics(msgspec.Struct):

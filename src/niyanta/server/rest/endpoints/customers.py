@@ -14,7 +14,7 @@ from niyanta.server.rest.frame.parameters import Choice, Day
 from niyanta.server.rest.frame.responses import json_response, number, timestamp
 from niyanta.server.services.customers import GROUPINGS, CustomerService
 from niyanta.server.store.customers import Customer
-from niyanta.server.store.statistics import TimeFigures
+from niyanta.server.store.statistics import RunSeconds, TimeFigures
 
 __all__ = ["CustomerRoutes", "customer_body"]
 
@@ -72,12 +72,17 @@ class CustomerRoutes:
                 summary.failed,
                 summary.cancelled,
                 round(summary.total_execution_hours, 4),
+                _run_seconds(summary.run_seconds),
             ),
         )
         if found.by_type is not None:
             answer.by_workload_type = [
                 bodies.TypeStatistics(
-                    one.workload_type, one.count, _rounded(one.avg_duration_seconds), _rounded(one.failure_rate, 4)
+                    one.workload_type,
+                    one.count,
+                    _rounded(one.avg_duration_seconds),
+                    _rounded(one.failure_rate, 4),
+                    _run_seconds(one.run_seconds),
                 )
                 for one in found.by_type
             ]
@@ -102,6 +107,12 @@ def customer_body(customer: Customer) -> bodies.CustomerAnswer:
             customer.burst,
         ),
         created_at=timestamp(customer.created_at),
+    )
+
+
+def _run_seconds(found: RunSeconds) -> bodies.RunSeconds:
+    return bodies.RunSeconds(
+        round(found.used_seconds, 3), round(found.redone_seconds, 3), round(found.lost_seconds, 3)
     )
 
 
