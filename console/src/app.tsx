@@ -8,6 +8,7 @@ import { FairnessPage } from "./pages/fairness";
 import { FleetPage } from "./pages/fleet";
 import { JoinTokensPage } from "./pages/join-tokens";
 import { OverviewPage } from "./pages/overview";
+import { SessionsPage } from "./pages/sessions";
 import { SignInPage } from "./pages/sign-in";
 import { SubmitPage } from "./pages/submit";
 import { SystemPage } from "./pages/system";
@@ -63,6 +64,7 @@ const SECTIONS: Section[] = [
       { path: "/operate/fairness", name: "Fairness", icon: "fairness", page: FairnessPage },
       { path: "/operate/customers", name: "Customers", icon: "customers", page: CustomersPage },
       { path: "/operate/join-tokens", name: "Join tokens", icon: "keys", page: JoinTokensPage },
+      { path: "/operate/sessions", name: "Sessions", icon: "leave", page: SessionsPage },
       { path: "/operate/audit", name: "Audit", icon: "audit", page: AuditPage },
       { path: "/operate/system", name: "System", icon: "system", page: SystemPage },
     ],

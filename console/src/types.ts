@@ -173,6 +173,8 @@ export interface Worker {
   running_workloads: string[];
   version: string;
   missing_walls: string[];
+  /** The only ones whose workloads it gets; everybody's when empty. */
+  customers: string[];
   registered_at: string;
   standing_order: { kind: "drain" | "remove"; mode: DrainMode | null; given_by: string; given_at: string } | null;
 }

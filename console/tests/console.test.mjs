@@ -400,7 +400,7 @@ test("everything can be reached with the keyboard", async () => {
 test("no page has a serious fault of accessibility, in either theme and at either width", async () => {
   const failed = await failedImport();
   const running = await submitted("steps", { steps: 3000 });
-  const paths = ["/", "/workloads", `/workloads/${running}`, `/workloads/${failed}?tab=history`, `/workloads/${failed}?tab=data`, "/submit?type=steps", "/failures", "/types", "/types/steps", "/usage", "/tokens", "/operate/fleet", "/operate/customers", "/operate/customers/cust_dev", "/operate/fairness", "/operate/join-tokens", "/operate/audit", "/operate/system"];
+  const paths = ["/", "/workloads", `/workloads/${running}`, `/workloads/${failed}?tab=history`, `/workloads/${failed}?tab=data`, "/submit?type=steps", "/failures", "/types", "/types/steps", "/usage", "/tokens", "/operate/fleet", "/operate/customers", "/operate/customers/cust_dev", "/operate/fairness", "/operate/join-tokens", "/operate/sessions", "/operate/audit", "/operate/system"];
   for (const colorScheme of ["light", "dark"]) {
     for (const width of SCREENSHOTS ? [1440, 390] : [colorScheme === "light" ? 1440 : 390]) {
       const page = await signedIn(NIYANTA_ADMIN_API_KEY, { width, height: width === 390 ? 844 : 900, colorScheme });
