@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from niyanta.server.store.migrations.running import run_sql_file
 
-revision = "0020"
-down_revision: str | None = "0019"
+revision = "0021"
+down_revision: str | None = "0020"
 
 
 def upgrade() -> None:
