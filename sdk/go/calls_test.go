@@ -104,6 +104,29 @@ func TestRequests(t *testing.T) {
 		{"Resume", "POST /workloads/wl_1/resume", "", `{}`, func(ctx context.Context, c *Client) error {
 			return second(c.Workloads.Resume(ctx, "wl_1"))
 		}},
+		{"ResumeFrom", "POST /workloads/wl_1/resume", `{"from_checkpoint":3}`, `{}`, func(ctx context.Context, c *Client) error {
+			return second(c.Workloads.ResumeFrom(ctx, "wl_1", 3))
+		}},
+		{"Checkpoints", "GET /workloads/wl_1/checkpoints", "", `{"workload_id": "wl_1", "checkpoints": [{"sequence": 3}]}`,
+			func(ctx context.Context, c *Client) error {
+				found, err := c.Checkpoints.List(ctx, "wl_1")
+				if err == nil && found.Checkpoints[0].Sequence != 3 {
+					t.Error(found)
+				}
+				return err
+			}},
+		{"Pin", "PUT /workloads/wl_1/checkpoints/3/pin", "", `{"sequence": 3, "pinned": true}`,
+			func(ctx context.Context, c *Client) error {
+				found, err := c.Checkpoints.Pin(ctx, "wl_1", 3)
+				if err == nil && !found.Pinned {
+					t.Error(found)
+				}
+				return err
+			}},
+		{"Unpin", "DELETE /workloads/wl_1/checkpoints/3/pin", "", `{"sequence": 3, "pinned": false}`,
+			func(ctx context.Context, c *Client) error {
+				return second(c.Checkpoints.Unpin(ctx, "wl_1", 3))
+			}},
 		{"Logs", "GET /workloads/wl_1/logs?limit=1000&since=2025-10-27T11%3A00%3A00.005Z", "", `{}`, func(ctx context.Context, c *Client) error {
 			return second(c.Workloads.Logs(ctx, "wl_1", &LogsRequest{Limit: 1000, Since: noon}))
 		}},

@@ -30,6 +30,8 @@ type Client struct {
 	Customer *CustomerService
 	// Tokens makes short-lived tokens of the key.
 	Tokens *TokensService
+	// Checkpoints lists and pins what is kept of a workload.
+	Checkpoints *CheckpointsService
 	// Admin is for operators: workers, customers and keys. It needs a key with the admin role.
 	Admin *AdminService
 
@@ -56,12 +58,13 @@ func NewClient(apiKey string, options ...Option) *Client {
 	calls := &transport{settings: settings, credentials: found, apiKey: found.apiKey}
 	adminCalls := &transport{settings: settings, credentials: found, apiKey: found.adminKey}
 	return &Client{
-		Workloads: &WorkloadsService{calls},
-		Configs:   &ConfigsService{calls},
-		Customer:  &CustomerService{calls},
-		Tokens:    &TokensService{calls},
-		Admin:     &AdminService{adminCalls},
-		transport: calls,
+		Workloads:   &WorkloadsService{calls},
+		Configs:     &ConfigsService{calls},
+		Customer:    &CustomerService{calls},
+		Tokens:      &TokensService{calls},
+		Checkpoints: &CheckpointsService{calls},
+		Admin:       &AdminService{adminCalls},
+		transport:   calls,
 	}
 }
 

@@ -310,4 +310,15 @@ func (s *WorkloadsService) Resume(ctx context.Context, workloadID string, option
 	}, options)
 }
 
+// ResumeFrom does the same from a checkpoint of the list, whose copy becomes the last.
+func (s *WorkloadsService) ResumeFrom(ctx context.Context, workloadID string, sequence int, options ...CallOption) (*ResumedWorkload, error) {
+	return send[ResumedWorkload](ctx, s.transport, call{
+		method: http.MethodPost, path: workloadPath(workloadID, "/resume"), body: resumeRequest{&sequence},
+	}, options)
+}
+
+type resumeRequest struct {
+	FromCheckpoint *int `json:"from_checkpoint"`
+}
+
 func workloadPath(workloadID, rest string) string { return "/workloads/" + quoted(workloadID) + rest }

@@ -33,6 +33,9 @@ ABOUT_ONE = {
     "PauseWorkload": pb.PauseWorkloadRequest,
     "ResumeWorkload": pb.ResumeWorkloadRequest,
     "GetWorkloadLogs": pb.GetWorkloadLogsRequest,
+    "ListCheckpoints": pb.ListCheckpointsRequest,
+    "PinCheckpoint": pb.PinCheckpointRequest,
+    "UnpinCheckpoint": pb.UnpinCheckpointRequest,
     "StreamWorkloadStatus": pb.StreamWorkloadStatusRequest,
 }
 REQUESTS: dict[str, Any] = {
@@ -41,6 +44,7 @@ REQUESTS: dict[str, Any] = {
     "UpdateWorkload": pb.UpdateWorkloadRequest(workload_id="wl_none", priority=1),
     "ReplayWorkloadBatch": pb.ReplayWorkloadBatchRequest(limit=1),
     "ListWorkloads": pb.ListWorkloadsRequest(),
+    "ListWorkloadTypes": pb.ListWorkloadTypesRequest(),
     "SubmitWorkloadBatch": pb.SubmitWorkloadBatchRequest(workloads=[submission()]),
     "CancelWorkloadBatch": pb.CancelWorkloadBatchRequest(workload_ids=["wl_none"]),
 }

@@ -108,6 +108,16 @@ async def test_other_processes_can_t_be_looked_at(here: Station, tmp_path: Path)
         assert_refused(record.result)
 
 
+async def test_other_processes_can_t_be_seen(here: Station) -> None:
+    """Neither those of another slot, nor the agent and what else runs on the machine."""
+    if Wall.SIGHT not in await here.pool.walls():
+        pytest.skip("only root can keep a process from seeing that others are there")
+    async with Victim(here) as victim:
+        found = (await here.run("look_around")).result
+        assert found["seen"] == found["own"]
+        assert victim.pid not in found["seen"]
+
+
 async def test_other_processes_can_t_be_signalled(here: Station, tmp_path: Path) -> None:
     async with Victim(here) as victim:
         record = await here.run("kill_others", {"pids": [os.getpid(), victim.pid]})

@@ -14,7 +14,7 @@ import asyncpg
 import pytest
 
 from niyanta import AsyncClient
-from niyanta.wire.messages import Completed, LogLine, Progressed, Started
+from niyanta.wire.messages import Completed, LogLine, Progressed, Released, Started
 from support.command_line import Run, Shown, Start
 from support.scripted_worker import ScriptedWorker
 from support.system import System, beating, supported
@@ -254,6 +254,29 @@ async def test_a_drain_is_ended(system: System, run: Run, worker: ScriptedWorker
         (found,) = (await run("workers", "list", "--json", key="admin")).json["workers"]
         assert found["status"] == status
     assert (await run("workers", "undrain", "w1")).code == 1  # no admin
+
+
+async def test_a_drain_that_moves_is_followed_until_nothing_is_left(
+    system: System, run: Run, worker: ScriptedWorker
+) -> None:
+    made = await system.submit()
+    ref = (await worker.next_assignment()).ref
+    await worker.report(ref, Started())
+    other = await system.worker("w2")
+    async with beating(other):
+        shown = asyncio.create_task(run("workers", "drain", "w1", "--mode", "move", key="admin"))
+        async with asyncio.timeout(30):
+            while ref not in ((await worker.beat(ref)).moving or ()):
+                await asyncio.sleep(0.05)
+        await worker.checkpoint(ref, b"{}")
+        await worker.report(ref, Released("drained"))
+        found = await shown
+    assert found.code == 0
+    lines = found.out.splitlines()
+    assert lines[0] == "w1 drains"
+    assert lines[-1] == f"{made} (cust_a, count) moved to w2 from checkpoint 1, 0 s lost"
+    report = (await run("workers", "drain", "w1", "--mode", "move", "--json", key="admin")).json
+    assert (report["remaining"], report["workloads"][0]["outcome"]) == (0, "moved")
 
 
 async def test_whoever_reads_may_stop_reading(system: System, run: Run) -> None:

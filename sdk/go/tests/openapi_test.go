@@ -70,8 +70,8 @@ var types = map[string]any{
 	"CancelFilter":           niyanta.CancelFilter{},
 	"CancelRequest":          niyanta.CancelWorkloadRequest{},
 	"CancelResult":           niyanta.CancelledItem{},
-	"Checkpoint":             nil, // checkpoints are looked at over REST
-	"CheckpointsAnswer":      nil, // as above
+	"Checkpoint":             niyanta.Checkpoint{},
+	"CheckpointsAnswer":      niyanta.CheckpointList{},
 	"Config":                 niyanta.Config{},
 	"ConfigCreated":          niyanta.CreatedConfig{},
 	"ConfigsAnswer":          niyanta.ConfigsPage{},
@@ -124,7 +124,7 @@ var types = map[string]any{
 	"ResourceLimits":         niyanta.ResourceLimits{},
 	"ResourceLimitsRequest":  niyanta.ResourceLimitsRequest{},
 	"ResumeAnswer":           niyanta.ResumedWorkload{},
-	"ResumeRequest":          nil, // the SDK goes on from the last checkpoint
+	"ResumeRequest":          nil, // an argument of ResumeFrom
 	"RotateKeyRequest":       niyanta.RotateKeyRequest{},
 	"RunSeconds":             niyanta.RunSeconds{},
 	"SessionBody":            nil, // who is in is looked at by the command line or over REST
@@ -212,6 +212,9 @@ var methods = map[string]method{
 	"drainWorker":          {client.Admin, "DrainWorker", nil},
 	"getWorkerDrain":       {client.Admin, "WorkerDrain", nil},
 	"undrainWorker":        {client.Admin, "UndrainWorker", nil},
+	"listCheckpoints":      {client.Checkpoints, "List", nil},
+	"pinCheckpoint":        {client.Checkpoints, "Pin", nil},
+	"unpinCheckpoint":      {client.Checkpoints, "Unpin", nil},
 	"getHealth":            {client, "Health", nil},
 	"getReadiness":         {client, "Ready", nil},
 }
@@ -223,12 +226,12 @@ type getAfter struct {
 }
 
 // Operations that no method makes: metrics are for Prometheus, join tokens and sessions for operators, live feeds,
-// checkpoints and the system's state for consoles, and the rest has a twin below /v1.
+// the bytes of a checkpoint and the system's state for consoles, and the rest has a twin below /v1.
 var withoutMethod = []string{
 	"getMetrics", "getMetricsAtRoot", "getHealthAtRoot", "getReadinessAtRoot",
 	"createJoinToken", "listJoinTokens", "revokeJoinToken", "listSessions", "revokeSession", "getSystem", "getFairness", "listOperatorActions",
 	"streamWorkloadEvents", "streamAllEvents",
-	"listCheckpoints", "downloadCheckpoint", "pinCheckpoint", "unpinCheckpoint",
+	"downloadCheckpoint",
 }
 
 func TestEveryOperationHasItsMethod(t *testing.T) {

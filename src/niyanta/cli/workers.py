@@ -69,8 +69,9 @@ def _named(kind: str, forms: dict[str, str] | None) -> str:
 @click.argument("worker_id")
 @click.option(
     "--mode",
-    type=click.Choice(list(DrainMode)),
-    default=DrainMode.FINISH,
+    type=click.Choice([mode.value for mode in DrainMode]),
+    default=DrainMode.FINISH.value,
+    show_default=True,
     help="What becomes of what it runs: it finishes there, or goes on elsewhere from its next checkpoint.",
 )
 @click.option("--follow/--no-follow", default=None, help="Wait until nothing is left there; as by default to move.")

@@ -1,7 +1,6 @@
 """What the client's calls give.
 
-A field that an answer doesn't carry is None, never a number or text that would look like a fact. Fields that this
-release doesn't know are ignored.
+A field that an answer doesn't carry is None, never what would look like a fact. Fields not known here are ignored.
 """
 
 from __future__ import annotations
@@ -73,7 +72,6 @@ class Workload(msgspec.Struct, kw_only=True):
     affinity_rules: dict[str, Any] | None = None
     labels: dict[str, str] | None = None
     error_fingerprint: str | None = None
-    """Of one that FAILED: names the failures like its own."""
     created_at: datetime | None = None
     scheduled_at: datetime | None = None
     started_at: datetime | None = None
@@ -159,8 +157,7 @@ class LogPage(msgspec.Struct):
 
     logs: list[LogLine]
     pagination: Pagination
-    """``next_cursor`` leads to the next lines in the direction of reading; None where there are none. Of a tail,
-    ``total`` says how many lines there are in all."""
+    """``next_cursor`` leads to the next lines in the direction of reading; of a tail, ``total`` counts all lines."""
 
     def __iter__(self) -> Iterator[LogLine]:
         return iter(self.logs)

@@ -27,6 +27,8 @@ class Wall(StrEnum):
     """It opens only what it needs, and writes only to its own folder."""
     PROCESSES = "processes"
     """It sees nothing of other processes' memory, environment and descriptors."""
+    SIGHT = "sight"
+    """It doesn't even see that there are other processes, nor their names and command lines."""
     SIGNALS = "signals"
     """It signals only its own."""
     PORTS = "ports"

@@ -24,6 +24,7 @@ from niyanta.server.fleet.intake import EventIntake
 from niyanta.server.fleet.known_tokens import KnownTokens
 from niyanta.server.fleet.registration import WorkerService
 from niyanta.server.grpc.batches import BatchMethods
+from niyanta.server.grpc.checkpoints import CheckpointMethods
 from niyanta.server.grpc.explaining import ExplainMethods
 from niyanta.server.grpc.failures import FailureMethods
 from niyanta.server.grpc.listing import ListMethods
@@ -32,6 +33,7 @@ from niyanta.server.grpc.methods import Served, methods_of
 from niyanta.server.grpc.recording import recorded
 from niyanta.server.grpc.replays import ReplayMethods
 from niyanta.server.grpc.streams import StreamMethods
+from niyanta.server.grpc.types import TypeMethods
 from niyanta.server.grpc.updating import UpdateMethods
 from niyanta.server.grpc.workers import WorkerMethods
 from niyanta.server.grpc.workloads import WorkloadMethods
@@ -363,6 +365,8 @@ class Assembly:
             BatchMethods(self.submissions, self.batches, settings.max_batch_body_bytes),
             ReplayMethods(self.replays, self.workloads, settings.max_body_bytes),
             FailureMethods(self.failures),
+            CheckpointMethods(self.catalog, self.workloads),
+            TypeMethods(TypeService(self.directory, self.customers)),
             streams,
             WorkerMethods(self.workers, self.cursors),
         )

@@ -68,6 +68,20 @@ def look_at(ctx: SyncContext, params: dict[str, Any]) -> dict[str, str]:
     return found
 
 
+@worker.workload("look_around")
+def look_around(ctx: SyncContext) -> dict[str, list[int]]:
+    """All processes that there are to be seen, and those that are our own: this one, and one that it starts."""
+    child = subprocess.Popen(["/bin/sleep", "30"])
+    try:
+        seen = sorted(int(name) for name in os.listdir("/proc") if name.isdigit())
+        with open(f"/proc/{child.pid}/cmdline") as file:
+            assert "sleep" in file.read()
+    finally:
+        child.kill()
+        child.wait()
+    return {"seen": seen, "own": sorted([os.getpid(), child.pid])}
+
+
 @worker.workload("kill_others")
 def kill_others(ctx: SyncContext, params: dict[str, Any]) -> dict[str, str]:
     return {

@@ -3569,6 +3569,574 @@ func (x *UpdateWorkloadResponse) GetWorkload() *Workload {
 	return nil
 }
 
+type ListCheckpointsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Needed.
+	WorkloadId    string `protobuf:"bytes,1,opt,name=workload_id,json=workloadId,proto3" json:"workload_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCheckpointsRequest) Reset() {
+	*x = ListCheckpointsRequest{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCheckpointsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCheckpointsRequest) ProtoMessage() {}
+
+func (x *ListCheckpointsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCheckpointsRequest.ProtoReflect.Descriptor instead.
+func (*ListCheckpointsRequest) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *ListCheckpointsRequest) GetWorkloadId() string {
+	if x != nil {
+		return x.WorkloadId
+	}
+	return ""
+}
+
+type ListCheckpointsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	WorkloadId    string                 `protobuf:"bytes,1,opt,name=workload_id,json=workloadId,proto3" json:"workload_id,omitempty"`
+	Checkpoints   []*Checkpoint          `protobuf:"bytes,2,rep,name=checkpoints,proto3" json:"checkpoints,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCheckpointsResponse) Reset() {
+	*x = ListCheckpointsResponse{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCheckpointsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCheckpointsResponse) ProtoMessage() {}
+
+func (x *ListCheckpointsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCheckpointsResponse.ProtoReflect.Descriptor instead.
+func (*ListCheckpointsResponse) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *ListCheckpointsResponse) GetWorkloadId() string {
+	if x != nil {
+		return x.WorkloadId
+	}
+	return ""
+}
+
+func (x *ListCheckpointsResponse) GetCheckpoints() []*Checkpoint {
+	if x != nil {
+		return x.Checkpoints
+	}
+	return nil
+}
+
+type Checkpoint struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Counts from 1 within the workload.
+	Sequence int64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// That saved it, from 1; 0: taken over from another workload.
+	Attempt int64 `protobuf:"varint,2,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// Of what the handler saved.
+	SizeBytes int64 `protobuf:"varint,3,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
+	// json or bytes.
+	Encoding string `protobuf:"bytes,4,opt,name=encoding,proto3" json:"encoding,omitempty"`
+	// Of what the handler saved, in hexadecimal.
+	Sha256          string `protobuf:"bytes,5,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	ProgressPercent int32  `protobuf:"varint,6,opt,name=progress_percent,json=progressPercent,proto3" json:"progress_percent,omitempty"`
+	// That saved it; empty where that wasn't noted.
+	WorkerId  string                 `protobuf:"bytes,7,opt,name=worker_id,json=workerId,proto3" json:"worker_id,omitempty"`
+	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	// It is kept, however many come after it.
+	Pinned bool `protobuf:"varint,9,opt,name=pinned,proto3" json:"pinned,omitempty"`
+	// Nothing can be sent back to it unless it is the last.
+	InObjectStore bool `protobuf:"varint,10,opt,name=in_object_store,json=inObjectStore,proto3" json:"in_object_store,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Checkpoint) Reset() {
+	*x = Checkpoint{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Checkpoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Checkpoint) ProtoMessage() {}
+
+func (x *Checkpoint) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Checkpoint.ProtoReflect.Descriptor instead.
+func (*Checkpoint) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *Checkpoint) GetSequence() int64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *Checkpoint) GetAttempt() int64 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *Checkpoint) GetSizeBytes() int64 {
+	if x != nil {
+		return x.SizeBytes
+	}
+	return 0
+}
+
+func (x *Checkpoint) GetEncoding() string {
+	if x != nil {
+		return x.Encoding
+	}
+	return ""
+}
+
+func (x *Checkpoint) GetSha256() string {
+	if x != nil {
+		return x.Sha256
+	}
+	return ""
+}
+
+func (x *Checkpoint) GetProgressPercent() int32 {
+	if x != nil {
+		return x.ProgressPercent
+	}
+	return 0
+}
+
+func (x *Checkpoint) GetWorkerId() string {
+	if x != nil {
+		return x.WorkerId
+	}
+	return ""
+}
+
+func (x *Checkpoint) GetCreatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedAt
+	}
+	return nil
+}
+
+func (x *Checkpoint) GetPinned() bool {
+	if x != nil {
+		return x.Pinned
+	}
+	return false
+}
+
+func (x *Checkpoint) GetInObjectStore() bool {
+	if x != nil {
+		return x.InObjectStore
+	}
+	return false
+}
+
+type PinCheckpointRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Needed, both.
+	WorkloadId    string `protobuf:"bytes,1,opt,name=workload_id,json=workloadId,proto3" json:"workload_id,omitempty"`
+	Sequence      int64  `protobuf:"varint,2,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PinCheckpointRequest) Reset() {
+	*x = PinCheckpointRequest{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PinCheckpointRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PinCheckpointRequest) ProtoMessage() {}
+
+func (x *PinCheckpointRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PinCheckpointRequest.ProtoReflect.Descriptor instead.
+func (*PinCheckpointRequest) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *PinCheckpointRequest) GetWorkloadId() string {
+	if x != nil {
+		return x.WorkloadId
+	}
+	return ""
+}
+
+func (x *PinCheckpointRequest) GetSequence() int64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+type PinCheckpointResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Checkpoint    *Checkpoint            `protobuf:"bytes,1,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PinCheckpointResponse) Reset() {
+	*x = PinCheckpointResponse{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PinCheckpointResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PinCheckpointResponse) ProtoMessage() {}
+
+func (x *PinCheckpointResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PinCheckpointResponse.ProtoReflect.Descriptor instead.
+func (*PinCheckpointResponse) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *PinCheckpointResponse) GetCheckpoint() *Checkpoint {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return nil
+}
+
+type UnpinCheckpointRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Needed, both.
+	WorkloadId    string `protobuf:"bytes,1,opt,name=workload_id,json=workloadId,proto3" json:"workload_id,omitempty"`
+	Sequence      int64  `protobuf:"varint,2,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnpinCheckpointRequest) Reset() {
+	*x = UnpinCheckpointRequest{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnpinCheckpointRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnpinCheckpointRequest) ProtoMessage() {}
+
+func (x *UnpinCheckpointRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnpinCheckpointRequest.ProtoReflect.Descriptor instead.
+func (*UnpinCheckpointRequest) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *UnpinCheckpointRequest) GetWorkloadId() string {
+	if x != nil {
+		return x.WorkloadId
+	}
+	return ""
+}
+
+func (x *UnpinCheckpointRequest) GetSequence() int64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+type UnpinCheckpointResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Checkpoint    *Checkpoint            `protobuf:"bytes,1,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnpinCheckpointResponse) Reset() {
+	*x = UnpinCheckpointResponse{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnpinCheckpointResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnpinCheckpointResponse) ProtoMessage() {}
+
+func (x *UnpinCheckpointResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnpinCheckpointResponse.ProtoReflect.Descriptor instead.
+func (*UnpinCheckpointResponse) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *UnpinCheckpointResponse) GetCheckpoint() *Checkpoint {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return nil
+}
+
+type ListWorkloadTypesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListWorkloadTypesRequest) Reset() {
+	*x = ListWorkloadTypesRequest{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListWorkloadTypesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListWorkloadTypesRequest) ProtoMessage() {}
+
+func (x *ListWorkloadTypesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListWorkloadTypesRequest.ProtoReflect.Descriptor instead.
+func (*ListWorkloadTypesRequest) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{51}
+}
+
+type ListWorkloadTypesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By name.
+	WorkloadTypes []*WorkloadType `protobuf:"bytes,1,rep,name=workload_types,json=workloadTypes,proto3" json:"workload_types,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListWorkloadTypesResponse) Reset() {
+	*x = ListWorkloadTypesResponse{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListWorkloadTypesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListWorkloadTypesResponse) ProtoMessage() {}
+
+func (x *ListWorkloadTypesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListWorkloadTypesResponse.ProtoReflect.Descriptor instead.
+func (*ListWorkloadTypesResponse) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *ListWorkloadTypesResponse) GetWorkloadTypes() []*WorkloadType {
+	if x != nil {
+		return x.WorkloadTypes
+	}
+	return nil
+}
+
+type WorkloadType struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	WorkloadType string                 `protobuf:"bytes,1,opt,name=workload_type,json=workloadType,proto3" json:"workload_type,omitempty"`
+	// Whether a live worker serves it; else a submission waits for one.
+	IsServed bool `protobuf:"varint,2,opt,name=is_served,json=isServed,proto3" json:"is_served,omitempty"`
+	// JSON Schemas of the live handlers: an input must fit one of them. Empty: any will do. Where a part is nested too
+	// deeply or holds a number that no double equals, its JSON text stands in its place.
+	InputSchemas []*structpb.Struct `protobuf:"bytes,3,rep,name=input_schemas,json=inputSchemas,proto3" json:"input_schemas,omitempty"`
+	// JSON Schema of the customer's config of the type, which an input must fit besides; unset when there is none.
+	ConfigSchema  *structpb.Struct `protobuf:"bytes,4,opt,name=config_schema,json=configSchema,proto3" json:"config_schema,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WorkloadType) Reset() {
+	*x = WorkloadType{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WorkloadType) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WorkloadType) ProtoMessage() {}
+
+func (x *WorkloadType) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WorkloadType.ProtoReflect.Descriptor instead.
+func (*WorkloadType) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *WorkloadType) GetWorkloadType() string {
+	if x != nil {
+		return x.WorkloadType
+	}
+	return ""
+}
+
+func (x *WorkloadType) GetIsServed() bool {
+	if x != nil {
+		return x.IsServed
+	}
+	return false
+}
+
+func (x *WorkloadType) GetInputSchemas() []*structpb.Struct {
+	if x != nil {
+		return x.InputSchemas
+	}
+	return nil
+}
+
+func (x *WorkloadType) GetConfigSchema() *structpb.Struct {
+	if x != nil {
+		return x.ConfigSchema
+	}
+	return nil
+}
+
 var File_niyanta_v1_workload_service_proto protoreflect.FileDescriptor
 
 const file_niyanta_v1_workload_service_proto_rawDesc = "" +
@@ -3884,7 +4452,53 @@ const file_niyanta_v1_workload_service_proto_rawDesc = "" +
 	"\t_priorityB\x12\n" +
 	"\x10_timeout_seconds\"J\n" +
 	"\x16UpdateWorkloadResponse\x120\n" +
-	"\bworkload\x18\x01 \x01(\v2\x14.niyanta.v1.WorkloadR\bworkload*\xa4\x02\n" +
+	"\bworkload\x18\x01 \x01(\v2\x14.niyanta.v1.WorkloadR\bworkload\"9\n" +
+	"\x16ListCheckpointsRequest\x12\x1f\n" +
+	"\vworkload_id\x18\x01 \x01(\tR\n" +
+	"workloadId\"t\n" +
+	"\x17ListCheckpointsResponse\x12\x1f\n" +
+	"\vworkload_id\x18\x01 \x01(\tR\n" +
+	"workloadId\x128\n" +
+	"\vcheckpoints\x18\x02 \x03(\v2\x16.niyanta.v1.CheckpointR\vcheckpoints\"\xd8\x02\n" +
+	"\n" +
+	"Checkpoint\x12\x1a\n" +
+	"\bsequence\x18\x01 \x01(\x03R\bsequence\x12\x18\n" +
+	"\aattempt\x18\x02 \x01(\x03R\aattempt\x12\x1d\n" +
+	"\n" +
+	"size_bytes\x18\x03 \x01(\x03R\tsizeBytes\x12\x1a\n" +
+	"\bencoding\x18\x04 \x01(\tR\bencoding\x12\x16\n" +
+	"\x06sha256\x18\x05 \x01(\tR\x06sha256\x12)\n" +
+	"\x10progress_percent\x18\x06 \x01(\x05R\x0fprogressPercent\x12\x1b\n" +
+	"\tworker_id\x18\a \x01(\tR\bworkerId\x129\n" +
+	"\n" +
+	"created_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x16\n" +
+	"\x06pinned\x18\t \x01(\bR\x06pinned\x12&\n" +
+	"\x0fin_object_store\x18\n" +
+	" \x01(\bR\rinObjectStore\"S\n" +
+	"\x14PinCheckpointRequest\x12\x1f\n" +
+	"\vworkload_id\x18\x01 \x01(\tR\n" +
+	"workloadId\x12\x1a\n" +
+	"\bsequence\x18\x02 \x01(\x03R\bsequence\"O\n" +
+	"\x15PinCheckpointResponse\x126\n" +
+	"\n" +
+	"checkpoint\x18\x01 \x01(\v2\x16.niyanta.v1.CheckpointR\n" +
+	"checkpoint\"U\n" +
+	"\x16UnpinCheckpointRequest\x12\x1f\n" +
+	"\vworkload_id\x18\x01 \x01(\tR\n" +
+	"workloadId\x12\x1a\n" +
+	"\bsequence\x18\x02 \x01(\x03R\bsequence\"Q\n" +
+	"\x17UnpinCheckpointResponse\x126\n" +
+	"\n" +
+	"checkpoint\x18\x01 \x01(\v2\x16.niyanta.v1.CheckpointR\n" +
+	"checkpoint\"\x1a\n" +
+	"\x18ListWorkloadTypesRequest\"\\\n" +
+	"\x19ListWorkloadTypesResponse\x12?\n" +
+	"\x0eworkload_types\x18\x01 \x03(\v2\x18.niyanta.v1.WorkloadTypeR\rworkloadTypes\"\xcc\x01\n" +
+	"\fWorkloadType\x12#\n" +
+	"\rworkload_type\x18\x01 \x01(\tR\fworkloadType\x12\x1b\n" +
+	"\tis_served\x18\x02 \x01(\bR\bisServed\x12<\n" +
+	"\rinput_schemas\x18\x03 \x03(\v2\x17.google.protobuf.StructR\finputSchemas\x12<\n" +
+	"\rconfig_schema\x18\x04 \x01(\v2\x17.google.protobuf.StructR\fconfigSchema*\xa4\x02\n" +
 	"\x0eWorkloadStatus\x12\x1f\n" +
 	"\x1bWORKLOAD_STATUS_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17WORKLOAD_STATUS_PENDING\x10\x01\x12\x1d\n" +
@@ -3900,8 +4514,7 @@ const file_niyanta_v1_workload_service_proto_rawDesc = "" +
 	"\x0fLOG_LEVEL_DEBUG\x10\x01\x12\x12\n" +
 	"\x0eLOG_LEVEL_INFO\x10\x02\x12\x12\n" +
 	"\x0eLOG_LEVEL_WARN\x10\x03\x12\x13\n" +
-	"\x0fLOG_LEVEL_ERROR\x10\x042\xf2\n" +
-	"\n" +
+	"\x0fLOG_LEVEL_ERROR\x10\x042\xe2\r\n" +
 	"\x0fWorkloadService\x12W\n" +
 	"\x0eSubmitWorkload\x12!.niyanta.v1.SubmitWorkloadRequest\x1a\".niyanta.v1.SubmitWorkloadResponse\x12N\n" +
 	"\vGetWorkload\x12\x1e.niyanta.v1.GetWorkloadRequest\x1a\x1f.niyanta.v1.GetWorkloadResponse\x12Z\n" +
@@ -3917,7 +4530,11 @@ const file_niyanta_v1_workload_service_proto_rawDesc = "" +
 	"\x13CancelWorkloadBatch\x12&.niyanta.v1.CancelWorkloadBatchRequest\x1a'.niyanta.v1.CancelWorkloadBatchResponse\x12W\n" +
 	"\x0eReplayWorkload\x12!.niyanta.v1.ReplayWorkloadRequest\x1a\".niyanta.v1.SubmitWorkloadResponse\x12f\n" +
 	"\x13ReplayWorkloadBatch\x12&.niyanta.v1.ReplayWorkloadBatchRequest\x1a'.niyanta.v1.ReplayWorkloadBatchResponse\x12Q\n" +
-	"\fListFailures\x12\x1f.niyanta.v1.ListFailuresRequest\x1a .niyanta.v1.ListFailuresResponseB2Z0github.com/niyanta/niyanta-go-sdk/grpc/niyantav1b\x06proto3"
+	"\fListFailures\x12\x1f.niyanta.v1.ListFailuresRequest\x1a .niyanta.v1.ListFailuresResponse\x12Z\n" +
+	"\x0fListCheckpoints\x12\".niyanta.v1.ListCheckpointsRequest\x1a#.niyanta.v1.ListCheckpointsResponse\x12T\n" +
+	"\rPinCheckpoint\x12 .niyanta.v1.PinCheckpointRequest\x1a!.niyanta.v1.PinCheckpointResponse\x12Z\n" +
+	"\x0fUnpinCheckpoint\x12\".niyanta.v1.UnpinCheckpointRequest\x1a#.niyanta.v1.UnpinCheckpointResponse\x12`\n" +
+	"\x11ListWorkloadTypes\x12$.niyanta.v1.ListWorkloadTypesRequest\x1a%.niyanta.v1.ListWorkloadTypesResponseB2Z0github.com/niyanta/niyanta-go-sdk/grpc/niyantav1b\x06proto3"
 
 var (
 	file_niyanta_v1_workload_service_proto_rawDescOnce sync.Once
@@ -3932,7 +4549,7 @@ func file_niyanta_v1_workload_service_proto_rawDescGZIP() []byte {
 }
 
 var file_niyanta_v1_workload_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_niyanta_v1_workload_service_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
+var file_niyanta_v1_workload_service_proto_msgTypes = make([]protoimpl.MessageInfo, 59)
 var file_niyanta_v1_workload_service_proto_goTypes = []any{
 	(WorkloadStatus)(0),                 // 0: niyanta.v1.WorkloadStatus
 	(LogLevel)(0),                       // 1: niyanta.v1.LogLevel
@@ -3980,131 +4597,156 @@ var file_niyanta_v1_workload_service_proto_goTypes = []any{
 	(*Failure)(nil),                     // 43: niyanta.v1.Failure
 	(*UpdateWorkloadRequest)(nil),       // 44: niyanta.v1.UpdateWorkloadRequest
 	(*UpdateWorkloadResponse)(nil),      // 45: niyanta.v1.UpdateWorkloadResponse
-	nil,                                 // 46: niyanta.v1.SubmitWorkloadRequest.LabelsEntry
-	nil,                                 // 47: niyanta.v1.Workload.LabelsEntry
-	nil,                                 // 48: niyanta.v1.AffinityConstraint.WorkerTagsEntry
-	nil,                                 // 49: niyanta.v1.ListWorkloadsRequest.LabelsEntry
-	nil,                                 // 50: niyanta.v1.WorkloadFilter.LabelsEntry
-	(*structpb.Struct)(nil),             // 51: google.protobuf.Struct
-	(*timestamppb.Timestamp)(nil),       // 52: google.protobuf.Timestamp
+	(*ListCheckpointsRequest)(nil),      // 46: niyanta.v1.ListCheckpointsRequest
+	(*ListCheckpointsResponse)(nil),     // 47: niyanta.v1.ListCheckpointsResponse
+	(*Checkpoint)(nil),                  // 48: niyanta.v1.Checkpoint
+	(*PinCheckpointRequest)(nil),        // 49: niyanta.v1.PinCheckpointRequest
+	(*PinCheckpointResponse)(nil),       // 50: niyanta.v1.PinCheckpointResponse
+	(*UnpinCheckpointRequest)(nil),      // 51: niyanta.v1.UnpinCheckpointRequest
+	(*UnpinCheckpointResponse)(nil),     // 52: niyanta.v1.UnpinCheckpointResponse
+	(*ListWorkloadTypesRequest)(nil),    // 53: niyanta.v1.ListWorkloadTypesRequest
+	(*ListWorkloadTypesResponse)(nil),   // 54: niyanta.v1.ListWorkloadTypesResponse
+	(*WorkloadType)(nil),                // 55: niyanta.v1.WorkloadType
+	nil,                                 // 56: niyanta.v1.SubmitWorkloadRequest.LabelsEntry
+	nil,                                 // 57: niyanta.v1.Workload.LabelsEntry
+	nil,                                 // 58: niyanta.v1.AffinityConstraint.WorkerTagsEntry
+	nil,                                 // 59: niyanta.v1.ListWorkloadsRequest.LabelsEntry
+	nil,                                 // 60: niyanta.v1.WorkloadFilter.LabelsEntry
+	(*structpb.Struct)(nil),             // 61: google.protobuf.Struct
+	(*timestamppb.Timestamp)(nil),       // 62: google.protobuf.Timestamp
 }
 var file_niyanta_v1_workload_service_proto_depIdxs = []int32{
-	51, // 0: niyanta.v1.SubmitWorkloadRequest.input_params:type_name -> google.protobuf.Struct
-	7,  // 1: niyanta.v1.SubmitWorkloadRequest.affinity_rules:type_name -> niyanta.v1.AffinityRules
-	46, // 2: niyanta.v1.SubmitWorkloadRequest.labels:type_name -> niyanta.v1.SubmitWorkloadRequest.LabelsEntry
-	0,  // 3: niyanta.v1.SubmitWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
-	52, // 4: niyanta.v1.SubmitWorkloadResponse.created_at:type_name -> google.protobuf.Timestamp
-	52, // 5: niyanta.v1.SubmitWorkloadResponse.estimated_start_time:type_name -> google.protobuf.Timestamp
-	6,  // 6: niyanta.v1.GetWorkloadResponse.workload:type_name -> niyanta.v1.Workload
-	0,  // 7: niyanta.v1.Workload.status:type_name -> niyanta.v1.WorkloadStatus
-	51, // 8: niyanta.v1.Workload.input_params:type_name -> google.protobuf.Struct
-	51, // 9: niyanta.v1.Workload.result_data:type_name -> google.protobuf.Struct
-	52, // 10: niyanta.v1.Workload.created_at:type_name -> google.protobuf.Timestamp
-	52, // 11: niyanta.v1.Workload.scheduled_at:type_name -> google.protobuf.Timestamp
-	52, // 12: niyanta.v1.Workload.started_at:type_name -> google.protobuf.Timestamp
-	52, // 13: niyanta.v1.Workload.completed_at:type_name -> google.protobuf.Timestamp
-	7,  // 14: niyanta.v1.Workload.affinity_rules:type_name -> niyanta.v1.AffinityRules
-	52, // 15: niyanta.v1.Workload.paused_at:type_name -> google.protobuf.Timestamp
-	52, // 16: niyanta.v1.Workload.cancelled_at:type_name -> google.protobuf.Timestamp
-	52, // 17: niyanta.v1.Workload.estimated_start_time:type_name -> google.protobuf.Timestamp
-	52, // 18: niyanta.v1.Workload.estimated_completion_time:type_name -> google.protobuf.Timestamp
-	47, // 19: niyanta.v1.Workload.labels:type_name -> niyanta.v1.Workload.LabelsEntry
-	8,  // 20: niyanta.v1.AffinityRules.hard_affinity:type_name -> niyanta.v1.AffinityConstraint
-	8,  // 21: niyanta.v1.AffinityRules.soft_affinity:type_name -> niyanta.v1.AffinityConstraint
-	8,  // 22: niyanta.v1.AffinityRules.anti_affinity:type_name -> niyanta.v1.AffinityConstraint
-	48, // 23: niyanta.v1.AffinityConstraint.worker_tags:type_name -> niyanta.v1.AffinityConstraint.WorkerTagsEntry
-	0,  // 24: niyanta.v1.ExplainWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
-	52, // 25: niyanta.v1.ExplainWorkloadResponse.explained_at:type_name -> google.protobuf.Timestamp
-	11, // 26: niyanta.v1.ExplainWorkloadResponse.reasons:type_name -> niyanta.v1.ExplainedReason
-	12, // 27: niyanta.v1.ExplainWorkloadResponse.position:type_name -> niyanta.v1.QueuePosition
-	13, // 28: niyanta.v1.ExplainWorkloadResponse.estimated_start:type_name -> niyanta.v1.TimeEstimate
-	13, // 29: niyanta.v1.ExplainWorkloadResponse.estimated_completion:type_name -> niyanta.v1.TimeEstimate
-	14, // 30: niyanta.v1.ExplainWorkloadResponse.accuracy:type_name -> niyanta.v1.EstimateAccuracy
-	51, // 31: niyanta.v1.ExplainedReason.details:type_name -> google.protobuf.Struct
-	52, // 32: niyanta.v1.TimeEstimate.p50:type_name -> google.protobuf.Timestamp
-	52, // 33: niyanta.v1.TimeEstimate.p90:type_name -> google.protobuf.Timestamp
-	0,  // 34: niyanta.v1.WorkloadStatusUpdate.status:type_name -> niyanta.v1.WorkloadStatus
-	52, // 35: niyanta.v1.WorkloadStatusUpdate.timestamp:type_name -> google.protobuf.Timestamp
-	51, // 36: niyanta.v1.WorkloadStatusUpdate.result_data:type_name -> google.protobuf.Struct
-	0,  // 37: niyanta.v1.ListWorkloadsRequest.status:type_name -> niyanta.v1.WorkloadStatus
-	49, // 38: niyanta.v1.ListWorkloadsRequest.labels:type_name -> niyanta.v1.ListWorkloadsRequest.LabelsEntry
-	52, // 39: niyanta.v1.ListWorkloadsRequest.created_after:type_name -> google.protobuf.Timestamp
-	52, // 40: niyanta.v1.ListWorkloadsRequest.created_before:type_name -> google.protobuf.Timestamp
-	6,  // 41: niyanta.v1.ListWorkloadsResponse.workloads:type_name -> niyanta.v1.Workload
-	19, // 42: niyanta.v1.ListWorkloadsResponse.pagination:type_name -> niyanta.v1.Pagination
-	0,  // 43: niyanta.v1.CancelWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
-	52, // 44: niyanta.v1.CancelWorkloadResponse.cancelled_at:type_name -> google.protobuf.Timestamp
-	0,  // 45: niyanta.v1.PauseWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
-	52, // 46: niyanta.v1.PauseWorkloadResponse.paused_at:type_name -> google.protobuf.Timestamp
-	0,  // 47: niyanta.v1.ResumeWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
-	52, // 48: niyanta.v1.GetWorkloadLogsRequest.since:type_name -> google.protobuf.Timestamp
-	52, // 49: niyanta.v1.GetWorkloadLogsRequest.until:type_name -> google.protobuf.Timestamp
-	1,  // 50: niyanta.v1.GetWorkloadLogsRequest.level:type_name -> niyanta.v1.LogLevel
-	28, // 51: niyanta.v1.GetWorkloadLogsResponse.logs:type_name -> niyanta.v1.LogLine
-	19, // 52: niyanta.v1.GetWorkloadLogsResponse.pagination:type_name -> niyanta.v1.Pagination
-	52, // 53: niyanta.v1.LogLine.timestamp:type_name -> google.protobuf.Timestamp
-	1,  // 54: niyanta.v1.LogLine.level:type_name -> niyanta.v1.LogLevel
-	51, // 55: niyanta.v1.LogLine.details:type_name -> google.protobuf.Struct
-	2,  // 56: niyanta.v1.SubmitWorkloadBatchRequest.workloads:type_name -> niyanta.v1.SubmitWorkloadRequest
-	31, // 57: niyanta.v1.SubmitWorkloadBatchResponse.results:type_name -> niyanta.v1.SubmitWorkloadBatchResult
-	3,  // 58: niyanta.v1.SubmitWorkloadBatchResult.workload:type_name -> niyanta.v1.SubmitWorkloadResponse
-	32, // 59: niyanta.v1.SubmitWorkloadBatchResult.error:type_name -> niyanta.v1.ItemError
-	51, // 60: niyanta.v1.ItemError.details:type_name -> google.protobuf.Struct
-	34, // 61: niyanta.v1.CancelWorkloadBatchRequest.filter:type_name -> niyanta.v1.WorkloadFilter
-	0,  // 62: niyanta.v1.WorkloadFilter.status:type_name -> niyanta.v1.WorkloadStatus
-	52, // 63: niyanta.v1.WorkloadFilter.created_before:type_name -> google.protobuf.Timestamp
-	52, // 64: niyanta.v1.WorkloadFilter.created_after:type_name -> google.protobuf.Timestamp
-	50, // 65: niyanta.v1.WorkloadFilter.labels:type_name -> niyanta.v1.WorkloadFilter.LabelsEntry
-	36, // 66: niyanta.v1.CancelWorkloadBatchResponse.results:type_name -> niyanta.v1.CancelWorkloadBatchResult
-	21, // 67: niyanta.v1.CancelWorkloadBatchResult.cancelled:type_name -> niyanta.v1.CancelWorkloadResponse
-	32, // 68: niyanta.v1.CancelWorkloadBatchResult.error:type_name -> niyanta.v1.ItemError
-	51, // 69: niyanta.v1.ReplayWorkloadRequest.input_params:type_name -> google.protobuf.Struct
-	34, // 70: niyanta.v1.ReplayWorkloadBatchRequest.filter:type_name -> niyanta.v1.WorkloadFilter
-	40, // 71: niyanta.v1.ReplayWorkloadBatchResponse.results:type_name -> niyanta.v1.ReplayWorkloadBatchResult
-	32, // 72: niyanta.v1.ReplayWorkloadBatchResult.error:type_name -> niyanta.v1.ItemError
-	52, // 73: niyanta.v1.ListFailuresRequest.since:type_name -> google.protobuf.Timestamp
-	52, // 74: niyanta.v1.ListFailuresRequest.until:type_name -> google.protobuf.Timestamp
-	43, // 75: niyanta.v1.ListFailuresResponse.failures:type_name -> niyanta.v1.Failure
-	52, // 76: niyanta.v1.ListFailuresResponse.counted_since:type_name -> google.protobuf.Timestamp
-	52, // 77: niyanta.v1.Failure.first_seen_at:type_name -> google.protobuf.Timestamp
-	52, // 78: niyanta.v1.Failure.last_seen_at:type_name -> google.protobuf.Timestamp
-	7,  // 79: niyanta.v1.UpdateWorkloadRequest.affinity_rules:type_name -> niyanta.v1.AffinityRules
-	6,  // 80: niyanta.v1.UpdateWorkloadResponse.workload:type_name -> niyanta.v1.Workload
-	2,  // 81: niyanta.v1.WorkloadService.SubmitWorkload:input_type -> niyanta.v1.SubmitWorkloadRequest
-	4,  // 82: niyanta.v1.WorkloadService.GetWorkload:input_type -> niyanta.v1.GetWorkloadRequest
-	9,  // 83: niyanta.v1.WorkloadService.ExplainWorkload:input_type -> niyanta.v1.ExplainWorkloadRequest
-	17, // 84: niyanta.v1.WorkloadService.ListWorkloads:input_type -> niyanta.v1.ListWorkloadsRequest
-	20, // 85: niyanta.v1.WorkloadService.CancelWorkload:input_type -> niyanta.v1.CancelWorkloadRequest
-	22, // 86: niyanta.v1.WorkloadService.PauseWorkload:input_type -> niyanta.v1.PauseWorkloadRequest
-	44, // 87: niyanta.v1.WorkloadService.UpdateWorkload:input_type -> niyanta.v1.UpdateWorkloadRequest
-	24, // 88: niyanta.v1.WorkloadService.ResumeWorkload:input_type -> niyanta.v1.ResumeWorkloadRequest
-	15, // 89: niyanta.v1.WorkloadService.StreamWorkloadStatus:input_type -> niyanta.v1.StreamWorkloadStatusRequest
-	26, // 90: niyanta.v1.WorkloadService.GetWorkloadLogs:input_type -> niyanta.v1.GetWorkloadLogsRequest
-	29, // 91: niyanta.v1.WorkloadService.SubmitWorkloadBatch:input_type -> niyanta.v1.SubmitWorkloadBatchRequest
-	33, // 92: niyanta.v1.WorkloadService.CancelWorkloadBatch:input_type -> niyanta.v1.CancelWorkloadBatchRequest
-	37, // 93: niyanta.v1.WorkloadService.ReplayWorkload:input_type -> niyanta.v1.ReplayWorkloadRequest
-	38, // 94: niyanta.v1.WorkloadService.ReplayWorkloadBatch:input_type -> niyanta.v1.ReplayWorkloadBatchRequest
-	41, // 95: niyanta.v1.WorkloadService.ListFailures:input_type -> niyanta.v1.ListFailuresRequest
-	3,  // 96: niyanta.v1.WorkloadService.SubmitWorkload:output_type -> niyanta.v1.SubmitWorkloadResponse
-	5,  // 97: niyanta.v1.WorkloadService.GetWorkload:output_type -> niyanta.v1.GetWorkloadResponse
-	10, // 98: niyanta.v1.WorkloadService.ExplainWorkload:output_type -> niyanta.v1.ExplainWorkloadResponse
-	18, // 99: niyanta.v1.WorkloadService.ListWorkloads:output_type -> niyanta.v1.ListWorkloadsResponse
-	21, // 100: niyanta.v1.WorkloadService.CancelWorkload:output_type -> niyanta.v1.CancelWorkloadResponse
-	23, // 101: niyanta.v1.WorkloadService.PauseWorkload:output_type -> niyanta.v1.PauseWorkloadResponse
-	45, // 102: niyanta.v1.WorkloadService.UpdateWorkload:output_type -> niyanta.v1.UpdateWorkloadResponse
-	25, // 103: niyanta.v1.WorkloadService.ResumeWorkload:output_type -> niyanta.v1.ResumeWorkloadResponse
-	16, // 104: niyanta.v1.WorkloadService.StreamWorkloadStatus:output_type -> niyanta.v1.WorkloadStatusUpdate
-	27, // 105: niyanta.v1.WorkloadService.GetWorkloadLogs:output_type -> niyanta.v1.GetWorkloadLogsResponse
-	30, // 106: niyanta.v1.WorkloadService.SubmitWorkloadBatch:output_type -> niyanta.v1.SubmitWorkloadBatchResponse
-	35, // 107: niyanta.v1.WorkloadService.CancelWorkloadBatch:output_type -> niyanta.v1.CancelWorkloadBatchResponse
-	3,  // 108: niyanta.v1.WorkloadService.ReplayWorkload:output_type -> niyanta.v1.SubmitWorkloadResponse
-	39, // 109: niyanta.v1.WorkloadService.ReplayWorkloadBatch:output_type -> niyanta.v1.ReplayWorkloadBatchResponse
-	42, // 110: niyanta.v1.WorkloadService.ListFailures:output_type -> niyanta.v1.ListFailuresResponse
-	96, // [96:111] is the sub-list for method output_type
-	81, // [81:96] is the sub-list for method input_type
-	81, // [81:81] is the sub-list for extension type_name
-	81, // [81:81] is the sub-list for extension extendee
-	0,  // [0:81] is the sub-list for field type_name
+	61,  // 0: niyanta.v1.SubmitWorkloadRequest.input_params:type_name -> google.protobuf.Struct
+	7,   // 1: niyanta.v1.SubmitWorkloadRequest.affinity_rules:type_name -> niyanta.v1.AffinityRules
+	56,  // 2: niyanta.v1.SubmitWorkloadRequest.labels:type_name -> niyanta.v1.SubmitWorkloadRequest.LabelsEntry
+	0,   // 3: niyanta.v1.SubmitWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
+	62,  // 4: niyanta.v1.SubmitWorkloadResponse.created_at:type_name -> google.protobuf.Timestamp
+	62,  // 5: niyanta.v1.SubmitWorkloadResponse.estimated_start_time:type_name -> google.protobuf.Timestamp
+	6,   // 6: niyanta.v1.GetWorkloadResponse.workload:type_name -> niyanta.v1.Workload
+	0,   // 7: niyanta.v1.Workload.status:type_name -> niyanta.v1.WorkloadStatus
+	61,  // 8: niyanta.v1.Workload.input_params:type_name -> google.protobuf.Struct
+	61,  // 9: niyanta.v1.Workload.result_data:type_name -> google.protobuf.Struct
+	62,  // 10: niyanta.v1.Workload.created_at:type_name -> google.protobuf.Timestamp
+	62,  // 11: niyanta.v1.Workload.scheduled_at:type_name -> google.protobuf.Timestamp
+	62,  // 12: niyanta.v1.Workload.started_at:type_name -> google.protobuf.Timestamp
+	62,  // 13: niyanta.v1.Workload.completed_at:type_name -> google.protobuf.Timestamp
+	7,   // 14: niyanta.v1.Workload.affinity_rules:type_name -> niyanta.v1.AffinityRules
+	62,  // 15: niyanta.v1.Workload.paused_at:type_name -> google.protobuf.Timestamp
+	62,  // 16: niyanta.v1.Workload.cancelled_at:type_name -> google.protobuf.Timestamp
+	62,  // 17: niyanta.v1.Workload.estimated_start_time:type_name -> google.protobuf.Timestamp
+	62,  // 18: niyanta.v1.Workload.estimated_completion_time:type_name -> google.protobuf.Timestamp
+	57,  // 19: niyanta.v1.Workload.labels:type_name -> niyanta.v1.Workload.LabelsEntry
+	8,   // 20: niyanta.v1.AffinityRules.hard_affinity:type_name -> niyanta.v1.AffinityConstraint
+	8,   // 21: niyanta.v1.AffinityRules.soft_affinity:type_name -> niyanta.v1.AffinityConstraint
+	8,   // 22: niyanta.v1.AffinityRules.anti_affinity:type_name -> niyanta.v1.AffinityConstraint
+	58,  // 23: niyanta.v1.AffinityConstraint.worker_tags:type_name -> niyanta.v1.AffinityConstraint.WorkerTagsEntry
+	0,   // 24: niyanta.v1.ExplainWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
+	62,  // 25: niyanta.v1.ExplainWorkloadResponse.explained_at:type_name -> google.protobuf.Timestamp
+	11,  // 26: niyanta.v1.ExplainWorkloadResponse.reasons:type_name -> niyanta.v1.ExplainedReason
+	12,  // 27: niyanta.v1.ExplainWorkloadResponse.position:type_name -> niyanta.v1.QueuePosition
+	13,  // 28: niyanta.v1.ExplainWorkloadResponse.estimated_start:type_name -> niyanta.v1.TimeEstimate
+	13,  // 29: niyanta.v1.ExplainWorkloadResponse.estimated_completion:type_name -> niyanta.v1.TimeEstimate
+	14,  // 30: niyanta.v1.ExplainWorkloadResponse.accuracy:type_name -> niyanta.v1.EstimateAccuracy
+	61,  // 31: niyanta.v1.ExplainedReason.details:type_name -> google.protobuf.Struct
+	62,  // 32: niyanta.v1.TimeEstimate.p50:type_name -> google.protobuf.Timestamp
+	62,  // 33: niyanta.v1.TimeEstimate.p90:type_name -> google.protobuf.Timestamp
+	0,   // 34: niyanta.v1.WorkloadStatusUpdate.status:type_name -> niyanta.v1.WorkloadStatus
+	62,  // 35: niyanta.v1.WorkloadStatusUpdate.timestamp:type_name -> google.protobuf.Timestamp
+	61,  // 36: niyanta.v1.WorkloadStatusUpdate.result_data:type_name -> google.protobuf.Struct
+	0,   // 37: niyanta.v1.ListWorkloadsRequest.status:type_name -> niyanta.v1.WorkloadStatus
+	59,  // 38: niyanta.v1.ListWorkloadsRequest.labels:type_name -> niyanta.v1.ListWorkloadsRequest.LabelsEntry
+	62,  // 39: niyanta.v1.ListWorkloadsRequest.created_after:type_name -> google.protobuf.Timestamp
+	62,  // 40: niyanta.v1.ListWorkloadsRequest.created_before:type_name -> google.protobuf.Timestamp
+	6,   // 41: niyanta.v1.ListWorkloadsResponse.workloads:type_name -> niyanta.v1.Workload
+	19,  // 42: niyanta.v1.ListWorkloadsResponse.pagination:type_name -> niyanta.v1.Pagination
+	0,   // 43: niyanta.v1.CancelWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
+	62,  // 44: niyanta.v1.CancelWorkloadResponse.cancelled_at:type_name -> google.protobuf.Timestamp
+	0,   // 45: niyanta.v1.PauseWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
+	62,  // 46: niyanta.v1.PauseWorkloadResponse.paused_at:type_name -> google.protobuf.Timestamp
+	0,   // 47: niyanta.v1.ResumeWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
+	62,  // 48: niyanta.v1.GetWorkloadLogsRequest.since:type_name -> google.protobuf.Timestamp
+	62,  // 49: niyanta.v1.GetWorkloadLogsRequest.until:type_name -> google.protobuf.Timestamp
+	1,   // 50: niyanta.v1.GetWorkloadLogsRequest.level:type_name -> niyanta.v1.LogLevel
+	28,  // 51: niyanta.v1.GetWorkloadLogsResponse.logs:type_name -> niyanta.v1.LogLine
+	19,  // 52: niyanta.v1.GetWorkloadLogsResponse.pagination:type_name -> niyanta.v1.Pagination
+	62,  // 53: niyanta.v1.LogLine.timestamp:type_name -> google.protobuf.Timestamp
+	1,   // 54: niyanta.v1.LogLine.level:type_name -> niyanta.v1.LogLevel
+	61,  // 55: niyanta.v1.LogLine.details:type_name -> google.protobuf.Struct
+	2,   // 56: niyanta.v1.SubmitWorkloadBatchRequest.workloads:type_name -> niyanta.v1.SubmitWorkloadRequest
+	31,  // 57: niyanta.v1.SubmitWorkloadBatchResponse.results:type_name -> niyanta.v1.SubmitWorkloadBatchResult
+	3,   // 58: niyanta.v1.SubmitWorkloadBatchResult.workload:type_name -> niyanta.v1.SubmitWorkloadResponse
+	32,  // 59: niyanta.v1.SubmitWorkloadBatchResult.error:type_name -> niyanta.v1.ItemError
+	61,  // 60: niyanta.v1.ItemError.details:type_name -> google.protobuf.Struct
+	34,  // 61: niyanta.v1.CancelWorkloadBatchRequest.filter:type_name -> niyanta.v1.WorkloadFilter
+	0,   // 62: niyanta.v1.WorkloadFilter.status:type_name -> niyanta.v1.WorkloadStatus
+	62,  // 63: niyanta.v1.WorkloadFilter.created_before:type_name -> google.protobuf.Timestamp
+	62,  // 64: niyanta.v1.WorkloadFilter.created_after:type_name -> google.protobuf.Timestamp
+	60,  // 65: niyanta.v1.WorkloadFilter.labels:type_name -> niyanta.v1.WorkloadFilter.LabelsEntry
+	36,  // 66: niyanta.v1.CancelWorkloadBatchResponse.results:type_name -> niyanta.v1.CancelWorkloadBatchResult
+	21,  // 67: niyanta.v1.CancelWorkloadBatchResult.cancelled:type_name -> niyanta.v1.CancelWorkloadResponse
+	32,  // 68: niyanta.v1.CancelWorkloadBatchResult.error:type_name -> niyanta.v1.ItemError
+	61,  // 69: niyanta.v1.ReplayWorkloadRequest.input_params:type_name -> google.protobuf.Struct
+	34,  // 70: niyanta.v1.ReplayWorkloadBatchRequest.filter:type_name -> niyanta.v1.WorkloadFilter
+	40,  // 71: niyanta.v1.ReplayWorkloadBatchResponse.results:type_name -> niyanta.v1.ReplayWorkloadBatchResult
+	32,  // 72: niyanta.v1.ReplayWorkloadBatchResult.error:type_name -> niyanta.v1.ItemError
+	62,  // 73: niyanta.v1.ListFailuresRequest.since:type_name -> google.protobuf.Timestamp
+	62,  // 74: niyanta.v1.ListFailuresRequest.until:type_name -> google.protobuf.Timestamp
+	43,  // 75: niyanta.v1.ListFailuresResponse.failures:type_name -> niyanta.v1.Failure
+	62,  // 76: niyanta.v1.ListFailuresResponse.counted_since:type_name -> google.protobuf.Timestamp
+	62,  // 77: niyanta.v1.Failure.first_seen_at:type_name -> google.protobuf.Timestamp
+	62,  // 78: niyanta.v1.Failure.last_seen_at:type_name -> google.protobuf.Timestamp
+	7,   // 79: niyanta.v1.UpdateWorkloadRequest.affinity_rules:type_name -> niyanta.v1.AffinityRules
+	6,   // 80: niyanta.v1.UpdateWorkloadResponse.workload:type_name -> niyanta.v1.Workload
+	48,  // 81: niyanta.v1.ListCheckpointsResponse.checkpoints:type_name -> niyanta.v1.Checkpoint
+	62,  // 82: niyanta.v1.Checkpoint.created_at:type_name -> google.protobuf.Timestamp
+	48,  // 83: niyanta.v1.PinCheckpointResponse.checkpoint:type_name -> niyanta.v1.Checkpoint
+	48,  // 84: niyanta.v1.UnpinCheckpointResponse.checkpoint:type_name -> niyanta.v1.Checkpoint
+	55,  // 85: niyanta.v1.ListWorkloadTypesResponse.workload_types:type_name -> niyanta.v1.WorkloadType
+	61,  // 86: niyanta.v1.WorkloadType.input_schemas:type_name -> google.protobuf.Struct
+	61,  // 87: niyanta.v1.WorkloadType.config_schema:type_name -> google.protobuf.Struct
+	2,   // 88: niyanta.v1.WorkloadService.SubmitWorkload:input_type -> niyanta.v1.SubmitWorkloadRequest
+	4,   // 89: niyanta.v1.WorkloadService.GetWorkload:input_type -> niyanta.v1.GetWorkloadRequest
+	9,   // 90: niyanta.v1.WorkloadService.ExplainWorkload:input_type -> niyanta.v1.ExplainWorkloadRequest
+	17,  // 91: niyanta.v1.WorkloadService.ListWorkloads:input_type -> niyanta.v1.ListWorkloadsRequest
+	20,  // 92: niyanta.v1.WorkloadService.CancelWorkload:input_type -> niyanta.v1.CancelWorkloadRequest
+	22,  // 93: niyanta.v1.WorkloadService.PauseWorkload:input_type -> niyanta.v1.PauseWorkloadRequest
+	44,  // 94: niyanta.v1.WorkloadService.UpdateWorkload:input_type -> niyanta.v1.UpdateWorkloadRequest
+	24,  // 95: niyanta.v1.WorkloadService.ResumeWorkload:input_type -> niyanta.v1.ResumeWorkloadRequest
+	15,  // 96: niyanta.v1.WorkloadService.StreamWorkloadStatus:input_type -> niyanta.v1.StreamWorkloadStatusRequest
+	26,  // 97: niyanta.v1.WorkloadService.GetWorkloadLogs:input_type -> niyanta.v1.GetWorkloadLogsRequest
+	29,  // 98: niyanta.v1.WorkloadService.SubmitWorkloadBatch:input_type -> niyanta.v1.SubmitWorkloadBatchRequest
+	33,  // 99: niyanta.v1.WorkloadService.CancelWorkloadBatch:input_type -> niyanta.v1.CancelWorkloadBatchRequest
+	37,  // 100: niyanta.v1.WorkloadService.ReplayWorkload:input_type -> niyanta.v1.ReplayWorkloadRequest
+	38,  // 101: niyanta.v1.WorkloadService.ReplayWorkloadBatch:input_type -> niyanta.v1.ReplayWorkloadBatchRequest
+	41,  // 102: niyanta.v1.WorkloadService.ListFailures:input_type -> niyanta.v1.ListFailuresRequest
+	46,  // 103: niyanta.v1.WorkloadService.ListCheckpoints:input_type -> niyanta.v1.ListCheckpointsRequest
+	49,  // 104: niyanta.v1.WorkloadService.PinCheckpoint:input_type -> niyanta.v1.PinCheckpointRequest
+	51,  // 105: niyanta.v1.WorkloadService.UnpinCheckpoint:input_type -> niyanta.v1.UnpinCheckpointRequest
+	53,  // 106: niyanta.v1.WorkloadService.ListWorkloadTypes:input_type -> niyanta.v1.ListWorkloadTypesRequest
+	3,   // 107: niyanta.v1.WorkloadService.SubmitWorkload:output_type -> niyanta.v1.SubmitWorkloadResponse
+	5,   // 108: niyanta.v1.WorkloadService.GetWorkload:output_type -> niyanta.v1.GetWorkloadResponse
+	10,  // 109: niyanta.v1.WorkloadService.ExplainWorkload:output_type -> niyanta.v1.ExplainWorkloadResponse
+	18,  // 110: niyanta.v1.WorkloadService.ListWorkloads:output_type -> niyanta.v1.ListWorkloadsResponse
+	21,  // 111: niyanta.v1.WorkloadService.CancelWorkload:output_type -> niyanta.v1.CancelWorkloadResponse
+	23,  // 112: niyanta.v1.WorkloadService.PauseWorkload:output_type -> niyanta.v1.PauseWorkloadResponse
+	45,  // 113: niyanta.v1.WorkloadService.UpdateWorkload:output_type -> niyanta.v1.UpdateWorkloadResponse
+	25,  // 114: niyanta.v1.WorkloadService.ResumeWorkload:output_type -> niyanta.v1.ResumeWorkloadResponse
+	16,  // 115: niyanta.v1.WorkloadService.StreamWorkloadStatus:output_type -> niyanta.v1.WorkloadStatusUpdate
+	27,  // 116: niyanta.v1.WorkloadService.GetWorkloadLogs:output_type -> niyanta.v1.GetWorkloadLogsResponse
+	30,  // 117: niyanta.v1.WorkloadService.SubmitWorkloadBatch:output_type -> niyanta.v1.SubmitWorkloadBatchResponse
+	35,  // 118: niyanta.v1.WorkloadService.CancelWorkloadBatch:output_type -> niyanta.v1.CancelWorkloadBatchResponse
+	3,   // 119: niyanta.v1.WorkloadService.ReplayWorkload:output_type -> niyanta.v1.SubmitWorkloadResponse
+	39,  // 120: niyanta.v1.WorkloadService.ReplayWorkloadBatch:output_type -> niyanta.v1.ReplayWorkloadBatchResponse
+	42,  // 121: niyanta.v1.WorkloadService.ListFailures:output_type -> niyanta.v1.ListFailuresResponse
+	47,  // 122: niyanta.v1.WorkloadService.ListCheckpoints:output_type -> niyanta.v1.ListCheckpointsResponse
+	50,  // 123: niyanta.v1.WorkloadService.PinCheckpoint:output_type -> niyanta.v1.PinCheckpointResponse
+	52,  // 124: niyanta.v1.WorkloadService.UnpinCheckpoint:output_type -> niyanta.v1.UnpinCheckpointResponse
+	54,  // 125: niyanta.v1.WorkloadService.ListWorkloadTypes:output_type -> niyanta.v1.ListWorkloadTypesResponse
+	107, // [107:126] is the sub-list for method output_type
+	88,  // [88:107] is the sub-list for method input_type
+	88,  // [88:88] is the sub-list for extension type_name
+	88,  // [88:88] is the sub-list for extension extendee
+	0,   // [0:88] is the sub-list for field type_name
 }
 
 func init() { file_niyanta_v1_workload_service_proto_init() }
@@ -4135,7 +4777,7 @@ func file_niyanta_v1_workload_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_niyanta_v1_workload_service_proto_rawDesc), len(file_niyanta_v1_workload_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   49,
+			NumMessages:   59,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

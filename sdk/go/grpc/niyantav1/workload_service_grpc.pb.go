@@ -51,6 +51,10 @@ const (
 	WorkloadService_ReplayWorkload_FullMethodName       = "/niyanta.v1.WorkloadService/ReplayWorkload"
 	WorkloadService_ReplayWorkloadBatch_FullMethodName  = "/niyanta.v1.WorkloadService/ReplayWorkloadBatch"
 	WorkloadService_ListFailures_FullMethodName         = "/niyanta.v1.WorkloadService/ListFailures"
+	WorkloadService_ListCheckpoints_FullMethodName      = "/niyanta.v1.WorkloadService/ListCheckpoints"
+	WorkloadService_PinCheckpoint_FullMethodName        = "/niyanta.v1.WorkloadService/PinCheckpoint"
+	WorkloadService_UnpinCheckpoint_FullMethodName      = "/niyanta.v1.WorkloadService/UnpinCheckpoint"
+	WorkloadService_ListWorkloadTypes_FullMethodName    = "/niyanta.v1.WorkloadService/ListWorkloadTypes"
 )
 
 // WorkloadServiceClient is the client API for WorkloadService service.
@@ -97,6 +101,14 @@ type WorkloadServiceClient interface {
 	ReplayWorkloadBatch(ctx context.Context, in *ReplayWorkloadBatchRequest, opts ...grpc.CallOption) (*ReplayWorkloadBatchResponse, error)
 	// What workloads FAILED of, those together whose errors are the same but for numbers, ids, paths and addresses.
 	ListFailures(ctx context.Context, in *ListFailuresRequest, opts ...grpc.CallOption) (*ListFailuresResponse, error)
+	// The checkpoints that are kept of a workload, the newest first. What they hold is downloaded over REST.
+	ListCheckpoints(ctx context.Context, in *ListCheckpointsRequest, opts ...grpc.CallOption) (*ListCheckpointsResponse, error)
+	// Keeps a checkpoint, however many come after it. ALREADY_EXISTS when as many are pinned as a customer may pin.
+	PinCheckpoint(ctx context.Context, in *PinCheckpointRequest, opts ...grpc.CallOption) (*PinCheckpointResponse, error)
+	// Keeps a checkpoint no longer than others.
+	UnpinCheckpoint(ctx context.Context, in *UnpinCheckpointRequest, opts ...grpc.CallOption) (*UnpinCheckpointResponse, error)
+	// What can be submitted at this moment: types that a live worker serves, and those that there is a config of.
+	ListWorkloadTypes(ctx context.Context, in *ListWorkloadTypesRequest, opts ...grpc.CallOption) (*ListWorkloadTypesResponse, error)
 }
 
 type workloadServiceClient struct {
@@ -266,6 +278,46 @@ func (c *workloadServiceClient) ListFailures(ctx context.Context, in *ListFailur
 	return out, nil
 }
 
+func (c *workloadServiceClient) ListCheckpoints(ctx context.Context, in *ListCheckpointsRequest, opts ...grpc.CallOption) (*ListCheckpointsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListCheckpointsResponse)
+	err := c.cc.Invoke(ctx, WorkloadService_ListCheckpoints_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *workloadServiceClient) PinCheckpoint(ctx context.Context, in *PinCheckpointRequest, opts ...grpc.CallOption) (*PinCheckpointResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PinCheckpointResponse)
+	err := c.cc.Invoke(ctx, WorkloadService_PinCheckpoint_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *workloadServiceClient) UnpinCheckpoint(ctx context.Context, in *UnpinCheckpointRequest, opts ...grpc.CallOption) (*UnpinCheckpointResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UnpinCheckpointResponse)
+	err := c.cc.Invoke(ctx, WorkloadService_UnpinCheckpoint_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *workloadServiceClient) ListWorkloadTypes(ctx context.Context, in *ListWorkloadTypesRequest, opts ...grpc.CallOption) (*ListWorkloadTypesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListWorkloadTypesResponse)
+	err := c.cc.Invoke(ctx, WorkloadService_ListWorkloadTypes_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // WorkloadServiceServer is the server API for WorkloadService service.
 // All implementations must embed UnimplementedWorkloadServiceServer
 // for forward compatibility.
@@ -310,6 +362,14 @@ type WorkloadServiceServer interface {
 	ReplayWorkloadBatch(context.Context, *ReplayWorkloadBatchRequest) (*ReplayWorkloadBatchResponse, error)
 	// What workloads FAILED of, those together whose errors are the same but for numbers, ids, paths and addresses.
 	ListFailures(context.Context, *ListFailuresRequest) (*ListFailuresResponse, error)
+	// The checkpoints that are kept of a workload, the newest first. What they hold is downloaded over REST.
+	ListCheckpoints(context.Context, *ListCheckpointsRequest) (*ListCheckpointsResponse, error)
+	// Keeps a checkpoint, however many come after it. ALREADY_EXISTS when as many are pinned as a customer may pin.
+	PinCheckpoint(context.Context, *PinCheckpointRequest) (*PinCheckpointResponse, error)
+	// Keeps a checkpoint no longer than others.
+	UnpinCheckpoint(context.Context, *UnpinCheckpointRequest) (*UnpinCheckpointResponse, error)
+	// What can be submitted at this moment: types that a live worker serves, and those that there is a config of.
+	ListWorkloadTypes(context.Context, *ListWorkloadTypesRequest) (*ListWorkloadTypesResponse, error)
 	mustEmbedUnimplementedWorkloadServiceServer()
 }
 
@@ -364,6 +424,18 @@ func (UnimplementedWorkloadServiceServer) ReplayWorkloadBatch(context.Context, *
 }
 func (UnimplementedWorkloadServiceServer) ListFailures(context.Context, *ListFailuresRequest) (*ListFailuresResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method ListFailures not implemented")
+}
+func (UnimplementedWorkloadServiceServer) ListCheckpoints(context.Context, *ListCheckpointsRequest) (*ListCheckpointsResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method ListCheckpoints not implemented")
+}
+func (UnimplementedWorkloadServiceServer) PinCheckpoint(context.Context, *PinCheckpointRequest) (*PinCheckpointResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method PinCheckpoint not implemented")
+}
+func (UnimplementedWorkloadServiceServer) UnpinCheckpoint(context.Context, *UnpinCheckpointRequest) (*UnpinCheckpointResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method UnpinCheckpoint not implemented")
+}
+func (UnimplementedWorkloadServiceServer) ListWorkloadTypes(context.Context, *ListWorkloadTypesRequest) (*ListWorkloadTypesResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method ListWorkloadTypes not implemented")
 }
 func (UnimplementedWorkloadServiceServer) mustEmbedUnimplementedWorkloadServiceServer() {}
 func (UnimplementedWorkloadServiceServer) testEmbeddedByValue()                         {}
@@ -649,6 +721,78 @@ func _WorkloadService_ListFailures_Handler(srv interface{}, ctx context.Context,
 	return interceptor(ctx, in, info, handler)
 }
 
+func _WorkloadService_ListCheckpoints_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListCheckpointsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(WorkloadServiceServer).ListCheckpoints(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: WorkloadService_ListCheckpoints_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(WorkloadServiceServer).ListCheckpoints(ctx, req.(*ListCheckpointsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _WorkloadService_PinCheckpoint_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PinCheckpointRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(WorkloadServiceServer).PinCheckpoint(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: WorkloadService_PinCheckpoint_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(WorkloadServiceServer).PinCheckpoint(ctx, req.(*PinCheckpointRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _WorkloadService_UnpinCheckpoint_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UnpinCheckpointRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(WorkloadServiceServer).UnpinCheckpoint(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: WorkloadService_UnpinCheckpoint_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(WorkloadServiceServer).UnpinCheckpoint(ctx, req.(*UnpinCheckpointRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _WorkloadService_ListWorkloadTypes_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListWorkloadTypesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(WorkloadServiceServer).ListWorkloadTypes(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: WorkloadService_ListWorkloadTypes_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(WorkloadServiceServer).ListWorkloadTypes(ctx, req.(*ListWorkloadTypesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // WorkloadService_ServiceDesc is the grpc.ServiceDesc for WorkloadService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -711,6 +855,22 @@ var WorkloadService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListFailures",
 			Handler:    _WorkloadService_ListFailures_Handler,
+		},
+		{
+			MethodName: "ListCheckpoints",
+			Handler:    _WorkloadService_ListCheckpoints_Handler,
+		},
+		{
+			MethodName: "PinCheckpoint",
+			Handler:    _WorkloadService_PinCheckpoint_Handler,
+		},
+		{
+			MethodName: "UnpinCheckpoint",
+			Handler:    _WorkloadService_UnpinCheckpoint_Handler,
+		},
+		{
+			MethodName: "ListWorkloadTypes",
+			Handler:    _WorkloadService_ListWorkloadTypes_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -649,3 +649,91 @@ class UpdateWorkloadResponse(_message.Message):
     WORKLOAD_FIELD_NUMBER: _ClassVar[int]
     workload: Workload
     def __init__(self, workload: _Optional[_Union[Workload, _Mapping]] = ...) -> None: ...
+
+class ListCheckpointsRequest(_message.Message):
+    __slots__ = ("workload_id",)
+    WORKLOAD_ID_FIELD_NUMBER: _ClassVar[int]
+    workload_id: str
+    def __init__(self, workload_id: _Optional[str] = ...) -> None: ...
+
+class ListCheckpointsResponse(_message.Message):
+    __slots__ = ("workload_id", "checkpoints")
+    WORKLOAD_ID_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINTS_FIELD_NUMBER: _ClassVar[int]
+    workload_id: str
+    checkpoints: _containers.RepeatedCompositeFieldContainer[Checkpoint]
+    def __init__(self, workload_id: _Optional[str] = ..., checkpoints: _Optional[_Iterable[_Union[Checkpoint, _Mapping]]] = ...) -> None: ...
+
+class Checkpoint(_message.Message):
+    __slots__ = ("sequence", "attempt", "size_bytes", "encoding", "sha256", "progress_percent", "worker_id", "created_at", "pinned", "in_object_store")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    ENCODING_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    WORKER_ID_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    PINNED_FIELD_NUMBER: _ClassVar[int]
+    IN_OBJECT_STORE_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    attempt: int
+    size_bytes: int
+    encoding: str
+    sha256: str
+    progress_percent: int
+    worker_id: str
+    created_at: _timestamp_pb2.Timestamp
+    pinned: bool
+    in_object_store: bool
+    def __init__(self, sequence: _Optional[int] = ..., attempt: _Optional[int] = ..., size_bytes: _Optional[int] = ..., encoding: _Optional[str] = ..., sha256: _Optional[str] = ..., progress_percent: _Optional[int] = ..., worker_id: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., pinned: _Optional[bool] = ..., in_object_store: _Optional[bool] = ...) -> None: ...
+
+class PinCheckpointRequest(_message.Message):
+    __slots__ = ("workload_id", "sequence")
+    WORKLOAD_ID_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    workload_id: str
+    sequence: int
+    def __init__(self, workload_id: _Optional[str] = ..., sequence: _Optional[int] = ...) -> None: ...
+
+class PinCheckpointResponse(_message.Message):
+    __slots__ = ("checkpoint",)
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    checkpoint: Checkpoint
+    def __init__(self, checkpoint: _Optional[_Union[Checkpoint, _Mapping]] = ...) -> None: ...
+
+class UnpinCheckpointRequest(_message.Message):
+    __slots__ = ("workload_id", "sequence")
+    WORKLOAD_ID_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    workload_id: str
+    sequence: int
+    def __init__(self, workload_id: _Optional[str] = ..., sequence: _Optional[int] = ...) -> None: ...
+
+class UnpinCheckpointResponse(_message.Message):
+    __slots__ = ("checkpoint",)
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    checkpoint: Checkpoint
+    def __init__(self, checkpoint: _Optional[_Union[Checkpoint, _Mapping]] = ...) -> None: ...
+
+class ListWorkloadTypesRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListWorkloadTypesResponse(_message.Message):
+    __slots__ = ("workload_types",)
+    WORKLOAD_TYPES_FIELD_NUMBER: _ClassVar[int]
+    workload_types: _containers.RepeatedCompositeFieldContainer[WorkloadType]
+    def __init__(self, workload_types: _Optional[_Iterable[_Union[WorkloadType, _Mapping]]] = ...) -> None: ...
+
+class WorkloadType(_message.Message):
+    __slots__ = ("workload_type", "is_served", "input_schemas", "config_schema")
+    WORKLOAD_TYPE_FIELD_NUMBER: _ClassVar[int]
+    IS_SERVED_FIELD_NUMBER: _ClassVar[int]
+    INPUT_SCHEMAS_FIELD_NUMBER: _ClassVar[int]
+    CONFIG_SCHEMA_FIELD_NUMBER: _ClassVar[int]
+    workload_type: str
+    is_served: bool
+    input_schemas: _containers.RepeatedCompositeFieldContainer[_struct_pb2.Struct]
+    config_schema: _struct_pb2.Struct
+    def __init__(self, workload_type: _Optional[str] = ..., is_served: _Optional[bool] = ..., input_schemas: _Optional[_Iterable[_Union[_struct_pb2.Struct, _Mapping]]] = ..., config_schema: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...

@@ -110,6 +110,26 @@ class WorkloadServiceStub:
                 request_serializer=niyanta_dot_v1_dot_workload__service__pb2.ListFailuresRequest.SerializeToString,
                 response_deserializer=niyanta_dot_v1_dot_workload__service__pb2.ListFailuresResponse.FromString,
                 _registered_method=True)
+        self.ListCheckpoints = channel.unary_unary(
+                '/niyanta.v1.WorkloadService/ListCheckpoints',
+                request_serializer=niyanta_dot_v1_dot_workload__service__pb2.ListCheckpointsRequest.SerializeToString,
+                response_deserializer=niyanta_dot_v1_dot_workload__service__pb2.ListCheckpointsResponse.FromString,
+                _registered_method=True)
+        self.PinCheckpoint = channel.unary_unary(
+                '/niyanta.v1.WorkloadService/PinCheckpoint',
+                request_serializer=niyanta_dot_v1_dot_workload__service__pb2.PinCheckpointRequest.SerializeToString,
+                response_deserializer=niyanta_dot_v1_dot_workload__service__pb2.PinCheckpointResponse.FromString,
+                _registered_method=True)
+        self.UnpinCheckpoint = channel.unary_unary(
+                '/niyanta.v1.WorkloadService/UnpinCheckpoint',
+                request_serializer=niyanta_dot_v1_dot_workload__service__pb2.UnpinCheckpointRequest.SerializeToString,
+                response_deserializer=niyanta_dot_v1_dot_workload__service__pb2.UnpinCheckpointResponse.FromString,
+                _registered_method=True)
+        self.ListWorkloadTypes = channel.unary_unary(
+                '/niyanta.v1.WorkloadService/ListWorkloadTypes',
+                request_serializer=niyanta_dot_v1_dot_workload__service__pb2.ListWorkloadTypesRequest.SerializeToString,
+                response_deserializer=niyanta_dot_v1_dot_workload__service__pb2.ListWorkloadTypesResponse.FromString,
+                _registered_method=True)
 
 
 class WorkloadServiceServicer:
@@ -229,6 +249,34 @@ class WorkloadServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListCheckpoints(self, request, context):
+        """The checkpoints that are kept of a workload, the newest first. What they hold is downloaded over REST.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PinCheckpoint(self, request, context):
+        """Keeps a checkpoint, however many come after it. ALREADY_EXISTS when as many are pinned as a customer may pin.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnpinCheckpoint(self, request, context):
+        """Keeps a checkpoint no longer than others.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListWorkloadTypes(self, request, context):
+        """What can be submitted at this moment: types that a live worker serves, and those that there is a config of.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_WorkloadServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -306,6 +354,26 @@ def add_WorkloadServiceServicer_to_server(servicer, server):
                     servicer.ListFailures,
                     request_deserializer=niyanta_dot_v1_dot_workload__service__pb2.ListFailuresRequest.FromString,
                     response_serializer=niyanta_dot_v1_dot_workload__service__pb2.ListFailuresResponse.SerializeToString,
+            ),
+            'ListCheckpoints': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCheckpoints,
+                    request_deserializer=niyanta_dot_v1_dot_workload__service__pb2.ListCheckpointsRequest.FromString,
+                    response_serializer=niyanta_dot_v1_dot_workload__service__pb2.ListCheckpointsResponse.SerializeToString,
+            ),
+            'PinCheckpoint': grpc.unary_unary_rpc_method_handler(
+                    servicer.PinCheckpoint,
+                    request_deserializer=niyanta_dot_v1_dot_workload__service__pb2.PinCheckpointRequest.FromString,
+                    response_serializer=niyanta_dot_v1_dot_workload__service__pb2.PinCheckpointResponse.SerializeToString,
+            ),
+            'UnpinCheckpoint': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnpinCheckpoint,
+                    request_deserializer=niyanta_dot_v1_dot_workload__service__pb2.UnpinCheckpointRequest.FromString,
+                    response_serializer=niyanta_dot_v1_dot_workload__service__pb2.UnpinCheckpointResponse.SerializeToString,
+            ),
+            'ListWorkloadTypes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListWorkloadTypes,
+                    request_deserializer=niyanta_dot_v1_dot_workload__service__pb2.ListWorkloadTypesRequest.FromString,
+                    response_serializer=niyanta_dot_v1_dot_workload__service__pb2.ListWorkloadTypesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -714,6 +782,114 @@ class WorkloadService:
             '/niyanta.v1.WorkloadService/ListFailures',
             niyanta_dot_v1_dot_workload__service__pb2.ListFailuresRequest.SerializeToString,
             niyanta_dot_v1_dot_workload__service__pb2.ListFailuresResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCheckpoints(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/niyanta.v1.WorkloadService/ListCheckpoints',
+            niyanta_dot_v1_dot_workload__service__pb2.ListCheckpointsRequest.SerializeToString,
+            niyanta_dot_v1_dot_workload__service__pb2.ListCheckpointsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PinCheckpoint(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/niyanta.v1.WorkloadService/PinCheckpoint',
+            niyanta_dot_v1_dot_workload__service__pb2.PinCheckpointRequest.SerializeToString,
+            niyanta_dot_v1_dot_workload__service__pb2.PinCheckpointResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnpinCheckpoint(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/niyanta.v1.WorkloadService/UnpinCheckpoint',
+            niyanta_dot_v1_dot_workload__service__pb2.UnpinCheckpointRequest.SerializeToString,
+            niyanta_dot_v1_dot_workload__service__pb2.UnpinCheckpointResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListWorkloadTypes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/niyanta.v1.WorkloadService/ListWorkloadTypes',
+            niyanta_dot_v1_dot_workload__service__pb2.ListWorkloadTypesRequest.SerializeToString,
+            niyanta_dot_v1_dot_workload__service__pb2.ListWorkloadTypesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -59,7 +59,8 @@ class Box:
         """Gives what is hidden by that."""
         policy = self._policy
         hidden = [path for path in policy.hidden if os.path.isdir(path)] if policy.holds(Wall.FILES) else []
-        kinds = hiding.NEW_MOUNTS if hidden or policy.strict else 0
+        sees_only_own = policy.holds(Wall.SIGHT)
+        kinds = hiding.NEW_MOUNTS if hidden or policy.strict or sees_only_own else 0
         kinds |= hiding.NEW_IPC if policy.strict else 0
         kinds |= 0 if policy.network else hiding.NEW_NETWORK
         if not kinds:
@@ -70,6 +71,8 @@ class Box:
             if policy.strict or not policy.network:
                 raise
             return []  # what is around the hidden is opened in parts, then
+        if sees_only_own:
+            hiding.own_processes_only()
         if not policy.network:
             hiding.loop_back()
         if policy.strict and folder is not None:

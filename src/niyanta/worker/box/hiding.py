@@ -24,6 +24,7 @@ __all__ = [
     "inside",
     "loop_back",
     "own_memory_files",
+    "own_processes_only",
     "own_tmp",
     "separate",
 ]
@@ -117,6 +118,17 @@ def own_memory_files() -> None:
         OSError: The kernel refuses.
     """
     _mount(b"none", "/dev/shm", b"tmpfs", _NO_SUID | _NO_DEVICES, b"mode=1777")  # noqa: S108 -- becomes ours
+
+
+def own_processes_only() -> None:
+    """In a view of our own: have ``/proc`` show a process only those that it may look into.
+
+    Which these are is Landlock's to say, so the processes of one attempt see each other and no others.
+
+    Raises:
+        OSError: The kernel refuses: only root of the machine may, as all of its processes are in there.
+    """
+    _mount(b"proc", "/proc", b"proc", _NO_SUID | _NO_DEVICES | _NO_PROGRAMS, b"hidepid=ptraceable")
 
 
 def loop_back() -> None:

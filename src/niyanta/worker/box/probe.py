@@ -28,6 +28,7 @@ def standing(limits: Mapping[str, int], *, ports_closed: bool) -> tuple[Wall, ..
         Wall.CALLS: seccomp.available() and _works(rights.give_up_privileges, seccomp.refuse_calls),
         Wall.FILES: files,
         Wall.PROCESSES: files,
+        Wall.SIGHT: files and _works(lambda: hiding.separate(hiding.NEW_MOUNTS), hiding.own_processes_only),
         Wall.SIGNALS: files and version >= _SIGNALS_SINCE,
         Wall.PORTS: ports_closed,
         Wall.VIEW: _works(lambda: hiding.separate(hiding.NEW_MOUNTS | hiding.NEW_IPC), hiding.own_memory_files),

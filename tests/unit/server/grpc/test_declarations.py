@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from niyanta.server.grpc.batches import BatchMethods
+from niyanta.server.grpc.checkpoints import CheckpointMethods
 from niyanta.server.grpc.explaining import ExplainMethods
 from niyanta.server.grpc.failures import FailureMethods
 from niyanta.server.grpc.listing import ListMethods
@@ -10,6 +11,7 @@ from niyanta.server.grpc.logs import LogMethods
 from niyanta.server.grpc.methods import SERVICES, declared_by, methods_of
 from niyanta.server.grpc.replays import ReplayMethods
 from niyanta.server.grpc.streams import StreamMethods
+from niyanta.server.grpc.types import TypeMethods
 from niyanta.server.grpc.updating import UpdateMethods
 from niyanta.server.grpc.workers import WorkerMethods
 from niyanta.server.grpc.workloads import WorkloadMethods
@@ -20,12 +22,14 @@ from niyanta.wire.v1 import admin_service_pb2, workload_service_pb2
 
 PARTS = (
     BatchMethods,
+    CheckpointMethods,
     ExplainMethods,
     ListMethods,
     LogMethods,
     FailureMethods,
     ReplayMethods,
     StreamMethods,
+    TypeMethods,
     UpdateMethods,
     WorkerMethods,
     WorkloadMethods,
