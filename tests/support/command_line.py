@@ -11,7 +11,7 @@ import pty
 import struct
 import sys
 import termios
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, NamedTuple
 
 import pytest
@@ -34,7 +34,7 @@ class Shown(NamedTuple):
         return json.loads(self.out)
 
 
-Run = Callable[..., Awaitable[Shown]]
+Run = Callable[..., Coroutine[Any, Any, Shown]]
 Start = Callable[..., Awaitable[asyncio.subprocess.Process]]
 
 
