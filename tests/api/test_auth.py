@@ -100,6 +100,8 @@ async def test_roles(system: System) -> None:
         else:
             assert status not in (401, 403), operation.operation_id
         assert {"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"} <= set(headers)
+    await system.worker("w1")
+    await system.call("POST", "/admin/workers/w1/drain", key="admin")  # so that there is one to tell of
     for operation in system.coordinator.operations:
         if operation.access is Access.ADMIN and operation.method == "GET":
             status, _, headers = await answer(system, operation, "admin")

@@ -29,7 +29,9 @@ def _service(database: Database) -> SessionService:
 @click.option("--customer", "customer_id", help="Only this one's.")
 @click.option("--kind", type=click.Choice([kind.value for kind in CredentialKind]), help="Only of this kind.")
 @click.option("--used-within", help="90s, 15m, 12h, 90d: only what was used so lately.")
-@click.option("--limit", default=100, show_default=True, type=click.IntRange(1, MAX_SESSIONS_SHOWN))
+@click.option(
+    "--limit", default=100, show_default=True, type=click.IntRange(1, MAX_SESSIONS_SHOWN), help="Not more than this."
+)
 @database_option
 @json_option
 def _list(
