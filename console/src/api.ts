@@ -23,7 +23,8 @@ export class ApiError extends Error {
   }
 }
 
-type Query = Record<string, string | number | boolean | undefined | null>;
+/** Of a parameter that is given several times, a list. */
+export type Query = Record<string, string | number | boolean | readonly string[] | undefined | null>;
 
 export interface CallOptions {
   query?: Query;
@@ -43,7 +44,8 @@ export function onSessionEnd(listener: () => void): void {
 export async function send(method: string, url: string, options: CallOptions = {}): Promise<Response> {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(options.query ?? {})) {
-    if (value !== undefined && value !== null && value !== "") query.set(name, String(value));
+    if (Array.isArray(value)) for (const one of value) query.append(name, one);
+    else if (value !== undefined && value !== null && value !== "") query.set(name, String(value));
   }
   const text = query.toString();
   const headers: Record<string, string> = { ...HEADERS, ...options.headers };

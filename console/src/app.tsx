@@ -3,10 +3,12 @@ import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { AuditPage } from "./pages/audit";
 import { CustomersPage, CustomerPage } from "./pages/customers";
+import { FailuresPage } from "./pages/failures";
 import { FairnessPage } from "./pages/fairness";
 import { FleetPage } from "./pages/fleet";
 import { JoinTokensPage } from "./pages/join-tokens";
 import { OverviewPage } from "./pages/overview";
+import { SessionsPage } from "./pages/sessions";
 import { SignInPage } from "./pages/sign-in";
 import { SubmitPage } from "./pages/submit";
 import { SystemPage } from "./pages/system";
@@ -42,6 +44,7 @@ const SECTIONS: Section[] = [
     entries: [
       { path: "/", name: "Overview", icon: "overview", page: OverviewPage },
       { path: "/workloads", name: "Workloads", icon: "workloads", page: WorkloadsPage },
+      { path: "/failures", name: "Failures", icon: "failures", page: FailuresPage },
       { path: "/submit", name: "Submit", icon: "submit", page: SubmitPage },
       { path: "/types", name: "Types", icon: "types", page: TypesPage },
     ],
@@ -61,6 +64,7 @@ const SECTIONS: Section[] = [
       { path: "/operate/fairness", name: "Fairness", icon: "fairness", page: FairnessPage },
       { path: "/operate/customers", name: "Customers", icon: "customers", page: CustomersPage },
       { path: "/operate/join-tokens", name: "Join tokens", icon: "keys", page: JoinTokensPage },
+      { path: "/operate/sessions", name: "Sessions", icon: "leave", page: SessionsPage },
       { path: "/operate/audit", name: "Audit", icon: "audit", page: AuditPage },
       { path: "/operate/system", name: "System", icon: "system", page: SystemPage },
     ],

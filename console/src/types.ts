@@ -36,6 +36,7 @@ export interface WorkloadRow {
   started_at: string | null;
   completed_at: string | null;
   version: number;
+  labels: Record<string, string>;
 }
 
 export interface Workload extends WorkloadRow {
@@ -43,6 +44,8 @@ export interface Workload extends WorkloadRow {
   input_params: Json;
   result_data: Json;
   error_message: string | null;
+  /** Of one that failed: names the failures like its own. */
+  error_fingerprint: string | null;
   scheduled_at: string | null;
   estimated_start_time: string | null;
   estimated_completion_time: string | null;
@@ -111,11 +114,19 @@ export interface Period {
   avg_duration_seconds: number | null;
 }
 
+/** How long attempts ran, how much of that was done again, and how much came to nothing. */
+export interface RunSeconds {
+  used: number;
+  redone: number;
+  lost: number;
+}
+
 export interface TypeFigures {
   workload_type: string;
   count: number;
   avg_duration_seconds: number | null;
   failure_rate: number | null;
+  run_seconds: RunSeconds;
 }
 
 export interface Statistics {
@@ -127,6 +138,7 @@ export interface Statistics {
     failed_workloads: number;
     cancelled_workloads: number;
     total_execution_hours: number;
+    run_seconds: RunSeconds;
   };
   by_day?: Period[];
   by_hour?: Period[];
@@ -161,6 +173,8 @@ export interface Worker {
   running_workloads: string[];
   version: string;
   missing_walls: string[];
+  /** The only ones whose workloads it gets; everybody's when empty. */
+  customers: string[];
   registered_at: string;
   standing_order: { kind: "drain" | "remove"; mode: DrainMode | null; given_by: string; given_at: string } | null;
 }

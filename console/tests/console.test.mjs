@@ -142,6 +142,38 @@ test("a list changes as its workloads do, and its filter stands in the address",
   await page.context().close();
 });
 
+test("workloads are found by labels, time and id, and by how they failed", async () => {
+  const other = await submitted("steps", { steps: 1 });
+  const id = await submitted("import_file", { path: "/data/lost-7.csv" }, { labels: { team: "video", release: "7" } });
+  const page = await signedIn();
+  await show(page, "/workloads");
+  await page.getByLabel("Labels").fill("team:video, release=7");
+  await page.getByLabel("Submitted").selectOption("1");
+  await page.waitForURL(/labels=team%3Avideo%2Crelease%3A7/);
+  const rows = page.locator(".row.body");
+  const shown = (one) => page.locator(`.row.body a[title="${one}"]`);
+  await shown(other).waitFor({ state: "detached" });
+  await shown(id).waitFor();
+  assert.equal(await rows.count(), 1);
+  await show(page, "/workloads");
+  await page.getByLabel("Id", { exact: true }).fill(id.slice(0, -1));
+  await page.waitForURL(/q=wl_/);
+  await shown(other).waitFor({ state: "detached" });
+  await shown(id).click();
+  await badge(page, "Failed");
+  await page.getByRole("link", { name: "team:video" }).waitFor();
+  await page.getByRole("link", { name: "All that failed so" }).click();
+  await shown(id).waitFor();
+
+  await page.getByRole("link", { name: "Failures", exact: true }).click();
+  const group = page.locator("section.type", { hasText: "there is no file" }).first();
+  await group.getByRole("button", { name: "Replay" }).click();
+  await page.getByRole("button", { name: "Replay them" }).click();
+  await page.getByRole("dialog").getByText(/\d+ workloads? replayed$/).waitFor();
+  await page.getByRole("button", { name: "Close" }).click();
+  await page.context().close();
+});
+
 test("some are picked and cancelled together", async () => {
   const ids = [await submitted("steps", { steps: 5000 }), await submitted("steps", { steps: 5000 })];
   const page = await signedIn();
@@ -368,7 +400,7 @@ test("everything can be reached with the keyboard", async () => {
 test("no page has a serious fault of accessibility, in either theme and at either width", async () => {
   const failed = await failedImport();
   const running = await submitted("steps", { steps: 3000 });
-  const paths = ["/", "/workloads", `/workloads/${running}`, `/workloads/${failed}?tab=history`, `/workloads/${failed}?tab=data`, "/submit?type=steps", "/types", "/types/steps", "/usage", "/tokens", "/operate/fleet", "/operate/customers", "/operate/customers/cust_dev", "/operate/fairness", "/operate/join-tokens", "/operate/audit", "/operate/system"];
+  const paths = ["/", "/workloads", `/workloads/${running}`, `/workloads/${failed}?tab=history`, `/workloads/${failed}?tab=data`, "/submit?type=steps", "/failures", "/types", "/types/steps", "/usage", "/tokens", "/operate/fleet", "/operate/customers", "/operate/customers/cust_dev", "/operate/fairness", "/operate/join-tokens", "/operate/sessions", "/operate/audit", "/operate/system"];
   for (const colorScheme of ["light", "dark"]) {
     for (const width of SCREENSHOTS ? [1440, 390] : [colorScheme === "light" ? 1440 : 390]) {
       const page = await signedIn(NIYANTA_ADMIN_API_KEY, { width, height: width === 390 ? 844 : 900, colorScheme });

@@ -6,6 +6,7 @@ import { useParts } from "../live";
 import { place, setQuery } from "../router";
 import type { Json, Pagination } from "../types";
 import { Badge, Button, Empty, More, Page, Plain, Problem, Search, Select, Skeleton } from "../ui/parts";
+import { SPANS, sinceOf } from "./spans";
 
 interface Action {
   action_id: string;
@@ -24,20 +25,18 @@ interface Action {
 const OUTCOMES = [["", "Every outcome"], ["succeeded", "Succeeded"], ["refused", "Refused"], ["failed", "Failed"], ["unknown", "Unknown"]] as const;
 const KINDS = [["change", "Changes"], ["read", "What was read"]] as const;
 const TONES = { succeeded: "good", refused: "warn", failed: "bad", unknown: "warn" } as const;
-const SPANS = [["", "All time"], ["1", "Last hour"], ["24", "Last day"], ["168", "Last week"], ["720", "Last 30 days"]] as const;
-const HOUR = 3_600_000;
 
 export function AuditPage() {
   const query = place.value.query;
   const asked = (name: string) => query.get(name) ?? "";
   const filters = { actor_id: asked("actor"), action: asked("action"), target: asked("target"), outcome: asked("outcome"), kind: asked("kind") || "change" };
-  const hours = Number(asked("hours"));
-  const since = useMemo(() => (hours ? new Date(Date.now() - hours * HOUR).toISOString() : undefined), [hours]);
+  const hours = asked("hours");
+  const since = useMemo(() => sinceOf(hours), [hours]);
   const { rows, error, reload, more, busy } = useParts<Action>(JSON.stringify([filters, hours]), async (cursor, stop) => {
     const { actions, pagination } = await get<{ actions: Action[]; pagination: Pagination }>("/admin/audit", { ...filters, since, limit: 50, cursor }, stop);
     return { rows: actions, next: pagination.next_cursor };
   });
-  const isFiltered = hours > 0 || Boolean(filters.actor_id || filters.action || filters.target || filters.outcome);
+  const isFiltered = Boolean(hours || filters.actor_id || filters.action || filters.target || filters.outcome);
   return (
     <Page title="Audit" lead="What operators did, over every interface, the newest first. Customers find what happened to a workload in its history." actions={<Button icon="replay" onClick={reload}>Look again</Button>}>
       <div class="toolbar" role="search" aria-label="Filter">
@@ -46,7 +45,7 @@ export function AuditPage() {
         <Search label="Who" hint="Who: a key's id" value={filters.actor_id} onSearch={(actor) => setQuery({ actor })} />
         <Select label="Outcome" value={filters.outcome} options={OUTCOMES} onChange={(outcome) => setQuery({ outcome })} />
         <Select label="Kind" value={filters.kind} options={KINDS} onChange={(kind) => setQuery({ kind: kind === "change" ? undefined : kind })} />
-        <Select label="Time" value={asked("hours")} options={SPANS} onChange={(hours) => setQuery({ hours })} />
+        <Select label="Time" value={hours} options={SPANS} onChange={(hours) => setQuery({ hours })} />
       </div>
       {error && <Problem error={error} retry={reload} />}
       <div class="card">

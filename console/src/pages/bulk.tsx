@@ -3,6 +3,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { ApiError, newKey, post } from "../api";
 import { number, plural } from "../format";
 import { backOff, pause } from "../live";
+import type { Json } from "../types";
 import { Button, Dialog, Note } from "../ui/parts";
 
 /** What one call did. */
@@ -22,7 +23,7 @@ interface ItemResult {
 }
 
 /** Cancel all that fit a filter. */
-export const cancelFitting = (filter: Record<string, string>): Steps =>
+export const cancelFitting = (filter: Json): Steps =>
   async function* (ask) {
     for (let more = true; more; ) {
       const found = await ask<{ cancelled: number; failed: number; has_more: boolean; results: ItemResult[] }>("/workloads/batch/cancel", { filter, reason: "cancelled in the console" });
@@ -38,7 +39,7 @@ export const cancelPicked = (ids: string[]): Steps =>
   };
 
 /** Replay all that fit a filter, which bounds when they were submitted: else replays that end meanwhile would be replayed. */
-export const replayFitting = (filter: Record<string, string>): Steps =>
+export const replayFitting = (filter: Json): Steps =>
   async function* (ask) {
     for (let cursor: string | null | undefined; cursor !== null; ) {
       const found: { accepted: number; rejected: number; next_cursor: string | null; results: ItemResult[] } = await ask("/workloads/replay", { filter, ...(cursor ? { cursor } : {}) });

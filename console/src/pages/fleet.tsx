@@ -91,6 +91,11 @@ function WorkerCard({ worker, onChanged }: { worker: Worker; onChanged: () => vo
             {text}
           </Badge>
         ))}
+        {worker.customers.map((customer) => (
+          <Badge tone="move" key={customer}>
+            only {customer}
+          </Badge>
+        ))}
         {worker.missing_walls.map((wall) => (
           <Badge tone="warn" key={wall}>
             no wall: {wall}

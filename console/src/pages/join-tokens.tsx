@@ -16,6 +16,8 @@ interface JoinToken {
   worker_pattern: string;
   workload_types: string[];
   tags: Record<string, string>;
+  /** The only ones whose workloads its workers get; everybody's when empty. */
+  customers: string[];
   status: "active" | "expired" | "revoked";
   created_at: string;
   expires_at: string | null;
@@ -36,7 +38,7 @@ export function JoinTokensPage() {
         {!rows ? (
           !error && <Skeleton lines={6} />
         ) : rows.length ? (
-          <Plain label="Join tokens" heads={[["Name"], ["Workers"], ["Types"], ["Tags"], ["Status"], ["Made"], ["Ends"], ["", "end"]]}>
+          <Plain label="Join tokens" heads={[["Name"], ["Workers"], ["Types"], ["Tags"], ["Customers"], ["Status"], ["Made"], ["Ends"], ["", "end"]]}>
             {rows.map((token) => (
               <tr key={token.token_id}>
                 <td>
@@ -46,6 +48,7 @@ export function JoinTokensPage() {
                 <td class="mono small">{token.worker_pattern}</td>
                 <td>{token.workload_types.length ? <Chips of={token.workload_types} /> : <span class="faint">every type</span>}</td>
                 <td>{Object.keys(token.tags).length ? <Chips of={Object.entries(token.tags).map(([name, value]) => `${name}=${value}`)} /> : <span class="faint">any</span>}</td>
+                <td>{token.customers.length ? <Chips of={token.customers} /> : <span class="faint">everybody</span>}</td>
                 <td>
                   <Badge tone={token.status === "active" ? "good" : ""}>{token.status}</Badge>
                 </td>
@@ -105,17 +108,21 @@ function Chips({ of }: { of: string[] }) {
   );
 }
 
+const listOf = (text: string) => text.split(",").map((one) => one.trim()).filter(Boolean);
+
 function Make({ onClose, onMade }: { onClose: () => void; onMade: (token: string) => void }) {
   const [name, setName] = useState("");
   const [pattern, setPattern] = useState("*");
   const [types, setTypes] = useState("");
   const [tags, setTags] = useState("");
+  const [customers, setCustomers] = useState("");
   const [days, setDays] = useState("");
   const make = async () => {
     const body = {
       name,
       worker_pattern: pattern,
-      workload_types: types.split(",").map((type) => type.trim()).filter(Boolean),
+      workload_types: listOf(types),
+      customers: listOf(customers),
       tags: tagsOf(tags, "Tags") ?? {},
       ...endOf(days),
     };
@@ -142,6 +149,9 @@ function Make({ onClose, onMade }: { onClose: () => void; onMade: (token: string
         </Field>
         <Field label="Tags (optional)" hint="All that they may have, as region=eu; empty: any.">
           {(attributes) => <input {...attributes} spellcheck={false} value={tags} onInput={(event) => setTags(event.currentTarget.value)} />}
+        </Field>
+        <Field label="Customers (optional)" hint="The ids of the only ones whose workloads they get; empty: everybody's.">
+          {(attributes) => <input {...attributes} spellcheck={false} value={customers} onInput={(event) => setCustomers(event.currentTarget.value)} />}
         </Field>
       </div>
     </FormDialog>

@@ -69,7 +69,7 @@ export function OverviewPage() {
             <Card title="Running now" flush tools={<Link class="small" href={address("/workloads", { status: "RUNNING" })}>All running</Link>}>
               {data.running.length ? <Running rows={data.running} /> : <Empty icon="workloads" title="Nothing runs">What is submitted starts as soon as a worker has a slot for it.</Empty>}
             </Card>
-            <Card title="Failed lately" flush tools={<Link class="small" href={address("/workloads", { status: "FAILED" })}>All failed</Link>}>
+            <Card title="Failed lately" flush tools={<Link class="small" href={address("/failures")}>By their errors</Link>}>
               {data.failed.length ? <Failed rows={data.failed} /> : <Empty icon="failures" title="Nothing has failed" />}
             </Card>
           </div>

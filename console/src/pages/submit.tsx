@@ -2,7 +2,7 @@ import { useState } from "preact/hooks";
 import { ApiError, call, newKey } from "../api";
 import { useLoaded } from "../live";
 import { address, go, place, setQuery } from "../router";
-import { AffinityFields, affinityOf, NO_AFFINITY } from "../ui/affinity";
+import { AffinityFields, affinityOf, NO_AFFINITY, tagsOf } from "../ui/affinity";
 import { InputFields, InputModes, useInput } from "../ui/input";
 import { Button, Card, Field, Note, Options, Page, Problem, say } from "../ui/parts";
 import { loadTypes } from "./type-names";
@@ -14,6 +14,7 @@ export function SubmitPage() {
   const [priority, setPriority] = useState("");
   const [timeout, setTimeout_] = useState("");
   const [affinity, setAffinity] = useState(NO_AFFINITY);
+  const [labels, setLabels] = useState("");
   const [needsType, setNeedsType] = useState(false);
   const [problem, setProblem] = useState("");
   const [busy, setBusy] = useState(false);
@@ -26,6 +27,7 @@ export function SubmitPage() {
     setBusy(true);
     try {
       const affinity_rules = affinityOf(affinity);
+      const labelled = tagsOf(labels, "Labels");
       const made = await call<{ workload_id: string }>("POST", "/workloads", {
         body: {
           workload_type: kind,
@@ -33,6 +35,7 @@ export function SubmitPage() {
           ...(priority ? { priority: Number(priority) } : {}),
           ...(timeout ? { timeout_seconds: Number(timeout) } : {}),
           ...(affinity_rules ? { affinity_rules } : {}),
+          ...(labelled ? { labels: labelled } : {}),
         },
         headers: { "Idempotency-Key": newKey() },
       });
@@ -62,6 +65,9 @@ export function SubmitPage() {
             </Field>
             <Field label="Time-out in seconds (optional)" hint="Of one attempt.">
               {(attributes) => <input {...attributes} name="timeout" type="number" min={1} value={timeout} onInput={(event) => setTimeout_(event.currentTarget.value)} />}
+            </Field>
+            <Field label="Labels (optional)" hint="To find it by: team=video, release=7">
+              {(attributes) => <input {...attributes} name="labels" spellcheck={false} value={labels} onInput={(event) => setLabels(event.currentTarget.value)} />}
             </Field>
             <AffinityFields draft={affinity} onChange={setAffinity} />
           </div>

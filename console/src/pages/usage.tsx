@@ -37,7 +37,9 @@ export function UsagePage() {
                   ["Completed", number(summary.completed_workloads)],
                   ["Failed", number(summary.failed_workloads)],
                   ["Cancelled", number(summary.cancelled_workloads)],
-                  ["Ran for", duration(summary.total_execution_hours * 3600)],
+                  ["Ran for", duration(Math.round(summary.run_seconds.used))],
+                  ["Done again", duration(Math.round(summary.run_seconds.redone))],
+                  ["Came to nothing", duration(Math.round(summary.run_seconds.lost))],
                 ] as const
               ).map(([name, value]) => (
                 <div class="card figure" key={name}>
@@ -63,13 +65,18 @@ function ByType({ found }: { found: Statistics }) {
   const types = found.by_workload_type ?? [];
   if (!types.length) return <Empty icon="usage" title="Nothing was submitted in this period" />;
   return (
-    <Plain label="By type" heads={[["Type"], ["Workloads", "end"], ["Takes", "end"], ["Fails", "end"]]}>
+    <Plain label="By type" heads={[["Type"], ["Workloads", "end"], ["Takes", "end"], ["Fails", "end"], ["Ran for", "end"], ["Done again", "end"], ["Came to nothing", "end"]]}>
       {types.map((one) => (
         <tr key={one.workload_type}>
           <td>{one.workload_type}</td>
           <td class="end">{number(one.count)}</td>
           <td class="end">{one.avg_duration_seconds === null ? "–" : duration(one.avg_duration_seconds)}</td>
           <td class="end">{one.failure_rate === null ? "–" : percent(one.failure_rate, 1)}</td>
+          {[one.run_seconds.used, one.run_seconds.redone, one.run_seconds.lost].map((seconds, which) => (
+            <td class="end" key={which}>
+              {duration(Math.round(seconds))}
+            </td>
+          ))}
         </tr>
       ))}
     </Plain>

@@ -8,7 +8,7 @@ import { may } from "../session";
 import type { AuditEvent, Pagination, Workload } from "../types";
 import { isQueued, isTerminal } from "../types";
 import { CopyJson, JsonView } from "../ui/json";
-import { Age, Card, Copy, Empty, Facts, Note, Page, Problem, Progress, Skeleton, StatusBadge, Tabs, WorkloadLink } from "../ui/parts";
+import { Age, Card, Copy, Empty, Facts, Link, Note, Page, Problem, Progress, Skeleton, StatusBadge, Tabs, WorkloadLink } from "../ui/parts";
 import { Checkpoints } from "./checkpoints";
 import { Explain } from "./explain";
 import { History } from "./history";
@@ -117,7 +117,18 @@ function State({ workload, seenAt }: { workload: Workload; seenAt: number }) {
           <span class="soft">{sentence(workload)}</span>
         </div>
         {!isQueued(workload.status) && <Progress value={workload.progress_percent} status={workload.status} />}
-        {workload.error_message && <Note kind={workload.status === "FAILED" ? "bad" : "warn"}>{`${workload.status === "FAILED" ? "" : "An attempt ended: "}${workload.error_message}`}</Note>}
+        {workload.error_message && (
+          <Note kind={workload.status === "FAILED" ? "bad" : "warn"}>
+            {workload.status === "FAILED" ? "" : "An attempt ended: "}
+            {workload.error_message}{" "}
+            {workload.error_fingerprint && (
+              <Link class="nowrap" href={address("/workloads", { status: "FAILED", fingerprint: workload.error_fingerprint })}>
+                All that failed so
+              </Link>
+            )}
+          </Note>
+        )}
+        <Labels of={workload.labels} />
         <WorkloadFacts workload={workload} seenAt={seenAt} />
       </div>
     </Card>
@@ -132,6 +143,20 @@ function sentence(workload: Workload): string {
   if (workload.status === "RUNNING") return workload.progress_message ?? "at work";
   if (workload.status === "PAUSED") return `paused at checkpoint ${workload.checkpoint_sequence}; nothing is lost`;
   return workload.progress_message ?? "";
+}
+
+function Labels({ of }: { of: Record<string, string> }) {
+  const labels = Object.entries(of).map(([key, value]) => `${key}:${value}`);
+  if (!labels.length) return null;
+  return (
+    <div class="chips">
+      {labels.map((label) => (
+        <Link class="chip" key={label} href={address("/workloads", { labels: label })} title="All with this label">
+          {label}
+        </Link>
+      ))}
+    </div>
+  );
 }
 
 function WorkloadFacts({ workload, seenAt }: { workload: Workload; seenAt: number }) {

@@ -1,15 +1,16 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ApiError, get } from "../api";
 import { type FeedEvent, useFeed } from "../feed";
-import { compact, number, plural } from "../format";
+import { compact, moment, number, plural } from "../format";
 import { backOff, pause } from "../live";
 import { address, place, setQuery } from "../router";
 import { may } from "../session";
-import type { Pagination, Status, WorkloadRow } from "../types";
+import type { Json, Pagination, Status, WorkloadRow } from "../types";
 import { isTerminal, STATUSES } from "../types";
-import { Age, Button, Empty, Link, Page, Problem, Progress, say, Select, Skeleton, STATUS_WORDS, StatusBadge, WorkloadLink } from "../ui/parts";
+import { Age, Button, Empty, Link, Page, Problem, Progress, say, Search, Select, Skeleton, STATUS_WORDS, StatusBadge, WorkloadLink } from "../ui/parts";
 import { type Column, Table } from "../ui/table";
 import { BulkDialog, cancelFitting, cancelPicked, replayFitting, replayPicked } from "./bulk";
+import { SPANS, sinceOf } from "./spans";
 import { useTypes } from "./type-names";
 
 interface Answer {
@@ -22,11 +23,28 @@ const FRESHEN_MS = 2000;
 /** While a feed tells what changes. */
 const SELDOM_MS = 20_000;
 const LEAST_MS = 700;
-/** What a list, and what is done to all of it, may be narrowed by; and how it stands. */
-const FIELDS = ["status", "workload_type"] as const;
-const FILTERS = [...FIELDS, "order_by", "order"] as const;
+/** What the address narrows a list by; and how it stands. */
+const FIELDS = ["status", "workload_type", "labels", "hours", "q", "fingerprint"] as const;
+const ORDERS = [["", "Newest first"], ["created_at asc", "Oldest first"], ["priority desc", "Highest priority first"], ["progress_percent desc", "Furthest first"]] as const;
 /** As one call takes. */
 const MOST_PICKED = 1000;
+
+/** As the API takes it. */
+type Filter = { status?: Status; workload_type?: string; label?: string[]; created_after?: string; q?: string; fingerprint?: string; order_by?: string; order?: string };
+
+/** What an address means. Labels stand in it as `team:video,release:7`, times as the hours from now. */
+function filterOf(query: URLSearchParams): Filter {
+  const [labels, created_after] = [query.get("labels"), sinceOf(query.get("hours") ?? "")];
+  const texts = ["status", "workload_type", "q", "fingerprint", "order_by", "order"].flatMap((name) => (query.get(name) ? [[name, query.get(name)]] : []));
+  return { ...Object.fromEntries(texts), ...(labels ? { label: labels.split(",") } : {}), ...(created_after ? { created_after } : {}) } as Filter;
+}
+
+/** The fields that a filter of many has, and that nothing submitted later fits. */
+function fitting({ status, workload_type, label, created_after, fingerprint }: Filter) {
+  const labels = label && Object.fromEntries(label.map((one) => one.split(":")));
+  const given = { status, workload_type, labels, created_after, fingerprint, created_before: new Date().toISOString() };
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value)) as Json;
+}
 
 interface List {
   rows: WorkloadRow[];
@@ -38,14 +56,16 @@ interface List {
 interface ListState {
   key: string;
   rows: WorkloadRow[];
+  /** How many are loaded; one by labels may be empty though others follow. */
+  pages: number;
   pagination?: Pagination;
   error?: ApiError | undefined;
 }
 
 /** The rows that a filter means: they change as the feed says, and more of them come as one scrolls. */
-function useList(filter: Record<string, string>): List {
+function useList(filter: Filter): List {
   const key = JSON.stringify(filter);
-  const [state, setState] = useState<ListState>({ key, rows: [] });
+  const [state, setState] = useState<ListState>({ key, rows: [], pages: 0 });
   const asking = useRef(false);
   const freshen = useRef<() => void>(() => undefined);
   const isLive = useFeed("/workloads/events", (events) => {
@@ -71,11 +91,11 @@ function useList(filter: Record<string, string>): List {
           const answer = await get<Answer>("/workloads", { ...filter, limit: PAGE }, stop.signal);
           if (stop.signal.aborted) return;
           failures = 0;
-          setState((before) => merged(before.key === key ? before.rows : [], answer, key, before.key === key ? before.pagination : undefined));
+          setState((before) => merged(before.key === key ? before : { key, rows: [], pages: 0 }, answer));
         } catch (error) {
           if (stop.signal.aborted) return;
           const failure = error as ApiError;
-          setState((before) => ({ ...(before.key === key ? before : { rows: [] }), key, error: failure }));
+          setState((before) => ({ ...(before.key === key ? before : { rows: [], pages: 0 }), key, error: failure }));
           wait = backOff(failures++, failure);
         }
         await pause(LEAST_MS, stop.signal);
@@ -84,7 +104,7 @@ function useList(filter: Record<string, string>): List {
     })();
     return () => stop.abort();
   }, [key, isLive]);
-  const mine: ListState = state.key === key ? state : { key, rows: [] };
+  const mine: ListState = state.key === key ? state : { key, rows: [], pages: 0 };
   const cursor = mine.pagination?.next_cursor;
   const more = useCallback(() => {
     if (!cursor || asking.current) return;
@@ -95,7 +115,7 @@ function useList(filter: Record<string, string>): List {
           if (before.key !== key || before.pagination?.next_cursor !== cursor) return before;
           const known = new Set(before.rows.map((row) => row.workload_id));
           const rows = [...before.rows, ...answer.workloads.filter((row) => !known.has(row.workload_id))];
-          return { ...before, rows, pagination: { ...before.pagination, ...answer.pagination } };
+          return { ...before, rows, pages: before.pages + 1, pagination: { ...before.pagination, ...answer.pagination, next_cursor: answer.pagination.next_cursor ?? null } };
         }),
       )
       .catch((error: ApiError) => say(error.message, true))
@@ -104,13 +124,13 @@ function useList(filter: Record<string, string>): List {
   return { rows: mine.rows, pagination: mine.pagination, error: mine.error, more };
 }
 
-/** Whether a list with this filter shows it. */
-function fits(event: FeedEvent, filter: Record<string, string>): boolean {
-  return (!filter["status"] || filter["status"] === event.status) && (!filter["workload_type"] || filter["workload_type"] === event.workload_type);
+/** Whether a list with this filter may show it; of labels and the like a feed says nothing. */
+function fits(event: FeedEvent, filter: Filter): boolean {
+  return (!filter.status || filter.status === event.status) && (!filter.workload_type || filter.workload_type === event.workload_type);
 }
 
 /** The rows as the feed says that they are now; those that don't fit the filter any more are gone. */
-function changed(rows: WorkloadRow[], told: ReadonlyMap<string, FeedEvent>, filter: Record<string, string>): WorkloadRow[] {
+function changed(rows: WorkloadRow[], told: ReadonlyMap<string, FeedEvent>, filter: Filter): WorkloadRow[] {
   if (!told.size) return rows;
   return rows.flatMap((row) => {
     const event = told.get(row.workload_id);
@@ -120,23 +140,23 @@ function changed(rows: WorkloadRow[], told: ReadonlyMap<string, FeedEvent>, filt
   });
 }
 
-/** The first page anew, with what was loaded after it. */
-function merged(before: WorkloadRow[], answer: Answer, key: string, pagination: Pagination | undefined) {
-  const deeper = before.length > PAGE && pagination !== undefined;
-  const fresh = new Set(answer.workloads.map((row) => row.workload_id));
-  const rest = deeper ? before.slice(PAGE).filter((row) => !fresh.has(row.workload_id)) : [];
-  const kept = deeper ? { ...answer.pagination, next_cursor: pagination.next_cursor, has_more: pagination.has_more } : answer.pagination;
-  return { key, rows: [...answer.workloads, ...rest], pagination: kept };
+/** The first page anew, with what was loaded after it: what stood below its last row. */
+function merged(before: ListState, { workloads, pagination }: Answer): ListState {
+  const { key, rows, pages } = before;
+  if (pages < 2) return { key, rows: workloads, pages: 1, pagination };
+  const fresh = new Set(workloads.map((row) => row.workload_id));
+  const last = workloads.at(-1)?.workload_id;
+  const at = rows.findIndex((row) => row.workload_id === last);
+  const rest = rows.slice(last === undefined ? 0 : at < 0 ? PAGE : at + 1).filter((row) => !fresh.has(row.workload_id));
+  const { next_cursor, has_more } = before.pagination!;
+  return { key, rows: [...workloads, ...rest], pages, pagination: { ...pagination, next_cursor, has_more } };
 }
 
 type Asked = Omit<Parameters<typeof BulkDialog>[0], "onClose">;
 
 export function WorkloadsPage() {
   const query = place.value.query;
-  const filter = useMemo(
-    () => Object.fromEntries(FILTERS.map((name) => [name, query.get(name) ?? ""]).filter(([, value]) => value)) as Record<string, string>,
-    [query],
-  );
+  const filter = useMemo(() => filterOf(query), [query]);
   const { rows, pagination, error, more } = useList(filter);
   const types = useTypes();
   const [picked, setPicked] = useState<ReadonlySet<string>>(new Set());
@@ -149,7 +169,12 @@ export function WorkloadsPage() {
   };
   const write = may("workloads:write");
   const columns = useColumns(write, picked, pick, rows, setPicked);
-  const isFiltered = FIELDS.some((name) => filter[name]);
+  const isFiltered = FIELDS.some((name) => query.get(name));
+  const byPlace = FIELDS.slice(2).some((name) => query.get(name));
+  const isEmpty = !rows.length && !pagination?.has_more;
+  useEffect(() => {
+    if (!rows.length) more();
+  }, [rows.length, more]);
   return (
     <Page
       title="Workloads"
@@ -163,19 +188,27 @@ export function WorkloadsPage() {
       }
     >
       <div class="toolbar" role="search" aria-label="Filter">
-        <Select label="Status" value={filter["status"]} onChange={(status) => setQuery({ status })} options={[["", "Every status"], ...STATUSES.map((status) => [status, STATUS_WORDS[status]] as const)]} />
-        <Select label="Type" value={filter["workload_type"]} onChange={(workload_type) => setQuery({ workload_type })} options={[["", "Every type"], ...types.map((name) => [name, name] as const)]} />
+        <Select label="Status" value={filter.status} onChange={(status) => setQuery({ status })} options={[["", "Every status"], ...STATUSES.map((status) => [status, STATUS_WORDS[status]] as const)]} />
+        <Select label="Type" value={filter.workload_type} onChange={(workload_type) => setQuery({ workload_type })} options={[["", "Every type"], ...types.map((name) => [name, name] as const)]} />
+        <Select label="Submitted" value={query.get("hours") ?? ""} onChange={(hours) => narrow({ hours })} options={SPANS} />
+        <Search label="Labels" hint="Labels, as team:video" value={query.get("labels") ?? ""} onSearch={(labels) => narrow({ labels: labelsOf(labels) })} />
+        <Search label="Id" hint="Id begins with" value={query.get("q") ?? ""} onSearch={(q) => narrow({ q })} />
         <Select
           label="Order"
-          value={`${filter["order_by"] ?? ""} ${filter["order"] ?? ""}`.trim()}
+          value={`${filter.order_by ?? ""} ${filter.order ?? ""}`.trim()}
           onChange={(order) => setQuery({ order_by: order.split(" ")[0], order: order.split(" ")[1] })}
-          options={[["", "Newest first"], ["created_at asc", "Oldest first"], ["priority desc", "Highest priority first"], ["progress_percent desc", "Furthest first"]]}
+          options={byPlace ? ORDERS.slice(0, 2) : ORDERS}
         />
+        {filter.fingerprint && (
+          <Button icon="cancel" onClick={() => setQuery({ fingerprint: undefined })}>
+            Failures alike
+          </Button>
+        )}
         {write && rows.length > 0 && <Bulk filter={filter} rows={rows} pagination={pagination} picked={picked} onAsk={setAsked} />}
       </div>
       {error && <Problem error={error} />}
       <div class="card">
-        {!pagination ? (
+        {!pagination || (!rows.length && !isEmpty) ? (
           !error && <Skeleton lines={8} />
         ) : rows.length ? (
           <Table label="Workloads" columns={columns} rows={rows} keyOf={(row) => row.workload_id} total={pagination.total} onNearEnd={more} picked={picked} />
@@ -204,10 +237,16 @@ export function WorkloadsPage() {
   );
 }
 
+/** Narrow by what goes with the order of submission alone. */
+const narrow = (changes: Record<string, string | undefined>) => setQuery({ ...changes, ...(place.value.query.get("order_by") === "created_at" ? {} : { order_by: undefined, order: undefined }) });
+
+/** `team:video, release=7` as the address has it. */
+const labelsOf = (text: string) => text.split(/[\s,]+/).filter(Boolean).map((one) => one.replace("=", ":")).join(",");
+
 const totalOf = ({ total = 0, total_is_estimate }: Pagination) => (total_is_estimate ? `about ${compact(total)}` : number(total));
 
 interface BulkProps {
-  filter: Record<string, string>;
+  filter: Filter;
   rows: WorkloadRow[];
   pagination: Pagination | undefined;
   picked: ReadonlySet<string>;
@@ -216,12 +255,10 @@ interface BulkProps {
 
 /** What can be done to those that are picked, or else to all that fit the filter. */
 function Bulk({ filter, rows, pagination, picked, onAsk }: BulkProps) {
-  const status = filter["status"] as Status | undefined;
+  const { status, q } = filter;
   const ended = new Set(rows.filter((row) => isTerminal(row.status)).map((row) => row.workload_id));
   const toReplay = [...picked].filter((id) => ended.has(id));
   const toCancel = [...picked].filter((id) => !ended.has(id));
-  const fitting = Object.fromEntries(FIELDS.flatMap((name) => (filter[name] ? [[name, filter[name]]] : [])));
-  const all = () => ({ ...fitting, created_before: new Date().toISOString() });
   const how = pagination?.total === undefined ? "All" : totalOf(pagination);
   const isOne = (ids: string[]) => ids.length === 1;
   if (picked.size) {
@@ -241,15 +278,16 @@ function Bulk({ filter, rows, pagination, picked, onAsk }: BulkProps) {
       </>
     );
   }
+  if (q) return null;
   if (status && isTerminal(status)) {
     return (
-      <Button icon="replay" onClick={() => onAsk({ title: "Replay all that fit the filter?", text: `${how} with the status ${STATUS_WORDS[status]}${ofType(filter)}. ${REPLAYS}`, verb: "Replay them", past: "replayed", steps: replayFitting(all()) })}>
+      <Button icon="replay" onClick={() => onAsk({ title: "Replay all that fit the filter?", text: `${how} with the status ${STATUS_WORDS[status]}${besides(filter)}. ${REPLAYS}`, verb: "Replay them", past: "replayed", steps: replayFitting(fitting(filter)) })}>
         Replay all
       </Button>
     );
   }
   return (
-    <Button look="danger" icon="cancel" onClick={() => onAsk({ title: status ? "Cancel all that fit the filter?" : "Cancel all that haven't ended?", text: `${status ? `${how} with the status ${STATUS_WORDS[status]}` : "All that haven't ended"}${ofType(filter)}. ${CANCELS}`, verb: "Cancel them", past: "cancelled", danger: true, steps: cancelFitting(all()) })}>
+    <Button look="danger" icon="cancel" onClick={() => onAsk({ title: status ? "Cancel all that fit the filter?" : "Cancel all that haven't ended?", text: `${status ? `${how} with the status ${STATUS_WORDS[status]}` : "All that haven't ended"}${besides(filter)}. ${CANCELS}`, verb: "Cancel them", past: "cancelled", danger: true, steps: cancelFitting(fitting(filter)) })}>
       Cancel all
     </Button>
   );
@@ -257,7 +295,18 @@ function Bulk({ filter, rows, pagination, picked, onAsk }: BulkProps) {
 
 const CANCELS = "They end at once and for good; their processes are stopped. A cancelled workload can't be resumed.";
 const REPLAYS = "A new workload is made of each, with the same input and priority; they begin at the start.";
-const ofType = (filter: Record<string, string>) => (filter["workload_type"] ? `, of type ${filter["workload_type"]}` : "");
+const besides = ({ workload_type, label, created_after, fingerprint }: Filter) =>
+  [workload_type && `, of type ${workload_type}`, label && `, labelled ${label.join(" and ")}`, created_after && `, submitted since ${moment(created_after)}`, fingerprint && ", with errors alike"].filter(Boolean).join("");
+
+/** A row's type, with its labels where there is room. */
+function Named({ row }: { row: WorkloadRow }) {
+  const labels = Object.entries(row.labels).map(([key, value]) => `${key}:${value}`);
+  return (
+    <span title={labels.join(", ")}>
+      {row.workload_type} <span class="faint small">{labels.join(" ")}</span>
+    </span>
+  );
+}
 
 function useColumns(write: boolean, picked: ReadonlySet<string>, pick: (id: string, on: boolean) => void, rows: WorkloadRow[], setPicked: (ids: ReadonlySet<string>) => void): Column<WorkloadRow>[] {
   const all = rows.length > 0 && rows.every((row) => picked.has(row.workload_id));
@@ -270,7 +319,7 @@ function useColumns(write: boolean, picked: ReadonlySet<string>, pick: (id: stri
   };
   const columns: Column<WorkloadRow>[] = [
     { name: "id", title: "Workload", width: "minmax(104px, 1.1fr)", show: (row) => <WorkloadLink id={row.workload_id} /> },
-    { name: "type", title: "Type", width: "minmax(110px, 1.3fr)", wideOnly: true, show: (row) => row.workload_type },
+    { name: "type", title: "Type", width: "minmax(150px, 1.8fr)", wideOnly: true, show: (row) => <Named row={row} /> },
     { name: "status", title: "Status", width: "104px", show: (row) => <StatusBadge status={row.status} /> },
     { name: "progress", title: "Progress", width: "minmax(86px, 1fr)", show: (row) => <Progress value={row.progress_percent} status={row.status} /> },
     { name: "worker", title: "Worker", width: "minmax(100px, 1fr)", wideOnly: true, show: (row) => <span class="mono small soft">{row.worker_id ?? "–"}</span> },
