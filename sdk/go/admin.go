@@ -118,6 +118,7 @@ func (s *AdminService) IterateWorkers(ctx context.Context, request *ListWorkersR
 // DrainMode says what becomes of what a drained worker runs.
 type DrainMode string
 
+// The modes of a drain.
 const (
 	// DrainFinish: it runs to its end there.
 	DrainFinish DrainMode = "finish"

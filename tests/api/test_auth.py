@@ -328,7 +328,7 @@ async def test_no_body_assigns_what_the_service_decides(system: System) -> None:
     _, listed, _ = await system.call("GET", "/admin/customers", key="admin")
     workload = await system.get(await system.submit())
     _, key, _ = await system.call("POST", "/admin/customers/cust_b/api-keys", {"name": "x"}, key="admin")
-    submitted = {"workload_type", "input_params", "priority", "affinity_rules", "timeout_seconds"}
+    submitted = {"workload_type", "input_params", "priority", "affinity_rules", "timeout_seconds", "labels"}
     cases: list[tuple[str, str, dict[str, Any], dict[str, Any], set[str]]] = [
         ("POST", "/workloads", {"workload_type": "count", "input_params": {}}, workload, submitted),
         ("POST", f"/workloads/{workload['workload_id']}/cancel", {}, workload, set()),
