@@ -19,7 +19,13 @@ from niyanta.wire.v1 import admin_service_pb2 as pb
 from support.grpc_calls import Calls
 from support.system import System
 
-NAMES = {"customer_id": "cust_never", "key_id": "key_never", "worker_id": "w_never", "token_id": "jt_never"}
+NAMES = {
+    "customer_id": "cust_never",
+    "key_id": "key_never",
+    "session_id": "key_never",
+    "token_id": "jt_never",
+    "worker_id": "w_never",
+}
 NOT_RECORDED = {"getMetrics", "getMetricsAtRoot"}
 """Of what needs the admin role: it is read every few seconds."""
 
