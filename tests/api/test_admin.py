@@ -53,6 +53,7 @@ async def test_a_worker_is_shown_with_what_it_holds(system: System) -> None:
             "tags": {"region": "eu"},
             "running_workloads": ids,
             "standing_order": None,
+            "customers": [],
             "missing_walls": ["network", "ports"],
             "version": "test",
         }

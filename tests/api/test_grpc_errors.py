@@ -45,6 +45,7 @@ REQUESTS: dict[str, Any] = {
     "ReplayWorkloadBatch": pb.ReplayWorkloadBatchRequest(limit=1),
     "ListWorkloads": pb.ListWorkloadsRequest(),
     "ListWorkloadTypes": pb.ListWorkloadTypesRequest(),
+    "ListFailures": pb.ListFailuresRequest(),
     "SubmitWorkloadBatch": pb.SubmitWorkloadBatchRequest(workloads=[submission()]),
     "CancelWorkloadBatch": pb.CancelWorkloadBatchRequest(workload_ids=["wl_none"]),
 }

@@ -56,7 +56,7 @@ RETURNING: dict[str, Any] = {
     **dict.fromkeys(
         (
             "a_pool_of_threads_is_left", "the_shell_leaves_something", "a_program_in_a_loop_is_left",
-            "a_program_in_a_loop_is_left_inline", "opens_a_prompt", "stops_in_the_debugger_after_an_error",
+            "opens_a_prompt", "stops_in_the_debugger_after_an_error",
             "reports_nonsense", "draws_with_rich", "moves_the_cursor", "logs_in_its_own_levels", "turns_logging_off",
         ),
         "done",

@@ -34,6 +34,7 @@ from niyanta.server.services.checking import placement_key
 from niyanta.server.services.requests import SubmitRequest
 from niyanta.server.services.submission import SubmissionService
 from niyanta.server.settings import CoordinatorSettings
+from niyanta.server.store.clock import DatabaseClock
 from niyanta.server.store.customers import Identity
 from niyanta.server.store.database import Database, Pool
 from niyanta.server.store.lease import LeaseStore
@@ -226,6 +227,7 @@ class Knows:
 
     coordinator_id = "c"
     epoch = None
+    clock = DatabaseClock()
 
     def known_customer(self, customer_id: str) -> Any:
         return SimpleNamespace(max_queue_depth=MOST_QUEUED)

@@ -10,6 +10,7 @@ from niyanta.cli.output import api_command, echo_json, show_table
 from niyanta.cli.table import Column
 from niyanta.cli.times import age, parse_since
 from niyanta.client import Client
+from niyanta.domain.limits import MAX_PAGE
 
 __all__ = ["COMMANDS"]
 
@@ -29,7 +30,7 @@ _COLUMNS = (
 @click.option("--until", help="Only those of the hours before; as --since.")
 @click.option("--type", "workload_type", help="Only workloads of this type.")
 @click.option("--frequent", is_flag=True, help="The most frequent first, in place of the last.")
-@click.option("--limit", type=click.IntRange(1, 100), help="How many at most; 50 when not given.")
+@click.option("--limit", type=click.IntRange(1, MAX_PAGE), help="How many at most; 50 when not given.")
 def failures(
     client: Client,
     as_json: bool,

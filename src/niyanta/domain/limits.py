@@ -223,6 +223,8 @@ MAX_CHECKPOINTS_KEPT = 1000
 """Of one workload, besides pinned ones."""
 MAX_PINNED_CHECKPOINTS = 100
 """Of one customer."""
+MAX_FAILURE_SAMPLES = 5
+"""Workloads that are named of those that failed alike."""
 MAX_LARGE_CHECKPOINT_BYTES = 1 << 30
 """Of one that an object store keeps."""
 MAX_TEXT_BYTES = 8192

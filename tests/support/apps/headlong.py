@@ -165,7 +165,7 @@ async def programs_in_a_loop(ctx: Context) -> list[Any]:
     return [ended.returncode, said.decode(), answer.decode().strip(), await killed.wait()]
 
 
-@everywhere
+@sync  # in the agent what it leaves would be the test's own
 async def a_program_in_a_loop_is_left(ctx: Context) -> str:
     kept.append(await asyncio.create_subprocess_exec("sleep", "60", stdin=asyncio.subprocess.PIPE))
     return "done"

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from niyanta.domain.fingerprints import MESSAGE_LENGTH, fingerprint
+from niyanta.domain.limits import MAX_FAILURE_SAMPLES
 from niyanta.domain.workload import WorkloadState
 from niyanta.server.store.queries import Connection, Queries
 
@@ -18,7 +19,6 @@ FAILURE_ORDERS = ("last_seen_at", "count")
 """Each the greatest first."""
 MOST_ROWS = 20_000
 """Of the hours' figures that one answer is made of."""
-_SAMPLES = 5
 _EARLIEST, _LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 """asyncpg sends these two as -infinity and infinity."""
 
@@ -86,5 +86,5 @@ class FailureStore:
             by_count=query.order_by == "count",
             rows=MOST_ROWS,
             most=query.limit + 1,
-            samples=_SAMPLES,
+            samples=MAX_FAILURE_SAMPLES,
         )

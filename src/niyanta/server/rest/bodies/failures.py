@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from niyanta.domain.limits import MAX_FAILURE_SAMPLES
 from niyanta.server.rest.bodies.workloads import Timestamp
 
 __all__ = ["FailureBody", "FailuresAnswer"]
@@ -23,7 +24,10 @@ class FailureBody(msgspec.Struct, kw_only=True):
     last_seen_at: Timestamp
     workload_types: list[str]
     workload_ids: Annotated[
-        list[str], Meta(description="Up to five of them, the newest first, whenever they failed.", max_length=5)
+        list[str],
+        Meta(
+            description="Up to five of them, the newest first, whenever they failed.", max_length=MAX_FAILURE_SAMPLES
+        ),
     ]
 
 
