@@ -180,7 +180,7 @@ test("some are picked and cancelled together", async () => {
   await show(page, "/workloads");
   for (const id of ids) await page.getByLabel(`Pick ${id}`).check();
   await page.getByRole("button", { name: "Cancel them" }).click();
-  await page.getByRole("button", { name: "Cancel them" }).last().click();
+  await page.getByRole("dialog").getByRole("button", { name: "Cancel them" }).click();
   await page.getByRole("dialog").getByText("2 workloads cancelled").waitFor();
   await page.getByRole("button", { name: "Close" }).click();
   await page.context().close();
