@@ -84,3 +84,14 @@ async def test_a_registration_that_can_not_be_taken_says_why(system: System) -> 
         assert (reply.accepted, reply.reason) == (False, "invalid")
         assert "can't be read" in reply.message
     assert (await register(msgspec.msgpack.encode(_GOOD))).accepted
+
+
+async def test_what_a_worker_serves_can_be_submitted_as_soon_as_it_is_registered(system: System) -> None:
+    for number in range(8):
+        kind = f"new_{number}"
+        # A type that nobody serves has everything read anew, so that it is as fresh as can be.
+        status, _, _ = await system.call("POST", "/workloads", {"workload_type": kind, "input_params": {}})
+        assert status == 400
+        await system.worker(f"w{number}", types=[kind])
+        status, answer, _ = await system.call("POST", "/workloads", {"workload_type": kind, "input_params": {}})
+        assert status == 202, (number, answer)

@@ -78,6 +78,8 @@ class Directory:
         self._favoured: frozenset[str] = frozenset()
         """Customers with workers that work for them, and not for everybody."""
         self._changes = 0
+        self._changes_read = 0
+        """Of these, how many had been told when the last reading began."""
         self._stale = asyncio.Event()
         self._refreshed_at = 0.0
         self._read_at: float | None = None
@@ -99,13 +101,14 @@ class Directory:
     async def refresh(self) -> None:
         """Read the fleet, and of the customers those that have changed since the last time."""
         self._refreshed_at = began = time.monotonic()
+        changes = self._changes
         # A change bears the time at which it was made, and is seen when its transaction has ended.
         within = None if self._read_at is None else began - self._read_at + _LONGEST_TRANSACTION_SECONDS
         customers = await self._store.changed(within)
         async with self._database.connection(Pool.VITAL) as conn:
             workers = await self._workers.all(conn)
             await self.clock.read(conn)
-        self._read_at = began
+        self._read_at, self._changes_read = began, changes
         self._customers.update((customer.customer_id, customer) for customer in customers)
         self._supported.clear()
         self.workers = [worker for worker in workers if worker.status is not WorkerStatus.DEAD]
@@ -150,8 +153,8 @@ class Directory:
             log.warning("directory.not_refreshed")
 
     async def refresh_if_older(self, seconds: float) -> None:
-        """Read everything anew unless that was done just now."""
-        if time.monotonic() - self._refreshed_at > seconds:
+        """Read everything anew unless that was done just now, and nothing has changed since."""
+        if time.monotonic() - self._refreshed_at > seconds or self._changes_read < self._changes:
             await self.refresh()
 
     async def run(self) -> None:
