@@ -74,8 +74,10 @@ def look_around(ctx: SyncContext) -> dict[str, list[int]]:
     child = subprocess.Popen(["/bin/sleep", "30"])
     try:
         seen = sorted(int(name) for name in os.listdir("/proc") if name.isdigit())
-        with open(f"/proc/{child.pid}/cmdline") as file:
-            assert "sleep" in file.read()
+        deadline = time.monotonic() + 10
+        while "sleep" not in Path(f"/proc/{child.pid}/cmdline").read_text():  # empty while it begins
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
     finally:
         child.kill()
         child.wait()
