@@ -93,5 +93,7 @@ async def test_what_a_worker_serves_can_be_submitted_as_soon_as_it_is_registered
         status, _, _ = await system.call("POST", "/workloads", {"workload_type": kind, "input_params": {}})
         assert status == 400
         await system.worker(f"w{number}", types=[kind])
+        _, listed, _ = await system.call("GET", "/workload-types")
+        assert kind in [one["workload_type"] for one in listed["workload_types"]]
         status, answer, _ = await system.call("POST", "/workloads", {"workload_type": kind, "input_params": {}})
         assert status == 202, (number, answer)

@@ -70,7 +70,7 @@ class Directory:
         self._workers = WorkerStore()
         self._customers: dict[str, Customer] = {}
         self._supported: dict[str, dict[str, Intake]] = {}
-        self._readings: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._lookups: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         """Held while it is read what a customer may submit."""
         self._compiled: dict[bytes, Schema | None] = {}
         self._idle: list[WorkerView] = []
@@ -81,6 +81,9 @@ class Directory:
         self._changes_read = 0
         """Of these, how many had been told when the last reading began."""
         self._stale = asyncio.Event()
+        self._reading = asyncio.Lock()
+        """Held by whoever reads: of two at once the one that ends last needn't be the one that began last."""
+        self._readings_begun = self._newest_reading = 0
         self._refreshed_at = 0.0
         self._read_at: float | None = None
         """When the last reading that succeeded began."""
@@ -99,7 +102,17 @@ class Directory:
             self._stale.set()
 
     async def refresh(self) -> None:
-        """Read the fleet, and of the customers those that have changed since the last time."""
+        """Read the fleet, and of the customers those that have changed; what was committed before is there on return.
+
+        Those who ask while somebody reads share the next reading.
+        """
+        asked = self._readings_begun
+        async with self._reading:
+            if self._newest_reading <= asked:
+                await self._read()
+
+    async def _read(self) -> None:
+        self._readings_begun += 1
         self._refreshed_at = began = time.monotonic()
         changes = self._changes
         # A change bears the time at which it was made, and is seen when its transaction has ended.
@@ -108,7 +121,7 @@ class Directory:
         async with self._database.connection(Pool.VITAL) as conn:
             workers = await self._workers.all(conn)
             await self.clock.read(conn)
-        self._read_at, self._changes_read = began, changes
+        self._read_at, self._changes_read, self._newest_reading = began, changes, self._readings_begun
         self._customers.update((customer.customer_id, customer) for customer in customers)
         self._supported.clear()
         self.workers = [worker for worker in workers if worker.status is not WorkerStatus.DEAD]
@@ -186,8 +199,8 @@ class Directory:
         """Workload types that the customer may submit, each with what its input must be."""
         found = self._supported.get(customer_id)
         if found is None:
-            reading = self._readings.setdefault(customer_id, asyncio.Lock())
-            async with reading:  # the first reads for all who ask meanwhile
+            lookup = self._lookups.setdefault(customer_id, asyncio.Lock())
+            async with lookup:  # the first reads for all who ask meanwhile
                 found = self._supported.get(customer_id) or await self._read_supported(customer_id)
         return found
 

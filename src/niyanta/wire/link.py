@@ -7,6 +7,7 @@ import ssl
 from typing import Any
 
 from nats.aio.client import Client as NatsClient
+from nats.aio.client import Srv
 from nats.errors import Error as NatsError
 
 from niyanta.errors import ConfigurationError
@@ -76,6 +77,12 @@ class NatsLink(NatsClient):
                 raise
             log.error("broker.certificates_not_reloaded", extra={"error": str(error)})
         return self._context
+
+    async def _connect_to_server(self, s: Srv) -> None:
+        # The client itself leaves a connection open on which a server has refused it, or has said nothing.
+        if self._transport is not None:
+            self._transport.close()
+        await super()._connect_to_server(s)
 
     def _connect_command(self) -> bytes:
         # The client itself goes on in the clear when somebody on the way says that the broker speaks no TLS.

@@ -40,6 +40,7 @@ class TypeService:
 
     async def types(self, identity: Identity) -> list[KnownType]:
         """All of them, by name."""
+        await self._directory.refresh_if_older(1.0)
         configured = await self._customers.configured_types(identity.customer_id)
         supported = await self._directory.supported(identity.customer_id)
         schemas = self._schemas(identity.customer_id)

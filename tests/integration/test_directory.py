@@ -1,0 +1,46 @@
+"""What every request needs of workers is the newest that was read, whichever reading ended last."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from niyanta.server.directory import Directory
+from niyanta.server.moves.feed import ChangeFeed
+from niyanta.server.store.customers import CustomerStore
+from niyanta.server.store.database import Database
+from niyanta.server.store.workers import StoredWorker, WorkerStore
+from niyanta.wire.broker import Broker
+from niyanta.wire.messages import HandlerInfo, Register
+from niyanta.wire.subjects import Subjects
+
+
+async def test_a_slow_reading_of_the_fleet_never_replaces_a_later_one(
+    database: Database, nats_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, go_on = asyncio.Event(), asyncio.Event()
+    all_of = WorkerStore.all
+
+    async def slow(self: WorkerStore, conn: Any) -> list[StoredWorker]:
+        found = await all_of(self, conn)
+        if not read.is_set():
+            read.set()
+            await go_on.wait()
+        return found
+
+    monkeypatch.setattr(WorkerStore, "all", slow)
+    feed = ChangeFeed(Broker(nats_url, name="test"), Subjects("test"), "c1")
+    directory = Directory(database, CustomerStore(database), feed)
+    first = asyncio.create_task(directory.refresh())
+    await read.wait()
+    handlers = [HandlerInfo("new")]
+    async with database.connection() as conn:
+        assert await WorkerStore().register(conn, Register("w1", "incarnation", 1, {}, handlers, "test"), 10.0)
+    feed.announce(fleet=True)
+    second = asyncio.create_task(directory.refresh_if_older(10.0))
+    await asyncio.wait({second}, timeout=1)  # it may wait for the first, and needn't
+    go_on.set()
+    await asyncio.gather(first, second)
+    assert "new" in directory.served_for("cust_a")
