@@ -19,6 +19,7 @@ from jwt.algorithms import RSAAlgorithm
 
 from niyanta.domain.api_keys import customer_of, spell_key
 from niyanta.server.rest.frame.operation import Access, Operation
+from support.pace import pace
 from support.system import System, running_system
 
 SECRET = "0123456789abcdef0123456789abcdef-canary"
@@ -230,7 +231,7 @@ async def test_a_token_does_what_its_customer_may_and_no_more(jwt_system: System
     mine = await system.submit(key=token())
     _, trail, headers = await system.call("GET", f"/workloads/{mine}/audit", key=token())
     assert (trail["events"][0]["actor_type"], trail["events"][0]["actor_id"]) == ("user", "user_123")
-    async with asyncio.timeout(3):  # whatever the token's tier says
+    async with asyncio.timeout(3 * pace()):  # whatever the token's tier says
         while headers["X-RateLimit-Limit"] != "1":
             _, _, headers = await system.call("GET", f"/workloads/{mine}", key=token(tier="enterprise"))
     assert (await system.call("GET", f"/workloads/{mine}", key=token(customer_id="cust_b")))[0] == 404

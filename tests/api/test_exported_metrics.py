@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from niyanta.wire.messages import Completed, Started
-from support.cluster import pace
 from support.collector import Collector, running_collector
+from support.pace import pace
 from support.system import System, running_system
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import asyncpg
 
+from support.pace import pace
 from support.system import System, supported
 
 WL = '"workload_type": "count", "input_params": {}'
@@ -178,7 +179,7 @@ async def test_submissions(system: System) -> None:
         began = time.perf_counter()
         status, answer, _ = await raw(system, "POST", "/v1/workloads", encoded)
         check(status, answer, field, encoded[:200])
-        assert time.perf_counter() - began < 3, encoded[:200]
+        assert time.perf_counter() - began < 3 * pace(), encoded[:200]
         if encoded.startswith(b"{") and encoded.endswith(b"}") and len(encoded) < 100_000:
             batch = b'{"workloads": [' + encoded + b"]}"
             status, answer, _ = await raw(system, "POST", "/v1/workloads/batch", batch)

@@ -13,9 +13,9 @@ import pytest
 from niyanta import AsyncClient
 from niyanta.wire.messages import Completed, Failed, Started
 from niyanta.wire.v1 import workload_service_pb2 as pb
-from support.cluster import pace
 from support.collector import Collector, ReceivedSpan, running_collector
 from support.grpc_calls import Calls, connected, submission
+from support.pace import pace
 from support.system import System, beating, running_system
 
 _TRACE, _SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"

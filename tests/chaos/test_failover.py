@@ -10,7 +10,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from support.cluster import Answer, pace, running_cluster, signal_engine, submission
+from support.cluster import Answer, running_cluster, signal_engine, submission
+from support.pace import pace
 
 pytestmark = pytest.mark.chaos
 

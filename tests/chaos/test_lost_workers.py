@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from support.cluster import AWAY, Cluster, pace, running_cluster
+from support.cluster import AWAY, Cluster, running_cluster
+from support.pace import pace
 
 pytestmark = pytest.mark.chaos
 

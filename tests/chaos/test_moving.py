@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from support.cluster import AWAY, Cluster, eventually, pace, running_cluster, submission
+from support.cluster import AWAY, Cluster, eventually, running_cluster, submission
+from support.pace import pace
 
 pytestmark = pytest.mark.chaos
 

@@ -20,7 +20,8 @@ from chaos.proxy import Proxy
 
 from niyanta.embedded import Postgres
 from niyanta.embedded.engine import Engine
-from support.cluster import Answer, Cluster, eventually, pace, running_cluster, signal_engine, submission
+from support.cluster import Answer, Cluster, eventually, running_cluster, signal_engine, submission
+from support.pace import pace
 from support.small_disk import SmallDiskPostgres
 
 pytestmark = pytest.mark.chaos

@@ -21,11 +21,11 @@ from support.cluster import (
     Cluster,
     ClusteredNats,
     eventually,
-    pace,
     running_cluster,
     signal_engine,
     submission,
 )
+from support.pace import pace
 
 pytestmark = pytest.mark.chaos
 

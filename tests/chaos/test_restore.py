@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from support.cluster import AWAY, copy_database, pace, running_cluster
+from support.cluster import AWAY, copy_database, running_cluster
+from support.pace import pace
 
 pytestmark = pytest.mark.chaos
 

@@ -29,7 +29,8 @@ from niyanta.embedded.engine import free_port
 from niyanta.embedded.roles import coordinator_url
 from niyanta.errors import InvalidInputError
 from niyanta.server.store import migrate
-from support.cluster import eventually, pace
+from support.cluster import eventually
+from support.pace import pace
 from support.processes import APPS
 
 FROZEN = Path(__file__).parents[1] / "fixtures" / "previous_release.zip"

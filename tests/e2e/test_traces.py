@@ -17,8 +17,9 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from niyanta import AsyncClient
-from support.cluster import AWAY, Cluster, eventually, pace, running_cluster
+from support.cluster import AWAY, Cluster, eventually, running_cluster
 from support.collector import Collector, running_collector
+from support.pace import pace
 from support.processes import APPS
 
 _APP = f"{APPS / 'traced.py'}:worker"

@@ -17,6 +17,7 @@ import uvloop
 from niyanta import ConfigurationError, Worker
 from niyanta.wire.messages import CheckpointSaved, Completed, Failed, Paused, Progressed, Released
 from niyanta.worker.handlers.link import Ask
+from support.pace import pace
 from support.station import FOLDER, Record, Station, station
 
 APP = f"{FOLDER / 'unruly.py'}:worker"
@@ -61,9 +62,9 @@ async def test_a_signal_for_a_child_is_the_child_s(here: Station, kind: str) -> 
 @pytest.mark.parametrize("kind", ["busy_pool", "busy_pool_closed_sync", "busy_executor", "child_left"])
 async def test_processes_that_are_left_over_hold_nothing_up(here: Station, kind: str) -> None:
     began = time.monotonic()
-    record = await here.run(kind, seconds=15)
+    record = await here.run(kind, seconds=15 * pace())
     assert record.result == {"value": "done"}
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 10 * pace()
     assert noise(record) == []
 
 
@@ -231,13 +232,15 @@ async def test_an_interrupt_is_heard(here: Station) -> None:
 )
 async def test_every_end_is_an_end(here: Station, tmp_path: Path, how: str, says: str | None, beside: str) -> None:
     began = time.monotonic()
-    record = await here.run("ends", {"how": how, "beside": beside, "left": str(tmp_path / "left")}, seconds=20)
+    record = await here.run(
+        "ends", {"how": how, "beside": beside, "left": str(tmp_path / "left")}, seconds=20 * pace()
+    )
     if says is None:
         assert record.result == {"value": "done"}
     else:
         assert message(record) == says
         assert not record.end.permanent
-    assert time.monotonic() - began < 12
+    assert time.monotonic() - began < 12 * pace()
     assert (tmp_path / "left").read_text() == "flushed"
     if beside != "exit":  # what was registered later runs earlier
         assert (tmp_path / "exit").read_text() == "ran"

@@ -20,6 +20,7 @@ from niyanta.server.fleet.pulse import Pulse
 from niyanta.server.store.database import Database, Pool
 from niyanta.wire.broker import Broker
 from niyanta.wire.subjects import Subjects
+from support.pace import pace
 
 
 class Flaky:
@@ -159,7 +160,7 @@ async def test_old_connections_that_are_silent_while_a_new_one_is_answered_are_g
     await _look_until(attendance, 12, waiting.done)
     with pytest.raises(ServiceUnavailableError):
         await waiting
-    assert 3 < time.monotonic() - began < 6.5
+    assert 3 < time.monotonic() - began < 5 + 1.5 * pace()
     await elsewhere.close()
 
 
@@ -238,7 +239,7 @@ async def test_a_coordinator_whose_loop_is_stuck_leaves_and_joins_again_when_it_
                 if time.monotonic() - began > 2.5:
                     break
             except ConnectionFailedError:
-                assert time.monotonic() - began < 20
+                assert time.monotonic() - began < 20 * pace()
         assert await takers() == {b"well"}
         ill.go_on()
         await until_both_take()

@@ -11,6 +11,7 @@ import msgspec
 
 from niyanta.wire import messages
 from niyanta.wire.messages import AttemptRef, BatchReply
+from support.pace import pace
 from support.scripted_worker import ScriptedWorker
 from support.system import System, beating
 
@@ -159,7 +160,7 @@ async def test_a_hung_transaction_of_one_customer_holds_up_no_other(system: Syst
         bad, good = await _two_attempts(system, worker)
         async with hung.transaction():
             await hung.execute("SELECT FROM customer_usage WHERE customer_id = 'cust_a' FOR UPDATE")
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(2 * pace()):
                 events = [worker.event(ref, messages.Completed(b"{}")) for ref in (bad, good)]
                 outcomes = {r.ref.customer_id: r.outcome for r in await worker.send(*events)}
                 assert outcomes == {"cust_a": "later", "cust_b": "applied"}
@@ -180,7 +181,7 @@ async def test_a_beat_under_an_impossible_name_holds_up_no_other(system: System)
     odd = [ScriptedWorker(system.broker, system.subjects, name) for name in ("w\0", "", "w" * 100, "w.1")]
     odd.append(ScriptedWorker(system.broker, system.subjects, "w2"))
     odd[-1].incarnation = "\0"
-    async with asyncio.timeout(4):
+    async with asyncio.timeout(4 * pace()):
         replies = await asyncio.gather(worker.beat(), *(other.beat() for other in odd), worker.beat())
     assert [reply.ok for reply in replies] == [True, *([False] * len(odd)), True]
     assert not any(reply.hold for reply in replies)

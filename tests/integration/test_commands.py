@@ -18,6 +18,7 @@ from niyanta.server.store.workloads import Assignable
 from niyanta.wire.broker import FRAME_BYTES, Broker
 from niyanta.wire.messages import Assign, AttemptRef, CancelAttempt, Command
 from niyanta.wire.subjects import Subjects
+from support.pace import pace
 from support.scripted_worker import ScriptedWorker
 from support.system import System, beating
 
@@ -176,7 +177,7 @@ async def test_a_large_input_holds_up_no_scheduling(system: System) -> None:
     worker = await system.worker(capacity=50)
     async with beating(worker):
         large = await system.submit(input_params=LARGE)
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(3 * pace()):
             small = await system.submit("cust_b")
             assert {(await worker.next_assignment()).ref.workload_id for _ in range(2)} == {large, small}
 
@@ -191,7 +192,7 @@ async def test_a_worker_that_takes_no_frames_holds_up_no_scheduling(system: Syst
         assert (await silent.register_again()).accepted
         async with beating(worker, silent):
             await system.submit(workload_type="other", input_params=LARGE)
-            async with asyncio.timeout(3):
+            async with asyncio.timeout(3 * pace()):
                 workload_id = await system.submit("cust_b")
                 assert (await worker.next_assignment()).ref.workload_id == workload_id
     finally:

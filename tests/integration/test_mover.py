@@ -18,6 +18,7 @@ from niyanta.server.store.database import Database, LockNotFreeError
 from niyanta.server.store.states import Change
 from niyanta.wire.changes import WorkloadChange
 from support.deadlocks import Deadlocks, deadlocks
+from support.pace import pace
 from support.store_rows import add_customer, add_workloads
 
 WHO = Actor(ActorType.USER, "u")
@@ -159,7 +160,7 @@ async def test_a_lock_that_does_not_come_free_is_given_up(database: Database, ke
     mover = Mover(database, feed)
     async with database.transaction() as conn:
         await conn.execute("SELECT FROM customer_usage FOR UPDATE")
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(3 * pace()):
             with pytest.raises(LockNotFreeError):
                 await mover.move(keys, cancel, lock_seconds=0.1)
             with pytest.raises(LockNotFreeError):

@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from support.commit_cutter import CommitCutter, commit_cutter
+from support.pace import pace
 from support.system import System, running_system, supported
 
 SUBMISSION = {"workload_type": "count", "input_params": {}}
@@ -103,7 +104,7 @@ async def test_others_are_served_while_one_outcome_is_found_out(
     system, direct = cut
     task = await _submit_cut(system, cutter)
     await _waits_for_the_old_transaction(direct)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(2 * pace()):
         await system.submit("cust_b")
     cutter.arrive.set()
     status, body, _ = await task
@@ -119,11 +120,11 @@ async def test_a_hung_transaction_of_one_customer_holds_up_nobody_elses_submissi
         async with hung.transaction():
             await hung.execute("SELECT FROM customer_usage WHERE customer_id = 'cust_a' FOR UPDATE")
             calls = [system.call("POST", "/workloads", SUBMISSION, key=key) for key in ("cust_a", "cust_b") * 5]
-            async with asyncio.timeout(4):
+            async with asyncio.timeout(4 * pace()):
                 answers = await asyncio.gather(*calls)
             assert [status for status, _, _ in answers] == [503, 202] * 5
             assert {answer[2].get("Retry-After") for answer in answers[::2]} == {"1"}
-            async with asyncio.timeout(1):  # from now on nobody waits at all
+            async with asyncio.timeout(pace()):  # from now on nobody waits at all
                 await system.submit("cust_b")
         async with asyncio.timeout(5):
             while (await system.call("POST", "/workloads", SUBMISSION))[0] != 202:

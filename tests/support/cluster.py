@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import secrets
 import signal
 import time
@@ -32,6 +31,7 @@ from niyanta.server.store import migrate
 from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
 from niyanta.server.store.roles.writing import DatabaseRole
+from support.pace import pace
 
 __all__ = [
     "AWAY",
@@ -40,7 +40,6 @@ __all__ = [
     "ClusteredNats",
     "copy_database",
     "eventually",
-    "pace",
     "running_cluster",
     "signal_engine",
     "submission",
@@ -49,11 +48,6 @@ __all__ = [
 ROOT = Path(__file__).resolve().parents[2]
 AWAY = 600.0
 """Seconds after which a killed part comes back: not within a test."""
-
-
-def pace() -> float:
-    """How many times slower than idle the machine is; deadlines for mere computing are stretched by it."""
-    return min(4.0, max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)))
 
 
 class ClusteredNats(Nats):

@@ -81,7 +81,7 @@ class NatsLink(NatsClient):
     async def _connect_to_server(self, s: Srv) -> None:
         # The client itself leaves a connection open on which a server has refused it, or has said nothing.
         if self._transport is not None:
-            self._transport.close()
+            self._transport.close()  # type: ignore[no-untyped-call]
         await super()._connect_to_server(s)
 
     def _connect_command(self) -> bytes:
