@@ -176,7 +176,7 @@ func (s *AdminService) DrainWorker(ctx context.Context, workerID string, request
 // WorkerDrain tells how far a worker's drain has come. ErrNotFound: no operator drains it.
 func (s *AdminService) WorkerDrain(ctx context.Context, workerID string, options ...CallOption) (*Drain, error) {
 	return send[Drain](ctx, s.transport, call{
-		method: http.MethodGet, path: "/admin/workers/" + quoted(workerID) + "/drain",
+		method: http.MethodGet, path: "/admin/workers/" + quoted(workerID) + "/drain", safe: true,
 	}, options)
 }
 

@@ -30,9 +30,9 @@ type Client struct {
 	Customer *CustomerService
 	// Tokens makes short-lived tokens of the key.
 	Tokens *TokensService
-	// Checkpoints lists and pins what is kept of a workload.
+	// Checkpoints lists, reads and pins what is kept of a workload.
 	Checkpoints *CheckpointsService
-	// Admin is for operators: workers, customers and keys. It needs a key with the admin role.
+	// Admin is for operators: workers, customers, who is in and what was done. It needs a key with the admin role.
 	Admin *AdminService
 
 	transport *transport
@@ -50,6 +50,7 @@ func NewClient(apiKey string, options ...Option) *Client {
 		userAgent:        "niyanta-go/" + Version,
 		backoff:          fullJitter,
 		pingInterval:     20 * time.Second,
+		longestQuiet:     45 * time.Second,
 	}
 	for _, option := range options {
 		option(&settings)
@@ -81,6 +82,8 @@ type settings struct {
 	backoff          func(attempt int) time.Duration
 	// pingInterval is how often a quiet link is tried, and how long it may take to answer.
 	pingInterval time.Duration
+	// longestQuiet is how long nothing may come of a live feed, in which a sign of life comes every 15 seconds.
+	longestQuiet time.Duration
 }
 
 // Option sets something for all calls of a client.
@@ -109,7 +112,7 @@ func WithMaxRetries(most int) Option { return func(s *settings) { s.maxRetries =
 // top for which the service makes them wait.
 func WithTimeout(most time.Duration) Option { return func(s *settings) { s.timeout = most } }
 
-// WithMaxOutage sets how long Watch and WaitForCompletion put up with a service that can't be reached, once they have
+// WithMaxOutage sets how long Watch, WaitForCompletion, FollowLogs and Events put up with a service that can't be reached, once they have
 // heard from it; 5 minutes by default, and 0 is as long as the context lasts.
 func WithMaxOutage(most time.Duration) Option { return func(s *settings) { s.maxOutage = most } }
 
