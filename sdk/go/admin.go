@@ -2,6 +2,7 @@ package niyanta
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"net/http"
 	"time"
@@ -176,7 +177,7 @@ func (s *AdminService) DrainWorker(ctx context.Context, workerID string, request
 // WorkerDrain tells how far a worker's drain has come. ErrNotFound: no operator drains it.
 func (s *AdminService) WorkerDrain(ctx context.Context, workerID string, options ...CallOption) (*Drain, error) {
 	return send[Drain](ctx, s.transport, call{
-		method: http.MethodGet, path: "/admin/workers/" + quoted(workerID) + "/drain",
+		method: http.MethodGet, path: "/admin/workers/" + quoted(workerID) + "/drain", safe: true,
 	}, options)
 }
 
@@ -339,6 +340,9 @@ type CreatedKey struct {
 	CreatedAt  time.Time  `json:"created_at"`
 	ExpiresAt  *time.Time `json:"expires_at"`
 }
+
+// String names the key and doesn't show it, so that it gets into no log.
+func (k CreatedKey) String() string { return fmt.Sprintf("CreatedKey(%s %q)", k.ID, k.Name) }
 
 // CreateKeyRequest describes a new key.
 type CreateKeyRequest struct {

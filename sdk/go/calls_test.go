@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"reflect"
 	"slices"
@@ -207,6 +208,82 @@ func TestRequests(t *testing.T) {
 		{"Admin.UndrainWorker", "POST /admin/workers/w1/undrain", "", `{}`, func(ctx context.Context, c *Client) error {
 			return second(c.Admin.UndrainWorker(ctx, "w1"))
 		}},
+		{"Update", "PATCH /workloads/wl_1", `{"priority":0,"timeout_seconds":null,"affinity_rules":{"hard_affinity":{"worker_id":"w1"}},"version":7}`, `{}`,
+			func(ctx context.Context, c *Client) error {
+				return second(c.Workloads.Update(ctx, "wl_1", &UpdateWorkloadRequest{
+					Priority: Ptr(0), TimeoutSeconds: Null[int](), Version: Ptr(int64(7)),
+					AffinityRules: Value(AffinityRules{Hard: &AffinityConstraint{WorkerID: "w1"}}),
+				}))
+			}},
+		{"Download", "GET /workloads/wl_1/checkpoints/3", "", `{"at": 3}`, func(ctx context.Context, c *Client) error {
+			found, err := c.Checkpoints.Download(ctx, "wl_1", 3)
+			if err != nil {
+				return err
+			}
+			defer found.Close()
+			text, err := io.ReadAll(found)
+			if string(text) != `{"at": 3}` {
+				t.Errorf("%q", text)
+			}
+			return err
+		}},
+		{"Admin.CreateJoinToken", "POST /admin/join-tokens",
+			`{"name":"gpus","worker_pattern":"gpu-*","workload_types":["train"],"tags":{"hardware":"gpu"},"customers":["cust_a"],"expires_at":"2025-10-27T12:00:00.005+01:00"}`,
+			`{"token_id": "jt_1", "join_token": "secret"}`, func(ctx context.Context, c *Client) error {
+				found, err := c.Admin.CreateJoinToken(ctx, &CreateJoinTokenRequest{
+					Name: "gpus", WorkerPattern: "gpu-*", WorkloadTypes: []string{"train"}, Tags: map[string]string{"hardware": "gpu"},
+					Customers: []string{"cust_a"}, ExpiresAt: &noon,
+				})
+				if err == nil && (found.ID != "jt_1" || found.JoinToken != "secret") {
+					t.Errorf("%+v", found)
+				}
+				return err
+			}},
+		{"Admin.CreateJoinToken without bounds", "POST /admin/join-tokens", `{"name":"all"}`, `{}`, func(ctx context.Context, c *Client) error {
+			return second(c.Admin.CreateJoinToken(ctx, &CreateJoinTokenRequest{Name: "all"}))
+		}},
+		{"Admin.ListJoinTokens", "GET /admin/join-tokens?offset=5", "", `{}`, func(ctx context.Context, c *Client) error {
+			return second(c.Admin.ListJoinTokens(ctx, &ListJoinTokensRequest{Offset: Ptr(5)}))
+		}},
+		{"Admin.RevokeJoinToken", "DELETE /admin/join-tokens/jt_1", "", ``, func(ctx context.Context, c *Client) error {
+			return c.Admin.RevokeJoinToken(ctx, "jt_1")
+		}},
+		{"Admin.ListSessions", "GET /admin/sessions?customer_id=cust_a&kind=api_token&limit=1000&used_within_seconds=60", "",
+			`{"sessions": [{"session_id": "tok_1", "kind": "api_token", "key_id": "key_1", "workload_id": null}]}`,
+			func(ctx context.Context, c *Client) error {
+				found, err := c.Admin.ListSessions(ctx, &ListSessionsRequest{CustomerID: "cust_a", Kind: SessionToken, UsedWithinSeconds: 60, Limit: 1000})
+				if err == nil && (found.Sessions[0].ID != "tok_1" || *found.Sessions[0].KeyID != "key_1" || found.Sessions[0].WorkloadID != nil) {
+					t.Errorf("%+v", found.Sessions[0])
+				}
+				return err
+			}},
+		{"Admin.RevokeSession", "DELETE /admin/sessions/tok_1", "", ``, func(ctx context.Context, c *Client) error {
+			return c.Admin.RevokeSession(ctx, "tok_1")
+		}},
+		{"Admin.Audit",
+			"GET /admin/audit?action=drainWorker&actor_id=key_1&cursor=c&kind=change&limit=5&outcome=refused&since=2025-10-27T11%3A00%3A00.005Z&target=w1&until=2025-10-27T11%3A00%3A00.005Z", "", `{}`,
+			func(ctx context.Context, c *Client) error {
+				return second(c.Admin.Audit(ctx, &OperatorActionsRequest{
+					ActorID: "key_1", Action: "drainWorker", Kind: ActionChange, Target: "w1", Outcome: ActionRefused,
+					Since: &noon, Until: &noon, Limit: 5, Cursor: "c",
+				}))
+			}},
+		{"Admin.System", "GET /admin/system", "", `{"workers": {"HEALTHY": 2}, "leader": {"coordinator_id": null, "epoch": 3}}`,
+			func(ctx context.Context, c *Client) error {
+				found, err := c.Admin.System(ctx)
+				if err == nil && (found.Workers[WorkerHealthy] != 2 || found.Leader.CoordinatorID != nil || found.Leader.Epoch != 3) {
+					t.Errorf("%+v", found)
+				}
+				return err
+			}},
+		{"Admin.Fairness", "GET /admin/fairness", "", `{"slots": 8, "customers": [{"customer_id": "cust_a", "deserved": 2.5}]}`,
+			func(ctx context.Context, c *Client) error {
+				found, err := c.Admin.Fairness(ctx)
+				if err == nil && (found.Slots != 8 || found.Customers[0].Deserved != 2.5) {
+					t.Errorf("%+v", found)
+				}
+				return err
+			}},
 		{"Admin.RemoveWorker", "DELETE /admin/workers/w1", "", ``, func(ctx context.Context, c *Client) error {
 			return c.Admin.RemoveWorker(ctx, "w1")
 		}},
@@ -281,6 +358,12 @@ func TestIterationsGoThroughAllPages(t *testing.T) {
 		}},
 		{"/admin/customers/cust_a/api-keys", "api_keys", "key_id", "", func(c *Client) ([]string, error) {
 			return idsOf(c.Admin.IterateKeys(ctx, "cust_a", nil))
+		}},
+		{"/admin/join-tokens", "join_tokens", "token_id", "?limit=2", func(c *Client) ([]string, error) {
+			return idsOf(c.Admin.IterateJoinTokens(ctx, &ListJoinTokensRequest{Limit: 2}))
+		}},
+		{"/admin/audit", "actions", "action_id", "?kind=read&limit=100", func(c *Client) ([]string, error) {
+			return idsOf(c.Admin.IterateAudit(ctx, &OperatorActionsRequest{Kind: ActionRead}))
 		}},
 		{"/admin/workers", "workers", "worker_id", "?status=HEALTHY", func(c *Client) ([]string, error) {
 			return idsOf(c.Admin.IterateWorkers(ctx, &ListWorkersRequest{Status: WorkerHealthy}))
@@ -469,5 +552,14 @@ func TestAPauseWaitsLongerThanOtherCalls(t *testing.T) {
 	s.on("POST /workloads/wl_1/pause", fails(503, "SERVICE_UNAVAILABLE", "Retry-After", "5"))
 	if _, err := s.client().Workloads.Pause(context.Background(), "wl_1"); !errors.Is(err, ErrUnavailable) || len(s.got()) != 4 {
 		t.Error("a pause for which no checkpoint came was tried again", err)
+	}
+}
+
+func TestWhatOnlyReadsIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.on("GET /admin/workers/w1/drain", breaks, gives(200, `{"worker_id": "w1", "remaining": 2}`))
+	if found, err := s.client().Admin.WorkerDrain(context.Background(), "w1"); err != nil || found.Remaining != 2 {
+		t.Error(found, err)
 	}
 }

@@ -3,11 +3,12 @@ package niyanta
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 )
 
-// CheckpointsService lists and pins the checkpoints that are kept of a workload.
+// CheckpointsService lists, reads and pins the checkpoints that are kept of a workload.
 type CheckpointsService struct{ transport *transport }
 
 // Checkpoint is what is known of one.
@@ -44,6 +45,24 @@ func (s *CheckpointsService) List(ctx context.Context, workloadID string, option
 	}, options)
 }
 
+// Download opens what the handler saved, JSON or bytes as its Encoding says, for you to read and to close. The opening is
+// tried again as a Get is; what breaks in the middle of the reading is a [*ConnectionError] of Read, and the end comes as
+// io.EOF only when all of it was there. It lasts as long as the context, and breaks when nothing comes for the time that
+// one try may take.
+func (s *CheckpointsService) Download(ctx context.Context, workloadID string, sequence int, options ...CallOption) (io.ReadCloser, error) {
+	wanted := call{method: http.MethodGet, path: checkpointPath(workloadID, sequence), safe: true}
+	var found *stream
+	err := s.transport.repeat(ctx, wanted, func() error {
+		var err error
+		found, err = s.transport.open(ctx, wanted, "*/*", s.transport.timeout, options)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
 // Pin keeps a checkpoint, however many come after it. ErrConflict: as many as a customer may pin are pinned.
 func (s *CheckpointsService) Pin(ctx context.Context, workloadID string, sequence int, options ...CallOption) (*Checkpoint, error) {
 	return send[Checkpoint](ctx, s.transport, call{
@@ -58,6 +77,10 @@ func (s *CheckpointsService) Unpin(ctx context.Context, workloadID string, seque
 	}, options)
 }
 
+func checkpointPath(workloadID string, sequence int) string {
+	return workloadPath(workloadID, fmt.Sprintf("/checkpoints/%d", sequence))
+}
+
 func pinPath(workloadID string, sequence int) string {
-	return workloadPath(workloadID, fmt.Sprintf("/checkpoints/%d/pin", sequence))
+	return checkpointPath(workloadID, sequence) + "/pin"
 }

@@ -30,9 +30,9 @@ type Client struct {
 	Customer *CustomerService
 	// Tokens makes short-lived tokens of the key.
 	Tokens *TokensService
-	// Checkpoints lists and pins what is kept of a workload.
+	// Checkpoints lists, reads and pins what is kept of a workload.
 	Checkpoints *CheckpointsService
-	// Admin is for operators: workers, customers and keys. It needs a key with the admin role.
+	// Admin is for operators: workers, customers, who is in and what was done. It needs a key with the admin role.
 	Admin *AdminService
 
 	transport *transport
@@ -42,7 +42,6 @@ type Client struct {
 // and key can't be found, or are no good, is what the first call returns.
 func NewClient(apiKey string, options ...Option) *Client {
 	settings := settings{
-		httpClient:       newHTTPClient(),
 		timeout:          defaultTimeout,
 		maxRetries:       defaultMaxRetries,
 		maxOutage:        defaultMaxOutage,
@@ -50,11 +49,16 @@ func NewClient(apiKey string, options ...Option) *Client {
 		userAgent:        "niyanta-go/" + Version,
 		backoff:          fullJitter,
 		pingInterval:     20 * time.Second,
+		longestQuiet:     45 * time.Second,
 	}
+	settings.httpClient, settings.ownTransport = newHTTPClient()
 	for _, option := range options {
 		option(&settings)
 	}
 	found := findCredentials(apiKey, settings.baseURL)
+	if found.err == nil {
+		found.err = settings.showCertificate(found.baseURL)
+	}
 	calls := &transport{settings: settings, credentials: found, apiKey: found.apiKey}
 	adminCalls := &transport{settings: settings, credentials: found, apiKey: found.adminKey}
 	return &Client{
@@ -72,6 +76,7 @@ func NewClient(apiKey string, options ...Option) *Client {
 type settings struct {
 	baseURL          string
 	httpClient       *http.Client
+	ownTransport     *http.Transport // that of the package's own client; nil of another
 	timeout          time.Duration
 	maxRetries       int
 	maxOutage        time.Duration
@@ -81,6 +86,8 @@ type settings struct {
 	backoff          func(attempt int) time.Duration
 	// pingInterval is how often a quiet link is tried, and how long it may take to answer.
 	pingInterval time.Duration
+	// longestQuiet is how long nothing may come of a live feed, in which a sign of life comes every 15 seconds.
+	longestQuiet time.Duration
 }
 
 // Option sets something for all calls of a client.
@@ -90,15 +97,17 @@ type Option func(*settings)
 func WithBaseURL(address string) Option { return func(s *settings) { s.baseURL = address } }
 
 // WithHTTPClient uses another HTTP client than the package's own, for proxies, certificates or instrumentation. Its
-// Timeout, if it has one, bounds one try of a call, and long polls too.
-func WithHTTPClient(client *http.Client) Option { return func(s *settings) { s.httpClient = client } }
+// Timeout, if it has one, bounds one try of a call, and long polls and live feeds too.
+func WithHTTPClient(client *http.Client) Option {
+	return func(s *settings) { s.httpClient, s.ownTransport = client, nil }
+}
 
-// WithTLSConfig trusts another authority than the system's, or shows a certificate to a service that asks for one. It is
-// for the package's own HTTP client: with WithHTTPClient, set it in the transport of that.
+// WithTLSConfig trusts another authority than the system's, or shows a certificate to a service that asks for one; one in
+// it goes before that of the environment. It is for the package's own HTTP client: with WithHTTPClient, set it in the transport of that.
 func WithTLSConfig(config *tls.Config) Option {
 	return func(s *settings) {
-		s.httpClient = newHTTPClient()
-		s.httpClient.Transport.(*http.Transport).TLSClientConfig = config.Clone()
+		s.httpClient, s.ownTransport = newHTTPClient()
+		s.ownTransport.TLSClientConfig = config.Clone()
 	}
 }
 
@@ -109,7 +118,7 @@ func WithMaxRetries(most int) Option { return func(s *settings) { s.maxRetries =
 // top for which the service makes them wait.
 func WithTimeout(most time.Duration) Option { return func(s *settings) { s.timeout = most } }
 
-// WithMaxOutage sets how long Watch and WaitForCompletion put up with a service that can't be reached, once they have
+// WithMaxOutage sets how long Watch, WaitForCompletion, FollowLogs and Events put up with a service that can't be reached, once they have
 // heard from it; 5 minutes by default, and 0 is as long as the context lasts.
 func WithMaxOutage(most time.Duration) Option { return func(s *settings) { s.maxOutage = most } }
 
@@ -159,16 +168,16 @@ func callSettingsOf(options []CallOption) callSettings {
 	return found
 }
 
-// newHTTPClient returns one that keeps enough connections for many goroutines. It follows no redirects: they would
+// newHTTPClient returns one with its transport, that keeps enough connections for many goroutines. It follows no redirects: they would
 // turn a submission into a reading, and carry the key elsewhere.
-func newHTTPClient() *http.Client {
+func newHTTPClient() (*http.Client, *http.Transport) {
 	connections := http.DefaultTransport.(*http.Transport).Clone()
 	connections.MaxIdleConns = 256
 	connections.MaxIdleConnsPerHost = 256
 	return &http.Client{
 		Transport:     connections,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+	}, connections
 }
 
 // Health is the service's sign of life.

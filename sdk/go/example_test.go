@@ -167,6 +167,59 @@ func ExampleWorkloadsService_Watch() {
 	// COMPLETED 100
 }
 
+func ExampleWorkloadsService_Events() {
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, "id: 5f3a.0\nevent: ready\ndata: {\"type\": \"ready\", \"resumed\": false}\n\n"+
+			"id: 5f3a.1\nevent: workload\ndata: {\"type\": \"workload\", \"workload_id\": \"wl_1\", \"status\": \"RUNNING\", \"version\": 5}\n\n")
+	}))
+	client := niyanta.NewClient("nyt_cust_a_key", niyanta.WithBaseURL(service.URL))
+
+	shown := map[string]int64{}
+	for event, err := range client.Workloads.Events(ctx, nil) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		switch event.Type {
+		case niyanta.LiveReady, niyanta.LiveMissed:
+			fmt.Println("read the list") // by client.Workloads.Iterate
+		case niyanta.LiveWorkload:
+			if event.Version > shown[event.WorkloadID] {
+				shown[event.WorkloadID] = event.Version
+				fmt.Println(event.WorkloadID, event.Status)
+			}
+		}
+		if len(shown) == 1 {
+			break
+		}
+	}
+	// Output:
+	// read the list
+	// wl_1 RUNNING
+}
+
+func ExampleCheckpointsService_Download() {
+	client := newClient(map[string]string{
+		"GET /v1/workloads/wl_1/checkpoints":   `{"workload_id": "wl_1", "checkpoints": [{"sequence": 7, "encoding": "json"}]}`,
+		"GET /v1/workloads/wl_1/checkpoints/7": `{"number": 7}`,
+	})
+	kept, err := client.Checkpoints.List(ctx, "wl_1")
+	if err != nil {
+		log.Fatal(err)
+	}
+	saved, err := client.Checkpoints.Download(ctx, "wl_1", kept.Checkpoints[0].Sequence)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer saved.Close()
+	text, err := io.ReadAll(saved)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(string(text))
+	// Output: {"number": 7}
+}
+
 func ExampleWorkloadsService_Iterate() {
 	client := newClient(map[string]string{
 		"GET /v1/workloads?limit=100&status=FAILED": `{"workloads": [{"workload_id": "wl_1", "retry_count": 3}],

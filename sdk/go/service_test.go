@@ -137,3 +137,14 @@ func sends(messages ...string) http.HandlerFunc {
 		_ = link.Close(websocket.StatusGoingAway, "")
 	}
 }
+
+// streams gives an answer piece by piece, and ends it as a service does that goes away.
+func streams(kind string, pieces ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", kind)
+		for _, piece := range pieces {
+			_, _ = io.WriteString(w, piece)
+			w.(http.Flusher).Flush()
+		}
+	}
+}

@@ -24,7 +24,7 @@ var errNoSocket = errors.New("niyanta: no WebSocket")
 func (w *watch) followSocket(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	transport := w.workloads.transport
+	transport := w.transport
 	if err := transport.usable(false); err != nil {
 		return err
 	}

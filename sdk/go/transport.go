@@ -76,15 +76,26 @@ func (t *transport) call(ctx context.Context, c call, options []CallOption, foun
 	if err != nil {
 		return err
 	}
+	return t.repeat(ctx, c, func() error {
+		answer, err := t.try(ctx, c, header, body)
+		if err != nil {
+			return err
+		}
+		return decode(answer, found)
+	})
+}
+
+// repeat tries a call as often as is allowed.
+func (t *transport) repeat(ctx context.Context, c call, try func() error) error {
 	maxRetries := t.maxRetries
 	if c.once || c.public {
 		maxRetries = 0
 	}
 	unknown := false // whether an earlier try may have been done without our hearing of it
 	for attempt := 0; ; attempt++ {
-		answer, err := t.try(ctx, c, header, body)
+		err := try()
 		if err == nil {
-			return decode(answer, found)
+			return nil
 		}
 		if c.method == http.MethodDelete && unknown && errors.Is(err, ErrNotFound) {
 			return nil // the earlier try removed it
@@ -148,19 +159,9 @@ func (t *transport) prepare(c call, options []CallOption) (http.Header, []byte, 
 func (t *transport) try(ctx context.Context, c call, header http.Header, body []byte) ([]byte, error) {
 	bounded, cancel := context.WithTimeout(ctx, t.timeout+c.waits)
 	defer cancel()
-	address := t.credentials.baseURL + "/v1" + c.path
-	if query := c.query.Encode(); query != "" {
-		address += "?" + query
-	}
-	request, err := http.NewRequestWithContext(bounded, c.method, address, bytes.NewReader(body))
+	request, err := t.newRequest(bounded, c, header, body)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrConfiguration, err)
-	}
-	request.Header = header.Clone()
-	if t.traceparent != nil && request.Header.Get("Traceparent") == "" {
-		if place := t.traceparent(ctx); place != "" {
-			request.Header.Set("Traceparent", place)
-		}
+		return nil, err
 	}
 	response, err := t.httpClient.Do(request)
 	if err != nil {
@@ -183,6 +184,25 @@ func (t *transport) try(ctx context.Context, c call, header http.Header, body []
 		return nil, fmt.Errorf("%w: its body has more than %d bytes", ErrMalformedAnswer, most)
 	}
 	return answer, nil
+}
+
+// newRequest makes the request of one try.
+func (t *transport) newRequest(ctx context.Context, c call, header http.Header, body []byte) (*http.Request, error) {
+	address := t.credentials.baseURL + "/v1" + c.path
+	if query := c.query.Encode(); query != "" {
+		address += "?" + query
+	}
+	request, err := http.NewRequestWithContext(ctx, c.method, address, bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfiguration, err)
+	}
+	request.Header = header.Clone()
+	if t.traceparent != nil && request.Header.Get("Traceparent") == "" {
+		if place := t.traceparent(ctx); place != "" {
+			request.Header.Set("Traceparent", place)
+		}
+	}
+	return request, nil
 }
 
 // broken tells the caller's own end of the context from a link that broke and a try that took too long.

@@ -7,9 +7,11 @@ import (
 
 // UpdateWorkloadRequest says what of a waiting workload is to be different; what is nil stays as it is.
 type UpdateWorkloadRequest struct {
-	Priority       *int           `json:"priority,omitempty"`
-	TimeoutSeconds *int           `json:"timeout_seconds,omitempty"`
-	AffinityRules  *AffinityRules `json:"affinity_rules,omitempty"`
+	Priority *int `json:"priority,omitempty"`
+	// TimeoutSeconds bounds the running time of one attempt; Null is what the type's config says.
+	TimeoutSeconds *Nullable[int] `json:"timeout_seconds,omitempty"`
+	// AffinityRules say where it may run; Null is anywhere.
+	AffinityRules *Nullable[AffinityRules] `json:"affinity_rules,omitempty"`
 	// Version: change it only if this is its version still.
 	Version *int64 `json:"version,omitempty"`
 }

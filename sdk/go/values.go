@@ -35,8 +35,8 @@ func (o Object) Decode(into any) error {
 // Ptr returns a pointer to v, for the optional fields of requests.
 func Ptr[T any](v T) *T { return &v }
 
-// Nullable is the value of a field for which null says something else than absence: in an update, null takes the
-// customer's own figure away, and an absent field leaves it. Made by [Value] and [Null].
+// Nullable is the value of a field for which null says something else than absence: in an update, null takes
+// what was set away, and an absent field leaves it. Made by [Value] and [Null].
 type Nullable[T any] struct {
 	value T
 	null  bool

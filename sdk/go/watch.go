@@ -62,7 +62,10 @@ type WatchRequest struct {
 // polls, and looks now and then whether they can.
 func (s *WorkloadsService) Watch(ctx context.Context, workloadID string, request *WatchRequest, options ...CallOption) iter.Seq2[*Update, error] {
 	return func(yield func(*Update, error) bool) {
-		w := watch{workloads: s, workloadID: workloadID, logs: copied(request).Logs, options: options}
+		w := watch{
+			workloads: s, workloadID: workloadID, logs: copied(request).Logs, options: options,
+			patience: patience{transport: s.transport},
+		}
 		w.yield = func(update *Update) bool { return yield(update, nil) }
 		if err := w.follow(ctx); err != nil {
 			yield(nil, err)
@@ -74,7 +77,11 @@ func (s *WorkloadsService) Watch(ctx context.Context, workloadID string, request
 // CANCELLED the error is a [*FailedError] or [*CancelledError], which carries it. It waits as long as the context lasts;
 // when that ends, the workload goes on all the same.
 func (s *WorkloadsService) WaitForCompletion(ctx context.Context, workloadID string, options ...CallOption) (*Workload, error) {
-	w := watch{workloads: s, workloadID: workloadID, options: options, yield: func(*Update) bool { return true }}
+	w := watch{
+		workloads: s, workloadID: workloadID, options: options,
+		patience: patience{transport: s.transport},
+		yield:    func(*Update) bool { return true },
+	}
 	if err := w.follow(ctx); err != nil {
 		return nil, err
 	}
@@ -119,8 +126,7 @@ type watch struct {
 	ended   bool      // the last update was given, or the caller left
 	polled  *Workload // the answer of the last poll
 
-	heard     time.Time // when the service was heard of last; zero before the first time
-	failures  int       // how often in a row it wasn't reached
+	patience
 	socketAt  time.Time // when the next WebSocket may be tried
 	noSockets int       // how often in a row there was none to be had
 }
@@ -141,6 +147,8 @@ func (w *watch) follow(ctx context.Context) error {
 		if err == nil || w.ended {
 			continue
 		}
+		// What has come back is to be met by a WebSocket at once.
+		w.socketAt, w.noSockets = time.Time{}, 0
 		if err := w.endure(ctx, err); err != nil {
 			return err
 		}
@@ -177,11 +185,6 @@ func (w *watch) poll(ctx context.Context, wait time.Duration) error {
 	return sleep(ctx, leastPollInterval-time.Since(begun))
 }
 
-// reached notes that the service was heard of.
-func (w *watch) reached() {
-	w.heard, w.failures = time.Now(), 0
-}
-
 // give hands an update on, unless it tells nothing new.
 func (w *watch) give(update *Update) {
 	if update.Type == UpdateLogLine {
@@ -197,27 +200,6 @@ func (w *watch) give(update *Update) {
 	if !w.yield(update) || update.Status.IsTerminal() {
 		w.ended = true
 	}
-}
-
-// endure waits out a failure that may pass, or returns it. Before the service was heard of for the first time, it may
-// fail as often as any call; then for as long as an outage may last.
-func (w *watch) endure(ctx context.Context, err error) error {
-	transport := w.workloads.transport
-	pause, again := transport.repeatAfter(err, true, w.failures)
-	if !again {
-		return err
-	}
-	w.failures++
-	if w.heard.IsZero() {
-		if w.failures > transport.maxRetries {
-			return err
-		}
-	} else if transport.maxOutage > 0 && time.Since(w.heard) > transport.maxOutage {
-		return err
-	}
-	// What has come back is to be met by a WebSocket at once.
-	w.socketAt, w.noSockets = time.Time{}, 0
-	return sleepOr(ctx, pause, err)
 }
 
 // updateFrom says of a polled workload what a WebSocket would have said.

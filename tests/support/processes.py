@@ -97,9 +97,18 @@ class Dev:
 
 
 def until_gone(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
-    """Those that are still there when the time is up."""
-    _, alive = psutil.wait_procs(processes, timeout=seconds)
+    """Those that still run when the time is up. What has ended and waits for init to take note of it doesn't."""
+    deadline = time.monotonic() + seconds
+    while (alive := [one for one in processes if _runs(one)]) and time.monotonic() < deadline:
+        time.sleep(0.01)
     return alive
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def changes(client: Client, workload_id: str) -> Iterator[Workload]:

@@ -54,7 +54,7 @@ func readDocument(t *testing.T) document {
 
 // What the document calls a schema, and the SDK's type for it; nil where the SDK has none, for the reason beside it.
 var types = map[string]any{
-	"ActionOutcome":          nil, // what operators did is read by the command line or over REST
+	"ActionOutcome":          niyanta.ActionOutcome(""),
 	"AccountAnswer":          niyanta.Account{},
 	"AffinityRequest":        niyanta.AffinityRules{},
 	"ApiKeyRow":              niyanta.Key{},
@@ -78,7 +78,7 @@ var types = map[string]any{
 	"ConstraintRequest":      niyanta.AffinityConstraint{},
 	"CreateConfigRequest":    niyanta.CreateConfigRequest{},
 	"CreateCustomerRequest":  niyanta.CreateCustomerRequest{},
-	"CreateJoinTokenRequest": nil, // join tokens are made by the command line or over REST
+	"CreateJoinTokenRequest": niyanta.CreateJoinTokenRequest{},
 	"CreateKeyRequest":       niyanta.CreateKeyRequest{},
 	"CreateTokenRequest":     niyanta.CreateTokenRequest{},
 	"CustomerAnswer":         niyanta.Customer{},
@@ -99,11 +99,11 @@ var types = map[string]any{
 	"ForkRequest":            niyanta.ForkWorkloadRequest{},
 	"HealthAnswer":           niyanta.Health{},
 	"ItemError":              niyanta.ItemError{},
-	"JoinTokenAnswer":        nil, // as above
-	"JoinTokenRow":           nil, // as above
-	"OperatorActionBody":     nil, // what operators did is read by the command line or over REST
-	"OperatorActionsAnswer":  nil, // as above
-	"JoinTokensAnswer":       nil, // as above
+	"JoinTokenAnswer":        niyanta.CreatedJoinToken{},
+	"JoinTokenRow":           niyanta.JoinToken{},
+	"OperatorActionBody":     niyanta.OperatorAction{},
+	"OperatorActionsAnswer":  niyanta.OperatorActionsPage{},
+	"JoinTokensAnswer":       niyanta.JoinTokensPage{},
 	"KeyAnswer":              niyanta.CreatedKey{},
 	"Limits":                 niyanta.Limits{},
 	"LimitsRequest":          niyanta.LimitsRequest{},
@@ -127,8 +127,8 @@ var types = map[string]any{
 	"ResumeRequest":          nil, // an argument of ResumeFrom
 	"RotateKeyRequest":       niyanta.RotateKeyRequest{},
 	"RunSeconds":             niyanta.RunSeconds{},
-	"SessionBody":            nil, // who is in is looked at by the command line or over REST
-	"SessionsAnswer":         nil, // as above
+	"SessionBody":            niyanta.Session{},
+	"SessionsAnswer":         niyanta.SessionList{},
 	"StandingOrderBody":      niyanta.StandingOrder{},
 	"StatisticsAnswer":       niyanta.Statistics{},
 	"StatisticsSummary":      niyanta.StatisticsSummary{},
@@ -136,15 +136,15 @@ var types = map[string]any{
 	"TokenAnswer":            niyanta.CreatedToken{},
 	"TokenRow":               niyanta.Token{},
 	"TokensAnswer":           niyanta.TokenList{},
-	"BrokerState":            nil,
-	"CustomerShare":          nil,
-	"DatabaseState":          nil,
-	"FairnessAnswer":         nil,
-	"LeaderState":            nil,
-	"PartitionState":         nil,
-	"PoolState":              nil,
-	"QueueState":             nil,
-	"SystemAnswer":           nil,
+	"BrokerState":            niyanta.BrokerState{},
+	"CustomerShare":          niyanta.CustomerShare{},
+	"DatabaseState":          niyanta.DatabaseState{},
+	"FairnessAnswer":         niyanta.Fairness{},
+	"LeaderState":            niyanta.LeaderState{},
+	"PartitionState":         niyanta.PartitionState{},
+	"PoolState":              niyanta.PoolState{},
+	"QueueState":             niyanta.QueueState{},
+	"SystemAnswer":           niyanta.SystemState{},
 	"SubmitAnswer":           niyanta.SubmittedWorkload{},
 	"SubmitRequest":          niyanta.SubmitWorkloadRequest{},
 	"TypeStatistics":         niyanta.TypeStatistics{},
@@ -212,6 +212,17 @@ var methods = map[string]method{
 	"drainWorker":          {client.Admin, "DrainWorker", nil},
 	"getWorkerDrain":       {client.Admin, "WorkerDrain", nil},
 	"undrainWorker":        {client.Admin, "UndrainWorker", nil},
+	"createJoinToken":      {client.Admin, "CreateJoinToken", nil},
+	"listJoinTokens":       {client.Admin, "ListJoinTokens", niyanta.ListJoinTokensRequest{}},
+	"revokeJoinToken":      {client.Admin, "RevokeJoinToken", nil},
+	"listSessions":         {client.Admin, "ListSessions", niyanta.ListSessionsRequest{}},
+	"revokeSession":        {client.Admin, "RevokeSession", nil},
+	"listOperatorActions":  {client.Admin, "Audit", niyanta.OperatorActionsRequest{}},
+	"getSystem":            {client.Admin, "System", nil},
+	"getFairness":          {client.Admin, "Fairness", nil},
+	"streamWorkloadEvents": {client.Workloads, "Events", nil},
+	"streamAllEvents":      {client.Admin, "Events", nil},
+	"downloadCheckpoint":   {client.Checkpoints, "Download", nil},
 	"listCheckpoints":      {client.Checkpoints, "List", nil},
 	"pinCheckpoint":        {client.Checkpoints, "Pin", nil},
 	"unpinCheckpoint":      {client.Checkpoints, "Unpin", nil},
@@ -225,14 +236,8 @@ type getAfter struct {
 	_ int `query:"version"`
 }
 
-// Operations that no method makes: metrics are for Prometheus, join tokens and sessions for operators, live feeds,
-// the bytes of a checkpoint and the system's state for consoles, and the rest has a twin below /v1.
-var withoutMethod = []string{
-	"getMetrics", "getMetricsAtRoot", "getHealthAtRoot", "getReadinessAtRoot",
-	"createJoinToken", "listJoinTokens", "revokeJoinToken", "listSessions", "revokeSession", "getSystem", "getFairness", "listOperatorActions",
-	"streamWorkloadEvents", "streamAllEvents",
-	"downloadCheckpoint",
-}
+// Operations that no method makes: metrics are for Prometheus, and the rest has a twin below /v1.
+var withoutMethod = []string{"getMetrics", "getMetricsAtRoot", "getHealthAtRoot", "getReadinessAtRoot"}
 
 func TestEveryOperationHasItsMethod(t *testing.T) {
 	seen := map[string]bool{}
@@ -281,6 +286,9 @@ func TestEverySchemaHasItsType(t *testing.T) {
 			continue
 		}
 		goType := reflect.TypeOf(found)
+		if goType.Kind() == reflect.String {
+			continue
+		}
 		fields := map[string]reflect.StructField{}
 		for i := range goType.NumField() {
 			if tag, ok := goType.Field(i).Tag.Lookup("json"); ok {
@@ -315,8 +323,8 @@ func mismatch(described schema, goType reflect.Type) string {
 	if goType.Kind() == reflect.Pointer {
 		goType = goType.Elem()
 	}
-	if value, ok := strings.CutPrefix(goType.Name(), "Nullable["); ok {
-		return map[bool]string{false: "not a number"}[value == "int]" || value == "float64]"]
+	if strings.HasPrefix(goType.Name(), "Nullable[") {
+		return mismatch(described, goType.Field(0).Type)
 	}
 	if len(described.AllOf) == 1 {
 		described = schema{Ref: described.AllOf[0].Ref}
@@ -352,7 +360,7 @@ func mismatch(described schema, goType reflect.Type) string {
 		return mismatch(*described.Items, goType.Elem())
 	case "object":
 		fits = goType == reflect.TypeOf(niyanta.Object{}) || goType == reflect.TypeOf(niyanta.AffinityRules{}) ||
-			goType == reflect.TypeOf(map[string]string{}) || goType.Kind() == reflect.Interface
+			goType == reflect.TypeOf(map[string]string{}) || goType == reflect.TypeOf(map[niyanta.WorkerStatus]int{}) || goType.Kind() == reflect.Interface
 	}
 	if !fits {
 		return strings.TrimSpace("not a " + described.Type + " " + described.Format)
@@ -373,7 +381,7 @@ func saysNothingWhenZero(typeName, field string) bool {
 	case "SubmitWorkloadRequest":
 		return field == "TimeoutSeconds"
 	case "CancelWorkloadRequest", "CancelBatchRequest", "CancelFilter", "AffinityConstraint", "CreateCustomerRequest",
-		"UpdateCustomerRequest", "CreateKeyRequest":
+		"UpdateCustomerRequest", "CreateKeyRequest", "CreateJoinTokenRequest":
 		return true
 	}
 	return false

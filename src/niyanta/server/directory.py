@@ -188,7 +188,8 @@ class Directory:
         """A customer's limits; read from the database when it is new."""
         found = self._customers.get(customer_id)
         if found is None:
-            found = self._customers[customer_id] = await self._store.get(customer_id)
+            read = await self._store.get(customer_id)
+            found = self._customers.setdefault(customer_id, read)  # a refresh may have read a newer one meanwhile
         return found
 
     def known_customer(self, customer_id: str) -> Customer | None:
@@ -205,8 +206,10 @@ class Directory:
         return found
 
     async def _read_supported(self, customer_id: str) -> dict[str, Intake]:
-        found, changes = dict(self.served_for(customer_id)), self._changes
-        for kind, text in (await self._store.configured_types(customer_id)).items():
+        changes = self._changes
+        configured = await self._store.configured_types(customer_id)
+        found = dict(self.served_for(customer_id))  # not before: the fleet may have been read meanwhile
+        for kind, text in configured.items():
             own = self._compile(None if text is None else msgspec.json.decode(text))
             found[kind] = replace(found.get(kind, _UNSERVED), own=own)
         if changes == self._changes:
