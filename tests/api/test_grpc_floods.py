@@ -28,7 +28,7 @@ HEALTH = "/grpc.health.v1.Health/Check"
 REQUEST = pb.GetWorkloadRequest(workload_id="wl_none").SerializeToString()
 SECONDS = 5.0
 """Within which others' calls are answered, on an idle machine."""
-CUTS = 6
+CUTS = 4
 
 
 @contextlib.asynccontextmanager
