@@ -139,8 +139,8 @@ def _options(settings: CoordinatorSettings) -> list[tuple[str, int]]:
         ("grpc.max_concurrent_streams", settings.grpc_max_streams),
         # Calls that wait to be taken up, of all connections, at some 14 KB. Beyond the first bound grpc drops some of
         # those that come, whosever they are, beyond the second all.
-        ("grpc.server.max_pending_requests", 8_000),
-        ("grpc.server.max_pending_requests_hard_limit", 12_000),
+        ("grpc.server.max_pending_requests", 20_000),
+        ("grpc.server.max_pending_requests_hard_limit", 24_000),
         # How much a caller may send of a request that nobody reads, as nobody does before the credentials are good. A
         # window that grows with the line's speed would let megabytes in.
         ("grpc.http2.lookahead_bytes", 64 * _KIB),
