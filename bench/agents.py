@@ -1,6 +1,7 @@
-"""Simulated agents: many workers that register, beat and report, and run nothing, over one link to the broker.
+"""Simulated agents: many workers that register, beat and report, and run nothing.
 
-A worker's own credential lets it speak for itself only, so the link is a coordinator's.
+Each has a link of its own, as a worker has, on which it hears the replies to itself. What it shows is a coordinator's
+key, so that no token has to be made for each.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -33,7 +35,7 @@ from niyanta.wire.messages import (
     Speak,
     Started,
 )
-from niyanta.wire.subjects import Subjects
+from niyanta.wire.subjects import Subjects, inbox_of
 
 __all__ = ["Agents"]
 
@@ -52,6 +54,7 @@ class _Agent:
         self.capacity = capacity
         self.held: list[AttemptRef] = []
         self.new: list[AttemptRef] = []
+        self.broker = Broker("", name=worker_id)
 
     def beat(self) -> Heartbeat:
         return Heartbeat(self.worker_id, self.incarnation, False, self.held)
@@ -69,7 +72,6 @@ class Agents:
 
     def __init__(self, credentials: Mapping[str, str], workload_type: str, count: int, capacity: int) -> None:
         self._credentials = credentials
-        self._broker = Broker("", name="bench-agents")
         self._workload_type = workload_type
         token = id_of(credentials["join_token"]) or ""
         names = [f"bench-{number:04}" for number in range(count)]
@@ -90,11 +92,12 @@ class Agents:
         database = await Database.open(self._credentials["database_url"])
         login = (await BrokerKeys.load(database)).login
         await database.close()
-        self._broker = Broker(self._credentials["nats_url"], name="bench-agents", login=login)
-        await self._broker.connect()
         interval = 2.0
         for agent in self._agents:
-            await self._broker.serve(agent.subjects.commands(agent.worker_id), self._handler(agent))
+            own = replace(login, inbox=inbox_of(agent.credential))
+            agent.broker = Broker(self._credentials["nats_url"], name=agent.worker_id, login=own)
+            await agent.broker.connect()
+            await agent.broker.serve(agent.subjects.commands(agent.worker_id), self._handler(agent))
             interval = await self._register(agent)
         self._living = [
             asyncio.create_task(self._live(agent, interval, interval * number / len(self._agents)))
@@ -110,7 +113,7 @@ class Agents:
         async with asyncio.timeout(_REGISTER_SECONDS):
             while True:
                 try:
-                    raw = await self._broker.request(agent.subjects.register, _encode(message), timeout_seconds=20)
+                    raw = await agent.broker.request(agent.subjects.register, _encode(message), timeout_seconds=20)
                     break
                 except ConnectionFailedError:  # a coordinator takes none while its database is slow
                     await asyncio.sleep(0.5)
@@ -138,7 +141,7 @@ class Agents:
         while True:
             try:
                 message = _encode(agent.beat())
-                raw = await self._broker.request(agent.subjects.heartbeat, message, timeout_seconds=interval)
+                raw = await agent.broker.request(agent.subjects.heartbeat, message, timeout_seconds=interval)
                 reply = msgspec.msgpack.decode(raw, type=HeartbeatReply)
                 if not reply.ok and not reply.hold:
                     self.lost += 1
@@ -161,7 +164,7 @@ class Agents:
         now = int(time.time() * 1000)
         batch = EventBatch(agent.worker_id, agent.incarnation, [Event(ref, 1, now, Started()) for ref in refs])
         try:
-            raw = await self._broker.request(agent.subjects.events, _encode(batch), timeout_seconds=30)
+            raw = await agent.broker.request(agent.subjects.events, _encode(batch), timeout_seconds=30)
         except ConnectionFailedError:
             return False
         return msgspec.msgpack.decode(raw, type=BatchReply).ok
@@ -171,4 +174,4 @@ class Agents:
         for living in self._living:
             living.cancel()
         await asyncio.gather(*self._living, return_exceptions=True)
-        await self._broker.close()
+        await asyncio.gather(*(agent.broker.close() for agent in self._agents))

@@ -2,6 +2,7 @@ package niyanta
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"net/http"
 	"time"
@@ -339,6 +340,9 @@ type CreatedKey struct {
 	CreatedAt  time.Time  `json:"created_at"`
 	ExpiresAt  *time.Time `json:"expires_at"`
 }
+
+// String names the key and doesn't show it, so that it gets into no log.
+func (k CreatedKey) String() string { return fmt.Sprintf("CreatedKey(%s %q)", k.ID, k.Name) }
 
 // CreateKeyRequest describes a new key.
 type CreateKeyRequest struct {

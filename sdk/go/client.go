@@ -42,7 +42,6 @@ type Client struct {
 // and key can't be found, or are no good, is what the first call returns.
 func NewClient(apiKey string, options ...Option) *Client {
 	settings := settings{
-		httpClient:       newHTTPClient(),
 		timeout:          defaultTimeout,
 		maxRetries:       defaultMaxRetries,
 		maxOutage:        defaultMaxOutage,
@@ -52,10 +51,14 @@ func NewClient(apiKey string, options ...Option) *Client {
 		pingInterval:     20 * time.Second,
 		longestQuiet:     45 * time.Second,
 	}
+	settings.httpClient, settings.ownTransport = newHTTPClient()
 	for _, option := range options {
 		option(&settings)
 	}
 	found := findCredentials(apiKey, settings.baseURL)
+	if found.err == nil {
+		found.err = settings.showCertificate(found.baseURL)
+	}
 	calls := &transport{settings: settings, credentials: found, apiKey: found.apiKey}
 	adminCalls := &transport{settings: settings, credentials: found, apiKey: found.adminKey}
 	return &Client{
@@ -73,6 +76,7 @@ func NewClient(apiKey string, options ...Option) *Client {
 type settings struct {
 	baseURL          string
 	httpClient       *http.Client
+	ownTransport     *http.Transport // that of the package's own client; nil of another
 	timeout          time.Duration
 	maxRetries       int
 	maxOutage        time.Duration
@@ -93,15 +97,17 @@ type Option func(*settings)
 func WithBaseURL(address string) Option { return func(s *settings) { s.baseURL = address } }
 
 // WithHTTPClient uses another HTTP client than the package's own, for proxies, certificates or instrumentation. Its
-// Timeout, if it has one, bounds one try of a call, and long polls too.
-func WithHTTPClient(client *http.Client) Option { return func(s *settings) { s.httpClient = client } }
+// Timeout, if it has one, bounds one try of a call, and long polls and live feeds too.
+func WithHTTPClient(client *http.Client) Option {
+	return func(s *settings) { s.httpClient, s.ownTransport = client, nil }
+}
 
-// WithTLSConfig trusts another authority than the system's, or shows a certificate to a service that asks for one. It is
-// for the package's own HTTP client: with WithHTTPClient, set it in the transport of that.
+// WithTLSConfig trusts another authority than the system's, or shows a certificate to a service that asks for one; one in
+// it goes before that of the environment. It is for the package's own HTTP client: with WithHTTPClient, set it in the transport of that.
 func WithTLSConfig(config *tls.Config) Option {
 	return func(s *settings) {
-		s.httpClient = newHTTPClient()
-		s.httpClient.Transport.(*http.Transport).TLSClientConfig = config.Clone()
+		s.httpClient, s.ownTransport = newHTTPClient()
+		s.ownTransport.TLSClientConfig = config.Clone()
 	}
 }
 
@@ -162,16 +168,16 @@ func callSettingsOf(options []CallOption) callSettings {
 	return found
 }
 
-// newHTTPClient returns one that keeps enough connections for many goroutines. It follows no redirects: they would
+// newHTTPClient returns one with its transport, that keeps enough connections for many goroutines. It follows no redirects: they would
 // turn a submission into a reading, and carry the key elsewhere.
-func newHTTPClient() *http.Client {
+func newHTTPClient() (*http.Client, *http.Transport) {
 	connections := http.DefaultTransport.(*http.Transport).Clone()
 	connections.MaxIdleConns = 256
 	connections.MaxIdleConnsPerHost = 256
 	return &http.Client{
 		Transport:     connections,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+	}, connections
 }
 
 // Health is the service's sign of life.

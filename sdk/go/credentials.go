@@ -54,6 +54,12 @@ func findCredentials(apiKey, baseURL string) credentials {
 	if err != nil || (address.Scheme != "http" && address.Scheme != "https") || address.Host == "" {
 		return credentials{err: fmt.Errorf("%w: %q is no http(s) address", ErrConfiguration, baseURL)}
 	}
+	if address.User != nil {
+		return credentials{err: fmt.Errorf("%w: the address must not carry a name or password; give the key to NewClient", ErrConfiguration)}
+	}
+	if address.RawQuery != "" || address.Fragment != "" {
+		return credentials{err: fmt.Errorf("%w: %q must end with its path: no ? and no #", ErrConfiguration, baseURL)}
+	}
 	if unprintable(apiKey) {
 		return credentials{err: fmt.Errorf("%w: the API key has characters in it that no key has", ErrConfiguration)}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -88,10 +89,10 @@ func TestWhereAddressAndKeyComeFrom(t *testing.T) {
 
 func TestNothingSaysWhereTheServiceIs(t *testing.T) {
 	elsewhere(t)
-	for _, address := range []string{"", "localhost:8080", "ftp://x", "http://", "http://a b", "://"} {
+	for _, address := range []string{"", "localhost:8080", "ftp://x", "http://", "http://a b", "://", "http://name:hunter2@a", "http://a?b=c", "http://a#b"} {
 		client := NewClient("k", WithBaseURL(address))
 		_, err := client.Customer.Get(context.Background())
-		if !errors.Is(err, ErrConfiguration) {
+		if !errors.Is(err, ErrConfiguration) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%q: %v", address, err)
 		}
 		for _, err := range client.Workloads.Watch(context.Background(), "wl_1", nil) {

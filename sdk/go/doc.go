@@ -24,7 +24,8 @@
 // .niyanta/credentials.json in the working directory or above it, which `niyanta dev` writes. The address is that of
 // [WithBaseURL], else NIYANTA_URL, else the file's. A key that ends in "..." is a placeholder, as the documentation
 // prints it, and counts as not given. [Client.Admin] needs a key with the admin role, and takes the file's when no
-// other is given.
+// other is given. To a service that asks for a certificate it shows the one that NIYANTA_CLIENT_CERT and
+// NIYANTA_CLIENT_KEY name, files in PEM, unless [WithTLSConfig] or [WithHTTPClient] says otherwise.
 //
 // # Errors
 //

@@ -2,6 +2,7 @@ package niyanta
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"net/http"
 	"time"
@@ -38,6 +39,11 @@ type CreatedJoinToken struct {
 	Customers     []string          `json:"customers"`
 	CreatedAt     time.Time         `json:"created_at"`
 	ExpiresAt     *time.Time        `json:"expires_at"`
+}
+
+// String names the token and doesn't show it, so that it gets into no log.
+func (t CreatedJoinToken) String() string {
+	return fmt.Sprintf("CreatedJoinToken(%s %q)", t.ID, t.Name)
 }
 
 // CreateJoinTokenRequest describes a new join token; what is empty doesn't bound its workers.

@@ -232,3 +232,21 @@ func TestLeavingAFeedClosesIt(t *testing.T) {
 	})
 	until(t, func() bool { return runtime.NumGoroutine() <= before })
 }
+
+func TestWhatDoesNotOpenIsGivenUp(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.on(eventsCall, hangs)
+	s.on(downloadCall, hangs)
+	client := s.client(WithTimeout(50*time.Millisecond), WithMaxRetries(1))
+	var broken *ConnectionError
+	if got, err := heardOf(t, client, nil); !errors.As(err, &broken) || len(got) != 0 {
+		t.Error(got, err)
+	}
+	if _, err := client.Checkpoints.Download(context.Background(), "wl_1", 3); !errors.As(err, &broken) {
+		t.Error(err)
+	}
+	if len(s.got()) != 4 {
+		t.Errorf("%d requests", len(s.got()))
+	}
+}

@@ -2,6 +2,7 @@ package niyanta
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"time"
 )
@@ -49,6 +50,9 @@ type CreatedToken struct {
 	CreatedAt  time.Time `json:"created_at"`
 	ExpiresAt  time.Time `json:"expires_at"`
 }
+
+// String names the token and doesn't show it, so that it gets into no log.
+func (t CreatedToken) String() string { return fmt.Sprintf("CreatedToken(%s)", t.ID) }
 
 // CreateTokenRequest describes a new token.
 type CreateTokenRequest struct {

@@ -315,6 +315,20 @@ func TestTheKeyShowsNowhere(t *testing.T) {
 	}
 }
 
+func TestWhatIsShownOnceGetsIntoNoLog(t *testing.T) {
+	for want, value := range map[string]any{
+		`CreatedKey(key_1 "build")`:      &CreatedKey{ID: "key_1", Name: "build", APIKey: testKey},
+		`CreatedToken(tok_1)`:            CreatedToken{ID: "tok_1", Token: testKey},
+		`CreatedJoinToken(jt_1 "fleet")`: &CreatedJoinToken{ID: "jt_1", Name: "fleet", JoinToken: testKey},
+	} {
+		for _, format := range []string{"%v", "%+v", "%s"} {
+			if got := fmt.Sprintf(format, value); got != want {
+				t.Errorf("%s: %s", format, got)
+			}
+		}
+	}
+}
+
 func TestHealthAndReadiness(t *testing.T) {
 	s := newService(t)
 	elsewhere(t)

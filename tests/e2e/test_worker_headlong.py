@@ -85,7 +85,7 @@ FAILED = {
 
 RAISED = {
     "called": "CalledProcessError: Command '['false']' returned non-zero exit status 1",
-    "late": "TimeoutExpired: Command '['sleep', '60']' timed out after 0.0",
+    "late": "TimeoutExpired: Command '['sleep', '60']' timed out after ",
     "invalid": "ValidationError: 1 validation error for Input",
     "unfit": "ValidationError: Expected `int`, got `str`",
     "refused": "URLError: <urlopen error",

@@ -55,6 +55,55 @@ func restartedCoordinator(t *testing.T, d *dev) {
 	rising(t, versions)
 }
 
+func restartedFollowing(t *testing.T, d *dev) {
+	ctx, client := limited(t), d.client()
+	id := submitCount(ctx, t, client, 200)
+	type followed struct {
+		lines []*niyanta.LogLine
+		err   error
+	}
+	log := make(chan followed, 1)
+	go func() {
+		lines, err := niyanta.Collect(client.Workloads.FollowLogs(ctx, id, nil))
+		log <- followed{lines, err}
+	}()
+	readies, killed, ended := 0, false, false
+	missed := niyanta.MissedReason("")
+	for event, err := range client.Workloads.Events(ctx, nil) {
+		if err != nil {
+			t.Fatalf("%v\n%s", err, d.log())
+		}
+		switch event.Type {
+		case niyanta.LiveReady:
+			readies++
+		case niyanta.LiveMissed:
+			missed = event.Reason
+			ended = must(client.Workloads.Get(ctx, id))(t).Status.IsTerminal() // it may have ended meanwhile
+		}
+		if event.WorkloadID == id && event.ProgressPercent >= 10 && !killed {
+			killed = true
+			d.kill(t, "coordinator")
+		}
+		if ended = ended || event.WorkloadID == id && event.Status.IsTerminal(); ended {
+			break
+		}
+	}
+	if !killed || readies < 2 || missed != niyanta.MissedUnknownID {
+		t.Errorf("killed %v, %d times ready, missed for %q", killed, readies, missed)
+	}
+	got := <-log
+	lines := must(got.lines, got.err)(t)
+	all := must(niyanta.Collect(client.Workloads.IterateLogs(ctx, id, nil)))(t)
+	for i, line := range lines {
+		if i < len(all) && (line.Attempt != all[i].Attempt || line.Sequence != all[i].Sequence) {
+			t.Fatalf("line %d is %+v, not %+v", i, line, all[i])
+		}
+	}
+	if len(lines) != len(all) || len(all) < 200 {
+		t.Errorf("%d lines were followed, there are %d", len(lines), len(all))
+	}
+}
+
 // thousand submits a thousand workloads from 32 goroutines and waits for each, while the coordinator is killed once.
 func thousand(t *testing.T, d *dev) {
 	const workloads, goroutines = 1000, 32

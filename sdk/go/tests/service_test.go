@@ -43,6 +43,7 @@ func TestAgainstTheService(t *testing.T) {
 	})
 	t.Run("the worker is killed while a workload is waited for", func(t *testing.T) { killedWorker(t, d) })
 	t.Run("the coordinator restarts while a workload is watched", func(t *testing.T) { restartedCoordinator(t, d) })
+	t.Run("the coordinator restarts while feed and log are followed", func(t *testing.T) { restartedFollowing(t, d) })
 	t.Run("a thousand workloads and a restart", func(t *testing.T) { thousand(t, d) })
 }
 
