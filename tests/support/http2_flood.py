@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -63,8 +64,8 @@ class RawConnection:
         self._ended = asyncio.Event()
         self.is_open = False
 
-    async def open(self, port: int) -> None:
-        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", port)
+    async def open(self, port: int, tls: ssl.SSLContext | None = None) -> None:
+        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
         self._writer.write(_PREFACE + _frame(_SETTINGS, 0, 0, b""))
         self._listening = asyncio.create_task(self._listen())
         self.is_open = True

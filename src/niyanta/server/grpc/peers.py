@@ -45,11 +45,17 @@ def cut_off(peer: str, port: int) -> bool:
 
 def _cut_if(descriptor: int, wanted: tuple[str, int, int]) -> bool:
     """Shut down what the descriptor stands for when it is the one wanted."""
-    with socket.socket(fileno=os.dup(descriptor)) as found:
+    own = os.dup(descriptor)
+    try:
+        found = socket.socket(fileno=own)
+    except OSError:
+        os.close(own)
+        raise
+    with found:
         if found.family not in (socket.AF_INET, socket.AF_INET6):
             return False
-        other, own = found.getpeername(), found.getsockname()
-        if (_plain(other[0]), other[1], own[1]) != wanted:
+        other, here = found.getpeername(), found.getsockname()
+        if (_plain(other[0]), other[1], here[1]) != wanted:
             return False
         found.shutdown(socket.SHUT_RDWR)
         return True

@@ -70,10 +70,10 @@ class Resets:
             peer: Whose it was.
             seconds: Since it was taken up.
         """
-        if seconds > _AT_ONCE_SECONDS or peer in self._cut:
+        if seconds > _AT_ONCE_SECONDS or peer in self._cut or not peer.startswith(("ipv4:", "ipv6:")):
             return
         address = source_address(peer)
-        if not address or address in self._proxies or not self._bounds.count(peer, address):
+        if address in self._proxies or not self._bounds.count(peer, address):
             return
         if len(self._cut) >= _MOST_CUT:
             del self._cut[next(iter(self._cut))]

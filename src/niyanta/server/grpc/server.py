@@ -137,9 +137,10 @@ def _options(settings: CoordinatorSettings) -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", settings.max_batch_body_bytes + 64 * _KIB),
         ("grpc.max_send_message_length", -1),
         ("grpc.max_concurrent_streams", settings.grpc_max_streams),
-        # Calls that wait to be taken up, of all connections. Beyond it grpc picks at random whom to turn away.
-        ("grpc.server.max_pending_requests", 20 * settings.grpc_max_streams),
-        ("grpc.server.max_pending_requests_hard_limit", 40 * settings.grpc_max_streams),
+        # Calls that wait to be taken up, of all connections, at some 14 KB. Beyond the first bound grpc drops some of
+        # those that come, whosever they are, beyond the second all.
+        ("grpc.server.max_pending_requests", 20_000),
+        ("grpc.server.max_pending_requests_hard_limit", 24_000),
         # How much a caller may send of a request that nobody reads, as nobody does before the credentials are good. A
         # window that grows with the line's speed would let megabytes in.
         ("grpc.http2.lookahead_bytes", 64 * _KIB),
