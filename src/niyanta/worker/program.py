@@ -23,7 +23,7 @@ from niyanta.wire.subjects import Subjects
 from niyanta.worker.agent.agent import Agent
 from niyanta.worker.agent.claim import WorkerClaim
 from niyanta.worker.box.outside import scratch_parent
-from niyanta.worker.box.policy import policy_by
+from niyanta.worker.box.policy import policy_by, users_in
 from niyanta.worker.box.rights import hide_memory
 from niyanta.worker.handlers.app import load_app
 from niyanta.worker.joining import come_in, way_in
@@ -43,6 +43,7 @@ def run_worker(
     worker_id: str | None = None,
     capacity: int | None = None,
     tags: dict[str, str] | None = None,
+    attempt_uids: str | None = None,
 ) -> None:
     """Run until SIGTERM or SIGINT, then drain; a second signal stops at once.
 
@@ -60,7 +61,8 @@ def run_worker(
     url, ticket = way_in(spec.worker_id, nats_url, join_token, os.environ)
     tls = BrokerTls.by(os.environ)
     warn_if_exposed(Addresses.parse(url, tls))
-    spec = replace(spec, reach=replace(spec.reach, closed_ports=tuple(ports_of(url))))
+    users = users_in(attempt_uids or "")
+    spec = replace(spec, reach=replace(spec.reach, closed_ports=tuple(ports_of(url)), users=users))
     telemetry = Telemetry("niyanta-worker", spec.worker_id, logger="niyanta", serves_handlers=True)
     subjects = Subjects(prefix, sender=ticket.sender if ticket else "")
 
