@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
+import grpc
 import pytest
 
 from niyanta.wire import messages
 from niyanta.wire.messages import AttemptRef
+from niyanta.wire.v1 import admin_service_pb2 as pb
+from niyanta.wire.v1 import workload_service_pb2 as workload_pb
+from support.grpc_calls import Calls
 from support.scripted_worker import ScriptedWorker
 from support.system import System, beating
 
@@ -197,3 +201,72 @@ async def test_what_is_refused(system: System, path: str, body: Any, status: int
     for worker_id in ("w1", "nobody"):
         assert (await system.call("GET", f"/admin/workers/{worker_id}/drain", key="admin"))[0] == 404
     assert (await system.call("GET", "/admin/workers/w1/drain"))[0] == 403
+
+
+async def grpc_drain(calls: Calls, mode: str | None) -> pb.WorkerDrain:
+    request = pb.DrainWorkerRequest(worker_id="w1", mode=None if mode is None else f"DRAIN_MODE_{mode}")
+    answer: pb.DrainWorkerResponse = await calls.call("DrainWorker", request, key="admin")
+    assert (answer.worker_id, answer.status) == ("w1", pb.WORKER_STATUS_DRAINING)
+    return answer.drain
+
+
+async def grpc_report(calls: Calls) -> pb.WorkerDrain:
+    answer = await calls.call("GetWorkerDrain", pb.GetWorkerDrainRequest(worker_id="w1"), key="admin")
+    found: pb.WorkerDrain = answer.drain
+    return found
+
+
+async def test_grpc_drains_and_reports_as_rest_does(system: System, calls: Calls) -> None:
+    worker, other = await system.worker("w1"), await system.worker("w2", types=["idle"])
+    ref = await running(system, worker)
+    async with beating(worker, other):
+        drained = await grpc_drain(calls, None)
+        assert (drained.mode, drained.remaining) == (pb.DRAIN_MODE_FINISH, 1)
+        assert (await grpc_drain(calls, "FINISH")).mode == pb.DRAIN_MODE_FINISH
+        assert (await worker.beat(ref)).moving == []
+        drained = await grpc_drain(calls, "MOVE")
+        assert (drained.mode, drained.workloads[0].outcome) == (pb.DRAIN_MODE_MOVE, pb.DRAIN_OUTCOME_RUNNING)
+        assert drained.workloads[0].reason.startswith("no other live worker suits it")
+        listed = await calls.call("GetWorker", pb.GetWorkerRequest(worker_id="w1"), key="admin")
+        assert listed.worker.standing_order.mode == pb.DRAIN_MODE_MOVE
+    third = await system.worker("w3")
+    async with beating(worker, third):
+        await moving(worker, ref)
+        (found,) = (await grpc_report(calls)).workloads
+        assert found.outcome == pb.DRAIN_OUTCOME_MOVING
+        assert "saved no checkpoint yet" in found.reason
+        await worker.checkpoint(ref, b"[]")
+        await worker.report(ref, messages.Released("drained"))
+        assert (await third.next_assignment()).ref.workload_id == ref.workload_id
+        answer, (row,) = await grpc_report(calls), (await report(system))["workloads"]
+        (found,) = answer.workloads
+        assert (answer.worker_id, answer.remaining, answer.status) == ("w1", 0, pb.WORKER_STATUS_DRAINING)
+        assert answer.given_by.startswith("key_")
+        assert answer.given_at.ToJsonString() == (await report(system))["given_at"]
+        assert (found.customer_id, found.workload_id, found.workload_type) == ("cust_a", ref.workload_id, "count")
+        assert (found.attempt, found.moved_to, found.checkpoint_sequence) == (1, "w3", 1)
+        assert pb.DrainOutcome.Name(found.outcome) == f"DRAIN_OUTCOME_{row['outcome'].upper()}"
+        assert workload_pb.WorkloadStatus.Name(found.status) == f"WORKLOAD_STATUS_{row['status']}"
+        assert (found.reason, found.seconds_lost) == ("", 0.0)
+
+
+async def test_what_drains_grpc_refuses(system: System, calls: Calls) -> None:
+    worker = await system.worker("w1")
+    async with beating(worker):
+        unknown = pb.DrainWorkerRequest(worker_id="w1")
+        unknown.mode = cast("pb.DrainMode", 9)
+        refusal = await calls.refused("DrainWorker", unknown, key="admin")
+        assert (refusal.code, refusal.fields) == (grpc.StatusCode.INVALID_ARGUMENT, ["mode"])
+        asked: dict[str, Any] = {
+            "DrainWorker": pb.DrainWorkerRequest(worker_id="w1", mode="DRAIN_MODE_MOVE"),
+            "GetWorkerDrain": pb.GetWorkerDrainRequest(worker_id="w1"),
+        }
+        for name, request in asked.items():
+            for key in ("cust_a", "cust_b"):
+                assert (await calls.refused(name, request, key=key)).code is grpc.StatusCode.PERMISSION_DENIED
+        assert not (await worker.beat()).draining
+        for worker_id in ("w1", "none", "no id", "\0"):  # w1 isn't drained
+            request = pb.GetWorkerDrainRequest(worker_id=worker_id)
+            assert (await calls.refused("GetWorkerDrain", request, key="admin")).code is grpc.StatusCode.NOT_FOUND
+        refusal = await calls.refused("GetWorkerDrain", pb.GetWorkerDrainRequest(), key="admin")
+        assert (refusal.code, refusal.fields) == (grpc.StatusCode.INVALID_ARGUMENT, ["worker_id"])

@@ -7,11 +7,14 @@ from typing import Any
 
 import aiohttp
 import asyncpg
+import grpc
 import pytest
 
 from niyanta.wire import messages
 from niyanta.wire.messages import AttemptRef
+from niyanta.wire.v1 import workload_service_pb2 as pb
 from support.commit_cutter import commit_cutter
+from support.grpc_calls import Calls
 from support.scripted_worker import ScriptedWorker
 from support.system import System, beating, own_process, running_system, supported
 
@@ -92,6 +95,9 @@ async def test_what_cannot_be_forked(system: System) -> None:
         cases: list[tuple[str, Any, str, Any]] = [
             (waiting, None, "from_checkpoint", []),
             (ref.workload_id, {"from_checkpoint": 3}, "from_checkpoint", [2, 1]),
+            (ref.workload_id, {"from_checkpoint": 0}, "from_checkpoint", [2, 1]),
+            (ref.workload_id, {"from_checkpoint": 2**31}, "from_checkpoint", [2, 1]),
+            (ref.workload_id, {"from_checkpoint": -(10**30)}, "from_checkpoint", None),
             (ref.workload_id, {"priority": 1001}, "priority", None),
             (ref.workload_id, {"unknown": 1}, "unknown", None),
         ]
@@ -103,6 +109,62 @@ async def test_what_cannot_be_forked(system: System) -> None:
         _, body, _ = await system.call("POST", "/tokens", {"workload_id": ref.workload_id})
         status, body, _ = await system.call("POST", f"/workloads/{ref.workload_id}/fork", key=body["token"])
         assert (status, body["error"]["code"]) == (403, "FORBIDDEN")
+        assert await forks_of(system, ref.workload_id) == []
+
+
+async def test_grpc_does_the_same(system: System, calls: Calls) -> None:
+    worker = await system.worker()
+    async with beating(worker):
+        ref = await saved(system, worker, input_params={"n": 1}, priority=7)
+        asked = pb.ForkWorkloadRequest(workload_id=ref.workload_id, from_checkpoint=1, priority=0)
+        asked.input_params.update({"n": 2})
+        made = await calls.call("ForkWorkload", asked, idempotency_key="once")
+        assert (made.status, made.version) == (pb.WORKLOAD_STATUS_PENDING, 1)
+        found = await calls.get(made.workload_id)
+        assert (found.forked_from, found.from_checkpoint, found.replayed_from) == (ref.workload_id, 1, "")
+        assert (found.priority, dict(found.input_params), found.progress_percent) == (0, {"n": 2}, 10)
+        assert not found.HasField("seconds_since_checkpoint")
+        assert 0 <= (await calls.get(ref.workload_id)).seconds_since_checkpoint < 60
+
+        again = calls.begin("ForkWorkload", asked, idempotency_key="once")
+        assert (await again) == made
+        assert dict(await again.initial_metadata())["idempotent-replayed"] == "true"
+        asked.priority = 1
+        refusal = await calls.refused("ForkWorkload", asked, idempotency_key="once")
+        assert refusal.code is grpc.StatusCode.ALREADY_EXISTS
+
+        newest = await calls.call("ForkWorkload", pb.ForkWorkloadRequest(workload_id=ref.workload_id))
+        found = await calls.get(newest.workload_id)
+        assert (found.from_checkpoint, found.priority, dict(found.input_params)) == (2, 7, {"n": 1})
+        assert len(await forks_of(system, ref.workload_id)) == 2
+
+
+async def test_what_cannot_be_forked_over_grpc(system: System, calls: Calls) -> None:
+    worker = await system.worker()
+    async with beating(worker):
+        ref = await saved(system, worker)
+        waiting = await system.submit(affinity_rules=GPU)
+        cases: list[tuple[dict[str, Any], str]] = [
+            ({"workload_id": waiting}, "from_checkpoint"),
+            ({"workload_id": ref.workload_id, "from_checkpoint": 3}, "from_checkpoint"),
+            ({"workload_id": ref.workload_id, "from_checkpoint": -1}, "from_checkpoint"),
+            ({"workload_id": ref.workload_id, "from_checkpoint": 2**62}, "from_checkpoint"),
+            ({"workload_id": ref.workload_id, "priority": 1001}, "priority"),
+            ({"workload_id": ref.workload_id, "priority": -1}, "priority"),
+            ({}, "workload_id"),
+        ]
+        for fields, field in cases:
+            refusal = await calls.refused("ForkWorkload", pb.ForkWorkloadRequest(**fields))
+            assert (refusal.code, refusal.fields) == (grpc.StatusCode.INVALID_ARGUMENT, [field]), fields
+        for fields, _ in cases[1:-1]:  # nothing wrong is told of what is another's
+            refusal = await calls.refused("ForkWorkload", pb.ForkWorkloadRequest(**fields), key="cust_b")
+            assert refusal.code is grpc.StatusCode.NOT_FOUND, fields
+        _, body, _ = await system.call("POST", "/tokens", {"workload_id": ref.workload_id})
+        request = pb.ForkWorkloadRequest(workload_id=ref.workload_id)
+        _, reader, _ = await system.call("POST", "/tokens", {"scopes": ["workloads:read"]})
+        for key in (body["token"], reader["token"]):
+            refusal = await calls.refused("ForkWorkload", request, key=key)
+            assert refusal.code is grpc.StatusCode.PERMISSION_DENIED
         assert await forks_of(system, ref.workload_id) == []
 
 

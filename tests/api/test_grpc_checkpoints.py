@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import grpc
@@ -44,6 +45,36 @@ async def test_checkpoints_are_listed_and_pinned_as_over_rest(system: System, ca
         }
         for name, asked in foreign.items():
             assert (await calls.refused(name, asked, key="cust_b")).code == grpc.StatusCode.NOT_FOUND
+
+
+async def test_a_paused_workload_goes_on_from_a_checkpoint_that_is_named(system: System, calls: Calls) -> None:
+    worker = await system.worker()
+    async with beating(worker):
+        workload_id = await system.submit()
+        ref = (await worker.next_assignment()).ref
+        await worker.report(ref, messages.Started())
+        for number in range(1, 4):
+            await worker.checkpoint(ref, b"%d" % number)
+        early = pb.ResumeWorkloadRequest(workload_id=workload_id, from_checkpoint=1)
+        assert (await calls.refused("ResumeWorkload", early)).code is grpc.StatusCode.FAILED_PRECONDITION
+        pausing = asyncio.create_task(
+            calls.call("PauseWorkload", pb.PauseWorkloadRequest(workload_id=workload_id), timeout=20)
+        )
+        await worker.next_command()
+        await worker.checkpoint(ref, b"4")
+        await worker.report(ref, messages.Paused())
+        assert (await pausing).checkpoint_sequence == 4
+        for sequence in (5, -1, 2**62):
+            request = pb.ResumeWorkloadRequest(workload_id=workload_id, from_checkpoint=sequence)
+            refusal = await calls.refused("ResumeWorkload", request)
+            assert (refusal.code, refusal.fields) == (grpc.StatusCode.INVALID_ARGUMENT, ["from_checkpoint"])
+            refusal = await calls.refused("ResumeWorkload", request, key="cust_b")
+            assert refusal.code is grpc.StatusCode.NOT_FOUND
+        request = pb.ResumeWorkloadRequest(workload_id=workload_id, from_checkpoint=2)
+        resumed = await calls.call("ResumeWorkload", request)
+        assert (resumed.status, resumed.checkpoint_sequence) == (pb.WORKLOAD_STATUS_PENDING, 5)
+        again = await worker.next_assignment()
+        assert (await worker.fetch_checkpoint(again.ref, 5)).data == b"2"
 
 
 async def test_types_are_told_with_their_schemas(system: System, calls: Calls) -> None:

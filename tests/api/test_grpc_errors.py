@@ -14,7 +14,7 @@ from google.rpc import error_details_pb2
 from niyanta import errors
 from niyanta.domain.api_keys import RANDOM_LENGTH, spell_key
 from niyanta.errors import ApiError, InvalidInputError, InvalidStateError, ServiceUnavailableError
-from niyanta.server.grpc.frame import source_address
+from niyanta.server.grpc.peers import source_address
 from niyanta.server.grpc.status import metadata_of, safe_message, status_of
 from niyanta.server.services.workloads import WorkloadService
 from niyanta.wire import messages

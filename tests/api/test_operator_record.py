@@ -74,7 +74,12 @@ async def test_each_method_of_grpc_for_operators_writes_one_event(system: System
             request.worker_id = "w_never"
         before = {each["action_id"] for each in await actions(system)}
         try:
-            await calls.call(method.name, request, key="admin")
+            if method.server_streaming:
+                stream = calls.begin(method.name, request, key="admin")
+                await stream.read()
+                stream.cancel()
+            else:
+                await calls.call(method.name, request, key="admin")
             outcome = "succeeded"
         except grpc.aio.AioRpcError:
             outcome = "refused"

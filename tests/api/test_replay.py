@@ -83,6 +83,7 @@ async def test_what_cannot_be_replayed(system: System) -> None:
         for given, field in (
             ({"priority": 1001}, "priority"),
             ({"from_checkpoint": 3}, "from_checkpoint"),
+            ({"from_checkpoint": 2**31}, "from_checkpoint"),
             ({"input_params": 1}, "input_params"),
             ({"unknown": 1}, "unknown"),
         ):

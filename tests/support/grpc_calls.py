@@ -99,7 +99,7 @@ class Calls:
     async def refused(self, method: str, request: Any, **options: Any) -> Refusal:
         """The refusal; fails when the call is answered."""
         call = self.begin(method, request, **options)
-        if method == "StreamWorkloadStatus":
+        if method.startswith("Stream"):
             return await self.ended(call)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call

@@ -191,12 +191,13 @@ async def supported(system: System, *workload_types: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def own_process(system: System) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+async def own_process(system: System, grpc_port: int = 0) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
     """Another coordinator, in a process of its own, and its address."""
     port = free_port()
     settings = system.coordinator.settings
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "niyanta.cli.main", "coordinator", "--port", str(port), "--grpc-port", "0"),
+        *(sys.executable, "-m", "niyanta.cli.main", "coordinator"),
+        *("--port", str(port), "--grpc-port", str(grpc_port)),
         env={
             **{name: value for name, value in os.environ.items() if not name.startswith("NIYANTA_")},
             "NIYANTA_DATABASE_URL": settings.database_url,

@@ -25,9 +25,11 @@ from niyanta.server.fleet.known_tokens import KnownTokens
 from niyanta.server.fleet.registration import WorkerService
 from niyanta.server.grpc.batches import BatchMethods
 from niyanta.server.grpc.checkpoints import CheckpointMethods
+from niyanta.server.grpc.draining import DrainMethods
 from niyanta.server.grpc.explaining import ExplainMethods
 from niyanta.server.grpc.failures import FailureMethods
 from niyanta.server.grpc.listing import ListMethods
+from niyanta.server.grpc.live import LiveMethods
 from niyanta.server.grpc.logs import LogMethods
 from niyanta.server.grpc.methods import Served, methods_of
 from niyanta.server.grpc.recording import recorded
@@ -227,6 +229,7 @@ class Assembly:
         self.configs = ConfigService(database, self.feed)
         self.account = CustomerService(database, self.customers)
         self.batches = BatchService(database, self.workloads)
+        self.drains = DrainReports(database, self.directory)
         self.watches = WatchService(database, self.feed, self.authenticator)
         self.live = LiveFeeds(
             self.feed,
@@ -332,7 +335,7 @@ class Assembly:
             CustomerRoutes(self.account),
             TokenRoutes(self.token_service, self.administration),
             AdminRoutes(self.administration, self.workers, self.cursors),
-            DrainRoutes(self.workers, DrainReports(self._database, self.directory)),
+            DrainRoutes(self.workers, self.drains),
             JoinTokenRoutes(JoinTokenService(self.join_tokens), self.cursors),
             SessionRoutes(self.sessions),
             OperatorActionRoutes(self.operators, self.cursors),
@@ -357,7 +360,7 @@ class Assembly:
         settings = self._settings
         streams = StreamMethods(self.watches, settings.grpc_max_streams_per_customer)
         parts = (
-            WorkloadMethods(self.submissions, self.workloads, self.pausing, settings.max_body_bytes),
+            WorkloadMethods(self.submissions, self.workloads, self.pausing, self.catalog, settings.max_body_bytes),
             ExplainMethods(self.workloads),
             UpdateMethods(self.updates, self.workloads, settings.max_body_bytes),
             ListMethods(self.workloads, self.cursors),
@@ -368,7 +371,9 @@ class Assembly:
             CheckpointMethods(self.catalog, self.workloads),
             TypeMethods(TypeService(self.directory, self.customers)),
             streams,
+            LiveMethods(self.live),
             WorkerMethods(self.workers, self.cursors),
+            DrainMethods(self.workers, self.drains),
         )
         return [recorded(served, self.operators) for part in parts for served in methods_of(part)], streams
 

@@ -1,5 +1,5 @@
-// What operators do over gRPC: the workers, as REST has them under /v1/admin/workers, with the same rules, limits and
-// cursors; docs/grpc.md is the guide. Metadata and errors are as for WorkloadService. Every call needs a key with the
+// What operators do over gRPC: the workers, as REST has them under /v1/admin/workers, and the live feed of everybody's
+// workloads, with the same rules, limits and cursors; docs/grpc.md is the guide. Metadata and errors are as for WorkloadService. Every call needs a key with the
 // admin role; with any other the answer is PERMISSION_DENIED, whatever the request names.
 //
 // An unset field, an empty string and a zero are the same in proto3 and mean "not given".
@@ -132,6 +132,126 @@ func (x StandingOrderKind) Number() protoreflect.EnumNumber {
 // Deprecated: Use StandingOrderKind.Descriptor instead.
 func (StandingOrderKind) EnumDescriptor() ([]byte, []int) {
 	return file_niyanta_v1_admin_service_proto_rawDescGZIP(), []int{1}
+}
+
+// What becomes of what a worker runs that is drained.
+type DrainMode int32
+
+const (
+	DrainMode_DRAIN_MODE_UNSPECIFIED DrainMode = 0
+	// It finishes there.
+	DrainMode_DRAIN_MODE_FINISH DrainMode = 1
+	// It goes on elsewhere, each from its next checkpoint; what no other live worker suits, or never saves a checkpoint,
+	// finishes.
+	DrainMode_DRAIN_MODE_MOVE DrainMode = 2
+)
+
+// Enum value maps for DrainMode.
+var (
+	DrainMode_name = map[int32]string{
+		0: "DRAIN_MODE_UNSPECIFIED",
+		1: "DRAIN_MODE_FINISH",
+		2: "DRAIN_MODE_MOVE",
+	}
+	DrainMode_value = map[string]int32{
+		"DRAIN_MODE_UNSPECIFIED": 0,
+		"DRAIN_MODE_FINISH":      1,
+		"DRAIN_MODE_MOVE":        2,
+	}
+)
+
+func (x DrainMode) Enum() *DrainMode {
+	p := new(DrainMode)
+	*p = x
+	return p
+}
+
+func (x DrainMode) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DrainMode) Descriptor() protoreflect.EnumDescriptor {
+	return file_niyanta_v1_admin_service_proto_enumTypes[2].Descriptor()
+}
+
+func (DrainMode) Type() protoreflect.EnumType {
+	return &file_niyanta_v1_admin_service_proto_enumTypes[2]
+}
+
+func (x DrainMode) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DrainMode.Descriptor instead.
+func (DrainMode) EnumDescriptor() ([]byte, []int) {
+	return file_niyanta_v1_admin_service_proto_rawDescGZIP(), []int{2}
+}
+
+type DrainOutcome int32
+
+const (
+	DrainOutcome_DRAIN_OUTCOME_UNSPECIFIED DrainOutcome = 0
+	// Still there, and finishes there.
+	DrainOutcome_DRAIN_OUTCOME_RUNNING DrainOutcome = 1
+	// Still there until its next checkpoint.
+	DrainOutcome_DRAIN_OUTCOME_MOVING DrainOutcome = 2
+	// Left, and waits for another worker.
+	DrainOutcome_DRAIN_OUTCOME_WAITING DrainOutcome = 3
+	// Left, and another worker has been given it.
+	DrainOutcome_DRAIN_OUTCOME_MOVED DrainOutcome = 4
+	// By its customer.
+	DrainOutcome_DRAIN_OUTCOME_PAUSED DrainOutcome = 5
+	// It has ended.
+	DrainOutcome_DRAIN_OUTCOME_FINISHED DrainOutcome = 6
+)
+
+// Enum value maps for DrainOutcome.
+var (
+	DrainOutcome_name = map[int32]string{
+		0: "DRAIN_OUTCOME_UNSPECIFIED",
+		1: "DRAIN_OUTCOME_RUNNING",
+		2: "DRAIN_OUTCOME_MOVING",
+		3: "DRAIN_OUTCOME_WAITING",
+		4: "DRAIN_OUTCOME_MOVED",
+		5: "DRAIN_OUTCOME_PAUSED",
+		6: "DRAIN_OUTCOME_FINISHED",
+	}
+	DrainOutcome_value = map[string]int32{
+		"DRAIN_OUTCOME_UNSPECIFIED": 0,
+		"DRAIN_OUTCOME_RUNNING":     1,
+		"DRAIN_OUTCOME_MOVING":      2,
+		"DRAIN_OUTCOME_WAITING":     3,
+		"DRAIN_OUTCOME_MOVED":       4,
+		"DRAIN_OUTCOME_PAUSED":      5,
+		"DRAIN_OUTCOME_FINISHED":    6,
+	}
+)
+
+func (x DrainOutcome) Enum() *DrainOutcome {
+	p := new(DrainOutcome)
+	*p = x
+	return p
+}
+
+func (x DrainOutcome) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DrainOutcome) Descriptor() protoreflect.EnumDescriptor {
+	return file_niyanta_v1_admin_service_proto_enumTypes[3].Descriptor()
+}
+
+func (DrainOutcome) Type() protoreflect.EnumType {
+	return &file_niyanta_v1_admin_service_proto_enumTypes[3]
+}
+
+func (x DrainOutcome) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DrainOutcome.Descriptor instead.
+func (DrainOutcome) EnumDescriptor() ([]byte, []int) {
+	return file_niyanta_v1_admin_service_proto_rawDescGZIP(), []int{3}
 }
 
 type Worker struct {
@@ -296,8 +416,10 @@ type StandingOrder struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Kind  StandingOrderKind      `protobuf:"varint,1,opt,name=kind,proto3,enum=niyanta.v1.StandingOrderKind" json:"kind,omitempty"`
 	// The API key that it was given with.
-	GivenBy       string                 `protobuf:"bytes,2,opt,name=given_by,json=givenBy,proto3" json:"given_by,omitempty"`
-	GivenAt       *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=given_at,json=givenAt,proto3" json:"given_at,omitempty"`
+	GivenBy string                 `protobuf:"bytes,2,opt,name=given_by,json=givenBy,proto3" json:"given_by,omitempty"`
+	GivenAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=given_at,json=givenAt,proto3" json:"given_at,omitempty"`
+	// Of a drain.
+	Mode          DrainMode `protobuf:"varint,4,opt,name=mode,proto3,enum=niyanta.v1.DrainMode" json:"mode,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -351,6 +473,13 @@ func (x *StandingOrder) GetGivenAt() *timestamppb.Timestamp {
 		return x.GivenAt
 	}
 	return nil
+}
+
+func (x *StandingOrder) GetMode() DrainMode {
+	if x != nil {
+		return x.Mode
+	}
+	return DrainMode_DRAIN_MODE_UNSPECIFIED
 }
 
 type ListWorkersRequest struct {
@@ -569,7 +698,9 @@ func (x *GetWorkerResponse) GetWorker() *Worker {
 type DrainWorkerRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Needed.
-	WorkerId      string `protobuf:"bytes,1,opt,name=worker_id,json=workerId,proto3" json:"worker_id,omitempty"`
+	WorkerId string `protobuf:"bytes,1,opt,name=worker_id,json=workerId,proto3" json:"worker_id,omitempty"`
+	// FINISH when unset.
+	Mode          DrainMode `protobuf:"varint,2,opt,name=mode,proto3,enum=niyanta.v1.DrainMode" json:"mode,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -611,11 +742,20 @@ func (x *DrainWorkerRequest) GetWorkerId() string {
 	return ""
 }
 
+func (x *DrainWorkerRequest) GetMode() DrainMode {
+	if x != nil {
+		return x.Mode
+	}
+	return DrainMode_DRAIN_MODE_UNSPECIFIED
+}
+
 type DrainWorkerResponse struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	WorkerId string                 `protobuf:"bytes,1,opt,name=worker_id,json=workerId,proto3" json:"worker_id,omitempty"`
 	// Always DRAINING.
-	Status        WorkerStatus `protobuf:"varint,2,opt,name=status,proto3,enum=niyanta.v1.WorkerStatus" json:"status,omitempty"`
+	Status WorkerStatus `protobuf:"varint,2,opt,name=status,proto3,enum=niyanta.v1.WorkerStatus" json:"status,omitempty"`
+	// How far it has come.
+	Drain         *WorkerDrain `protobuf:"bytes,3,opt,name=drain,proto3" json:"drain,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -664,6 +804,321 @@ func (x *DrainWorkerResponse) GetStatus() WorkerStatus {
 	return WorkerStatus_WORKER_STATUS_UNSPECIFIED
 }
 
+func (x *DrainWorkerResponse) GetDrain() *WorkerDrain {
+	if x != nil {
+		return x.Drain
+	}
+	return nil
+}
+
+type GetWorkerDrainRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Needed.
+	WorkerId      string `protobuf:"bytes,1,opt,name=worker_id,json=workerId,proto3" json:"worker_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetWorkerDrainRequest) Reset() {
+	*x = GetWorkerDrainRequest{}
+	mi := &file_niyanta_v1_admin_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetWorkerDrainRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetWorkerDrainRequest) ProtoMessage() {}
+
+func (x *GetWorkerDrainRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_admin_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetWorkerDrainRequest.ProtoReflect.Descriptor instead.
+func (*GetWorkerDrainRequest) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_admin_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *GetWorkerDrainRequest) GetWorkerId() string {
+	if x != nil {
+		return x.WorkerId
+	}
+	return ""
+}
+
+type GetWorkerDrainResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Drain         *WorkerDrain           `protobuf:"bytes,1,opt,name=drain,proto3" json:"drain,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetWorkerDrainResponse) Reset() {
+	*x = GetWorkerDrainResponse{}
+	mi := &file_niyanta_v1_admin_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetWorkerDrainResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetWorkerDrainResponse) ProtoMessage() {}
+
+func (x *GetWorkerDrainResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_admin_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetWorkerDrainResponse.ProtoReflect.Descriptor instead.
+func (*GetWorkerDrainResponse) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_admin_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *GetWorkerDrainResponse) GetDrain() *WorkerDrain {
+	if x != nil {
+		return x.Drain
+	}
+	return nil
+}
+
+// How far a drain has come.
+type WorkerDrain struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	WorkerId string                 `protobuf:"bytes,1,opt,name=worker_id,json=workerId,proto3" json:"worker_id,omitempty"`
+	Status   WorkerStatus           `protobuf:"varint,2,opt,name=status,proto3,enum=niyanta.v1.WorkerStatus" json:"status,omitempty"`
+	Mode     DrainMode              `protobuf:"varint,3,opt,name=mode,proto3,enum=niyanta.v1.DrainMode" json:"mode,omitempty"`
+	// The API key that it was first given with.
+	GivenBy string                 `protobuf:"bytes,4,opt,name=given_by,json=givenBy,proto3" json:"given_by,omitempty"`
+	GivenAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=given_at,json=givenAt,proto3" json:"given_at,omitempty"`
+	// Workloads that it has still; 0: the machine can go.
+	Remaining int32 `protobuf:"varint,6,opt,name=remaining,proto3" json:"remaining,omitempty"`
+	// By customer and id.
+	Workloads     []*DrainedWorkload `protobuf:"bytes,7,rep,name=workloads,proto3" json:"workloads,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WorkerDrain) Reset() {
+	*x = WorkerDrain{}
+	mi := &file_niyanta_v1_admin_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WorkerDrain) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WorkerDrain) ProtoMessage() {}
+
+func (x *WorkerDrain) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_admin_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WorkerDrain.ProtoReflect.Descriptor instead.
+func (*WorkerDrain) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_admin_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *WorkerDrain) GetWorkerId() string {
+	if x != nil {
+		return x.WorkerId
+	}
+	return ""
+}
+
+func (x *WorkerDrain) GetStatus() WorkerStatus {
+	if x != nil {
+		return x.Status
+	}
+	return WorkerStatus_WORKER_STATUS_UNSPECIFIED
+}
+
+func (x *WorkerDrain) GetMode() DrainMode {
+	if x != nil {
+		return x.Mode
+	}
+	return DrainMode_DRAIN_MODE_UNSPECIFIED
+}
+
+func (x *WorkerDrain) GetGivenBy() string {
+	if x != nil {
+		return x.GivenBy
+	}
+	return ""
+}
+
+func (x *WorkerDrain) GetGivenAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.GivenAt
+	}
+	return nil
+}
+
+func (x *WorkerDrain) GetRemaining() int32 {
+	if x != nil {
+		return x.Remaining
+	}
+	return 0
+}
+
+func (x *WorkerDrain) GetWorkloads() []*DrainedWorkload {
+	if x != nil {
+		return x.Workloads
+	}
+	return nil
+}
+
+// What has become of one workload that the worker had when it was drained, or got in that moment.
+type DrainedWorkload struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	CustomerId   string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	WorkloadId   string                 `protobuf:"bytes,2,opt,name=workload_id,json=workloadId,proto3" json:"workload_id,omitempty"`
+	WorkloadType string                 `protobuf:"bytes,3,opt,name=workload_type,json=workloadType,proto3" json:"workload_type,omitempty"`
+	// The one that the worker had.
+	Attempt int64        `protobuf:"varint,4,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	Outcome DrainOutcome `protobuf:"varint,5,opt,name=outcome,proto3,enum=niyanta.v1.DrainOutcome" json:"outcome,omitempty"`
+	// Why it is still there, or how it left without a checkpoint; for people.
+	Reason string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	// As it is now.
+	Status WorkloadStatus `protobuf:"varint,7,opt,name=status,proto3,enum=niyanta.v1.WorkloadStatus" json:"status,omitempty"`
+	// The worker that was given its next attempt.
+	MovedTo string `protobuf:"bytes,8,opt,name=moved_to,json=movedTo,proto3" json:"moved_to,omitempty"`
+	// The checkpoint that it went on from, of one that is still there the newest; 0 for none.
+	CheckpointSequence int64 `protobuf:"varint,9,opt,name=checkpoint_sequence,json=checkpointSequence,proto3" json:"checkpoint_sequence,omitempty"`
+	// Running time that is done again elsewhere; 0 when it moved at a checkpoint.
+	SecondsLost   float64 `protobuf:"fixed64,10,opt,name=seconds_lost,json=secondsLost,proto3" json:"seconds_lost,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainedWorkload) Reset() {
+	*x = DrainedWorkload{}
+	mi := &file_niyanta_v1_admin_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainedWorkload) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainedWorkload) ProtoMessage() {}
+
+func (x *DrainedWorkload) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_admin_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainedWorkload.ProtoReflect.Descriptor instead.
+func (*DrainedWorkload) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_admin_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *DrainedWorkload) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *DrainedWorkload) GetWorkloadId() string {
+	if x != nil {
+		return x.WorkloadId
+	}
+	return ""
+}
+
+func (x *DrainedWorkload) GetWorkloadType() string {
+	if x != nil {
+		return x.WorkloadType
+	}
+	return ""
+}
+
+func (x *DrainedWorkload) GetAttempt() int64 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *DrainedWorkload) GetOutcome() DrainOutcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return DrainOutcome_DRAIN_OUTCOME_UNSPECIFIED
+}
+
+func (x *DrainedWorkload) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *DrainedWorkload) GetStatus() WorkloadStatus {
+	if x != nil {
+		return x.Status
+	}
+	return WorkloadStatus_WORKLOAD_STATUS_UNSPECIFIED
+}
+
+func (x *DrainedWorkload) GetMovedTo() string {
+	if x != nil {
+		return x.MovedTo
+	}
+	return ""
+}
+
+func (x *DrainedWorkload) GetCheckpointSequence() int64 {
+	if x != nil {
+		return x.CheckpointSequence
+	}
+	return 0
+}
+
+func (x *DrainedWorkload) GetSecondsLost() float64 {
+	if x != nil {
+		return x.SecondsLost
+	}
+	return 0
+}
+
 type UndrainWorkerRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Needed.
@@ -674,7 +1129,7 @@ type UndrainWorkerRequest struct {
 
 func (x *UndrainWorkerRequest) Reset() {
 	*x = UndrainWorkerRequest{}
-	mi := &file_niyanta_v1_admin_service_proto_msgTypes[8]
+	mi := &file_niyanta_v1_admin_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -686,7 +1141,7 @@ func (x *UndrainWorkerRequest) String() string {
 func (*UndrainWorkerRequest) ProtoMessage() {}
 
 func (x *UndrainWorkerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_admin_service_proto_msgTypes[8]
+	mi := &file_niyanta_v1_admin_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -699,7 +1154,7 @@ func (x *UndrainWorkerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UndrainWorkerRequest.ProtoReflect.Descriptor instead.
 func (*UndrainWorkerRequest) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_admin_service_proto_rawDescGZIP(), []int{8}
+	return file_niyanta_v1_admin_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *UndrainWorkerRequest) GetWorkerId() string {
@@ -720,7 +1175,7 @@ type UndrainWorkerResponse struct {
 
 func (x *UndrainWorkerResponse) Reset() {
 	*x = UndrainWorkerResponse{}
-	mi := &file_niyanta_v1_admin_service_proto_msgTypes[9]
+	mi := &file_niyanta_v1_admin_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -732,7 +1187,7 @@ func (x *UndrainWorkerResponse) String() string {
 func (*UndrainWorkerResponse) ProtoMessage() {}
 
 func (x *UndrainWorkerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_admin_service_proto_msgTypes[9]
+	mi := &file_niyanta_v1_admin_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -745,7 +1200,7 @@ func (x *UndrainWorkerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UndrainWorkerResponse.ProtoReflect.Descriptor instead.
 func (*UndrainWorkerResponse) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_admin_service_proto_rawDescGZIP(), []int{9}
+	return file_niyanta_v1_admin_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *UndrainWorkerResponse) GetWorkerId() string {
@@ -772,7 +1227,7 @@ type RemoveWorkerRequest struct {
 
 func (x *RemoveWorkerRequest) Reset() {
 	*x = RemoveWorkerRequest{}
-	mi := &file_niyanta_v1_admin_service_proto_msgTypes[10]
+	mi := &file_niyanta_v1_admin_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -784,7 +1239,7 @@ func (x *RemoveWorkerRequest) String() string {
 func (*RemoveWorkerRequest) ProtoMessage() {}
 
 func (x *RemoveWorkerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_admin_service_proto_msgTypes[10]
+	mi := &file_niyanta_v1_admin_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -797,7 +1252,7 @@ func (x *RemoveWorkerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveWorkerRequest.ProtoReflect.Descriptor instead.
 func (*RemoveWorkerRequest) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_admin_service_proto_rawDescGZIP(), []int{10}
+	return file_niyanta_v1_admin_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RemoveWorkerRequest) GetWorkerId() string {
@@ -816,7 +1271,7 @@ type RemoveWorkerResponse struct {
 
 func (x *RemoveWorkerResponse) Reset() {
 	*x = RemoveWorkerResponse{}
-	mi := &file_niyanta_v1_admin_service_proto_msgTypes[11]
+	mi := &file_niyanta_v1_admin_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -828,7 +1283,7 @@ func (x *RemoveWorkerResponse) String() string {
 func (*RemoveWorkerResponse) ProtoMessage() {}
 
 func (x *RemoveWorkerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_admin_service_proto_msgTypes[11]
+	mi := &file_niyanta_v1_admin_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -841,12 +1296,57 @@ func (x *RemoveWorkerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveWorkerResponse.ProtoReflect.Descriptor instead.
 func (*RemoveWorkerResponse) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_admin_service_proto_rawDescGZIP(), []int{11}
+	return file_niyanta_v1_admin_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *RemoveWorkerResponse) GetWorkerId() string {
 	if x != nil {
 		return x.WorkerId
+	}
+	return ""
+}
+
+type StreamAllEventsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The id of the last event that was seen, to go on behind it; unset: what comes from now on.
+	LastEventId   string `protobuf:"bytes,1,opt,name=last_event_id,json=lastEventId,proto3" json:"last_event_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StreamAllEventsRequest) Reset() {
+	*x = StreamAllEventsRequest{}
+	mi := &file_niyanta_v1_admin_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StreamAllEventsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StreamAllEventsRequest) ProtoMessage() {}
+
+func (x *StreamAllEventsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_admin_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StreamAllEventsRequest.ProtoReflect.Descriptor instead.
+func (*StreamAllEventsRequest) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_admin_service_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *StreamAllEventsRequest) GetLastEventId() string {
+	if x != nil {
+		return x.LastEventId
 	}
 	return ""
 }
@@ -879,11 +1379,12 @@ const file_niyanta_v1_admin_service_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a7\n" +
 	"\tTagsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x94\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xbf\x01\n" +
 	"\rStandingOrder\x121\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1d.niyanta.v1.StandingOrderKindR\x04kind\x12\x19\n" +
 	"\bgiven_by\x18\x02 \x01(\tR\agivenBy\x125\n" +
-	"\bgiven_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\agivenAt\"\x8c\x01\n" +
+	"\bgiven_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\agivenAt\x12)\n" +
+	"\x04mode\x18\x04 \x01(\x0e2\x15.niyanta.v1.DrainModeR\x04mode\"\x8c\x01\n" +
 	"\x12ListWorkersRequest\x120\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x18.niyanta.v1.WorkerStatusR\x06status\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\x05R\x05limit\x12\x16\n" +
@@ -897,12 +1398,40 @@ const file_niyanta_v1_admin_service_proto_rawDesc = "" +
 	"\x10GetWorkerRequest\x12\x1b\n" +
 	"\tworker_id\x18\x01 \x01(\tR\bworkerId\"?\n" +
 	"\x11GetWorkerResponse\x12*\n" +
-	"\x06worker\x18\x01 \x01(\v2\x12.niyanta.v1.WorkerR\x06worker\"1\n" +
+	"\x06worker\x18\x01 \x01(\v2\x12.niyanta.v1.WorkerR\x06worker\"\\\n" +
 	"\x12DrainWorkerRequest\x12\x1b\n" +
-	"\tworker_id\x18\x01 \x01(\tR\bworkerId\"d\n" +
+	"\tworker_id\x18\x01 \x01(\tR\bworkerId\x12)\n" +
+	"\x04mode\x18\x02 \x01(\x0e2\x15.niyanta.v1.DrainModeR\x04mode\"\x93\x01\n" +
 	"\x13DrainWorkerResponse\x12\x1b\n" +
 	"\tworker_id\x18\x01 \x01(\tR\bworkerId\x120\n" +
-	"\x06status\x18\x02 \x01(\x0e2\x18.niyanta.v1.WorkerStatusR\x06status\"3\n" +
+	"\x06status\x18\x02 \x01(\x0e2\x18.niyanta.v1.WorkerStatusR\x06status\x12-\n" +
+	"\x05drain\x18\x03 \x01(\v2\x17.niyanta.v1.WorkerDrainR\x05drain\"4\n" +
+	"\x15GetWorkerDrainRequest\x12\x1b\n" +
+	"\tworker_id\x18\x01 \x01(\tR\bworkerId\"G\n" +
+	"\x16GetWorkerDrainResponse\x12-\n" +
+	"\x05drain\x18\x01 \x01(\v2\x17.niyanta.v1.WorkerDrainR\x05drain\"\xb2\x02\n" +
+	"\vWorkerDrain\x12\x1b\n" +
+	"\tworker_id\x18\x01 \x01(\tR\bworkerId\x120\n" +
+	"\x06status\x18\x02 \x01(\x0e2\x18.niyanta.v1.WorkerStatusR\x06status\x12)\n" +
+	"\x04mode\x18\x03 \x01(\x0e2\x15.niyanta.v1.DrainModeR\x04mode\x12\x19\n" +
+	"\bgiven_by\x18\x04 \x01(\tR\agivenBy\x125\n" +
+	"\bgiven_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\agivenAt\x12\x1c\n" +
+	"\tremaining\x18\x06 \x01(\x05R\tremaining\x129\n" +
+	"\tworkloads\x18\a \x03(\v2\x1b.niyanta.v1.DrainedWorkloadR\tworkloads\"\x81\x03\n" +
+	"\x0fDrainedWorkload\x12\x1f\n" +
+	"\vcustomer_id\x18\x01 \x01(\tR\n" +
+	"customerId\x12\x1f\n" +
+	"\vworkload_id\x18\x02 \x01(\tR\n" +
+	"workloadId\x12#\n" +
+	"\rworkload_type\x18\x03 \x01(\tR\fworkloadType\x12\x18\n" +
+	"\aattempt\x18\x04 \x01(\x03R\aattempt\x122\n" +
+	"\aoutcome\x18\x05 \x01(\x0e2\x18.niyanta.v1.DrainOutcomeR\aoutcome\x12\x16\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\x122\n" +
+	"\x06status\x18\a \x01(\x0e2\x1a.niyanta.v1.WorkloadStatusR\x06status\x12\x19\n" +
+	"\bmoved_to\x18\b \x01(\tR\amovedTo\x12/\n" +
+	"\x13checkpoint_sequence\x18\t \x01(\x03R\x12checkpointSequence\x12!\n" +
+	"\fseconds_lost\x18\n" +
+	" \x01(\x01R\vsecondsLost\"3\n" +
 	"\x14UndrainWorkerRequest\x12\x1b\n" +
 	"\tworker_id\x18\x01 \x01(\tR\bworkerId\"f\n" +
 	"\x15UndrainWorkerResponse\x12\x1b\n" +
@@ -911,7 +1440,9 @@ const file_niyanta_v1_admin_service_proto_rawDesc = "" +
 	"\x13RemoveWorkerRequest\x12\x1b\n" +
 	"\tworker_id\x18\x01 \x01(\tR\bworkerId\"3\n" +
 	"\x14RemoveWorkerResponse\x12\x1b\n" +
-	"\tworker_id\x18\x01 \x01(\tR\bworkerId*|\n" +
+	"\tworker_id\x18\x01 \x01(\tR\bworkerId\"<\n" +
+	"\x16StreamAllEventsRequest\x12\"\n" +
+	"\rlast_event_id\x18\x01 \x01(\tR\vlastEventId*|\n" +
 	"\fWorkerStatus\x12\x1d\n" +
 	"\x19WORKER_STATUS_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15WORKER_STATUS_HEALTHY\x10\x01\x12\x1a\n" +
@@ -920,13 +1451,27 @@ const file_niyanta_v1_admin_service_proto_rawDesc = "" +
 	"\x11StandingOrderKind\x12#\n" +
 	"\x1fSTANDING_ORDER_KIND_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19STANDING_ORDER_KIND_DRAIN\x10\x01\x12\x1e\n" +
-	"\x1aSTANDING_ORDER_KIND_REMOVE\x10\x022\xa1\x03\n" +
+	"\x1aSTANDING_ORDER_KIND_REMOVE\x10\x02*S\n" +
+	"\tDrainMode\x12\x1a\n" +
+	"\x16DRAIN_MODE_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11DRAIN_MODE_FINISH\x10\x01\x12\x13\n" +
+	"\x0fDRAIN_MODE_MOVE\x10\x02*\xcc\x01\n" +
+	"\fDrainOutcome\x12\x1d\n" +
+	"\x19DRAIN_OUTCOME_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15DRAIN_OUTCOME_RUNNING\x10\x01\x12\x18\n" +
+	"\x14DRAIN_OUTCOME_MOVING\x10\x02\x12\x19\n" +
+	"\x15DRAIN_OUTCOME_WAITING\x10\x03\x12\x17\n" +
+	"\x13DRAIN_OUTCOME_MOVED\x10\x04\x12\x18\n" +
+	"\x14DRAIN_OUTCOME_PAUSED\x10\x05\x12\x1a\n" +
+	"\x16DRAIN_OUTCOME_FINISHED\x10\x062\xca\x04\n" +
 	"\fAdminService\x12N\n" +
 	"\vListWorkers\x12\x1e.niyanta.v1.ListWorkersRequest\x1a\x1f.niyanta.v1.ListWorkersResponse\x12H\n" +
 	"\tGetWorker\x12\x1c.niyanta.v1.GetWorkerRequest\x1a\x1d.niyanta.v1.GetWorkerResponse\x12N\n" +
-	"\vDrainWorker\x12\x1e.niyanta.v1.DrainWorkerRequest\x1a\x1f.niyanta.v1.DrainWorkerResponse\x12T\n" +
+	"\vDrainWorker\x12\x1e.niyanta.v1.DrainWorkerRequest\x1a\x1f.niyanta.v1.DrainWorkerResponse\x12W\n" +
+	"\x0eGetWorkerDrain\x12!.niyanta.v1.GetWorkerDrainRequest\x1a\".niyanta.v1.GetWorkerDrainResponse\x12T\n" +
 	"\rUndrainWorker\x12 .niyanta.v1.UndrainWorkerRequest\x1a!.niyanta.v1.UndrainWorkerResponse\x12Q\n" +
-	"\fRemoveWorker\x12\x1f.niyanta.v1.RemoveWorkerRequest\x1a .niyanta.v1.RemoveWorkerResponseB2Z0github.com/niyanta/niyanta-go-sdk/grpc/niyantav1b\x06proto3"
+	"\fRemoveWorker\x12\x1f.niyanta.v1.RemoveWorkerRequest\x1a .niyanta.v1.RemoveWorkerResponse\x12N\n" +
+	"\x0fStreamAllEvents\x12\".niyanta.v1.StreamAllEventsRequest\x1a\x15.niyanta.v1.LiveEvent0\x01B2Z0github.com/niyanta/niyanta-go-sdk/grpc/niyantav1b\x06proto3"
 
 var (
 	file_niyanta_v1_admin_service_proto_rawDescOnce sync.Once
@@ -940,58 +1485,81 @@ func file_niyanta_v1_admin_service_proto_rawDescGZIP() []byte {
 	return file_niyanta_v1_admin_service_proto_rawDescData
 }
 
-var file_niyanta_v1_admin_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_niyanta_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_niyanta_v1_admin_service_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_niyanta_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_niyanta_v1_admin_service_proto_goTypes = []any{
-	(WorkerStatus)(0),             // 0: niyanta.v1.WorkerStatus
-	(StandingOrderKind)(0),        // 1: niyanta.v1.StandingOrderKind
-	(*Worker)(nil),                // 2: niyanta.v1.Worker
-	(*StandingOrder)(nil),         // 3: niyanta.v1.StandingOrder
-	(*ListWorkersRequest)(nil),    // 4: niyanta.v1.ListWorkersRequest
-	(*ListWorkersResponse)(nil),   // 5: niyanta.v1.ListWorkersResponse
-	(*GetWorkerRequest)(nil),      // 6: niyanta.v1.GetWorkerRequest
-	(*GetWorkerResponse)(nil),     // 7: niyanta.v1.GetWorkerResponse
-	(*DrainWorkerRequest)(nil),    // 8: niyanta.v1.DrainWorkerRequest
-	(*DrainWorkerResponse)(nil),   // 9: niyanta.v1.DrainWorkerResponse
-	(*UndrainWorkerRequest)(nil),  // 10: niyanta.v1.UndrainWorkerRequest
-	(*UndrainWorkerResponse)(nil), // 11: niyanta.v1.UndrainWorkerResponse
-	(*RemoveWorkerRequest)(nil),   // 12: niyanta.v1.RemoveWorkerRequest
-	(*RemoveWorkerResponse)(nil),  // 13: niyanta.v1.RemoveWorkerResponse
-	nil,                           // 14: niyanta.v1.Worker.InputFormsEntry
-	nil,                           // 15: niyanta.v1.Worker.TagsEntry
-	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
-	(*Pagination)(nil),            // 17: niyanta.v1.Pagination
+	(WorkerStatus)(0),              // 0: niyanta.v1.WorkerStatus
+	(StandingOrderKind)(0),         // 1: niyanta.v1.StandingOrderKind
+	(DrainMode)(0),                 // 2: niyanta.v1.DrainMode
+	(DrainOutcome)(0),              // 3: niyanta.v1.DrainOutcome
+	(*Worker)(nil),                 // 4: niyanta.v1.Worker
+	(*StandingOrder)(nil),          // 5: niyanta.v1.StandingOrder
+	(*ListWorkersRequest)(nil),     // 6: niyanta.v1.ListWorkersRequest
+	(*ListWorkersResponse)(nil),    // 7: niyanta.v1.ListWorkersResponse
+	(*GetWorkerRequest)(nil),       // 8: niyanta.v1.GetWorkerRequest
+	(*GetWorkerResponse)(nil),      // 9: niyanta.v1.GetWorkerResponse
+	(*DrainWorkerRequest)(nil),     // 10: niyanta.v1.DrainWorkerRequest
+	(*DrainWorkerResponse)(nil),    // 11: niyanta.v1.DrainWorkerResponse
+	(*GetWorkerDrainRequest)(nil),  // 12: niyanta.v1.GetWorkerDrainRequest
+	(*GetWorkerDrainResponse)(nil), // 13: niyanta.v1.GetWorkerDrainResponse
+	(*WorkerDrain)(nil),            // 14: niyanta.v1.WorkerDrain
+	(*DrainedWorkload)(nil),        // 15: niyanta.v1.DrainedWorkload
+	(*UndrainWorkerRequest)(nil),   // 16: niyanta.v1.UndrainWorkerRequest
+	(*UndrainWorkerResponse)(nil),  // 17: niyanta.v1.UndrainWorkerResponse
+	(*RemoveWorkerRequest)(nil),    // 18: niyanta.v1.RemoveWorkerRequest
+	(*RemoveWorkerResponse)(nil),   // 19: niyanta.v1.RemoveWorkerResponse
+	(*StreamAllEventsRequest)(nil), // 20: niyanta.v1.StreamAllEventsRequest
+	nil,                            // 21: niyanta.v1.Worker.InputFormsEntry
+	nil,                            // 22: niyanta.v1.Worker.TagsEntry
+	(*timestamppb.Timestamp)(nil),  // 23: google.protobuf.Timestamp
+	(*Pagination)(nil),             // 24: niyanta.v1.Pagination
+	(WorkloadStatus)(0),            // 25: niyanta.v1.WorkloadStatus
+	(*LiveEvent)(nil),              // 26: niyanta.v1.LiveEvent
 }
 var file_niyanta_v1_admin_service_proto_depIdxs = []int32{
 	0,  // 0: niyanta.v1.Worker.status:type_name -> niyanta.v1.WorkerStatus
-	14, // 1: niyanta.v1.Worker.input_forms:type_name -> niyanta.v1.Worker.InputFormsEntry
-	15, // 2: niyanta.v1.Worker.tags:type_name -> niyanta.v1.Worker.TagsEntry
-	16, // 3: niyanta.v1.Worker.last_heartbeat:type_name -> google.protobuf.Timestamp
-	16, // 4: niyanta.v1.Worker.registered_at:type_name -> google.protobuf.Timestamp
-	3,  // 5: niyanta.v1.Worker.standing_order:type_name -> niyanta.v1.StandingOrder
+	21, // 1: niyanta.v1.Worker.input_forms:type_name -> niyanta.v1.Worker.InputFormsEntry
+	22, // 2: niyanta.v1.Worker.tags:type_name -> niyanta.v1.Worker.TagsEntry
+	23, // 3: niyanta.v1.Worker.last_heartbeat:type_name -> google.protobuf.Timestamp
+	23, // 4: niyanta.v1.Worker.registered_at:type_name -> google.protobuf.Timestamp
+	5,  // 5: niyanta.v1.Worker.standing_order:type_name -> niyanta.v1.StandingOrder
 	1,  // 6: niyanta.v1.StandingOrder.kind:type_name -> niyanta.v1.StandingOrderKind
-	16, // 7: niyanta.v1.StandingOrder.given_at:type_name -> google.protobuf.Timestamp
-	0,  // 8: niyanta.v1.ListWorkersRequest.status:type_name -> niyanta.v1.WorkerStatus
-	2,  // 9: niyanta.v1.ListWorkersResponse.workers:type_name -> niyanta.v1.Worker
-	17, // 10: niyanta.v1.ListWorkersResponse.pagination:type_name -> niyanta.v1.Pagination
-	2,  // 11: niyanta.v1.GetWorkerResponse.worker:type_name -> niyanta.v1.Worker
-	0,  // 12: niyanta.v1.DrainWorkerResponse.status:type_name -> niyanta.v1.WorkerStatus
-	0,  // 13: niyanta.v1.UndrainWorkerResponse.status:type_name -> niyanta.v1.WorkerStatus
-	4,  // 14: niyanta.v1.AdminService.ListWorkers:input_type -> niyanta.v1.ListWorkersRequest
-	6,  // 15: niyanta.v1.AdminService.GetWorker:input_type -> niyanta.v1.GetWorkerRequest
-	8,  // 16: niyanta.v1.AdminService.DrainWorker:input_type -> niyanta.v1.DrainWorkerRequest
-	10, // 17: niyanta.v1.AdminService.UndrainWorker:input_type -> niyanta.v1.UndrainWorkerRequest
-	12, // 18: niyanta.v1.AdminService.RemoveWorker:input_type -> niyanta.v1.RemoveWorkerRequest
-	5,  // 19: niyanta.v1.AdminService.ListWorkers:output_type -> niyanta.v1.ListWorkersResponse
-	7,  // 20: niyanta.v1.AdminService.GetWorker:output_type -> niyanta.v1.GetWorkerResponse
-	9,  // 21: niyanta.v1.AdminService.DrainWorker:output_type -> niyanta.v1.DrainWorkerResponse
-	11, // 22: niyanta.v1.AdminService.UndrainWorker:output_type -> niyanta.v1.UndrainWorkerResponse
-	13, // 23: niyanta.v1.AdminService.RemoveWorker:output_type -> niyanta.v1.RemoveWorkerResponse
-	19, // [19:24] is the sub-list for method output_type
-	14, // [14:19] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	23, // 7: niyanta.v1.StandingOrder.given_at:type_name -> google.protobuf.Timestamp
+	2,  // 8: niyanta.v1.StandingOrder.mode:type_name -> niyanta.v1.DrainMode
+	0,  // 9: niyanta.v1.ListWorkersRequest.status:type_name -> niyanta.v1.WorkerStatus
+	4,  // 10: niyanta.v1.ListWorkersResponse.workers:type_name -> niyanta.v1.Worker
+	24, // 11: niyanta.v1.ListWorkersResponse.pagination:type_name -> niyanta.v1.Pagination
+	4,  // 12: niyanta.v1.GetWorkerResponse.worker:type_name -> niyanta.v1.Worker
+	2,  // 13: niyanta.v1.DrainWorkerRequest.mode:type_name -> niyanta.v1.DrainMode
+	0,  // 14: niyanta.v1.DrainWorkerResponse.status:type_name -> niyanta.v1.WorkerStatus
+	14, // 15: niyanta.v1.DrainWorkerResponse.drain:type_name -> niyanta.v1.WorkerDrain
+	14, // 16: niyanta.v1.GetWorkerDrainResponse.drain:type_name -> niyanta.v1.WorkerDrain
+	0,  // 17: niyanta.v1.WorkerDrain.status:type_name -> niyanta.v1.WorkerStatus
+	2,  // 18: niyanta.v1.WorkerDrain.mode:type_name -> niyanta.v1.DrainMode
+	23, // 19: niyanta.v1.WorkerDrain.given_at:type_name -> google.protobuf.Timestamp
+	15, // 20: niyanta.v1.WorkerDrain.workloads:type_name -> niyanta.v1.DrainedWorkload
+	3,  // 21: niyanta.v1.DrainedWorkload.outcome:type_name -> niyanta.v1.DrainOutcome
+	25, // 22: niyanta.v1.DrainedWorkload.status:type_name -> niyanta.v1.WorkloadStatus
+	0,  // 23: niyanta.v1.UndrainWorkerResponse.status:type_name -> niyanta.v1.WorkerStatus
+	6,  // 24: niyanta.v1.AdminService.ListWorkers:input_type -> niyanta.v1.ListWorkersRequest
+	8,  // 25: niyanta.v1.AdminService.GetWorker:input_type -> niyanta.v1.GetWorkerRequest
+	10, // 26: niyanta.v1.AdminService.DrainWorker:input_type -> niyanta.v1.DrainWorkerRequest
+	12, // 27: niyanta.v1.AdminService.GetWorkerDrain:input_type -> niyanta.v1.GetWorkerDrainRequest
+	16, // 28: niyanta.v1.AdminService.UndrainWorker:input_type -> niyanta.v1.UndrainWorkerRequest
+	18, // 29: niyanta.v1.AdminService.RemoveWorker:input_type -> niyanta.v1.RemoveWorkerRequest
+	20, // 30: niyanta.v1.AdminService.StreamAllEvents:input_type -> niyanta.v1.StreamAllEventsRequest
+	7,  // 31: niyanta.v1.AdminService.ListWorkers:output_type -> niyanta.v1.ListWorkersResponse
+	9,  // 32: niyanta.v1.AdminService.GetWorker:output_type -> niyanta.v1.GetWorkerResponse
+	11, // 33: niyanta.v1.AdminService.DrainWorker:output_type -> niyanta.v1.DrainWorkerResponse
+	13, // 34: niyanta.v1.AdminService.GetWorkerDrain:output_type -> niyanta.v1.GetWorkerDrainResponse
+	17, // 35: niyanta.v1.AdminService.UndrainWorker:output_type -> niyanta.v1.UndrainWorkerResponse
+	19, // 36: niyanta.v1.AdminService.RemoveWorker:output_type -> niyanta.v1.RemoveWorkerResponse
+	26, // 37: niyanta.v1.AdminService.StreamAllEvents:output_type -> niyanta.v1.LiveEvent
+	31, // [31:38] is the sub-list for method output_type
+	24, // [24:31] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_niyanta_v1_admin_service_proto_init() }
@@ -1005,8 +1573,8 @@ func file_niyanta_v1_admin_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_niyanta_v1_admin_service_proto_rawDesc), len(file_niyanta_v1_admin_service_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   14,
+			NumEnums:      4,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

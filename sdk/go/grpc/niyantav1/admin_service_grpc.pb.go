@@ -1,5 +1,5 @@
-// What operators do over gRPC: the workers, as REST has them under /v1/admin/workers, with the same rules, limits and
-// cursors; docs/grpc.md is the guide. Metadata and errors are as for WorkloadService. Every call needs a key with the
+// What operators do over gRPC: the workers, as REST has them under /v1/admin/workers, and the live feed of everybody's
+// workloads, with the same rules, limits and cursors; docs/grpc.md is the guide. Metadata and errors are as for WorkloadService. Every call needs a key with the
 // admin role; with any other the answer is PERMISSION_DENIED, whatever the request names.
 //
 // An unset field, an empty string and a zero are the same in proto3 and mean "not given".
@@ -26,11 +26,13 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	AdminService_ListWorkers_FullMethodName   = "/niyanta.v1.AdminService/ListWorkers"
-	AdminService_GetWorker_FullMethodName     = "/niyanta.v1.AdminService/GetWorker"
-	AdminService_DrainWorker_FullMethodName   = "/niyanta.v1.AdminService/DrainWorker"
-	AdminService_UndrainWorker_FullMethodName = "/niyanta.v1.AdminService/UndrainWorker"
-	AdminService_RemoveWorker_FullMethodName  = "/niyanta.v1.AdminService/RemoveWorker"
+	AdminService_ListWorkers_FullMethodName     = "/niyanta.v1.AdminService/ListWorkers"
+	AdminService_GetWorker_FullMethodName       = "/niyanta.v1.AdminService/GetWorker"
+	AdminService_DrainWorker_FullMethodName     = "/niyanta.v1.AdminService/DrainWorker"
+	AdminService_GetWorkerDrain_FullMethodName  = "/niyanta.v1.AdminService/GetWorkerDrain"
+	AdminService_UndrainWorker_FullMethodName   = "/niyanta.v1.AdminService/UndrainWorker"
+	AdminService_RemoveWorker_FullMethodName    = "/niyanta.v1.AdminService/RemoveWorker"
+	AdminService_StreamAllEvents_FullMethodName = "/niyanta.v1.AdminService/StreamAllEvents"
 )
 
 // AdminServiceClient is the client API for AdminService service.
@@ -44,14 +46,18 @@ type AdminServiceClient interface {
 	ListWorkers(ctx context.Context, in *ListWorkersRequest, opts ...grpc.CallOption) (*ListWorkersResponse, error)
 	// One worker.
 	GetWorker(ctx context.Context, in *GetWorkerRequest, opts ...grpc.CallOption) (*GetWorkerResponse, error)
-	// Gives a worker's id nothing new, also after a restart, until UndrainWorker; what it runs finishes. NOT_FOUND
-	// unless it is live. May be repeated.
+	// Gives a worker's id nothing new, also after a restart, until UndrainWorker; what it runs finishes, or moves.
+	// NOT_FOUND unless it is live. May be repeated; the last mode holds. The answer says what the worker has.
 	DrainWorker(ctx context.Context, in *DrainWorkerRequest, opts ...grpc.CallOption) (*DrainWorkerResponse, error)
+	// How far a worker's drain has come: what became of each workload that it had. NOT_FOUND when no operator drains it.
+	GetWorkerDrain(ctx context.Context, in *GetWorkerDrainRequest, opts ...grpc.CallOption) (*GetWorkerDrainResponse, error)
 	// Takes a drain or a removal back. Does nothing to a worker that is under neither.
 	UndrainWorker(ctx context.Context, in *UndrainWorkerRequest, opts ...grpc.CallOption) (*UndrainWorkerResponse, error)
 	// Takes everything away from a worker at once, and doesn't let its id register until UndrainWorker. Its process
 	// ends. NOT_FOUND unless it is live. When it answers, the workloads are on their way to others.
 	RemoveWorker(ctx context.Context, in *RemoveWorkerRequest, opts ...grpc.CallOption) (*RemoveWorkerResponse, error)
+	// What happens to all workloads, workers and customers from now on, as StreamWorkloadEvents tells a customer.
+	StreamAllEvents(ctx context.Context, in *StreamAllEventsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LiveEvent], error)
 }
 
 type adminServiceClient struct {
@@ -92,6 +98,16 @@ func (c *adminServiceClient) DrainWorker(ctx context.Context, in *DrainWorkerReq
 	return out, nil
 }
 
+func (c *adminServiceClient) GetWorkerDrain(ctx context.Context, in *GetWorkerDrainRequest, opts ...grpc.CallOption) (*GetWorkerDrainResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetWorkerDrainResponse)
+	err := c.cc.Invoke(ctx, AdminService_GetWorkerDrain_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *adminServiceClient) UndrainWorker(ctx context.Context, in *UndrainWorkerRequest, opts ...grpc.CallOption) (*UndrainWorkerResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(UndrainWorkerResponse)
@@ -112,6 +128,25 @@ func (c *adminServiceClient) RemoveWorker(ctx context.Context, in *RemoveWorkerR
 	return out, nil
 }
 
+func (c *adminServiceClient) StreamAllEvents(ctx context.Context, in *StreamAllEventsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LiveEvent], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &AdminService_ServiceDesc.Streams[0], AdminService_StreamAllEvents_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[StreamAllEventsRequest, LiveEvent]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AdminService_StreamAllEventsClient = grpc.ServerStreamingClient[LiveEvent]
+
 // AdminServiceServer is the server API for AdminService service.
 // All implementations must embed UnimplementedAdminServiceServer
 // for forward compatibility.
@@ -123,14 +158,18 @@ type AdminServiceServer interface {
 	ListWorkers(context.Context, *ListWorkersRequest) (*ListWorkersResponse, error)
 	// One worker.
 	GetWorker(context.Context, *GetWorkerRequest) (*GetWorkerResponse, error)
-	// Gives a worker's id nothing new, also after a restart, until UndrainWorker; what it runs finishes. NOT_FOUND
-	// unless it is live. May be repeated.
+	// Gives a worker's id nothing new, also after a restart, until UndrainWorker; what it runs finishes, or moves.
+	// NOT_FOUND unless it is live. May be repeated; the last mode holds. The answer says what the worker has.
 	DrainWorker(context.Context, *DrainWorkerRequest) (*DrainWorkerResponse, error)
+	// How far a worker's drain has come: what became of each workload that it had. NOT_FOUND when no operator drains it.
+	GetWorkerDrain(context.Context, *GetWorkerDrainRequest) (*GetWorkerDrainResponse, error)
 	// Takes a drain or a removal back. Does nothing to a worker that is under neither.
 	UndrainWorker(context.Context, *UndrainWorkerRequest) (*UndrainWorkerResponse, error)
 	// Takes everything away from a worker at once, and doesn't let its id register until UndrainWorker. Its process
 	// ends. NOT_FOUND unless it is live. When it answers, the workloads are on their way to others.
 	RemoveWorker(context.Context, *RemoveWorkerRequest) (*RemoveWorkerResponse, error)
+	// What happens to all workloads, workers and customers from now on, as StreamWorkloadEvents tells a customer.
+	StreamAllEvents(*StreamAllEventsRequest, grpc.ServerStreamingServer[LiveEvent]) error
 	mustEmbedUnimplementedAdminServiceServer()
 }
 
@@ -150,11 +189,17 @@ func (UnimplementedAdminServiceServer) GetWorker(context.Context, *GetWorkerRequ
 func (UnimplementedAdminServiceServer) DrainWorker(context.Context, *DrainWorkerRequest) (*DrainWorkerResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method DrainWorker not implemented")
 }
+func (UnimplementedAdminServiceServer) GetWorkerDrain(context.Context, *GetWorkerDrainRequest) (*GetWorkerDrainResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method GetWorkerDrain not implemented")
+}
 func (UnimplementedAdminServiceServer) UndrainWorker(context.Context, *UndrainWorkerRequest) (*UndrainWorkerResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method UndrainWorker not implemented")
 }
 func (UnimplementedAdminServiceServer) RemoveWorker(context.Context, *RemoveWorkerRequest) (*RemoveWorkerResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method RemoveWorker not implemented")
+}
+func (UnimplementedAdminServiceServer) StreamAllEvents(*StreamAllEventsRequest, grpc.ServerStreamingServer[LiveEvent]) error {
+	return status.Errorf(codes.Unimplemented, "method StreamAllEvents not implemented")
 }
 func (UnimplementedAdminServiceServer) mustEmbedUnimplementedAdminServiceServer() {}
 func (UnimplementedAdminServiceServer) testEmbeddedByValue()                      {}
@@ -231,6 +276,24 @@ func _AdminService_DrainWorker_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_GetWorkerDrain_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetWorkerDrainRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).GetWorkerDrain(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_GetWorkerDrain_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).GetWorkerDrain(ctx, req.(*GetWorkerDrainRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _AdminService_UndrainWorker_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(UndrainWorkerRequest)
 	if err := dec(in); err != nil {
@@ -267,6 +330,17 @@ func _AdminService_RemoveWorker_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_StreamAllEvents_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(StreamAllEventsRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(AdminServiceServer).StreamAllEvents(m, &grpc.GenericServerStream[StreamAllEventsRequest, LiveEvent]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AdminService_StreamAllEventsServer = grpc.ServerStreamingServer[LiveEvent]
+
 // AdminService_ServiceDesc is the grpc.ServiceDesc for AdminService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -287,6 +361,10 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _AdminService_DrainWorker_Handler,
 		},
 		{
+			MethodName: "GetWorkerDrain",
+			Handler:    _AdminService_GetWorkerDrain_Handler,
+		},
+		{
 			MethodName: "UndrainWorker",
 			Handler:    _AdminService_UndrainWorker_Handler,
 		},
@@ -295,6 +373,12 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _AdminService_RemoveWorker_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "StreamAllEvents",
+			Handler:       _AdminService_StreamAllEvents_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "niyanta/v1/admin_service.proto",
 }

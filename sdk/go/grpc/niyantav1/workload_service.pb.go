@@ -3,9 +3,9 @@
 //
 // Metadata of a call:
 //   authorization      "Bearer <api_key or JWT>"; needed by every call.
-//   idempotency-key    1 to 255 printable ASCII characters; for the two Submit calls. A repeated call with the same
-//                      key and request gets the first answer again, with "idempotent-replayed: true" in the initial
-//                      metadata.
+//   idempotency-key    1 to 255 printable ASCII characters; for the calls that submit, replay and fork. A repeated call
+//                      with the same key and request gets the first answer again, with "idempotent-replayed: true" in
+//                      the initial metadata.
 //   x-request-id       Names the call in the service's log. Made by the service when absent.
 // Metadata of an answer (initial): x-request-id, x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset.
 //
@@ -114,6 +114,61 @@ func (WorkloadStatus) EnumDescriptor() ([]byte, []int) {
 	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{0}
 }
 
+type MissedReason int32
+
+const (
+	MissedReason_MISSED_REASON_UNSPECIFIED MissedReason = 0
+	// What followed last_event_id isn't kept here.
+	MissedReason_MISSED_REASON_UNKNOWN_ID MissedReason = 1
+	// More waited to be taken than is kept.
+	MissedReason_MISSED_REASON_TOO_SLOW MissedReason = 2
+	// What another coordinator committed may not have been told here.
+	MissedReason_MISSED_REASON_LOST MissedReason = 3
+)
+
+// Enum value maps for MissedReason.
+var (
+	MissedReason_name = map[int32]string{
+		0: "MISSED_REASON_UNSPECIFIED",
+		1: "MISSED_REASON_UNKNOWN_ID",
+		2: "MISSED_REASON_TOO_SLOW",
+		3: "MISSED_REASON_LOST",
+	}
+	MissedReason_value = map[string]int32{
+		"MISSED_REASON_UNSPECIFIED": 0,
+		"MISSED_REASON_UNKNOWN_ID":  1,
+		"MISSED_REASON_TOO_SLOW":    2,
+		"MISSED_REASON_LOST":        3,
+	}
+)
+
+func (x MissedReason) Enum() *MissedReason {
+	p := new(MissedReason)
+	*p = x
+	return p
+}
+
+func (x MissedReason) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (MissedReason) Descriptor() protoreflect.EnumDescriptor {
+	return file_niyanta_v1_workload_service_proto_enumTypes[1].Descriptor()
+}
+
+func (MissedReason) Type() protoreflect.EnumType {
+	return &file_niyanta_v1_workload_service_proto_enumTypes[1]
+}
+
+func (x MissedReason) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use MissedReason.Descriptor instead.
+func (MissedReason) EnumDescriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{1}
+}
+
 type LogLevel int32
 
 const (
@@ -153,11 +208,11 @@ func (x LogLevel) String() string {
 }
 
 func (LogLevel) Descriptor() protoreflect.EnumDescriptor {
-	return file_niyanta_v1_workload_service_proto_enumTypes[1].Descriptor()
+	return file_niyanta_v1_workload_service_proto_enumTypes[2].Descriptor()
 }
 
 func (LogLevel) Type() protoreflect.EnumType {
-	return &file_niyanta_v1_workload_service_proto_enumTypes[1]
+	return &file_niyanta_v1_workload_service_proto_enumTypes[2]
 }
 
 func (x LogLevel) Number() protoreflect.EnumNumber {
@@ -166,7 +221,7 @@ func (x LogLevel) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use LogLevel.Descriptor instead.
 func (LogLevel) EnumDescriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{1}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{2}
 }
 
 type SubmitWorkloadRequest struct {
@@ -481,14 +536,19 @@ type Workload struct {
 	ProgressMessage string `protobuf:"bytes,26,opt,name=progress_message,json=progressMessage,proto3" json:"progress_message,omitempty"`
 	// The workload that it is a replay of, if any. Not in lists.
 	ReplayedFrom string `protobuf:"bytes,27,opt,name=replayed_from,json=replayedFrom,proto3" json:"replayed_from,omitempty"`
-	// The checkpoint of that one at which it began; 0: at the start. Not in lists.
+	// The checkpoint of the one that it is a replay or a fork of at which it began; 0: at the start. Not in lists.
 	FromCheckpoint int64 `protobuf:"varint,28,opt,name=from_checkpoint,json=fromCheckpoint,proto3" json:"from_checkpoint,omitempty"`
 	// As submitted.
 	Labels map[string]string `protobuf:"bytes,29,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Of one that FAILED: names the failures like its own. Not in lists.
 	ErrorFingerprint string `protobuf:"bytes,30,opt,name=error_fingerprint,json=errorFingerprint,proto3" json:"error_fingerprint,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// The workload that it is a fork of, if any. Not in lists.
+	ForkedFrom string `protobuf:"bytes,31,opt,name=forked_from,json=forkedFrom,proto3" json:"forked_from,omitempty"`
+	// Of one that runs: since its last checkpoint, or since the attempt began; so much would be done again if its worker
+	// were lost now. Unset else, and in lists.
+	SecondsSinceCheckpoint *float64 `protobuf:"fixed64,32,opt,name=seconds_since_checkpoint,json=secondsSinceCheckpoint,proto3,oneof" json:"seconds_since_checkpoint,omitempty"`
+	unknownFields          protoimpl.UnknownFields
+	sizeCache              protoimpl.SizeCache
 }
 
 func (x *Workload) Reset() {
@@ -729,6 +789,20 @@ func (x *Workload) GetErrorFingerprint() string {
 		return x.ErrorFingerprint
 	}
 	return ""
+}
+
+func (x *Workload) GetForkedFrom() string {
+	if x != nil {
+		return x.ForkedFrom
+	}
+	return ""
+}
+
+func (x *Workload) GetSecondsSinceCheckpoint() float64 {
+	if x != nil && x.SecondsSinceCheckpoint != nil {
+		return *x.SecondsSinceCheckpoint
+	}
+	return 0
 }
 
 // All given constraints of a side count together.
@@ -1417,6 +1491,488 @@ func (x *WorkloadStatusUpdate) GetErrorMessage() string {
 	return ""
 }
 
+type StreamWorkloadEventsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The id of the last event that was seen, to go on behind it; unset: what comes from now on.
+	LastEventId   string `protobuf:"bytes,1,opt,name=last_event_id,json=lastEventId,proto3" json:"last_event_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StreamWorkloadEventsRequest) Reset() {
+	*x = StreamWorkloadEventsRequest{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StreamWorkloadEventsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StreamWorkloadEventsRequest) ProtoMessage() {}
+
+func (x *StreamWorkloadEventsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StreamWorkloadEventsRequest.ProtoReflect.Descriptor instead.
+func (*StreamWorkloadEventsRequest) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *StreamWorkloadEventsRequest) GetLastEventId() string {
+	if x != nil {
+		return x.LastEventId
+	}
+	return ""
+}
+
+// One event of a live feed. A later release may know more of them: leave out one that has none of these.
+type LiveEvent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// To go on behind it.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Types that are valid to be assigned to Event:
+	//
+	//	*LiveEvent_Ready
+	//	*LiveEvent_Workload
+	//	*LiveEvent_Missed
+	//	*LiveEvent_Fleet
+	//	*LiveEvent_Customer
+	Event         isLiveEvent_Event `protobuf_oneof:"event"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LiveEvent) Reset() {
+	*x = LiveEvent{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LiveEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LiveEvent) ProtoMessage() {}
+
+func (x *LiveEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LiveEvent.ProtoReflect.Descriptor instead.
+func (*LiveEvent) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *LiveEvent) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *LiveEvent) GetEvent() isLiveEvent_Event {
+	if x != nil {
+		return x.Event
+	}
+	return nil
+}
+
+func (x *LiveEvent) GetReady() *FeedReady {
+	if x != nil {
+		if x, ok := x.Event.(*LiveEvent_Ready); ok {
+			return x.Ready
+		}
+	}
+	return nil
+}
+
+func (x *LiveEvent) GetWorkload() *WorkloadEvent {
+	if x != nil {
+		if x, ok := x.Event.(*LiveEvent_Workload); ok {
+			return x.Workload
+		}
+	}
+	return nil
+}
+
+func (x *LiveEvent) GetMissed() *EventsMissed {
+	if x != nil {
+		if x, ok := x.Event.(*LiveEvent_Missed); ok {
+			return x.Missed
+		}
+	}
+	return nil
+}
+
+func (x *LiveEvent) GetFleet() *FleetChanged {
+	if x != nil {
+		if x, ok := x.Event.(*LiveEvent_Fleet); ok {
+			return x.Fleet
+		}
+	}
+	return nil
+}
+
+func (x *LiveEvent) GetCustomer() *CustomerChanged {
+	if x != nil {
+		if x, ok := x.Event.(*LiveEvent_Customer); ok {
+			return x.Customer
+		}
+	}
+	return nil
+}
+
+type isLiveEvent_Event interface {
+	isLiveEvent_Event()
+}
+
+type LiveEvent_Ready struct {
+	Ready *FeedReady `protobuf:"bytes,2,opt,name=ready,proto3,oneof"`
+}
+
+type LiveEvent_Workload struct {
+	Workload *WorkloadEvent `protobuf:"bytes,3,opt,name=workload,proto3,oneof"`
+}
+
+type LiveEvent_Missed struct {
+	Missed *EventsMissed `protobuf:"bytes,4,opt,name=missed,proto3,oneof"`
+}
+
+type LiveEvent_Fleet struct {
+	// In the feed of all only.
+	Fleet *FleetChanged `protobuf:"bytes,5,opt,name=fleet,proto3,oneof"`
+}
+
+type LiveEvent_Customer struct {
+	// In the feed of all only.
+	Customer *CustomerChanged `protobuf:"bytes,6,opt,name=customer,proto3,oneof"`
+}
+
+func (*LiveEvent_Ready) isLiveEvent_Event() {}
+
+func (*LiveEvent_Workload) isLiveEvent_Event() {}
+
+func (*LiveEvent_Missed) isLiveEvent_Event() {}
+
+func (*LiveEvent_Fleet) isLiveEvent_Event() {}
+
+func (*LiveEvent_Customer) isLiveEvent_Event() {}
+
+// Opens a feed: what is committed from now on is told.
+type FeedReady struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// It goes on behind last_event_id.
+	Resumed       bool `protobuf:"varint,1,opt,name=resumed,proto3" json:"resumed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FeedReady) Reset() {
+	*x = FeedReady{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FeedReady) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FeedReady) ProtoMessage() {}
+
+func (x *FeedReady) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FeedReady.ProtoReflect.Descriptor instead.
+func (*FeedReady) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *FeedReady) GetResumed() bool {
+	if x != nil {
+		return x.Resumed
+	}
+	return false
+}
+
+// A workload was submitted, moved, or reported progress, and is like this now.
+type WorkloadEvent struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	WorkloadId   string                 `protobuf:"bytes,1,opt,name=workload_id,json=workloadId,proto3" json:"workload_id,omitempty"`
+	CustomerId   string                 `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	WorkloadType string                 `protobuf:"bytes,3,opt,name=workload_type,json=workloadType,proto3" json:"workload_type,omitempty"`
+	Status       WorkloadStatus         `protobuf:"varint,4,opt,name=status,proto3,enum=niyanta.v1.WorkloadStatus" json:"status,omitempty"`
+	Version      int64                  `protobuf:"varint,5,opt,name=version,proto3" json:"version,omitempty"`
+	// 0 to 100.
+	ProgressPercent int32 `protobuf:"varint,6,opt,name=progress_percent,json=progressPercent,proto3" json:"progress_percent,omitempty"`
+	// Number of the attempt; 0 before the first.
+	Generation int64 `protobuf:"varint,7,opt,name=generation,proto3" json:"generation,omitempty"`
+	// The worker that holds it; empty when none does.
+	WorkerId string `protobuf:"bytes,8,opt,name=worker_id,json=workerId,proto3" json:"worker_id,omitempty"`
+	// What the handler said last of its progress.
+	Message string `protobuf:"bytes,9,opt,name=message,proto3" json:"message,omitempty"`
+	// When this coordinator heard of it.
+	Timestamp     *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=timestamp,proto3" json:"timestamp,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WorkloadEvent) Reset() {
+	*x = WorkloadEvent{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WorkloadEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WorkloadEvent) ProtoMessage() {}
+
+func (x *WorkloadEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WorkloadEvent.ProtoReflect.Descriptor instead.
+func (*WorkloadEvent) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *WorkloadEvent) GetWorkloadId() string {
+	if x != nil {
+		return x.WorkloadId
+	}
+	return ""
+}
+
+func (x *WorkloadEvent) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *WorkloadEvent) GetWorkloadType() string {
+	if x != nil {
+		return x.WorkloadType
+	}
+	return ""
+}
+
+func (x *WorkloadEvent) GetStatus() WorkloadStatus {
+	if x != nil {
+		return x.Status
+	}
+	return WorkloadStatus_WORKLOAD_STATUS_UNSPECIFIED
+}
+
+func (x *WorkloadEvent) GetVersion() int64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *WorkloadEvent) GetProgressPercent() int32 {
+	if x != nil {
+		return x.ProgressPercent
+	}
+	return 0
+}
+
+func (x *WorkloadEvent) GetGeneration() int64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *WorkloadEvent) GetWorkerId() string {
+	if x != nil {
+		return x.WorkerId
+	}
+	return ""
+}
+
+func (x *WorkloadEvent) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *WorkloadEvent) GetTimestamp() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Timestamp
+	}
+	return nil
+}
+
+// Some events may be missing: read the list of workloads again. The feed goes on.
+type EventsMissed struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reason        MissedReason           `protobuf:"varint,1,opt,name=reason,proto3,enum=niyanta.v1.MissedReason" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EventsMissed) Reset() {
+	*x = EventsMissed{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EventsMissed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EventsMissed) ProtoMessage() {}
+
+func (x *EventsMissed) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EventsMissed.ProtoReflect.Descriptor instead.
+func (*EventsMissed) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *EventsMissed) GetReason() MissedReason {
+	if x != nil {
+		return x.Reason
+	}
+	return MissedReason_MISSED_REASON_UNSPECIFIED
+}
+
+// Workers came, went or were drained.
+type FleetChanged struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FleetChanged) Reset() {
+	*x = FleetChanged{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FleetChanged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FleetChanged) ProtoMessage() {}
+
+func (x *FleetChanged) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FleetChanged.ProtoReflect.Descriptor instead.
+func (*FleetChanged) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{20}
+}
+
+// A customer, its limits or its keys changed.
+type CustomerChanged struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	CustomerId    string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CustomerChanged) Reset() {
+	*x = CustomerChanged{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CustomerChanged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CustomerChanged) ProtoMessage() {}
+
+func (x *CustomerChanged) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CustomerChanged.ProtoReflect.Descriptor instead.
+func (*CustomerChanged) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *CustomerChanged) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
 type ListWorkloadsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Only workloads in this status.
@@ -1450,7 +2006,7 @@ type ListWorkloadsRequest struct {
 
 func (x *ListWorkloadsRequest) Reset() {
 	*x = ListWorkloadsRequest{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[15]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1462,7 +2018,7 @@ func (x *ListWorkloadsRequest) String() string {
 func (*ListWorkloadsRequest) ProtoMessage() {}
 
 func (x *ListWorkloadsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[15]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1475,7 +2031,7 @@ func (x *ListWorkloadsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWorkloadsRequest.ProtoReflect.Descriptor instead.
 func (*ListWorkloadsRequest) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{15}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListWorkloadsRequest) GetStatus() WorkloadStatus {
@@ -1572,7 +2128,7 @@ type ListWorkloadsResponse struct {
 
 func (x *ListWorkloadsResponse) Reset() {
 	*x = ListWorkloadsResponse{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[16]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1584,7 +2140,7 @@ func (x *ListWorkloadsResponse) String() string {
 func (*ListWorkloadsResponse) ProtoMessage() {}
 
 func (x *ListWorkloadsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[16]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1597,7 +2153,7 @@ func (x *ListWorkloadsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWorkloadsResponse.ProtoReflect.Descriptor instead.
 func (*ListWorkloadsResponse) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{16}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListWorkloadsResponse) GetWorkloads() []*Workload {
@@ -1631,7 +2187,7 @@ type Pagination struct {
 
 func (x *Pagination) Reset() {
 	*x = Pagination{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[17]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1643,7 +2199,7 @@ func (x *Pagination) String() string {
 func (*Pagination) ProtoMessage() {}
 
 func (x *Pagination) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[17]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1656,7 +2212,7 @@ func (x *Pagination) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pagination.ProtoReflect.Descriptor instead.
 func (*Pagination) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{17}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Pagination) GetTotal() int64 {
@@ -1713,7 +2269,7 @@ type CancelWorkloadRequest struct {
 
 func (x *CancelWorkloadRequest) Reset() {
 	*x = CancelWorkloadRequest{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[18]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1725,7 +2281,7 @@ func (x *CancelWorkloadRequest) String() string {
 func (*CancelWorkloadRequest) ProtoMessage() {}
 
 func (x *CancelWorkloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[18]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1738,7 +2294,7 @@ func (x *CancelWorkloadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelWorkloadRequest.ProtoReflect.Descriptor instead.
 func (*CancelWorkloadRequest) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{18}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *CancelWorkloadRequest) GetWorkloadId() string {
@@ -1768,7 +2324,7 @@ type CancelWorkloadResponse struct {
 
 func (x *CancelWorkloadResponse) Reset() {
 	*x = CancelWorkloadResponse{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[19]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1780,7 +2336,7 @@ func (x *CancelWorkloadResponse) String() string {
 func (*CancelWorkloadResponse) ProtoMessage() {}
 
 func (x *CancelWorkloadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[19]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1793,7 +2349,7 @@ func (x *CancelWorkloadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelWorkloadResponse.ProtoReflect.Descriptor instead.
 func (*CancelWorkloadResponse) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{19}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *CancelWorkloadResponse) GetWorkloadId() string {
@@ -1834,7 +2390,7 @@ type PauseWorkloadRequest struct {
 
 func (x *PauseWorkloadRequest) Reset() {
 	*x = PauseWorkloadRequest{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[20]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1846,7 +2402,7 @@ func (x *PauseWorkloadRequest) String() string {
 func (*PauseWorkloadRequest) ProtoMessage() {}
 
 func (x *PauseWorkloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[20]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1859,7 +2415,7 @@ func (x *PauseWorkloadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseWorkloadRequest.ProtoReflect.Descriptor instead.
 func (*PauseWorkloadRequest) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{20}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *PauseWorkloadRequest) GetWorkloadId() string {
@@ -1884,7 +2440,7 @@ type PauseWorkloadResponse struct {
 
 func (x *PauseWorkloadResponse) Reset() {
 	*x = PauseWorkloadResponse{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[21]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1896,7 +2452,7 @@ func (x *PauseWorkloadResponse) String() string {
 func (*PauseWorkloadResponse) ProtoMessage() {}
 
 func (x *PauseWorkloadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[21]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1909,7 +2465,7 @@ func (x *PauseWorkloadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseWorkloadResponse.ProtoReflect.Descriptor instead.
 func (*PauseWorkloadResponse) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{21}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *PauseWorkloadResponse) GetWorkloadId() string {
@@ -1950,14 +2506,16 @@ func (x *PauseWorkloadResponse) GetVersion() int64 {
 type ResumeWorkloadRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Needed.
-	WorkloadId    string `protobuf:"bytes,1,opt,name=workload_id,json=workloadId,proto3" json:"workload_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	WorkloadId string `protobuf:"bytes,1,opt,name=workload_id,json=workloadId,proto3" json:"workload_id,omitempty"`
+	// The sequence of a checkpoint that is kept, whose copy becomes the last; go on from the last when 0 or unset.
+	FromCheckpoint int64 `protobuf:"varint,2,opt,name=from_checkpoint,json=fromCheckpoint,proto3" json:"from_checkpoint,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *ResumeWorkloadRequest) Reset() {
 	*x = ResumeWorkloadRequest{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[22]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1969,7 +2527,7 @@ func (x *ResumeWorkloadRequest) String() string {
 func (*ResumeWorkloadRequest) ProtoMessage() {}
 
 func (x *ResumeWorkloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[22]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1982,7 +2540,7 @@ func (x *ResumeWorkloadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeWorkloadRequest.ProtoReflect.Descriptor instead.
 func (*ResumeWorkloadRequest) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{22}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ResumeWorkloadRequest) GetWorkloadId() string {
@@ -1990,6 +2548,13 @@ func (x *ResumeWorkloadRequest) GetWorkloadId() string {
 		return x.WorkloadId
 	}
 	return ""
+}
+
+func (x *ResumeWorkloadRequest) GetFromCheckpoint() int64 {
+	if x != nil {
+		return x.FromCheckpoint
+	}
+	return 0
 }
 
 type ResumeWorkloadResponse struct {
@@ -2006,7 +2571,7 @@ type ResumeWorkloadResponse struct {
 
 func (x *ResumeWorkloadResponse) Reset() {
 	*x = ResumeWorkloadResponse{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[23]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2018,7 +2583,7 @@ func (x *ResumeWorkloadResponse) String() string {
 func (*ResumeWorkloadResponse) ProtoMessage() {}
 
 func (x *ResumeWorkloadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[23]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2031,7 +2596,7 @@ func (x *ResumeWorkloadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeWorkloadResponse.ProtoReflect.Descriptor instead.
 func (*ResumeWorkloadResponse) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{23}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ResumeWorkloadResponse) GetWorkloadId() string {
@@ -2087,7 +2652,7 @@ type GetWorkloadLogsRequest struct {
 
 func (x *GetWorkloadLogsRequest) Reset() {
 	*x = GetWorkloadLogsRequest{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[24]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2099,7 +2664,7 @@ func (x *GetWorkloadLogsRequest) String() string {
 func (*GetWorkloadLogsRequest) ProtoMessage() {}
 
 func (x *GetWorkloadLogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[24]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2112,7 +2677,7 @@ func (x *GetWorkloadLogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetWorkloadLogsRequest.ProtoReflect.Descriptor instead.
 func (*GetWorkloadLogsRequest) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{24}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *GetWorkloadLogsRequest) GetWorkloadId() string {
@@ -2183,7 +2748,7 @@ type GetWorkloadLogsResponse struct {
 
 func (x *GetWorkloadLogsResponse) Reset() {
 	*x = GetWorkloadLogsResponse{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[25]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2195,7 +2760,7 @@ func (x *GetWorkloadLogsResponse) String() string {
 func (*GetWorkloadLogsResponse) ProtoMessage() {}
 
 func (x *GetWorkloadLogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[25]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2208,7 +2773,7 @@ func (x *GetWorkloadLogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetWorkloadLogsResponse.ProtoReflect.Descriptor instead.
 func (*GetWorkloadLogsResponse) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{25}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *GetWorkloadLogsResponse) GetLogs() []*LogLine {
@@ -2242,7 +2807,7 @@ type LogLine struct {
 
 func (x *LogLine) Reset() {
 	*x = LogLine{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[26]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2254,7 +2819,7 @@ func (x *LogLine) String() string {
 func (*LogLine) ProtoMessage() {}
 
 func (x *LogLine) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[26]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2267,7 +2832,7 @@ func (x *LogLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogLine.ProtoReflect.Descriptor instead.
 func (*LogLine) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{26}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *LogLine) GetTimestamp() *timestamppb.Timestamp {
@@ -2322,7 +2887,7 @@ type SubmitWorkloadBatchRequest struct {
 
 func (x *SubmitWorkloadBatchRequest) Reset() {
 	*x = SubmitWorkloadBatchRequest{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[27]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2334,7 +2899,7 @@ func (x *SubmitWorkloadBatchRequest) String() string {
 func (*SubmitWorkloadBatchRequest) ProtoMessage() {}
 
 func (x *SubmitWorkloadBatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[27]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2347,7 +2912,7 @@ func (x *SubmitWorkloadBatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitWorkloadBatchRequest.ProtoReflect.Descriptor instead.
 func (*SubmitWorkloadBatchRequest) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{27}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *SubmitWorkloadBatchRequest) GetWorkloads() []*SubmitWorkloadRequest {
@@ -2370,7 +2935,7 @@ type SubmitWorkloadBatchResponse struct {
 
 func (x *SubmitWorkloadBatchResponse) Reset() {
 	*x = SubmitWorkloadBatchResponse{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[28]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2382,7 +2947,7 @@ func (x *SubmitWorkloadBatchResponse) String() string {
 func (*SubmitWorkloadBatchResponse) ProtoMessage() {}
 
 func (x *SubmitWorkloadBatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[28]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2395,7 +2960,7 @@ func (x *SubmitWorkloadBatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitWorkloadBatchResponse.ProtoReflect.Descriptor instead.
 func (*SubmitWorkloadBatchResponse) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{28}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *SubmitWorkloadBatchResponse) GetResults() []*SubmitWorkloadBatchResult {
@@ -2434,7 +2999,7 @@ type SubmitWorkloadBatchResult struct {
 
 func (x *SubmitWorkloadBatchResult) Reset() {
 	*x = SubmitWorkloadBatchResult{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[29]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2446,7 +3011,7 @@ func (x *SubmitWorkloadBatchResult) String() string {
 func (*SubmitWorkloadBatchResult) ProtoMessage() {}
 
 func (x *SubmitWorkloadBatchResult) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[29]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2459,7 +3024,7 @@ func (x *SubmitWorkloadBatchResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitWorkloadBatchResult.ProtoReflect.Descriptor instead.
 func (*SubmitWorkloadBatchResult) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{29}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *SubmitWorkloadBatchResult) GetIndex() int32 {
@@ -2522,7 +3087,7 @@ type ItemError struct {
 
 func (x *ItemError) Reset() {
 	*x = ItemError{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[30]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2534,7 +3099,7 @@ func (x *ItemError) String() string {
 func (*ItemError) ProtoMessage() {}
 
 func (x *ItemError) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[30]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2547,7 +3112,7 @@ func (x *ItemError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ItemError.ProtoReflect.Descriptor instead.
 func (*ItemError) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{30}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ItemError) GetCode() string {
@@ -2586,7 +3151,7 @@ type CancelWorkloadBatchRequest struct {
 
 func (x *CancelWorkloadBatchRequest) Reset() {
 	*x = CancelWorkloadBatchRequest{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[31]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2598,7 +3163,7 @@ func (x *CancelWorkloadBatchRequest) String() string {
 func (*CancelWorkloadBatchRequest) ProtoMessage() {}
 
 func (x *CancelWorkloadBatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[31]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2611,7 +3176,7 @@ func (x *CancelWorkloadBatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelWorkloadBatchRequest.ProtoReflect.Descriptor instead.
 func (*CancelWorkloadBatchRequest) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{31}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *CancelWorkloadBatchRequest) GetWorkloadIds() []string {
@@ -2652,7 +3217,7 @@ type WorkloadFilter struct {
 
 func (x *WorkloadFilter) Reset() {
 	*x = WorkloadFilter{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[32]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2664,7 +3229,7 @@ func (x *WorkloadFilter) String() string {
 func (*WorkloadFilter) ProtoMessage() {}
 
 func (x *WorkloadFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[32]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2677,7 +3242,7 @@ func (x *WorkloadFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkloadFilter.ProtoReflect.Descriptor instead.
 func (*WorkloadFilter) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{32}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *WorkloadFilter) GetStatus() WorkloadStatus {
@@ -2735,7 +3300,7 @@ type CancelWorkloadBatchResponse struct {
 
 func (x *CancelWorkloadBatchResponse) Reset() {
 	*x = CancelWorkloadBatchResponse{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[33]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2747,7 +3312,7 @@ func (x *CancelWorkloadBatchResponse) String() string {
 func (*CancelWorkloadBatchResponse) ProtoMessage() {}
 
 func (x *CancelWorkloadBatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[33]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2760,7 +3325,7 @@ func (x *CancelWorkloadBatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelWorkloadBatchResponse.ProtoReflect.Descriptor instead.
 func (*CancelWorkloadBatchResponse) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{33}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *CancelWorkloadBatchResponse) GetResults() []*CancelWorkloadBatchResult {
@@ -2805,7 +3370,7 @@ type CancelWorkloadBatchResult struct {
 
 func (x *CancelWorkloadBatchResult) Reset() {
 	*x = CancelWorkloadBatchResult{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[34]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2817,7 +3382,7 @@ func (x *CancelWorkloadBatchResult) String() string {
 func (*CancelWorkloadBatchResult) ProtoMessage() {}
 
 func (x *CancelWorkloadBatchResult) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[34]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2830,7 +3395,7 @@ func (x *CancelWorkloadBatchResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelWorkloadBatchResult.ProtoReflect.Descriptor instead.
 func (*CancelWorkloadBatchResult) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{34}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *CancelWorkloadBatchResult) GetWorkloadId() string {
@@ -2897,7 +3462,7 @@ type ReplayWorkloadRequest struct {
 
 func (x *ReplayWorkloadRequest) Reset() {
 	*x = ReplayWorkloadRequest{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[35]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2909,7 +3474,7 @@ func (x *ReplayWorkloadRequest) String() string {
 func (*ReplayWorkloadRequest) ProtoMessage() {}
 
 func (x *ReplayWorkloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[35]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2922,7 +3487,7 @@ func (x *ReplayWorkloadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayWorkloadRequest.ProtoReflect.Descriptor instead.
 func (*ReplayWorkloadRequest) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{35}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ReplayWorkloadRequest) GetWorkloadId() string {
@@ -2953,6 +3518,78 @@ func (x *ReplayWorkloadRequest) GetFromCheckpoint() int64 {
 	return 0
 }
 
+type ForkWorkloadRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Needed.
+	WorkloadId string `protobuf:"bytes,1,opt,name=workload_id,json=workloadId,proto3" json:"workload_id,omitempty"`
+	// In place of the input it had, if set.
+	InputParams *structpb.Struct `protobuf:"bytes,2,opt,name=input_params,json=inputParams,proto3" json:"input_params,omitempty"`
+	// In place of the priority it had, if set.
+	Priority *int32 `protobuf:"varint,3,opt,name=priority,proto3,oneof" json:"priority,omitempty"`
+	// The sequence of the original's checkpoint at which it begins; the newest when 0 or unset.
+	FromCheckpoint int64 `protobuf:"varint,4,opt,name=from_checkpoint,json=fromCheckpoint,proto3" json:"from_checkpoint,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ForkWorkloadRequest) Reset() {
+	*x = ForkWorkloadRequest{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForkWorkloadRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForkWorkloadRequest) ProtoMessage() {}
+
+func (x *ForkWorkloadRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForkWorkloadRequest.ProtoReflect.Descriptor instead.
+func (*ForkWorkloadRequest) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *ForkWorkloadRequest) GetWorkloadId() string {
+	if x != nil {
+		return x.WorkloadId
+	}
+	return ""
+}
+
+func (x *ForkWorkloadRequest) GetInputParams() *structpb.Struct {
+	if x != nil {
+		return x.InputParams
+	}
+	return nil
+}
+
+func (x *ForkWorkloadRequest) GetPriority() int32 {
+	if x != nil && x.Priority != nil {
+		return *x.Priority
+	}
+	return 0
+}
+
+func (x *ForkWorkloadRequest) GetFromCheckpoint() int64 {
+	if x != nil {
+		return x.FromCheckpoint
+	}
+	return 0
+}
+
 type ReplayWorkloadBatchRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which; status is one that ends a workload, FAILED when unset.
@@ -2969,7 +3606,7 @@ type ReplayWorkloadBatchRequest struct {
 
 func (x *ReplayWorkloadBatchRequest) Reset() {
 	*x = ReplayWorkloadBatchRequest{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[36]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2981,7 +3618,7 @@ func (x *ReplayWorkloadBatchRequest) String() string {
 func (*ReplayWorkloadBatchRequest) ProtoMessage() {}
 
 func (x *ReplayWorkloadBatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[36]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2994,7 +3631,7 @@ func (x *ReplayWorkloadBatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayWorkloadBatchRequest.ProtoReflect.Descriptor instead.
 func (*ReplayWorkloadBatchRequest) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{36}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ReplayWorkloadBatchRequest) GetFilter() *WorkloadFilter {
@@ -3039,7 +3676,7 @@ type ReplayWorkloadBatchResponse struct {
 
 func (x *ReplayWorkloadBatchResponse) Reset() {
 	*x = ReplayWorkloadBatchResponse{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[37]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3051,7 +3688,7 @@ func (x *ReplayWorkloadBatchResponse) String() string {
 func (*ReplayWorkloadBatchResponse) ProtoMessage() {}
 
 func (x *ReplayWorkloadBatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[37]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3064,7 +3701,7 @@ func (x *ReplayWorkloadBatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayWorkloadBatchResponse.ProtoReflect.Descriptor instead.
 func (*ReplayWorkloadBatchResponse) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{37}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ReplayWorkloadBatchResponse) GetResults() []*ReplayWorkloadBatchResult {
@@ -3117,7 +3754,7 @@ type ReplayWorkloadBatchResult struct {
 
 func (x *ReplayWorkloadBatchResult) Reset() {
 	*x = ReplayWorkloadBatchResult{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[38]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3129,7 +3766,7 @@ func (x *ReplayWorkloadBatchResult) String() string {
 func (*ReplayWorkloadBatchResult) ProtoMessage() {}
 
 func (x *ReplayWorkloadBatchResult) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[38]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3142,7 +3779,7 @@ func (x *ReplayWorkloadBatchResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayWorkloadBatchResult.ProtoReflect.Descriptor instead.
 func (*ReplayWorkloadBatchResult) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{38}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ReplayWorkloadBatchResult) GetReplayedFrom() string {
@@ -3212,7 +3849,7 @@ type ListFailuresRequest struct {
 
 func (x *ListFailuresRequest) Reset() {
 	*x = ListFailuresRequest{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[39]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3224,7 +3861,7 @@ func (x *ListFailuresRequest) String() string {
 func (*ListFailuresRequest) ProtoMessage() {}
 
 func (x *ListFailuresRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[39]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3237,7 +3874,7 @@ func (x *ListFailuresRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFailuresRequest.ProtoReflect.Descriptor instead.
 func (*ListFailuresRequest) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{39}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ListFailuresRequest) GetSince() *timestamppb.Timestamp {
@@ -3288,7 +3925,7 @@ type ListFailuresResponse struct {
 
 func (x *ListFailuresResponse) Reset() {
 	*x = ListFailuresResponse{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[40]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3300,7 +3937,7 @@ func (x *ListFailuresResponse) String() string {
 func (*ListFailuresResponse) ProtoMessage() {}
 
 func (x *ListFailuresResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[40]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3313,7 +3950,7 @@ func (x *ListFailuresResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFailuresResponse.ProtoReflect.Descriptor instead.
 func (*ListFailuresResponse) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{40}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ListFailuresResponse) GetFailures() []*Failure {
@@ -3359,7 +3996,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[41]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3371,7 +4008,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[41]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3384,7 +4021,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{41}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Failure) GetFingerprint() string {
@@ -3462,7 +4099,7 @@ type UpdateWorkloadRequest struct {
 
 func (x *UpdateWorkloadRequest) Reset() {
 	*x = UpdateWorkloadRequest{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[42]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3474,7 +4111,7 @@ func (x *UpdateWorkloadRequest) String() string {
 func (*UpdateWorkloadRequest) ProtoMessage() {}
 
 func (x *UpdateWorkloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[42]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3487,7 +4124,7 @@ func (x *UpdateWorkloadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateWorkloadRequest.ProtoReflect.Descriptor instead.
 func (*UpdateWorkloadRequest) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{42}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *UpdateWorkloadRequest) GetWorkloadId() string {
@@ -3534,7 +4171,7 @@ type UpdateWorkloadResponse struct {
 
 func (x *UpdateWorkloadResponse) Reset() {
 	*x = UpdateWorkloadResponse{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[43]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3546,7 +4183,7 @@ func (x *UpdateWorkloadResponse) String() string {
 func (*UpdateWorkloadResponse) ProtoMessage() {}
 
 func (x *UpdateWorkloadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[43]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3559,7 +4196,7 @@ func (x *UpdateWorkloadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateWorkloadResponse.ProtoReflect.Descriptor instead.
 func (*UpdateWorkloadResponse) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{43}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *UpdateWorkloadResponse) GetWorkload() *Workload {
@@ -3579,7 +4216,7 @@ type ListCheckpointsRequest struct {
 
 func (x *ListCheckpointsRequest) Reset() {
 	*x = ListCheckpointsRequest{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[44]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3591,7 +4228,7 @@ func (x *ListCheckpointsRequest) String() string {
 func (*ListCheckpointsRequest) ProtoMessage() {}
 
 func (x *ListCheckpointsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[44]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3604,7 +4241,7 @@ func (x *ListCheckpointsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCheckpointsRequest.ProtoReflect.Descriptor instead.
 func (*ListCheckpointsRequest) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{44}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ListCheckpointsRequest) GetWorkloadId() string {
@@ -3624,7 +4261,7 @@ type ListCheckpointsResponse struct {
 
 func (x *ListCheckpointsResponse) Reset() {
 	*x = ListCheckpointsResponse{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[45]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3636,7 +4273,7 @@ func (x *ListCheckpointsResponse) String() string {
 func (*ListCheckpointsResponse) ProtoMessage() {}
 
 func (x *ListCheckpointsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[45]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3649,7 +4286,7 @@ func (x *ListCheckpointsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCheckpointsResponse.ProtoReflect.Descriptor instead.
 func (*ListCheckpointsResponse) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{45}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ListCheckpointsResponse) GetWorkloadId() string {
@@ -3692,7 +4329,7 @@ type Checkpoint struct {
 
 func (x *Checkpoint) Reset() {
 	*x = Checkpoint{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[46]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3704,7 +4341,7 @@ func (x *Checkpoint) String() string {
 func (*Checkpoint) ProtoMessage() {}
 
 func (x *Checkpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[46]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3717,7 +4354,7 @@ func (x *Checkpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Checkpoint.ProtoReflect.Descriptor instead.
 func (*Checkpoint) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{46}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *Checkpoint) GetSequence() int64 {
@@ -3801,7 +4438,7 @@ type PinCheckpointRequest struct {
 
 func (x *PinCheckpointRequest) Reset() {
 	*x = PinCheckpointRequest{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[47]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3813,7 +4450,7 @@ func (x *PinCheckpointRequest) String() string {
 func (*PinCheckpointRequest) ProtoMessage() {}
 
 func (x *PinCheckpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[47]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3826,7 +4463,7 @@ func (x *PinCheckpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PinCheckpointRequest.ProtoReflect.Descriptor instead.
 func (*PinCheckpointRequest) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{47}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *PinCheckpointRequest) GetWorkloadId() string {
@@ -3852,7 +4489,7 @@ type PinCheckpointResponse struct {
 
 func (x *PinCheckpointResponse) Reset() {
 	*x = PinCheckpointResponse{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[48]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3864,7 +4501,7 @@ func (x *PinCheckpointResponse) String() string {
 func (*PinCheckpointResponse) ProtoMessage() {}
 
 func (x *PinCheckpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[48]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3877,7 +4514,7 @@ func (x *PinCheckpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PinCheckpointResponse.ProtoReflect.Descriptor instead.
 func (*PinCheckpointResponse) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{48}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *PinCheckpointResponse) GetCheckpoint() *Checkpoint {
@@ -3898,7 +4535,7 @@ type UnpinCheckpointRequest struct {
 
 func (x *UnpinCheckpointRequest) Reset() {
 	*x = UnpinCheckpointRequest{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[49]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3910,7 +4547,7 @@ func (x *UnpinCheckpointRequest) String() string {
 func (*UnpinCheckpointRequest) ProtoMessage() {}
 
 func (x *UnpinCheckpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[49]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3923,7 +4560,7 @@ func (x *UnpinCheckpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnpinCheckpointRequest.ProtoReflect.Descriptor instead.
 func (*UnpinCheckpointRequest) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{49}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *UnpinCheckpointRequest) GetWorkloadId() string {
@@ -3949,7 +4586,7 @@ type UnpinCheckpointResponse struct {
 
 func (x *UnpinCheckpointResponse) Reset() {
 	*x = UnpinCheckpointResponse{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[50]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3961,7 +4598,7 @@ func (x *UnpinCheckpointResponse) String() string {
 func (*UnpinCheckpointResponse) ProtoMessage() {}
 
 func (x *UnpinCheckpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[50]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3974,7 +4611,7 @@ func (x *UnpinCheckpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnpinCheckpointResponse.ProtoReflect.Descriptor instead.
 func (*UnpinCheckpointResponse) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{50}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *UnpinCheckpointResponse) GetCheckpoint() *Checkpoint {
@@ -3992,7 +4629,7 @@ type ListWorkloadTypesRequest struct {
 
 func (x *ListWorkloadTypesRequest) Reset() {
 	*x = ListWorkloadTypesRequest{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[51]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4004,7 +4641,7 @@ func (x *ListWorkloadTypesRequest) String() string {
 func (*ListWorkloadTypesRequest) ProtoMessage() {}
 
 func (x *ListWorkloadTypesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[51]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4017,7 +4654,7 @@ func (x *ListWorkloadTypesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWorkloadTypesRequest.ProtoReflect.Descriptor instead.
 func (*ListWorkloadTypesRequest) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{51}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{59}
 }
 
 type ListWorkloadTypesResponse struct {
@@ -4030,7 +4667,7 @@ type ListWorkloadTypesResponse struct {
 
 func (x *ListWorkloadTypesResponse) Reset() {
 	*x = ListWorkloadTypesResponse{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[52]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4042,7 +4679,7 @@ func (x *ListWorkloadTypesResponse) String() string {
 func (*ListWorkloadTypesResponse) ProtoMessage() {}
 
 func (x *ListWorkloadTypesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[52]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4055,7 +4692,7 @@ func (x *ListWorkloadTypesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWorkloadTypesResponse.ProtoReflect.Descriptor instead.
 func (*ListWorkloadTypesResponse) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{52}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ListWorkloadTypesResponse) GetWorkloadTypes() []*WorkloadType {
@@ -4081,7 +4718,7 @@ type WorkloadType struct {
 
 func (x *WorkloadType) Reset() {
 	*x = WorkloadType{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[53]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4093,7 +4730,7 @@ func (x *WorkloadType) String() string {
 func (*WorkloadType) ProtoMessage() {}
 
 func (x *WorkloadType) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[53]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4106,7 +4743,7 @@ func (x *WorkloadType) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkloadType.ProtoReflect.Descriptor instead.
 func (*WorkloadType) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{53}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *WorkloadType) GetWorkloadType() string {
@@ -4166,7 +4803,7 @@ const file_niyanta_v1_workload_service_proto_rawDesc = "" +
 	"\vworkload_id\x18\x01 \x01(\tR\n" +
 	"workloadId\"G\n" +
 	"\x13GetWorkloadResponse\x120\n" +
-	"\bworkload\x18\x01 \x01(\v2\x14.niyanta.v1.WorkloadR\bworkload\"\xef\v\n" +
+	"\bworkload\x18\x01 \x01(\v2\x14.niyanta.v1.WorkloadR\bworkload\"\xec\f\n" +
 	"\bWorkload\x12\x1f\n" +
 	"\vworkload_id\x18\x01 \x01(\tR\n" +
 	"workloadId\x12\x1f\n" +
@@ -4206,10 +4843,14 @@ const file_niyanta_v1_workload_service_proto_rawDesc = "" +
 	"\rreplayed_from\x18\x1b \x01(\tR\freplayedFrom\x12'\n" +
 	"\x0ffrom_checkpoint\x18\x1c \x01(\x03R\x0efromCheckpoint\x128\n" +
 	"\x06labels\x18\x1d \x03(\v2 .niyanta.v1.Workload.LabelsEntryR\x06labels\x12+\n" +
-	"\x11error_fingerprint\x18\x1e \x01(\tR\x10errorFingerprint\x1a9\n" +
+	"\x11error_fingerprint\x18\x1e \x01(\tR\x10errorFingerprint\x12\x1f\n" +
+	"\vforked_from\x18\x1f \x01(\tR\n" +
+	"forkedFrom\x12=\n" +
+	"\x18seconds_since_checkpoint\x18  \x01(\x01H\x00R\x16secondsSinceCheckpoint\x88\x01\x01\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xde\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x1b\n" +
+	"\x19_seconds_since_checkpoint\"\xde\x01\n" +
 	"\rAffinityRules\x12C\n" +
 	"\rhard_affinity\x18\x01 \x01(\v2\x1e.niyanta.v1.AffinityConstraintR\fhardAffinity\x12C\n" +
 	"\rsoft_affinity\x18\x02 \x01(\v2\x1e.niyanta.v1.AffinityConstraintR\fsoftAffinity\x12C\n" +
@@ -4269,7 +4910,41 @@ const file_niyanta_v1_workload_service_proto_rawDesc = "" +
 	"generation\x128\n" +
 	"\vresult_data\x18\b \x01(\v2\x17.google.protobuf.StructR\n" +
 	"resultData\x12#\n" +
-	"\rerror_message\x18\t \x01(\tR\ferrorMessage\"\x9b\x04\n" +
+	"\rerror_message\x18\t \x01(\tR\ferrorMessage\"A\n" +
+	"\x1bStreamWorkloadEventsRequest\x12\"\n" +
+	"\rlast_event_id\x18\x01 \x01(\tR\vlastEventId\"\xad\x02\n" +
+	"\tLiveEvent\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12-\n" +
+	"\x05ready\x18\x02 \x01(\v2\x15.niyanta.v1.FeedReadyH\x00R\x05ready\x127\n" +
+	"\bworkload\x18\x03 \x01(\v2\x19.niyanta.v1.WorkloadEventH\x00R\bworkload\x122\n" +
+	"\x06missed\x18\x04 \x01(\v2\x18.niyanta.v1.EventsMissedH\x00R\x06missed\x120\n" +
+	"\x05fleet\x18\x05 \x01(\v2\x18.niyanta.v1.FleetChangedH\x00R\x05fleet\x129\n" +
+	"\bcustomer\x18\x06 \x01(\v2\x1b.niyanta.v1.CustomerChangedH\x00R\bcustomerB\a\n" +
+	"\x05event\"%\n" +
+	"\tFeedReady\x12\x18\n" +
+	"\aresumed\x18\x01 \x01(\bR\aresumed\"\x80\x03\n" +
+	"\rWorkloadEvent\x12\x1f\n" +
+	"\vworkload_id\x18\x01 \x01(\tR\n" +
+	"workloadId\x12\x1f\n" +
+	"\vcustomer_id\x18\x02 \x01(\tR\n" +
+	"customerId\x12#\n" +
+	"\rworkload_type\x18\x03 \x01(\tR\fworkloadType\x122\n" +
+	"\x06status\x18\x04 \x01(\x0e2\x1a.niyanta.v1.WorkloadStatusR\x06status\x12\x18\n" +
+	"\aversion\x18\x05 \x01(\x03R\aversion\x12)\n" +
+	"\x10progress_percent\x18\x06 \x01(\x05R\x0fprogressPercent\x12\x1e\n" +
+	"\n" +
+	"generation\x18\a \x01(\x03R\n" +
+	"generation\x12\x1b\n" +
+	"\tworker_id\x18\b \x01(\tR\bworkerId\x12\x18\n" +
+	"\amessage\x18\t \x01(\tR\amessage\x128\n" +
+	"\ttimestamp\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\ttimestamp\"@\n" +
+	"\fEventsMissed\x120\n" +
+	"\x06reason\x18\x01 \x01(\x0e2\x18.niyanta.v1.MissedReasonR\x06reason\"\x0e\n" +
+	"\fFleetChanged\"2\n" +
+	"\x0fCustomerChanged\x12\x1f\n" +
+	"\vcustomer_id\x18\x01 \x01(\tR\n" +
+	"customerId\"\x9b\x04\n" +
 	"\x14ListWorkloadsRequest\x122\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x1a.niyanta.v1.WorkloadStatusR\x06status\x12#\n" +
 	"\rworkload_type\x18\x02 \x01(\tR\fworkloadType\x12\x14\n" +
@@ -4324,10 +4999,11 @@ const file_niyanta_v1_workload_service_proto_rawDesc = "" +
 	"\x06status\x18\x02 \x01(\x0e2\x1a.niyanta.v1.WorkloadStatusR\x06status\x127\n" +
 	"\tpaused_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bpausedAt\x12/\n" +
 	"\x13checkpoint_sequence\x18\x04 \x01(\x03R\x12checkpointSequence\x12\x18\n" +
-	"\aversion\x18\x05 \x01(\x03R\aversion\"8\n" +
+	"\aversion\x18\x05 \x01(\x03R\aversion\"a\n" +
 	"\x15ResumeWorkloadRequest\x12\x1f\n" +
 	"\vworkload_id\x18\x01 \x01(\tR\n" +
-	"workloadId\"\xb8\x01\n" +
+	"workloadId\x12'\n" +
+	"\x0ffrom_checkpoint\x18\x02 \x01(\x03R\x0efromCheckpoint\"\xb8\x01\n" +
 	"\x16ResumeWorkloadResponse\x12\x1f\n" +
 	"\vworkload_id\x18\x01 \x01(\tR\n" +
 	"workloadId\x122\n" +
@@ -4397,6 +5073,13 @@ const file_niyanta_v1_workload_service_proto_rawDesc = "" +
 	"\x05error\x18\x03 \x01(\v2\x15.niyanta.v1.ItemErrorH\x00R\x05errorB\t\n" +
 	"\aoutcome\"\xcb\x01\n" +
 	"\x15ReplayWorkloadRequest\x12\x1f\n" +
+	"\vworkload_id\x18\x01 \x01(\tR\n" +
+	"workloadId\x12:\n" +
+	"\finput_params\x18\x02 \x01(\v2\x17.google.protobuf.StructR\vinputParams\x12\x1f\n" +
+	"\bpriority\x18\x03 \x01(\x05H\x00R\bpriority\x88\x01\x01\x12'\n" +
+	"\x0ffrom_checkpoint\x18\x04 \x01(\x03R\x0efromCheckpointB\v\n" +
+	"\t_priority\"\xc9\x01\n" +
+	"\x13ForkWorkloadRequest\x12\x1f\n" +
 	"\vworkload_id\x18\x01 \x01(\tR\n" +
 	"workloadId\x12:\n" +
 	"\finput_params\x18\x02 \x01(\v2\x17.google.protobuf.StructR\vinputParams\x12\x1f\n" +
@@ -4508,13 +5191,18 @@ const file_niyanta_v1_workload_service_proto_rawDesc = "" +
 	"\x1eWORKLOAD_STATUS_REDISTRIBUTING\x10\x05\x12\x1d\n" +
 	"\x19WORKLOAD_STATUS_COMPLETED\x10\x06\x12\x1a\n" +
 	"\x16WORKLOAD_STATUS_FAILED\x10\a\x12\x1d\n" +
-	"\x19WORKLOAD_STATUS_CANCELLED\x10\b*w\n" +
+	"\x19WORKLOAD_STATUS_CANCELLED\x10\b*\x7f\n" +
+	"\fMissedReason\x12\x1d\n" +
+	"\x19MISSED_REASON_UNSPECIFIED\x10\x00\x12\x1c\n" +
+	"\x18MISSED_REASON_UNKNOWN_ID\x10\x01\x12\x1a\n" +
+	"\x16MISSED_REASON_TOO_SLOW\x10\x02\x12\x16\n" +
+	"\x12MISSED_REASON_LOST\x10\x03*w\n" +
 	"\bLogLevel\x12\x19\n" +
 	"\x15LOG_LEVEL_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fLOG_LEVEL_DEBUG\x10\x01\x12\x12\n" +
 	"\x0eLOG_LEVEL_INFO\x10\x02\x12\x12\n" +
 	"\x0eLOG_LEVEL_WARN\x10\x03\x12\x13\n" +
-	"\x0fLOG_LEVEL_ERROR\x10\x042\xe2\r\n" +
+	"\x0fLOG_LEVEL_ERROR\x10\x042\x91\x0f\n" +
 	"\x0fWorkloadService\x12W\n" +
 	"\x0eSubmitWorkload\x12!.niyanta.v1.SubmitWorkloadRequest\x1a\".niyanta.v1.SubmitWorkloadResponse\x12N\n" +
 	"\vGetWorkload\x12\x1e.niyanta.v1.GetWorkloadRequest\x1a\x1f.niyanta.v1.GetWorkloadResponse\x12Z\n" +
@@ -4524,11 +5212,13 @@ const file_niyanta_v1_workload_service_proto_rawDesc = "" +
 	"\rPauseWorkload\x12 .niyanta.v1.PauseWorkloadRequest\x1a!.niyanta.v1.PauseWorkloadResponse\x12W\n" +
 	"\x0eUpdateWorkload\x12!.niyanta.v1.UpdateWorkloadRequest\x1a\".niyanta.v1.UpdateWorkloadResponse\x12W\n" +
 	"\x0eResumeWorkload\x12!.niyanta.v1.ResumeWorkloadRequest\x1a\".niyanta.v1.ResumeWorkloadResponse\x12c\n" +
-	"\x14StreamWorkloadStatus\x12'.niyanta.v1.StreamWorkloadStatusRequest\x1a .niyanta.v1.WorkloadStatusUpdate0\x01\x12Z\n" +
+	"\x14StreamWorkloadStatus\x12'.niyanta.v1.StreamWorkloadStatusRequest\x1a .niyanta.v1.WorkloadStatusUpdate0\x01\x12X\n" +
+	"\x14StreamWorkloadEvents\x12'.niyanta.v1.StreamWorkloadEventsRequest\x1a\x15.niyanta.v1.LiveEvent0\x01\x12Z\n" +
 	"\x0fGetWorkloadLogs\x12\".niyanta.v1.GetWorkloadLogsRequest\x1a#.niyanta.v1.GetWorkloadLogsResponse\x12f\n" +
 	"\x13SubmitWorkloadBatch\x12&.niyanta.v1.SubmitWorkloadBatchRequest\x1a'.niyanta.v1.SubmitWorkloadBatchResponse\x12f\n" +
 	"\x13CancelWorkloadBatch\x12&.niyanta.v1.CancelWorkloadBatchRequest\x1a'.niyanta.v1.CancelWorkloadBatchResponse\x12W\n" +
-	"\x0eReplayWorkload\x12!.niyanta.v1.ReplayWorkloadRequest\x1a\".niyanta.v1.SubmitWorkloadResponse\x12f\n" +
+	"\x0eReplayWorkload\x12!.niyanta.v1.ReplayWorkloadRequest\x1a\".niyanta.v1.SubmitWorkloadResponse\x12S\n" +
+	"\fForkWorkload\x12\x1f.niyanta.v1.ForkWorkloadRequest\x1a\".niyanta.v1.SubmitWorkloadResponse\x12f\n" +
 	"\x13ReplayWorkloadBatch\x12&.niyanta.v1.ReplayWorkloadBatchRequest\x1a'.niyanta.v1.ReplayWorkloadBatchResponse\x12Q\n" +
 	"\fListFailures\x12\x1f.niyanta.v1.ListFailuresRequest\x1a .niyanta.v1.ListFailuresResponse\x12Z\n" +
 	"\x0fListCheckpoints\x12\".niyanta.v1.ListCheckpointsRequest\x1a#.niyanta.v1.ListCheckpointsResponse\x12T\n" +
@@ -4548,205 +5238,227 @@ func file_niyanta_v1_workload_service_proto_rawDescGZIP() []byte {
 	return file_niyanta_v1_workload_service_proto_rawDescData
 }
 
-var file_niyanta_v1_workload_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_niyanta_v1_workload_service_proto_msgTypes = make([]protoimpl.MessageInfo, 59)
+var file_niyanta_v1_workload_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_niyanta_v1_workload_service_proto_msgTypes = make([]protoimpl.MessageInfo, 67)
 var file_niyanta_v1_workload_service_proto_goTypes = []any{
 	(WorkloadStatus)(0),                 // 0: niyanta.v1.WorkloadStatus
-	(LogLevel)(0),                       // 1: niyanta.v1.LogLevel
-	(*SubmitWorkloadRequest)(nil),       // 2: niyanta.v1.SubmitWorkloadRequest
-	(*SubmitWorkloadResponse)(nil),      // 3: niyanta.v1.SubmitWorkloadResponse
-	(*GetWorkloadRequest)(nil),          // 4: niyanta.v1.GetWorkloadRequest
-	(*GetWorkloadResponse)(nil),         // 5: niyanta.v1.GetWorkloadResponse
-	(*Workload)(nil),                    // 6: niyanta.v1.Workload
-	(*AffinityRules)(nil),               // 7: niyanta.v1.AffinityRules
-	(*AffinityConstraint)(nil),          // 8: niyanta.v1.AffinityConstraint
-	(*ExplainWorkloadRequest)(nil),      // 9: niyanta.v1.ExplainWorkloadRequest
-	(*ExplainWorkloadResponse)(nil),     // 10: niyanta.v1.ExplainWorkloadResponse
-	(*ExplainedReason)(nil),             // 11: niyanta.v1.ExplainedReason
-	(*QueuePosition)(nil),               // 12: niyanta.v1.QueuePosition
-	(*TimeEstimate)(nil),                // 13: niyanta.v1.TimeEstimate
-	(*EstimateAccuracy)(nil),            // 14: niyanta.v1.EstimateAccuracy
-	(*StreamWorkloadStatusRequest)(nil), // 15: niyanta.v1.StreamWorkloadStatusRequest
-	(*WorkloadStatusUpdate)(nil),        // 16: niyanta.v1.WorkloadStatusUpdate
-	(*ListWorkloadsRequest)(nil),        // 17: niyanta.v1.ListWorkloadsRequest
-	(*ListWorkloadsResponse)(nil),       // 18: niyanta.v1.ListWorkloadsResponse
-	(*Pagination)(nil),                  // 19: niyanta.v1.Pagination
-	(*CancelWorkloadRequest)(nil),       // 20: niyanta.v1.CancelWorkloadRequest
-	(*CancelWorkloadResponse)(nil),      // 21: niyanta.v1.CancelWorkloadResponse
-	(*PauseWorkloadRequest)(nil),        // 22: niyanta.v1.PauseWorkloadRequest
-	(*PauseWorkloadResponse)(nil),       // 23: niyanta.v1.PauseWorkloadResponse
-	(*ResumeWorkloadRequest)(nil),       // 24: niyanta.v1.ResumeWorkloadRequest
-	(*ResumeWorkloadResponse)(nil),      // 25: niyanta.v1.ResumeWorkloadResponse
-	(*GetWorkloadLogsRequest)(nil),      // 26: niyanta.v1.GetWorkloadLogsRequest
-	(*GetWorkloadLogsResponse)(nil),     // 27: niyanta.v1.GetWorkloadLogsResponse
-	(*LogLine)(nil),                     // 28: niyanta.v1.LogLine
-	(*SubmitWorkloadBatchRequest)(nil),  // 29: niyanta.v1.SubmitWorkloadBatchRequest
-	(*SubmitWorkloadBatchResponse)(nil), // 30: niyanta.v1.SubmitWorkloadBatchResponse
-	(*SubmitWorkloadBatchResult)(nil),   // 31: niyanta.v1.SubmitWorkloadBatchResult
-	(*ItemError)(nil),                   // 32: niyanta.v1.ItemError
-	(*CancelWorkloadBatchRequest)(nil),  // 33: niyanta.v1.CancelWorkloadBatchRequest
-	(*WorkloadFilter)(nil),              // 34: niyanta.v1.WorkloadFilter
-	(*CancelWorkloadBatchResponse)(nil), // 35: niyanta.v1.CancelWorkloadBatchResponse
-	(*CancelWorkloadBatchResult)(nil),   // 36: niyanta.v1.CancelWorkloadBatchResult
-	(*ReplayWorkloadRequest)(nil),       // 37: niyanta.v1.ReplayWorkloadRequest
-	(*ReplayWorkloadBatchRequest)(nil),  // 38: niyanta.v1.ReplayWorkloadBatchRequest
-	(*ReplayWorkloadBatchResponse)(nil), // 39: niyanta.v1.ReplayWorkloadBatchResponse
-	(*ReplayWorkloadBatchResult)(nil),   // 40: niyanta.v1.ReplayWorkloadBatchResult
-	(*ListFailuresRequest)(nil),         // 41: niyanta.v1.ListFailuresRequest
-	(*ListFailuresResponse)(nil),        // 42: niyanta.v1.ListFailuresResponse
-	(*Failure)(nil),                     // 43: niyanta.v1.Failure
-	(*UpdateWorkloadRequest)(nil),       // 44: niyanta.v1.UpdateWorkloadRequest
-	(*UpdateWorkloadResponse)(nil),      // 45: niyanta.v1.UpdateWorkloadResponse
-	(*ListCheckpointsRequest)(nil),      // 46: niyanta.v1.ListCheckpointsRequest
-	(*ListCheckpointsResponse)(nil),     // 47: niyanta.v1.ListCheckpointsResponse
-	(*Checkpoint)(nil),                  // 48: niyanta.v1.Checkpoint
-	(*PinCheckpointRequest)(nil),        // 49: niyanta.v1.PinCheckpointRequest
-	(*PinCheckpointResponse)(nil),       // 50: niyanta.v1.PinCheckpointResponse
-	(*UnpinCheckpointRequest)(nil),      // 51: niyanta.v1.UnpinCheckpointRequest
-	(*UnpinCheckpointResponse)(nil),     // 52: niyanta.v1.UnpinCheckpointResponse
-	(*ListWorkloadTypesRequest)(nil),    // 53: niyanta.v1.ListWorkloadTypesRequest
-	(*ListWorkloadTypesResponse)(nil),   // 54: niyanta.v1.ListWorkloadTypesResponse
-	(*WorkloadType)(nil),                // 55: niyanta.v1.WorkloadType
-	nil,                                 // 56: niyanta.v1.SubmitWorkloadRequest.LabelsEntry
-	nil,                                 // 57: niyanta.v1.Workload.LabelsEntry
-	nil,                                 // 58: niyanta.v1.AffinityConstraint.WorkerTagsEntry
-	nil,                                 // 59: niyanta.v1.ListWorkloadsRequest.LabelsEntry
-	nil,                                 // 60: niyanta.v1.WorkloadFilter.LabelsEntry
-	(*structpb.Struct)(nil),             // 61: google.protobuf.Struct
-	(*timestamppb.Timestamp)(nil),       // 62: google.protobuf.Timestamp
+	(MissedReason)(0),                   // 1: niyanta.v1.MissedReason
+	(LogLevel)(0),                       // 2: niyanta.v1.LogLevel
+	(*SubmitWorkloadRequest)(nil),       // 3: niyanta.v1.SubmitWorkloadRequest
+	(*SubmitWorkloadResponse)(nil),      // 4: niyanta.v1.SubmitWorkloadResponse
+	(*GetWorkloadRequest)(nil),          // 5: niyanta.v1.GetWorkloadRequest
+	(*GetWorkloadResponse)(nil),         // 6: niyanta.v1.GetWorkloadResponse
+	(*Workload)(nil),                    // 7: niyanta.v1.Workload
+	(*AffinityRules)(nil),               // 8: niyanta.v1.AffinityRules
+	(*AffinityConstraint)(nil),          // 9: niyanta.v1.AffinityConstraint
+	(*ExplainWorkloadRequest)(nil),      // 10: niyanta.v1.ExplainWorkloadRequest
+	(*ExplainWorkloadResponse)(nil),     // 11: niyanta.v1.ExplainWorkloadResponse
+	(*ExplainedReason)(nil),             // 12: niyanta.v1.ExplainedReason
+	(*QueuePosition)(nil),               // 13: niyanta.v1.QueuePosition
+	(*TimeEstimate)(nil),                // 14: niyanta.v1.TimeEstimate
+	(*EstimateAccuracy)(nil),            // 15: niyanta.v1.EstimateAccuracy
+	(*StreamWorkloadStatusRequest)(nil), // 16: niyanta.v1.StreamWorkloadStatusRequest
+	(*WorkloadStatusUpdate)(nil),        // 17: niyanta.v1.WorkloadStatusUpdate
+	(*StreamWorkloadEventsRequest)(nil), // 18: niyanta.v1.StreamWorkloadEventsRequest
+	(*LiveEvent)(nil),                   // 19: niyanta.v1.LiveEvent
+	(*FeedReady)(nil),                   // 20: niyanta.v1.FeedReady
+	(*WorkloadEvent)(nil),               // 21: niyanta.v1.WorkloadEvent
+	(*EventsMissed)(nil),                // 22: niyanta.v1.EventsMissed
+	(*FleetChanged)(nil),                // 23: niyanta.v1.FleetChanged
+	(*CustomerChanged)(nil),             // 24: niyanta.v1.CustomerChanged
+	(*ListWorkloadsRequest)(nil),        // 25: niyanta.v1.ListWorkloadsRequest
+	(*ListWorkloadsResponse)(nil),       // 26: niyanta.v1.ListWorkloadsResponse
+	(*Pagination)(nil),                  // 27: niyanta.v1.Pagination
+	(*CancelWorkloadRequest)(nil),       // 28: niyanta.v1.CancelWorkloadRequest
+	(*CancelWorkloadResponse)(nil),      // 29: niyanta.v1.CancelWorkloadResponse
+	(*PauseWorkloadRequest)(nil),        // 30: niyanta.v1.PauseWorkloadRequest
+	(*PauseWorkloadResponse)(nil),       // 31: niyanta.v1.PauseWorkloadResponse
+	(*ResumeWorkloadRequest)(nil),       // 32: niyanta.v1.ResumeWorkloadRequest
+	(*ResumeWorkloadResponse)(nil),      // 33: niyanta.v1.ResumeWorkloadResponse
+	(*GetWorkloadLogsRequest)(nil),      // 34: niyanta.v1.GetWorkloadLogsRequest
+	(*GetWorkloadLogsResponse)(nil),     // 35: niyanta.v1.GetWorkloadLogsResponse
+	(*LogLine)(nil),                     // 36: niyanta.v1.LogLine
+	(*SubmitWorkloadBatchRequest)(nil),  // 37: niyanta.v1.SubmitWorkloadBatchRequest
+	(*SubmitWorkloadBatchResponse)(nil), // 38: niyanta.v1.SubmitWorkloadBatchResponse
+	(*SubmitWorkloadBatchResult)(nil),   // 39: niyanta.v1.SubmitWorkloadBatchResult
+	(*ItemError)(nil),                   // 40: niyanta.v1.ItemError
+	(*CancelWorkloadBatchRequest)(nil),  // 41: niyanta.v1.CancelWorkloadBatchRequest
+	(*WorkloadFilter)(nil),              // 42: niyanta.v1.WorkloadFilter
+	(*CancelWorkloadBatchResponse)(nil), // 43: niyanta.v1.CancelWorkloadBatchResponse
+	(*CancelWorkloadBatchResult)(nil),   // 44: niyanta.v1.CancelWorkloadBatchResult
+	(*ReplayWorkloadRequest)(nil),       // 45: niyanta.v1.ReplayWorkloadRequest
+	(*ForkWorkloadRequest)(nil),         // 46: niyanta.v1.ForkWorkloadRequest
+	(*ReplayWorkloadBatchRequest)(nil),  // 47: niyanta.v1.ReplayWorkloadBatchRequest
+	(*ReplayWorkloadBatchResponse)(nil), // 48: niyanta.v1.ReplayWorkloadBatchResponse
+	(*ReplayWorkloadBatchResult)(nil),   // 49: niyanta.v1.ReplayWorkloadBatchResult
+	(*ListFailuresRequest)(nil),         // 50: niyanta.v1.ListFailuresRequest
+	(*ListFailuresResponse)(nil),        // 51: niyanta.v1.ListFailuresResponse
+	(*Failure)(nil),                     // 52: niyanta.v1.Failure
+	(*UpdateWorkloadRequest)(nil),       // 53: niyanta.v1.UpdateWorkloadRequest
+	(*UpdateWorkloadResponse)(nil),      // 54: niyanta.v1.UpdateWorkloadResponse
+	(*ListCheckpointsRequest)(nil),      // 55: niyanta.v1.ListCheckpointsRequest
+	(*ListCheckpointsResponse)(nil),     // 56: niyanta.v1.ListCheckpointsResponse
+	(*Checkpoint)(nil),                  // 57: niyanta.v1.Checkpoint
+	(*PinCheckpointRequest)(nil),        // 58: niyanta.v1.PinCheckpointRequest
+	(*PinCheckpointResponse)(nil),       // 59: niyanta.v1.PinCheckpointResponse
+	(*UnpinCheckpointRequest)(nil),      // 60: niyanta.v1.UnpinCheckpointRequest
+	(*UnpinCheckpointResponse)(nil),     // 61: niyanta.v1.UnpinCheckpointResponse
+	(*ListWorkloadTypesRequest)(nil),    // 62: niyanta.v1.ListWorkloadTypesRequest
+	(*ListWorkloadTypesResponse)(nil),   // 63: niyanta.v1.ListWorkloadTypesResponse
+	(*WorkloadType)(nil),                // 64: niyanta.v1.WorkloadType
+	nil,                                 // 65: niyanta.v1.SubmitWorkloadRequest.LabelsEntry
+	nil,                                 // 66: niyanta.v1.Workload.LabelsEntry
+	nil,                                 // 67: niyanta.v1.AffinityConstraint.WorkerTagsEntry
+	nil,                                 // 68: niyanta.v1.ListWorkloadsRequest.LabelsEntry
+	nil,                                 // 69: niyanta.v1.WorkloadFilter.LabelsEntry
+	(*structpb.Struct)(nil),             // 70: google.protobuf.Struct
+	(*timestamppb.Timestamp)(nil),       // 71: google.protobuf.Timestamp
 }
 var file_niyanta_v1_workload_service_proto_depIdxs = []int32{
-	61,  // 0: niyanta.v1.SubmitWorkloadRequest.input_params:type_name -> google.protobuf.Struct
-	7,   // 1: niyanta.v1.SubmitWorkloadRequest.affinity_rules:type_name -> niyanta.v1.AffinityRules
-	56,  // 2: niyanta.v1.SubmitWorkloadRequest.labels:type_name -> niyanta.v1.SubmitWorkloadRequest.LabelsEntry
+	70,  // 0: niyanta.v1.SubmitWorkloadRequest.input_params:type_name -> google.protobuf.Struct
+	8,   // 1: niyanta.v1.SubmitWorkloadRequest.affinity_rules:type_name -> niyanta.v1.AffinityRules
+	65,  // 2: niyanta.v1.SubmitWorkloadRequest.labels:type_name -> niyanta.v1.SubmitWorkloadRequest.LabelsEntry
 	0,   // 3: niyanta.v1.SubmitWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
-	62,  // 4: niyanta.v1.SubmitWorkloadResponse.created_at:type_name -> google.protobuf.Timestamp
-	62,  // 5: niyanta.v1.SubmitWorkloadResponse.estimated_start_time:type_name -> google.protobuf.Timestamp
-	6,   // 6: niyanta.v1.GetWorkloadResponse.workload:type_name -> niyanta.v1.Workload
+	71,  // 4: niyanta.v1.SubmitWorkloadResponse.created_at:type_name -> google.protobuf.Timestamp
+	71,  // 5: niyanta.v1.SubmitWorkloadResponse.estimated_start_time:type_name -> google.protobuf.Timestamp
+	7,   // 6: niyanta.v1.GetWorkloadResponse.workload:type_name -> niyanta.v1.Workload
 	0,   // 7: niyanta.v1.Workload.status:type_name -> niyanta.v1.WorkloadStatus
-	61,  // 8: niyanta.v1.Workload.input_params:type_name -> google.protobuf.Struct
-	61,  // 9: niyanta.v1.Workload.result_data:type_name -> google.protobuf.Struct
-	62,  // 10: niyanta.v1.Workload.created_at:type_name -> google.protobuf.Timestamp
-	62,  // 11: niyanta.v1.Workload.scheduled_at:type_name -> google.protobuf.Timestamp
-	62,  // 12: niyanta.v1.Workload.started_at:type_name -> google.protobuf.Timestamp
-	62,  // 13: niyanta.v1.Workload.completed_at:type_name -> google.protobuf.Timestamp
-	7,   // 14: niyanta.v1.Workload.affinity_rules:type_name -> niyanta.v1.AffinityRules
-	62,  // 15: niyanta.v1.Workload.paused_at:type_name -> google.protobuf.Timestamp
-	62,  // 16: niyanta.v1.Workload.cancelled_at:type_name -> google.protobuf.Timestamp
-	62,  // 17: niyanta.v1.Workload.estimated_start_time:type_name -> google.protobuf.Timestamp
-	62,  // 18: niyanta.v1.Workload.estimated_completion_time:type_name -> google.protobuf.Timestamp
-	57,  // 19: niyanta.v1.Workload.labels:type_name -> niyanta.v1.Workload.LabelsEntry
-	8,   // 20: niyanta.v1.AffinityRules.hard_affinity:type_name -> niyanta.v1.AffinityConstraint
-	8,   // 21: niyanta.v1.AffinityRules.soft_affinity:type_name -> niyanta.v1.AffinityConstraint
-	8,   // 22: niyanta.v1.AffinityRules.anti_affinity:type_name -> niyanta.v1.AffinityConstraint
-	58,  // 23: niyanta.v1.AffinityConstraint.worker_tags:type_name -> niyanta.v1.AffinityConstraint.WorkerTagsEntry
+	70,  // 8: niyanta.v1.Workload.input_params:type_name -> google.protobuf.Struct
+	70,  // 9: niyanta.v1.Workload.result_data:type_name -> google.protobuf.Struct
+	71,  // 10: niyanta.v1.Workload.created_at:type_name -> google.protobuf.Timestamp
+	71,  // 11: niyanta.v1.Workload.scheduled_at:type_name -> google.protobuf.Timestamp
+	71,  // 12: niyanta.v1.Workload.started_at:type_name -> google.protobuf.Timestamp
+	71,  // 13: niyanta.v1.Workload.completed_at:type_name -> google.protobuf.Timestamp
+	8,   // 14: niyanta.v1.Workload.affinity_rules:type_name -> niyanta.v1.AffinityRules
+	71,  // 15: niyanta.v1.Workload.paused_at:type_name -> google.protobuf.Timestamp
+	71,  // 16: niyanta.v1.Workload.cancelled_at:type_name -> google.protobuf.Timestamp
+	71,  // 17: niyanta.v1.Workload.estimated_start_time:type_name -> google.protobuf.Timestamp
+	71,  // 18: niyanta.v1.Workload.estimated_completion_time:type_name -> google.protobuf.Timestamp
+	66,  // 19: niyanta.v1.Workload.labels:type_name -> niyanta.v1.Workload.LabelsEntry
+	9,   // 20: niyanta.v1.AffinityRules.hard_affinity:type_name -> niyanta.v1.AffinityConstraint
+	9,   // 21: niyanta.v1.AffinityRules.soft_affinity:type_name -> niyanta.v1.AffinityConstraint
+	9,   // 22: niyanta.v1.AffinityRules.anti_affinity:type_name -> niyanta.v1.AffinityConstraint
+	67,  // 23: niyanta.v1.AffinityConstraint.worker_tags:type_name -> niyanta.v1.AffinityConstraint.WorkerTagsEntry
 	0,   // 24: niyanta.v1.ExplainWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
-	62,  // 25: niyanta.v1.ExplainWorkloadResponse.explained_at:type_name -> google.protobuf.Timestamp
-	11,  // 26: niyanta.v1.ExplainWorkloadResponse.reasons:type_name -> niyanta.v1.ExplainedReason
-	12,  // 27: niyanta.v1.ExplainWorkloadResponse.position:type_name -> niyanta.v1.QueuePosition
-	13,  // 28: niyanta.v1.ExplainWorkloadResponse.estimated_start:type_name -> niyanta.v1.TimeEstimate
-	13,  // 29: niyanta.v1.ExplainWorkloadResponse.estimated_completion:type_name -> niyanta.v1.TimeEstimate
-	14,  // 30: niyanta.v1.ExplainWorkloadResponse.accuracy:type_name -> niyanta.v1.EstimateAccuracy
-	61,  // 31: niyanta.v1.ExplainedReason.details:type_name -> google.protobuf.Struct
-	62,  // 32: niyanta.v1.TimeEstimate.p50:type_name -> google.protobuf.Timestamp
-	62,  // 33: niyanta.v1.TimeEstimate.p90:type_name -> google.protobuf.Timestamp
+	71,  // 25: niyanta.v1.ExplainWorkloadResponse.explained_at:type_name -> google.protobuf.Timestamp
+	12,  // 26: niyanta.v1.ExplainWorkloadResponse.reasons:type_name -> niyanta.v1.ExplainedReason
+	13,  // 27: niyanta.v1.ExplainWorkloadResponse.position:type_name -> niyanta.v1.QueuePosition
+	14,  // 28: niyanta.v1.ExplainWorkloadResponse.estimated_start:type_name -> niyanta.v1.TimeEstimate
+	14,  // 29: niyanta.v1.ExplainWorkloadResponse.estimated_completion:type_name -> niyanta.v1.TimeEstimate
+	15,  // 30: niyanta.v1.ExplainWorkloadResponse.accuracy:type_name -> niyanta.v1.EstimateAccuracy
+	70,  // 31: niyanta.v1.ExplainedReason.details:type_name -> google.protobuf.Struct
+	71,  // 32: niyanta.v1.TimeEstimate.p50:type_name -> google.protobuf.Timestamp
+	71,  // 33: niyanta.v1.TimeEstimate.p90:type_name -> google.protobuf.Timestamp
 	0,   // 34: niyanta.v1.WorkloadStatusUpdate.status:type_name -> niyanta.v1.WorkloadStatus
-	62,  // 35: niyanta.v1.WorkloadStatusUpdate.timestamp:type_name -> google.protobuf.Timestamp
-	61,  // 36: niyanta.v1.WorkloadStatusUpdate.result_data:type_name -> google.protobuf.Struct
-	0,   // 37: niyanta.v1.ListWorkloadsRequest.status:type_name -> niyanta.v1.WorkloadStatus
-	59,  // 38: niyanta.v1.ListWorkloadsRequest.labels:type_name -> niyanta.v1.ListWorkloadsRequest.LabelsEntry
-	62,  // 39: niyanta.v1.ListWorkloadsRequest.created_after:type_name -> google.protobuf.Timestamp
-	62,  // 40: niyanta.v1.ListWorkloadsRequest.created_before:type_name -> google.protobuf.Timestamp
-	6,   // 41: niyanta.v1.ListWorkloadsResponse.workloads:type_name -> niyanta.v1.Workload
-	19,  // 42: niyanta.v1.ListWorkloadsResponse.pagination:type_name -> niyanta.v1.Pagination
-	0,   // 43: niyanta.v1.CancelWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
-	62,  // 44: niyanta.v1.CancelWorkloadResponse.cancelled_at:type_name -> google.protobuf.Timestamp
-	0,   // 45: niyanta.v1.PauseWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
-	62,  // 46: niyanta.v1.PauseWorkloadResponse.paused_at:type_name -> google.protobuf.Timestamp
-	0,   // 47: niyanta.v1.ResumeWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
-	62,  // 48: niyanta.v1.GetWorkloadLogsRequest.since:type_name -> google.protobuf.Timestamp
-	62,  // 49: niyanta.v1.GetWorkloadLogsRequest.until:type_name -> google.protobuf.Timestamp
-	1,   // 50: niyanta.v1.GetWorkloadLogsRequest.level:type_name -> niyanta.v1.LogLevel
-	28,  // 51: niyanta.v1.GetWorkloadLogsResponse.logs:type_name -> niyanta.v1.LogLine
-	19,  // 52: niyanta.v1.GetWorkloadLogsResponse.pagination:type_name -> niyanta.v1.Pagination
-	62,  // 53: niyanta.v1.LogLine.timestamp:type_name -> google.protobuf.Timestamp
-	1,   // 54: niyanta.v1.LogLine.level:type_name -> niyanta.v1.LogLevel
-	61,  // 55: niyanta.v1.LogLine.details:type_name -> google.protobuf.Struct
-	2,   // 56: niyanta.v1.SubmitWorkloadBatchRequest.workloads:type_name -> niyanta.v1.SubmitWorkloadRequest
-	31,  // 57: niyanta.v1.SubmitWorkloadBatchResponse.results:type_name -> niyanta.v1.SubmitWorkloadBatchResult
-	3,   // 58: niyanta.v1.SubmitWorkloadBatchResult.workload:type_name -> niyanta.v1.SubmitWorkloadResponse
-	32,  // 59: niyanta.v1.SubmitWorkloadBatchResult.error:type_name -> niyanta.v1.ItemError
-	61,  // 60: niyanta.v1.ItemError.details:type_name -> google.protobuf.Struct
-	34,  // 61: niyanta.v1.CancelWorkloadBatchRequest.filter:type_name -> niyanta.v1.WorkloadFilter
-	0,   // 62: niyanta.v1.WorkloadFilter.status:type_name -> niyanta.v1.WorkloadStatus
-	62,  // 63: niyanta.v1.WorkloadFilter.created_before:type_name -> google.protobuf.Timestamp
-	62,  // 64: niyanta.v1.WorkloadFilter.created_after:type_name -> google.protobuf.Timestamp
-	60,  // 65: niyanta.v1.WorkloadFilter.labels:type_name -> niyanta.v1.WorkloadFilter.LabelsEntry
-	36,  // 66: niyanta.v1.CancelWorkloadBatchResponse.results:type_name -> niyanta.v1.CancelWorkloadBatchResult
-	21,  // 67: niyanta.v1.CancelWorkloadBatchResult.cancelled:type_name -> niyanta.v1.CancelWorkloadResponse
-	32,  // 68: niyanta.v1.CancelWorkloadBatchResult.error:type_name -> niyanta.v1.ItemError
-	61,  // 69: niyanta.v1.ReplayWorkloadRequest.input_params:type_name -> google.protobuf.Struct
-	34,  // 70: niyanta.v1.ReplayWorkloadBatchRequest.filter:type_name -> niyanta.v1.WorkloadFilter
-	40,  // 71: niyanta.v1.ReplayWorkloadBatchResponse.results:type_name -> niyanta.v1.ReplayWorkloadBatchResult
-	32,  // 72: niyanta.v1.ReplayWorkloadBatchResult.error:type_name -> niyanta.v1.ItemError
-	62,  // 73: niyanta.v1.ListFailuresRequest.since:type_name -> google.protobuf.Timestamp
-	62,  // 74: niyanta.v1.ListFailuresRequest.until:type_name -> google.protobuf.Timestamp
-	43,  // 75: niyanta.v1.ListFailuresResponse.failures:type_name -> niyanta.v1.Failure
-	62,  // 76: niyanta.v1.ListFailuresResponse.counted_since:type_name -> google.protobuf.Timestamp
-	62,  // 77: niyanta.v1.Failure.first_seen_at:type_name -> google.protobuf.Timestamp
-	62,  // 78: niyanta.v1.Failure.last_seen_at:type_name -> google.protobuf.Timestamp
-	7,   // 79: niyanta.v1.UpdateWorkloadRequest.affinity_rules:type_name -> niyanta.v1.AffinityRules
-	6,   // 80: niyanta.v1.UpdateWorkloadResponse.workload:type_name -> niyanta.v1.Workload
-	48,  // 81: niyanta.v1.ListCheckpointsResponse.checkpoints:type_name -> niyanta.v1.Checkpoint
-	62,  // 82: niyanta.v1.Checkpoint.created_at:type_name -> google.protobuf.Timestamp
-	48,  // 83: niyanta.v1.PinCheckpointResponse.checkpoint:type_name -> niyanta.v1.Checkpoint
-	48,  // 84: niyanta.v1.UnpinCheckpointResponse.checkpoint:type_name -> niyanta.v1.Checkpoint
-	55,  // 85: niyanta.v1.ListWorkloadTypesResponse.workload_types:type_name -> niyanta.v1.WorkloadType
-	61,  // 86: niyanta.v1.WorkloadType.input_schemas:type_name -> google.protobuf.Struct
-	61,  // 87: niyanta.v1.WorkloadType.config_schema:type_name -> google.protobuf.Struct
-	2,   // 88: niyanta.v1.WorkloadService.SubmitWorkload:input_type -> niyanta.v1.SubmitWorkloadRequest
-	4,   // 89: niyanta.v1.WorkloadService.GetWorkload:input_type -> niyanta.v1.GetWorkloadRequest
-	9,   // 90: niyanta.v1.WorkloadService.ExplainWorkload:input_type -> niyanta.v1.ExplainWorkloadRequest
-	17,  // 91: niyanta.v1.WorkloadService.ListWorkloads:input_type -> niyanta.v1.ListWorkloadsRequest
-	20,  // 92: niyanta.v1.WorkloadService.CancelWorkload:input_type -> niyanta.v1.CancelWorkloadRequest
-	22,  // 93: niyanta.v1.WorkloadService.PauseWorkload:input_type -> niyanta.v1.PauseWorkloadRequest
-	44,  // 94: niyanta.v1.WorkloadService.UpdateWorkload:input_type -> niyanta.v1.UpdateWorkloadRequest
-	24,  // 95: niyanta.v1.WorkloadService.ResumeWorkload:input_type -> niyanta.v1.ResumeWorkloadRequest
-	15,  // 96: niyanta.v1.WorkloadService.StreamWorkloadStatus:input_type -> niyanta.v1.StreamWorkloadStatusRequest
-	26,  // 97: niyanta.v1.WorkloadService.GetWorkloadLogs:input_type -> niyanta.v1.GetWorkloadLogsRequest
-	29,  // 98: niyanta.v1.WorkloadService.SubmitWorkloadBatch:input_type -> niyanta.v1.SubmitWorkloadBatchRequest
-	33,  // 99: niyanta.v1.WorkloadService.CancelWorkloadBatch:input_type -> niyanta.v1.CancelWorkloadBatchRequest
-	37,  // 100: niyanta.v1.WorkloadService.ReplayWorkload:input_type -> niyanta.v1.ReplayWorkloadRequest
-	38,  // 101: niyanta.v1.WorkloadService.ReplayWorkloadBatch:input_type -> niyanta.v1.ReplayWorkloadBatchRequest
-	41,  // 102: niyanta.v1.WorkloadService.ListFailures:input_type -> niyanta.v1.ListFailuresRequest
-	46,  // 103: niyanta.v1.WorkloadService.ListCheckpoints:input_type -> niyanta.v1.ListCheckpointsRequest
-	49,  // 104: niyanta.v1.WorkloadService.PinCheckpoint:input_type -> niyanta.v1.PinCheckpointRequest
-	51,  // 105: niyanta.v1.WorkloadService.UnpinCheckpoint:input_type -> niyanta.v1.UnpinCheckpointRequest
-	53,  // 106: niyanta.v1.WorkloadService.ListWorkloadTypes:input_type -> niyanta.v1.ListWorkloadTypesRequest
-	3,   // 107: niyanta.v1.WorkloadService.SubmitWorkload:output_type -> niyanta.v1.SubmitWorkloadResponse
-	5,   // 108: niyanta.v1.WorkloadService.GetWorkload:output_type -> niyanta.v1.GetWorkloadResponse
-	10,  // 109: niyanta.v1.WorkloadService.ExplainWorkload:output_type -> niyanta.v1.ExplainWorkloadResponse
-	18,  // 110: niyanta.v1.WorkloadService.ListWorkloads:output_type -> niyanta.v1.ListWorkloadsResponse
-	21,  // 111: niyanta.v1.WorkloadService.CancelWorkload:output_type -> niyanta.v1.CancelWorkloadResponse
-	23,  // 112: niyanta.v1.WorkloadService.PauseWorkload:output_type -> niyanta.v1.PauseWorkloadResponse
-	45,  // 113: niyanta.v1.WorkloadService.UpdateWorkload:output_type -> niyanta.v1.UpdateWorkloadResponse
-	25,  // 114: niyanta.v1.WorkloadService.ResumeWorkload:output_type -> niyanta.v1.ResumeWorkloadResponse
-	16,  // 115: niyanta.v1.WorkloadService.StreamWorkloadStatus:output_type -> niyanta.v1.WorkloadStatusUpdate
-	27,  // 116: niyanta.v1.WorkloadService.GetWorkloadLogs:output_type -> niyanta.v1.GetWorkloadLogsResponse
-	30,  // 117: niyanta.v1.WorkloadService.SubmitWorkloadBatch:output_type -> niyanta.v1.SubmitWorkloadBatchResponse
-	35,  // 118: niyanta.v1.WorkloadService.CancelWorkloadBatch:output_type -> niyanta.v1.CancelWorkloadBatchResponse
-	3,   // 119: niyanta.v1.WorkloadService.ReplayWorkload:output_type -> niyanta.v1.SubmitWorkloadResponse
-	39,  // 120: niyanta.v1.WorkloadService.ReplayWorkloadBatch:output_type -> niyanta.v1.ReplayWorkloadBatchResponse
-	42,  // 121: niyanta.v1.WorkloadService.ListFailures:output_type -> niyanta.v1.ListFailuresResponse
-	47,  // 122: niyanta.v1.WorkloadService.ListCheckpoints:output_type -> niyanta.v1.ListCheckpointsResponse
-	50,  // 123: niyanta.v1.WorkloadService.PinCheckpoint:output_type -> niyanta.v1.PinCheckpointResponse
-	52,  // 124: niyanta.v1.WorkloadService.UnpinCheckpoint:output_type -> niyanta.v1.UnpinCheckpointResponse
-	54,  // 125: niyanta.v1.WorkloadService.ListWorkloadTypes:output_type -> niyanta.v1.ListWorkloadTypesResponse
-	107, // [107:126] is the sub-list for method output_type
-	88,  // [88:107] is the sub-list for method input_type
-	88,  // [88:88] is the sub-list for extension type_name
-	88,  // [88:88] is the sub-list for extension extendee
-	0,   // [0:88] is the sub-list for field type_name
+	71,  // 35: niyanta.v1.WorkloadStatusUpdate.timestamp:type_name -> google.protobuf.Timestamp
+	70,  // 36: niyanta.v1.WorkloadStatusUpdate.result_data:type_name -> google.protobuf.Struct
+	20,  // 37: niyanta.v1.LiveEvent.ready:type_name -> niyanta.v1.FeedReady
+	21,  // 38: niyanta.v1.LiveEvent.workload:type_name -> niyanta.v1.WorkloadEvent
+	22,  // 39: niyanta.v1.LiveEvent.missed:type_name -> niyanta.v1.EventsMissed
+	23,  // 40: niyanta.v1.LiveEvent.fleet:type_name -> niyanta.v1.FleetChanged
+	24,  // 41: niyanta.v1.LiveEvent.customer:type_name -> niyanta.v1.CustomerChanged
+	0,   // 42: niyanta.v1.WorkloadEvent.status:type_name -> niyanta.v1.WorkloadStatus
+	71,  // 43: niyanta.v1.WorkloadEvent.timestamp:type_name -> google.protobuf.Timestamp
+	1,   // 44: niyanta.v1.EventsMissed.reason:type_name -> niyanta.v1.MissedReason
+	0,   // 45: niyanta.v1.ListWorkloadsRequest.status:type_name -> niyanta.v1.WorkloadStatus
+	68,  // 46: niyanta.v1.ListWorkloadsRequest.labels:type_name -> niyanta.v1.ListWorkloadsRequest.LabelsEntry
+	71,  // 47: niyanta.v1.ListWorkloadsRequest.created_after:type_name -> google.protobuf.Timestamp
+	71,  // 48: niyanta.v1.ListWorkloadsRequest.created_before:type_name -> google.protobuf.Timestamp
+	7,   // 49: niyanta.v1.ListWorkloadsResponse.workloads:type_name -> niyanta.v1.Workload
+	27,  // 50: niyanta.v1.ListWorkloadsResponse.pagination:type_name -> niyanta.v1.Pagination
+	0,   // 51: niyanta.v1.CancelWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
+	71,  // 52: niyanta.v1.CancelWorkloadResponse.cancelled_at:type_name -> google.protobuf.Timestamp
+	0,   // 53: niyanta.v1.PauseWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
+	71,  // 54: niyanta.v1.PauseWorkloadResponse.paused_at:type_name -> google.protobuf.Timestamp
+	0,   // 55: niyanta.v1.ResumeWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
+	71,  // 56: niyanta.v1.GetWorkloadLogsRequest.since:type_name -> google.protobuf.Timestamp
+	71,  // 57: niyanta.v1.GetWorkloadLogsRequest.until:type_name -> google.protobuf.Timestamp
+	2,   // 58: niyanta.v1.GetWorkloadLogsRequest.level:type_name -> niyanta.v1.LogLevel
+	36,  // 59: niyanta.v1.GetWorkloadLogsResponse.logs:type_name -> niyanta.v1.LogLine
+	27,  // 60: niyanta.v1.GetWorkloadLogsResponse.pagination:type_name -> niyanta.v1.Pagination
+	71,  // 61: niyanta.v1.LogLine.timestamp:type_name -> google.protobuf.Timestamp
+	2,   // 62: niyanta.v1.LogLine.level:type_name -> niyanta.v1.LogLevel
+	70,  // 63: niyanta.v1.LogLine.details:type_name -> google.protobuf.Struct
+	3,   // 64: niyanta.v1.SubmitWorkloadBatchRequest.workloads:type_name -> niyanta.v1.SubmitWorkloadRequest
+	39,  // 65: niyanta.v1.SubmitWorkloadBatchResponse.results:type_name -> niyanta.v1.SubmitWorkloadBatchResult
+	4,   // 66: niyanta.v1.SubmitWorkloadBatchResult.workload:type_name -> niyanta.v1.SubmitWorkloadResponse
+	40,  // 67: niyanta.v1.SubmitWorkloadBatchResult.error:type_name -> niyanta.v1.ItemError
+	70,  // 68: niyanta.v1.ItemError.details:type_name -> google.protobuf.Struct
+	42,  // 69: niyanta.v1.CancelWorkloadBatchRequest.filter:type_name -> niyanta.v1.WorkloadFilter
+	0,   // 70: niyanta.v1.WorkloadFilter.status:type_name -> niyanta.v1.WorkloadStatus
+	71,  // 71: niyanta.v1.WorkloadFilter.created_before:type_name -> google.protobuf.Timestamp
+	71,  // 72: niyanta.v1.WorkloadFilter.created_after:type_name -> google.protobuf.Timestamp
+	69,  // 73: niyanta.v1.WorkloadFilter.labels:type_name -> niyanta.v1.WorkloadFilter.LabelsEntry
+	44,  // 74: niyanta.v1.CancelWorkloadBatchResponse.results:type_name -> niyanta.v1.CancelWorkloadBatchResult
+	29,  // 75: niyanta.v1.CancelWorkloadBatchResult.cancelled:type_name -> niyanta.v1.CancelWorkloadResponse
+	40,  // 76: niyanta.v1.CancelWorkloadBatchResult.error:type_name -> niyanta.v1.ItemError
+	70,  // 77: niyanta.v1.ReplayWorkloadRequest.input_params:type_name -> google.protobuf.Struct
+	70,  // 78: niyanta.v1.ForkWorkloadRequest.input_params:type_name -> google.protobuf.Struct
+	42,  // 79: niyanta.v1.ReplayWorkloadBatchRequest.filter:type_name -> niyanta.v1.WorkloadFilter
+	49,  // 80: niyanta.v1.ReplayWorkloadBatchResponse.results:type_name -> niyanta.v1.ReplayWorkloadBatchResult
+	40,  // 81: niyanta.v1.ReplayWorkloadBatchResult.error:type_name -> niyanta.v1.ItemError
+	71,  // 82: niyanta.v1.ListFailuresRequest.since:type_name -> google.protobuf.Timestamp
+	71,  // 83: niyanta.v1.ListFailuresRequest.until:type_name -> google.protobuf.Timestamp
+	52,  // 84: niyanta.v1.ListFailuresResponse.failures:type_name -> niyanta.v1.Failure
+	71,  // 85: niyanta.v1.ListFailuresResponse.counted_since:type_name -> google.protobuf.Timestamp
+	71,  // 86: niyanta.v1.Failure.first_seen_at:type_name -> google.protobuf.Timestamp
+	71,  // 87: niyanta.v1.Failure.last_seen_at:type_name -> google.protobuf.Timestamp
+	8,   // 88: niyanta.v1.UpdateWorkloadRequest.affinity_rules:type_name -> niyanta.v1.AffinityRules
+	7,   // 89: niyanta.v1.UpdateWorkloadResponse.workload:type_name -> niyanta.v1.Workload
+	57,  // 90: niyanta.v1.ListCheckpointsResponse.checkpoints:type_name -> niyanta.v1.Checkpoint
+	71,  // 91: niyanta.v1.Checkpoint.created_at:type_name -> google.protobuf.Timestamp
+	57,  // 92: niyanta.v1.PinCheckpointResponse.checkpoint:type_name -> niyanta.v1.Checkpoint
+	57,  // 93: niyanta.v1.UnpinCheckpointResponse.checkpoint:type_name -> niyanta.v1.Checkpoint
+	64,  // 94: niyanta.v1.ListWorkloadTypesResponse.workload_types:type_name -> niyanta.v1.WorkloadType
+	70,  // 95: niyanta.v1.WorkloadType.input_schemas:type_name -> google.protobuf.Struct
+	70,  // 96: niyanta.v1.WorkloadType.config_schema:type_name -> google.protobuf.Struct
+	3,   // 97: niyanta.v1.WorkloadService.SubmitWorkload:input_type -> niyanta.v1.SubmitWorkloadRequest
+	5,   // 98: niyanta.v1.WorkloadService.GetWorkload:input_type -> niyanta.v1.GetWorkloadRequest
+	10,  // 99: niyanta.v1.WorkloadService.ExplainWorkload:input_type -> niyanta.v1.ExplainWorkloadRequest
+	25,  // 100: niyanta.v1.WorkloadService.ListWorkloads:input_type -> niyanta.v1.ListWorkloadsRequest
+	28,  // 101: niyanta.v1.WorkloadService.CancelWorkload:input_type -> niyanta.v1.CancelWorkloadRequest
+	30,  // 102: niyanta.v1.WorkloadService.PauseWorkload:input_type -> niyanta.v1.PauseWorkloadRequest
+	53,  // 103: niyanta.v1.WorkloadService.UpdateWorkload:input_type -> niyanta.v1.UpdateWorkloadRequest
+	32,  // 104: niyanta.v1.WorkloadService.ResumeWorkload:input_type -> niyanta.v1.ResumeWorkloadRequest
+	16,  // 105: niyanta.v1.WorkloadService.StreamWorkloadStatus:input_type -> niyanta.v1.StreamWorkloadStatusRequest
+	18,  // 106: niyanta.v1.WorkloadService.StreamWorkloadEvents:input_type -> niyanta.v1.StreamWorkloadEventsRequest
+	34,  // 107: niyanta.v1.WorkloadService.GetWorkloadLogs:input_type -> niyanta.v1.GetWorkloadLogsRequest
+	37,  // 108: niyanta.v1.WorkloadService.SubmitWorkloadBatch:input_type -> niyanta.v1.SubmitWorkloadBatchRequest
+	41,  // 109: niyanta.v1.WorkloadService.CancelWorkloadBatch:input_type -> niyanta.v1.CancelWorkloadBatchRequest
+	45,  // 110: niyanta.v1.WorkloadService.ReplayWorkload:input_type -> niyanta.v1.ReplayWorkloadRequest
+	46,  // 111: niyanta.v1.WorkloadService.ForkWorkload:input_type -> niyanta.v1.ForkWorkloadRequest
+	47,  // 112: niyanta.v1.WorkloadService.ReplayWorkloadBatch:input_type -> niyanta.v1.ReplayWorkloadBatchRequest
+	50,  // 113: niyanta.v1.WorkloadService.ListFailures:input_type -> niyanta.v1.ListFailuresRequest
+	55,  // 114: niyanta.v1.WorkloadService.ListCheckpoints:input_type -> niyanta.v1.ListCheckpointsRequest
+	58,  // 115: niyanta.v1.WorkloadService.PinCheckpoint:input_type -> niyanta.v1.PinCheckpointRequest
+	60,  // 116: niyanta.v1.WorkloadService.UnpinCheckpoint:input_type -> niyanta.v1.UnpinCheckpointRequest
+	62,  // 117: niyanta.v1.WorkloadService.ListWorkloadTypes:input_type -> niyanta.v1.ListWorkloadTypesRequest
+	4,   // 118: niyanta.v1.WorkloadService.SubmitWorkload:output_type -> niyanta.v1.SubmitWorkloadResponse
+	6,   // 119: niyanta.v1.WorkloadService.GetWorkload:output_type -> niyanta.v1.GetWorkloadResponse
+	11,  // 120: niyanta.v1.WorkloadService.ExplainWorkload:output_type -> niyanta.v1.ExplainWorkloadResponse
+	26,  // 121: niyanta.v1.WorkloadService.ListWorkloads:output_type -> niyanta.v1.ListWorkloadsResponse
+	29,  // 122: niyanta.v1.WorkloadService.CancelWorkload:output_type -> niyanta.v1.CancelWorkloadResponse
+	31,  // 123: niyanta.v1.WorkloadService.PauseWorkload:output_type -> niyanta.v1.PauseWorkloadResponse
+	54,  // 124: niyanta.v1.WorkloadService.UpdateWorkload:output_type -> niyanta.v1.UpdateWorkloadResponse
+	33,  // 125: niyanta.v1.WorkloadService.ResumeWorkload:output_type -> niyanta.v1.ResumeWorkloadResponse
+	17,  // 126: niyanta.v1.WorkloadService.StreamWorkloadStatus:output_type -> niyanta.v1.WorkloadStatusUpdate
+	19,  // 127: niyanta.v1.WorkloadService.StreamWorkloadEvents:output_type -> niyanta.v1.LiveEvent
+	35,  // 128: niyanta.v1.WorkloadService.GetWorkloadLogs:output_type -> niyanta.v1.GetWorkloadLogsResponse
+	38,  // 129: niyanta.v1.WorkloadService.SubmitWorkloadBatch:output_type -> niyanta.v1.SubmitWorkloadBatchResponse
+	43,  // 130: niyanta.v1.WorkloadService.CancelWorkloadBatch:output_type -> niyanta.v1.CancelWorkloadBatchResponse
+	4,   // 131: niyanta.v1.WorkloadService.ReplayWorkload:output_type -> niyanta.v1.SubmitWorkloadResponse
+	4,   // 132: niyanta.v1.WorkloadService.ForkWorkload:output_type -> niyanta.v1.SubmitWorkloadResponse
+	48,  // 133: niyanta.v1.WorkloadService.ReplayWorkloadBatch:output_type -> niyanta.v1.ReplayWorkloadBatchResponse
+	51,  // 134: niyanta.v1.WorkloadService.ListFailures:output_type -> niyanta.v1.ListFailuresResponse
+	56,  // 135: niyanta.v1.WorkloadService.ListCheckpoints:output_type -> niyanta.v1.ListCheckpointsResponse
+	59,  // 136: niyanta.v1.WorkloadService.PinCheckpoint:output_type -> niyanta.v1.PinCheckpointResponse
+	61,  // 137: niyanta.v1.WorkloadService.UnpinCheckpoint:output_type -> niyanta.v1.UnpinCheckpointResponse
+	63,  // 138: niyanta.v1.WorkloadService.ListWorkloadTypes:output_type -> niyanta.v1.ListWorkloadTypesResponse
+	118, // [118:139] is the sub-list for method output_type
+	97,  // [97:118] is the sub-list for method input_type
+	97,  // [97:97] is the sub-list for extension type_name
+	97,  // [97:97] is the sub-list for extension extendee
+	0,   // [0:97] is the sub-list for field type_name
 }
 
 func init() { file_niyanta_v1_workload_service_proto_init() }
@@ -4755,29 +5467,38 @@ func file_niyanta_v1_workload_service_proto_init() {
 		return
 	}
 	file_niyanta_v1_workload_service_proto_msgTypes[0].OneofWrappers = []any{}
-	file_niyanta_v1_workload_service_proto_msgTypes[17].OneofWrappers = []any{}
-	file_niyanta_v1_workload_service_proto_msgTypes[29].OneofWrappers = []any{
+	file_niyanta_v1_workload_service_proto_msgTypes[4].OneofWrappers = []any{}
+	file_niyanta_v1_workload_service_proto_msgTypes[16].OneofWrappers = []any{
+		(*LiveEvent_Ready)(nil),
+		(*LiveEvent_Workload)(nil),
+		(*LiveEvent_Missed)(nil),
+		(*LiveEvent_Fleet)(nil),
+		(*LiveEvent_Customer)(nil),
+	}
+	file_niyanta_v1_workload_service_proto_msgTypes[24].OneofWrappers = []any{}
+	file_niyanta_v1_workload_service_proto_msgTypes[36].OneofWrappers = []any{
 		(*SubmitWorkloadBatchResult_Workload)(nil),
 		(*SubmitWorkloadBatchResult_Error)(nil),
 	}
-	file_niyanta_v1_workload_service_proto_msgTypes[34].OneofWrappers = []any{
+	file_niyanta_v1_workload_service_proto_msgTypes[41].OneofWrappers = []any{
 		(*CancelWorkloadBatchResult_Cancelled)(nil),
 		(*CancelWorkloadBatchResult_Error)(nil),
 	}
-	file_niyanta_v1_workload_service_proto_msgTypes[35].OneofWrappers = []any{}
-	file_niyanta_v1_workload_service_proto_msgTypes[36].OneofWrappers = []any{}
-	file_niyanta_v1_workload_service_proto_msgTypes[38].OneofWrappers = []any{
+	file_niyanta_v1_workload_service_proto_msgTypes[42].OneofWrappers = []any{}
+	file_niyanta_v1_workload_service_proto_msgTypes[43].OneofWrappers = []any{}
+	file_niyanta_v1_workload_service_proto_msgTypes[44].OneofWrappers = []any{}
+	file_niyanta_v1_workload_service_proto_msgTypes[46].OneofWrappers = []any{
 		(*ReplayWorkloadBatchResult_WorkloadId)(nil),
 		(*ReplayWorkloadBatchResult_Error)(nil),
 	}
-	file_niyanta_v1_workload_service_proto_msgTypes[42].OneofWrappers = []any{}
+	file_niyanta_v1_workload_service_proto_msgTypes[50].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_niyanta_v1_workload_service_proto_rawDesc), len(file_niyanta_v1_workload_service_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   59,
+			NumEnums:      3,
+			NumMessages:   67,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -3,9 +3,9 @@
 //
 // Metadata of a call:
 //   authorization      "Bearer <api_key or JWT>"; needed by every call.
-//   idempotency-key    1 to 255 printable ASCII characters; for the two Submit calls. A repeated call with the same
-//                      key and request gets the first answer again, with "idempotent-replayed: true" in the initial
-//                      metadata.
+//   idempotency-key    1 to 255 printable ASCII characters; for the calls that submit, replay and fork. A repeated call
+//                      with the same key and request gets the first answer again, with "idempotent-replayed: true" in
+//                      the initial metadata.
 //   x-request-id       Names the call in the service's log. Made by the service when absent.
 // Metadata of an answer (initial): x-request-id, x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset.
 //
@@ -45,10 +45,12 @@ const (
 	WorkloadService_UpdateWorkload_FullMethodName       = "/niyanta.v1.WorkloadService/UpdateWorkload"
 	WorkloadService_ResumeWorkload_FullMethodName       = "/niyanta.v1.WorkloadService/ResumeWorkload"
 	WorkloadService_StreamWorkloadStatus_FullMethodName = "/niyanta.v1.WorkloadService/StreamWorkloadStatus"
+	WorkloadService_StreamWorkloadEvents_FullMethodName = "/niyanta.v1.WorkloadService/StreamWorkloadEvents"
 	WorkloadService_GetWorkloadLogs_FullMethodName      = "/niyanta.v1.WorkloadService/GetWorkloadLogs"
 	WorkloadService_SubmitWorkloadBatch_FullMethodName  = "/niyanta.v1.WorkloadService/SubmitWorkloadBatch"
 	WorkloadService_CancelWorkloadBatch_FullMethodName  = "/niyanta.v1.WorkloadService/CancelWorkloadBatch"
 	WorkloadService_ReplayWorkload_FullMethodName       = "/niyanta.v1.WorkloadService/ReplayWorkload"
+	WorkloadService_ForkWorkload_FullMethodName         = "/niyanta.v1.WorkloadService/ForkWorkload"
 	WorkloadService_ReplayWorkloadBatch_FullMethodName  = "/niyanta.v1.WorkloadService/ReplayWorkloadBatch"
 	WorkloadService_ListFailures_FullMethodName         = "/niyanta.v1.WorkloadService/ListFailures"
 	WorkloadService_ListCheckpoints_FullMethodName      = "/niyanta.v1.WorkloadService/ListCheckpoints"
@@ -80,12 +82,18 @@ type WorkloadServiceClient interface {
 	// Changes the priority, the time-out or the affinity of a workload that waits or is PAUSED. FAILED_PRECONDITION when a
 	// worker has it or it has ended, ABORTED when it has another version than the one given.
 	UpdateWorkload(ctx context.Context, in *UpdateWorkloadRequest, opts ...grpc.CallOption) (*UpdateWorkloadResponse, error)
-	// Puts a PAUSED workload back into the queue, to go on from its last checkpoint.
+	// Puts a PAUSED workload back into the queue, to go on from its last checkpoint or from another that is kept.
 	ResumeWorkload(ctx context.Context, in *ResumeWorkloadRequest, opts ...grpc.CallOption) (*ResumeWorkloadResponse, error)
 	// The workload's state at once, then every change of its status and the newest of its progress, in rising order of
 	// version. The update with a terminal status is the last; then the stream ends with OK. When it breaks before
 	// that, call again: the first update tells where things stand.
 	StreamWorkloadStatus(ctx context.Context, in *StreamWorkloadStatusRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WorkloadStatusUpdate], error)
+	// What happens to all of the customer's workloads from now on, until one side ends the stream. The first event is
+	// ready; read the list after it, and nothing is left out. Of two events of a workload the one with the higher version
+	// is the newer, in whichever order they come; what is committed together is told as one event. When the stream breaks,
+	// call again with the last event's id. RESOURCE_EXHAUSTED when as many are open as a customer may have, over REST or
+	// here.
+	StreamWorkloadEvents(ctx context.Context, in *StreamWorkloadEventsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LiveEvent], error)
 	// One page of a workload's log.
 	GetWorkloadLogs(ctx context.Context, in *GetWorkloadLogsRequest, opts ...grpc.CallOption) (*GetWorkloadLogsResponse, error)
 	// Stores up to 1,000 workloads with one call, each with an outcome of its own. Costs one call of the rate limit;
@@ -96,7 +104,11 @@ type WorkloadServiceClient interface {
 	// Submits a workload that has ended again, as a new one that says where it comes from. FAILED_PRECONDITION when it
 	// hasn't ended. Takes an idempotency-key, as the two Submit calls do.
 	ReplayWorkload(ctx context.Context, in *ReplayWorkloadRequest, opts ...grpc.CallOption) (*SubmitWorkloadResponse, error)
-	// The same with those that a filter means, the oldest first, up to 1,000 with one call, all in one transaction. An
+	// Submits a workload again, ended or not, to begin at one of its checkpoints, as a new one that says where it comes
+	// from; the original goes on as if nothing had happened. INVALID_ARGUMENT when it has no such checkpoint, or none.
+	// Takes an idempotency-key, as the two Submit calls do.
+	ForkWorkload(ctx context.Context, in *ForkWorkloadRequest, opts ...grpc.CallOption) (*SubmitWorkloadResponse, error)
+	// The same as ReplayWorkload with those that a filter means, the oldest first, up to 1,000 with one call, all in one transaction. An
 	// idempotency-key covers one call.
 	ReplayWorkloadBatch(ctx context.Context, in *ReplayWorkloadBatchRequest, opts ...grpc.CallOption) (*ReplayWorkloadBatchResponse, error)
 	// What workloads FAILED of, those together whose errors are the same but for numbers, ids, paths and addresses.
@@ -218,6 +230,25 @@ func (c *workloadServiceClient) StreamWorkloadStatus(ctx context.Context, in *St
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type WorkloadService_StreamWorkloadStatusClient = grpc.ServerStreamingClient[WorkloadStatusUpdate]
 
+func (c *workloadServiceClient) StreamWorkloadEvents(ctx context.Context, in *StreamWorkloadEventsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LiveEvent], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &WorkloadService_ServiceDesc.Streams[1], WorkloadService_StreamWorkloadEvents_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[StreamWorkloadEventsRequest, LiveEvent]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type WorkloadService_StreamWorkloadEventsClient = grpc.ServerStreamingClient[LiveEvent]
+
 func (c *workloadServiceClient) GetWorkloadLogs(ctx context.Context, in *GetWorkloadLogsRequest, opts ...grpc.CallOption) (*GetWorkloadLogsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetWorkloadLogsResponse)
@@ -252,6 +283,16 @@ func (c *workloadServiceClient) ReplayWorkload(ctx context.Context, in *ReplayWo
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(SubmitWorkloadResponse)
 	err := c.cc.Invoke(ctx, WorkloadService_ReplayWorkload_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *workloadServiceClient) ForkWorkload(ctx context.Context, in *ForkWorkloadRequest, opts ...grpc.CallOption) (*SubmitWorkloadResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SubmitWorkloadResponse)
+	err := c.cc.Invoke(ctx, WorkloadService_ForkWorkload_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -341,12 +382,18 @@ type WorkloadServiceServer interface {
 	// Changes the priority, the time-out or the affinity of a workload that waits or is PAUSED. FAILED_PRECONDITION when a
 	// worker has it or it has ended, ABORTED when it has another version than the one given.
 	UpdateWorkload(context.Context, *UpdateWorkloadRequest) (*UpdateWorkloadResponse, error)
-	// Puts a PAUSED workload back into the queue, to go on from its last checkpoint.
+	// Puts a PAUSED workload back into the queue, to go on from its last checkpoint or from another that is kept.
 	ResumeWorkload(context.Context, *ResumeWorkloadRequest) (*ResumeWorkloadResponse, error)
 	// The workload's state at once, then every change of its status and the newest of its progress, in rising order of
 	// version. The update with a terminal status is the last; then the stream ends with OK. When it breaks before
 	// that, call again: the first update tells where things stand.
 	StreamWorkloadStatus(*StreamWorkloadStatusRequest, grpc.ServerStreamingServer[WorkloadStatusUpdate]) error
+	// What happens to all of the customer's workloads from now on, until one side ends the stream. The first event is
+	// ready; read the list after it, and nothing is left out. Of two events of a workload the one with the higher version
+	// is the newer, in whichever order they come; what is committed together is told as one event. When the stream breaks,
+	// call again with the last event's id. RESOURCE_EXHAUSTED when as many are open as a customer may have, over REST or
+	// here.
+	StreamWorkloadEvents(*StreamWorkloadEventsRequest, grpc.ServerStreamingServer[LiveEvent]) error
 	// One page of a workload's log.
 	GetWorkloadLogs(context.Context, *GetWorkloadLogsRequest) (*GetWorkloadLogsResponse, error)
 	// Stores up to 1,000 workloads with one call, each with an outcome of its own. Costs one call of the rate limit;
@@ -357,7 +404,11 @@ type WorkloadServiceServer interface {
 	// Submits a workload that has ended again, as a new one that says where it comes from. FAILED_PRECONDITION when it
 	// hasn't ended. Takes an idempotency-key, as the two Submit calls do.
 	ReplayWorkload(context.Context, *ReplayWorkloadRequest) (*SubmitWorkloadResponse, error)
-	// The same with those that a filter means, the oldest first, up to 1,000 with one call, all in one transaction. An
+	// Submits a workload again, ended or not, to begin at one of its checkpoints, as a new one that says where it comes
+	// from; the original goes on as if nothing had happened. INVALID_ARGUMENT when it has no such checkpoint, or none.
+	// Takes an idempotency-key, as the two Submit calls do.
+	ForkWorkload(context.Context, *ForkWorkloadRequest) (*SubmitWorkloadResponse, error)
+	// The same as ReplayWorkload with those that a filter means, the oldest first, up to 1,000 with one call, all in one transaction. An
 	// idempotency-key covers one call.
 	ReplayWorkloadBatch(context.Context, *ReplayWorkloadBatchRequest) (*ReplayWorkloadBatchResponse, error)
 	// What workloads FAILED of, those together whose errors are the same but for numbers, ids, paths and addresses.
@@ -407,6 +458,9 @@ func (UnimplementedWorkloadServiceServer) ResumeWorkload(context.Context, *Resum
 func (UnimplementedWorkloadServiceServer) StreamWorkloadStatus(*StreamWorkloadStatusRequest, grpc.ServerStreamingServer[WorkloadStatusUpdate]) error {
 	return status.Errorf(codes.Unimplemented, "method StreamWorkloadStatus not implemented")
 }
+func (UnimplementedWorkloadServiceServer) StreamWorkloadEvents(*StreamWorkloadEventsRequest, grpc.ServerStreamingServer[LiveEvent]) error {
+	return status.Errorf(codes.Unimplemented, "method StreamWorkloadEvents not implemented")
+}
 func (UnimplementedWorkloadServiceServer) GetWorkloadLogs(context.Context, *GetWorkloadLogsRequest) (*GetWorkloadLogsResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method GetWorkloadLogs not implemented")
 }
@@ -418,6 +472,9 @@ func (UnimplementedWorkloadServiceServer) CancelWorkloadBatch(context.Context, *
 }
 func (UnimplementedWorkloadServiceServer) ReplayWorkload(context.Context, *ReplayWorkloadRequest) (*SubmitWorkloadResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method ReplayWorkload not implemented")
+}
+func (UnimplementedWorkloadServiceServer) ForkWorkload(context.Context, *ForkWorkloadRequest) (*SubmitWorkloadResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method ForkWorkload not implemented")
 }
 func (UnimplementedWorkloadServiceServer) ReplayWorkloadBatch(context.Context, *ReplayWorkloadBatchRequest) (*ReplayWorkloadBatchResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method ReplayWorkloadBatch not implemented")
@@ -613,6 +670,17 @@ func _WorkloadService_StreamWorkloadStatus_Handler(srv interface{}, stream grpc.
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type WorkloadService_StreamWorkloadStatusServer = grpc.ServerStreamingServer[WorkloadStatusUpdate]
 
+func _WorkloadService_StreamWorkloadEvents_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(StreamWorkloadEventsRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(WorkloadServiceServer).StreamWorkloadEvents(m, &grpc.GenericServerStream[StreamWorkloadEventsRequest, LiveEvent]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type WorkloadService_StreamWorkloadEventsServer = grpc.ServerStreamingServer[LiveEvent]
+
 func _WorkloadService_GetWorkloadLogs_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetWorkloadLogsRequest)
 	if err := dec(in); err != nil {
@@ -681,6 +749,24 @@ func _WorkloadService_ReplayWorkload_Handler(srv interface{}, ctx context.Contex
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(WorkloadServiceServer).ReplayWorkload(ctx, req.(*ReplayWorkloadRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _WorkloadService_ForkWorkload_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ForkWorkloadRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(WorkloadServiceServer).ForkWorkload(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: WorkloadService_ForkWorkload_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(WorkloadServiceServer).ForkWorkload(ctx, req.(*ForkWorkloadRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -849,6 +935,10 @@ var WorkloadService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _WorkloadService_ReplayWorkload_Handler,
 		},
 		{
+			MethodName: "ForkWorkload",
+			Handler:    _WorkloadService_ForkWorkload_Handler,
+		},
+		{
 			MethodName: "ReplayWorkloadBatch",
 			Handler:    _WorkloadService_ReplayWorkloadBatch_Handler,
 		},
@@ -877,6 +967,11 @@ var WorkloadService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "StreamWorkloadStatus",
 			Handler:       _WorkloadService_StreamWorkloadStatus_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "StreamWorkloadEvents",
+			Handler:       _WorkloadService_StreamWorkloadEvents_Handler,
 			ServerStreams: true,
 		},
 	},

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from niyanta.errors import ConfigurationError
 
-__all__ = ["Proxies"]
+__all__ = ["Proxies", "network_of"]
 
 _MOST_HOPS = 32
 
@@ -59,6 +59,13 @@ class Proxies:
             if source not in self:
                 return source
         return source
+
+
+def network_of(address: str) -> str:
+    """What is one source: an address; with IPv6 its /64 network, as whoever has one address has them all."""
+    if ":" not in address:
+        return address
+    return str(ipaddress.ip_network((address.partition("%")[0], 64), strict=False).network_address)
 
 
 def _address(word: str) -> str | None:

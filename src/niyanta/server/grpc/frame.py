@@ -11,7 +11,6 @@ import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any
-from urllib.parse import unquote
 
 import grpc
 from google.protobuf.message import DecodeError, Message
@@ -22,13 +21,15 @@ from niyanta.server.access.proxies import Proxies
 from niyanta.server.access.rate_limits import RateStatus
 from niyanta.server.grpc import status
 from niyanta.server.grpc.methods import Method, MethodCall, Served
+from niyanta.server.grpc.peers import source_address
+from niyanta.server.grpc.resets import Resets
 from niyanta.server.grpc.traced import traced
 from niyanta.server.observability.logs import name_request
 from niyanta.server.observability.metrics import Metrics
 from niyanta.server.observability.tracing import Tracing
 from niyanta.server.services.requests import BodyLimit
 
-__all__ = ["GrpcFrame", "source_address"]
+__all__ = ["GrpcFrame"]
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class GrpcFrame:
         body_limits: Larger requests are refused, in bytes.
         request_seconds: How long a request may take to arrive, with a second more for each 64 KiB that it may have.
         metrics: Counts the calls.
+        resets: Counts those that are given up at once.
         tracing: Makes spans of calls; None where nobody wants them.
     """
 
@@ -52,8 +54,10 @@ class GrpcFrame:
         body_limits: Mapping[BodyLimit, int],
         request_seconds: float,
         metrics: Metrics,
+        resets: Resets,
         tracing: Tracing | None = None,
     ) -> None:
+        self._resets = resets
         self._tracing = tracing
         self._gate = gate
         self._request_seconds = request_seconds
@@ -129,13 +133,17 @@ class GrpcFrame:
     @contextlib.contextmanager
     def _entry(self, method: Method[Any, Any], context: grpc.aio.ServicerContext) -> Iterator[_Entry]:
         """A call, counted when it has ended."""
-        began = time.perf_counter()
-        entry = _Entry(context, self._gate.proxies)
+        began, peer = time.perf_counter(), context.peer()
+        self._resets.enter(peer)
+        entry = _Entry(context, peer, self._gate.proxies)
         name_request(entry.request_id)
         try:
             yield entry
         finally:
-            self._metrics.call_answered(method.name, entry.outcome.name, time.perf_counter() - began)
+            seconds = time.perf_counter() - began
+            self._metrics.call_answered(method.name, entry.outcome.name, seconds)
+            if entry.was_given_up:
+                self._resets.given_up(peer, seconds)
 
     async def _enter(self, method: Method[Any, Any], sent: AsyncIterator[bytes], entry: _Entry) -> MethodCall[Any]:
         """The checked call; raises what refuses it."""
@@ -183,7 +191,7 @@ class GrpcFrame:
 class _Entry:
     """What is known of a call before, and needed after, everything else: its id, its metadata, the way to answer."""
 
-    def __init__(self, context: grpc.aio.ServicerContext, proxies: Proxies) -> None:
+    def __init__(self, context: grpc.aio.ServicerContext, peer: str, proxies: Proxies) -> None:
         self._context = context
         forwarded: list[str] = []
         self.metadata: dict[str, str] = {}
@@ -193,22 +201,27 @@ class _Entry:
                 if key == "x-forwarded-for":
                     forwarded.append(value)
         self.request_id = request_id(self.metadata.get("x-request-id"))
-        self.source = proxies.source(source_address(context.peer()), ",".join(forwarded))
+        self.source = proxies.source(source_address(peer), ",".join(forwarded))
         self.seconds_left: float | None = context.time_remaining()
         self.rate: RateStatus | None = None
         self.outcome = grpc.StatusCode.CANCELLED
         self._begun = False
 
+    @property
+    def was_given_up(self) -> bool:
+        """Once it has ended: whether its caller left before any answer."""
+        return not self._begun
+
     async def begin_answer(self, more: dict[str, str]) -> None:
         """Send the initial metadata, the first time."""
         if not self._begun:
-            self._begun = True
             sent = {"x-request-id": self.request_id, **more}
             if self.rate is not None:
                 sent["x-ratelimit-limit"] = f"{self.rate.limit:.15g}"
                 sent["x-ratelimit-remaining"] = str(self.rate.remaining)
                 sent["x-ratelimit-reset"] = str(self.rate.reset_at)
             await self._context.send_initial_metadata(tuple(sent.items()))
+            self._begun = True
 
     def unexpected(self, method: str) -> ApiError:
         """Log the exception under way, which the caller learns nothing about but the request id."""
@@ -223,9 +236,3 @@ class _Entry:
             self.outcome, status.safe_message(error), status.metadata_of(error, self.request_id)
         )
         return b""
-
-
-def source_address(peer: str) -> str:
-    """The address of a peer as grpc names it: ``ipv4:127.0.0.1:50412``, ``ipv6:%5B::1%5D:50412``."""
-    _, _, place = unquote(peer).partition(":")
-    return place.rpartition(":")[0].strip("[]")

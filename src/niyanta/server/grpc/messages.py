@@ -146,7 +146,10 @@ def workload_message(workload: StoredWorkload, outlook: Outlook) -> pb.Workload:
     put_time(found.estimated_completion_time, outlook.estimated_completion_at)
     found.progress_message = workload.progress_message or ""
     found.replayed_from = workload.replayed_from or ""
+    found.forked_from = workload.forked_from or ""
     found.from_checkpoint = workload.from_checkpoint or 0
+    if outlook.seconds_since_checkpoint is not None:
+        found.seconds_since_checkpoint = round(outlook.seconds_since_checkpoint, 3)
     if workload.status is Status.PAUSED:
         put_time(found.paused_at, workload.paused_at)
     if workload.status is Status.CANCELLED:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -15,28 +16,43 @@ from niyanta.server.services.operators import OperatorRecord
 
 __all__ = ["recorded"]
 
-_READS = ("Get", "List")
+_READS = ("Get", "List", "Stream")
+_NO_TARGETS = frozenset({"last_event_id"})
 
 
 def recorded(served: Served, operators: OperatorRecord) -> Served:
-    """The same method; each call of one for operators is recorded."""
+    """The same method; each call of one for operators is recorded, of a stream that it was opened."""
     if not served.method.admin:
         return served
     name = served.method.name
-    serve: Callable[[MethodCall[Any]], Awaitable[Message]] = served.serve
 
-    async def serve_recorded(call: MethodCall[Any]) -> Message:
-        doing = Doing(
+    def doing(call: MethodCall[Any]) -> Doing:
+        return Doing(
             action=name[0].lower() + name[1:],  # as REST calls it
             actor_id=call.identity.key_id or call.identity.actor_id,
             protocol=Protocol.GRPC,
             source=call.source,
             request_id=call.request_id,
             target=plain_target(
-                {field.name: value for field, value in call.request.ListFields() if "_id" in field.name}
+                {
+                    field.name: value
+                    for field, value in call.request.ListFields()
+                    if "_id" in field.name and field.name not in _NO_TARGETS
+                }
             ),
             changes=not name.startswith(_READS),
         )
-        return await operators.over(doing, partial(serve, call))
 
-    return replace(served, serve=serve_recorded)
+    serve: Callable[[MethodCall[Any]], Awaitable[Message]] = served.serve
+    stream: Callable[[MethodCall[Any]], AsyncGenerator[Message, None]] = served.serve
+
+    async def serve_recorded(call: MethodCall[Any]) -> Message:
+        return await operators.over(doing(call), partial(serve, call))
+
+    async def stream_recorded(call: MethodCall[Any]) -> AsyncGenerator[Message, None]:
+        async with contextlib.aclosing(stream(call)) as messages:
+            yield await operators.over(doing(call), partial(anext, messages))
+            async for message in messages:
+                yield message
+
+    return replace(served, serve=stream_recorded if served.is_stream else serve_recorded)

@@ -1,4 +1,4 @@
-"""ReplayWorkload and ReplayWorkloadBatch: what has ended, once more."""
+"""ReplayWorkload, ReplayWorkloadBatch and ForkWorkload: what was submitted, once more."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from niyanta.server.grpc.batches import filter_of, put_error
 from niyanta.server.grpc.messages import checked, submitted_message
 from niyanta.server.grpc.methods import Method, MethodCall, workload_id_of
 from niyanta.server.grpc.values import json_of
-from niyanta.server.services.replaying import ReplayBatchRequest, ReplayRequest, ReplayService
+from niyanta.server.services.outcomes import Submission
+from niyanta.server.services.replaying import ForkRequest, ReplayBatchRequest, ReplayRequest, ReplayService
 from niyanta.server.services.requests import check_idempotency_key
 from niyanta.server.services.workloads import WorkloadService
 from niyanta.wire.strict_json import StrictDecoder
@@ -27,7 +28,7 @@ __all__ = ["ReplayMethods"]
 
 
 class ReplayMethods:
-    """Replay one, and many.
+    """Replay one, and many; fork one.
 
     Args:
         replays: Replays workloads.
@@ -40,6 +41,7 @@ class ReplayMethods:
         self._workloads = workloads
         self._max_body_bytes = max_body_bytes
         self._one = StrictDecoder(ReplayRequest)
+        self._fork = StrictDecoder(ForkRequest)
         self._batch = StrictDecoder(ReplayBatchRequest)
 
     async def _exists(self, call: MethodCall[Any]) -> None:
@@ -55,20 +57,23 @@ class ReplayMethods:
     )
     async def replay(self, call: MethodCall[pb.ReplayWorkloadRequest]) -> pb.SubmitWorkloadResponse:
         """Submit one again."""
-        request = call.request
-        given: dict[str, Any] = {}
-        if request.HasField("input_params"):
-            given["input_params"] = json_of(request.input_params, "input_params")
-        if request.HasField("priority"):
-            given["priority"] = request.priority
-        if request.from_checkpoint:
-            given["from_checkpoint"] = request.from_checkpoint
-        wanted = checked(self._one, given, self._max_body_bytes)
+        wanted = checked(self._one, _again(call.request), self._max_body_bytes)
         key = check_idempotency_key(call.metadata.get("idempotency-key"))
-        done = await self._replays.replay(call.identity, workload_id_of(call), wanted, key)
-        if done.replayed:
-            call.answer_metadata["idempotent-replayed"] = "true"
-        return submitted_message(done)
+        return _made(call, await self._replays.replay(call.identity, workload_id_of(call), wanted, key))
+
+    @Method(
+        name="ForkWorkload",
+        scope=Scope.WORKLOADS_WRITE,
+        request=pb.ForkWorkloadRequest,
+        answer=pb.SubmitWorkloadResponse,
+        errors=(ConflictError, ForbiddenError, NotFoundError, ServiceUnavailableError),
+        exists=_exists,
+    )
+    async def fork(self, call: MethodCall[pb.ForkWorkloadRequest]) -> pb.SubmitWorkloadResponse:
+        """Submit one again, to begin at one of its checkpoints."""
+        wanted = checked(self._fork, _again(call.request), self._max_body_bytes)
+        key = check_idempotency_key(call.metadata.get("idempotency-key"))
+        return _made(call, await self._replays.fork(call.identity, workload_id_of(call), wanted, key))
 
     @Method(
         name="ReplayWorkloadBatch",
@@ -104,3 +109,21 @@ class ReplayMethods:
                 result.workload_id = outcome.workload_id
                 answer.accepted += 1
         return answer
+
+
+def _again(request: pb.ReplayWorkloadRequest | pb.ForkWorkloadRequest) -> dict[str, Any]:
+    """What the new one has differently, as REST's body has it."""
+    given: dict[str, Any] = {}
+    if request.HasField("input_params"):
+        given["input_params"] = json_of(request.input_params, "input_params")
+    if request.HasField("priority"):
+        given["priority"] = request.priority
+    if request.from_checkpoint:
+        given["from_checkpoint"] = request.from_checkpoint
+    return given
+
+
+def _made(call: MethodCall[Any], done: Submission) -> pb.SubmitWorkloadResponse:
+    if done.replayed:
+        call.answer_metadata["idempotent-replayed"] = "true"
+    return submitted_message(done)

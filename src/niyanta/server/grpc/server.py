@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 
 import grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
@@ -11,10 +11,12 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 from niyanta.errors import ConfigurationError
 from niyanta.server.access.certificates import Certificates
 from niyanta.server.access.gate import Gate
+from niyanta.server.access.resets import ResetBounds
 from niyanta.server.grpc.certificates import ShownCertificate
 from niyanta.server.grpc.frame import GrpcFrame
 from niyanta.server.grpc.health import HEALTH_SERVICE, HealthMethods
 from niyanta.server.grpc.methods import SERVICES, Served
+from niyanta.server.grpc.resets import Resets
 from niyanta.server.observability.metrics import Metrics
 from niyanta.server.observability.tracing import Tracing
 from niyanta.server.services.health import Health
@@ -80,20 +82,22 @@ class GrpcServer:
             tracing: Makes spans of calls.
         """
         self._when_stopping = when_stopping
-        frame = GrpcFrame(gate, body_limits(self._settings), self._settings.request_seconds, metrics, tracing)
+        resets = Resets(self.port, gate.proxies, metrics, ResetBounds())
+        frame = GrpcFrame(gate, body_limits(self._settings), self._settings.request_seconds, metrics, resets, tracing)
         for service in SERVICES:
             own = [served for served in methods if served.method.service == service]
             self._add(service, {served.method.name: frame.handler(served) for served in own})
         probes = HealthMethods(health, SERVICES, self._stopping)
-        self._add(HEALTH_SERVICE, probes.handlers())
+        self._add(HEALTH_SERVICE, {name: resets.over(handler) for name, handler in probes.handlers().items()})
         if self._settings.grpc_reflection:
-            self._reflect()
+            self._reflect(resets)
+        self._server.add_generic_rpc_handlers((_Unknown(resets),))
         await self._server.start()
 
     def _add(self, service: str, handlers: dict[str, grpc.RpcMethodHandler]) -> None:
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
 
-    def _reflect(self) -> None:
+    def _reflect(self, resets: Resets) -> None:
         """The reflection service under both of its names: their messages are the same."""
         servicer = reflection.aio.ReflectionServicer([*SERVICES, HEALTH_SERVICE, reflection.SERVICE_NAME])
         handler = grpc.stream_stream_rpc_method_handler(
@@ -102,13 +106,28 @@ class GrpcServer:
             reflection_pb2.ServerReflectionResponse.SerializeToString,
         )
         for name in (reflection.SERVICE_NAME, "grpc.reflection.v1.ServerReflection"):
-            self._add(name, {"ServerReflectionInfo": handler})
+            self._add(name, {"ServerReflectionInfo": resets.over(handler)})
 
     async def stop(self) -> None:
         """Take no more calls, end the streams, let the others finish for a while. Idempotent."""
         self._stopping.set()
         self._when_stopping()
         await self._server.stop(_STOP_SECONDS)
+
+
+class _Unknown(grpc.GenericRpcHandler):  # type: ignore[misc]  # untyped
+    """Answers calls of methods that aren't here, so that they are counted, too."""
+
+    def __init__(self, resets: Resets) -> None:
+        self._handler = resets.over(grpc.stream_stream_rpc_method_handler(_not_here))
+
+    def service(self, _: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+        return self._handler
+
+
+async def _not_here(_: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> AsyncGenerator[bytes, None]:
+    await context.abort(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
+    yield b""
 
 
 def _options(settings: CoordinatorSettings) -> list[tuple[str, int]]:
@@ -118,6 +137,9 @@ def _options(settings: CoordinatorSettings) -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", settings.max_batch_body_bytes + 64 * _KIB),
         ("grpc.max_send_message_length", -1),
         ("grpc.max_concurrent_streams", settings.grpc_max_streams),
+        # Calls that wait to be taken up, of all connections. Beyond it grpc picks at random whom to turn away.
+        ("grpc.server.max_pending_requests", 20 * settings.grpc_max_streams),
+        ("grpc.server.max_pending_requests_hard_limit", 40 * settings.grpc_max_streams),
         # How much a caller may send of a request that nobody reads, as nobody does before the credentials are good. A
         # window that grows with the line's speed would let megabytes in.
         ("grpc.http2.lookahead_bytes", 64 * _KIB),

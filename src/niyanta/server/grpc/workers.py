@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from niyanta.domain.limits import DEFAULT_PAGE, MAX_CURSOR_LENGTH, MAX_OFFSET, MAX_PAGE
-from niyanta.domain.workload import Actor, ActorType
 from niyanta.errors import InvalidInputError, NotFoundError
 from niyanta.server.fleet.registration import WorkerService
+from niyanta.server.grpc.draining import MODE_PREFIX, STATUS_PREFIX, operator
 from niyanta.server.grpc.fields import text, whole
 from niyanta.server.grpc.methods import Method, MethodCall, worker_id_of
 from niyanta.server.grpc.values import put_time
 from niyanta.server.services.cursors import Cursors, refuse_both
-from niyanta.server.store.customers import Identity
 from niyanta.server.store.workers import ListedWorker
 from niyanta.wire.v1 import admin_service_pb2 as pb
 
 __all__ = ["WorkerMethods"]
 
-_STATUS = "WORKER_STATUS_"
 _KIND = "STANDING_ORDER_KIND_"
 
 
 class WorkerMethods:
-    """List, read, drain, undrain, remove.
+    """List, read, undrain, remove.
 
     Args:
         workers: Knows the fleet.
@@ -66,19 +64,6 @@ class WorkerMethods:
         return pb.GetWorkerResponse(worker=_worker_message(await self._workers.one(worker_id_of(call))))
 
     @Method(
-        name="DrainWorker",
-        request=pb.DrainWorkerRequest,
-        answer=pb.DrainWorkerResponse,
-        admin=True,
-        errors=(NotFoundError,),
-    )
-    async def drain(self, call: MethodCall[pb.DrainWorkerRequest]) -> pb.DrainWorkerResponse:
-        """The worker gets nothing new."""
-        worker_id = worker_id_of(call)
-        await self._workers.drain(worker_id, _operator(call.identity))
-        return pb.DrainWorkerResponse(worker_id=worker_id, status=pb.WORKER_STATUS_DRAINING)
-
-    @Method(
         name="UndrainWorker",
         request=pb.UndrainWorkerRequest,
         answer=pb.UndrainWorkerResponse,
@@ -88,8 +73,8 @@ class WorkerMethods:
     async def undrain(self, call: MethodCall[pb.UndrainWorkerRequest]) -> pb.UndrainWorkerResponse:
         """The worker's status as it is now."""
         worker_id = worker_id_of(call)
-        status = await self._workers.undrain(worker_id, _operator(call.identity))
-        return pb.UndrainWorkerResponse(worker_id=worker_id, status=_STATUS + status)
+        status = await self._workers.undrain(worker_id, operator(call.identity))
+        return pb.UndrainWorkerResponse(worker_id=worker_id, status=STATUS_PREFIX + status)
 
     @Method(
         name="RemoveWorker",
@@ -101,12 +86,8 @@ class WorkerMethods:
     async def remove(self, call: MethodCall[pb.RemoveWorkerRequest]) -> pb.RemoveWorkerResponse:
         """Answered once its workloads are on their way to others."""
         worker_id = worker_id_of(call)
-        await self._workers.remove(worker_id, _operator(call.identity))
+        await self._workers.remove(worker_id, operator(call.identity))
         return pb.RemoveWorkerResponse(worker_id=worker_id)
-
-
-def _operator(identity: Identity) -> Actor:
-    return Actor(ActorType.USER, identity.actor_id)
 
 
 def _status_of(number: int) -> str | None:
@@ -118,14 +99,14 @@ def _status_of(number: int) -> str | None:
             f"status: there is no status {number}",
             details={"field": "status", "allowed": pb.WorkerStatus.keys()[1:]},
         )
-    return pb.WorkerStatus.Name(number).removeprefix(_STATUS)
+    return pb.WorkerStatus.Name(number).removeprefix(STATUS_PREFIX)
 
 
 def _worker_message(listed: ListedWorker) -> pb.Worker:
     worker, order = listed.worker, listed.standing_order
     found = pb.Worker(
         worker_id=worker.worker_id,
-        status=_STATUS + worker.status,
+        status=STATUS_PREFIX + worker.status,
         capabilities=[handler.workload_type for handler in worker.handlers],
         input_forms=worker.forms,
         capacity_total=worker.capacity,
@@ -139,6 +120,11 @@ def _worker_message(listed: ListedWorker) -> pb.Worker:
     put_time(found.last_heartbeat, worker.last_heartbeat)
     put_time(found.registered_at, listed.registered_at)
     if order is not None:
-        found.standing_order.MergeFrom(pb.StandingOrder(kind=_KIND + order.kind.upper(), given_by=order.given_by))
-        put_time(found.standing_order.given_at, order.given_at)
+        given = pb.StandingOrder(
+            kind=_KIND + order.kind.upper(),
+            given_by=order.given_by,
+            mode=None if order.mode is None else MODE_PREFIX + order.mode.upper(),
+        )
+        put_time(given.given_at, order.given_at)
+        found.standing_order.MergeFrom(given)
     return found

@@ -9,6 +9,7 @@ from niyanta.errors import ConflictError, InvalidStateError, NotFoundError, Serv
 from niyanta.server.grpc.messages import checked, status_message, submission_of, submitted_message, workload_message
 from niyanta.server.grpc.methods import Method, MethodCall, workload_id_of
 from niyanta.server.grpc.values import aside, put_time
+from niyanta.server.services.checkpoints import CheckpointCatalog
 from niyanta.server.services.pausing import PauseService
 from niyanta.server.services.requests import SubmitRequest, check_idempotency_key
 from niyanta.server.services.submission import SubmissionService
@@ -26,15 +27,22 @@ class WorkloadMethods:
         submissions: Stores workloads.
         workloads: Reads and changes them.
         pausing: Pauses them.
+        catalog: Knows the checkpoints that they can be sent back to.
         max_body_bytes: As REST's body, a submission's JSON may not be larger.
     """
 
     def __init__(
-        self, submissions: SubmissionService, workloads: WorkloadService, pausing: PauseService, max_body_bytes: int
+        self,
+        submissions: SubmissionService,
+        workloads: WorkloadService,
+        pausing: PauseService,
+        catalog: CheckpointCatalog,
+        max_body_bytes: int,
     ) -> None:
         self._submissions = submissions
         self._workloads = workloads
         self._pausing = pausing
+        self._catalog = catalog
         self._max_body_bytes = max_body_bytes
         self._submission = StrictDecoder(SubmitRequest)
         self._cancellation = StrictDecoder(CancelRequest)
@@ -125,7 +133,10 @@ class WorkloadMethods:
     async def resume(self, call: MethodCall[pb.ResumeWorkloadRequest]) -> pb.ResumeWorkloadResponse:
         """Back into the queue."""
         workload_id = workload_id_of(call)
-        state = (await self._workloads.resume(call.identity, workload_id)).state
+        back_to = None
+        if asked := call.request.from_checkpoint:
+            back_to = await self._catalog.startable(call.identity, workload_id, asked)
+        state = (await self._workloads.resume(call.identity, workload_id, back_to)).state
         return pb.ResumeWorkloadResponse(
             workload_id=workload_id,
             status=status_message(state.status),

@@ -169,6 +169,12 @@ class Metrics:
             registry=self.registry,
         )
 
+        self._cuts = Counter(
+            "niyanta_grpc_connections_cut_total",
+            "gRPC connections ended because they opened calls only to reset them",
+            registry=self.registry,
+        )
+
     # What happens: called at the seams, on the hot path.
 
     def workload_changed(self, change: WorkloadChange) -> None:
@@ -247,6 +253,10 @@ class Metrics:
             seconds: From its beginning to its end.
         """
         self._calls.labels(method, code).observe(seconds)
+
+    def connection_cut(self) -> None:
+        """Count one gRPC connection that was ended for its resets."""
+        self._cuts.inc()
 
     def rate_limited(self, customer_id: str) -> None:
         """Count one request refused for its customer's rate limit."""

@@ -200,6 +200,9 @@ class ReplayService:
         origin: Origin,
         idempotency_key: str | None,
     ) -> Submission:
+        asked = request.from_checkpoint
+        if asked is not None and not 1 <= asked <= MAX_CHECKPOINT_SEQUENCE:
+            raise _no_checkpoint(f" {asked}", operation, await self._kept(identity, original.workload_id))
         found = Replayable(
             workload_id=original.workload_id,
             workload_type=original.workload_type,

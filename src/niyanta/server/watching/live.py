@@ -20,9 +20,6 @@ import asyncio
 import secrets
 from collections import deque
 from collections.abc import Callable
-from enum import StrEnum
-
-import msgspec
 
 from niyanta.domain.limits import FEED_HEARTBEAT_SECONDS, MAX_FEED_BYTES
 from niyanta.errors import ApiError, RateLimitedError, ServiceUnavailableError
@@ -30,9 +27,21 @@ from niyanta.server.access.identity import Authenticator
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.store.customers import Identity
 from niyanta.server.watching.credentials import CHECK_AGAIN_SECONDS, refusals
+from niyanta.server.watching.events import (
+    HEARTBEAT,
+    RETRY,
+    CustomerEvent,
+    FeedEvent,
+    FleetEvent,
+    MissedEvent,
+    MissedReason,
+    ReadyEvent,
+    WorkloadEvent,
+    told,
+)
 from niyanta.wire.changes import Changed, WorkloadChange
 
-__all__ = ["LiveFeed", "LiveFeeds", "LiveWatch", "MissedEvent", "MissedReason"]
+__all__ = ["LiveFeed", "LiveFeeds", "LiveWatch"]
 
 _ALL_FEEDS_BYTES = 32 << 20
 """What is kept of all feeds together; each keeps its share, and no more than `MAX_FEED_BYTES`."""
@@ -44,62 +53,6 @@ _MOST_AT_ONCE = 200
 """Events that one watcher is told at once; so it is told at most a thousand a second."""
 _EVERYBODY = ""
 """In place of a customer's id: the feed of all."""
-
-
-class MissedReason(StrEnum):
-    """Why events may be missing."""
-
-    UNKNOWN_ID = "unknown_id"
-    """What came after the last id that was seen isn't kept, or another coordinator told it."""
-    TOO_SLOW = "too_slow"
-    """More waited to be taken than is kept."""
-    LOST = "lost"
-    """What another coordinator committed may not have arrived here."""
-
-
-class WorkloadEvent(msgspec.Struct, tag_field="type", tag="workload"):
-    """A workload as it is after a committed change."""
-
-    workload_id: str
-    customer_id: str
-    workload_type: str
-    status: str
-    version: int
-    progress_percent: int
-    generation: int
-    worker_id: str | None
-    message: str | None
-    timestamp: str
-
-
-class _Ready(msgspec.Struct, tag_field="type", tag="ready"):
-    resumed: bool
-
-
-class MissedEvent(msgspec.Struct, tag_field="type", tag="missed"):
-    """Something may be missing."""
-
-    reason: MissedReason
-
-
-class _Fleet(msgspec.Struct, tag_field="type", tag="fleet"):
-    pass
-
-
-class _Customer(msgspec.Struct, tag_field="type", tag="customer"):
-    customer_id: str
-
-
-_encode = msgspec.json.Encoder().encode
-
-
-def _told(kind: str, identifier: str, body: msgspec.Struct) -> bytes:
-    """One event as it goes over the wire (HTML Living Standard, section 9.2)."""
-    return b"id: %s\nevent: %s\ndata: %s\n\n" % (identifier.encode(), kind.encode(), _encode(body))
-
-
-_HEARTBEAT = b": heartbeat\n\n"
-_RETRY = b"retry: 2000\n\n"
 
 
 class LiveFeed:
@@ -130,9 +83,9 @@ class LiveFeed:
             return None
         return int(number) if self.first <= int(number) <= self.end else None
 
-    def add(self, kind: str, body: msgspec.Struct, most_bytes: int) -> None:
+    def add(self, kind: str, body: FeedEvent, most_bytes: int) -> None:
         """Keep an event, and wake those who wait for one."""
-        event = _told(kind, self.id_at(self.end + 1), body)
+        event = told(kind, self.id_at(self.end + 1), body)
         self._events.append(event)
         self.size_bytes += len(event)
         self.trim(most_bytes)
@@ -176,7 +129,7 @@ class LiveWatch:
         self.feed = feed
         place = None if last_event_id is None else feed.place_of(last_event_id)
         self._place = feed.end if place is None else place
-        self._opening = _RETRY + _told("ready", feed.id_at(self._place), _Ready(resumed=place is not None))
+        self._opening = RETRY + told("ready", feed.id_at(self._place), ReadyEvent(resumed=place is not None))
         if place is None and last_event_id is not None:
             self._opening += self._missed(MissedReason.UNKNOWN_ID)
         self._told_at: float | None = None
@@ -210,7 +163,7 @@ class LiveWatch:
             return self._missed(MissedReason.TOO_SLOW)
         if self._place == self.feed.end:
             self._told_at = None
-            return _HEARTBEAT
+            return HEARTBEAT
         events, self._place = self.feed.take(self._place)
         return events
 
@@ -221,7 +174,7 @@ class LiveWatch:
             self._interrupted.set_result(None)
 
     def _missed(self, reason: MissedReason) -> bytes:
-        return _told("missed", self.feed.id_at(self._place), MissedEvent(reason))
+        return told("missed", self.feed.id_at(self._place), MissedEvent(reason))
 
 
 class LiveFeeds:
@@ -342,9 +295,9 @@ class LiveFeeds:
                         feed.add("workload", event, most)
         if everybody is not None:
             if changed.fleet:
-                everybody.add("fleet", _Fleet(), most)
+                everybody.add("fleet", FleetEvent(), most)
             for customer_id in dict.fromkeys(changed.customers):
-                everybody.add("customer", _Customer(customer_id), most)
+                everybody.add("customer", CustomerEvent(customer_id), most)
 
     def _lost(self) -> None:
         for feed in self._feeds.values():

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from niyanta.wire.v1 import admin_service_pb2 as niyanta_dot_v1_dot_admin__service__pb2
+from niyanta.wire.v1 import workload_service_pb2 as niyanta_dot_v1_dot_workload__service__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -50,6 +51,11 @@ class AdminServiceStub:
                 request_serializer=niyanta_dot_v1_dot_admin__service__pb2.DrainWorkerRequest.SerializeToString,
                 response_deserializer=niyanta_dot_v1_dot_admin__service__pb2.DrainWorkerResponse.FromString,
                 _registered_method=True)
+        self.GetWorkerDrain = channel.unary_unary(
+                '/niyanta.v1.AdminService/GetWorkerDrain',
+                request_serializer=niyanta_dot_v1_dot_admin__service__pb2.GetWorkerDrainRequest.SerializeToString,
+                response_deserializer=niyanta_dot_v1_dot_admin__service__pb2.GetWorkerDrainResponse.FromString,
+                _registered_method=True)
         self.UndrainWorker = channel.unary_unary(
                 '/niyanta.v1.AdminService/UndrainWorker',
                 request_serializer=niyanta_dot_v1_dot_admin__service__pb2.UndrainWorkerRequest.SerializeToString,
@@ -59,6 +65,11 @@ class AdminServiceStub:
                 '/niyanta.v1.AdminService/RemoveWorker',
                 request_serializer=niyanta_dot_v1_dot_admin__service__pb2.RemoveWorkerRequest.SerializeToString,
                 response_deserializer=niyanta_dot_v1_dot_admin__service__pb2.RemoveWorkerResponse.FromString,
+                _registered_method=True)
+        self.StreamAllEvents = channel.unary_stream(
+                '/niyanta.v1.AdminService/StreamAllEvents',
+                request_serializer=niyanta_dot_v1_dot_admin__service__pb2.StreamAllEventsRequest.SerializeToString,
+                response_deserializer=niyanta_dot_v1_dot_workload__service__pb2.LiveEvent.FromString,
                 _registered_method=True)
 
 
@@ -82,8 +93,15 @@ class AdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DrainWorker(self, request, context):
-        """Gives a worker's id nothing new, also after a restart, until UndrainWorker; what it runs finishes. NOT_FOUND
-        unless it is live. May be repeated.
+        """Gives a worker's id nothing new, also after a restart, until UndrainWorker; what it runs finishes, or moves.
+        NOT_FOUND unless it is live. May be repeated; the last mode holds. The answer says what the worker has.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetWorkerDrain(self, request, context):
+        """How far a worker's drain has come: what became of each workload that it had. NOT_FOUND when no operator drains it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -99,6 +117,13 @@ class AdminServiceServicer:
     def RemoveWorker(self, request, context):
         """Takes everything away from a worker at once, and doesn't let its id register until UndrainWorker. Its process
         ends. NOT_FOUND unless it is live. When it answers, the workloads are on their way to others.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamAllEvents(self, request, context):
+        """What happens to all workloads, workers and customers from now on, as StreamWorkloadEvents tells a customer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -122,6 +147,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     request_deserializer=niyanta_dot_v1_dot_admin__service__pb2.DrainWorkerRequest.FromString,
                     response_serializer=niyanta_dot_v1_dot_admin__service__pb2.DrainWorkerResponse.SerializeToString,
             ),
+            'GetWorkerDrain': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetWorkerDrain,
+                    request_deserializer=niyanta_dot_v1_dot_admin__service__pb2.GetWorkerDrainRequest.FromString,
+                    response_serializer=niyanta_dot_v1_dot_admin__service__pb2.GetWorkerDrainResponse.SerializeToString,
+            ),
             'UndrainWorker': grpc.unary_unary_rpc_method_handler(
                     servicer.UndrainWorker,
                     request_deserializer=niyanta_dot_v1_dot_admin__service__pb2.UndrainWorkerRequest.FromString,
@@ -131,6 +161,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.RemoveWorker,
                     request_deserializer=niyanta_dot_v1_dot_admin__service__pb2.RemoveWorkerRequest.FromString,
                     response_serializer=niyanta_dot_v1_dot_admin__service__pb2.RemoveWorkerResponse.SerializeToString,
+            ),
+            'StreamAllEvents': grpc.unary_stream_rpc_method_handler(
+                    servicer.StreamAllEvents,
+                    request_deserializer=niyanta_dot_v1_dot_admin__service__pb2.StreamAllEventsRequest.FromString,
+                    response_serializer=niyanta_dot_v1_dot_workload__service__pb2.LiveEvent.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -226,6 +261,33 @@ class AdminService:
             _registered_method=True)
 
     @staticmethod
+    def GetWorkerDrain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/niyanta.v1.AdminService/GetWorkerDrain',
+            niyanta_dot_v1_dot_admin__service__pb2.GetWorkerDrainRequest.SerializeToString,
+            niyanta_dot_v1_dot_admin__service__pb2.GetWorkerDrainResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def UndrainWorker(request,
             target,
             options=(),
@@ -269,6 +331,33 @@ class AdminService:
             '/niyanta.v1.AdminService/RemoveWorker',
             niyanta_dot_v1_dot_admin__service__pb2.RemoveWorkerRequest.SerializeToString,
             niyanta_dot_v1_dot_admin__service__pb2.RemoveWorkerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamAllEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/niyanta.v1.AdminService/StreamAllEvents',
+            niyanta_dot_v1_dot_admin__service__pb2.StreamAllEventsRequest.SerializeToString,
+            niyanta_dot_v1_dot_workload__service__pb2.LiveEvent.FromString,
             options,
             channel_credentials,
             insecure,

@@ -23,6 +23,13 @@ class WorkloadStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     WORKLOAD_STATUS_FAILED: _ClassVar[WorkloadStatus]
     WORKLOAD_STATUS_CANCELLED: _ClassVar[WorkloadStatus]
 
+class MissedReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MISSED_REASON_UNSPECIFIED: _ClassVar[MissedReason]
+    MISSED_REASON_UNKNOWN_ID: _ClassVar[MissedReason]
+    MISSED_REASON_TOO_SLOW: _ClassVar[MissedReason]
+    MISSED_REASON_LOST: _ClassVar[MissedReason]
+
 class LogLevel(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     LOG_LEVEL_UNSPECIFIED: _ClassVar[LogLevel]
@@ -39,6 +46,10 @@ WORKLOAD_STATUS_REDISTRIBUTING: WorkloadStatus
 WORKLOAD_STATUS_COMPLETED: WorkloadStatus
 WORKLOAD_STATUS_FAILED: WorkloadStatus
 WORKLOAD_STATUS_CANCELLED: WorkloadStatus
+MISSED_REASON_UNSPECIFIED: MissedReason
+MISSED_REASON_UNKNOWN_ID: MissedReason
+MISSED_REASON_TOO_SLOW: MissedReason
+MISSED_REASON_LOST: MissedReason
 LOG_LEVEL_UNSPECIFIED: LogLevel
 LOG_LEVEL_DEBUG: LogLevel
 LOG_LEVEL_INFO: LogLevel
@@ -95,7 +106,7 @@ class GetWorkloadResponse(_message.Message):
     def __init__(self, workload: _Optional[_Union[Workload, _Mapping]] = ...) -> None: ...
 
 class Workload(_message.Message):
-    __slots__ = ("workload_id", "customer_id", "workload_type", "status", "priority", "progress_percent", "worker_id", "input_params", "result_data", "error_message", "retry_count", "created_at", "scheduled_at", "started_at", "completed_at", "version", "pending_reason", "checkpoint_sequence", "generation", "timeout_seconds", "affinity_rules", "paused_at", "cancelled_at", "estimated_start_time", "estimated_completion_time", "progress_message", "replayed_from", "from_checkpoint", "labels", "error_fingerprint")
+    __slots__ = ("workload_id", "customer_id", "workload_type", "status", "priority", "progress_percent", "worker_id", "input_params", "result_data", "error_message", "retry_count", "created_at", "scheduled_at", "started_at", "completed_at", "version", "pending_reason", "checkpoint_sequence", "generation", "timeout_seconds", "affinity_rules", "paused_at", "cancelled_at", "estimated_start_time", "estimated_completion_time", "progress_message", "replayed_from", "from_checkpoint", "labels", "error_fingerprint", "forked_from", "seconds_since_checkpoint")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -133,6 +144,8 @@ class Workload(_message.Message):
     FROM_CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     ERROR_FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    FORKED_FROM_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_SINCE_CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
     workload_id: str
     customer_id: str
     workload_type: str
@@ -163,7 +176,9 @@ class Workload(_message.Message):
     from_checkpoint: int
     labels: _containers.ScalarMap[str, str]
     error_fingerprint: str
-    def __init__(self, workload_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., workload_type: _Optional[str] = ..., status: _Optional[_Union[WorkloadStatus, str]] = ..., priority: _Optional[int] = ..., progress_percent: _Optional[int] = ..., worker_id: _Optional[str] = ..., input_params: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., result_data: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., error_message: _Optional[str] = ..., retry_count: _Optional[int] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., scheduled_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[int] = ..., pending_reason: _Optional[str] = ..., checkpoint_sequence: _Optional[int] = ..., generation: _Optional[int] = ..., timeout_seconds: _Optional[int] = ..., affinity_rules: _Optional[_Union[AffinityRules, _Mapping]] = ..., paused_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cancelled_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., estimated_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., estimated_completion_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., progress_message: _Optional[str] = ..., replayed_from: _Optional[str] = ..., from_checkpoint: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., error_fingerprint: _Optional[str] = ...) -> None: ...
+    forked_from: str
+    seconds_since_checkpoint: float
+    def __init__(self, workload_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., workload_type: _Optional[str] = ..., status: _Optional[_Union[WorkloadStatus, str]] = ..., priority: _Optional[int] = ..., progress_percent: _Optional[int] = ..., worker_id: _Optional[str] = ..., input_params: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., result_data: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., error_message: _Optional[str] = ..., retry_count: _Optional[int] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., scheduled_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[int] = ..., pending_reason: _Optional[str] = ..., checkpoint_sequence: _Optional[int] = ..., generation: _Optional[int] = ..., timeout_seconds: _Optional[int] = ..., affinity_rules: _Optional[_Union[AffinityRules, _Mapping]] = ..., paused_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cancelled_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., estimated_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., estimated_completion_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., progress_message: _Optional[str] = ..., replayed_from: _Optional[str] = ..., from_checkpoint: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., error_fingerprint: _Optional[str] = ..., forked_from: _Optional[str] = ..., seconds_since_checkpoint: _Optional[float] = ...) -> None: ...
 
 class AffinityRules(_message.Message):
     __slots__ = ("hard_affinity", "soft_affinity", "anti_affinity")
@@ -286,6 +301,74 @@ class WorkloadStatusUpdate(_message.Message):
     error_message: str
     def __init__(self, workload_id: _Optional[str] = ..., status: _Optional[_Union[WorkloadStatus, str]] = ..., progress_percent: _Optional[int] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., message: _Optional[str] = ..., version: _Optional[int] = ..., generation: _Optional[int] = ..., result_data: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., error_message: _Optional[str] = ...) -> None: ...
 
+class StreamWorkloadEventsRequest(_message.Message):
+    __slots__ = ("last_event_id",)
+    LAST_EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    last_event_id: str
+    def __init__(self, last_event_id: _Optional[str] = ...) -> None: ...
+
+class LiveEvent(_message.Message):
+    __slots__ = ("id", "ready", "workload", "missed", "fleet", "customer")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    READY_FIELD_NUMBER: _ClassVar[int]
+    WORKLOAD_FIELD_NUMBER: _ClassVar[int]
+    MISSED_FIELD_NUMBER: _ClassVar[int]
+    FLEET_FIELD_NUMBER: _ClassVar[int]
+    CUSTOMER_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    ready: FeedReady
+    workload: WorkloadEvent
+    missed: EventsMissed
+    fleet: FleetChanged
+    customer: CustomerChanged
+    def __init__(self, id: _Optional[str] = ..., ready: _Optional[_Union[FeedReady, _Mapping]] = ..., workload: _Optional[_Union[WorkloadEvent, _Mapping]] = ..., missed: _Optional[_Union[EventsMissed, _Mapping]] = ..., fleet: _Optional[_Union[FleetChanged, _Mapping]] = ..., customer: _Optional[_Union[CustomerChanged, _Mapping]] = ...) -> None: ...
+
+class FeedReady(_message.Message):
+    __slots__ = ("resumed",)
+    RESUMED_FIELD_NUMBER: _ClassVar[int]
+    resumed: bool
+    def __init__(self, resumed: _Optional[bool] = ...) -> None: ...
+
+class WorkloadEvent(_message.Message):
+    __slots__ = ("workload_id", "customer_id", "workload_type", "status", "version", "progress_percent", "generation", "worker_id", "message", "timestamp")
+    WORKLOAD_ID_FIELD_NUMBER: _ClassVar[int]
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    WORKLOAD_TYPE_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    WORKER_ID_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
+    workload_id: str
+    customer_id: str
+    workload_type: str
+    status: WorkloadStatus
+    version: int
+    progress_percent: int
+    generation: int
+    worker_id: str
+    message: str
+    timestamp: _timestamp_pb2.Timestamp
+    def __init__(self, workload_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., workload_type: _Optional[str] = ..., status: _Optional[_Union[WorkloadStatus, str]] = ..., version: _Optional[int] = ..., progress_percent: _Optional[int] = ..., generation: _Optional[int] = ..., worker_id: _Optional[str] = ..., message: _Optional[str] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class EventsMissed(_message.Message):
+    __slots__ = ("reason",)
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    reason: MissedReason
+    def __init__(self, reason: _Optional[_Union[MissedReason, str]] = ...) -> None: ...
+
+class FleetChanged(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class CustomerChanged(_message.Message):
+    __slots__ = ("customer_id",)
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    customer_id: str
+    def __init__(self, customer_id: _Optional[str] = ...) -> None: ...
+
 class ListWorkloadsRequest(_message.Message):
     __slots__ = ("status", "workload_type", "limit", "offset", "order_by", "order", "cursor", "labels", "created_after", "created_before", "q", "fingerprint")
     class LabelsEntry(_message.Message):
@@ -386,10 +469,12 @@ class PauseWorkloadResponse(_message.Message):
     def __init__(self, workload_id: _Optional[str] = ..., status: _Optional[_Union[WorkloadStatus, str]] = ..., paused_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., checkpoint_sequence: _Optional[int] = ..., version: _Optional[int] = ...) -> None: ...
 
 class ResumeWorkloadRequest(_message.Message):
-    __slots__ = ("workload_id",)
+    __slots__ = ("workload_id", "from_checkpoint")
     WORKLOAD_ID_FIELD_NUMBER: _ClassVar[int]
+    FROM_CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
     workload_id: str
-    def __init__(self, workload_id: _Optional[str] = ...) -> None: ...
+    from_checkpoint: int
+    def __init__(self, workload_id: _Optional[str] = ..., from_checkpoint: _Optional[int] = ...) -> None: ...
 
 class ResumeWorkloadResponse(_message.Message):
     __slots__ = ("workload_id", "status", "checkpoint_sequence", "version")
@@ -539,6 +624,18 @@ class CancelWorkloadBatchResult(_message.Message):
     def __init__(self, workload_id: _Optional[str] = ..., cancelled: _Optional[_Union[CancelWorkloadResponse, _Mapping]] = ..., error: _Optional[_Union[ItemError, _Mapping]] = ...) -> None: ...
 
 class ReplayWorkloadRequest(_message.Message):
+    __slots__ = ("workload_id", "input_params", "priority", "from_checkpoint")
+    WORKLOAD_ID_FIELD_NUMBER: _ClassVar[int]
+    INPUT_PARAMS_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    FROM_CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    workload_id: str
+    input_params: _struct_pb2.Struct
+    priority: int
+    from_checkpoint: int
+    def __init__(self, workload_id: _Optional[str] = ..., input_params: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., priority: _Optional[int] = ..., from_checkpoint: _Optional[int] = ...) -> None: ...
+
+class ForkWorkloadRequest(_message.Message):
     __slots__ = ("workload_id", "input_params", "priority", "from_checkpoint")
     WORKLOAD_ID_FIELD_NUMBER: _ClassVar[int]
     INPUT_PARAMS_FIELD_NUMBER: _ClassVar[int]

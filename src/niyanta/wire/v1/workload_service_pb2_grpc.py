@@ -80,6 +80,11 @@ class WorkloadServiceStub:
                 request_serializer=niyanta_dot_v1_dot_workload__service__pb2.StreamWorkloadStatusRequest.SerializeToString,
                 response_deserializer=niyanta_dot_v1_dot_workload__service__pb2.WorkloadStatusUpdate.FromString,
                 _registered_method=True)
+        self.StreamWorkloadEvents = channel.unary_stream(
+                '/niyanta.v1.WorkloadService/StreamWorkloadEvents',
+                request_serializer=niyanta_dot_v1_dot_workload__service__pb2.StreamWorkloadEventsRequest.SerializeToString,
+                response_deserializer=niyanta_dot_v1_dot_workload__service__pb2.LiveEvent.FromString,
+                _registered_method=True)
         self.GetWorkloadLogs = channel.unary_unary(
                 '/niyanta.v1.WorkloadService/GetWorkloadLogs',
                 request_serializer=niyanta_dot_v1_dot_workload__service__pb2.GetWorkloadLogsRequest.SerializeToString,
@@ -98,6 +103,11 @@ class WorkloadServiceStub:
         self.ReplayWorkload = channel.unary_unary(
                 '/niyanta.v1.WorkloadService/ReplayWorkload',
                 request_serializer=niyanta_dot_v1_dot_workload__service__pb2.ReplayWorkloadRequest.SerializeToString,
+                response_deserializer=niyanta_dot_v1_dot_workload__service__pb2.SubmitWorkloadResponse.FromString,
+                _registered_method=True)
+        self.ForkWorkload = channel.unary_unary(
+                '/niyanta.v1.WorkloadService/ForkWorkload',
+                request_serializer=niyanta_dot_v1_dot_workload__service__pb2.ForkWorkloadRequest.SerializeToString,
                 response_deserializer=niyanta_dot_v1_dot_workload__service__pb2.SubmitWorkloadResponse.FromString,
                 _registered_method=True)
         self.ReplayWorkloadBatch = channel.unary_unary(
@@ -189,7 +199,7 @@ class WorkloadServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResumeWorkload(self, request, context):
-        """Puts a PAUSED workload back into the queue, to go on from its last checkpoint.
+        """Puts a PAUSED workload back into the queue, to go on from its last checkpoint or from another that is kept.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -199,6 +209,17 @@ class WorkloadServiceServicer:
         """The workload's state at once, then every change of its status and the newest of its progress, in rising order of
         version. The update with a terminal status is the last; then the stream ends with OK. When it breaks before
         that, call again: the first update tells where things stand.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamWorkloadEvents(self, request, context):
+        """What happens to all of the customer's workloads from now on, until one side ends the stream. The first event is
+        ready; read the list after it, and nothing is left out. Of two events of a workload the one with the higher version
+        is the newer, in whichever order they come; what is committed together is told as one event. When the stream breaks,
+        call again with the last event's id. RESOURCE_EXHAUSTED when as many are open as a customer may have, over REST or
+        here.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -234,8 +255,17 @@ class WorkloadServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ForkWorkload(self, request, context):
+        """Submits a workload again, ended or not, to begin at one of its checkpoints, as a new one that says where it comes
+        from; the original goes on as if nothing had happened. INVALID_ARGUMENT when it has no such checkpoint, or none.
+        Takes an idempotency-key, as the two Submit calls do.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ReplayWorkloadBatch(self, request, context):
-        """The same with those that a filter means, the oldest first, up to 1,000 with one call, all in one transaction. An
+        """The same as ReplayWorkload with those that a filter means, the oldest first, up to 1,000 with one call, all in one transaction. An
         idempotency-key covers one call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -325,6 +355,11 @@ def add_WorkloadServiceServicer_to_server(servicer, server):
                     request_deserializer=niyanta_dot_v1_dot_workload__service__pb2.StreamWorkloadStatusRequest.FromString,
                     response_serializer=niyanta_dot_v1_dot_workload__service__pb2.WorkloadStatusUpdate.SerializeToString,
             ),
+            'StreamWorkloadEvents': grpc.unary_stream_rpc_method_handler(
+                    servicer.StreamWorkloadEvents,
+                    request_deserializer=niyanta_dot_v1_dot_workload__service__pb2.StreamWorkloadEventsRequest.FromString,
+                    response_serializer=niyanta_dot_v1_dot_workload__service__pb2.LiveEvent.SerializeToString,
+            ),
             'GetWorkloadLogs': grpc.unary_unary_rpc_method_handler(
                     servicer.GetWorkloadLogs,
                     request_deserializer=niyanta_dot_v1_dot_workload__service__pb2.GetWorkloadLogsRequest.FromString,
@@ -343,6 +378,11 @@ def add_WorkloadServiceServicer_to_server(servicer, server):
             'ReplayWorkload': grpc.unary_unary_rpc_method_handler(
                     servicer.ReplayWorkload,
                     request_deserializer=niyanta_dot_v1_dot_workload__service__pb2.ReplayWorkloadRequest.FromString,
+                    response_serializer=niyanta_dot_v1_dot_workload__service__pb2.SubmitWorkloadResponse.SerializeToString,
+            ),
+            'ForkWorkload': grpc.unary_unary_rpc_method_handler(
+                    servicer.ForkWorkload,
+                    request_deserializer=niyanta_dot_v1_dot_workload__service__pb2.ForkWorkloadRequest.FromString,
                     response_serializer=niyanta_dot_v1_dot_workload__service__pb2.SubmitWorkloadResponse.SerializeToString,
             ),
             'ReplayWorkloadBatch': grpc.unary_unary_rpc_method_handler(
@@ -631,6 +671,33 @@ class WorkloadService:
             _registered_method=True)
 
     @staticmethod
+    def StreamWorkloadEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/niyanta.v1.WorkloadService/StreamWorkloadEvents',
+            niyanta_dot_v1_dot_workload__service__pb2.StreamWorkloadEventsRequest.SerializeToString,
+            niyanta_dot_v1_dot_workload__service__pb2.LiveEvent.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetWorkloadLogs(request,
             target,
             options=(),
@@ -727,6 +794,33 @@ class WorkloadService:
             target,
             '/niyanta.v1.WorkloadService/ReplayWorkload',
             niyanta_dot_v1_dot_workload__service__pb2.ReplayWorkloadRequest.SerializeToString,
+            niyanta_dot_v1_dot_workload__service__pb2.SubmitWorkloadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ForkWorkload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/niyanta.v1.WorkloadService/ForkWorkload',
+            niyanta_dot_v1_dot_workload__service__pb2.ForkWorkloadRequest.SerializeToString,
             niyanta_dot_v1_dot_workload__service__pb2.SubmitWorkloadResponse.FromString,
             options,
             channel_credentials,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from niyanta.server.grpc.batches import BatchMethods
 from niyanta.server.grpc.checkpoints import CheckpointMethods
+from niyanta.server.grpc.draining import DrainMethods
 from niyanta.server.grpc.explaining import ExplainMethods
 from niyanta.server.grpc.failures import FailureMethods
 from niyanta.server.grpc.listing import ListMethods
+from niyanta.server.grpc.live import LiveMethods
 from niyanta.server.grpc.logs import LogMethods
 from niyanta.server.grpc.methods import SERVICES, declared_by, methods_of
 from niyanta.server.grpc.replays import ReplayMethods
@@ -23,8 +25,10 @@ from niyanta.wire.v1 import admin_service_pb2, workload_service_pb2
 PARTS = (
     BatchMethods,
     CheckpointMethods,
+    DrainMethods,
     ExplainMethods,
     ListMethods,
+    LiveMethods,
     LogMethods,
     FailureMethods,
     ReplayMethods,

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from niyanta.errors import ServiceUnavailableError
-from niyanta.server.watching.live import LiveFeed, LiveWatch, MissedEvent, MissedReason
+from niyanta.server.watching.events import MissedEvent, MissedReason
+from niyanta.server.watching.live import LiveFeed, LiveWatch
 
 EVENT = MissedEvent(MissedReason.LOST)
 PLENTY = 1 << 20

@@ -8,10 +8,11 @@ served, however many only sit there. A connection stops being a stranger with it
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections.abc import Callable
 from typing import Protocol
+
+from niyanta.server.access.proxies import network_of
 
 __all__ = ["KEEP_ALIVE_SECONDS", "SEND_AWAY", "WELCOME", "Stranger", "Strangers"]
 
@@ -69,7 +70,7 @@ class Strangers:
 
     def enter(self, stranger: Stranger, address: str) -> None:
         """A connection has come; may send another one away."""
-        source = _source_of(address)
+        source = network_of(address)
         self._all[stranger] = (source, self._clock())
         of_source = self._by_source.setdefault(source, {})
         of_source[stranger] = None
@@ -97,9 +98,3 @@ class Strangers:
                 self.leave(stranger)
                 stranger.send_away()
                 return
-
-
-def _source_of(address: str) -> str:
-    if ":" not in address:
-        return address
-    return str(ipaddress.ip_network((address.partition("%")[0], 64), strict=False).network_address)

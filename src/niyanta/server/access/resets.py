@@ -1,0 +1,98 @@
+"""How often calls may be given up at once: by one connection, and by all of one source.
+
+Whoever opens calls only to reset them, which is one more frame of HTTP/2, has work done for nothing, as much of it as
+the line carries, and no bound on calls under way ever holds (CVE-2023-44487). Honest callers give a call up now and
+then. So each connection has a leaky bucket of such calls; the one whose bucket is full is cut. Each source has a
+larger bucket besides: when it is full, which takes many connections or some that were cut, the buckets of its
+connections are small for a while. It isn't shut out: others may be behind the same address.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from niyanta.server.access.proxies import network_of
+
+__all__ = ["Bucket", "ResetBounds"]
+
+Value = TypeVar("Value")
+
+_MOST_REMEMBERED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """Calls given up at once, in a burst, and for ever."""
+
+    burst: int
+    per_second: float
+
+
+_OF_CONNECTION = Bucket(100, 20.0)
+_OF_SOURCE = Bucket(400, 80.0)
+_OF_BAD_SOURCES_CONNECTION = Bucket(10, 2.0)
+_BAD_SECONDS = 60.0
+"""How long after its bucket was full a source's connections have small ones."""
+
+
+@dataclass(slots=True)
+class _Level:
+    level: float = 0.0
+    at: float = 0.0
+
+    def fill(self, bucket: Bucket, now: float) -> bool:
+        """One more; whether the bucket is too small for it."""
+        self.level = max(0.0, self.level - (now - self.at) * bucket.per_second) + 1
+        self.at = now
+        return self.level > bucket.burst
+
+
+class ResetBounds:
+    """The buckets of one server.
+
+    Args:
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._connections: dict[str, _Level] = {}
+        self._sources: dict[str, _Level] = {}
+        self._bad_until: dict[str, float] = {}
+
+    def __len__(self) -> int:
+        """How many connections and sources are remembered."""
+        return len(self._connections) + len(self._sources) + len(self._bad_until)
+
+    def count(self, connection: str, address: str) -> bool:
+        """A call was given up at once.
+
+        Args:
+            connection: A name of its connection.
+            address: The other end's.
+
+        Returns:
+            Whether the connection must be cut; it is forgotten then.
+        """
+        now, source = self._clock(), network_of(address)
+        if _newest(self._sources, source, _Level).fill(_OF_SOURCE, now):
+            _newest(self._bad_until, source, float)
+            self._bad_until[source] = now + _BAD_SECONDS
+        is_bad = self._bad_until.get(source, now) > now
+        bucket = _OF_BAD_SOURCES_CONNECTION if is_bad else _OF_CONNECTION
+        if _newest(self._connections, connection, _Level).fill(bucket, now):
+            del self._connections[connection]
+            return True
+        return False
+
+
+def _newest(among: dict[str, Value], key: str, make: Callable[[], Value]) -> Value:
+    """The value of a key, which is the last to be forgotten then."""
+    found = among.pop(key, None) or make()
+    if len(among) >= _MOST_REMEMBERED:
+        del among[next(iter(among))]
+    among[key] = found
+    return found
