@@ -29,6 +29,7 @@ ABOUT_ONE = {
     "GetWorkload": pb.GetWorkloadRequest,
     "ExplainWorkload": pb.ExplainWorkloadRequest,
     "ReplayWorkload": pb.ReplayWorkloadRequest,
+    "ForkWorkload": pb.ForkWorkloadRequest,
     "CancelWorkload": pb.CancelWorkloadRequest,
     "PauseWorkload": pb.PauseWorkloadRequest,
     "ResumeWorkload": pb.ResumeWorkloadRequest,
@@ -46,18 +47,21 @@ REQUESTS: dict[str, Any] = {
     "ListWorkloads": pb.ListWorkloadsRequest(),
     "ListWorkloadTypes": pb.ListWorkloadTypesRequest(),
     "ListFailures": pb.ListFailuresRequest(),
+    "StreamWorkloadEvents": pb.StreamWorkloadEventsRequest(),
     "SubmitWorkloadBatch": pb.SubmitWorkloadBatchRequest(workloads=[submission()]),
     "CancelWorkloadBatch": pb.CancelWorkloadBatchRequest(workload_ids=["wl_none"]),
 }
 ABOUT_A_WORKER = {
     "GetWorker": admin_service_pb2.GetWorkerRequest,
     "DrainWorker": admin_service_pb2.DrainWorkerRequest,
+    "GetWorkerDrain": admin_service_pb2.GetWorkerDrainRequest,
     "UndrainWorker": admin_service_pb2.UndrainWorkerRequest,
     "RemoveWorker": admin_service_pb2.RemoveWorkerRequest,
 }
 ADMIN_REQUESTS: dict[str, Any] = {
     **{method: kind(worker_id="w_none") for method, kind in ABOUT_A_WORKER.items()},
     "ListWorkers": admin_service_pb2.ListWorkersRequest(),
+    "StreamAllEvents": admin_service_pb2.StreamAllEventsRequest(),
 }
 SERVICES = {
     "WorkloadService": (pb.DESCRIPTOR, REQUESTS),
@@ -121,7 +125,7 @@ async def damaged(calls: Calls, method: str, raw: bytes, key: str | None = "cust
     service = "AdminService" if method in ADMIN_REQUESTS else "WorkloadService"
     path = f"/niyanta.v1.{service}/{method}"
     options = {"metadata": calls.metadata(key, {}), "timeout": 20}
-    if method == "StreamWorkloadStatus":
+    if method.startswith("Stream"):
         return await calls.ended(calls.channel.unary_stream(path)(raw, **options))
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await calls.channel.unary_unary(path)(raw, **options)

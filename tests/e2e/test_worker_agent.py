@@ -429,6 +429,23 @@ async def test_an_exclusive_attempt_ends_before_its_lease_and_is_handed_back(run
     await until(lambda: service.bodies(ref)[-1] == Released("the worker was cut off from the service"))
 
 
+async def test_an_exclusive_attempt_begins_once_a_beat_that_names_it_is_recorded(run: Any, service: Service) -> None:
+    """Its assignment may be old: the worker was frozen when it came, and another has the workload since."""
+    service.accept = RegisterReply(True, "", "", 0.2, 4.0)
+    worker = load_app([APP])
+    worker.id = "w"
+    await run(worker, APP)
+    await until(lambda: service.beats)
+
+    service.beat = HeartbeatReply(False, hold=True)
+    ref = await service.assign("exclusive")
+    await until(lambda: service.bodies(ref))
+    assert service.bodies(ref) == [Released("the worker was cut off from the service")]
+    service.beat = HeartbeatReply(True)
+    later = await service.assign("exclusive", 2)
+    await until(lambda: Progressed(50) in service.bodies(later))
+
+
 async def test_an_agent_ends_an_exclusive_attempt_though_its_launcher_knows_of_no_lease(
     run: Any, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:

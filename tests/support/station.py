@@ -96,6 +96,7 @@ class Station:
             broker=service,
             subjects=Subjects(),
             outbox=service,
+            confirm=self.confirm,
             scratch=scratch,
             object_store=object_store,
             pool=pool,
@@ -105,6 +106,9 @@ class Station:
         self.checkpoints: dict[int, CheckpointSaved] = {}
         self.pausing = False
         self.line_bytes = 0
+
+    async def confirm(self, ref: AttemptRef) -> None:
+        """Every attempt is this worker's."""
 
     # as the outbox
 

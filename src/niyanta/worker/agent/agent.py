@@ -305,6 +305,7 @@ class Agent:
             broker=self._broker,
             subjects=self._subjects,
             outbox=self._outbox,
+            confirm=self._membership.confirm,
             scratch=self._scratch,
             object_store=self._object_store,
             pool=self._pool,

@@ -100,6 +100,7 @@ class Membership:
         """The incarnation that was lost last, until its end has been said."""
         self._interval = 2.0
         self._now = asyncio.Event()
+        self._confirming: dict[AttemptRef, asyncio.Future[None]] = {}
 
     @property
     def who(self) -> Who:
@@ -114,6 +115,19 @@ class Membership:
     def beat_soon(self) -> None:
         """Beat now, not when the interval is over."""
         self._now.set()
+
+    async def confirm(self, ref: AttemptRef) -> None:
+        """Wait until the service has recorded a beat that names an attempt, and has found it to be this worker's.
+
+        An assignment can be old when it is read: its worker was frozen, or the way to it slow. What is exclusive may
+        be another's by then.
+        """
+        self._confirming[ref] = confirmed = asyncio.get_running_loop().create_future()
+        self.beat_soon()
+        try:
+            await confirmed
+        finally:
+            del self._confirming[ref]
 
     def stop(self) -> None:
         """Let `live` end: a beat after the last one would bring the worker back."""
@@ -214,7 +228,7 @@ class Membership:
         The wait for it is short: who took the beat may be frozen, and the next is likely to reach another.
         """
         message = self.heartbeat(leaving=leaving)
-        ignored = message.ignored_commands
+        ignored, confirming = message.ignored_commands, dict(self._confirming)
         sent = time.monotonic()
         try:
             raw = await self._broker.request(
@@ -241,6 +255,10 @@ class Membership:
         if reply.moving is not None:
             self.on_moving(reply.moving)
         self._answered(sent, recorded=not reply.hold)
+        if not reply.hold:
+            for ref in confirming.keys() & set(message.attempts) - set(reply.superseded):
+                if not confirming[ref].done():
+                    confirming[ref].set_result(None)
         return True
 
     def _answered(self, sent: float, *, recorded: bool) -> None:

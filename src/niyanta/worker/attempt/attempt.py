@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 
 from niyanta.domain.records import LogLevel
 from niyanta.domain.workers import Isolation
@@ -152,7 +153,8 @@ class Attempt:
                     return await inline.run(self._handler, self._assignment, self._folder, encoding)
             pool = self._means.pool
             assert pool is not None  # noqa: S101 -- the agent makes one when any handler needs it
-            isolated = Isolated(pool, self._life, self._reports, self._saving)
+            confirm = partial(self._means.confirm, self.ref) if self.exclusive else None
+            isolated = Isolated(pool, self._life, self._reports, self._saving, confirm)
             return await isolated.run(self._handler, self._assignment, self._folder, encoding)
         finally:
             await self._folder.remove()

@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +37,26 @@ _MOST_SAVING = 2
 
 
 class Isolated:
-    """Runs one attempt in a process from the pool."""
+    """Runs one attempt in a process from the pool.
 
-    def __init__(self, pool: ProcessPool, life: Life, reports: Reports, saving: Saving) -> None:
+    Args:
+        pool: Where the process comes from.
+        life: The attempt's.
+        reports: By which it is told of.
+        saving: Keeps its checkpoints.
+        confirm: Of what is exclusive: waits until it is sure to be this worker's.
+    """
+
+    def __init__(
+        self,
+        pool: ProcessPool,
+        life: Life,
+        reports: Reports,
+        saving: Saving,
+        confirm: Callable[[], Coroutine[Any, Any, None]] | None = None,
+    ) -> None:
         self._pool = pool
+        self._confirm = confirm
         self._life = life
         self._reports = reports
         self._saving = saving
@@ -70,6 +87,8 @@ class Isolated:
         how: Exit | None = None
         asking = _Asking(self._life, runner)
         try:
+            if self._confirm is not None:  # as late as can be: nothing but a frozen machine comes between
+                await self._life.unless_ordered(self._confirm())
             disk = loop.create_task(_watch_disk(folder.path, assignment.disk_mb))
             tasks.append(disk)
             waiting, most_bytes = asking.begin(), self._saving.most_bytes

@@ -8,12 +8,14 @@ import os
 import secrets
 import signal
 import stat
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from niyanta.errors import CheckpointError
 from niyanta.wire.broker import Broker
+from niyanta.wire.messages import AttemptRef
 from niyanta.wire.objects import ObjectStore
 from niyanta.wire.subjects import Subjects
 from niyanta.worker.handlers.children import Guard
@@ -40,6 +42,8 @@ class Means:
     broker: Broker
     subjects: Subjects
     outbox: Outbox
+    confirm: Callable[[AttemptRef], Coroutine[Any, Any, None]]
+    """Waits until the service has said that an attempt is this worker's at this moment."""
     scratch: Path
     """Where attempts make their own directories."""
     object_store: ObjectStore | None = None
