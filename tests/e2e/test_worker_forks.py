@@ -239,8 +239,8 @@ def test_a_template_that_dies_young_gives_its_requests_back(started: Callable[..
     with asked(template, "a" * 12):
         [unfit] = heard(template)
         assert isinstance(unfit, Unfit)
-        assert [slot for slot, _ in unfit.slots] == ["a" * 12]
-        for _, fds in unfit.slots:
+        assert [slot for slot, _, _ in unfit.slots] == ["a" * 12]
+        for _, fds, _ in unfit.slots:
             for fd in fds:
                 os.close(fd)
 

@@ -23,6 +23,11 @@ __all__ = ["command"]
 @click.option("--app", required=True, multiple=True, help="module:worker; may be given several times.")
 @click.option("--id", "worker_id", help="Unique in the fleet.")
 @click.option("--capacity", type=click.IntRange(1, MAX_CAPACITY), help="Workloads at the same time.")
+@click.option(
+    "--attempt-uids",
+    metavar="FIRST-LAST",
+    help="As root: user ids, one for each process of an attempt at a time, such as 100000-100063.",
+)
 @click.option("--tag", multiple=True, help="key=value, added to the app's tags.")
 def command(
     nats_url: str | None,
@@ -31,6 +36,7 @@ def command(
     worker_id: str | None,
     capacity: int | None,
     tag: tuple[str, ...],
+    attempt_uids: str | None,
 ) -> None:
     """Run one worker. SIGTERM drains: checkpoint, hand back, exit 0.
 
@@ -44,4 +50,5 @@ def command(
         worker_id=worker_id,
         capacity=capacity,
         tags=parse_tags(tag),
+        attempt_uids=attempt_uids,
     )

@@ -43,6 +43,8 @@ class Wall(StrEnum):
     """Kept by the kernel."""
     CPU_LIMIT = "cpu limit"
     """Kept by the kernel."""
+    USER = "user"
+    """It has a user id that no other process has; where the operator gives ids."""
 
 
 class WorkerStatus(StrEnum):

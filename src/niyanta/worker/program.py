@@ -23,7 +23,7 @@ from niyanta.wire.subjects import Subjects
 from niyanta.worker.agent.agent import Agent
 from niyanta.worker.agent.claim import WorkerClaim
 from niyanta.worker.box.outside import scratch_parent
-from niyanta.worker.box.policy import policy_by
+from niyanta.worker.box.policy import Policy, policy_by, users_in
 from niyanta.worker.box.rights import hide_memory
 from niyanta.worker.handlers.app import load_app
 from niyanta.worker.joining import come_in, way_in
@@ -43,6 +43,7 @@ def run_worker(
     worker_id: str | None = None,
     capacity: int | None = None,
     tags: dict[str, str] | None = None,
+    attempt_uids: str | None = None,
 ) -> None:
     """Run until SIGTERM or SIGINT, then drain; a second signal stops at once.
 
@@ -54,13 +55,12 @@ def run_worker(
     """
     hide_memory()
     spec = load_app(app).spec(id=worker_id or os.environ.get("NIYANTA_ID") or None, capacity=capacity, tags=tags)
-    object_store_url = os.environ.get("NIYANTA_OBJECT_STORE_URL")
-    object_store = ObjectStore(object_store_url) if object_store_url else None
+    object_store = ObjectStore(where) if (where := os.environ.get("NIYANTA_OBJECT_STORE_URL")) else None
     prefix = os.environ.get("NIYANTA_SUBJECT_PREFIX", "niyanta.v1")
     url, ticket = way_in(spec.worker_id, nats_url, join_token, os.environ)
     tls = BrokerTls.by(os.environ)
     warn_if_exposed(Addresses.parse(url, tls))
-    spec = replace(spec, reach=replace(spec.reach, closed_ports=tuple(ports_of(url))))
+    spec = replace(spec, reach=_reach(spec.reach, url, attempt_uids))
     telemetry = Telemetry("niyanta-worker", spec.worker_id, logger="niyanta", serves_handlers=True)
     subjects = Subjects(prefix, sender=ticket.sender if ticket else "")
 
@@ -93,6 +93,10 @@ def run_worker(
             _runner()(main())
     except asyncio.CancelledError:
         log.warning("worker.stopped_at_once")
+
+
+def _reach(said: Policy, nats_urls: str, attempt_uids: str | None) -> Policy:
+    return replace(said, closed_ports=tuple(ports_of(nats_urls)), users=users_in(attempt_uids or ""))
 
 
 def ports_of(nats_urls: str) -> list[int]:

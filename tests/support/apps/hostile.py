@@ -55,6 +55,8 @@ def ancestors() -> list[int]:
 @worker.workload("look_at")
 def look_at(ctx: SyncContext, params: dict[str, Any]) -> dict[str, str]:
     """Read other processes' memory, environment and descriptors."""
+    room = ctypes.create_string_buffer(8)
+    piece = (ctypes.c_size_t * 2)(ctypes.addressof(room), 8)  # struct iovec
     found = {}
     for pid in [*ancestors(), *params.get("pids", [])]:
         for name in ("environ", "mem", "maps"):
@@ -63,7 +65,7 @@ def look_at(ctx: SyncContext, params: dict[str, Any]) -> dict[str, str]:
         for request in (_PTRACE_ATTACH, _PTRACE_SEIZE):
             refused = _libc.ptrace(request, pid, 0, 0) == -1
             found[f"{pid} ptrace {request}"] = "refused" if refused else "open"
-        refused = _libc.process_vm_readv(pid, None, 0, None, 0, 0) == -1
+        refused = _libc.process_vm_readv(pid, piece, 1, piece, 1, 0) == -1  # with nothing to read it asks nobody
         found[f"{pid} process_vm_readv"] = "refused" if refused else "open"
     return found
 
@@ -288,3 +290,52 @@ def honest(ctx: SyncContext, params: dict[str, Any]) -> dict[str, Any]:
     os.rename(ctx.work_dir / "hard", ctx.work_dir / "b.db")
     os.chmod(ctx.work_dir / "b.db", 0o700)
     return found
+
+
+@worker.workload("ids", reuse=3)
+def ids(ctx: SyncContext) -> dict[str, Any]:
+    """Who this process is, after it has left files that it then closes, also to itself."""
+    closed = ctx.work_dir / "a" / "b"
+    closed.mkdir(parents=True)
+    (closed / "left").write_text("over")
+    (Path(tempfile.gettempdir()) / "left").write_text("over")
+    closed.chmod(0)
+    closed.parent.chmod(0)
+    said = subprocess.run(["/bin/sh", "-c", "id -u; echo heard >/dev/stderr"], capture_output=True, check=True)
+    modes = [oct(os.stat(path).st_mode & 0o777) for path in (ctx.work_dir, tempfile.gettempdir())]
+    return {
+        **{"uids": os.getresuid(), "gids": os.getresgid(), "groups": os.getgroups(), "child": int(said.stdout)},
+        **{"modes": modes, "pid": os.getpid(), "work": str(ctx.work_dir), "heard": said.stderr.decode().strip()},
+        **{"capabilities": next(line for line in open("/proc/self/status") if line.startswith("CapPrm")).split()[1]},
+    }
+
+
+@worker.workload("move_folder")
+def move_folder(ctx: SyncContext) -> dict[str, str]:
+    """Put something else where the agent looks for our files."""
+    top = Path(tempfile.gettempdir()).parent
+    found = {name: attempted(os.rename, top / name, top / "other") for name in ("work", "tmp")}
+    return {**found, "new": attempted(os.symlink, "/etc", top / "link")}
+
+
+@worker.workload("linger")
+def linger(ctx: SyncContext, params: dict[str, Any]) -> None:
+    """Leave a daemon that heeds no signal, and stay until we are ended."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if os.fork() == 0:
+        os.setsid()
+    else:
+        ctx.report_progress(1, str(os.getuid()))
+    while True:
+        time.sleep(1)
+
+
+@worker.workload("count_on")
+def count_on(ctx: SyncContext) -> int:
+    """Save what was saved before, and one more; then fail the first time."""
+    number = (ctx.checkpoint or {"number": 0})["number"] + 1
+    ctx.save_checkpoint({"number": number, "ballast": "x" * 200_000})
+    return int(number)
+
+
+worker.command("shell", ["/bin/sh", "-c", "echo '{\"uid\": '$(id -u)'}' > $NIYANTA_RESULT_FILE"])

@@ -18,7 +18,8 @@ def refuse_unkeepable(handlers: Iterable[Handler], walls: Collection[Wall]) -> N
         ConfigurationError: Names the type and what is missing.
     """
     for handler in handlers:
-        if handler.strict and (missing := missing_walls(handler, walls)):
+        # Ids for attempts are the operator's choice, and not the machine's fault.
+        if handler.strict and (missing := missing_walls(handler, {*walls, Wall.USER})):
             raise ConfigurationError(
                 f"'{handler.workload_type}' is isolation='strict', and this machine can't keep it in: "
                 f"missing {', '.join(missing)} (docs/workers.md says what each needs)"

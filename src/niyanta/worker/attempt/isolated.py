@@ -74,7 +74,7 @@ class Isolated:
         """
         kind = _kind(assignment, handler)
         runner = await self._life.unless_ordered(self._pool.take(kind, handler.reuse))
-        await folder.move_into(runner.folder, again=runner.served > 1)
+        await folder.move_into(runner.folder, again=runner.served > 1, user=runner.user)
         if handler.exclusive:
             self._pool.mark_exclusive(runner)
         conversation = Conversation(runner, handler.form, folder, self._life, self._reports, self._saving)

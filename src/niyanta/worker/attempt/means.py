@@ -19,7 +19,7 @@ from niyanta.wire.messages import AttemptRef
 from niyanta.wire.objects import ObjectStore
 from niyanta.wire.subjects import Subjects
 from niyanta.worker.handlers.children import Guard
-from niyanta.worker.launcher.folders import empty, make_folder, remove_folder, remove_tree
+from niyanta.worker.launcher.folders import empty, hand_over, make_folder, remove_folder, remove_tree
 from niyanta.worker.launcher.pool import ProcessPool
 from niyanta.worker.outbox import Outbox, Who
 from niyanta.worker.runner import channel
@@ -89,22 +89,26 @@ class AttemptFolder:
         """The checkpoint that the attempt starts from."""
         return self.path / channel.CHECKPOINT
 
-    async def move_into(self, folder: Path, *, again: bool) -> None:
+    async def move_into(self, folder: Path, *, again: bool, user: int = 0) -> None:
         """Have a process's folder from now on, with the checkpoint that the attempt starts from.
 
         Args:
             folder: The process's.
             again: Whether another attempt was in it before: what that knew as its directory must not be ours.
+            user: The process's user id; 0 for the worker's.
         """
         own = vars(self).pop("path", None)
         if own is not None:
             with contextlib.suppress(FileNotFoundError):
+                if user:  # while the process can't put something else there
+                    os.chown(own / channel.CHECKPOINT, user, user)
                 os.replace(own / channel.CHECKPOINT, folder / channel.CHECKPOINT)
             await remove_folder(own)
         vars(self)["path"] = folder
         if again:
             self.work_name = f"{channel.WORK}/{secrets.token_hex(6)}"
             os.mkdir(self.work, 0o700)
+            hand_over(self.work, user)
 
     def new_file(self) -> Path:
         """A name for a file that no process of the attempt can reach."""

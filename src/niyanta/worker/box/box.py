@@ -66,7 +66,7 @@ class Box:
         if not kinds:
             return []
         try:
-            hiding.separate(kinds)
+            hiding.separate(kinds, as_user=not policy.users)
         except OSError:
             if policy.strict or not policy.network:
                 raise
@@ -80,21 +80,24 @@ class Box:
             hiding.own_tmp(folder, dict(openings(policy, self._apps, [])))
         return hiding.cover(hidden)
 
-    def enter(self, folder: str) -> None:
+    def enter(self, folder: str, user: int = 0) -> None:
         """Shut this process in; only its main thread may be running.
 
         Args:
             folder: The attempt's own, with `WORK` and `TEMPORARY` in it.
+            user: The id to take; 0 for this process's own.
 
         Raises:
             OSError: The kernel refuses what it did a moment ago.
         """
-        rights.show_memory()
-        _move_in(folder, self._policy)
+        _move_in(folder, self._policy, home_is_closed=user != 0)
         if self._policy.holds(Wall.FILES):
             self._shut_in(folder)
-        if self._policy.holds(Wall.PRIVILEGES):
+        if user:
+            rights.become(user)
+        if user or self._policy.holds(Wall.PRIVILEGES):
             rights.drop_capabilities()
+        rights.show_memory()  # which a new user id hides again
 
     def _shut_in(self, folder: str) -> None:
         rules = landlock.Ruleset(self._landlock)
@@ -106,11 +109,12 @@ class Box:
         rules.enforce()
 
 
-def _move_in(folder: str, policy: Policy) -> None:
+def _move_in(folder: str, policy: Policy, *, home_is_closed: bool) -> None:
     """Have temporary files made in the attempt's own folder, and what programs keep at home, when home is closed."""
     temporary = os.path.join(folder, TEMPORARY)
     os.environ["TMPDIR"] = temporary
     tempfile.tempdir = None  # what was found out before isn't ours
     home = os.path.realpath(os.path.expanduser("~"))
-    if policy.holds(Wall.FILES) and not any(f"{home}/".startswith(f"{path}/") for path in policy.writes):
+    by_wall = policy.holds(Wall.FILES) and not any(f"{home}/".startswith(f"{path}/") for path in policy.writes)
+    if home_is_closed or by_wall:
         os.environ["HOME"] = temporary

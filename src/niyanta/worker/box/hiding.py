@@ -54,8 +54,12 @@ def inside(paths: Iterable[str], folders: Sequence[str]) -> list[str]:
     return [path for path in paths if any(f"{path}/".startswith(f"{folder.rstrip('/')}/") for folder in folders)]
 
 
-def separate(kinds: int) -> None:
+def separate(kinds: int, *, as_user: bool = True) -> None:
     """Give this process, and all that it starts, views of its own. For a single thread.
+
+    Args:
+        kinds: Of what.
+        as_user: Whether a view of users may come with them, in which there is only this process's own.
 
     Raises:
         OSError: The machine's rules forbid it.
@@ -64,6 +68,8 @@ def separate(kinds: int) -> None:
     try:
         syscall("unshare", kinds)
     except OSError:
+        if not as_user:
+            raise
         syscall("unshare", kinds | _NEW_USER)  # anybody may, where the machine's rules don't forbid it
         for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
             with open(f"/proc/self/{name}", "w", encoding="ascii") as file:

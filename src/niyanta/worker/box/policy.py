@@ -10,7 +10,9 @@ from dataclasses import asdict, dataclass, replace
 from niyanta.domain.workers import Wall
 from niyanta.errors import ConfigurationError
 
-__all__ = ["Policy", "policy_by"]
+__all__ = ["Policy", "policy_by", "users_in"]
+
+_LARGEST_ID = (1 << 32) - 2
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,10 @@ class Policy:
     """Whether temporary and shared memory's files are of their own too."""
     network: bool = True
     """Whether they have any."""
+    users: tuple[int, ...] = ()
+    """The first and the last of the user ids that processes get, each one of its own; empty: the worker's."""
+    user: int = 0
+    """That of one process, in what it is told itself; 0: the worker's."""
     walls: tuple[Wall, ...] = ()
     """Those that hold on this machine; the launcher finds out."""
 
@@ -72,7 +78,24 @@ def policy_by(said: Policy, environment: Mapping[str, str] = os.environ) -> Poli
         writes=(*map(_absolute, said.writes), *_listed(environment, "NIYANTA_HANDLERS_WRITE")),
         hidden=(*_credentials(), *_listed(environment, "NIYANTA_HIDDEN")),
         closed_ports=tuple(sorted(set(closed))),
+        users=said.users or users_in(environment.get("NIYANTA_WORKER_ATTEMPT_UIDS", "")),
     )
+
+
+def users_in(words: str) -> tuple[int, ...]:
+    """The first and the last id of a range as operators write it; nothing of an empty text.
+
+    Raises:
+        ConfigurationError: It is no range of user ids.
+    """
+    if not words:
+        return ()
+    first, _, last = words.partition("-")
+    if not all(word.isascii() and word.isdigit() for word in (first, last)):
+        raise ConfigurationError(f"--attempt-uids must be a range such as 100000-100063, not '{words}'")
+    if not 0 < int(first) <= int(last) <= _LARGEST_ID:
+        raise ConfigurationError(f"--attempt-uids: {words} must rise, within 1 and {_LARGEST_ID}; 0 is root")
+    return int(first), int(last)
 
 
 def _credentials() -> Iterator[str]:

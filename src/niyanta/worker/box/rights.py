@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import struct
 
 from niyanta.worker.box.kernel import prctl, syscall
 
-__all__ = ["drop_capabilities", "give_up_privileges", "hide_memory", "show_memory"]
+__all__ = ["become", "drop_capabilities", "give_up_privileges", "hide_memory", "show_memory"]
 
 # linux/prctl.h
 _SET_DUMPABLE = 4
@@ -54,6 +55,17 @@ def give_up_privileges() -> None:
             prctl(_CAPBSET_DROP, number)
     with contextlib.suppress(OSError):
         prctl(_SET_SECUREBITS, _NO_ROOT_AND_LOCKED)
+
+
+def become(user: int) -> None:
+    """Take a user id, and the group id of the same number, for good; no other groups.
+
+    Raises:
+        OSError: This process may not.
+    """
+    os.setgroups([])
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
 
 
 def drop_capabilities() -> None:

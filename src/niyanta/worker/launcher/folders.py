@@ -14,16 +14,37 @@ from pathlib import Path
 
 from niyanta.worker.box.box import TEMPORARY, WORK
 
-__all__ = ["empty", "make_folder", "remove_folder", "remove_tree"]
+__all__ = ["empty", "hand_over", "make_folder", "remove_folder", "remove_tree"]
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 
-def make_folder(path: Path) -> Path:
-    """Make a process's folder with the two in it."""
-    for made in (path, path / WORK, path / TEMPORARY):
-        os.mkdir(made, 0o700)
+def make_folder(path: Path, user: int = 0) -> Path:
+    """Make a process's folder with the two in it.
+
+    Args:
+        path: Where.
+        user: The id that the process takes; 0 for ours. The two become its own. The folder around them stays ours,
+            closed to all but the process, so that it can't put something else in their place.
+    """
+    os.mkdir(path, 0o700)
+    for name in (WORK, TEMPORARY):
+        os.mkdir(path / name, 0o700)
+        hand_over(path / name, user)
+    if user:
+        os.chown(path, -1, user)
+        os.chmod(path, 0o710)  # noqa: S103 -- the group is the process alone
     return path
+
+
+def hand_over(folder: Path, user: int) -> None:
+    """Make a folder that user's own; of 0 it is already. What has come into its place is no folder of others."""
+    if user:
+        fd = os.open(folder, _FOLDER)
+        try:
+            os.fchown(fd, user, user)
+        finally:
+            os.close(fd)
 
 
 async def remove_folder(path: Path) -> None:

@@ -41,7 +41,7 @@ class Unfit:
     """There will be no forks: start an interpreter for each attempt, those ``slots`` first."""
 
     reason: str
-    slots: list[tuple[str, list[int]]]
+    slots: list[tuple[str, list[int], int]]
 
 
 @dataclass
@@ -49,6 +49,7 @@ class _Request:
     slot: str
     groups: list[str]
     fds: list[int]
+    user: int
 
 
 class Template:
@@ -93,9 +94,9 @@ class Template:
         self.pid = process.pid
         theirs.close()
 
-    def ask(self, slot: str, groups: list[str], fds: list[int]) -> None:
-        """Have a runner forked; the descriptors are ours to close from now on."""
-        self._waiting.append(_Request(slot, groups, fds))
+    def ask(self, slot: str, groups: list[str], fds: list[int], user: int = 0) -> None:
+        """Have a runner forked; the descriptors are ours to close from now on. A user of 0 is our own."""
+        self._waiting.append(_Request(slot, groups, fds, user))
         self.flush()
 
     def flush(self) -> None:
@@ -107,6 +108,7 @@ class Template:
                 "variable": SLOT_VARIABLE,
                 "groups": request.groups,
                 "folder": os.path.join(self._scratch, request.slot),
+                "user": request.user,
             }
             try:
                 socket.send_fds(self.socket, [json.dumps(words).encode()], request.fds)
@@ -155,7 +157,7 @@ class Template:
 
     def _unfit(self, reason: str) -> Unfit:
         self.socket.close()
-        left = [(request.slot, request.fds) for request in self._waiting]
+        left = [(request.slot, request.fds, request.user) for request in self._waiting]
         self._waiting.clear()
         return Unfit(reason, left)
 

@@ -23,9 +23,12 @@ def limits_text(kernel: dict[str, int]) -> str:
 
 
 def walls_text(walls: Collection[Wall]) -> str:
-    """Which walls of the box are missing here; empty when none is. Limits have their own line."""
-    if not walls:
+    """Which walls of the box are missing here; empty when none is.
+
+    Limits have their own line, and user ids are the operator's choice.
+    """
+    if not set(walls) - {Wall.USER}:
         return "there are none: handlers run with the worker's own rights"
-    limits = (Wall.MEMORY_LIMIT, Wall.PROCESS_LIMIT, Wall.CPU_LIMIT)
-    missing = [wall for wall in Wall if wall not in walls and wall not in limits]
+    apart = (Wall.MEMORY_LIMIT, Wall.PROCESS_LIMIT, Wall.CPU_LIMIT, Wall.USER)
+    missing = [wall for wall in Wall if wall not in walls and wall not in apart]
     return f"missing on this machine: {', '.join(missing)}" if missing else ""

@@ -167,8 +167,9 @@ class Launcher:
         """Do what one command says. What it names may have ended meanwhile."""
         slot = self.slots.get(str(command.get("slot")))
         match command:
-            case {"do": "spawn", "slot": str(name), "strict": bool(strict), "network": bool(network)}:
-                self.spawn(name, self.agent.take_fds(3), replace(self.policy, strict=strict, network=network))
+            case {"do": "spawn", "slot": str(name), "strict": bool(strict), "network": bool(network), "user": user}:
+                policy = replace(self.policy, strict=strict, network=network, user=int(str(user)))
+                self.spawn(name, self.agent.take_fds(3), policy)
             case {"do": "limit", "memory_mb": int(memory), "cores": int() | float() as cores, "processes": int(most)}:
                 if slot is not None:
                     self.limit(slot, memory << 20, cores, most)
@@ -199,8 +200,8 @@ class Launcher:
             self.refuse(name, fds, exc)
             return
         self.slots[name] = Slot(name, _NOT_YET, group)
-        if self.template is not None and policy == self.policy:
-            self.template.ask(name, [] if group is None else group.directories(), fds)
+        if self.template is not None and replace(policy, user=0) == self.policy:
+            self.template.ask(name, [] if group is None else group.directories(), fds, policy.user)
         else:
             self.start(name, fds, policy)
 
@@ -220,8 +221,8 @@ class Launcher:
                 case Unfit():
                     self.template = None
                     self.agent.tell({"event": "no_forks", "reason": words.reason})
-                    for name, fds in words.slots:
-                        self.start(name, fds, self.policy)
+                    for name, fds, user in words.slots:
+                        self.start(name, fds, replace(self.policy, user=user))
         if not any(slot.root == _NOT_YET for slot in self.slots.values()):
             self.ended_early.clear()
 

@@ -16,16 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from niyanta.domain.limits import MAX_PROCESSES
-from niyanta.domain.records import LogLevel
 from niyanta.domain.workers import Wall
 from niyanta.errors import TransientError
 from niyanta.worker.box.policy import Policy, policy_by
 from niyanta.worker.handlers.text import plain
-from niyanta.worker.launcher.folders import make_folder, remove_folder
+from niyanta.worker.launcher.folders import remove_folder
 from niyanta.worker.launcher.holding import limits_text, walls_text
 from niyanta.worker.launcher.kept import REST_SECONDS, Kept, Kind
 from niyanta.worker.launcher.over import Over
-from niyanta.worker.launcher.process import Exit, Runner, pump
+from niyanta.worker.launcher.process import Exit, Runner, opened
+from niyanta.worker.launcher.users import users_for
 from niyanta.worker.runner import channel
 
 __all__ = ["ProcessPool"]
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 _MOST_WARM_INTERPRETERS = 2
 """Where processes aren't forked each has some thirty megabytes of its own, and costs a tenth of a second."""
-_WHOLE_SECONDS = 1.0
+_WHOLE_SECONDS, _LATE_FORK_SECONDS = 1.0, 10.0
 _RETIRE_SECONDS = 5.0
 """For a process that was kept to end by itself: a little more than its exit handlers may take."""
 
@@ -49,7 +49,7 @@ class ProcessPool:
         fork: Whether processes may be forked from one that has imported the app.
         most: Attempts at once; no more processes than that are at work or kept for another attempt.
         rest_seconds: How long one is kept for another attempt.
-        policy: What they may reach.
+        policy: What they may reach. User ids in it that can't be used are a `ConfigurationError`.
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class ProcessPool:
         self._warm = warm
         self._scratch = scratch
         self._policy = policy or policy_by(Policy())
+        self._users = users_for(self._policy, most, warm, scratch)
         self._walls: asyncio.Future[tuple[Wall, ...]]
         self.held_open: Callable[[], Sequence[int]] = tuple
         """Descriptors that the launcher keeps, and gives to nobody."""
@@ -218,7 +219,9 @@ class ProcessPool:
                 )
 
     def _ended(self, runner: Runner, how: Exit) -> None:
-        self._runners.pop(runner.slot, None)
+        if self._runners.pop(runner.slot, None) is not None and self._users is not None:
+            late_seconds = _LATE_FORK_SECONDS if how.over is Over.TEMPLATE else 0.0
+            self._users.give_back(runner.user, runner.folder, after_seconds=late_seconds)
         if runner in self._at_work:
             self._at_work.remove(runner)  # its folder is removed with the attempt that is in it
         else:
@@ -241,17 +244,16 @@ class ProcessPool:
         if self._socket is None:
             raise TransientError("the launcher is being started again")
         slot = secrets.token_hex(6)
-        ours, theirs = socket.socketpair()
-        reader, writer = await asyncio.open_connection(sock=ours, limit=1 << 20)
-        runner = Runner(slot, ours, reader, writer, make_folder(self._scratch / slot))
-        ends = [theirs.detach()]
-        for level in (LogLevel.INFO, LogLevel.WARN):
-            read, write = os.pipe()
-            ends.append(write)
-            runner.pumps.append(asyncio.get_running_loop().create_task(pump(read, runner, level)))
+        user = await self._users.take() if self._users is not None else 0
+        try:
+            runner, ends = await opened(slot, self._scratch / slot, user)
+        except BaseException:
+            if self._users is not None:
+                self._users.give_back(user, self._scratch / slot)
+            raise
         self._runners[slot] = runner
         strict, network = (kind.strict, kind.network) if kind is not None else (False, True)
-        self._command(do="spawn", slot=slot, strict=strict, network=network, fds=ends)
+        self._command(do="spawn", slot=slot, strict=strict, network=network, user=user, fds=ends)
         return runner
 
     async def _warm_up(self) -> None:
@@ -261,8 +263,9 @@ class ProcessPool:
             return
         self._warming = True
         try:
-            while len(self._idle) < most and not self._closing and self._socket is not None:
-                self._idle.append(await self._spawn())
+            with contextlib.suppress(TransientError):  # an attempt that needs one will say it
+                while len(self._idle) < most and not self._closing and self._socket is not None:
+                    self._idle.append(await self._spawn())
         finally:
             self._warming = False
 

@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from niyanta.domain.records import LogLevel
 from niyanta.worker.handlers.text import LineSplitter
+from niyanta.worker.launcher.folders import make_folder
 from niyanta.worker.launcher.over import Over
 from niyanta.worker.runner import channel
 from niyanta.worker.runner.marks import END, MarkFinder
 
-__all__ = ["Exit", "Output", "Runner", "pump"]
+__all__ = ["Exit", "Output", "Runner", "opened"]
 
 _READ_BYTES = 1 << 16
 _RECENT_LINES = 20
@@ -62,6 +64,7 @@ class Runner:
         recent: The last lines it wrote, for the case that it ends before it is ready.
         served: How many attempts it has been given.
         alone: Done when the launcher has said whether nothing else of its tree is left; asked after an attempt.
+        user: The user id of its own; 0 for the worker's.
     """
 
     slot: str
@@ -78,6 +81,7 @@ class Runner:
     pumps: list[asyncio.Task[None]] = field(default_factory=list)
     served: int = 0
     alone: asyncio.Future[bool] = field(default_factory=_future)
+    user: int = 0
     _drained: asyncio.Future[None] = field(default_factory=_future)
     _ends: int = 0
 
@@ -125,6 +129,21 @@ class Runner:
             self.output.lines(level, lines)
         else:
             self.recent.extend(line for line in lines if line.strip())
+
+
+async def opened(slot: str, folder: Path, user: int) -> tuple[Runner, list[int]]:
+    """A process that is yet to be started, in a folder that is made for it; and the ends of its pipes."""
+    ours, theirs = socket.socketpair()
+    reader, writer = await asyncio.open_connection(sock=ours, limit=1 << 20)
+    runner = Runner(slot, ours, reader, writer, make_folder(folder, user), user=user)
+    ends = [theirs.detach()]
+    for level in (LogLevel.INFO, LogLevel.WARN):
+        read, write = os.pipe()
+        if user:
+            os.fchown(write, user, user)  # programs open /dev/stdout, too
+        ends.append(write)
+        runner.pumps.append(asyncio.get_running_loop().create_task(pump(read, runner, level)))
+    return runner, ends
 
 
 async def pump(fd: int, runner: Runner, level: str) -> None:

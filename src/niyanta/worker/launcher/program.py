@@ -13,6 +13,7 @@ import socket
 import sys
 from dataclasses import replace
 
+from niyanta.domain.workers import Wall
 from niyanta.worker.box import probe
 from niyanta.worker.box.kernel import prctl
 from niyanta.worker.box.policy import Policy
@@ -57,10 +58,10 @@ def main() -> None:
 def _standing(policy: Policy, cgroups: Cgroups) -> Policy:
     """The policy with the walls that hold here."""
     if not policy.wanted:
-        return policy
+        return replace(policy, walls=(Wall.USER,) if probe.has_users(policy.users) else ())
     closed = not policy.closed_ports
     if not closed and (directory := cgroups.unified) is not None:
         with contextlib.suppress(OSError):
             close_ports(str(directory), policy.closed_ports)
             closed = True
-    return replace(policy, walls=probe.standing(cgroups.controllers, ports_closed=closed))
+    return replace(policy, walls=probe.standing(cgroups.controllers, ports_closed=closed, users=policy.users))

@@ -191,9 +191,10 @@ def main() -> None:
     control = socket.socket(fileno=int(sys.argv[-1]))
     errors = output.take_over()
     apps = json.loads(sys.argv[1])
-    box = Box(Policy.decode(sys.argv[2]), apps)
+    policy = Policy.decode(sys.argv[2])
+    box = Box(policy, apps)
     box.prepare(sys.argv[3])
-    box.enter(sys.argv[3])
+    box.enter(sys.argv[3], policy.user)
     worker = load_app(apps)
     serve(worker, control, errors, handler_spans())
 

@@ -187,7 +187,7 @@ class _Forks:
             _close(fds[1:])
             for directory in asked["groups"]:
                 _enter(directory)
-            self._box.enter(asked["folder"])
+            self._box.enter(asked["folder"], asked["user"])
             while os.getppid() == between:  # it forks others, and tells of them
                 time.sleep(_POLL_SECONDS)
             _seed()

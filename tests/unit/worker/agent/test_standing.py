@@ -32,10 +32,15 @@ async def inline(ctx: Context) -> None:
     pass
 
 
-@pytest.mark.parametrize("wall", list(Wall))
+@pytest.mark.parametrize("wall", [wall for wall in Wall if wall is not Wall.USER])
 def test_a_strict_type_needs_every_wall_and_the_error_names_the_missing_one(wall: Wall) -> None:
     with pytest.raises(ConfigurationError, match=rf"'strict' is isolation='strict'.*missing {wall}"):
         refuse_unkeepable([worker.handlers["strict"]], set(Wall) - {wall})
+
+
+def test_a_strict_type_needs_no_user_id_as_that_is_the_operator_s_choice() -> None:
+    refuse_unkeepable([worker.handlers["strict"]], set(Wall) - {Wall.USER})
+    assert missing_walls(worker.handlers["strict"], set(Wall) - {Wall.USER}) == [Wall.USER]
 
 
 def test_with_every_wall_all_are_served() -> None:

@@ -41,8 +41,29 @@ def test_what_can_t_be_is_refused(name: str, value: str) -> None:
         policy_by(Policy(), {name: value})
 
 
+@pytest.mark.parametrize("words", ["100000", "a-b", "5-4", "0-100", "-5", "1-4294967295", "1-2-3", "1 - 2", "²-³"])
+def test_what_is_no_range_of_user_ids_is_refused(words: str) -> None:
+    with pytest.raises(ConfigurationError, match="--attempt-uids"):
+        policy_by(Policy(), {"NIYANTA_WORKER_ATTEMPT_UIDS": words})
+
+
+def test_user_ids_are_the_operator_s_to_give() -> None:
+    environment = {"NIYANTA_WORKER_ATTEMPT_UIDS": "100000-100063"}
+    assert policy_by(Policy(), environment).users == (100000, 100063)
+    assert policy_by(Policy(users=(1, 2)), environment).users == (1, 2)
+    assert policy_by(Policy(), {}).users == ()
+
+
 def test_it_comes_through_a_command_line() -> None:
-    policy = Policy(reads=("/a",), closed_ports=(1,), strict=True, network=False, walls=(Wall.FILES, Wall.CALLS))
+    policy = Policy(
+        reads=("/a",),
+        closed_ports=(1,),
+        users=(5, 9),
+        user=7,
+        strict=True,
+        network=False,
+        walls=(Wall.FILES, Wall.CALLS),
+    )
     assert Policy.decode(policy.encode()) == policy
 
 
