@@ -78,7 +78,9 @@ async def test_streams_that_are_reset_at_once_hold_nobody_up(
     system: System, method: str, key: str, with_request: bool
 ) -> None:
     port = free_port()
-    flood = Flood(port, method, system.keys.get(key, key), REQUEST, with_request=with_request)
+    # The flood shares the server's cores: a busy machine bears half of it.
+    connections = 4 if pace() < 1.5 else 2
+    flood = Flood(port, method, system.keys.get(key, key), REQUEST, connections, with_request=with_request)
     async with own_process(system, port) as (_, url), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         others = Calls(channel, system.keys)
         headers = {"Authorization": f"Bearer {system.keys['cust_b']}"}

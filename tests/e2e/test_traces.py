@@ -77,6 +77,8 @@ async def test_a_workload_that_moves_is_one_trace(tmp_path: Path, collector: Col
         (submission,) = await collector.until(lambda: collector.named("POST /v1/workloads"), "the submission")
         await collector.until(lambda: len(collector.named("queue")) == 2, "both waits")
         await collector.until(lambda: len(collector.named("prepare")) == 2, "both preparations")
+        said = {"half way", "in its own span", "in a thread", "after it"}
+        await collector.until(lambda: said <= {line.body for line in collector.lines}, "what the attempts said")
         exported = {line.body: line for line in collector.lines if line.service == "niyanta-worker"}
 
     assert order.parent_id == ""

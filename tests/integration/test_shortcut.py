@@ -20,6 +20,7 @@ from niyanta.server.store.states import Change, Locked
 from niyanta.server.store.submissions import Assigning, SubmissionStore
 from niyanta.server.store.workloads import WorkloadStore
 from niyanta.wire import messages
+from support.scripted_worker import ScriptedWorker
 from support.store_machine import new_workload
 from support.store_rows import add_customer, whole
 from support.system import System, beating, running_system
@@ -50,12 +51,21 @@ async def _was_at_once(system: System, workload_id: str) -> bool:
     return bool((await _ask(system, _WRITTEN, workload_id))[0])
 
 
+async def _serve_one(system: System, worker: ScriptedWorker) -> None:
+    """So that whoever leads knows the worker and its free slots."""
+    workload_id = await system.submit("cust_b")
+    first = await worker.next_assignment()
+    assert first.ref.workload_id == workload_id
+    await worker.report(first.ref, messages.Started(), messages.Completed(b"{}"))
+
+
 @pytest.mark.parametrize("headers", [{}, {"Idempotency_Key": "k1"}], ids=["plain", "keyed"])
 async def test_a_free_slot_is_filled_by_the_transaction_that_stores(system: System, headers: dict[str, Any]) -> None:
     config = {"workload_type": "count", "config_json": {"speed": 9}, "timeout_seconds": 77}
     assert (await system.call("POST", "/workload-configs", config))[0] == 201
     worker = await system.worker()
     async with beating(worker):
+        await _serve_one(system, worker)
         body = {"workload_type": "count", "input_params": {"to": 3}}
         status, answer, _ = await system.call("POST", "/workloads", body, **headers)
         workload_id = answer["workload_id"]
@@ -82,6 +92,7 @@ async def test_limits_and_priorities_hold(system: System) -> None:
     assert (await system.call("PATCH", "/admin/customers/cust_a", change, key="admin"))[0] == 200
     worker = await system.worker(capacity=4)
     async with beating(worker):
+        await _serve_one(system, worker)
         batch = [{"workload_type": "count", "input_params": {"n": n}, "priority": n} for n in (10, 900, 500)]
         _, body, _ = await system.call("POST", "/workloads/batch", {"workloads": batch})
         ids = [item["workload_id"] for item in body["results"]]

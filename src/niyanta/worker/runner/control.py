@@ -16,7 +16,9 @@ from niyanta.worker.runner import channel
 
 __all__ = ["Control", "lost"]
 
-_CLOSE_SECONDS = 1.0
+_CLOSE_SECONDS = 60.0
+"""The last word may be a large result, and the agent busy. One that is gone is noticed at once, and of one that is
+frozen the launcher ends the process with its lease."""
 _CLOSED_STATUS = 1
 
 
@@ -75,7 +77,7 @@ class Control:
             self._hearer = None
 
     def close(self) -> None:
-        """Have all that was said written, but don't wait long for it."""
+        """Have all that was said written, but don't wait for ever."""
         self.outgoing.put(None)
         self._writer.join(_CLOSE_SECONDS)
 

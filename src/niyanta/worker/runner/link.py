@@ -77,7 +77,7 @@ class SocketLink:
         return bool(self._answers)
 
     def close(self) -> None:
-        """Have all that was said written, but don't wait long for it."""
+        """Have all that was said written, but don't wait for ever."""
         self._control.close()
 
     def finish(self) -> None:
