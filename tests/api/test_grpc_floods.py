@@ -31,6 +31,26 @@ SECONDS = 5.0
 CUTS = 4
 
 
+async def answered(others: Calls, seconds: float, *, again: bool) -> None:
+    """Have a call of somebody else answered in time.
+
+    Args:
+        others: By which it is made.
+        seconds: How long it may take.
+        again: Whether it may be dropped meanwhile, and is then made again.
+    """
+    end = monotonic() + seconds
+    while True:
+        try:
+            left = max(0.0, end - monotonic())
+            await others.call("ListWorkloads", pb.ListWorkloadsRequest(), key="cust_b", timeout=left)
+        except grpc.aio.AioRpcError as error:
+            if not again or error.code() is not grpc.StatusCode.CANCELLED:
+                raise
+        else:
+            return
+
+
 @contextlib.asynccontextmanager
 async def flooding(flood: Flood) -> AsyncIterator[None]:
     task = asyncio.create_task(flood.run())
@@ -90,7 +110,8 @@ async def test_streams_that_are_reset_at_once_hold_nobody_up(
             while flood.cuts < CUTS or len(waited) < CUTS:
                 began = monotonic()
                 limit = SECONDS * pace()
-                await others.call("ListWorkloads", pb.ListWorkloadsRequest(), key="cust_b", timeout=limit)
+                # Of whole requests so many may wait on a busy machine that grpc drops some, whosever they are.
+                await answered(others, limit, again=with_request)
                 async with system.http.get(f"{url}/v1/workloads", headers=headers) as response:
                     assert response.status == 200
                 waited.append(monotonic() - began)
