@@ -47,8 +47,8 @@ _BYTES_A_SECOND = 1 << 20
 _LATER_SECONDS = 0.3
 """When the service couldn't commit an attempt's events: until they are sent again, while others' go on."""
 _TURNS = 3
-"""Of the event loop without a new event, after which a batch goes: what was begun together, and what takes no time from
-its start to its end, shares a commit."""
+"""Of the event loop without a new event, after which a batch goes: what was begun together, and what ended as soon
+as it was begun, shares a commit."""
 _MOST_TURNS = 30
 _SAID = (LogLine, Progressed)
 """Events of which only so many may wait."""

@@ -158,7 +158,8 @@ async def test_what_comes_in_the_next_turns_of_the_loop_shares_a_batch() -> None
     service = Service()
     outbox = new_outbox(service)
     sending = asyncio.create_task(outbox.run())
-    for number, body in enumerate((Started(), Completed(b"{}")), 1):
+    bodies: list[EventBody] = [Started(), Completed(b"{}")]
+    for number, body in enumerate(bodies, 1):
         for ref in (REF, OTHER):
             outbox.add(ref, number, body)
             await asyncio.sleep(0)
