@@ -46,6 +46,10 @@ _LONGEST_ANSWER_SECONDS = 10.0
 _BYTES_A_SECOND = 1 << 20
 _LATER_SECONDS = 0.3
 """When the service couldn't commit an attempt's events: until they are sent again, while others' go on."""
+_TURNS = 3
+"""Of the event loop without a new event, after which a batch goes: what was begun together, and what ended as soon
+as it was begun, shares a commit."""
+_MOST_TURNS = 30
 _SAID = (LogLine, Progressed)
 """Events of which only so many may wait."""
 
@@ -192,12 +196,23 @@ class Outbox:
             await self._arrived.wait()
             self._arrived.clear()
             while self._waiting and not self._stopped:
+                await self._gather()
                 batch = self._next_batch()
                 if batch:
                     await self._send(batch)
                 else:
                     await self._rest()
             self._idle.set()
+
+    async def _gather(self) -> None:
+        """Let come what is about to come."""
+        quiet, seen = 0, 0
+        for _ in range(_MOST_TURNS):
+            quiet = quiet + 1 if len(self._waiting) == seen else 0
+            if quiet >= _TURNS:
+                return
+            seen = len(self._waiting)
+            await asyncio.sleep(0)
 
     async def _rest(self) -> None:
         """Everything that waits is held back: until the first may go, or something else arrives."""
