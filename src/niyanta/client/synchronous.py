@@ -417,8 +417,12 @@ class Checkpoints:
         return run(self._asynchronous.list(workload_id))
 
     def download(self, workload_id: str, sequence: int) -> bytes:
-        """What the handler saved: JSON or bytes, as its ``encoding`` says."""
+        """What the handler saved: JSON or bytes, as its ``encoding`` says. Of a large one `iterate` gives parts."""
         return run(self._asynchronous.download(workload_id, sequence))
+
+    def iterate(self, workload_id: str, sequence: int) -> Iterator[bytes]:
+        """The same in parts, as they come: a checkpoint may be larger than memory."""
+        return iterate(self._asynchronous.iterate(workload_id, sequence))
 
     def pin(self, workload_id: str, sequence: int) -> Checkpoint:
         """Keep one, however many come after it.

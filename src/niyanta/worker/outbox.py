@@ -49,7 +49,6 @@ _LATER_SECONDS = 0.3
 _TURNS = 3
 """Of the event loop without a new event, after which a batch goes: what was begun together, and what ended as soon
 as it was begun, shares a commit."""
-_MOST_TURNS = 30
 _SAID = (LogLine, Progressed)
 """Events of which only so many may wait."""
 
@@ -89,7 +88,16 @@ class _Waiting:
 
 
 class Outbox:
-    """One batch under way at a time, so that order holds; what arrives meanwhile shares the next."""
+    """One batch under way at a time, so that order holds; what arrives meanwhile shares the next.
+
+    Args:
+        broker: The way to the service.
+        subject: Where it takes events.
+        who: The present incarnation.
+        on_reply: Called with each answer, and the batch that it is to.
+        on_unknown: Called when the service doesn't know this incarnation.
+        gather_seconds: How long a batch waits at most for what comes in the next turns of the event loop.
+    """
 
     def __init__(
         self,
@@ -98,12 +106,14 @@ class Outbox:
         who: Callable[[], Who],
         on_reply: Callable[[EventReply, list[Event]], None],
         on_unknown: Callable[[], None],
+        gather_seconds: float = 0.002,
     ) -> None:
         self._broker = broker
         self._subject = subject
         self._who = who
         self._on_reply = on_reply
         self._on_unknown = on_unknown
+        self._gather_seconds = gather_seconds
         self._waiting: deque[_Waiting] = deque()
         self._progress: dict[AttemptRef, _Waiting] = {}
         self._later: dict[AttemptRef, float] = {}
@@ -206,13 +216,11 @@ class Outbox:
 
     async def _gather(self) -> None:
         """Let come what is about to come."""
-        quiet, seen = 0, 0
-        for _ in range(_MOST_TURNS):
-            quiet = quiet + 1 if len(self._waiting) == seen else 0
-            if quiet >= _TURNS:
-                return
+        quiet, until = 0, time.monotonic() + self._gather_seconds
+        while quiet < _TURNS and time.monotonic() < until:
             seen = len(self._waiting)
             await asyncio.sleep(0)
+            quiet = quiet + 1 if len(self._waiting) == seen else 0
 
     async def _rest(self) -> None:
         """Everything that waits is held back: until the first may go, or something else arrives."""

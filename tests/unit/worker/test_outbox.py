@@ -42,9 +42,9 @@ class Service:
         return encode(BatchReply(ok=True))
 
 
-def new_outbox(service: Service) -> Outbox:
+def new_outbox(service: Service, gather_seconds: float = 0.0) -> Outbox:
     broker: Any = service
-    return Outbox(broker, "events", lambda: Who("w", "i"), lambda *_: None, lambda: None)
+    return Outbox(broker, "events", lambda: Who("w", "i"), lambda *_: None, lambda: None, gather_seconds)
 
 
 async def batches(outbox: Outbox, service: Service) -> list[list[Event]]:
@@ -156,7 +156,7 @@ async def test_batches_have_a_bound() -> None:
 
 async def test_what_comes_in_the_next_turns_of_the_loop_shares_a_batch() -> None:
     service = Service()
-    outbox = new_outbox(service)
+    outbox = new_outbox(service, 60.0)
     sending = asyncio.create_task(outbox.run())
     bodies: list[EventBody] = [Started(), Completed(b"{}")]
     for number, body in enumerate(bodies, 1):
@@ -170,7 +170,7 @@ async def test_what_comes_in_the_next_turns_of_the_loop_shares_a_batch() -> None
 
 async def test_a_batch_waits_for_no_end_of_what_comes() -> None:
     service = Service()
-    outbox = new_outbox(service)
+    outbox = new_outbox(service, 0.01)
     sending = asyncio.create_task(outbox.run())
     async with asyncio.timeout(30 * pace()):
         number = 0
