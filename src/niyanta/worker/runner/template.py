@@ -25,7 +25,6 @@ import ctypes
 import gc
 import json
 import os
-import random
 import signal
 import socket
 import sys
@@ -34,6 +33,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from niyanta.worker.box.box import Box
+from niyanta.worker.box.landlock import Ruleset
 from niyanta.worker.box.policy import Policy
 from niyanta.worker.box.rights import hide_memory
 from niyanta.worker.handlers.app import App, load_app
@@ -144,8 +144,9 @@ class _Forks:
         """Fork a runner for each request; gives what is left to answer. Never returns in the runners.
 
         The process between, whose end makes the launcher their parent, is one for all that are asked for at once: it
-        costs as much as a runner's fork. It tells the launcher of each, and they wait for its end. So the launcher
-        hears of a runner before that begins, whatever becomes of the template.
+        costs as much as a runner's fork. So it also does for all of them what can be done outside. It tells the
+        launcher of each, and they wait for its end. So the launcher hears of a runner before that begins, whatever
+        becomes of the template.
         """
         self._marking = self._marking or _Marking(requests[0][0]["variable"])
         told, tell = os.pipe()
@@ -162,7 +163,9 @@ class _Forks:
     def _make_all(self, requests: list[_Request], tell: int) -> NoReturn:
         between = os.getpid()
         try:
-            for asked, fds in requests:
+            around = [self._box.around(asked["folder"]) for asked, _ in requests]
+            self._box.close()
+            for (asked, fds), rules in zip(requests, around, strict=True):
                 pid = os.fork()
                 if pid == 0:
                     os.close(tell)
@@ -170,13 +173,16 @@ class _Forks:
                     for _, others in requests:
                         if others is not fds:
                             _close(others)
-                    self._become_runner(asked, fds, between)
+                    for other in around:
+                        if other is not None and other is not rules:
+                            other.close()
+                    self._become_runner(asked, fds, rules, between)
                 _tell(self._launcher, {"slot": asked["slot"], "pid": pid})
                 os.write(tell, b".")
         finally:
             os._exit(0)
 
-    def _become_runner(self, asked: dict[str, Any], fds: list[int], between: int) -> NoReturn:
+    def _become_runner(self, asked: dict[str, Any], fds: list[int], rules: Ruleset | None, between: int) -> NoReturn:
         code = 127
         try:
             if self._marking is not None:
@@ -187,7 +193,7 @@ class _Forks:
             _close(fds[1:])
             for directory in asked["groups"]:
                 _enter(directory)
-            self._box.enter(asked["folder"], asked["user"])
+            self._box.enter(asked["folder"], rules, asked["user"])
             while os.getppid() == between:  # it forks others, and tells of them
                 time.sleep(_POLL_SECONDS)
             _seed()
@@ -216,7 +222,7 @@ def _enter(directory: str) -> None:
 
 
 def _seed() -> None:
-    random.seed()
+    """Have other random numbers than other forks. Python itself sees to those of ``random``."""
     if (numpy := sys.modules.get("numpy")) is not None:
         with contextlib.suppress(AttributeError):
             numpy.random.seed()
