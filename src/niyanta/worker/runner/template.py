@@ -14,7 +14,8 @@ as any fork shares them, and `Worker.on_fork` is the place to open them again. A
 graphics device open after its import can't be forked: the template says so and ends, and the launcher starts an
 interpreter for each attempt instead.
 
-The launcher's requests are JSON, one a message, with three descriptors each: control, stdout, stderr.
+The launcher's requests are JSON, those that belong together in one message, with three descriptors each: control,
+stdout, stderr.
 """
 
 from __future__ import annotations
@@ -47,8 +48,9 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _DEVICES = ("/dev/nvidia", "/dev/kfd", "/dev/dri", "/dev/accel")
-_MOST_REQUEST_BYTES = 8192
+_MOST_REQUEST_BYTES = 1 << 17
 _MOST_AT_ONCE = 16
+"""The launcher asks for no more."""
 _POLL_SECONDS = 0.0005
 _PR_SET_NAME = 15  # linux/prctl.h
 
@@ -78,7 +80,7 @@ def main() -> None:
     gc.freeze()  # a collection in a runner would otherwise write to, and so copy, every page
     _tell(launcher, {"ready": True})
     forks = _Forks(worker, errors, launcher, box, spans)
-    while requests := _receive_all(launcher):
+    while requests := _receive(launcher):
         for answer in forks.make(requests):
             _tell(launcher, answer)
         for _, fds in requests:
@@ -88,28 +90,16 @@ def main() -> None:
 _Request: TypeAlias = tuple[dict[str, Any], list[int]]
 
 
-def _receive_all(launcher: socket.socket) -> list[_Request]:
-    """Wait for a request, and take those that have come with it; none when the launcher is gone."""
-    found: list[_Request] = []
-    while len(found) < _MOST_AT_ONCE:
-        try:
-            request = _receive(launcher, socket.MSG_DONTWAIT if found else 0)
-        except BlockingIOError:
-            break
-        if request is None:
-            break
-        found.append(request)
-    return found
-
-
-def _receive(launcher: socket.socket, flags: int) -> _Request | None:
-    """The next request with its descriptors; None when the launcher is gone."""
+def _receive(launcher: socket.socket) -> list[_Request]:
+    """The next requests, which belong together, with their descriptors; none when the launcher is gone."""
     numbers = array.array("i")
-    data, ancillary, _, _ = launcher.recvmsg(_MOST_REQUEST_BYTES, socket.CMSG_SPACE(3 * numbers.itemsize), flags)
+    room = socket.CMSG_SPACE(_MOST_AT_ONCE * 3 * numbers.itemsize)
+    data, ancillary, _, _ = launcher.recvmsg(_MOST_REQUEST_BYTES, room)
     for level, kind, payload in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             numbers.frombytes(payload[: len(payload) - len(payload) % numbers.itemsize])
-    return (json.loads(data), list(numbers)) if data else None
+    asked = json.loads(data or b"[]")
+    return [(words, list(numbers[3 * at : 3 * at + 3])) for at, words in enumerate(asked)]
 
 
 def _tell(launcher: socket.socket, words: dict[str, Any]) -> None:
