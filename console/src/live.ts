@@ -24,16 +24,19 @@ export function backOff(failures: number, error: ApiError): number {
 /** Resolves after so long, or when the page is looked at again if it wasn't; never once aborted. */
 export function pause(ms: number, stop: AbortSignal): Promise<void> {
   return new Promise((done) => {
-    const timer = setTimeout(() => void whenVisible(stop).then(done), ms);
-    stop.addEventListener("abort", () => clearTimeout(timer), { once: true });
+    const clear = () => clearTimeout(timer);
+    const timer = setTimeout(() => {
+      // A page that is open for days pauses very often, and each pause would leave its listener behind.
+      stop.removeEventListener("abort", clear);
+      void whenVisible(stop).then(done);
+    }, ms);
+    stop.addEventListener("abort", clear, { once: true });
   });
 }
 
 function whenVisible(stop: AbortSignal): Promise<void> {
   if (!document.hidden) return Promise.resolve();
-  return new Promise((done) =>
-    document.addEventListener("visibilitychange", () => done(), { once: true, signal: stop }),
-  );
+  return new Promise((done) => document.addEventListener("visibilitychange", () => done(), { once: true, signal: stop }));
 }
 
 /**
@@ -57,7 +60,8 @@ export function useLoaded<T>(key: string | undefined, load: (stop: AbortSignal) 
           const data = await loader.current(stop.signal);
           if (stop.signal.aborted) return;
           failures = 0;
-          setState({ key, data });
+          // What hasn't changed isn't drawn anew.
+          setState((before) => (before.key === key && before.data === data && !before.error ? before : { key, data }));
         } catch (error) {
           if (stop.signal.aborted) return;
           const failure = asApiError(error);

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { after, before, test } from "node:test";
+import { after, afterEach, before, test } from "node:test";
 import { chromium } from "playwright-core";
 
 const { NIYANTA_URL, NIYANTA_API_KEY, NIYANTA_ADMIN_API_KEY, NIYANTA_PROCESSES, CHROMIUM, SCREENSHOTS } = process.env;
@@ -13,11 +13,20 @@ const ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networ
 let browser;
 /** What no page may do: write errors, or ask another server. */
 const misdeeds = [];
+/** Workloads of the test that runs. */
+const begun = [];
 
 before(async () => {
   browser = await chromium.launch({ executablePath: CHROMIUM, args: ARGUMENTS });
 });
 after(() => browser?.close());
+
+/** What a test leaves behind costs the others: a page goes on drawing and asking, a workload goes on running. */
+afterEach(async () => {
+  for (const context of browser.contexts()) await context.close();
+  const headers = { Authorization: `Bearer ${NIYANTA_API_KEY}` };
+  for (const id of begun.splice(0)) await fetch(`${NIYANTA_URL}/v1/workloads/${id}/cancel`, { method: "POST", headers });
+});
 
 async function opened({ width = 1440, height = 900, colorScheme = "light" } = {}) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme, permissions: ["clipboard-write"] });
@@ -45,7 +54,11 @@ async function api(method, path, body, key = NIYANTA_API_KEY) {
   return response.status === 204 ? undefined : response.json();
 }
 
-const submitted = async (workload_type, input_params = {}, rest = {}) => (await api("POST", "/workloads", { workload_type, input_params, ...rest })).workload_id;
+async function submitted(workload_type, input_params = {}, rest = {}) {
+  const { workload_id } = await api("POST", "/workloads", { workload_type, input_params, ...rest });
+  begun.push(workload_id);
+  return workload_id;
+}
 
 async function show(page, path) {
   await page.goto(`${NIYANTA_URL}/console${path}`);
@@ -85,7 +98,6 @@ test("a browser signs in, stays signed in, and keeps the key nowhere", async () 
   await page.getByText("You are signed out.").waitFor();
   await page.reload();
   await page.getByLabel("API key or token").waitFor();
-  await page.context().close();
 });
 
 test("a workload is submitted from a form, watched, moved, paused and resumed", async () => {
@@ -124,7 +136,34 @@ test("a workload is submitted from a form, watched, moved, paused and resumed", 
   await page.getByRole("button", { name: "Cancel", exact: true }).click();
   await page.getByRole("button", { name: "Cancel it" }).click();
   await badge(page, "Cancelled");
-  await page.context().close();
+});
+
+test("a log is searched on the server, far behind the lines that are loaded", async () => {
+  const id = await submitted("steps", { steps: 6000, pause_ms: 0 });
+  await until(async () => (await api("GET", `/workloads/${id}`)).status === "COMPLETED", "it has not ended");
+  const page = await signedIn();
+  await show(page, `/workloads/${id}`);
+  await page.locator(".log-line", { hasText: "step 6000 is done" }).waitFor();
+  assert.equal(await page.locator(".log-line", { hasText: "step 20 is done" }).count(), 0);
+  await page.getByLabel("Search the log").fill("STEP 20 is");
+  await page.locator(".log-line", { hasText: "step 20 is done" }).waitFor();
+  assert.equal(await page.locator(".log-line mark").count(), 1);
+  await page.getByLabel("Search the log").fill("no such words");
+  await page.getByText("No line fits").waitFor();
+});
+
+test("a history that grows is read on, not anew", async () => {
+  const id = await submitted("steps", { steps: 20_000, pause_ms: 1 });
+  const events = async () => (await api("GET", `/workloads/${id}/audit?limit=1000`)).events.length;
+  await until(async () => (await events()) > 350, "it has no long history");
+  const page = await signedIn();
+  const asked = [];
+  await show(page, `/workloads/${id}?tab=history`);
+  await until(async () => (await page.locator(".history > li").count()) > 350, "the history isn't shown");
+  page.on("request", (request) => request.url().includes("/audit") && asked.push(request.url()));
+  const seen = await page.locator(".history > li").count();
+  await until(async () => (await page.locator(".history > li").count()) > seen + 100, "the history stood still");
+  assert.ok(asked.every((url) => url.includes("cursor=")), `from the start again: ${asked}`);
 });
 
 test("a list changes as its workloads do, and its filter stands in the address", async () => {
@@ -139,7 +178,6 @@ test("a list changes as its workloads do, and its filter stands in the address",
   await row.waitFor({ state: "detached" });
   await page.reload();
   assert.equal(await page.getByLabel("Status").inputValue(), "FAILED");
-  await page.context().close();
 });
 
 test("workloads are found by labels, time and id, and by how they failed", async () => {
@@ -171,7 +209,6 @@ test("workloads are found by labels, time and id, and by how they failed", async
   await page.getByRole("button", { name: "Replay them" }).click();
   await page.getByRole("dialog").getByText(/\d+ workloads? replayed$/).waitFor();
   await page.getByRole("button", { name: "Close" }).click();
-  await page.context().close();
 });
 
 test("some are picked and cancelled together", async () => {
@@ -183,7 +220,6 @@ test("some are picked and cancelled together", async () => {
   await page.getByRole("dialog").getByRole("button", { name: "Cancel them" }).click();
   await page.getByRole("dialog").getByText("2 workloads cancelled").waitFor();
   await page.getByRole("button", { name: "Close" }).click();
-  await page.context().close();
 });
 
 async function failedImport() {
@@ -215,7 +251,6 @@ test("a failed one is replayed with another input, and all that failed are", asy
   await page.getByRole("dialog").getByText(`${before} workloads replayed`).waitFor();
   await page.keyboard.press("Escape");
   await page.getByRole("dialog").waitFor({ state: "detached" });
-  await page.context().close();
 });
 
 test("one that runs is forked at a checkpoint with another input, and goes on", async () => {
@@ -236,7 +271,6 @@ test("one that runs is forked at a checkpoint with another input, and goes on", 
   assert.ok(fork.from_checkpoint > 0);
   assert.equal((await api("GET", `/workloads/${id}`)).status, "RUNNING");
   await api("POST", `/workloads/${id}/cancel`, {});
-  await page.context().close();
 });
 
 test("what waits is changed, and its history says so", async () => {
@@ -255,7 +289,6 @@ test("what waits is changed, and its history says so", async () => {
   await page.getByLabel("Search the history").fill("affinity");
   await page.locator(".history li", { hasText: "Updated" }).waitFor();
   assert.equal((await api("GET", `/workloads/${id}`)).priority, 500);
-  await page.context().close();
 });
 
 test("what holds for a type is set in a form, checked, and taken back", async () => {
@@ -279,7 +312,6 @@ test("what holds for a type is set in a form, checked, and taken back", async ()
   await page.getByRole("button", { name: "Delete it" }).click();
   await page.getByText("Nothing is set: the service's own values hold").waitFor();
   assert.deepEqual((await api("GET", "/workload-configs")).configs, []);
-  await page.context().close();
 });
 
 test("a token is made of a key, and ended", async () => {
@@ -301,7 +333,6 @@ test("a token is made of a key, and ended", async () => {
   await page.getByRole("button", { name: "End it" }).click();
   await page.getByText("The token is ended").waitFor();
   assert.ok(!(await api("GET", "/tokens")).tokens.some((one) => one.token_id === id));
-  await page.context().close();
 });
 
 test("an operator makes and ends a join token, and finds it in the audit", async () => {
@@ -323,7 +354,6 @@ test("an operator makes and ends a join token, and finds it in the audit", async
   await row.locator(".badge", { hasText: "succeeded" }).waitFor();
   await row.locator("button.chip").click();
   await page.waitForURL(/target=/);
-  await page.context().close();
 });
 
 test("a waiting one is explained", async () => {
@@ -335,7 +365,6 @@ test("a waiting one is explained", async () => {
   await page.getByText("What would start it:").waitFor();
   await api("POST", `/workloads/${id}/cancel`, {});
   await badge(page, "Cancelled");
-  await page.context().close();
 });
 
 test("an operator drains a worker by moving and takes it back; a customer sees no operator's page", async () => {
@@ -367,7 +396,6 @@ test("an operator drains a worker by moving and takes it back; a customer sees n
   await customer.getByText("This page is for operators.").waitFor();
   const status = await customer.evaluate(async () => (await fetch("/v1/admin/workers", { headers: { "X-Niyanta-Console": "1" } })).status);
   assert.equal(status, 403);
-  await customer.context().close();
 });
 
 test("everything can be reached with the keyboard", async () => {
@@ -394,7 +422,6 @@ test("everything can be reached with the keyboard", async () => {
   await page.keyboard.press("Escape");
   await page.getByRole("dialog").waitFor({ state: "detached" });
   assert.equal(await page.evaluate(() => document.activeElement.textContent), "Cancel");
-  await page.context().close();
 });
 
 test("no page has a serious fault of accessibility, in either theme and at either width", async () => {

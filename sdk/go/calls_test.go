@@ -131,6 +131,9 @@ func TestRequests(t *testing.T) {
 		{"Logs", "GET /workloads/wl_1/logs?limit=1000&since=2025-10-27T11%3A00%3A00.005Z", "", `{}`, func(ctx context.Context, c *Client) error {
 			return second(c.Workloads.Logs(ctx, "wl_1", &LogsRequest{Limit: 1000, Since: noon}))
 		}},
+		{"Logs, searched", "GET /workloads/wl_1/logs?q=No+such+file", "", `{}`, func(ctx context.Context, c *Client) error {
+			return second(c.Workloads.Logs(ctx, "wl_1", &LogsRequest{Q: "No such file"}))
+		}},
 		{"Logs, the last", "GET /workloads/wl_1/logs?cursor=c&level=WARN&tail=20", "", `{}`, func(ctx context.Context, c *Client) error {
 			return second(c.Workloads.Logs(ctx, "wl_1", &LogsRequest{Level: LogWarn, Tail: 20, Cursor: "c"}))
 		}},
@@ -215,6 +218,12 @@ func TestRequests(t *testing.T) {
 					AffinityRules: Value(AffinityRules{Hard: &AffinityConstraint{WorkerID: "w1"}}),
 				}))
 			}},
+		{"Update, labels", "PATCH /workloads/wl_1", `{"labels":{"team":"video"}}`, `{}`, func(ctx context.Context, c *Client) error {
+			return second(c.Workloads.Update(ctx, "wl_1", &UpdateWorkloadRequest{Labels: Value(map[string]string{"team": "video"})}))
+		}},
+		{"Update, no labels", "PATCH /workloads/wl_1", `{"labels":null}`, `{}`, func(ctx context.Context, c *Client) error {
+			return second(c.Workloads.Update(ctx, "wl_1", &UpdateWorkloadRequest{Labels: Null[map[string]string]()}))
+		}},
 		{"Download", "GET /workloads/wl_1/checkpoints/3", "", `{"at": 3}`, func(ctx context.Context, c *Client) error {
 			found, err := c.Checkpoints.Download(ctx, "wl_1", 3)
 			if err != nil {

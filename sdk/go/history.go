@@ -45,6 +45,9 @@ type LogsRequest struct {
 	// Tail asks for the last so many lines, oldest first, in place of Limit and Order; the cursor leads to the ones
 	// before them.
 	Tail int `query:"tail"`
+	// Q chooses lines whose message has it in it, in whatever case. The service looks at 5000 lines for a page, which may
+	// be empty although its cursor leads on.
+	Q string `query:"q"`
 	// Cursor is that of the page before.
 	Cursor string `query:"cursor"`
 }

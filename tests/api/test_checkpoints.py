@@ -210,6 +210,8 @@ async def test_the_client_does_all_of_it(system: System, worker: ScriptedWorker)
     await worker.checkpoint(ref, b'{"n": 1}')
     async with AsyncClient(system.keys["cust_a"], system.url("")) as client:
         assert await client.checkpoints.download(workload_id, 1) == b'{"n": 1}'
+        with pytest.raises(NotFoundError):
+            await client.checkpoints.download(workload_id, 7)
         assert (await client.checkpoints.pin(workload_id, 1)).pinned
         assert [row.pinned for row in await client.checkpoints.list(workload_id)] == [True]
         assert not (await client.checkpoints.unpin(workload_id, 1)).pinned

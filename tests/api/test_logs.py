@@ -7,11 +7,13 @@ import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import asyncpg
 import grpc
 import pytest
 
+from niyanta.server.store import logs
 from niyanta.wire.v1 import workload_service_pb2 as pb
 from support.grpc_calls import Calls
 from support.system import System
@@ -167,6 +169,10 @@ async def test_lines_that_come_while_somebody_reads_are_found(system: System, co
         ("order=up", "order"),
         ("cursor=abc", "cursor"),
         ("since=2025-10-28T00:00:00Z&until=2025-10-27T00:00:00Z", "since"),
+        ("q=", "q"),
+        ("q=%20%20", "q"),
+        ("q=a%00b", "q"),
+        ("q=" + 201 * "a", "q"),
     ],
 )
 async def test_what_can_not_be_read_is_refused(system: System, workload_id: str, query: str, field: str) -> None:
@@ -181,7 +187,13 @@ async def test_a_cursor_is_good_for_its_workload_its_customer_and_its_filters_on
     query = {"limit": 5, "level": "INFO", "order": "desc", "until": "2099-01-01T00:00:00Z"}
     cursor = (await page(system, workload_id, **query))["pagination"]["next_cursor"]
     await page(system, workload_id, **query | {"limit": 9}, cursor=cursor)
-    others = [{"level": "WARN"}, {"order": "asc"}, {"until": "2098-01-01T00:00:00Z"}, {"since": "2020-01-01"}]
+    others = [
+        {"level": "WARN"},
+        {"q": "line"},
+        {"order": "asc"},
+        {"until": "2098-01-01T00:00:00Z"},
+        {"since": "2020-01-01"},
+    ]
     for other in others:
         words = "&".join(f"{name}={value}" for name, value in {**query, **other, "cursor": cursor}.items())
         assert (await system.call("GET", f"/workloads/{workload_id}/logs?{words}"))[0] == 400, other
@@ -193,6 +205,56 @@ async def test_a_cursor_is_good_for_its_workload_its_customer_and_its_filters_on
     forged = cursor[:-2] + ("AA" if cursor[-2:] != "AA" else "BB")
     words = "&".join(f"{name}={value}" for name, value in {**query, "cursor": forged}.items())
     assert (await system.call("GET", f"/workloads/{workload_id}/logs?{words}"))[0] == 400
+
+
+def having(words: str, level: str = "DEBUG") -> list[tuple[int, int]]:
+    """What a search for a part of the messages is to find."""
+    return [place for place in expected(level) if words in f"line {place[0]}.{place[1]}"]
+
+
+@pytest.mark.parametrize("bound", [7, 100, 5000])
+@pytest.mark.parametrize("limit", [1, 10, 1000])
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_a_search_finds_every_line_once_and_a_page_of_it_looks_no_further_than_it_may(
+    system: System, workload_id: str, monkeypatch: pytest.MonkeyPatch, order: str, limit: int, bound: int
+) -> None:
+    monkeypatch.setattr(logs, "MAX_SEARCHED_LINES", bound)
+    pages = await everything(system, workload_id, q="LiNe%201.59", limit=limit, order=order)
+    found = names(list(itertools.chain(*pages)))
+    assert found == having("line 1.59")[:: 1 if order == "asc" else -1]
+    assert len(found) == 6
+    assert all(len(lines) <= limit for lines in pages)
+    assert len(pages) >= COUNT // bound
+    assert bound < COUNT or len(pages) == -(-len(found) // limit)
+
+
+async def test_the_last_lines_of_a_search_lead_to_those_before(
+    system: System, workload_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = having("3", "WARN")
+    last = await page(system, workload_id, q="3", level="WARN", tail=5)
+    assert names(last["logs"]) == wanted[-5:]
+    assert "total" not in last["pagination"], "counting would mean to look at the whole log"
+    before = await page(system, workload_id, q="3", level="WARN", tail=5, cursor=last["pagination"]["next_cursor"])
+    assert names(before["logs"]) == wanted[-10:-5]
+    whole = await page(system, workload_id, q="3", level="WARN", tail=1000)
+    assert (names(whole["logs"]), whole["pagination"]["total"]) == (wanted, len(wanted))
+    monkeypatch.setattr(logs, "MAX_SEARCHED_LINES", 5)
+    nothing = await page(system, workload_id, q="line%201.3.", tail=5)
+    assert (nothing["logs"], nothing["has_more"]) == ([], True)
+
+
+async def test_a_search_takes_its_words_as_they_are_in_whatever_case(system: System, conn: Any) -> None:
+    workload_id = await system.submit()
+    said = ["50% DONE", "a_b \\ c", "Ärger mit ЖУК", "nothing"]
+    await add_lines(
+        conn, *((workload_id, BEGAN, 1, number, "INFO", words, "{}") for number, words in enumerate(said))
+    )
+    for words, found in {
+        "0% do": [0], "%": [0], "_": [1], "\\ C": [1], "ÄRGER": [2], "жук": [2], "o": [0, 3], ".*": [], "a b": []
+    }.items():  # fmt: skip
+        body = await page(system, workload_id, q=quote(words))
+        assert [each["sequence"] for each in body["logs"]] == found, words
 
 
 async def text(system: System, path: str, key: str = "cust_a", accept: str = "text/plain") -> tuple[int, str, Any]:
@@ -220,6 +282,7 @@ async def test_as_text_the_whole_log_comes_at_once(system: System, conn: Any, wo
         ("tail=4", 4),
         ("level=ERROR", len(expected("ERROR"))),
         ("order=desc", 2104),
+        ("q=LINE+2.3", 500 + len(having("line 2.3"))),
     ):
         _, found, _ = await text(system, f"/workloads/{workload_id}/logs?{query}")
         assert len(found.splitlines()) == count, query
@@ -268,7 +331,15 @@ async def test_a_foreign_log_is_as_missing_as_text_as_it_is_as_json(system: Syst
 
 @pytest.mark.parametrize(
     "query",
-    [{}, {"limit": 7}, {"order": "desc", "limit": 9}, {"tail": 8}, {"level": "WARN", "limit": 20}],
+    [
+        {},
+        {"limit": 7},
+        {"order": "desc", "limit": 9},
+        {"tail": 8},
+        {"level": "WARN", "limit": 20},
+        {"q": "LINE 1", "limit": 4},
+        {"q": "7", "tail": 3},
+    ],
     ids=str,
 )
 async def test_grpc_gives_rests_pages(system: System, calls: Calls, workload_id: str, query: dict[str, Any]) -> None:
@@ -314,6 +385,8 @@ async def test_grpc_carries_details_that_a_struct_can_not(system: System, calls:
         ({"order": "up"}, "order"),
         ({"level": 9}, "level"),
         ({"cursor": "abc"}, "cursor"),
+        ({"q": "  "}, "q"),
+        ({"q": 201 * "a"}, "q"),
     ],
     ids=str,
 )

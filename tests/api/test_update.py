@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import asyncpg
 import pytest
 
 from niyanta.wire import messages
@@ -101,6 +102,10 @@ async def test_a_paused_one_is_changed(system: System) -> None:
         ({"priority": None}, "priority"),
         ({"timeout_seconds": 0}, "timeout_seconds"),
         ({"affinity_rules": {"hard_affinity": {"worker_id": ""}}}, "affinity_rules.hard_affinity.worker_id"),
+        ({"labels": {"": "a"}}, "labels"),
+        ({"labels": {"team": "no blank"}}, "labels"),
+        ({"labels": {f"k{n}": "" for n in range(17)}}, "labels"),
+        ({"labels": ["team"]}, "labels"),
         ({"input_params": {}}, "input_params"),
     ],
 )
@@ -133,3 +138,46 @@ async def test_grpc_does_the_same(system: System, calls: Calls) -> None:
     found = (await calls.call("UpdateWorkload", request)).workload
     assert (found.priority, found.timeout_seconds, found.version) == (0, 0, 2)
     assert (await system.get(workload_id))["affinity_rules"] is None
+
+
+async def test_labels_are_replaced_and_lists_find_the_new_ones(system: System) -> None:
+    await supported(system)
+    workload_id = await system.submit(affinity_rules=NOWHERE, labels={"team": "video", "release": "7"})
+    status, body, _ = await update(system, workload_id, {"labels": {"team": "audio", "stage": "test"}})
+    assert (status, body["labels"], body["version"]) == (200, {"stage": "test", "team": "audio"}, 2)
+    for label, found in (("team:audio", [workload_id]), ("team:video", []), ("release:7", [])):
+        _, listed, _ = await system.call("GET", f"/workloads?label={label}")
+        assert [each["workload_id"] for each in listed["workloads"]] == found, label
+    status, body, _ = await update(system, workload_id, {"labels": {"team": "audio", "stage": "test"}})
+    assert (status, body["version"]) == (200, 2), "nothing is different"
+    status, body, _ = await update(system, workload_id, {"labels": None, "priority": 7})
+    assert (status, body["labels"], body["priority"]) == (200, {}, 7)
+    _, audit, _ = await system.call("GET", f"/workloads/{workload_id}/audit")
+    first, last = (event["details"]["changed"] for event in audit["events"][-2:])
+    assert first == {"labels": {"from": {"release": "7", "team": "video"}, "to": {"stage": "test", "team": "audio"}}}
+    assert last["labels"] == {"from": {"stage": "test", "team": "audio"}, "to": {}}
+
+
+async def test_new_labels_leave_the_fingerprint_of_an_error_where_it_is(system: System) -> None:
+    await supported(system)
+    workload_id = await system.submit(affinity_rules=NOWHERE, labels={"team": "video"})
+    connection = await asyncpg.connect(system.database_url)
+    try:
+        marked = "INSERT INTO workload_labels (customer_id, workload_id, key, value) VALUES ('cust_a', $1, '', 'f')"
+        await connection.execute(marked, workload_id)
+        await update(system, workload_id, {"labels": None})
+        kept = "SELECT key FROM workload_labels WHERE workload_id = $1"
+        assert [row["key"] for row in await connection.fetch(kept, workload_id)] == [""]
+    finally:
+        await connection.close()
+
+
+async def test_grpc_replaces_labels(system: System, calls: Calls) -> None:
+    await supported(system)
+    workload_id = await system.submit(affinity_rules=NOWHERE, labels={"team": "video"})
+    for entries in ({"team": "audio"}, {}):
+        request = pb.UpdateWorkloadRequest(workload_id=workload_id, labels=pb.Labels(entries=entries))
+        assert dict((await calls.call("UpdateWorkload", request)).workload.labels) == entries
+    wrong = pb.UpdateWorkloadRequest(workload_id=workload_id, labels=pb.Labels(entries={"": "a"}))
+    refusal = await calls.refused("UpdateWorkload", wrong)
+    assert refusal.fields == ["labels"]

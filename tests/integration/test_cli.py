@@ -134,6 +134,8 @@ async def test_logs_show_the_last_lines_and_how_many_more_there_are(system: Syst
     assert messages(await run("logs", made, "--level", "error", "--all")) == [f"line {n}" for n in range(3, 604, 4)]
     assert messages(await run("logs", made, "--since", "1h")) == [f"line {n}" for n in range(604)]
     assert (await run("logs", made, "--since", "5s")).out == ""
+    assert messages(await run("logs", made, "--search", "LINE 60")) == [f"line {n}" for n in (60, *range(600, 604))]
+    assert messages(await run("logs", made, "--search", "e 60", "--tail", "2")) == ["line 602", "line 603"]
     shown = [json.loads(line) for line in (await run("logs", made, "--all", "--json")).out.splitlines()]
     assert [line["sequence"] for line in shown] == list(range(1, 605))
 

@@ -43,11 +43,20 @@ async def test_update_changes_what_waits(system: System, run: Run) -> None:
     shown = await run("update", made, "--anywhere", "--version", "2")
     assert shown.code == 0, shown
     assert (await system.get(made))["affinity_rules"] is None
+    shown = await run("update", made, "--label", "team=video", "--label", "stage=", "--json")
+    assert shown.json["labels"] == {"team": "video", "stage": ""}
+    assert (await run("update", made, "--no-labels", "--json")).json["labels"] == {}
     late = await run("update", made, "--priority", "1", "--version", "2")
     assert (late.code, "CONFLICT" in late.err) == (1, True), late
-    for words in ((), ("--tag", "a=b", "--anywhere"), ("--tag", "a"), ("--priority", "1001")):
+    for words in (
+        (),
+        ("--tag", "a=b", "--anywhere"),
+        ("--label", "a=b", "--no-labels"),
+        ("--tag", "a"),
+        ("--priority", "1001"),
+    ):
         assert (await run("update", made, *words)).code == 2, words
-    assert (await system.get(made))["version"] == 3
+    assert (await system.get(made))["version"] == 5
 
 
 async def test_checkpoints_are_listed_downloaded_and_pinned(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -252,6 +254,21 @@ async def test_a_page_by_labels_looks_no_further_than_it_may(
     for sql, (plan, most_rows) in spy.read.items():
         assert "Seq Scan on workload" not in plan, f"{sql}:\n{plan}"
         assert most_rows <= 4 * 201, f"{sql} read {most_rows} rows:\n{plan}"
+        assert max(map(int, re.findall(r"loops=(\d+)", plan))) < 100, f"looked one up after another:\n{plan}"
+
+
+async def test_the_first_page_by_labels_counts_once_and_later_ones_not_at_all(conn: asyncpg.Connection) -> None:
+    await add_workloads(conn, "cust_a", 600)
+    await add_labels(conn)
+    spy = PlanNotes(conn)
+    store = ListingStore()
+    query = ListQuery("cust_a", "COMPLETED", labels=(("team", "video"),), limit=7)
+    found = await store.slice(spy, query)
+    assert found.next is not None
+    assert await store.total(spy, query, found.counts) == await ListingStore().total(conn, query)
+    assert sum(spy.times[sql] for sql in spy.times if ") counted" in sql) == 2, "of labels, and of streams"
+    await store.slice(spy, replace(query, after=found.next))
+    assert sum(spy.times[sql] for sql in spy.times if ") counted" in sql) == 2
 
 
 class PlanNotes(ExplainFirst):
@@ -260,9 +277,11 @@ class PlanNotes(ExplainFirst):
     def __init__(self, conn: asyncpg.Connection) -> None:
         super().__init__(conn)
         self.read: dict[str, tuple[str, int]] = {}
+        self.times: Counter[str] = Counter()
 
     async def fetch(self, sql: str, *args: Any) -> Any:
         self.rows_read = 0
+        self.times[sql] += 1
         rows = await super().fetch(sql, *args)
         if self.rows_read >= self.read.get(sql, ("", -1))[1]:
             self.read[sql] = (self.plan, self.rows_read)

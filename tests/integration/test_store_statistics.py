@@ -105,16 +105,19 @@ async def test_the_place_in_the_queue_counts_ones_own_ready_workloads(conn: asyn
         " ORDER BY queue_rank, workload_id"
     )
     assert len(rows) > 100
+    lanes = await STORE.lanes(conn, "cust_a")
+    assert sorted(lane.placement_key for lane in lanes) == [0, 1, 2]
     for place in (0, 1, 50, len(rows) - 1):
         row = rows[place]
-        lanes = await STORE.lanes_ahead(conn, "cust_a", row["queue_rank"], row["workload_id"])
-        assert sorted(lane.placement_key for lane in lanes) == [0, 1, 2]
-        assert sum(lane.ahead for lane in lanes) == place
-    lanes = await STORE.lanes_ahead(conn, "cust_a")
-    assert sum(lane.ahead for lane in lanes) == len(rows)
-    assert [lane.ahead for lane in await STORE.lanes_ahead(conn, "cust_a", most=20)] == [20, 20, 20]
-    assert len(await STORE.lanes_ahead(conn, "cust_a", most_lanes=2)) == 2
-    assert await STORE.lanes_ahead(conn, "cust_empty") == []
+        before = row["queue_rank"], row["workload_id"]
+        assert await STORE.count_ahead(conn, "cust_a", lanes, before, most=10_000) == place
+        assert await STORE.count_ahead(conn, "cust_a", lanes, before, most=20) == min(place, 20)
+        apart = [await STORE.count_ahead(conn, "cust_a", [lane], before, most=10_000) for lane in lanes]
+        assert sum(apart) == place
+    assert await STORE.count_ahead(conn, "cust_a", lanes, most=10_000) == len(rows)
+    assert await STORE.count_ahead(conn, "cust_a", [], most=10_000) == 0
+    assert len(await STORE.lanes(conn, "cust_a", most=2)) == 2
+    assert await STORE.lanes(conn, "cust_empty") == []
 
 
 async def test_recent_durations_are_of_the_last_completed_of_the_type(conn: asyncpg.Connection) -> None:
@@ -131,6 +134,7 @@ async def test_no_figure_reads_the_whole_table(conn: asyncpg.Connection) -> None
     await add_customer(conn, "cust_big")
     await add_workloads(conn, "cust_big", 20_000)
     await conn.execute("VACUUM ANALYZE workloads, workload_hours")
+    lanes = await STORE.lanes(conn, "cust_big")
     spy = ExplainFirst(conn)
     plans = []
     for read in (
@@ -139,11 +143,12 @@ async def test_no_figure_reads_the_whole_table(conn: asyncpg.Connection) -> None
         lambda: STORE.by_hour(spy, "cust_a", EVER),
         lambda: STORE.created_today(spy, "cust_a"),
         lambda: STORE.recent_durations(spy, "cust_big", "type_1"),
-        lambda: STORE.lanes_ahead(spy, "cust_big", 100.0, "wl_x"),
+        lambda: STORE.lanes(spy, "cust_big"),
+        lambda: STORE.count_ahead(spy, "cust_big", lanes, (100.0, "wl_x"), most=10_000),
     ):
         await read()
         plans.append(spy.plan)
-    assert len(set(plans)) == 6
+    assert len(set(plans)) == 7
     for plan in plans:
         assert "Seq Scan on workloads" not in plan, plan
     for plan in plans[:4]:

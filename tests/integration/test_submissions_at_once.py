@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 from niyanta.server.store.database import Database
 from niyanta.server.store.submissions import KeyName, KeyUse, Stored, SubmissionStore
@@ -79,7 +80,7 @@ async def test_a_key_that_is_used_while_its_statement_waits_is_not_used_twice(da
             await add_customer(conn, "cust_a")
 
         async def later() -> Stored:
-            async with database.statement() as conn:
+            async with database.statement(datetime.now(UTC) + timedelta(minutes=5)) as conn:
                 return await store.insert_batch(conn, batch, {"cust_a": 3}, uses=[use])
 
         async with asyncio.timeout(20):

@@ -11,6 +11,7 @@ import pytest
 
 from support.commit_cutter import CommitCutter, commit_cutter
 from support.pace import pace
+from support.scripted_worker import ScriptedWorker
 from support.system import System, running_system, supported
 
 SUBMISSION = {"workload_type": "count", "input_params": {}}
@@ -44,9 +45,15 @@ async def _waits_for_the_old_transaction(direct: asyncpg.Connection[Any]) -> Non
         pass
 
 
-async def _submit_cut(system: System, cutter: CommitCutter, **headers: Any) -> asyncio.Task[Any]:
+def _submission(workload_type: str) -> dict[str, Any]:
+    return {"workload_type": workload_type, "input_params": {}}
+
+
+async def _submit_cut(
+    system: System, cutter: CommitCutter, workload_type: str = "count", **headers: Any
+) -> asyncio.Task[Any]:
     cutter.cut_next()
-    task = asyncio.create_task(system.call("POST", "/workloads", SUBMISSION, **headers))
+    task = asyncio.create_task(system.call("POST", "/workloads", _submission(workload_type), **headers))
     async with asyncio.timeout(10):
         await cutter.cut.wait()
     return task
@@ -75,6 +82,39 @@ async def test_a_commit_that_never_arrives_may_be_sent_again(
     assert (status, body["error"]["message"], headers["Retry-After"]) == (503, "Not stored; try again", "1")
     assert await direct.fetchval("SELECT count(*) FROM workloads") == 0
     assert await system.submit()
+
+
+@pytest.mark.parametrize("key", [None, "k1"])
+async def test_a_statement_that_arrives_after_the_answer_stores_nothing(
+    cut: tuple[System, asyncpg.Connection[Any]], cutter: CommitCutter, key: str | None
+) -> None:
+    """What a worker serves needs no config, and so no transaction: nothing is locked while it is on its way."""
+    system, direct = cut
+    worker = ScriptedWorker(system.broker, system.subjects, "w1", types=["served"])
+    await worker.register()
+    headers: dict[str, Any] = {} if key is None else {"Idempotency_Key": key}
+    task = await _submit_cut(system, cutter, "served", **headers)
+    status, body, _ = await task
+    assert (status, body["error"]["message"]) == (503, "Not stored; try again")
+    cutter.arrive.set()
+    async with asyncio.timeout(10 * pace()):
+        await cutter.answered.wait()
+    assert await direct.fetchval("SELECT count(*) FROM workloads") == 0
+    assert (await system.call("POST", "/workloads", _submission("served"), **headers))[0] == 202
+    assert await direct.fetchval("SELECT count(*) FROM workloads") == 1
+
+
+async def test_a_statement_that_arrives_before_the_answer_is_acknowledged(
+    cut: tuple[System, asyncpg.Connection[Any]], cutter: CommitCutter
+) -> None:
+    system, direct = cut
+    worker = ScriptedWorker(system.broker, system.subjects, "w1", types=["served"])
+    await worker.register()
+    task = await _submit_cut(system, cutter, "served")
+    cutter.arrive.set()
+    status, body, _ = await task
+    assert status == 202, body
+    assert [row["workload_id"] for row in await direct.fetch("SELECT * FROM workloads")] == [body["workload_id"]]
 
 
 @pytest.mark.parametrize("key", [None, "k1"])

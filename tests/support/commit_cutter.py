@@ -13,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 __all__ = ["CommitCutter", "commit_cutter"]
 
 _BEGIN, _COMMIT, _BIND = b"BEGIN;\0", b"COMMIT;\0", b"B"
+_READY = b"Z\0\0\0\5"
 _STORES = b"workload.created"
 """In what is sent with the statement that stores submissions."""
 
@@ -25,6 +26,7 @@ class CommitCutter:
         cut: Set once a link was cut.
         arrive: What to set to let the held COMMIT arrive at the server.
         drop: What to set to close the server's end without it.
+        answered: Set once the server has answered what it got late.
     """
 
     def __init__(self, url: str) -> None:
@@ -33,6 +35,7 @@ class CommitCutter:
         self.tasks: set[asyncio.Task[None]] = set()
         self.url = ""
         self.cut, self.arrive, self.drop = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self.answered = asyncio.Event()
 
     def cut_next(self) -> None:
         """Cut the next link on which a COMMIT comes by, and hold the COMMIT."""
@@ -55,7 +58,9 @@ class CommitCutter:
                     self._armed = False
                     writer.transport.abort()
                     self.cut.set()
-                    await self._hold(server_writer, data)
+                    back.cancel()
+                    await asyncio.gather(back, return_exceptions=True)
+                    await self._hold(server_reader, server_writer, data)
                     return
                 server_writer.write(data)
                 await server_writer.drain()
@@ -67,12 +72,14 @@ class CommitCutter:
             writer.close()
             server_writer.close()
 
-    async def _hold(self, server: asyncio.StreamWriter, commit: bytes) -> None:
+    async def _hold(self, reader: asyncio.StreamReader, server: asyncio.StreamWriter, commit: bytes) -> None:
         arrives, drops = asyncio.create_task(self.arrive.wait()), asyncio.create_task(self.drop.wait())
         await asyncio.wait([arrives, drops], return_when=asyncio.FIRST_COMPLETED)
         if arrives.done():
             server.write(commit)
             await server.drain()
+            await reader.readuntil(_READY)
+            self.answered.set()
         for task in (arrives, drops):
             task.cancel()
 

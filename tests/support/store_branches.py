@@ -11,6 +11,7 @@ import contextlib
 import itertools
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Protocol
 
 from niyanta.domain.workload import WorkloadState
@@ -71,9 +72,9 @@ class Jittered:
             yield self._slowed(conn)
 
     @contextlib.asynccontextmanager
-    async def statement(self, pool: Pool = Pool.API, **options: Any) -> AsyncIterator[Connection]:
+    async def statement(self, until: datetime, pool: Pool = Pool.API) -> AsyncIterator[Connection]:
         """As `Database.statement`."""
-        async with self._database.statement(pool, **options) as conn:
+        async with self._database.statement(until, pool) as conn:
             yield self._slowed(conn)
 
     @contextlib.asynccontextmanager

@@ -1,5 +1,5 @@
 /** What happened to a workload, event by event. */
-import { useState } from "preact/hooks";
+import { useMemo, useState } from "preact/hooks";
 import type { ApiError } from "../api";
 import { capitalized, moment, plural } from "../format";
 import type { AuditEvent } from "../types";
@@ -18,24 +18,26 @@ const KNOWN = new Set(["from", "to", "attempt", "version", "worker_id", "checkpo
 export function History({ events, error }: { events: AuditEvent[] | undefined; error: ApiError | undefined }) {
   const [wanted, setWanted] = useState("");
   const [kind, setKind] = useState("");
+  const words = wanted.toLowerCase();
+  // While nothing new is in it, the list isn't drawn anew: it may have thousands of events.
+  const rows = useMemo(() => {
+    const shown = events?.filter((event) => (!kind || event.event_type === kind) && textOf(event).toLowerCase().includes(words));
+    return shown?.map((event) => <Event key={event.event_id} event={event} />) ?? [];
+  }, [events, kind, words]);
   if (!events) return error ? <Problem error={error} /> : <Skeleton lines={6} />;
   const kinds = [...new Set(events.map((event) => event.event_type))];
-  const words = wanted.toLowerCase();
-  const shown = events.filter((event) => (!kind || event.event_type === kind) && textOf(event).toLowerCase().includes(words));
   return (
     <>
       <div class="card-head" role="search" aria-label="Filter the history">
         <Search label="Search the history" hint="Worker, key, cause …" value={wanted} onSearch={setWanted} />
         <Select label="Event" value={kind} options={[["", "Every event"], ...kinds.map((name) => [name, nameOf(name)] as const)]} onChange={setKind} />
         <span class="faint small" role="status">
-          {plural(shown.length, "event")}
+          {plural(rows.length, "event")}
         </span>
       </div>
-      {shown.length ? (
+      {rows.length ? (
         <ol class="history" aria-label="History">
-          {shown.map((event) => (
-            <Event key={event.event_id} event={event} />
-          ))}
+          {rows}
         </ol>
       ) : (
         <Empty icon="search" title="No event fits" />

@@ -1,10 +1,10 @@
 /** A workload's log, as it grows. */
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ApiError, get } from "../api";
 import { clock, moment, plural } from "../format";
 import { backOff, pause } from "../live";
 import type { LogLine, Pagination } from "../types";
-import { Button, Empty, Problem, Select, Skeleton } from "../ui/parts";
+import { Button, Empty, Problem, say, Select, Skeleton } from "../ui/parts";
 
 interface Answer {
   logs: LogLine[];
@@ -13,6 +13,9 @@ interface Answer {
 
 const TAIL = 500;
 const MOST_LINES = 5000;
+/** Answers to one search, until the reader asks for more. */
+const MOST_SEARCHES = 20;
+const TYPING_MS = 300;
 const LEVELS = [["", "Every level"], ["INFO", "Info and above"], ["WARN", "Warnings and errors"], ["ERROR", "Errors"]] as const;
 
 const keyOf = (line: LogLine) => `${line.attempt}.${line.sequence}`;
@@ -33,6 +36,7 @@ function useLog(id: string, level: string, over: boolean) {
           if (stop.signal.aborted) return;
           const isFirst = newest === undefined;
           setState((old) => {
+            if (!isFirst && !answer.logs.length && old.key === key && !old.error) return old;
             const kept = isFirst || old.key !== key ? [] : (old.lines ?? []);
             const known = new Set(kept.slice(-2 * TAIL).map(keyOf));
             const fresh = answer.logs.filter((line) => !known.has(keyOf(line)));
@@ -61,6 +65,41 @@ function useLog(id: string, level: string, over: boolean) {
   return { lines: mine.lines, error: mine.error, earlier: mine.before ? earlier : undefined };
 }
 
+/**
+ * What the service finds in the lines before those that are loaded: it looks at some thousands in each answer, and is
+ * asked again until it has found something or there is nothing more.
+ */
+function useFound(id: string, level: string, words: string, first: LogLine | undefined) {
+  const wanted = words && first ? `${id} ${level} ${words}` : "";
+  const [state, setState] = useState<{ wanted: string; lines: LogLine[]; next: string | null; busy: boolean }>({ wanted: "", lines: [], next: null, busy: false });
+  const [round, setRound] = useState(0);
+  useEffect(() => {
+    if (!wanted || !first) return;
+    const stop = new AbortController();
+    const goesOn = state.wanted === wanted;
+    void (async () => {
+      // A line's time is told in milliseconds: what is loaded may come once more, and is left out.
+      const until = new Date(Date.parse(first.timestamp) + 1).toISOString();
+      let [lines, next] = goesOn ? [state.lines, state.next] : [[] as LogLine[], null];
+      setState({ wanted, lines, next, busy: true });
+      try {
+        if (!goesOn) await pause(TYPING_MS, stop.signal);
+        for (let rounds = 0, before = lines.length; rounds < MOST_SEARCHES && lines.length === before && (rounds === 0 || next); rounds++) {
+          const answer: Answer = await get(`/workloads/${id}/logs`, { q: words, level, tail: TAIL, until, cursor: next }, stop.signal);
+          lines = [...answer.logs, ...lines];
+          next = answer.pagination.has_more ? answer.pagination.next_cursor : null;
+        }
+      } catch (error) {
+        if (!stop.signal.aborted) say((error as ApiError).message, true);
+      }
+      if (!stop.signal.aborted) setState({ wanted, lines, next, busy: false });
+    })();
+    return () => stop.abort();
+  }, [wanted, round]);
+  const mine = state.wanted === wanted ? state : undefined;
+  return { lines: mine?.lines ?? [], busy: Boolean(wanted) && (mine?.busy ?? true), more: mine?.next && !mine.busy ? () => setRound((before) => before + 1) : undefined };
+}
+
 export function Log({ id, over }: { id: string; over: boolean }) {
   const [level, setLevel] = useState("");
   const [wanted, setWanted] = useState("");
@@ -68,7 +107,14 @@ export function Log({ id, over }: { id: string; over: boolean }) {
   const { lines, error, earlier } = useLog(id, level, over);
   const box = useRef<HTMLDivElement>(null);
   const words = wanted.trim().toLowerCase();
-  const shown = words ? lines?.filter((line) => line.message.toLowerCase().includes(words) || JSON.stringify(line.details).toLowerCase().includes(words)) : lines;
+  const found = useFound(id, level, words, earlier && lines?.[0]);
+  // While nothing new is in it, the list isn't drawn anew: it may have thousands of lines.
+  const [shown, rows] = useMemo(() => {
+    const fitting = words ? lines?.filter((line) => line.message.toLowerCase().includes(words) || JSON.stringify(line.details).toLowerCase().includes(words)) : lines;
+    const known = new Set(lines?.map(keyOf));
+    const shown = words && fitting ? [...found.lines.filter((line) => !known.has(keyOf(line))), ...fitting] : fitting;
+    return [shown, shown?.map((line) => <Line key={keyOf(line)} line={line} words={words} />)];
+  }, [lines, words, found.lines.length]);
   useEffect(() => {
     if (follow && box.current) box.current.scrollTop = box.current.scrollHeight;
   }, [shown?.length, follow]);
@@ -76,10 +122,11 @@ export function Log({ id, over }: { id: string; over: boolean }) {
     const element = box.current!;
     setFollow(element.scrollHeight - element.scrollTop - element.clientHeight < 40);
   };
+  const back = words ? found.more : earlier;
   return (
     <div>
       <div class="card-head">
-        <input class="grow" type="search" aria-label="Search the log" placeholder="Search what is loaded" value={wanted} onInput={(event) => setWanted(event.currentTarget.value)} />
+        <input class="grow" type="search" aria-label="Search the log" placeholder="Search the log" maxLength={200} value={wanted} onInput={(event) => setWanted(event.currentTarget.value)} />
         <Select label="Level" value={level} onChange={setLevel} options={LEVELS} />
         {!follow && (
           <Button look="plain" onClick={() => setFollow(true)}>
@@ -87,27 +134,25 @@ export function Log({ id, over }: { id: string; over: boolean }) {
           </Button>
         )}
         <span class="faint small" role="status">
-          {shown ? plural(shown.length, "line") : ""}
+          {found.busy ? "Searching …" : shown ? plural(shown.length, "line") : ""}
         </span>
       </div>
       {error && <Problem error={error} />}
       {!shown ? (
         !error && <Skeleton lines={6} />
-      ) : shown.length ? (
+      ) : shown.length || back ? (
         <div class="log" ref={box} tabIndex={0} role="region" aria-label="Log lines" onScroll={scrolled}>
-          {earlier && !words && (
+          {back && (
             <div class="log-line">
-              <Button look="plain" onClick={() => void earlier()}>
-                Earlier lines
+              <Button look="plain" onClick={() => void back()}>
+                {words ? "Search earlier lines" : "Earlier lines"}
               </Button>
             </div>
           )}
-          {shown.map((line) => (
-            <Line key={keyOf(line)} line={line} words={words} />
-          ))}
+          {rows}
         </div>
       ) : (
-        <Empty icon="workloads" title={words || level ? "No line fits" : "Its log is empty"} />
+        !found.busy && <Empty icon="workloads" title={words || level ? "No line fits" : "Its log is empty"} />
       )}
     </div>
   );

@@ -2,10 +2,10 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { ApiError, get } from "../api";
 import { between, clock, duration, moment } from "../format";
-import { backOff, pause, useLoaded, useNow } from "../live";
+import { backOff, pause, useNow } from "../live";
 import { address, place, setQuery } from "../router";
 import { may } from "../session";
-import type { AuditEvent, Pagination, Workload } from "../types";
+import type { Workload } from "../types";
 import { isQueued, isTerminal } from "../types";
 import { CopyJson, JsonView } from "../ui/json";
 import { Age, Card, Copy, Empty, Facts, Link, Note, Page, Problem, Progress, Skeleton, StatusBadge, Tabs, WorkloadLink } from "../ui/parts";
@@ -14,6 +14,7 @@ import { Explain } from "./explain";
 import { History } from "./history";
 import { Log } from "./log";
 import { Timeline } from "./timeline";
+import { useHistory } from "./whole-history";
 import { Actions } from "./workload-actions";
 
 const LONGEST_WAIT_SECONDS = 20;
@@ -52,21 +53,10 @@ export function useWorkload(id: string) {
   return { workload: mine?.workload, seenAt: mine?.seenAt ?? 0, error: mine?.error, reload: () => setRound((before) => before + 1) };
 }
 
-/** The whole history, page after page. */
-async function loadHistory(id: string, stop: AbortSignal): Promise<AuditEvent[]> {
-  const events: AuditEvent[] = [];
-  for (let cursor: string | null = null; ; ) {
-    const page: { events: AuditEvent[]; pagination: Pagination } = await get(`/workloads/${id}/audit`, { limit: 100, cursor }, stop);
-    events.push(...page.events);
-    cursor = page.pagination.next_cursor;
-    if (!page.pagination.has_more || events.length >= 5000) return events;
-  }
-}
-
 export function WorkloadPage({ id }: { id: string }) {
   const { workload, seenAt, error, reload } = useWorkload(id);
   const over = workload ? isTerminal(workload.status) : false;
-  const history = useLoaded(workload && `history ${id} ${over}`, (stop) => loadHistory(id, stop), over ? 0 : 1500);
+  const history = useHistory(id, workload !== undefined, over);
   const tab = place.value.query.get("tab") ?? "log";
   if (!workload) {
     return (

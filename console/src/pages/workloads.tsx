@@ -74,6 +74,12 @@ function useList(filter: Filter): List {
     setState((before) => ({ ...before, rows: changed(before.rows, told, filter) }));
     if (isNew) freshen.current();
   });
+  const seldom = useRef(isLive);
+  seldom.current = isLive;
+  useEffect(() => {
+    // A feed that has begun has the list read anew by its first event; one that has ended, here.
+    if (!isLive) freshen.current();
+  }, [isLive]);
   useEffect(() => {
     const stop = new AbortController();
     asking.current = false;
@@ -86,7 +92,7 @@ function useList(filter: Filter): List {
     void (async () => {
       for (let failures = 0; !stop.signal.aborted; ) {
         wanted = false;
-        let wait = isLive ? SELDOM_MS : FRESHEN_MS;
+        let wait = seldom.current ? SELDOM_MS : FRESHEN_MS;
         try {
           const answer = await get<Answer>("/workloads", { ...filter, limit: PAGE }, stop.signal);
           if (stop.signal.aborted) return;
@@ -99,11 +105,17 @@ function useList(filter: Filter): List {
           wait = backOff(failures++, failure);
         }
         await pause(LEAST_MS, stop.signal);
-        if (!wanted) await Promise.race([pause(wait, stop.signal), new Promise<void>((done) => (wake = done))]);
+        if (wanted) continue;
+        const rest = new AbortController();
+        const leave = () => rest.abort();
+        stop.signal.addEventListener("abort", leave);
+        await Promise.race([pause(wait, rest.signal), new Promise<void>((done) => (wake = done))]);
+        stop.signal.removeEventListener("abort", leave);
+        leave();
       }
     })();
     return () => stop.abort();
-  }, [key, isLive]);
+  }, [key]);
   const mine: ListState = state.key === key ? state : { key, rows: [], pages: 0 };
   const cursor = mine.pagination?.next_cursor;
   const more = useCallback(() => {

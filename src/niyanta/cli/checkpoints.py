@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -49,9 +50,11 @@ def checkpoints(
     if sum(asked is not None for asked in (download, pin, unpin)) > 1:
         raise click.UsageError("--download, --pin and --unpin go one at a time")
     if download is not None:
-        content = client.checkpoints.download(workload_id, download)
+        parts = client.checkpoints.iterate(workload_id, download)
+        first = next(parts, b"")  # so that a refusal leaves an older file alone
         with click.open_file(str(output), "wb") as file:
-            file.write(content)
+            for part in itertools.chain([first], parts):
+                file.write(part)
     elif pin is not None:
         show_fields(client.checkpoints.pin(workload_id, pin), as_json)
     elif unpin is not None:

@@ -40,6 +40,7 @@ from niyanta.server.store.workers import WorkerStore
 from niyanta.wire.broker import Broker
 from niyanta.wire.broker_auth import BrokerAuth
 from niyanta.wire.login import Login
+from niyanta.wire.nearby import dev_credentials
 from niyanta.worker.launcher.cgroups import hierarchies
 
 __all__ = ["command"]
@@ -52,9 +53,14 @@ _COLOURS = {Severity.OK: "green", Severity.WARNING: "yellow", Severity.WRONG: "r
     "--database-url",
     cls=SecretOption,
     envvar="NIYANTA_DATABASE_URL",
-    help="postgresql://…; not looked at when missing.",
+    help="postgresql://…; that of the nearest `niyanta dev` when both are missing.",
 )
-@click.option("--nats-url", cls=SecretOption, envvar="NIYANTA_NATS_URL", help="nats://…; not looked at when missing.")
+@click.option(
+    "--nats-url",
+    cls=SecretOption,
+    envvar="NIYANTA_NATS_URL",
+    help="nats://…; that of the nearest `niyanta dev` when both are missing.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def command(database_url: str | None, nats_url: str | None, as_json: bool) -> None:
     """Check a running system, and say what to do.
@@ -63,6 +69,9 @@ def command(database_url: str | None, nats_url: str | None, as_json: bool) -> No
     when something is wrong; warnings don't count.
     """
     logging.getLogger("niyanta").setLevel(logging.CRITICAL)  # what fails is told in words of our own
+    if not database_url and not nats_url:
+        here = dev_credentials()
+        database_url, nats_url = here.get("database_url"), here.get("nats_url")
     found = asyncio.run(_look(database_url, nats_url))
     found.append(cgroup_finding(_controllers()))
     if as_json:

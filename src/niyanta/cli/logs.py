@@ -28,16 +28,17 @@ def _show(
     everything: bool,
     since: str | None,
     level: str | None,
+    search: str | None,
     follow: bool,
 ) -> None:
     """Show a workload's log: its last 100 lines, unless more are asked for."""
     after = parse_since(since, datetime.now(UTC)) if since else None
     lines: Iterable[LogLine]
-    if everything or (after is not None and tail is None):
-        lines = client.workloads.iterate_logs(workload_id, since=after, level=level, follow=follow)
-    elif follow:
+    if everything or (tail is None and (after is not None or search is not None)):
+        lines = client.workloads.iterate_logs(workload_id, since=after, level=level, q=search, follow=follow)
+    elif follow or search is not None:
         lines = client.workloads.iterate_logs(
-            workload_id, since=after, level=level, tail=tail or DEFAULT_LINES, follow=True
+            workload_id, since=after, level=level, q=search, tail=tail or DEFAULT_LINES, follow=follow
         )
     else:
         page = client.workloads.logs(workload_id, since=after, level=level, tail=tail or DEFAULT_LINES)
@@ -64,6 +65,9 @@ _options = (
         "--level",
         type=click.Choice(list(LogLevel), case_sensitive=False),
         help="This level and above.",
+    ),
+    click.option(
+        "--search", metavar="TEXT", help="All lines with this in them, in whatever case, or the last --tail of them."
     ),
     click.option("--follow", "-f", is_flag=True, help="Go on with new lines, to the workload's end."),
 )

@@ -48,7 +48,7 @@ _SECTIONS: dict[str, dict[str, Entry]] = {
     "Workloads": {
         **{name: Entry(f"niyanta.cli.workloads:COMMANDS.{name}", text) for name, text in _WORKLOADS.items()},
         "update": Entry(
-            "niyanta.cli.updating:COMMANDS.update", "Change a workload's priority, time-out or affinity."
+            "niyanta.cli.updating:COMMANDS.update", "Change a workload's priority, time-out, affinity or labels."
         ),
         "fork": Entry("niyanta.cli.replaying:COMMANDS.fork", "Submit a workload again from one of its checkpoints."),
         "replay": Entry("niyanta.cli.replaying:COMMANDS.replay", "Submit workloads that have ended again."),

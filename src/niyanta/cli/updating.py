@@ -1,11 +1,11 @@
-"""``niyanta update``: a workload's priority, time-out or affinity, changed while it waits."""
+"""``niyanta update``: a workload's priority, time-out, affinity or labels, changed while it waits."""
 
 from __future__ import annotations
 
 import click
 
 from niyanta.cli.output import api_command, show_fields
-from niyanta.cli.tags import parse_tags
+from niyanta.cli.tags import parse_pairs, parse_tags
 from niyanta.client import Client
 from niyanta.client.arguments import Changes
 from niyanta.domain.limits import MAX_PRIORITY
@@ -20,6 +20,8 @@ COMMANDS: dict[str, click.Command] = {}
 @click.option("--timeout", "timeout_seconds", type=click.IntRange(0), help="Seconds for one attempt; 0: no own one.")
 @click.option("--tag", multiple=True, help="key=value that the worker must have; in place of all affinity rules.")
 @click.option("--anywhere", is_flag=True, help="No affinity rules any more.")
+@click.option("--label", multiple=True, help="key=value; in place of all labels.")
+@click.option("--no-labels", is_flag=True, help="No labels any more.")
 @click.option("--version", type=click.IntRange(1), help="Only if this is its version still.")
 def _update(
     client: Client,
@@ -29,9 +31,11 @@ def _update(
     timeout_seconds: int | None,
     tag: tuple[str, ...],
     anywhere: bool,
+    label: tuple[str, ...],
+    no_labels: bool,
     version: int | None,
 ) -> None:
-    """Change a workload's priority, time-out or affinity while it waits or is PAUSED."""
+    """Change a workload's priority, time-out, affinity or labels while it waits or is PAUSED."""
     changes: Changes = {}
     if priority is not None:
         changes["priority"] = priority
@@ -43,8 +47,14 @@ def _update(
         changes["affinity_rules"] = {"hard_affinity": {"worker_tags": parse_tags(tag)}}
     if anywhere:
         changes["affinity_rules"] = None
+    if label and no_labels:
+        raise click.UsageError("give either --label or --no-labels")
+    if label:
+        changes["labels"] = parse_pairs(label, "--label")
+    if no_labels:
+        changes["labels"] = None
     if not changes:
-        raise click.UsageError("give --priority, --timeout, --tag or --anywhere")
+        raise click.UsageError("give --priority, --timeout, --tag, --anywhere, --label or --no-labels")
     show_fields(client.workloads.update(workload_id, changes, version=version), as_json)
 
 

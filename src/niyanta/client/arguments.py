@@ -53,6 +53,8 @@ class Changes(TypedDict, total=False):
     """None: what the type's config says."""
     affinity_rules: AffinityRules | None
     """None: it may run anywhere."""
+    labels: dict[str, str] | None
+    """In place of all that it has; None: no labels."""
 
 
 class BatchFilter(TypedDict, total=False):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 
 import msgspec
@@ -48,8 +48,13 @@ class AsyncCheckpoints:
         return msgspec.json.decode(answer, type=_Checkpoints).checkpoints
 
     async def download(self, workload_id: str, sequence: int) -> bytes:
-        """What the handler saved: JSON or bytes, as its ``encoding`` says."""
-        return await self._transport.call("GET", f"/workloads/{quoted(workload_id)}/checkpoints/{sequence}")
+        """What the handler saved: JSON or bytes, as its ``encoding`` says. Of a large one `iterate` gives parts."""
+        return b"".join([part async for part in self.iterate(workload_id, sequence)])
+
+    async def iterate(self, workload_id: str, sequence: int) -> AsyncIterator[bytes]:
+        """The same in parts, as they come: a checkpoint may be larger than memory."""
+        async for part in self._transport.content(f"/workloads/{quoted(workload_id)}/checkpoints/{sequence}"):
+            yield part
 
     async def pin(self, workload_id: str, sequence: int) -> Checkpoint:
         """Keep one, however many come after it.

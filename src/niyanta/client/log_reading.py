@@ -12,7 +12,7 @@ from niyanta.client.transport import Transport, quoted, without_none
 from niyanta.client.watching import get_workload
 from niyanta.domain.limits import MAX_LINES
 
-__all__ = ["follow_logs", "iterate_logs", "read_logs"]
+__all__ = ["follow_logs", "iterate_logs", "last_lines", "read_logs"]
 
 _POLL_SECONDS = 1
 _CLOCK_STEP = timedelta(milliseconds=1)  # what `since` can tell apart
@@ -47,12 +47,26 @@ async def iterate_logs(
         left = None if left is None else left - len(page.logs)
 
 
+async def last_lines(transport: Transport, workload_id: str, tail: int, **params: object) -> list[LogLine]:
+    """The last so many lines, oldest first; of a search however far back they are."""
+    lines: list[LogLine] = []
+    cursor: str | None = None
+    while len(lines) < tail:
+        page = await read_logs(transport, workload_id, tail=tail - len(lines), cursor=cursor, **params)
+        lines = [*page.logs, *lines]
+        cursor = page.pagination.next_cursor
+        if cursor is None:
+            break
+    return lines
+
+
 async def follow_logs(
     transport: Transport,
     workload_id: str,
     seen: list[LogLine],
     since: datetime | None = None,
     level: str | None = None,
+    q: str | None = None,
 ) -> AsyncGenerator[LogLine, None]:
     """Lines as they are written, oldest first, until the workload has ended and all of them are given.
 
@@ -62,6 +76,7 @@ async def follow_logs(
         seen: Lines that the caller has already, in order: what follows is what comes behind them.
         since: Where to begin when there are none.
         level: Only lines of this one or a higher one.
+        q: Only lines whose message has this in it. All are read, and looked at here: what was looked at isn't again.
     """
     last = seen[-1].timestamp if seen else None
     given: set[tuple[int | None, int | None]] = set()
@@ -84,7 +99,7 @@ async def follow_logs(
             given.add(place)
             if place == resume_behind:
                 resume_behind = None  # those before it stand before what the caller has seen
-            if not known:
+            if not known and (q is None or q.lower() in line.message.lower()):
                 yield line
         if workload.is_terminal:
             return

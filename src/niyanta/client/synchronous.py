@@ -244,6 +244,7 @@ class Workloads:
         level: str | None = None,
         order: str | None = None,
         tail: int | None = None,
+        q: str | None = None,
         cursor: str | None = None,
     ) -> LogPage:
         """One page of log lines. To read them all, `iterate_logs` is simpler.
@@ -256,11 +257,21 @@ class Workloads:
             level: ``DEBUG``, ``INFO``, ``WARN`` or ``ERROR``: lines of this level and above.
             order: ``asc`` (oldest first, when None) or ``desc``.
             tail: The last so many lines, oldest first, in place of ``limit`` and ``order``.
+            q: Only lines whose message has this in it, in whatever case. The service looks at 5,000 lines for a page,
+                which may be empty although its cursor leads on.
             cursor: ``pagination.next_cursor`` of the page before; of a tail it leads to the lines before.
         """
         return run(
             self._asynchronous.logs(
-                workload_id, limit=limit, since=since, until=until, level=level, order=order, tail=tail, cursor=cursor
+                workload_id,
+                limit=limit,
+                since=since,
+                until=until,
+                level=level,
+                order=order,
+                tail=tail,
+                q=q,
+                cursor=cursor,
             )
         )
 
@@ -274,6 +285,7 @@ class Workloads:
         order: str | None = None,
         limit: int | None = None,
         tail: int | None = None,
+        q: str | None = None,
         follow: bool = False,
     ) -> Iterator[LogLine]:
         """All log lines that fit, page by page: none left out, none twice.
@@ -286,6 +298,7 @@ class Workloads:
             order: ``asc`` (oldest first, when None) or ``desc``.
             limit: How many at most.
             tail: Begin with the last so many lines, up to 1,000; without ``order`` and ``limit``.
+            q: Only lines whose message has this in it, in whatever case.
             follow: Go on with the lines that are still to be written, to the workload's end; without ``order``,
                 ``limit`` and ``until``.
 
@@ -294,7 +307,15 @@ class Workloads:
         """
         return iterate(
             self._asynchronous.iterate_logs(
-                workload_id, since=since, until=until, level=level, order=order, limit=limit, tail=tail, follow=follow
+                workload_id,
+                since=since,
+                until=until,
+                level=level,
+                order=order,
+                limit=limit,
+                tail=tail,
+                q=q,
+                follow=follow,
             )
         )
 
@@ -396,8 +417,12 @@ class Checkpoints:
         return run(self._asynchronous.list(workload_id))
 
     def download(self, workload_id: str, sequence: int) -> bytes:
-        """What the handler saved: JSON or bytes, as its ``encoding`` says."""
+        """What the handler saved: JSON or bytes, as its ``encoding`` says. Of a large one `iterate` gives parts."""
         return run(self._asynchronous.download(workload_id, sequence))
+
+    def iterate(self, workload_id: str, sequence: int) -> Iterator[bytes]:
+        """The same in parts, as they come: a checkpoint may be larger than memory."""
+        return iterate(self._asynchronous.iterate(workload_id, sequence))
 
     def pin(self, workload_id: str, sequence: int) -> Checkpoint:
         """Keep one, however many come after it.

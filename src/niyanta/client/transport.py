@@ -135,6 +135,32 @@ class Transport:
         except StreamRefusedError as refused:
             raise _error(refused.answer) from None
 
+    async def content(self, path: str) -> AsyncGenerator[bytes, None]:
+        """The body of an answer of any size, as it comes; what fails before it comes is tried again as in `call`.
+
+        Raises:
+            ApiError: The service refuses.
+            ConnectionFailedError: It could not be reached, nothing came for the seconds that one try has, or the
+                connection broke on the way.
+        """
+        failures, begun = 0, False
+        while True:
+            failure: ApiError | ConnectionFailedError
+            try:
+                async with aclosing(self._link.chunks(f"/v1{path}", self._authorization, self._timeout)) as chunks:
+                    async for chunk in chunks:
+                        begun = True
+                        yield chunk
+                return
+            except StreamRefusedError as refused:
+                failure = _error(refused.answer)
+            except ConnectionFailedError as error:
+                failure = error
+            if begun:
+                raise failure
+            failures += 1
+            await self.pause_after(failure, failures)
+
     async def pause_after(self, failure: ApiError | ConnectionFailedError, failures: int) -> None:
         """Wait before what has failed so often in a row is tried again.
 

@@ -14,7 +14,7 @@ from niyanta.client.again import headers_of, submit_again
 from niyanta.client.arguments import AffinityRules, BatchFilter, Changes, ListFilter, Submission
 from niyanta.client.explanations import Explanation
 from niyanta.client.live import LiveEvent, follow_events
-from niyanta.client.log_reading import follow_logs, iterate_logs, read_logs
+from niyanta.client.log_reading import follow_logs, iterate_logs, last_lines, read_logs
 from niyanta.client.models import (
     AuditEvent,
     BatchCancelled,
@@ -253,6 +253,7 @@ class AsyncWorkloads:
         level: str | None = None,
         order: str | None = None,
         tail: int | None = None,
+        q: str | None = None,
         cursor: str | None = None,
     ) -> LogPage:
         """One page of log lines. To read them all, `iterate_logs` is simpler.
@@ -265,6 +266,8 @@ class AsyncWorkloads:
             level: ``DEBUG``, ``INFO``, ``WARN`` or ``ERROR``: lines of this level and above.
             order: ``asc`` (oldest first, when None) or ``desc``.
             tail: The last so many lines, oldest first, in place of ``limit`` and ``order``.
+            q: Only lines whose message has this in it, in whatever case. The service looks at 5,000 lines for a page,
+                which may be empty although its cursor leads on.
             cursor: ``pagination.next_cursor`` of the page before; of a tail it leads to the lines before.
         """
         return await read_logs(
@@ -276,6 +279,7 @@ class AsyncWorkloads:
             level=level,
             order=order,
             tail=tail,
+            q=q,
             cursor=cursor,
         )
 
@@ -289,6 +293,7 @@ class AsyncWorkloads:
         order: str | None = None,
         limit: int | None = None,
         tail: int | None = None,
+        q: str | None = None,
         follow: bool = False,
     ) -> AsyncIterator[LogLine]:
         """All log lines that fit, page by page: none left out, none twice.
@@ -301,6 +306,7 @@ class AsyncWorkloads:
             order: ``asc`` (oldest first, when None) or ``desc``.
             limit: How many at most.
             tail: Begin with the last so many lines, up to 1,000; without ``order`` and ``limit``.
+            q: Only lines whose message has this in it, in whatever case.
             follow: Go on with the lines that are still to be written, to the workload's end; without ``order``,
                 ``limit`` and ``until``.
 
@@ -315,15 +321,15 @@ class AsyncWorkloads:
             )
         lines: list[LogLine] = []
         if tail is not None:
-            lines = (await self.logs(workload_id, since=since, until=until, level=level, tail=tail)).logs
+            lines = await last_lines(self._transport, workload_id, tail, since=since, until=until, level=level, q=q)
             for line in lines:
                 yield line
         reading = None
         if follow:
-            reading = follow_logs(self._transport, workload_id, lines, since=since, level=level)
+            reading = follow_logs(self._transport, workload_id, lines, since=since, level=level, q=q)
         elif tail is None:
             reading = iterate_logs(
-                self._transport, workload_id, limit, since=since, until=until, level=level, order=order
+                self._transport, workload_id, limit, since=since, until=until, level=level, order=order, q=q
             )
         if reading is not None:
             async with aclosing(reading):

@@ -143,6 +143,10 @@ MAX_LONG_PAGE = 1000
 """Audit events or configs in one page, which is also what is given when nobody says."""
 DEFAULT_LINES, MAX_LINES = 100, 1000
 """Log lines in one page."""
+MAX_SEARCH_LENGTH = 200
+"""Characters of what is searched for in a log."""
+MAX_SEARCHED_LINES = 5_000
+"""Of a log a page looks at so many lines when something is searched for."""
 MAX_COUNTED_LINES = 100_000
 """Up to which the lines of a log are counted."""
 MAX_COUNTED = 10_000

@@ -22,17 +22,31 @@ from niyanta.errors import ConfigurationError
 __all__ = ["DirectoryLock", "Engine", "free_port"]
 
 _LOG_LIMIT_BYTES = 16 * 1024 * 1024
+_LOWEST_PORT = 15_000
 
 
 def free_port(wanted: int = 0) -> int:
-    """``wanted`` when it is free on loopback, else any free port."""
-    for port in (wanted, 0):
+    """``wanted`` when it is free on loopback, else any free port.
+
+    One that the kernel doesn't hand out to connections, if there is one: nobody takes it by chance before it is used,
+    or while what listens there is started anew.
+    """
+    width = max(1, _lowest_handed_out() - _LOWEST_PORT)
+    tries = [_LOWEST_PORT + secrets.randbelow(width) for _ in range(20)]
+    for port in ([wanted] if wanted else []) + tries + [0]:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with contextlib.suppress(OSError):
                 probe.bind(("127.0.0.1", port))
                 return int(probe.getsockname()[1])
     raise ConfigurationError("no TCP port is free on 127.0.0.1")
+
+
+def _lowest_handed_out() -> int:
+    try:
+        return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()[0])
+    except (OSError, ValueError):
+        return 32_768
 
 
 def _is_alive(pid: str) -> bool:

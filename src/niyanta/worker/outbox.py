@@ -49,6 +49,9 @@ _LATER_SECONDS = 0.3
 _LINGER_SECONDS = 0.02
 """How long the word that an attempt has begun waits for others: most short attempts end by then, and it goes with
 their result, in one batch and one commit of the service."""
+_TURNS = 3
+"""Of the event loop without a new event, after which a batch goes: what was begun together, and what ended as soon
+as it was begun, shares a commit."""
 _SAID = (LogLine, Progressed)
 """Events of which only so many may wait."""
 
@@ -88,7 +91,16 @@ class _Waiting:
 
 
 class Outbox:
-    """One batch under way at a time, so that order holds; what arrives meanwhile shares the next."""
+    """One batch under way at a time, so that order holds; what arrives meanwhile shares the next.
+
+    Args:
+        broker: The way to the service.
+        subject: Where it takes events.
+        who: The present incarnation.
+        on_reply: Called with each answer, and the batch that it is to.
+        on_unknown: Called when the service doesn't know this incarnation.
+        gather_seconds: How long a batch waits at most for what comes in the next turns of the event loop.
+    """
 
     def __init__(
         self,
@@ -97,12 +109,14 @@ class Outbox:
         who: Callable[[], Who],
         on_reply: Callable[[EventReply, list[Event]], None],
         on_unknown: Callable[[], None],
+        gather_seconds: float = 0.002,
     ) -> None:
         self._broker = broker
         self._subject = subject
         self._who = who
         self._on_reply = on_reply
         self._on_unknown = on_unknown
+        self._gather_seconds = gather_seconds
         self._waiting: deque[_Waiting] = deque()
         self._progress: dict[AttemptRef, _Waiting] = {}
         self._later: dict[AttemptRef, float] = {}
@@ -202,6 +216,7 @@ class Outbox:
             self._arrived.clear()
             while self._waiting and not self._stopped:
                 await self._linger()
+                await self._gather()
                 batch = self._next_batch()
                 if not self._waiting:
                     self._pressing.clear()
@@ -220,6 +235,14 @@ class Outbox:
                 await self._pressing.wait()
         except TimeoutError:
             pass
+
+    async def _gather(self) -> None:
+        """Let come what is about to come."""
+        quiet, until = 0, time.monotonic() + self._gather_seconds
+        while quiet < _TURNS and time.monotonic() < until:
+            seen = len(self._waiting)
+            await asyncio.sleep(0)
+            quiet = quiet + 1 if len(self._waiting) == seen else 0
 
     async def _rest(self) -> None:
         """Everything that waits is held back: until the first may go, or something else arrives."""

@@ -408,6 +408,31 @@ async def test_logs_are_read_by_cursor_to_the_limit(service: Service, client: As
     assert service.paths()[2:] == ["/v1/workloads/wl_1/logs?limit=2"]
 
 
+async def test_the_last_lines_of_a_search_are_looked_for_however_far_back(
+    service: Service, client: AsyncClient
+) -> None:
+    service.on("GET", "/workloads/wl_1/logs", log_page(cursor="a"), log_page((5, 2), cursor="b"), log_page((4, 1)))
+    found = [line.sequence async for line in client.workloads.iterate_logs("wl_1", tail=3, q="Lost it")]
+    assert found == [1, 2]
+    assert service.paths() == [
+        "/v1/workloads/wl_1/logs?tail=3&q=Lost%20it",
+        "/v1/workloads/wl_1/logs?tail=3&cursor=a&q=Lost%20it",
+        "/v1/workloads/wl_1/logs?tail=2&cursor=b&q=Lost%20it",
+    ]
+
+
+async def test_following_a_search_reads_on_from_what_it_has_looked_at(service: Service, client: AsyncClient) -> None:
+    service.on("GET", "/workloads/wl_1/logs", log_page((4, 1), (5, 12)), log_page((5, 12), (6, 3), (7, 21)))
+    running = {"workload_id": "wl_1", "status": "RUNNING", "version": 3}
+    service.on("GET", "/workloads/wl_1", gives(running), gives({**running, "status": "COMPLETED", "version": 4}))
+    lines = client.workloads.iterate_logs("wl_1", q="1", follow=True)
+    assert [line.sequence async for line in lines] == [1, 12, 21]
+    first, second = (path for path in service.paths() if "/logs" in path)
+    assert "since" not in first
+    assert "since" in second
+    assert "q=" not in first + second, "what doesn't fit is read, too, and so never again"
+
+
 async def test_following_gives_each_line_once_though_many_share_a_moment(
     service: Service, client: AsyncClient
 ) -> None:

@@ -65,3 +65,8 @@ async def test_stop_without_start_does_nothing(tmp_path: Path) -> None:
     assert engine.pid is None
     assert await engine.wait_exit() == 0
     assert not engine.data_dir.exists()
+
+
+def test_a_port_is_chosen_that_no_connection_gets_by_chance() -> None:
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    assert lowest <= 15_000 or all(free_port() < lowest for _ in range(100))

@@ -23,6 +23,7 @@ from niyanta.wire.messages import (
     Started,
 )
 from niyanta.worker.outbox import MOST_LINE_BYTES_OF_ALL, MOST_LINES, Outbox, Who
+from support.pace import pace
 
 encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(EventBatch).decode
@@ -41,9 +42,9 @@ class Service:
         return encode(BatchReply(ok=True))
 
 
-def new_outbox(service: Service) -> Outbox:
+def new_outbox(service: Service, gather_seconds: float = 0.0) -> Outbox:
     broker: Any = service
-    return Outbox(broker, "events", lambda: Who("w", "i"), lambda *_: None, lambda: None)
+    return Outbox(broker, "events", lambda: Who("w", "i"), lambda *_: None, lambda: None, gather_seconds)
 
 
 async def batches(outbox: Outbox, service: Service) -> list[list[Event]]:
@@ -151,6 +152,33 @@ async def test_batches_have_a_bound() -> None:
     outbox.add(REF, 3001, CheckpointSaved(b"x" * (1 << 20), b""))
     outbox.add(REF, 3002, Started())
     assert list(map(len, await batches(outbox, service))) == [1000, 1000, 1000, 1, 1]
+
+
+async def test_what_comes_in_the_next_turns_of_the_loop_shares_a_batch() -> None:
+    service = Service()
+    outbox = new_outbox(service, 60.0)
+    sending = asyncio.create_task(outbox.run())
+    bodies: list[EventBody] = [Started(), Completed(b"{}")]
+    for number, body in enumerate(bodies, 1):
+        for ref in (REF, OTHER):
+            outbox.add(ref, number, body)
+            await asyncio.sleep(0)
+    await outbox.flushed()
+    assert [len(batch) for batch in service.batches] == [4]
+    sending.cancel()
+
+
+async def test_a_batch_waits_for_no_end_of_what_comes() -> None:
+    service = Service()
+    outbox = new_outbox(service, 0.01)
+    sending = asyncio.create_task(outbox.run())
+    async with asyncio.timeout(30 * pace()):
+        number = 0
+        while not service.batches:
+            number += 1
+            outbox.add(REF, number, LogLine("INFO", "more"))
+            await asyncio.sleep(0)
+    sending.cancel()
 
 
 async def test_stamps_never_go_back_though_the_machine_s_clock_is_set(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2645,7 +2645,10 @@ type GetWorkloadLogsRequest struct {
 	// and order.
 	Tail int32 `protobuf:"varint,7,opt,name=tail,proto3" json:"tail,omitempty"`
 	// The next_cursor of the page before; all but the number of lines must be the same as it was there.
-	Cursor        string `protobuf:"bytes,8,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	Cursor string `protobuf:"bytes,8,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// Only lines whose message has this in it, in whatever case; up to 200 characters. A page looks at 5,000 lines at the
+	// most, so it may have few or none although next_cursor leads on.
+	Q             string `protobuf:"bytes,9,opt,name=q,proto3" json:"q,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2732,6 +2735,13 @@ func (x *GetWorkloadLogsRequest) GetTail() int32 {
 func (x *GetWorkloadLogsRequest) GetCursor() string {
 	if x != nil {
 		return x.Cursor
+	}
+	return ""
+}
+
+func (x *GetWorkloadLogsRequest) GetQ() string {
+	if x != nil {
+		return x.Q
 	}
 	return ""
 }
@@ -4092,7 +4102,9 @@ type UpdateWorkloadRequest struct {
 	// An empty message takes them away.
 	AffinityRules *AffinityRules `protobuf:"bytes,4,opt,name=affinity_rules,json=affinityRules,proto3" json:"affinity_rules,omitempty"`
 	// Change it only if this is its version still; 0 or unset: whatever it is.
-	Version       int64 `protobuf:"varint,5,opt,name=version,proto3" json:"version,omitempty"`
+	Version int64 `protobuf:"varint,5,opt,name=version,proto3" json:"version,omitempty"`
+	// In place of all that it has; an empty message takes them away.
+	Labels        *Labels `protobuf:"bytes,6,opt,name=labels,proto3" json:"labels,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4162,6 +4174,58 @@ func (x *UpdateWorkloadRequest) GetVersion() int64 {
 	return 0
 }
 
+func (x *UpdateWorkloadRequest) GetLabels() *Labels {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+type Labels struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As with SubmitWorkload.
+	Entries       map[string]string `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Labels) Reset() {
+	*x = Labels{}
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Labels) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Labels) ProtoMessage() {}
+
+func (x *Labels) ProtoReflect() protoreflect.Message {
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Labels.ProtoReflect.Descriptor instead.
+func (*Labels) Descriptor() ([]byte, []int) {
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *Labels) GetEntries() map[string]string {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
 type UpdateWorkloadResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Workload      *Workload              `protobuf:"bytes,1,opt,name=workload,proto3" json:"workload,omitempty"`
@@ -4171,7 +4235,7 @@ type UpdateWorkloadResponse struct {
 
 func (x *UpdateWorkloadResponse) Reset() {
 	*x = UpdateWorkloadResponse{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[51]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4183,7 +4247,7 @@ func (x *UpdateWorkloadResponse) String() string {
 func (*UpdateWorkloadResponse) ProtoMessage() {}
 
 func (x *UpdateWorkloadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[51]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4196,7 +4260,7 @@ func (x *UpdateWorkloadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateWorkloadResponse.ProtoReflect.Descriptor instead.
 func (*UpdateWorkloadResponse) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{51}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *UpdateWorkloadResponse) GetWorkload() *Workload {
@@ -4216,7 +4280,7 @@ type ListCheckpointsRequest struct {
 
 func (x *ListCheckpointsRequest) Reset() {
 	*x = ListCheckpointsRequest{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[52]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4228,7 +4292,7 @@ func (x *ListCheckpointsRequest) String() string {
 func (*ListCheckpointsRequest) ProtoMessage() {}
 
 func (x *ListCheckpointsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[52]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4241,7 +4305,7 @@ func (x *ListCheckpointsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCheckpointsRequest.ProtoReflect.Descriptor instead.
 func (*ListCheckpointsRequest) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{52}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ListCheckpointsRequest) GetWorkloadId() string {
@@ -4261,7 +4325,7 @@ type ListCheckpointsResponse struct {
 
 func (x *ListCheckpointsResponse) Reset() {
 	*x = ListCheckpointsResponse{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[53]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4273,7 +4337,7 @@ func (x *ListCheckpointsResponse) String() string {
 func (*ListCheckpointsResponse) ProtoMessage() {}
 
 func (x *ListCheckpointsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[53]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4286,7 +4350,7 @@ func (x *ListCheckpointsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCheckpointsResponse.ProtoReflect.Descriptor instead.
 func (*ListCheckpointsResponse) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{53}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ListCheckpointsResponse) GetWorkloadId() string {
@@ -4329,7 +4393,7 @@ type Checkpoint struct {
 
 func (x *Checkpoint) Reset() {
 	*x = Checkpoint{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[54]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4341,7 +4405,7 @@ func (x *Checkpoint) String() string {
 func (*Checkpoint) ProtoMessage() {}
 
 func (x *Checkpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[54]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4354,7 +4418,7 @@ func (x *Checkpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Checkpoint.ProtoReflect.Descriptor instead.
 func (*Checkpoint) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{54}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *Checkpoint) GetSequence() int64 {
@@ -4438,7 +4502,7 @@ type PinCheckpointRequest struct {
 
 func (x *PinCheckpointRequest) Reset() {
 	*x = PinCheckpointRequest{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[55]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4450,7 +4514,7 @@ func (x *PinCheckpointRequest) String() string {
 func (*PinCheckpointRequest) ProtoMessage() {}
 
 func (x *PinCheckpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[55]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4463,7 +4527,7 @@ func (x *PinCheckpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PinCheckpointRequest.ProtoReflect.Descriptor instead.
 func (*PinCheckpointRequest) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{55}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *PinCheckpointRequest) GetWorkloadId() string {
@@ -4489,7 +4553,7 @@ type PinCheckpointResponse struct {
 
 func (x *PinCheckpointResponse) Reset() {
 	*x = PinCheckpointResponse{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[56]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4501,7 +4565,7 @@ func (x *PinCheckpointResponse) String() string {
 func (*PinCheckpointResponse) ProtoMessage() {}
 
 func (x *PinCheckpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[56]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4514,7 +4578,7 @@ func (x *PinCheckpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PinCheckpointResponse.ProtoReflect.Descriptor instead.
 func (*PinCheckpointResponse) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{56}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *PinCheckpointResponse) GetCheckpoint() *Checkpoint {
@@ -4535,7 +4599,7 @@ type UnpinCheckpointRequest struct {
 
 func (x *UnpinCheckpointRequest) Reset() {
 	*x = UnpinCheckpointRequest{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[57]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4547,7 +4611,7 @@ func (x *UnpinCheckpointRequest) String() string {
 func (*UnpinCheckpointRequest) ProtoMessage() {}
 
 func (x *UnpinCheckpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[57]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4560,7 +4624,7 @@ func (x *UnpinCheckpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnpinCheckpointRequest.ProtoReflect.Descriptor instead.
 func (*UnpinCheckpointRequest) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{57}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *UnpinCheckpointRequest) GetWorkloadId() string {
@@ -4586,7 +4650,7 @@ type UnpinCheckpointResponse struct {
 
 func (x *UnpinCheckpointResponse) Reset() {
 	*x = UnpinCheckpointResponse{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[58]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4598,7 +4662,7 @@ func (x *UnpinCheckpointResponse) String() string {
 func (*UnpinCheckpointResponse) ProtoMessage() {}
 
 func (x *UnpinCheckpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[58]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4611,7 +4675,7 @@ func (x *UnpinCheckpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnpinCheckpointResponse.ProtoReflect.Descriptor instead.
 func (*UnpinCheckpointResponse) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{58}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *UnpinCheckpointResponse) GetCheckpoint() *Checkpoint {
@@ -4629,7 +4693,7 @@ type ListWorkloadTypesRequest struct {
 
 func (x *ListWorkloadTypesRequest) Reset() {
 	*x = ListWorkloadTypesRequest{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[59]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4641,7 +4705,7 @@ func (x *ListWorkloadTypesRequest) String() string {
 func (*ListWorkloadTypesRequest) ProtoMessage() {}
 
 func (x *ListWorkloadTypesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[59]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4654,7 +4718,7 @@ func (x *ListWorkloadTypesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWorkloadTypesRequest.ProtoReflect.Descriptor instead.
 func (*ListWorkloadTypesRequest) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{59}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{60}
 }
 
 type ListWorkloadTypesResponse struct {
@@ -4667,7 +4731,7 @@ type ListWorkloadTypesResponse struct {
 
 func (x *ListWorkloadTypesResponse) Reset() {
 	*x = ListWorkloadTypesResponse{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[60]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4679,7 +4743,7 @@ func (x *ListWorkloadTypesResponse) String() string {
 func (*ListWorkloadTypesResponse) ProtoMessage() {}
 
 func (x *ListWorkloadTypesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[60]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4692,7 +4756,7 @@ func (x *ListWorkloadTypesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWorkloadTypesResponse.ProtoReflect.Descriptor instead.
 func (*ListWorkloadTypesResponse) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{60}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ListWorkloadTypesResponse) GetWorkloadTypes() []*WorkloadType {
@@ -4718,7 +4782,7 @@ type WorkloadType struct {
 
 func (x *WorkloadType) Reset() {
 	*x = WorkloadType{}
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[61]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4730,7 +4794,7 @@ func (x *WorkloadType) String() string {
 func (*WorkloadType) ProtoMessage() {}
 
 func (x *WorkloadType) ProtoReflect() protoreflect.Message {
-	mi := &file_niyanta_v1_workload_service_proto_msgTypes[61]
+	mi := &file_niyanta_v1_workload_service_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4743,7 +4807,7 @@ func (x *WorkloadType) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkloadType.ProtoReflect.Descriptor instead.
 func (*WorkloadType) Descriptor() ([]byte, []int) {
-	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{61}
+	return file_niyanta_v1_workload_service_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *WorkloadType) GetWorkloadType() string {
@@ -5009,7 +5073,7 @@ const file_niyanta_v1_workload_service_proto_rawDesc = "" +
 	"workloadId\x122\n" +
 	"\x06status\x18\x02 \x01(\x0e2\x1a.niyanta.v1.WorkloadStatusR\x06status\x12/\n" +
 	"\x13checkpoint_sequence\x18\x03 \x01(\x03R\x12checkpointSequence\x12\x18\n" +
-	"\aversion\x18\x04 \x01(\x03R\aversion\"\xa1\x02\n" +
+	"\aversion\x18\x04 \x01(\x03R\aversion\"\xaf\x02\n" +
 	"\x16GetWorkloadLogsRequest\x12\x1f\n" +
 	"\vworkload_id\x18\x01 \x01(\tR\n" +
 	"workloadId\x12\x14\n" +
@@ -5019,7 +5083,8 @@ const file_niyanta_v1_workload_service_proto_rawDesc = "" +
 	"\x05level\x18\x05 \x01(\x0e2\x14.niyanta.v1.LogLevelR\x05level\x12\x14\n" +
 	"\x05order\x18\x06 \x01(\tR\x05order\x12\x12\n" +
 	"\x04tail\x18\a \x01(\x05R\x04tail\x12\x16\n" +
-	"\x06cursor\x18\b \x01(\tR\x06cursor\"z\n" +
+	"\x06cursor\x18\b \x01(\tR\x06cursor\x12\f\n" +
+	"\x01q\x18\t \x01(\tR\x01q\"z\n" +
 	"\x17GetWorkloadLogsResponse\x12'\n" +
 	"\x04logs\x18\x01 \x03(\v2\x13.niyanta.v1.LogLineR\x04logs\x126\n" +
 	"\n" +
@@ -5124,16 +5189,22 @@ const file_niyanta_v1_workload_service_proto_rawDesc = "" +
 	"\flast_seen_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"lastSeenAt\x12%\n" +
 	"\x0eworkload_types\x18\a \x03(\tR\rworkloadTypes\x12!\n" +
-	"\fworkload_ids\x18\b \x03(\tR\vworkloadIds\"\x84\x02\n" +
+	"\fworkload_ids\x18\b \x03(\tR\vworkloadIds\"\xb0\x02\n" +
 	"\x15UpdateWorkloadRequest\x12\x1f\n" +
 	"\vworkload_id\x18\x01 \x01(\tR\n" +
 	"workloadId\x12\x1f\n" +
 	"\bpriority\x18\x02 \x01(\x05H\x00R\bpriority\x88\x01\x01\x12,\n" +
 	"\x0ftimeout_seconds\x18\x03 \x01(\x05H\x01R\x0etimeoutSeconds\x88\x01\x01\x12@\n" +
 	"\x0eaffinity_rules\x18\x04 \x01(\v2\x19.niyanta.v1.AffinityRulesR\raffinityRules\x12\x18\n" +
-	"\aversion\x18\x05 \x01(\x03R\aversionB\v\n" +
+	"\aversion\x18\x05 \x01(\x03R\aversion\x12*\n" +
+	"\x06labels\x18\x06 \x01(\v2\x12.niyanta.v1.LabelsR\x06labelsB\v\n" +
 	"\t_priorityB\x12\n" +
-	"\x10_timeout_seconds\"J\n" +
+	"\x10_timeout_seconds\"\x7f\n" +
+	"\x06Labels\x129\n" +
+	"\aentries\x18\x01 \x03(\v2\x1f.niyanta.v1.Labels.EntriesEntryR\aentries\x1a:\n" +
+	"\fEntriesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"J\n" +
 	"\x16UpdateWorkloadResponse\x120\n" +
 	"\bworkload\x18\x01 \x01(\v2\x14.niyanta.v1.WorkloadR\bworkload\"9\n" +
 	"\x16ListCheckpointsRequest\x12\x1f\n" +
@@ -5239,7 +5310,7 @@ func file_niyanta_v1_workload_service_proto_rawDescGZIP() []byte {
 }
 
 var file_niyanta_v1_workload_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_niyanta_v1_workload_service_proto_msgTypes = make([]protoimpl.MessageInfo, 67)
+var file_niyanta_v1_workload_service_proto_msgTypes = make([]protoimpl.MessageInfo, 69)
 var file_niyanta_v1_workload_service_proto_goTypes = []any{
 	(WorkloadStatus)(0),                 // 0: niyanta.v1.WorkloadStatus
 	(MissedReason)(0),                   // 1: niyanta.v1.MissedReason
@@ -5295,170 +5366,174 @@ var file_niyanta_v1_workload_service_proto_goTypes = []any{
 	(*ListFailuresResponse)(nil),        // 51: niyanta.v1.ListFailuresResponse
 	(*Failure)(nil),                     // 52: niyanta.v1.Failure
 	(*UpdateWorkloadRequest)(nil),       // 53: niyanta.v1.UpdateWorkloadRequest
-	(*UpdateWorkloadResponse)(nil),      // 54: niyanta.v1.UpdateWorkloadResponse
-	(*ListCheckpointsRequest)(nil),      // 55: niyanta.v1.ListCheckpointsRequest
-	(*ListCheckpointsResponse)(nil),     // 56: niyanta.v1.ListCheckpointsResponse
-	(*Checkpoint)(nil),                  // 57: niyanta.v1.Checkpoint
-	(*PinCheckpointRequest)(nil),        // 58: niyanta.v1.PinCheckpointRequest
-	(*PinCheckpointResponse)(nil),       // 59: niyanta.v1.PinCheckpointResponse
-	(*UnpinCheckpointRequest)(nil),      // 60: niyanta.v1.UnpinCheckpointRequest
-	(*UnpinCheckpointResponse)(nil),     // 61: niyanta.v1.UnpinCheckpointResponse
-	(*ListWorkloadTypesRequest)(nil),    // 62: niyanta.v1.ListWorkloadTypesRequest
-	(*ListWorkloadTypesResponse)(nil),   // 63: niyanta.v1.ListWorkloadTypesResponse
-	(*WorkloadType)(nil),                // 64: niyanta.v1.WorkloadType
-	nil,                                 // 65: niyanta.v1.SubmitWorkloadRequest.LabelsEntry
-	nil,                                 // 66: niyanta.v1.Workload.LabelsEntry
-	nil,                                 // 67: niyanta.v1.AffinityConstraint.WorkerTagsEntry
-	nil,                                 // 68: niyanta.v1.ListWorkloadsRequest.LabelsEntry
-	nil,                                 // 69: niyanta.v1.WorkloadFilter.LabelsEntry
-	(*structpb.Struct)(nil),             // 70: google.protobuf.Struct
-	(*timestamppb.Timestamp)(nil),       // 71: google.protobuf.Timestamp
+	(*Labels)(nil),                      // 54: niyanta.v1.Labels
+	(*UpdateWorkloadResponse)(nil),      // 55: niyanta.v1.UpdateWorkloadResponse
+	(*ListCheckpointsRequest)(nil),      // 56: niyanta.v1.ListCheckpointsRequest
+	(*ListCheckpointsResponse)(nil),     // 57: niyanta.v1.ListCheckpointsResponse
+	(*Checkpoint)(nil),                  // 58: niyanta.v1.Checkpoint
+	(*PinCheckpointRequest)(nil),        // 59: niyanta.v1.PinCheckpointRequest
+	(*PinCheckpointResponse)(nil),       // 60: niyanta.v1.PinCheckpointResponse
+	(*UnpinCheckpointRequest)(nil),      // 61: niyanta.v1.UnpinCheckpointRequest
+	(*UnpinCheckpointResponse)(nil),     // 62: niyanta.v1.UnpinCheckpointResponse
+	(*ListWorkloadTypesRequest)(nil),    // 63: niyanta.v1.ListWorkloadTypesRequest
+	(*ListWorkloadTypesResponse)(nil),   // 64: niyanta.v1.ListWorkloadTypesResponse
+	(*WorkloadType)(nil),                // 65: niyanta.v1.WorkloadType
+	nil,                                 // 66: niyanta.v1.SubmitWorkloadRequest.LabelsEntry
+	nil,                                 // 67: niyanta.v1.Workload.LabelsEntry
+	nil,                                 // 68: niyanta.v1.AffinityConstraint.WorkerTagsEntry
+	nil,                                 // 69: niyanta.v1.ListWorkloadsRequest.LabelsEntry
+	nil,                                 // 70: niyanta.v1.WorkloadFilter.LabelsEntry
+	nil,                                 // 71: niyanta.v1.Labels.EntriesEntry
+	(*structpb.Struct)(nil),             // 72: google.protobuf.Struct
+	(*timestamppb.Timestamp)(nil),       // 73: google.protobuf.Timestamp
 }
 var file_niyanta_v1_workload_service_proto_depIdxs = []int32{
-	70,  // 0: niyanta.v1.SubmitWorkloadRequest.input_params:type_name -> google.protobuf.Struct
+	72,  // 0: niyanta.v1.SubmitWorkloadRequest.input_params:type_name -> google.protobuf.Struct
 	8,   // 1: niyanta.v1.SubmitWorkloadRequest.affinity_rules:type_name -> niyanta.v1.AffinityRules
-	65,  // 2: niyanta.v1.SubmitWorkloadRequest.labels:type_name -> niyanta.v1.SubmitWorkloadRequest.LabelsEntry
+	66,  // 2: niyanta.v1.SubmitWorkloadRequest.labels:type_name -> niyanta.v1.SubmitWorkloadRequest.LabelsEntry
 	0,   // 3: niyanta.v1.SubmitWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
-	71,  // 4: niyanta.v1.SubmitWorkloadResponse.created_at:type_name -> google.protobuf.Timestamp
-	71,  // 5: niyanta.v1.SubmitWorkloadResponse.estimated_start_time:type_name -> google.protobuf.Timestamp
+	73,  // 4: niyanta.v1.SubmitWorkloadResponse.created_at:type_name -> google.protobuf.Timestamp
+	73,  // 5: niyanta.v1.SubmitWorkloadResponse.estimated_start_time:type_name -> google.protobuf.Timestamp
 	7,   // 6: niyanta.v1.GetWorkloadResponse.workload:type_name -> niyanta.v1.Workload
 	0,   // 7: niyanta.v1.Workload.status:type_name -> niyanta.v1.WorkloadStatus
-	70,  // 8: niyanta.v1.Workload.input_params:type_name -> google.protobuf.Struct
-	70,  // 9: niyanta.v1.Workload.result_data:type_name -> google.protobuf.Struct
-	71,  // 10: niyanta.v1.Workload.created_at:type_name -> google.protobuf.Timestamp
-	71,  // 11: niyanta.v1.Workload.scheduled_at:type_name -> google.protobuf.Timestamp
-	71,  // 12: niyanta.v1.Workload.started_at:type_name -> google.protobuf.Timestamp
-	71,  // 13: niyanta.v1.Workload.completed_at:type_name -> google.protobuf.Timestamp
+	72,  // 8: niyanta.v1.Workload.input_params:type_name -> google.protobuf.Struct
+	72,  // 9: niyanta.v1.Workload.result_data:type_name -> google.protobuf.Struct
+	73,  // 10: niyanta.v1.Workload.created_at:type_name -> google.protobuf.Timestamp
+	73,  // 11: niyanta.v1.Workload.scheduled_at:type_name -> google.protobuf.Timestamp
+	73,  // 12: niyanta.v1.Workload.started_at:type_name -> google.protobuf.Timestamp
+	73,  // 13: niyanta.v1.Workload.completed_at:type_name -> google.protobuf.Timestamp
 	8,   // 14: niyanta.v1.Workload.affinity_rules:type_name -> niyanta.v1.AffinityRules
-	71,  // 15: niyanta.v1.Workload.paused_at:type_name -> google.protobuf.Timestamp
-	71,  // 16: niyanta.v1.Workload.cancelled_at:type_name -> google.protobuf.Timestamp
-	71,  // 17: niyanta.v1.Workload.estimated_start_time:type_name -> google.protobuf.Timestamp
-	71,  // 18: niyanta.v1.Workload.estimated_completion_time:type_name -> google.protobuf.Timestamp
-	66,  // 19: niyanta.v1.Workload.labels:type_name -> niyanta.v1.Workload.LabelsEntry
+	73,  // 15: niyanta.v1.Workload.paused_at:type_name -> google.protobuf.Timestamp
+	73,  // 16: niyanta.v1.Workload.cancelled_at:type_name -> google.protobuf.Timestamp
+	73,  // 17: niyanta.v1.Workload.estimated_start_time:type_name -> google.protobuf.Timestamp
+	73,  // 18: niyanta.v1.Workload.estimated_completion_time:type_name -> google.protobuf.Timestamp
+	67,  // 19: niyanta.v1.Workload.labels:type_name -> niyanta.v1.Workload.LabelsEntry
 	9,   // 20: niyanta.v1.AffinityRules.hard_affinity:type_name -> niyanta.v1.AffinityConstraint
 	9,   // 21: niyanta.v1.AffinityRules.soft_affinity:type_name -> niyanta.v1.AffinityConstraint
 	9,   // 22: niyanta.v1.AffinityRules.anti_affinity:type_name -> niyanta.v1.AffinityConstraint
-	67,  // 23: niyanta.v1.AffinityConstraint.worker_tags:type_name -> niyanta.v1.AffinityConstraint.WorkerTagsEntry
+	68,  // 23: niyanta.v1.AffinityConstraint.worker_tags:type_name -> niyanta.v1.AffinityConstraint.WorkerTagsEntry
 	0,   // 24: niyanta.v1.ExplainWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
-	71,  // 25: niyanta.v1.ExplainWorkloadResponse.explained_at:type_name -> google.protobuf.Timestamp
+	73,  // 25: niyanta.v1.ExplainWorkloadResponse.explained_at:type_name -> google.protobuf.Timestamp
 	12,  // 26: niyanta.v1.ExplainWorkloadResponse.reasons:type_name -> niyanta.v1.ExplainedReason
 	13,  // 27: niyanta.v1.ExplainWorkloadResponse.position:type_name -> niyanta.v1.QueuePosition
 	14,  // 28: niyanta.v1.ExplainWorkloadResponse.estimated_start:type_name -> niyanta.v1.TimeEstimate
 	14,  // 29: niyanta.v1.ExplainWorkloadResponse.estimated_completion:type_name -> niyanta.v1.TimeEstimate
 	15,  // 30: niyanta.v1.ExplainWorkloadResponse.accuracy:type_name -> niyanta.v1.EstimateAccuracy
-	70,  // 31: niyanta.v1.ExplainedReason.details:type_name -> google.protobuf.Struct
-	71,  // 32: niyanta.v1.TimeEstimate.p50:type_name -> google.protobuf.Timestamp
-	71,  // 33: niyanta.v1.TimeEstimate.p90:type_name -> google.protobuf.Timestamp
+	72,  // 31: niyanta.v1.ExplainedReason.details:type_name -> google.protobuf.Struct
+	73,  // 32: niyanta.v1.TimeEstimate.p50:type_name -> google.protobuf.Timestamp
+	73,  // 33: niyanta.v1.TimeEstimate.p90:type_name -> google.protobuf.Timestamp
 	0,   // 34: niyanta.v1.WorkloadStatusUpdate.status:type_name -> niyanta.v1.WorkloadStatus
-	71,  // 35: niyanta.v1.WorkloadStatusUpdate.timestamp:type_name -> google.protobuf.Timestamp
-	70,  // 36: niyanta.v1.WorkloadStatusUpdate.result_data:type_name -> google.protobuf.Struct
+	73,  // 35: niyanta.v1.WorkloadStatusUpdate.timestamp:type_name -> google.protobuf.Timestamp
+	72,  // 36: niyanta.v1.WorkloadStatusUpdate.result_data:type_name -> google.protobuf.Struct
 	20,  // 37: niyanta.v1.LiveEvent.ready:type_name -> niyanta.v1.FeedReady
 	21,  // 38: niyanta.v1.LiveEvent.workload:type_name -> niyanta.v1.WorkloadEvent
 	22,  // 39: niyanta.v1.LiveEvent.missed:type_name -> niyanta.v1.EventsMissed
 	23,  // 40: niyanta.v1.LiveEvent.fleet:type_name -> niyanta.v1.FleetChanged
 	24,  // 41: niyanta.v1.LiveEvent.customer:type_name -> niyanta.v1.CustomerChanged
 	0,   // 42: niyanta.v1.WorkloadEvent.status:type_name -> niyanta.v1.WorkloadStatus
-	71,  // 43: niyanta.v1.WorkloadEvent.timestamp:type_name -> google.protobuf.Timestamp
+	73,  // 43: niyanta.v1.WorkloadEvent.timestamp:type_name -> google.protobuf.Timestamp
 	1,   // 44: niyanta.v1.EventsMissed.reason:type_name -> niyanta.v1.MissedReason
 	0,   // 45: niyanta.v1.ListWorkloadsRequest.status:type_name -> niyanta.v1.WorkloadStatus
-	68,  // 46: niyanta.v1.ListWorkloadsRequest.labels:type_name -> niyanta.v1.ListWorkloadsRequest.LabelsEntry
-	71,  // 47: niyanta.v1.ListWorkloadsRequest.created_after:type_name -> google.protobuf.Timestamp
-	71,  // 48: niyanta.v1.ListWorkloadsRequest.created_before:type_name -> google.protobuf.Timestamp
+	69,  // 46: niyanta.v1.ListWorkloadsRequest.labels:type_name -> niyanta.v1.ListWorkloadsRequest.LabelsEntry
+	73,  // 47: niyanta.v1.ListWorkloadsRequest.created_after:type_name -> google.protobuf.Timestamp
+	73,  // 48: niyanta.v1.ListWorkloadsRequest.created_before:type_name -> google.protobuf.Timestamp
 	7,   // 49: niyanta.v1.ListWorkloadsResponse.workloads:type_name -> niyanta.v1.Workload
 	27,  // 50: niyanta.v1.ListWorkloadsResponse.pagination:type_name -> niyanta.v1.Pagination
 	0,   // 51: niyanta.v1.CancelWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
-	71,  // 52: niyanta.v1.CancelWorkloadResponse.cancelled_at:type_name -> google.protobuf.Timestamp
+	73,  // 52: niyanta.v1.CancelWorkloadResponse.cancelled_at:type_name -> google.protobuf.Timestamp
 	0,   // 53: niyanta.v1.PauseWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
-	71,  // 54: niyanta.v1.PauseWorkloadResponse.paused_at:type_name -> google.protobuf.Timestamp
+	73,  // 54: niyanta.v1.PauseWorkloadResponse.paused_at:type_name -> google.protobuf.Timestamp
 	0,   // 55: niyanta.v1.ResumeWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
-	71,  // 56: niyanta.v1.GetWorkloadLogsRequest.since:type_name -> google.protobuf.Timestamp
-	71,  // 57: niyanta.v1.GetWorkloadLogsRequest.until:type_name -> google.protobuf.Timestamp
+	73,  // 56: niyanta.v1.GetWorkloadLogsRequest.since:type_name -> google.protobuf.Timestamp
+	73,  // 57: niyanta.v1.GetWorkloadLogsRequest.until:type_name -> google.protobuf.Timestamp
 	2,   // 58: niyanta.v1.GetWorkloadLogsRequest.level:type_name -> niyanta.v1.LogLevel
 	36,  // 59: niyanta.v1.GetWorkloadLogsResponse.logs:type_name -> niyanta.v1.LogLine
 	27,  // 60: niyanta.v1.GetWorkloadLogsResponse.pagination:type_name -> niyanta.v1.Pagination
-	71,  // 61: niyanta.v1.LogLine.timestamp:type_name -> google.protobuf.Timestamp
+	73,  // 61: niyanta.v1.LogLine.timestamp:type_name -> google.protobuf.Timestamp
 	2,   // 62: niyanta.v1.LogLine.level:type_name -> niyanta.v1.LogLevel
-	70,  // 63: niyanta.v1.LogLine.details:type_name -> google.protobuf.Struct
+	72,  // 63: niyanta.v1.LogLine.details:type_name -> google.protobuf.Struct
 	3,   // 64: niyanta.v1.SubmitWorkloadBatchRequest.workloads:type_name -> niyanta.v1.SubmitWorkloadRequest
 	39,  // 65: niyanta.v1.SubmitWorkloadBatchResponse.results:type_name -> niyanta.v1.SubmitWorkloadBatchResult
 	4,   // 66: niyanta.v1.SubmitWorkloadBatchResult.workload:type_name -> niyanta.v1.SubmitWorkloadResponse
 	40,  // 67: niyanta.v1.SubmitWorkloadBatchResult.error:type_name -> niyanta.v1.ItemError
-	70,  // 68: niyanta.v1.ItemError.details:type_name -> google.protobuf.Struct
+	72,  // 68: niyanta.v1.ItemError.details:type_name -> google.protobuf.Struct
 	42,  // 69: niyanta.v1.CancelWorkloadBatchRequest.filter:type_name -> niyanta.v1.WorkloadFilter
 	0,   // 70: niyanta.v1.WorkloadFilter.status:type_name -> niyanta.v1.WorkloadStatus
-	71,  // 71: niyanta.v1.WorkloadFilter.created_before:type_name -> google.protobuf.Timestamp
-	71,  // 72: niyanta.v1.WorkloadFilter.created_after:type_name -> google.protobuf.Timestamp
-	69,  // 73: niyanta.v1.WorkloadFilter.labels:type_name -> niyanta.v1.WorkloadFilter.LabelsEntry
+	73,  // 71: niyanta.v1.WorkloadFilter.created_before:type_name -> google.protobuf.Timestamp
+	73,  // 72: niyanta.v1.WorkloadFilter.created_after:type_name -> google.protobuf.Timestamp
+	70,  // 73: niyanta.v1.WorkloadFilter.labels:type_name -> niyanta.v1.WorkloadFilter.LabelsEntry
 	44,  // 74: niyanta.v1.CancelWorkloadBatchResponse.results:type_name -> niyanta.v1.CancelWorkloadBatchResult
 	29,  // 75: niyanta.v1.CancelWorkloadBatchResult.cancelled:type_name -> niyanta.v1.CancelWorkloadResponse
 	40,  // 76: niyanta.v1.CancelWorkloadBatchResult.error:type_name -> niyanta.v1.ItemError
-	70,  // 77: niyanta.v1.ReplayWorkloadRequest.input_params:type_name -> google.protobuf.Struct
-	70,  // 78: niyanta.v1.ForkWorkloadRequest.input_params:type_name -> google.protobuf.Struct
+	72,  // 77: niyanta.v1.ReplayWorkloadRequest.input_params:type_name -> google.protobuf.Struct
+	72,  // 78: niyanta.v1.ForkWorkloadRequest.input_params:type_name -> google.protobuf.Struct
 	42,  // 79: niyanta.v1.ReplayWorkloadBatchRequest.filter:type_name -> niyanta.v1.WorkloadFilter
 	49,  // 80: niyanta.v1.ReplayWorkloadBatchResponse.results:type_name -> niyanta.v1.ReplayWorkloadBatchResult
 	40,  // 81: niyanta.v1.ReplayWorkloadBatchResult.error:type_name -> niyanta.v1.ItemError
-	71,  // 82: niyanta.v1.ListFailuresRequest.since:type_name -> google.protobuf.Timestamp
-	71,  // 83: niyanta.v1.ListFailuresRequest.until:type_name -> google.protobuf.Timestamp
+	73,  // 82: niyanta.v1.ListFailuresRequest.since:type_name -> google.protobuf.Timestamp
+	73,  // 83: niyanta.v1.ListFailuresRequest.until:type_name -> google.protobuf.Timestamp
 	52,  // 84: niyanta.v1.ListFailuresResponse.failures:type_name -> niyanta.v1.Failure
-	71,  // 85: niyanta.v1.ListFailuresResponse.counted_since:type_name -> google.protobuf.Timestamp
-	71,  // 86: niyanta.v1.Failure.first_seen_at:type_name -> google.protobuf.Timestamp
-	71,  // 87: niyanta.v1.Failure.last_seen_at:type_name -> google.protobuf.Timestamp
+	73,  // 85: niyanta.v1.ListFailuresResponse.counted_since:type_name -> google.protobuf.Timestamp
+	73,  // 86: niyanta.v1.Failure.first_seen_at:type_name -> google.protobuf.Timestamp
+	73,  // 87: niyanta.v1.Failure.last_seen_at:type_name -> google.protobuf.Timestamp
 	8,   // 88: niyanta.v1.UpdateWorkloadRequest.affinity_rules:type_name -> niyanta.v1.AffinityRules
-	7,   // 89: niyanta.v1.UpdateWorkloadResponse.workload:type_name -> niyanta.v1.Workload
-	57,  // 90: niyanta.v1.ListCheckpointsResponse.checkpoints:type_name -> niyanta.v1.Checkpoint
-	71,  // 91: niyanta.v1.Checkpoint.created_at:type_name -> google.protobuf.Timestamp
-	57,  // 92: niyanta.v1.PinCheckpointResponse.checkpoint:type_name -> niyanta.v1.Checkpoint
-	57,  // 93: niyanta.v1.UnpinCheckpointResponse.checkpoint:type_name -> niyanta.v1.Checkpoint
-	64,  // 94: niyanta.v1.ListWorkloadTypesResponse.workload_types:type_name -> niyanta.v1.WorkloadType
-	70,  // 95: niyanta.v1.WorkloadType.input_schemas:type_name -> google.protobuf.Struct
-	70,  // 96: niyanta.v1.WorkloadType.config_schema:type_name -> google.protobuf.Struct
-	3,   // 97: niyanta.v1.WorkloadService.SubmitWorkload:input_type -> niyanta.v1.SubmitWorkloadRequest
-	5,   // 98: niyanta.v1.WorkloadService.GetWorkload:input_type -> niyanta.v1.GetWorkloadRequest
-	10,  // 99: niyanta.v1.WorkloadService.ExplainWorkload:input_type -> niyanta.v1.ExplainWorkloadRequest
-	25,  // 100: niyanta.v1.WorkloadService.ListWorkloads:input_type -> niyanta.v1.ListWorkloadsRequest
-	28,  // 101: niyanta.v1.WorkloadService.CancelWorkload:input_type -> niyanta.v1.CancelWorkloadRequest
-	30,  // 102: niyanta.v1.WorkloadService.PauseWorkload:input_type -> niyanta.v1.PauseWorkloadRequest
-	53,  // 103: niyanta.v1.WorkloadService.UpdateWorkload:input_type -> niyanta.v1.UpdateWorkloadRequest
-	32,  // 104: niyanta.v1.WorkloadService.ResumeWorkload:input_type -> niyanta.v1.ResumeWorkloadRequest
-	16,  // 105: niyanta.v1.WorkloadService.StreamWorkloadStatus:input_type -> niyanta.v1.StreamWorkloadStatusRequest
-	18,  // 106: niyanta.v1.WorkloadService.StreamWorkloadEvents:input_type -> niyanta.v1.StreamWorkloadEventsRequest
-	34,  // 107: niyanta.v1.WorkloadService.GetWorkloadLogs:input_type -> niyanta.v1.GetWorkloadLogsRequest
-	37,  // 108: niyanta.v1.WorkloadService.SubmitWorkloadBatch:input_type -> niyanta.v1.SubmitWorkloadBatchRequest
-	41,  // 109: niyanta.v1.WorkloadService.CancelWorkloadBatch:input_type -> niyanta.v1.CancelWorkloadBatchRequest
-	45,  // 110: niyanta.v1.WorkloadService.ReplayWorkload:input_type -> niyanta.v1.ReplayWorkloadRequest
-	46,  // 111: niyanta.v1.WorkloadService.ForkWorkload:input_type -> niyanta.v1.ForkWorkloadRequest
-	47,  // 112: niyanta.v1.WorkloadService.ReplayWorkloadBatch:input_type -> niyanta.v1.ReplayWorkloadBatchRequest
-	50,  // 113: niyanta.v1.WorkloadService.ListFailures:input_type -> niyanta.v1.ListFailuresRequest
-	55,  // 114: niyanta.v1.WorkloadService.ListCheckpoints:input_type -> niyanta.v1.ListCheckpointsRequest
-	58,  // 115: niyanta.v1.WorkloadService.PinCheckpoint:input_type -> niyanta.v1.PinCheckpointRequest
-	60,  // 116: niyanta.v1.WorkloadService.UnpinCheckpoint:input_type -> niyanta.v1.UnpinCheckpointRequest
-	62,  // 117: niyanta.v1.WorkloadService.ListWorkloadTypes:input_type -> niyanta.v1.ListWorkloadTypesRequest
-	4,   // 118: niyanta.v1.WorkloadService.SubmitWorkload:output_type -> niyanta.v1.SubmitWorkloadResponse
-	6,   // 119: niyanta.v1.WorkloadService.GetWorkload:output_type -> niyanta.v1.GetWorkloadResponse
-	11,  // 120: niyanta.v1.WorkloadService.ExplainWorkload:output_type -> niyanta.v1.ExplainWorkloadResponse
-	26,  // 121: niyanta.v1.WorkloadService.ListWorkloads:output_type -> niyanta.v1.ListWorkloadsResponse
-	29,  // 122: niyanta.v1.WorkloadService.CancelWorkload:output_type -> niyanta.v1.CancelWorkloadResponse
-	31,  // 123: niyanta.v1.WorkloadService.PauseWorkload:output_type -> niyanta.v1.PauseWorkloadResponse
-	54,  // 124: niyanta.v1.WorkloadService.UpdateWorkload:output_type -> niyanta.v1.UpdateWorkloadResponse
-	33,  // 125: niyanta.v1.WorkloadService.ResumeWorkload:output_type -> niyanta.v1.ResumeWorkloadResponse
-	17,  // 126: niyanta.v1.WorkloadService.StreamWorkloadStatus:output_type -> niyanta.v1.WorkloadStatusUpdate
-	19,  // 127: niyanta.v1.WorkloadService.StreamWorkloadEvents:output_type -> niyanta.v1.LiveEvent
-	35,  // 128: niyanta.v1.WorkloadService.GetWorkloadLogs:output_type -> niyanta.v1.GetWorkloadLogsResponse
-	38,  // 129: niyanta.v1.WorkloadService.SubmitWorkloadBatch:output_type -> niyanta.v1.SubmitWorkloadBatchResponse
-	43,  // 130: niyanta.v1.WorkloadService.CancelWorkloadBatch:output_type -> niyanta.v1.CancelWorkloadBatchResponse
-	4,   // 131: niyanta.v1.WorkloadService.ReplayWorkload:output_type -> niyanta.v1.SubmitWorkloadResponse
-	4,   // 132: niyanta.v1.WorkloadService.ForkWorkload:output_type -> niyanta.v1.SubmitWorkloadResponse
-	48,  // 133: niyanta.v1.WorkloadService.ReplayWorkloadBatch:output_type -> niyanta.v1.ReplayWorkloadBatchResponse
-	51,  // 134: niyanta.v1.WorkloadService.ListFailures:output_type -> niyanta.v1.ListFailuresResponse
-	56,  // 135: niyanta.v1.WorkloadService.ListCheckpoints:output_type -> niyanta.v1.ListCheckpointsResponse
-	59,  // 136: niyanta.v1.WorkloadService.PinCheckpoint:output_type -> niyanta.v1.PinCheckpointResponse
-	61,  // 137: niyanta.v1.WorkloadService.UnpinCheckpoint:output_type -> niyanta.v1.UnpinCheckpointResponse
-	63,  // 138: niyanta.v1.WorkloadService.ListWorkloadTypes:output_type -> niyanta.v1.ListWorkloadTypesResponse
-	118, // [118:139] is the sub-list for method output_type
-	97,  // [97:118] is the sub-list for method input_type
-	97,  // [97:97] is the sub-list for extension type_name
-	97,  // [97:97] is the sub-list for extension extendee
-	0,   // [0:97] is the sub-list for field type_name
+	54,  // 89: niyanta.v1.UpdateWorkloadRequest.labels:type_name -> niyanta.v1.Labels
+	71,  // 90: niyanta.v1.Labels.entries:type_name -> niyanta.v1.Labels.EntriesEntry
+	7,   // 91: niyanta.v1.UpdateWorkloadResponse.workload:type_name -> niyanta.v1.Workload
+	58,  // 92: niyanta.v1.ListCheckpointsResponse.checkpoints:type_name -> niyanta.v1.Checkpoint
+	73,  // 93: niyanta.v1.Checkpoint.created_at:type_name -> google.protobuf.Timestamp
+	58,  // 94: niyanta.v1.PinCheckpointResponse.checkpoint:type_name -> niyanta.v1.Checkpoint
+	58,  // 95: niyanta.v1.UnpinCheckpointResponse.checkpoint:type_name -> niyanta.v1.Checkpoint
+	65,  // 96: niyanta.v1.ListWorkloadTypesResponse.workload_types:type_name -> niyanta.v1.WorkloadType
+	72,  // 97: niyanta.v1.WorkloadType.input_schemas:type_name -> google.protobuf.Struct
+	72,  // 98: niyanta.v1.WorkloadType.config_schema:type_name -> google.protobuf.Struct
+	3,   // 99: niyanta.v1.WorkloadService.SubmitWorkload:input_type -> niyanta.v1.SubmitWorkloadRequest
+	5,   // 100: niyanta.v1.WorkloadService.GetWorkload:input_type -> niyanta.v1.GetWorkloadRequest
+	10,  // 101: niyanta.v1.WorkloadService.ExplainWorkload:input_type -> niyanta.v1.ExplainWorkloadRequest
+	25,  // 102: niyanta.v1.WorkloadService.ListWorkloads:input_type -> niyanta.v1.ListWorkloadsRequest
+	28,  // 103: niyanta.v1.WorkloadService.CancelWorkload:input_type -> niyanta.v1.CancelWorkloadRequest
+	30,  // 104: niyanta.v1.WorkloadService.PauseWorkload:input_type -> niyanta.v1.PauseWorkloadRequest
+	53,  // 105: niyanta.v1.WorkloadService.UpdateWorkload:input_type -> niyanta.v1.UpdateWorkloadRequest
+	32,  // 106: niyanta.v1.WorkloadService.ResumeWorkload:input_type -> niyanta.v1.ResumeWorkloadRequest
+	16,  // 107: niyanta.v1.WorkloadService.StreamWorkloadStatus:input_type -> niyanta.v1.StreamWorkloadStatusRequest
+	18,  // 108: niyanta.v1.WorkloadService.StreamWorkloadEvents:input_type -> niyanta.v1.StreamWorkloadEventsRequest
+	34,  // 109: niyanta.v1.WorkloadService.GetWorkloadLogs:input_type -> niyanta.v1.GetWorkloadLogsRequest
+	37,  // 110: niyanta.v1.WorkloadService.SubmitWorkloadBatch:input_type -> niyanta.v1.SubmitWorkloadBatchRequest
+	41,  // 111: niyanta.v1.WorkloadService.CancelWorkloadBatch:input_type -> niyanta.v1.CancelWorkloadBatchRequest
+	45,  // 112: niyanta.v1.WorkloadService.ReplayWorkload:input_type -> niyanta.v1.ReplayWorkloadRequest
+	46,  // 113: niyanta.v1.WorkloadService.ForkWorkload:input_type -> niyanta.v1.ForkWorkloadRequest
+	47,  // 114: niyanta.v1.WorkloadService.ReplayWorkloadBatch:input_type -> niyanta.v1.ReplayWorkloadBatchRequest
+	50,  // 115: niyanta.v1.WorkloadService.ListFailures:input_type -> niyanta.v1.ListFailuresRequest
+	56,  // 116: niyanta.v1.WorkloadService.ListCheckpoints:input_type -> niyanta.v1.ListCheckpointsRequest
+	59,  // 117: niyanta.v1.WorkloadService.PinCheckpoint:input_type -> niyanta.v1.PinCheckpointRequest
+	61,  // 118: niyanta.v1.WorkloadService.UnpinCheckpoint:input_type -> niyanta.v1.UnpinCheckpointRequest
+	63,  // 119: niyanta.v1.WorkloadService.ListWorkloadTypes:input_type -> niyanta.v1.ListWorkloadTypesRequest
+	4,   // 120: niyanta.v1.WorkloadService.SubmitWorkload:output_type -> niyanta.v1.SubmitWorkloadResponse
+	6,   // 121: niyanta.v1.WorkloadService.GetWorkload:output_type -> niyanta.v1.GetWorkloadResponse
+	11,  // 122: niyanta.v1.WorkloadService.ExplainWorkload:output_type -> niyanta.v1.ExplainWorkloadResponse
+	26,  // 123: niyanta.v1.WorkloadService.ListWorkloads:output_type -> niyanta.v1.ListWorkloadsResponse
+	29,  // 124: niyanta.v1.WorkloadService.CancelWorkload:output_type -> niyanta.v1.CancelWorkloadResponse
+	31,  // 125: niyanta.v1.WorkloadService.PauseWorkload:output_type -> niyanta.v1.PauseWorkloadResponse
+	55,  // 126: niyanta.v1.WorkloadService.UpdateWorkload:output_type -> niyanta.v1.UpdateWorkloadResponse
+	33,  // 127: niyanta.v1.WorkloadService.ResumeWorkload:output_type -> niyanta.v1.ResumeWorkloadResponse
+	17,  // 128: niyanta.v1.WorkloadService.StreamWorkloadStatus:output_type -> niyanta.v1.WorkloadStatusUpdate
+	19,  // 129: niyanta.v1.WorkloadService.StreamWorkloadEvents:output_type -> niyanta.v1.LiveEvent
+	35,  // 130: niyanta.v1.WorkloadService.GetWorkloadLogs:output_type -> niyanta.v1.GetWorkloadLogsResponse
+	38,  // 131: niyanta.v1.WorkloadService.SubmitWorkloadBatch:output_type -> niyanta.v1.SubmitWorkloadBatchResponse
+	43,  // 132: niyanta.v1.WorkloadService.CancelWorkloadBatch:output_type -> niyanta.v1.CancelWorkloadBatchResponse
+	4,   // 133: niyanta.v1.WorkloadService.ReplayWorkload:output_type -> niyanta.v1.SubmitWorkloadResponse
+	4,   // 134: niyanta.v1.WorkloadService.ForkWorkload:output_type -> niyanta.v1.SubmitWorkloadResponse
+	48,  // 135: niyanta.v1.WorkloadService.ReplayWorkloadBatch:output_type -> niyanta.v1.ReplayWorkloadBatchResponse
+	51,  // 136: niyanta.v1.WorkloadService.ListFailures:output_type -> niyanta.v1.ListFailuresResponse
+	57,  // 137: niyanta.v1.WorkloadService.ListCheckpoints:output_type -> niyanta.v1.ListCheckpointsResponse
+	60,  // 138: niyanta.v1.WorkloadService.PinCheckpoint:output_type -> niyanta.v1.PinCheckpointResponse
+	62,  // 139: niyanta.v1.WorkloadService.UnpinCheckpoint:output_type -> niyanta.v1.UnpinCheckpointResponse
+	64,  // 140: niyanta.v1.WorkloadService.ListWorkloadTypes:output_type -> niyanta.v1.ListWorkloadTypesResponse
+	120, // [120:141] is the sub-list for method output_type
+	99,  // [99:120] is the sub-list for method input_type
+	99,  // [99:99] is the sub-list for extension type_name
+	99,  // [99:99] is the sub-list for extension extendee
+	0,   // [0:99] is the sub-list for field type_name
 }
 
 func init() { file_niyanta_v1_workload_service_proto_init() }
@@ -5498,7 +5573,7 @@ func file_niyanta_v1_workload_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_niyanta_v1_workload_service_proto_rawDesc), len(file_niyanta_v1_workload_service_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   67,
+			NumMessages:   69,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from niyanta.domain.limits import MAX_CURSOR_LENGTH, MAX_LINES
+from niyanta.domain.limits import MAX_CURSOR_LENGTH, MAX_LINES, MAX_SEARCH_LENGTH
 from niyanta.domain.records import LogLevel
 from niyanta.errors import InvalidInputError, NotFoundError
 from niyanta.server.grpc.fields import choice, text, whole
@@ -55,6 +55,7 @@ def _request_of(request: pb.GetWorkloadLogsRequest) -> LogRequest:
         limit=whole("limit", request.limit, 1, MAX_LINES) if request.limit else None,
         tail=whole("tail", request.tail, 1, MAX_LINES) if request.tail else None,
         cursor=text("cursor", request.cursor, MAX_CURSOR_LENGTH),
+        q=text("q", request.q, MAX_SEARCH_LENGTH),
     )
 
 

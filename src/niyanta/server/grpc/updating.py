@@ -53,6 +53,8 @@ class UpdateMethods:
             given["timeout_seconds"] = request.timeout_seconds or None
         if request.HasField("affinity_rules"):
             given["affinity_rules"] = affinity_of(request.affinity_rules) or None
+        if request.HasField("labels"):
+            given["labels"] = dict(request.labels.entries) or None
         if request.version:
             given["version"] = request.version
         wanted = checked(self._decoder, given, self._max_body_bytes)

@@ -34,7 +34,7 @@ from niyanta.server.services.occupancy import Occupancy
 from niyanta.server.store.customers import Customer, CustomerStore, CustomerUsage
 from niyanta.server.store.database import Database, retried
 from niyanta.server.store.states import affinity_from_json
-from niyanta.server.store.statistics import LaneAhead, StatisticsStore
+from niyanta.server.store.statistics import QueueLane, StatisticsStore
 from niyanta.server.store.stored_workload import StoredWorkload
 
 __all__ = ["Estimator", "Prospect"]
@@ -48,7 +48,9 @@ _ACTIVE_SECONDS = 600.0
 _KEEP_PAST_SECONDS = 10.0
 _MOST_PASTS = 10_000
 _MOST_AHEAD = 10_000
-"""Of each lane: counted no further."""
+"""Of those before a workload: counted no further."""
+_MOST_BESIDE = 50_000
+"""Of those that wait for what isn't there: counted no further, as this is done every other second at the most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,12 +164,15 @@ class Estimator:
     @retried
     async def _waiting(self, customer_id: str) -> _Waiting:
         """What keeps the customer's workloads waiting at the moment."""
-        async with self._database.connection(customer_id=customer_id) as conn:
-            lanes = await self._statistics.lanes_ahead(conn, customer_id)
         views = await self._occupancy.views()
-        not_now = [lane for lane in lanes if not _can_be_placed(views, customer_id, lane)]
-        nowhere = [lane for lane in not_now if not _could_be_placed(views, customer_id, lane)]
-        return _Waiting(views, sum(lane.ahead for lane in not_now), sum(lane.ahead for lane in nowhere))
+        async with self._database.connection(customer_id=customer_id) as conn:
+            lanes = await self._statistics.lanes(conn, customer_id)
+            not_now = [lane for lane in lanes if not _can_be_placed(views, customer_id, lane)]
+            nowhere = [lane for lane in not_now if not _could_be_placed(views, customer_id, lane)]
+            later = [lane for lane in not_now if lane not in nowhere]
+            missing = await self._statistics.count_ahead(conn, customer_id, nowhere, most=_MOST_BESIDE)
+            busy = await self._statistics.count_ahead(conn, customer_id, later, most=_MOST_BESIDE)
+        return _Waiting(views, missing + busy, missing)
 
     def start_of_submission(
         self, customer_id: str, now: datetime, workload_type: str, rules: Affinity
@@ -211,23 +216,21 @@ class Estimator:
             workload.misfits,
         )
 
+    @retried
     async def _ahead(self, workload: StoredWorkload) -> tuple[int, bool]:
         """How many of the customer's own go before it, and whether there are more than were counted."""
-        await self.know(workload.customer_id)
-        lanes = await self._lanes_ahead(workload)
-        views = await self._occupancy.views()
         customer_id = workload.customer_id
-        own = next((lane for lane in lanes if lane.placement_key == workload.placement_key), None)
-        can = _can_be_placed if own is None or _can_be_placed(views, customer_id, own) else _could_be_placed
-        lanes = [lane for lane in lanes if lane is own or can(views, customer_id, lane)]
-        return sum(lane.ahead for lane in lanes), any(lane.ahead >= _MOST_AHEAD for lane in lanes)
-
-    @retried
-    async def _lanes_ahead(self, workload: StoredWorkload) -> list[LaneAhead]:
-        async with self._database.connection(customer_id=workload.customer_id) as conn:
-            return await self._statistics.lanes_ahead(
-                conn, workload.customer_id, workload.queue_rank, workload.workload_id, most=_MOST_AHEAD
-            )
+        await self.know(customer_id)
+        views = await self._occupancy.views()
+        async with self._database.connection(customer_id=customer_id) as conn:
+            lanes = await self._statistics.lanes(conn, customer_id)
+            own = next((lane for lane in lanes if lane.placement_key == workload.placement_key), None)
+            can = _can_be_placed if own is None or _can_be_placed(views, customer_id, own) else _could_be_placed
+            # Only these are counted: of the others there may be very many.
+            lanes = [lane for lane in lanes if lane is own or can(views, customer_id, lane)]
+            place = workload.queue_rank, workload.workload_id
+            ahead = await self._statistics.count_ahead(conn, customer_id, lanes, place, most=_MOST_AHEAD)
+        return ahead, ahead >= _MOST_AHEAD
 
     async def completion(self, workload: StoredWorkload, *, late: bool = False) -> datetime | None:
         """When a running workload will complete, or by when nine of ten such do (``late``); None for any other."""
@@ -264,16 +267,16 @@ class Estimator:
         return past
 
 
-def _rules(lane: LaneAhead) -> Affinity:
+def _rules(lane: QueueLane) -> Affinity:
     return affinity_from_json(lane.affinity_rules)
 
 
-def _can_be_placed(views: Iterable[WorkerView], customer_id: str, lane: LaneAhead) -> bool:
+def _can_be_placed(views: Iterable[WorkerView], customer_id: str, lane: QueueLane) -> bool:
     """Whether a worker could take the lane's next workload at this moment."""
     rules = _rules(lane)
     return choose(eligible(views, customer_id, lane.workload_type, rules), rules) is not None
 
 
-def _could_be_placed(views: Iterable[WorkerView], customer_id: str, lane: LaneAhead) -> bool:
+def _could_be_placed(views: Iterable[WorkerView], customer_id: str, lane: QueueLane) -> bool:
     """Whether a worker could take it once that has a slot."""
     return bool(eligible(views, customer_id, lane.workload_type, _rules(lane)))

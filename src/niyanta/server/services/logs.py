@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from niyanta.domain.limits import DEFAULT_LINES, MAX_COUNTED_LINES, MAX_LINES
+from niyanta.domain.limits import DEFAULT_LINES, MAX_COUNTED_LINES, MAX_LINES, MAX_SEARCH_LENGTH
 from niyanta.domain.records import LogLevel
 from niyanta.errors import InvalidInputError
 from niyanta.server.services.cursors import Cursors
 from niyanta.server.services.workloads import WorkloadService
 from niyanta.server.store.customers import Identity
 from niyanta.server.store.database import Database, retried
-from niyanta.server.store.logs import LogsQuery, LogStore, StoredLine
+from niyanta.server.store.logs import LogPlace, LogsQuery, LogStore, StoredLine
 from niyanta.server.store.partitions import Lifetime
 
 __all__ = ["LogPage", "LogRequest", "LogService"]
@@ -36,6 +36,9 @@ class LogRequest:
     tail: int | None = None
     """The last so many lines, oldest first; a cursor leads to the ones before. Takes the place of limit and order."""
     cursor: str | None = None
+    q: str | None = None
+    """Only lines whose message has this in it, in whatever case. A page looks at a bounded number of lines, so it may
+    hold fewer than were asked for although its cursor leads on."""
 
     def check(self) -> None:
         """Refuse what contradicts itself.
@@ -46,6 +49,11 @@ class LogRequest:
         if self.since is not None and self.until is not None and self.since > self.until:
             raise InvalidInputError(
                 "since must not be after until", details={"field": "since", "allowed": "a time up to until"}
+            )
+        if self.q is not None and not self.q.strip():
+            raise InvalidInputError(
+                "q must have something in it to search for",
+                details={"field": "q", "allowed": f"1 to {MAX_SEARCH_LENGTH} characters, not only blanks"},
             )
         if self.tail is not None and (self.limit is not None or self.order is not None):
             raise InvalidInputError(
@@ -62,9 +70,11 @@ class LogPage:
     next_cursor: str | None
     """Leads to the lines behind these; None when there are none now."""
     total: int | None = None
-    """With the first page of a tail: how many lines there are in all."""
+    """With the first page of a tail: how many lines there are in all; of a search only once it is at its end."""
     total_is_estimate: bool = False
     """True when there are more than ``total``."""
+    behind: LogPlace | None = None
+    """Where the cursor leads on from."""
 
     @property
     def has_more(self) -> bool:
@@ -114,7 +124,7 @@ class LogService:
             left = None if left is None else left - len(page.lines)
             if not page.has_more or left == 0:
                 return
-            query = replace(query, behind=page.lines[-1].place)
+            query = replace(query, behind=page.behind)
 
     async def _query(self, identity: Identity, workload_id: str, request: LogRequest) -> LogsQuery:
         lifetime = Lifetime.of(await self._workloads.get(identity, workload_id))
@@ -130,23 +140,32 @@ class LogService:
             until=request.until,
             newest_first=_is_newest_first(request),
             behind=behind,
+            words=request.q,
         )
 
     @retried
     async def _read(self, query: LogsQuery, request: LogRequest, most: int) -> LogPage:
+        behind = None
         async with self._database.connection(customer_id=query.customer_id) as conn:
-            lines = await self._store.page(conn, query, most + 1)
-        cursor = None
+            if query.words is None:
+                lines = await self._store.page(conn, query, most + 1)
+            else:
+                lines, behind = await self._store.search(conn, query, most + 1)
         if len(lines) > most:
             del lines[most:]
+            behind = lines[-1].place
+        cursor = None
+        if behind is not None:
             names = _names(query.customer_id, query.workload_id, request)
-            cursor = self._cursors.after_line(lines[-1].place, *names)
-        return LogPage(lines=lines, next_cursor=cursor)
+            cursor = self._cursors.after_line(behind, *names)
+        return LogPage(lines=lines, next_cursor=cursor, behind=behind)
 
     @retried
     async def _with_total(self, page: LogPage, query: LogsQuery) -> LogPage:
         if not page.has_more:
             return replace(page, total=len(page.lines))
+        if query.words is not None:
+            return page  # counting would mean to look at all of the log
         async with self._database.connection(customer_id=query.customer_id) as conn:
             counted = await self._store.count(conn, query, MAX_COUNTED_LINES + 1)
         return replace(page, total=min(counted, MAX_COUNTED_LINES), total_is_estimate=counted > MAX_COUNTED_LINES)
@@ -160,7 +179,8 @@ def _names(customer_id: str, workload_id: str, request: LogRequest) -> tuple[str
     """All that names a reading; how many lines a page has doesn't."""
     since, until = (at.isoformat() if at else "" for at in (request.since, request.until))
     direction = "desc" if _is_newest_first(request) else "asc"
-    return "logs", customer_id, workload_id, since, until, request.level or "", direction
+    names = "logs", customer_id, workload_id, since, until, request.level or "", direction
+    return names if request.q is None else (*names, request.q)
 
 
 def _from(level: str | None) -> list[LogLevel]:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from niyanta.errors import ApiError, ConflictError, InvalidInputError, ServiceUnavailableError
-from niyanta.server.store.submissions import KeyUse
+from niyanta.server.store.submissions import KeyUse, NewWorkload
 
 __all__ = [
     "ItemOutcome",
     "Submission",
     "SubmissionAnswer",
     "answered_before",
+    "found",
     "held_up",
     "kept",
     "queue_full",
@@ -118,3 +119,27 @@ def unknown(*, has_key: bool) -> ServiceUnavailableError:
         details={"dependency": "database", "outcome": "unknown"},
         retry_after_seconds=1 if has_key else None,
     )
+
+
+def found(items: Sequence[NewWorkload | ApiError], stored: Collection[str]) -> SubmissionAnswer:
+    """A submission's answer after a COMMIT that broke.
+
+    Args:
+        items: What was to be stored, or why it was refused before that.
+        stored: Ids of those that are.
+
+    Raises:
+        ServiceUnavailableError: Nothing of it is stored; it may be sent again.
+    """
+    again = ServiceUnavailableError("Not stored; try again", retry_after_seconds=1)
+    outcomes: list[ItemOutcome] = [
+        item
+        if isinstance(item, ApiError)
+        else Submission(item.workload_id, item.created_at, item.estimated_start_at)
+        if item.workload_id in stored
+        else again
+        for item in items
+    ]
+    if not any(isinstance(outcome, Submission) for outcome in outcomes):
+        raise again
+    return SubmissionAnswer(outcomes)

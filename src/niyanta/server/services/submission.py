@@ -37,6 +37,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -54,6 +55,7 @@ from niyanta.server.services.outcomes import (
     Submission,
     SubmissionAnswer,
     answered_before,
+    found,
     held_up,
     kept,
     queue_full,
@@ -86,6 +88,8 @@ _BYTES_LIKE_ONE_MORE = 16 * 1024
 _LOCK_SECONDS = 1.0
 """How long a commit waits for each lock: long beside others' commits, short beside a transaction that hangs."""
 _LOOK_AGAIN_SECONDS = 0.1
+_STATEMENT_SECONDS = 2.0
+"""How long the one statement may be on its way; later it comes to nothing, and a transaction is tried."""
 
 
 class _Request(msgspec.Struct, frozen=True, eq=False):
@@ -194,8 +198,8 @@ class SubmissionService:
         try:
             with step("commit"):
                 return await self._group.submit(asked)
-        except OutcomeUnknownError:
-            return await self._find_out(asked)
+        except OutcomeUnknownError as lost:
+            return await self._find_out(asked, lost.until)
 
     async def _commit(self, requests: Sequence[_Request]) -> list[SubmissionAnswer | Exception]:
         """Commit together; but nobody waits for long because of another customer whose counts somebody holds."""
@@ -219,14 +223,15 @@ class SubmissionService:
         asking = {request.customer_id: self._directory.known_customer(request.customer_id) for request in requests}
         limits = {key: customer.max_queue_depth if customer else 0 for key, customer in asking.items()}
         with self._shortcut.claim() as claim:
-            found = None
+            done = None
             if not any(request.needs_config or request.has_more for request in requests):
-                async with self._database.statement(Pool.API) as conn:
-                    found = await self._store_at_once(conn, requests, limits, claim)
-            if found is None:
+                until = self._until()
+                async with self._database.statement(until) as conn:
+                    done = await self._store_at_once(conn, requests, limits, claim, until)
+            if done is None:
                 async with self._database.transaction(Pool.API) as conn:
-                    found = await self._store_after_reading(conn, requests, limits, claim)
-        answers, stored = found
+                    done = await self._store_after_reading(conn, requests, limits, claim)
+        answers, stored = done
         if stored:
             assigned = claim.changes()
             created = [_created(new, is_ready=new.key not in assigned) for new in stored]
@@ -234,21 +239,32 @@ class SubmissionService:
             self._feed.moved(claim.moves())
         return answers
 
+    def _until(self) -> datetime:
+        """When a statement comes to nothing that has been held up, by the database's clock."""
+        seconds = min(_STATEMENT_SECONDS, self._outcome_wait_seconds / 4)
+        return datetime.fromtimestamp(self._directory.clock.now_ms() / 1000 + seconds, UTC)
+
     async def _store_at_once(
-        self, conn: Connection, requests: Sequence[_Request], limits: dict[str, int], claim: SlotClaim
+        self,
+        conn: Connection,
+        requests: Sequence[_Request],
+        limits: dict[str, int],
+        claim: SlotClaim,
+        until: datetime,
     ) -> tuple[list[SubmissionAnswer | Exception], list[NewWorkload]] | None:
         """By one statement, which locks the counts, claims the keys and stores what there is room for.
 
-        None when nothing was stored: something has to be read first, as a key was used before, comes twice or with
-        nothing to store, or not all of a batch with keys fits, whose kept answers then would be others.
+        None when nothing was stored: it came too late, or something has to be read first, as a key was used before,
+        comes twice or with nothing to store, or not all of a batch with keys fits, whose kept answers then would be
+        others.
         """
         keyed = [request for request in requests if request.key is not None]
         uses = [use for request in keyed if (use := _use(request)) is not None]
         if len({use.name for use in uses}) < len(keyed):
             return None
         new = [item for request in requests for item in request.items if isinstance(item, NewWorkload)]
-        stored = await self._insert(conn, new, limits, claim, uses)
-        if stored.is_taken:
+        stored = await self._insert(conn, new, limits, claim, uses, until)
+        if stored.is_taken or stored.is_late:
             return None
         decided = [_admit(request, stored.depth, limits) for request in requests]
         answers: list[SubmissionAnswer | Exception] = [SubmissionAnswer(outcomes) for outcomes, _ in decided]
@@ -261,17 +277,18 @@ class SubmissionService:
         limits: dict[str, int],
         claim: SlotClaim,
         uses: Sequence[KeyUse] = (),
+        until: datetime | None = None,
     ) -> Stored:
         """Store, and assign at once what may be; what begins at a checkpoint gets that first."""
         at_start = all(w.checkpoint is None for w in new)
         if at_start and (assigning := claim.plan(new)) is not None:
             stored = await self._store.insert_batch(
-                conn, new, limits, assigning=assigning, uses=uses, lock_seconds=_LOCK_SECONDS
+                conn, new, limits, assigning=assigning, uses=uses, lock_seconds=_LOCK_SECONDS, until=until
             )
             claim.settle(new, stored)
-            if stored.is_taken or not stored.is_refused:
+            if stored.is_taken or stored.is_late or not stored.is_refused:
                 return stored
-        return await self._store.insert_batch(conn, new, limits, uses=uses, lock_seconds=_LOCK_SECONDS)
+        return await self._store.insert_batch(conn, new, limits, uses=uses, lock_seconds=_LOCK_SECONDS, until=until)
 
     async def _store_after_reading(
         self, conn: Connection, requests: Sequence[_Request], limits: dict[str, int], claim: SlotClaim
@@ -312,11 +329,11 @@ class SubmissionService:
             await self._store.add_more(conn, stored)
         return answers, stored
 
-    async def _find_out(self, request: _Request) -> SubmissionAnswer:
+    async def _find_out(self, request: _Request, until: datetime | None) -> SubmissionAnswer:
         """The link broke around the COMMIT: read what is stored, rather than guess or store twice.
 
-        The transaction may be open still, and commit yet. It holds the customer's counts, so whoever gets that lock
-        comes after its end, whichever it was.
+        The transaction may be open still, and commit yet. It holds the customer's counts: who gets that lock comes
+        after its end. A statement may not even have arrived; if it gets that lock after ``until``, it stores nothing.
         """
         sent = [item for item in request.items if isinstance(item, NewWorkload)]
         deadline = time.monotonic() + self._outcome_wait_seconds
@@ -326,12 +343,15 @@ class SubmissionService:
                     await self._store.admit(conn, [request.customer_id])
                     # In a statement of its own, so that it sees what was committed while this waited for the lock.
                     stored = await self._store.existing(conn, sent)
+                    is_over = stored or until is None or await self._store.is_past(conn, until)
             except ServiceUnavailableError:
+                is_over = False
+            if not is_over:
                 await asyncio.sleep(min(left, _LOOK_AGAIN_SECONDS))
                 continue
-            if found := [new for new in sent if new.workload_id in stored]:
-                self._feed.announce([_created(new) for new in found])
-            return _found(request, stored)
+            if there := [new for new in sent if new.workload_id in stored]:
+                self._feed.announce([_created(new) for new in there])
+            return found(request.items, stored)
         raise unknown(has_key=request.key is not None)
 
 
@@ -363,26 +383,6 @@ def _use(request: _Request) -> KeyUse | None:
         return None
     outcomes, _ = _admit(request, {request.customer_id: 0}, {request.customer_id: len(request.items)})
     return KeyUse(request.key, request.body_sha256, kept(outcomes))
-
-
-def _found(request: _Request, stored: set[str]) -> SubmissionAnswer:
-    """A request's answer after a COMMIT that broke.
-
-    Raises:
-        ServiceUnavailableError: Nothing of it is stored; it may be sent again.
-    """
-    again = ServiceUnavailableError("Not stored; try again", retry_after_seconds=1)
-    outcomes: list[ItemOutcome] = [
-        item
-        if isinstance(item, ApiError)
-        else Submission(item.workload_id, item.created_at, item.estimated_start_at)
-        if item.workload_id in stored
-        else again
-        for item in request.items
-    ]
-    if not any(isinstance(outcome, Submission) for outcome in outcomes):
-        raise again
-    return SubmissionAnswer(outcomes)
 
 
 def _created(new: NewWorkload, *, is_ready: bool = True) -> WorkloadChange:

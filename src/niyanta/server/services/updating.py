@@ -1,4 +1,4 @@
-"""Changing what a workload was submitted with, while it waits: its priority, its time-out, where it may run."""
+"""Changing what a workload was submitted with, while it waits: priority, time-out, labels, where it may run."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from niyanta.errors import ConflictError, InvalidInputError
 from niyanta.server.moves.mover import Mover
 from niyanta.server.services.checking import placement_key
 from niyanta.server.services.moving import Verb, move_one, wrong_state
-from niyanta.server.services.requests import AffinityRequest, SubmitRequest, check_values
+from niyanta.server.services.requests import AffinityRequest, Labels, SubmitRequest, check_values
 from niyanta.server.services.workloads import WorkloadService
 from niyanta.server.store.customers import Identity
+from niyanta.server.store.labels import LabelStore
 from niyanta.server.store.queries import Connection
 from niyanta.server.store.states import Change
 from niyanta.server.store.stored_workload import StoredWorkload
@@ -26,7 +27,7 @@ from niyanta.server.store.workloads import Terms, WorkloadStore
 
 __all__ = ["TERMS", "UpdateRequest", "UpdateService"]
 
-TERMS = ("priority", "timeout_seconds", "affinity_rules")
+TERMS = ("priority", "timeout_seconds", "affinity_rules", "labels")
 """What can be changed; a request has one of them at least."""
 
 _encode_sorted = msgspec.json.Encoder(order="deterministic").encode
@@ -53,6 +54,8 @@ class UpdateRequest(msgspec.Struct, forbid_unknown_fields=True):
         | None
     ) = UNSET
     affinity_rules: Annotated[AffinityRequest | None, Meta(description="null: none.")] | UnsetType = UNSET
+    labels: Labels | UnsetType | None = UNSET
+    """In place of all that it has; null: none."""
     version: (
         Annotated[
             int,
@@ -72,6 +75,7 @@ class UpdateService:
         self._mover = mover
         self._workloads = workloads
         self._store = WorkloadStore()
+        self._labels = LabelStore()
 
     async def update(self, identity: Identity, workload_id: str, request: UpdateRequest) -> StoredWorkload:
         """Change a workload that waits or is paused; the history says what was and who did it.
@@ -92,7 +96,7 @@ class UpdateService:
             raise _other_version(before.version, request.version)
         if before.status not in CHANGEABLE:
             raise wrong_state(Verb.CHANGE, before.status)
-        terms, differences = _changed(before, request)
+        terms, labels, differences = _changed(before, request)
         if not differences:
             return before
         actor, place = Actor(ActorType.USER, identity.actor_id), _place(before, terms)
@@ -105,13 +109,15 @@ class UpdateService:
 
         async def write(conn: Connection) -> None:
             await self._store.set_terms(conn, (identity.customer_id, workload_id), terms)
+            if "labels" in differences:
+                await self._labels.replace(conn, (identity.customer_id, workload_id), labels)
 
         await move_one(self._mover, identity, workload_id, Verb.CHANGE, move, besides=write)
         return await self._workloads.get(identity, workload_id)
 
 
-def _changed(before: StoredWorkload, request: UpdateRequest) -> tuple[Terms, dict[str, Any]]:
-    """All terms as they are to be, and of each that differs what it was and what it is to be.
+def _changed(before: StoredWorkload, request: UpdateRequest) -> tuple[Terms, dict[str, str], dict[str, Any]]:
+    """All terms and labels as they are to be, and of each that differs what it was and what it is to be.
 
     Raises:
         InvalidInputError: Says which is wrong and what is allowed.
@@ -123,14 +129,17 @@ def _changed(before: StoredWorkload, request: UpdateRequest) -> tuple[Terms, dic
         rules = None if request.affinity_rules is None else _encode_sorted(request.affinity_rules).decode()
     priority = before.priority if request.priority is UNSET else request.priority
     timeout = before.timeout_seconds if request.timeout_seconds is UNSET else request.timeout_seconds
+    labelled = {} if before.labels is None else msgspec.json.decode(before.labels)
+    labels = labelled if request.labels is UNSET else request.labels or {}
     rank = rank_with_priority(before.queue_rank, before.priority, priority)
     pairs = {
         "priority": (before.priority, priority),
         "timeout_seconds": (before.timeout_seconds, timeout),
         "affinity_rules": (_value(before.affinity_rules), _value(rules)),
+        "labels": (labelled, labels),
     }
     differences = {name: {"from": old, "to": new} for name, (old, new) in pairs.items() if old != new}
-    return Terms(priority, rank, rules, timeout), differences
+    return Terms(priority, rank, rules, timeout), labels, differences
 
 
 def _value(rules: str | None) -> object:

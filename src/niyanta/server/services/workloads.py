@@ -152,7 +152,7 @@ class WorkloadService:
                 return found, None
             if found.next is None and query.offset == 0:
                 return found, Total(len(found.workloads), True)
-            return found, await self._listing.total(conn, query)
+            return found, await self._listing.total(conn, query, found.counts)
 
     async def audit(
         self, identity: Identity, workload_id: str, *, after: int, limit: int

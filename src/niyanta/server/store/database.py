@@ -12,6 +12,7 @@ import functools
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 
 import asyncpg
@@ -63,7 +64,13 @@ class OutcomeUnknownError(ServiceUnavailableError):
     """The connection broke around a COMMIT: whether it happened must be found out by reading.
 
     It has no ``retry_after_seconds``: clients repeat by themselves what comes with one, and this may have been done.
+
+    Attributes:
+        until: By the database's clock: a statement that has not begun by then comes to nothing. None for a COMMIT,
+            whose transaction holds its locks.
     """
+
+    until: datetime | None = None
 
 
 class LockNotFreeError(ServiceUnavailableError):
@@ -84,11 +91,20 @@ class TransactionConflictError(ServiceUnavailableError):
         self.why = why
 
 
-def _unknown() -> OutcomeUnknownError:
-    return OutcomeUnknownError(
+def _unknown(until: datetime | None = None) -> OutcomeUnknownError:
+    error = OutcomeUnknownError(
         "The database went away while committing; whether it did is unknown: look before you try again",
         details={"dependency": "database", "outcome": "unknown"},
     )
+    error.until = until
+    return error
+
+
+def _is_cut(conn: Connection) -> bool:
+    try:
+        return conn.is_closed()
+    except asyncpg.InterfaceError:  # and back in its pool
+        return True
 
 
 def retried(
@@ -254,22 +270,32 @@ class Database:
                 log.debug("database.release_failed", extra={"error": repr(exc)})
 
     @asynccontextmanager
-    async def statement(self, pool: Pool = Pool.API, *, wait_seconds: float = 2.0) -> AsyncIterator[Connection]:
+    async def statement(self, until: datetime, pool: Pool = Pool.API) -> AsyncIterator[Connection]:
         """A connection for a statement that writes and is a transaction of its own: it commits as it ends.
 
         Spares the two round trips around it. Of several one after another only the last may have written.
+
+        Args:
+            until: By the database's clock: the statement does nothing if it hasn't begun by then. It holds no lock
+                while it is on its way, so that only time tells whether it still may be.
+            pool: Whose.
 
         Raises:
             OutcomeUnknownError: The link broke after it was sent.
             ServiceUnavailableError: As `connection`; nothing was written.
         """
-        async with self.connection(pool, wait_seconds=wait_seconds) as conn:
+        async with self.connection(pool) as conn:
+            asked = cancels_asked()
             try:
                 yield conn
             except _REFUSED:
                 raise
             except _AWAY as exc:
-                raise _unknown() from exc
+                raise _unknown(until) from exc
+            except asyncio.CancelledError as exc:
+                if cancels_asked() > asked:
+                    raise
+                raise _unknown(until) from exc
 
     @asynccontextmanager
     async def transaction(
@@ -300,15 +326,20 @@ class Database:
                     await _limit_locks(conn, milliseconds=str(max(1, round(lock_seconds * 1000))))
                 yield conn
             except BaseException:
-                if not conn.is_closed():
+                if not _is_cut(conn):
                     try:
                         await transaction.rollback()
                     except _AWAY:
                         log.debug("database.rollback_failed")
                 raise
+            asked = cancels_asked()
             try:
                 await transaction.commit()
             except _AWAY as exc:
+                raise _unknown() from exc
+            except asyncio.CancelledError as exc:
+                if cancels_asked() > asked:
+                    raise
                 raise _unknown() from exc
 
     def _given_up(self, exc: asyncio.CancelledError, asked: int) -> BaseException:

@@ -19,22 +19,28 @@ SELECT customer_id, date_trunc('hour', failed_at, 'UTC'), fingerprint, workload_
 
 -- name: failures(customer_id, since, until, workload_type, by_count, rows, most, samples)
 -- Failures that are alike, of the hours from one time to another: the last first or, by_count, the most frequent. Reads no more
--- than so many rows, those of the last hours first, and says from which hour on it has counted where there are more.
-WITH near AS MATERIALIZED (
-    SELECT * FROM failure_hours
-     WHERE customer_id = :customer_id AND hour >= date_trunc('hour', :since::timestamptz, 'UTC') AND hour <= :until::timestamptz
-     ORDER BY hour DESC LIMIT :rows
+-- than so many rows, those of the last hours first, and says from which hour on it has counted where there are more. Messages
+-- are read only of the failures that are shown: an hour's row has the last one of its hour.
+WITH kinds AS MATERIALIZED (
+    SELECT fingerprint, workload_type, sum(failed) AS failed, min(first_at) AS first_at, max(last_at) AS last_at,
+           count(*) AS rows, min(hour) AS hour
+      FROM (SELECT * FROM failure_hours
+             WHERE customer_id = :customer_id AND hour >= date_trunc('hour', :since::timestamptz, 'UTC') AND hour <= :until::timestamptz
+             ORDER BY hour DESC LIMIT :rows) near
+     GROUP BY fingerprint, workload_type
 ), alike AS (
     SELECT fingerprint, sum(failed)::bigint AS failed, min(first_at) AS first_at, max(last_at) AS last_at,
-           array_agg(DISTINCT workload_type ORDER BY workload_type) AS workload_types,
-           (array_agg(message ORDER BY last_at DESC))[1] AS message
-      FROM near WHERE :workload_type::text IS NULL OR workload_type = :workload_type
+           array_agg(workload_type ORDER BY workload_type) AS workload_types
+      FROM kinds WHERE :workload_type::text IS NULL OR workload_type = :workload_type
      GROUP BY fingerprint
      ORDER BY CASE WHEN :by_count THEN sum(failed) END DESC, max(last_at) DESC, fingerprint LIMIT :most
 )
-SELECT a.*, (SELECT min(hour) FROM near HAVING count(*) >= :rows) AS counted_since,
+SELECT a.*, m.message, (SELECT min(hour) FROM kinds HAVING sum(rows) >= :rows) AS counted_since,
        ARRAY(SELECT l.workload_id FROM workload_labels l
               WHERE l.customer_id = :customer_id AND l.key = '' AND l.value = a.fingerprint
               ORDER BY l.workload_id DESC LIMIT :samples) AS workload_ids
-  FROM alike a
+  FROM alike a CROSS JOIN LATERAL (
+    SELECT h.message FROM failure_hours h
+     WHERE h.customer_id = :customer_id AND h.hour = date_trunc('hour', a.last_at, 'UTC') AND h.fingerprint = a.fingerprint
+       AND h.workload_type = ANY(a.workload_types) AND h.last_at = a.last_at LIMIT 1) m
  ORDER BY CASE WHEN :by_count THEN a.failed END DESC, a.last_at DESC, a.fingerprint;

@@ -107,7 +107,8 @@ class JoinTokenStore:
         """
         token_id, random_text = _random(tokens.ID_LENGTH), _random(RANDOM_LENGTH)
         token = tokens.spell_token(token_id, random_text)
-        async with self._database.connection() as conn:
+        # So that a link that breaks says whether to try again: a second token would be somebody's to revoke.
+        async with self._database.transaction() as conn:
             made = await _create_token(
                 conn,
                 token_id=token_id,

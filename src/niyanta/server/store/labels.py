@@ -11,6 +11,7 @@ __all__ = ["LabelStore"]
 
 _queries = Queries("labels.sql")
 _add_labels = _queries.run("add_labels")
+_drop_labels = _queries.run("drop_labels")
 
 
 class LabelStore:
@@ -26,3 +27,9 @@ class LabelStore:
             keys=[label[0] for _, label in rows],
             values=[label[1] for _, label in rows],
         )
+
+    async def replace(self, conn: Connection, workload: Key, labels: Mapping[str, str]) -> None:
+        """Give a workload these labels in place of those that it has, in the transaction that changes it."""
+        await _drop_labels(conn, customer_id=workload[0], workload_id=workload[1])
+        if labels:
+            await self.add(conn, [(workload, labels)])

@@ -1,3 +1,8 @@
+-- name: drop_labels(customer_id, workload_id)!
+-- All labels of a workload, but not the fingerprint of its error. Locking: what the transaction that changes the workload has
+-- locked already, as nothing else writes them.
+DELETE FROM workload_labels WHERE customer_id = :customer_id AND workload_id = :workload_id AND key > '';
+
 -- name: add_labels(customer_ids, workload_ids, keys, values)!
 -- Labels of workloads that were stored a moment ago, in the transaction that stores them. Locking: rows that nobody else can
 -- see.

@@ -44,6 +44,9 @@ DEEP_OFFSET = 10_000
 DEEP_SECONDS = 4
 REACH = 2_000
 """Workloads that a page by labels looks at, whether they fit or not."""
+_NEAR = 250
+"""Of these it looks at so many first: mostly there are enough among them."""
+_KEEP_CHOICE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,8 @@ class Slice(NamedTuple):
     """As many as the query's limit at the most."""
     next: Place | None
     """Behind which place the list goes on; None at its end. A page by labels may go on though it isn't full."""
+    counts: Sequence[int] = ()
+    """What was counted for it on the way; `ListingStore.total` may take it."""
 
 
 class WorkloadSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,6 +135,8 @@ class ListingStore:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._bounds: dict[ListQuery, tuple[float, Total]] = {}
+        self._choices: dict[ListQuery, tuple[float, int]] = {}
+        """Which of its filters a list by labels walks."""
 
     async def slice(self, conn: Connection, query: ListQuery) -> Slice:
         """One page, and where the next begins.
@@ -175,23 +182,21 @@ class ListingStore:
                 details={"field": "offset", "allowed": "cursor"},
             ) from exc
 
-    async def total(self, conn: Connection, query: ListQuery) -> Total:
+    async def total(self, conn: Connection, query: ListQuery, counts: Sequence[int] = ()) -> Total:
         """How many workloads the filters let through: counted up to `MAX_COUNTED`, else from the hourly figures.
 
         An inexact total is kept for some seconds.
+
+        Args:
+            conn: The connection.
+            query: Of the list.
+            counts: Of its first page, if there is one: spares counting again.
         """
-        key = ListQuery(
-            query.customer_id,
-            query.status,
-            query.workload_type,
-            above=query.above,
-            below=query.below,
-            labels=query.labels,
-        )
+        key = _list_of(query)
         until, kept = self._bounds.get(key, (0.0, None))
         if kept is not None and self._clock() < until:
             return kept
-        counts = await self._counts(conn, key, MAX_COUNTED + 1)
+        counts = counts or await self._counts(conn, key, MAX_COUNTED + 1)
         if min(counts) <= MAX_COUNTED:
             self._bounds.pop(key, None)
             return Total(min(counts), len(counts) == 1)
@@ -232,32 +237,47 @@ class ListingStore:
         above, below = query.above, query.below
         if query.after is not None:
             above, below = (above, query.after[1]) if query.descending else (query.after[1], below)
-        counts = await self._counts(conn, replace(query, above=above, below=below), MAX_COUNTED)
-        rarest = counts.index(min(counts))
+        rarest, counts = await self._rarest(conn, query)
         checked = list(query.labels)
         key, value = checked.pop(rarest) if rarest < len(checked) else (None, None)
         keys, values = _columns(checked)
-        given = await self._filters(conn, query)
-        if key is not None:
-            given |= {"statuses": [], "types": []}
-        if query.descending:
-            given |= {"above_id": above, "before_id": below}
-        else:
-            given |= {"after_id": above, "below_id": below}
-        found = await _labelled["down" if query.descending else "up"](
-            conn,
-            **given,
-            key=key,
-            value=value,
-            keys=keys,
-            values=values,
-            reach=max(REACH, query.limit + 1),
-            most=query.limit + 1,
-        )
-        ids = found.ids[: query.limit]
-        reached = ids[-1] if len(found.ids) > query.limit else found.reached
+        given = _given(query, []) if key is not None else await self._filters(conn, query)
+        given |= {"key": key, "value": value, "keys": keys, "values": values}
+        ids: list[str] = []
+        near = max(min(_NEAR, REACH), query.limit + 1)
+        reached = None
+        for reach in (near, REACH - near):
+            if query.descending:
+                bounds = {"above_id": above, "before_id": below if reached is None else reached}
+            else:
+                bounds = {"after_id": above if reached is None else reached, "below_id": below}
+            walk = _labelled["down" if query.descending else "up"]
+            found = await walk(conn, **given, **bounds, reach=reach, most=query.limit + 1 - len(ids))
+            ids += found.ids
+            reached = found.reached
+            if len(ids) > query.limit or reached is None or near >= REACH:
+                break
+        if len(ids) > query.limit:
+            del ids[query.limit :]
+            reached = ids[-1]
         workloads = await _listed(conn, customer_id=query.customer_id, workload_ids=ids) if ids else []
-        return Slice(workloads, None if reached is None else ("", reached))
+        return Slice(workloads, None if reached is None else ("", reached), counts)
+
+    async def _rarest(self, conn: Connection, query: ListQuery) -> tuple[int, Sequence[int]]:
+        """Which of the labels, or behind them the status and type, is to be walked; and what was counted for that.
+
+        Later pages of a list go by what was chosen for the first.
+        """
+        key = _list_of(query)
+        until, chosen = self._choices.get(key, (0.0, 0))
+        if query.after is not None and self._clock() < until:
+            return chosen, ()
+        counts = await self._counts(conn, key, MAX_COUNTED + 1)
+        chosen = counts.index(min(counts))
+        if len(self._choices) >= _MOST_BOUNDS:
+            self._choices.clear()
+        self._choices[key] = (self._clock() + _KEEP_CHOICE_SECONDS, chosen)
+        return chosen, counts
 
     async def _filters(self, conn: Connection, query: ListQuery) -> dict[str, Any]:
         """The filters, and the streams that they let through."""
@@ -271,13 +291,7 @@ class ListingStore:
                 for stream in await _streams(conn, customer_id=query.customer_id)
                 if query.status in (None, stream.status) and query.workload_type in (None, stream.workload_type)
             ]
-        return {
-            "customer_id": query.customer_id,
-            "statuses": [pair[0] for pair in pairs],
-            "types": [pair[1] for pair in pairs],
-            "status": query.status,
-            "workload_type": query.workload_type,
-        }
+        return _given(query, pairs)
 
     async def _page(self, conn: Connection, query: ListQuery) -> list[WorkloadSummary]:
         window = {"most": query.limit + 1, "skip": query.offset}
@@ -304,6 +318,28 @@ class ListingStore:
             given |= {bound: start[0], f"{bound}_id": start[1]}
             name = "priority" if query.order_by == "priority" else "progress"
         return await _sorted[name, way](conn, **given)
+
+
+def _list_of(query: ListQuery) -> ListQuery:
+    """What all pages of a list have in common, whatever its order."""
+    return ListQuery(
+        query.customer_id,
+        query.status,
+        query.workload_type,
+        above=query.above,
+        below=query.below,
+        labels=query.labels,
+    )
+
+
+def _given(query: ListQuery, streams: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    return {
+        "customer_id": query.customer_id,
+        "statuses": [stream[0] for stream in streams],
+        "types": [stream[1] for stream in streams],
+        "status": query.status,
+        "workload_type": query.workload_type,
+    }
 
 
 def _columns(labels: Sequence[tuple[str, str]]) -> tuple[list[str], list[str]]:

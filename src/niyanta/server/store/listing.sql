@@ -288,7 +288,8 @@ SELECT w.* FROM page p JOIN listed_workloads w ON w.customer_id = :customer_id A
 
 -- The next two are for labels. They walk in order of ids what has one label, or, where that is less, what has the status and
 -- type, and let through what fits the rest; they look at so many workloads at the most, so that a page costs the same however
--- little fits, and say how far they came.
+-- little fits, and say how far they came. What is looked at is looked up all together, by an array of ids: one after another
+-- takes five times as long.
 
 -- name: labelled_up(customer_id, key, value, statuses, types, keys, values, status, workload_type, after_id, below_id, reach, most)^
 -- Oldest first. key and value are NULL where the status and type are walked; of these are the arrays, else empty.
@@ -311,17 +312,21 @@ WITH near AS MATERIALIZED (
            AND w.workload_id > :after_id AND w.workload_id < :below_id
            AND (:status::text IS NULL OR w.status = :status) AND (:workload_type::text IS NULL OR w.workload_type = :workload_type)
     ) p ORDER BY 1 LIMIT :reach
-), fit AS MATERIALIZED (
-    SELECT n.workload_id FROM near n
+), labelled AS MATERIALIZED (
+    SELECT workload_id FROM near WHERE cardinality(:keys::text[]) = 0
+    UNION ALL
+    SELECT l.workload_id FROM unnest(:keys::text[], :values::text[]) AS f (key, value)
      CROSS JOIN LATERAL (
-        SELECT FROM workloads w
-         WHERE w.customer_id = :customer_id AND w.workload_id = n.workload_id
-           AND (:status::text IS NULL OR w.status = :status)
-           AND (:workload_type::text IS NULL OR w.workload_type = :workload_type) OFFSET 0) r
-     WHERE (SELECT count(*) FROM workload_labels l JOIN unnest(:keys::text[], :values::text[]) AS f (key, value)
-                USING (key, value)
-             WHERE l.customer_id = :customer_id AND l.workload_id = n.workload_id) = cardinality(:keys::text[])
-     ORDER BY n.workload_id LIMIT :most
+        SELECT l.workload_id FROM workload_labels l
+         WHERE l.customer_id = :customer_id AND l.key = f.key AND l.value = f.value
+           AND l.workload_id = ANY(ARRAY(SELECT workload_id FROM near))) l
+     GROUP BY l.workload_id HAVING count(*) = cardinality(:keys::text[])
+), fit AS MATERIALIZED (
+    SELECT w.workload_id FROM workloads w
+     WHERE w.customer_id = :customer_id AND w.workload_id = ANY(ARRAY(SELECT workload_id FROM labelled))
+       AND (:status::text IS NULL OR w.status = :status)
+       AND (:workload_type::text IS NULL OR w.workload_type = :workload_type)
+     ORDER BY w.workload_id LIMIT :most
 )
 SELECT ARRAY(SELECT workload_id FROM fit ORDER BY 1) AS ids,
        (SELECT max(workload_id) FROM near HAVING count(*) >= :reach) AS reached;
@@ -347,17 +352,21 @@ WITH near AS MATERIALIZED (
            AND w.workload_id < :before_id AND w.workload_id > :above_id
            AND (:status::text IS NULL OR w.status = :status) AND (:workload_type::text IS NULL OR w.workload_type = :workload_type)
     ) p ORDER BY 1 DESC LIMIT :reach
-), fit AS MATERIALIZED (
-    SELECT n.workload_id FROM near n
+), labelled AS MATERIALIZED (
+    SELECT workload_id FROM near WHERE cardinality(:keys::text[]) = 0
+    UNION ALL
+    SELECT l.workload_id FROM unnest(:keys::text[], :values::text[]) AS f (key, value)
      CROSS JOIN LATERAL (
-        SELECT FROM workloads w
-         WHERE w.customer_id = :customer_id AND w.workload_id = n.workload_id
-           AND (:status::text IS NULL OR w.status = :status)
-           AND (:workload_type::text IS NULL OR w.workload_type = :workload_type) OFFSET 0) r
-     WHERE (SELECT count(*) FROM workload_labels l JOIN unnest(:keys::text[], :values::text[]) AS f (key, value)
-                USING (key, value)
-             WHERE l.customer_id = :customer_id AND l.workload_id = n.workload_id) = cardinality(:keys::text[])
-     ORDER BY n.workload_id DESC LIMIT :most
+        SELECT l.workload_id FROM workload_labels l
+         WHERE l.customer_id = :customer_id AND l.key = f.key AND l.value = f.value
+           AND l.workload_id = ANY(ARRAY(SELECT workload_id FROM near))) l
+     GROUP BY l.workload_id HAVING count(*) = cardinality(:keys::text[])
+), fit AS MATERIALIZED (
+    SELECT w.workload_id FROM workloads w
+     WHERE w.customer_id = :customer_id AND w.workload_id = ANY(ARRAY(SELECT workload_id FROM labelled))
+       AND (:status::text IS NULL OR w.status = :status)
+       AND (:workload_type::text IS NULL OR w.workload_type = :workload_type)
+     ORDER BY w.workload_id DESC LIMIT :most
 )
 SELECT ARRAY(SELECT workload_id FROM fit ORDER BY 1 DESC) AS ids,
        (SELECT min(workload_id) FROM near HAVING count(*) >= :reach) AS reached;

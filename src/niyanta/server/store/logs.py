@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from niyanta.domain.limits import MAX_SEARCHED_LINES
 from niyanta.domain.records import LogLevel
 from niyanta.server.store.partitions import Lifetime
 from niyanta.server.store.queries import Connection, Queries, Row
@@ -65,6 +66,8 @@ class LogsQuery:
     newest_first: bool = False
     behind: LogPlace | None = None
     """Only lines behind this one, in the order asked for; None from the beginning."""
+    words: str | None = None
+    """Only lines whose message has these in it, in whatever case; see `LogStore.search`."""
 
     def period(self) -> tuple[datetime, datetime]:
         """After which time and up to which; never wider than the workload's life, so that few partitions are read."""
@@ -84,10 +87,23 @@ def read_line(row: Row) -> StoredLine:
     )
 
 
+class _Looked(NamedTuple):
+    """A line that a search has found; or, if it doesn't fit, the last of those that it could look at."""
+
+    line: StoredLine
+    fits: bool
+
+
+def _read_looked(row: Row) -> _Looked:
+    return _Looked(read_line(row), row["fits"])
+
+
 _queries = Queries("logs.sql")
 _add_lines = _queries.run("add_lines")
 _lines_after = _queries.many("lines_after", StoredLine, read_line)
 _lines_before = _queries.many("lines_before", StoredLine, read_line)
+_searched_after = _queries.many("searched_after", _Looked, _read_looked)
+_searched_before = _queries.many("searched_before", _Looked, _read_looked)
 _count_lines = _queries.sole("count_lines", int)
 
 
@@ -110,14 +126,18 @@ class LogStore:
 
     async def page(self, conn: Connection, query: LogsQuery, most: int) -> list[StoredLine]:
         """At most so many lines, in the order asked for."""
-        since, until = query.period()
-        of = {"customer_id": query.customer_id, "workload_id": query.workload_id, "levels": list(query.levels)}
-        if query.newest_first:
-            behind = query.behind or LogPlace(until, _LAST_GENERATION, _LAST_SEQUENCE)
-            return await _lines_before(conn, **of, **behind._asdict(), since=since, most=most)
+        read = _lines_before if query.newest_first else _lines_after
+        return await read(conn, **_given(query), most=most)
 
-        behind = query.behind or LogPlace(since, _LAST_GENERATION, _LAST_SEQUENCE)
-        return await _lines_after(conn, **of, **behind._asdict(), until=until, most=most)
+    async def search(self, conn: Connection, query: LogsQuery, most: int) -> tuple[list[StoredLine], LogPlace | None]:
+        """At most so many lines that have the query's words, and how far was looked where there may be more behind.
+
+        One search looks at `MAX_SEARCHED_LINES` at the most.
+        """
+        read = _searched_before if query.newest_first else _searched_after
+        looked = await read(conn, **_given(query), words=query.words, reach=MAX_SEARCHED_LINES, most=most)
+        reached = next((each.line.place for each in looked if not each.fits), None)
+        return [each.line for each in looked if each.fits], reached
 
     async def count(self, conn: Connection, query: LogsQuery, most: int) -> int:
         """How many lines the query means, whichever place it begins behind; ``most`` where there are more."""
@@ -131,3 +151,16 @@ class LogStore:
             until=until,
             most=most,
         )
+
+
+def _given(query: LogsQuery) -> dict[str, object]:
+    """What names the lines that a reading means, and where it begins."""
+    since, until = query.period()
+    if query.newest_first:
+        bound: dict[str, object] = {"since": since}
+        behind = query.behind or LogPlace(until, _LAST_GENERATION, _LAST_SEQUENCE)
+    else:
+        bound = {"until": until}
+        behind = query.behind or LogPlace(since, _LAST_GENERATION, _LAST_SEQUENCE)
+    of = {"customer_id": query.customer_id, "workload_id": query.workload_id, "levels": list(query.levels)}
+    return {**of, **bound, **behind._asdict()}

@@ -8,13 +8,14 @@ attempts and in pauses is part of them. Run-seconds don't have that: they are co
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
 import msgspec
 
 from niyanta.server.store.queries import Connection, Queries
 
-__all__ = ["LaneAhead", "Period", "RunSeconds", "StatisticsStore", "Summary", "TimeFigures", "TypeFigures"]
+__all__ = ["Period", "QueueLane", "RunSeconds", "StatisticsStore", "Summary", "TimeFigures", "TypeFigures"]
 
 
 class Period(msgspec.Struct, frozen=True):
@@ -103,15 +104,13 @@ class _TimeSums(msgspec.Struct, frozen=True, kw_only=True):
     completed_seconds: float
 
 
-class LaneAhead(msgspec.Struct, frozen=True, kw_only=True):
-    """One of a customer's lanes, as seen from a workload in its queue."""
+class QueueLane(msgspec.Struct, frozen=True, kw_only=True):
+    """One of a customer's lanes with something ready, and what its first workload asks for."""
 
     placement_key: int
     workload_type: str
     affinity_rules: str | None
     """JSON."""
-    ahead: int
-    """How many of the lane's workloads go before."""
 
 
 _queries = Queries("statistics.sql")
@@ -120,7 +119,8 @@ _by_type = _queries.many("by_type", _TypeSums)
 _by_time = _queries.many("by_time", _TimeSums)
 _created_today = _queries.sole("created_today", int)
 _recent_durations = _queries.many("recent_durations", float)
-_lanes_ahead = _queries.many("lanes_ahead", LaneAhead)
+_lanes = _queries.many("lanes", QueueLane)
+_count_ahead = _queries.sole("count_ahead", int)
 
 
 class StatisticsStore:
@@ -200,32 +200,32 @@ class StatisticsStore:
         """Seconds that the last completed workloads of a type took, the latest first."""
         return await _recent_durations(conn, customer_id=customer_id, workload_type=workload_type, most=most)
 
-    async def lanes_ahead(
+    async def lanes(self, conn: Connection, customer_id: str, most: int = 200) -> list[QueueLane]:
+        """The customer's lanes; further ones than ``most`` are left out."""
+        return await _lanes(conn, customer_id=customer_id, most_lanes=most)
+
+    async def count_ahead(
         self,
         conn: Connection,
         customer_id: str,
-        rank: float | None = None,
-        workload_id: str | None = None,
+        lanes: Sequence[QueueLane],
+        before: tuple[float, str] | None = None,
         *,
-        most_lanes: int = 200,
-        most: int = 10_000,
-    ) -> list[LaneAhead]:
-        """The customer's lanes, and how many workloads of each go before one; all of them when ``rank`` is None.
+        most: int,
+    ) -> int:
+        """How many workloads of some lanes go before a rank and id; all of them when it is None.
 
-        Args:
-            conn: The connection.
-            customer_id: Whose.
-            rank: Of the one.
-            workload_id: Of the one.
-            most_lanes: Further ones are left out.
-            most: Of each lane: counted no further.
+        Counted no further than ``most``.
         """
-        return await _lanes_ahead(
+        if not lanes:
+            return 0
+        rank, workload_id = before if before is not None else (None, None)
+        return await _count_ahead(
             conn,
             customer_id=customer_id,
+            placement_keys=[lane.placement_key for lane in lanes],
             rank=rank,
             workload_id=workload_id,
-            most_lanes=most_lanes,
             most=most,
         )
 

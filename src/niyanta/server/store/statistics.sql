@@ -35,10 +35,9 @@ SELECT extract(epoch FROM completed_at - started_at)::double precision AS second
  WHERE completed_at IS NOT NULL AND customer_id = :customer_id AND status = 'COMPLETED' AND workload_type = :workload_type
  ORDER BY completed_at DESC, workload_id DESC LIMIT :most;
 
--- name: lanes_ahead(customer_id, rank, workload_id, most_lanes, most)
--- The customer's placement classes with something ready, what their first workload asks for, and how many of each go before
--- a workload (all, when rank is NULL), counted no further than most. Walks the classes in the queue's index, and of each the
--- part before the rank.
+-- name: lanes(customer_id, most_lanes)
+-- The customer's placement classes with something ready, and what the first workload of each asks for. Walks the queue's index
+-- from class to class: the cost grows with the classes, not with the workloads.
 WITH RECURSIVE lane AS (
     (SELECT placement_key, 1 AS number FROM workloads WHERE ready AND customer_id = :customer_id ORDER BY placement_key LIMIT 1)
     UNION ALL
@@ -48,13 +47,18 @@ WITH RECURSIVE lane AS (
          ORDER BY w.placement_key LIMIT 1) n
      WHERE l.number < :most_lanes::int
 )
-SELECT l.placement_key, f.workload_type, f.affinity_rules::text AS affinity_rules, c.ahead
+SELECT l.placement_key, f.workload_type, f.affinity_rules::text AS affinity_rules
   FROM lane l CROSS JOIN LATERAL (
     SELECT w.workload_type, w.affinity_rules FROM workloads w
      WHERE w.ready AND w.customer_id = :customer_id AND w.placement_key = l.placement_key
-     ORDER BY w.queue_rank, w.workload_id LIMIT 1) f CROSS JOIN LATERAL (
-    SELECT count(*) AS ahead FROM (
+     ORDER BY w.queue_rank, w.workload_id LIMIT 1) f;
+
+-- name: count_ahead(customer_id, placement_keys, rank, workload_id, most)^
+-- How many workloads of these classes go before one (all, when rank is NULL), counted no further than most.
+SELECT count(*) AS ahead FROM (
+    SELECT FROM unnest(:placement_keys::bigint[]) AS l (placement_key) CROSS JOIN LATERAL (
         SELECT FROM workloads w
          WHERE w.ready AND w.customer_id = :customer_id AND w.placement_key = l.placement_key
            AND (w.queue_rank, w.workload_id) < (coalesce(:rank::double precision, 'infinity'), coalesce(:workload_id, ''))
-         LIMIT :most) counted) c;
+         LIMIT :most) r
+     LIMIT :most) counted;

@@ -98,6 +98,8 @@ class Stored(NamedTuple):
     """With ``is_refused``: another leads."""
     is_taken: bool = False
     """Nothing was stored: a key was used before, or there isn't room for all that comes with keys."""
+    is_late: bool = False
+    """Nothing was stored: it came to its turn after the time until which it might."""
 
 
 class KeyName(NamedTuple):
@@ -144,6 +146,7 @@ class _Outcome(NamedTuple):
     holds: bool
     leads: bool
     fits: bool
+    in_time: bool
     db_now: datetime
 
 
@@ -163,6 +166,7 @@ _keyed = _queries.many("keyed", _KeptUse)
 _insert_batch = _queries.many("insert_batch", _Outcome)
 _configured = _queries.many("configured", _Configured)
 _existing = _queries.many("existing", str)
+_is_past = _queries.sole("is_past", bool)
 
 
 class SubmissionStore:
@@ -219,6 +223,7 @@ class SubmissionStore:
         assigning: Assigning | None = None,
         uses: Sequence[KeyUse] = (),
         lock_seconds: float | None = None,
+        until: datetime | None = None,
     ) -> Stored:
         """Store submissions with their first audit events and the customers' counts, as far as the queues have room.
 
@@ -232,11 +237,13 @@ class SubmissionStore:
             assigning: What to assign at once; None for nothing.
             uses: Idempotency keys to claim, each once; then all of the batch is stored, or nothing (``is_taken``).
             lock_seconds: As for `admit`.
+            until: By the database's clock: who gets the counts later stores nothing (``is_late``).
         """
         try:
             found = await _insert_batch(
                 conn,
                 **_columns(batch, limits, lock_seconds),
+                until=until,
                 **_claims(uses),
                 **_beginnings(batch),
                 **_assignments(batch, assigning),
@@ -246,6 +253,8 @@ class SubmissionStore:
                 raise
             return Stored({}, is_taken=True)  # by who held the counts until now
         depth = {outcome.customer_id: outcome.queued for outcome in found}
+        if found and not found[0].in_time:
+            return Stored(depth, is_late=True)
         if uses and not (found and found[0].fits):
             return Stored(depth, is_taken=True)
         if not found or assigning is None:
@@ -268,6 +277,10 @@ class SubmissionStore:
     async def configured(self, conn: Connection, customer_ids: Sequence[str]) -> set[tuple[str, str]]:
         """(customer, workload type) of all configs of these customers; they stay while `admit` holds the counts."""
         return set(await _configured(conn, customer_ids=customer_ids))
+
+    async def is_past(self, conn: Connection, until: datetime) -> bool:
+        """Whether that time is over: what gets the counts after this transaction is too late, then."""
+        return await _is_past(conn, until=until)
 
     async def existing(self, conn: Connection, batch: Sequence[NewWorkload]) -> set[str]:
         """Which of these are stored; for resolving a COMMIT whose outcome is unknown."""

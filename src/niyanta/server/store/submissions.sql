@@ -27,14 +27,15 @@ SELECT k.customer_id, k.operation, k.key, k.body_sha256, k.answer
   JOIN idempotency_keys k USING (customer_id, operation, key)
  WHERE k.created_at >= now() - interval '24 hours';
 
--- name: insert_batch(customer_ids, workload_ids, workload_types, priorities, inputs, affinities, timeouts, placement_keys, misfits, traceparents, ranks, created_ats, actor_ids, places, limited_customers, limits, lock_milliseconds, status, event_type, actor_type, details, created_details, epoch, assigned_type, assigner_type, assigner_id, assigned_details, assigned_status, assigned_version, assigned_generation, assigned_event_count, assigned_worker_id, assigned_incarnation, assigned_scheduled_from, key_customers, key_operations, keys, key_hashes, key_answers)
+-- name: insert_batch(customer_ids, workload_ids, workload_types, priorities, inputs, affinities, timeouts, placement_keys, misfits, traceparents, ranks, created_ats, actor_ids, places, limited_customers, limits, lock_milliseconds, until, status, event_type, actor_type, details, created_details, epoch, assigned_type, assigner_type, assigner_id, assigned_details, assigned_status, assigned_version, assigned_generation, assigned_event_count, assigned_worker_id, assigned_incarnation, assigned_scheduled_from, key_customers, key_operations, keys, key_hashes, key_answers)
 -- Submissions that passed, with their first audit event, the customers' counts and the hour's, in one statement; of each
 -- customer as many, in order of their places, as the limit of its queue leaves room for. Gives the depths of the queues
 -- before. The event's time is kept near the database's, whatever this replica's clock says, so that it finds its partition.
 -- Those with an assigned_status are assigned at once, by the leader of the epoch, and given with their config; should
 -- another lead, or something of lower rank be ready in such a lane, then nothing is stored. Idempotency keys are claimed
 -- with the rest; nothing is stored when one was used before, or not all has room. One that was used by who held the counts
--- when this began breaks the keys' uniqueness. Locking: the usage rows as `admit`, all of them before anything else; then
+-- when this began breaks the keys' uniqueness. Nothing is stored, either, when the counts' locks are got after `until`, so
+-- that who gets them later can know that this has come to nothing, wherever it was held up. Locking: the usage rows as `admit`, all of them before anything else; then
 -- the leader's lease; rows that nobody else can see; the hours' in order.
 WITH room AS MATERIALIZED (
     SELECT u.customer_id, u.queued, l.most - u.queued AS places
@@ -64,13 +65,15 @@ WITH room AS MATERIALIZED (
                AND NOT EXISTS (SELECT FROM given g LEFT JOIN room r USING (customer_id)
                                 WHERE g.place > coalesce(r.places, 0))) AS fits
 ), claim AS MATERIALIZED (
-    SELECT EXISTS (SELECT FROM fence) AS leads, fits,
-           fits AND (:epoch::bigint IS NULL OR EXISTS (SELECT FROM fence) AND NOT EXISTS (
+    SELECT EXISTS (SELECT FROM fence) AS leads, fits, in_time,
+           fits AND in_time AND (:epoch::bigint IS NULL OR EXISTS (SELECT FROM fence) AND NOT EXISTS (
                SELECT FROM given g WHERE g.assigned_status IS NOT NULL AND g.queue_rank > (
                       SELECT w.queue_rank FROM workloads w
                        WHERE w.ready AND w.customer_id = g.customer_id AND w.placement_key = g.placement_key
                        ORDER BY w.queue_rank LIMIT 1))) AS holds
-      FROM fit
+      FROM fit CROSS JOIN (
+           SELECT :until::timestamptz IS NULL OR :until::timestamptz > (
+                  SELECT clock_timestamp() FROM (SELECT count(*) AS locks FROM room) WHERE locks >= 0) AS in_time)
 ), claimed AS (
     INSERT INTO idempotency_keys (customer_id, operation, key, body_sha256, answer)
     SELECT customer_id, operation, key, body_sha256, answer::json FROM key WHERE (SELECT holds FROM claim)
@@ -112,13 +115,17 @@ WITH room AS MATERIALIZED (
       FROM (SELECT customer_id, count(*) AS added, count(assigned_status) AS assigned FROM item GROUP BY 1) i
      WHERE u.customer_id = i.customer_id
 )
-SELECT r.customer_id, r.queued, a.workload_id, a.config_snapshot, c.holds, c.leads, c.fits, now() AS db_now
+SELECT r.customer_id, r.queued, a.workload_id, a.config_snapshot, c.holds, c.leads, c.fits, c.in_time, now() AS db_now
   FROM claim c CROSS JOIN room r
   LEFT JOIN (SELECT * FROM added WHERE incarnation IS NOT NULL) a USING (customer_id);
 
 -- name: configured(customer_ids)
 -- The workload types that these customers have configs of. A config is deleted by who holds the row that `admit` has locked.
 SELECT customer_id, workload_type FROM workload_configs WHERE customer_id = ANY(:customer_ids::text[]);
+
+-- name: is_past(until)^
+-- Whether this time is over; asked by who holds the counts, so that what gets them later is later than that.
+SELECT clock_timestamp() > :until::timestamptz;
 
 -- name: existing(customer_ids, workload_ids)
 -- Which of these are stored: resolves a COMMIT whose outcome is unknown.

@@ -489,7 +489,7 @@ class ResumeWorkloadResponse(_message.Message):
     def __init__(self, workload_id: _Optional[str] = ..., status: _Optional[_Union[WorkloadStatus, str]] = ..., checkpoint_sequence: _Optional[int] = ..., version: _Optional[int] = ...) -> None: ...
 
 class GetWorkloadLogsRequest(_message.Message):
-    __slots__ = ("workload_id", "limit", "since", "until", "level", "order", "tail", "cursor")
+    __slots__ = ("workload_id", "limit", "since", "until", "level", "order", "tail", "cursor", "q")
     WORKLOAD_ID_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     SINCE_FIELD_NUMBER: _ClassVar[int]
@@ -498,6 +498,7 @@ class GetWorkloadLogsRequest(_message.Message):
     ORDER_FIELD_NUMBER: _ClassVar[int]
     TAIL_FIELD_NUMBER: _ClassVar[int]
     CURSOR_FIELD_NUMBER: _ClassVar[int]
+    Q_FIELD_NUMBER: _ClassVar[int]
     workload_id: str
     limit: int
     since: _timestamp_pb2.Timestamp
@@ -506,7 +507,8 @@ class GetWorkloadLogsRequest(_message.Message):
     order: str
     tail: int
     cursor: str
-    def __init__(self, workload_id: _Optional[str] = ..., limit: _Optional[int] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., level: _Optional[_Union[LogLevel, str]] = ..., order: _Optional[str] = ..., tail: _Optional[int] = ..., cursor: _Optional[str] = ...) -> None: ...
+    q: str
+    def __init__(self, workload_id: _Optional[str] = ..., limit: _Optional[int] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., level: _Optional[_Union[LogLevel, str]] = ..., order: _Optional[str] = ..., tail: _Optional[int] = ..., cursor: _Optional[str] = ..., q: _Optional[str] = ...) -> None: ...
 
 class GetWorkloadLogsResponse(_message.Message):
     __slots__ = ("logs", "pagination")
@@ -728,18 +730,33 @@ class Failure(_message.Message):
     def __init__(self, fingerprint: _Optional[str] = ..., message: _Optional[str] = ..., pattern: _Optional[str] = ..., count: _Optional[int] = ..., first_seen_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_seen_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., workload_types: _Optional[_Iterable[str]] = ..., workload_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class UpdateWorkloadRequest(_message.Message):
-    __slots__ = ("workload_id", "priority", "timeout_seconds", "affinity_rules", "version")
+    __slots__ = ("workload_id", "priority", "timeout_seconds", "affinity_rules", "version", "labels")
     WORKLOAD_ID_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_SECONDS_FIELD_NUMBER: _ClassVar[int]
     AFFINITY_RULES_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
     workload_id: str
     priority: int
     timeout_seconds: int
     affinity_rules: AffinityRules
     version: int
-    def __init__(self, workload_id: _Optional[str] = ..., priority: _Optional[int] = ..., timeout_seconds: _Optional[int] = ..., affinity_rules: _Optional[_Union[AffinityRules, _Mapping]] = ..., version: _Optional[int] = ...) -> None: ...
+    labels: Labels
+    def __init__(self, workload_id: _Optional[str] = ..., priority: _Optional[int] = ..., timeout_seconds: _Optional[int] = ..., affinity_rules: _Optional[_Union[AffinityRules, _Mapping]] = ..., version: _Optional[int] = ..., labels: _Optional[_Union[Labels, _Mapping]] = ...) -> None: ...
+
+class Labels(_message.Message):
+    __slots__ = ("entries",)
+    class EntriesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    entries: _containers.ScalarMap[str, str]
+    def __init__(self, entries: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class UpdateWorkloadResponse(_message.Message):
     __slots__ = ("workload",)

@@ -20,10 +20,10 @@ from niyanta.domain.workers import Wall
 from niyanta.errors import TransientError
 from niyanta.worker.box.policy import Policy, policy_by
 from niyanta.worker.handlers.text import plain
-from niyanta.worker.launcher.orders import Orders
 from niyanta.worker.launcher.folders import remove_folder
 from niyanta.worker.launcher.holding import limits_text, walls_text
 from niyanta.worker.launcher.kept import REST_SECONDS, Kept, Kind
+from niyanta.worker.launcher.orders import Orders
 from niyanta.worker.launcher.over import Over
 from niyanta.worker.launcher.process import Exit, Runner, opened
 from niyanta.worker.launcher.users import users_for
@@ -285,9 +285,7 @@ class ProcessPool:
                 words = plain(b" | ".join(runner.recent).decode(errors="replace")) or "it said nothing"
                 raise TransientError(f"the workload's process ended before it began: {words}")
             memory_mb, cores = kind.memory_mb, float(kind.cpu_cores)
-            self._orders.add(
-                do="limit", slot=runner.slot, memory_mb=memory_mb, cores=cores, processes=MAX_PROCESSES
-            )
+            self._orders.add(do="limit", slot=runner.slot, memory_mb=memory_mb, cores=cores, processes=MAX_PROCESSES)
             if problem := await runner.limited:
                 raise TransientError(f"the workload's limits can't be set: {problem}")
         except BaseException:

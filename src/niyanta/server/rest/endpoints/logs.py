@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator
 import msgspec
 from starlette.responses import Response, StreamingResponse
 
-from niyanta.domain.limits import DEFAULT_LINES, MAX_LINES
+from niyanta.domain.limits import DEFAULT_LINES, MAX_LINES, MAX_SEARCH_LENGTH, MAX_SEARCHED_LINES
 from niyanta.domain.records import LogLevel
 from niyanta.errors import NotFoundError
 from niyanta.server.rest.bodies import workloads as bodies
 from niyanta.server.rest.endpoints.paging import CURSOR
 from niyanta.server.rest.frame.operation import Call, Operation
-from niyanta.server.rest.frame.parameters import Choice, Integer, Moment
+from niyanta.server.rest.frame.parameters import Choice, Integer, Moment, Text
 from niyanta.server.rest.frame.responses import json_response, timestamp
 from niyanta.server.services.logs import LogPage, LogRequest, LogService
 from niyanta.server.services.workloads import WorkloadService
@@ -32,6 +32,12 @@ TAIL = Integer(
     "The last so many lines, oldest first; next_cursor leads to the ones before them. In place of limit and order.",
     1,
     MAX_LINES,
+)
+Q = Text(
+    "q",
+    "Only lines whose message has this in it, in whatever case. A page looks at "
+    f"{MAX_SEARCHED_LINES:,} lines at the most, so it may have few or none although next_cursor leads on.",
+    MAX_SEARCH_LENGTH,
 )
 
 _TEXT = "text/plain"
@@ -55,7 +61,7 @@ class LogRoutes:
         operation_id="getWorkloadLogs",
         summary="Read a workload's log",
         tag="Workloads",
-        query=(LIMIT, SINCE, UNTIL, LEVEL, ORDER, TAIL, CURSOR),
+        query=(LIMIT, SINCE, UNTIL, LEVEL, Q, ORDER, TAIL, CURSOR),
         answer=bodies.LogsAnswer,
         other_media_types=(_TEXT,),
         errors=(NotFoundError,),
@@ -72,6 +78,7 @@ class LogRoutes:
             limit=LIMIT.read(call.request) if LIMIT.text(call.request) is not None else None,
             tail=TAIL.read(call.request),
             cursor=CURSOR.read(call.request),
+            q=Q.read(call.request),
         )
         if call.media_type == _TEXT:
             pages = self._logs.pages(call.identity, workload_id, request)

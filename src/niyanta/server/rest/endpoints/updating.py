@@ -29,7 +29,7 @@ class UpdateRoutes:
         method="PATCH",
         path="/v1/workloads/{workload_id}",
         operation_id="updateWorkload",
-        summary="Change a workload's priority, time-out or affinity while it waits",
+        summary="Change a workload's priority, time-out, affinity or labels while it waits",
         description="Of one that waits for a worker or is PAUSED; in another state it is an INVALID_STATE, as a "
         "worker has it, or it has ended. With version it is a CONFLICT when the workload has another one by now. Its "
         "place among your own is as if it had had the priority from the start. The history says what was and who did "
