@@ -385,6 +385,6 @@ class ProcessPool:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
-        for runner in runners:
+        for runner in {*runners, *self._runners.values()}:  # some may just have been opened
             self._ended(runner, Exit(-9))
             runner.close()
