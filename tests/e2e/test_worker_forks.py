@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import select
@@ -189,6 +190,7 @@ def asked(template: Template, slot: str) -> socket.socket:
     """Ask for a fork; gives our end of its control channel."""
     ours, theirs = socket.socketpair()
     template.ask(slot, [], [theirs.detach(), os.open(os.devnull, os.O_WRONLY), os.open(os.devnull, os.O_WRONLY)])
+    template.flush()
     return ours
 
 
@@ -243,6 +245,25 @@ def test_a_template_that_dies_young_gives_its_requests_back(started: Callable[..
         for _, fds, _ in unfit.slots:
             for fd in fds:
                 os.close(fd)
+
+
+COUNTING = """
+import json, socket, sys
+launcher = socket.socket(fileno=int(sys.argv[-1]))
+launcher.send(b'{"ready": true}')
+while requests := launcher.recv(1 << 17):
+    launcher.send(json.dumps({"slot": "together", "pid": len(json.loads(requests))}).encode())
+"""
+
+
+def test_requests_that_wait_are_made_together(tmp_path: Path) -> None:
+    template = Template([sys.executable, "-c", COUNTING], dict(os.environ), str(tmp_path))
+    with contextlib.ExitStack() as stack:
+        for slot in "abc":
+            stack.enter_context(asked(template, slot * 12))  # it isn't ready yet
+        assert heard(template) == [Forked("together", 3)]
+    template.close(1.0)
+    os.waitpid(template.pid, 0)
 
 
 async def test_many_attempts_at_once_from_one_template(app: Callable[[str], str], tmp_path: Path) -> None:

@@ -257,7 +257,10 @@ async def test_a_page_by_labels_looks_no_further_than_it_may(
         assert max(map(int, re.findall(r"loops=(\d+)", plan))) < 100, f"looked one up after another:\n{plan}"
 
 
-async def test_the_first_page_by_labels_counts_once_and_later_ones_not_at_all(conn: asyncpg.Connection) -> None:
+async def test_the_first_page_by_labels_counts_once_and_later_ones_not_at_all(
+    conn: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "MAX_COUNTED", 10)
     await add_workloads(conn, "cust_a", 600)
     await add_labels(conn)
     spy = PlanNotes(conn)
@@ -268,6 +271,8 @@ async def test_the_first_page_by_labels_counts_once_and_later_ones_not_at_all(co
     assert await store.total(spy, query, found.counts) == await ListingStore().total(conn, query)
     assert sum(spy.times[sql] for sql in spy.times if ") counted" in sql) == 2, "of labels, and of streams"
     await store.slice(spy, replace(query, after=found.next))
+    again = await store.slice(spy, replace(query, limit=8))
+    assert await store.total(spy, query, again.counts) == await ListingStore().total(conn, query)
     assert sum(spy.times[sql] for sql in spy.times if ") counted" in sql) == 2
 
 

@@ -46,6 +46,9 @@ _LONGEST_ANSWER_SECONDS = 10.0
 _BYTES_A_SECOND = 1 << 20
 _LATER_SECONDS = 0.3
 """When the service couldn't commit an attempt's events: until they are sent again, while others' go on."""
+_LINGER_SECONDS = 0.02
+"""How long the word that an attempt has begun waits for others: most short attempts end by then, and it goes with
+their result, in one batch and one commit of the service."""
 _TURNS = 3
 """Of the event loop without a new event, after which a batch goes: what was begun together, and what ended as soon
 as it was begun, shares a commit."""
@@ -125,6 +128,8 @@ class Outbox:
         """What the monotonic clock is behind Unix time. A clock that is set meanwhile turns no order around."""
         self._stopped = False
         self._arrived = asyncio.Event()
+        self._pressing = asyncio.Event()
+        """Set while something waits that isn't to linger."""
         self._idle = asyncio.Event()
         self._idle.set()
         self._encode = msgspec.msgpack.Encoder().encode
@@ -154,6 +159,8 @@ class Outbox:
         self._waiting.append(waiting)
         self._idle.clear()
         self._arrived.set()
+        if not isinstance(body, Started):
+            self._pressing.set()
 
     def _overtakes(self, said: _Waiting) -> bool:
         """Whether this has taken the place of older progress; what hasn't is counted."""
@@ -190,6 +197,7 @@ class Outbox:
         self._lines.clear()
         self._line_bytes.clear()
         self._all_line_bytes = 0
+        self._pressing.clear()
 
     async def flushed(self) -> None:
         """Return once everything has been acknowledged."""
@@ -199,6 +207,7 @@ class Outbox:
         """Let `run` end; what it hasn't sent by now stays unsent."""
         self._stopped = True
         self._arrived.set()
+        self._pressing.set()
 
     async def run(self) -> None:
         """Send until stopped or cancelled."""
@@ -206,13 +215,26 @@ class Outbox:
             await self._arrived.wait()
             self._arrived.clear()
             while self._waiting and not self._stopped:
+                await self._linger()
                 await self._gather()
                 batch = self._next_batch()
+                if not self._waiting:
+                    self._pressing.clear()
                 if batch:
                     await self._send(batch)
-                else:
+                elif self._waiting:
                     await self._rest()
             self._idle.set()
+
+    async def _linger(self) -> None:
+        """Give what presses a moment to come, when nothing that waits does."""
+        if self._pressing.is_set():
+            return
+        try:
+            async with asyncio.timeout(_LINGER_SECONDS):
+                await self._pressing.wait()
+        except TimeoutError:
+            pass
 
     async def _gather(self) -> None:
         """Let come what is about to come."""

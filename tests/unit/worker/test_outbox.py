@@ -198,3 +198,25 @@ async def test_stamps_are_by_the_service_s_clock_once_it_is_known() -> None:
     outbox.add(REF, 1, LogLine("INFO", "hello"))
     (event,) = await drained(outbox, service)
     assert 1_000_005_000 <= event.occurred_at_ms < 1_000_030_000
+
+
+async def test_an_attempt_s_beginning_goes_with_its_result() -> None:
+    service = Service()
+    outbox = new_outbox(service)
+    sending = asyncio.create_task(outbox.run())
+    for number in range(20):
+        ref = AttemptRef("cust", f"wl_{number}", 1)
+        outbox.add(ref, 1, Started())
+        await asyncio.sleep(0)  # the handler runs
+        outbox.add(ref, 2, Completed(b"{}"))
+        await outbox.flushed()
+    assert [[event.body for event in batch] for batch in service.batches] == [[Started(), Completed(b"{}")]] * 20
+    sending.cancel()
+
+
+async def test_a_beginning_is_told_though_nothing_follows() -> None:
+    service = Service()
+    outbox = new_outbox(service)
+    outbox.add(REF, 1, Started())
+    async with asyncio.timeout(10):
+        assert await batches(outbox, service)

@@ -266,11 +266,11 @@ class ListingStore:
     async def _rarest(self, conn: Connection, query: ListQuery) -> tuple[int, Sequence[int]]:
         """Which of the labels, or behind them the status and type, is to be walked; and what was counted for that.
 
-        Later pages of a list go by what was chosen for the first.
+        Later pages of a list go by what was chosen for the first; so does a first one whose total is kept.
         """
         key = _list_of(query)
         until, chosen = self._choices.get(key, (0.0, 0))
-        if query.after is not None and self._clock() < until:
+        if self._clock() < until and (query.after is not None or self._clock() < self._bounds.get(key, (0.0,))[0]):
             return chosen, ()
         counts = await self._counts(conn, key, MAX_COUNTED + 1)
         chosen = counts.index(min(counts))

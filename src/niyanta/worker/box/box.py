@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from niyanta.domain.workers import Wall
 from niyanta.worker.box import hiding, landlock, rights, seccomp
-from niyanta.worker.box.hiding import TEMPORARY
+from niyanta.worker.box.hiding import TEMPORARY, inside
+from niyanta.worker.box.landlock import Ruleset
 from niyanta.worker.box.outside import openings
 from niyanta.worker.box.policy import Policy
 
@@ -31,6 +32,7 @@ class Box:
         self._apps = apps
         self._landlock = 0
         self._openings: list[tuple[int, int, bool]] = []
+        self._home_is_closed = False
 
     def prepare(self, folder: str | None = None) -> None:
         """Do what can be done once, for all that are forked from this process.
@@ -54,6 +56,7 @@ class Box:
                 self._openings.append((fd, allowed, os.path.isdir(path)))
         if self._policy.holds(Wall.CALLS):
             seccomp.refuse_calls()  # half a millisecond, and what is forked inherits it
+        self._home_is_closed = self._policy.holds(Wall.FILES) and not inside([_home()], self._policy.writes)
 
     def _have_own_view(self, folder: str | None) -> list[str]:
         """Gives what is hidden by that."""
@@ -80,41 +83,59 @@ class Box:
             hiding.own_tmp(folder, dict(openings(policy, self._apps, [])))
         return hiding.cover(hidden)
 
-    def enter(self, folder: str, user: int = 0) -> None:
-        """Shut this process in; only its main thread may be running.
+    def around(self, folder: str) -> Ruleset | None:
+        """What the process of one attempt may open, for it to `enter`; None without that wall.
+
+        Some eighty calls. In a process just forked each costs more: what it writes to is copied first.
 
         Args:
             folder: The attempt's own, with `WORK` and `TEMPORARY` in it.
+
+        Raises:
+            OSError: The kernel refuses what it did a moment ago.
+        """
+        if not self._policy.holds(Wall.FILES):
+            return None
+        rules = Ruleset(self._landlock)
+        for fd, allowed, is_folder in self._openings:
+            rules.allow(fd, allowed, is_folder=is_folder)
+        for name in (WORK, TEMPORARY):
+            rules.allow_path(os.path.join(folder, name), landlock.WRITE)
+        return rules
+
+    def close(self) -> None:
+        """Let go of what is kept for `around`. Idempotent."""
+        while self._openings:
+            os.close(self._openings.pop()[0])
+
+    def enter(self, folder: str, rules: Ruleset | None, user: int = 0) -> None:
+        """Shut this process in; only its main thread may be running.
+
+        Args:
+            folder: The attempt's own.
+            rules: What is `around` it.
             user: The id to take; 0 for this process's own.
 
         Raises:
             OSError: The kernel refuses what it did a moment ago.
         """
-        _move_in(folder, self._policy, home_is_closed=user != 0)
-        if self._policy.holds(Wall.FILES):
-            self._shut_in(folder)
+        _move_in(os.path.join(folder, TEMPORARY), home_too=self._home_is_closed or user != 0)
+        if rules is not None:
+            rules.enforce()
         if user:
             rights.become(user)
         if user or self._policy.holds(Wall.PRIVILEGES):
             rights.drop_capabilities()
         rights.show_memory()  # which a new user id hides again
 
-    def _shut_in(self, folder: str) -> None:
-        rules = landlock.Ruleset(self._landlock)
-        for fd, allowed, is_folder in self._openings:
-            rules.allow(fd, allowed, is_folder=is_folder)
-            os.close(fd)
-        for name in (WORK, TEMPORARY):
-            rules.allow_path(os.path.join(folder, name), landlock.WRITE)
-        rules.enforce()
+
+def _home() -> str:
+    return os.path.realpath(os.path.expanduser("~"))
 
 
-def _move_in(folder: str, policy: Policy, *, home_is_closed: bool) -> None:
+def _move_in(temporary: str, *, home_too: bool) -> None:
     """Have temporary files made in the attempt's own folder, and what programs keep at home, when home is closed."""
-    temporary = os.path.join(folder, TEMPORARY)
     os.environ["TMPDIR"] = temporary
     tempfile.tempdir = None  # what was found out before isn't ours
-    home = os.path.realpath(os.path.expanduser("~"))
-    by_wall = policy.holds(Wall.FILES) and not any(f"{home}/".startswith(f"{path}/") for path in policy.writes)
-    if home_is_closed or by_wall:
+    if home_too:
         os.environ["HOME"] = temporary

@@ -91,4 +91,8 @@ class Ruleset:
             if exc.errno == errno.E2BIG:
                 raise OSError(exc.errno, "there are too many boxes in one another") from exc
             raise
+        self.close()
+
+    def close(self) -> None:
+        """Let go of it. It is not to be used again."""
         os.close(self._fd)

@@ -7,6 +7,11 @@ import contextlib
 import json
 import socket
 
+__all__ = ["MOST_DESCRIPTORS", "AgentChannel"]
+
+MOST_DESCRIPTORS = 48
+"""That may come with what is sent at once."""
+
 
 class AgentChannel:
     """JSON lines both ways.
@@ -30,7 +35,7 @@ class AgentChannel:
     def receive(self) -> list[dict[str, object]] | None:
         """The commands that have come; None when the agent is gone."""
         try:
-            data, ancillary, _, _ = self.control.recvmsg(65536, socket.CMSG_SPACE(30 * 4))
+            data, ancillary, _, _ = self.control.recvmsg(65536, socket.CMSG_SPACE(MOST_DESCRIPTORS * 4))
         except BlockingIOError:
             return []
         except ConnectionError:

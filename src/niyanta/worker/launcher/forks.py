@@ -7,6 +7,7 @@ taken for its death.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -23,6 +24,8 @@ __all__ = ["Forked", "Template", "Unfit"]
 
 _PLACEHOLDER = "_" * 12
 """As long as a slot's name: a fork writes its own over it."""
+_MOST_AT_ONCE = 16
+"""Forks that are asked for together; the template has no room for more."""
 _ANSWER_SECONDS = 10.0
 _MOST_ANSWER_BYTES = 65536
 
@@ -95,30 +98,36 @@ class Template:
         theirs.close()
 
     def ask(self, slot: str, groups: list[str], fds: list[int], user: int = 0) -> None:
-        """Have a runner forked; the descriptors are ours to close from now on. A user of 0 is our own."""
+        """Have a runner forked at the next `flush`; the descriptors are ours to close from now on.
+
+        A user of 0 is our own.
+        """
         self._waiting.append(_Request(slot, groups, fds, user))
-        self.flush()
 
     def flush(self) -> None:
-        """Hand over what the template can take now. Never blocks."""
+        """Hand over what the template can take now: all that waits together, which costs less. Never blocks."""
         while self._state == "ready" and self._waiting:
-            request = self._waiting[0]
-            words = {
-                "slot": request.slot,
-                "variable": SLOT_VARIABLE,
-                "groups": request.groups,
-                "folder": os.path.join(self._scratch, request.slot),
-                "user": request.user,
-            }
+            batch = list(itertools.islice(self._waiting, _MOST_AT_ONCE))
+            fds = [fd for request in batch for fd in request.fds]
             try:
-                socket.send_fds(self.socket, [json.dumps(words).encode()], request.fds)
+                socket.send_fds(self.socket, [json.dumps([self._words(request) for request in batch]).encode()], fds)
             except BlockingIOError:
                 return
             except OSError:
                 return  # it is gone, which reading will tell
-            self._waiting.popleft()
-            _close(request.fds)
-            self._asked[request.slot] = time.monotonic()
+            _close(fds)
+            for request in batch:
+                self._waiting.popleft()
+                self._asked[request.slot] = time.monotonic()
+
+    def _words(self, request: _Request) -> dict[str, object]:
+        return {
+            "slot": request.slot,
+            "variable": SLOT_VARIABLE,
+            "groups": request.groups,
+            "folder": os.path.join(self._scratch, request.slot),
+            "user": request.user,
+        }
 
     def is_late(self) -> bool:
         """Whether an answer is overdue."""

@@ -23,6 +23,7 @@ from niyanta.worker.handlers.text import plain
 from niyanta.worker.launcher.folders import remove_folder
 from niyanta.worker.launcher.holding import limits_text, walls_text
 from niyanta.worker.launcher.kept import REST_SECONDS, Kept, Kind
+from niyanta.worker.launcher.orders import Orders
 from niyanta.worker.launcher.over import Over
 from niyanta.worker.launcher.process import Exit, Runner, opened
 from niyanta.worker.launcher.users import users_for
@@ -80,7 +81,7 @@ class ProcessPool:
         self._kept = Kept(self._retire, rest_seconds)
         self._launcher: asyncio.subprocess.Process | None = None
         self._socket: socket.socket | None = None
-        self._outgoing: asyncio.Queue[tuple[bytes, list[int]]] = asyncio.Queue()
+        self._orders = Orders()
         self._tasks: set[asyncio.Task[None]] = set()
         self._warming = False
         self._may_fork = fork
@@ -106,9 +107,9 @@ class ProcessPool:
         )
         theirs.close()
         self._socket = ours
-        self._outgoing = asyncio.Queue()
+        self._orders = Orders()
         self._go(self._listen(ours))
-        self._go(self._send(ours, self._outgoing))
+        self._go(self._orders.send(ours))
 
     def _go(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -136,30 +137,7 @@ class ProcessPool:
     @property
     def has_unsent(self) -> bool:
         """Whether commands wait until the launcher takes them."""
-        return not self._outgoing.empty()
-
-    def _command(self, *, fds: Sequence[int] = (), **command: object) -> None:
-        self._outgoing.put_nowait((json.dumps(command).encode() + b"\n", list(fds)))
-
-    async def _send(self, ours: socket.socket, outgoing: asyncio.Queue[tuple[bytes, list[int]]]) -> None:
-        """Send the commands one after another, however slowly the launcher reads; end when it is gone."""
-        loop = asyncio.get_running_loop()
-        while True:
-            data, fds = await outgoing.get()
-            try:
-                while fds:
-                    try:
-                        data = data[socket.send_fds(ours, [data], fds) :]
-                        break
-                    except BlockingIOError:
-                        await asyncio.sleep(0.01)
-                if data:
-                    await loop.sock_sendall(ours, data)
-            except OSError:
-                return
-            finally:
-                for fd in fds:
-                    os.close(fd)
+        return self._orders.wait
 
     async def _listen(self, ours: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -241,20 +219,28 @@ class ProcessPool:
     # --- processes ------------------------------------------------------------------------------
 
     async def _spawn(self, kind: Kind | None = None) -> Runner:
+        runner, ends = await self._opened()
+        self._start(runner, ends, kind)
+        return runner
+
+    async def _opened(self) -> tuple[Runner, list[int]]:
+        """A process that is yet to be started, and its ends of the pipes."""
         if self._socket is None:
             raise TransientError("the launcher is being started again")
         slot = secrets.token_hex(6)
         user = await self._users.take() if self._users is not None else 0
         try:
-            runner, ends = await opened(slot, self._scratch / slot, user)
+            return await opened(slot, self._scratch / slot, user)
         except BaseException:
             if self._users is not None:
                 self._users.give_back(user, self._scratch / slot)
             raise
+
+    def _start(self, runner: Runner, ends: list[int], kind: Kind | None = None) -> None:
+        slot = runner.slot
         self._runners[slot] = runner
         strict, network = (kind.strict, kind.network) if kind is not None else (False, True)
-        self._command(do="spawn", slot=slot, strict=strict, network=network, user=user, fds=ends)
-        return runner
+        self._orders.add(do="spawn", slot=slot, strict=strict, network=network, user=runner.user, fds=ends)
 
     async def _warm_up(self) -> None:
         """Have as many processes wait as should, once half are gone: forks that are asked for together cost less."""
@@ -262,12 +248,16 @@ class ProcessPool:
         if self._warming or len(self._idle) > most // 2:
             return
         self._warming = True
+        found: list[tuple[Runner, list[int]]] = []
         try:
             with contextlib.suppress(TransientError):  # an attempt that needs one will say it
-                while len(self._idle) < most and not self._closing and self._socket is not None:
-                    self._idle.append(await self._spawn())
+                while len(self._idle) + len(found) < most and not self._closing:
+                    found.append(await self._opened())
         finally:
             self._warming = False
+            for runner, ends in found:
+                self._start(runner, ends)
+                self._idle.append(runner)
 
     async def take(self, kind: Kind, reuse: int) -> Runner:
         """A process that has imported the app, for one workload, under its limits.
@@ -295,7 +285,7 @@ class ProcessPool:
                 words = plain(b" | ".join(runner.recent).decode(errors="replace")) or "it said nothing"
                 raise TransientError(f"the workload's process ended before it began: {words}")
             memory_mb, cores = kind.memory_mb, float(kind.cpu_cores)
-            self._command(do="limit", slot=runner.slot, memory_mb=memory_mb, cores=cores, processes=MAX_PROCESSES)
+            self._orders.add(do="limit", slot=runner.slot, memory_mb=memory_mb, cores=cores, processes=MAX_PROCESSES)
             if problem := await runner.limited:
                 raise TransientError(f"the workload's limits can't be set: {problem}")
         except BaseException:
@@ -330,7 +320,7 @@ class ProcessPool:
     async def is_whole(self, runner: Runner) -> bool:
         """Whether all that a process has written is read, and nothing else of its tree is left: it may be kept."""
         runner.alone = asyncio.get_running_loop().create_future()
-        self._command(do="alone", slot=runner.slot)
+        self._orders.add(do="alone", slot=runner.slot)
         try:
             async with asyncio.timeout(_WHOLE_SECONDS):
                 await runner.drained()
@@ -364,15 +354,15 @@ class ProcessPool:
 
     def kill(self, runner: Runner, *, at_once: bool = False) -> None:
         """End a process and all its descendants: SIGTERM, five seconds, SIGKILL; or SIGKILL now."""
-        self._command(do="kill_now" if at_once else "kill", slot=runner.slot)
+        self._orders.add(do="kill_now" if at_once else "kill", slot=runner.slot)
 
     def mark_exclusive(self, runner: Runner) -> None:
         """End it before the worker's lease can be handed on, should the agent be frozen."""
-        self._command(do="exclusive", slot=runner.slot)
+        self._orders.add(do="exclusive", slot=runner.slot)
 
     def renew(self, seconds: float, exclusive_seconds: float) -> None:
         """Tell the launcher how long it may let things run without hearing from us again."""
-        self._command(do="alive", seconds=float(seconds), exclusive_seconds=float(exclusive_seconds))
+        self._orders.add(do="alive", seconds=float(seconds), exclusive_seconds=float(exclusive_seconds))
 
     async def close(self) -> None:
         """End everything. Idempotent."""
@@ -395,6 +385,6 @@ class ProcessPool:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
-        for runner in runners:
+        for runner in {*runners, *self._runners.values()}:  # some may just have been opened
             self._ended(runner, Exit(-9))
             runner.close()

@@ -29,6 +29,7 @@ THREADS_SECONDS = 2.0
 EXIT_SECONDS = 2.0
 _TASKS_SECONDS = 1.0
 _AGAIN_SECONDS = 0.01
+_WRITTEN = (io.BufferedWriter, io.TextIOWrapper, io.BufferedRandom)
 
 
 def disarm() -> None:
@@ -134,6 +135,6 @@ def flush_files() -> None:
         with contextlib.suppress(Exception):
             stream.flush()
     for found in gc.get_objects():
-        if isinstance(found, io.BufferedWriter | io.TextIOWrapper | io.BufferedRandom):
+        if isinstance(found, _WRITTEN):
             with contextlib.suppress(Exception):
                 found.flush()

@@ -194,7 +194,9 @@ def main() -> None:
     policy = Policy.decode(sys.argv[2])
     box = Box(policy, apps)
     box.prepare(sys.argv[3])
-    box.enter(sys.argv[3], policy.user)
+    rules = box.around(sys.argv[3])
+    box.close()
+    box.enter(sys.argv[3], rules, policy.user)
     worker = load_app(apps)
     serve(worker, control, errors, handler_spans())
 

@@ -14,7 +14,8 @@ as any fork shares them, and `Worker.on_fork` is the place to open them again. A
 graphics device open after its import can't be forked: the template says so and ends, and the launcher starts an
 interpreter for each attempt instead.
 
-The launcher's requests are JSON, one a message, with three descriptors each: control, stdout, stderr.
+The launcher's requests are JSON, those that belong together in one message, with three descriptors each: control,
+stdout, stderr.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ import ctypes
 import gc
 import json
 import os
-import random
 import signal
 import socket
 import sys
@@ -34,6 +34,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from niyanta.worker.box.box import Box
+from niyanta.worker.box.landlock import Ruleset
 from niyanta.worker.box.policy import Policy
 from niyanta.worker.box.rights import hide_memory
 from niyanta.worker.handlers.app import App, load_app
@@ -47,8 +48,9 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _DEVICES = ("/dev/nvidia", "/dev/kfd", "/dev/dri", "/dev/accel")
-_MOST_REQUEST_BYTES = 8192
+_MOST_REQUEST_BYTES = 1 << 17
 _MOST_AT_ONCE = 16
+"""The launcher asks for no more."""
 _POLL_SECONDS = 0.0005
 _PR_SET_NAME = 15  # linux/prctl.h
 
@@ -78,7 +80,7 @@ def main() -> None:
     gc.freeze()  # a collection in a runner would otherwise write to, and so copy, every page
     _tell(launcher, {"ready": True})
     forks = _Forks(worker, errors, launcher, box, spans)
-    while requests := _receive_all(launcher):
+    while requests := _receive(launcher):
         for answer in forks.make(requests):
             _tell(launcher, answer)
         for _, fds in requests:
@@ -88,28 +90,16 @@ def main() -> None:
 _Request: TypeAlias = tuple[dict[str, Any], list[int]]
 
 
-def _receive_all(launcher: socket.socket) -> list[_Request]:
-    """Wait for a request, and take those that have come with it; none when the launcher is gone."""
-    found: list[_Request] = []
-    while len(found) < _MOST_AT_ONCE:
-        try:
-            request = _receive(launcher, socket.MSG_DONTWAIT if found else 0)
-        except BlockingIOError:
-            break
-        if request is None:
-            break
-        found.append(request)
-    return found
-
-
-def _receive(launcher: socket.socket, flags: int) -> _Request | None:
-    """The next request with its descriptors; None when the launcher is gone."""
+def _receive(launcher: socket.socket) -> list[_Request]:
+    """The next requests, which belong together, with their descriptors; none when the launcher is gone."""
     numbers = array.array("i")
-    data, ancillary, _, _ = launcher.recvmsg(_MOST_REQUEST_BYTES, socket.CMSG_SPACE(3 * numbers.itemsize), flags)
+    room = socket.CMSG_SPACE(_MOST_AT_ONCE * 3 * numbers.itemsize)
+    data, ancillary, _, _ = launcher.recvmsg(_MOST_REQUEST_BYTES, room)
     for level, kind, payload in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             numbers.frombytes(payload[: len(payload) - len(payload) % numbers.itemsize])
-    return (json.loads(data), list(numbers)) if data else None
+    asked = json.loads(data or b"[]")
+    return [(words, list(numbers[3 * at : 3 * at + 3])) for at, words in enumerate(asked)]
 
 
 def _tell(launcher: socket.socket, words: dict[str, Any]) -> None:
@@ -144,8 +134,9 @@ class _Forks:
         """Fork a runner for each request; gives what is left to answer. Never returns in the runners.
 
         The process between, whose end makes the launcher their parent, is one for all that are asked for at once: it
-        costs as much as a runner's fork. It tells the launcher of each, and they wait for its end. So the launcher
-        hears of a runner before that begins, whatever becomes of the template.
+        costs as much as a runner's fork. So it also does for all of them what can be done outside. It tells the
+        launcher of each, and they wait for its end. So the launcher hears of a runner before that begins, whatever
+        becomes of the template.
         """
         self._marking = self._marking or _Marking(requests[0][0]["variable"])
         told, tell = os.pipe()
@@ -162,7 +153,9 @@ class _Forks:
     def _make_all(self, requests: list[_Request], tell: int) -> NoReturn:
         between = os.getpid()
         try:
-            for asked, fds in requests:
+            around = [self._box.around(asked["folder"]) for asked, _ in requests]
+            self._box.close()
+            for (asked, fds), rules in zip(requests, around, strict=True):
                 pid = os.fork()
                 if pid == 0:
                     os.close(tell)
@@ -170,13 +163,16 @@ class _Forks:
                     for _, others in requests:
                         if others is not fds:
                             _close(others)
-                    self._become_runner(asked, fds, between)
+                    for other in around:
+                        if other is not None and other is not rules:
+                            other.close()
+                    self._become_runner(asked, fds, rules, between)
                 _tell(self._launcher, {"slot": asked["slot"], "pid": pid})
                 os.write(tell, b".")
         finally:
             os._exit(0)
 
-    def _become_runner(self, asked: dict[str, Any], fds: list[int], between: int) -> NoReturn:
+    def _become_runner(self, asked: dict[str, Any], fds: list[int], rules: Ruleset | None, between: int) -> NoReturn:
         code = 127
         try:
             if self._marking is not None:
@@ -187,7 +183,7 @@ class _Forks:
             _close(fds[1:])
             for directory in asked["groups"]:
                 _enter(directory)
-            self._box.enter(asked["folder"], asked["user"])
+            self._box.enter(asked["folder"], rules, asked["user"])
             while os.getppid() == between:  # it forks others, and tells of them
                 time.sleep(_POLL_SECONDS)
             _seed()
@@ -216,7 +212,7 @@ def _enter(directory: str) -> None:
 
 
 def _seed() -> None:
-    random.seed()
+    """Have other random numbers than other forks. Python itself sees to those of ``random``."""
     if (numpy := sys.modules.get("numpy")) is not None:
         with contextlib.suppress(AttributeError):
             numpy.random.seed()
