@@ -155,6 +155,13 @@ _SUBMISSION = (
         "integration/test_unknown_outcomes.py::test_a_commit_that_arrives_late_is_acknowledged",
     ),
     Mutant(
+        "statement that arrives late",
+        "a submission of which it was said that it isn't stored is stored no more",
+        "fits AND in_time AND (:epoch",
+        "fits AND (in_time OR true) AND (:epoch",
+        "integration/test_unknown_outcomes.py::test_a_statement_that_arrives_after_the_answer_stores_nothing",
+    ),
+    Mutant(
         "foreign workload",
         "a customer can't read another's workload",
         "USING (customer_id, workload_id)\n WHERE customer_id = :customer_id AND workload_id = :workload_id;",

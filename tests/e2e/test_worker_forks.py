@@ -78,6 +78,25 @@ async def test_the_launcher_is_the_parent_of_all_that_were_forked_together(
     assert len({record.result["parent"] for record in records}) == 1
 
 
+async def test_what_is_written_to_a_file_that_the_import_has_opened_is_there_at_the_end(
+    app: Callable[[str], str], tmp_path: Path
+) -> None:
+    code = """
+    worker = Worker()
+    if FORKS:
+        book = open(f"{here}/book", "a")
+        book.write("import ")
+
+    @worker.workload("write")
+    def write(ctx: Context) -> None:
+        book.write("attempt ")
+    """
+    async with station(tmp_path / "scratch", app=app(code)) as here:
+        for _ in range(3):
+            await here.run("write")
+    assert (tmp_path / "book").read_text() == "import attempt attempt attempt "
+
+
 async def test_hooks_run_in_the_attempt_s_process_first(app: Callable[[str], str], tmp_path: Path) -> None:
     code = """
     worker = Worker()

@@ -26,8 +26,8 @@ SELECT logged_at, generation, sequence, level, message, details AS details_json
    AND (logged_at, generation, sequence) < (:logged_at, :generation, :sequence)
  ORDER BY logged_at DESC, generation DESC, sequence DESC LIMIT :most;
 
--- name: searched_after(customer_id, workload_id, levels, words, logged_at, generation, sequence, until, reach, most)
--- As `lines_after`, only lines whose message has the words in it, in whatever case. Looks at `reach` lines at the most, and as many
+-- name: searched_after(customer_id, workload_id, levels, pattern, logged_at, generation, sequence, until, reach, most)
+-- As `lines_after`, only lines whose message fits the pattern. Looks at `reach` lines at the most, and as many
 -- more without their text; the last of them, where there are so many, comes as a last row that doesn't fit.
 (SELECT * FROM (
     SELECT logged_at, generation, sequence, level, message, details AS details_json, true AS fits
@@ -36,7 +36,7 @@ SELECT logged_at, generation, sequence, level, message, details AS details_json
        AND logged_at >= :logged_at AND logged_at <= :until
        AND (logged_at, generation, sequence) > (:logged_at, :generation, :sequence)
      ORDER BY logged_at, generation, sequence LIMIT :reach) near
-  WHERE position(lower(:words::text COLLATE "pg_c_utf8") IN lower(message COLLATE "pg_c_utf8")) > 0
+  WHERE message ~ (:pattern::text COLLATE "C")
   ORDER BY logged_at, generation, sequence LIMIT :most)
 UNION ALL
 (SELECT logged_at, generation, sequence, level, '', '{}', false
@@ -46,7 +46,7 @@ UNION ALL
        AND (logged_at, generation, sequence) > (:logged_at, :generation, :sequence)
   ORDER BY logged_at, generation, sequence OFFSET :reach - 1 LIMIT 1);
 
--- name: searched_before(customer_id, workload_id, levels, words, logged_at, generation, sequence, since, reach, most)
+-- name: searched_before(customer_id, workload_id, levels, pattern, logged_at, generation, sequence, since, reach, most)
 -- As `searched_after`, before a place, newest first.
 (SELECT * FROM (
     SELECT logged_at, generation, sequence, level, message, details AS details_json, true AS fits
@@ -55,7 +55,7 @@ UNION ALL
        AND logged_at <= :logged_at AND logged_at > :since
        AND (logged_at, generation, sequence) < (:logged_at, :generation, :sequence)
      ORDER BY logged_at DESC, generation DESC, sequence DESC LIMIT :reach) near
-  WHERE position(lower(:words::text COLLATE "pg_c_utf8") IN lower(message COLLATE "pg_c_utf8")) > 0
+  WHERE message ~ (:pattern::text COLLATE "C")
   ORDER BY logged_at DESC, generation DESC, sequence DESC LIMIT :most)
 UNION ALL
 (SELECT logged_at, generation, sequence, level, '', '{}', false

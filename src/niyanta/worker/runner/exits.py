@@ -20,16 +20,19 @@ import signal
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import NoReturn
 
-__all__ = ["EXIT_SECONDS", "THREADS_SECONDS", "disarm", "end", "flush_files", "leave", "settle"]
+__all__ = ["EXIT_SECONDS", "THREADS_SECONDS", "disarm", "end", "flush_files", "leave", "remember_files", "settle"]
 
 THREADS_SECONDS = 2.0
 EXIT_SECONDS = 2.0
 _TASKS_SECONDS = 1.0
 _AGAIN_SECONDS = 0.01
 _WRITTEN = (io.BufferedWriter, io.TextIOWrapper, io.BufferedRandom)
+_of_import: weakref.WeakSet[io.IOBase] = weakref.WeakSet()
+"""Files that the app has opened before this process was forked."""
 
 
 def disarm() -> None:
@@ -134,7 +137,16 @@ def flush_files() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
             stream.flush()
-    for found in gc.get_objects():
+    for found in (*_of_import, *gc.get_objects()):
         if isinstance(found, _WRITTEN):
             with contextlib.suppress(Exception):
                 found.flush()
+
+
+def remember_files() -> None:
+    """In the process that others are forked from: write out what its import has written, and keep its files in mind.
+
+    `gc.get_objects` doesn't tell of what is frozen.
+    """
+    flush_files()
+    _of_import.update(found for found in gc.get_objects() if isinstance(found, _WRITTEN))

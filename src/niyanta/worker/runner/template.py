@@ -39,7 +39,7 @@ from niyanta.worker.box.policy import Policy
 from niyanta.worker.box.rights import hide_memory
 from niyanta.worker.handlers.app import App, load_app
 from niyanta.worker.handlers.text import describe
-from niyanta.worker.runner import output, runner
+from niyanta.worker.runner import exits, output, runner
 from niyanta.worker.runner.telemetry import handler_spans
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def main() -> None:
     if problem is not None:
         _tell(launcher, {"unfit": problem})
         return
+    exits.remember_files()
     gc.collect()
     gc.freeze()  # a collection in a runner would otherwise write to, and so copy, every page
     _tell(launcher, {"ready": True})
