@@ -65,9 +65,9 @@ async def test_a_workload_that_ends_its_worker_before_the_start_is_found_out(sys
     workload_id = await system.submit()
     for number in range(1, 4):
         async with beating(worker):
-            await worker.next_assignment(10)  # and nothing more is heard of the worker
+            await worker.next_assignment(10 * pace())  # and nothing more is heard of the worker
         worker = await system.worker(f"w{number}")
-    failed = await system.until(workload_id, "FAILED", 15)
+    failed = await system.until(workload_id, "FAILED", 15 * pace())
     assert "3 times in a row" in failed["error_message"]
     assert failed["retry_count"] == 0
     assert await system.audit(workload_id) == [
@@ -203,7 +203,7 @@ async def test_three_workers_that_die_shortly_before_their_assignment_is_taken_b
             # It hangs for a while, and dies at the last moment.
             await asyncio.sleep(settings.unanswered_seconds - 0.15)
     await system.worker("w3")
-    failed = await system.until(workload_id, "FAILED", 15)
+    failed = await system.until(workload_id, "FAILED", 15 * pace())
     assert "3 times in a row" in failed["error_message"]
 
 
@@ -217,7 +217,7 @@ async def test_a_worker_that_comes_back_under_its_id_was_lost_all_the_same(syste
         async with asyncio.timeout(10):
             while not (await worker.register_again()).accepted:
                 await asyncio.sleep(0.01)
-    failed = await system.until(workload_id, "FAILED", 15)
+    failed = await system.until(workload_id, "FAILED", 15 * pace())
     assert "3 times in a row" in failed["error_message"]
 
 
