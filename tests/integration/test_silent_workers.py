@@ -12,6 +12,7 @@ import asyncpg
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.store.database import Pool
 from niyanta.wire import messages
+from support.pace import pace
 from support.scripted_worker import ScriptedWorker
 from support.system import System, beating, supported
 
