@@ -166,13 +166,13 @@ async def test_a_removed_worker_loses_everything_and_may_not_come_back_until_und
 
 
 async def test_a_missing_worker_is_not_found(system: System, calls: Calls) -> None:
-    await system.worker("w1")
-    for name in ("GetWorker", "DrainWorker", "UndrainWorker", "RemoveWorker"):
-        for worker_id in ("none", "no id", "\0", "a" * 200, "w1\n", "ü"):
-            refusal = await refused(calls, name, worker_id=worker_id)
-            assert (refusal.code, refusal.reason) == (Code.NOT_FOUND, "NOT_FOUND"), (name, worker_id)
-        refusal = await refused(calls, name)
-        assert (refusal.code, refusal.fields) == (Code.INVALID_ARGUMENT, ["worker_id"])
+    async with beating(await system.worker("w1")):
+        for name in ("GetWorker", "DrainWorker", "UndrainWorker", "RemoveWorker"):
+            for worker_id in ("none", "no id", "\0", "a" * 200, "w1\n", "ü"):
+                refusal = await refused(calls, name, worker_id=worker_id)
+                assert (refusal.code, refusal.reason) == (Code.NOT_FOUND, "NOT_FOUND"), (name, worker_id)
+            refusal = await refused(calls, name)
+            assert (refusal.code, refusal.fields) == (Code.INVALID_ARGUMENT, ["worker_id"])
+        await order(calls, "RemoveWorker", "w1")
     for name in ("DrainWorker", "RemoveWorker"):
-        await order(calls, "RemoveWorker", "w1") if name == "DrainWorker" else None
         assert (await refused(calls, name, worker_id="w1")).code is Code.NOT_FOUND

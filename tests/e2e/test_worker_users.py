@@ -192,6 +192,7 @@ async def test_a_strict_type_has_an_id_too(scratch: Path) -> None:
         ((FIRST, FIRST + 15), f"{FIRST}-{FIRST + 15} are 16 ids, and this worker needs 17"),
         ((1, 100), "is the user"),
     ],
+    ids=["too_few", "of_the_machine"],
 )
 def test_what_can_t_do_is_refused(users: tuple[int, int], says: str, scratch: Path) -> None:
     scratch.mkdir()

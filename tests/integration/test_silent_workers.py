@@ -12,6 +12,7 @@ import asyncpg
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.store.database import Pool
 from niyanta.wire import messages
+from support.pace import pace
 from support.scripted_worker import ScriptedWorker
 from support.system import System, beating, supported
 
@@ -65,9 +66,9 @@ async def test_a_workload_that_ends_its_worker_before_the_start_is_found_out(sys
     workload_id = await system.submit()
     for number in range(1, 4):
         async with beating(worker):
-            await worker.next_assignment(10)  # and nothing more is heard of the worker
+            await worker.next_assignment(10 * pace())  # and nothing more is heard of the worker
         worker = await system.worker(f"w{number}")
-    failed = await system.until(workload_id, "FAILED", 15)
+    failed = await system.until(workload_id, "FAILED", 15 * pace())
     assert "3 times in a row" in failed["error_message"]
     assert failed["retry_count"] == 0
     assert await system.audit(workload_id) == [
@@ -94,7 +95,7 @@ async def test_load_on_the_api_delays_no_burial(system: System) -> None:
             while not ended.is_set():
                 try:
                     async with database.connection(Pool.API, wait_seconds=0.05):
-                        await asyncio.sleep(0.2)
+                        await ended.wait()  # so whoever needs one of these waits for good
                 except ServiceUnavailableError as exc:
                     refused.append(exc)
 
@@ -203,7 +204,7 @@ async def test_three_workers_that_die_shortly_before_their_assignment_is_taken_b
             # It hangs for a while, and dies at the last moment.
             await asyncio.sleep(settings.unanswered_seconds - 0.15)
     await system.worker("w3")
-    failed = await system.until(workload_id, "FAILED", 15)
+    failed = await system.until(workload_id, "FAILED", 15 * pace())
     assert "3 times in a row" in failed["error_message"]
 
 
@@ -217,7 +218,7 @@ async def test_a_worker_that_comes_back_under_its_id_was_lost_all_the_same(syste
         async with asyncio.timeout(10):
             while not (await worker.register_again()).accepted:
                 await asyncio.sleep(0.01)
-    failed = await system.until(workload_id, "FAILED", 15)
+    failed = await system.until(workload_id, "FAILED", 15 * pace())
     assert "3 times in a row" in failed["error_message"]
 
 

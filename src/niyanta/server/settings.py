@@ -46,7 +46,7 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     """TCP port of gRPC; 0 picks a free one."""
     grpc_reflection: bool = False
     """Whether anybody may ask which gRPC services and messages there are."""
-    grpc_max_streams: int = 100
+    grpc_max_streams: int = 1000
     """Calls, streams among them, that one connection may have under way."""
     grpc_max_streams_per_customer: int = 10_000
     """Status streams open at once on one coordinator."""

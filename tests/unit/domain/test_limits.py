@@ -22,6 +22,7 @@ ELSEWHERE: dict[tuple[str, str], str] = {
     ("niyanta/server/store/workloads.py", "MOST_INPUT_BYTES"): "of one query's answer; tested",
     ("niyanta/wire/serving.py", "MOST_AT_ONCE"): "of a process's own memory; tested",
     ("niyanta/wire/serving.py", "MOST_FRAMED_BYTES"): "of a process's own memory; tested",
+    ("niyanta/worker/launcher/channel.py", "MOST_DESCRIPTORS"): "of a message between a worker's own processes",
     ("niyanta/worker/outbox.py", "MOST_LINES"): "of the worker's own memory while the broker is away; tested",
     ("niyanta/worker/outbox.py", "MOST_LINE_BYTES_OF_ALL"): "of the worker's own memory; tested",
     ("niyanta/wire/strict_json.py", "_MAX_INT"): "of a signed integer of 64 bits",

@@ -16,9 +16,8 @@ from typing import Any
 
 import grpc
 
-from niyanta.server.access.proxies import Proxies, network_of
+from niyanta.server.access.proxies import Proxies
 from niyanta.server.access.resets import ResetBounds
-from niyanta.server.grpc.door import Door
 from niyanta.server.grpc.peers import cut_off, source_address
 from niyanta.server.observability.metrics import Metrics
 
@@ -41,15 +40,13 @@ class Resets:
         proxies: Their connections are of many callers, and are theirs to bound.
         metrics: Counts the cuts.
         bounds: How many there may be.
-        door: Is shut to sources whose connections together have too many.
     """
 
-    def __init__(self, port: int, proxies: Proxies, metrics: Metrics, bounds: ResetBounds, door: Door) -> None:
+    def __init__(self, port: int, proxies: Proxies, metrics: Metrics, bounds: ResetBounds) -> None:
         self._port = port
         self._proxies = proxies
         self._metrics = metrics
         self._bounds = bounds
-        self._door = door
         self._cut: dict[str, float] = {}
         """Peers whose connections were cut, with the monotonic seconds until which their calls are dropped."""
 
@@ -76,12 +73,7 @@ class Resets:
         if seconds > _AT_ONCE_SECONDS or peer in self._cut or not peer.startswith(("ipv4:", "ipv6:")):
             return
         address = source_address(peer)
-        if address in self._proxies:
-            return
-        is_too_many = self._bounds.count(peer, address)
-        if self._bounds.is_full(address) and self._door.shut(network_of(address)):
-            log.warning("grpc.door_shut", extra={"source": address, "why": "its connections only reset calls"})
-        if not is_too_many:
+        if address in self._proxies or not self._bounds.count(peer, address):
             return
         if len(self._cut) >= _MOST_CUT:
             del self._cut[next(iter(self._cut))]

@@ -13,7 +13,6 @@ from niyanta.server.access.certificates import Certificates
 from niyanta.server.access.gate import Gate
 from niyanta.server.access.resets import ResetBounds
 from niyanta.server.grpc.certificates import ShownCertificate
-from niyanta.server.grpc.door import Door
 from niyanta.server.grpc.frame import GrpcFrame
 from niyanta.server.grpc.health import HEALTH_SERVICE, HealthMethods
 from niyanta.server.grpc.methods import SERVICES, Served
@@ -53,7 +52,6 @@ class GrpcServer:
             raise _cannot_listen(settings) from exc
         if self.port == 0:
             raise _cannot_listen(settings)
-        self._door = Door(self.port)
 
     def _bind(self, place: str, certificates: Certificates | None) -> int:
         if certificates is None:
@@ -84,7 +82,7 @@ class GrpcServer:
             tracing: Makes spans of calls.
         """
         self._when_stopping = when_stopping
-        resets = Resets(self.port, gate.proxies, metrics, ResetBounds(), self._door)
+        resets = Resets(self.port, gate.proxies, metrics, ResetBounds())
         frame = GrpcFrame(gate, body_limits(self._settings), self._settings.request_seconds, metrics, resets, tracing)
         for service in SERVICES:
             own = [served for served in methods if served.method.service == service]
@@ -115,7 +113,6 @@ class GrpcServer:
         self._stopping.set()
         self._when_stopping()
         await self._server.stop(_STOP_SECONDS)
-        self._door.close()
 
 
 class _Unknown(grpc.GenericRpcHandler):  # type: ignore[misc]  # untyped

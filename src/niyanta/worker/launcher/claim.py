@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import logging
 import os
@@ -32,7 +33,7 @@ def claim(first: int, last: int, path: Path = CLAIMS) -> int | None:
 
     Returns:
         A descriptor: they are ours until it is closed, at the latest when this process has ended in whatever way.
-        None where there can be no such file.
+        None where there can be no such file, or no locks on it.
 
     Raises:
         ConfigurationError: Somebody else has one of them.
@@ -48,7 +49,10 @@ def claim(first: int, last: int, path: Path = CLAIMS) -> int | None:
         wanted = struct.pack(_LOCK, fcntl.F_WRLCK, os.SEEK_SET, first, last - first + 1, 0)
         try:
             fcntl.fcntl(file, fcntl.F_OFD_SETLK, wanted)
-        except (BlockingIOError, PermissionError) as exc:
+        except OSError as exc:
+            if exc.errno not in (errno.EAGAIN, errno.EACCES):  # no locks here
+                log.warning("worker.uids_unclaimed", extra={"path": str(path), "error": str(exc)})
+                return None
             kind, _, start, length, _ = struct.unpack(_LOCK, fcntl.fcntl(file, fcntl.F_OFD_GETLK, wanted))
             theirs = f"{start}-{start + length - 1}" if kind != fcntl.F_UNLCK else "some of them"
             raise ConfigurationError(
