@@ -8,7 +8,6 @@ import logging
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
-from time import monotonic
 
 import grpc
 import pytest
@@ -29,26 +28,11 @@ REQUEST = pb.GetWorkloadRequest(workload_id="wl_none").SerializeToString()
 SECONDS = 5.0
 """Within which others' calls are answered, on an idle machine."""
 CUTS = 4
-
-
-async def answered(others: Calls, seconds: float, *, again: bool) -> None:
-    """Have a call of somebody else answered in time.
-
-    Args:
-        others: By which it is made.
-        seconds: How long it may take.
-        again: Whether it may be dropped meanwhile, and is then made again.
-    """
-    end = monotonic() + seconds
-    while True:
-        try:
-            left = max(0.0, end - monotonic())
-            await others.call("ListWorkloads", pb.ListWorkloadsRequest(), key="cust_b", timeout=left)
-        except grpc.aio.AioRpcError as error:
-            if not again or error.code() is not grpc.StatusCode.CANCELLED:
-                raise
-        else:
-            return
+FLOODS = "127.0.0.3"
+"""The address that a flood comes from."""
+OVERTAKES = 5
+OWN = [("grpc.use_local_subchannel_pool", 1)]
+"""A connection that no other channel shares."""
 
 
 @contextlib.asynccontextmanager
@@ -97,26 +81,54 @@ async def cuts(system: System) -> float:
 async def test_streams_that_are_reset_at_once_hold_nobody_up(
     system: System, method: str, key: str, with_request: bool
 ) -> None:
-    port = free_port()
+    port, key = free_port(), system.keys.get(key, key)
     # The flood shares the server's cores: a busy machine bears half of it.
     connections = 4 if pace() < 1.5 else 2
-    flood = Flood(port, method, system.keys.get(key, key), REQUEST, connections, with_request=with_request)
+    flood = Flood(port, method, key, REQUEST, connections, with_request=with_request, source=FLOODS)
     async with own_process(system, port) as (_, url), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         others = Calls(channel, system.keys)
         headers = {"Authorization": f"Bearer {system.keys['cust_b']}"}
         await others.call("ListWorkloads", pb.ListWorkloadsRequest(), key="cust_b")
-        waited: list[float] = []
-        async with flooding(flood), asyncio.timeout(12 * SECONDS * pace()):
-            while flood.cuts < CUTS or len(waited) < CUTS:
-                began = monotonic()
-                limit = SECONDS * pace()
-                # Of whole requests so many may wait on a busy machine that grpc drops some, whosever they are.
-                await answered(others, limit, again=with_request)
-                async with system.http.get(f"{url}/v1/workloads", headers=headers) as response:
+        limit, made = SECONDS * pace(), 0
+        async with flooding(flood), asyncio.timeout(12 * limit):
+            while flood.cuts < CUTS or made < CUTS:
+                await others.call("ListWorkloads", pb.ListWorkloadsRequest(), key="cust_b", timeout=limit)
+                async with (
+                    asyncio.timeout(limit),
+                    system.http.get(f"{url}/v1/workloads", headers=headers) as response,
+                ):
                     assert response.status == 200
-                waited.append(monotonic() - began)
-                assert waited[-1] < 2 * limit
+                made += 1
         assert flood.resets > 1_000 * CUTS
+
+
+async def test_a_flood_waits_in_a_queue_of_its_own_and_whoever_is_at_its_address_gets_in(system: System) -> None:
+    """One who was there before overtakes those that came later from the address that floods."""
+    port = free_port()
+    flood = Flood(port, GET, system.keys["cust_a"], REQUEST, connections=4)
+    async with own_process(system, port), grpc.aio.insecure_channel(f"127.0.0.1:{port}", OWN) as channel:
+        before = Calls(channel, system.keys)
+        await before.call("ListWorkloads", pb.ListWorkloadsRequest(), key="cust_b")
+        async with flooding(flood), asyncio.timeout(60 * pace()):
+            while not await is_overtaken(port, before):
+                pass
+        async with asyncio.timeout(30 * pace()), grpc.aio.insecure_channel(f"127.0.0.1:{port}", OWN) as later:
+            await Calls(later, system.keys).call("ListWorkloads", pb.ListWorkloadsRequest(), key="cust_b")
+
+
+async def is_overtaken(port: int, before: Calls) -> bool:
+    """Whether others are answered several times while the call of one who has just connected waits."""
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", OWN) as channel:
+        await channel.channel_ready()
+        late = Calls(channel, before.keys)
+        waits = asyncio.create_task(late.call("ListWorkloads", pb.ListWorkloadsRequest(), key="cust_b"))
+        made = 0
+        while not waits.done() and made < OVERTAKES:
+            await before.call("ListWorkloads", pb.ListWorkloadsRequest(), key="cust_b")
+            made += 1
+        is_still_waiting = not waits.done()
+        await waits
+        return is_still_waiting
 
 
 async def test_who_resets_too_often_is_cut_and_it_is_told(

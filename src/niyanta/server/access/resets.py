@@ -4,7 +4,8 @@ Whoever opens calls only to reset them, which is one more frame of HTTP/2, has w
 the line carries, and no bound on calls under way ever holds (CVE-2023-44487). Honest callers give a call up now and
 then. So each connection has a leaky bucket of such calls; the one whose bucket is full is cut. Each source has a
 larger bucket besides: when it is full, which takes many connections or some that were cut, the buckets of its
-connections are small for a while. It isn't shut out: others may be behind the same address.
+connections are small for a while, and its new connections have a queue of their own. It isn't shut out: others may be
+behind the same address.
 """
 
 from __future__ import annotations
@@ -45,9 +46,9 @@ class _Level:
 
     def fill(self, bucket: Bucket, now: float) -> bool:
         """One more; whether the bucket is too small for it."""
-        self.level = max(0.0, self.level - (now - self.at) * bucket.per_second) + 1
-        self.at = now
-        return self.level > bucket.burst
+        level = max(0.0, self.level - (now - self.at) * bucket.per_second) + 1
+        self.level, self.at = min(level, bucket.burst + 1.0), now
+        return level > bucket.burst
 
 
 class ResetBounds:
@@ -66,6 +67,10 @@ class ResetBounds:
     def __len__(self) -> int:
         """How many connections and sources are remembered."""
         return len(self._connections) + len(self._sources) + len(self._bad_until)
+
+    def is_bad(self, address: str) -> bool:
+        """Whether a source's bucket was full lately."""
+        return self._bad_until.get(network_of(address), 0.0) > self._clock()
 
     def count(self, connection: str, address: str) -> bool:
         """A call was given up at once.

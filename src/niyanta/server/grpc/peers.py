@@ -7,9 +7,10 @@ import ipaddress
 import os
 import socket
 import stat
+from collections.abc import Iterator
 from urllib.parse import unquote
 
-__all__ = ["cut_off", "source_address"]
+__all__ = ["cut_off", "each_socket", "source_address"]
 
 _OPEN = "/proc/self/fd"
 
@@ -34,31 +35,48 @@ def cut_off(peer: str, port: int) -> bool:
         Whether it was there. Without ``/proc`` nothing is found.
     """
     address, _, peer_port = unquote(peer).rpartition(":")
-    wanted = _plain(address.partition(":")[2].strip("[]")), int(peer_port), port
-    with contextlib.suppress(FileNotFoundError):
-        for name in os.listdir(_OPEN):
-            with contextlib.suppress(OSError):  # closed meanwhile, or no socket that is connected
-                if stat.S_ISSOCK(os.fstat(int(name)).st_mode) and _cut_if(int(name), wanted):
-                    return True
+    wanted = _plain(address.partition(":")[2].strip("[]")), int(peer_port)
+    for found in each_socket(port):
+        with contextlib.suppress(OSError):  # no longer connected
+            other = found.getpeername()
+            if (_plain(other[0]), other[1]) == wanted:
+                found.shutdown(socket.SHUT_RDWR)
+                return True
     return False
 
 
-def _cut_if(descriptor: int, wanted: tuple[str, int, int]) -> bool:
-    """Shut down what the descriptor stands for when it is the one wanted."""
+def each_socket(port: int, *, listening: bool = False) -> Iterator[socket.socket]:
+    """This process's sockets of a port of its own, each by a second descriptor that is closed thereafter.
+
+    Args:
+        port: Theirs at this end.
+        listening: Whether those are wanted that listen; otherwise those that are connected.
+    """
+    with contextlib.suppress(FileNotFoundError):  # no /proc
+        for name in os.listdir(_OPEN):
+            found = None
+            with contextlib.suppress(OSError):  # closed meanwhile, or no socket
+                if stat.S_ISSOCK(os.fstat(int(name)).st_mode):
+                    found = _second(int(name))
+            if found is not None:
+                with found:
+                    if _is_of(found, port, listening):
+                        yield found
+
+
+def _second(descriptor: int) -> socket.socket:
     own = os.dup(descriptor)
     try:
-        found = socket.socket(fileno=own)
+        return socket.socket(fileno=own)
     except OSError:
         os.close(own)
         raise
-    with found:
-        if found.family not in (socket.AF_INET, socket.AF_INET6):
-            return False
-        other, here = found.getpeername(), found.getsockname()
-        if (_plain(other[0]), other[1], here[1]) != wanted:
-            return False
-        found.shutdown(socket.SHUT_RDWR)
-        return True
+
+
+def _is_of(found: socket.socket, port: int, listening: bool) -> bool:
+    if found.family not in (socket.AF_INET, socket.AF_INET6) or found.getsockname()[1] != port:
+        return False
+    return bool(found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)) == listening
 
 
 def _plain(address: str) -> str:

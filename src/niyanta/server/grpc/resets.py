@@ -16,9 +16,10 @@ from typing import Any
 
 import grpc
 
-from niyanta.server.access.proxies import Proxies
+from niyanta.server.access.proxies import Proxies, network_of
 from niyanta.server.access.resets import ResetBounds
 from niyanta.server.grpc.peers import cut_off, source_address
+from niyanta.server.grpc.steering import Steering
 from niyanta.server.observability.metrics import Metrics
 
 __all__ = ["Resets"]
@@ -40,13 +41,17 @@ class Resets:
         proxies: Their connections are of many callers, and are theirs to bound.
         metrics: Counts the cuts.
         bounds: How many there may be.
+        steering: Gives sources whose connections together have too many a queue of their own.
     """
 
-    def __init__(self, port: int, proxies: Proxies, metrics: Metrics, bounds: ResetBounds) -> None:
+    def __init__(
+        self, port: int, proxies: Proxies, metrics: Metrics, bounds: ResetBounds, steering: Steering
+    ) -> None:
         self._port = port
         self._proxies = proxies
         self._metrics = metrics
         self._bounds = bounds
+        self._steering = steering
         self._cut: dict[str, float] = {}
         """Peers whose connections were cut, with the monotonic seconds until which their calls are dropped."""
 
@@ -73,7 +78,12 @@ class Resets:
         if seconds > _AT_ONCE_SECONDS or peer in self._cut or not peer.startswith(("ipv4:", "ipv6:")):
             return
         address = source_address(peer)
-        if address in self._proxies or not self._bounds.count(peer, address):
+        if address in self._proxies:
+            return
+        is_too_many = self._bounds.count(peer, address)
+        if self._bounds.is_bad(address) and self._steering.send_aside(network_of(address)):
+            log.warning("grpc.source_set_aside", extra={"source": address, "why": "its connections only reset calls"})
+        if not is_too_many:
             return
         if len(self._cut) >= _MOST_CUT:
             del self._cut[next(iter(self._cut))]
