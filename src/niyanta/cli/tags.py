@@ -13,12 +13,16 @@ def parse_pairs(pairs: Iterable[str], option: str) -> dict[str, str]:
     """``key=value`` texts as a dict.
 
     Raises:
-        click.BadParameter: One isn't of this form; tells the option.
+        click.BadParameter: One isn't of this form, or a key has two values; tells the option.
     """
+    found: dict[str, str] = {}
     for pair in pairs:
-        if "=" not in pair:
+        key, equals, value = pair.partition("=")
+        if not equals:
             raise click.BadParameter(f"'{pair}' must look like key=value", param_hint=option)
-    return dict(pair.split("=", 1) for pair in pairs)
+        if found.setdefault(key, value) != value:
+            raise click.BadParameter(f"'{key}' has one value: '{found[key]}' or '{value}'?", param_hint=option)
+    return found
 
 
 def parse_tags(tags: Iterable[str]) -> dict[str, str]:

@@ -13,6 +13,7 @@ import pytest
 
 from niyanta.cli.main import COMMANDS, root
 from niyanta.cli.output import plain
+from niyanta.cli.tags import parse_pairs
 from niyanta.cli.times import age, parse_since
 from niyanta.client.models import Workload
 from niyanta.client.status import Status
@@ -157,6 +158,12 @@ NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
 )
 def test_since(text: str, ago: timedelta) -> None:
     assert NOW - parse_since(text, NOW) == ago
+
+
+def test_of_a_key_that_has_two_values_neither_is_taken() -> None:
+    assert parse_pairs(["a=1", "b=", "a=1", "c=d=e"], "--label") == {"a": "1", "b": "", "c": "d=e"}
+    with pytest.raises(click.BadParameter, match="'a' has one value: '1' or '2'"):
+        parse_pairs(["a=1", "a=2"], "--label")
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "15x", "15", "2026-13-01"])

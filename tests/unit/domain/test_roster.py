@@ -256,6 +256,28 @@ def test_a_pass_costs_the_same_whatever_waits() -> None:
         assert rows <= 2 * small_rows + 200, (customers, lanes_each)
 
 
+def test_a_crowd_that_comes_to_be_blocked_at_once_is_looked_at_a_few_lanes_at_a_time() -> None:
+    shop = Shop(worker("w", 2, kinds="count kept"))
+    for lane in range(1, 601):
+        shop.add("crowd", 2, anti(lane), lane=lane)
+    met: set[str] = set()
+    while len(met) < 600:  # each of its lanes has been read, and has another workload
+        for placement in shop.one_pass():
+            met.add(placement.key[1])
+            shop.end(placement, 0.01)
+    shop.add("keeper", kind="kept", lane=999)
+    (kept,) = (placed for placed in shop.one_pass() if placed.key[0] == "keeper")
+    assert kept.worker.worker_id == "w"
+    (other,) = shop.add("other", lane=5)
+    for _ in range(3):
+        effort = shop.roster.lanes.effort
+        done = [placement.key[1] for placement in shop.one_pass()]
+        assert shop.roster.lanes.effort - effort < 100
+        if done:
+            break
+    assert done == [other]
+
+
 def test_a_worker_that_refuses_is_given_nothing_for_a_while_longer_each_time() -> None:
     shop = Shop(worker("w", 1))
     shop.add("a", 10)

@@ -209,6 +209,8 @@ def _parameters(workload_type: str, function: Callable[..., Any], code: object) 
             f"the handler of '{workload_type}' is a method without its object: register the object's own, as in "
             f'worker.workload("{workload_type}")(thing.{getattr(function, "__name__", "method")})'
         )
+    if parameters[2:] and all(p.kind is p.KEYWORD_ONLY and p.default is not p.empty for p in parameters[2:]):
+        del parameters[2:]  # bound by `functools.partial`, or for tests: nobody passes them here
     if not 1 <= len(parameters) <= 2 or any(p.kind not in positional for p in parameters) or not required:
         raise ConfigurationError(f"the handler of '{workload_type}' must take (ctx) or (ctx, params)")
     if len(parameters) == 1:

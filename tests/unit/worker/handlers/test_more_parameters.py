@@ -6,6 +6,7 @@ import abc
 import dataclasses
 import datetime
 import enum
+import functools
 import typing
 import uuid
 import warnings
@@ -442,6 +443,14 @@ def test_parameters_by_position_alone() -> None:
     assert made(handle).call(None, b'{"x": 1}') == 1
 
 
+def test_what_is_bound_beside_the_parameters_stays_as_it_is() -> None:
+    def handle(ctx: Any, params: Child, *, model: int = 1, clock: Any = None) -> int:
+        return params.x * model
+
+    assert made(handle).call(None, b'{"x": 2}') == 2
+    assert made(functools.partial(handle, model=10)).call(None, b'{"x": 2}') == 20
+
+
 def test_handlers_that_take_anything_else_are_refused_at_import() -> None:
     def anything(*args: Any) -> None: ...
 
@@ -453,7 +462,11 @@ def test_handlers_that_take_anything_else_are_refused_at_import() -> None:
 
     def more(ctx: Any, params: Child, **options: Any) -> None: ...
 
-    for function in (anything, none, three, named, more):
+    def instead(ctx: Any, *, width: int = 640) -> None: ...
+
+    def missing(ctx: Any, params: Child, *, model: str) -> None: ...
+
+    for function in (anything, none, three, named, more, instead, missing):
         with pytest.raises(ConfigurationError, match=r"the handler of 'x' must take \(ctx\) or \(ctx, params\)"):
             made(function)
 

@@ -169,7 +169,8 @@ class LabelFilter(Parameter):
             raise self.refuse(f"is given {len(texts)} times; {MAX_LABELS} are allowed", maximum=MAX_LABELS)
         labels = [label for text in texts if (label := read_label(text)) is not None]
         if len(labels) < len(texts):
-            raise self.refuse("must be a label's key:value, such as team:video", allowed="key:value")
+            allowed = f"{KEY_PATTERN}:{VALUE_PATTERN}"
+            raise self.refuse("must be a label's key:value, such as team:video", allowed=allowed)
         return labels
 
 
