@@ -20,6 +20,8 @@ export type Json = null | boolean | number | string | Json[] | { [name: string]:
 export interface Pagination {
   has_more: boolean;
   next_cursor: string | null;
+  /** Of a search by labels that goes on: up to when it has looked, by submission. */
+  reached_at?: string;
   total?: number;
   total_is_estimate?: boolean;
 }

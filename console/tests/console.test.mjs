@@ -291,6 +291,61 @@ test("what waits is changed, and its history says so", async () => {
   assert.equal((await api("GET", `/workloads/${id}`)).priority, 500);
 });
 
+test("labels of what waits are added, changed and removed, and what is wrong is said at its row", async () => {
+  const nowhere = { affinity_rules: { hard_affinity: { worker_tags: { hardware: "gpu" } } } };
+  const id = await submitted("steps", {}, { ...nowhere, labels: { team: "video", release: "7", empty: "" } });
+  const page = await signedIn();
+  await show(page, `/workloads/${id}`);
+  await page.getByRole("button", { name: "Change" }).click();
+  const dialog = page.getByRole("dialog");
+  const rows = await dialog.locator(".label-row").count();
+  assert.equal(rows, 3);
+  const keys = await dialog.getByLabel(/^Key of label/).evaluateAll((inputs) => inputs.map((one) => one.value));
+  await dialog.getByLabel(`Value of label ${keys.indexOf("team") + 1}`).fill("audio");
+  await dialog.getByLabel(`Remove label ${keys.indexOf("release") + 1}`).click();
+  await dialog.getByRole("button", { name: "Add a label" }).click();
+  assert.equal(await page.evaluate(() => document.activeElement.getAttribute("aria-label")), "Key of label 3");
+  await page.keyboard.type("no blank");
+  await dialog.getByLabel("Value of label 3").fill("x");
+  await page.getByRole("button", { name: "Change it" }).click();
+  await dialog.locator(".field", { has: page.getByLabel("Key of label 3") }).locator(".problem", { hasText: "A key takes" }).waitFor();
+  assert.deepEqual((await api("GET", `/workloads/${id}`)).labels, { empty: "", release: "7", team: "video" });
+  await dialog.getByLabel("Key of label 3").fill("team");
+  await page.getByRole("button", { name: "Change it" }).click();
+  await dialog.getByText("This key stands above already.").waitFor();
+  await dialog.getByLabel("Key of label 3").fill("stage");
+  await page.getByRole("button", { name: "Change it" }).click();
+  await dialog.waitFor({ state: "detached" });
+  await page.getByRole("link", { name: "stage:x" }).waitFor();
+  const changed = await api("GET", `/workloads/${id}`);
+  assert.deepEqual([changed.labels, changed.priority], [{ empty: "", stage: "x", team: "audio" }, 10]);
+});
+
+test("a search by labels that finds nothing rests, says how far it looked, and goes on when told to", async () => {
+  const page = await signedIn();
+  let asked = 0;
+  let last = Infinity;
+  await page.route(/\/v1\/workloads\?.*label=/, (route) => {
+    if (new URL(route.request().url()).searchParams.get("cursor")) asked++;
+    const has_more = asked < last;
+    const at = new Date(Date.UTC(2026, 0, 31) - asked * 3_600_000).toISOString();
+    return route.fulfill({ json: { workloads: [], pagination: has_more ? { has_more, next_cursor: `after ${asked}`, reached_at: at } : { has_more, next_cursor: null } } });
+  });
+  await show(page, "/workloads?labels=team:none");
+  const further = page.getByRole("button", { name: "Look further" });
+  await further.waitFor();
+  await page.getByText(/^Looked at those submitted since .*: none fits$/).waitFor();
+  const before = asked;
+  assert.ok(before >= 5 && before <= 20, `${before} pages were asked for`);
+  last = before + 30;
+  const begun = Date.now();
+  await further.click();
+  await page.getByText("Nothing fits the filter").waitFor();
+  assert.equal(asked, last);
+  assert.ok(Date.now() - begun > 30 * 90, "it asked without a pause");
+  assert.equal(await further.count(), 0);
+});
+
 test("what holds for a type is set in a form, checked, and taken back", async () => {
   const page = await signedIn();
   await show(page, "/types");

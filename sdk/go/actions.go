@@ -99,7 +99,7 @@ func (s *AdminService) IterateAudit(ctx context.Context, request *OperatorAction
 	if wanted.Limit == 0 {
 		wanted.Limit = 100
 	}
-	return iteratePages(wanted.Cursor, func(cursor string) ([]*OperatorAction, Pagination, error) {
+	return iteratePages(ctx, wanted.Cursor, func(cursor string) ([]*OperatorAction, Pagination, error) {
 		page := wanted
 		page.Cursor = cursor
 		found, err := s.Audit(ctx, &page, options...)

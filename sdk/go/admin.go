@@ -103,7 +103,7 @@ func (s *AdminService) ListWorkers(ctx context.Context, request *ListWorkersRequ
 // IterateWorkers yields all workers that fit, page by page; request may be nil.
 func (s *AdminService) IterateWorkers(ctx context.Context, request *ListWorkersRequest, options ...CallOption) iter.Seq2[*Worker, error] {
 	wanted := copied(request)
-	return iteratePages(wanted.Cursor, func(cursor string) ([]*Worker, Pagination, error) {
+	return iteratePages(ctx, wanted.Cursor, func(cursor string) ([]*Worker, Pagination, error) {
 		page := wanted
 		if page.Cursor = cursor; cursor != "" {
 			page.Offset = nil
@@ -265,7 +265,7 @@ func (s *AdminService) ListCustomers(ctx context.Context, request *ListCustomers
 // IterateCustomers yields all customers, page by page; request may be nil.
 func (s *AdminService) IterateCustomers(ctx context.Context, request *ListCustomersRequest, options ...CallOption) iter.Seq2[*Customer, error] {
 	wanted := copied(request)
-	return iteratePages(wanted.Cursor, func(cursor string) ([]*Customer, Pagination, error) {
+	return iteratePages(ctx, wanted.Cursor, func(cursor string) ([]*Customer, Pagination, error) {
 		page := wanted
 		if page.Cursor = cursor; cursor != "" {
 			page.Offset = nil
@@ -394,7 +394,7 @@ func (s *AdminService) ListKeys(ctx context.Context, customerID string, request 
 // IterateKeys yields all of a customer's keys, page by page; request may be nil.
 func (s *AdminService) IterateKeys(ctx context.Context, customerID string, request *ListKeysRequest, options ...CallOption) iter.Seq2[*Key, error] {
 	wanted := copied(request)
-	return iteratePages(wanted.Cursor, func(cursor string) ([]*Key, Pagination, error) {
+	return iteratePages(ctx, wanted.Cursor, func(cursor string) ([]*Key, Pagination, error) {
 		page := wanted
 		if page.Cursor = cursor; cursor != "" {
 			page.Offset = nil

@@ -112,7 +112,7 @@ func (s *ConfigsService) List(ctx context.Context, request *ListConfigsRequest, 
 // Iterate yields all configs, page by page; request may be nil.
 func (s *ConfigsService) Iterate(ctx context.Context, request *ListConfigsRequest, options ...CallOption) iter.Seq2[*Config, error] {
 	wanted := copied(request)
-	return iteratePages(wanted.Cursor, func(cursor string) ([]*Config, Pagination, error) {
+	return iteratePages(ctx, wanted.Cursor, func(cursor string) ([]*Config, Pagination, error) {
 		page := wanted
 		page.Cursor = cursor
 		found, err := s.List(ctx, &page, options...)

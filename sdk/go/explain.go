@@ -37,7 +37,7 @@ type ExplainedReason struct {
 // QueuePosition is a workload's place among the customer's own that wait for the same slots.
 type QueuePosition struct {
 	Ahead int64 `json:"ahead"`
-	// IsBounded: there are more still; so far was counted.
+	// IsBounded: so many or more; counting ends there.
 	IsBounded bool `json:"is_bounded"`
 }
 

@@ -74,7 +74,7 @@ func (s *WorkloadsService) IterateLogs(ctx context.Context, workloadID string, r
 	if wanted.Limit == 0 {
 		wanted.Limit = 1000
 	}
-	return iteratePages(wanted.Cursor, func(cursor string) ([]*LogLine, Pagination, error) {
+	return iteratePages(ctx, wanted.Cursor, func(cursor string) ([]*LogLine, Pagination, error) {
 		page := wanted
 		page.Cursor = cursor
 		found, err := s.Logs(ctx, workloadID, &page, options...)
@@ -132,7 +132,7 @@ func (s *WorkloadsService) Audit(ctx context.Context, workloadID string, request
 // IterateAudit yields a workload's whole history in order, page by page; request may be nil.
 func (s *WorkloadsService) IterateAudit(ctx context.Context, workloadID string, request *AuditRequest, options ...CallOption) iter.Seq2[*AuditEvent, error] {
 	wanted := copied(request)
-	return iteratePages(wanted.Cursor, func(cursor string) ([]*AuditEvent, Pagination, error) {
+	return iteratePages(ctx, wanted.Cursor, func(cursor string) ([]*AuditEvent, Pagination, error) {
 		page := wanted
 		page.Cursor = cursor
 		found, err := s.Audit(ctx, workloadID, &page, options...)

@@ -94,7 +94,7 @@ func (s *AdminService) ListJoinTokens(ctx context.Context, request *ListJoinToke
 // IterateJoinTokens yields all join tokens, page by page; request may be nil.
 func (s *AdminService) IterateJoinTokens(ctx context.Context, request *ListJoinTokensRequest, options ...CallOption) iter.Seq2[*JoinToken, error] {
 	wanted := copied(request)
-	return iteratePages(wanted.Cursor, func(cursor string) ([]*JoinToken, Pagination, error) {
+	return iteratePages(ctx, wanted.Cursor, func(cursor string) ([]*JoinToken, Pagination, error) {
 		page := wanted
 		if page.Cursor = cursor; cursor != "" {
 			page.Offset = nil

@@ -1,6 +1,10 @@
 package niyanta
 
-import "iter"
+import (
+	"context"
+	"iter"
+	"time"
+)
 
 // Pagination says where a page stands in its list.
 type Pagination struct {
@@ -16,6 +20,8 @@ type Pagination struct {
 	Limit *int `json:"limit"`
 	// Offset is how many come before this page; only with an offset.
 	Offset *int `json:"offset"`
+	// ReachedAt, of workloads by labels, while HasMore: how far the page has looked, as a time of submission.
+	ReachedAt *time.Time `json:"reached_at"`
 }
 
 // next returns the cursor of the next page, "" on the last.
@@ -39,11 +45,13 @@ func Collect[T any](items iter.Seq2[T, error]) ([]T, error) {
 }
 
 // iteratePages yields the items of all pages. fetch is called with the cursor to begin with, then with each page's; an
-// error ends the sequence.
-func iteratePages[T any](cursor string, fetch func(cursor string) ([]T, Pagination, error)) iter.Seq2[T, error] {
+// error ends the sequence. After a page without items, of a search that has found nothing yet, it rests as long as the
+// page took.
+func iteratePages[T any](ctx context.Context, cursor string, fetch func(cursor string) ([]T, Pagination, error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		cursor := cursor // each use of the sequence begins anew
 		for {
+			begun := time.Now()
 			items, pagination, err := fetch(cursor)
 			if err != nil {
 				var none T
@@ -57,6 +65,13 @@ func iteratePages[T any](cursor string, fetch func(cursor string) ([]T, Paginati
 			}
 			if cursor = pagination.next(); cursor == "" {
 				return
+			}
+			if len(items) == 0 {
+				if err := sleep(ctx, time.Since(begun)); err != nil {
+					var none T
+					yield(none, err)
+					return
+				}
 			}
 		}
 	}

@@ -271,7 +271,7 @@ func (s *WorkloadsService) Iterate(ctx context.Context, request *ListWorkloadsRe
 	if wanted.Limit == 0 {
 		wanted.Limit = 100
 	}
-	return iteratePages(wanted.Cursor, func(cursor string) ([]*WorkloadSummary, Pagination, error) {
+	return iteratePages(ctx, wanted.Cursor, func(cursor string) ([]*WorkloadSummary, Pagination, error) {
 		page := wanted
 		if page.Cursor = cursor; cursor != "" {
 			page.Offset = nil

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from niyanta.domain.limits import MAX_LABELS
+from niyanta.server.store import listing
 from niyanta.wire import messages
 from niyanta.wire.v1 import workload_service_pb2 as pb
 from support.grpc_calls import Calls
@@ -164,6 +166,57 @@ async def test_many_are_cancelled_and_replayed_by_label_and_what_comes_of_one_ke
         "CancelWorkloadBatch", pb.CancelWorkloadBatchRequest(filter=pb.WorkloadFilter(labels=VIDEO))
     )
     assert {result.workload_id for result in answer.results} == set(replays)
+
+
+async def test_a_search_that_finds_nothing_ends_each_page_early_and_says_how_far_it_looked(
+    system: System, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "REACH", 3)
+    await supported(system)
+    for number in range(8):
+        await system.submit(labels={"env": "prod" if number % 2 else "test", "all": "1"}, affinity_rules=NOWHERE)
+    query = "label=all:1&label=env:none&limit=1"
+    status, body, _ = await system.call("GET", f"/workloads?{query}")
+    assert (status, body["workloads"], body["pagination"]["has_more"]) == (200, [], False)
+    assert "reached_at" not in body["pagination"]
+    for order in ("asc", "desc"):
+        query, cursor, reached = f"label=env:prod&label=env:test&limit=1&order={order}", "", []
+        while True:
+            _, body, _ = await system.call("GET", f"/workloads?{query}{cursor}")
+            assert body["workloads"] == []
+            pagination = body["pagination"]
+            if not pagination["has_more"]:
+                assert "reached_at" not in pagination
+                break
+            reached.append(pagination["reached_at"])
+            cursor = f"&cursor={pagination['next_cursor']}"
+        assert reached
+        assert reached == sorted(reached, reverse=order == "desc")
+    looked = pb.ListWorkloadsRequest(labels={"env": "prod"}, q="wl_", limit=1)
+    answer = await calls.call("ListWorkloads", looked)
+    newest = (await system.get(answer.workloads[0].workload_id))["created_at"]
+    assert answer.pagination.reached_at.ToDatetime(UTC) == datetime.fromisoformat(newest)
+    assert not (await calls.call("ListWorkloads", pb.ListWorkloadsRequest(limit=1))).pagination.HasField("reached_at")
+
+
+async def test_a_replay_by_labels_leaves_what_is_far_to_the_next_call(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "REACH", 2)
+    await supported(system)
+    labels = [{"odd": "1"} if number % 2 else {"even": "1"} for number in range(220)]
+    item: Any = {"workload_type": "count", "input_params": {}, "affinity_rules": NOWHERE}
+    items = [item | {"labels": given} for given in (*labels, {"odd": "1", "even": "1"})]
+    _, body, _ = await system.call("POST", "/workloads/batch", {"workloads": items})
+    last = body["results"][-1]["workload_id"]
+    _, body, _ = await system.call("POST", "/workloads/batch/cancel", {"filter": {"workload_type": "count"}})
+    assert body["cancelled"] == len(items)
+    wanted = {"filter": {"status": "CANCELLED", "labels": {"odd": "1", "even": "1"}}, "limit": 1}
+    status, body, _ = await system.call("POST", "/workloads/replay", wanted)
+    assert (status, body["results"], body["has_more"]) == (202, [], True)
+    _, body, _ = await system.call("POST", "/workloads/replay", wanted | {"cursor": body["next_cursor"]})
+    assert [result["replayed_from"] for result in body["results"]] == [last]
+    assert (body["has_more"], body["next_cursor"]) == (False, None)
 
 
 async def test_labels_are_a_part_of_what_an_idempotency_key_names(system: System) -> None:

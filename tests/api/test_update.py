@@ -130,6 +130,21 @@ async def test_another_version_is_a_conflict(system: System) -> None:
     assert (await system.get(workload_id))["version"] == 2
 
 
+async def test_changes_without_a_version_all_take_place(system: System) -> None:
+    await supported(system)
+    workload_id = await system.submit(affinity_rules=NOWHERE)
+    changes: list[dict[str, Any]] = [
+        {"priority": 20},
+        {"timeout_seconds": 30},
+        {"labels": {"team": "video"}},
+        {"priority": 50},
+    ]
+    answers = await asyncio.gather(*(update(system, workload_id, change) for change in changes))
+    assert [status for status, _, _ in answers] == [200] * len(changes), answers
+    found = await system.get(workload_id)
+    assert (found["timeout_seconds"], found["labels"], found["version"]) == (30, {"team": "video"}, 5)
+
+
 async def test_grpc_does_the_same(system: System, calls: Calls) -> None:
     await supported(system)
     workload_id = await system.submit(affinity_rules=NOWHERE, timeout_seconds=5)

@@ -28,6 +28,19 @@ def browser() -> str:
     return chromium
 
 
+def test_what_the_console_decides_without_a_browser() -> None:
+    if shutil.which("node") is None or not (CONSOLE / "node_modules" / "esbuild").is_dir():
+        pytest.skip("Node or what `make console` gets isn't there")
+    done = subprocess.run(
+        ["node", "--test", "--test-reporter=tap", str(CONSOLE / "tests" / "rules.test.mjs")],
+        cwd=CONSOLE,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-5_000:]
+
+
 @pytest.mark.timeout(600)
 def test_people_work_with_the_console(tmp_path: Path) -> None:
     chromium = browser()

@@ -9,6 +9,8 @@ import asyncio
 import contextlib
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -20,13 +22,16 @@ from niyanta.domain.workers import Wall
 from niyanta.errors import ConfigurationError
 from niyanta.wire.messages import CheckpointSaved, Progressed
 from niyanta.worker.box.policy import Policy, policy_by
+from niyanta.worker.launcher.claim import claim
 from niyanta.worker.launcher.pool import ProcessPool
 from support.open_ways import open_ways
 from support.pace import pace
 from support.station import FOLDER, Station, station
 
 APP = f"{FOLDER / 'hostile.py'}:worker"
-FIRST, LAST = 1_900_000_000, 1_900_000_099
+FIRST = 1_900_000_000 + 1_000 * (os.getpid() % 100_000)
+"""Tests that run beside this one have ids of their own."""
+LAST = FIRST + 99
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives attempts user ids")
 
@@ -187,11 +192,49 @@ async def test_a_strict_type_has_an_id_too(scratch: Path) -> None:
         ((FIRST, FIRST + 15), f"{FIRST}-{FIRST + 15} are 16 ids, and this worker needs 17"),
         ((1, 100), "is the user"),
     ],
+    ids=["too_few", "of_the_machine"],
 )
 def test_what_can_t_do_is_refused(users: tuple[int, int], says: str, scratch: Path) -> None:
     scratch.mkdir()
     with pytest.raises(ConfigurationError, match=says):
         ProcessPool([APP], 1, scratch, most=8, policy=Policy(users=users))
+
+
+async def test_ids_that_another_worker_has_are_refused_until_it_has_ended(scratch: Path) -> None:
+    os.mkdir(scratch)
+    with other_worker(FIRST + 40, FIRST + 60) as process:
+        with pytest.raises(ConfigurationError, match=f"another worker on this machine has {FIRST + 40}-{FIRST + 60}"):
+            ProcessPool([APP], 1, scratch, most=8, policy=given())
+        beside = ProcessPool([APP], 1, scratch, most=8, policy=Policy(users=(FIRST + 61, FIRST + 99)))
+        with pytest.raises(ConfigurationError, match=f"another worker on this machine has {FIRST + 61}-{FIRST + 99}"):
+            ProcessPool([APP], 1, scratch, most=8, policy=Policy(users=(FIRST + 99, FIRST + 199)))
+        await beside.close()
+        process.kill()
+        process.wait()
+        last = ProcessPool([APP], 1, scratch, most=8, policy=given())
+        await last.close()
+        await last.close()
+
+
+@contextlib.contextmanager
+def other_worker(first: int, last: int) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that has ids."""
+    code = f"from niyanta.worker.launcher.claim import claim; claim({first}, {last}); print(flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def test_where_no_file_can_tell_it_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert claim(FIRST, LAST, tmp_path / "none" / "folder" / "file") is None
+    assert "worker.uids_unclaimed" in caplog.messages
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    assert claim(FIRST, LAST, tmp_path / "link") is None
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_a_folder_that_others_can_t_reach_is_refused(scratch: Path) -> None:

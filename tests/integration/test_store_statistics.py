@@ -11,6 +11,7 @@ import pytest
 from niyanta.domain.placement import Affinity
 from niyanta.server.directory import Directory
 from niyanta.server.moves.feed import ChangeFeed
+from niyanta.server.services import estimator as estimates
 from niyanta.server.services.estimator import Estimator
 from niyanta.server.services.occupancy import Occupancy
 from niyanta.server.store.customers import CustomerStore
@@ -156,7 +157,7 @@ async def test_no_figure_reads_the_whole_table(conn: asyncpg.Connection) -> None
 
 
 async def test_estimates_come_from_the_customers_own_counters(
-    conn: asyncpg.Connection, database: Database, nats_url: str
+    conn: asyncpg.Connection, database: Database, nats_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broker = Broker(nats_url, name="test")
     customers = CustomerStore(database)
@@ -199,6 +200,11 @@ async def test_estimates_come_from_the_customers_own_counters(
     assert await WorkerStore().register(conn, Register("w1", "incarnation", 10, {}, handlers, "test"), 10.0)
     await directory.refresh()
     assert await estimator.start(row) == row.db_now + timedelta(seconds=2)
+    with monkeypatch.context() as bounded:
+        bounded.setattr(estimates, "MAX_AHEAD", 3)
+        prospect = await estimator.prospect(row)
+        assert (prospect.ahead, prospect.is_bounded, prospect.half, prospect.late) == (3, True, None, None)
+        assert await estimator.start(row) is None, "who counts no further doesn't know when"
     assert await estimator.completion(row) is None
     running = await conn.fetchval(
         "SELECT workload_id FROM workloads WHERE customer_id = 'cust_a' AND status = 'RUNNING'"

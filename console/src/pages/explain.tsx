@@ -34,8 +34,8 @@ function Told({ found }: { found: Explanation }) {
           <div>
             <dt>Before it</dt>
             <dd>
-              {position.is_bounded ? "more than " : ""}
               {number(position.ahead)}
+              {position.is_bounded ? " or more" : ""}
             </dd>
           </div>
         )}

@@ -4,6 +4,7 @@ import { ApiError, get } from "../api";
 import { clock, moment, plural } from "../format";
 import { backOff, pause } from "../live";
 import type { LogLine, Pagination } from "../types";
+import { foundIn } from "../ui/find";
 import { Button, Empty, Problem, say, Select, Skeleton } from "../ui/parts";
 
 interface Answer {
@@ -106,11 +107,11 @@ export function Log({ id, over }: { id: string; over: boolean }) {
   const [follow, setFollow] = useState(true);
   const { lines, error, earlier } = useLog(id, level, over);
   const box = useRef<HTMLDivElement>(null);
-  const words = wanted.trim().toLowerCase();
+  const words = wanted.trim();
   const found = useFound(id, level, words, earlier && lines?.[0]);
   // While nothing new is in it, the list isn't drawn anew: it may have thousands of lines.
   const [shown, rows] = useMemo(() => {
-    const fitting = words ? lines?.filter((line) => line.message.toLowerCase().includes(words) || JSON.stringify(line.details).toLowerCase().includes(words)) : lines;
+    const fitting = words ? lines?.filter((line) => foundIn(line.message, words) || foundIn(JSON.stringify(line.details), words)) : lines;
     const known = new Set(lines?.map(keyOf));
     const shown = words && fitting ? [...found.lines.filter((line) => !known.has(keyOf(line))), ...fitting] : fitting;
     return [shown, shown?.map((line) => <Line key={keyOf(line)} line={line} words={words} />)];
@@ -178,13 +179,14 @@ function Line({ line, words }: { line: LogLine; words: string }) {
 }
 
 function Marked({ text, words }: { text: string; words: string }) {
-  const at = words ? text.toLowerCase().indexOf(words) : -1;
-  if (at < 0) return <>{text}</>;
+  const found = foundIn(text, words);
+  if (!found) return <>{text}</>;
+  const [from, to] = found;
   return (
     <>
-      {text.slice(0, at)}
-      <mark>{text.slice(at, at + words.length)}</mark>
-      {text.slice(at + words.length)}
+      {text.slice(0, from)}
+      <mark>{text.slice(from, to)}</mark>
+      {text.slice(to)}
     </>
   );
 }

@@ -2,8 +2,9 @@ import { useState } from "preact/hooks";
 import { ApiError, call, newKey } from "../api";
 import { useLoaded } from "../live";
 import { address, go, place, setQuery } from "../router";
-import { AffinityFields, affinityOf, NO_AFFINITY, tagsOf } from "../ui/affinity";
+import { AffinityFields, affinityOf, NO_AFFINITY } from "../ui/affinity";
 import { InputFields, InputModes, useInput } from "../ui/input";
+import { LabelFields, useLabels } from "../ui/labels";
 import { Button, Card, Field, Note, Options, Page, Problem, say } from "../ui/parts";
 import { loadTypes } from "./type-names";
 
@@ -14,7 +15,7 @@ export function SubmitPage() {
   const [priority, setPriority] = useState("");
   const [timeout, setTimeout_] = useState("");
   const [affinity, setAffinity] = useState(NO_AFFINITY);
-  const [labels, setLabels] = useState("");
+  const labels = useLabels();
   const [needsType, setNeedsType] = useState(false);
   const [problem, setProblem] = useState("");
   const [busy, setBusy] = useState(false);
@@ -27,7 +28,7 @@ export function SubmitPage() {
     setBusy(true);
     try {
       const affinity_rules = affinityOf(affinity);
-      const labelled = tagsOf(labels, "Labels");
+      const labelled = labels.read();
       const made = await call<{ workload_id: string }>("POST", "/workloads", {
         body: {
           workload_type: kind,
@@ -35,7 +36,7 @@ export function SubmitPage() {
           ...(priority ? { priority: Number(priority) } : {}),
           ...(timeout ? { timeout_seconds: Number(timeout) } : {}),
           ...(affinity_rules ? { affinity_rules } : {}),
-          ...(labelled ? { labels: labelled } : {}),
+          ...(Object.keys(labelled).length ? { labels: labelled } : {}),
         },
         headers: { "Idempotency-Key": newKey() },
       });
@@ -43,6 +44,7 @@ export function SubmitPage() {
       go(address(`/workloads/${made.workload_id}`));
     } catch (failure) {
       setProblem((failure as Error).message);
+      labels.blame(failure);
       if (failure instanceof ApiError) input.blame(inputProblems(failure));
       setBusy(false);
     }
@@ -66,10 +68,8 @@ export function SubmitPage() {
             <Field label="Time-out in seconds (optional)" hint="Of one attempt.">
               {(attributes) => <input {...attributes} name="timeout" type="number" min={1} value={timeout} onInput={(event) => setTimeout_(event.currentTarget.value)} />}
             </Field>
-            <Field label="Labels (optional)" hint="To find it by: team=video, release=7">
-              {(attributes) => <input {...attributes} name="labels" spellcheck={false} value={labels} onInput={(event) => setLabels(event.currentTarget.value)} />}
-            </Field>
             <AffinityFields draft={affinity} onChange={setAffinity} />
+            <LabelFields input={labels} />
           </div>
         </Card>
         {kind && (

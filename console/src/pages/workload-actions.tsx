@@ -5,6 +5,7 @@ import type { Json, Workload } from "../types";
 import { isQueued, isTerminal } from "../types";
 import { AffinityFields, affinityDraft, affinityOf, NO_AFFINITY } from "../ui/affinity";
 import { isSame } from "../ui/input";
+import { LabelFields, useLabels } from "../ui/labels";
 import { Button, Confirm, Field, FormDialog, say, useAction } from "../ui/parts";
 import { Again } from "./again";
 
@@ -79,6 +80,7 @@ function Change({ workload, onChanged, onClose }: Props & { onClose: () => void 
   const tags = affinityDraft(workload.affinity_rules);
   const [affinity, setAffinity] = useState(tags ?? NO_AFFINITY);
   const [rules, setRules] = useState(tags ? "" : JSON.stringify(workload.affinity_rules, null, 2));
+  const labels = useLabels(workload.labels);
   const change = async () => {
     const body: Record<string, Json> = {};
     const timeout_seconds = timeout === "" ? null : Number(timeout);
@@ -86,13 +88,20 @@ function Change({ workload, onChanged, onClose }: Props & { onClose: () => void 
     if (Number(priority) !== workload.priority) body["priority"] = Number(priority);
     if (timeout_seconds !== workload.timeout_seconds) body["timeout_seconds"] = timeout_seconds;
     if (!isSame(affinity_rules, tags ? affinityOf(tags) : workload.affinity_rules)) body["affinity_rules"] = affinity_rules;
+    const labelled = labels.read();
+    if (!isSame(labelled, workload.labels)) body["labels"] = labelled;
     if (!Object.keys(body).length) return;
-    await call("PATCH", `/workloads/${workload.workload_id}`, { body });
+    try {
+      await call("PATCH", `/workloads/${workload.workload_id}`, { body });
+    } catch (failure) {
+      labels.blame(failure);
+      throw failure;
+    }
     say("Changed: it holds from now on");
     onChanged();
   };
   return (
-    <FormDialog title="Change how it waits" verb="Change it" wide work={change} onClose={onClose}>
+    <FormDialog title="Change it while it waits" verb="Change it" wide work={change} onClose={onClose}>
       <div class="fields">
         <Field label="Priority" hint="0 to 1,000, higher goes first.">
           {(attributes) => <input {...attributes} type="number" required min={0} max={1000} value={priority} onInput={(event) => setPriority(event.currentTarget.value)} />}
@@ -107,6 +116,7 @@ function Change({ workload, onChanged, onClose }: Props & { onClose: () => void 
             {(attributes) => <textarea {...attributes} rows={8} spellcheck={false} value={rules} onInput={(event) => setRules(event.currentTarget.value)} />}
           </Field>
         )}
+        <LabelFields input={labels} />
       </div>
     </FormDialog>
   );

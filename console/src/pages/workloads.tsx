@@ -23,6 +23,11 @@ const FRESHEN_MS = 2000;
 /** While a feed tells what changes. */
 const SELDOM_MS = 20_000;
 const LEAST_MS = 700;
+/** Of a search by labels: pages that aren't full and follow each other by themselves, and once the reader says so. */
+const MOST_LOOKS = 10;
+const MOST_LOOKS_MORE = 100;
+/** Between them. */
+const REST_MS = 100;
 /** What the address narrows a list by; and how it stands. */
 const FIELDS = ["status", "workload_type", "labels", "hours", "q", "fingerprint"] as const;
 const ORDERS = [["", "Newest first"], ["created_at asc", "Oldest first"], ["priority desc", "Highest priority first"], ["progress_percent desc", "Furthest first"]] as const;
@@ -50,7 +55,12 @@ interface List {
   rows: WorkloadRow[];
   pagination: Pagination | undefined;
   error: ApiError | undefined;
-  more: () => void;
+  /** Load the next page; of a search that has found little for long, only if that is insisted on. */
+  more: (insist?: boolean) => void;
+  /** It goes on when the reader says so: a search that has found little, or a list of which a page couldn't be had. */
+  rests: boolean;
+  /** A search that finds little is under way, or rests. */
+  searches: boolean;
 }
 
 interface ListState {
@@ -58,6 +68,8 @@ interface ListState {
   rows: WorkloadRow[];
   /** How many are loaded; one by labels may be empty though others follow. */
   pages: number;
+  /** How many more of them, that aren't full, follow each other by themselves. */
+  looks: number;
   pagination?: Pagination;
   error?: ApiError | undefined;
 }
@@ -65,8 +77,10 @@ interface ListState {
 /** The rows that a filter means: they change as the feed says, and more of them come as one scrolls. */
 function useList(filter: Filter): List {
   const key = JSON.stringify(filter);
-  const [state, setState] = useState<ListState>({ key, rows: [], pages: 0 });
-  const asking = useRef(false);
+  const [state, setState] = useState<ListState>(begun(key));
+  const asking = useRef<AbortController>();
+  /** Of pages: whoever was told that one was under way may ask again. */
+  const [round, setRound] = useState(0);
   const freshen = useRef<() => void>(() => undefined);
   const isLive = useFeed("/workloads/events", (events) => {
     const told = new Map(events.filter((event) => event.type === "workload").map((event) => [event.workload_id, event]));
@@ -82,7 +96,7 @@ function useList(filter: Filter): List {
   }, [isLive]);
   useEffect(() => {
     const stop = new AbortController();
-    asking.current = false;
+    asking.current = undefined;
     let wanted = false;
     let wake = () => undefined as void;
     freshen.current = () => {
@@ -97,11 +111,11 @@ function useList(filter: Filter): List {
           const answer = await get<Answer>("/workloads", { ...filter, limit: PAGE }, stop.signal);
           if (stop.signal.aborted) return;
           failures = 0;
-          setState((before) => merged(before.key === key ? before : { key, rows: [], pages: 0 }, answer));
+          setState((before) => merged(before.key === key ? before : begun(key), answer));
         } catch (error) {
           if (stop.signal.aborted) return;
           const failure = error as ApiError;
-          setState((before) => ({ ...(before.key === key ? before : { rows: [], pages: 0 }), key, error: failure }));
+          setState((before) => ({ ...(before.key === key ? before : begun(key)), error: failure }));
           wait = backOff(failures++, failure);
         }
         await pause(LEAST_MS, stop.signal);
@@ -114,26 +128,52 @@ function useList(filter: Filter): List {
         leave();
       }
     })();
-    return () => stop.abort();
+    return () => {
+      stop.abort();
+      asking.current?.abort();
+    };
   }, [key]);
-  const mine: ListState = state.key === key ? state : { key, rows: [], pages: 0 };
+  const mine: ListState = state.key === key ? state : begun(key);
   const cursor = mine.pagination?.next_cursor;
-  const more = useCallback(() => {
-    if (!cursor || asking.current) return;
-    asking.current = true;
-    get<Answer>("/workloads", { ...filter, limit: PAGE, cursor })
-      .then((answer) =>
-        setState((before) => {
-          if (before.key !== key || before.pagination?.next_cursor !== cursor) return before;
-          const known = new Set(before.rows.map((row) => row.workload_id));
-          const rows = [...before.rows, ...answer.workloads.filter((row) => !known.has(row.workload_id))];
-          return { ...before, rows, pages: before.pages + 1, pagination: { ...before.pagination, ...answer.pagination, next_cursor: answer.pagination.next_cursor ?? null } };
-        }),
-      )
-      .catch((error: ApiError) => say(error.message, true))
-      .finally(() => (asking.current = false));
-  }, [key, cursor]);
-  return { rows: mine.rows, pagination: mine.pagination, error: mine.error, more };
+  const rests = Boolean(cursor) && mine.looks <= 0;
+  const more = useCallback(
+    (insist = false) => {
+      if (!cursor || asking.current || (rests && !insist)) return;
+      const stop = new AbortController();
+      asking.current = stop;
+      const looks = insist ? MOST_LOOKS_MORE : mine.looks;
+      setState((before) => (before.key === key ? { ...before, looks } : before));
+      void (async () => {
+        try {
+          if (looks !== MOST_LOOKS) await pause(REST_MS, stop.signal);
+          const answer = await get<Answer>("/workloads", { ...filter, limit: PAGE, cursor }, stop.signal);
+          setState((before) => (before.key === key && before.pagination?.next_cursor === cursor ? followed(before, answer, looks) : before));
+        } catch (error) {
+          if (stop.signal.aborted) return;
+          say((error as ApiError).message, true);
+          setState((before) => (before.key === key ? { ...before, looks: 0 } : before));
+        } finally {
+          if (asking.current === stop) {
+            asking.current = undefined;
+            setRound((before) => before + 1);
+          }
+        }
+      })();
+    },
+    [key, cursor, rests, round],
+  );
+  return { rows: mine.rows, pagination: mine.pagination, error: mine.error, more, rests, searches: Boolean(cursor) && mine.looks !== MOST_LOOKS };
+}
+
+const begun = (key: string): ListState => ({ key, rows: [], pages: 0, looks: MOST_LOOKS });
+
+/** With the page that follows. */
+function followed(before: ListState, { workloads, pagination }: Answer, looks: number): ListState {
+  const known = new Set(before.rows.map((row) => row.workload_id));
+  const rows = [...before.rows, ...workloads.filter((row) => !known.has(row.workload_id))];
+  const { next_cursor, has_more, reached_at } = pagination;
+  const next = { ...before.pagination, next_cursor: next_cursor ?? null, has_more, reached_at };
+  return { ...before, rows, pages: before.pages + 1, looks: workloads.length < PAGE ? looks - 1 : MOST_LOOKS, pagination: next as Pagination };
 }
 
 /** Whether a list with this filter may show it; of labels and the like a feed says nothing. */
@@ -154,14 +194,14 @@ function changed(rows: WorkloadRow[], told: ReadonlyMap<string, FeedEvent>, filt
 
 /** The first page anew, with what was loaded after it: what stood below its last row. */
 function merged(before: ListState, { workloads, pagination }: Answer): ListState {
-  const { key, rows, pages } = before;
-  if (pages < 2) return { key, rows: workloads, pages: 1, pagination };
+  const { key, rows, pages, looks } = before;
+  if (pages < 2) return { key, rows: workloads, pages: 1, looks, pagination };
   const fresh = new Set(workloads.map((row) => row.workload_id));
   const last = workloads.at(-1)?.workload_id;
   const at = rows.findIndex((row) => row.workload_id === last);
   const rest = rows.slice(last === undefined ? 0 : at < 0 ? PAGE : at + 1).filter((row) => !fresh.has(row.workload_id));
-  const { next_cursor, has_more } = before.pagination!;
-  return { key, rows: [...workloads, ...rest], pages, pagination: { ...pagination, next_cursor, has_more } };
+  const { next_cursor, has_more, reached_at } = before.pagination!;
+  return { key, rows: [...workloads, ...rest], pages, looks, pagination: { ...pagination, next_cursor, has_more, reached_at } as Pagination };
 }
 
 type Asked = Omit<Parameters<typeof BulkDialog>[0], "onClose">;
@@ -169,7 +209,7 @@ type Asked = Omit<Parameters<typeof BulkDialog>[0], "onClose">;
 export function WorkloadsPage() {
   const query = place.value.query;
   const filter = useMemo(() => filterOf(query), [query]);
-  const { rows, pagination, error, more } = useList(filter);
+  const { rows, pagination, error, more, rests, searches } = useList(filter);
   const types = useTypes();
   const [picked, setPicked] = useState<ReadonlySet<string>>(new Set());
   const [asked, setAsked] = useState<Asked>();
@@ -220,11 +260,11 @@ export function WorkloadsPage() {
       </div>
       {error && <Problem error={error} />}
       <div class="card">
-        {!pagination || (!rows.length && !isEmpty) ? (
+        {!pagination || (!rows.length && !isEmpty && !rests) ? (
           !error && <Skeleton lines={8} />
         ) : rows.length ? (
           <Table label="Workloads" columns={columns} rows={rows} keyOf={(row) => row.workload_id} total={pagination.total} onNearEnd={more} picked={picked} />
-        ) : (
+        ) : isEmpty ? (
           <Empty icon="workloads" title={isFiltered ? "Nothing fits the filter" : "There is no workload yet"}>
             {isFiltered ? (
               <Button onClick={() => setQuery(Object.fromEntries(FIELDS.map((name) => [name, undefined])))}>Show all</Button>
@@ -234,7 +274,8 @@ export function WorkloadsPage() {
               </p>
             )}
           </Empty>
-        )}
+        ) : null}
+        {searches && <Reached at={pagination?.reached_at} rests={rests} oldestFirst={filter.order === "asc"} found={rows.length} onGoOn={() => more(true)} />}
       </div>
       {asked && (
         <BulkDialog
@@ -246,6 +287,24 @@ export function WorkloadsPage() {
         />
       )}
     </Page>
+  );
+}
+
+/** How far a search by labels has looked that few workloads fit. */
+function Reached({ at, rests, oldestFirst, found, onGoOn }: { at: string | undefined; rests: boolean; oldestFirst: boolean; found: number; onGoOn: () => void }) {
+  const those = at ? `those submitted ${oldestFirst ? "until" : "since"} ${moment(at)}` : "a part of the list";
+  return (
+    <div class="table-foot">
+      <span role={rests ? "status" : undefined}>
+        Looked at {those}: {found ? plural(found, "fits", "fit") : "none fits"}
+        {rests ? "" : " …"}
+      </span>
+      {rests && (
+        <Button look="plain" onClick={onGoOn}>
+          Look further
+        </Button>
+      )}
+    </div>
   );
 }
 

@@ -37,8 +37,8 @@ def _lines(found: Explanation) -> Iterator[str]:
     for reason in found.reasons:
         yield f"  • {reason.message}"
     if found.position is not None:
-        least = "at least " if found.position.is_bounded else ""
-        yield f"{_name('position')}{least}{found.position.ahead} before it"
+        place = f"{found.position.ahead:,} or more" if found.position.is_bounded else f"{found.position.ahead}"
+        yield f"{_name('position')}{place} before it"
     now = found.explained_at
     yield from _estimate("starts", found.estimated_start, now)
     if found.accuracy is not None and found.estimated_start is not None:

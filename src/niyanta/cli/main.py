@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import os
 import sys
@@ -24,7 +23,8 @@ class Entry(NamedTuple):
     place: str
     summary: str
     is_light: bool = False
-    """Whether it is loaded without what only WebSockets to the broker need, unless its address asks for them."""
+    """Whether it is loaded without what only colours need, nor WebSockets to the broker unless its address asks for
+    them."""
 
 
 _WORKLOADS = {
@@ -70,7 +70,7 @@ _SECTIONS: dict[str, dict[str, Entry]] = {
     },
     "Operate": {
         "worker": Entry("niyanta.cli.worker:command", "Run one worker.", is_light=True),
-        "coordinator": Entry("niyanta.cli.coordinator:command", "Run one coordinator."),
+        "coordinator": Entry("niyanta.cli.coordinator:command", "Run one coordinator.", is_light=True),
         "workers": Entry("niyanta.cli.workers:command", "Look at workers, drain and remove them."),
         "admin": Entry("niyanta.cli.admin:command", "Customers, keys and join tokens, straight in the database."),
         "doctor": Entry("niyanta.cli.doctor:command", "Check a running system, and say what to do."),
@@ -94,8 +94,8 @@ class _Lazy(click.Group):
         module, _, attribute = entry.place.partition(":")
         try:
             # The client of the broker takes two fifths less time to import without what it has for WebSockets.
-            is_light = entry.is_light and not speaks_websocket()
-            with left_out("aiohttp") if is_light else contextlib.nullcontext():
+            unneeded = () if not entry.is_light else ("rich",) if speaks_websocket() else ("rich", "aiohttp")
+            with left_out(*unneeded):
                 found = importlib.import_module(module)
         except ModuleNotFoundError as exc:
             if exc.name and exc.name.startswith("niyanta"):

@@ -27,7 +27,7 @@ class QueuePosition(msgspec.Struct):
 
     ahead: int
     is_bounded: bool
-    """There are more still; so far was counted."""
+    """So many or more: counting ends there."""
 
 
 class TimeEstimate(msgspec.Struct):

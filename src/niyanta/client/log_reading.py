@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import AsyncGenerator
 from datetime import datetime, timedelta
 
@@ -11,6 +13,7 @@ from niyanta.client.models import LogLine, LogPage
 from niyanta.client.transport import Transport, quoted, without_none
 from niyanta.client.watching import get_workload
 from niyanta.domain.limits import MAX_LINES
+from niyanta.domain.searching import pattern_of
 
 __all__ = ["follow_logs", "iterate_logs", "last_lines", "read_logs"]
 
@@ -38,12 +41,15 @@ async def iterate_logs(
     cursor: str | None = None
     while left is None or left > 0:
         most = MAX_LINES if left is None else min(left, MAX_LINES)
+        begun = time.monotonic()
         page = await read_logs(transport, workload_id, limit=most, cursor=cursor, **params)
         for line in page.logs:
             yield line
         cursor = page.pagination.next_cursor
         if cursor is None:
             return
+        if not page.logs:
+            await transport.rest(begun)
         left = None if left is None else left - len(page.logs)
 
 
@@ -52,11 +58,14 @@ async def last_lines(transport: Transport, workload_id: str, tail: int, **params
     lines: list[LogLine] = []
     cursor: str | None = None
     while len(lines) < tail:
+        begun = time.monotonic()
         page = await read_logs(transport, workload_id, tail=tail - len(lines), cursor=cursor, **params)
         lines = [*page.logs, *lines]
         cursor = page.pagination.next_cursor
         if cursor is None:
             break
+        if not page.logs:
+            await transport.rest(begun)
     return lines
 
 
@@ -82,6 +91,7 @@ async def follow_logs(
     given: set[tuple[int | None, int | None]] = set()
     resume_behind = (seen[-1].attempt, seen[-1].sequence) if seen else None
     version = 0
+    wanted = re.compile(pattern_of(q or ""))
     while True:
         workload = await get_workload(transport, workload_id, wait_seconds=_POLL_SECONDS, version=version)
         version = workload.version or 0
@@ -99,7 +109,7 @@ async def follow_logs(
             given.add(place)
             if place == resume_behind:
                 resume_behind = None  # those before it stand before what the caller has seen
-            if not known and (q is None or q.lower() in line.message.lower()):
+            if not known and wanted.search(line.message):
                 yield line
         if workload.is_terminal:
             return

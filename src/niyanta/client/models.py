@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from niyanta.client.pagination import Pagination
 from niyanta.client.run_seconds import RunSeconds
 from niyanta.client.status import Status
 
@@ -120,17 +121,6 @@ class Update(msgspec.Struct, kw_only=True):
     def is_terminal(self) -> bool:
         """Whether nothing follows."""
         return self.status is not None and self.status.is_terminal
-
-
-class Pagination(msgspec.Struct):
-    """The way to the next page. ``limit``, ``offset``, ``total`` come by offset, ``total`` also with a log's tail."""
-
-    has_more: bool
-    next_cursor: str | None = None
-    total: int | None = None
-    total_is_estimate: bool | None = None
-    limit: int | None = None
-    offset: int | None = None
 
 
 class Page(msgspec.Struct):

@@ -161,6 +161,13 @@ class Transport:
             failures += 1
             await self.pause_after(failure, failures)
 
+    async def rest(self, begun: float) -> None:
+        """Wait as long again as it has been since a moment of ``time.monotonic()``.
+
+        A search that goes on while it finds nothing so takes half of the service's time at the most.
+        """
+        await self._link.sleep(time.monotonic() - begun)
+
     async def pause_after(self, failure: ApiError | ConnectionFailedError, failures: int) -> None:
         """Wait before what has failed so often in a row is tried again.
 

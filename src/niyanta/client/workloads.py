@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
@@ -158,6 +159,7 @@ class AsyncWorkloads:
         cursor: str | None = None
         while left > 0:
             most = int(min(MAX_PAGE, left))
+            begun = time.monotonic()
             page = await self.list(order_by=order_by, order=order, limit=most, cursor=cursor, **filters)
             for workload in page.workloads:
                 yield workload
@@ -165,6 +167,8 @@ class AsyncWorkloads:
             cursor = page.pagination.next_cursor
             if not page.pagination.has_more or cursor is None:
                 return
+            if not page.workloads:
+                await self._transport.rest(begun)
 
     async def cancel(self, workload_id: str, reason: str | None = None) -> Workload:
         """Cancel, at once and for good."""

@@ -146,13 +146,14 @@ def leader_reason(*, held: bool, seconds: float) -> Reason | None:
 
 
 def turn_reason(ahead: int, *, is_bounded: bool) -> Reason:
-    """Its place among the customer's own, behind ``ahead`` of them; ``is_bounded`` when there are more still."""
+    """Its place among the customer's own, behind ``ahead`` of them, or with ``is_bounded`` so many or more."""
     if ahead <= 0:
         summary = "waiting for its turn"
         return Reason(ReasonCode.ITS_TURN, summary, f"{summary}: nothing of the customer's goes before it")
-    least = "at least " if is_bounded else ""
-    message = f"waiting for its turn: {least}{counted(ahead, 'workload')} of the customer's go before it"
-    change = f"the {ahead} before it start, or its priority is raised above theirs"
+    before = f"{ahead:,} or more workloads" if is_bounded else counted(ahead, "workload")
+    message = f"waiting for its turn: {before} of the customer's go before it"
+    those = "all" if is_bounded else f"the {ahead}"
+    change = f"{those} before it start, or its priority is raised above theirs"
     return Reason(
         ReasonCode.BEHIND_OTHERS,
         "waiting for its turn",

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import functools
 import re
+from datetime import UTC, datetime
 
-__all__ = ["CUSTOMER_ID_PATTERN", "ID_PATTERN", "WORKLOAD_TYPE_PATTERN", "make_id", "milliseconds_of"]
+__all__ = ["CUSTOMER_ID_PATTERN", "ID_PATTERN", "WORKLOAD_TYPE_PATTERN", "made_at", "make_id", "milliseconds_of"]
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
@@ -55,3 +56,12 @@ def milliseconds_of(identifier: str) -> int | None:
     """Unix milliseconds at which an id was made; None when it isn't one of ours."""
     text = identifier.rpartition("_")[2]
     return int(text[:10].translate(_TO_BASE_32), 32) if _ULID.fullmatch(text) else None
+
+
+def made_at(identifier: str) -> datetime | None:
+    """When an id was made, to the millisecond; None when it isn't one of ours, or beyond the calendar."""
+    made_ms = milliseconds_of(identifier)
+    try:
+        return None if made_ms is None else datetime.fromtimestamp(made_ms / 1000, UTC)
+    except (OverflowError, ValueError):
+        return None

@@ -151,6 +151,8 @@ MAX_COUNTED_LINES = 100_000
 """Up to which the lines of a log are counted."""
 MAX_COUNTED = 10_000
 """Up to which the workloads of a list are counted; beyond, the total is an estimate."""
+MAX_AHEAD = 10_000
+"""Up to which those that go before a waiting workload are counted."""
 MAX_OFFSET = 10_000_000
 MAX_VERSION = 2**62
 """To wait for."""

@@ -60,6 +60,10 @@ def test_a_worker_starts_without_what_only_websockets_need() -> None:
     assert "aiohttp" in loaded("worker", "--help", "--nats-url", "ws://127.0.0.1:1")
 
 
+def test_a_coordinator_is_small_without_what_its_settings_do_not_ask_for() -> None:
+    assert {"aiohttp", "rich"} & loaded("coordinator", "--help") == set()
+
+
 def test_what_was_left_out_can_be_imported_afterwards() -> None:
     code = "import click\nfrom niyanta.cli.main import root\nroot.get_command(click.Context(root), 'worker')\n"
     code += "import aiohttp; print(aiohttp.ClientSession.__name__)"

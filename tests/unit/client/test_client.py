@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -236,6 +238,34 @@ async def test_iterate_follows_the_cursors(service: Service, client: AsyncClient
         "/v1/workloads?status=PENDING&limit=100",
         "/v1/workloads?status=PENDING&limit=100&cursor=one",
     ]
+
+
+async def test_a_search_that_finds_nothing_rests_as_long_as_it_took(service: Service, client: AsyncClient) -> None:
+    moments: list[float] = []
+
+    async def empty(_: web.Request) -> web.Response:
+        moments.append(time.monotonic())
+        await asyncio.sleep(0.1)
+        moments.append(time.monotonic())
+        pagination = {"has_more": True, "next_cursor": "more"}
+        return web.json_response({"workloads": [], "logs": [], "pagination": pagination})
+
+    async def last(_: web.Request) -> web.Response:
+        moments.append(time.monotonic())
+        return web.json_response({"workloads": [], "logs": [], "pagination": {"has_more": False}})
+
+    for path in ("/workloads", "/workloads/wl_1/logs"):
+        service.on("GET", path, empty, last, empty, last)
+    workloads = client.workloads
+    for search in (
+        workloads.iterate(labels={"team": "video"}),
+        workloads.iterate_logs("wl_1", q="x"),
+        workloads.iterate_logs("wl_1", q="x", tail=5),
+    ):
+        moments.clear()
+        assert [found async for found in search] == []
+        asked, answered, again = moments
+        assert again - answered >= answered - asked
 
 
 async def test_iterate_ends_at_its_limit(service: Service, client: AsyncClient) -> None:

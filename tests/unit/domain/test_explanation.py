@@ -118,7 +118,9 @@ def test_the_others() -> None:
     assert back_off_reason(-1, 0, None, taken_back=True).details == {"seconds_left": 0, "retry_count": 0}
     behind = turn_reason(4, is_bounded=False)
     assert behind.message == "waiting for its turn: 4 workloads of the customer's go before it"
-    assert "at least 10000 workloads" in turn_reason(10_000, is_bounded=True).message
+    many = turn_reason(10_000, is_bounded=True)
+    assert many.message == "waiting for its turn: 10,000 or more workloads of the customer's go before it"
+    assert smallest_change([many]) == "all before it start, or its priority is raised above theirs"
     assert turn_reason(0, is_bounded=False).code is ReasonCode.ITS_TURN
 
 

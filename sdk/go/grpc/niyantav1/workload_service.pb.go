@@ -1166,7 +1166,7 @@ type QueuePosition struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How many go before it.
 	Ahead int64 `protobuf:"varint,1,opt,name=ahead,proto3" json:"ahead,omitempty"`
-	// There are more still; so far was counted.
+	// So many or more: counting ends there.
 	IsBounded     bool `protobuf:"varint,2,opt,name=is_bounded,json=isBounded,proto3" json:"is_bounded,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2181,8 +2181,11 @@ type Pagination struct {
 	NextCursor string `protobuf:"bytes,5,opt,name=next_cursor,json=nextCursor,proto3" json:"next_cursor,omitempty"`
 	// Whether total is an estimate, as it is for very many workloads.
 	TotalIsEstimate *bool `protobuf:"varint,6,opt,name=total_is_estimate,json=totalIsEstimate,proto3,oneof" json:"total_is_estimate,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Of workloads by labels or a fingerprint, while has_more: the page has looked at those submitted up to here, in its
+	// order, whether they fit or not.
+	ReachedAt     *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=reached_at,json=reachedAt,proto3" json:"reached_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Pagination) Reset() {
@@ -2255,6 +2258,13 @@ func (x *Pagination) GetTotalIsEstimate() bool {
 		return *x.TotalIsEstimate
 	}
 	return false
+}
+
+func (x *Pagination) GetReachedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ReachedAt
+	}
+	return nil
 }
 
 type CancelWorkloadRequest struct {
@@ -5030,7 +5040,7 @@ const file_niyanta_v1_workload_service_proto_rawDesc = "" +
 	"\tworkloads\x18\x01 \x03(\v2\x14.niyanta.v1.WorkloadR\tworkloads\x126\n" +
 	"\n" +
 	"pagination\x18\x02 \x01(\v2\x16.niyanta.v1.PaginationR\n" +
-	"pagination\"\x81\x02\n" +
+	"pagination\"\xbc\x02\n" +
 	"\n" +
 	"Pagination\x12\x19\n" +
 	"\x05total\x18\x01 \x01(\x03H\x00R\x05total\x88\x01\x01\x12\x19\n" +
@@ -5039,7 +5049,9 @@ const file_niyanta_v1_workload_service_proto_rawDesc = "" +
 	"\bhas_more\x18\x04 \x01(\bR\ahasMore\x12\x1f\n" +
 	"\vnext_cursor\x18\x05 \x01(\tR\n" +
 	"nextCursor\x12/\n" +
-	"\x11total_is_estimate\x18\x06 \x01(\bH\x03R\x0ftotalIsEstimate\x88\x01\x01B\b\n" +
+	"\x11total_is_estimate\x18\x06 \x01(\bH\x03R\x0ftotalIsEstimate\x88\x01\x01\x129\n" +
+	"\n" +
+	"reached_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\treachedAtB\b\n" +
 	"\x06_totalB\b\n" +
 	"\x06_limitB\t\n" +
 	"\a_offsetB\x14\n" +
@@ -5439,101 +5451,102 @@ var file_niyanta_v1_workload_service_proto_depIdxs = []int32{
 	73,  // 48: niyanta.v1.ListWorkloadsRequest.created_before:type_name -> google.protobuf.Timestamp
 	7,   // 49: niyanta.v1.ListWorkloadsResponse.workloads:type_name -> niyanta.v1.Workload
 	27,  // 50: niyanta.v1.ListWorkloadsResponse.pagination:type_name -> niyanta.v1.Pagination
-	0,   // 51: niyanta.v1.CancelWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
-	73,  // 52: niyanta.v1.CancelWorkloadResponse.cancelled_at:type_name -> google.protobuf.Timestamp
-	0,   // 53: niyanta.v1.PauseWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
-	73,  // 54: niyanta.v1.PauseWorkloadResponse.paused_at:type_name -> google.protobuf.Timestamp
-	0,   // 55: niyanta.v1.ResumeWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
-	73,  // 56: niyanta.v1.GetWorkloadLogsRequest.since:type_name -> google.protobuf.Timestamp
-	73,  // 57: niyanta.v1.GetWorkloadLogsRequest.until:type_name -> google.protobuf.Timestamp
-	2,   // 58: niyanta.v1.GetWorkloadLogsRequest.level:type_name -> niyanta.v1.LogLevel
-	36,  // 59: niyanta.v1.GetWorkloadLogsResponse.logs:type_name -> niyanta.v1.LogLine
-	27,  // 60: niyanta.v1.GetWorkloadLogsResponse.pagination:type_name -> niyanta.v1.Pagination
-	73,  // 61: niyanta.v1.LogLine.timestamp:type_name -> google.protobuf.Timestamp
-	2,   // 62: niyanta.v1.LogLine.level:type_name -> niyanta.v1.LogLevel
-	72,  // 63: niyanta.v1.LogLine.details:type_name -> google.protobuf.Struct
-	3,   // 64: niyanta.v1.SubmitWorkloadBatchRequest.workloads:type_name -> niyanta.v1.SubmitWorkloadRequest
-	39,  // 65: niyanta.v1.SubmitWorkloadBatchResponse.results:type_name -> niyanta.v1.SubmitWorkloadBatchResult
-	4,   // 66: niyanta.v1.SubmitWorkloadBatchResult.workload:type_name -> niyanta.v1.SubmitWorkloadResponse
-	40,  // 67: niyanta.v1.SubmitWorkloadBatchResult.error:type_name -> niyanta.v1.ItemError
-	72,  // 68: niyanta.v1.ItemError.details:type_name -> google.protobuf.Struct
-	42,  // 69: niyanta.v1.CancelWorkloadBatchRequest.filter:type_name -> niyanta.v1.WorkloadFilter
-	0,   // 70: niyanta.v1.WorkloadFilter.status:type_name -> niyanta.v1.WorkloadStatus
-	73,  // 71: niyanta.v1.WorkloadFilter.created_before:type_name -> google.protobuf.Timestamp
-	73,  // 72: niyanta.v1.WorkloadFilter.created_after:type_name -> google.protobuf.Timestamp
-	70,  // 73: niyanta.v1.WorkloadFilter.labels:type_name -> niyanta.v1.WorkloadFilter.LabelsEntry
-	44,  // 74: niyanta.v1.CancelWorkloadBatchResponse.results:type_name -> niyanta.v1.CancelWorkloadBatchResult
-	29,  // 75: niyanta.v1.CancelWorkloadBatchResult.cancelled:type_name -> niyanta.v1.CancelWorkloadResponse
-	40,  // 76: niyanta.v1.CancelWorkloadBatchResult.error:type_name -> niyanta.v1.ItemError
-	72,  // 77: niyanta.v1.ReplayWorkloadRequest.input_params:type_name -> google.protobuf.Struct
-	72,  // 78: niyanta.v1.ForkWorkloadRequest.input_params:type_name -> google.protobuf.Struct
-	42,  // 79: niyanta.v1.ReplayWorkloadBatchRequest.filter:type_name -> niyanta.v1.WorkloadFilter
-	49,  // 80: niyanta.v1.ReplayWorkloadBatchResponse.results:type_name -> niyanta.v1.ReplayWorkloadBatchResult
-	40,  // 81: niyanta.v1.ReplayWorkloadBatchResult.error:type_name -> niyanta.v1.ItemError
-	73,  // 82: niyanta.v1.ListFailuresRequest.since:type_name -> google.protobuf.Timestamp
-	73,  // 83: niyanta.v1.ListFailuresRequest.until:type_name -> google.protobuf.Timestamp
-	52,  // 84: niyanta.v1.ListFailuresResponse.failures:type_name -> niyanta.v1.Failure
-	73,  // 85: niyanta.v1.ListFailuresResponse.counted_since:type_name -> google.protobuf.Timestamp
-	73,  // 86: niyanta.v1.Failure.first_seen_at:type_name -> google.protobuf.Timestamp
-	73,  // 87: niyanta.v1.Failure.last_seen_at:type_name -> google.protobuf.Timestamp
-	8,   // 88: niyanta.v1.UpdateWorkloadRequest.affinity_rules:type_name -> niyanta.v1.AffinityRules
-	54,  // 89: niyanta.v1.UpdateWorkloadRequest.labels:type_name -> niyanta.v1.Labels
-	71,  // 90: niyanta.v1.Labels.entries:type_name -> niyanta.v1.Labels.EntriesEntry
-	7,   // 91: niyanta.v1.UpdateWorkloadResponse.workload:type_name -> niyanta.v1.Workload
-	58,  // 92: niyanta.v1.ListCheckpointsResponse.checkpoints:type_name -> niyanta.v1.Checkpoint
-	73,  // 93: niyanta.v1.Checkpoint.created_at:type_name -> google.protobuf.Timestamp
-	58,  // 94: niyanta.v1.PinCheckpointResponse.checkpoint:type_name -> niyanta.v1.Checkpoint
-	58,  // 95: niyanta.v1.UnpinCheckpointResponse.checkpoint:type_name -> niyanta.v1.Checkpoint
-	65,  // 96: niyanta.v1.ListWorkloadTypesResponse.workload_types:type_name -> niyanta.v1.WorkloadType
-	72,  // 97: niyanta.v1.WorkloadType.input_schemas:type_name -> google.protobuf.Struct
-	72,  // 98: niyanta.v1.WorkloadType.config_schema:type_name -> google.protobuf.Struct
-	3,   // 99: niyanta.v1.WorkloadService.SubmitWorkload:input_type -> niyanta.v1.SubmitWorkloadRequest
-	5,   // 100: niyanta.v1.WorkloadService.GetWorkload:input_type -> niyanta.v1.GetWorkloadRequest
-	10,  // 101: niyanta.v1.WorkloadService.ExplainWorkload:input_type -> niyanta.v1.ExplainWorkloadRequest
-	25,  // 102: niyanta.v1.WorkloadService.ListWorkloads:input_type -> niyanta.v1.ListWorkloadsRequest
-	28,  // 103: niyanta.v1.WorkloadService.CancelWorkload:input_type -> niyanta.v1.CancelWorkloadRequest
-	30,  // 104: niyanta.v1.WorkloadService.PauseWorkload:input_type -> niyanta.v1.PauseWorkloadRequest
-	53,  // 105: niyanta.v1.WorkloadService.UpdateWorkload:input_type -> niyanta.v1.UpdateWorkloadRequest
-	32,  // 106: niyanta.v1.WorkloadService.ResumeWorkload:input_type -> niyanta.v1.ResumeWorkloadRequest
-	16,  // 107: niyanta.v1.WorkloadService.StreamWorkloadStatus:input_type -> niyanta.v1.StreamWorkloadStatusRequest
-	18,  // 108: niyanta.v1.WorkloadService.StreamWorkloadEvents:input_type -> niyanta.v1.StreamWorkloadEventsRequest
-	34,  // 109: niyanta.v1.WorkloadService.GetWorkloadLogs:input_type -> niyanta.v1.GetWorkloadLogsRequest
-	37,  // 110: niyanta.v1.WorkloadService.SubmitWorkloadBatch:input_type -> niyanta.v1.SubmitWorkloadBatchRequest
-	41,  // 111: niyanta.v1.WorkloadService.CancelWorkloadBatch:input_type -> niyanta.v1.CancelWorkloadBatchRequest
-	45,  // 112: niyanta.v1.WorkloadService.ReplayWorkload:input_type -> niyanta.v1.ReplayWorkloadRequest
-	46,  // 113: niyanta.v1.WorkloadService.ForkWorkload:input_type -> niyanta.v1.ForkWorkloadRequest
-	47,  // 114: niyanta.v1.WorkloadService.ReplayWorkloadBatch:input_type -> niyanta.v1.ReplayWorkloadBatchRequest
-	50,  // 115: niyanta.v1.WorkloadService.ListFailures:input_type -> niyanta.v1.ListFailuresRequest
-	56,  // 116: niyanta.v1.WorkloadService.ListCheckpoints:input_type -> niyanta.v1.ListCheckpointsRequest
-	59,  // 117: niyanta.v1.WorkloadService.PinCheckpoint:input_type -> niyanta.v1.PinCheckpointRequest
-	61,  // 118: niyanta.v1.WorkloadService.UnpinCheckpoint:input_type -> niyanta.v1.UnpinCheckpointRequest
-	63,  // 119: niyanta.v1.WorkloadService.ListWorkloadTypes:input_type -> niyanta.v1.ListWorkloadTypesRequest
-	4,   // 120: niyanta.v1.WorkloadService.SubmitWorkload:output_type -> niyanta.v1.SubmitWorkloadResponse
-	6,   // 121: niyanta.v1.WorkloadService.GetWorkload:output_type -> niyanta.v1.GetWorkloadResponse
-	11,  // 122: niyanta.v1.WorkloadService.ExplainWorkload:output_type -> niyanta.v1.ExplainWorkloadResponse
-	26,  // 123: niyanta.v1.WorkloadService.ListWorkloads:output_type -> niyanta.v1.ListWorkloadsResponse
-	29,  // 124: niyanta.v1.WorkloadService.CancelWorkload:output_type -> niyanta.v1.CancelWorkloadResponse
-	31,  // 125: niyanta.v1.WorkloadService.PauseWorkload:output_type -> niyanta.v1.PauseWorkloadResponse
-	55,  // 126: niyanta.v1.WorkloadService.UpdateWorkload:output_type -> niyanta.v1.UpdateWorkloadResponse
-	33,  // 127: niyanta.v1.WorkloadService.ResumeWorkload:output_type -> niyanta.v1.ResumeWorkloadResponse
-	17,  // 128: niyanta.v1.WorkloadService.StreamWorkloadStatus:output_type -> niyanta.v1.WorkloadStatusUpdate
-	19,  // 129: niyanta.v1.WorkloadService.StreamWorkloadEvents:output_type -> niyanta.v1.LiveEvent
-	35,  // 130: niyanta.v1.WorkloadService.GetWorkloadLogs:output_type -> niyanta.v1.GetWorkloadLogsResponse
-	38,  // 131: niyanta.v1.WorkloadService.SubmitWorkloadBatch:output_type -> niyanta.v1.SubmitWorkloadBatchResponse
-	43,  // 132: niyanta.v1.WorkloadService.CancelWorkloadBatch:output_type -> niyanta.v1.CancelWorkloadBatchResponse
-	4,   // 133: niyanta.v1.WorkloadService.ReplayWorkload:output_type -> niyanta.v1.SubmitWorkloadResponse
-	4,   // 134: niyanta.v1.WorkloadService.ForkWorkload:output_type -> niyanta.v1.SubmitWorkloadResponse
-	48,  // 135: niyanta.v1.WorkloadService.ReplayWorkloadBatch:output_type -> niyanta.v1.ReplayWorkloadBatchResponse
-	51,  // 136: niyanta.v1.WorkloadService.ListFailures:output_type -> niyanta.v1.ListFailuresResponse
-	57,  // 137: niyanta.v1.WorkloadService.ListCheckpoints:output_type -> niyanta.v1.ListCheckpointsResponse
-	60,  // 138: niyanta.v1.WorkloadService.PinCheckpoint:output_type -> niyanta.v1.PinCheckpointResponse
-	62,  // 139: niyanta.v1.WorkloadService.UnpinCheckpoint:output_type -> niyanta.v1.UnpinCheckpointResponse
-	64,  // 140: niyanta.v1.WorkloadService.ListWorkloadTypes:output_type -> niyanta.v1.ListWorkloadTypesResponse
-	120, // [120:141] is the sub-list for method output_type
-	99,  // [99:120] is the sub-list for method input_type
-	99,  // [99:99] is the sub-list for extension type_name
-	99,  // [99:99] is the sub-list for extension extendee
-	0,   // [0:99] is the sub-list for field type_name
+	73,  // 51: niyanta.v1.Pagination.reached_at:type_name -> google.protobuf.Timestamp
+	0,   // 52: niyanta.v1.CancelWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
+	73,  // 53: niyanta.v1.CancelWorkloadResponse.cancelled_at:type_name -> google.protobuf.Timestamp
+	0,   // 54: niyanta.v1.PauseWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
+	73,  // 55: niyanta.v1.PauseWorkloadResponse.paused_at:type_name -> google.protobuf.Timestamp
+	0,   // 56: niyanta.v1.ResumeWorkloadResponse.status:type_name -> niyanta.v1.WorkloadStatus
+	73,  // 57: niyanta.v1.GetWorkloadLogsRequest.since:type_name -> google.protobuf.Timestamp
+	73,  // 58: niyanta.v1.GetWorkloadLogsRequest.until:type_name -> google.protobuf.Timestamp
+	2,   // 59: niyanta.v1.GetWorkloadLogsRequest.level:type_name -> niyanta.v1.LogLevel
+	36,  // 60: niyanta.v1.GetWorkloadLogsResponse.logs:type_name -> niyanta.v1.LogLine
+	27,  // 61: niyanta.v1.GetWorkloadLogsResponse.pagination:type_name -> niyanta.v1.Pagination
+	73,  // 62: niyanta.v1.LogLine.timestamp:type_name -> google.protobuf.Timestamp
+	2,   // 63: niyanta.v1.LogLine.level:type_name -> niyanta.v1.LogLevel
+	72,  // 64: niyanta.v1.LogLine.details:type_name -> google.protobuf.Struct
+	3,   // 65: niyanta.v1.SubmitWorkloadBatchRequest.workloads:type_name -> niyanta.v1.SubmitWorkloadRequest
+	39,  // 66: niyanta.v1.SubmitWorkloadBatchResponse.results:type_name -> niyanta.v1.SubmitWorkloadBatchResult
+	4,   // 67: niyanta.v1.SubmitWorkloadBatchResult.workload:type_name -> niyanta.v1.SubmitWorkloadResponse
+	40,  // 68: niyanta.v1.SubmitWorkloadBatchResult.error:type_name -> niyanta.v1.ItemError
+	72,  // 69: niyanta.v1.ItemError.details:type_name -> google.protobuf.Struct
+	42,  // 70: niyanta.v1.CancelWorkloadBatchRequest.filter:type_name -> niyanta.v1.WorkloadFilter
+	0,   // 71: niyanta.v1.WorkloadFilter.status:type_name -> niyanta.v1.WorkloadStatus
+	73,  // 72: niyanta.v1.WorkloadFilter.created_before:type_name -> google.protobuf.Timestamp
+	73,  // 73: niyanta.v1.WorkloadFilter.created_after:type_name -> google.protobuf.Timestamp
+	70,  // 74: niyanta.v1.WorkloadFilter.labels:type_name -> niyanta.v1.WorkloadFilter.LabelsEntry
+	44,  // 75: niyanta.v1.CancelWorkloadBatchResponse.results:type_name -> niyanta.v1.CancelWorkloadBatchResult
+	29,  // 76: niyanta.v1.CancelWorkloadBatchResult.cancelled:type_name -> niyanta.v1.CancelWorkloadResponse
+	40,  // 77: niyanta.v1.CancelWorkloadBatchResult.error:type_name -> niyanta.v1.ItemError
+	72,  // 78: niyanta.v1.ReplayWorkloadRequest.input_params:type_name -> google.protobuf.Struct
+	72,  // 79: niyanta.v1.ForkWorkloadRequest.input_params:type_name -> google.protobuf.Struct
+	42,  // 80: niyanta.v1.ReplayWorkloadBatchRequest.filter:type_name -> niyanta.v1.WorkloadFilter
+	49,  // 81: niyanta.v1.ReplayWorkloadBatchResponse.results:type_name -> niyanta.v1.ReplayWorkloadBatchResult
+	40,  // 82: niyanta.v1.ReplayWorkloadBatchResult.error:type_name -> niyanta.v1.ItemError
+	73,  // 83: niyanta.v1.ListFailuresRequest.since:type_name -> google.protobuf.Timestamp
+	73,  // 84: niyanta.v1.ListFailuresRequest.until:type_name -> google.protobuf.Timestamp
+	52,  // 85: niyanta.v1.ListFailuresResponse.failures:type_name -> niyanta.v1.Failure
+	73,  // 86: niyanta.v1.ListFailuresResponse.counted_since:type_name -> google.protobuf.Timestamp
+	73,  // 87: niyanta.v1.Failure.first_seen_at:type_name -> google.protobuf.Timestamp
+	73,  // 88: niyanta.v1.Failure.last_seen_at:type_name -> google.protobuf.Timestamp
+	8,   // 89: niyanta.v1.UpdateWorkloadRequest.affinity_rules:type_name -> niyanta.v1.AffinityRules
+	54,  // 90: niyanta.v1.UpdateWorkloadRequest.labels:type_name -> niyanta.v1.Labels
+	71,  // 91: niyanta.v1.Labels.entries:type_name -> niyanta.v1.Labels.EntriesEntry
+	7,   // 92: niyanta.v1.UpdateWorkloadResponse.workload:type_name -> niyanta.v1.Workload
+	58,  // 93: niyanta.v1.ListCheckpointsResponse.checkpoints:type_name -> niyanta.v1.Checkpoint
+	73,  // 94: niyanta.v1.Checkpoint.created_at:type_name -> google.protobuf.Timestamp
+	58,  // 95: niyanta.v1.PinCheckpointResponse.checkpoint:type_name -> niyanta.v1.Checkpoint
+	58,  // 96: niyanta.v1.UnpinCheckpointResponse.checkpoint:type_name -> niyanta.v1.Checkpoint
+	65,  // 97: niyanta.v1.ListWorkloadTypesResponse.workload_types:type_name -> niyanta.v1.WorkloadType
+	72,  // 98: niyanta.v1.WorkloadType.input_schemas:type_name -> google.protobuf.Struct
+	72,  // 99: niyanta.v1.WorkloadType.config_schema:type_name -> google.protobuf.Struct
+	3,   // 100: niyanta.v1.WorkloadService.SubmitWorkload:input_type -> niyanta.v1.SubmitWorkloadRequest
+	5,   // 101: niyanta.v1.WorkloadService.GetWorkload:input_type -> niyanta.v1.GetWorkloadRequest
+	10,  // 102: niyanta.v1.WorkloadService.ExplainWorkload:input_type -> niyanta.v1.ExplainWorkloadRequest
+	25,  // 103: niyanta.v1.WorkloadService.ListWorkloads:input_type -> niyanta.v1.ListWorkloadsRequest
+	28,  // 104: niyanta.v1.WorkloadService.CancelWorkload:input_type -> niyanta.v1.CancelWorkloadRequest
+	30,  // 105: niyanta.v1.WorkloadService.PauseWorkload:input_type -> niyanta.v1.PauseWorkloadRequest
+	53,  // 106: niyanta.v1.WorkloadService.UpdateWorkload:input_type -> niyanta.v1.UpdateWorkloadRequest
+	32,  // 107: niyanta.v1.WorkloadService.ResumeWorkload:input_type -> niyanta.v1.ResumeWorkloadRequest
+	16,  // 108: niyanta.v1.WorkloadService.StreamWorkloadStatus:input_type -> niyanta.v1.StreamWorkloadStatusRequest
+	18,  // 109: niyanta.v1.WorkloadService.StreamWorkloadEvents:input_type -> niyanta.v1.StreamWorkloadEventsRequest
+	34,  // 110: niyanta.v1.WorkloadService.GetWorkloadLogs:input_type -> niyanta.v1.GetWorkloadLogsRequest
+	37,  // 111: niyanta.v1.WorkloadService.SubmitWorkloadBatch:input_type -> niyanta.v1.SubmitWorkloadBatchRequest
+	41,  // 112: niyanta.v1.WorkloadService.CancelWorkloadBatch:input_type -> niyanta.v1.CancelWorkloadBatchRequest
+	45,  // 113: niyanta.v1.WorkloadService.ReplayWorkload:input_type -> niyanta.v1.ReplayWorkloadRequest
+	46,  // 114: niyanta.v1.WorkloadService.ForkWorkload:input_type -> niyanta.v1.ForkWorkloadRequest
+	47,  // 115: niyanta.v1.WorkloadService.ReplayWorkloadBatch:input_type -> niyanta.v1.ReplayWorkloadBatchRequest
+	50,  // 116: niyanta.v1.WorkloadService.ListFailures:input_type -> niyanta.v1.ListFailuresRequest
+	56,  // 117: niyanta.v1.WorkloadService.ListCheckpoints:input_type -> niyanta.v1.ListCheckpointsRequest
+	59,  // 118: niyanta.v1.WorkloadService.PinCheckpoint:input_type -> niyanta.v1.PinCheckpointRequest
+	61,  // 119: niyanta.v1.WorkloadService.UnpinCheckpoint:input_type -> niyanta.v1.UnpinCheckpointRequest
+	63,  // 120: niyanta.v1.WorkloadService.ListWorkloadTypes:input_type -> niyanta.v1.ListWorkloadTypesRequest
+	4,   // 121: niyanta.v1.WorkloadService.SubmitWorkload:output_type -> niyanta.v1.SubmitWorkloadResponse
+	6,   // 122: niyanta.v1.WorkloadService.GetWorkload:output_type -> niyanta.v1.GetWorkloadResponse
+	11,  // 123: niyanta.v1.WorkloadService.ExplainWorkload:output_type -> niyanta.v1.ExplainWorkloadResponse
+	26,  // 124: niyanta.v1.WorkloadService.ListWorkloads:output_type -> niyanta.v1.ListWorkloadsResponse
+	29,  // 125: niyanta.v1.WorkloadService.CancelWorkload:output_type -> niyanta.v1.CancelWorkloadResponse
+	31,  // 126: niyanta.v1.WorkloadService.PauseWorkload:output_type -> niyanta.v1.PauseWorkloadResponse
+	55,  // 127: niyanta.v1.WorkloadService.UpdateWorkload:output_type -> niyanta.v1.UpdateWorkloadResponse
+	33,  // 128: niyanta.v1.WorkloadService.ResumeWorkload:output_type -> niyanta.v1.ResumeWorkloadResponse
+	17,  // 129: niyanta.v1.WorkloadService.StreamWorkloadStatus:output_type -> niyanta.v1.WorkloadStatusUpdate
+	19,  // 130: niyanta.v1.WorkloadService.StreamWorkloadEvents:output_type -> niyanta.v1.LiveEvent
+	35,  // 131: niyanta.v1.WorkloadService.GetWorkloadLogs:output_type -> niyanta.v1.GetWorkloadLogsResponse
+	38,  // 132: niyanta.v1.WorkloadService.SubmitWorkloadBatch:output_type -> niyanta.v1.SubmitWorkloadBatchResponse
+	43,  // 133: niyanta.v1.WorkloadService.CancelWorkloadBatch:output_type -> niyanta.v1.CancelWorkloadBatchResponse
+	4,   // 134: niyanta.v1.WorkloadService.ReplayWorkload:output_type -> niyanta.v1.SubmitWorkloadResponse
+	4,   // 135: niyanta.v1.WorkloadService.ForkWorkload:output_type -> niyanta.v1.SubmitWorkloadResponse
+	48,  // 136: niyanta.v1.WorkloadService.ReplayWorkloadBatch:output_type -> niyanta.v1.ReplayWorkloadBatchResponse
+	51,  // 137: niyanta.v1.WorkloadService.ListFailures:output_type -> niyanta.v1.ListFailuresResponse
+	57,  // 138: niyanta.v1.WorkloadService.ListCheckpoints:output_type -> niyanta.v1.ListCheckpointsResponse
+	60,  // 139: niyanta.v1.WorkloadService.PinCheckpoint:output_type -> niyanta.v1.PinCheckpointResponse
+	62,  // 140: niyanta.v1.WorkloadService.UnpinCheckpoint:output_type -> niyanta.v1.UnpinCheckpointResponse
+	64,  // 141: niyanta.v1.WorkloadService.ListWorkloadTypes:output_type -> niyanta.v1.ListWorkloadTypesResponse
+	121, // [121:142] is the sub-list for method output_type
+	100, // [100:121] is the sub-list for method input_type
+	100, // [100:100] is the sub-list for extension type_name
+	100, // [100:100] is the sub-list for extension extendee
+	0,   // [0:100] is the sub-list for field type_name
 }
 
 func init() { file_niyanta_v1_workload_service_proto_init() }

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
-import aiohttp
 import jwt
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
@@ -230,6 +229,8 @@ def _read(path: str) -> bytes:
 
 
 async def _fetch(url: str) -> bytes:
+    import aiohttp  # here, as it takes 7 MB that a coordinator without such a URL can spare
+
     timeout = aiohttp.ClientTimeout(total=_FETCH_SECONDS)
     try:
         async with (

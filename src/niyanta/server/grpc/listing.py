@@ -16,7 +16,7 @@ from niyanta.domain.limits import (
 from niyanta.server.grpc.fields import choice, text, whole
 from niyanta.server.grpc.messages import status_of, workload_summary_message
 from niyanta.server.grpc.methods import Method, MethodCall
-from niyanta.server.grpc.values import moment_or_none
+from niyanta.server.grpc.values import moment_or_none, put_time
 from niyanta.server.services.cursors import Cursors, refuse_both
 from niyanta.server.services.matching import narrowed
 from niyanta.server.services.requests import check_labels
@@ -47,6 +47,7 @@ class ListMethods:
         answer.pagination.has_more = page.next is not None
         if page.next is not None:
             answer.pagination.next_cursor = self._cursors.after_place(query, page.next)
+        put_time(answer.pagination.reached_at, page.reached_at(query))
         if total is not None:
             answer.pagination.total = total.count
             answer.pagination.total_is_estimate = not total.is_exact

@@ -122,5 +122,6 @@ class BatchService:
         found: list[str] = []
         async with self._database.connection(customer_id=identity.customer_id) as conn:
             for status in [wanted.status] if wanted.status else _CANCELLABLE:
-                found += await self._listing.first_ids(conn, replace(everything, status=status))
+                ids, _ = await self._listing.first_ids(conn, replace(everything, status=status))
+                found += ids
         return sorted(found)[: MAX_BATCH + 1]

@@ -26,6 +26,7 @@ from niyanta.domain.estimates import (
     estimated_start,
     start_range,
 )
+from niyanta.domain.limits import MAX_AHEAD
 from niyanta.domain.placement import Affinity, WorkerView, choose, eligible
 from niyanta.domain.workload import Status
 from niyanta.errors import ServiceUnavailableError
@@ -47,8 +48,6 @@ _ACTIVE_SECONDS = 600.0
 """A customer that hasn't asked for so long isn't followed any more."""
 _KEEP_PAST_SECONDS = 10.0
 _MOST_PASTS = 10_000
-_MOST_AHEAD = 10_000
-"""Of those before a workload: counted no further."""
 _MOST_BESIDE = 50_000
 """Of those that wait for what isn't there: counted no further, as this is done every other second at the most."""
 
@@ -76,7 +75,7 @@ class Prospect:
     ahead: int
     """How many of the customer's own go before it."""
     is_bounded: bool
-    """There are more still: so far was counted."""
+    """So many or more: counting ends there."""
     half: datetime | None = None
     """By when half of such workloads start; None when it can't be told."""
     late: datetime | None = None
@@ -186,12 +185,12 @@ class Estimator:
         return self._start(customer, now, max(0, known.usage.queued - beside))
 
     async def start(self, workload: StoredWorkload) -> datetime | None:
-        """When a queued workload will start; None for any other."""
+        """When a queued workload will start; None for any other, and where too many go before it to be counted."""
         customer = self._directory.known_customer(workload.customer_id)
         if customer is None or not self._is_placeable(workload):
             return None
-        ahead, _ = await self._ahead(workload)
-        return self._start(customer, workload.db_now, ahead)
+        ahead, is_bounded = await self._ahead(workload)
+        return None if is_bounded else self._start(customer, workload.db_now, ahead)
 
     async def prospect(self, workload: StoredWorkload) -> Prospect:
         """The same at length, for one that waits in the queue; its place also where its start can't be told."""
@@ -200,7 +199,7 @@ class Estimator:
         known = self._known.get(workload.customer_id)
         accuracy = None if known is None else known.record.accuracy
         start = None
-        if customer is not None and self._is_placeable(workload):
+        if customer is not None and not is_bounded and self._is_placeable(workload):
             start = self._start(customer, workload.db_now, ahead)
         if start is None:
             return Prospect(ahead, is_bounded, accuracy=accuracy)
@@ -218,7 +217,7 @@ class Estimator:
 
     @retried
     async def _ahead(self, workload: StoredWorkload) -> tuple[int, bool]:
-        """How many of the customer's own go before it, and whether there are more than were counted."""
+        """How many of the customer's own go before it, and whether there may be more than were counted."""
         customer_id = workload.customer_id
         await self.know(customer_id)
         views = await self._occupancy.views()
@@ -229,8 +228,8 @@ class Estimator:
             # Only these are counted: of the others there may be very many.
             lanes = [lane for lane in lanes if lane is own or can(views, customer_id, lane)]
             place = workload.queue_rank, workload.workload_id
-            ahead = await self._statistics.count_ahead(conn, customer_id, lanes, place, most=_MOST_AHEAD)
-        return ahead, ahead >= _MOST_AHEAD
+            ahead = await self._statistics.count_ahead(conn, customer_id, lanes, place, most=MAX_AHEAD)
+        return ahead, ahead >= MAX_AHEAD
 
     async def completion(self, workload: StoredWorkload, *, late: bool = False) -> datetime | None:
         """When a running workload will complete, or by when nine of ten such do (``late``); None for any other."""

@@ -47,6 +47,8 @@ __all__ = ["ForkRequest", "ReplayBatchRequest", "ReplayFilter", "ReplayRequest",
 
 _MOST_INPUT_BYTES = 8 << 20
 """Of the inputs that one call submits again."""
+_MOST_LOOKS = 50
+"""By labels one call looks at so many times `REACH` workloads, and then leaves the rest to the next."""
 _ASIDE_BYTES = 64 * 1024
 """From here on they are decoded in a thread, so that other requests go on."""
 _ENDS = sorted(status.value for status in TERMINAL)
@@ -235,7 +237,8 @@ class ReplayService:
     ) -> Replays:
         """Submit those again that a filter means, the oldest first; each has its own outcome.
 
-        Ends early where the customer's queue is full, and before inputs get too large for one transaction.
+        Ends early where the customer's queue is full, before inputs get too large for one transaction, and by labels
+        when it has looked far enough; then it may have none, and a cursor all the same.
 
         Raises:
             InvalidInputError: The filter or the cursor is wrong.
@@ -244,7 +247,7 @@ class ReplayService:
         """
         listed = ("replay", identity.customer_id, msgspec.json.encode(request.filter).decode())
         after = None if request.cursor is None else self._cursors.read_id(request.cursor, *listed)
-        originals = await self._matching(identity, request.filter, after, request.limit)
+        originals, reached = await self._matching(identity, request.filter, after, request.limit)
         answer = await self._submissions.store(
             identity,
             "replay_batch",
@@ -254,11 +257,12 @@ class ReplayService:
             named_by=request,
         )
         outcomes = await self._by_original(identity, answer.outcomes)
-        if not outcomes:
-            return Replays([], None, answer.replayed)
-        last, _ = outcomes[-1]
-        has_more = bool(await self._matching(identity, request.filter, last, 1))
-        return Replays(outcomes, self._cursors.after_id(last, *listed) if has_more else None, answer.replayed)
+        if outcomes:
+            last, _ = outcomes[-1]
+            found, further = await self._matching(identity, request.filter, last, 1)
+            reached = last if found or further is not None else None
+        cursor = None if reached is None else self._cursors.after_id(reached, *listed)
+        return Replays(outcomes, cursor, answer.replayed)
 
     async def _by_original(
         self, identity: Identity, outcomes: Sequence[ItemOutcome]
@@ -288,8 +292,11 @@ class ReplayService:
     @retried
     async def _matching(
         self, identity: Identity, wanted: ReplayFilter, after: str | None, most: int
-    ) -> list[Replayable]:
-        """What the filter means after an id, in order of ids."""
+    ) -> tuple[list[Replayable], str | None]:
+        """What the filter means after an id, in order of ids; and behind which id more of it may be.
+
+        By labels there may be few or none, and more behind.
+        """
         status = wanted.status or Status.FAILED.value
         if status not in _ENDS:
             raise InvalidInputError(
@@ -308,10 +315,11 @@ class ReplayService:
         if after is not None:
             query = replace(query, after=("", after))
         async with self._database.connection(customer_id=identity.customer_id) as conn:
-            ids = await self._listing.first_ids(conn, query)
+            ids, place = await self._listing.first_ids(conn, query, _MOST_LOOKS)
+            reached = None if place is None else place[1]
             if not ids:
-                return []
-            return await self._store.replayable(conn, identity.customer_id, ids, _MOST_INPUT_BYTES)
+                return [], reached
+            return await self._store.replayable(conn, identity.customer_id, ids, _MOST_INPUT_BYTES), reached
 
 
 def _no_checkpoint(named: str, operation: str, kept: Sequence[int]) -> InvalidInputError:

@@ -12,7 +12,7 @@ from niyanta.domain.fairness import rank_with_priority
 from niyanta.domain.forms import key_without
 from niyanta.domain.limits import MAX_PRIORITY, MAX_TIMEOUT_SECONDS, MAX_VERSION
 from niyanta.domain.workload import Actor, ActorType, Move
-from niyanta.errors import ConflictError, InvalidInputError
+from niyanta.errors import ConflictError, InvalidInputError, ServiceUnavailableError
 from niyanta.server.moves.mover import Mover
 from niyanta.server.services.checking import placement_key
 from niyanta.server.services.moving import Verb, move_one, wrong_state
@@ -29,6 +29,9 @@ __all__ = ["TERMS", "UpdateRequest", "UpdateService"]
 
 TERMS = ("priority", "timeout_seconds", "affinity_rules", "labels")
 """What can be changed; a request has one of them at least."""
+
+_MOST_TRIES = 20
+"""Where others change it at the same time, and no version was given."""
 
 _encode_sorted = msgspec.json.Encoder(order="deterministic").encode
 
@@ -68,6 +71,12 @@ class UpdateRequest(msgspec.Struct, forbid_unknown_fields=True):
     ) = UNSET
 
 
+class _ChangedMeanwhileError(Exception):
+    def __init__(self, version: int) -> None:
+        super().__init__(version)
+        self.version = version
+
+
 class UpdateService:
     """Changes one customer's workloads."""
 
@@ -84,9 +93,18 @@ class UpdateService:
             NotFoundError: The customer has no such workload.
             InvalidInputError: Something is wrong with what is new.
             InvalidStateError: A worker has it, or it has ended.
-            ConflictError: It is not of the version any more.
+            ConflictError: It is not of the version that was given any more.
             ServiceUnavailableError: The database is away, or it was changed by others again and again.
         """
+        for _ in range(_MOST_TRIES):
+            try:
+                return await self._update(identity, workload_id, request)
+            except _ChangedMeanwhileError as error:
+                if request.version is not UNSET:
+                    raise _other_version(error.version, request.version) from error
+        raise ServiceUnavailableError("Others change the workload all the time; try again", retry_after_seconds=1)
+
+    async def _update(self, identity: Identity, workload_id: str, request: UpdateRequest) -> StoredWorkload:
         before = await self._workloads.get(identity, workload_id)
         if all(getattr(request, name) is UNSET for name in TERMS):
             raise InvalidInputError(
@@ -104,7 +122,7 @@ class UpdateService:
         def move(change: Change) -> Move:
             moved = update(change.state, change.before.now, actor, differences, place)
             if change.state.version != before.version:
-                raise _other_version(change.state.version, before.version)
+                raise _ChangedMeanwhileError(change.state.version)
             return moved
 
         async def write(conn: Connection) -> None:

@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any, NamedTuple
 
 import asyncpg
 import msgspec
 
-from niyanta.domain.ids import milliseconds_of
+from niyanta.domain.ids import made_at
 from niyanta.domain.limits import MAX_COUNTED
 from niyanta.domain.workload import Status
 from niyanta.errors import InvalidInputError
@@ -67,6 +68,10 @@ class Slice(NamedTuple):
     """Behind which place the list goes on; None at its end. A page by labels may go on though it isn't full."""
     counts: Sequence[int] = ()
     """What was counted for it on the way; `ListingStore.total` may take it."""
+
+    def reached_at(self, query: ListQuery) -> datetime | None:
+        """Of a list by labels that goes on: all before this time of submission, in its order, has been looked at."""
+        return made_at(self.next[1]) if query.labels and self.next is not None else None
 
 
 class WorkloadSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,17 +155,22 @@ class ListingStore:
         workloads = found[: query.limit]
         return Slice(workloads, cursor_values(workloads[-1], query.order_by) if len(found) > query.limit else None)
 
-    async def first_ids(self, conn: Connection, query: ListQuery) -> list[str]:
-        """The first ids of a list, as many as the query's limit or all; by labels, however far one has to look."""
+    async def first_ids(
+        self, conn: Connection, query: ListQuery, looks: int | None = None
+    ) -> tuple[list[str], Place | None]:
+        """The first ids of a list, as many as the query's limit or all, and behind which place the list goes on.
+
+        With ``looks`` there may be fewer by labels: `REACH` workloads are looked at so many times, and no more.
+        """
         ids: list[str] = []
         place = query.after
-        while len(ids) < query.limit:
+        for _ in count() if looks is None else range(looks):
             found = await self.slice(conn, replace(query, after=place, limit=query.limit - len(ids)))
             ids += [workload.workload_id for workload in found.workloads]
             place = found.next
-            if place is None:
+            if place is None or len(ids) == query.limit:
                 break
-        return ids
+        return ids, place
 
     async def page(self, conn: Connection, query: ListQuery) -> list[WorkloadSummary]:
         """One page, and one more when there are more. Not for labels: see `slice`.
@@ -224,8 +234,8 @@ class ListingStore:
             conn,
             customer_id=query.customer_id,
             workload_type=query.workload_type,
-            since=_moment_of(query.above, _EARLIEST),
-            until=_moment_of(query.below, _LATEST),
+            since=made_at(query.above) or _EARLIEST,
+            until=made_at(query.below) or _LATEST,
         )
         if query.status is None:
             return sums.created
@@ -344,15 +354,6 @@ def _given(query: ListQuery, streams: Sequence[tuple[str, str]]) -> dict[str, An
 
 def _columns(labels: Sequence[tuple[str, str]]) -> tuple[list[str], list[str]]:
     return [key for key, _ in labels], [value for _, value in labels]
-
-
-def _moment_of(bound: str, unknown: datetime) -> datetime:
-    """When an id was made; for a text that isn't whole, or beyond the calendar, what is given."""
-    made_ms = milliseconds_of(bound)
-    try:
-        return unknown if made_ms is None else datetime.fromtimestamp(made_ms / 1000, UTC)
-    except (OverflowError, ValueError):
-        return unknown
 
 
 def _start(query: ListQuery) -> Place:

@@ -11,6 +11,7 @@ import msgspec
 
 from niyanta.domain.limits import MAX_SEARCHED_LINES
 from niyanta.domain.records import LogLevel
+from niyanta.domain.searching import pattern_of
 from niyanta.server.store.partitions import Lifetime
 from niyanta.server.store.queries import Connection, Queries, Row
 
@@ -87,22 +88,6 @@ def read_line(row: Row) -> StoredLine:
     )
 
 
-def _pattern(words: str) -> str:
-    """A regular expression of PostgreSQL's for these words in whatever case.
-
-    Each letter is given in its cases, as Python knows them: what the server knows of letters depends on its release,
-    and on how the database was made.
-    """
-    return "".join(map(_either_case, words))
-
-
-def _either_case(sign: str) -> str:
-    if sign.isascii() and not sign.isalnum() and not sign.isspace():
-        return f"\\{sign}"
-    cases = sorted(form for form in {sign, sign.lower(), sign.upper()} if len(form) == 1)
-    return sign if len(cases) == 1 else f"[{''.join(cases)}]"
-
-
 class _Looked(NamedTuple):
     """A line that a search has found; or, if it doesn't fit, the last of those that it could look at."""
 
@@ -151,7 +136,7 @@ class LogStore:
         One search looks at `MAX_SEARCHED_LINES` at the most.
         """
         read = _searched_before if query.newest_first else _searched_after
-        pattern = _pattern(query.words or "")
+        pattern = pattern_of(query.words or "")
         looked = await read(conn, **_given(query), pattern=pattern, reach=MAX_SEARCHED_LINES, most=most)
         reached = next((each.line.place for each in looked if not each.fits), None)
         return [each.line for each in looked if each.fits], reached

@@ -413,20 +413,22 @@ class ListWorkloadsResponse(_message.Message):
     def __init__(self, workloads: _Optional[_Iterable[_Union[Workload, _Mapping]]] = ..., pagination: _Optional[_Union[Pagination, _Mapping]] = ...) -> None: ...
 
 class Pagination(_message.Message):
-    __slots__ = ("total", "limit", "offset", "has_more", "next_cursor", "total_is_estimate")
+    __slots__ = ("total", "limit", "offset", "has_more", "next_cursor", "total_is_estimate", "reached_at")
     TOTAL_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
     HAS_MORE_FIELD_NUMBER: _ClassVar[int]
     NEXT_CURSOR_FIELD_NUMBER: _ClassVar[int]
     TOTAL_IS_ESTIMATE_FIELD_NUMBER: _ClassVar[int]
+    REACHED_AT_FIELD_NUMBER: _ClassVar[int]
     total: int
     limit: int
     offset: int
     has_more: bool
     next_cursor: str
     total_is_estimate: bool
-    def __init__(self, total: _Optional[int] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., has_more: _Optional[bool] = ..., next_cursor: _Optional[str] = ..., total_is_estimate: _Optional[bool] = ...) -> None: ...
+    reached_at: _timestamp_pb2.Timestamp
+    def __init__(self, total: _Optional[int] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., has_more: _Optional[bool] = ..., next_cursor: _Optional[str] = ..., total_is_estimate: _Optional[bool] = ..., reached_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class CancelWorkloadRequest(_message.Message):
     __slots__ = ("workload_id", "reason")

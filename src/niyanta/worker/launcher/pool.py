@@ -83,10 +83,8 @@ class ProcessPool:
         self._socket: socket.socket | None = None
         self._orders = Orders()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._warming = False
-        self._may_fork = fork
-        self._forks = False
-        self._closing = False
+        self._warming = self._closing = False
+        self._may_fork, self._forks = fork, False
 
     async def start(self) -> None:
         """Start the launcher and the first warm processes."""
@@ -388,3 +386,5 @@ class ProcessPool:
         for runner in {*runners, *self._runners.values()}:  # some may just have been opened
             self._ended(runner, Exit(-9))
             runner.close()
+        if self._users is not None:
+            self._users.close()

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from niyanta.errors import ConfigurationError, TransientError
 from niyanta.worker.box.policy import Policy
+from niyanta.worker.launcher.claim import claim
 
 __all__ = ["Users", "ids_needed", "users_for"]
 
@@ -51,7 +52,7 @@ class Users:
         scratch: The directory for attempts; others may pass through it from now on, but not look.
 
     Raises:
-        ConfigurationError: They can't be used; says why.
+        ConfigurationError: They can't be used, or another worker on the machine has some of them; says why.
     """
 
     def __init__(self, first: int, last: int, needed: int, scratch: Path) -> None:
@@ -62,9 +63,16 @@ class Users:
                 raise ConfigurationError(
                     f"--attempt-uids: other users can't reach {path}, as {closed} is closed to them"
                 )
+        self._claim = claim(first, last)
         self._free = deque(range(first, last + 1))
         self._leaving: list[tuple[int, Path, float]] = []
         """Ids with the folder that must be gone first, and the moment that must have come."""
+
+    def close(self) -> None:
+        """Let other workers have them. Idempotent."""
+        if self._claim is not None:
+            os.close(self._claim)
+            self._claim = None
 
     async def take(self) -> int:
         """An id that nobody has.

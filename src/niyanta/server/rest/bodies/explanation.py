@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from niyanta.domain.explanation import ReasonCode
+from niyanta.domain.limits import MAX_AHEAD
 from niyanta.server.rest.bodies.workloads import JsonObject, Timestamp, Version, WorkloadStatus, one_of
 
 __all__ = ["EstimateAccuracy", "ExplainAnswer", "ExplainedReason", "QueuePosition", "TimeEstimate"]
@@ -24,8 +25,11 @@ class ExplainedReason(msgspec.Struct):
 class QueuePosition(msgspec.Struct):
     """The workload's place among the customer's own that wait for the same slots."""
 
-    ahead: Annotated[int, Meta(description="How many go before it.", ge=0)]
-    is_bounded: Annotated[bool, Meta(description="There are more still; so far was counted.")]
+    ahead: Annotated[
+        int,
+        Meta(description="How many go before it.", ge=0, extra_json_schema={"maximum": MAX_AHEAD}),
+    ]
+    is_bounded: Annotated[bool, Meta(description="So many or more: counting ends there.")]
 
 
 class EstimateAccuracy(msgspec.Struct):
@@ -58,7 +62,10 @@ class ExplainAnswer(msgspec.Struct, kw_only=True):
         ),
     ]
     position: Annotated[QueuePosition | None, Meta(description="null unless it waits in the queue.")]
-    estimated_start: Annotated[TimeEstimate | None, Meta(description="null when there is nothing to estimate from.")]
+    estimated_start: Annotated[
+        TimeEstimate | None,
+        Meta(description="null when there is nothing to estimate from, or too many go before it to be counted."),
+    ]
     estimated_completion: Annotated[
         TimeEstimate | None, Meta(description="null unless it runs and something is known.")
     ]

@@ -189,6 +189,16 @@ class Pagination(msgspec.Struct, kw_only=True, omit_defaults=False):
 
     has_more: bool
     next_cursor: str | None = None
+    reached_at: (
+        Annotated[
+            Timestamp,
+            Meta(
+                description="Of workloads by labels or a fingerprint, while has_more: the page has looked at those "
+                "submitted up to here, in its order, whether they fit or not."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     total: int | UnsetType = UNSET
     total_is_estimate: bool | UnsetType = UNSET
     limit: int | UnsetType = UNSET

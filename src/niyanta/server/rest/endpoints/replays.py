@@ -91,7 +91,8 @@ class ReplayRoutes:
         operation_id="replayWorkloadBatch",
         summary="Replay up to 1000 workloads",
         description="Those that a filter means, the oldest first, each with its own outcome, all in one transaction. "
-        "It ends early where your queue is full or the inputs get large. While has_more, call again with "
+        "It ends early where your queue is full or the inputs get large, and by labels where it has looked at very "
+        "many, then maybe with none. While has_more, call again with "
         "next_cursor, the same filter and, if any, another Idempotency-Key: a key covers one call. What a call that "
         "was cut off has done is found out by sending it again with its key.",
         tag=_TAG,

@@ -139,7 +139,7 @@ class WorkloadRoutes:
         tag=_TAG,
         description="A label, a fingerprint, a time or q goes with the order created_at, and the first two with a "
         "cursor, not an offset. A page by them may have fewer workloads than limit, or none, and go on all the same: "
-        "has_more says so.",
+        "has_more says so, and reached_at how far it looked.",
         query=(
             *(STATUS, WORKLOAD_TYPE, LABEL, FINGERPRINT, CREATED_AFTER, CREATED_BEFORE, Q),
             *(LIMIT, OFFSET, ORDER_BY, ORDER, CURSOR),
@@ -153,6 +153,8 @@ class WorkloadRoutes:
         pagination = bodies.Pagination(has_more=page.next is not None)
         if page.next is not None:
             pagination.next_cursor = self._cursors.after_place(query, page.next)
+        if (reached_at := page.reached_at(query)) is not None:
+            pagination.reached_at = timestamp(reached_at)
         if total is not None:
             pagination.total, pagination.total_is_estimate = total.count, not total.is_exact
             pagination.limit, pagination.offset = query.limit, query.offset
