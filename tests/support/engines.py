@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import uuid
 from collections.abc import AsyncIterator, Iterator
 
@@ -12,14 +13,16 @@ import pytest
 from niyanta.embedded import Engines
 from niyanta.embedded.roles import coordinator_url
 from niyanta.server.store import migrate
+from support.quick_folder import quick_folder
 
 
 @pytest.fixture(scope="session")
 def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """URLs of the pair that this test process starts, and that ends with it."""
-    folder = tmp_path_factory.mktemp("engines")
-    pair = Engines(folder, extra_settings={"shared_buffers": "64MB"})
-    with asyncio.Runner() as runner:
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(quick_folder(tmp_path_factory.mktemp("engines")))
+        pair = Engines(folder, extra_settings={"shared_buffers": "64MB", "max_wal_size": "512MB"})
+        runner = stack.enter_context(asyncio.Runner())
         runner.run(pair.start())
         try:
             runner.run(_make_template(pair.database_url))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -367,3 +368,11 @@ def test_lock_has_every_dependency_of_the_project() -> None:
 def test_every_verb_is_in_the_help(verb: str) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert re.search(rf"^{verb}:.*## \w", makefile, re.MULTILINE)
+
+
+def test_verbs_let_python_keep_what_it_compiled() -> None:
+    """Whatever the environment says: the many processes of a test run would compile all that they import."""
+    probe = ["make", "--no-print-directory", "--eval", "probe:;@echo kept=$$PYTHONDONTWRITEBYTECODE", "probe"]
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(probe, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "kept=\n"
