@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 PARTS = ("core", "isolation", "interface", "failover")
-MORE = ("scale", "kills", "fairness", "peers", "tls", "console")
+MORE = ("scale", "kills", "fairness", "peers", "tls", "console", "consoles")
 """Only when they are asked for: they take minutes each."""
 
 

@@ -59,6 +59,19 @@ class Api:
         length = int(head.split(b"content-length: ", 1)[1].split(b"\r\n", 1)[0])
         return int(head[9:12]), await reader.readexactly(length)
 
+    async def listen(self, path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A stream of events, from behind its head.
+
+        Raises:
+            RuntimeError: The service answered anything but 200.
+        """
+        reader, writer = await self.connect()
+        writer.write(f"GET /v1{path} HTTP/1.1\r\n".encode() + self._head + b"\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        if int(head[9:12]) != 200:
+            raise RuntimeError(f"{path} answered {head[:300]!r}")
+        return reader, writer
+
     async def get(self, path: str) -> Any:
         """One GET on a connection of its own."""
         streams = await self.connect()

@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,8 +27,9 @@ TYPE = "bench_noop"
 class System:
     """A running system, its database and its processes."""
 
-    def __init__(self, data_dir: Path, app: str, workers: int) -> None:
+    def __init__(self, data_dir: Path, app: str, workers: int, settings: Mapping[str, str]) -> None:
         self.data_dir = data_dir
+        self._settings = settings
         self._arguments = ("--app", app, "--workers", str(workers))
         self._process: asyncio.subprocess.Process | None = None
         self.credentials: dict[str, Any] = {}
@@ -41,7 +42,11 @@ class System:
             *("-m", "niyanta.cli.main", "dev", "--port", "0", "--grpc-port", "0"),
             *("--quiet", "--data-dir", str(self.data_dir), *self._arguments),
             stdout=asyncio.subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([os.getcwd(), os.environ.get("PYTHONPATH", "")])},
+            env={
+                **os.environ,
+                **self._settings,
+                "PYTHONPATH": os.pathsep.join([os.getcwd(), os.environ.get("PYTHONPATH", "")]),
+            },
         )
         path = self.data_dir / "credentials.json"
         async with asyncio.timeout(180):
@@ -157,10 +162,12 @@ class System:
 
 
 @asynccontextmanager
-async def running_system(app: str = "bench.app:worker", workers: int = 1) -> AsyncIterator[System]:
-    """A system for the time of one measurement."""
+async def running_system(
+    app: str = "bench.app:worker", workers: int = 1, settings: Mapping[str, str] | None = None
+) -> AsyncIterator[System]:
+    """A system for the time of one measurement; ``settings`` are variables of its environment."""
     with TemporaryDirectory(prefix="niyanta-bench-") as folder:
-        system = System(Path(folder) / "data", app, workers)
+        system = System(Path(folder) / "data", app, workers, settings or {})
         try:
             await system.start()
             yield system

@@ -65,6 +65,7 @@ export function useFeed(path: string, onEvents: (events: FeedEvent[]) => void): 
           }
         }
         stop.signal.removeEventListener("abort", leave);
+        leave(); // with it goes what listens for the page's being hidden
         if (stop.signal.aborted) return;
         setOpen(false);
         await pause(wait, stop.signal);

@@ -247,13 +247,14 @@ async def test_the_last_lines_of_a_search_lead_to_those_before(
 
 async def test_a_search_takes_its_words_as_they_are_in_whatever_case(system: System, conn: Any) -> None:
     workload_id = await system.submit()
-    said = ["50% DONE", "a_b \\ c", "Ärger mit ЖУК", "nothing", "***:(?i)x{2}|[^-]$", string.punctuation]
+    said = ["50% DONE", "a_b \\ c", "Ärger mit ЖУК", "nothing", "***:(?i)x{2}|[^-]$", string.punctuation, "Ο Σίσυφος"]
     await add_lines(
         conn, *((workload_id, BEGAN, 1, number, "INFO", words, "{}") for number, words in enumerate(said))
     )
     for words, found in {
         "0% do": [0], "%": [0, 5], "_": [1, 5], "\\ C": [1], "ÄRGER": [2], "жук": [2], "o": [0, 3], ".*": [],
         "a b": [], "***": [4], "***:(?I)X{2}|[^-]$": [4], "^": [4, 5], string.punctuation: [5], "ing\n": [],
+        "ΣΊΣΥΦΟΣ": [6],
     }.items():  # fmt: skip
         body = await page(system, workload_id, q=quote(words))
         assert [each["sequence"] for each in body["logs"]] == found, words

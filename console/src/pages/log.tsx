@@ -17,6 +17,9 @@ const MOST_LINES = 5000;
 /** Answers to one search, until the reader asks for more. */
 const MOST_SEARCHES = 20;
 const TYPING_MS = 300;
+const EVERY_MS = 1000;
+/** Where lines come faster than they are read so. */
+const BEHIND_MS = 100;
 const LEVELS = [["", "Every level"], ["INFO", "Info and above"], ["WARN", "Warnings and errors"], ["ERROR", "Errors"]] as const;
 
 const keyOf = (line: LogLine) => `${line.attempt}.${line.sequence}`;
@@ -30,7 +33,7 @@ function useLog(id: string, level: string, over: boolean) {
     void (async () => {
       let newest: string | undefined;
       for (let failures = 0; !stop.signal.aborted; ) {
-        let wait = 1000;
+        let wait = EVERY_MS;
         try {
           const query = newest === undefined ? { tail: TAIL, level } : { since: newest, limit: TAIL, level };
           const answer = await get<Answer>(`/workloads/${id}/logs`, query, stop.signal);
@@ -46,7 +49,9 @@ function useLog(id: string, level: string, over: boolean) {
           });
           newest = answer.logs.at(-1)?.timestamp ?? newest;
           failures = 0;
-          if (over && !(answer.pagination.has_more && !isFirst)) return;
+          const isBehind = answer.pagination.has_more && !isFirst;
+          if (over && !isBehind) return;
+          if (isBehind) wait = BEHIND_MS;
         } catch (error) {
           if (stop.signal.aborted) return;
           const failure = error as ApiError;

@@ -1,7 +1,7 @@
 /** The workload types that the customer may submit. */
 import { get } from "../api";
 import { useLoaded } from "../live";
-import type { Config, Json } from "../types";
+import type { Config, Json, Pagination } from "../types";
 
 export interface KnownType {
   name: string;
@@ -20,10 +20,7 @@ interface Answer {
 }
 
 export async function loadTypes(stop: AbortSignal): Promise<KnownTypes> {
-  const [{ workload_types }, { configs }] = await Promise.all([
-    get<Answer>("/workload-types", undefined, stop),
-    get<{ configs: Config[] }>("/workload-configs", undefined, stop),
-  ]);
+  const [{ workload_types }, configs] = await Promise.all([get<Answer>("/workload-types", undefined, stop), allConfigs(stop)]);
   const types = workload_types.map((one) => ({
     name: one.workload_type,
     isServed: one.is_served,
@@ -31,6 +28,16 @@ export async function loadTypes(stop: AbortSignal): Promise<KnownTypes> {
     config: configs.find((config) => config.workload_type === one.workload_type),
   }));
   return { types };
+}
+
+async function allConfigs(stop: AbortSignal): Promise<Config[]> {
+  const found: Config[] = [];
+  for (let cursor: string | null | undefined; cursor !== null; ) {
+    const page: { configs: Config[]; pagination: Pagination } = await get("/workload-configs", { cursor }, stop);
+    found.push(...page.configs);
+    cursor = page.pagination.next_cursor ?? null;
+  }
+  return found;
 }
 
 export function useTypes(): string[] {

@@ -43,7 +43,7 @@ UNION ALL
    FROM workload_logs
   WHERE customer_id = :customer_id AND workload_id = :workload_id AND level = ANY(:levels::text[])
     AND logged_at >= :logged_at AND logged_at <= :until
-       AND (logged_at, generation, sequence) > (:logged_at, :generation, :sequence)
+    AND (logged_at, generation, sequence) > (:logged_at, :generation, :sequence)
   ORDER BY logged_at, generation, sequence OFFSET :reach - 1 LIMIT 1);
 
 -- name: searched_before(customer_id, workload_id, levels, pattern, logged_at, generation, sequence, since, reach, most)
