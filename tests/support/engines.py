@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -15,13 +16,20 @@ from niyanta.embedded.roles import coordinator_url
 from niyanta.server.store import migrate
 from support.quick_folder import quick_folder
 
+_SETTINGS = {
+    "shared_buffers": "64MB",
+    "max_wal_size": "512MB",
+    # Passwords are 24 random bytes: stretching them only makes each of a test's twenty connections take longer.
+    "scram_iterations": "1",
+}
+
 
 @pytest.fixture(scope="session")
 def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """URLs of the pair that this test process starts, and that ends with it."""
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(quick_folder(tmp_path_factory.mktemp("engines")))
-        pair = Engines(folder, extra_settings={"shared_buffers": "64MB", "max_wal_size": "512MB"})
+        pair = Engines(folder, extra_settings=_SETTINGS)
         runner = stack.enter_context(asyncio.Runner())
         runner.run(pair.start())
         try:
@@ -33,6 +41,7 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
 
 async def _make_template(url: str) -> None:
     connection = await asyncpg.connect(url)
+    await connection.execute(f"ALTER ROLE niyanta PASSWORD '{urlsplit(url).password}'")  # with the settings above
     await connection.execute("CREATE DATABASE niyanta_template")
     await connection.close()
     template = url.rpartition("/")[0] + "/niyanta_template"
