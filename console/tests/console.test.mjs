@@ -329,12 +329,13 @@ test("a search by labels that finds nothing rests, says how far it looked, and g
     if (new URL(route.request().url()).searchParams.get("cursor")) asked++;
     const has_more = asked < last;
     const at = new Date(Date.UTC(2026, 0, 31) - asked * 3_600_000).toISOString();
-    return route.fulfill({ json: { workloads: [], pagination: has_more ? { has_more, next_cursor: `after ${asked}`, reached_at: at } : { has_more, next_cursor: null } } });
+    return route.fulfill({ json: { workloads: [], pagination: has_more ? { has_more, next_cursor: `after ${asked}`, reached_at: at, total: 9000, total_is_estimate: true } : { has_more, next_cursor: null } } });
   });
   await show(page, "/workloads?labels=team:none");
   const further = page.getByRole("button", { name: "Look further" });
   await further.waitFor();
   await page.getByText(/^Looked at those submitted since .*: none fits$/).waitFor();
+  await page.getByText("at most 9,000 fit the filter").waitFor();
   const before = asked;
   assert.ok(before >= 5 && before <= 20, `${before} pages were asked for`);
   last = before + 30;
