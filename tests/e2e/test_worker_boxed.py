@@ -154,7 +154,8 @@ async def test_what_is_hidden_is_hidden_also_where_all_around_may_be_written_to(
     hidden, secret = tmp_path / ".niyanta", tmp_path / ".niyanta" / "credentials.json"
     hidden.mkdir()
     secret.write_text("the admin's key")
-    policy = policy_by(Policy(writes=(str(tmp_path),)), {"NIYANTA_HIDDEN": str(hidden)})
+    missing = tmp_path / "nowhere" / ".niyanta"
+    policy = policy_by(Policy(writes=(str(tmp_path),)), {"NIYANTA_HIDDEN": f"{hidden}:{missing}"})
     async with station(tmp_path / "scratch", app=APP, policy=policy) as here:
         if Wall.FILES not in await here.pool.walls():
             pytest.skip("this machine has no wall around files")
