@@ -134,6 +134,14 @@ async def test_secrets_and_other_attempts_folders_can_t_be_read(here: Station, t
         assert (secrets / "credentials.json").read_text() == "the admin's key"
 
 
+async def test_who_meets_the_box_without_meaning_to_is_told_how_it_is_opened(here: Station, tmp_path: Path) -> None:
+    path = tmp_path / "mine"
+    path.write_text("hi")
+    record = await here.run("read_file", {"path": str(path)})
+    assert record.end.message == f"PermissionError: [Errno 13] Permission denied: '{path}'"
+    assert "Worker(reads=[…], writes=[…])" in record.lines("ERROR")[-1]
+
+
 async def test_nothing_is_written_outside(here: Station, tmp_path: Path) -> None:
     folders = [
         str(tmp_path),
