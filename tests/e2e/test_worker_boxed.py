@@ -134,6 +134,14 @@ async def test_secrets_and_other_attempts_folders_can_t_be_read(here: Station, t
         assert (secrets / "credentials.json").read_text() == "the admin's key"
 
 
+async def test_who_meets_the_box_without_meaning_to_is_told_how_it_is_opened(here: Station, tmp_path: Path) -> None:
+    path = tmp_path / "mine"
+    path.write_text("hi")
+    record = await here.run("read_file", {"path": str(path)})
+    assert record.end.message == f"PermissionError: [Errno 13] Permission denied: '{path}'"
+    assert "Worker(reads=[…], writes=[…])" in record.lines("ERROR")[-1]
+
+
 async def test_nothing_is_written_outside(here: Station, tmp_path: Path) -> None:
     folders = [
         str(tmp_path),
@@ -154,7 +162,8 @@ async def test_what_is_hidden_is_hidden_also_where_all_around_may_be_written_to(
     hidden, secret = tmp_path / ".niyanta", tmp_path / ".niyanta" / "credentials.json"
     hidden.mkdir()
     secret.write_text("the admin's key")
-    policy = policy_by(Policy(writes=(str(tmp_path),)), {"NIYANTA_HIDDEN": str(hidden)})
+    missing = tmp_path / "nowhere" / ".niyanta"
+    policy = policy_by(Policy(writes=(str(tmp_path),)), {"NIYANTA_HIDDEN": f"{hidden}:{missing}"})
     async with station(tmp_path / "scratch", app=APP, policy=policy) as here:
         if Wall.FILES not in await here.pool.walls():
             pytest.skip("this machine has no wall around files")

@@ -27,7 +27,7 @@ from niyanta.wire.broker import Broker
 from niyanta.wire.login import WorkerPass
 from niyanta.wire.subjects import ANY_SENDER, Subjects
 from support.scripted_worker import ScriptedWorker
-from support.system import QUICK, System
+from support.system import System, quick
 
 __all__ = ["ClosedSystem", "closed", "closed_system"]
 
@@ -91,7 +91,7 @@ async def closed_system(database_url: str, folder: Path, **settings: Any) -> Asy
     nats = Nats(folder / "nats")
     nats.access = broker_keys.configuration()
     await nats.start()
-    given = QUICK | {"broker_auth": "token"} | settings
+    given = quick() | {"broker_auth": "token"} | settings
     coordinator = Coordinator(
         CoordinatorSettings.from_environment(
             {}, database_url=url_as(database_url, DatabaseRole.COORDINATOR), nats_url=nats.url, **given

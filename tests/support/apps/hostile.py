@@ -95,6 +95,11 @@ def kill_others(ctx: SyncContext, params: dict[str, Any]) -> dict[str, str]:
     }
 
 
+@worker.workload("read_file")
+def read_file(ctx: SyncContext, params: dict[str, Any]) -> str:
+    return Path(params["path"]).read_text()
+
+
 @worker.workload("open_files")
 def open_files(ctx: SyncContext, params: dict[str, Any]) -> dict[str, str]:
     """Read what is named, directly and by a link in our own folder."""
