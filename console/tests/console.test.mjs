@@ -303,7 +303,7 @@ test("labels of what waits are added, changed and removed, and what is wrong is 
   await dialog.getByLabel(`Value of label ${keys.indexOf("team") + 1}`).fill("audio");
   await dialog.getByLabel(`Remove label ${keys.indexOf("release") + 1}`).click();
   await dialog.getByRole("button", { name: "Add a label" }).click();
-  assert.equal(await page.evaluate(() => document.activeElement.getAttribute("aria-label")), "Key of label 3");
+  await until(async () => (await page.evaluate(() => document.activeElement.getAttribute("aria-label"))) === "Key of label 3", "the new row isn't typed into");
   await page.keyboard.type("no blank");
   await dialog.getByLabel("Value of label 3").fill("x");
   await page.getByRole("button", { name: "Change it" }).click();
