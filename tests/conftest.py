@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -17,3 +19,20 @@ settings.load_profile("beside load")
 
 # For the whole run, not for one folder: a test process starts one pair of engines, wherever its tests are from.
 pytest_plugins = ["support.engines"]
+
+_PLAIN = logging.makeLogRecord({}).__dict__.keys() | {"message", "asctime", "taskName"}
+
+
+class _WithDetails(logging.Formatter):
+    """Shows of a failed test's log what each line was about, not its event's name alone."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        details = {name: value for name, value in record.__dict__.items() if name not in _PLAIN}
+        return f"{self.formatTime(record)} {super().format(record)} {details or ''}".rstrip()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    plugin = config.pluginmanager.get_plugin("logging-plugin")
+    if plugin is not None:
+        plugin.report_handler.setFormatter(_WithDetails("%(levelname)s %(name)s:%(lineno)d %(message)s"))

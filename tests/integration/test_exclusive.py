@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 
 import pytest
 
+from niyanta.server.store.queries import Connection
+from niyanta.server.store.workloads import WorkloadStore
 from niyanta.wire import messages
+from support.pace import pace
 from support.scripted_worker import ScriptedWorker
 from support.system import System, beating, running_system
 
@@ -73,6 +77,30 @@ async def test_a_removed_worker_keeps_exclusive_work_until_it_says_that_nothing_
             assert await _started(second) == only
             moved = await system.get(only)
             assert (moved["retry_count"], "removed" in moved["error_message"]) == (1, True)
+
+
+async def test_a_removal_while_the_monitor_looks_is_not_taken_for_a_death(
+    database_url: str, nats_url: str, subject_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it reads of the workers is no older than what it reads of their work, so it sees how this one left."""
+    looks = 0
+    orphaned = WorkloadStore.orphaned
+    async with running_system(database_url, nats_url, subject_prefix, worker_lease_seconds=300.0) as system:
+        _, plain, only = await _both_running(system)
+
+        async def removed_first(store: WorkloadStore, conn: Connection) -> Sequence[tuple[str, str]]:
+            nonlocal looks
+            looks += 1
+            if looks == 1:
+                await _remove(system, "w1")
+            return await orphaned(store, conn)
+
+        monkeypatch.setattr(WorkloadStore, "orphaned", removed_first)
+        await system.until(plain, "REDISTRIBUTING")
+        async with asyncio.timeout(10 * pace()):
+            while looks < 3:
+                assert (await system.get(only))["status"] == "RUNNING"
+        assert await system.audit(only) == ["created", "scheduled", "started"]
 
 
 async def test_a_removed_worker_that_says_nothing_keeps_exclusive_work_for_a_lease(system: System) -> None:
