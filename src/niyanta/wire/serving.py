@@ -74,7 +74,7 @@ class FramedBytes:
 
 def _says_that_nobody_listens(msg: Msg) -> bool:
     """Whether the broker says it of an answer, whose asker is gone: to where that answer said that it is from."""
-    return bool(msg.headers) and msg.headers.get(Header.STATUS) == NO_RESPONDERS_STATUS
+    return msg.headers is not None and msg.headers.get(Header.STATUS) == NO_RESPONDERS_STATUS
 
 
 class Service:
