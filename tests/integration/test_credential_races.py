@@ -1,4 +1,4 @@
-"""A key is ended or replaced at the moment at which a token is made of it."""
+"""A credential is ended at the moment at which something else becomes of it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from niyanta.domain.customers import Scope
 from niyanta.domain.limits import MAX_TOKENS_PER_KEY
 from niyanta.server.store.api_keys import ApiKeyStore
 from niyanta.server.store.database import Database
+from niyanta.server.store.sessions import SessionStore
 
 _TOKENS = """INSERT INTO api_keys (customer_id, key_id, key_sha256, name, role, expires_at, made_of)
              SELECT 'cust_a', 'tok_' || n, sha256(n::text::bytea), 'x', 'customer', now() + interval '1 hour', $1
@@ -75,3 +76,27 @@ async def test_tokens_that_are_made_at_once_are_no_more_than_there_may_be(
     one_more = keys.create_token("cust_a", key.key_id, [Scope.WORKLOADS_READ], None, 60)
     async with _while_tokens_are_made(database_url, key.key_id, MAX_TOKENS_PER_KEY, one_more):
         assert len(await keys.tokens("cust_a", 10 * MAX_TOKENS_PER_KEY)) == MAX_TOKENS_PER_KEY
+
+
+async def test_a_session_that_is_ended_while_it_is_about_to_be_forgotten_stays_ended(
+    database_url: str, database: Database, conn: asyncpg.Connection
+) -> None:
+    """Its tokens may be good for longer than any that was seen."""
+    await conn.execute(
+        """INSERT INTO sign_ins (session_id, customer_id, subject, last_used_from, last_used_at, expires_at)
+           SELECT 'jwt_' || n, 'cust_a', n::text, '::1', at, at
+             FROM generate_series(1, 2) n, (SELECT now() - interval '31 days' AS at)"""
+    )
+    operator = await asyncpg.connect(database_url)
+    try:
+        async with operator.transaction():
+            await operator.execute("UPDATE sign_ins SET revoked_at = now() WHERE session_id = 'jwt_1'")
+            forgetting = asyncio.create_task(SessionStore(database).forget(10))
+            async with asyncio.timeout(5):
+                while not forgetting.done() and not await conn.fetchval(_WAITING.replace("api_keys", "sign_ins")):
+                    await asyncio.sleep(0.005)
+        assert await forgetting == 1
+        left = await conn.fetch("SELECT session_id, revoked_at IS NOT NULL AS is_ended FROM sign_ins")
+        assert [tuple(row) for row in left] == [("jwt_1", True)]
+    finally:
+        await operator.close()
