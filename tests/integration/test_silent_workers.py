@@ -15,7 +15,7 @@ from niyanta.server.store.database import Pool
 from niyanta.server.store.queries import Connection
 from niyanta.server.store.workloads import WorkloadStore
 from niyanta.wire import messages
-from niyanta.wire.messages import RegisterReply
+from niyanta.wire.messages import AttemptRef, RegisterReply
 from support.pace import pace
 from support.scripted_worker import ScriptedWorker
 from support.system import System, beating, supported
@@ -276,3 +276,12 @@ async def test_a_beat_is_told_what_runs_here_and_was_not_named(system: System) -
     await worker.report(ref, messages.Started())
     assert (await worker.beat(ref)).absent == []
     assert (await worker.beat()).absent == [ref]
+
+
+async def test_each_beat_is_answered_by_what_it_names_itself(system: System) -> None:
+    """Those that come together share their queries. One that is answered by another's would confirm what it names."""
+    worker = await system.worker()
+    lost = AttemptRef("cust_a", "wl_of_another", 1)
+    named = [[lost] if number % 2 == 0 else [] for number in range(20)]
+    replies = await asyncio.gather(*(worker.beat(*attempts) for attempts in named))
+    assert [reply.superseded for reply in replies] == named
