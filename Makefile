@@ -20,7 +20,7 @@ GENERATED := docs/states.md src/niyanta/server/store/workloads.sql api/openapi/n
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo dev test go contract lint format types bench chaos storm simulate mutants verify docs site console package deploy freeze generate lock clean
-.PHONY: fuzz supply advisories security
+.PHONY: fuzz oldest supply advisories security
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ dev: setup ## the whole system on this machine, with the example workloads (DEV_
 
 test: setup ## all tests, on real PostgreSQL and NATS, and the Go SDK's where go is (PYTEST_ARGS="-k pause" for some)
 	@status=0; $(GO_PART) $(PY) -m pytest -n $(TEST_PROCESSES) --dist worksteal $(PYTEST_ARGS) || status=$$?; exit $$status
+
+oldest: setup ## tests on the oldest PostgreSQL that is supported, this machine's or Debian's (left out where neither is)
+	@TEST_PROCESSES=$(TEST_PROCESSES) $(PY) -m scripts.oldest_postgres $(PYTEST_ARGS)
 
 go: setup ## the Go SDK: gofmt, vet, staticcheck, its tests, also against a real service
 	@sh scripts/go_checks

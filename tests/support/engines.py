@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import re
+import subprocess
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from urllib.parse import urlsplit
@@ -12,6 +15,7 @@ import asyncpg
 import pytest
 
 from niyanta.embedded import Engines
+from niyanta.embedded.postgres import BINARIES_VARIABLE
 from niyanta.embedded.roles import coordinator_url
 from niyanta.server.store import migrate
 from support.quick_folder import quick_folder
@@ -19,9 +23,24 @@ from support.quick_folder import quick_folder
 _SETTINGS = {
     "shared_buffers": "64MB",
     "max_wal_size": "512MB",
-    # Passwords are 24 random bytes: stretching them only makes each of a test's twenty connections take longer.
-    "scram_iterations": "1",
 }
+_NO_STRETCHING = {"scram_iterations": "1"}
+"""Passwords are 24 random bytes: stretching them only makes each of a test's twenty connections take longer."""
+_KNOWS_ITERATIONS = 16
+"""The first release that has the setting."""
+
+
+def _settings() -> dict[str, str]:
+    return _SETTINGS | _NO_STRETCHING if postgres_release() >= _KNOWS_ITERATIONS else _SETTINGS
+
+
+def postgres_release() -> int:
+    """PostgreSQL's major release in this run."""
+    named = os.environ.get(BINARIES_VARIABLE)
+    if named is None:
+        return 18
+    said = subprocess.run([f"{named}/postgres", "--version"], capture_output=True, text=True, check=True).stdout
+    return int(re.findall(r"\) (\d+)", said)[0])
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +48,7 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
     """URLs of the pair that this test process starts, and that ends with it."""
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(quick_folder(tmp_path_factory.mktemp("engines")))
-        pair = Engines(folder, extra_settings=_SETTINGS)
+        pair = Engines(folder, extra_settings=_settings())
         runner = stack.enter_context(asyncio.Runner())
         runner.run(pair.start())
         try:

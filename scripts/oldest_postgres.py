@@ -1,0 +1,101 @@
+"""Runs tests on the oldest PostgreSQL that is supported: the wheel that all others run on carries the newest.
+
+Its programs are those of this machine, or come out of Debian's package without being installed. Where neither is to
+be had this says so and is content.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from scripts.deploy_checks import CACHE, LeftOutError, WrongError, run
+
+from niyanta.embedded.postgres import BINARIES_VARIABLE
+from niyanta.server.store.schema import OLDEST_RELEASE
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = f"postgresql-{OLDEST_RELEASE}"
+PROGRAMS = Path("usr", "lib", "postgresql", str(OLDEST_RELEASE), "bin")
+TIME_ZONES = Path("/usr/share/zoneinfo/UTC")
+"""Where Debian's programs look for them, wherever they are themselves."""
+TESTS = (
+    "tests/integration/test_store_queries.py",
+    "tests/integration/test_database_roles.py",
+    "tests/integration/test_coordinator.py",
+    "tests/integration/test_exclusive.py",
+    "tests/api/test_batches.py",
+    "tests/api/test_failures.py",
+    "tests/api/test_labels.py",
+    "tests/api/test_replay.py",
+    "tests/api/test_row_security.py",
+    "tests/api/test_workloads.py",
+    "tests/api/test_workloads_list.py",
+)
+"""Each query, what roles may do, and a workload's whole life."""
+
+
+def programs() -> Path:
+    """The folder with ``initdb`` and ``postgres``.
+
+    Raises:
+        LeftOutError: They can't be had.
+    """
+    installed = Path("/") / PROGRAMS
+    if (installed / "postgres").exists():
+        return installed
+    place = CACHE / PACKAGE
+    ready = place / "bin"
+    if not (ready / "postgres").exists():
+        if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
+            raise LeftOutError(f"neither PostgreSQL {OLDEST_RELEASE} nor apt, which would bring it, is here")
+        if not TIME_ZONES.exists():
+            raise LeftOutError("this machine has no time zones")
+        try:
+            _unpack(place)
+        except WrongError as exc:
+            raise LeftOutError(f"{PACKAGE} can't be had: {str(exc).splitlines()[-1]}") from exc
+    return ready
+
+
+def _unpack(place: Path) -> None:
+    """Take the package, and of what it needs what this machine lacks, out of their archives."""
+    archives = place / "archives"
+    (archives / "partial").mkdir(parents=True, exist_ok=True)
+    fetch = ("apt-get", "install", "-q", "-y", "--no-install-recommends", "--download-only", "--reinstall", PACKAGE)
+    options = ("-o", f"Dir::Cache::archives={archives}", "-o", "Debug::NoLocking=1")
+    try:
+        run(*fetch, *options)
+    except WrongError:
+        run("apt-get", "update", "-qq")  # a new machine has no lists
+        run(*fetch, *options)
+    for archive in archives.glob("*.deb"):
+        run("dpkg-deb", "-x", archive, place)
+    libraries = ":".join(str(found) for found in sorted((place / "usr" / "lib").glob("*-linux-gnu*")))
+    (place / "bin").mkdir(exist_ok=True)
+    for name in ("initdb", "postgres"):
+        program = place / "bin" / name
+        program.write_text(
+            f'#!/bin/sh\nexport LD_LIBRARY_PATH="{libraries}"\nexec "{place / PROGRAMS / name}" "$@"\n'
+        )
+        program.chmod(0o755)
+    shutil.rmtree(archives)
+
+
+def main() -> int:
+    try:
+        found = programs()
+        said = run(found / "postgres", "--version").strip()
+    except (LeftOutError, WrongError) as exc:
+        print(f"LEFT OUT: {exc}", flush=True)
+        return 0
+    print(said, flush=True)
+    command = [sys.executable, "-m", "pytest", "-n", os.environ.get("TEST_PROCESSES", "3"), *TESTS, *sys.argv[1:]]
+    return subprocess.run(command, cwd=ROOT, env={**os.environ, BINARIES_VARIABLE: str(found)}).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
