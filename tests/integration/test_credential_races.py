@@ -85,7 +85,7 @@ async def test_a_session_that_is_ended_while_it_is_about_to_be_forgotten_stays_e
     await conn.execute(
         """INSERT INTO sign_ins (session_id, customer_id, subject, last_used_from, last_used_at, expires_at)
            SELECT 'jwt_' || n, 'cust_a', n::text, '::1', at, at
-             FROM generate_series(1, 2) n, (SELECT now() - interval '31 days' AS at)"""
+             FROM generate_series(1, 2) n, (SELECT now() - interval '31 days' AS at) t"""
     )
     operator = await asyncpg.connect(database_url)
     try:
