@@ -37,8 +37,8 @@ dev: setup ## the whole system on this machine, with the example workloads (DEV_
 test: setup ## all tests, on real PostgreSQL and NATS, and the Go SDK's where go is (PYTEST_ARGS="-k pause" for some)
 	@status=0; $(GO_PART) $(PY) -m pytest -n $(TEST_PROCESSES) --dist worksteal $(PYTEST_ARGS) || status=$$?; exit $$status
 
-oldest: setup ## tests on the oldest PostgreSQL that is supported, this machine's or Debian's (left out where neither is)
-	@TEST_PROCESSES=$(TEST_PROCESSES) $(PY) -m scripts.oldest_postgres $(PYTEST_ARGS)
+oldest: setup ## tests with the oldest PostgreSQL and packages that are supported (says what can't be had)
+	@TEST_PROCESSES=$(TEST_PROCESSES) $(PY) -m scripts.oldest $(PYTEST_ARGS)
 
 go: setup ## the Go SDK: gofmt, vet, staticcheck, its tests, also against a real service
 	@sh scripts/go_checks

@@ -1,7 +1,9 @@
-"""Runs tests on the oldest PostgreSQL that is supported: the wheel that all others run on carries the newest.
+"""Runs tests with the oldest of what is supported, as all others run with the newest.
 
-Its programs are those of this machine, or come out of Debian's package without being installed. Where neither is to
-be had this says so and is content.
+* PostgreSQL: its programs are those of this machine, or come out of Debian's package without being installed.
+* Python packages: each at the lower bound that `pyproject.toml` gives it.
+
+What is not to be had is said, and left out.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 from scripts.deploy_checks import CACHE, LeftOutError, WrongError, run
@@ -25,17 +28,16 @@ TIME_ZONES = Path("/usr/share/zoneinfo/UTC")
 TESTS = (
     "tests/integration/test_store_queries.py",
     "tests/integration/test_database_roles.py",
-    "tests/integration/test_coordinator.py",
-    "tests/integration/test_exclusive.py",
+    "tests/integration/test_closed_broker.py",
     "tests/api/test_batches.py",
-    "tests/api/test_failures.py",
-    "tests/api/test_labels.py",
-    "tests/api/test_replay.py",
-    "tests/api/test_row_security.py",
+    "tests/api/test_contract_walk.py",
+    "tests/api/test_tls.py",
+    "tests/api/test_websocket.py",
     "tests/api/test_workloads.py",
-    "tests/api/test_workloads_list.py",
 )
-"""Each query, what roles may do, and a workload's whole life."""
+"""Each query, what roles may do, a workload's whole life, and what stands on other packages."""
+_FOR_TESTS = ("hypothesis", "psutil", "pytest")
+"""What begins so among the packages of development, these tests need."""
 
 
 def programs() -> Path:
@@ -85,16 +87,41 @@ def _unpack(place: Path) -> None:
     shutil.rmtree(archives)
 
 
+def environment() -> Path:
+    """Python with each package that is needed, as old as it may be.
+
+    Raises:
+        LeftOutError: They can't be had.
+    """
+    place = ROOT / "build" / "oldest"
+    python = place / "bin" / "python"
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    tools = [requirement for requirement in extras["dev"] if requirement.startswith(_FOR_TESTS)]
+    uv = ROOT / ".venv" / "bin" / "uv"
+    try:
+        run(uv, "venv", "--quiet", "--clear", "--python", sys.executable, place)
+        asked = ("--resolution", "lowest-direct", "--editable", ".[all]", *tools)
+        run(uv, "pip", "install", "--quiet", "--python", python, *asked)
+    except WrongError as exc:
+        raise LeftOutError(f"packages at their lower bounds can't be had: {str(exc).splitlines()[-1]}") from exc
+    return python
+
+
 def main() -> int:
+    settings, python = dict(os.environ), Path(sys.executable)
     try:
         found = programs()
-        said = run(found / "postgres", "--version").strip()
+        print(run(found / "postgres", "--version").strip(), flush=True)
+        settings[BINARIES_VARIABLE] = str(found)
     except (LeftOutError, WrongError) as exc:
         print(f"LEFT OUT: {exc}", flush=True)
-        return 0
-    print(said, flush=True)
-    command = [sys.executable, "-m", "pytest", "-n", os.environ.get("TEST_PROCESSES", "3"), *TESTS, *sys.argv[1:]]
-    return subprocess.run(command, cwd=ROOT, env={**os.environ, BINARIES_VARIABLE: str(found)}).returncode
+    try:
+        python = environment()
+        print("each package at its lower bound", flush=True)
+    except LeftOutError as exc:
+        print(f"LEFT OUT: {exc}", flush=True)
+    command = [str(python), "-m", "pytest", "-n", settings.get("TEST_PROCESSES", "3"), *TESTS, *sys.argv[1:]]
+    return subprocess.run(command, cwd=ROOT, env=settings).returncode
 
 
 if __name__ == "__main__":
