@@ -117,6 +117,22 @@ async def test_a_removed_worker_that_says_nothing_keeps_exclusive_work_for_a_lea
         assert _seconds(datetime.fromisoformat(last_sign), moved) >= lease
 
 
+async def test_a_worker_that_stops_keeps_exclusive_work_that_it_could_not_end(system: System) -> None:
+    """What doesn't end in time goes down with it, some time after its last words."""
+    worker, plain, only = await _both_running(system)
+    second = await system.worker("w2", types=_TYPES, exclusive=["only"])
+    lease = system.coordinator.settings.worker_lease_seconds
+    async with beating(second):
+        assert (await worker.beat(*worker.holds, leaving=True)).ok
+        _, listed, _ = await system.call("GET", "/admin/workers", key="admin")
+        (last_sign,) = [found["last_heartbeat"] for found in listed["workers"] if found["worker_id"] == "w1"]
+        assert await _started(second) == plain
+        assert await _started(second, 10) == only
+        moved = next(at for event, at in reversed(await _history(system, only)) if event == "scheduled")
+        assert _seconds(datetime.fromisoformat(last_sign), moved) >= lease
+        assert (await system.get(only))["retry_count"] <= 1, "a stop is no death"
+
+
 async def test_a_removed_id_that_may_come_back_does_so_only_when_its_exclusive_work_has_moved(
     database_url: str, nats_url: str, subject_prefix: str
 ) -> None:

@@ -80,12 +80,12 @@ class BeatService:
             epoch = (await self._leases.current(conn)).epoch
             held = await self._workloads.held_by(conn, list(live)) if live else {}
             moving = await self._moving(conn, [key for key, worker in live.items() if worker.moves])
-            gone = [key for key, beat in latest.items() if beat.leaving and not beat.attempts and key not in live]
-            if gone:
-                await self._workers.stopped(conn, gone)
-            for worker_id, incarnation in live:
-                if latest[worker_id, incarnation].leaving:
+            leaving = [key for key, beat in latest.items() if beat.leaving]
+            for worker_id, incarnation in leaving:
+                if (worker_id, incarnation) in live:
                     await self._workers.end(conn, worker_id, WorkerEnd.STOPPED, incarnation=incarnation)
+            if gone := [key for key in leaving if not latest[key].attempts]:
+                await self._workers.stopped(conn, gone)
         replies: list[HeartbeatReply] = []
         lingering: dict[tuple[str, str], int] = {}
         for beat in beats:

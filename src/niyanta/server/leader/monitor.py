@@ -230,8 +230,8 @@ class Monitor:
             log.info("monitor.redistributed", extra={"worker_id": worker_id, "workloads": count})
 
     def _may_still_run(self, worker: StoredWorker) -> bool:
-        """Whether a removed worker hasn't said that it has stopped, nor been silent for so long that it has."""
-        if worker.ended_reason is not WorkerEnd.REMOVED or worker.has_stopped:
+        """Whether one that left hasn't said that nothing of it runs, nor been silent for so long that nothing can."""
+        if worker.ended_reason not in (WorkerEnd.REMOVED, WorkerEnd.STOPPED) or worker.has_stopped:
             return False
         return worker.silent_seconds < self._settings.worker_lease_seconds
 

@@ -89,7 +89,7 @@ SELECT status, count(*) AS workers, sum(capacity)::bigint AS capacity
 WITH fence AS MATERIALIZED (
     SELECT epoch FROM leader_lease WHERE epoch = :epoch::bigint FOR KEY SHARE
 )
-UPDATE workers SET status = 'DEAD', ended_reason = :reason
+UPDATE workers SET status = 'DEAD', ended_reason = :reason, has_stopped = false
  WHERE worker_id = :worker_id AND (:incarnation::text IS NULL OR incarnation = :incarnation) AND status <> 'DEAD'
    AND (:silent_for_seconds::double precision IS NULL
         OR last_heartbeat < now() - make_interval(secs => :silent_for_seconds::double precision))
@@ -120,8 +120,8 @@ UPDATE workers SET status = 'DEAD', ended_reason = 'removed', standing_order = '
 RETURNING incarnation, handlers;
 
 -- name: stopped(worker_ids, incarnations)
--- Removed workers have said that nothing of them runs any more; gives those of which it wasn't known. Locking: the
--- workers' rows.
+-- Workers that were removed, or stop, have said that nothing of them runs any more; gives those of which it wasn't known.
+-- Locking: the workers' rows.
 UPDATE workers k SET has_stopped = true
   FROM unnest(:worker_ids::text[], :incarnations::text[]) AS s (worker_id, incarnation)
  WHERE k.worker_id = s.worker_id AND k.incarnation = s.incarnation AND k.status = 'DEAD' AND NOT k.has_stopped
