@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,3 +39,14 @@ def pytest_configure(config: pytest.Config) -> None:
     plugin = config.pluginmanager.get_plugin("logging-plugin")
     if plugin is not None:
         plugin.report_handler.setFormatter(_WithDetails("%(levelname)s %(name)s:%(lineno)d %(message)s"))
+
+
+@pytest.fixture(autouse=True)
+def ordinary_scheduling() -> Iterator[None]:
+    """As root, an AV1 encoder makes its process a real-time one: all that it starts from then on would hold up others."""
+    yield
+    if sys.platform != "linux" or os.sched_getscheduler(0) == os.SCHED_OTHER:
+        return
+    for thread in os.listdir("/proc/self/task"):
+        with contextlib.suppress(ProcessLookupError):
+            os.sched_setscheduler(int(thread), os.SCHED_OTHER, os.sched_param(0))
