@@ -6,7 +6,6 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -41,10 +40,11 @@ def pytest_configure(config: pytest.Config) -> None:
         plugin.report_handler.setFormatter(_WithDetails("%(levelname)s %(name)s:%(lineno)d %(message)s"))
 
 
-@pytest.fixture(autouse=True)
-def ordinary_scheduling() -> Iterator[None]:
-    """As root, an AV1 encoder makes its process a real-time one: all that it starts from then on would hold up others."""
-    yield
+def pytest_runtest_teardown() -> None:
+    """Take back what an AV1 encoder does as root: it makes its process a real-time one.
+
+    All that this process starts from then on would be so, too, and hold up the others.
+    """
     if sys.platform != "linux" or os.sched_getscheduler(0) == os.SCHED_OTHER:
         return
     for thread in os.listdir("/proc/self/task"):
