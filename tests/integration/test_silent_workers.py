@@ -106,7 +106,7 @@ async def test_load_on_the_api_delays_no_burial(system: System) -> None:
         load = [asyncio.create_task(hold()) for _ in range(40)]
         own = await asyncpg.connect(system.database_url)
         try:
-            async with asyncio.timeout(20):  # while the load goes on
+            async with asyncio.timeout(20 * pace()):  # while the load goes on
                 while await own.fetchval(_STATUS, workload_id) == "RUNNING":
                     await asyncio.sleep(0.05)
         finally:
