@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import re
 import subprocess
 import uuid
@@ -15,7 +14,7 @@ import asyncpg
 import pytest
 
 from niyanta.embedded import Engines
-from niyanta.embedded.postgres import BINARIES_VARIABLE
+from niyanta.embedded.postgres import binaries
 from niyanta.embedded.roles import coordinator_url
 from niyanta.server.store import migrate
 from support.quick_folder import quick_folder
@@ -36,10 +35,7 @@ def _settings() -> dict[str, str]:
 
 def postgres_release() -> int:
     """PostgreSQL's major release in this run."""
-    named = os.environ.get(BINARIES_VARIABLE)
-    if named is None:
-        return 18
-    said = subprocess.run([f"{named}/postgres", "--version"], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run([binaries() / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
     return int(re.findall(r"\) (\d+)", said)[0])
 
 
