@@ -465,7 +465,7 @@ test("everything can be reached with the keyboard", async () => {
   await page.getByRole("link", { name: "Types", exact: true }).focus();
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { name: "Types" }).waitFor();
-  assert.equal(await page.evaluate(() => document.activeElement.tagName), "H1");
+  await page.waitForFunction(() => document.activeElement.tagName === "H1"); // from the next frame on
   await page.keyboard.press("/");
   await page.keyboard.type("wl_unknown");
   await page.keyboard.press("Enter");
@@ -476,7 +476,7 @@ test("everything can be reached with the keyboard", async () => {
   await page.getByRole("dialog").waitFor();
   await page.keyboard.press("Escape");
   await page.getByRole("dialog").waitFor({ state: "detached" });
-  assert.equal(await page.evaluate(() => document.activeElement.textContent), "Cancel");
+  await page.waitForFunction(() => document.activeElement.textContent === "Cancel");
 });
 
 test("no page has a serious fault of accessibility, in either theme and at either width", async () => {
