@@ -25,7 +25,7 @@ def facts_of(record: logging.LogRecord) -> Mapping[str, object]:
 
 
 class _Record(logging.LogRecord):
-    """One that doesn't know the place in the code where it was made: finding that out costs more than all the rest."""
+    """One that doesn't know the place in the code where it was made: finding that out costs most."""
 
     def __init__(self, logger: str, level: int, event: str, facts: Mapping[str, object]) -> None:
         now = time.time()
