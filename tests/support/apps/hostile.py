@@ -165,6 +165,19 @@ def connect(ctx: SyncContext, params: dict[str, Any]) -> dict[str, str]:
     return found
 
 
+@worker.workload("connect_by_name")
+def connect_by_name(ctx: SyncContext, params: dict[str, Any]) -> dict[str, str]:
+    """Speak to programs of the machine by sockets that have a name, directly and by a link in our own folder."""
+    found = {}
+    for path in params["paths"]:
+        Path("link").symlink_to(path)  # in our own folder, by a name that is short enough for a socket
+        for name, target in ((path, path), (f"{path} by link", "link")):
+            with socket.socket(socket.AF_UNIX) as one:
+                found[name] = attempted(one.connect, target)
+        Path("link").unlink()
+    return found
+
+
 @worker.workload("plant_checkpoint")
 def plant_checkpoint(ctx: SyncContext, params: dict[str, Any]) -> None:
     """Have the agent read, in our place, what we can't."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import traceback
+from collections.abc import Sequence
 
 from niyanta.errors import PermanentError
 from niyanta.worker.handlers.link import AttemptEnded
@@ -33,13 +36,28 @@ def said_by(exc: BaseException) -> str:
     return plain(words_of(exc)) or describe(exc)
 
 
-def boxed_in(exc: BaseException) -> str:
-    """What to say besides when an attempt's process may not open a file; nothing of any other exception."""
+def boxed_in(exc: BaseException, emptied: Sequence[str] = ()) -> str:
+    """What to say besides when an attempt's process may not open a file; nothing of any other exception.
+
+    Args:
+        exc: What the handler has raised.
+        emptied: Folders in which it sees nothing but what it may open.
+    """
+    own = os.path.dirname(tempfile.gettempdir())
     try:
-        refused = any(isinstance(each, PermissionError) and each.filename is not None for each in leaves(exc))
+        refused = any(
+            (isinstance(each, PermissionError) and each.filename is not None)
+            or (isinstance(each, FileNotFoundError) and _lies_in(each.filename, emptied, own))
+            for each in leaves(exc)
+        )
     except Exception:  # code of the exception's own
         return ""
     return _OF_THE_BOX if refused else ""
+
+
+def _lies_in(path: object, folders: Sequence[str], but_not: str) -> bool:
+    text = os.fspath(path) if isinstance(path, str | os.PathLike) else ""
+    return text.startswith(tuple(f"{folder}/" for folder in folders)) and not text.startswith(f"{but_not}/")
 
 
 def traced(exc: BaseException) -> str:
