@@ -40,7 +40,7 @@ async def running(system: System, worker: ScriptedWorker, **fields: Any) -> Atte
     return ref
 
 
-async def moving(worker: ScriptedWorker, *refs: AttemptRef, seconds: float = 10.0) -> None:
+async def moving(worker: ScriptedWorker, *refs: AttemptRef, seconds: float = 20.0) -> None:
     """Wait until the answers to its beats name these as moving, which holds up to a second, and no others."""
     async with asyncio.timeout(seconds):
         while sorted((await worker.beat(*refs)).moving or [], key=str) != sorted(refs, key=str):
@@ -167,6 +167,7 @@ async def test_the_mode_holds_over_a_restart_and_undraining_lets_all_stay(system
         assert (await report(system))["mode"] == "move"
 
 
+@pytest.mark.hasty
 async def test_a_worker_that_dies_meanwhile_has_its_lost_seconds_told(system: System) -> None:
     worker = await system.worker("w1")
     ref = await running(system, worker)

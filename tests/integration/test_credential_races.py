@@ -40,7 +40,7 @@ async def _while_tokens_are_made(
             await maker.execute("SELECT FROM api_keys WHERE key_id = $1 FOR UPDATE", key_id)
             await maker.execute(_TOKENS, key_id, count)
             task = asyncio.create_task(other)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 while not await watch.fetchval(_WAITING):
                     await asyncio.sleep(0.005)
         await task
@@ -92,7 +92,7 @@ async def test_a_session_that_is_ended_while_it_is_about_to_be_forgotten_stays_e
         async with operator.transaction():
             await operator.execute("UPDATE sign_ins SET revoked_at = now() WHERE session_id = 'jwt_1'")
             forgetting = asyncio.create_task(SessionStore(database).forget(10))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 while not forgetting.done() and not await conn.fetchval(_WAITING.replace("api_keys", "sign_ins")):
                     await asyncio.sleep(0.005)
         assert await forgetting == 1

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import msgspec
+import pytest
 
 from niyanta.embedded.postgres import binaries, url_as
 from niyanta.server.coordinator import Coordinator
@@ -22,6 +23,7 @@ async def program(name: str, *words: str) -> None:
     assert process.returncode == 0, err.decode()
 
 
+@pytest.mark.hasty
 async def test_a_dump_is_restored_elsewhere_and_work_goes_on(system: System, tmp_path: Path) -> None:
     settings = system.coordinator.settings
     restored = f"{urlsplit(system.database_url).path[1:]}_restored"

@@ -93,7 +93,7 @@ async def test_a_transaction_that_asks_nothing_more_is_ended(database_url: str) 
             conn.add_termination_listener(lambda _: ended.set())
             await conn.execute("BEGIN")
             await conn.fetchval("SELECT 1")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 await ended.wait()
     finally:
         await database.close()

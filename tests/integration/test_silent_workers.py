@@ -20,6 +20,8 @@ from support.pace import pace
 from support.scripted_worker import ScriptedWorker
 from support.system import System, beating, supported
 
+pytestmark = pytest.mark.hasty
+
 _STATUS = "SELECT status FROM workloads WHERE workload_id = $1"
 
 
@@ -163,7 +165,7 @@ async def test_an_estimate_does_not_count_what_can_not_be_placed_now(system: Sys
 
 async def _until_estimated(system: System, is_right: Callable[[float | None], bool]) -> None:
     """Submit now and then until the seconds to the start are estimated rightly; what is known is a little old."""
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(20):
         while True:
             _, body, _ = await system.call("POST", "/workloads", {"workload_type": "count", "input_params": {}})
             created, start = (body.get(name) for name in ("created_at", "estimated_start_time"))

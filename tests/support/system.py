@@ -28,31 +28,56 @@ from niyanta.wire.subjects import Subjects
 from support.pace import pace
 from support.scripted_worker import ScriptedWorker
 
-__all__ = ["System", "beating", "own_process", "quick", "running_system", "supported", "system"]
+__all__ = [
+    "LISTENERS",
+    "PATIENT",
+    "System",
+    "beating",
+    "hasty",
+    "own_process",
+    "running_system",
+    "settings_for",
+    "supported",
+    "system",
+]
 
-QUICK: dict[str, Any] = {
+PATIENT: dict[str, Any] = {
     "broker_auth": "none",
-    "port": 0,
-    "grpc_port": 0,
     "pause_wait_seconds": 1.0,
     "heartbeat_interval_seconds": 0.2,
-    "worker_lease_seconds": 1.5,
-    "leader_lease_seconds": 1.2,
+    "worker_lease_seconds": 15.0,
+    "leader_lease_seconds": 20.0,
     "leader_renew_seconds": 0.2,
-    "leader_trust_seconds": 0.9,
-    "answer_seconds": 0.4,
-    "unanswered_seconds": 1.2,
+    "leader_trust_seconds": 15.0,
+    "answer_seconds": 2.0,
+    "unanswered_seconds": 15.0,
 }
-"""Settings with which a test needs seconds, not minutes; see `quick`."""
+"""Settings of a system of which nothing is lost: a machine that stands still for seconds ends no lease."""
+
+LISTENERS: dict[str, Any] = {"port": 0, "grpc_port": 0}
 
 _STANDSTILL_SECONDS = 15.0
 """For how long a request whose answer is that the database is away is sent again."""
 _DATABASE_AWAY = "The database is away or too slow at the moment; try again"
 
 
-def quick() -> dict[str, Any]:
-    """`QUICK` as it is now: where other work makes the machine slow, a worker that lives may be silent for longer."""
-    return QUICK | {"worker_lease_seconds": round(QUICK["worker_lease_seconds"] * pace() ** 0.5, 3)}
+def hasty() -> dict[str, Any]:
+    """Settings with which the loss of a worker or a leader is noticed in seconds, at the pace that the machine has.
+
+    A test gets them by the marker ``hasty``.
+    """
+    return {
+        "worker_lease_seconds": round(1.5 * pace() ** 0.5, 3),
+        "leader_lease_seconds": 1.2,
+        "leader_trust_seconds": 0.9,
+        "answer_seconds": 0.4,
+        "unanswered_seconds": 1.2,
+    }
+
+
+def settings_for(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """What the test's marker asks for."""
+    return hasty() if request.node.get_closest_marker("hasty") else {}
 
 
 @dataclass
@@ -126,7 +151,7 @@ class System:
         assert status == 200, body
         return dict(body)
 
-    async def until(self, workload_id: str, status: str, seconds: float = 10.0) -> dict[str, Any]:
+    async def until(self, workload_id: str, status: str, seconds: float = 30.0) -> dict[str, Any]:
         """The workload once it has the status; fails when the time is up."""
         async with asyncio.timeout(seconds):
             version = 0
@@ -149,7 +174,7 @@ class System:
 
     @contextlib.asynccontextmanager
     async def another_coordinator(self, **settings: Any) -> AsyncIterator[Coordinator]:
-        """A second replica on the same database and broker, with other settings than `QUICK` where given."""
+        """A second replica on the same database and broker, with other settings than the first's where given."""
         first = self.coordinator.settings
         coordinator = Coordinator(
             CoordinatorSettings.from_environment(
@@ -157,7 +182,7 @@ class System:
                 database_url=first.database_url,
                 nats_url=first.nats_url,
                 subject_prefix=first.subject_prefix,
-                **quick() | {"worker_lease_seconds": first.worker_lease_seconds} | settings,
+                **{name: getattr(first, name) for name in PATIENT} | LISTENERS | settings,
             )
         )
         await coordinator.start()
@@ -171,7 +196,7 @@ class System:
 async def running_system(
     database_url: str, nats_url: str, subject_prefix: str, **settings: Any
 ) -> AsyncIterator[System]:
-    """A system with other settings than `QUICK` where given."""
+    """A system with other settings than `PATIENT` where given."""
     urls = {"nats_url": nats_url, "subject_prefix": subject_prefix}
     urls["database_url"] = url_as(database_url, DatabaseRole.COORDINATOR)
     database = await Database.open(database_url)
@@ -181,7 +206,7 @@ async def running_system(
         await customers.create_customer(customer_id, customer_id, "enterprise")
         keys[customer_id] = (await customers.create_key(customer_id, "test"))[1]
     keys["admin"] = (await customers.create_key("cust_a", "admin", "admin"))[1]
-    coordinator = Coordinator(CoordinatorSettings.from_environment({}, **urls, **quick() | settings))
+    coordinator = Coordinator(CoordinatorSettings.from_environment({}, **urls, **PATIENT | LISTENERS | settings))
     broker = Broker(nats_url, name="test", tls=coordinator.settings.broker_tls)
     try:
         await coordinator.start()
@@ -195,9 +220,11 @@ async def running_system(
 
 
 @pytest.fixture
-async def system(database_url: str, nats_url: str, subject_prefix: str) -> AsyncIterator[System]:
-    """One coordinator with quick settings."""
-    async with running_system(database_url, nats_url, subject_prefix) as found:
+async def system(
+    request: pytest.FixtureRequest, database_url: str, nats_url: str, subject_prefix: str
+) -> AsyncIterator[System]:
+    """One coordinator, patient unless the test's marker says otherwise."""
+    async with running_system(database_url, nats_url, subject_prefix, **settings_for(request)) as found:
         yield found
 
 
