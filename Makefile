@@ -5,7 +5,7 @@ PY := .venv/bin/python
 # Where that is set, each of the hundreds of processes that tests start compiles anew all that it imports: a second.
 unexport PYTHONDONTWRITEBYTECODE
 # Workers of the test run; PYTEST_ARGS adds anything else, as in `make test PYTEST_ARGS="-k pause -x"`.
-TEST_PROCESSES ?= 4
+TEST_PROCESSES ?= 3
 PYTEST_ARGS ?=
 DEV_ARGS ?=
 BENCH_ARGS ?=
@@ -35,7 +35,7 @@ dev: setup ## the whole system on this machine, with the example workloads (DEV_
 	@.venv/bin/niyanta dev $(DEV_ARGS)
 
 test: setup ## all tests, on real PostgreSQL and NATS, and the Go SDK's where go is (PYTEST_ARGS="-k pause" for some)
-	@status=0; $(GO_PART) $(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS) || status=$$?; exit $$status
+	@status=0; $(GO_PART) $(PY) -m pytest -n $(TEST_PROCESSES) --dist worksteal $(PYTEST_ARGS) || status=$$?; exit $$status
 
 oldest: setup ## tests with the oldest PostgreSQL and packages that are supported (says what can't be had)
 	@TEST_PROCESSES=$(TEST_PROCESSES) $(PY) -m scripts.oldest $(PYTEST_ARGS)

@@ -40,12 +40,6 @@ def pytest_configure(config: pytest.Config) -> None:
         plugin.report_handler.setFormatter(_WithDetails("%(levelname)s %(name)s:%(lineno)d %(message)s"))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What waits the longest comes first, so that at the end no process is left alone with it."""
-    here, slow = Path(__file__).parent, ("chaos", "e2e", "simulation", "integration", "api", "unit")
-    items.sort(key=lambda item: slow.index(item.path.relative_to(here).parts[0]))
-
-
 def pytest_runtest_teardown() -> None:
     """Take back what an AV1 encoder does as root: it makes its process a real-time one.
 

@@ -138,10 +138,12 @@ async def test_secrets_and_other_attempts_folders_can_t_be_read(here: Station, t
 
 
 async def test_who_meets_the_box_without_meaning_to_is_told_how_it_is_opened(here: Station) -> None:
-    for place, error in (
-        (HOME, "PermissionError: [Errno 13] Permission denied"),
-        ("/var/tmp", "FileNotFoundError: [Errno 2] No such file or directory"),
-    ):
+    denied = "PermissionError: [Errno 13] Permission denied"
+    if Wall.SOCKETS in await here.pool.walls():
+        elsewhere = "FileNotFoundError: [Errno 2] No such file or directory"
+    else:
+        elsewhere = denied
+    for place, error in ((HOME, denied), ("/var/tmp", elsewhere)):
         with tempfile.NamedTemporaryFile(dir=place) as file:
             record = await here.run("read_file", {"path": file.name})
         assert record.end.message == f"{error}: '{file.name}'"
