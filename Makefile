@@ -5,7 +5,7 @@ PY := .venv/bin/python
 # Where that is set, each of the hundreds of processes that tests start compiles anew all that it imports: a second.
 unexport PYTHONDONTWRITEBYTECODE
 # Workers of the test run; PYTEST_ARGS adds anything else, as in `make test PYTEST_ARGS="-k pause -x"`.
-TEST_PROCESSES ?= 4
+TEST_PROCESSES ?= 3
 PYTEST_ARGS ?=
 DEV_ARGS ?=
 BENCH_ARGS ?=
@@ -20,7 +20,7 @@ GENERATED := docs/states.md src/niyanta/server/store/workloads.sql api/openapi/n
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo dev test go contract lint format types bench chaos storm simulate mutants verify docs site console package deploy freeze generate lock clean
-.PHONY: fuzz supply advisories security
+.PHONY: fuzz oldest supply advisories security
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ dev: setup ## the whole system on this machine, with the example workloads (DEV_
 
 test: setup ## all tests, on real PostgreSQL and NATS, and the Go SDK's where go is (PYTEST_ARGS="-k pause" for some)
 	@status=0; $(GO_PART) $(PY) -m pytest -n $(TEST_PROCESSES) --dist worksteal $(PYTEST_ARGS) || status=$$?; exit $$status
+
+oldest: setup ## tests with the oldest PostgreSQL and packages that are supported (says what can't be had)
+	@TEST_PROCESSES=$(TEST_PROCESSES) $(PY) -m scripts.oldest $(PYTEST_ARGS)
 
 go: setup ## the Go SDK: gofmt, vet, staticcheck, its tests, also against a real service
 	@sh scripts/go_checks

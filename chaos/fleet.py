@@ -87,7 +87,10 @@ class Part:
         process = self.process
         if process is None:
             return False
-        process.send_signal(number)
+        try:
+            process.send_signal(number)
+        except psutil.NoSuchProcess:  # it has ended, and nobody has told us yet
+            return False
         return True
 
     async def revive(self) -> None:

@@ -216,9 +216,16 @@ _DEATHS = (
     Mutant(
         "monitor behind customers",
         "load on the API delays no burial",
-        "connection(Pool.VITAL) as conn:\n            workers = await self._workers.all(conn)\n            due",
-        'connection("api") as conn:\n            workers = await self._workers.all(conn)\n            due',
+        "connection(Pool.VITAL) as conn:\n            due = await self._promote(conn)",
+        'connection("api") as conn:\n            due = await self._promote(conn)',
         "integration/test_silent_workers.py::test_load_on_the_api_delays_no_burial",
+    ),
+    Mutant(
+        "fleet before its work",
+        "exclusive work of a worker that is removed while the monitor looks moves only once it has surely stopped",
+        "orphaned = await self._workloads.orphaned(conn)\n            workers = await self._fleet(conn)",
+        "workers = await self._fleet(conn)\n            orphaned = await self._workloads.orphaned(conn)",
+        "integration/test_exclusive.py::test_a_removal_while_the_monitor_looks_is_not_taken_for_a_death",
     ),
     Mutant(
         "lease from the answer",

@@ -298,13 +298,12 @@ test("labels of what waits are added, changed and removed, and what is wrong is 
   await show(page, `/workloads/${id}`);
   await page.getByRole("button", { name: "Change" }).click();
   const dialog = page.getByRole("dialog");
-  const rows = await dialog.locator(".label-row").count();
-  assert.equal(rows, 3);
+  await dialog.getByLabel("Key of label 3").waitFor();
   const keys = await dialog.getByLabel(/^Key of label/).evaluateAll((inputs) => inputs.map((one) => one.value));
   await dialog.getByLabel(`Value of label ${keys.indexOf("team") + 1}`).fill("audio");
   await dialog.getByLabel(`Remove label ${keys.indexOf("release") + 1}`).click();
   await dialog.getByRole("button", { name: "Add a label" }).click();
-  assert.equal(await page.evaluate(() => document.activeElement.getAttribute("aria-label")), "Key of label 3");
+  await until(async () => (await page.evaluate(() => document.activeElement.getAttribute("aria-label"))) === "Key of label 3", "the new row isn't typed into");
   await page.keyboard.type("no blank");
   await dialog.getByLabel("Value of label 3").fill("x");
   await page.getByRole("button", { name: "Change it" }).click();
@@ -329,12 +328,13 @@ test("a search by labels that finds nothing rests, says how far it looked, and g
     if (new URL(route.request().url()).searchParams.get("cursor")) asked++;
     const has_more = asked < last;
     const at = new Date(Date.UTC(2026, 0, 31) - asked * 3_600_000).toISOString();
-    return route.fulfill({ json: { workloads: [], pagination: has_more ? { has_more, next_cursor: `after ${asked}`, reached_at: at } : { has_more, next_cursor: null } } });
+    return route.fulfill({ json: { workloads: [], pagination: has_more ? { has_more, next_cursor: `after ${asked}`, reached_at: at, total: 9000, total_is_estimate: true } : { has_more, next_cursor: null } } });
   });
   await show(page, "/workloads?labels=team:none");
   const further = page.getByRole("button", { name: "Look further" });
   await further.waitFor();
   await page.getByText(/^Looked at those submitted since .*: none fits$/).waitFor();
+  await page.getByText("at most 9,000 fit the filter").waitFor();
   const before = asked;
   assert.ok(before >= 5 && before <= 20, `${before} pages were asked for`);
   last = before + 30;
@@ -465,7 +465,7 @@ test("everything can be reached with the keyboard", async () => {
   await page.getByRole("link", { name: "Types", exact: true }).focus();
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { name: "Types" }).waitFor();
-  assert.equal(await page.evaluate(() => document.activeElement.tagName), "H1");
+  await page.waitForFunction(() => document.activeElement.tagName === "H1"); // from the next frame on
   await page.keyboard.press("/");
   await page.keyboard.type("wl_unknown");
   await page.keyboard.press("Enter");
@@ -476,7 +476,7 @@ test("everything can be reached with the keyboard", async () => {
   await page.getByRole("dialog").waitFor();
   await page.keyboard.press("Escape");
   await page.getByRole("dialog").waitFor({ state: "detached" });
-  assert.equal(await page.evaluate(() => document.activeElement.textContent), "Cancel");
+  await page.waitForFunction(() => document.activeElement.textContent === "Cancel");
 });
 
 test("no page has a serious fault of accessibility, in either theme and at either width", async () => {

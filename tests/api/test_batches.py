@@ -11,8 +11,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
+import pytest
 
 from niyanta.server.coordinator import Coordinator
+from niyanta.server.store.listing import ListingStore
 from niyanta.wire import messages
 from niyanta.wire.messages import CancelAttempt
 from support.system import System, beating, supported
@@ -253,6 +255,51 @@ async def test_cancel_by_filter_takes_the_oldest_and_says_when_there_are_more(sy
     assert (body["results"], body["cancelled"]) == ([], 0)
     _, body, _ = await system.call("POST", "/workloads/batch/cancel", {"filter": {"status": "PENDING"}})
     assert body["cancelled"] == 1
+
+
+async def test_what_has_begun_to_run_since_the_filter_was_read_runs_on(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await supported(system)
+    waiting, begun = await system.submit(affinity_rules=NOWHERE), await system.submit()
+    first_ids = ListingStore.first_ids
+
+    async def then_one_runs(store: ListingStore, *args: Any) -> Any:
+        found = await first_ids(store, *args)
+        worker = await system.worker()
+        await worker.report((await worker.next_assignment()).ref, messages.Started())
+        return found
+
+    monkeypatch.setattr(ListingStore, "first_ids", then_one_runs)
+    status, body, _ = await system.call("POST", "/workloads/batch/cancel", {"filter": {"status": "PENDING"}})
+    assert (status, body["cancelled"], body["failed"]) == (200, 1, 1)
+    (refused,) = [result for result in body["results"] if result["workload_id"] == begun]
+    assert refused["error"]["code"] == "INVALID_STATE"
+    assert refused["error"]["details"]["current_status"] == "RUNNING"
+    assert [(await system.get(each))["status"] for each in (waiting, begun)] == ["CANCELLED", "RUNNING"]
+
+
+async def test_what_changes_its_status_while_a_filter_is_read_is_cancelled_all_the_same(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = await system.worker()
+    workload_id = await system.submit()
+    ref = (await worker.next_assignment()).ref
+    assert (await system.call("POST", "/admin/workers/w1/drain", key="admin"))[0] == 200
+    first_ids = ListingStore.first_ids
+    looks = 0
+
+    async def then_goes_back(store: ListingStore, *args: Any) -> Any:
+        nonlocal looks
+        looks += 1
+        found = await first_ids(store, *args)
+        if looks == 1:  # at what is PENDING
+            await worker.report(ref, messages.Refused("full"))
+        return found
+
+    monkeypatch.setattr(ListingStore, "first_ids", then_goes_back)
+    _, body, _ = await system.call("POST", "/workloads/batch/cancel", {"filter": {"workload_type": "count"}})
+    assert (body["cancelled"], (await system.get(workload_id))["status"]) == (1, "CANCELLED")
 
 
 async def test_cancel_by_time_of_creation(system: System) -> None:

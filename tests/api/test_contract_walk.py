@@ -683,6 +683,7 @@ async def test_example_1_a_complete_life(system: System, gpu: ScriptedWorker) ->
     assert_shape({"completed_at": "2025-10-27T13:00:00Z"}, body)
 
 
+@pytest.mark.hasty
 async def test_example_2_a_worker_that_fails(system: System) -> None:
     first = await system.worker("worker-5", types=TYPES)
     async with beating(first):

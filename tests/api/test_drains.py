@@ -8,13 +8,14 @@ from typing import Any, cast
 import grpc
 import pytest
 
+from niyanta.server.store.workloads import WorkloadStore
 from niyanta.wire import messages
 from niyanta.wire.messages import AttemptRef
 from niyanta.wire.v1 import admin_service_pb2 as pb
 from niyanta.wire.v1 import workload_service_pb2 as workload_pb
 from support.grpc_calls import Calls
 from support.scripted_worker import ScriptedWorker
-from support.system import System, beating
+from support.system import System, beating, supported
 
 ON_W1 = {"hard_affinity": {"worker_id": "w1"}}
 
@@ -39,7 +40,7 @@ async def running(system: System, worker: ScriptedWorker, **fields: Any) -> Atte
     return ref
 
 
-async def moving(worker: ScriptedWorker, *refs: AttemptRef, seconds: float = 10.0) -> None:
+async def moving(worker: ScriptedWorker, *refs: AttemptRef, seconds: float = 20.0) -> None:
     """Wait until the answers to its beats name these as moving, which holds up to a second, and no others."""
     async with asyncio.timeout(seconds):
         while sorted((await worker.beat(*refs)).moving or [], key=str) != sorted(refs, key=str):
@@ -74,6 +75,32 @@ async def test_what_runs_moves_at_its_next_checkpoint(system: System) -> None:
         await other.report(again.ref, messages.Started(), messages.Completed(b"{}"))
         workload = await system.until(ref.workload_id, "COMPLETED")
         assert workload["retry_count"] == 0
+
+
+@pytest.mark.parametrize("mode", ["finish", "move"])
+async def test_an_assignment_that_is_under_way_while_its_worker_is_drained_is_no_empty_worker(
+    system: System, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is told that nothing remains lets the machine go."""
+    await supported(system)
+    await system.submit()
+    apply = WorkloadStore.apply
+    drains: list[Any] = []
+
+    async def drained_first(store: WorkloadStore, *args: Any, **options: Any) -> Any:
+        if not drains:
+            drains.append(await drain(system, mode))
+        return await apply(store, *args, **options)
+
+    monkeypatch.setattr(WorkloadStore, "apply", drained_first)
+    worker = await system.worker("w1")
+    ref = (await worker.next_assignment()).ref
+    assert drains[0]["remaining"] == 0, "it was not assigned yet"
+    answer = await report(system)
+    assert (answer["remaining"], answer["workloads"][0]["workload_id"]) == (1, ref.workload_id)
+    await worker.report(ref, messages.Started(), messages.Completed(b"{}"))
+    await system.until(ref.workload_id, "COMPLETED")
+    assert (await report(system))["remaining"] == 0
 
 
 async def test_to_finish_is_what_a_drain_does_by_itself(system: System) -> None:
@@ -140,6 +167,7 @@ async def test_the_mode_holds_over_a_restart_and_undraining_lets_all_stay(system
         assert (await report(system))["mode"] == "move"
 
 
+@pytest.mark.hasty
 async def test_a_worker_that_dies_meanwhile_has_its_lost_seconds_told(system: System) -> None:
     worker = await system.worker("w1")
     ref = await running(system, worker)

@@ -84,6 +84,7 @@ async def test_a_back_off_says_when_it_ends(system: System, monkeypatch: pytest.
     assert body["position"] is None
 
 
+@pytest.mark.hasty
 async def test_nobody_leads(system: System) -> None:
     """The lease runs out, as its row can't be written."""
     await supported(system)

@@ -156,7 +156,7 @@ async def test_health_is_the_truth_of_ready(system: System, calls: Calls, monkey
 
     monkeypatch.setattr(Health, "check", not_ready)
     assert (await stub.Check(health_pb2.HealthCheckRequest())).status == Serving.NOT_SERVING
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert (await watch.read()).status == Serving.NOT_SERVING
 
 

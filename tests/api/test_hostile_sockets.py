@@ -32,7 +32,7 @@ class Raw:
     async def open(cls, system: System) -> Raw:
         return cls(*await asyncio.open_connection("127.0.0.1", system.coordinator.port))
 
-    async def rest(self, seconds: float = 10) -> bytes:
+    async def rest(self, seconds: float = 20) -> bytes:
         """All that comes until the server closes."""
         async with asyncio.timeout(seconds):
             try:

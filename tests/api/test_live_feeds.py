@@ -27,7 +27,7 @@ class Feed:
         self.response = response
         self.last_id = ""
 
-    async def next(self, seconds: float = 10.0) -> dict[str, Any]:
+    async def next(self, seconds: float = 20.0) -> dict[str, Any]:
         """The next event's data; fails when none comes."""
         async with asyncio.timeout(seconds):
             while True:
@@ -162,7 +162,7 @@ async def test_each_customer_has_so_many(database_url: str, nats_url: str, subje
             assert int(headers["Retry-After"]) > 0
             async with feed(system, key="cust_b") as other:
                 await other.next()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while (await system.call("HEAD", "/workloads/events"))[0] != 200:
                 await asyncio.sleep(0.01)
 

@@ -10,12 +10,15 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from niyanta.server.coordinator import Coordinator
 from niyanta.wire import messages
-from support.system import System, beating, running_system
+from support.system import System, beating, running_system, settings_for
 
 
 @pytest.fixture
-async def open_system(database_url: str, nats_url: str, subject_prefix: str) -> AsyncIterator[System]:
-    async with running_system(database_url, nats_url, subject_prefix, metrics_access="public") as found:
+async def open_system(
+    request: pytest.FixtureRequest, database_url: str, nats_url: str, subject_prefix: str
+) -> AsyncIterator[System]:
+    settings = settings_for(request) | {"metrics_access": "public"}
+    async with running_system(database_url, nats_url, subject_prefix, **settings) as found:
         yield found
 
 
@@ -77,6 +80,7 @@ async def test_the_numbers_are_right(open_system: System) -> None:
     assert found["niyanta_queue_depth,tier=enterprise"] == found["niyanta_running_workloads,tier=enterprise"] == 0
 
 
+@pytest.mark.hasty
 async def test_a_lost_and_a_removed_worker_are_told_apart(open_system: System) -> None:
     system = open_system
     lost = await system.worker("lost")
@@ -106,7 +110,7 @@ async def test_what_a_loss_costs_counts_from_the_last_checkpoint(open_system: Sy
         await worker.checkpoint(refs[ids[0]], b"{}")
         await system.call("DELETE", "/admin/workers/saving", key="admin")
         name = "niyanta_lost_work_seconds_total,reason=worker_removed"
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while (found := await scrape(system)).get(name, 0.0) < 0.5:
                 await asyncio.sleep(0.02)
         now = asyncio.get_running_loop().time()
@@ -156,7 +160,7 @@ async def test_refused_requests_and_watchers_are_counted(open_system: System) ->
     await system.worker(capacity=1)
     workload_id = await system.submit()
     watching = asyncio.create_task(system.call("GET", f"/workloads/{workload_id}?wait_seconds=20&version=99"))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while (await scrape(system))["niyanta_watchers"] != 1:
             await asyncio.sleep(0.02)
     watching.cancel()
@@ -172,7 +176,7 @@ async def test_each_replica_counts_its_own(open_system: System) -> None:
     async with system.another_coordinator(metrics_access="public") as other, beating(worker):
         body = {"workload_type": "count", "input_params": {}}
         for via in (system.coordinator, other, other):
-            async with asyncio.timeout(5):  # the second may not have heard of the worker yet
+            async with asyncio.timeout(20):  # the second may not have heard of the worker yet
                 while (await system.call("POST", "/workloads", body, via=via))[0] != 202:
                     await asyncio.sleep(0.02)
         for _ in range(3):

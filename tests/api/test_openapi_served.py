@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 
 import pytest
 import yaml
 from starlette.routing import Route
 
+from niyanta.server.rest.frame.operation import Operation
 from niyanta.server.rest.openapi.pages import DocumentPages
 from support.openapi_document import DOCUMENT, SCRIPT
 from support.system import System
 
 ADDRESS = re.compile(r"(?:https?:)?//[A-Za-z0-9.-]+")
+
+
+def test_the_document_is_made_for_who_asks_for_it_not_at_each_start() -> None:
+    read = []
+
+    def operations() -> Iterator[Operation]:
+        read.append("all")
+        yield from ()
+
+    DocumentPages(operations())
+    assert read == []
 
 
 async def test_served_document_is_the_committed_one(system: System) -> None:

@@ -72,13 +72,13 @@ async def watching(system: System, hears: Callable[[], bool] = lambda: True) -> 
     assert hears() or broker.lost
 
 
-async def all_of(watch: Watch, seconds: float = 15.0) -> list[Update]:
+async def all_of(watch: Watch, seconds: float = 20.0) -> list[Update]:
     """Everything that a watch tells, up to its end."""
     async with asyncio.timeout(seconds), watch:
         return [update async for update in watch]
 
 
-async def next_of(watch: Watch, seconds: float = 5.0) -> Update:
+async def next_of(watch: Watch, seconds: float = 20.0) -> Update:
     async with asyncio.timeout(seconds):
         return await anext(watch)
 

@@ -117,7 +117,7 @@ class Service:
         return [event.body for event in self.events if event.ref == ref and not isinstance(event.body, LogLine)]
 
 
-async def until(condition: Any, seconds: float = 10.0) -> None:
+async def until(condition: Any, seconds: float = 20.0) -> None:
     deadline = time.monotonic() + seconds * pace()
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds:g} s"

@@ -6,8 +6,10 @@ All of it is done for forked processes and for fresh interpreters.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
+import tempfile
 import threading
 from collections.abc import AsyncIterator, Iterator
 from multiprocessing.shared_memory import SharedMemory
@@ -22,6 +24,7 @@ from niyanta.worker.box.policy import Policy, policy_by
 from support.station import FOLDER, Station, station
 
 APP = f"{FOLDER / 'hostile.py'}:worker"
+HOME = Path.home()
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +137,21 @@ async def test_secrets_and_other_attempts_folders_can_t_be_read(here: Station, t
         assert (secrets / "credentials.json").read_text() == "the admin's key"
 
 
+async def test_who_meets_the_box_without_meaning_to_is_told_how_it_is_opened(here: Station) -> None:
+    denied = "PermissionError: [Errno 13] Permission denied"
+    if Wall.SOCKETS in await here.pool.walls():
+        elsewhere = "FileNotFoundError: [Errno 2] No such file or directory"
+    else:
+        elsewhere = denied
+    for place, error in ((HOME, denied), ("/var/tmp", elsewhere)):
+        with tempfile.NamedTemporaryFile(dir=place) as file:
+            record = await here.run("read_file", {"path": file.name})
+        assert record.end.message == f"{error}: '{file.name}'"
+        assert "Worker(reads=[…], writes=[…])" in record.lines("ERROR")[-1]
+    record = await here.run("read_file", {"path": "missing"})
+    assert "Worker(reads=[…], writes=[…])" not in record.lines("ERROR")[-1]
+
+
 async def test_nothing_is_written_outside(here: Station, tmp_path: Path) -> None:
     folders = [
         str(tmp_path),
@@ -154,7 +172,8 @@ async def test_what_is_hidden_is_hidden_also_where_all_around_may_be_written_to(
     hidden, secret = tmp_path / ".niyanta", tmp_path / ".niyanta" / "credentials.json"
     hidden.mkdir()
     secret.write_text("the admin's key")
-    policy = policy_by(Policy(writes=(str(tmp_path),)), {"NIYANTA_HIDDEN": str(hidden)})
+    missing = tmp_path / "nowhere" / ".niyanta"
+    policy = policy_by(Policy(writes=(str(tmp_path),)), {"NIYANTA_HIDDEN": f"{hidden}:{missing}"})
     async with station(tmp_path / "scratch", app=APP, policy=policy) as here:
         if Wall.FILES not in await here.pool.walls():
             pytest.skip("this machine has no wall around files")
@@ -204,6 +223,35 @@ async def test_the_broker_s_port_is_closed_and_others_are_not(here: Station, ser
     assert_refused(record.result)
     record = await here.run("connect", {"ports": [server]})
     assert record.result[f"{server} 127.0.0.1"] == "open"
+
+
+@contextlib.contextmanager
+def named_socket(place: str) -> Iterator[str]:
+    """The path of a socket on which somebody listens."""
+    with tempfile.TemporaryDirectory(dir=place) as folder, socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(f"{folder}/socket")
+        listening.listen(10)
+        yield f"{folder}/socket"
+
+
+@pytest.mark.parametrize("place", ["/run", "/tmp", "/var/tmp"])
+async def test_nobody_is_spoken_to_by_a_socket_with_a_name(here: Station, place: str) -> None:
+    """A session's bus, a terminal's server, a database: each does for its user what the box keeps from doing."""
+    if Wall.SOCKETS not in await here.pool.walls() or not os.access(place, os.W_OK):
+        pytest.skip("this machine has no wall before sockets, or none can be made there")
+    with named_socket(place) as path:
+        assert_refused((await here.run("connect_by_name", {"paths": [path]})).result)
+
+
+async def test_sockets_elsewhere_are_covered_and_those_that_are_allowed_are_not(tmp_path: Path) -> None:
+    policy = policy_by(Policy(writes=(str(tmp_path),)))
+    with named_socket(str(HOME)) as other, named_socket(str(tmp_path)) as allowed:
+        async with station(tmp_path / "scratch", app=APP, policy=policy) as here:
+            if Wall.SOCKETS not in await here.pool.walls():
+                pytest.skip("this machine has no wall before sockets")
+            found = (await here.run("connect_by_name", {"paths": [other, allowed]})).result
+    assert found.pop(allowed) == found.pop(f"{allowed} by link") == "open"
+    assert_refused(found)
 
 
 async def test_the_agent_isn_t_led_to_another_file_by_a_link(here: Station, tmp_path: Path) -> None:

@@ -200,7 +200,7 @@ async def test_a_sigterm_handler_of_the_handler_s_own_may_log(here: Station) -> 
     attempt, record = here.start("own_sigterm")
     await record.until(Progressed)
     attempt.hand_back("the worker stopped")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await attempt.task
     assert record.end == Released("the worker stopped")
     assert "stopping" in [p.message for p in record.of(Progressed)]

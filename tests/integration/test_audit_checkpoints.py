@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -14,9 +16,13 @@ from click.testing import CliRunner
 from niyanta.cli.admin import command
 from niyanta.domain.audit_chain import AuditKeys
 from niyanta.domain.audit_checkpoints import AuditCheckpoint, DamagedCheckpointError
+from niyanta.errors import ServiceUnavailableError
 from niyanta.server.leader.audit_export import AuditExport, read_checkpoints, take_checkpoint
 from niyanta.server.leader.upkeep import Upkeep
+from niyanta.server.store.audit_proof import AuditProofStore
 from niyanta.server.store.database import Database
+from niyanta.server.store.queries import Connection
+from niyanta.server.store.retention import AUDIT, RetentionStore
 from niyanta.wire.objects import ObjectStore
 from support.audit import Record, broken, write
 
@@ -125,6 +131,26 @@ async def test_what_retention_drops_is_no_break(conn: asyncpg.Connection, record
     # But dropped before its time it is one.
     early = await record.verify([seen], keep_days=500)
     assert broken(early) == {("missing", "cust_a", "wl_old", 1), ("missing", "cust_a", "wl_old", 2)}
+
+
+@pytest.mark.parametrize("look", ["state", "months"])
+async def test_what_retention_drops_while_somebody_verifies_is_no_break(
+    conn: asyncpg.Connection, record: Record, database: Database, monkeypatch: pytest.MonkeyPatch, look: str
+) -> None:
+    """A snapshot holds no partitions."""
+    await old_record(conn, record, 400)
+    assert await record.seal() == 3
+    looked, dropped = getattr(AuditProofStore, look), []
+
+    async def dropped_after(store: AuditProofStore, snapshot: Connection) -> Any:
+        found = await looked(store, snapshot)
+        with contextlib.suppress(ServiceUnavailableError):  # it is held
+            dropped.extend(await RetentionStore(database).drop_expired_partitions(AUDIT, timedelta(days=365)))
+        return found
+
+    monkeypatch.setattr(AuditProofStore, look, dropped_after)
+    found = await record.verify()
+    assert (found.breaks, found.events, bool(dropped)) == ([], 1 if dropped else 3, look == "state")
 
 
 async def test_seals_go_after_their_events_and_the_chain_holds(

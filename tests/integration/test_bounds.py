@@ -18,7 +18,7 @@ from niyanta.server.store.workloads import MOST_INPUT_BYTES, Assignable, Workloa
 from niyanta.wire import serving as wire
 from niyanta.wire.broker import FRAME_BYTES, Broker
 from niyanta.wire.messages import AttemptRef, BatchReply, Event, EventBatch, LogLine
-from support.system import System, beating, running_system
+from support.system import System, beating, running_system, supported
 
 _MIB = 1 << 20
 
@@ -124,11 +124,12 @@ async def test_large_inputs_are_read_a_bounded_part_at_a_time(
         return found
 
     monkeypatch.setattr(WorkloadStore, "assignments", spied)
-    worker = await system.worker(capacity=count)
     # Half that no compression makes smaller, half that it makes tiny.
     fillings = ["a" * 900_000, "".join(f"{n:x}" for n in range(180_000))]
+    await supported(system)
+    ids = {await system.submit(input_params={"filling": fillings[n % 2]}) for n in range(count)}
+    worker = await system.worker(capacity=count)  # by then all wait for a pass
     async with beating(worker):
-        ids = {await system.submit(input_params={"filling": fillings[n % 2]}) for n in range(count)}
         got: dict[str, int] = {}
         while got.keys() != ids:
             assignment = await worker.next_assignment(20)

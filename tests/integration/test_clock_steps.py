@@ -33,6 +33,7 @@ async def _lease(system: System) -> Any:
         return tuple(*await conn.fetch("SELECT holder, epoch FROM leader_lease"))
 
 
+@pytest.mark.hasty
 @pytest.mark.parametrize("step", [2.0, -2.0, HOUR, -HOUR, 30 * 24 * HOUR, -30 * 24 * HOUR])
 async def test_a_clock_that_steps_ends_no_lease_and_holds_nothing_up(
     system: System, monkeypatch: pytest.MonkeyPatch, step: float

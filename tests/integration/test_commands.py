@@ -51,7 +51,7 @@ class Listener:
         self.commands.put_nowait(msgspec.msgpack.decode(payload, type=Command))
 
     async def next(self) -> Any:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             return await self.commands.get()
 
 
@@ -100,7 +100,7 @@ async def test_a_large_message_has_arrived_when_its_last_frame_has(broker: Broke
 
     try:
         await other.serve("large", slow)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await broker.publish("large", b"x" * 3 * FRAME_BYTES)
             await arrived.wait()
     finally:
@@ -154,7 +154,7 @@ async def test_what_can_not_be_sent_is_counted_and_forgotten(broker: Broker, sub
     async with sending(broker, subjects) as (commands, metrics):
         await broker.close()
         commands.drain(("w1", "i1"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not counted(metrics, "DrainWorker", "lost"):
                 await asyncio.sleep(0.01)
     with pytest.raises(ConnectionFailedError):

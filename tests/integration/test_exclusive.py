@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 
 import pytest
 
+from niyanta.server.store.queries import Connection
+from niyanta.server.store.workloads import WorkloadStore
 from niyanta.wire import messages
+from support.pace import pace
 from support.scripted_worker import ScriptedWorker
-from support.system import System, beating, running_system
+from support.system import System, beating, hasty, running_system
 
 _TYPES = ["count", "only"]
 _LEASE = 8.0
 """Long beside everything that a test waits for."""
 
 
-async def _started(worker: ScriptedWorker, timeout_seconds: float = 5.0) -> str:
+async def _started(worker: ScriptedWorker, timeout_seconds: float = 20.0) -> str:
     """Have the next assignment begin; gives its workload."""
     async with asyncio.timeout(timeout_seconds):
         while (ref := (await worker.next_assignment(timeout_seconds)).ref) in worker.holds:
@@ -75,6 +79,31 @@ async def test_a_removed_worker_keeps_exclusive_work_until_it_says_that_nothing_
             assert (moved["retry_count"], "removed" in moved["error_message"]) == (1, True)
 
 
+async def test_a_removal_while_the_monitor_looks_is_not_taken_for_a_death(
+    database_url: str, nats_url: str, subject_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it reads of the workers is no older than what it reads of their work, so it sees how this one left."""
+    looks = 0
+    orphaned = WorkloadStore.orphaned
+    async with running_system(database_url, nats_url, subject_prefix, worker_lease_seconds=300.0) as system:
+        _, plain, only = await _both_running(system)
+
+        async def removed_first(store: WorkloadStore, conn: Connection) -> Sequence[tuple[str, str]]:
+            nonlocal looks
+            looks += 1
+            if looks == 1:
+                await _remove(system, "w1")
+            return await orphaned(store, conn)
+
+        monkeypatch.setattr(WorkloadStore, "orphaned", removed_first)
+        await system.until(plain, "REDISTRIBUTING")
+        async with asyncio.timeout(10 * pace()):
+            while looks < 3:
+                assert (await system.get(only))["status"] == "RUNNING"
+        assert await system.audit(only) == ["created", "scheduled", "started"]
+
+
+@pytest.mark.hasty
 async def test_a_removed_worker_that_says_nothing_keeps_exclusive_work_for_a_lease(system: System) -> None:
     _, plain, only = await _both_running(system)
     second = await system.worker("w2", types=_TYPES, exclusive=["only"])
@@ -87,6 +116,23 @@ async def test_a_removed_worker_that_says_nothing_keeps_exclusive_work_for_a_lea
         assert await _started(second, 10) == only
         moved = next(at for event, at in reversed(await _history(system, only)) if event == "scheduled")
         assert _seconds(datetime.fromisoformat(last_sign), moved) >= lease
+
+
+@pytest.mark.hasty
+async def test_a_worker_that_stops_keeps_exclusive_work_that_it_could_not_end(system: System) -> None:
+    """What doesn't end in time goes down with it, some time after its last words."""
+    worker, plain, only = await _both_running(system)
+    second = await system.worker("w2", types=_TYPES, exclusive=["only"])
+    lease = system.coordinator.settings.worker_lease_seconds
+    async with beating(second):
+        assert (await worker.beat(*worker.holds, leaving=True)).ok
+        _, listed, _ = await system.call("GET", "/admin/workers", key="admin")
+        (last_sign,) = [found["last_heartbeat"] for found in listed["workers"] if found["worker_id"] == "w1"]
+        assert await _started(second) == plain
+        assert await _started(second, 10) == only
+        moved = next(at for event, at in reversed(await _history(system, only)) if event == "scheduled")
+        assert _seconds(datetime.fromisoformat(last_sign), moved) >= lease
+        assert (await system.get(only))["retry_count"] <= 1, "a stop is no death"
 
 
 async def test_a_removed_id_that_may_come_back_does_so_only_when_its_exclusive_work_has_moved(
@@ -109,6 +155,7 @@ async def test_a_removed_id_that_may_come_back_does_so_only_when_its_exclusive_w
         assert found["retry_count"] <= 1, "a removal is no death"
 
 
+@pytest.mark.hasty
 async def test_an_exclusive_assignment_that_is_taken_back_waits_for_a_lease(system: System) -> None:
     """Its worker may have taken it all the same, and learns late that it has lost it."""
     silent = await system.worker("w1", types=["only"], exclusive=["only"], answers=True)
@@ -126,8 +173,8 @@ async def test_an_exclusive_attempt_past_its_time_out_is_not_tried_again_before_
     database_url: str, nats_url: str, subject_prefix: str
 ) -> None:
     """Its worker hears of it with its next beat only, and may be the one whose clock is late."""
-    quick = {"timeout_grace_seconds": 0.2}
-    async with running_system(database_url, nats_url, subject_prefix, **quick) as system:
+    settings = hasty() | {"timeout_grace_seconds": 0.2}
+    async with running_system(database_url, nats_url, subject_prefix, **settings) as system:
         worker = await system.worker("w1", types=["only"], exclusive=["only"])
         async with beating(worker):
             only = await system.submit(workload_type="only", timeout_seconds=1)

@@ -93,7 +93,34 @@ async def test_a_transaction_that_asks_nothing_more_is_ended(database_url: str) 
             conn.add_termination_listener(lambda _: ended.set())
             await conn.execute("BEGIN")
             await conn.fetchval("SELECT 1")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 await ended.wait()
     finally:
         await database.close()
+
+
+async def test_an_answer_to_nobody_is_no_question(brokers: list[Broker], nats_url: str, subject_prefix: str) -> None:
+    """The broker says of an answer that nobody takes where that answer said that it is from."""
+    member, _, client = brokers
+    subject = f"{subject_prefix}.ask"
+    asked: list[bytes] = []
+    has_come, is_over = asyncio.Event(), asyncio.Event()
+
+    async def answer(payload: bytes) -> bytes:
+        asked.append(payload)
+        has_come.set()
+        await is_over.wait()
+        return b"answer"
+
+    await member.serve(subject, answer, queue_group=GROUP)
+    leaving = Broker(nats_url, name="leaving")
+    await leaving.connect()
+    asking = asyncio.create_task(leaving.request(subject, b"1", timeout_seconds=10))
+    await has_come.wait()
+    asking.cancel()
+    await asyncio.wait({asking})
+    await leaving.close()
+    is_over.set()
+    for payload in (b"2", b"3"):
+        assert await client.request(subject, payload, timeout_seconds=10) == b"answer"
+    assert asked == [b"1", b"2", b"3"]

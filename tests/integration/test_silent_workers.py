@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
 import asyncpg
+import pytest
 
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.store.database import Pool
+from niyanta.server.store.queries import Connection
+from niyanta.server.store.workloads import WorkloadStore
 from niyanta.wire import messages
+from niyanta.wire.messages import AttemptRef, RegisterReply
 from support.pace import pace
 from support.scripted_worker import ScriptedWorker
 from support.system import System, beating, supported
+
+pytestmark = pytest.mark.hasty
 
 _STATUS = "SELECT status FROM workloads WHERE workload_id = $1"
 
@@ -102,7 +108,7 @@ async def test_load_on_the_api_delays_no_burial(system: System) -> None:
         load = [asyncio.create_task(hold()) for _ in range(40)]
         own = await asyncpg.connect(system.database_url)
         try:
-            async with asyncio.timeout(20):  # while the load goes on
+            async with asyncio.timeout(20 * pace()):  # while the load goes on
                 while await own.fetchval(_STATUS, workload_id) == "RUNNING":
                     await asyncio.sleep(0.05)
         finally:
@@ -159,7 +165,7 @@ async def test_an_estimate_does_not_count_what_can_not_be_placed_now(system: Sys
 
 async def _until_estimated(system: System, is_right: Callable[[float | None], bool]) -> None:
     """Submit now and then until the seconds to the start are estimated rightly; what is known is a little old."""
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(20):
         while True:
             _, body, _ = await system.call("POST", "/workloads", {"workload_type": "count", "input_params": {}})
             created, start = (body.get(name) for name in ("created_at", "estimated_start_time"))
@@ -222,6 +228,36 @@ async def test_a_worker_that_comes_back_under_its_id_was_lost_all_the_same(syste
     assert "3 times in a row" in failed["error_message"]
 
 
+async def test_a_stop_is_no_death_however_soon_the_worker_is_back(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is back under its id between the monitor's look at the work of who is gone and its look at how they left."""
+    worker = await system.worker()
+    workload_id = await _submitted(system)
+    await worker.next_assignment()
+    orphaned = WorkloadStore.orphaned
+    answers: list[RegisterReply] = []
+
+    async def back_before_the_next_look(store: WorkloadStore, conn: Connection) -> Sequence[tuple[str, str]]:
+        found = await orphaned(store, conn)
+        if found and not answers:
+            worker.incarnation = "second"
+            answers.append(await worker.register_again())
+        return found
+
+    monkeypatch.setattr(WorkloadStore, "orphaned", back_before_the_next_look)
+    await worker.beat(leaving=True)
+    await system.until(workload_id, "PENDING")
+    assert [answer.reason for answer in answers] == ["in_use"], "what it had is still to be taken from it"
+    _, history, _ = await system.call("GET", f"/workloads/{workload_id}/audit")
+    taken = history["events"][-1]
+    assert "was stopped" in taken["details"]["reason"]
+    assert "deaths_in_a_row" not in taken["details"]
+    async with asyncio.timeout(5 * pace()):
+        while not (await worker.register_again()).accepted:
+            await asyncio.sleep(0.02)
+
+
 async def test_an_assignment_whose_worker_says_that_it_has_it_is_not_taken_back(system: System) -> None:
     worker = await system.worker(answers=True)
     async with beating(worker):
@@ -242,3 +278,12 @@ async def test_a_beat_is_told_what_runs_here_and_was_not_named(system: System) -
     await worker.report(ref, messages.Started())
     assert (await worker.beat(ref)).absent == []
     assert (await worker.beat()).absent == [ref]
+
+
+async def test_each_beat_is_answered_by_what_it_names_itself(system: System) -> None:
+    """Those that come together share their queries. One that is answered by another's would confirm what it names."""
+    worker = await system.worker()
+    lost = AttemptRef("cust_a", "wl_of_another", 1)
+    named = [[lost] if number % 2 == 0 else [] for number in range(20)]
+    replies = await asyncio.gather(*(worker.beat(*attempts) for attempts in named))
+    assert [reply.superseded for reply in replies] == named

@@ -23,7 +23,7 @@ from niyanta.server.store.audit_events import AuditStore
 from niyanta.server.store.database import Database, LockNotFreeError
 from niyanta.server.store.logs import LogsQuery, LogStore, NewLogLine
 from niyanta.server.store.partitions import Lifetime
-from niyanta.server.store.retention import LOGS, RetentionStore
+from niyanta.server.store.retention import LOGS, RetentionStore, SweptCheckpoint
 from niyanta.wire.broker import Broker
 from niyanta.wire.subjects import Subjects
 from support.store_rows import add_workloads
@@ -332,6 +332,72 @@ async def test_checkpoints_that_nothing_can_start_from_are_forgotten_with_their_
     assert gone == ["object/1", "object/2", "object/3"]
     left = await conn.fetch("SELECT DISTINCT workload_id FROM checkpoints")
     assert sorted(r["workload_id"] for r in left) == sorted(kept)
+
+
+async def test_a_checkpoint_that_is_pinned_while_it_is_about_to_be_forgotten_keeps_its_object(
+    conn: asyncpg.Connection,
+    database: Database,
+    settings: CoordinatorSettings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await add_workloads(conn, "cust_a", 100)
+    workload_id = await conn.fetchval("SELECT workload_id FROM workloads WHERE status = 'COMPLETED' LIMIT 1")
+    await conn.execute(
+        "UPDATE workloads SET completed_at = now() - interval '25 hours' WHERE workload_id = $1", workload_id
+    )
+    await add_checkpoint(conn, "cust_a", workload_id, "object/")
+    sweep = RetentionStore.sweep_checkpoints
+    gone: list[str] = []
+
+    async def then_pinned(store: RetentionStore, *args: Any) -> list[SweptCheckpoint]:
+        found = await sweep(store, *args)
+        await conn.execute("UPDATE checkpoints SET pinned = true WHERE sequence = 2")
+        return found
+
+    async def delete_objects(keys: Sequence[str]) -> None:
+        gone.extend(keys)
+
+    monkeypatch.setattr(RetentionStore, "sweep_checkpoints", then_pinned)
+    upkeep = Upkeep(database, election_of(database, settings), settings, delete_objects)
+    assert (await upkeep.round()).checkpoints_forgotten == 2
+    assert gone == ["object/1", "object/3"]
+    assert await conn.fetchval("SELECT array_agg(sequence) FROM checkpoints") == [2]
+
+
+async def test_nobody_can_pin_a_checkpoint_whose_object_is_being_deleted(
+    conn: asyncpg.Connection, database: Database, settings: CoordinatorSettings
+) -> None:
+    await add_workloads(conn, "cust_a", 100)
+    await add_checkpoint(conn, "cust_a", "wl_gone", "object/")
+
+    async def delete_objects(keys: Sequence[str]) -> None:
+        other = await asyncpg.connect(settings.database_url)
+        try:
+            await other.execute("SET lock_timeout = '50ms'")
+            with pytest.raises(asyncpg.LockNotAvailableError):
+                await other.execute("UPDATE checkpoints SET pinned = true WHERE object_key = $1", keys[0])
+        finally:
+            await other.close()
+
+    upkeep = Upkeep(database, election_of(database, settings), settings, delete_objects)
+    assert (await upkeep.round()).checkpoints_forgotten == 3
+
+
+async def test_what_a_slow_object_store_keeps_is_left_to_the_next_round(
+    conn: asyncpg.Connection, database: Database, settings: CoordinatorSettings
+) -> None:
+    await add_checkpoint(conn, "cust_a", "wl_gone", "object/")
+    asked: list[str] = []
+
+    async def delete_objects(keys: Sequence[str]) -> None:
+        asked.extend(keys)
+        await asyncio.sleep(3600)
+
+    slow = Upkeep(database, election_of(database, settings), settings, delete_objects)
+    assert (await slow.round()).checkpoints_forgotten == 0
+    assert asked == ["object/1"]
+    assert await conn.fetchval("SELECT count(*) FROM checkpoints") == 3
+    assert database.failures == 0, "it isn't the database that is slow"
 
 
 async def add_keys(conn: asyncpg.Connection, count: int, minutes_apart: int, *, operation: str = "submit") -> None:

@@ -132,7 +132,7 @@ async def test_what_can_not_be_found_out_is_said_to_be_unknown(
         status, again, answered = await system.call("POST", "/workloads", SUBMISSION, **headers)
         assert (status, answered["Idempotent-Replayed"]) == (202, "true"), again
     else:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not await direct.fetchval("SELECT count(*) FROM workloads"):
                 await asyncio.sleep(0.01)
     assert await direct.fetchval("SELECT count(*) FROM workloads") == 1
@@ -166,7 +166,7 @@ async def test_a_hung_transaction_of_one_customer_holds_up_nobody_elses_submissi
             assert {answer[2].get("Retry-After") for answer in answers[::2]} == {"1"}
             async with asyncio.timeout(pace()):  # from now on nobody waits at all
                 await system.submit("cust_b")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while (await system.call("POST", "/workloads", SUBMISSION))[0] != 202:
                 await asyncio.sleep(0.05)
     await hung.close()

@@ -98,7 +98,7 @@ async def test_objects_of_dropped_checkpoints_are_deleted_and_no_others(system: 
     for number in range(12):
         assert (await system.save_object(ref, b"%d" % number)).checkpoint_sequence == number + 1
     kept = {b"%d" % number for number in range(2, 12)}
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while system.stored() != kept:
             await asyncio.sleep(0.01)
     reply = await system.worker.fetch_checkpoint(ref, 12)

@@ -27,7 +27,7 @@ from niyanta.wire.broker import Broker
 from niyanta.wire.login import WorkerPass
 from niyanta.wire.subjects import ANY_SENDER, Subjects
 from support.scripted_worker import ScriptedWorker
-from support.system import QUICK, System
+from support.system import LISTENERS, PATIENT, System, settings_for
 
 __all__ = ["ClosedSystem", "closed", "closed_system"]
 
@@ -79,7 +79,7 @@ class ClosedSystem(System):
 
 @contextlib.asynccontextmanager
 async def closed_system(database_url: str, folder: Path, **settings: Any) -> AsyncIterator[ClosedSystem]:
-    """A closed system with other settings than `QUICK` where given."""
+    """A closed system with other settings than `PATIENT` where given."""
     database = await Database.open(database_url)
     customers = CustomerStore(database)
     keys = {}
@@ -91,7 +91,7 @@ async def closed_system(database_url: str, folder: Path, **settings: Any) -> Asy
     nats = Nats(folder / "nats")
     nats.access = broker_keys.configuration()
     await nats.start()
-    given = QUICK | {"broker_auth": "token"} | settings
+    given = PATIENT | LISTENERS | {"broker_auth": "token"} | settings
     coordinator = Coordinator(
         CoordinatorSettings.from_environment(
             {}, database_url=url_as(database_url, DatabaseRole.COORDINATOR), nats_url=nats.url, **given
@@ -125,7 +125,7 @@ async def closed_system(database_url: str, folder: Path, **settings: Any) -> Asy
 
 
 @pytest.fixture
-async def closed(database_url: str, tmp_path: Path) -> AsyncIterator[ClosedSystem]:
-    """One coordinator with quick settings."""
-    async with closed_system(database_url, tmp_path) as found:
+async def closed(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -> AsyncIterator[ClosedSystem]:
+    """One coordinator, patient unless the test's marker says otherwise."""
+    async with closed_system(database_url, tmp_path, **settings_for(request)) as found:
         yield found

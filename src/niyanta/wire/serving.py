@@ -9,10 +9,12 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
+from nats.aio.client import NO_RESPONDERS_STATUS
 from nats.aio.client import Client as NatsClient
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
+from nats.js.api import Header
 
 from niyanta.wire.cancels import heeded
 from niyanta.wire.frames import FRAME_BYTES, BadFramesError, frames_of, take_frames
@@ -68,6 +70,11 @@ class FramedBytes:
     """How much is being taken in frames by all services of a link."""
 
     now: int = 0
+
+
+def _says_that_nobody_listens(msg: Msg) -> bool:
+    """Whether the broker says it of an answer, whose asker is gone: to where that answer said that it is from."""
+    return msg.headers is not None and msg.headers.get(Header.STATUS) == NO_RESPONDERS_STATUS
 
 
 class Service:
@@ -150,6 +157,9 @@ class Service:
             return
         if msg.reply and not msg.reply.startswith(guest.inbox):
             log.warning("broker.reply_misdirected", extra={"subject": msg.subject})
+            guest.left()
+            return
+        if _says_that_nobody_listens(msg):
             guest.left()
             return
         if self._own and msg.subject.endswith(WHO_IS_THERE):

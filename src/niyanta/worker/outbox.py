@@ -298,6 +298,8 @@ class Outbox:
                 return  # registered anew meanwhile: these events would only be fenced
             try:
                 reply = self._decode(await self._broker.request(self._subject, message, timeout_seconds=patience))
+                if self._who() != who:
+                    return  # the answer is about an incarnation that is over, and ends no other
                 if reply.unknown_worker:
                     self._on_unknown()
                     return

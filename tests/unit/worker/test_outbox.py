@@ -17,8 +17,10 @@ from niyanta.wire.messages import (
     Event,
     EventBatch,
     EventBody,
+    EventReply,
     Failed,
     LogLine,
+    Outcome,
     Progressed,
     Started,
 )
@@ -220,3 +222,31 @@ async def test_a_beginning_is_told_though_nothing_follows() -> None:
     outbox.add(REF, 1, Started())
     async with asyncio.timeout(10):
         assert await batches(outbox, service)
+
+
+@pytest.mark.parametrize("unknown", [True, False], ids=["unknown", "later"])
+async def test_a_late_answer_to_an_incarnation_that_is_over_concerns_no_other(unknown: bool) -> None:
+    incarnations, ended = ["first", "second"], []
+    sent: list[EventBatch] = []
+
+    class Slow:
+        """Answers when the worker has registered anew."""
+
+        async def request(self, subject: str, payload: bytes, *, timeout_seconds: float) -> bytes:
+            sent.append(decode(payload))
+            if len(sent) > 1:
+                return encode(BatchReply(ok=True))
+            del incarnations[0]
+            if unknown:
+                return encode(BatchReply(ok=False, unknown_worker=True))
+            return encode(BatchReply(ok=True, replies=[EventReply(REF, Outcome.LATER)]))
+
+    broker: Any = Slow()
+    who, end = (lambda: Who("w", incarnations[0])), (lambda: ended.append(incarnations[0]))
+    outbox = Outbox(broker, "events", who, lambda *_: None, end, 0.0)
+    outbox.add(REF, 1, Started())
+    sending = asyncio.create_task(outbox.run())
+    await outbox.flushed()
+    sending.cancel()
+    assert ended == []
+    assert [batch.incarnation for batch in sent] == ["first"]

@@ -61,7 +61,8 @@ def _exposed_databases(url: str) -> list[str]:
     options = parse_qs(place.query)
     if options.get("sslmode", ["prefer"])[-1] in _SECURED:
         return []
-    hosts = [_host(part) for part in place.netloc.rpartition("@")[2].split(",")]
+    named = [place.netloc.rpartition("@")[2], *options.get("host", [])]
+    hosts = [_host(part) for text in named for part in text.split(",") if not part.startswith("/")]
     return [host for host in hosts if host and not is_loopback(host)]
 
 

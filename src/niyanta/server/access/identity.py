@@ -10,7 +10,6 @@ before are always looked up, so that nobody can lock out the customers behind th
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import math
 import time
@@ -22,6 +21,7 @@ from typing import TypeVar
 from niyanta.domain.api_keys import customer_of
 from niyanta.domain.customers import CustomerStatus, Role
 from niyanta.errors import RateLimitedError, ServiceUnavailableError, UnauthorizedError
+from niyanta.server.access.proxies import network_of
 from niyanta.server.access.tokens import Claims, TokenVerifier
 from niyanta.server.moves.batcher import GroupCommit
 from niyanta.server.moves.feed import ChangeFeed
@@ -263,7 +263,7 @@ class _Failures:
 
     def refusal(self, source: str) -> RateLimitedError | None:
         """The error for a source that was refused too often of late."""
-        level = self._level(_network(source))
+        level = self._level(network_of(source))
         if level + 1 <= _FAILURES_AT_ONCE:
             return None
         wait = max(1, math.ceil((level + 1 - _FAILURES_AT_ONCE) / _FAILURES_PER_SECOND))
@@ -274,7 +274,7 @@ class _Failures:
         )
 
     def count(self, source: str) -> None:
-        network = _network(source)
+        network = network_of(source)
         level = min(_FAILURES_AT_ONCE, self._level(network) + 1)
         _remember(self._counts, network, (level, self._clock()), self._most_sources)
 
@@ -288,19 +288,6 @@ def _was_ended(claims: Claims, revoked_at: datetime | None) -> bool:
     if revoked_at is None:
         return False
     return claims.issued_at is None or claims.issued_at <= revoked_at.timestamp()
-
-
-def _network(source: str) -> str:
-    """What one party controls: an IPv4 address, or 64 bits of an IPv6 address."""
-    if ":" not in source:
-        return source
-    try:
-        address = ipaddress.IPv6Address(source)
-    except ValueError:
-        return source
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(ipaddress.IPv6Network((int(address), 64), strict=False))
 
 
 Value = TypeVar("Value")

@@ -62,10 +62,19 @@ class Proxies:
 
 
 def network_of(address: str) -> str:
-    """What is one source: an address; with IPv6 its /64 network, as whoever has one address has them all."""
+    """What is one source: an address; with IPv6 its /64 network, as whoever has one address has them all.
+
+    Through a listener for both versions an address of IPv4 comes as one of IPv6. What is none stands for itself.
+    """
     if ":" not in address:
         return address
-    return str(ipaddress.ip_network((address.partition("%")[0], 64), strict=False).network_address)
+    try:
+        found = ipaddress.IPv6Address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(found), 64), strict=False).network_address)
 
 
 def _address(word: str) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -18,7 +18,7 @@ from niyanta.server.store.database import Database, Pool, retried
 from niyanta.server.store.drains import DrainStore
 from niyanta.server.store.lease import LeaseStore
 from niyanta.server.store.queries import Connection
-from niyanta.server.store.workers import WorkerStore
+from niyanta.server.store.workers import LiveWorker, WorkerStore
 from niyanta.server.store.workloads import WorkloadStore
 from niyanta.wire.decoding import UNREADABLE
 from niyanta.wire.messages import AttemptRef, Heartbeat, HeartbeatReply
@@ -74,41 +74,35 @@ class BeatService:
     @retried
     async def _record(self, beats: Sequence[Heartbeat]) -> list[HeartbeatReply | Exception]:
         latest = {(beat.worker_id, beat.incarnation): beat for beat in beats}
-        replies: dict[tuple[str, str], HeartbeatReply] = {}
         async with self._database.connection(Pool.VITAL) as conn:
             keys = sorted(latest)
             live = await self._workers.beat(conn, [(*key, latest[key].draining) for key in keys])
             epoch = (await self._leases.current(conn)).epoch
             held = await self._workloads.held_by(conn, list(live)) if live else {}
             moving = await self._moving(conn, [key for key, worker in live.items() if worker.moves])
-            gone = [key for key, beat in latest.items() if beat.leaving and not beat.attempts and key not in live]
-            if gone:
+            leaving = [key for key, beat in latest.items() if beat.leaving]
+            for worker_id, incarnation in leaving:
+                if (worker_id, incarnation) in live:
+                    await self._workers.end(conn, worker_id, WorkerEnd.STOPPED, incarnation=incarnation)
+            if gone := [key for key in leaving if not latest[key].attempts]:
                 await self._workers.stopped(conn, gone)
-            for key, beat in latest.items():
-                worker = live.get(key)
-                if worker is None:
-                    replies[key] = HeartbeatReply(ok=False)
-                    continue
-                named = {(a.customer_id, a.workload_id, a.generation): a for a in beat.attempts}
-                superseded = [attempt for ref, attempt in named.items() if ref not in held[key]]
-                absent = [AttemptRef(*ref) for ref, runs in held[key].items() if runs and ref not in named]
-                if beat.leaving:
-                    await self._workers.end(conn, beat.worker_id, WorkerEnd.STOPPED, incarnation=beat.incarnation)
-                replies[key] = HeartbeatReply(
-                    ok=True,
-                    draining=worker.status is WorkerStatus.DRAINING,
-                    superseded=superseded,
-                    epoch=epoch,
-                    absent=absent,
-                    moving=moving.get(key, []),
-                )
-                if beat.ignored_commands > 0:
-                    self._metrics.commands_ignored(beat.ignored_commands)
-        lingering = [(key[0], len(reply.superseded)) for key, reply in replies.items() if reply.superseded]
+        replies: list[HeartbeatReply] = []
+        lingering: dict[tuple[str, str], int] = {}
+        for beat in beats:
+            key = beat.worker_id, beat.incarnation
+            reply = HeartbeatReply(ok=False)
+            if (worker := live.get(key)) is not None:
+                reply = _reply(beat, worker, held[key], moving.get(key, []), epoch)
+            replies.append(reply)
+            lingering[key] = len(reply.superseded)
+        for key in live:
+            if latest[key].ignored_commands > 0:
+                self._metrics.commands_ignored(latest[key].ignored_commands)
         changes_fleet = any(beat.leaving or beat.draining for beat in latest.values())
-        if changes_fleet or lingering:
-            self._feed.announce(fleet=changes_fleet, lingering=lingering)
-        return [replies[beat.worker_id, beat.incarnation] for beat in beats]
+        if changes_fleet or any(lingering.values()):
+            told = [(worker_id, count) for (worker_id, _), count in lingering.items() if count]
+            self._feed.announce(fleet=changes_fleet, lingering=told)
+        return list(replies)
 
     async def _moving(
         self, conn: Connection, workers: Collection[tuple[str, str]]
@@ -122,3 +116,22 @@ class BeatService:
                 ref = AttemptRef(held.customer_id, held.workload_id, held.generation)
                 found.setdefault((held.worker_id, held.incarnation), []).append(ref)
         return found
+
+
+def _reply(
+    beat: Heartbeat,
+    worker: LiveWorker,
+    held: Mapping[tuple[str, str, int], bool],
+    moving: list[AttemptRef],
+    epoch: int,
+) -> HeartbeatReply:
+    """The answer to what this beat names, not another that came with it: it confirms what it doesn't object to."""
+    named = {(a.customer_id, a.workload_id, a.generation): a for a in beat.attempts}
+    return HeartbeatReply(
+        ok=True,
+        draining=worker.status is WorkerStatus.DRAINING,
+        superseded=[attempt for ref, attempt in named.items() if ref not in held],
+        epoch=epoch,
+        absent=[AttemptRef(*ref) for ref, runs in held.items() if runs and ref not in named],
+        moving=moving,
+    )

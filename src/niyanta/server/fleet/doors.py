@@ -179,12 +179,12 @@ class Doors:
             pace.busy[kind] -= 1
 
         async def answer(payload: bytes) -> bytes | None:
-            return await handler(payload, self._sender(*who))
+            return await handler(payload, await self._sender(*who))
 
         return Guest(answer, left, f"{inbox_of(who[1])}.")
 
-    def _sender(self, worker_id: str, credential: str) -> Sender:
-        token = self._tokens.get(token_of(credential)) if self._tokens is not None else None
+    async def _sender(self, worker_id: str, credential: str) -> Sender:
+        token = None if self._tokens is None else await self._tokens.find(token_of(credential))
         return Sender(worker_id, credential, None if token is None else token.grant)
 
 

@@ -35,6 +35,7 @@ class KnownTokens:
         self._clock = clock
         self._live: dict[str, LiveToken] = {}
         self._looked_at = float("-inf")
+        """When the last look began that was answered."""
         self._looking = asyncio.Lock()
         self.on_ended: list[Callable[[frozenset[str]], None]] = []
         """Called with the ids of tokens that have just ended."""
@@ -50,17 +51,25 @@ class KnownTokens:
 
     async def look(self) -> None:
         """Read them anew."""
+        async with self._looking:
+            await self._look()
+
+    async def _look(self) -> None:
+        """One at a time: of two at once the one that ends last needn't be the one that began last."""
+        began = self._clock()
         found = {token.token_id: token for token in await self._store.live()}
         ended = frozenset(self._live) - frozenset(found)
         self._live = found
-        self._looked_at = self._clock()
+        self._looked_at = began
         if ended:
             log.info("tokens.ended", extra={"tokens": sorted(ended)})
             for told in self.on_ended:
                 told(ended)
 
-    def get(self, token_id: str) -> LiveToken | None:
-        """A token by its id, if it is good."""
+    async def find(self, token_id: str) -> LiveToken | None:
+        """A token by its id, if it is good. One that isn't known is looked for: another replica may know it."""
+        if token_id not in self._live:
+            await self._look_again()
         token = self._live.get(token_id)
         if token is None or (token.expires_at is not None and token.expires_at <= datetime.now(UTC)):
             return None
@@ -71,19 +80,17 @@ class KnownTokens:
         token_id = id_of(token)
         if token_id is None:
             return None
-        if token_id not in self._live:
-            await self._look_again()
-        found = self.get(token_id)
+        found = await self.find(token_id)
         return found if found is not None and hmac.compare_digest(found.token_sha256, hash_of(token)) else None
 
     async def _look_again(self) -> None:
         asked_at = self._clock()
         async with self._looking:
             if self._looked_at > asked_at:
-                return  # somebody else has looked meanwhile
+                return  # somebody else has begun to look since
             await asyncio.sleep(self._looked_at + _LOOK_AGAIN_SECONDS - self._clock())
             try:
-                await self.look()
+                await self._look()
             except ServiceUnavailableError as exc:
                 self._looked_at = self._clock()
                 log.info("tokens.not_read", extra={"error": str(exc)})

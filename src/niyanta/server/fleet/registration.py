@@ -69,7 +69,7 @@ class WorkerService:
             log.info("worker.refused_as_removed", extra={"worker_id": worker.worker_id})
             return self._encode(RegisterReply(False, RegisterRefusal.REMOVED, _removed(worker.worker_id, order)))
         if status is None:
-            message = f"worker id '{worker.worker_id}' is in use by a live worker, or by one that has yet to stop"
+            message = f"worker id '{worker.worker_id}' is in use by a live worker, or one whose work has yet to move"
             return self._encode(RegisterReply(False, RegisterRefusal.IN_USE, message))
         log.info(
             "worker.registered",

@@ -27,9 +27,10 @@ from niyanta.server.store.workloads import HeldWorkload, ReadyLane, WorkloadStor
 from niyanta.wire.broker import Broker
 from niyanta.wire.changes import Changed
 
-__all__ = ["Board"]
+__all__ = ["COMPARE_SECONDS", "Board"]
 
-_COMPARE_SECONDS = 3.0
+COMPARE_SECONDS = 3.0
+"""Between two comparisons of a part of the board with the database."""
 _MOST_COMPARED = 2000
 """Lanes, and slots, that are compared with the database at a time."""
 _MOST_LANES_EACH = 100
@@ -216,11 +217,11 @@ class Board:
                 place = (lanes[-1].customer_id, lanes[-1].placement_key)
         self._unchecked.clear()
         self._knows_all = True
-        self._compare_at = time.monotonic() + _COMPARE_SECONDS
+        self._compare_at = time.monotonic() + COMPARE_SECONDS
 
     async def _compare(self) -> None:
         """Compare a part of the board with the database: what the feed lost is found within a few rounds."""
-        self._compare_at = time.monotonic() + _COMPARE_SECONDS
+        self._compare_at = time.monotonic() + COMPARE_SECONDS
         self.roster.learn_fleet(self._directory.views())
         self.roster.forget_idle()
         async with self._database.connection(Pool.VITAL) as conn:

@@ -123,18 +123,25 @@ class Monitor:
         if self._interruptions != self._broker.interruptions or not self._broker.connected:
             self._begin_observation()
         async with self._database.connection(Pool.VITAL) as conn:
-            workers = await self._workers.all(conn)
             due = await self._promote(conn)
             orphaned = await self._workloads.orphaned(conn)
-        pause = await self._watch_workers(epoch, [w for w in workers if w.status is not WorkerStatus.DEAD])
-        by_id = {worker.worker_id: worker for worker in workers}
-        await self._redistribute_orphaned(epoch, orphaned, by_id)
-        await self._chase_assignments(epoch, by_id)
-        await self._end_overdue(epoch, by_id)
-        if any(w.status is WorkerStatus.DEAD and w.silent_seconds > _FORGET_DEAD_SECONDS for w in workers):
+            workers = await self._fleet(conn)
+        pause = await self._watch_workers(epoch, [w for w in workers.values() if w.status is not WorkerStatus.DEAD])
+        await self._redistribute_orphaned(epoch, orphaned, workers)
+        await self._chase_assignments(epoch)
+        await self._end_overdue(epoch)
+        if any(w.status is WorkerStatus.DEAD and w.silent_seconds > _FORGET_DEAD_SECONDS for w in workers.values()):
             async with self._database.connection(Pool.VITAL) as conn:
                 await self._workers.forget_dead(conn, _FORGET_DEAD_SECONDS)
         return max(0.02, min(_TICK_SECONDS, pause, due))
+
+    async def _fleet(self, conn: Connection) -> dict[str, StoredWorker]:
+        """All workers by their id.
+
+        Always read after the workloads that it is asked about: how a worker left, and which of its types are
+        exclusive, must not be older than what it holds. Else one that was removed between the two passes for dead.
+        """
+        return {worker.worker_id: worker for worker in await self._workers.all(conn)}
 
     async def _promote(self, conn: Connection) -> float:
         """Put what has waited out its back-off into the queue; gives the seconds until more is due."""
@@ -223,8 +230,8 @@ class Monitor:
             log.info("monitor.redistributed", extra={"worker_id": worker_id, "workloads": count})
 
     def _may_still_run(self, worker: StoredWorker) -> bool:
-        """Whether a removed worker hasn't said that it has stopped, nor been silent for so long that it has."""
-        if worker.ended_reason is not WorkerEnd.REMOVED or worker.has_stopped:
+        """Whether one that left hasn't said that nothing of it runs, nor been silent for so long that nothing can."""
+        if worker.ended_reason not in (WorkerEnd.REMOVED, WorkerEnd.STOPPED) or worker.has_stopped:
             return False
         return worker.silent_seconds < self._settings.worker_lease_seconds
 
@@ -238,7 +245,7 @@ class Monitor:
             return 0.0
         return self._settings.worker_lease_seconds
 
-    async def _chase_assignments(self, epoch: int, workers: dict[str, StoredWorker]) -> None:
+    async def _chase_assignments(self, epoch: int) -> None:
         """Push unanswered assignments again, and take those back that stay so.
 
         Not from a worker that may be dead, or may have died and come back since: its loss is to be counted as one. So
@@ -251,6 +258,7 @@ class Monitor:
             limit = self._settings.unanswered_seconds
             again = [(r.customer_id, r.workload_id) for r in waiting if r.age_seconds < limit]
             rows = await self._workloads.assignments(conn, again) if again else []
+            workers = await self._fleet(conn) if len(again) < len(waiting) else {}
         if rows:
             self._commands.assign(epoch, rows)
         late = await self._not_taken([r for r in waiting if r.age_seconds >= limit], workers)
@@ -287,11 +295,12 @@ class Monitor:
 
         return [row for row in late if is_without(row)]
 
-    async def _end_overdue(self, epoch: int, workers: dict[str, StoredWorker]) -> None:
+    async def _end_overdue(self, epoch: int) -> None:
         async with self._database.connection(Pool.VITAL) as conn:
             overdue = await self._workloads.overdue(conn, self._settings.timeout_grace_seconds)
-        if not overdue:
-            return
+            if not overdue:
+                return
+            workers = await self._fleet(conn)
 
         def time_out(change: Change) -> Move:
             config = change.before.config

@@ -19,7 +19,7 @@ from niyanta.server.leader.election import Election
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.customers import CustomerStore
 from niyanta.server.store.database import Database
-from niyanta.server.store.retention import AUDIT, LOGS, SEALS, SEALS_KEPT_LONGER, RetentionStore
+from niyanta.server.store.retention import AUDIT, LOGS, SEALS, SEALS_KEPT_LONGER, RetentionStore, SweptCheckpoint
 from niyanta.server.store.sessions import SessionStore
 
 __all__ = ["DeleteObjects", "Upkeep", "UpkeepReport"]
@@ -31,6 +31,8 @@ DeleteObjects = Callable[[Sequence[str]], Awaitable[None]]
 
 _PREPARE_ATTEMPTS = 20
 _RETRY_SECONDS = 10.0
+_OBJECT_SECONDS = 2.0
+"""For the deletion of an object, while its row is locked: less than a transaction may be idle."""
 
 
 @dataclass(slots=True)
@@ -158,21 +160,41 @@ class Upkeep:
     async def _sweep_checkpoints(self, go_on: Callable[[], bool], report: UpkeepReport) -> None:
         """Walk all checkpoints that are kept, and delete those that nothing can start from any more."""
         keep = timedelta(hours=self._settings.checkpoint_retention_hours)
-        place = ("", "", 0)
+        delete, place = self._delete_objects, ("", "", 0)
         while go_on():
             began = time.monotonic()
             found = await self._store.sweep_checkpoints(place, keep, self._batch_size)
             over = [c for c in found if c.is_over]
-            objects = [c.object_key for c in over if c.object_key is not None]
-            if objects and self._delete_objects is None:
-                # Without the object store's settings the rows are all that is known of the objects.
-                over = [c for c in over if c.object_key is None]
-            elif objects and self._delete_objects is not None:
-                # The objects first: a row without its object harms nobody now, an object without its row is lost.
-                await self._delete_objects(objects)
-            if over:
-                report.checkpoints_forgotten += await self._store.forget_checkpoints(over)
+            if rows := [c for c in over if c.object_key is None]:
+                report.checkpoints_forgotten += await self._store.forget_checkpoints(rows)
+            # Without the object store's settings the rows are all that is known of the objects.
+            if delete is not None:
+                try:
+                    await self._forget_with_objects(over, delete, report)
+                except _TooSlowError:
+                    log.warning("upkeep.objects_left_to_next_round")
+                    delete = None
             if len(found) < self._batch_size:
                 break
             place = found[-1].key
             await asyncio.sleep(time.monotonic() - began)
+
+    async def _forget_with_objects(
+        self, over: Sequence[SweptCheckpoint], delete: DeleteObjects, report: UpkeepReport
+    ) -> None:
+        for checkpoint in over:
+            if checkpoint.object_key is not None:
+                deletion = partial(_in_time, delete, checkpoint.object_key)
+                report.checkpoints_forgotten += await self._store.forget_with_object(checkpoint, deletion)
+
+
+class _TooSlowError(Exception):
+    """The object store needs more time than a row may be locked for."""
+
+
+async def _in_time(delete: DeleteObjects, key: str) -> None:
+    try:
+        async with asyncio.timeout(_OBJECT_SECONDS):
+            await delete([key])
+    except TimeoutError as exc:
+        raise _TooSlowError from exc

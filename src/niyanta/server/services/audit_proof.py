@@ -111,8 +111,8 @@ class AuditProof:
             conn.transaction(isolation="repeatable_read", readonly=True),
         ):
             state, heads = await self._store.state(conn), await self._store.heads(conn)
-            months = await self._store.months(conn)
             known = {*await self._store.customers(conn), *(name for c in checkpoints for name in c.heads)}
+            months = await self._store.months(conn)
             for customer in sorted(known) if customer_id is None else [customer_id]:
                 chain = _Chain(self, report, customer, state, months, conn)
                 await chain.verify(heads.get(customer, NO_HEAD), checkpoints)

@@ -70,7 +70,8 @@ class BatchService:
     async def cancel(self, identity: Identity, request: CancelBatchRequest) -> Cancellations:
         """Cancel up to 1000 workloads, at once and for good; workers are told. Each has its own outcome.
 
-        With a filter the oldest come first; a workload that ends meanwhile by itself has an INVALID_STATE outcome.
+        With a filter the oldest come first; a workload that ends meanwhile by itself, or is no longer of the status
+        that the filter names, has an INVALID_STATE outcome.
 
         Raises:
             InvalidInputError: Neither ids nor a filter, both, or a filter that says nothing.
@@ -81,8 +82,10 @@ class BatchService:
                 "Give exactly one of workload_ids and filter",
                 details={"field": "workload_ids", "allowed": ["workload_ids", "filter"]},
             )
+        only = None
         if request.filter is not None:
             ids = await self._matching(identity, request.filter)
+            only = Status(request.filter.status) if request.filter.status is not None else None
         else:
             ids = list(dict.fromkeys(request.workload_ids or ()))
         has_more = len(ids) > MAX_BATCH
@@ -91,7 +94,7 @@ class BatchService:
         for first in range(0, len(ids), _CHUNK):
             chunk = ids[first : first + _CHUNK]
             try:
-                found = await self._workloads.cancel_together(identity, chunk, request.reason)
+                found = await self._workloads.cancel_together(identity, chunk, request.reason, only=only)
             except ServiceUnavailableError as error:
                 if not outcomes:
                     raise
@@ -120,7 +123,11 @@ class BatchService:
             created_before=wanted.created_before,
         )
         found: list[str] = []
-        async with self._database.connection(customer_id=identity.customer_id) as conn:
+        async with (
+            self._database.connection(customer_id=identity.customer_id) as conn,
+            # One snapshot: what goes from one status to another meanwhile must not be missed, nor found twice.
+            conn.transaction(isolation="repeatable_read", readonly=True),
+        ):
             for status in [wanted.status] if wanted.status else _CANCELLABLE:
                 ids, _ = await self._listing.first_ids(conn, replace(everything, status=status))
                 found += ids

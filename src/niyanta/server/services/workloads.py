@@ -17,7 +17,7 @@ from niyanta.domain import transitions
 from niyanta.domain.limits import MAX_REASON_LENGTH
 from niyanta.domain.transitions import IllegalMoveError
 from niyanta.domain.workload import Actor, ActorType, CheckpointMark, Key, Move, Status, WorkloadState
-from niyanta.errors import ApiError, ConflictError
+from niyanta.errors import ApiError, ConflictError, InvalidStateError
 from niyanta.server.moves.commands import Commands
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.moves.mover import Mover
@@ -184,9 +184,15 @@ class WorkloadService:
         return change
 
     async def cancel_together(
-        self, identity: Identity, workload_ids: Sequence[str], reason: str | None
+        self, identity: Identity, workload_ids: Sequence[str], reason: str | None, *, only: Status | None = None
     ) -> dict[str, WorkloadState | ApiError]:
         """Cancel several in one transaction; gives what became of each, by its id. Those that can't be stay as is.
+
+        Args:
+            identity: Whose they must be.
+            workload_ids: Which.
+            reason: For people.
+            only: Those that are no longer of this status stay, too.
 
         Raises:
             ServiceUnavailableError: The database is away; whether they were cancelled may be unknown.
@@ -195,17 +201,24 @@ class WorkloadService:
 
         def decide(changes: Mapping[Key, Change]) -> None:
             for change in changes.values():
-                with contextlib.suppress(IllegalMoveError):
-                    change.then(transitions.cancel(change.state, change.before.now, actor, reason))
+                if only in (None, change.state.status):
+                    with contextlib.suppress(IllegalMoveError):
+                        change.then(transitions.cancel(change.state, change.before.now, actor, reason))
 
         changes = await self._mover.move([(identity.customer_id, each) for each in workload_ids], decide)
         outcomes: dict[str, WorkloadState | ApiError] = {workload_id: missing() for workload_id in workload_ids}
         for (_, workload_id), change in changes.items():
-            if change.is_empty:
-                outcomes[workload_id] = wrong_state(Verb.CANCEL, change.state.status)
-            else:
+            if not change.is_empty:
                 outcomes[workload_id] = change.state
                 self._tell_cancelled(change)
+            elif only is None or change.state.status.is_terminal:
+                outcomes[workload_id] = wrong_state(Verb.CANCEL, change.state.status)
+            else:
+                status = change.state.status.value
+                outcomes[workload_id] = InvalidStateError(
+                    f"The workload is {status} by now; only what is {only.value} was to be cancelled",
+                    details={"current_status": status},
+                )
         return outcomes
 
     def _tell_cancelled(self, change: Change) -> None:

@@ -123,6 +123,7 @@ def _read_key(row: Row) -> ApiKey:
 
 _queries = Queries("api_keys.sql")
 _create_key = _queries.sole("create_key", ApiKey, _read_key)
+_lock_key = _queries.run("lock_key")
 _succeed_key = _queries.one("succeed_key", ApiKey, _read_key)
 _create_token = _queries.one("create_token", ApiKey, _read_key)
 _live_tokens = _queries.many("live_tokens", ApiKey, _read_key)
@@ -185,6 +186,7 @@ class ApiKeyStore:
         """
         new_key_id, api_key = _new_key(customer_id)
         async with self._database.transaction() as conn:
+            await _lock_key(conn, key_id=key_id)
             made = await _succeed_key(
                 conn,
                 customer_id=customer_id,
@@ -204,6 +206,7 @@ class ApiKeyStore:
         """Make a token of an active key; None when it has as many as it may, or isn't active any more."""
         token_id, token = _new_key(customer_id, "tok")
         async with self._database.transaction() as conn:
+            await _lock_key(conn, key_id=key_id)
             made = await _create_token(
                 conn,
                 customer_id=customer_id,
@@ -275,7 +278,9 @@ class ApiKeyStore:
         Raises:
             NotFoundError: No such key.
         """
-        async with self._database.connection() as conn:
+        # A COMMIT whose answer is lost is no unknown outcome, as twice is once.
+        async with self._database.connection() as conn, conn.transaction():
+            await _lock_key(conn, key_id=key_id)
             owner = await _revoke_key(conn, key_id=key_id, customer_id=customer_id)
         if owner is None:
             raise NotFoundError(f"There is no key '{key_id}'")

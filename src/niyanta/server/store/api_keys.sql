@@ -5,12 +5,18 @@ VALUES (:customer_id, :key_id, :key_sha256, :name, :role, :scopes::text[], :expi
 RETURNING customer_id, key_id, name, role, scopes, 'active' AS status, created_at, expires_at, revoked_at, last_used_at,
           last_used_from, made_of, workload_id;
 
+-- name: lock_key(key_id)!
+-- Keeps others from making tokens of a key, and from ending it, until the transaction ends. In a statement of its own, so that
+-- the next sees the tokens that were made while this waited. Locking: the key's row.
+SELECT FROM api_keys WHERE key_id = :key_id FOR UPDATE;
+
 -- name: succeed_key(customer_id, key_id, overlap_seconds, new_key_id, new_key_sha256)^
--- Another key for all that an active one is for; the old one ends when the overlap is over, or before as it would have.
+-- Another key for all that an active one is for; the old one ends when the overlap is over, or before as it would have, and its
+-- tokens with it. Locking: the tokens' rows, in a transaction that has locked the key.
 WITH was AS MATERIALIZED (
     SELECT * FROM api_keys
      WHERE customer_id = :customer_id AND key_id = :key_id AND made_of IS NULL AND revoked_at IS NULL
-       AND (expires_at IS NULL OR expires_at > now()) FOR UPDATE
+       AND (expires_at IS NULL OR expires_at > now())
 ), ended AS (
     UPDATE api_keys k
        SET expires_at = least(k.expires_at, now() + make_interval(secs => :overlap_seconds::double precision))
@@ -22,12 +28,12 @@ RETURNING customer_id, key_id, name, role, scopes, 'active' AS status, created_a
           last_used_from, made_of, workload_id;
 
 -- name: create_token(customer_id, key_id, token_id, token_sha256, scopes, workload_id, life_seconds, most)^
--- A token made of an active key, good no longer than that; nothing when the key isn't active or has as many as it may. Locking:
--- the key's row, so that it can't be revoked meanwhile.
+-- A token made of an active key, good no longer than that; nothing when the key isn't active or has as many as it may. In a
+-- transaction that has locked the key, so that it can't be revoked meanwhile, and the count is exact.
 WITH maker AS MATERIALIZED (
     SELECT * FROM api_keys
      WHERE customer_id = :customer_id AND key_id = :key_id AND made_of IS NULL AND revoked_at IS NULL
-       AND (expires_at IS NULL OR expires_at > now()) FOR UPDATE
+       AND (expires_at IS NULL OR expires_at > now())
 )
 INSERT INTO api_keys (customer_id, key_id, key_sha256, name, role, scopes, expires_at, made_of, workload_id)
 SELECT customer_id, :token_id, :token_sha256, name, role, :scopes::text[],
@@ -73,7 +79,7 @@ SELECT count(*) AS total FROM api_keys WHERE customer_id = :customer_id AND made
 
 -- name: revoke_key(key_id, customer_id)^
 -- Once revoked, for ever, and every token with it that was made of it. Gives nothing for an unknown key, or one of another customer
--- than the given. Locking: the key's row first, as `create_token` does, so that no token is made of it meanwhile.
+-- than the given. Locking: the tokens' rows, in a transaction that has locked the key, so that no token is made of it meanwhile.
 WITH ended AS (
     UPDATE api_keys SET revoked_at = coalesce(revoked_at, now())
      WHERE key_id = :key_id AND (:customer_id::text IS NULL OR customer_id = :customer_id::text)

@@ -89,11 +89,11 @@ class AuditProofStore:
         return {h.customer_id: ChainHead(h.sequence, h.events_total, h.hash, h.sealed_at) for h in found}
 
     async def customers(self, conn: Connection) -> list[str]:
-        """All that have events, seals or a head."""
+        """All that have events, seals or a head. From here on retention waits."""
         return await _recorded_customers(conn)
 
     async def months(self, conn: Connection) -> set[date]:
-        """The months of which audit events are kept."""
+        """The months of which audit events are kept; to be asked after `customers`."""
         return set(await _event_months(conn))
 
     async def seals(self, conn: Connection, customer_id: str) -> AsyncIterator[Seal]:

@@ -7,7 +7,8 @@ SELECT sealed_to, began_at, now() AS db_now FROM audit_sealing;
 SELECT customer_id, sequence, events_total, hash, sealed_at FROM audit_heads;
 
 -- name: recorded_customers()
--- Whose events or seals there are. Walks the primary keys from customer to customer.
+-- Whose events or seals there are. Walks the primary keys from customer to customer. Locking: all partitions, against who drops
+-- them.
 WITH RECURSIVE written AS (
     (SELECT customer_id FROM audit_events ORDER BY customer_id LIMIT 1)
     UNION ALL
@@ -25,10 +26,12 @@ SELECT customer_id FROM written WHERE customer_id IS NOT NULL
  ORDER BY customer_id;
 
 -- name: event_months()
--- The months that audit events have partitions for.
+-- The months that audit events have partitions for. A snapshot holds rows, and no tables: those that are gone although it shows
+-- them aren't told. What `recorded_customers` has read before stays until the transaction ends.
 SELECT to_date(right(c.relname, 8), 'YYYYMMDD') AS month
   FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
- WHERE i.inhparent = 'audit_events'::regclass AND c.relname ~ '_p[0-9]{8}$';
+ WHERE i.inhparent = 'audit_events'::regclass
+   AND c.relname ~ '_p[0-9]{8}$' AND to_regclass(quote_ident(c.relname)) IS NOT NULL;
 
 -- name: seals_after(customer_id, after, most)
 -- A customer's seals in order.

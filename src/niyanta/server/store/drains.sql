@@ -16,15 +16,23 @@ SELECT worker_id, incarnation, customer_id, workload_id, generation, workload_ty
 
 -- name: found(worker_id, endings)
 -- What a drain found, how each attempt stands or ended, and where the next one began; by the history, since the row knows the
--- newest attempt only. An event's transaction may have begun before the one that noted the attempt. Costs a walk through the
--- history of each, which are no more than the worker has slots.
+-- newest attempt only. What the worker holds besides is told, too: an assignment may have been under way. An event's
+-- transaction may have begun before the one that noted the attempt. Costs a walk through the history of each, which are no more
+-- than the worker has slots.
 SELECT d.customer_id, d.workload_id, d.generation, w.workload_type, w.status, w.affinity_rules, w.misfits,
        coalesce(w.generation = d.generation AND w.incarnation IS NOT NULL, false) AS is_held,
        coalesce(ending.checkpoint_sequence, w.checkpoint_sequence) AS checkpoint_sequence,
        ending.event_type AS ended_by, ending.reason, moved.worker_id AS moved_to,
        coalesce(saved.event_type = 'workload.checkpoint_created', false) AS has_saved,
        coalesce(extract(epoch FROM ending.occurred_at - saved.occurred_at), 0)::double precision AS unsaved_seconds
-  FROM drained_workloads d JOIN workloads w USING (customer_id, workload_id)
+  FROM (SELECT customer_id, workload_id, generation, noted_at FROM drained_workloads WHERE worker_id = :worker_id
+        UNION ALL
+        SELECT h.customer_id, h.workload_id, h.generation, h.scheduled_at FROM workloads h
+         WHERE h.worker_id = :worker_id AND h.incarnation IS NOT NULL
+           AND NOT EXISTS (SELECT FROM drained_workloads n
+                            WHERE n.customer_id = h.customer_id AND n.workload_id = h.workload_id AND n.generation = h.generation)
+       ) d
+  JOIN workloads w USING (customer_id, workload_id)
   LEFT JOIN LATERAL (
     SELECT a.event_type, a.occurred_at, a.details->>'reason' AS reason,
            coalesce((a.details->>'checkpoint_sequence')::int, 0) AS checkpoint_sequence
@@ -43,5 +51,4 @@ SELECT d.customer_id, d.workload_id, d.generation, w.workload_type, w.status, w.
        AND a.event_type IN ('workload.started', 'workload.checkpoint_created')
        AND (a.details->>'attempt')::int = d.generation
      ORDER BY a.event_id DESC LIMIT 1) saved ON true
- WHERE d.worker_id = :worker_id
  ORDER BY d.customer_id, d.workload_id, d.generation;

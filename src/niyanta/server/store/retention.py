@@ -5,14 +5,14 @@ Everything here may run on two coordinators at once, and be cut off at any state
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
 import msgspec
 
 from niyanta.domain.ids import make_id
 from niyanta.server.store.database import Database, Pool
-from niyanta.server.store.queries import Queries
+from niyanta.server.store.queries import Connection, Queries
 
 __all__ = ["AUDIT", "LOGS", "SEALS", "SEALS_KEPT_LONGER", "PartitionedTable", "RetentionStore", "SweptCheckpoint"]
 
@@ -128,12 +128,28 @@ class RetentionStore:
     async def forget_checkpoints(self, checkpoints: Sequence[SweptCheckpoint]) -> int:
         """Delete these; gives how many were still there."""
         async with self._database.connection(Pool.VITAL) as conn:
-            forgotten = await _forget_checkpoints(
-                conn,
-                customer_ids=[c.customer_id for c in checkpoints],
-                workload_ids=[c.workload_id for c in checkpoints],
-                sequences=[c.sequence for c in checkpoints],
-            )
+            return await self._forget(conn, checkpoints)
+
+    async def forget_with_object(self, checkpoint: SweptCheckpoint, delete: Callable[[], Awaitable[None]]) -> int:
+        """Delete one with its object, unless it was pinned meanwhile; gives how many were still there.
+
+        The object first: a row without its object harms nobody now, an object without its row is lost. Its row is
+        locked meanwhile, so that nobody pins what is about to be gone; so ``delete`` must not take long.
+        """
+        async with self._database.transaction(Pool.VITAL) as conn:
+            forgotten = await self._forget(conn, [checkpoint])
+            if forgotten:
+                await delete()
+        return forgotten
+
+    @staticmethod
+    async def _forget(conn: Connection, checkpoints: Sequence[SweptCheckpoint]) -> int:
+        forgotten = await _forget_checkpoints(
+            conn,
+            customer_ids=[c.customer_id for c in checkpoints],
+            workload_ids=[c.workload_id for c in checkpoints],
+            sequences=[c.sequence for c in checkpoints],
+        )
         return len(forgotten)
 
     async def forget_keys(self, most: int) -> int:

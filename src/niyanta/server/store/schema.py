@@ -13,7 +13,10 @@ import asyncpg
 from niyanta.errors import ConfigurationError
 from niyanta.server.store.servers import Servers, unreachable
 
-__all__ = ["MIGRATIONS", "SchemaStatus", "require_current", "standing", "status"]
+__all__ = ["MIGRATIONS", "OLDEST_RELEASE", "SchemaStatus", "refuse_older", "require_current", "standing", "status"]
+
+OLDEST_RELEASE = 15
+"""Of PostgreSQL: the oldest that every query is tried on."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 """Alembic's folder: `versions` has a file for each step, ``NNNN_what_it_does.py``; its number is its name."""
@@ -46,6 +49,16 @@ class SchemaStatus:
             )
 
 
+def refuse_older(release: int) -> None:
+    """Go no further with a PostgreSQL of this major release when it is too old.
+
+    Raises:
+        ConfigurationError: It is.
+    """
+    if release < OLDEST_RELEASE:
+        raise ConfigurationError(f"the database is PostgreSQL {release}: it must be {OLDEST_RELEASE} or newer")
+
+
 def standing(current: str | None) -> SchemaStatus:
     """What it means that a database's last step was this one."""
     steps = sorted(step.name[:4] for step in (MIGRATIONS / "versions").glob("[0-9]*.py"))
@@ -56,11 +69,12 @@ async def status(database_url: str) -> SchemaStatus:
     """Read where a database stands, changing nothing.
 
     Raises:
-        ConfigurationError: It can't be reached, or refuses the credentials.
+        ConfigurationError: It can't be reached, refuses the credentials, or is too old.
     """
     try:
         connection = await Servers(database_url).connect()
         try:
+            refuse_older(connection.get_server_version().major)
             is_there = await connection.fetchval("SELECT to_regclass('alembic_version') IS NOT NULL")
             return standing(
                 await connection.fetchval("SELECT version_num FROM alembic_version") if is_there else None

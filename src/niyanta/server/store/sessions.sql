@@ -43,8 +43,9 @@ UPDATE sign_ins SET revoked_at = now() WHERE session_id = :session_id RETURNING 
 
 -- name: forget_sign_ins(most)
 -- Delete a batch of those that ended a month ago. Those that an operator has ended stay: their tokens may be good for longer.
+-- Locking: those rows; skips what is locked, as an operator may be ending it.
 DELETE FROM sign_ins WHERE session_id IN (
     SELECT session_id FROM sign_ins
      WHERE last_used_at < now() - interval '30 days' AND expires_at < now() - interval '30 days' AND revoked_at IS NULL
-     LIMIT :most)
+     LIMIT :most FOR UPDATE SKIP LOCKED)
 RETURNING session_id;

@@ -73,7 +73,7 @@ WITH room AS MATERIALIZED (
                        ORDER BY w.queue_rank LIMIT 1))) AS holds
       FROM fit CROSS JOIN (
            SELECT :until::timestamptz IS NULL OR :until::timestamptz > (
-                  SELECT clock_timestamp() FROM (SELECT count(*) AS locks FROM room) WHERE locks >= 0) AS in_time)
+                  SELECT clock_timestamp() FROM (SELECT count(*) AS locks FROM room) r WHERE locks >= 0) AS in_time) t
 ), claimed AS (
     INSERT INTO idempotency_keys (customer_id, operation, key, body_sha256, answer)
     SELECT customer_id, operation, key, body_sha256, answer::json FROM key WHERE (SELECT holds FROM claim)

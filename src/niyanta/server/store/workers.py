@@ -31,7 +31,7 @@ class StoredWorker(msgspec.Struct, frozen=True, kw_only=True):
     ended_reason: WorkerEnd | None = None
     """Of a dead worker."""
     has_stopped: bool = False
-    """Of a removed one: it has said that nothing of it runs any more."""
+    """Of one that left: it has said that nothing of it runs any more."""
     customers: list[str] = []
     """The only ones whose workloads it gets, by its join token; empty for everybody's."""
 
@@ -245,7 +245,7 @@ class WorkerStore:
         return await _remove_worker(conn, worker_id=worker_id, ordered_by=ordered_by)
 
     async def stopped(self, conn: Connection, gone: Sequence[tuple[str, str]]) -> list[str]:
-        """Take removed (worker, incarnation) pairs' word that nothing of them runs; gives those that are new."""
+        """Take ended (worker, incarnation) pairs' word that nothing of them runs any more; gives the new ones."""
         return await _stopped(conn, worker_ids=[pair[0] for pair in gone], incarnations=[pair[1] for pair in gone])
 
     async def undrain(self, conn: Connection, worker_id: str) -> WorkerStatus | None:

@@ -1,7 +1,7 @@
 -- name: register(worker_id, incarnation, capacity, tags, handlers, version, lease_seconds, replaces)^
 -- A worker comes to life; nothing is written, and nothing given, while another incarnation with that id is live that it
--- doesn't replace, or was removed and still holds something, or when an operator has removed the id. One that was drained stays so. Locking:
--- the worker's row.
+-- doesn't replace, or was removed or stopped and still holds something, as only the row says that this is no death; or when
+-- an operator has removed the id. One that was drained stays so. Locking: the worker's row.
 INSERT INTO workers AS k (worker_id, incarnation, status, capacity, tags, handlers, version)
 VALUES (:worker_id, :incarnation, 'HEALTHY', :capacity, :tags::json, :handlers::json, :version)
 ON CONFLICT (worker_id) DO UPDATE
@@ -11,7 +11,7 @@ ON CONFLICT (worker_id) DO UPDATE
        ended_reason = NULL
  WHERE k.standing_order IS DISTINCT FROM 'remove'
    AND (k.incarnation = excluded.incarnation
-        OR CASE WHEN k.status = 'DEAD' AND k.ended_reason = 'removed'
+        OR CASE WHEN k.status = 'DEAD' AND k.ended_reason IN ('removed', 'stopped')
            THEN NOT EXISTS (SELECT FROM workloads w WHERE w.worker_id = k.worker_id AND w.incarnation = k.incarnation)
            ELSE k.status = 'DEAD' OR k.incarnation = ANY(:replaces::text[]) OR k.last_heartbeat < now() - make_interval(secs => :lease_seconds) END)
 RETURNING status;
@@ -89,7 +89,7 @@ SELECT status, count(*) AS workers, sum(capacity)::bigint AS capacity
 WITH fence AS MATERIALIZED (
     SELECT epoch FROM leader_lease WHERE epoch = :epoch::bigint FOR KEY SHARE
 )
-UPDATE workers SET status = 'DEAD', ended_reason = :reason
+UPDATE workers SET status = 'DEAD', ended_reason = :reason, has_stopped = false
  WHERE worker_id = :worker_id AND (:incarnation::text IS NULL OR incarnation = :incarnation) AND status <> 'DEAD'
    AND (:silent_for_seconds::double precision IS NULL
         OR last_heartbeat < now() - make_interval(secs => :silent_for_seconds::double precision))
@@ -120,8 +120,8 @@ UPDATE workers SET status = 'DEAD', ended_reason = 'removed', standing_order = '
 RETURNING incarnation, handlers;
 
 -- name: stopped(worker_ids, incarnations)
--- Removed workers have said that nothing of them runs any more; gives those of which it wasn't known. Locking: the
--- workers' rows.
+-- Workers that were removed, or stop, have said that nothing of them runs any more; gives those of which it wasn't known.
+-- Locking: the workers' rows.
 UPDATE workers k SET has_stopped = true
   FROM unnest(:worker_ids::text[], :incarnations::text[]) AS s (worker_id, incarnation)
  WHERE k.worker_id = s.worker_id AND k.incarnation = s.incarnation AND k.status = 'DEAD' AND NOT k.has_stopped

@@ -337,8 +337,10 @@ class Agent:
 
     def _heard_out(self, reply: EventReply, batch: list[Event]) -> None:
         """An attempt that has ended had events under way: with the last of them its trace ends."""
-        ends = any(event.ref == reply.ref and isinstance(event.body, LAST_EVENTS) for event in batch)
-        if self._unheard and ends and (trace := self._unheard.pop(reply.ref, None)) is not None:
+        if reply.ref not in self._unheard:
+            return
+        if any(event.ref == reply.ref and isinstance(event.body, LAST_EVENTS) for event in batch):
+            trace = self._unheard.pop(reply.ref)
             trace.step("result", trace.ended_ns, error=None if reply.outcome is Outcome.APPLIED else reply.outcome)
 
     # --- stopping -------------------------------------------------------------------------------

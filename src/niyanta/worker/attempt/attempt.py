@@ -11,6 +11,7 @@ from functools import partial
 from niyanta.domain.records import LogLevel
 from niyanta.domain.workers import Isolation
 from niyanta.errors import PermanentError, TransientError
+from niyanta.telemetry.facts import say
 from niyanta.wire.messages import Assignment, EventReply, Failed, LogLine, Refused
 from niyanta.worker.attempt import checkpoints
 from niyanta.worker.attempt.inline import Inline
@@ -84,7 +85,7 @@ class Attempt:
     def start(self) -> None:
         """Begin."""
         self._began_at = time.monotonic()
-        log.info("attempt.started", extra=self._facts)
+        say(log, logging.INFO, "attempt.started", self._facts)
         if (trace := self.trace) is not None:
             began_ns = time.time_ns()
             self._life.on_running.append(lambda: trace.step("prepare", began_ns))
@@ -142,7 +143,7 @@ class Attempt:
     def _log_end(self, last: object) -> None:
         outcome = "disowned" if self.disowned else type(last).__name__.lower()
         seconds = round(time.monotonic() - self._began_at, 3)
-        log.info("attempt.ended", extra={**self._facts, "outcome": outcome, "seconds": seconds})
+        say(log, logging.INFO, "attempt.ended", {**self._facts, "outcome": outcome, "seconds": seconds})
 
     async def _work(self) -> Verdict | None:
         try:

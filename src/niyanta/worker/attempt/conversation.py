@@ -52,6 +52,7 @@ class Conversation:
         self._reports = reports
         self._saving = saving
         self._saves: asyncio.Queue[channel.Save] = asyncio.Queue()
+        self._saver: asyncio.Task[None] | None = None
         self._unplaced: dict[int, LogLine | Progressed] = {}
         self._marked = 0
         self._wanted = 0
@@ -110,6 +111,8 @@ class Conversation:
             case channel.Save() as save:
                 check_save(save)
                 self._saves.put_nowait(save)
+                if self._saver is None:  # most attempts never save
+                    self._saver = asyncio.get_running_loop().create_task(self._answer_saves())
             case _:
                 pass
 
@@ -138,14 +141,20 @@ class Conversation:
         if number == self._wanted and not self._arrived.done():
             self._arrived.set_result(None)
 
-    def place_rest(self) -> None:
-        """Report what has found no place: the process is gone."""
+    def _place_rest(self) -> None:
         for number in sorted(self._unplaced):
             self._reports.report(self._unplaced.pop(number))
 
     # --- what it saves ------------------------------------------------------------------------------
 
-    async def answer_saves(self) -> None:
+    async def close(self) -> None:
+        """Save nothing more, and report what has found no place: nothing follows from this attempt."""
+        if self._saver is not None:
+            self._saver.cancel()
+            await asyncio.gather(self._saver, return_exceptions=True)
+        self._place_rest()
+
+    async def _answer_saves(self) -> None:
         """Save checkpoints, one after another: the answers come in the order of the requests."""
         while True:
             save = await self._saves.get()

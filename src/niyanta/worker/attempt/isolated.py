@@ -81,7 +81,7 @@ class Isolated:
         runner.output = conversation
         loop = asyncio.get_running_loop()
         listening = loop.create_task(conversation.listen())
-        tasks: list[asyncio.Task[Any]] = [listening, loop.create_task(conversation.answer_saves())]
+        tasks: list[asyncio.Task[Any]] = [listening]
         outcome: Verdict | None = None
         at_once = True
         how: Exit | None = None
@@ -105,7 +105,7 @@ class Isolated:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            conversation.place_rest()
+            await conversation.close()
         if how is None:
             await folder.give_back()
             self._pool.keep(runner, kind)

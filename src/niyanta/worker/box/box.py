@@ -62,8 +62,8 @@ class Box:
         """Gives what is hidden by that."""
         policy = self._policy
         hidden = [path for path in policy.hidden if os.path.isdir(path)] if policy.holds(Wall.FILES) else []
-        sees_only_own = policy.holds(Wall.SIGHT)
-        kinds = hiding.NEW_MOUNTS if hidden or policy.strict or sees_only_own else 0
+        sees_only_own, speaks_to_own = policy.holds(Wall.SIGHT), policy.holds(Wall.SOCKETS)
+        kinds = hiding.NEW_MOUNTS if hidden or policy.strict or sees_only_own or speaks_to_own else 0
         kinds |= hiding.NEW_IPC if policy.strict else 0
         kinds |= 0 if policy.network else hiding.NEW_NETWORK
         if not kinds:
@@ -74,6 +74,10 @@ class Box:
             if policy.strict or not policy.network:
                 raise
             return []  # what is around the hidden is opened in parts, then
+        if speaks_to_own:
+            kept = dict(openings(policy, self._apps, policy.hidden))
+            hiding.without_sockets([*kept, *filter(None, (policy.scratch, folder))])
+            hidden = [path for path in hidden if os.path.isdir(path)]
         if sees_only_own:
             hiding.own_processes_only()
         if not policy.network:

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from niyanta.worker.box.kernel import syscall
 
 __all__ = [
+    "EMPTIED",
     "NEW_IPC",
     "NEW_MOUNTS",
     "NEW_NETWORK",
@@ -27,6 +28,7 @@ __all__ = [
     "own_processes_only",
     "own_tmp",
     "separate",
+    "without_sockets",
 ]
 
 # linux/sched.h and linux/mount.h
@@ -44,6 +46,8 @@ _READ_ONLY, _NO_SUID, _NO_DEVICES, _NO_PROGRAMS, _BOUND, _WITH_ALL_BELOW, _FOLLO
 _TMP = "/tmp"  # noqa: S108 -- becomes ours
 TEMPORARY = "tmp"
 """In an attempt's folder: for temporary files, and what else programs keep in a home directory."""
+EMPTIED = ("/run", "/var/run", _TMP, "/var/tmp")  # noqa: S108 -- become ours
+"""Folders in which a process that has no strange sockets sees only what it may open."""
 _SET_FLAGS = 0x8914
 """SIOCSIFFLAGS, linux/sockios.h."""
 _UP_AND_RUNNING = 0x41
@@ -99,22 +103,62 @@ def own_tmp(folder: str, opened: Iterable[str]) -> None:
     Raises:
         OSError: The kernel refuses.
     """
+    _emptied(_TMP, {folder, *opened}, (os.fsencode(f"{folder}/{TEMPORARY}"), _TMP, None, _BOUND, None))
+
+
+def without_sockets(kept: Iterable[str]) -> None:
+    """Leave no socket in the file system that is another program's, but for what is kept.
+
+    Nothing else keeps a process from connecting to one, as that opens no file. The folders in which most of them are
+    made are emptied, so that those made later aren't seen either; elsewhere those are covered that are there now.
+
+    Raises:
+        OSError: The kernel refuses.
+    """
+    kept = [*kept]
+    elsewhere = [path for path in _sockets() if not inside([path], [*EMPTIED, *kept])]
+    for place in EMPTIED:
+        if os.path.isdir(place) and not os.path.islink(place) and not inside([place], kept):
+            _emptied(place, kept, (b"none", place, b"tmpfs", _NO_SUID | _NO_DEVICES, b"mode=755,size=1m"))
+    for path in elsewhere:
+        with contextlib.suppress(FileNotFoundError):
+            _mount(b"/dev/null", path, None, _BOUND, None)
+
+
+def _sockets() -> list[str]:
+    """Paths of all sockets that have one."""
+    with open("/proc/net/unix", encoding="utf-8", errors="surrogateescape") as file:
+        paths = {line.rstrip("\n").split(None, 7)[-1] for line in file}
+    return sorted(path for path in paths if path.startswith("/") and _is_socket(path))
+
+
+def _is_socket(path: str) -> bool:
+    """Whether it is there for us; where we may not look, we can't connect either."""
+    try:
+        return stat.S_ISSOCK(os.stat(path).st_mode)
+    except OSError:
+        return False
+
+
+def _emptied(place: str, kept: Iterable[str], mount: tuple[bytes, str, bytes | None, int, bytes | None]) -> None:
+    """Mount something over a folder, and put those paths in it that are kept where they were."""
     with contextlib.ExitStack() as stack:
         held: dict[str, int] = {}
-        for path in sorted({folder, *opened}):
-            if path == _TMP or not inside([path], [_TMP]) or inside([path], [*held]):
+        for path in sorted({*kept}):
+            if path == place or not inside([path], [place]) or inside([path], [*held]):
                 continue
             with contextlib.suppress(OSError):
                 held[path] = os.open(path, os.O_PATH | os.O_CLOEXEC)
                 stack.callback(os.close, held[path])
-        _mount(os.fsencode(f"{folder}/{TEMPORARY}"), _TMP, None, _BOUND, None)
-        for path, fd in held.items():  # covered by now: each is put where it was
+        stack.callback(os.umask, os.umask(0o022))
+        _mount(*mount)
+        for path, fd in held.items():  # covered by now
             if stat.S_ISDIR(os.fstat(fd).st_mode):
                 os.makedirs(path, exist_ok=True)
             else:
                 os.makedirs(os.path.dirname(path), exist_ok=True)
                 os.close(os.open(path, os.O_CREAT | os.O_CLOEXEC, 0o600))
-            _mount(f"/proc/self/fd/{fd}".encode(), path, None, _BOUND, None)
+            _mount(f"/proc/self/fd/{fd}".encode(), path, None, _BOUND | _WITH_ALL_BELOW, None)
 
 
 def own_memory_files() -> None:

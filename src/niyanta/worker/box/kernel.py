@@ -7,7 +7,7 @@ import errno
 import os
 import platform
 
-__all__ = ["ARCHITECTURE", "NUMBERS", "prctl", "syscall"]
+__all__ = ["ARCHITECTURE", "NUMBERS", "add_rule", "prctl", "syscall"]
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
@@ -60,9 +60,29 @@ def syscall(name: str, *arguments: int | bytes | None) -> int:
     words = [ctypes.c_long(word) if isinstance(word, int) else word for word in arguments]
     result: int = _libc.syscall(ctypes.c_long(number), *words)
     if result < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, f"{name}: {os.strerror(code)}")
+        raise _refused(name)
     return result
+
+
+def _refused(what: str) -> OSError:
+    code = ctypes.get_errno()
+    return OSError(code, f"{what}: {os.strerror(code)}")
+
+
+_typed = ctypes.CFUNCTYPE(
+    *(ctypes.c_long, ctypes.c_long, ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint), use_errno=True
+)(("syscall", _libc))
+_ADD_RULE = NUMBERS.get("landlock_add_rule", -1)
+
+
+def add_rule(ruleset: int, kind: int, words: bytes) -> None:
+    """``landlock_add_rule``: there are some eighty for each attempt, and types that are told once cost a third less.
+
+    Raises:
+        OSError: The kernel refuses, or doesn't know it.
+    """
+    if _typed(_ADD_RULE, ruleset, kind, words, 0) < 0:
+        raise _refused("landlock_add_rule")
 
 
 def prctl(option: int, *arguments: int) -> int:
@@ -74,6 +94,5 @@ def prctl(option: int, *arguments: int) -> int:
     words = [ctypes.c_ulong(word) for word in (*arguments, 0, 0, 0, 0)[:4]]
     result: int = _libc.prctl(ctypes.c_int(option), *words)
     if result < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, f"prctl {option}: {os.strerror(code)}")
+        raise _refused(f"prctl {option}")
     return result

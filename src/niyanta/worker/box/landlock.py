@@ -6,7 +6,7 @@ import errno
 import os
 import struct
 
-from niyanta.worker.box.kernel import syscall
+from niyanta.worker.box.kernel import add_rule, syscall
 
 __all__ = ["READ", "READ_FILE", "SHARED_MEMORY", "USE_DEVICE", "WRITE", "Ruleset", "version"]
 
@@ -65,7 +65,7 @@ class Ruleset:
     def allow(self, fd: int, rights: int, *, is_folder: bool) -> None:
         """Allow something with a file, or with all below a folder, given by a descriptor."""
         rights &= self._rights if is_folder else self._rights & _FILE_RIGHTS
-        syscall("landlock_add_rule", self._fd, _PATH_BENEATH, struct.pack("=Qi", rights, fd), 0)
+        add_rule(self._fd, _PATH_BENEATH, struct.pack("=Qi", rights, fd))
 
     def allow_path(self, path: str, rights: int) -> bool:
         """The same by its path; False when nothing can be opened there."""
@@ -81,7 +81,7 @@ class Ruleset:
 
     def allow_port(self, port: int) -> None:
         """Allow connections to a port."""
-        syscall("landlock_add_rule", self._fd, _NET_PORT, struct.pack("QQ", _CONNECT_TCP, port), 0)
+        add_rule(self._fd, _NET_PORT, struct.pack("QQ", _CONNECT_TCP, port))
 
     def enforce(self) -> None:
         """Allow this thread, and all that it starts, nothing else any more."""

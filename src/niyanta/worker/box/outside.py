@@ -53,7 +53,8 @@ def openings(policy: Policy, apps: Sequence[str], covered: Iterable[str] = ()) -
         apps: References to the app.
         covered: What is hidden already, so that folders around it may be opened as a whole.
     """
-    hidden = [path for path in policy.hidden if path not in covered]
+    # What isn't there needs no hiding, and a folder that is opened in parts takes no new files.
+    hidden = [path for path in policy.hidden if path not in covered and os.path.lexists(path)]
     for path in _SYSTEM:
         yield path, landlock.READ
     mixed = _MIXED if os.geteuid() else tuple(f"/etc/{name}" for name in _OF_ETC)

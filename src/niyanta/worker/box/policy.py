@@ -31,6 +31,8 @@ class Policy:
     """What they may not see, wherever it lies."""
     closed_ports: tuple[int, ...] = ()
     """TCP ports that they can't connect to, on whatever host."""
+    scratch: str = ""
+    """Where the folders of attempts lie; the launcher says it."""
     strict: bool = False
     """Whether temporary and shared memory's files are of their own too."""
     network: bool = True

@@ -188,9 +188,8 @@ class Launcher:
                 self.kill(slot)
             case {"do": "exclusive"} if slot is not None:
                 slot.exclusive = True
-            case {"do": "alive", "seconds": float(seconds), "exclusive_seconds": float(exclusive)}:
-                self.alive_until = time.monotonic() + seconds
-                self.exclusive_until = time.monotonic() + exclusive
+            case {"do": "alive", "until": float(until), "exclusive_until": float(exclusive)}:
+                self.alive_until, self.exclusive_until = until, exclusive
 
     def spawn(self, name: str, fds: list[int], policy: Policy) -> None:
         """Get a process for a slot: forked, or a fresh interpreter."""

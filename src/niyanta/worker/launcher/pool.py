@@ -10,6 +10,7 @@ import os
 import secrets
 import socket
 import sys
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
@@ -359,8 +360,12 @@ class ProcessPool:
         self._orders.add(do="exclusive", slot=runner.slot)
 
     def renew(self, seconds: float, exclusive_seconds: float) -> None:
-        """Tell the launcher how long it may let things run without hearing from us again."""
-        self._orders.add(do="alive", seconds=float(seconds), exclusive_seconds=float(exclusive_seconds))
+        """Tell the launcher how long it may let things run without hearing from us again.
+
+        By the machine's monotonic clock, which it shares: an order that it reads late must not prolong anything.
+        """
+        now = time.monotonic()
+        self._orders.add(do="alive", until=now + seconds, exclusive_until=now + exclusive_seconds)
 
     async def close(self) -> None:
         """End everything. Idempotent."""

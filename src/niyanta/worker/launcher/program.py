@@ -43,7 +43,7 @@ def main() -> None:
     cgroups.drop_unusable()
     scratch = sys.argv[2]
     runner, template = (json.loads(words) for words in sys.argv[3:5])
-    policy = _standing(Policy.decode(sys.argv[5]), cgroups)
+    policy = _standing(replace(Policy.decode(sys.argv[5]), scratch=scratch), cgroups)
     shown = policy.pass_env
     programs = Programs(
         runner,

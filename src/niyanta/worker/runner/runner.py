@@ -29,11 +29,12 @@ from niyanta.errors import PermanentError, TransientError
 from niyanta.telemetry.ambient import enter
 from niyanta.wire.messages import Assignment, LogLine
 from niyanta.worker.box.box import Box
+from niyanta.worker.box.hiding import EMPTIED
 from niyanta.worker.box.policy import Policy
 from niyanta.worker.handlers import children
 from niyanta.worker.handlers.app import App, load_app
 from niyanta.worker.handlers.context import Context, SyncContext
-from niyanta.worker.handlers.failures import is_end, is_permanent, said_by, traced
+from niyanta.worker.handlers.failures import boxed_in, is_end, is_permanent, said_by, traced
 from niyanta.worker.handlers.handler import Handler, MisfitError, encode_result
 from niyanta.worker.handlers.link import AttemptEnded
 from niyanta.worker.handlers.logs import log_all_to, log_no_more_to
@@ -157,7 +158,7 @@ def _outcome(handler: Handler, run: channel.Run, link: SocketLink) -> channel.Fr
     except BaseException as exc:
         if is_end(exc):
             return channel.Problem(_STOPPED, False)
-        return channel.Problem(describe(exc), is_permanent(exc), traced(exc))
+        return channel.Problem(describe(exc), is_permanent(exc), traced(exc) + boxed_in(exc, EMPTIED))
 
 
 def _run_loop(

@@ -25,6 +25,7 @@ LOCAL = {"database_url": "postgresql://me:pw@127.0.0.1/n", "nats_url": "nats://l
         ({"database_url": "postgresql://me:pw@127.0.0.1,db:5432/n?sslmode=prefer"}, ["database"]),
         ({"database_url": "postgresql://me:pw@db/n?sslmode=verify-full&sslrootcert=ca.crt"}, []),
         ({"database_url": "postgresql:///n?host=/run/postgresql"}, []),
+        ({"database_url": "postgresql:///n?host=db,127.0.0.1"}, ["database"]),
     ],
 )
 def test_exposures_are_found(given: dict[str, str], ways: list[str]) -> None:

@@ -40,3 +40,9 @@ def test_a_coordinator_does_without_what_only_migrating_takes() -> None:
     asked = "import sys, niyanta.cli.coordinator; print({'alembic', 'sqlalchemy'} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True, timeout=60)
     assert found.stdout.strip() == "set()"
+
+
+def test_a_postgresql_that_is_too_old_is_refused() -> None:
+    schema.refuse_older(15)
+    with pytest.raises(ConfigurationError, match="PostgreSQL 14: it must be 15 or newer"):
+        schema.refuse_older(14)

@@ -79,6 +79,8 @@ def test_what_is_hidden_is_left_out_of_what_is_open_around_it(tmp_path: Path) ->
     assert ours == {str(tmp_path / "a"), str(tmp_path / "b")}
     covered = {path for path, rights in openings(policy, [], policy.hidden) if rights == WRITE}
     assert covered == {str(tmp_path)}
+    policy = Policy(writes=(str(tmp_path),), hidden=(str(tmp_path / "nowhere"),))
+    assert str(tmp_path) in dict(openings(policy, [])), "nothing is there to be left out"
 
 
 def test_attempts_folders_aren_t_made_where_attempts_may_write(

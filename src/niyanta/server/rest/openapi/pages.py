@@ -59,9 +59,10 @@ class DocumentPages:
     """
 
     def __init__(self, operations: Iterable[Operation]) -> None:
-        document = build_document(operations)
-        self._json = cache(lambda: _Document.of(to_json(document), "application/json"))
-        self._yaml = cache(lambda: _Document.of(to_yaml(document).encode(), "application/yaml"))
+        # Made when it is first asked for: it would be half of what a coordinator computes for its start.
+        document = cache(lambda: build_document(operations))
+        self._json = cache(lambda: _Document.of(to_json(document()), "application/json"))
+        self._yaml = cache(lambda: _Document.of(to_yaml(document()).encode(), "application/yaml"))
         packages = [("niyanta.server.rest.openapi", "docs_page"), ("swagger_ui", "static")]
         self._static = StaticFiles(packages=[*packages])
 

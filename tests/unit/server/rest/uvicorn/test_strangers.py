@@ -47,6 +47,8 @@ def test_there_is_a_bound_for_all_sources_together() -> None:
         (("2001:db8::1", "2001:db8:0:1::1"), False),
         (("fe80::1%eth0", "fe80::2%eth0"), True),
         (("10.0.0.1", "10.0.0.2"), False),
+        (("::ffff:10.0.0.1", "::ffff:10.0.0.2"), False),
+        (("::ffff:10.0.0.1", "10.0.0.1"), True),
         (("", ""), True),
     ],
 )
