@@ -95,6 +95,22 @@ class RawConnection:
         self._writer.write(sent)
         await self._writer.drain()
 
+    async def call(self, calls: int) -> None:
+        """Send whole requests, and leave their answers unread.
+
+        Raises:
+            ConnectionError: The server has cut the connection.
+        """
+        sent = bytearray()
+        for _ in range(calls):
+            sent += _frame(_HEADERS, _END_HEADERS, self._next_id, self._head)
+            sent += _frame(_DATA, _END_STREAM, self._next_id, self._body)
+            self._next_id += 2
+        if not self.is_open:
+            raise ConnectionResetError
+        self._writer.write(sent)
+        await self._writer.drain()
+
     async def ended(self) -> None:
         """Wait until the server has ended the connection."""
         await self._ended.wait()

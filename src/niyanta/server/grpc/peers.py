@@ -6,11 +6,10 @@ import contextlib
 import ipaddress
 import os
 import socket
-import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from urllib.parse import unquote
 
-__all__ = ["cut_off", "each_socket", "source_address"]
+__all__ = ["cut_off", "each_listener", "source_address"]
 
 _OPEN = "/proc/self/fd"
 
@@ -36,32 +35,51 @@ def cut_off(peer: str, port: int) -> bool:
     """
     address, _, peer_port = unquote(peer).rpartition(":")
     wanted = _plain(address.partition(":")[2].strip("[]")), int(peer_port)
-    for found in each_socket(port):
+    for found in _second_of_each(lambda seen: _is_of(seen, port) and _other_end(seen) == wanted):
         with contextlib.suppress(OSError):  # no longer connected
-            other = found.getpeername()
-            if (_plain(other[0]), other[1]) == wanted:
-                found.shutdown(socket.SHUT_RDWR)
-                return True
+            found.shutdown(socket.SHUT_RDWR)
+            return True
     return False
 
 
-def each_socket(port: int, *, listening: bool = False) -> Iterator[socket.socket]:
-    """This process's sockets of a port of its own, each by a second descriptor that is closed thereafter.
+def each_listener(port: int) -> Iterator[socket.socket]:
+    """This process's sockets that listen on a port, each by a second descriptor that is closed thereafter."""
+    yield from _second_of_each(
+        lambda seen: bool(seen.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)) and _is_of(seen, port)
+    )
 
-    Args:
-        port: Theirs at this end.
-        listening: Whether those are wanted that listen; otherwise those that are connected.
-    """
+
+def _second_of_each(is_wanted: Callable[[socket.socket], bool]) -> Iterator[socket.socket]:
+    """Sockets among the open files. They may be thousands: a second descriptor is made only of what is wanted."""
     with contextlib.suppress(FileNotFoundError):  # no /proc
-        for name in os.listdir(_OPEN):
-            found = None
-            with contextlib.suppress(OSError):  # closed meanwhile, or no socket
-                if stat.S_ISSOCK(os.fstat(int(name)).st_mode):
-                    found = _second(int(name))
-            if found is not None:
-                with found:
-                    if _is_of(found, port, listening):
-                        yield found
+        for descriptor in map(int, os.listdir(_OPEN)):
+            if not _is(descriptor, is_wanted):
+                continue
+            with contextlib.suppress(OSError), _second(descriptor) as found:  # closed meanwhile
+                # Its number may be another file's by now.
+                if _is(found.fileno(), is_wanted):
+                    yield found
+
+
+def _is(descriptor: int, is_wanted: Callable[[socket.socket], bool]) -> bool:
+    with contextlib.suppress(OSError):  # no socket, closed meanwhile, or not connected
+        # As one of IPv6, as addresses of both versions fit there.
+        seen = socket.socket(socket.AF_INET6, socket.SOCK_STREAM, 0, fileno=descriptor)
+        try:
+            return is_wanted(seen)
+        finally:
+            seen.detach()
+    return False
+
+
+def _is_of(seen: socket.socket, port: int) -> bool:
+    family = seen.getsockopt(socket.SOL_SOCKET, socket.SO_DOMAIN)
+    return family in (socket.AF_INET, socket.AF_INET6) and seen.getsockname()[1] == port
+
+
+def _other_end(seen: socket.socket) -> tuple[str, int]:
+    other = seen.getpeername()
+    return _plain(other[0]), other[1]
 
 
 def _second(descriptor: int) -> socket.socket:
@@ -73,13 +91,9 @@ def _second(descriptor: int) -> socket.socket:
         raise
 
 
-def _is_of(found: socket.socket, port: int, listening: bool) -> bool:
-    if found.family not in (socket.AF_INET, socket.AF_INET6) or found.getsockname()[1] != port:
-        return False
-    return bool(found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)) == listening
-
-
 def _plain(address: str) -> str:
     """An address in one spelling: those of IPv4 without what IPv6 puts before them."""
+    if ":" not in address:
+        return address
     found = ipaddress.ip_address(address)
     return str(getattr(found, "ipv4_mapped", None) or found)

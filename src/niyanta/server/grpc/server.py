@@ -12,7 +12,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 from niyanta.errors import ConfigurationError
 from niyanta.server.access.certificates import Certificates
 from niyanta.server.access.gate import Gate
-from niyanta.server.access.resets import ResetBounds
+from niyanta.server.access.resets import Bounds
 from niyanta.server.grpc.certificates import ShownCertificate
 from niyanta.server.grpc.frame import GrpcFrame
 from niyanta.server.grpc.health import HEALTH_SERVICE, HealthMethods
@@ -64,9 +64,11 @@ class GrpcServer:
         """Have a second server on the port, whose queue is for sources that flood."""
         second = grpc.aio.server(options=_options(self._settings, is_second=True))
         try:
-            _bind(second, place, self._settings, certificates)
+            if not _bind(second, place, self._settings, certificates):
+                raise RuntimeError("it can't listen")
         except RuntimeError as error:
             log.warning("grpc.no_second_queue", extra={"error": str(error)})
+            self._steering.share(False)
             return
         self._servers.append(second)
         self._steering.begin()
@@ -91,33 +93,22 @@ class GrpcServer:
             tracing: Makes spans of calls.
         """
         self._when_stopping = when_stopping
-        resets = Resets(self.port, gate.proxies, metrics, ResetBounds(), self._steering)
-        frame = GrpcFrame(gate, body_limits(self._settings), self._settings.request_seconds, metrics, resets, tracing)
-        for service in SERVICES:
-            own = [served for served in methods if served.method.service == service]
-            self._add(service, {served.method.name: frame.handler(served) for served in own})
+        bounds = Bounds()
         probes = HealthMethods(health, SERVICES, self._stopping)
-        self._add(HEALTH_SERVICE, {name: resets.over(handler) for name, handler in probes.handlers().items()})
-        if self._settings.grpc_reflection:
-            self._reflect(resets)
         for server in self._servers:
+            is_second = server is not self._servers[0]
+            resets = Resets(self.port, gate.proxies, metrics, bounds, self._steering, is_second=is_second)
+            frame = GrpcFrame(
+                gate, body_limits(self._settings), self._settings.request_seconds, metrics, resets, tracing
+            )
+            for service in SERVICES:
+                own = [served for served in methods if served.method.service == service]
+                _add(server, service, {served.method.name: frame.handler(served) for served in own})
+            _add(server, HEALTH_SERVICE, {name: resets.over(handler) for name, handler in probes.handlers().items()})
+            if self._settings.grpc_reflection:
+                _reflect(server, resets)
             server.add_generic_rpc_handlers((_Unknown(resets),))
             await server.start()
-
-    def _add(self, service: str, handlers: dict[str, grpc.RpcMethodHandler]) -> None:
-        for server in self._servers:
-            server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
-
-    def _reflect(self, resets: Resets) -> None:
-        """The reflection service under both of its names: their messages are the same."""
-        servicer = reflection.aio.ReflectionServicer([*SERVICES, HEALTH_SERVICE, reflection.SERVICE_NAME])
-        handler = grpc.stream_stream_rpc_method_handler(
-            servicer.ServerReflectionInfo,
-            reflection_pb2.ServerReflectionRequest.FromString,
-            reflection_pb2.ServerReflectionResponse.SerializeToString,
-        )
-        for name in (reflection.SERVICE_NAME, "grpc.reflection.v1.ServerReflection"):
-            self._add(name, {"ServerReflectionInfo": resets.over(handler)})
 
     async def stop(self) -> None:
         """Take no more calls, end the streams, let the others finish for a while. Idempotent."""
@@ -125,6 +116,22 @@ class GrpcServer:
         self._when_stopping()
         await asyncio.gather(*(server.stop(_STOP_SECONDS) for server in self._servers))
         self._steering.close()
+
+
+def _add(server: grpc.aio.Server, service: str, handlers: dict[str, grpc.RpcMethodHandler]) -> None:
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+
+
+def _reflect(server: grpc.aio.Server, resets: Resets) -> None:
+    """The reflection service under both of its names: their messages are the same."""
+    servicer = reflection.aio.ReflectionServicer([*SERVICES, HEALTH_SERVICE, reflection.SERVICE_NAME])
+    handler = grpc.stream_stream_rpc_method_handler(
+        servicer.ServerReflectionInfo,
+        reflection_pb2.ServerReflectionRequest.FromString,
+        reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    for name in (reflection.SERVICE_NAME, "grpc.reflection.v1.ServerReflection"):
+        _add(server, name, {"ServerReflectionInfo": resets.over(handler)})
 
 
 class _Unknown(grpc.GenericRpcHandler):  # type: ignore[misc]  # untyped

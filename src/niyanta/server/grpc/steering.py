@@ -18,7 +18,7 @@ import struct
 import time
 from collections.abc import Iterable
 
-from niyanta.server.grpc.peers import each_socket
+from niyanta.server.grpc.peers import each_listener
 
 __all__ = ["Steering", "choosing"]
 
@@ -55,8 +55,8 @@ class Steering:
         self._timer: asyncio.TimerHandle | None = None
         self._is_on = False
 
-    def share(self) -> bool:
-        """Let a second server listen on the port, too.
+    def share(self, is_shared: bool = True) -> bool:
+        """Let a second server listen on the port, too; or let it no longer.
 
         The first has bound it alone, so that a port in use is found out.
 
@@ -64,9 +64,9 @@ class Steering:
             Whether it may.
         """
         shared = False
-        for found in each_socket(self._port, listening=True):
+        for found in each_listener(self._port):
             try:
-                found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, is_shared)
                 shared = True
             except OSError as error:
                 log.warning("grpc.no_second_queue", extra={"error": str(error)})
@@ -116,7 +116,7 @@ class Steering:
         buffer = ctypes.create_string_buffer(program, len(program))
         whole = struct.pack("HP", len(program) // 8, ctypes.addressof(buffer))
         try:
-            for found in each_socket(self._port, listening=True):
+            for found in each_listener(self._port):
                 found.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_REUSEPORT_CBPF, whole)
         except OSError as error:
             log.warning("grpc.no_second_queue", extra={"error": str(error)})
