@@ -180,8 +180,11 @@ class Roster:
     def lingers(self, worker_id: str, count: int, until: float) -> None:
         """The worker says that ended attempts still hold so many of its slots; believed until the moment."""
         if view := self.fleet.get(worker_id):
+            came_free = count < view.lingering
             view.lingering = count
             self._refusals.lingers(worker_id, until)
+            if came_free:
+                self.lanes.stir(view)
 
     def running(self, customer_id: str) -> int:
         """How many slots the customer holds."""

@@ -60,6 +60,7 @@ class Membership:
             answered registration or beat sets it anew, lower too: a service that was restored from a backup begins
             again at an older epoch.
         ignored_commands: How many were ignored since the last answered beat.
+        lingering: Gives how many of what is held are over as far as we know.
         on_answer: Called after each answered beat.
         on_superseded: Called with attempts that are no longer this worker's.
         on_absent: Called with attempts that run here as far as the service knows, and that the beat didn't name.
@@ -87,6 +88,7 @@ class Membership:
         self.draining = False
         self.epoch = 0
         self.ignored_commands = 0
+        self.lingering: Callable[[], int] = lambda: 0
         self.on_answer: Callable[[], None] = lambda: None
         self.on_superseded: Callable[[Sequence[AttemptRef]], None] = lambda _: None
         self.on_absent: Callable[[Sequence[AttemptRef]], None] = lambda _: None
@@ -94,6 +96,8 @@ class Membership:
         self.on_time: Callable[[float, float], None] = lambda *_: None
         self.on_lost: Callable[[], None] = lambda: None
         self.walls: Collection[Wall] = ()
+        self._lingered = 0
+        """What the last answered beat said of that."""
         self._registered = False
         self._stopped = False
         self._lost = ""
@@ -218,8 +222,15 @@ class Membership:
 
     def heartbeat(self, *, leaving: bool = False) -> Heartbeat:
         """A sign of life."""
+        lingering = self.lingering()
         return Heartbeat(
-            self._spec.worker_id, self.incarnation, self.draining, self._held(), leaving, self.ignored_commands
+            self._spec.worker_id,
+            self.incarnation,
+            self.draining,
+            self._held(),
+            leaving,
+            self.ignored_commands,
+            lingering if lingering or self._lingered else None,
         )
 
     async def beat(self, *, leaving: bool = False) -> bool:
@@ -247,6 +258,7 @@ class Membership:
             return True
         if not reply.hold:
             self.ignored_commands -= ignored
+            self._lingered = message.lingering or 0
         if reply.epoch:
             self.epoch = reply.epoch
         # First, as the time that exclusive ones among them have left mustn't be prolonged.
