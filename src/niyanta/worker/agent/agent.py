@@ -109,12 +109,11 @@ class Agent:
         self._over = False
         self._means: Means | None = None
         needs_processes = any(h.isolation is Isolation.PROCESS for h in spec.handlers.values())
-        warm = min(_MOST_WARM, spec.capacity)
         self._pool = None
         if needs_processes:
             self._pool = ProcessPool(
                 app,
-                warm,
+                min(_MOST_WARM, spec.capacity),
                 scratch,
                 fork=spec.fork,
                 most=spec.capacity,
