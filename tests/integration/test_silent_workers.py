@@ -169,6 +169,24 @@ async def test_a_slot_counts_as_held_for_as_long_as_its_worker_says(
         assert (await completed()).workload_id == third
 
 
+async def test_a_slot_that_an_attempt_is_taken_from_is_free_when_its_worker_says_so(
+    database_url: str, nats_url: str, subject_prefix: str
+) -> None:
+    slow = {"heartbeat_interval_seconds": 60.0, "worker_lease_seconds": 600.0}
+    async with running_system(database_url, nats_url, subject_prefix, **slow) as system:
+        worker = await system.worker(capacity=2)
+        ids = [await system.submit() for _ in range(3)]
+        for ref in [(await worker.next_push()).ref for _ in range(2)]:
+            await worker.report(ref, messages.Started())
+        status, _, _ = await system.call("POST", f"/workloads/{ids[0]}/cancel")
+        assert status == 200
+        # It would only refuse, and rest for that: with another's cancels it would hardly ever work.
+        with pytest.raises(TimeoutError):
+            await worker.next_push(0.5)
+        await worker.beat(lingering=0)
+        assert (await worker.next_push()).ref.workload_id == ids[2]
+
+
 async def test_an_estimate_does_not_count_what_can_not_be_placed_now(system: System) -> None:
     worker = await system.worker(types=["count", "kept"], capacity=8)
     async with beating(worker):

@@ -210,7 +210,7 @@ class Agent:
         for ref in refs:
             if (attempt := self._attempts.get(ref)) and not attempt.disowned:
                 attempt.disown()
-                self._membership.beat_soon()  # its slot is free as far as the service knows, and isn't yet
+                self._membership.lets_go()
 
     def _hand_back_absent(self, refs: Sequence[AttemptRef]) -> None:
         """Hand back what the service believes to run here, and doesn't: it was restored from a backup, say.

@@ -96,8 +96,8 @@ class Membership:
         self.on_time: Callable[[float, float], None] = lambda *_: None
         self.on_lost: Callable[[], None] = lambda: None
         self.walls: Collection[Wall] = ()
-        self._lingered = 0
-        """What the last answered beat said of that."""
+        self._over = self._settled = 0
+        """How many were told that they are over; and how many had been when a beat last said that none lingers."""
         self._registered = False
         self._stopped = False
         self._lost = ""
@@ -115,6 +115,11 @@ class Membership:
     def registered(self) -> bool:
         """Whether the service knows this incarnation, as far as we know."""
         return self._registered
+
+    def lets_go(self) -> None:
+        """An attempt is over, and its slot isn't free yet: say so at once, and when it is."""
+        self._over += 1
+        self.beat_soon()
 
     def beat_soon(self) -> None:
         """Beat now, not when the interval is over."""
@@ -230,7 +235,7 @@ class Membership:
             self._held(),
             leaving,
             self.ignored_commands,
-            lingering if lingering or self._lingered else None,
+            lingering if lingering or self._over != self._settled else None,
         )
 
     async def beat(self, *, leaving: bool = False) -> bool:
@@ -238,7 +243,7 @@ class Membership:
 
         The wait for it is short: who took the beat may be frozen, and the next is likely to reach another.
         """
-        message = self.heartbeat(leaving=leaving)
+        over, message = self._over, self.heartbeat(leaving=leaving)
         ignored, confirming = message.ignored_commands, dict(self._confirming)
         sent = time.monotonic()
         try:
@@ -258,7 +263,8 @@ class Membership:
             return True
         if not reply.hold:
             self.ignored_commands -= ignored
-            self._lingered = message.lingering or 0
+            if not message.lingering:
+                self._settled = over
         if reply.epoch:
             self.epoch = reply.epoch
         # First, as the time that exclusive ones among them have left mustn't be prolonged.
