@@ -20,7 +20,7 @@ from typing import TypeVar
 
 from niyanta.server.access.proxies import network_of
 
-__all__ = ["Bounds", "Bucket", "Buckets", "ResetBounds"]
+__all__ = ["Bucket", "Buckets", "PortBounds", "ResetBounds"]
 
 Value = TypeVar("Value")
 
@@ -107,7 +107,7 @@ class ResetBounds:
         return False
 
 
-class Bounds:
+class PortBounds:
     """Those of both kinds of calls.
 
     Attributes:

@@ -19,7 +19,7 @@ from typing import Any
 import grpc
 
 from niyanta.server.access.proxies import Proxies, network_of
-from niyanta.server.access.resets import Bounds, ResetBounds
+from niyanta.server.access.resets import PortBounds, ResetBounds
 from niyanta.server.grpc.peers import cut_off, source_address
 from niyanta.server.grpc.steering import Steering
 from niyanta.server.observability.metrics import Metrics
@@ -61,7 +61,7 @@ class Resets:
         port: int,
         proxies: Proxies,
         metrics: Metrics,
-        bounds: Bounds,
+        bounds: PortBounds,
         steering: Steering,
         *,
         is_second: bool,

@@ -12,7 +12,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 from niyanta.errors import ConfigurationError
 from niyanta.server.access.certificates import Certificates
 from niyanta.server.access.gate import Gate
-from niyanta.server.access.resets import Bounds
+from niyanta.server.access.resets import PortBounds
 from niyanta.server.grpc.certificates import ShownCertificate
 from niyanta.server.grpc.frame import GrpcFrame
 from niyanta.server.grpc.health import HEALTH_SERVICE, HealthMethods
@@ -93,7 +93,7 @@ class GrpcServer:
             tracing: Makes spans of calls.
         """
         self._when_stopping = when_stopping
-        bounds = Bounds()
+        bounds = PortBounds()
         probes = HealthMethods(health, SERVICES, self._stopping)
         for server in self._servers:
             is_second = server is not self._servers[0]
@@ -162,7 +162,7 @@ def _bind(
 
 
 def _options(settings: CoordinatorSettings, *, is_second: bool = False) -> list[tuple[str, int]]:
-    """Bounds against callers that take too much; what a method may take in particular is the frame's to check."""
+    """PortBounds against callers that take too much; what a method may take in particular is the frame's to check."""
     return [
         # Else the servers of two programs share a port, and neither is told. The second joins this program's own.
         ("grpc.so_reuseport", int(is_second)),

@@ -8,7 +8,7 @@ from time import monotonic
 import pytest
 
 from niyanta.server.access.proxies import Proxies
-from niyanta.server.access.resets import Bounds
+from niyanta.server.access.resets import PortBounds
 from niyanta.server.grpc.resets import Resets
 from niyanta.server.grpc.steering import Steering
 from niyanta.server.observability.metrics import Metrics
@@ -17,8 +17,8 @@ PEER, OTHER = "ipv4:192.0.2.1:1000", "ipv4:192.0.2.2:1000"
 HELD_SECONDS = 0.5
 
 
-def resets(*, is_second: bool, bounds: Bounds | None = None) -> Resets:
-    made = bounds or Bounds()
+def resets(*, is_second: bool, bounds: PortBounds | None = None) -> Resets:
+    made = bounds or PortBounds()
     return Resets(0, Proxies(""), Metrics(), made, Steering(0), is_second=is_second, held_seconds=HELD_SECONDS)
 
 
@@ -62,7 +62,7 @@ async def test_so_many_are_held_at_most() -> None:
 
 
 async def test_calls_that_met_their_deadline_and_those_of_proxies_count_for_nothing() -> None:
-    found = Resets(0, Proxies("192.0.2.1"), Metrics(), Bounds(), Steering(0), is_second=False)
+    found = Resets(0, Proxies("192.0.2.1"), Metrics(), PortBounds(), Steering(0), is_second=False)
     for _ in range(1_000):
         found.given_up(OTHER, 0.6)
         found.given_up(PEER, 0.0)
