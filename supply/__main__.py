@@ -1,6 +1,7 @@
 """``python -m supply``: checks advisories and licences, and writes lists and provenance to ``dist/supply``.
 
-``python -m supply renew PATH`` takes a new snapshot of advisories from a clone of their database instead.
+``python -m supply renew`` takes a new snapshot of Go's advisories instead, and with the path of a clone of the Python
+database one of those.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from supply.advisories import Snapshot, read_database
+from supply.advisories import GO, PYTHON, Snapshot, read_database, read_go_database
+from supply.go_modules import fetched, required
 from supply.licences import Licences
 from supply.packages import ROOT, Package, locked, needed_by
 from supply.provenance import commit, sign, statement
@@ -26,18 +28,30 @@ IMAGE_EXTRAS = ("server",)
 
 
 def _check(licences: Licences, everything: dict[str, Package]) -> list[str]:
-    snapshot = Snapshot.load()
-    pinned = locked()
-    problems = [f"known weakness: {each}" for each in snapshot.affecting(pinned)]
-    problems += [f"licence not allowed: {each}" for each in licences.refused(everything.values())]
-    age = snapshot.age_days(datetime.now(UTC))
-    known = f"{len(snapshot.advisories)} advisories as of {snapshot.taken_at:%Y-%m-%d}"
-    print(f"{len(pinned)} locked packages against {known}")
-    if age > _OLD_DAYS:
-        print(f"The snapshot of advisories is {age} days old, and knows nothing newer: make advisories FROM=<clone>")
-    if unknown := snapshot.unknown(pinned):
-        print(f"The snapshot wasn't made for: {', '.join(unknown)}")
+    problems = [f"licence not allowed: {each}" for each in licences.refused(everything.values())]
+    for database, pinned in ((PYTHON, locked()), (GO, required())):
+        snapshot = Snapshot.load(database)
+        problems += [f"known weakness: {each}" for each in snapshot.affecting(pinned)]
+        print(f"{len(pinned)} packages of {database.ecosystem} against {_known(snapshot)}")
+        age = snapshot.age_days(datetime.now(UTC))
+        if age > _OLD_DAYS:
+            print(f"  This snapshot is {age} days old, and knows nothing newer: {database.renewal}")
+        if unknown := snapshot.unknown(pinned):
+            problems.append(f"nothing is known of {', '.join(unknown)}: {database.renewal}")
     return problems
+
+
+def _known(snapshot: Snapshot) -> str:
+    return f"{len(snapshot.advisories)} advisories as of {snapshot.taken_at:%Y-%m-%d} ({snapshot.database.name})"
+
+
+def _renew(clone: Path | None) -> None:
+    taken = [read_go_database(fetched(), required())]
+    if clone is not None:
+        taken.append(read_database(clone, locked()))
+    for snapshot in taken:
+        snapshot.save()
+        print(_known(snapshot))
 
 
 def _write(name: str, content: dict[str, Any] | str) -> Path:
@@ -67,8 +81,7 @@ def _make(licences: Licences, everything: dict[str, Package], key: Path | None) 
     packages = [*(ROOT / "dist").glob("*.whl"), *(ROOT / "dist").glob("*.tar.gz")]
     if not packages:
         print("dist holds no packages: the provenance is of the lists only (make package first)")
-    snapshot = Path(__file__).with_name("advisories.json")
-    provenance = _write("provenance.json", statement([*packages, *written], [snapshot]))
+    provenance = _write("provenance.json", statement([*packages, *written], [PYTHON.file, GO.file]))
     if key is not None:
         print(sign(provenance, key).relative_to(ROOT))
 
@@ -84,14 +97,12 @@ def main() -> int:
     """Do what was asked for; 1 when something isn't as it must be."""
     parser = argparse.ArgumentParser(prog="python -m supply")
     parser.add_argument("--key", type=Path, help="an SSH key that signs the provenance off")
-    parser.add_argument("renew", nargs="*", metavar="renew PATH", help="take advisories anew from a clone")
+    parser.add_argument("renew", nargs="*", metavar="renew [PATH]", help="take advisories anew")
     arguments = parser.parse_args()
     if arguments.renew:
-        if len(arguments.renew) != 2 or arguments.renew[0] != "renew":
-            parser.error("say: renew PATH")
-        snapshot = read_database(Path(arguments.renew[1]), locked())
-        snapshot.save()
-        print(f"{len(snapshot.advisories)} advisories as of {snapshot.taken_at:%Y-%m-%d}")
+        if len(arguments.renew) > 2 or arguments.renew[0] != "renew":
+            parser.error("say: renew, or renew PATH")
+        _renew(Path(arguments.renew[1]) if len(arguments.renew) == 2 else None)
         return 0
     licences, everything = Licences.load(), needed_by(("dev",))
     if problems := _check(licences, everything):

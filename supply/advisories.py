@@ -1,8 +1,9 @@
-"""Known weaknesses of the packages that are locked, by a snapshot of the Python Packaging Advisory Database.
+"""Known weaknesses of the packages that are locked, by snapshots of the Python and the Go advisory database.
 
-The snapshot lies beside this file, as no service need be reachable for the check. It holds what concerns packages of
-the lock file: ids and versions. It is made anew from a clone of the database (``make advisories FROM=…``).
-Source: https://github.com/pypa/advisory-database, CC BY 4.0; its format is OSV's, https://ossf.github.io/osv-schema/.
+The snapshots lie beside this file, as no service need be reachable for the check. They hold what concerns packages of
+the lock file, and modules that the Go SDK requires: ids and versions. They are made anew by ``make advisories``.
+Sources: https://github.com/pypa/advisory-database and the module golang.org/x/vulndb, both CC BY 4.0; the format of
+both is OSV's, https://ossf.github.io/osv-schema/.
 """
 
 from __future__ import annotations
@@ -18,9 +19,29 @@ from typing import Any
 import yaml
 from packaging.version import InvalidVersion, Version
 
-__all__ = ["Advisory", "Snapshot", "read_database"]
+__all__ = ["GO", "PYTHON", "Advisory", "Database", "Snapshot", "read_database", "read_go_database"]
 
-_FILE = Path(__file__).with_name("advisories.json")
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """Where advisories come from."""
+
+    name: str
+    ecosystem: str
+    """As OSV names it."""
+    file: Path
+    """The snapshot of it that is committed."""
+    renewal: str
+    """What takes it anew."""
+
+
+PYTHON = Database(
+    "Python Packaging Advisory Database",
+    "PyPI",
+    Path(__file__).with_name("advisories.json"),
+    "make advisories FROM=<clone>",
+)
+GO = Database("Go Vulnerability Database", "Go", Path(__file__).with_name("advisories_go.json"), "make advisories")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +55,18 @@ class Advisory:
     """From a version on, to the one that is mended; an empty end where none is."""
     versions: frozenset[str]
     """Affected beside the ranges."""
+    ecosystem: str = PYTHON.ecosystem
 
     def affects(self, version: str) -> bool:
         """Whether this version has the weakness."""
         if version in self.versions:
             return True
-        at = Version(version)
+        order = _go_order if self.ecosystem == GO.ecosystem else _python_order
+        at = order(version)
         return any(
-            Version(begin) <= at and (not end or at < Version(end))
-            for begin, end in self.ranges
-            if _is_version(begin)
+            begin <= at and (not ends or at < order(ends))
+            for begin, ends in ((order(begins), ends) for begins, ends in self.ranges)
+            if begin is not None
         )
 
 
@@ -57,11 +80,12 @@ class Snapshot:
     advisories: tuple[Advisory, ...]
     packages: frozenset[str]
     """That were asked about. One that isn't among them hasn't been checked."""
+    database: Database = PYTHON
 
     @classmethod
-    def load(cls, path: Path = _FILE) -> Snapshot:
+    def load(cls, database: Database = PYTHON, path: Path | None = None) -> Snapshot:
         """The one that is committed."""
-        found = json.loads(path.read_text())
+        found = json.loads((path or database.file).read_text())
         return cls(
             datetime.fromisoformat(found["taken_at"]),
             found["commit"],
@@ -72,16 +96,18 @@ class Snapshot:
                     tuple(each["aliases"]),
                     tuple((begin, end) for begin, end in each["ranges"]),
                     frozenset(each["versions"]),
+                    database.ecosystem,
                 )
                 for each in found["advisories"]
             ),
             frozenset(found["packages"]),
+            database,
         )
 
-    def save(self, path: Path = _FILE) -> None:
+    def save(self, path: Path | None = None) -> None:
         """Write it down."""
         found = {
-            "source": "Python Packaging Advisory Database, CC BY 4.0",
+            "source": f"{self.database.name}, CC BY 4.0",
             "commit": self.commit,
             "taken_at": self.taken_at.isoformat(),
             "packages": sorted(self.packages),
@@ -96,7 +122,7 @@ class Snapshot:
                 for each in sorted(self.advisories, key=lambda each: (each.package, each.id))
             ],
         }
-        path.write_text(json.dumps(found, indent=1) + "\n")
+        (path or self.database.file).write_text(json.dumps(found, indent=1) + "\n")
 
     def affecting(self, locked: Mapping[str, Iterable[str]]) -> list[str]:
         """Which of the locked versions have a known weakness, and which."""
@@ -131,13 +157,25 @@ def read_database(clone: Path, packages: Iterable[str]) -> Snapshot:
     return Snapshot(datetime.fromisoformat(taken).astimezone(UTC), commit, mine, wanted)
 
 
-def _advisories(entry: dict[str, Any]) -> list[Advisory]:
+def read_go_database(module: Path, modules: Iterable[str]) -> Snapshot:
+    """A snapshot of the module that holds Go's database, as Go's cache has it unpacked."""
+    _, _, version = module.name.partition("@")
+    _, taken, commit = version.rsplit("-", 2)
+    wanted = frozenset(modules)
+    found = []
+    for file in sorted((module / "data" / "osv").glob("GO-*.json")):
+        found += [each for each in _advisories(json.loads(file.read_text()), GO) if each.package in wanted]
+    at = datetime.strptime(taken, "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+    return Snapshot(at, commit, tuple(found), wanted, GO)
+
+
+def _advisories(entry: dict[str, Any], database: Database = PYTHON) -> list[Advisory]:
     if entry.get("withdrawn"):
         return []
     found = []
     for affected in entry["affected"]:
         ranges: list[tuple[str, str]] = []
-        for events in (each["events"] for each in affected.get("ranges", []) if each["type"] == "ECOSYSTEM"):
+        for events in (each["events"] for each in affected.get("ranges", []) if each["type"] != "GIT"):
             for event in events:
                 if "introduced" in event:
                     ranges.append((str(event["introduced"]), ""))
@@ -145,15 +183,27 @@ def _advisories(entry: dict[str, Any]) -> list[Advisory]:
                     ranges[-1] = (ranges[-1][0], str(event["fixed"]))
         # What the ranges say already needs no list.
         listed = [] if ranges else [str(version) for version in affected.get("versions", [])]
-        name = affected["package"]["name"].lower()
+        name = affected["package"]["name"]
+        if database is PYTHON:
+            name = name.lower()
         aliases = tuple(entry.get("aliases", ()))
-        found.append(Advisory(entry["id"], name, aliases, tuple(ranges), frozenset(listed)))
+        found.append(Advisory(entry["id"], name, aliases, tuple(ranges), frozenset(listed), database.ecosystem))
     return found
 
 
-def _is_version(text: str) -> bool:
+def _python_order(version: str) -> Any:
+    """What versions are compared by; None for what is none."""
     try:
-        Version(text)
+        return Version(version)
     except InvalidVersion:
-        return False
-    return True
+        return None
+
+
+def _go_order(version: str) -> Any:
+    """The same for Go's, which are those of https://semver.org: one before a release sorts before it."""
+    if version == "0":  # what OSV calls the time before all versions
+        return ()
+    numbers, _, before = version.removeprefix("v").partition("+")[0].partition("-")
+    parts = tuple(int(part) for part in numbers.split("."))
+    words = tuple((not word.isdigit(), int(word) if word.isdigit() else 0, word) for word in before.split("."))
+    return *parts, not before, words

@@ -84,7 +84,7 @@ class Coordinator:
         try:
             self._certificates = Certificates(settings) if settings.tls_cert else None
             for exposure in exposures(settings):
-                log.warning("traffic.in_the_clear", extra=exposure._asdict())
+                log.warning(exposure.event, extra=exposure.told)
             if settings.tls_client_ca and not settings.requires_client_certificates:
                 log.warning("grpc.asks_for_no_certificate", extra={"why": _GRPC_ASKS_NOBODY})
             self._grpc = GrpcServer(settings, self._certificates)

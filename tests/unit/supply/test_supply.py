@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from supply.advisories import Advisory, Snapshot, read_database
+from supply.advisories import GO, PYTHON, Advisory, Snapshot, read_database, read_go_database
+from supply.go_modules import required
 from supply.licences import Licences
 from supply.packages import ROOT, Package, locked, needed_by
 from supply.provenance import NAMESPACE, sign, statement
@@ -17,7 +18,7 @@ from supply.sbom import console_components, document
 
 LICENCES = Licences(frozenset({"MIT", "Apache-2.0"}), {"MIT License": "MIT"}, {"odd": "MIT"})
 # What a coordinator needs besides Niyanta itself. More must be worth it: each is code that others may change.
-MOST_SERVER_PACKAGES = 50
+MOST_SERVER_PACKAGES = 45
 
 
 def package(name: str, licence: str = "MIT") -> Package:
@@ -44,6 +45,13 @@ def test_nothing_that_is_locked_has_a_known_weakness_and_all_was_asked_about() -
     snapshot = Snapshot.load()
     assert snapshot.affecting(locked()) == []
     assert snapshot.unknown(locked()) == [], "make advisories FROM=<clone of the database>"
+
+
+def test_no_module_that_the_go_sdk_requires_has_a_known_weakness() -> None:
+    snapshot = Snapshot.load(GO)
+    assert {"google.golang.org/grpc", "github.com/coder/websocket"} <= set(required())
+    assert snapshot.affecting(required()) == []
+    assert snapshot.unknown(required()) == [], "make advisories"
 
 
 def test_every_licence_is_allowed() -> None:
@@ -84,6 +92,23 @@ def test_versions_are_affected_from_one_to_the_next_that_is_mended(version: str,
     assert advisory.affects("0.1")
 
 
+@pytest.mark.parametrize(
+    ("version", "affected"),
+    [
+        ("1.9.0", True),
+        ("1.10.0-rc.1", True),
+        ("1.10.0", False),
+        ("0.0.0-20180101000000-abcdefabcdef", True),
+        ("2.0.0-dev", True),
+        ("2.0.0-dev.0.20260101000000-abcdefabcdef", False),
+        ("2.0.0", False),
+    ],
+)
+def test_versions_of_go_are_ordered_as_they_are_there(version: str, affected: bool) -> None:
+    ranges = (("0", "1.10.0"), ("2.0.0-dev", "2.0.0-dev.0.20260101000000-000000000000"))
+    assert Advisory("GO-1", "a", (), ranges, frozenset(), GO.ecosystem).affects(version) is affected
+
+
 def snapshot_of(*advisories: Advisory) -> Snapshot:
     return Snapshot(datetime(2026, 1, 1, tzinfo=UTC), "c0ffee", advisories, frozenset({"a"}))
 
@@ -91,7 +116,7 @@ def snapshot_of(*advisories: Advisory) -> Snapshot:
 def test_a_snapshot_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     snapshot = snapshot_of(Advisory("A-1", "a", ("CVE-1",), (("0", "1"),), frozenset()))
     snapshot.save(tmp_path / "snapshot.json")
-    assert Snapshot.load(tmp_path / "snapshot.json") == snapshot
+    assert Snapshot.load(PYTHON, tmp_path / "snapshot.json") == snapshot
 
 
 def test_a_snapshot_knows_its_age_and_what_it_was_not_asked() -> None:
@@ -125,6 +150,41 @@ def test_a_snapshot_is_taken_from_a_clone_of_the_database(tmp_path: Path) -> Non
     snapshot = read_database(tmp_path, ["wanted", "unheard-of"])
     assert snapshot.advisories == (Advisory("PYSEC-1", "wanted", ("CVE-1",), (("0", "1.5"), ("2", "")), frozenset()),)
     assert snapshot.packages == {"wanted", "unheard-of"}
+
+
+GO_ENTRY = {
+    "id": "GO-1",
+    "aliases": ["CVE-1"],
+    "affected": [
+        {
+            "package": {"ecosystem": "Go", "name": name},
+            "ranges": [{"type": "SEMVER", "events": [{"introduced": "0"}, {"fixed": "1.2.0"}]}],
+        }
+        for name in ("example.com/Wanted", "example.com/other")
+    ],
+}
+
+
+def test_a_snapshot_is_taken_from_the_module_that_holds_go_s_database(tmp_path: Path) -> None:
+    module = tmp_path / "vulndb@v0.0.0-20260102030405-c0ffeec0ffee"
+    (module / "data" / "osv").mkdir(parents=True)
+    (module / "data" / "osv" / "GO-1.json").write_text(json.dumps(GO_ENTRY))
+    (module / "data" / "osv" / "GO-2.json").write_text(json.dumps(GO_ENTRY | {"withdrawn": "2026-01-01T00:00:00Z"}))
+    snapshot = read_go_database(module, ["example.com/Wanted"])
+    expected = Advisory("GO-1", "example.com/Wanted", ("CVE-1",), (("0", "1.2.0"),), frozenset(), "Go")
+    assert snapshot == Snapshot(
+        datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "c0ffeec0ffee", (expected,), frozenset({"example.com/Wanted"}), GO
+    )
+
+
+def test_modules_are_those_that_go_mod_names_but_for_our_own(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "go.mod").write_text("module a.b/c\n\ngo 1.23\n\nrequire d.e/f v1.2.3\n")
+    (tmp_path / "inner" / "go.mod").write_text(
+        "module a.b/c/inner\n\nrequire (\n\ta.b/c v0.0.0\n\td.e/f v1.2.4\n\tg.h/i v0.1.0 // indirect\n)\n\n"
+        "replace a.b/c => ..\n"
+    )
+    assert required(tmp_path) == {"d.e/f": {"1.2.3", "1.2.4"}, "g.h/i": {"0.1.0"}}
 
 
 def test_a_list_names_each_package_once_and_what_it_needs() -> None:

@@ -18,6 +18,7 @@ from niyanta.examples.storage.place import Entry, Place, UnusableNameError, with
 __all__ = ["LocalPlace"]
 
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_LISTED = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MOST_NAME_BYTES = 200
 """Of a temporary name, so that it is never the reason why a name is too long."""
 
@@ -145,42 +146,53 @@ class LocalPlace(Place):
 
     def entries(self) -> list[Entry]:
         """The files below this folder, by name."""
-        with self._explained():
-            top = self.real_path()
-            if top.exists() and not top.is_dir():
-                raise PermanentError(f"{self.field}: {self.url} is no folder")
-            found: list[Entry] = []
-
-            def closed(exc: OSError) -> None:
-                if exc.errno == errno.ENOENT:  # gone meanwhile
-                    return
-                if Path(exc.filename) == top:
-                    raise exc
-                found.append(Entry(f"{_shown(Path(exc.filename), top)}/", problem=_reason(exc)))
-
-            for folder, folders, files in os.walk(top, onerror=closed):
-                found += (self._looked_at(Path(folder, name), top) for name in files)
-                links = (Path(folder, name) for name in folders if Path(folder, name).is_symlink())
-                found += (Entry(f"{_shown(p, top)}/", problem="links to folders aren't followed") for p in links)
+        found: list[Entry] = []
+        with self._explained(), contextlib.suppress(FileNotFoundError), self._held() as (folder, name):
+            try:
+                top = os.open(name, _LISTED, dir_fd=folder)
+            except NotADirectoryError:
+                raise PermanentError(f"{self.field}: {self.url} is no folder") from None
+            levels = [(top, "", iter(os.listdir(top)))]
+            try:
+                while levels:
+                    held, path, names = levels[-1]
+                    if (part := next(names, None)) is None:
+                        os.close(levels.pop()[0])
+                    elif isinstance(inner := self._looked_at(held, part, f"{path}{part}"), Entry):
+                        found.append(inner)
+                    elif inner is not None:
+                        levels.append((inner, f"{path}{part}/", iter(os.listdir(inner))))
+            finally:
+                for held, _, _ in levels:
+                    os.close(held)
         return sorted(found, key=lambda entry: entry.name)
 
-    def _looked_at(self, path: Path, top: Path) -> Entry:
-        """A file as it lies there, with what is wrong with it."""
-        name = _shown(path, top)
-        if name != str(path.relative_to(top)):
-            return Entry(name, problem="the name isn't UTF-8; rename the file")
+    def _looked_at(self, folder: int, name: str, path: str) -> Entry | int | None:
+        """A file as it lies there, with what is wrong with it; of a folder a descriptor; None: it is gone."""
+        shown = os.fsencode(path).decode(errors="backslashreplace")
         try:
-            found = path.lstat()
+            found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            if stat.S_ISDIR(found.st_mode):
+                shown += "/"
+                return os.open(name, _LISTED, dir_fd=folder)
+            if shown != path:
+                return Entry(shown, problem="the name isn't UTF-8; rename the file")
             if stat.S_ISLNK(found.st_mode):
-                LocalPlace(path, self.field, self._roots).real_path()
-                found = path.stat()
-        except OSError as exc:
-            return Entry(name, problem=_reason(exc))
+                with self.child(path)._held() as (other, target):
+                    found = os.stat(target, dir_fd=other, follow_symlinks=False)
+                if stat.S_ISLNK(found.st_mode):
+                    raise OSError(errno.ELOOP, "a link that leads to itself")
+                if stat.S_ISDIR(found.st_mode):
+                    return Entry(f"{shown}/", problem="links to folders aren't followed")
         except PermanentError:
-            return Entry(name, problem="a link that leads to where this worker may not read")
+            return Entry(shown, problem="a link that leads to where this worker may not read")
+        except OSError as exc:
+            if exc.errno == errno.ENOENT and not os.path.lexists(f"/proc/self/fd/{folder}/{name}"):
+                return None
+            return Entry(shown, problem=_reason(exc))
         if not stat.S_ISREG(found.st_mode):
-            return Entry(name, problem=_LASTING[errno.ENXIO])
-        return _entry(name, found)
+            return Entry(shown, problem=_LASTING[errno.ENXIO])
+        return _entry(shown, found)
 
     def remove(self) -> None:
         """Remove it, a folder with all that is in it. Nothing happens when it isn't there."""
@@ -204,11 +216,6 @@ class LocalPlace(Place):
 def _reason(exc: OSError) -> str:
     number = exc.errno or 0
     return _LASTING.get(number) or _OF_THE_NAME.get(number) or exc.strerror or type(exc).__name__
-
-
-def _shown(path: Path, top: Path) -> str:
-    r"""A name as text; bytes that aren't UTF-8 as ``\xff``."""
-    return os.fsencode(path.relative_to(top)).decode(errors="backslashreplace")
 
 
 def _entry(name: str, found: os.stat_result) -> Entry:

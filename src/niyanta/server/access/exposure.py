@@ -1,7 +1,8 @@
-"""What of a coordinator's traffic others could read, as it leaves this machine without TLS."""
+"""What of a coordinator's traffic others could read, as it leaves this machine without TLS, or for whomever."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
@@ -10,7 +11,7 @@ from niyanta.wire.addresses import Addresses, is_loopback
 
 __all__ = ["Exposure", "exposures"]
 
-_SECURED = ("require", "verify-ca", "verify-full")
+_SECURED = ("verify-ca", "verify-full")
 
 
 class Exposure(NamedTuple):
@@ -21,6 +22,13 @@ class Exposure(NamedTuple):
     where: str
     danger: str
     advice: str
+    event: str = "traffic.in_the_clear"
+    """What the log calls it."""
+
+    @property
+    def told(self) -> dict[str, str]:
+        """What the log says of it."""
+        return {"way": self.way, "where": self.where, "danger": self.danger, "advice": self.advice}
 
 
 def exposures(settings: CoordinatorSettings) -> list[Exposure]:
@@ -44,23 +52,24 @@ def exposures(settings: CoordinatorSettings) -> list[Exposure]:
                 "give NATS a certificate, and begin its addresses with tls://",
             )
         )
-    if hosts := _exposed_databases(settings.database_url):
-        found.append(
-            Exposure(
-                "database",
-                ", ".join(hosts),
-                "whoever is on the way reads everything",
-                "append ?sslmode=verify-full&sslrootcert=FILE to the database's URL",
-            )
-        )
-    return found
+    return [*found, *_of_the_database(settings.database_url)]
 
 
-def _exposed_databases(url: str) -> list[str]:
-    place = urlsplit(url)
-    options = parse_qs(place.query)
-    if options.get("sslmode", ["prefer"])[-1] in _SECURED:
+def _of_the_database(url: str) -> list[Exposure]:
+    options = parse_qs(urlsplit(url).query)
+    mode = options.get("sslmode", ["prefer"])[-1]
+    hosts = ", ".join(_distant_hosts(url, options))
+    advice = "append ?sslmode=verify-full&sslrootcert=FILE to the database's URL"
+    if mode in _SECURED or not hosts:
         return []
+    if mode == "require":
+        danger = "sslmode=require doesn't look who the server is: whoever gets in between reads everything"
+        return [Exposure("database", hosts, danger, advice, "traffic.unverified")]
+    return [Exposure("database", hosts, "whoever is on the way reads everything", advice)]
+
+
+def _distant_hosts(url: str, options: Mapping[str, list[str]]) -> list[str]:
+    place = urlsplit(url)
     named = [place.netloc.rpartition("@")[2], *options.get("host", [])]
     hosts = [_host(part) for text in named for part in text.split(",") if not part.startswith("/")]
     return [host for host in hosts if host and not is_loopback(host)]

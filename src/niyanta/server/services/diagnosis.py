@@ -62,10 +62,15 @@ class Finding(msgspec.Struct, frozen=True):
     """What to do; empty when all is well."""
 
 
+_HOW = {"traffic.in_the_clear": "in the clear", "traffic.unverified": "to whomever answers"}
+
+
 def tls_findings(exposed: Sequence[Exposure], ends_at: datetime | None, now: datetime) -> list[Finding]:
     """What can be read on the way, and how long the listeners' certificate, if there is one, is still good."""
     found = [
-        Finding("tls", Severity.WARNING, f"to the {way.way} ({way.where}) in the clear: {way.danger}", way.advice)
+        Finding(
+            "tls", Severity.WARNING, f"to the {way.way} ({way.where}) {_HOW[way.event]}: {way.danger}", way.advice
+        )
         for way in exposed
     ]
     if ends_at is not None:

@@ -332,6 +332,40 @@ def test_a_link_that_comes_after_the_look_is_not_followed(tmp_path: Path, what: 
         assert len([path for path in (folder / "outside").rglob("*") if path.is_file()]) == 2
 
 
+@pytest.mark.parametrize("what", ["folder", "its folder"])
+def test_nor_is_what_lies_behind_it_listed(tmp_path: Path, what: str) -> None:
+    place = raced(tmp_path, what)
+    folder = Raced(place.path.parent, "video_url", [tmp_path / "root"])
+    folder.swapped, folder.into = place.swapped, place.into
+    (tmp_path / "outside" / "b" / "theirs").write_text("secret")
+    (tmp_path / "outside" / "theirs").write_text("secret")
+    with contextlib.suppress(PermanentError):
+        assert "theirs" not in {entry.name for entry in folder.entries()}
+
+
+def test_a_link_in_a_listing_is_looked_at_along_descriptors(tmp_path: Path) -> None:
+    place = raced(tmp_path, "folder")
+    (tmp_path / "root" / "list").mkdir()
+    (tmp_path / "root" / "list" / "link").symlink_to(place.path)
+    (tmp_path / "outside" / "b" / "file").write_text("a longer secret")
+    listing = LinkRaced(tmp_path / "root" / "list", "video_url", [tmp_path / "root"])
+    listing.swapped, listing.into = place.swapped, place.into
+    (entry,) = listing.entries()
+    assert (entry.size_bytes, bool(entry.problem)) == (0, True)
+
+
+class LinkRaced(Raced):
+    """The link appears when a link in the folder is looked at."""
+
+    def real_path(self) -> Path:
+        return super().real_path() if self.path.name == "link" else LocalPlace.real_path(self)
+
+    def child(self, name: str) -> LocalPlace:
+        found = LinkRaced(self.path / name, self.field, self._roots)
+        found.swapped, found.into = self.swapped, self.into
+        return found
+
+
 def test_a_store_that_redirects_is_not_followed(s3: S3Server, tmp_path: Path) -> None:
     with S3Server() as private:
         private.objects["bucket/x"] = b"secret"

@@ -24,6 +24,8 @@ LOCAL = {"database_url": "postgresql://me:pw@127.0.0.1/n", "nats_url": "nats://l
         ({"database_url": "postgresql://me:pw@db/n"}, ["database"]),
         ({"database_url": "postgresql://me:pw@127.0.0.1,db:5432/n?sslmode=prefer"}, ["database"]),
         ({"database_url": "postgresql://me:pw@db/n?sslmode=verify-full&sslrootcert=ca.crt"}, []),
+        ({"database_url": "postgresql://me:pw@db/n?sslmode=require"}, ["database"]),
+        ({"database_url": "postgresql://me:pw@127.0.0.1/n?sslmode=require"}, []),
         ({"database_url": "postgresql:///n?host=/run/postgresql"}, []),
         ({"database_url": "postgresql:///n?host=db,127.0.0.1"}, ["database"]),
     ],
@@ -31,3 +33,18 @@ LOCAL = {"database_url": "postgresql://me:pw@127.0.0.1/n", "nats_url": "nats://l
 def test_exposures_are_found(given: dict[str, str], ways: list[str]) -> None:
     settings = CoordinatorSettings.from_environment({}, **LOCAL | given)
     assert [exposure.way for exposure in exposures(settings)] == ways
+
+
+def test_a_server_that_nobody_looks_at_is_another_danger_than_a_line_in_the_clear() -> None:
+    events = {}
+    for mode in ("disable", "prefer", "require"):
+        given = LOCAL | {"database_url": f"postgresql://me:pw@db/n?sslmode={mode}"}
+        (found,) = exposures(CoordinatorSettings.from_environment({}, **given))
+        events[mode] = found.event
+        assert "verify-full" in found.advice
+        assert set(found.told) == {"way", "where", "danger", "advice"}
+    assert events == {
+        "disable": "traffic.in_the_clear",
+        "prefer": "traffic.in_the_clear",
+        "require": "traffic.unverified",
+    }
