@@ -27,8 +27,6 @@ frozen the launcher ends the process with its lease."""
 _CLOSED_STATUS = 1
 _MOST_READ_BYTES = 1 << 16
 _AGAIN_SECONDS = 0.05
-_MOST_TRIES = 40
-"""To start a thread: what the handler has started may be ending."""
 
 
 class Control:
@@ -36,9 +34,10 @@ class Control:
 
     Args:
         control: The socket; kept from children that are executed.
+        most_tries: How often starting a thread is tried again; what the handler has started may be ending.
     """
 
-    def __init__(self, control: socket.socket) -> None:
+    def __init__(self, control: socket.socket, *, most_tries: int = 40) -> None:
         control.set_inheritable(False)
         self._control = control
         self._woken, self._waking = socket.socketpair()
@@ -55,6 +54,7 @@ class Control:
         self._splitter = channel.FrameSplitter()
         self._alarm: _Alarm | None = None
         self._alarms = threading.Lock()
+        self._most_tries = most_tries
         self._lock = threading.Lock()
         self._hearer: Callable[[channel.ToRunner], None] | None = None
         self._early: list[channel.ToRunner] = []
@@ -99,7 +99,7 @@ class Control:
 
     def alarm(self, seconds: float, action: Callable[[], None]) -> None:
         """Call it after that time, beside all else, while the process still is; instead of the alarm before."""
-        alarm = _Alarm(time.monotonic() + seconds, action, _MOST_TRIES)
+        alarm = _Alarm(time.monotonic() + seconds, action, self._most_tries)
         with self._alarms:
             before, self._alarm = self._alarm, alarm
         if not self._thread.is_alive():  # the agent is gone

@@ -14,7 +14,7 @@ as any fork shares them, and `Worker.on_fork` is the place to open them again. A
 graphics device open after its import can't be forked: the template says so and ends, and the launcher starts an
 interpreter for each attempt instead.
 
-Before the import it goes a runner's way itself: what that writes to, runners share (`niyanta.worker.runner.rehearsal`).
+Before the import it goes a runner's way itself: what that writes to, all runners share (`rehearse`).
 
 The launcher's requests are JSON, those that belong together in one message, with three descriptors each: control,
 stdout, stderr.
