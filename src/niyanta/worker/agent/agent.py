@@ -246,6 +246,7 @@ class Agent:
                         self._take(assignment)
             case CancelAttempt(ref=ref):
                 self._disown([ref])
+                self._membership.lets_go()  # one that has just ended, too: its slot is counted as held until we say
             case PauseAttempt(ref=ref):
                 self._ask_pause(ref, wanted=True)
             case WithdrawPause(ref=ref):
