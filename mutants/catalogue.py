@@ -181,9 +181,23 @@ _DEATHS = (
     Mutant(
         "suspects together",
         "suspects are tried one to a worker, so that they can't take the fleet down together",
-        "return len(self._trials) < max(1, len(self.fleet) // 4)",
+        "return len(self._trials) < max(1, workers // 4)",
         "return len(self._trials) < 1_000_000",
         "unit/domain/test_roster.py::test_suspects_are_tried_one_to_a_worker_and_on_a_quarter_of_the_fleet",
+    ),
+    Mutant(
+        "slots taken away",
+        "a slot that an attempt was taken from is given away when its worker says that it is free",
+        "taken_away=freed and _is_taken_away(change),",
+        "taken_away=False,",
+        "integration/test_silent_workers.py::test_a_slot_that_an_attempt_is_taken_from_is_free_when_its_worker_says_so",
+    ),
+    Mutant(
+        "suspects in front",
+        "what waits behind suspects that can't be tried is read without them",
+        "elif len(waiting) >= most:",
+        "elif len(waiting) >= most and not lane.skips_suspects:",
+        "unit/domain/test_roster.py::test_suspects_hold_up_nothing_behind_them",
     ),
     Mutant(
         "fleet that dies at large",

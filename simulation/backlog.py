@@ -85,7 +85,7 @@ class Backlog:
             queue = self._queues.get((lane.customer_id, lane.placement_key))
             if queue is None:
                 continue
-            heads = self._heads(lane.customer_id, queue, most, with_suspects)
+            heads = self._heads(lane.customer_id, queue, most, with_suspects and not lane.skips_suspects)
             self.rows_read += len(heads)
             if heads:
                 found[lane.customer_id, lane.placement_key] = Found(queue.workload_type, queue.affinity, heads)

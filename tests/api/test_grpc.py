@@ -223,9 +223,9 @@ async def test_a_stream_of_what_has_ended_is_one_update(calls: Calls, worker: Sc
     assert (await calls.get(workload_id)).error_message == "no such file"
 
 
-async def test_many_streams_all_see_the_end(calls: Calls, worker: ScriptedWorker) -> None:
+async def test_many_streams_of_one_connection_all_see_the_end(calls: Calls, worker: ScriptedWorker) -> None:
     workload_id, ref = await start(calls, worker)
-    streams = [calls.stream(workload_id) for _ in range(150)]
+    streams = [calls.stream(workload_id) for _ in range(400)]
     for first in await asyncio.gather(*(stream.read() for stream in streams)):
         assert first.status == S.WORKLOAD_STATUS_RUNNING
     await worker.report(ref, messages.Completed(b"{}"))

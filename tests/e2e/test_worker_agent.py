@@ -392,12 +392,26 @@ async def test_a_slot_counts_until_it_is_free_and_then_at_once_no_more(run: Any,
     count = len(service.beats)
     await until(lambda: len(service.beats) > count + 3)
     assert all(beat.attempts == [ref] for beat in service.beats[count:])
+    assert service.beats[-1].lingering == 1
     other = await service.assign("stubborn", 2)
     await until(lambda: service.bodies(other))
     assert service.bodies(other) == [Refused("this worker is full")]
     service.accept = RegisterReply(True, "", "", 60.0, 300.0)
     end.set()
     await until(lambda: service.beats[-1].attempts == [], 3)
+    assert service.beats[-1].lingering == 0
+
+
+async def test_one_that_is_cancelled_when_it_has_ended_is_said_to_hold_no_slot(run: Any, service: Service) -> None:
+    service.accept = RegisterReply(True, "", "", 60.0, 300.0)
+    await run(inline_worker())
+    await until(lambda: service.beats)
+    ref = await service.assign("quick", 1)
+    await until(lambda: any(isinstance(body, Completed) for body in service.bodies(ref)))
+    count = len(service.beats)
+    await service.broker.publish(service.subjects.worker("w"), encode(CancelAttempt(ref)))
+    await until(lambda: len(service.beats) > count)
+    assert service.beats[-1].lingering == 0
 
 
 async def test_a_stop_hands_everything_back_and_says_good_bye_once(run: Any, service: Service) -> None:

@@ -18,7 +18,7 @@ from niyanta.wire import messages
 from niyanta.wire.messages import AttemptRef, RegisterReply
 from support.pace import pace
 from support.scripted_worker import ScriptedWorker
-from support.system import System, beating, supported
+from support.system import System, beating, running_system, supported
 
 pytestmark = pytest.mark.hasty
 
@@ -129,7 +129,7 @@ async def test_a_slot_that_a_cancelled_attempt_does_not_give_back_is_not_filled_
     refused = 0
     deadline = asyncio.get_running_loop().time() + 3
     while asyncio.get_running_loop().time() < deadline:
-        await worker.beat(ref)  # it still holds the slot
+        await worker.beat(ref, lingering=1)  # it still holds the slot
         try:
             again = await worker.next_assignment(0.1)
         except TimeoutError:
@@ -141,6 +141,50 @@ async def test_a_slot_that_a_cancelled_attempt_does_not_give_back_is_not_filled_
         again = await worker.next_assignment(10)
         assert again.ref.workload_id == waiting
         await worker.report(again.ref, messages.Started(), messages.Completed(b"{}"))
+
+
+async def test_a_slot_counts_as_held_for_as_long_as_its_worker_says(
+    database_url: str, nats_url: str, subject_prefix: str
+) -> None:
+    slow = {"heartbeat_interval_seconds": 60.0, "worker_lease_seconds": 600.0}
+    async with running_system(database_url, nats_url, subject_prefix, **slow) as system:
+        worker = await system.worker(capacity=1)
+
+        async def completed() -> messages.AttemptRef:
+            ref = (await worker.next_push()).ref
+            await worker.report(ref, messages.Started(), messages.Completed(b"{}"))
+            return ref
+
+        await system.submit()
+        # What it names has ended since it wrote the beat: nothing is held by it.
+        ref = await completed()
+        assert (await worker.beat(ref)).superseded == [ref]
+        second = await system.submit()
+        assert (await completed()).workload_id == second
+        await worker.beat(ref, lingering=10_000)  # no more than it names
+        third = await system.submit()
+        with pytest.raises(TimeoutError):
+            await worker.next_push(0.5)
+        await worker.beat(lingering=0)
+        assert (await completed()).workload_id == third
+
+
+async def test_a_slot_that_an_attempt_is_taken_from_is_free_when_its_worker_says_so(
+    database_url: str, nats_url: str, subject_prefix: str
+) -> None:
+    slow = {"heartbeat_interval_seconds": 60.0, "worker_lease_seconds": 600.0}
+    async with running_system(database_url, nats_url, subject_prefix, **slow) as system:
+        worker = await system.worker(capacity=2)
+        ids = [await system.submit() for _ in range(3)]
+        for ref in [(await worker.next_push()).ref for _ in range(2)]:
+            await worker.report(ref, messages.Started())
+        status, _, _ = await system.call("POST", f"/workloads/{ids[0]}/cancel")
+        assert status == 200
+        # It would only refuse, and rest for that: with another's cancels it would hardly ever work.
+        with pytest.raises(TimeoutError):
+            await worker.next_push(0.5)
+        await worker.beat(lingering=0)
+        assert (await worker.next_push()).ref.workload_id == ids[2]
 
 
 async def test_an_estimate_does_not_count_what_can_not_be_placed_now(system: System) -> None:

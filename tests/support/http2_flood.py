@@ -64,8 +64,15 @@ class RawConnection:
         self._ended = asyncio.Event()
         self.is_open = False
 
-    async def open(self, port: int, tls: ssl.SSLContext | None = None) -> None:
-        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
+    async def open(self, port: int, tls: ssl.SSLContext | None = None, *, source: str = "127.0.0.1") -> None:
+        """Connect.
+
+        Args:
+            port: Of the server.
+            tls: What to trust; None to speak plain.
+            source: The address to come from, one of this machine.
+        """
+        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls, local_addr=(source, 0))
         self._writer.write(_PREFACE + _frame(_SETTINGS, 0, 0, b""))
         self._listening = asyncio.create_task(self._listen())
         self.is_open = True
@@ -82,6 +89,22 @@ class RawConnection:
             if with_request:
                 sent += _frame(_DATA, _END_STREAM, self._next_id, self._body)
             sent += _frame(_RST_STREAM, 0, self._next_id, struct.pack(">I", _CANCEL))
+            self._next_id += 2
+        if not self.is_open:
+            raise ConnectionResetError
+        self._writer.write(sent)
+        await self._writer.drain()
+
+    async def call(self, calls: int) -> None:
+        """Send whole requests, and leave their answers unread.
+
+        Raises:
+            ConnectionError: The server has cut the connection.
+        """
+        sent = bytearray()
+        for _ in range(calls):
+            sent += _frame(_HEADERS, _END_HEADERS, self._next_id, self._head)
+            sent += _frame(_DATA, _END_STREAM, self._next_id, self._body)
             self._next_id += 2
         if not self.is_open:
             raise ConnectionResetError
@@ -128,6 +151,7 @@ class Flood:
     connections: int = 4
     streams: int = 2_000
     with_request: bool = False
+    source: str = "127.0.0.1"
     resets: int = field(default=0, init=False)
     cuts: int = field(default=0, init=False)
 
@@ -141,7 +165,7 @@ class Flood:
         while True:
             connection = RawConnection(self.method, self.key, self.message)
             with contextlib.suppress(ConnectionError):
-                await connection.open(self.port)
+                await connection.open(self.port, source=self.source)
                 try:
                     while True:
                         await connection.reset_at_once(self.streams, with_request=self.with_request)

@@ -158,8 +158,14 @@ class ScriptedWorker:
     async def checkpoint(self, ref: AttemptRef, state: bytes) -> EventReply:
         return await self.report(ref, messages.CheckpointSaved(state, hashlib.sha256(state).digest()))
 
-    async def beat(self, *attempts: AttemptRef, draining: bool = False, leaving: bool = False) -> HeartbeatReply:
-        message = Heartbeat(self.worker_id, self.incarnation, draining, list(attempts), leaving)
+    async def beat(
+        self,
+        *attempts: AttemptRef,
+        draining: bool = False,
+        leaving: bool = False,
+        lingering: int | None = None,
+    ) -> HeartbeatReply:
+        message = Heartbeat(self.worker_id, self.incarnation, draining, list(attempts), leaving, lingering=lingering)
         return msgspec.msgpack.decode(
             await self._ask(self.subjects.heartbeat, _encode(message)),
             type=HeartbeatReply,

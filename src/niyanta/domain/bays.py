@@ -47,6 +47,8 @@ class Lane:
     """Of its newest entry in a heap; older ones are void. 0: it has none."""
     slept_round: int = 0
     is_aside: bool = False
+    skips_suspects: bool = False
+    """Its suspects have to wait: it is read without them."""
     gone: bool = False
 
 

@@ -72,7 +72,8 @@ class Fleet:
                 changed.append(view)
                 continue
             view.used, view.running = old.used, old.running
-            view.resting, view.lingering = old.resting, old.lingering
+            if view.incarnation == old.incarnation:
+                view.resting, view.lingering = old.resting, old.lingering
             same = (old.incarnation, old.tags, old.types, old.customers) == (
                 view.incarnation,
                 view.tags,

@@ -6,16 +6,14 @@ A pass is ``choose`` (whose turns these are, and which lanes to read), the readi
 which worker), the writing, and `keep` or `give_up` for each placement. What the roster holds is only ever too
 careful: a slot is taken when an assignment is planned, and given back when a release is known to be committed.
 
-**Suspects.** A workload that has lost two workers in a row may be what ends them. Suspects are tried one to a worker,
-and on no more than a quarter of the fleet at a time, so that they can't take it down at once, however many there are.
-
-**Refusals.** What a worker that refuses has to wait is in `niyanta.domain.refusals`.
+What a worker that refuses has to wait is in `niyanta.domain.refusals`; how workloads are tried that may be what ends
+their workers, in `niyanta.domain.suspects`.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -25,11 +23,10 @@ from niyanta.domain.fleet import Demand, Fleet, Shortlist
 from niyanta.domain.lanes import Agenda, Allowance, Lanes
 from niyanta.domain.placement import Affinity, WorkerView
 from niyanta.domain.refusals import Refusals
+from niyanta.domain.suspects import Suspects
 from niyanta.domain.workload import Key
 
 __all__ = ["Candidate", "Entitlement", "Found", "Held", "Placement", "Roster"]
-
-_MOST_UNTRIED_WOKEN = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +104,6 @@ class Roster:
 
     def __init__(self, entitlement: Callable[[str], Entitlement | None], trial_seconds: float) -> None:
         self._entitlement = entitlement
-        self._trial_seconds = trial_seconds
         self.fleet = Fleet()
         self.clock = FairClock()
         self.lanes = Lanes(self.fleet, self.clock)
@@ -115,9 +111,7 @@ class Roster:
         self._of_worker: dict[str, set[Key]] = {}
         self._running: Counter[str] = Counter()
         self._outruns: list[tuple[float, Key, int]] = []
-        self._trials: dict[Key, tuple[str, float]] = {}
-        self._untried: deque[Lane] = deque()
-        """Lanes put aside until a suspect may be tried."""
+        self._suspects = Suspects(trial_seconds)
         self._refusals = Refusals()
         self._now = 0.0
 
@@ -133,6 +127,7 @@ class Roster:
                     view.take(self._held[key].workload_type)
             view.resting = self._refusals.is_resting(view.worker_id, self._now)
             self.lanes.stir(view, new=True)
+            self._suspects.retry()
 
     def learn_held(self, rows: Iterable[Held], workers: Iterable[str] | None = None) -> None:
         """What is held, of these workers or of all: what isn't there has been let go unheard."""
@@ -159,6 +154,7 @@ class Roster:
             view.used = 0
             view.running.clear()
         self.lanes.reopen_all()
+        self._suspects.retry()
 
     def forget_idle(self) -> None:
         """Drop what is kept of customers with nothing queued, so that memory stays bounded."""
@@ -180,8 +176,11 @@ class Roster:
     def lingers(self, worker_id: str, count: int, until: float) -> None:
         """The worker says that ended attempts still hold so many of its slots; believed until the moment."""
         if view := self.fleet.get(worker_id):
+            came_free = count < view.lingering
             view.lingering = count
             self._refusals.lingers(worker_id, until)
+            if came_free:
+                self._stir(view)
 
     def running(self, customer_id: str) -> int:
         """How many slots the customer holds."""
@@ -199,20 +198,23 @@ class Roster:
         self.clock.tick(now)
         rested, free = self._refusals.over(now)
         for worker_id in rested:
-            view = self.fleet.get(worker_id)
-            if view is not None and view.resting:
+            if (view := self.fleet.get(worker_id)) and view.resting:
                 view.resting = False
-                self.lanes.stir(view)
+                self._stir(view)
         for worker_id in free:
             if view := self.fleet.get(worker_id):
                 view.lingering = 0
-                self.lanes.stir(view)
-        for key in [k for k, (_, until) in self._trials.items() if now >= until]:
-            del self._trials[key]
+                self._stir(view)
+        self._suspects.tick(now)
         if self.may_try_suspects:
-            for _ in range(min(len(self._untried), _MOST_UNTRIED_WOKEN)):
-                self.lanes.take_back(self._untried.popleft())
+            for lane in self._suspects.returned():
+                self.lanes.note(lane.customer_id, lane.placement_key, float("-inf"))
         self._charge_outruns(now)
+
+    def _stir(self, view: WorkerView) -> None:
+        """A slot of the worker came free."""
+        self.lanes.stir(view)
+        self._suspects.retry()
 
     def _charge_outruns(self, now: float) -> None:
         """An attempt that has run for as long as was charged is charged the double."""
@@ -229,7 +231,7 @@ class Roster:
     @property
     def may_try_suspects(self) -> bool:
         """Whether a pass may assign a suspect."""
-        return len(self._trials) < max(1, len(self.fleet) // 4)
+        return self._suspects.may_try(len(self.fleet))
 
     def choose(self, most: int) -> Agenda:
         """Which lanes to read, and whose turns the assignments then are."""
@@ -247,7 +249,7 @@ class Roster:
         Args:
             agenda: From `choose`, on the same picture.
             read: By customer and placement key; lanes with nothing ready are left out.
-            with_suspects: Whether suspects were read, too.
+            with_suspects: Whether suspects were read, too, of lanes that don't skip them.
         """
         placements: list[Placement] = []
         used: dict[int, int] = {}
@@ -267,7 +269,7 @@ class Roster:
             used[id(lane)] = used.get(id(lane), 0) + 1
             key = (turn.customer_id, candidate.workload_id)
             if candidate.is_suspect:
-                self._trials[key] = (worker.worker_id, self._now + self._trial_seconds)
+                self._suspects.try_on(key, worker.worker_id, self._now)
             charged = self.lanes.use(turn, allowed.weight)
             placements.append(
                 Placement(key, lane.workload_type or "", worker, allowed.weight, charged, candidate.is_suspect)
@@ -321,20 +323,23 @@ class Roster:
             return shortlist.best()
         if not self.may_try_suspects:
             return None
-        return shortlist.best(avoid={worker_id for worker_id, _ in self._trials.values()})
+        return shortlist.best(avoid=self._suspects.busy_workers)
 
     def _update(self, lane: Lane, found: Found | None, taken: set[Key], most: int, with_suspects: bool) -> None:
         """What has become of a lane that was read."""
-        left = [c for c in found.waiting if (lane.customer_id, c.workload_id) not in taken] if found else []
-        if left and not all(candidate.is_suspect for candidate in left):
-            self.lanes.advance(lane, left[0].rank)
-        elif left or not with_suspects:
+        waiting = found.waiting if found else ()
+        left = [c for c in waiting if (lane.customer_id, c.workload_id) not in taken]
+        if any(candidate.is_suspect for candidate in left):
+            self._suspects.skip(lane)
+        if harmless := next((candidate for candidate in left if not candidate.is_suspect), None):
+            self.lanes.advance(lane, harmless.rank)
+        elif len(waiting) >= most:
+            self.lanes.advance(lane, waiting[-1].rank)
+        elif lane.skips_suspects or not with_suspects:
+            self._suspects.skip(lane)
             self.lanes.put_aside(lane)  # only suspects are left, as far as is known
-            self._untried.append(lane)
-        elif found is None or len(found.waiting) < most:
-            self.lanes.drop(lane)
         else:
-            self.lanes.advance(lane, found.waiting[-1].rank)
+            self.lanes.drop(lane)
 
     def keep(self, placement: Placement, generation: int) -> None:
         """The placement is written."""
@@ -354,7 +359,7 @@ class Roster:
         customer_id = placement.key[0]
         placement.worker.give_back(placement.workload_type)
         self._running[customer_id] -= 1
-        self._trials.pop(placement.key, None)
+        self._suspects.ended(placement.key)
         self.clock.adjust(customer_id, placement.weight, -placement.charged)
         self.lanes.credited(customer_id)
 
@@ -374,7 +379,7 @@ class Roster:
         holding = self._held.pop(key, None)
         if holding is None:
             return
-        self._trials.pop(key, None)
+        self._suspects.ended(key)
         customer_id = key[0]
         keys = self._of_worker[holding.worker_id]
         keys.discard(key)
@@ -392,4 +397,4 @@ class Roster:
             self.lanes.credited(customer_id)
         if worker := self.fleet.get(holding.worker_id):
             worker.give_back(holding.workload_type)
-            self.lanes.stir(worker)
+            self._stir(worker)

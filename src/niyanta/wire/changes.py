@@ -38,6 +38,8 @@ class WorkloadChange(msgspec.Struct, frozen=True, omit_defaults=True):
     """With ``unscheduled``: the input doesn't fit that worker's version of the handler, and won't go there again."""
     held_seconds: float | None = None
     """Of a redistribution: how long the attempt had run; None when it hadn't begun."""
+    taken_away: bool = False
+    """With ``released_from``: that worker didn't ask for it, and may not have ended the attempt yet."""
 
 
 class Changed(msgspec.Struct, frozen=True, omit_defaults=True):

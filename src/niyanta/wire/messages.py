@@ -183,6 +183,10 @@ class Heartbeat(msgspec.Struct, frozen=True):
     """True in the very last beat of a worker that has handed everything back and exits."""
     ignored_commands: int = 0
     """Commands of an older leader or for another incarnation that came since the last answered beat."""
+    lingering: int | None = None
+    """How many of them are over as the worker knows, and hold their slots all the same; None when there are none, and
+    that has been said since one was last told to end. That one isn't the worker's any more doesn't say so: it may
+    have ended since the beat was written."""
 
 
 class HeartbeatReply(msgspec.Struct, frozen=True, omit_defaults=True):

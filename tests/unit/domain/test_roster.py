@@ -318,6 +318,31 @@ def test_suspects_are_tried_one_to_a_worker_and_on_a_quarter_of_the_fleet() -> N
     assert len(shop.passes()) == 2  # the trials are over: those run like any other now
 
 
+def test_suspects_hold_up_nothing_behind_them() -> None:
+    shop = Shop(*(worker(f"w{n}", 10) for n in range(4)))
+    suspects = shop.add("a", 20, suspect=True)
+    harmless = shop.add("a", 60)
+    placed = shop.passes(most=8)
+    assert [p.key[1] for p in placed] == [suspects[0], *harmless[:39]]
+    shop.end(placed[1], 1.0)
+    assert [p.key[1] for p in shop.passes(most=8)] == [harmless[39]]
+    shop.end(placed[0], 1.0)
+    assert [p.key[1] for p in shop.passes(most=8)] == [suspects[1]]
+
+
+def test_suspects_that_no_free_slot_is_for_are_not_read_over_and_over() -> None:
+    shop = Shop(worker("w0", 2, "odd"), *(worker(f"w{n}", 1) for n in range(1, 8)))
+    shop.add("poison", 30, suspect=True, kind="odd")
+    (trial,) = shop.passes()
+    assert shop.roster.may_try_suspects
+    before = shop.backlog.rows_read
+    for _ in range(50):
+        shop.one_pass()
+    assert shop.backlog.rows_read == before
+    shop.end(trial, 1.0)
+    assert len(shop.passes()) == 1
+
+
 def test_a_lane_of_suspects_that_was_put_aside_comes_back_after_a_sweep() -> None:
     shop = Shop(worker("w", 2))
     first, second = shop.add("poison", 2, suspect=True)

@@ -15,7 +15,15 @@ from typing import Any
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from niyanta.errors import ApiError, InternalError, InvalidInputError, PayloadTooLargeError, RequestTimeoutError
+from niyanta.errors import (
+    ApiError,
+    InternalError,
+    InvalidInputError,
+    PayloadTooLargeError,
+    RateLimitedError,
+    RequestTimeoutError,
+    UnauthorizedError,
+)
 from niyanta.server.access.gate import Gate, check_workload, request_id
 from niyanta.server.access.proxies import Proxies
 from niyanta.server.access.rate_limits import RateStatus
@@ -83,6 +91,7 @@ class GrpcFrame:
         serve: Callable[[MethodCall[Any]], Awaitable[Message]] = served.serve
 
         async def answer(sent: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> bytes:
+            await self._resets.enter(context.peer())
             with self._entry(method, context) as entry:
                 try:
                     call = await self._enter(method, sent, entry)
@@ -112,6 +121,7 @@ class GrpcFrame:
         serve: Callable[[MethodCall[Any]], AsyncGenerator[Message, None]] = served.serve
 
         async def answer(sent: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> None:
+            await self._resets.enter(context.peer())
             with self._entry(method, context) as entry:
                 try:
                     call = await self._enter(method, sent, entry)
@@ -134,7 +144,6 @@ class GrpcFrame:
     def _entry(self, method: Method[Any, Any], context: grpc.aio.ServicerContext) -> Iterator[_Entry]:
         """A call, counted when it has ended."""
         began, peer = time.perf_counter(), context.peer()
-        self._resets.enter(peer)
         entry = _Entry(context, peer, self._gate.proxies)
         name_request(entry.request_id)
         try:
@@ -144,6 +153,8 @@ class GrpcFrame:
             self._metrics.call_answered(method.name, entry.outcome.name, seconds)
             if entry.was_given_up:
                 self._resets.given_up(peer, seconds)
+            elif entry.was_turned_away:
+                self._resets.turned_away(peer)
 
     async def _enter(self, method: Method[Any, Any], sent: AsyncIterator[bytes], entry: _Entry) -> MethodCall[Any]:
         """The checked call; raises what refuses it."""
@@ -205,6 +216,7 @@ class _Entry:
         self.seconds_left: float | None = context.time_remaining()
         self.rate: RateStatus | None = None
         self.outcome = grpc.StatusCode.CANCELLED
+        self.was_turned_away = False
         self._begun = False
 
     @property
@@ -231,6 +243,7 @@ class _Entry:
     async def refuse(self, error: ApiError) -> bytes:
         """End the call with the error's status, by an exception of grpc's."""
         self.outcome = status.code_of(error)
+        self.was_turned_away = isinstance(error, UnauthorizedError | RateLimitedError)
         await self.begin_answer({})
         await self._context.abort(
             self.outcome, status.safe_message(error), status.metadata_of(error, self.request_id)

@@ -6,10 +6,10 @@ import contextlib
 import ipaddress
 import os
 import socket
-import stat
+from collections.abc import Callable, Iterator
 from urllib.parse import unquote
 
-__all__ = ["cut_off", "source_address"]
+__all__ = ["cut_off", "each_listener", "source_address"]
 
 _OPEN = "/proc/self/fd"
 
@@ -34,34 +34,66 @@ def cut_off(peer: str, port: int) -> bool:
         Whether it was there. Without ``/proc`` nothing is found.
     """
     address, _, peer_port = unquote(peer).rpartition(":")
-    wanted = _plain(address.partition(":")[2].strip("[]")), int(peer_port), port
-    with contextlib.suppress(FileNotFoundError):
-        for name in os.listdir(_OPEN):
-            with contextlib.suppress(OSError):  # closed meanwhile, or no socket that is connected
-                if stat.S_ISSOCK(os.fstat(int(name)).st_mode) and _cut_if(int(name), wanted):
-                    return True
+    wanted = _plain(address.partition(":")[2].strip("[]")), int(peer_port)
+    for found in _second_of_each(lambda seen: _is_of(seen, port) and _other_end(seen) == wanted):
+        with contextlib.suppress(OSError):  # no longer connected
+            found.shutdown(socket.SHUT_RDWR)
+            return True
     return False
 
 
-def _cut_if(descriptor: int, wanted: tuple[str, int, int]) -> bool:
-    """Shut down what the descriptor stands for when it is the one wanted."""
+def each_listener(port: int) -> Iterator[socket.socket]:
+    """This process's sockets that listen on a port, each by a second descriptor that is closed thereafter."""
+    yield from _second_of_each(
+        lambda seen: bool(seen.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)) and _is_of(seen, port)
+    )
+
+
+def _second_of_each(is_wanted: Callable[[socket.socket], bool]) -> Iterator[socket.socket]:
+    """Sockets among the open files. They may be thousands: a second descriptor is made only of what is wanted."""
+    with contextlib.suppress(FileNotFoundError):  # no /proc
+        for descriptor in map(int, os.listdir(_OPEN)):
+            if not _is(descriptor, is_wanted):
+                continue
+            with contextlib.suppress(OSError), _second(descriptor) as found:  # closed meanwhile
+                # Its number may be another file's by now.
+                if _is(found.fileno(), is_wanted):
+                    yield found
+
+
+def _is(descriptor: int, is_wanted: Callable[[socket.socket], bool]) -> bool:
+    with contextlib.suppress(OSError):  # no socket, closed meanwhile, or not connected
+        # As one of IPv6, as addresses of both versions fit there.
+        seen = socket.socket(socket.AF_INET6, socket.SOCK_STREAM, 0, fileno=descriptor)
+        try:
+            return is_wanted(seen)
+        finally:
+            seen.detach()
+    return False
+
+
+def _is_of(seen: socket.socket, port: int) -> bool:
+    family = seen.getsockopt(socket.SOL_SOCKET, socket.SO_DOMAIN)
+    return family in (socket.AF_INET, socket.AF_INET6) and seen.getsockname()[1] == port
+
+
+def _other_end(seen: socket.socket) -> tuple[str, int]:
+    other = seen.getpeername()
+    return _plain(other[0]), other[1]
+
+
+def _second(descriptor: int) -> socket.socket:
     own = os.dup(descriptor)
     try:
-        found = socket.socket(fileno=own)
+        return socket.socket(fileno=own)
     except OSError:
         os.close(own)
         raise
-    with found:
-        if found.family not in (socket.AF_INET, socket.AF_INET6):
-            return False
-        other, here = found.getpeername(), found.getsockname()
-        if (_plain(other[0]), other[1], here[1]) != wanted:
-            return False
-        found.shutdown(socket.SHUT_RDWR)
-        return True
 
 
 def _plain(address: str) -> str:
     """An address in one spelling: those of IPv4 without what IPv6 puts before them."""
+    if ":" not in address:
+        return address
     found = ipaddress.ip_address(address)
     return str(getattr(found, "ipv4_mapped", None) or found)

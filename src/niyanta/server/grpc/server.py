@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 
 import grpc
@@ -11,12 +12,13 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 from niyanta.errors import ConfigurationError
 from niyanta.server.access.certificates import Certificates
 from niyanta.server.access.gate import Gate
-from niyanta.server.access.resets import ResetBounds
+from niyanta.server.access.resets import PortBounds
 from niyanta.server.grpc.certificates import ShownCertificate
 from niyanta.server.grpc.frame import GrpcFrame
 from niyanta.server.grpc.health import HEALTH_SERVICE, HealthMethods
 from niyanta.server.grpc.methods import SERVICES, Served
 from niyanta.server.grpc.resets import Resets
+from niyanta.server.grpc.steering import Steering
 from niyanta.server.observability.metrics import Metrics
 from niyanta.server.observability.tracing import Tracing
 from niyanta.server.services.health import Health
@@ -24,6 +26,8 @@ from niyanta.server.services.requests import body_limits
 from niyanta.server.settings import CoordinatorSettings
 
 __all__ = ["GrpcServer"]
+
+log = logging.getLogger(__name__)
 
 _STOP_SECONDS = 5.0
 _KIB = 1024
@@ -44,23 +48,30 @@ class GrpcServer:
         self._settings = settings
         self._stopping = asyncio.Event()
         self._when_stopping: Callable[[], None] = lambda: None
-        self._server = grpc.aio.server(options=_options(settings))
+        self._servers = [grpc.aio.server(options=_options(settings))]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         try:
-            self.port = self._bind(f"{host}:{settings.grpc_port}", certificates)
+            self.port = _bind(self._servers[0], f"{host}:{settings.grpc_port}", settings, certificates)
         except RuntimeError as exc:
             raise _cannot_listen(settings) from exc
         if self.port == 0:
             raise _cannot_listen(settings)
+        self._steering = Steering(self.port)
+        if self._steering.share():
+            self._add_second(f"{host}:{self.port}", certificates)
 
-    def _bind(self, place: str, certificates: Certificates | None) -> int:
-        if certificates is None:
-            return int(self._server.add_insecure_port(place))
-        shown = ShownCertificate(certificates)
-        credentials = grpc.dynamic_ssl_server_credentials(
-            shown.first, shown.newest, self._settings.requires_client_certificates
-        )
-        return int(self._server.add_secure_port(place, credentials))
+    def _add_second(self, place: str, certificates: Certificates | None) -> None:
+        """Have a second server on the port, whose queue is for sources that flood."""
+        second = grpc.aio.server(options=_options(self._settings, is_second=True))
+        try:
+            if not _bind(second, place, self._settings, certificates):
+                raise RuntimeError("it can't listen")
+        except RuntimeError as error:
+            log.warning("grpc.no_second_queue", extra={"error": str(error)})
+            self._steering.share(False)
+            return
+        self._servers.append(second)
+        self._steering.begin()
 
     async def start(
         self,
@@ -82,37 +93,45 @@ class GrpcServer:
             tracing: Makes spans of calls.
         """
         self._when_stopping = when_stopping
-        resets = Resets(self.port, gate.proxies, metrics, ResetBounds())
-        frame = GrpcFrame(gate, body_limits(self._settings), self._settings.request_seconds, metrics, resets, tracing)
-        for service in SERVICES:
-            own = [served for served in methods if served.method.service == service]
-            self._add(service, {served.method.name: frame.handler(served) for served in own})
+        bounds = PortBounds()
         probes = HealthMethods(health, SERVICES, self._stopping)
-        self._add(HEALTH_SERVICE, {name: resets.over(handler) for name, handler in probes.handlers().items()})
-        if self._settings.grpc_reflection:
-            self._reflect(resets)
-        self._server.add_generic_rpc_handlers((_Unknown(resets),))
-        await self._server.start()
-
-    def _add(self, service: str, handlers: dict[str, grpc.RpcMethodHandler]) -> None:
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
-
-    def _reflect(self, resets: Resets) -> None:
-        """The reflection service under both of its names: their messages are the same."""
-        servicer = reflection.aio.ReflectionServicer([*SERVICES, HEALTH_SERVICE, reflection.SERVICE_NAME])
-        handler = grpc.stream_stream_rpc_method_handler(
-            servicer.ServerReflectionInfo,
-            reflection_pb2.ServerReflectionRequest.FromString,
-            reflection_pb2.ServerReflectionResponse.SerializeToString,
-        )
-        for name in (reflection.SERVICE_NAME, "grpc.reflection.v1.ServerReflection"):
-            self._add(name, {"ServerReflectionInfo": resets.over(handler)})
+        for server in self._servers:
+            is_second = server is not self._servers[0]
+            resets = Resets(self.port, gate.proxies, metrics, bounds, self._steering, is_second=is_second)
+            frame = GrpcFrame(
+                gate, body_limits(self._settings), self._settings.request_seconds, metrics, resets, tracing
+            )
+            for service in SERVICES:
+                own = [served for served in methods if served.method.service == service]
+                _add(server, service, {served.method.name: frame.handler(served) for served in own})
+            _add(server, HEALTH_SERVICE, {name: resets.over(handler) for name, handler in probes.handlers().items()})
+            if self._settings.grpc_reflection:
+                _reflect(server, resets)
+            server.add_generic_rpc_handlers((_Unknown(resets),))
+            await server.start()
 
     async def stop(self) -> None:
         """Take no more calls, end the streams, let the others finish for a while. Idempotent."""
         self._stopping.set()
         self._when_stopping()
-        await self._server.stop(_STOP_SECONDS)
+        await asyncio.gather(*(server.stop(_STOP_SECONDS) for server in self._servers))
+        self._steering.close()
+
+
+def _add(server: grpc.aio.Server, service: str, handlers: dict[str, grpc.RpcMethodHandler]) -> None:
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+
+
+def _reflect(server: grpc.aio.Server, resets: Resets) -> None:
+    """The reflection service under both of its names: their messages are the same."""
+    servicer = reflection.aio.ReflectionServicer([*SERVICES, HEALTH_SERVICE, reflection.SERVICE_NAME])
+    handler = grpc.stream_stream_rpc_method_handler(
+        servicer.ServerReflectionInfo,
+        reflection_pb2.ServerReflectionRequest.FromString,
+        reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    for name in (reflection.SERVICE_NAME, "grpc.reflection.v1.ServerReflection"):
+        _add(server, name, {"ServerReflectionInfo": resets.over(handler)})
 
 
 class _Unknown(grpc.GenericRpcHandler):  # type: ignore[misc]  # untyped
@@ -130,10 +149,23 @@ async def _not_here(_: AsyncIterator[bytes], context: grpc.aio.ServicerContext) 
     yield b""
 
 
-def _options(settings: CoordinatorSettings) -> list[tuple[str, int]]:
-    """Bounds against callers that take too much; what a method may take in particular is the frame's to check."""
+def _bind(
+    server: grpc.aio.Server, place: str, settings: CoordinatorSettings, certificates: Certificates | None
+) -> int:
+    if certificates is None:
+        return int(server.add_insecure_port(place))
+    shown = ShownCertificate(certificates)
+    credentials = grpc.dynamic_ssl_server_credentials(
+        shown.first, shown.newest, settings.requires_client_certificates
+    )
+    return int(server.add_secure_port(place, credentials))
+
+
+def _options(settings: CoordinatorSettings, *, is_second: bool = False) -> list[tuple[str, int]]:
+    """PortBounds against callers that take too much; what a method may take in particular is the frame's to check."""
     return [
-        ("grpc.so_reuseport", 0),  # else two servers share a port, and neither is told
+        # Else the servers of two programs share a port, and neither is told. The second joins this program's own.
+        ("grpc.so_reuseport", int(is_second)),
         ("grpc.max_receive_message_length", settings.max_batch_body_bytes + 64 * _KIB),
         ("grpc.max_send_message_length", -1),
         ("grpc.max_concurrent_streams", settings.grpc_max_streams),

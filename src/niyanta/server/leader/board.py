@@ -176,6 +176,9 @@ class Board:
             if change.released_from is not None:
                 key = (change.customer_id, change.workload_id)
                 self.roster.released(key, change.generation, ran=not change.unscheduled)
+                if change.taken_away and (view := self.roster.fleet.get(change.released_from)):
+                    # One more, until the worker has heard of it and says how many there are.
+                    self.roster.lingers(view.worker_id, view.lingering + 1, now + self._lingering_seconds)
                 if change.unscheduled and not change.misfit:
                     self.roster.refused(change.released_from, now)
             if change.placement_key:

@@ -135,8 +135,13 @@ class Scheduler:
             return 0, agenda.blocked > 0
         with_suspects = roster.may_try_suspects
         lanes = [(lane.customer_id, lane.placement_key, most) for lane, most in agenda.lanes]
+        without = {
+            (lane.customer_id, lane.placement_key)
+            for lane, _ in agenda.lanes
+            if lane.skips_suspects or not with_suspects
+        }
         async with self._database.connection(Pool.VITAL) as conn:
-            heads = await self._store.heads(conn, lanes, with_suspects=with_suspects)
+            heads = await self._store.heads(conn, lanes, without_suspects=without)
             placements = roster.place(
                 agenda, {lane: _found(found) for lane, found in heads.items()}, with_suspects=with_suspects
             )

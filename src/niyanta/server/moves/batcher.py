@@ -32,6 +32,7 @@ class GroupCommit(Generic[Item, Result]):
         most: A batch takes no more items once it weighs this much.
         room: Weight that may wait; when it is there, the caller's ``is_full`` check refuses more.
         weigh: An item's weight; 1 each when not given.
+        gather: Seconds for which a batch's first item waits for more, where cost counts for more than speed.
         observe: Told of each batch that was committed, and of the seconds that took.
     """
 
@@ -42,12 +43,14 @@ class GroupCommit(Generic[Item, Result]):
         most: int = 500,
         room: int = 20_000,
         weigh: Callable[[Item], int] = lambda _: 1,
+        gather: float = 0.0,
         observe: Callable[[Sequence[Item], float], None] | None = None,
     ) -> None:
         self._process = process
         self._most = most
         self._room = room
         self._weigh = weigh
+        self._gather = gather
         self._load = 0
         self._observe = observe
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
@@ -79,13 +82,13 @@ class GroupCommit(Generic[Item, Result]):
         while True:
             await self._arrived.wait()
             self._arrived.clear()
-            busy = False
+            pause = self._gather
             while self._waiting:
-                if busy:
-                    await asyncio.sleep(LINGER_SECONDS)
+                if pause:
+                    await asyncio.sleep(pause)
                 batch = self._next_batch()
                 await self._commit(batch)
-                busy = len(batch) >= BUSY_BATCH
+                pause = self._gather or (LINGER_SECONDS if len(batch) >= BUSY_BATCH else 0.0)
 
     def _next_batch(self) -> list[tuple[Item, asyncio.Future[Result]]]:
         batch = []

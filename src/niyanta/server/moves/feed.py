@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import msgspec
 
 from niyanta.domain.ids import milliseconds_of
-from niyanta.domain.workload import EventType, Status
+from niyanta.domain.workload import ActorType, Cause, EventType, Status
 from niyanta.errors import ConnectionFailedError
 from niyanta.server.moves.lost_changes import BEAT_SECONDS, LostChanges
 from niyanta.server.store.states import Change
@@ -58,7 +58,16 @@ def describe(change: Change) -> WorkloadChange:
         unscheduled=freed and any(event.type is EventType.UNSCHEDULED for event in change.events),
         held_seconds=held,
         misfit=after.placement_key != before.placement_key,
+        taken_away=freed and _is_taken_away(change),
     )
+
+
+def _is_taken_away(change: Change) -> bool:
+    """Whether the worker lives, and hears of it only now: cancelled, or timed out."""
+    if change.events[-1].actor.type is ActorType.WORKER or change.events[-1].type is EventType.UNSCHEDULED:
+        return False
+    died = change.state.death_streak > change.before.state.death_streak
+    return not died and change.cause not in (Cause.WORKER_DIED, Cause.WORKER_REMOVED)
 
 
 class ChangeFeed:

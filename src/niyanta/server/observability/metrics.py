@@ -171,7 +171,7 @@ class Metrics:
 
         self._cuts = Counter(
             "niyanta_grpc_connections_cut_total",
-            "gRPC connections ended because they opened calls only to reset them",
+            "gRPC connections ended for calls that came to nothing: reset at once, or refused again and again",
             registry=self.registry,
         )
 
@@ -255,7 +255,7 @@ class Metrics:
         self._calls.labels(method, code).observe(seconds)
 
     def connection_cut(self) -> None:
-        """Count one gRPC connection that was ended for its resets."""
+        """Count one gRPC connection that was ended for calls that came to nothing."""
         self._cuts.inc()
 
     def rate_limited(self, customer_id: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -239,19 +239,26 @@ class WorkloadStore:
         return await _lanes(conn, after_customer=after[0], after_key=after[1], most=most, most_each=most_each)
 
     async def heads(
-        self, conn: Connection, lanes: Sequence[tuple[str, int, int]], *, with_suspects: bool = True
+        self,
+        conn: Connection,
+        lanes: Sequence[tuple[str, int, int]],
+        *,
+        without_suspects: Collection[tuple[str, int]] = (),
     ) -> dict[tuple[str, int], list[Head]]:
         """The first ready workloads of each (customer, placement key, how many), in rank order.
 
-        Lanes with nothing are left out; so are, unless ``with_suspects``, workloads that lost so many workers in a
-        row that they may be the cause.
+        Lanes with nothing are left out; so are, of those in ``without_suspects``, workloads that lost so many workers
+        in a row that they may be the cause.
         """
         heads = await _heads(
             conn,
             customer_ids=[lane[0] for lane in lanes],
             placement_keys=[lane[1] for lane in lanes],
             mosts=[lane[2] for lane in lanes],
-            longest_streak=DEATHS_BEFORE_FAILURE if with_suspects else DEATHS_BEFORE_SUSPICION - 1,
+            longest_streaks=[
+                DEATHS_BEFORE_SUSPICION - 1 if lane[:2] in without_suspects else DEATHS_BEFORE_FAILURE
+                for lane in lanes
+            ],
         )
         found: dict[tuple[str, int], list[Head]] = {}
         for head in heads:

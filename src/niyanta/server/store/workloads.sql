@@ -163,11 +163,12 @@ WITH RECURSIVE lane AS (
 )
 SELECT customer_id, placement_key, queue_rank FROM lane LIMIT :most;
 
--- name: heads(customer_ids, placement_keys, mosts, longest_streak)
+-- name: heads(customer_ids, placement_keys, mosts, longest_streaks)
 -- The first few ready workloads of each lane, in rank order, with their states and the database's time; without those that
--- have lost more workers in a row than longest_streak.
+-- have lost more workers in a row than the lane's longest streak.
 SELECT l.customer_id AS lane_customer, h.*, now() AS db_now
-  FROM unnest(:customer_ids::text[], :placement_keys::bigint[], :mosts::int[]) AS l (customer_id, placement_key, most)
+  FROM unnest(:customer_ids::text[], :placement_keys::bigint[], :mosts::int[], :longest_streaks::int[])
+       AS l (customer_id, placement_key, most, longest_streak)
  CROSS JOIN LATERAL (
     SELECT s.*, w.queue_rank, w.affinity_rules, CASE WHEN w.checkpoint_sequence > 0 THEN (
                SELECT c.progress_percent FROM checkpoints c
@@ -175,7 +176,7 @@ SELECT l.customer_id AS lane_customer, h.*, now() AS db_now
                   AND c.sequence = w.checkpoint_sequence) END AS checkpoint_percent
       FROM workloads w JOIN traced_workload_states s USING (customer_id, workload_id)
      WHERE w.ready AND w.customer_id = l.customer_id AND w.placement_key = l.placement_key
-       AND w.death_streak <= :longest_streak
+       AND w.death_streak <= l.longest_streak
      ORDER BY w.queue_rank, w.workload_id LIMIT l.most) h;
 
 -- name: assignments(customer_ids, workload_ids, most_bytes)

@@ -109,12 +109,11 @@ class Agent:
         self._over = False
         self._means: Means | None = None
         needs_processes = any(h.isolation is Isolation.PROCESS for h in spec.handlers.values())
-        warm = min(_MOST_WARM, spec.capacity)
         self._pool = None
         if needs_processes:
             self._pool = ProcessPool(
                 app,
-                warm,
+                min(_MOST_WARM, spec.capacity),
                 scratch,
                 fork=spec.fork,
                 most=spec.capacity,
@@ -123,6 +122,7 @@ class Agent:
             if claim is not None:
                 self._pool.held_open = lambda: claim.descriptors
         self._membership = Membership(spec, broker, subjects, lambda: list(self._attempts), claim)
+        self._membership.lingering = lambda: sum(attempt.disowned for attempt in self._attempts.values())
         self._membership.on_answer = self._renew
         self._membership.on_superseded = self._disown
         self._membership.on_absent = self._hand_back_absent
@@ -208,8 +208,9 @@ class Agent:
 
     def _disown(self, refs: Sequence[AttemptRef]) -> None:
         for ref in refs:
-            if attempt := self._attempts.get(ref):
+            if (attempt := self._attempts.get(ref)) and not attempt.disowned:
                 attempt.disown()
+                self._membership.lets_go()
 
     def _hand_back_absent(self, refs: Sequence[AttemptRef]) -> None:
         """Hand back what the service believes to run here, and doesn't: it was restored from a backup, say.
@@ -245,6 +246,7 @@ class Agent:
                         self._take(assignment)
             case CancelAttempt(ref=ref):
                 self._disown([ref])
+                self._membership.lets_go()  # one that has just ended, too: its slot is counted as held until we say
             case PauseAttempt(ref=ref):
                 self._ask_pause(ref, wanted=True)
             case WithdrawPause(ref=ref):
@@ -330,7 +332,7 @@ class Agent:
             self._heard_out(reply, batch)
             return
         if reply.outcome is Outcome.FENCED:
-            attempt.disown()
+            self._disown([reply.ref])
             return
         saved = {e.sequence for e in batch if e.ref == reply.ref and isinstance(e.body, CheckpointSaved)}
         attempt.checkpoint_answered(saved, reply)

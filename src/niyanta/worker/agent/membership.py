@@ -60,6 +60,7 @@ class Membership:
             answered registration or beat sets it anew, lower too: a service that was restored from a backup begins
             again at an older epoch.
         ignored_commands: How many were ignored since the last answered beat.
+        lingering: Gives how many of what is held are over as far as we know.
         on_answer: Called after each answered beat.
         on_superseded: Called with attempts that are no longer this worker's.
         on_absent: Called with attempts that run here as far as the service knows, and that the beat didn't name.
@@ -87,6 +88,7 @@ class Membership:
         self.draining = False
         self.epoch = 0
         self.ignored_commands = 0
+        self.lingering: Callable[[], int] = lambda: 0
         self.on_answer: Callable[[], None] = lambda: None
         self.on_superseded: Callable[[Sequence[AttemptRef]], None] = lambda _: None
         self.on_absent: Callable[[Sequence[AttemptRef]], None] = lambda _: None
@@ -94,6 +96,8 @@ class Membership:
         self.on_time: Callable[[float, float], None] = lambda *_: None
         self.on_lost: Callable[[], None] = lambda: None
         self.walls: Collection[Wall] = ()
+        self._over = self._settled = 0
+        """How many were told that they are over; and how many had been when a beat last said that none lingers."""
         self._registered = False
         self._stopped = False
         self._lost = ""
@@ -111,6 +115,11 @@ class Membership:
     def registered(self) -> bool:
         """Whether the service knows this incarnation, as far as we know."""
         return self._registered
+
+    def lets_go(self) -> None:
+        """An attempt is over, and its slot isn't free yet: say so at once, and when it is."""
+        self._over += 1
+        self.beat_soon()
 
     def beat_soon(self) -> None:
         """Beat now, not when the interval is over."""
@@ -218,8 +227,15 @@ class Membership:
 
     def heartbeat(self, *, leaving: bool = False) -> Heartbeat:
         """A sign of life."""
+        lingering = self.lingering()
         return Heartbeat(
-            self._spec.worker_id, self.incarnation, self.draining, self._held(), leaving, self.ignored_commands
+            self._spec.worker_id,
+            self.incarnation,
+            self.draining,
+            self._held(),
+            leaving,
+            self.ignored_commands,
+            lingering if lingering or self._over != self._settled else None,
         )
 
     async def beat(self, *, leaving: bool = False) -> bool:
@@ -227,7 +243,7 @@ class Membership:
 
         The wait for it is short: who took the beat may be frozen, and the next is likely to reach another.
         """
-        message = self.heartbeat(leaving=leaving)
+        over, message = self._over, self.heartbeat(leaving=leaving)
         ignored, confirming = message.ignored_commands, dict(self._confirming)
         sent = time.monotonic()
         try:
@@ -247,6 +263,8 @@ class Membership:
             return True
         if not reply.hold:
             self.ignored_commands -= ignored
+            if not message.lingering:
+                self._settled = over
         if reply.epoch:
             self.epoch = reply.epoch
         # First, as the time that exclusive ones among them have left mustn't be prolonged.

@@ -24,6 +24,7 @@ __all__ = [
     "Dropped",
     "Due",
     "Ended",
+    "FrameSplitter",
     "FromRunner",
     "HandlerStarted",
     "Misfit",
@@ -179,6 +180,27 @@ async def read_frame(reader: asyncio.StreamReader) -> bytes | None:
         return await reader.readexactly(size)
     except (asyncio.IncompleteReadError, ConnectionError):
         return None
+
+
+class FrameSplitter:
+    """Makes frames of what comes in, however it is divided."""
+
+    def __init__(self) -> None:
+        self._taken = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take bytes; gives the payloads of the frames that are whole now."""
+        self._taken += data
+        frames, at = [], 0
+        while len(self._taken) >= at + _length.size:
+            begin = at + _length.size
+            end = begin + _length.unpack_from(self._taken, at)[0]
+            if len(self._taken) < end:
+                break
+            frames.append(bytes(self._taken[begin:end]))
+            at = end
+        del self._taken[:at]
+        return frames
 
 
 def receive_frame(control: socket.socket) -> bytes | None:

@@ -1,7 +1,7 @@
 """The end of an attempt's process: as any Python program ends, but in bounded time.
 
 Threads are waited for, what was registered to run at exit is called, files are flushed. Each of these may take for
-ever. So a thread watches: threads that are left after `THREADS_SECONDS` are given up, the rest is done without them,
+ever. So there is an alarm: threads that are left after `THREADS_SECONDS` are given up, the rest is done without them,
 and after `EXIT_SECONDS` more the process ends wherever it is.
 
 The interpreter is not taken apart, as it would be at its own end: that writes to every page of every module, and a
@@ -22,15 +22,26 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from typing import NoReturn
+from typing import NoReturn, TypeAlias
 
-__all__ = ["EXIT_SECONDS", "THREADS_SECONDS", "disarm", "end", "flush_files", "leave", "remember_files", "settle"]
+__all__ = [
+    "EXIT_SECONDS",
+    "THREADS_SECONDS",
+    "Alarm",
+    "disarm",
+    "end",
+    "flush_files",
+    "leave",
+    "remember_files",
+    "settle",
+]
 
 THREADS_SECONDS = 2.0
 EXIT_SECONDS = 2.0
 _TASKS_SECONDS = 1.0
 _AGAIN_SECONDS = 0.01
 _WRITTEN = (io.BufferedWriter, io.TextIOWrapper, io.BufferedRandom)
+Alarm: TypeAlias = Callable[[float, Callable[[], None]], None]
 _of_import: weakref.WeakSet[io.IOBase] = weakref.WeakSet()
 """Files that the app has opened before this process was forked."""
 
@@ -65,22 +76,17 @@ async def _generators_closed(loop: asyncio.AbstractEventLoop) -> None:
         await loop.shutdown_asyncgens()
 
 
-def end(say: Callable[[str], None], last: Callable[[], None]) -> NoReturn:
+def end(say: Callable[[str], None], last: Callable[[], None], alarm: Alarm) -> NoReturn:
     """End the process. For the main thread, when the handler has ended.
 
     Args:
         say: Logs what had to be given up.
         last: Called when nothing more will be said.
+        alarm: Has something done after some seconds, instead of what was to be done before.
     """
-    exiting = threading.Event()
-    watch = threading.Thread(target=_watch, args=(exiting, say, last), name="niyanta-end", daemon=True)
-    if not _started(watch):
-        say("what was registered to run at exit was given up: the process has as many threads as it may have")
-        flush_files()
-        last()
-        os._exit(0)
+    alarm(THREADS_SECONDS, lambda: _give_up_threads(say, last))
     threading._shutdown()  # type: ignore[attr-defined]  # waits for threads and executors, and for nothing else
-    exiting.set()
+    alarm(EXIT_SECONDS, lambda: _give_up(say, last))
     _finish(last)
 
 
@@ -98,12 +104,13 @@ def _started(thread: threading.Thread) -> bool:
             return True
 
 
-def _watch(exiting: threading.Event, say: Callable[[str], None], last: Callable[[], None]) -> None:
-    if not exiting.wait(THREADS_SECONDS):
-        names = [one.name for one in threading.enumerate() if not one.daemon and one is not threading.main_thread()]
-        say(f"what the handler has left running was given up: {', '.join(names) or 'its main thread'}")
-        leave(last)
-    threading.Event().wait(EXIT_SECONDS)
+def _give_up_threads(say: Callable[[str], None], last: Callable[[], None]) -> None:
+    names = [one.name for one in threading.enumerate() if not one.daemon and one is not threading.main_thread()]
+    say(f"what the handler has left running was given up: {', '.join(names) or 'its main thread'}")
+    leave(last)
+
+
+def _give_up(say: Callable[[str], None], last: Callable[[], None]) -> None:
     say("what was registered to run at exit takes too long: it was given up")
     flush_files()
     last()

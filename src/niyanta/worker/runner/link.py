@@ -53,7 +53,6 @@ class SocketLink:
         self._word = run.word
         self._in_loop = in_loop
         self._pid = os.getpid()
-        self._outgoing = control.outgoing
         self._over = False
         self._held: set[int] = set()  # the threads that wait to send
         self._gate = LineGate()
@@ -69,7 +68,7 @@ class SocketLink:
 
     def descriptors(self) -> tuple[int, ...]:
         """What nobody else may hold."""
-        return (self._control.descriptor(), self._output)
+        return (*self._control.descriptors(), self._output)
 
     @property
     def saves_wait(self) -> bool:
@@ -98,11 +97,11 @@ class SocketLink:
         A signal's handler that has interrupted such a wait doesn't wait in it: the next signal would find it waiting,
         and they would nest without end.
         """
-        if self._outgoing.qsize() > _MOST_WAITING and threading.get_ident() not in self._held:
+        if self._control.waiting > _MOST_WAITING and threading.get_ident() not in self._held:
             with self._holding():
-                while self._outgoing.qsize() > _MOST_WAITING:
+                while self._control.waiting > _MOST_WAITING:
                     time.sleep(_WAIT_SECONDS)
-        self._outgoing.put(channel.encode(message))
+        self._control.send(message)
 
     @contextmanager
     def _holding(self) -> Iterator[None]:
@@ -201,7 +200,7 @@ class SocketLink:
     # --- what is heard ------------------------------------------------------------------------------
 
     def hear(self, message: channel.ToRunner) -> None:
-        """Take in what the agent says; called in the thread that reads."""
+        """Take in what the agent says; called in the control socket's thread."""
         match message:
             case channel.Saved() as saved:
                 self._answered(saved)

@@ -1,7 +1,7 @@
 """The process of one workload: ``python -m niyanta.worker.runner APPS POLICY FOLDER FD``.
 
 It imports the app, waits warm for its one workload, runs the handler and ends. The main thread runs the handler.
-Another reads the control socket, and ends the process when the agent is gone; a third writes to it.
+Another reads the control socket and writes to it, and ends the process when the agent is gone.
 
 Where the handler's author allows it, the process waits for the next workload of the same customer and type instead of
 ending, if the last one has left nothing behind (`niyanta.worker.runner.surroundings`).
@@ -20,9 +20,10 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from niyanta.domain.records import LogLevel
 from niyanta.errors import PermanentError, TransientError
@@ -50,7 +51,7 @@ from niyanta.worker.runner.telemetry import handler_spans
 if TYPE_CHECKING:
     from niyanta.telemetry.handlers import HandlerSpans
 
-__all__ = ["flush", "main", "serve"]
+__all__ = ["Serving", "attempts", "flush", "main", "serve"]
 
 _ACTIONS: dict[signal.Signals, Any] = {
     signal.SIGINT: signal.default_int_handler,
@@ -210,20 +211,34 @@ def serve(worker: App, socket_: socket.socket, errors: output.ErrorOutput, spans
     for number, action in _ACTIONS.items():
         if signal.getsignal(number) == signal.SIG_IGN:  # inherited, and handed on to the tools that handlers run
             signal.signal(number, action)
-    control, written = Control(socket_), os.dup(1)
-    control.start()
-    control.send(channel.Ready())
-    shared = _Serving(worker, control, errors, written, spans)
+    shared = Serving(worker, Control(socket_), errors, os.dup(1), spans)
+    if (last := attempts(shared, _limit)) is not None:
+        exits.end(*last, shared.control.alarm)
+
+
+_End: TypeAlias = tuple[Callable[[str], None], Callable[[], None]]
+"""What says what had to be given up, and what is called when nothing more will be said."""
+
+
+def attempts(shared: Serving, limit: Callable[[Assignment], None]) -> _End | None:
+    """Run an attempt, or several of one kind; gives how to end then, or None when the agent is gone before the first.
+
+    Args:
+        shared: What they share.
+        limit: Has the process keep what an attempt's may be asked to.
+    """
+    shared.control.start()
+    shared.control.send(channel.Ready())
     served = False
-    while (run := control.next_run()) is not None:
+    while (run := shared.control.next_run()) is not None:
         served = True
-        _limit(run.assignment)
+        limit(run.assignment)
         if run.keep and shared.before is None:
-            shared.before = Surroundings(run.assignment.memory_mb, written)
-        _serve(shared, run)
-    control.close()
-    if served:
-        exits.end(_unheard, flush)
+            shared.before = Surroundings(run.assignment.memory_mb, shared.written)
+        if (last := _serve(shared, run)) is not None:
+            return last
+    shared.control.close()
+    return (_unheard, flush) if served else None
 
 
 def _unheard(words: str) -> None:
@@ -231,7 +246,7 @@ def _unheard(words: str) -> None:
 
 
 @dataclass
-class _Serving:
+class Serving:
     """What the attempts of one process share."""
 
     worker: App
@@ -245,8 +260,8 @@ class _Serving:
     """How the process was before its first attempt, when it may serve several."""
 
 
-def _serve(shared: _Serving, run: channel.Run) -> None:
-    """Run an attempt, and end the process unless it can serve another."""
+def _serve(shared: Serving, run: channel.Run) -> _End | None:
+    """Run an attempt; gives how to end the process, unless it can serve another."""
     handler = shared.worker.handlers[run.assignment.workload_type]
     link = SocketLink(shared.control, run, shared.written, in_loop=handler.is_async)
     shared.control.attach(link.hear)
@@ -263,7 +278,7 @@ def _serve(shared: _Serving, run: channel.Run) -> None:
             link.finish()
             shared.control.send(outcome)
             shared.control.send(channel.Clean())
-            return
+            return None
         link.remark(LogLevel.INFO, f"the process of this attempt is not used again: {problem}")
     link.say_dropped()
     link.send(channel.Ended() if link.ended else outcome)
@@ -272,10 +287,10 @@ def _serve(shared: _Serving, run: channel.Run) -> None:
         shared.errors.report_to(None)
         shared.control.close()
 
-    exits.end(lambda words: link.report(LogLine(LogLevel.WARN, words)), last)
+    return lambda words: link.report(LogLine(LogLevel.WARN, words)), last
 
 
-def _left_behind(shared: _Serving, before: Surroundings, link: SocketLink) -> str | None:
+def _left_behind(shared: Serving, before: Surroundings, link: SocketLink) -> str | None:
     """Undo what the attempt has needed; gives why the process can't serve another."""
     log_no_more_to(link)
     problem = before.problem()

@@ -14,6 +14,8 @@ as any fork shares them, and `Worker.on_fork` is the place to open them again. A
 graphics device open after its import can't be forked: the template says so and ends, and the launcher starts an
 interpreter for each attempt instead.
 
+Before the import it goes a runner's way itself: what that writes to, all runners share (`rehearse`).
+
 The launcher's requests are JSON, those that belong together in one message, with three descriptors each: control,
 stdout, stderr.
 """
@@ -40,6 +42,7 @@ from niyanta.worker.box.rights import hide_memory
 from niyanta.worker.handlers.app import App, load_app
 from niyanta.worker.handlers.text import describe
 from niyanta.worker.runner import exits, output, runner
+from niyanta.worker.runner.rehearsal import rehearse
 from niyanta.worker.runner.telemetry import handler_spans
 
 if TYPE_CHECKING:
@@ -65,14 +68,17 @@ def main() -> None:
     hide_memory()
     apps = json.loads(sys.argv[1])
     box = Box(Policy.decode(sys.argv[2]), apps)
+    failed = "the rehearsal has failed"
     try:
         errors = output.take_over()
+        rehearse(errors)
+        failed = "the app can't be imported"
         worker = load_app(apps)
         spans = handler_spans()
         problem = _unfit(before)
         box.prepare()
     except BaseException as exc:  # whatever an import can raise, each attempt's own interpreter will say it
-        problem = f"the app can't be imported: {describe(exc)}"
+        problem = f"{failed}: {describe(exc)}"
     if problem is not None:
         _tell(launcher, {"unfit": problem})
         return

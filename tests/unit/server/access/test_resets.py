@@ -41,6 +41,20 @@ def test_connections_of_a_source_that_was_cut_again_and_again_get_little_for_a_m
     assert given_up(bounds, "later") == 101
 
 
+def test_a_source_is_bad_for_a_minute_however_much_it_was() -> None:
+    clock = Clock()
+    bounds = ResetBounds(clock)
+    assert not bounds.is_bad("192.0.2.1")
+    for number in range(100_000):
+        bounds.count(f"connection {number}", "192.0.2.1")
+    assert bounds.is_bad("192.0.2.1")
+    assert not bounds.is_bad("192.0.2.2")
+    clock.now += 61
+    assert not bounds.is_bad("192.0.2.1")
+    bounds.count("later", "192.0.2.1")
+    assert not bounds.is_bad("192.0.2.1")
+
+
 def test_many_connections_of_one_source_count_together() -> None:
     bounds = ResetBounds(Clock())
     cut = {f"one of {number}": bounds.count(f"one of {number}", f"2001:db8::{number:x}") for number in range(401)}
