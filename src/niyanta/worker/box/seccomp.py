@@ -116,16 +116,7 @@ def _program(*, fast_open: bool, own_objects: bool) -> bytes:
     for name in (*_OF_A_PROCESS, *_OF_A_KIND):
         made.jump(_EQUAL, NUMBERS[name], to=name if name in _OF_A_KIND else "of a process")
     made.give("allow", _ALLOW)
-    for name, kind in _OF_A_KIND.items():
-        made.label(name)
-        made.load(_ARGUMENTS)
-        made.jump(_EQUAL, kind, to="of which process", otherwise="refuse")
-    made.label("of which process")
-    made.load(_ARGUMENTS + 8)
-    made.jump(_EQUAL, 0, to="may", otherwise="refuse")
-    made.label("of a process")
-    made.load(_ARGUMENTS)
-    made.jump(_EQUAL, 0, to="may", otherwise="refuse")
+    _only_oneself(made)
     if not fast_open:
         made.label("send_message")
         made.load(_ARGUMENTS + 8 * 2)
@@ -150,6 +141,20 @@ def _program(*, fast_open: bool, own_objects: bool) -> bytes:
     made.give("unknown", _ERRNO | errno.ENOSYS)
     made.give("refuse", _ERRNO | errno.EPERM)
     return made.encoded()
+
+
+def _only_oneself(made: _Filter) -> None:
+    """What may be done to the process that calls, and to no other."""
+    for name, kind in _OF_A_KIND.items():
+        made.label(name)
+        made.load(_ARGUMENTS)
+        made.jump(_EQUAL, kind, to="of which process", otherwise="refuse")
+    made.label("of which process")
+    made.load(_ARGUMENTS + 8)
+    made.jump(_EQUAL, 0, to="may", otherwise="refuse")
+    made.label("of a process")
+    made.load(_ARGUMENTS)
+    made.jump(_EQUAL, 0, to="may", otherwise="refuse")
 
 
 def refuse_calls(*, fast_open: bool = True, own_objects: bool = False) -> None:
