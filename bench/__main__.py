@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 PARTS = ("core", "isolation", "interface", "failover")
-MORE = ("scale", "kills", "fairness", "peers", "tls", "console", "consoles")
+MORE = ("scale", "kills", "fairness", "peers", "tls", "audit", "console", "consoles")
 """Only when they are asked for: they take minutes each."""
 
 

@@ -1,4 +1,7 @@
-"""What TLS costs: the same requests to two coordinators that don't lead, one of which speaks it."""
+"""What TLS costs: the same requests to two coordinators that don't lead, one of which speaks it.
+
+Once with the clients, once with the database; and the same messages through two brokers.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from bench.engines_tls import broker, told, used, with_tls
 from bench.load import Api
 from bench.system import TYPE, System, running_system
 from niyanta.embedded.engine import free_port
@@ -31,28 +35,40 @@ _NOWHERE = {"hard_affinity": {"worker_id": "no-such-worker"}}
 
 
 async def measure(quick: bool) -> dict[str, Any]:
-    """Reads and submissions over open connections, and new connections, each with and without."""
-    found: dict[str, Any] = {}
+    """Reads and submissions over open connections, new connections, and what engines hear, each with and without."""
+    found: dict[str, Any] = {"rest": {}, "database": {}}
+    seconds = 3.0 if quick else 10.0
     with TemporaryDirectory(prefix="niyanta-bench-") as folder:
         certificate = _certificate(Path(folder))
         async with running_system(workers=1) as system:
             for name, files in (("plain", None), ("tls", certificate)):
                 async with _coordinator(system, files) as (api, process):
                     await _reads(api, process, 1.0)  # warm
-                    seconds = 3.0 if quick else 10.0
-                    found[name] = {
+                    found["rest"][name] = {
                         "reads": await _reads(api, process, seconds),
                         "submissions": await _submissions(api, process, seconds),
                         "connections": await _connections(api, process, seconds),
                     }
                 await system.clear_queue()
+            urls = await with_tls(system, certificate)
+            for name, url in (urls or {}).items():
+                async with _coordinator(system, None, url) as (api, process):
+                    await _reads(api, process, 1.0)  # warm
+                    found["database"][name] = {
+                        "reads": await _reads(api, process, seconds),
+                        "submissions": await _submissions(api, process, seconds),
+                    }
+                await system.clear_queue()
+        found["broker"] = await broker(Path(folder), certificate, seconds)
     return found
 
 
 @asynccontextmanager
-async def _coordinator(system: System, files: tuple[str, str] | None) -> AsyncIterator[tuple[Api, psutil.Process]]:
+async def _coordinator(
+    system: System, files: tuple[str, str] | None, database_url: str = ""
+) -> AsyncIterator[tuple[Api, psutil.Process]]:
     port = free_port()
-    settings = {"NIYANTA_DATABASE_URL": system.credentials["database_url"], "NIYANTA_GRPC_PORT": "0"}
+    settings = {"NIYANTA_DATABASE_URL": database_url or system.credentials["database_url"], "NIYANTA_GRPC_PORT": "0"}
     settings |= {"NIYANTA_NATS_URL": system.credentials["nats_url"], "NIYANTA_PORT": str(port)}
     context = None
     if files is not None:
@@ -78,17 +94,8 @@ async def _is_ready(api: Api) -> bool:
         return False
 
 
-def _used(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
-
-
-def _told(count: int, seconds: float, cpu_seconds: float) -> dict[str, float]:
-    return {"per_second": round(count / seconds), "cpu_ms_each": round(1000 * cpu_seconds / max(1, count), 3)}
-
-
 async def _reads(api: Api, process: psutil.Process, seconds: float) -> dict[str, float]:
-    count, began, before = 0, time.monotonic(), _used(process)
+    count, began, before = 0, time.monotonic(), used(process)
 
     async def run() -> None:
         nonlocal count
@@ -101,19 +108,19 @@ async def _reads(api: Api, process: psutil.Process, seconds: float) -> dict[str,
         streams[1].close()
 
     await asyncio.gather(*(run() for _ in range(_CONNECTIONS)))
-    return _told(count, time.monotonic() - began, _used(process) - before)
+    return told(count, time.monotonic() - began, used(process) - before)
 
 
 async def _submissions(api: Api, process: psutil.Process, seconds: float) -> dict[str, float]:
-    before = _used(process)
+    before = used(process)
     body = {"workload_type": TYPE, "input_params": {}, "affinity_rules": _NOWHERE}
     load = await api.submit(body, _CONNECTIONS, until=time.monotonic() + seconds)
-    return _told(load.count, load.seconds, _used(process) - before)
+    return told(load.count, load.seconds, used(process) - before)
 
 
 async def _connections(api: Api, process: psutil.Process, seconds: float) -> dict[str, float]:
     """Each with one request."""
-    count, began, before = 0, time.monotonic(), _used(process)
+    count, began, before = 0, time.monotonic(), used(process)
 
     async def run() -> None:
         nonlocal count
@@ -122,7 +129,7 @@ async def _connections(api: Api, process: psutil.Process, seconds: float) -> dic
             count += 1
 
     await asyncio.gather(*(run() for _ in range(4)))
-    return _told(count, time.monotonic() - began, _used(process) - before)
+    return told(count, time.monotonic() - began, used(process) - before)
 
 
 def _certificate(folder: Path) -> tuple[str, str]:
@@ -141,6 +148,7 @@ def _certificate(folder: Path) -> tuple[str, str]:
     )
     files = folder / "bench.crt", folder / "bench.key"
     files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    files[1].touch(mode=0o600)
     files[1].write_bytes(
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import os
 import socket
+import sys
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -125,6 +127,34 @@ async def test_other_processes_can_t_be_signalled(here: Station, tmp_path: Path)
     async with Victim(here) as victim:
         record = await here.run("kill_others", {"pids": [os.getpid(), victim.pid]})
         assert_refused(record.result)
+
+
+async def test_others_limits_turns_and_shared_objects_can_t_be_changed(here: Station, system_v_memory: int) -> None:
+    """By limits one ends a process as surely as by a signal."""
+    async with Victim(here) as victim:
+        given = {"pids": [os.getpid(), victim.pid], "memory": system_v_memory}
+        assert_refused((await here.run("change_others", given)).result)
+    assert (await here.run("change_oneself")).result == {"value": "5"}
+
+
+async def test_modes_owners_and_times_of_files_outside_can_t_be_changed(here: Station) -> None:
+    """Landlock looks after none of these: who has the worker's user id owns what the worker owns."""
+    if Wall.SOCKETS not in await here.pool.walls():
+        pytest.skip("without a view of its own a process can't be kept from it")
+    with tempfile.TemporaryDirectory(dir=HOME) as folder:
+        (Path(folder) / "file").touch()
+        paths = [folder, f"{folder}/file", str(FOLDER / "hostile.py"), os.__file__, sys.executable]
+        assert_refused((await here.run("change_files", {"paths": paths})).result)
+
+
+@pytest.fixture
+def system_v_memory() -> Iterator[int]:
+    """A piece of shared memory that another program of the same user has."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    number = libc.shmget(0, 4096, 0o1600)
+    assert number >= 0
+    yield number
+    libc.shmctl(number, 0, None)
 
 
 async def test_secrets_and_other_attempts_folders_can_t_be_read(here: Station, tmp_path: Path) -> None:

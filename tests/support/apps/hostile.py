@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import multiprocessing
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -22,6 +23,8 @@ from niyanta import SyncContext, Worker
 worker = Worker(capacity=4)
 _libc = ctypes.CDLL(None, use_errno=True)
 _PTRACE_ATTACH, _PTRACE_SEIZE = 16, 0x4206
+_IOPRIO_SET, _IOPRIO_WHO_PROCESS = {"x86_64": 251, "aarch64": 30}, 1
+_IPC_INFO = 3
 
 
 def attempted(action: Any, *arguments: Any) -> str:
@@ -93,6 +96,56 @@ def kill_others(ctx: SyncContext, params: dict[str, Any]) -> dict[str, str]:
         for pid in [*ancestors(), *params.get("pids", [])]
         for number in (0, signal.SIGTERM, signal.SIGKILL)
     }
+
+
+@worker.workload("change_others")
+def change_others(ctx: SyncContext, params: dict[str, Any]) -> dict[str, str]:
+    """Set other processes' limits and turns, each to what it is already."""
+    found = {}
+    for pid in [*ancestors(), *params["pids"]]:
+        found[f"{pid} limit"] = attempted(resource.prlimit, pid, resource.RLIMIT_CORE)
+        found[f"{pid} nice"] = attempted(os.setpriority, os.PRIO_PROCESS, pid, os.getpriority(os.PRIO_PROCESS, pid))
+        found[f"{pid} scheduler"] = attempted(os.sched_setscheduler, pid, os.SCHED_OTHER, os.sched_param(0))
+        found[f"{pid} parameters"] = attempted(os.sched_setparam, pid, os.sched_param(0))
+        refused = _libc.syscall(_IOPRIO_SET[os.uname().machine], _IOPRIO_WHO_PROCESS, pid, 0) == -1
+        found[f"{pid} disk"] = "refused" if refused else "open"
+    found["user's nice"] = attempted(os.setpriority, os.PRIO_USER, os.getuid(), 0)
+    _libc.shmat.restype = ctypes.c_void_p
+    shared = _libc.shmat(params["memory"], None, 0) != ctypes.c_void_p(-1).value
+    found["shared memory"] = "open" if shared else "refused"
+    for name in ("shmctl", "semctl", "msgctl"):  # with nothing to change it asks nobody
+        found[name] = "open" if getattr(_libc, name)(0, 0, _IPC_INFO, 0) != -1 else "refused"
+    return found
+
+
+@worker.workload("change_files")
+def change_files(ctx: SyncContext, params: dict[str, Any]) -> dict[str, str]:
+    """Change of files what isn't their content, each to what it is already."""
+    found = {}
+    for path in params["paths"]:
+        seen = os.stat(path)
+        found[f"{path} mode"] = attempted(os.chmod, path, seen.st_mode)
+        found[f"{path} owner"] = attempted(os.chown, path, seen.st_uid, seen.st_gid)
+        found[f"{path} times"] = attempted(
+            lambda path=path, seen=seen: os.utime(path, (seen.st_atime, seen.st_mtime))
+        )
+        found[f"{path} attribute"] = attempted(os.setxattr, path, "user.niyanta", b"")
+        with contextlib.suppress(OSError):
+            held = os.open(path, os.O_RDONLY)
+            found[f"{path} mode, opened"] = attempted(os.fchmod, held, seen.st_mode)
+            os.close(held)
+    return found
+
+
+@worker.workload("change_oneself")
+def change_oneself(ctx: SyncContext) -> str:
+    """What honest programs do."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.nice(1)
+    os.setpriority(os.PRIO_PROCESS, 0, 2)
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    os.sched_setaffinity(0, os.sched_getaffinity(0))
+    return subprocess.run(["nice", "-n", "3", "nice"], capture_output=True, text=True, check=True).stdout.strip()
 
 
 @worker.workload("read_file")

@@ -55,7 +55,8 @@ class Box:
                     continue  # most machines don't have all of it
                 self._openings.append((fd, allowed, os.path.isdir(path)))
         if self._policy.holds(Wall.CALLS):
-            seccomp.refuse_calls()  # half a millisecond, and what is forked inherits it
+            # Half a millisecond, and what is forked inherits it.
+            seccomp.refuse_calls(own_objects=self._policy.strict)
         self._home_is_closed = self._policy.holds(Wall.FILES) and not inside([_home()], self._policy.writes)
 
     def _have_own_view(self, folder: str | None) -> list[str]:
@@ -85,6 +86,11 @@ class Box:
         if policy.strict and folder is not None:
             hiding.own_memory_files()
             hiding.own_tmp(folder, dict(openings(policy, self._apps, [])))
+        if speaks_to_own:
+            opened = openings(policy, self._apps, policy.hidden)
+            writable = [path for path, allowed in opened if allowed in (landlock.WRITE, landlock.SHARED_MEMORY)]
+            own = [*filter(None, (policy.scratch, folder)), *(["/tmp"] if policy.strict and folder else [])]  # noqa: S108
+            hiding.read_only([*writable, *own])
         return hiding.cover(hidden)
 
     def around(self, folder: str) -> Ruleset | None:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import fcntl
 import os
+import re
 import socket
 import stat
 import struct
@@ -27,6 +29,7 @@ __all__ = [
     "own_memory_files",
     "own_processes_only",
     "own_tmp",
+    "read_only",
     "separate",
     "without_sockets",
 ]
@@ -48,6 +51,14 @@ TEMPORARY = "tmp"
 """In an attempt's folder: for temporary files, and what else programs keep in a home directory."""
 EMPTIED = ("/run", "/var/run", _TMP, "/var/tmp")  # noqa: S108 -- become ours
 """Folders in which a process that has no strange sockets sees only what it may open."""
+_HERE = -100
+"""AT_FDCWD, linux/fcntl.h."""
+_MADE_READ_ONLY = struct.pack("QQQQ", 1, 0, 0, 0)
+"""struct mount_attr, linux/mount.h."""
+_OUT_OF_REACH = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EINVAL)
+"""Of a mount that lies below another one by now."""
+_ENTERED = ("/proc", "/sys/fs/cgroup")
+"""What is written to by a process that is forked in here, before its own box."""
 _SET_FLAGS = 0x8914
 """SIOCSIFFLAGS, linux/sockios.h."""
 _UP_AND_RUNNING = 0x41
@@ -179,6 +190,36 @@ def own_processes_only() -> None:
         OSError: The kernel refuses: only root of the machine may, as all of its processes are in there.
     """
     _mount(b"proc", "/proc", b"proc", _NO_SUID | _NO_DEVICES | _NO_PROGRAMS, b"hidepid=ptraceable")
+
+
+def read_only(writable: Iterable[str]) -> None:
+    """Leave nothing to be changed but what lies in these paths, and among processes and their groups.
+
+    Landlock looks after contents and names, and not after modes, owners, times and attributes: those of all that the
+    worker's user owns could be changed.
+
+    Raises:
+        OSError: The kernel refuses.
+    """
+    kept: list[str] = []
+    for path in sorted({os.path.realpath(path) for path in writable}):
+        if not inside([path], kept) and os.path.exists(path):
+            kept.append(path)
+            if not os.path.ismount(path):
+                _mount(os.fsencode(path), path, None, _BOUND | _WITH_ALL_BELOW, None)
+    for place in _mounts():
+        if inside([place], [*kept, *_ENTERED]):
+            continue
+        try:
+            syscall("mount_setattr", _HERE, os.fsencode(place), 0, _MADE_READ_ONLY, len(_MADE_READ_ONLY))
+        except OSError as exc:
+            if exc.errno not in _OUT_OF_REACH:
+                raise
+
+
+def _mounts() -> set[str]:
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        return {re.sub(r"\\(\d{3})", lambda found: chr(int(found[1], 8)), line.split(" ")[4]) for line in file}
 
 
 def loop_back() -> None:

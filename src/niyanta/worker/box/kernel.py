@@ -29,6 +29,9 @@ _X86_64 = {
     **{"move_pages": 279, "perf_event_open": 298, "fanotify_init": 300, "open_by_handle_at": 304},
     **{"clock_adjtime": 305, "sendmmsg": 307, "setns": 308, "process_vm_readv": 310, "process_vm_writev": 311},
     **{"kcmp": 312, "finit_module": 313, "seccomp": 317, "kexec_file_load": 320, "bpf": 321, "userfaultfd": 323},
+    **{"setpriority": 141, "sched_setparam": 142, "sched_setscheduler": 144, "ioprio_set": 251, "prlimit64": 302},
+    **{"sched_setattr": 314, "shmget": 29, "shmat": 30, "shmctl": 31, "semget": 64, "semop": 65, "semctl": 66},
+    **{"msgget": 68, "msgsnd": 69, "msgrcv": 70, "msgctl": 71, "semtimedop": 220, "mq_open": 240, "mq_unlink": 241},
 }
 _AARCH64 = {
     **{"umount2": 39, "mount": 40, "pivot_root": 41, "chroot": 51, "quotactl": 60, "acct": 89, "capset": 91},
@@ -39,6 +42,10 @@ _AARCH64 = {
     **{"perf_event_open": 241, "fanotify_init": 262, "open_by_handle_at": 265, "clock_adjtime": 266, "setns": 268},
     **{"sendmmsg": 269, "process_vm_readv": 270, "process_vm_writev": 271, "kcmp": 272, "finit_module": 273},
     **{"seccomp": 277, "bpf": 280, "userfaultfd": 282, "kexec_file_load": 294},
+    **{"ioprio_set": 30, "sched_setparam": 118, "sched_setscheduler": 119, "setpriority": 140, "prlimit64": 261},
+    **{"sched_setattr": 274, "mq_open": 180, "mq_unlink": 181, "msgget": 186, "msgctl": 187, "msgrcv": 188},
+    **{"msgsnd": 189, "semget": 190, "semctl": 191, "semtimedop": 192, "semop": 193, "shmget": 194, "shmctl": 195},
+    "shmat": 196,
 }
 _MACHINES = {"x86_64": (0xC000003E, _X86_64), "aarch64": (0xC00000B7, _AARCH64)}
 """By the name of the machine: its word in linux/audit.h, and the numbers of its calls."""

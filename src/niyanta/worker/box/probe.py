@@ -34,7 +34,10 @@ def standing(limits: Mapping[str, int], *, ports_closed: bool, users: Sequence[i
         Wall.FILES: files,
         Wall.PROCESSES: files,
         Wall.SIGHT: files and _works(lambda: separate(hiding.NEW_MOUNTS), hiding.own_processes_only),
-        Wall.SOCKETS: files and _works(lambda: separate(hiding.NEW_MOUNTS), lambda: hiding.without_sockets([])),
+        Wall.SOCKETS: files
+        and _works(
+            lambda: separate(hiding.NEW_MOUNTS), lambda: hiding.without_sockets([]), lambda: hiding.read_only([])
+        ),
         Wall.SIGNALS: files and version >= _SIGNALS_SINCE,
         Wall.PORTS: ports_closed,
         Wall.VIEW: _works(lambda: separate(hiding.NEW_MOUNTS | hiding.NEW_IPC), hiding.own_memory_files),

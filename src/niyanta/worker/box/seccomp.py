@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import functools
+import os
 import socket
 import struct
 
@@ -33,6 +34,18 @@ _REFUSED = (
     *("acct", "settimeofday", "clock_settime", "clock_adjtime", "sethostname", "setdomainname", "iopl", "ioperm"),
     "syslog",
 )
+_OBJECTS = (
+    *("shmget", "shmat", "shmctl", "semget", "semop", "semtimedop", "semctl"),
+    *("msgget", "msgsnd", "msgrcv", "msgctl", "mq_open", "mq_unlink"),
+)
+"""System V's and queues: a user's programs, and so all attempts, share them, where there is no view of one's own."""
+_OF_A_PROCESS = ("prlimit64", "sched_setscheduler", "sched_setparam", "sched_setattr")
+"""Set limits or turns of the process that comes first, which may be any of the user's. 0 is oneself.
+
+``sched_setaffinity`` isn't here: libraries bind their threads to processors by the threads' numbers.
+"""
+_OF_A_KIND = {"setpriority": os.PRIO_PROCESS, "ioprio_set": 1}
+"""The same of who comes second; the first says what that is: here a process."""
 _FAMILIES = (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK)
 _PROTOCOLS = (0, socket.IPPROTO_TCP, socket.IPPROTO_UDP, socket.IPPROTO_ICMP, socket.IPPROTO_ICMPV6)
 """Of the internet's. What isn't here is spoken by the kernel over TCP that no other wall sees, such as MPTCP."""
@@ -85,7 +98,7 @@ class _Filter:
 
 
 @functools.cache
-def _program(*, fast_open: bool) -> bytes:
+def _program(*, fast_open: bool, own_objects: bool) -> bytes:
     made = _Filter()
     made.load(_ARCH)
     made.jump(_EQUAL, ARCHITECTURE, otherwise="refuse")
@@ -97,10 +110,13 @@ def _program(*, fast_open: bool) -> bytes:
     if not fast_open:
         for name, to in (("sendto", "send"), ("sendmmsg", "send"), ("sendmsg", "send_message")):
             made.jump(_EQUAL, NUMBERS[name], to=to)
-    for name in _REFUSED:
+    for name in (*_REFUSED, *(() if own_objects else _OBJECTS)):
         if name in NUMBERS:
             made.jump(_EQUAL, NUMBERS[name], to="refuse")
+    for name in (*_OF_A_PROCESS, *_OF_A_KIND):
+        made.jump(_EQUAL, NUMBERS[name], to=name if name in _OF_A_KIND else "of a process")
     made.give("allow", _ALLOW)
+    _only_oneself(made)
     if not fast_open:
         made.label("send_message")
         made.load(_ARGUMENTS + 8 * 2)
@@ -127,16 +143,31 @@ def _program(*, fast_open: bool) -> bytes:
     return made.encoded()
 
 
-def refuse_calls(*, fast_open: bool = True) -> None:
+def _only_oneself(made: _Filter) -> None:
+    """What may be done to the process that calls, and to no other."""
+    for name, kind in _OF_A_KIND.items():
+        made.label(name)
+        made.load(_ARGUMENTS)
+        made.jump(_EQUAL, kind, to="of which process", otherwise="refuse")
+    made.label("of which process")
+    made.load(_ARGUMENTS + 8)
+    made.jump(_EQUAL, 0, to="may", otherwise="refuse")
+    made.label("of a process")
+    made.load(_ARGUMENTS)
+    made.jump(_EQUAL, 0, to="may", otherwise="refuse")
+
+
+def refuse_calls(*, fast_open: bool = True, own_objects: bool = False) -> None:
     """Refuse them to this thread and to all that it starts, for good.
 
     Args:
         fast_open: Whether a connection may be opened by sending.
+        own_objects: Whether System V's objects are this process's own.
 
     Raises:
         OSError: The kernel refuses.
     """
-    program = _program(fast_open=fast_open)
+    program = _program(fast_open=fast_open, own_objects=own_objects)
     held = ctypes.create_string_buffer(program, len(program))
     described = struct.pack("HxxxxxxQ", len(program) // 8, ctypes.addressof(held))
     syscall("seccomp", _SET_MODE_FILTER, _SPEC_ALLOW, described)
