@@ -162,7 +162,7 @@ def _bind(
 
 
 def _options(settings: CoordinatorSettings, *, is_second: bool = False) -> list[tuple[str, int]]:
-    """PortBounds against callers that take too much; what a method may take in particular is the frame's to check."""
+    """Bounds against callers that take too much; what a method may take in particular is the frame's to check."""
     return [
         # Else the servers of two programs share a port, and neither is told. The second joins this program's own.
         ("grpc.so_reuseport", int(is_second)),

@@ -46,6 +46,8 @@ class _RefusedError(Exception):
     """Raised in a parser's callback; the parser turns it into one of its own errors."""
 
 
+_ONCE = frozenset({b"host", b"authorization", b"content-type", b"idempotency-key"})
+"""Headers of which two are read as the first by some and as the last by others."""
 _BAD = (HTTPStatus.BAD_REQUEST, "The request is not well-formed HTTP", "RFC 9112")
 
 
@@ -146,8 +148,11 @@ class BoundedHttp(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._stop_clock()
         self._in_head = False
-        hosts = sum(name == b"host" for name, _ in self.headers)
-        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
+        once = [name for name, _ in self.headers if name in _ONCE]
+        if twice := next((name for name in once if once.count(name) > 1), None):
+            self._refusal = (HTTPStatus.BAD_REQUEST, f"There are two headers {twice.decode().title()}", "one")
+            raise _RefusedError
+        if b"host" not in once and self.parser.get_http_version() == "1.1":
             self._refusal = (HTTPStatus.BAD_REQUEST, "There must be one Host header", "one")
             raise _RefusedError
         super().on_headers_complete()
