@@ -120,8 +120,10 @@ def _poison_is_bounded(history: History) -> Iterator[Violation]:
         ended = [t for a in traces[workload_id].values() for t in a if t.what == "mishap"]
         if row.status == "COMPLETED":
             yield Violation("I18", "a workload that always ends its agent completed", [row])
-        if len(ended) > _MOST_AGENTS_KILLED:
-            lost = [move for move in moves[workload_id] if move.event in ("unscheduled", "redistributed")]
+        lost = [move for move in moves[workload_id] if move.event in ("unscheduled", "redistributed")]
+        # An operator was quicker than the watch for dead workers: that loss isn't the workload's.
+        removed = {move.attempt for move in lost if move.reason.endswith(("worker_removed", "was removed"))}
+        if sum(trace.attempt not in removed for trace in ended) > _MOST_AGENTS_KILLED:
             unanswered = any("never answered" in move.reason for move in lost)
             how = ", of which some counted as not answering" if unanswered else ""
             yield Violation("I18", f"a workload ended more than three agents{how}", [row, *ended, *lost])

@@ -297,6 +297,21 @@ def test_overlaps_of_different_origin_are_told_apart() -> None:
     assert overlap + ", its worker having been removed" in [each.says for each in check(removed)]
 
 
+def test_a_death_that_a_removal_was_ahead_of_counts_for_nothing() -> None:
+    four, three = good(), good()
+    for history in (four, three):
+        history.rows[0] = replace(history.rows[0], status="FAILED", mishap="exit_agent")
+        history.traces = [line("mishap", 1.0 + attempt, 0, attempt=attempt) for attempt in range(1, 5)]
+        history.moves = [
+            replace(move(n, "unscheduled", 1.5 + n, "SCHEDULED", "PENDING", n, n), reason="Worker heartbeat timeout")
+            for n in range(1, 4)
+        ]
+    three.moves[2] = replace(three.moves[2], reason="Worker 'w0' was removed")
+    bound = "a workload ended more than three agents"
+    assert bound in [each.says for each in check(four)]
+    assert bound not in [each.says for each in check(three)]
+
+
 def test_lines_that_a_death_cut_short_are_left_out(tmp_path: Path) -> None:
     whole = '{"workload_id": "w", "attempt": 1, "at": 2.5, "what": "step", "worker_id": "w0", "pid": 7, "step": 3}\n'
     (tmp_path / "w.1.7").write_text(whole + whole[:40])
