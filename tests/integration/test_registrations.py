@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -67,6 +68,13 @@ _CASES: list[tuple[dict[str, Any], str]] = [
     ),
     ({"protocol": 99}, "speaks protocol"),
 ]
+
+
+async def test_a_last_beat_is_the_last_though_another_comes_with_it(system: System) -> None:
+    worker = await system.worker()
+    await asyncio.gather(worker.beat(leaving=True), worker.beat())
+    worker.incarnation = "second"
+    assert (await worker.register_again()).accepted
 
 
 async def test_a_registration_that_can_not_be_taken_says_why(system: System) -> None:

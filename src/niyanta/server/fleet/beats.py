@@ -76,7 +76,7 @@ class BeatService:
 
     @retried
     async def _record(self, beats: Sequence[Heartbeat]) -> list[HeartbeatReply | Exception]:
-        latest = {(beat.worker_id, beat.incarnation): beat for beat in beats}
+        latest = _latest(beats)
         async with self._database.connection(Pool.VITAL) as conn:
             keys = sorted(latest)
             live = await self._workers.beat(conn, [(*key, latest[key].draining) for key in keys])
@@ -121,6 +121,16 @@ class BeatService:
                 ref = AttemptRef(held.customer_id, held.workload_id, held.generation)
                 found.setdefault((held.worker_id, held.incarnation), []).append(ref)
         return found
+
+
+def _latest(beats: Sequence[Heartbeat]) -> dict[tuple[str, str], Heartbeat]:
+    """By (worker, incarnation), its newest beat; its last one is that, though another came after it."""
+    latest: dict[tuple[str, str], Heartbeat] = {}
+    for beat in beats:
+        key = beat.worker_id, beat.incarnation
+        if key not in latest or not latest[key].leaving:
+            latest[key] = beat
+    return latest
 
 
 def _reply(
