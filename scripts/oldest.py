@@ -36,7 +36,7 @@ TESTS = (
     "tests/api/test_workloads.py",
 )
 """Each query, what roles may do, a workload's whole life, and what stands on other packages."""
-_FOR_TESTS = ("hypothesis", "psutil", "pytest")
+_FOR_TESTS = ("grpcio-status", "hypothesis", "psutil", "pytest")
 """What begins so among the packages of development, these tests need."""
 
 
