@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -143,48 +143,52 @@ async def test_a_slot_that_a_cancelled_attempt_does_not_give_back_is_not_filled_
         await worker.report(again.ref, messages.Started(), messages.Completed(b"{}"))
 
 
-async def test_a_slot_counts_as_held_for_as_long_as_its_worker_says(
-    database_url: str, nats_url: str, subject_prefix: str
-) -> None:
+@pytest.fixture
+async def patient_for_beats(database_url: str, nats_url: str, subject_prefix: str) -> AsyncIterator[System]:
+    """A system that believes for minutes what a worker has said of its slots."""
     slow = {"heartbeat_interval_seconds": 60.0, "worker_lease_seconds": 600.0}
-    async with running_system(database_url, nats_url, subject_prefix, **slow) as system:
-        worker = await system.worker(capacity=1)
+    async with running_system(database_url, nats_url, subject_prefix, **slow) as found:
+        yield found
 
-        async def completed() -> messages.AttemptRef:
-            ref = (await worker.next_push()).ref
-            await worker.report(ref, messages.Started(), messages.Completed(b"{}"))
-            return ref
 
-        await system.submit()
-        # What it names has ended since it wrote the beat: nothing is held by it.
-        ref = await completed()
-        assert (await worker.beat(ref)).superseded == [ref]
-        second = await system.submit()
-        assert (await completed()).workload_id == second
-        await worker.beat(ref, lingering=10_000)  # no more than it names
-        third = await system.submit()
-        with pytest.raises(TimeoutError):
-            await worker.next_push(0.5)
-        await worker.beat(lingering=0)
-        assert (await completed()).workload_id == third
+async def test_a_slot_counts_as_held_for_as_long_as_its_worker_says(patient_for_beats: System) -> None:
+    system = patient_for_beats
+    worker = await system.worker(capacity=1)
+
+    async def completed() -> messages.AttemptRef:
+        ref = (await worker.next_push()).ref
+        await worker.report(ref, messages.Started(), messages.Completed(b"{}"))
+        return ref
+
+    await system.submit()
+    # What it names has ended since it wrote the beat: nothing is held by it.
+    ref = await completed()
+    assert (await worker.beat(ref)).superseded == [ref]
+    second = await system.submit()
+    assert (await completed()).workload_id == second
+    await worker.beat(ref, lingering=10_000)  # no more than it names
+    third = await system.submit()
+    with pytest.raises(TimeoutError):
+        await worker.next_push(0.5)
+    await worker.beat(lingering=0)
+    assert (await completed()).workload_id == third
 
 
 async def test_a_slot_that_an_attempt_is_taken_from_is_free_when_its_worker_says_so(
-    database_url: str, nats_url: str, subject_prefix: str
+    patient_for_beats: System,
 ) -> None:
-    slow = {"heartbeat_interval_seconds": 60.0, "worker_lease_seconds": 600.0}
-    async with running_system(database_url, nats_url, subject_prefix, **slow) as system:
-        worker = await system.worker(capacity=2)
-        ids = [await system.submit() for _ in range(3)]
-        for ref in [(await worker.next_push()).ref for _ in range(2)]:
-            await worker.report(ref, messages.Started())
-        status, _, _ = await system.call("POST", f"/workloads/{ids[0]}/cancel")
-        assert status == 200
-        # It would only refuse, and rest for that: with another's cancels it would hardly ever work.
-        with pytest.raises(TimeoutError):
-            await worker.next_push(0.5)
-        await worker.beat(lingering=0)
-        assert (await worker.next_push()).ref.workload_id == ids[2]
+    system = patient_for_beats
+    worker = await system.worker(capacity=2)
+    ids = [await system.submit() for _ in range(3)]
+    for ref in [(await worker.next_push()).ref for _ in range(2)]:
+        await worker.report(ref, messages.Started())
+    status, _, _ = await system.call("POST", f"/workloads/{ids[0]}/cancel")
+    assert status == 200
+    # It would only refuse, and rest for that: with another's cancels it would hardly ever work.
+    with pytest.raises(TimeoutError):
+        await worker.next_push(0.5)
+    await worker.beat(lingering=0)
+    assert (await worker.next_push()).ref.workload_id == ids[2]
 
 
 async def test_an_estimate_does_not_count_what_can_not_be_placed_now(system: System) -> None:
