@@ -106,8 +106,8 @@ deploy: setup ## check what is in deploy/ with the tools that will read it; says
 supply: setup ## list what the packages and the image hold, check weaknesses and licences, say what was built from what (KEY=… signs)
 	@$(PY) -m supply $(if $(KEY),--key $(KEY))
 
-advisories: setup ## take known weaknesses anew: Go's, and with FROM= a clone of the Python Packaging Advisory Database those of Python
-	@$(PY) -m supply renew $(FROM)
+advisories: setup ## take known weaknesses anew: Go's, with INDEX= the root of a package index Python's, with FROM= a clone of their database
+	@$(PY) -m supply renew $(FROM) $(if $(INDEX),--index $(INDEX))
 
 security: setup ## run the tests that attack each promise of docs/security-checks.md, and print what became of it
 	@TEST_PROCESSES=$(TEST_PROCESSES) $(PY) scripts/security.py

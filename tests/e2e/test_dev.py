@@ -99,6 +99,8 @@ def test_a_killed_worker_s_workload_goes_on_from_its_checkpoint(dev: Dev) -> Non
         assert done.result_data["begun_at"] >= 10
         assert done.retry_count == 1
         assert "redistributed" in events(client, counting.id)
+        # Started again, it is the same worker to the service, which needn't wait for the end of its lease.
+        assert running.worker_id == done.worker_id
         assert [e.event_id for e in client.workloads.audit(counting.id)] == list(
             range(1, len(client.workloads.audit(counting.id)) + 1)
         )

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from niyanta.worker.handlers.app import made_id
+
 __all__ = ["Child", "how_it_ended"]
 
 _STOP_SECONDS = 45.0
@@ -18,19 +20,30 @@ class Child:
     """A ``niyanta`` command in a process of its own, in a session of its own, with a log file.
 
     It ends by itself when this process is gone, however that comes.
+
+    Args:
+        name: What people know it by.
+        argv: After ``niyanta``.
+        environment: Added to this process's own.
+        log: Gets all that it says.
+        gets_id: Whether it is a worker that has no id. It gets one that it keeps when it is started again: so it
+            takes the place of the one that was killed at once, without waiting for that one's lease.
     """
 
-    def __init__(self, name: str, argv: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, name: str, argv: Sequence[str], environment: Mapping[str, str], log: Path, *, gets_id: bool = False
+    ) -> None:
         self.name = name
         self._argv = argv
         self._environment = environment
+        self._own = {"NIYANTA_ID": made_id()} if gets_id else {}
         self._log = log
         self.process: asyncio.subprocess.Process | None = None
         self._pipe: int | None = None
 
     def twin(self) -> Child:
-        """The same again, not started."""
-        return Child(self.name, self._argv, self._environment, self._log)
+        """The same again, not started; as a worker it is another."""
+        return Child(self.name, self._argv, self._environment, self._log, gets_id=bool(self._own))
 
     async def start(self) -> None:
         """Start it, anew when it has ended."""
@@ -39,7 +52,7 @@ class Child:
         with self._log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "niyanta.cli.main", *self._argv),
-                env={**os.environ, **self._environment, "NIYANTA_PARENT_FD": str(read)},
+                env={**os.environ, **self._environment, **self._own, "NIYANTA_PARENT_FD": str(read)},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -207,7 +207,7 @@ class _Demo:
                     kill = self._kill(now.worker_id, percent, now.progress_message)
                     display.say(f"[red]✗[/] killed {now.worker_id} (SIGKILL) at {percent} %")
                 silent = kill is not None and now.worker_id == kill.worker_id and now.status is Status.RUNNING
-                display.show(now, "its worker is dead; waiting until the lease of 10 s runs out" if silent else None)
+                display.show(now, "its worker is dead; another is about to go on with it" if silent else None)
                 if now.is_terminal:
                     return now, kill
                 version = now.version or 0

@@ -34,7 +34,7 @@ from niyanta.server.store.workers import WorkerStore
 from niyanta.wire.addresses import BrokerTls, is_loopback
 from niyanta.wire.broker_auth import BrokerAuth
 from niyanta.worker.box.rights import hide_memory
-from niyanta.worker.handlers.app import load_app
+from niyanta.worker.handlers.app import App, load_app
 
 __all__ = ["command"]
 
@@ -44,9 +44,9 @@ _LONG_SECONDS = 30.0  # who ran for so long has started well
 
 
 class _Dev:
-    def __init__(self, options: dict[str, Any], workload_types: Sequence[str]) -> None:
+    def __init__(self, options: dict[str, Any], app: App | None) -> None:
         self.options = options
-        self.workload_types = workload_types
+        self.app = app
         self.data_dir: Path = options["data_dir"].absolute()
         self.postgres = None if options["database_url"] else Postgres(self.data_dir / "postgres")
         self.nats = None if options["nats_url"] else Nats(self.data_dir / "nats")
@@ -155,7 +155,7 @@ class _Dev:
         """Our own knows its coordinators by their keys, as any closed broker does; gives its address."""
         if self.nats is None and os.environ.get("NIYANTA_BROKER_AUTH") == BrokerAuth.NONE:
             return str(self.options["nats_url"])
-        database = await Database.open(database_url, api_connections=1, vital_connections=1)
+        database = await Database.open(database_url, in_passing=True)
         try:
             self._broker_keys = await BrokerKeys.load(database)
         finally:
@@ -181,8 +181,9 @@ class _Dev:
         }
         coordinator = ["coordinator", "--host", host, "--port", str(port), "--grpc-port", str(grpc_port)]
         self.children.append(Child("coordinator", coordinator, environment, self._log("coordinator")))
-        if self.options["no_worker"]:
+        if self.app is None:
             return
+        gets_id = self.app.id is None and not os.environ.get("NIYANTA_ID")
         apps = [word for app in self.options["app"] for word in ("--app", app)]
         for number in range(1, self.options["workers"] + 1):
             name = f"worker-{number}"
@@ -193,7 +194,7 @@ class _Dev:
                 "NIYANTA_HIDDEN": str(self.data_dir),
                 "EXAMPLES_ROOT": _examples_root(),
             }
-            self.children.append(Child(name, ["worker", *apps], environment, self._log(name)))
+            self.children.append(Child(name, ["worker", *apps], environment, self._log(name), gets_id=gets_id))
 
     def _closed_ports(self, database_url: str) -> str:
         """What handlers can't connect to, beside the broker's port: the database's."""
@@ -245,7 +246,7 @@ class _Dev:
             "try it in": f"{base_url}/docs",
             "gRPC": grpc_target,
             "processes": ", ".join([child.name for child in self.children]),
-            "serves": ", ".join(self.workload_types),
+            "serves": ", ".join(sorted(self.app.handlers)) if self.app else "",
             "credentials": str(self.data_dir / "credentials.json"),
             "logs": str(self.data_dir / "logs"),
             "BEWARE": "" if is_loopback(self.options["host"]) else "plain HTTP: whoever is on the way reads keys",
@@ -359,7 +360,7 @@ def _refuse_taken(host: str, port: int) -> None:
 
 async def _registrations(database_url: str) -> set[str]:
     """The incarnations of all workers that the database knows."""
-    database = await Database.open(database_url, api_connections=1, vital_connections=1)
+    database = await Database.open(database_url, in_passing=True)
     try:
         async with database.connection() as conn:
             return {worker.incarnation for worker in await WorkerStore().all(conn)}
@@ -392,6 +393,6 @@ def command(**options: Any) -> None:  # Any: click has checked each by its optio
     """Run the whole system on this machine, in the clear: for loopback."""
     hide_memory()
     options["app"] = options["app"] or ("niyanta.examples:worker",)
-    types = [] if options["no_worker"] else sorted(load_app(options["app"]).handlers)
+    app = None if options["no_worker"] else load_app(options["app"])
     logging.getLogger("niyanta.wire").setLevel(logging.CRITICAL)  # an engine that ends is told of in words of our own
-    asyncio.run(_Dev(options, types).run())
+    asyncio.run(_Dev(options, app).run())

@@ -14,7 +14,7 @@ import heapq
 from collections.abc import Container, Iterable
 from enum import Enum
 
-from niyanta.domain.placement import Affinity, Constraint, WorkerView, could_run, preference
+from niyanta.domain.placement import Affinity, Constraint, WorkerView, could_run, rank
 
 __all__ = ["Demand", "Fit", "Fleet", "Hook", "Shortlist", "demand_of"]
 
@@ -168,17 +168,8 @@ class Shortlist:
 
     def __init__(self, fitting: Iterable[WorkerView], affinity: Affinity) -> None:
         self._away_from = affinity.anti.workload_types
-        soft = affinity.soft
-        self._heap = [
-            (
-                (0 if soft.is_empty else -preference(view, soft), not view.customers),
-                view.used / view.capacity,
-                view.worker_id,
-                view,
-            )
-            for view in fitting
-            if view.free > 0
-        ]
+        self._soft = affinity.soft
+        self._heap = [(rank(view, affinity.soft), view) for view in fitting if view.free > 0]
         heapq.heapify(self._heap)
 
     def best(self, avoid: Container[str] = ()) -> WorkerView | None:
@@ -191,12 +182,12 @@ class Shortlist:
         passed_by = []
         found = None
         while heap and found is None:
-            entry = liked, load, worker_id, view = heap[0]
+            entry = place, view = heap[0]
             if view.free <= 0 or _is_kept_off(view, self._away_from):
                 heapq.heappop(heap)
-            elif (now := view.used / view.capacity) != load:
-                heapq.heapreplace(heap, (liked, now, worker_id, view))
-            elif worker_id in avoid:
+            elif (now := rank(view, self._soft)) != place:
+                heapq.heapreplace(heap, (now, view))
+            elif view.worker_id in avoid:
                 passed_by.append(entry)
                 heapq.heappop(heap)
             else:

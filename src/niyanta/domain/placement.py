@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from niyanta.domain.forms import ANY_FORM
 
-__all__ = ["Affinity", "Constraint", "WorkerView", "choose", "could_run", "eligible", "is_misfit", "preference"]
+__all__ = ["Affinity", "Constraint", "WorkerView", "choose", "could_run", "eligible", "is_misfit", "rank"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,8 @@ class WorkerView:
     """By workload type the form of input that its handler takes; `ANY_FORM` for those left out."""
     customers: frozenset[str] = frozenset()
     """The only ones that it works for; empty for everybody."""
+    since: float = 0.0
+    """When it registered, in seconds of any one clock."""
 
     def serves(self, customer_id: str) -> bool:
         """Whether it works for the customer."""
@@ -109,7 +111,7 @@ def eligible(
     return [w for w in workers if not w.draining and w.serves(customer_id) and could_run(w, workload_type, affinity)]
 
 
-def preference(worker: WorkerView, soft: Constraint) -> int:
+def _preference(worker: WorkerView, soft: Constraint) -> int:
     """How many of the soft wishes it fulfils."""
     score = 0
     if soft.worker_id is not None and worker.worker_id == soft.worker_id:
@@ -119,19 +121,18 @@ def preference(worker: WorkerView, soft: Constraint) -> int:
     return score
 
 
-def choose(candidates: Iterable[WorkerView], affinity: Affinity) -> WorkerView | None:
-    """The best of the eligible workers with a free slot.
+def rank(worker: WorkerView, soft: Constraint) -> tuple[int, bool, float, float, str]:
+    """Its place among those that fit, the best first.
 
-    Most soft matches, then those that work for a few customers only, then the least loaded, then by id.
+    Most soft matches, then those that work for a few customers only, then the least loaded, then who has been there
+    longest: what was lost with a worker goes to another rather than to the one that has just come back.
     """
+    liked = 0 if soft.is_empty else _preference(worker, soft)
+    return -liked, not worker.customers, worker.used / worker.capacity, worker.since, worker.worker_id
+
+
+def choose(candidates: Iterable[WorkerView], affinity: Affinity) -> WorkerView | None:
+    """The best of the eligible workers with a free slot."""
     away_from = affinity.anti.workload_types
-    best: WorkerView | None = None
-    best_key: tuple[int, bool, float, str] | None = None
-    for worker in candidates:
-        if worker.free <= 0 or any(worker.running.get(kind) for kind in away_from):
-            continue
-        load = worker.used / worker.capacity
-        key = (-preference(worker, affinity.soft), not worker.customers, load, worker.worker_id)
-        if best_key is None or key < best_key:
-            best, best_key = worker, key
-    return best
+    free = (w for w in candidates if w.free > 0 and not any(w.running.get(kind) for kind in away_from))
+    return min(free, key=lambda worker: rank(worker, affinity.soft), default=None)

@@ -263,6 +263,7 @@ class Directory:
                 draining=worker.status is WorkerStatus.DRAINING,
                 forms=worker.forms,
                 customers=frozenset(worker.customers),
+                since=worker.registered_at.timestamp(),
             )
             for worker in self.workers
         ]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from niyanta.domain.explanation import placement_reason
 from niyanta.domain.fairness import queue_rank
+from niyanta.domain.fleet import Shortlist
 from niyanta.domain.forms import ANY_FORM, form_of, key_without
 from niyanta.domain.ids import make_id, milliseconds_of
 from niyanta.domain.placement import Affinity, Constraint, WorkerView, choose, could_run
@@ -48,8 +49,13 @@ def test_filters(affinity: Affinity, fits: bool) -> None:
     assert could_run(worker("w", gpu="a"), "count", affinity) is fits
 
 
-def test_soft_affinity_then_load_then_name_decide() -> None:
+def test_soft_affinity_then_load_then_age_then_name_decide() -> None:
     busy, idle, liked = worker("a"), worker("b"), worker("c", zone="1")
+    assert choose([liked, idle, busy], ANYWHERE) is busy
+    busy.since = 1.0  # it has just come back
+    assert choose([busy, idle, liked], ANYWHERE) is idle
+    assert Shortlist([busy, idle, liked], ANYWHERE).best() is idle
+    busy.since = 0.0
     busy.take("count")
     liked.take("count")
     assert choose([busy, idle, liked], ANYWHERE) is idle

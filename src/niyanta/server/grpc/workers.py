@@ -118,7 +118,7 @@ def _worker_message(listed: ListedWorker) -> pb.Worker:
         customers=worker.customers,
     )
     put_time(found.last_heartbeat, worker.last_heartbeat)
-    put_time(found.registered_at, listed.registered_at)
+    put_time(found.registered_at, listed.worker.registered_at)
     if order is not None:
         given = pb.StandingOrder(
             kind=_KIND + order.kind.upper(),

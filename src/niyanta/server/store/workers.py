@@ -26,6 +26,7 @@ class StoredWorker(msgspec.Struct, frozen=True, kw_only=True):
     tags: dict[str, str]
     handlers: list[HandlerInfo]
     version: str
+    registered_at: datetime
     last_heartbeat: datetime
     silent_seconds: float
     ended_reason: WorkerEnd | None = None
@@ -78,7 +79,6 @@ class ListedWorker(msgspec.Struct, frozen=True, kw_only=True):
     """One worker as operators see it."""
 
     worker: StoredWorker
-    registered_at: datetime
     workload_ids: list[str]
     """What it holds, SCHEDULED or RUNNING, by id."""
     standing_order: StandingOrder | None = None
@@ -121,7 +121,6 @@ def _read_order(row: Row) -> StandingOrder | None:
 def _read_listed(row: Row) -> ListedWorker:
     return ListedWorker(
         worker=_read_worker(row),
-        registered_at=row["registered_at"],
         workload_ids=row["workload_ids"],
         standing_order=_read_order(row),
     )

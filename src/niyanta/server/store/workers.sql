@@ -49,8 +49,8 @@ RETURNING k.worker_id, k.incarnation, k.status,
 -- The fleet, with how long each has been silent on the database's clock. Rows that only keep an operator's order, an
 -- hour after the worker's end, aren't part of it: their number has no bound. For which customers a worker works is said
 -- by its join token, whose id its incarnation begins with; tokens stay when they have ended.
-SELECT k.worker_id, k.incarnation, k.status, k.capacity, k.tags, k.handlers, k.version, k.last_heartbeat, k.ended_reason,
-       k.has_stopped, extract(epoch FROM now() - k.last_heartbeat)::double precision AS silent_seconds,
+SELECT k.worker_id, k.incarnation, k.status, k.capacity, k.tags, k.handlers, k.version, k.registered_at, k.last_heartbeat,
+       k.ended_reason, k.has_stopped, extract(epoch FROM now() - k.last_heartbeat)::double precision AS silent_seconds,
        coalesce(t.customers, '{}') AS customers
   FROM workers k LEFT JOIN join_tokens t ON t.token_id = split_part(k.incarnation, '-', 1)
  WHERE k.status <> 'DEAD' OR k.last_heartbeat > now() - interval '1 hour' ORDER BY k.worker_id;

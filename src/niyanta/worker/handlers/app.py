@@ -23,7 +23,7 @@ from niyanta.worker.handlers.command import command_handler
 from niyanta.worker.handlers.handler import FULL_NETWORK, Handler, make_handler
 from niyanta.worker.handlers.text import clean, describe
 
-__all__ = ["App", "WorkerSpec", "load_app"]
+__all__ = ["App", "WorkerSpec", "load_app", "made_id"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -201,7 +201,7 @@ class App:
             capacity if capacity is not None else self.capacity,
         )
         return WorkerSpec(
-            wanted.id or _made_id(),
+            wanted.id or made_id(),
             wanted.capacity,
             wanted.tags,
             dict(self.handlers),
@@ -216,7 +216,8 @@ def _paths(name: str, paths: Sequence[str | os.PathLike[str]]) -> tuple[str, ...
     return tuple(os.fspath(path) for path in paths)
 
 
-def _made_id() -> str:
+def made_id() -> str:
+    """An id for a worker that was given none: by its host's name, and unlike any other."""
     host = "".join(c if c.isascii() and c.isalnum() else "-" for c in socket.gethostname())[:30]
     return f"worker-{host.strip('-') or 'host'}-{secrets.token_hex(3)}"
 

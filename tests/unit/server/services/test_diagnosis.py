@@ -35,6 +35,7 @@ def worker(worker_id: str = "w1", **fields: Any) -> StoredWorker:
         "tags": {},
         "handlers": [],
         "version": __version__,
+        "registered_at": datetime.now(UTC),
         "last_heartbeat": datetime.now(UTC),
         "silent_seconds": 0.5,
     }

@@ -315,7 +315,7 @@ def _worker(listed: ListedWorker) -> bodies.WorkerBody:
         version=worker.version,
         missing_walls=worker.missing_walls,
         customers=worker.customers,
-        registered_at=timestamp(listed.registered_at),
+        registered_at=timestamp(listed.worker.registered_at),
         standing_order=None if (order := listed.standing_order) is None else _standing_order(order),
     )
 
