@@ -4,8 +4,8 @@
 PY := .venv/bin/python
 # Where that is set, each of the hundreds of processes that tests start compiles anew all that it imports: a second.
 unexport PYTHONDONTWRITEBYTECODE
-# Workers of the test run; PYTEST_ARGS adds anything else, as in `make test PYTEST_ARGS="-k pause -x"`.
-TEST_PROCESSES ?= 3
+# Workers of the test run, two for a core of a small machine, as tests wait half of their time; PYTEST_ARGS adds anything else, as in `make test PYTEST_ARGS="-k pause -x"`.
+TEST_PROCESSES ?= 4
 PYTEST_ARGS ?=
 DEV_ARGS ?=
 BENCH_ARGS ?=

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import string
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -289,6 +290,17 @@ async def test_as_text_the_whole_log_comes_at_once(system: System, conn: Any, wo
     ):
         _, found, _ = await text(system, f"/workloads/{workload_id}/logs?{query}")
         assert len(found.splitlines()) == count, query
+
+
+async def test_no_part_of_an_answer_waits_until_the_one_before_has_been_confirmed(
+    system: System, workload_id: str
+) -> None:
+    took = []
+    for _ in range(60):  # over one connection, whose first few packets are confirmed at once, and others after 40 ms
+        began = time.perf_counter()
+        assert (await text(system, f"/workloads/{workload_id}/logs?limit=3"))[0] == 200
+        took.append(time.perf_counter() - began)
+    assert min(took[30:]) < 0.03
 
 
 async def test_in_text_no_message_passes_for_two_or_moves_a_terminal(system: System, conn: Any) -> None:

@@ -118,6 +118,7 @@ async def test_what_a_loss_costs_counts_from_the_last_checkpoint(open_system: Sy
     assert found[name] <= (now - before) + (now - began - 0.5) + 0.1
 
 
+@pytest.mark.usefixtures("nothing_ahead")
 async def test_the_state_of_queue_leader_and_database_is_shown(
     database_url: str, nats_url: str, subject_prefix: str
 ) -> None:

@@ -28,7 +28,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 @pytest.fixture
 async def conn(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     """As the owner of the schema."""
-    database = await Database.open(database_url, api_connections=1, customer_connections=1, vital_connections=1)
+    database = await Database.open(database_url, in_passing=True)
     async with database.connection() as connection:
         for customer_id in ("cust_a", "cust_b"):
             await add_customer(connection, customer_id)

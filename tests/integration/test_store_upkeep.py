@@ -68,6 +68,7 @@ async def add_old_partition(conn: asyncpg.Connection, parent: str, days: int, un
     return min(set(await partitions(conn, parent)) - before)
 
 
+@pytest.mark.usefixtures("nothing_ahead")
 async def test_partitions_are_there_from_the_start_and_are_made_ahead(
     conn: asyncpg.Connection, upkeep: Upkeep
 ) -> None:
@@ -192,6 +193,16 @@ async def test_a_detaching_that_was_cut_off_is_finished_later(
     assert await conn.fetchval("SELECT to_regclass($1)", old) is None
 
 
+async def test_a_tests_database_has_what_a_coordinator_would_make(upkeep: Upkeep) -> None:
+    assert (await upkeep.round()).partitions_made == 0
+
+
+@pytest.mark.usefixtures("nothing_ahead")
+async def test_one_that_nobody_has_kept_up_lacks_it(upkeep: Upkeep) -> None:
+    assert (await upkeep.round()).partitions_made > LOGS.ahead.days
+
+
+@pytest.mark.usefixtures("nothing_ahead")
 async def test_making_partitions_waits_for_nobody_and_nobody_for_it(
     conn: asyncpg.Connection, upkeep: Upkeep, database_url: str
 ) -> None:

@@ -199,7 +199,7 @@ async def running_system(
     """A system with other settings than `PATIENT` where given."""
     urls = {"nats_url": nats_url, "subject_prefix": subject_prefix}
     urls["database_url"] = url_as(database_url, DatabaseRole.COORDINATOR)
-    database = await Database.open(database_url)
+    database = await Database.open(database_url, in_passing=True)
     customers = CustomerStore(database)
     keys = {}
     for customer_id in ("cust_a", "cust_b"):

@@ -43,7 +43,7 @@ def with_database(url: str, work: Callable[[Database], Awaitable[T]]) -> T:
     """Do something in the database."""
 
     async def run() -> T:
-        database = await Database.open(url, api_connections=1, vital_connections=1)
+        database = await Database.open(url, in_passing=True)
         try:
             return await work(database)
         finally:

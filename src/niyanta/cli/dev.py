@@ -155,7 +155,7 @@ class _Dev:
         """Our own knows its coordinators by their keys, as any closed broker does; gives its address."""
         if self.nats is None and os.environ.get("NIYANTA_BROKER_AUTH") == BrokerAuth.NONE:
             return str(self.options["nats_url"])
-        database = await Database.open(database_url, api_connections=1, vital_connections=1)
+        database = await Database.open(database_url, in_passing=True)
         try:
             self._broker_keys = await BrokerKeys.load(database)
         finally:
@@ -360,7 +360,7 @@ def _refuse_taken(host: str, port: int) -> None:
 
 async def _registrations(database_url: str) -> set[str]:
     """The incarnations of all workers that the database knows."""
-    database = await Database.open(database_url, api_connections=1, vital_connections=1)
+    database = await Database.open(database_url, in_passing=True)
     try:
         async with database.connection() as conn:
             return {worker.incarnation for worker in await WorkerStore().all(conn)}

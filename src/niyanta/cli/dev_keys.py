@@ -34,7 +34,7 @@ class Credentials:
         """``api_key``, ``admin_api_key`` and ``join_token``: those of the last start while good, else new ones."""
         kept = {**_read(self._path), **_read(self._keys_path)}
         self.withdraw()
-        database = await Database.open(database_url, api_connections=1, vital_connections=1)
+        database = await Database.open(database_url, in_passing=True)
         try:
             store = CustomerStore(database)
             with contextlib.suppress(ConflictError):

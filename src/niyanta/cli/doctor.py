@@ -131,7 +131,7 @@ async def _login(settings: CoordinatorSettings) -> Login | None:
     """That of coordinators, which is in the database; None for an open broker."""
     if settings.broker_auth is BrokerAuth.NONE:
         return None
-    database = await Database.open(settings.database_url, api_connections=1, vital_connections=1)
+    database = await Database.open(settings.database_url, in_passing=True)
     try:
         return (await BrokerKeys.load(database)).login
     finally:
@@ -142,7 +142,7 @@ async def _database_findings(settings: CoordinatorSettings) -> list[Finding]:
     schema = await schemas.status(settings.database_url)
     if wrong := schema_finding(schema):
         return [wrong]
-    database = await Database.open(settings.database_url, api_connections=1, vital_connections=1)
+    database = await Database.open(settings.database_url, in_passing=True)
     try:
         async with database.connection() as conn:
             before, began = time.time(), time.monotonic()

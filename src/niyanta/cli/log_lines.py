@@ -5,11 +5,13 @@ The coordinator's is made with packages that workers do without.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import TextIO
 
 import msgspec
 
@@ -55,6 +57,47 @@ class _LineForPeople(logging.Formatter):
         return " ".join([super().format(record), *(f"{name}={fact}" for name, fact in facts_of(record).items())])
 
 
+class _Gathering(logging.StreamHandler[TextIO]):
+    """Writes what one turn of the event loop logs together: a write for each line costs more than making it.
+
+    What warns is written at once, with all before it; so is what is logged outside the loop.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._lines.append(self.format(record) + self.terminator)
+        except Exception:
+            self.handleError(record)
+            return
+        if record.levelno < logging.WARNING:
+            try:
+                loop = asyncio.get_running_loop()
+            except RuntimeError:
+                pass
+            else:
+                if len(self._lines) == 1:
+                    loop.call_soon(self.flush)
+                return
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what was gathered; also called when the program ends."""
+        self.acquire()
+        try:
+            text = "".join(self._lines)
+            self._lines.clear()
+            self.stream.write(text)
+            self.stream.flush()
+        except (OSError, ValueError):
+            pass  # nobody reads it any more
+        finally:
+            self.release()
+
+
 def _plain(value: object) -> object:
     return list(value) if isinstance(value, Iterable) and not isinstance(value, (str, bytes)) else str(value)
 
@@ -68,7 +111,7 @@ def configure_worker_logging() -> None:
     level = (os.environ.get("NIYANTA_LOG_LEVEL") or "INFO").upper()
     if level not in _LEVELS:
         raise ConfigurationError(f"NIYANTA_LOG_LEVEL is {level!r}; it must be one of {', '.join(_LEVELS)}")
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Gathering(sys.stderr)
     handler.setFormatter(_LineForPeople(_FOR_PEOPLE) if sys.stderr.isatty() else _JsonLine())
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -213,7 +213,9 @@ async def _broker_keys(settings: CoordinatorSettings, database: Database) -> Bro
 def _listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.socket(family, socket.SOCK_STREAM)
+        # Python's own loop sends at once only from sockets of a listener that was made for TCP by name: else each
+        # answer of two parts waits for the client to confirm the first, 40 ms.
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         listener.listen(2048)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import json
 import logging
 from collections.abc import Iterator
@@ -57,3 +59,48 @@ def test_a_level_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("NIYANTA_LOG_LEVEL", "loud")
     with pytest.raises(ConfigurationError, match="NIYANTA_LOG_LEVEL is 'LOUD'; it must be one of DEBUG, INFO"):
         configure_worker_logging()
+
+
+class Counted(io.StringIO):
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[str] = []
+
+    def write(self, text: str) -> int:
+        self.writes.append(text)
+        return super().write(text)
+
+
+async def test_lines_of_one_turn_are_written_together_and_before_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = Counted()
+    monkeypatch.setattr("sys.stderr", told)
+    configure_worker_logging()
+    log = logging.getLogger("a.part")
+    log.info("one")
+    seen: list[int] = []
+    asyncio.get_running_loop().call_soon(lambda: seen.append(len(told.writes)))
+    log.info("two")
+    assert not told.writes
+    await asyncio.sleep(0)
+    assert seen == [1]
+    assert [json.loads(line)["event"] for line in told.writes[0].splitlines()] == ["one", "two"]
+
+
+async def test_a_warning_is_written_at_once_with_all_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = Counted()
+    monkeypatch.setattr("sys.stderr", told)
+    configure_worker_logging()
+    log = logging.getLogger("a.part")
+    log.info("one")
+    log.warning("two")
+    await asyncio.to_thread(log.info, "three")
+    assert [json.loads(line)["event"] for line in told.getvalue().splitlines()] == ["one", "two", "three"]
+
+
+async def test_the_last_lines_are_written_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = Counted()
+    monkeypatch.setattr("sys.stderr", told)
+    configure_worker_logging()
+    logging.getLogger("a.part").info("last")
+    logging.shutdown()
+    assert "last" in told.getvalue()

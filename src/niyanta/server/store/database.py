@@ -152,9 +152,23 @@ class Database:
 
     @classmethod
     async def open(
-        cls, url: str, *, api_connections: int = 5, customer_connections: int = 5, vital_connections: int = 6
+        cls,
+        url: str,
+        *,
+        api_connections: int = 5,
+        customer_connections: int = 5,
+        vital_connections: int = 6,
+        in_passing: bool = False,
     ) -> Database:
         """Connect.
+
+        Args:
+            url: Where it is.
+            api_connections: Most of the pool for requests.
+            customer_connections: Most of the pool for those of one customer.
+            vital_connections: Most of the pool for what keeps the system alive.
+            in_passing: Whether it is for a moment's work, as a command's: each pool then has no connection before
+                one is asked for, where a coordinator's has its first from the start.
 
         Raises:
             ConfigurationError: Nothing answers at the URL, it refuses the credentials, or it doesn't
@@ -169,7 +183,8 @@ class Database:
         try:
             servers = Servers(url)
             standing = await look(servers)
-            pools = {name: await open_pool(servers, name, size, standing) for name, size in sizes.items()}
+            least = 0 if in_passing else 1
+            pools = {name: await open_pool(servers, name, (least, most), standing) for name, most in sizes.items()}
         except (OSError, TimeoutError) as exc:
             raise unreachable(exc) from exc
         except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as exc:

@@ -94,8 +94,16 @@ async def look(servers: Servers) -> Standing:
         conn.terminate()
 
 
-async def open_pool(servers: Servers, name: Pool, size: int, standing: Standing) -> asyncpg.Pool[Any]:
-    """Open the first connection of a pool; the others are opened as they are needed."""
+async def open_pool(servers: Servers, name: Pool, sizes: tuple[int, int], standing: Standing) -> asyncpg.Pool[Any]:
+    """Open the first connections of a pool; the others are opened as they are needed.
+
+    Args:
+        servers: Where to.
+        name: Which pool.
+        sizes: How many connections it has from the start, and at the most.
+        standing: In which role.
+    """
+    first, most = sizes
     settings = {
         "application_name": f"niyanta-{name}",
         "statement_timeout": "10000",
@@ -109,8 +117,8 @@ async def open_pool(servers: Servers, name: Pool, size: int, standing: Standing)
         settings["role"] = _CUSTOMER_ROLE
     return await asyncpg.create_pool(
         connect=servers.connect,
-        min_size=1,
-        max_size=size,
+        min_size=first,
+        max_size=most,
         command_timeout=15,
         max_inactive_connection_lifetime=0,
         connection_class=PoolConnection,

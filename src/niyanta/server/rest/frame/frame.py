@@ -36,13 +36,14 @@ from niyanta.server.rest.frame.negotiation import best_media_type
 from niyanta.server.rest.frame.operation import Access, Call, Deprecation, Endpoint, Operation
 from niyanta.server.rest.frame.responses import error_response
 from niyanta.server.rest.frame.traced import traced
+from niyanta.server.rest.uvicorn.ending import TOGETHER
 from niyanta.server.rest.uvicorn.strangers import WELCOME
 from niyanta.server.services.operators import OperatorRecord
 from niyanta.server.services.requests import BodyLimit
 from niyanta.server.store.customers import Identity
 from niyanta.wire.strict_json import StrictDecoder
 
-__all__ = ["RestFrame", "http_error", "request_id_of", "source_of", "standard_headers"]
+__all__ = ["RestFrame", "WholeAnswers", "http_error", "request_id_of", "source_of", "standard_headers"]
 
 log = logging.getLogger(__name__)
 
@@ -55,15 +56,24 @@ _BODY_BYTES_PER_SECOND = 64 * 1024
 """A body may take a second more for so many bytes."""
 
 
-class _Application:
-    """An ASGI application; Starlette wraps plain functions in error handling that the frame has already."""
+class WholeAnswers:
+    """An ASGI application; Starlette wraps plain functions in error handling that the frame has already.
+
+    An answer that is whole goes out in one piece.
+    """
 
     def __init__(self, serve: Callable[[Request], Awaitable[Response]]) -> None:
         self._serve = serve
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
         response = await self._serve(Request(scope, receive, send))
-        await response(scope, receive, send)
+        together = scope.get(TOGETHER) if type(response) is Response else None
+        if together is None:  # its parts go out as they come
+            await response(scope, receive, send)
+            return
+        with together:
+            await response(scope, receive, send)
 
 
 class RestFrame:
@@ -100,7 +110,7 @@ class RestFrame:
         operation = endpoint.operation
         return Route(
             operation.path,
-            _Application(traced(self._server_of(endpoint), operation, self._tracing)),
+            WholeAnswers(traced(self._server_of(endpoint), operation, self._tracing)),
             methods=[operation.method],
             name=operation.operation_id,
         )

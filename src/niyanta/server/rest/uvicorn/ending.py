@@ -1,4 +1,7 @@
-"""How a connection ends on which the client still sends.
+"""How answers leave a connection, and how it ends while the client still sends.
+
+Uvicorn hands an answer's head and its body over one after the other, and each would be a system call, a packet and a
+waking of the client. An answer that is whole is gathered, and written once.
 
 When a socket is closed with bytes in it that nobody has read, the kernel answers with a reset, and a reset makes the
 client's kernel throw away what has arrived there and hasn't been read: the answer that says what was wrong (RFC 9112,
@@ -13,7 +16,10 @@ from collections.abc import Callable
 
 from niyanta.domain.limits import MAX_LINGER_BYTES, MAX_LINGER_SECONDS
 
-__all__ = ["EndingTransport"]
+__all__ = ["TOGETHER", "EndingTransport"]
+
+TOGETHER = "niyanta.together"
+"""Key of a scope under which stands the `EndingTransport`, as what to send a whole answer within."""
 
 
 class EndingTransport(asyncio.Transport):
@@ -25,7 +31,7 @@ class EndingTransport(asyncio.Transport):
         on_lingering: Called when only the writing half has been closed: what comes from then on is for `discard`.
     """
 
-    __slots__ = ("_clock", "_discarded_bytes", "_inner", "_on_lingering", "_sends_on", "write")
+    __slots__ = ("_clock", "_discarded_bytes", "_gathered", "_inner", "_on_lingering", "_sends_on", "write")
 
     def __init__(
         self, inner: asyncio.Transport, sends_on: Callable[[], bool], on_lingering: Callable[[], None]
@@ -37,6 +43,22 @@ class EndingTransport(asyncio.Transport):
         self._on_lingering = on_lingering
         self._clock: asyncio.TimerHandle | None = None
         self._discarded_bytes = 0
+        self._gathered: list[bytes] = []
+        """Of an answer that isn't whole yet."""
+
+    def __enter__(self) -> None:
+        """What is written from here on goes out at the end of the block, or with the end of the connection."""
+        self.write = self._gathered.append  # type: ignore[assignment,method-assign]  # each answer goes through here
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if not self.is_lingering:
+            self.write = self._inner.write  # type: ignore[method-assign]
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._gathered:
+            self._inner.writelines(self._gathered)
+            self._gathered.clear()
 
     @property
     def inner(self) -> asyncio.Transport:
@@ -52,6 +74,7 @@ class EndingTransport(asyncio.Transport):
         """End the connection once what was written has gone; idempotent."""
         if self.is_lingering:
             return
+        self._flush()
         if self._inner.is_closing() or not self._sends_on():
             self._inner.close()
             return

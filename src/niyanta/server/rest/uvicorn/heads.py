@@ -21,7 +21,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from niyanta.domain.ids import make_id
 from niyanta.domain.limits import MAX_HEAD_BYTES, MAX_HEAD_SECONDS, MAX_HEADERS, MAX_URL_BYTES
 from niyanta.server.rest.bodies.workloads import ErrorBody, ErrorEnvelope
-from niyanta.server.rest.uvicorn.ending import EndingTransport
+from niyanta.server.rest.uvicorn.ending import TOGETHER, EndingTransport
 from niyanta.server.rest.uvicorn.strangers import KEEP_ALIVE_SECONDS, SEND_AWAY, WELCOME, Strangers
 
 if TYPE_CHECKING:
@@ -126,6 +126,7 @@ class BoundedHttp(HttpToolsProtocol):
         scope = cast(dict[str, Any], self.scope)
         scope[WELCOME] = self.welcome
         scope[SEND_AWAY] = self.send_away
+        scope[TOGETHER] = self._ending
         self._in_head = True
         self._received_bytes = self._head_bytes = 0
         if self._clock is None:
