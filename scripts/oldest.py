@@ -120,7 +120,7 @@ def main() -> int:
         print("each package at its lower bound", flush=True)
     except LeftOutError as exc:
         print(f"LEFT OUT: {exc}", flush=True)
-    command = [str(python), "-m", "pytest", "-n", settings.get("TEST_PROCESSES", "3"), *TESTS, *sys.argv[1:]]
+    command = [str(python), "-m", "pytest", "-n", settings.get("TEST_PROCESSES", "4"), *TESTS, *sys.argv[1:]]
     return subprocess.run(command, cwd=ROOT, env=settings).returncode
 
 

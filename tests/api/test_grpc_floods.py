@@ -13,6 +13,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2
 
+from niyanta.domain.limits import TIERS, Tier
 from niyanta.embedded.engine import free_port
 from niyanta.server.grpc.peers import cut_off
 from niyanta.wire.v1 import workload_service_pb2 as pb
@@ -29,6 +30,8 @@ REQUEST = pb.GetWorkloadRequest(workload_id="wl_none").SerializeToString()
 SECONDS = 10.0
 """Within which others' calls are answered, on an idle machine."""
 CALLS = 4
+PAUSE_SECONDS = 4 / TIERS[Tier.ENTERPRISE].rate_limit_per_sec
+"""Between two calls and the next two: half of what their customer may make."""
 RESETS = 40_000
 FLOODS = "127.0.0.3"
 """The address that a flood comes from."""
@@ -100,6 +103,7 @@ async def test_streams_that_are_reset_at_once_hold_nobody_up(
                 ):
                     assert response.status == 200
                 made += 1
+                await asyncio.sleep(PAUSE_SECONDS)
 
 
 async def test_whoever_is_at_the_address_of_a_flood_gets_in(system: System) -> None:
