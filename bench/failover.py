@@ -9,6 +9,7 @@ import os
 import signal
 import statistics
 import time
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -46,7 +47,15 @@ async def measure(quick: bool) -> dict[str, Any]:
         finally:
             until.set()
             found["submitted_meanwhile"] = await load
+        found["coordinator_warned_of"] = _warnings(system)
     return {"kill_to_running_elsewhere_seconds": found}
+
+
+def _warnings(system: System) -> dict[str, int]:
+    """How often the coordinator's log warns of what: a loss that was noticed late has its reason there."""
+    lines = (system.data_dir / "logs" / "coordinator.log").read_text().splitlines()
+    said = [json.loads(line) for line in lines if line.startswith("{")]
+    return dict(Counter(line["event"] for line in said if line["level"] in ("warning", "error")))
 
 
 def _figures(times: list[float]) -> dict[str, Any]:
