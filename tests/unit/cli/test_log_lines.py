@@ -71,10 +71,16 @@ class Counted(io.StringIO):
         return super().write(text)
 
 
-async def test_lines_of_one_turn_are_written_together_and_before_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = Counted()
-    monkeypatch.setattr("sys.stderr", told)
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> Counted:
+    """What a worker logs from here on."""
+    stream = Counted()
+    monkeypatch.setattr("sys.stderr", stream)
     configure_worker_logging()
+    return stream
+
+
+async def test_lines_of_one_turn_are_written_together_and_before_the_next(told: Counted) -> None:
     log = logging.getLogger("a.part")
     log.info("one")
     seen: list[int] = []
@@ -86,10 +92,7 @@ async def test_lines_of_one_turn_are_written_together_and_before_the_next(monkey
     assert [json.loads(line)["event"] for line in told.writes[0].splitlines()] == ["one", "two"]
 
 
-async def test_a_warning_is_written_at_once_with_all_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = Counted()
-    monkeypatch.setattr("sys.stderr", told)
-    configure_worker_logging()
+async def test_a_warning_is_written_at_once_with_all_before_it(told: Counted) -> None:
     log = logging.getLogger("a.part")
     log.info("one")
     log.warning("two")
@@ -97,10 +100,7 @@ async def test_a_warning_is_written_at_once_with_all_before_it(monkeypatch: pyte
     assert [json.loads(line)["event"] for line in told.getvalue().splitlines()] == ["one", "two", "three"]
 
 
-async def test_the_last_lines_are_written_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = Counted()
-    monkeypatch.setattr("sys.stderr", told)
-    configure_worker_logging()
+async def test_the_last_lines_are_written_at_the_end(told: Counted) -> None:
     logging.getLogger("a.part").info("last")
     logging.shutdown()
     assert "last" in told.getvalue()
