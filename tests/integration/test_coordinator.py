@@ -218,6 +218,7 @@ async def test_the_queue_depth_is_exact_under_concurrent_submission(system: Syst
             status, body, _ = await system.call("POST", "/workloads", {"workload_type": "count", "input_params": {}})
             if status == 503:
                 break
+            await asyncio.sleep(0.05)  # within its rate: what follows is to be refused for the queue alone
     assert body["error"]["details"]["max_queue_depth"] == 7
     _, listed, _ = await system.call("GET", "/workloads?status=PENDING")
     depth = listed["pagination"]["total"]

@@ -84,6 +84,7 @@ async def test_a_removal_while_the_monitor_looks_is_not_taken_for_a_death(
 ) -> None:
     """What it reads of the workers is no older than what it reads of their work, so it sees how this one left."""
     looks = 0
+    looked_thrice = asyncio.Event()
     orphaned = WorkloadStore.orphaned
     async with running_system(database_url, nats_url, subject_prefix, worker_lease_seconds=300.0) as system:
         _, plain, only = await _both_running(system)
@@ -93,13 +94,15 @@ async def test_a_removal_while_the_monitor_looks_is_not_taken_for_a_death(
             looks += 1
             if looks == 1:
                 await _remove(system, "w1")
+            elif looks == 3:
+                looked_thrice.set()
             return await orphaned(store, conn)
 
         monkeypatch.setattr(WorkloadStore, "orphaned", removed_first)
         await system.until(plain, "REDISTRIBUTING")
         async with asyncio.timeout(10 * pace()):
-            while looks < 3:
-                assert (await system.get(only))["status"] == "RUNNING"
+            await looked_thrice.wait()
+        assert (await system.get(only))["status"] == "RUNNING"
         assert await system.audit(only) == ["created", "scheduled", "started"]
 
 
