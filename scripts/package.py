@@ -41,7 +41,14 @@ IN_SDIST = (
     "requirements.lock",
     "LICENSE",
 )
-IN_WHEEL = ("niyanta/py.typed", "niyanta/server/store/workloads.sql", "niyanta/wire/v1/workload_service_pb2.pyi")
+IN_WHEEL = (
+    "niyanta/py.typed",
+    "niyanta/server/rest/console/files/console.js",
+    "niyanta/server/rest/openapi/swagger_ui/NOTICE",
+    "niyanta/server/rest/openapi/swagger_ui/swagger-ui-bundle.js",
+    "niyanta/server/store/workloads.sql",
+    "niyanta/wire/v1/workload_service_pb2.pyi",
+)
 
 
 def build() -> tuple[Path, Path]:

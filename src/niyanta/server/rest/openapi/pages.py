@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
-from starlette.staticfiles import StaticFiles
 
+from niyanta.server.rest.frame.files import PackagedFiles
 from niyanta.server.rest.frame.frame import http_error, request_id_of, standard_headers
 from niyanta.server.rest.frame.operation import Operation
 from niyanta.server.rest.openapi.document import build_document, to_json, to_yaml
@@ -33,9 +32,13 @@ _CONTENT_SECURITY_POLICY = "; ".join(
     ]
 )
 
-_PAGE = "index.html"
-_FILES = frozenset({"init.js", "swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png"})
-"""What the page loads; nothing else of the packages is served."""
+_FILES = {
+    "init.js": "docs_page/init.js",
+    "swagger-ui-bundle.js": "swagger_ui/swagger-ui-bundle.js",
+    "swagger-ui.css": "swagger_ui/swagger-ui.css",
+    "favicon-32x32.png": "swagger_ui/favicon-32x32.png",
+}
+"""What the page loads; nothing else is served."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +66,8 @@ class DocumentPages:
         document = cache(lambda: build_document(operations))
         self._json = cache(lambda: _Document.of(to_json(document()), "application/json"))
         self._yaml = cache(lambda: _Document.of(to_yaml(document()).encode(), "application/yaml"))
-        packages = [("niyanta.server.rest.openapi", "docs_page"), ("swagger_ui", "static")]
-        self._static = StaticFiles(packages=[*packages])
+        headers = {"Content-Security-Policy": _CONTENT_SECURITY_POLICY, "Referrer-Policy": "no-referrer"}
+        self._files = PackagedFiles(__package__, headers)
 
     def routes(self) -> list[Route]:
         """What the application serves."""
@@ -94,17 +97,12 @@ class DocumentPages:
 
     async def page(self, request: Request) -> Response:
         """The interactive page."""
-        return _dressed(await self._static.get_response(_PAGE, request.scope), request)
+        return await self._files.answer(request, "docs_page/index.html")
 
     async def file(self, request: Request) -> Response:
         """A file that the page loads."""
-        name = request.path_params["file"]
-        if name not in _FILES:
-            return http_error(request, 404, "")
-        try:
-            return _dressed(await self._static.get_response(name, request.scope), request)
-        except HTTPException as exc:
-            return http_error(request, exc.status_code, "")
+        path = _FILES.get(request.path_params["file"])
+        return http_error(request, 404, "") if path is None else await self._files.answer(request, path)
 
 
 async def _document(request: Request, document_of: Callable[[], _Document]) -> Response:
