@@ -44,6 +44,7 @@ IN_SDIST = (
 IN_WHEEL = (
     "niyanta/py.typed",
     "niyanta/server/rest/console/files/console.js",
+    "niyanta/server/rest/openapi/niyanta-v1.json",
     "niyanta/server/rest/openapi/swagger_ui/NOTICE",
     "niyanta/server/rest/openapi/swagger_ui/swagger-ui-bundle.js",
     "niyanta/server/store/workloads.sql",

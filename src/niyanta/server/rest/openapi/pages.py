@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from functools import cache
-
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from niyanta.server.rest.frame.files import PackagedFiles
 from niyanta.server.rest.frame.frame import http_error, request_id_of, standard_headers
-from niyanta.server.rest.frame.operation import Operation
-from niyanta.server.rest.openapi.document import build_document, to_json, to_yaml
 
 __all__ = ["DocumentPages"]
 
@@ -41,31 +33,14 @@ _FILES = {
 """What the page loads; nothing else is served."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Document:
-    """Bytes that don't change while the server runs."""
-
-    body: bytes
-    media_type: str
-    etag: str
-
-    @classmethod
-    def of(cls, body: bytes, media_type: str) -> _Document:
-        return cls(body, media_type, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
-
-
 class DocumentPages:
     """``/v1/openapi.json``, ``/v1/openapi.yaml``, ``/docs`` and the files that this page loads.
 
-    Public and not counted against any rate. Each answer has an ETag, so that a browser asks again only whether
-    something has changed.
+    Public and not counted against any rate. The document is made by ``make generate``, Swagger UI comes along by
+    ``make console``.
     """
 
-    def __init__(self, operations: Iterable[Operation]) -> None:
-        # Made when it is first asked for: it would be half of what a coordinator computes for its start.
-        document = cache(lambda: build_document(operations))
-        self._json = cache(lambda: _Document.of(to_json(document()), "application/json"))
-        self._yaml = cache(lambda: _Document.of(to_yaml(document()).encode(), "application/yaml"))
+    def __init__(self) -> None:
         headers = {"Content-Security-Policy": _CONTENT_SECURITY_POLICY, "Referrer-Policy": "no-referrer"}
         self._files = PackagedFiles(__package__, headers)
 
@@ -89,11 +64,11 @@ class DocumentPages:
 
     async def json(self, request: Request) -> Response:
         """The document as JSON."""
-        return await _document(request, self._json)
+        return await self._files.answer(request, "niyanta-v1.json")
 
     async def yaml(self, request: Request) -> Response:
         """The document as YAML."""
-        return await _document(request, self._yaml)
+        return await self._files.answer(request, "niyanta-v1.yaml")
 
     async def page(self, request: Request) -> Response:
         """The interactive page."""
@@ -103,23 +78,3 @@ class DocumentPages:
         """A file that the page loads."""
         path = _FILES.get(request.path_params["file"])
         return http_error(request, 404, "") if path is None else await self._files.answer(request, path)
-
-
-async def _document(request: Request, document_of: Callable[[], _Document]) -> Response:
-    # The first request makes it; off the loop, as that may take a tenth of a second.
-    document = await asyncio.to_thread(document_of)
-    if document.etag in request.headers.get("if-none-match", ""):
-        response = Response(status_code=304)
-    else:
-        response = Response(document.body)
-        response.headers["Content-Type"] = document.media_type
-    response.headers["ETag"] = document.etag
-    return _dressed(response, request)
-
-
-def _dressed(response: Response, request: Request) -> Response:
-    standard_headers(response, request_id_of(request))
-    response.headers["Cache-Control"] = "no-cache"
-    response.headers["Content-Security-Policy"] = _CONTENT_SECURITY_POLICY
-    response.headers["Referrer-Policy"] = "no-referrer"
-    return response
