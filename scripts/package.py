@@ -47,6 +47,7 @@ IN_WHEEL = (
     "niyanta/server/rest/openapi/niyanta-v1.json",
     "niyanta/server/rest/openapi/swagger_ui/NOTICE",
     "niyanta/server/rest/openapi/swagger_ui/swagger-ui-bundle.js",
+    "niyanta/server/store/migrations/versions/0001_first_schema.sql",
     "niyanta/server/store/workloads.sql",
     "niyanta/wire/v1/workload_service_pb2.pyi",
 )
