@@ -15,13 +15,14 @@ from niyanta.wire.addresses import Addresses, BrokerTls
 from niyanta.wire.login import Login
 from niyanta.wire.tls import client_context
 
-__all__ = ["NatsLink", "OpenBrokerError", "PlainBrokerError", "is_refusal"]
+__all__ = ["NatsLink", "OpenBrokerError", "PlainBrokerError", "is_busy", "is_refusal"]
 
 log = logging.getLogger(__name__)
 
 _OVER = ("authentication expired", "authentication revoked", "account authentication expired")
 _FLUSH_SECONDS = 10
 _REFUSED = "authorization violation"
+_TOO_LATE = "authentication timeout"
 
 
 class _WithoutEndOfTls(logging.Filter):
@@ -108,3 +109,12 @@ class NatsLink(NatsClient):
 def is_refusal(error: Exception) -> bool:
     """Whether the broker has refused what it was shown."""
     return _REFUSED in str(error).lower()
+
+
+def is_busy(error: Exception) -> bool:
+    """Whether a broker is there, and it or this process was too slow for the other.
+
+    A broker gives who connects two seconds to say who it is, and hangs up then.
+    """
+    lost = isinstance(error, ConnectionError) and not isinstance(error, ConnectionRefusedError)
+    return lost or isinstance(error, TimeoutError) or _TOO_LATE in str(error).lower()

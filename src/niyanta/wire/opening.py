@@ -12,7 +12,7 @@ from nats.errors import Error as NatsError
 
 from niyanta.errors import BrokerRefusedError
 from niyanta.wire.addresses import Addresses
-from niyanta.wire.link import NatsLink, OpenBrokerError, is_refusal
+from niyanta.wire.link import NatsLink, OpenBrokerError, is_busy, is_refusal
 from niyanta.wire.login import Login
 
 __all__ = ["CONNECT_SECONDS", "OPEN_BROKER", "UNTRUSTED_BROKER", "credentials", "failed", "try_first"]
@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 CONNECT_SECONDS = 2
 """For one server to answer."""
 _PATIENCE_SECONDS = 20.0
+_PAUSE_SECONDS = 0.1
 
 
 OPEN_BROKER = (
@@ -40,19 +41,20 @@ _AT_ONCE_SECONDS = 1.0
 async def try_first(addresses: Addresses, login: Login | None = None) -> None:
     """Fail soon when no server is there; a link that has been opened once is kept for ever.
 
-    A server that is there but slow to answer is asked again for a while: its machine may only be busy.
+    A server that is there but slow to answer, or hangs up, is asked again for a while: a machine may only be busy.
 
     Raises:
-        NatsError: No server is there.
+        NatsError, OSError: No server is there.
         BrokerRefusedError: One is, and refuses the credentials.
     """
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while True:
         try:
             await _try_each(addresses, login)
-        except TimeoutError:
-            if time.monotonic() >= deadline:
+        except (NatsError, OSError) as exc:  # a time-out is one of the latter
+            if not is_busy(exc) or time.monotonic() >= deadline:
                 raise
+            await asyncio.sleep(_PAUSE_SECONDS)
         else:
             return
 
@@ -76,6 +78,8 @@ async def _try_each(addresses: Addresses, login: Login | None) -> None:
         except OpenBrokerError:
             raise
         except (NatsError, OSError, TimeoutError) as exc:
+            if failure is not None and is_busy(failure):
+                continue  # what another says doesn't count before this one has said something
             failure = exc
             if is_refusal(exc):
                 at_once = time.monotonic() - began < _AT_ONCE_SECONDS
