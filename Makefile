@@ -16,7 +16,7 @@ WITH_GO ?= $(if $(strip $(PYTEST_ARGS)),no,$(if $(shell command -v go),yes,missi
 GO_PART = $(GO_PART_$(WITH_GO))
 GO_PART_yes = sh scripts/go_checks || status=$$?;
 GO_PART_missing = echo "go isn't on PATH: the tests of the Go SDK were left out.";
-GENERATED := docs/states.md src/niyanta/server/store/workloads.sql api/openapi/niyanta-v1.yaml src/niyanta/client/synchronous.py src/niyanta/wire/v1 sdk/go/grpc/niyantav1 deploy/helm/niyanta/files/dashboards
+GENERATED := docs/states.md src/niyanta/server/store/workloads.sql api/openapi/niyanta-v1.yaml src/niyanta/server/rest/openapi/niyanta-v1.json src/niyanta/server/rest/openapi/niyanta-v1.yaml src/niyanta/client/synchronous.py src/niyanta/wire/v1 sdk/go/grpc/niyantav1 deploy/helm/niyanta/files/dashboards
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo dev test go contract lint format types bench chaos storm simulate mutants verify docs site console package deploy freeze generate lock clean
@@ -81,7 +81,7 @@ mutants: setup ## take each guard away in a copy of the project: does its test n
 generate: setup ## write the generated files anew
 	@$(PY) scripts/state_diagram.py
 	@$(PY) scripts/state_columns.py
-	@$(PY) scripts/openapi.py
+	@$(PY) -m scripts.openapi
 	@$(PY) scripts/sync_client.py
 	@$(PY) scripts/protobuf.py
 	@$(PY) scripts/dashboards.py

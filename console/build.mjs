@@ -1,4 +1,4 @@
-// Builds the console into the Python package. The same source gives the same bytes; `make console` compares them.
+// Builds what browsers get into the Python package. The same source gives the same bytes; `make console` compares them.
 import { build } from "esbuild";
 import { copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -21,3 +21,9 @@ const texts = bundled.map(async (name) => {
   return `${name} ${version}\n\n${(await readFile(join(folder, "LICENSE"), "utf8")).trim()}\n`;
 });
 await writeFile(join(out, "licenses.txt"), (await Promise.all(texts)).join(`\n${"-".repeat(72)}\n\n`));
+
+// The page at /docs is shown by Swagger UI, as its makers built it. What its licence asks for lies beside it.
+const swagger = ["swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png", "LICENSE", "NOTICE", "swagger-ui-bundle.js.LICENSE.txt"];
+const docs = join(here, "../src/niyanta/server/rest/openapi/swagger_ui");
+await mkdir(docs, { recursive: true });
+for (const name of swagger) await copyFile(join(here, "node_modules/swagger-ui-dist", name), join(docs, name));

@@ -27,6 +27,7 @@ TIME_ZONES = Path("/usr/share/zoneinfo/UTC")
 """Where Debian's programs look for them, wherever they are themselves."""
 TESTS = (
     "tests/integration/test_store_queries.py",
+    "tests/integration/test_migrations.py",
     "tests/integration/test_database_roles.py",
     "tests/integration/test_closed_broker.py",
     "tests/api/test_batches.py",

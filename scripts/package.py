@@ -41,7 +41,16 @@ IN_SDIST = (
     "requirements.lock",
     "LICENSE",
 )
-IN_WHEEL = ("niyanta/py.typed", "niyanta/server/store/workloads.sql", "niyanta/wire/v1/workload_service_pb2.pyi")
+IN_WHEEL = (
+    "niyanta/py.typed",
+    "niyanta/server/rest/console/files/console.js",
+    "niyanta/server/rest/openapi/niyanta-v1.json",
+    "niyanta/server/rest/openapi/swagger_ui/NOTICE",
+    "niyanta/server/rest/openapi/swagger_ui/swagger-ui-bundle.js",
+    "niyanta/server/store/migrations/versions/0001_first_schema.sql",
+    "niyanta/server/store/workloads.sql",
+    "niyanta/wire/v1/workload_service_pb2.pyi",
+)
 
 
 def build() -> tuple[Path, Path]:

@@ -12,6 +12,9 @@ from supply.packages import ROOT, Package
 
 __all__ = ["console_components", "document"]
 
+# Tells the makers of Swagger UI who installs it. It isn't run here, and nothing of it is in any file.
+_NOT_BUILT_IN = frozenset({"@scarf/scarf"})
+
 
 def document(
     packages: Mapping[str, Package],
@@ -71,7 +74,7 @@ def _component(package: Package, licences: Licences) -> dict[str, Any]:
 
 
 def console_components() -> list[dict[str, Any]]:
-    """What is built into the web console's files, which the wheel holds."""
+    """What is built into the files for browsers, which the wheel holds."""
     lock = json.loads((ROOT / "console" / "package-lock.json").read_text())
     return [
         {
@@ -85,5 +88,6 @@ def console_components() -> list[dict[str, Any]]:
         for path, entry in sorted(lock["packages"].items())
         if path and not entry.get("dev") and not entry.get("optional") and not entry.get("peer")
         for name in [path.rpartition("node_modules/")[2]]
+        if name not in _NOT_BUILT_IN
         for purl in [f"pkg:npm/{name.replace('@', '%40')}@{entry['version']}"]
     ]

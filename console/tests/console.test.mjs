@@ -500,6 +500,25 @@ test("no page has a serious fault of accessibility, in either theme and at eithe
   }
 });
 
+test("the page at /docs shows every operation, and tries one", async () => {
+  const page = await opened();
+  await page.goto(`${NIYANTA_URL}/docs`);
+  await page.getByRole("heading", { name: /^Niyanta/ }).waitFor();
+  const { paths } = await (await fetch(`${NIYANTA_URL}/v1/openapi.json`)).json();
+  const operations = Object.values(paths).flatMap((item) => Object.keys(item));
+  await until(async () => (await page.locator(".opblock").count()) === operations.length, "operations are shown");
+  await page.getByRole("button", { name: "Authorize" }).first().click();
+  const asked = page.locator(".auth-container").first();
+  await asked.locator("input").fill(NIYANTA_API_KEY);
+  await asked.locator("button.authorize").click();
+  await page.locator(".btn-done").first().click();
+  const listing = page.locator("#operations-Workloads-listWorkloads");
+  await listing.getByRole("button").first().click();
+  await listing.getByRole("button", { name: "Try it out" }).click();
+  await listing.getByRole("button", { name: "Execute" }).click();
+  await listing.locator(".live-responses-table .response-col_status", { hasText: "200" }).waitFor();
+});
+
 test("a page is painted at once, asks nobody else, and complains of nothing", async (t) => {
   const page = await signedIn();
   await page.reload();

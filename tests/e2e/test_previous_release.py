@@ -11,7 +11,6 @@ import contextlib
 import json
 import os
 import sys
-import uuid
 import zipfile
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import asyncpg
 import pytest
 from chaos.fleet import Part
 
@@ -36,16 +34,6 @@ from support.processes import APPS
 FROZEN = Path(__file__).parents[1] / "fixtures" / "previous_release.zip"
 NOW: dict[str, str] = {}
 _SECONDS = 60.0
-
-
-@pytest.fixture
-async def empty_database(engines: dict[str, str]) -> AsyncIterator[str]:
-    name = f"test_{uuid.uuid4().hex}"
-    connection = await asyncpg.connect(engines["database_url"])
-    await connection.execute(f"CREATE DATABASE {name}")
-    yield engines["database_url"].rpartition("/")[0] + f"/{name}"
-    await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    await connection.close()
 
 
 @dataclass

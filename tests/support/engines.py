@@ -90,6 +90,17 @@ async def database_url(engines: dict[str, str]) -> AsyncIterator[str]:
 
 
 @pytest.fixture
+async def empty_database(engines: dict[str, str]) -> AsyncIterator[str]:
+    """One that was never migrated."""
+    name = f"test_{uuid.uuid4().hex}"
+    connection = await asyncpg.connect(engines["database_url"])
+    await connection.execute(f"CREATE DATABASE {name}")
+    yield engines["database_url"].rpartition("/")[0] + f"/{name}"
+    await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await connection.close()
+
+
+@pytest.fixture
 async def nothing_ahead(database_url: str) -> None:
     """The test's database as one that nobody has kept up: without the partitions of the time to come."""
     connection = await asyncpg.connect(database_url)

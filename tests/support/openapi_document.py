@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import jsonschema
+from scripts.openapi import generated
 
-__all__ = ["DOCUMENT", "SCRIPT", "answer_schema", "fits", "operations", "resolve", "walk"]
+__all__ = ["DOCUMENT", "answer_schema", "fits", "operations", "resolve", "walk"]
 
-_ROOT = Path(__file__).resolve().parents[2]
-
-
-def _script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("scripts_openapi", _ROOT / "scripts" / "openapi.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-SCRIPT = _script()
-DOCUMENT: dict[str, Any] = SCRIPT.document()
+DOCUMENT = generated.document()
 
 
 def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:

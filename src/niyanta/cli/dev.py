@@ -26,9 +26,10 @@ from niyanta.cli.secret_options import SecretOption
 from niyanta.cli.sources import SourceFiles
 from niyanta.embedded import Nats, Postgres
 from niyanta.embedded.engine import DirectoryLock, free_port
-from niyanta.embedded.roles import bring_up_to_date, coordinator_url
+from niyanta.embedded.roles import coordinator_url
 from niyanta.errors import ConfigurationError
 from niyanta.server.fleet.broker_keys import BrokerKeys
+from niyanta.server.store import migrate
 from niyanta.server.store.database import Database
 from niyanta.server.store.workers import WorkerStore
 from niyanta.wire.addresses import BrokerTls, is_loopback
@@ -123,7 +124,7 @@ class _Dev:
         """Start everything; it is told to clients, and to people, when it can be used."""
         database_url = await self.postgres.start() if self.postgres else self.options["database_url"]
         self._database_url = database_url
-        await bring_up_to_date(database_url)
+        await migrate.upgrade(database_url)
         keys = await self.credentials.keys(database_url)
         nats_url = await self._start_broker(database_url)
         host, port = self.options["host"], self.options["port"] or free_port()

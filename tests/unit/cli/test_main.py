@@ -37,7 +37,6 @@ HEAVY = {
     "aiohttp",
     "rich",
     "asyncpg",
-    "sqlalchemy",
     "grpc",
     "nats",
     "niyanta.server",

@@ -63,7 +63,6 @@ def configure_logging(level: str = "INFO", *, json: bool | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    logging.getLogger("alembic").setLevel("WARNING")
     logging.getLogger("nats").setLevel("ERROR")
 
 

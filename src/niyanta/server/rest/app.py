@@ -52,7 +52,7 @@ class RestApi:
     ) -> None:
         frame = RestFrame(gate, body_limits, body_seconds, metrics, operators, tracing)
         self.operations = [endpoint.operation for endpoint in endpoints]
-        pages = DocumentPages(self.operations).routes()
+        pages = DocumentPages().routes()
         self._routes: list[BaseRoute] = [*(frame.route(endpoint) for endpoint in endpoints), *routes, *pages]
         self._fixed: dict[tuple[str, str], ASGIApp] = {
             (route.path, method): route.app

@@ -1,7 +1,4 @@
-"""Which schema a database has, and which this release needs: without Alembic, which only migrating takes.
-
-Every coordinator asks when it starts. Alembic and SQLAlchemy would stay in its memory for good, a quarter of it.
-"""
+"""Which schema a database has, and which this release needs. Every coordinator asks when it starts."""
 
 from __future__ import annotations
 
@@ -13,13 +10,44 @@ import asyncpg
 from niyanta.errors import ConfigurationError
 from niyanta.server.store.servers import Servers, unreachable
 
-__all__ = ["MIGRATIONS", "OLDEST_RELEASE", "SchemaStatus", "refuse_older", "require_current", "standing", "status"]
+__all__ = [
+    "OLDEST_RELEASE",
+    "SchemaStatus",
+    "Step",
+    "read",
+    "refuse_older",
+    "require_current",
+    "standing",
+    "status",
+    "steps",
+]
 
 OLDEST_RELEASE = 15
 """Of PostgreSQL: the oldest that every query is tried on."""
 
-MIGRATIONS = Path(__file__).parent / "migrations"
-"""Alembic's folder: `versions` has a file for each step, ``NNNN_what_it_does.py``; its number is its name."""
+_STEPS = Path(__file__).parent / "migrations" / "versions"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One migration."""
+
+    path: Path
+
+    @property
+    def number(self) -> str:
+        """What a database whose last step it was keeps of it; numbers sort as the steps follow each other."""
+        return self.path.name[:4]
+
+    @property
+    def is_script(self) -> bool:
+        """Whether it is SQL, for one transaction, and not a module."""
+        return self.path.suffix == ".sql"
+
+
+def steps() -> list[Step]:
+    """All that this release knows, in their order."""
+    return [Step(path) for path in sorted(_STEPS.glob("[0-9]*.*"))]
 
 
 @dataclass(frozen=True)
@@ -61,8 +89,18 @@ def refuse_older(release: int) -> None:
 
 def standing(current: str | None) -> SchemaStatus:
     """What it means that a database's last step was this one."""
-    steps = sorted(step.name[:4] for step in (MIGRATIONS / "versions").glob("[0-9]*.py"))
-    return SchemaStatus(current, steps[-1], current is None or current in steps)
+    numbers = [step.number for step in steps()]
+    return SchemaStatus(current, numbers[-1], current is None or current in numbers)
+
+
+async def read(connection: asyncpg.Connection[asyncpg.Record]) -> SchemaStatus:
+    """Read where a database stands.
+
+    Raises:
+        asyncpg.PostgresError, asyncpg.InterfaceError: The database refuses, or the connection is lost.
+    """
+    is_there = await connection.fetchval("SELECT to_regclass('alembic_version') IS NOT NULL")
+    return standing(await connection.fetchval("SELECT version_num FROM alembic_version") if is_there else None)
 
 
 async def status(database_url: str) -> SchemaStatus:
@@ -75,10 +113,7 @@ async def status(database_url: str) -> SchemaStatus:
         connection = await Servers(database_url).connect()
         try:
             refuse_older(connection.get_server_version().major)
-            is_there = await connection.fetchval("SELECT to_regclass('alembic_version') IS NOT NULL")
-            return standing(
-                await connection.fetchval("SELECT version_num FROM alembic_version") if is_there else None
-            )
+            return await read(connection)
         finally:
             await connection.close()
     except (OSError, TimeoutError) as exc:

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import gzip
-import hashlib
-from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
-
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from niyanta.server.rest.frame.files import PackagedFiles
 from niyanta.server.rest.frame.frame import http_error, request_id_of, standard_headers
 
 __all__ = ["ConsolePages"]
@@ -32,30 +26,8 @@ _CONTENT_SECURITY_POLICY = "; ".join(
 )
 
 _PAGE = "index.html"
-_MEDIA_TYPES = {
-    _PAGE: "text/html; charset=utf-8",
-    "console.js": "text/javascript; charset=utf-8",
-    "console.css": "text/css; charset=utf-8",
-    "icon.svg": "image/svg+xml",
-    "licenses.txt": "text/plain; charset=utf-8",
-}
+_FILES = frozenset({_PAGE, "console.js", "console.css", "icon.svg", "licenses.txt"})
 """Every file there is; nothing else is served."""
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    """Bytes that don't change while the server runs."""
-
-    body: bytes
-    packed: bytes
-    """The same, by gzip."""
-    etag: str
-
-
-@cache
-def _file(name: str) -> _File:
-    body = files(__package__).joinpath("files", name).read_bytes()
-    return _File(body, gzip.compress(body, mtime=0), f'"{hashlib.sha256(body).hexdigest()[:32]}"')
 
 
 class ConsolePages:
@@ -63,6 +35,14 @@ class ConsolePages:
 
     Public and not counted against any rate: what is shown comes from the API, with the credentials of whoever looks.
     """
+
+    def __init__(self) -> None:
+        headers = {
+            "Content-Security-Policy": _CONTENT_SECURITY_POLICY,
+            "Cross-Origin-Opener-Policy": "same-origin",
+            "Referrer-Policy": "no-referrer",
+        }
+        self._files = PackagedFiles(__package__, headers)
 
     def routes(self) -> list[Route]:
         """What the application serves."""
@@ -80,34 +60,15 @@ class ConsolePages:
 
     async def page(self, request: Request) -> Response:
         """The one page there is; its script shows what the address says."""
-        return await _served(request, _PAGE)
+        return await self._file(request, _PAGE)
 
     async def below(self, request: Request) -> Response:
         """A file that the page loads, else the page itself."""
         path = request.path_params["path"]
-        if path in _MEDIA_TYPES:
-            return await _served(request, path)
+        if path in _FILES:
+            return await self._file(request, path)
         last = path.rpartition("/")[2]
-        return http_error(request, 404, "") if "." in last else await _served(request, _PAGE)
+        return http_error(request, 404, "") if "." in last else await self._file(request, _PAGE)
 
-
-async def _served(request: Request, name: str) -> Response:
-    found = await asyncio.to_thread(_file, name)  # read and packed once
-    headers = {
-        "ETag": found.etag,
-        "Cache-Control": "no-cache",
-        "Content-Security-Policy": _CONTENT_SECURITY_POLICY,
-        "Cross-Origin-Opener-Policy": "same-origin",
-        "Referrer-Policy": "no-referrer",
-        "Vary": "Accept-Encoding",
-    }
-    if found.etag in request.headers.get("if-none-match", ""):
-        response = Response(status_code=304, headers=headers)
-    elif "gzip" in request.headers.get("accept-encoding", ""):
-        response = Response(found.packed, headers={**headers, "Content-Encoding": "gzip"}, media_type=None)
-    else:
-        response = Response(found.body, headers=headers)
-    standard_headers(response, request_id_of(request))
-    response.headers["Cache-Control"] = "no-cache"
-    response.headers["Content-Type"] = _MEDIA_TYPES[name]
-    return response
+    async def _file(self, request: Request, name: str) -> Response:
+        return await self._files.answer(request, f"files/{name}")

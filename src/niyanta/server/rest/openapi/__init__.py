@@ -1,1 +1,1 @@
-"""The OpenAPI document, made from the declarations, and the pages that show it."""
+"""The OpenAPI document, which ``scripts/openapi`` makes from the declarations, and the pages that show it."""

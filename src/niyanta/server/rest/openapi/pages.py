@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from functools import cache
-
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
-from starlette.staticfiles import StaticFiles
 
+from niyanta.server.rest.frame.files import PackagedFiles
 from niyanta.server.rest.frame.frame import http_error, request_id_of, standard_headers
-from niyanta.server.rest.frame.operation import Operation
-from niyanta.server.rest.openapi.document import build_document, to_json, to_yaml
 
 __all__ = ["DocumentPages"]
 
@@ -33,38 +24,25 @@ _CONTENT_SECURITY_POLICY = "; ".join(
     ]
 )
 
-_PAGE = "index.html"
-_FILES = frozenset({"init.js", "swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png"})
-"""What the page loads; nothing else of the packages is served."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Document:
-    """Bytes that don't change while the server runs."""
-
-    body: bytes
-    media_type: str
-    etag: str
-
-    @classmethod
-    def of(cls, body: bytes, media_type: str) -> _Document:
-        return cls(body, media_type, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
+_FILES = {
+    "init.js": "docs_page/init.js",
+    "swagger-ui-bundle.js": "swagger_ui/swagger-ui-bundle.js",
+    "swagger-ui.css": "swagger_ui/swagger-ui.css",
+    "favicon-32x32.png": "swagger_ui/favicon-32x32.png",
+}
+"""What the page loads; nothing else is served."""
 
 
 class DocumentPages:
     """``/v1/openapi.json``, ``/v1/openapi.yaml``, ``/docs`` and the files that this page loads.
 
-    Public and not counted against any rate. Each answer has an ETag, so that a browser asks again only whether
-    something has changed.
+    Public and not counted against any rate. The document is made by ``make generate``, Swagger UI comes along by
+    ``make console``.
     """
 
-    def __init__(self, operations: Iterable[Operation]) -> None:
-        # Made when it is first asked for: it would be half of what a coordinator computes for its start.
-        document = cache(lambda: build_document(operations))
-        self._json = cache(lambda: _Document.of(to_json(document()), "application/json"))
-        self._yaml = cache(lambda: _Document.of(to_yaml(document()).encode(), "application/yaml"))
-        packages = [("niyanta.server.rest.openapi", "docs_page"), ("swagger_ui", "static")]
-        self._static = StaticFiles(packages=[*packages])
+    def __init__(self) -> None:
+        headers = {"Content-Security-Policy": _CONTENT_SECURITY_POLICY, "Referrer-Policy": "no-referrer"}
+        self._files = PackagedFiles(__package__, headers)
 
     def routes(self) -> list[Route]:
         """What the application serves."""
@@ -86,42 +64,17 @@ class DocumentPages:
 
     async def json(self, request: Request) -> Response:
         """The document as JSON."""
-        return await _document(request, self._json)
+        return await self._files.answer(request, "niyanta-v1.json")
 
     async def yaml(self, request: Request) -> Response:
         """The document as YAML."""
-        return await _document(request, self._yaml)
+        return await self._files.answer(request, "niyanta-v1.yaml")
 
     async def page(self, request: Request) -> Response:
         """The interactive page."""
-        return _dressed(await self._static.get_response(_PAGE, request.scope), request)
+        return await self._files.answer(request, "docs_page/index.html")
 
     async def file(self, request: Request) -> Response:
         """A file that the page loads."""
-        name = request.path_params["file"]
-        if name not in _FILES:
-            return http_error(request, 404, "")
-        try:
-            return _dressed(await self._static.get_response(name, request.scope), request)
-        except HTTPException as exc:
-            return http_error(request, exc.status_code, "")
-
-
-async def _document(request: Request, document_of: Callable[[], _Document]) -> Response:
-    # The first request makes it; off the loop, as that may take a tenth of a second.
-    document = await asyncio.to_thread(document_of)
-    if document.etag in request.headers.get("if-none-match", ""):
-        response = Response(status_code=304)
-    else:
-        response = Response(document.body)
-        response.headers["Content-Type"] = document.media_type
-    response.headers["ETag"] = document.etag
-    return _dressed(response, request)
-
-
-def _dressed(response: Response, request: Request) -> Response:
-    standard_headers(response, request_id_of(request))
-    response.headers["Cache-Control"] = "no-cache"
-    response.headers["Content-Security-Policy"] = _CONTENT_SECURITY_POLICY
-    response.headers["Referrer-Policy"] = "no-referrer"
-    return response
+        path = _FILES.get(request.path_params["file"])
+        return http_error(request, 404, "") if path is None else await self._files.answer(request, path)

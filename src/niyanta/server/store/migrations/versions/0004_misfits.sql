@@ -1,3 +1,4 @@
+-- A workload remembers which versions of its handler its input doesn't fit.
 -- The release before this one doesn't know the column: it neither sets nor heeds it. Where it places a workload wrongly,
 -- the worker refuses.
 SET LOCAL lock_timeout = '5s';

@@ -1,3 +1,4 @@
+-- A removed worker's own word that it has stopped everything.
 -- The release before this one neither sets nor heeds the column: it moves exclusive work of a removed worker at once.
 SET LOCAL lock_timeout = '5s';
 ALTER TABLE workers ADD COLUMN has_stopped boolean NOT NULL DEFAULT false;

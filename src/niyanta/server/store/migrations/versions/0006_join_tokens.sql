@@ -1,3 +1,4 @@
+-- Join tokens of workers, and the keys by which coordinators and the broker know each other.
 -- The release before this one reads none of this.
 SET LOCAL lock_timeout = '5s';
 CREATE TABLE join_tokens (

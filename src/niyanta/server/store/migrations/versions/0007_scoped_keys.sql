@@ -1,3 +1,4 @@
+-- Keys for less than all, short-lived tokens made of keys, and where each was used last.
 -- A release before this one reads none of these columns: it makes keys for all that their role may do, takes a token for such a key,
 -- and revokes a key without its tokens. So no tokens are made before the last such coordinator has gone (docs/operations.md).
 SET LOCAL lock_timeout = '5s';

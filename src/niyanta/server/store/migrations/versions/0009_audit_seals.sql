@@ -1,3 +1,4 @@
+-- Seals over the audit events: each event gets a number, by which what is to be sealed is found and ordered.
 -- The release before this one names the columns that it writes, so its events get numbers, too.
 SET LOCAL lock_timeout = '5s';
 CREATE SEQUENCE audit_entry_numbers;

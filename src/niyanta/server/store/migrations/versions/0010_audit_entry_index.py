@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from alembic import op
-from sqlalchemy import text
-
-revision = "0010"
-down_revision: str | None = "0009"
+import asyncpg
 
 _PARENT = """
 CREATE INDEX IF NOT EXISTS audit_events_by_entry ON ONLY audit_events (entry_number)
@@ -20,14 +16,13 @@ SELECT p.inhrelid::regclass::text AS partition FROM pg_inherits p
 """
 
 
-def upgrade() -> None:
+async def upgrade(connection: asyncpg.Connection[asyncpg.Record]) -> None:
     """Partition by partition, as a partitioned table's own can't be made beside writers; begun again it goes on."""
-    with op.get_context().autocommit_block():
-        op.execute(_PARENT)
-        for partition in op.get_bind().scalars(text(_UNINDEXED)).all():
-            op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {partition}_by_entry")
-            op.execute(
-                f"CREATE INDEX CONCURRENTLY {partition}_by_entry ON {partition} (entry_number)"
-                " WHERE entry_number IS NOT NULL"
-            )
-            op.execute(f"ALTER INDEX audit_events_by_entry ATTACH PARTITION {partition}_by_entry")
+    await connection.execute(_PARENT)
+    for (partition,) in await connection.fetch(_UNINDEXED):
+        await connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {partition}_by_entry")
+        await connection.execute(
+            f"CREATE INDEX CONCURRENTLY {partition}_by_entry ON {partition} (entry_number)"
+            " WHERE entry_number IS NOT NULL"
+        )
+        await connection.execute(f"ALTER INDEX audit_events_by_entry ATTACH PARTITION {partition}_by_entry")

@@ -1,3 +1,4 @@
+-- Checkpoints that are kept for good, and the workers that saved them.
 -- The release before this one drops pinned checkpoints like others: pins hold once its last coordinator has gone
 -- (docs/operations.md). It writes checkpoints without their worker.
 SET LOCAL lock_timeout = '5s';

@@ -1,3 +1,4 @@
+-- A workload remembers the span that it was submitted in.
 -- The release before this one neither sets nor heeds it: what it submits or assigns is in no trace. Its view stays as it is: a
 -- statement that is prepared breaks when it would give other columns, in a transaction for good, and it has prepared some.
 SET LOCAL lock_timeout = '5s';

@@ -1,3 +1,4 @@
+-- What workloads are replays of.
 -- The release before this one knows nothing of it: a workload that it deletes leaves its row here behind, which nobody reads.
 SET LOCAL lock_timeout = '5s';
 CREATE TABLE workload_origins (

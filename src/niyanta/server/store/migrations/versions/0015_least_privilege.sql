@@ -1,3 +1,4 @@
+-- Partitions by functions of the owner's, and views for reports, so that coordinators need not own the schema.
 -- Coordinators may work in a role that owns nothing (grants.sql). What only an owner can do for them are these two functions,
 -- which run with their owner's rights. The release before this one goes on as the owner, with statements of its own.
 SET LOCAL lock_timeout = '5s';

@@ -1,3 +1,4 @@
+-- Drains that move what runs, and what they found.
 -- The release before this one drains by letting everything finish: it neither sets nor heeds the mode, and notes nothing.
 SET LOCAL lock_timeout = '5s';
 ALTER TABLE workers ADD COLUMN drain_mode text COLLATE "C" CHECK (drain_mode IN ('finish', 'move'));

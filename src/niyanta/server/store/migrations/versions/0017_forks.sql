@@ -1,3 +1,4 @@
+-- What workloads are forks of.
 -- The release before this one shows a fork as a workload of no lineage, and makes none.
 SET LOCAL lock_timeout = '5s';
 ALTER TABLE workload_origins

@@ -1,3 +1,4 @@
+-- Who came in by JSON Web Tokens, so that operators can see them and send them away.
 -- The release before this one reads none of this, and lets in tokens that an operator has ended.
 SET LOCAL lock_timeout = '5s';
 CREATE TABLE sign_ins (

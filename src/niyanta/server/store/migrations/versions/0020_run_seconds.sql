@@ -1,3 +1,4 @@
+-- Running time used, done again and lost, by the hour.
 -- The release before this one counts none: attempts whose end it writes are missing in them.
 SET LOCAL lock_timeout = '5s';
 ALTER TABLE workload_hours

@@ -1,3 +1,4 @@
+-- Labels of workloads, and what their failures have in common.
 -- The release before this one knows nothing of it: a workload that it deletes leaves its rows here behind, which no list shows.
 SET LOCAL lock_timeout = '5s';
 CREATE TABLE workload_labels (

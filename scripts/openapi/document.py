@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 import yaml
+from scripts.openapi.dialect import to_openapi_3_0
+from scripts.openapi.texts import load_texts
 
 from niyanta import __version__
 from niyanta.server.rest.bodies import workloads as bodies
 from niyanta.server.rest.frame.operation import Access, Operation
-from niyanta.server.rest.openapi.dialect import to_openapi_3_0
-from niyanta.server.rest.openapi.texts import load_texts
 
 __all__ = ["build_document", "to_json", "to_yaml"]
 
@@ -67,13 +68,13 @@ def build_document(operations: Iterable[Operation]) -> dict[str, Any]:
     }
 
 
-def to_json(document: dict[str, Any]) -> bytes:
-    """As ``/v1/openapi.json`` serves it."""
-    return msgspec.json.encode(document)
+def to_json(document: dict[str, Any]) -> str:
+    """As ``/v1/openapi.json`` serves it, in lines, so that changes can be read."""
+    return json.dumps(document, ensure_ascii=False, indent=1) + "\n"
 
 
 def to_yaml(document: dict[str, Any]) -> str:
-    """As ``/v1/openapi.yaml`` serves it and ``api/openapi/niyanta-v1.yaml`` keeps it."""
+    """As ``/v1/openapi.yaml`` serves it."""
     return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
 
 

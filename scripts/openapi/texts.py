@@ -6,7 +6,7 @@ It is data: ``texts.yaml``, ``description.md`` and the examples by operation in 
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,7 +14,7 @@ import yaml
 
 __all__ = ["SharedError", "Texts", "load_texts"]
 
-_FOLDER = files(__package__ or "")
+_FOLDER = Path(__file__).parent
 
 
 class SharedError(msgspec.Struct, frozen=True):
@@ -54,16 +54,14 @@ class Texts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 @cache
 def load_texts() -> Texts:
     """Read the files; once, as they don't change while the program runs."""
-    found = _read("texts.yaml")
+    found = _read(_FOLDER / "texts.yaml")
     found["description"] = (_FOLDER / "description.md").read_text(encoding="utf-8")
     found["examples"] = {}
-    for page in sorted((_FOLDER / "examples").iterdir(), key=lambda page: page.name):
-        if page.name.endswith(".yaml"):
-            found["examples"] |= _read(f"examples/{page.name}")
+    for page in sorted((_FOLDER / "examples").glob("*.yaml")):
+        found["examples"] |= _read(page)
     return msgspec.convert(found, Texts)
 
 
-def _read(name: str) -> dict[str, Any]:
-    text = (_FOLDER / name).read_text(encoding="utf-8")
-    found: dict[str, Any] = yaml.load(text, Loader=yaml.CSafeLoader)
+def _read(page: Path) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.load(page.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     return found
