@@ -25,6 +25,9 @@ from support.quick_folder import quick_folder
 _SETTINGS = {
     "shared_buffers": "64MB",
     "max_wal_size": "512MB",
+    # A checkpoint goes with each database that is made: after it whole pages would be written again, and compressed.
+    "full_page_writes": "off",
+    "wal_compression": "off",
 }
 _NO_STRETCHING = {"scram_iterations": "1"}
 """Passwords are 24 random bytes: stretching them only makes each of a test's twenty connections take longer."""

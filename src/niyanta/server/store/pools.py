@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import asyncpg
 
@@ -14,6 +15,8 @@ from niyanta.server.store.servers import Servers
 __all__ = ["Pool", "PoolConnection", "Standing", "look", "open_pool"]
 
 _CUSTOMER_ROLE = "niyanta_customer"
+_FIRST_OWN_TYPE = 16_384
+"""PostgreSQL's built-in types have lower numbers, which are the same in every database."""
 _IDLE_MILLISECONDS = 3000
 """A transaction in which nothing is asked for so long is a frozen coordinator's: what it has locked is set free, so
 that others get on with it within the six seconds of a takeover."""
@@ -58,6 +61,9 @@ class PoolConnection(asyncpg.Connection):
 
     __slots__ = ("_shown",)
 
+    _types: ClassVar[dict[tuple[int, frozenset[int]], Any]] = {}
+    """What the driver found out about sets of built-in types, by PostgreSQL's release: each connection would ask."""
+
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._shown: str | None = None
@@ -65,6 +71,20 @@ class PoolConnection(asyncpg.Connection):
     def get_reset_query(self) -> str:
         """None, which saves a round trip at each release."""
         return ""
+
+    async def _introspect_types(self, typeoids: Iterable[int], timeout: float | None) -> Any:
+        """Ask what types the driver doesn't know are; of built-in ones, such as arrays of text, once for the process.
+
+        The driver's own. The answer takes the server some 20 ms, in the first use of each new connection; where a
+        version of the driver hasn't this method it just asks again.
+        """
+        wanted = frozenset(typeoids)
+        if max(wanted, default=0) >= _FIRST_OWN_TYPE:
+            return await super()._introspect_types(wanted, timeout)  # type: ignore[misc]  # in no stub
+        key = self.get_server_version().major, wanted
+        if key not in self._types:
+            self._types[key] = await super()._introspect_types(wanted, timeout)  # type: ignore[misc]  # in no stub
+        return self._types[key]
 
     async def show_only(self, customer_id: str) -> None:
         """From now on the session sees this customer only; costs a round trip where it saw another."""
