@@ -10,7 +10,7 @@ from chaos.history import Call, History, Move, Trace, Violation
 
 __all__ = ["CHECKS"]
 
-_CUT_OFF_SECONDS = 60.0
+_CUT_OFF_SECONDS = 75.0
 """A worker that hears nothing stops what it runs by itself after this long."""
 _ENDING_SECONDS = 12.0
 """What ignores SIGTERM is killed by then."""

@@ -74,6 +74,17 @@ async def test_bad_credentials_leave_one_a_stranger(strict: System) -> None:
         writer.close()
 
 
+async def test_a_refused_stranger_is_told_to_come_anew(strict: System) -> None:
+    """Were its connection kept and cut moments later, its next request could be lost with it."""
+    system, bad = strict, {"Authorization": "Bearer nyt_cust_a_guess"}
+    async with system.http.get(system.url("/v1/workloads"), headers=bad) as answer:
+        assert (answer.status, answer.headers.get("Connection")) == (401, "close")
+    good = {"Authorization": f"Bearer {system.keys['cust_a']}"}
+    for headers, status in ((good, 200), (bad, 401), (good, 200)):
+        async with system.http.get(system.url("/v1/workloads"), headers=headers) as answer:
+            assert (answer.status, answer.headers.get("Connection")) == (status, None)
+
+
 async def test_a_stranger_is_not_kept_alive_for_long(strict: System, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("niyanta.server.rest.uvicorn.heads.KEEP_ALIVE_SECONDS", 1)
     known, stranger = await connect(strict), await connect(strict)

@@ -235,6 +235,18 @@ async def test_a_removed_worker_says_last_that_nothing_of_it_runs_any_more(run: 
     assert (last.incarnation, last.leaving, last.attempts) == (incarnation, True, [])
 
 
+async def test_the_last_beat_is_given_until_it_is_recorded(run: Any, service: Service) -> None:
+    running = await run(inline_worker())
+    await until(lambda: service.beats)
+    service.beat = HeartbeatReply(False, hold=True)
+    running.stop.set()
+    await until(lambda: [beat.leaving for beat in service.beats].count(True) >= 2)
+    service.beat = HeartbeatReply(True)
+    async with asyncio.timeout(20):
+        await running.task
+    assert service.beats[-1].leaving
+
+
 async def test_an_unknown_worker_stops_everything_and_registers_anew(run: Any, service: Service) -> None:
     await run(inline_worker())
     await until(lambda: service.beats)

@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from niyanta.domain.workers import beat_answer_seconds
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.store.database import Pool
 from niyanta.server.store.queries import Connection
@@ -45,6 +46,23 @@ async def test_a_worker_that_answers_when_asked_is_not_dead(system: System) -> N
             await asyncio.sleep(0.1)
         worker.answers = False
         assert (await system.until(workload_id, "REDISTRIBUTING"))["retry_count"] == 1
+
+
+async def test_a_beat_is_answered_in_time_while_the_database_hangs(system: System) -> None:
+    """Whoever hears nothing for long stops what runs; a database that hangs says nothing for minutes."""
+    worker = await system.worker()
+    message = messages.Heartbeat(worker.worker_id, worker.incarnation, False, [])
+    lease = system.coordinator.settings.worker_lease_seconds
+    hanging = await asyncpg.connect(system.database_url)
+    try:
+        async with hanging.transaction():
+            await hanging.execute("LOCK TABLE workers IN ACCESS EXCLUSIVE MODE")
+            for _ in range(3):
+                async with asyncio.timeout(beat_answer_seconds(lease) * pace()):
+                    assert await worker.beat_once(message) == messages.HeartbeatReply(ok=False, hold=True)
+    finally:
+        await hanging.close()
+    assert (await worker.beat()).ok
 
 
 async def test_workers_have_time_to_come_back_after_the_broker_was_away(system: System) -> None:

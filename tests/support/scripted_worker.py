@@ -165,11 +165,16 @@ class ScriptedWorker:
         leaving: bool = False,
         lingering: int | None = None,
     ) -> HeartbeatReply:
+        """One that is recorded: given again while the database is too slow, as workers do."""
         message = Heartbeat(self.worker_id, self.incarnation, draining, list(attempts), leaving, lingering=lingering)
-        return msgspec.msgpack.decode(
-            await self._ask(self.subjects.heartbeat, _encode(message)),
-            type=HeartbeatReply,
-        )
+        async with asyncio.timeout(20):
+            while (reply := await self.beat_once(message)).hold:
+                await asyncio.sleep(0.05)
+        return reply
+
+    async def beat_once(self, message: Heartbeat) -> HeartbeatReply:
+        """A beat, and what is said to it at once."""
+        return msgspec.msgpack.decode(await self._ask(self.subjects.heartbeat, _encode(message)), type=HeartbeatReply)
 
     async def fetch_checkpoint(self, ref: AttemptRef, sequence: int) -> messages.CheckpointReply:
         request = messages.CheckpointRequest(self.worker_id, self.incarnation, ref, sequence)

@@ -4,7 +4,27 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["DrainMode", "Isolation", "OrderKind", "RegisterRefusal", "Wall", "WorkerEnd", "WorkerStatus"]
+__all__ = [
+    "DrainMode",
+    "Isolation",
+    "OrderKind",
+    "RegisterRefusal",
+    "Wall",
+    "WorkerEnd",
+    "WorkerStatus",
+    "beat_answer_seconds",
+]
+
+_LEAST_ANSWER_SECONDS = 0.5
+_ANSWER_SHARE = 0.1
+
+
+def beat_answer_seconds(lease_seconds: float) -> float:
+    """For how long a worker waits for the answer to a beat.
+
+    Many beats fit into a lease then: who took one may be frozen, and the next is likely to reach another.
+    """
+    return max(_LEAST_ANSWER_SECONDS, lease_seconds * _ANSWER_SHARE)
 
 
 class Isolation(StrEnum):

@@ -19,7 +19,7 @@ from niyanta.errors import ServiceUnavailableError
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.store.clock import DatabaseClock
 from niyanta.server.store.customers import Customer, CustomerStore
-from niyanta.server.store.database import Database, Pool
+from niyanta.server.store.database import Database, Pool, answered_within
 from niyanta.server.store.states import affinity_from_json
 from niyanta.server.store.workers import StoredWorker, WorkerStore
 from niyanta.wire.changes import Changed
@@ -29,6 +29,7 @@ __all__ = ["Directory", "Intake"]
 log = logging.getLogger(__name__)
 
 _REFRESH_SECONDS = 0.9
+_LOOKUP_SECONDS = 5.0
 _LONGEST_TRANSACTION_SECONDS = 30.0
 _MOST_PLACEABLE = 10_000
 _MOST_COMPILED = 1000
@@ -201,7 +202,8 @@ class Directory:
         found = self._supported.get(customer_id)
         if found is None:
             lookup = self._lookups.setdefault(customer_id, asyncio.Lock())
-            async with lookup:  # the first reads for all who ask meanwhile
+            # The first reads for all who ask meanwhile.
+            async with answered_within(_LOOKUP_SECONDS), lookup:
                 found = self._supported.get(customer_id) or await self._read_supported(customer_id)
         return found
 

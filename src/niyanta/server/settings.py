@@ -88,7 +88,8 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     """The coordinator ends an attempt this long after the worker should have."""
     pause_wait_seconds: float = 30.0
     outcome_wait_seconds: float = 20.0
-    """When the database's answer to a submission was lost: how long to find out whether it is stored."""
+    """When the database's answer to a submission was lost: until when, from the submission on, to find out whether it
+    is stored."""
     max_body_bytes: int = MAX_BODY_BYTES
     max_batch_body_bytes: int = MAX_BATCH_BODY_BYTES
     """Of a batch of submissions."""

@@ -179,7 +179,7 @@ class Assembly:
             self.mover, HeldUp(database), self.feed, self.directory, settings, self.metrics, object_store
         )
         self.workers = WorkerService(database, self.mover, self.commands, self.feed, settings)
-        self.beats = BeatService(database, self.feed, self.directory, self.metrics)
+        self.beats = BeatService(database, self.feed, self.directory, self.metrics, settings)
         self.checkpoints = CheckpointService(database)
         self.attendance = Attendance(database, broker, subjects)
         self.join_tokens = JoinTokenStore(database)

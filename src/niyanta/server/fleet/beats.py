@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
-from niyanta.domain.workers import WorkerEnd, WorkerStatus
+from niyanta.domain.workers import WorkerEnd, WorkerStatus, beat_answer_seconds
 from niyanta.errors import ServiceUnavailableError
 from niyanta.server.directory import Directory
 from niyanta.server.fleet.doors import ANYBODY, Doors, MessageKind, Sender
 from niyanta.server.moves.batcher import GroupCommit
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.observability.metrics import Metrics
+from niyanta.server.settings import CoordinatorSettings
 from niyanta.server.store.database import Database, Pool, retried
 from niyanta.server.store.drains import DrainStore
 from niyanta.server.store.lease import LeaseStore
@@ -30,16 +32,27 @@ log = logging.getLogger(__name__)
 
 _GATHER_SECONDS = 0.1
 """Little next to a beat's time-out; a fleet of hundreds shares what a beat costs."""
+_RECORD_SHARE = 0.7
+"""Of the time for which a worker waits: how long a beat may take to be recorded before its worker is told to go on.
+A database that hangs says nothing for minutes, and a worker that hears nothing for long stops what it runs."""
 
 
 class BeatService:
     """Answers heartbeats."""
 
-    def __init__(self, database: Database, feed: ChangeFeed, directory: Directory, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        database: Database,
+        feed: ChangeFeed,
+        directory: Directory,
+        metrics: Metrics,
+        settings: CoordinatorSettings,
+    ) -> None:
         self._database = database
         self._feed = feed
         self._directory = directory
         self._metrics = metrics
+        self._record_seconds = _RECORD_SHARE * beat_answer_seconds(settings.worker_lease_seconds)
         self._workers = WorkerStore()
         self._drains = DrainStore()
         self._leases = LeaseStore()
@@ -70,8 +83,9 @@ class BeatService:
         if self._group.is_full:
             return self._encode(HeartbeatReply(ok=False, hold=True))
         try:
-            return self._encode(await self._group.submit(beat))
-        except ServiceUnavailableError:
+            async with asyncio.timeout(self._record_seconds):
+                return self._encode(await self._group.submit(beat))
+        except (ServiceUnavailableError, TimeoutError):
             return self._encode(HeartbeatReply(ok=False, hold=True))
 
     @retried

@@ -7,12 +7,13 @@ import time
 
 from niyanta.domain.placement import WorkerView
 from niyanta.server.directory import Directory
-from niyanta.server.store.database import Database, retried
+from niyanta.server.store.database import Database, answered_within, retried
 from niyanta.server.store.workloads import WorkloadStore
 
 __all__ = ["Occupancy"]
 
 _KEEP_SECONDS = 1.0
+_COUNT_SECONDS = 5.0
 
 
 class Occupancy:
@@ -28,7 +29,7 @@ class Occupancy:
 
     async def views(self) -> list[WorkerView]:
         """Not to be changed by the caller."""
-        async with self._counting:
+        async with answered_within(_COUNT_SECONDS), self._counting:
             if time.monotonic() - self._counted_at > _KEEP_SECONDS:
                 self._views = await self._count()
                 self._counted_at = time.monotonic()

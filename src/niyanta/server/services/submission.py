@@ -69,6 +69,7 @@ from niyanta.server.store.database import (
     OutcomeUnknownError,
     Pool,
     TransactionConflictError,
+    outcome_unknown,
     retried,
 )
 from niyanta.server.store.origins import Origin
@@ -88,6 +89,9 @@ _BYTES_LIKE_ONE_MORE = 16 * 1024
 _LOCK_SECONDS = 1.0
 """How long a commit waits for each lock: long beside others' commits, short beside a transaction that hangs."""
 _LOOK_AGAIN_SECONDS = 0.1
+_COMMIT_SHARE = 0.4
+_LEAST_COMMIT_SECONDS = 3.0
+"""How long a commit may take: of the time within which its outcome is to be known, and at the least."""
 _STATEMENT_SECONDS = 2.0
 """How long the one statement may be on its way; later it comes to nothing, and a transaction is tried."""
 
@@ -195,14 +199,27 @@ class SubmissionService:
         needs_config = any(isinstance(item, NewWorkload) and item.needs_config for item in items)
         has_more = any(isinstance(item, NewWorkload) and item.has_more for item in items)
         asked = _Request(identity.customer_id, items, name, body_sha256, weight, needs_config, has_more)
+        deadline = time.monotonic() + self._outcome_wait_seconds
         try:
             with step("commit"):
                 return await self._group.submit(asked)
         except OutcomeUnknownError as lost:
-            return await self._find_out(asked, lost.until)
+            try:
+                async with asyncio.timeout(deadline - time.monotonic()):
+                    return await self._find_out(asked, lost.until, deadline)
+            except TimeoutError:
+                raise unknown(has_key=asked.key is not None) from None
 
     async def _commit(self, requests: Sequence[_Request]) -> list[SubmissionAnswer | Exception]:
-        """Commit together; but nobody waits for long because of another customer whose counts somebody holds."""
+        """Commit together, unless the database hangs: others wait behind, and theirs may take as long."""
+        try:
+            async with asyncio.timeout(max(_LEAST_COMMIT_SECONDS, _COMMIT_SHARE * self._outcome_wait_seconds)):
+                return await self._commit_all(requests)
+        except TimeoutError as exc:
+            raise outcome_unknown(self._until()) from exc
+
+    async def _commit_all(self, requests: Sequence[_Request]) -> list[SubmissionAnswer | Exception]:
+        """Nobody waits for long because of another customer whose counts somebody holds."""
         keys = [(request.customer_id, "") for request in requests]
         aside = await self._held_up.among(keys)
         try:
@@ -329,14 +346,13 @@ class SubmissionService:
             await self._store.add_more(conn, stored)
         return answers, stored
 
-    async def _find_out(self, request: _Request, until: datetime | None) -> SubmissionAnswer:
+    async def _find_out(self, request: _Request, until: datetime | None, deadline: float) -> SubmissionAnswer:
         """The link broke around the COMMIT: read what is stored, rather than guess or store twice.
 
         The transaction may be open still, and commit yet. It holds the customer's counts: who gets that lock comes
         after its end. A statement may not even have arrived; if it gets that lock after ``until``, it stores nothing.
         """
         sent = [item for item in request.items if isinstance(item, NewWorkload)]
-        deadline = time.monotonic() + self._outcome_wait_seconds
         while (left := deadline - time.monotonic()) > 0:
             try:
                 async with self._database.transaction(lock_seconds=left) as conn:
@@ -352,7 +368,7 @@ class SubmissionService:
             if there := [new for new in sent if new.workload_id in stored]:
                 self._feed.announce([_created(new) for new in there])
             return found(request.items, stored)
-        raise unknown(has_key=request.key is not None)
+        raise TimeoutError
 
 
 def _admit(

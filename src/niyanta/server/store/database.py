@@ -23,7 +23,16 @@ from niyanta.server.store.queries import Connection, Queries
 from niyanta.server.store.servers import Servers, unreachable
 from niyanta.wire.cancels import cancels_asked
 
-__all__ = ["Database", "LockNotFreeError", "OutcomeUnknownError", "Pool", "TransactionConflictError", "retried"]
+__all__ = [
+    "Database",
+    "LockNotFreeError",
+    "OutcomeUnknownError",
+    "Pool",
+    "TransactionConflictError",
+    "answered_within",
+    "outcome_unknown",
+    "retried",
+]
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +47,8 @@ _AWAY = (
     OSError,
     TimeoutError,
 )
+_RELEASE_SECONDS = 0.5
+"""For a statement that was cancelled to be over; its connection is closed then."""
 _REFUSED = (
     asyncpg.QueryCanceledError,
     asyncpg.InsufficientResourcesError,
@@ -91,7 +102,30 @@ class TransactionConflictError(ServiceUnavailableError):
         self.why = why
 
 
-def _unknown(until: datetime | None = None) -> OutcomeUnknownError:
+@asynccontextmanager
+async def answered_within(seconds: float) -> AsyncIterator[None]:
+    """A bound for what many wait for one after another: where the database hangs, each would wait for all before it.
+
+    Raises:
+        ServiceUnavailableError: The time is up.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise _away() from None
+
+
+def _away() -> ServiceUnavailableError:
+    return ServiceUnavailableError(
+        "The database is away or too slow at the moment; try again",
+        details={"dependency": "database"},
+        retry_after_seconds=1,
+    )
+
+
+def outcome_unknown(until: datetime | None = None) -> OutcomeUnknownError:
+    """The error of whoever has sent a COMMIT, or a statement that is one, and has no answer."""
     error = OutcomeUnknownError(
         "The database went away while committing; whether it did is unknown: look before you try again",
         details={"dependency": "database", "outcome": "unknown"},
@@ -276,7 +310,7 @@ class Database:
         finally:
             self._in_use.discard(conn)
             try:
-                await source.release(conn)
+                await source.release(conn, timeout=_RELEASE_SECONDS)
             except _AWAY:
                 log.debug("database.release_failed")
             except asyncio.CancelledError as exc:
@@ -306,11 +340,11 @@ class Database:
             except _REFUSED:
                 raise
             except _AWAY as exc:
-                raise _unknown(until) from exc
+                raise outcome_unknown(until) from exc
             except asyncio.CancelledError as exc:
                 if cancels_asked() > asked:
                     raise
-                raise _unknown(until) from exc
+                raise outcome_unknown(until) from exc
 
     @asynccontextmanager
     async def transaction(
@@ -351,11 +385,11 @@ class Database:
             try:
                 await transaction.commit()
             except _AWAY as exc:
-                raise _unknown() from exc
+                raise outcome_unknown() from exc
             except asyncio.CancelledError as exc:
                 if cancels_asked() > asked:
                     raise
-                raise _unknown() from exc
+                raise outcome_unknown() from exc
 
     def _given_up(self, exc: asyncio.CancelledError, asked: int) -> BaseException:
         """What a cancel comes to: itself, or the loss of the connection when nobody asked for it."""
@@ -364,8 +398,4 @@ class Database:
     def _away(self, exc: BaseException) -> ServiceUnavailableError:
         self.failures += 1
         log.warning("database.away", extra={"error": f"{type(exc).__name__}: {exc}"})
-        return ServiceUnavailableError(
-            "The database is away or too slow at the moment; try again",
-            details={"dependency": "database"},
-            retry_after_seconds=1,
-        )
+        return _away()

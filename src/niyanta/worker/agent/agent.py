@@ -38,7 +38,7 @@ from niyanta.wire.messages import (
 from niyanta.wire.objects import ObjectStore
 from niyanta.wire.subjects import Subjects
 from niyanta.worker.agent.claim import WorkerClaim
-from niyanta.worker.agent.membership import Membership
+from niyanta.worker.agent.membership import Heard, Membership
 from niyanta.worker.agent.standing import refuse_unkeepable
 from niyanta.worker.attempt.attempt import Attempt
 from niyanta.worker.attempt.means import Means
@@ -365,7 +365,7 @@ class Agent:
 
         async def leave() -> None:
             await self._outbox.flushed()
-            while self._membership.registered and not await self._membership.beat(leaving=True):
+            while self._membership.registered and await self._membership.beat(leaving=True) is not Heard.RECORDED:
                 await asyncio.sleep(_AGAIN_SECONDS)
 
         if not await self._wait_reachable(leave(), LEAVE_SECONDS):

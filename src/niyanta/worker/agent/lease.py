@@ -13,8 +13,9 @@ from collections.abc import Callable
 
 __all__ = ["Lease"]
 
-CUT_OFF_SECONDS = 60.0
-"""Without an answer for so long, a worker stops all that it runs."""
+CUT_OFF_SECONDS = 75.0
+"""Without an answer for so long, a worker stops all that it runs. An outage of a minute ends within it: the last
+answer was up to an interval older than the outage, and links take seconds to be there again."""
 EXCLUSIVE_SHARE = 0.7
 """Of the lease: when attempts of exclusive types stop."""
 

@@ -12,11 +12,12 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Collection, Sequence
+from enum import Enum, auto
 
 import msgspec
 
 from niyanta.domain.join_tokens import new_incarnation
-from niyanta.domain.workers import RegisterRefusal, Wall
+from niyanta.domain.workers import RegisterRefusal, Wall, beat_answer_seconds
 from niyanta.errors import ConfigurationError, ConnectionFailedError
 from niyanta.version import __version__
 from niyanta.wire.broker import Broker
@@ -28,7 +29,7 @@ from niyanta.worker.agent.standing import missing_walls
 from niyanta.worker.handlers.app import WorkerSpec
 from niyanta.worker.outbox import Who
 
-__all__ = ["Membership"]
+__all__ = ["Heard", "Membership"]
 
 log = logging.getLogger(__name__)
 
@@ -36,11 +37,20 @@ _REGISTER_PAUSE_SECONDS = 0.5
 _REGISTER_SECONDS = 5.0
 _PATIENT_SECONDS = 10.0
 """How long a service that is away, at the start, is nothing to worry about."""
-_LEAST_BEAT_SECONDS = 0.5
-_ANSWER_SHARE = 0.1
-"""Of the lease: how long the answer to a beat is waited for. Many beats then fit into a lease."""
 _AGAIN_SECONDS = 0.1
+_HELD_SECONDS = 0.5
+"""Until a beat that could not be recorded is given again, maybe to a coordinator that can."""
 _encode = msgspec.msgpack.Encoder().encode
+
+
+class Heard(Enum):
+    """What came back to a beat."""
+
+    NOTHING = auto()
+    HOLD = auto()
+    """Go on; it isn't recorded."""
+    RECORDED = auto()
+    """Or the incarnation that gave it is over."""
 
 
 class Membership:
@@ -152,8 +162,13 @@ class Membership:
         while not self._stopped:
             await self._register()
             while self._registered and not self._stopped:
-                answered = await self.beat()
-                await self._pause(self._interval if answered else _AGAIN_SECONDS)
+                match await self.beat():
+                    case Heard.RECORDED:
+                        await self._pause(self._interval)
+                    case Heard.HOLD:
+                        await self._pause(min(self._interval, _HELD_SECONDS))
+                    case Heard.NOTHING:
+                        await self._pause(_AGAIN_SECONDS)
             await self._pause(_REGISTER_PAUSE_SECONDS)
 
     async def _pause(self, seconds: float) -> None:
@@ -238,11 +253,8 @@ class Membership:
             lingering if lingering or self._over != self._settled else None,
         )
 
-    async def beat(self, *, leaving: bool = False) -> bool:
-        """Give one sign of life, and act on the answer; False when none came.
-
-        The wait for it is short: who took the beat may be frozen, and the next is likely to reach another.
-        """
+    async def beat(self, *, leaving: bool = False) -> Heard:
+        """Give one sign of life, and act on the answer."""
         over, message = self._over, self.heartbeat(leaving=leaving)
         ignored, confirming = message.ignored_commands, dict(self._confirming)
         sent = time.monotonic()
@@ -250,17 +262,17 @@ class Membership:
             raw = await self._broker.request(
                 self._subjects.heartbeat,
                 _encode(message),
-                timeout_seconds=max(_LEAST_BEAT_SECONDS, self.lease.seconds * _ANSWER_SHARE),
+                timeout_seconds=beat_answer_seconds(self.lease.seconds),
             )
         except ConnectionFailedError as exc:
             log.debug("worker.beat_lost", extra={"error": str(exc)})
-            return False
+            return Heard.NOTHING
         reply = msgspec.msgpack.decode(raw, type=HeartbeatReply)
         if message.incarnation != self.incarnation:
-            return True  # lost meanwhile: the answer is about one that is over
+            return Heard.RECORDED  # lost meanwhile: the answer is about one that is over
         if not reply.ok and not reply.hold:
             self.lost()
-            return True
+            return Heard.RECORDED
         if not reply.hold:
             self.ignored_commands -= ignored
             if not message.lingering:
@@ -273,11 +285,12 @@ class Membership:
         if reply.moving is not None:
             self.on_moving(reply.moving)
         self._answered(sent, recorded=not reply.hold)
-        if not reply.hold:
-            for ref in confirming.keys() & set(message.attempts) - set(reply.superseded):
-                if not confirming[ref].done():
-                    confirming[ref].set_result(None)
-        return True
+        if reply.hold:
+            return Heard.HOLD
+        for ref in confirming.keys() & set(message.attempts) - set(reply.superseded):
+            if not confirming[ref].done():
+                confirming[ref].set_result(None)
+        return Heard.RECORDED
 
     def _answered(self, sent: float, *, recorded: bool) -> None:
         self.lease.answered(sent, recorded=recorded)
@@ -304,5 +317,5 @@ class Membership:
         last, self._lost = Heartbeat(self._spec.worker_id, self._lost, True, [], leaving=True), ""
         with contextlib.suppress(ConnectionFailedError):
             await self._broker.request(
-                self._subjects.heartbeat, _encode(last), timeout_seconds=self.lease.seconds * _ANSWER_SHARE
+                self._subjects.heartbeat, _encode(last), timeout_seconds=beat_answer_seconds(self.lease.seconds)
             )

@@ -15,6 +15,7 @@ from niyanta.server.settings import CoordinatorSettings
 from niyanta.wire.messages import BatchReply, EventBatch, Heartbeat, HeartbeatReply
 
 NOTHING: Any = None
+SETTINGS = CoordinatorSettings.from_environment({}, database_url="postgresql://unused", nats_url="nats://unused")
 
 
 async def _first_answer(receive: Callable[[bytes], Awaitable[bytes]], payload: bytes, most: int) -> bytes:
@@ -34,15 +35,14 @@ async def _first_answer(receive: Callable[[bytes], Awaitable[bytes]], payload: b
 
 
 async def test_events_stay_with_their_workers() -> None:
-    settings = CoordinatorSettings.from_environment({}, database_url="postgresql://unused", nats_url="nats://unused")
-    intake = EventIntake(NOTHING, NOTHING, NOTHING, NOTHING, settings, Metrics())
+    intake = EventIntake(NOTHING, NOTHING, NOTHING, NOTHING, SETTINGS, Metrics())
     answer = await _first_answer(intake.receive, msgspec.msgpack.encode(EventBatch("w1", "i1", [])), 1000)
     reply = msgspec.msgpack.decode(answer, type=BatchReply)
     assert (reply.ok, reply.unknown_worker) == (False, False)
 
 
 async def test_beats_are_answered_without_being_recorded() -> None:
-    beats = BeatService(NOTHING, NOTHING, NOTHING, Metrics())
+    beats = BeatService(NOTHING, NOTHING, NOTHING, Metrics(), SETTINGS)
     answer = await _first_answer(beats.receive, msgspec.msgpack.encode(Heartbeat("w1", "i1", False, [])), 20_000)
     reply = msgspec.msgpack.decode(answer, type=HeartbeatReply)
     assert (reply.ok, reply.hold) == (False, True)

@@ -153,7 +153,7 @@ class RestFrame:
                     source = source_of(request, self._gate.proxies)
                     entry = await self._gate.enter(authorization_of(request), scope, source=source)
                     identity, rate = entry.identity, entry.rate
-                    if (welcome := request.scope.get(WELCOME)) is not None:
+                    if (welcome := request.scope.pop(WELCOME, None)) is not None:
                         welcome()
                     if entry.refusal is not None:
                         raise entry.refusal
@@ -173,7 +173,8 @@ class RestFrame:
                 log.exception("rest.request_failed", extra={"request_id": request_id})
                 response = error_response(InternalError("An unexpected error; it has been logged"), request_id)
             standard_headers(response, request_id)
-            if response.status_code in (408, 413):
+            is_unknown = not public and WELCOME in request.scope  # cut soon: its next request could be lost with it
+            if response.status_code in (408, 413) or is_unknown:
                 response.raw_headers.append((b"connection", b"close"))  # rather than read on for nothing
             if rate is not None:
                 response.raw_headers += rate.headers()

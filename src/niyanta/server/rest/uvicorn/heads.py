@@ -78,11 +78,13 @@ class BoundedHttp(HttpToolsProtocol):
         self._ending = EndingTransport(transport, self._sends_on, self._lingers)
         self.transport = self._ending
         self._clock = self.loop.call_later(self.limits.seconds, self._too_slow)
+        self._is_stranger = True
         self.timeout_keep_alive = min(self.config.timeout_keep_alive, KEEP_ALIVE_SECONDS)
         self.strangers.enter(self, self.client[0] if self.client else "")
 
     def welcome(self) -> None:
         """The caller's credentials are good: the connection may stay."""
+        self._is_stranger = False
         self.timeout_keep_alive = self.config.timeout_keep_alive
         self.strangers.leave(self)
 
@@ -124,7 +126,8 @@ class BoundedHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         scope = cast(dict[str, Any], self.scope)
-        scope[WELCOME] = self.welcome
+        if self._is_stranger:
+            scope[WELCOME] = self.welcome
         scope[SEND_AWAY] = self.send_away
         scope[TOGETHER] = self._ending
         self._in_head = True

@@ -1,9 +1,10 @@
 """Connections that have not shown good credentials: strangers. A bounded number is kept, in all and of one source.
 
 Anybody can open connections; each costs memory and a file descriptor. So a stranger is given little time
-(`HeadLimits.seconds` to ask, a short keep-alive after a public answer), and when there are too many, the one that has
-done nothing for the longest makes room for the newest. Nobody is turned away at the door: whoever asks at once is
-served, however many only sit there. A connection stops being a stranger with its first good credentials.
+(`HeadLimits.seconds` to ask, a short keep-alive after a public answer, none after one that needed credentials), and
+when there are too many, the one that has done nothing for the longest makes room for the newest. Nobody is turned
+away at the door: whoever asks at once is served, however many only sit there. A connection stops being a stranger
+with its first good credentials.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ KEEP_ALIVE_SECONDS = 5
 """How long a stranger's connection stays open after an answer."""
 
 WELCOME = "niyanta.welcome"
-"""Key of a scope under which stands what is to be called when the caller's credentials have been found good."""
+"""Key of a stranger's scope, of what is to be called when its credentials have been found good; and no other's."""
 
 SEND_AWAY = "niyanta.send_away"
 """Key of a scope under which stands what cuts the connection, whatever is still to be sent."""
