@@ -36,11 +36,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
 import msgspec
 
+from niyanta.domain.workload import Key
 from niyanta.errors import ApiError, ServiceUnavailableError
 from niyanta.server.directory import Directory
 from niyanta.server.leader.shortcut import Shortcut, SlotClaim
@@ -251,8 +252,7 @@ class SubmissionService:
         answers, stored = done
         if stored:
             assigned = claim.changes()
-            created = [_created(new, is_ready=new.key not in assigned) for new in stored]
-            self._feed.announce([*created, *assigned.values()])
+            self._feed.announce([*_created(stored, assigned), *assigned.values()])
             self._feed.moved(claim.moves())
         return answers
 
@@ -366,7 +366,7 @@ class SubmissionService:
                 await asyncio.sleep(min(left, _LOOK_AGAIN_SECONDS))
                 continue
             if there := [new for new in sent if new.workload_id in stored]:
-                self._feed.announce([_created(new) for new in there])
+                self._feed.announce(_created(there))
             return found(request.items, stored)
         raise TimeoutError
 
@@ -401,16 +401,19 @@ def _use(request: _Request) -> KeyUse | None:
     return KeyUse(request.key, request.body_sha256, kept(outcomes))
 
 
-def _created(new: NewWorkload, *, is_ready: bool = True) -> WorkloadChange:
-    """Its first change; one that ``is_ready`` waits in its lane."""
-    begun = new.created.state
-    return WorkloadChange(
-        customer_id=new.customer_id,
-        workload_id=new.workload_id,
-        version=begun.version,
-        status=begun.status,
-        generation=begun.generation,
-        workload_type=new.workload_type,
-        placement_key=new.placement_key if is_ready else 0,
-        queue_rank=new.queue_rank if is_ready else None,
-    )
+def _created(stored: Sequence[NewWorkload], assigned: Collection[Key] = ()) -> list[WorkloadChange]:
+    """The first change of each, all alike, but that what isn't ``assigned`` waits in its lane."""
+    begun = stored[0].created.state
+    return [
+        WorkloadChange(
+            customer_id=new.customer_id,
+            workload_id=new.workload_id,
+            version=begun.version,
+            status=begun.status,
+            generation=begun.generation,
+            workload_type=new.workload_type,
+            placement_key=0 if new.key in assigned else new.placement_key,
+            queue_rank=None if new.key in assigned else new.queue_rank,
+        )
+        for new in stored
+    ]
