@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 import asyncpg
 
 from niyanta.errors import ConfigurationError
+from niyanta.server.store.arrays import spare_the_driver
 from niyanta.server.store.queries import Queries
 from niyanta.server.store.servers import Servers
 
@@ -123,6 +124,7 @@ async def open_pool(servers: Servers, name: Pool, sizes: tuple[int, int], standi
         sizes: How many connections it has from the start, and at the most.
         standing: In which role.
     """
+    spare_the_driver()
     first, most = sizes
     settings = {
         "application_name": f"niyanta-{name}",
