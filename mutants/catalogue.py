@@ -216,8 +216,8 @@ _DEATHS = (
     Mutant(
         "beat waited for",
         "a beat that a frozen coordinator took is sent again at once, to another",
-        "timeout_seconds=max(_LEAST_BEAT_SECONDS, self.lease.seconds * _ANSWER_SHARE),",
-        "timeout_seconds=max(_LEAST_BEAT_SECONDS, self.lease.seconds),",
+        "timeout_seconds=beat_answer_seconds(self.lease.seconds),",
+        "timeout_seconds=self.lease.seconds,",
         "unit/worker/agent/test_unanswered.py::test_a_beat_is_sent_again_at_once_and_many_fit_into_a_lease",
     ),
     Mutant(

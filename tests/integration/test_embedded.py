@@ -333,6 +333,8 @@ async def test_a_broker_that_answers_in_the_place_of_ours_is_not_taken_for_it(tm
         writer.write(b'INFO {"server_name": "another"}\r\n')
         await reader.readuntil(b"PING\r\n")
         writer.write(b"PONG\r\n")
+        await reader.read()
+        writer.close()
 
     class NeverListens(Nats):
         start_seconds = 1.0

@@ -38,7 +38,7 @@ class CommitCutter:
         self.answered = asyncio.Event()
 
     def cut_next(self) -> None:
-        """Cut the next link on which a COMMIT comes by, and hold the COMMIT."""
+        """Cut the next link on which the COMMIT of a submission comes by, and hold the COMMIT."""
         self._armed = True
 
     def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -49,12 +49,14 @@ class CommitCutter:
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         server_reader, server_writer = await asyncio.open_connection(self._target.hostname, self._target.port)
         back = asyncio.create_task(self._pass_back(server_reader, writer))
-        in_transaction = False
+        in_transaction = has_stored = False
         try:
             while data := await reader.read(65536):
-                in_transaction = data.endswith(_BEGIN) or (in_transaction and not data.endswith(_COMMIT))
-                stores = not in_transaction and data.startswith(_BIND) and _STORES in data
-                if self._armed and (stores or data.endswith(_COMMIT)):
+                commits = in_transaction and data.endswith(_COMMIT)
+                in_transaction = data.endswith(_BEGIN) or (in_transaction and not commits)
+                stores = data.startswith(_BIND) and _STORES in data
+                has_stored = stores or (has_stored and (in_transaction or commits))
+                if self._armed and has_stored and not in_transaction:
                     self._armed = False
                     writer.transport.abort()
                     self.cut.set()

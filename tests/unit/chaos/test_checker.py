@@ -147,7 +147,7 @@ def _exclusive_overlap(h: History) -> None:
 
 
 def _endless_overlap(h: History) -> None:
-    h.traces.append(line("step", 90.0, 3))
+    h.traces.append(line("step", 105.0, 3))
 
 
 def _ran_twice(h: History) -> None:
@@ -168,7 +168,7 @@ def _pause_forgot(h: History) -> None:
 def _cancelled_but_alive(h: History) -> None:
     h.moves[4:] = [replace(move(5, "cancelled", 3.0, "RUNNING", "CANCELLED", 1, 7), sequence=1)]
     h.rows[0] = replace(h.rows[0], status="CANCELLED", version=7, generation=1, event_count=5)
-    h.traces[4:] = [line("step", 80.0, 4)]
+    h.traces[4:] = [line("step", 95.0, 4)]
     h.calls, h.seen = h.calls[:1], []
 
 

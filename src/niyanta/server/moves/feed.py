@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 import msgspec
 
 from niyanta.domain.ids import milliseconds_of
-from niyanta.domain.workload import ActorType, Cause, EventType, Status
+from niyanta.domain.workload import ActorType, Cause, EventType, Key, Status
 from niyanta.errors import ConnectionFailedError
 from niyanta.server.moves.lost_changes import BEAT_SECONDS, LostChanges
 from niyanta.server.store.states import Change
+from niyanta.server.store.submissions import NewWorkload
 from niyanta.wire.broker import Broker
 from niyanta.wire.cancels import lasting
 from niyanta.wire.changes import Changed, WorkloadChange
 from niyanta.wire.subjects import Subjects
 
-__all__ = ["ChangeFeed", "describe"]
+__all__ = ["ChangeFeed", "describe", "describe_created"]
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +69,24 @@ def _is_taken_away(change: Change) -> bool:
         return False
     died = change.state.death_streak > change.before.state.death_streak
     return not died and change.cause not in (Cause.WORKER_DIED, Cause.WORKER_REMOVED)
+
+
+def describe_created(stored: Sequence[NewWorkload], assigned: Collection[Key] = ()) -> list[WorkloadChange]:
+    """The first change of each, all alike, but that what isn't ``assigned`` waits in its lane."""
+    begun = stored[0].created.state
+    return [
+        WorkloadChange(
+            customer_id=new.customer_id,
+            workload_id=new.workload_id,
+            version=begun.version,
+            status=begun.status,
+            generation=begun.generation,
+            workload_type=new.workload_type,
+            placement_key=0 if new.key in assigned else new.placement_key,
+            queue_rank=None if new.key in assigned else new.queue_rank,
+        )
+        for new in stored
+    ]
 
 
 class ChangeFeed:

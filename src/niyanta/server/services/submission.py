@@ -36,17 +36,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
 
-from niyanta.domain.workload import Key
 from niyanta.errors import ApiError, ServiceUnavailableError
 from niyanta.server.directory import Directory
 from niyanta.server.leader.shortcut import Shortcut, SlotClaim
 from niyanta.server.moves.batcher import GroupCommit
-from niyanta.server.moves.feed import ChangeFeed
+from niyanta.server.moves.feed import ChangeFeed, describe_created
 from niyanta.server.moves.held_up import HeldUp
 from niyanta.server.observability.tracing import step
 from niyanta.server.services.checking import SubmissionChecks, coming_from, refuse_dropped, refuse_unconfigured
@@ -76,7 +75,6 @@ from niyanta.server.store.database import (
 from niyanta.server.store.origins import Origin
 from niyanta.server.store.queries import Connection
 from niyanta.server.store.submissions import KeyName, KeyUse, NewWorkload, Stored, SubmissionStore
-from niyanta.wire.changes import WorkloadChange
 
 __all__ = [
     "SubmissionService",
@@ -184,6 +182,7 @@ class SubmissionService:
         named_by: object = None,
     ) -> SubmissionAnswer:
         """Store; ``origins`` say what each comes from, ``named_by`` what the key covers, if not the requests."""
+        deadline = time.monotonic() + self._outcome_wait_seconds
         items = await self._checks.check(identity, requests)
         if origins:
             items = [coming_from(item, origin) for item, origin in zip(items, origins, strict=True)]
@@ -200,7 +199,6 @@ class SubmissionService:
         needs_config = any(isinstance(item, NewWorkload) and item.needs_config for item in items)
         has_more = any(isinstance(item, NewWorkload) and item.has_more for item in items)
         asked = _Request(identity.customer_id, items, name, body_sha256, weight, needs_config, has_more)
-        deadline = time.monotonic() + self._outcome_wait_seconds
         try:
             with step("commit"):
                 return await self._group.submit(asked)
@@ -252,7 +250,7 @@ class SubmissionService:
         answers, stored = done
         if stored:
             assigned = claim.changes()
-            self._feed.announce([*_created(stored, assigned), *assigned.values()])
+            self._feed.announce([*describe_created(stored, assigned), *assigned.values()])
             self._feed.moved(claim.moves())
         return answers
 
@@ -366,7 +364,7 @@ class SubmissionService:
                 await asyncio.sleep(min(left, _LOOK_AGAIN_SECONDS))
                 continue
             if there := [new for new in sent if new.workload_id in stored]:
-                self._feed.announce(_created(there))
+                self._feed.announce(describe_created(there))
             return found(request.items, stored)
         raise TimeoutError
 
@@ -399,21 +397,3 @@ def _use(request: _Request) -> KeyUse | None:
         return None
     outcomes, _ = _admit(request, {request.customer_id: 0}, {request.customer_id: len(request.items)})
     return KeyUse(request.key, request.body_sha256, kept(outcomes))
-
-
-def _created(stored: Sequence[NewWorkload], assigned: Collection[Key] = ()) -> list[WorkloadChange]:
-    """The first change of each, all alike, but that what isn't ``assigned`` waits in its lane."""
-    begun = stored[0].created.state
-    return [
-        WorkloadChange(
-            customer_id=new.customer_id,
-            workload_id=new.workload_id,
-            version=begun.version,
-            status=begun.status,
-            generation=begun.generation,
-            workload_type=new.workload_type,
-            placement_key=0 if new.key in assigned else new.placement_key,
-            queue_rank=None if new.key in assigned else new.queue_rank,
-        )
-        for new in stored
-    ]

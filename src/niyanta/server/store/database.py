@@ -104,11 +104,7 @@ class TransactionConflictError(ServiceUnavailableError):
 
 @asynccontextmanager
 async def answered_within(seconds: float) -> AsyncIterator[None]:
-    """A bound for what many wait for one after another: where the database hangs, each would wait for all before it.
-
-    Raises:
-        ServiceUnavailableError: The time is up.
-    """
+    """Fail when the time is up. What many wait for in turn, each would wait for as long as all before it."""
     try:
         async with asyncio.timeout(seconds):
             yield
