@@ -36,6 +36,7 @@ TESTS = (
     "tests/api/test_websocket.py",
     "tests/api/test_workloads.py",
     "tests/unit/wire/test_link.py",
+    "tests/unit/wire/test_opening.py",
 )
 """Each query, what roles may do, a workload's whole life, and what stands on other packages."""
 _FOR_TESTS = ("grpcio-status", "hypothesis", "psutil", "pytest")
