@@ -81,26 +81,29 @@ async def _make_partitions(url: str) -> None:
         await database.close()
 
 
-@pytest.fixture
-async def database_url(engines: dict[str, str]) -> AsyncIterator[str]:
-    """A migrated database of the test's own."""
+@contextlib.asynccontextmanager
+async def _database(engines: dict[str, str], made_how: str) -> AsyncIterator[str]:
+    """The URL of a database of the test's own."""
     name = f"test_{uuid.uuid4().hex}"
     connection = await asyncpg.connect(engines["database_url"])
-    await connection.execute(f"CREATE DATABASE {name} TEMPLATE niyanta_template STRATEGY FILE_COPY")
+    await connection.execute(f"CREATE DATABASE {name} {made_how}")
     yield engines["database_url"].rpartition("/")[0] + f"/{name}"
     await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
     await connection.close()
+
+
+@pytest.fixture
+async def database_url(engines: dict[str, str]) -> AsyncIterator[str]:
+    """A migrated database of the test's own."""
+    async with _database(engines, "TEMPLATE niyanta_template STRATEGY FILE_COPY") as url:
+        yield url
 
 
 @pytest.fixture
 async def empty_database(engines: dict[str, str]) -> AsyncIterator[str]:
     """One that was never migrated."""
-    name = f"test_{uuid.uuid4().hex}"
-    connection = await asyncpg.connect(engines["database_url"])
-    await connection.execute(f"CREATE DATABASE {name}")
-    yield engines["database_url"].rpartition("/")[0] + f"/{name}"
-    await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    await connection.close()
+    async with _database(engines, "") as url:
+        yield url
 
 
 @pytest.fixture

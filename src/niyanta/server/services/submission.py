@@ -203,9 +203,10 @@ class SubmissionService:
             with step("commit"):
                 return await self._group.submit(asked)
         except OutcomeUnknownError as lost:
+            left = deadline - time.monotonic()
             try:
-                async with asyncio.timeout(deadline - time.monotonic()):
-                    return await self._find_out(asked, lost.until, deadline)
+                async with asyncio.timeout(left):
+                    return await self._find_out(asked, lost.until, lock_seconds=left)
             except TimeoutError:
                 raise unknown(has_key=asked.key is not None) from None
 
@@ -344,16 +345,16 @@ class SubmissionService:
             await self._store.add_more(conn, stored)
         return answers, stored
 
-    async def _find_out(self, request: _Request, until: datetime | None, deadline: float) -> SubmissionAnswer:
+    async def _find_out(self, request: _Request, until: datetime | None, *, lock_seconds: float) -> SubmissionAnswer:
         """The link broke around the COMMIT: read what is stored, rather than guess or store twice.
 
         The transaction may be open still, and commit yet. It holds the customer's counts: who gets that lock comes
         after its end. A statement may not even have arrived; if it gets that lock after ``until``, it stores nothing.
         """
         sent = [item for item in request.items if isinstance(item, NewWorkload)]
-        while (left := deadline - time.monotonic()) > 0:
+        while True:
             try:
-                async with self._database.transaction(lock_seconds=left) as conn:
+                async with self._database.transaction(lock_seconds=lock_seconds) as conn:
                     await self._store.admit(conn, [request.customer_id])
                     # In a statement of its own, so that it sees what was committed while this waited for the lock.
                     stored = await self._store.existing(conn, sent)
@@ -361,12 +362,11 @@ class SubmissionService:
             except ServiceUnavailableError:
                 is_over = False
             if not is_over:
-                await asyncio.sleep(min(left, _LOOK_AGAIN_SECONDS))
+                await asyncio.sleep(_LOOK_AGAIN_SECONDS)
                 continue
             if there := [new for new in sent if new.workload_id in stored]:
                 self._feed.announce(describe_created(there))
             return found(request.items, stored)
-        raise TimeoutError
 
 
 def _admit(

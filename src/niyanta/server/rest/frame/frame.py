@@ -173,9 +173,9 @@ class RestFrame:
                 log.exception("rest.request_failed", extra={"request_id": request_id})
                 response = error_response(InternalError("An unexpected error; it has been logged"), request_id)
             standard_headers(response, request_id)
-            is_unknown = not public and WELCOME in request.scope  # cut soon: its next request could be lost with it
-            if response.status_code in (408, 413) or is_unknown:
-                response.raw_headers.append((b"connection", b"close"))  # rather than read on for nothing
+            # Rather than read on for nothing; a stranger's is cut soon, and its next request could be lost with it.
+            if response.status_code in (408, 413) or (not public and WELCOME in request.scope):
+                response.raw_headers.append((b"connection", b"close"))
             if rate is not None:
                 response.raw_headers += rate.headers()
             if operation.deprecation is not None:
