@@ -358,7 +358,8 @@ async def running_cluster(
     else:
         secret, routes = secrets.token_urlsafe(24), [free_port() for _ in range(brokers)]
         servers = [ClusteredNats(folder / f"nats{i}", secret, routes, i) for i in range(brokers)]
-    async with aiohttp.ClientSession() as http:
+    # By itself a session has 100 connections: what is asked beyond would wait here, and be timed as if it were there.
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
         cluster = Cluster(folder, postgres, list(servers), http, settings)
         try:
             await postgres.start()

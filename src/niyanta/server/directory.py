@@ -162,14 +162,16 @@ class Directory:
         """Tell every replica of a committed change of a customer or its keys; this one knows it on return."""
         self._feed.announce(customers=[customer_id])
         try:
-            await self.refresh()
+            async with answered_within(_LOOKUP_SECONDS):
+                await self.refresh()
         except ServiceUnavailableError:
             log.warning("directory.not_refreshed")
 
     async def refresh_if_older(self, seconds: float) -> None:
         """Read everything anew unless that was done just now, and nothing has changed since."""
         if time.monotonic() - self._refreshed_at > seconds or self._changes_read < self._changes:
-            await self.refresh()
+            async with answered_within(_LOOKUP_SECONDS):
+                await self.refresh()
 
     async def run(self) -> None:
         """Stay fresh until cancelled."""

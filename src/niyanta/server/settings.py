@@ -87,7 +87,7 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     timeout_grace_seconds: float = 8.0
     """The coordinator ends an attempt this long after the worker should have."""
     pause_wait_seconds: float = 30.0
-    outcome_wait_seconds: float = 18.0
+    outcome_wait_seconds: float = 15.0
     """When the database's answer to a submission was lost: until when, from the submission on, to find out whether it
     is stored."""
     max_body_bytes: int = MAX_BODY_BYTES

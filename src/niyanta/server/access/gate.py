@@ -19,9 +19,12 @@ from niyanta.server.access.proxies import Proxies
 from niyanta.server.access.rate_limits import RateLimiter, RateStatus
 from niyanta.server.observability.metrics import Metrics
 from niyanta.server.store.customers import Identity
+from niyanta.server.store.database import answered_within
 
 __all__ = ["Admission", "Gate", "check_workload", "request_id"]
 
+_ENTRY_SECONDS = 5.0
+"""For the way in; all that a request asks of the database itself is still to come."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,100}", re.ASCII)
 
 
@@ -71,7 +74,12 @@ class Gate:
         Raises:
             UnauthorizedError: The credentials are missing or not good.
             RateLimitedError: Too many credentials from the source were refused.
+            ServiceUnavailableError: The database doesn't say in time who it is, or how often they came.
         """
+        async with answered_within(_ENTRY_SECONDS):
+            return await self._enter(authorization, scope, source)
+
+    async def _enter(self, authorization: str | None, scope: Scope | None, source: str) -> Admission:
         identity = await self._authenticator.identify(authorization, source)
         rate: RateStatus | None = None
         if identity.role is not Role.ADMIN:

@@ -21,7 +21,7 @@ from niyanta.errors import RateLimitedError, ServiceUnavailableError
 from niyanta.server.directory import Directory
 from niyanta.server.moves.batcher import GroupCommit
 from niyanta.server.store.customers import Customer
-from niyanta.server.store.database import Database, Pool, answered_within, retried
+from niyanta.server.store.database import Database, Pool, retried
 from niyanta.server.store.rate_buckets import Granted, RateBucketStore, Wanted
 
 __all__ = ["KEEP_SECONDS", "STOCK_SECONDS", "RateLimiter", "RateStatus"]
@@ -31,8 +31,6 @@ STOCK_SECONDS = 0.25
 _STOCK_OF_BURST = 0.02
 KEEP_SECONDS = 1.0
 """What is left of a stock after that is put back."""
-_WAIT_SECONDS = 5.0
-"""For a token; all that a request asks of the database itself is still to come."""
 _WINDOW_SECONDS = 60
 
 
@@ -93,8 +91,7 @@ class RateLimiter:
             return _status(customer, min(customer.burst, stock.tokens + refilled)), None
         if self._group.is_full:
             raise ServiceUnavailableError("Too many requests wait to be counted; try again", retry_after_seconds=1)
-        async with answered_within(_WAIT_SECONDS):
-            granted, left = await self._group.submit(customer)
+        granted, left = await self._group.submit(customer)
         return _status(customer, left), None if granted else _refusal(customer, left)
 
     async def _take(self, customers: Sequence[Customer]) -> list[tuple[bool, float] | Exception]:

@@ -12,11 +12,15 @@ from typing import TypeVar
 
 from niyanta.domain.operator_actions import ActionOutcome, Doing
 from niyanta.errors import ApiError, NiyantaError, ServiceUnavailableError
+from niyanta.server.store.database import answered_within
 from niyanta.server.store.operator_actions import ActionFilter, OperatorActionStore, StoredAction
 
 __all__ = ["OperatorRecord"]
 
 log = logging.getLogger(__name__)
+
+_END_SECONDS = 5.0
+"""For recording an outcome: where the database hangs, the answer has waited for that already."""
 
 T = TypeVar("T")
 
@@ -62,7 +66,8 @@ class OperatorRecord:
         self, action_id: str, doing: Doing, outcome: ActionOutcome, code: str | None, facts: Mapping[str, object]
     ) -> None:
         try:
-            await self._store.end(action_id, doing, outcome, code, facts)
+            async with answered_within(_END_SECONDS):
+                await self._store.end(action_id, doing, outcome, code, facts)
         except ServiceUnavailableError:
             if not doing.changes:
                 raise

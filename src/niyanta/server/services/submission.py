@@ -200,15 +200,14 @@ class SubmissionService:
         has_more = any(isinstance(item, NewWorkload) and item.has_more for item in items)
         asked = _Request(identity.customer_id, items, name, body_sha256, weight, needs_config, has_more)
         try:
-            with step("commit"):
-                return await self._group.submit(asked)
-        except OutcomeUnknownError as lost:
-            left = deadline - time.monotonic()
-            try:
-                async with asyncio.timeout(left):
-                    return await self._find_out(asked, lost.until, lock_seconds=left)
-            except TimeoutError:
-                raise unknown(has_key=asked.key is not None) from None
+            async with asyncio.timeout(deadline - time.monotonic()):
+                try:
+                    with step("commit"):
+                        return await self._group.submit(asked)
+                except OutcomeUnknownError as lost:
+                    return await self._find_out(asked, lost.until, lock_seconds=deadline - time.monotonic())
+        except TimeoutError:
+            raise unknown(has_key=asked.key is not None) from None
 
     async def _commit(self, requests: Sequence[_Request]) -> list[SubmissionAnswer | Exception]:
         """Commit together, unless the database hangs: others wait behind, and theirs may take as long."""

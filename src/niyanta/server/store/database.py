@@ -48,7 +48,7 @@ _AWAY = (
     TimeoutError,
 )
 _RELEASE_SECONDS = 0.5
-"""For a statement that was cancelled to be over; its connection is closed then."""
+"""For a statement that was cancelled, or a rollback, to be over; the connection is closed then."""
 _REFUSED = (
     asyncpg.QueryCanceledError,
     asyncpg.InsufficientResourcesError,
@@ -373,9 +373,12 @@ class Database:
             except BaseException:
                 if not _is_cut(conn):
                     try:
-                        await transaction.rollback()
+                        async with asyncio.timeout(_RELEASE_SECONDS):
+                            await transaction.rollback()
                     except _AWAY:
                         log.debug("database.rollback_failed")
+                        if not _is_cut(conn):
+                            conn.terminate()
                 raise
             asked = cancels_asked()
             try:

@@ -18,6 +18,11 @@ __all__ = ["Pool", "PoolConnection", "Standing", "look", "open_pool"]
 _CUSTOMER_ROLE = "niyanta_customer"
 _FIRST_OWN_TYPE = 16_384
 """PostgreSQL's built-in types have lower numbers, which are the same in every database."""
+_STATEMENT_MILLISECONDS = 10_000
+"""The server ends what takes longer."""
+_SILENT_SECONDS = 12.0
+"""For a statement's answer: after that the server, which ended it before, isn't heard. With what it takes to come in
+and to get a connection, a request is answered within 20 seconds."""
 _IDLE_MILLISECONDS = 3000
 """A transaction in which nothing is asked for so long is a frozen coordinator's: what it has locked is set free, so
 that others get on with it within the six seconds of a takeover."""
@@ -128,7 +133,7 @@ async def open_pool(servers: Servers, name: Pool, sizes: tuple[int, int], standi
     first, most = sizes
     settings = {
         "application_name": f"niyanta-{name}",
-        "statement_timeout": "10000",
+        "statement_timeout": str(_STATEMENT_MILLISECONDS),
         "lock_timeout": "5000",
         "idle_in_transaction_session_timeout": str(_IDLE_MILLISECONDS),
         "jit": "off",
@@ -141,7 +146,7 @@ async def open_pool(servers: Servers, name: Pool, sizes: tuple[int, int], standi
         connect=servers.connect,
         min_size=first,
         max_size=most,
-        command_timeout=15,
+        command_timeout=_SILENT_SECONDS,
         max_inactive_connection_lifetime=0,
         connection_class=PoolConnection,
         server_settings=settings,
