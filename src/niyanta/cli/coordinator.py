@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import partial
-from typing import Any
 
 import click
 from click.core import ParameterSource
@@ -46,12 +46,13 @@ __all__ = ["command"]
     help="How many serve the ports together, each a replica; auto: one for each core.",
 )
 @click.pass_context
-def command(ctx: click.Context, /, processes: int, **given: Any) -> None:  # Any: click has checked each by its option
+def command(ctx: click.Context, /, processes: int, **_: object) -> None:
     """Run one coordinator until SIGTERM. SIGHUP has it read its certificate again."""
+    given = {name: value for name, value in ctx.params.items() if name != "processes"}
     settings = CoordinatorSettings.from_environment(**given)
     configure_logging(settings.log_level)
     hide_memory()
-    member = Member.from_environment()
+    member = Member.from_environment(os.environ)
     # Each loads only what it runs: the parent of several processes is to be small.
     if member is None and processes > 1:
         from niyanta.cli.processes import run_processes

@@ -85,21 +85,11 @@ class _Processes:
         if self._settings.tls_cert:
             loop.add_signal_handler(signal.SIGHUP, self._reload)
         watch_parent(stop.set)
-        keeping: list[asyncio.Task[None]] = []
         server = await asyncio.start_unix_server(self._hear, self._place)
         try:
             if await unless(stop, self._start()):
-                keeping += [asyncio.create_task(self._keep(child)) for child in self._children]
-                log.info(
-                    "coordinator.processes_started",
-                    extra={"processes": len(keeping), "port": self._ports[0], "grpc_port": self._ports[1]},
-                )
-                self._serving(*self._ports)
-                await stop.wait()
+                await unless(stop, self._keep_all())
         finally:
-            for task in keeping:
-                task.cancel()
-            await asyncio.gather(*keeping, return_exceptions=True)
             await asyncio.gather(*(child.stop() for child in self._children))
             server.close()
 
@@ -125,9 +115,18 @@ class _Processes:
         self._started[int(await reader.read()) - 1].set()
         writer.close()
 
+    async def _keep_all(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for child in self._children:
+                group.create_task(self._keep(child))
+            port, grpc_port = self._ports
+            facts = {"processes": len(self._children), "port": port, "grpc_port": grpc_port}
+            log.info("coordinator.processes_started", extra=facts)
+            self._serving(port, grpc_port)
+
     async def _keep(self, child: Child) -> None:
         def say(code: int) -> None:
-            log.error("coordinator.process_ended", extra={"process": child.name, "how": how_it_ended(code)})
+            log.error("coordinator.process_ended", extra={"coordinator_id": child.name, "how": how_it_ended(code)})
 
         await keep(child, say)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,7 +22,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     """Of the parent's own: where they find each other."""
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Member | None:
+    def from_environment(cls, environment: Mapping[str, str]) -> Member | None:
         """None for a process that is alone."""
         said = environment.get(_VARIABLE)
         return msgspec.json.decode(said, type=cls) if said else None

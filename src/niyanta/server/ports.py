@@ -23,9 +23,7 @@ def listen(host: str, port: int) -> socket.socket:
     Raises:
         ConfigurationError: It can't be had; says why, and what to do.
     """
-    found = _bound(host, port, "--port")
-    found.listen(BACKLOG)
-    return found
+    return _bound(host, port, "--port", listens=True)
 
 
 def hold(host: str, port: int, option: str) -> socket.socket:
@@ -53,19 +51,22 @@ def join(host: str, port: int) -> socket.socket:
     return _bound(host, port, "--port", is_shared=True)
 
 
-def _bound(host: str, port: int, option: str, *, is_shared: bool = False) -> socket.socket:
+def _bound(host: str, port: int, option: str, *, is_shared: bool = False, listens: bool = False) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # Python's own loop sends at once only from sockets of a listener that was made for TCP by name: else each answer
+    # of two parts waits for the client to confirm the first, 40 ms.
+    found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        # Python's own loop sends at once only from sockets of a listener that was made for TCP by name: else each
-        # answer of two parts waits for the client to confirm the first, 40 ms.
-        found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, is_shared)
         found.bind((host, port))
-        found.setblocking(False)
+        if listens:
+            found.listen(BACKLOG)
     except OSError as exc:
+        found.close()
         raise ConfigurationError(
             f"cannot listen on {host}:{port}: {exc.strerror or exc}. Is another program on that port? "
             f"Choose another with {option}, or 0 for a free one."
         ) from exc
+    found.setblocking(False)
     return found

@@ -67,7 +67,7 @@ class Siblings:
                 finally:
                     writer.close()
         except (OSError, TimeoutError) as error:
-            log.warning("metrics.process_left_out", extra={"process": number, "error": str(error)})
+            log.warning("metrics.process_left_out", extra={"number": number, "error": str(error)})
             return b""
 
 
