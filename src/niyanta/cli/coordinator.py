@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from niyanta.cli.cores import process_count
+from niyanta.cli.light import lightly
 from niyanta.cli.secret_options import SecretOption
 from niyanta.server.member import Member
 from niyanta.server.observability.logs import configure_logging
@@ -60,7 +61,8 @@ def command(ctx: click.Context, /, processes: int, **_: object) -> None:
         said = {name for name in given if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
         run_processes(settings, processes, said, partial(_say_where, settings))
         return
-    from niyanta.cli.replica import run_replica
+    with lightly():
+        from niyanta.cli.replica import run_replica
 
     run_replica(settings, member, partial(_say_where, settings))
 
