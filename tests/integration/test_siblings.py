@@ -25,7 +25,7 @@ async def telling(one: Siblings, place: Path) -> AsyncIterator[None]:
     task = asyncio.create_task(one.run())
     try:
         async with asyncio.timeout(30):
-            while not place.is_socket():
+            while not await asyncio.to_thread(place.is_socket):
                 await asyncio.sleep(0.005)
         yield
     finally:
