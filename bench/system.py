@@ -140,8 +140,14 @@ class System:
                 await asyncio.sleep(0.02)
 
     async def clear_queue(self) -> None:
-        """Take away whatever waits."""
-        await self.connection.execute("DELETE FROM workloads WHERE customer_id = $1 AND ready", self.customer_id)
+        """Take away whatever waits; what the scheduler takes meanwhile may be in the way, so it is tried again."""
+        query = "DELETE FROM workloads WHERE customer_id = $1 AND ready"
+        while True:
+            try:
+                await self.connection.execute(query, self.customer_id)
+                break
+            except asyncpg.DeadlockDetectedError:
+                continue
         await self.connection.execute("UPDATE customer_usage SET queued = 0 WHERE customer_id = $1", self.customer_id)
 
     async def fill_queue(self, backlog: int, series: int) -> None:

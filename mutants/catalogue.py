@@ -136,9 +136,16 @@ _SUBMISSION = (
     Mutant(
         "older one passed by",
         "what is assigned as it is stored goes before nothing of its lane, though no hint told of it",
-        "g.queue_rank > (",
-        "false AND g.queue_rank > (",
+        "g.last_rank > (",
+        "false AND g.last_rank > (",
         "integration/test_shortcut.py::test_what_waits_in_the_lane_goes_first_even_if_nobody_told_of_it",
+    ),
+    Mutant(
+        "the first looked at for all",
+        "none of those that are assigned as they are stored goes before anything of its lane",
+        "max(queue_rank) AS last_rank",
+        "min(queue_rank) AS last_rank",
+        "integration/test_shortcut.py::test_of_many_the_last_must_not_pass_what_is_ready",
     ),
     Mutant(
         "key for a part",

@@ -6,7 +6,7 @@ Every write has the guards of the real one: the version a decision was made on, 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -18,7 +18,7 @@ from niyanta.domain.roster import Found, Held
 from niyanta.domain.workload import Actor, ActorType, Move, Status, WorkloadState
 from simulation.backlog import Backlog
 
-__all__ = ["ACTOR", "Away", "Database", "Row", "Stored"]
+__all__ = ["ACTOR", "Away", "Database", "Row", "Stored", "Submitted"]
 
 ACTOR = Actor(ActorType.COORDINATOR, "simulated")
 _BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -28,6 +28,20 @@ Key = tuple[str, str]
 
 class Away(Exception):  # noqa: N818 -- the database is away
     """The database doesn't answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A workload that a customer wants to have run."""
+
+    arrival: Arrival
+    seconds: float
+    """That it runs."""
+    poison: str | None = None
+
+    @property
+    def key(self) -> Key:
+        return self.arrival.customer_id, self.arrival.workload_id
 
 
 @dataclass(slots=True)
@@ -91,28 +105,32 @@ class Database:
         """The database's time."""
         return _BEGAN + timedelta(seconds=self.now())
 
-    def submit(self, new: Arrival, seconds: float, poison: str | None) -> Key:
-        """A workload is committed."""
+    def submit(self, submitted: Sequence[Submitted]) -> None:
+        """Workloads are committed."""
         self.answer()
-        key = (new.customer_id, new.workload_id)
-        state = WorkloadState(*key, new.workload_type, Status.PENDING)
-        stored = Stored(state, self.now(), new.rank, new.affinity, new.placement_key, seconds, poison)
-        self.workloads[key] = stored
-        self.open_count += 1
-        self._queue(key, stored)
-        return key
+        for new in submitted:
+            arrival = new.arrival
+            state = WorkloadState(*new.key, arrival.workload_type, Status.PENDING)
+            stored = Stored(
+                state, self.now(), arrival.rank, arrival.affinity, arrival.placement_key, new.seconds, new.poison
+            )
+            self.workloads[new.key] = stored
+            self.open_count += 1
+            self._queue(new.key, stored)
 
-    def submit_assigned(
-        self, new: Arrival, seconds: float, poison: str | None, worker: WorkerView, epoch: int
-    ) -> bool:
-        """A workload is committed, assigned; False when it may not be, and nothing is."""
+    def submit_assigned(self, submitted: Sequence[Submitted], workers: Mapping[Key, WorkerView], epoch: int) -> bool:
+        """Workloads are committed, some of them assigned; False when that may not be, and nothing is."""
         self.answer()
-        if epoch != self.epoch or self.backlog.has_before(new):
+        if epoch != self.epoch:
             return False
-        key = self.submit(new, seconds, poison)
-        state = self.workloads[key].state
-        move = transitions.schedule(state, self.moment(), ACTOR, worker.worker_id, worker.incarnation, 0)
-        return self.move(key, state.version, move, epoch)
+        if any(new.key in workers and self.backlog.has_before(new.arrival) for new in submitted):
+            return False
+        self.submit(submitted)
+        for key, worker in workers.items():
+            state = self.workloads[key].state
+            move = transitions.schedule(state, self.moment(), ACTOR, worker.worker_id, worker.incarnation, 0)
+            self.move(key, state.version, move, epoch)
+        return True
 
     def _queue(self, key: Key, stored: Stored) -> None:
         suspect = stored.state.death_streak >= transitions.DEATHS_BEFORE_SUSPICION

@@ -6,7 +6,7 @@ reads and writes, and all that can go wrong there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from niyanta.domain import transitions
@@ -207,10 +207,10 @@ class Coordinator:
         if self._epoch != self._database.epoch:
             self._epoch = None
 
-    def place_at_once(self, new: Arrival) -> tuple[Placement, int] | None:
-        """What it has just been asked to store goes to a worker in the same transaction, if it is the next.
+    def place_at_once(self, arrivals: Sequence[Arrival]) -> tuple[list[Placement], int] | None:
+        """What it has just been asked to store goes to workers in the same transaction, as far as it is the next.
 
-        Gives the place and the epoch to write under. The one who asks writes, and then says what became of it.
+        Gives the places and the epoch to write under. The one who asks writes, and then says what became of it.
         """
         if not self.leads or self._timeline.now < self.frozen_until or self._epoch is None:
             return None
@@ -219,17 +219,18 @@ class Coordinator:
         is_sure = self._knows_all and not self._fleet_is_stale
         if not is_sure or self._interruptions != self._world.broker_interruptions:
             return None
-        placements = place_at_once(self._roster, [new], 1)
-        return (placements[0], self._epoch) if placements else None
+        placements = place_at_once(self._roster, arrivals, len(arrivals))
+        return (placements, self._epoch) if placements else None
 
-    def placed(self, placement: Placement, *, is_written: bool) -> None:
+    def placed(self, placements: Sequence[Placement], *, is_written: bool) -> None:
         """What `place_at_once` gave is written, or isn't."""
-        if is_written:
-            self._roster.keep(placement, self._database.workloads[placement.key].state.generation)
-            self._world.dispatched(placement.key)
-            self._push(placement.key)
-        else:
-            self._roster.give_up(placement)
+        for placement in placements:
+            if is_written:
+                self._roster.keep(placement, self._database.workloads[placement.key].state.generation)
+                self._world.dispatched(placement.key)
+                self._push(placement.key)
+            else:
+                self._roster.give_up(placement)
 
     def _push(self, key: Key) -> None:
         state = self._database.workloads[key].state

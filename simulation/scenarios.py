@@ -12,12 +12,15 @@ from niyanta.domain.placement import Affinity, Constraint
 from niyanta.domain.roster import Entitlement
 from niyanta.domain.workload import Status
 from simulation import estimating
+from simulation.database import Submitted
 from simulation.outcome import Outcome
 from simulation.world import Spec, World
 
 __all__ = ["SCENARIOS"]
 
 HOUR = 3600.0
+_TOGETHER = (0.0, 0.05, 0.2)
+"""How often several are submitted at one moment, and stored by one transaction; the same for all of a run."""
 
 
 def _fleet(random: Random, workers: int) -> dict[str, Spec]:
@@ -55,21 +58,26 @@ def _busy_world(seed: int, loss: float) -> tuple[World, float]:
     slots = sum(spec.capacity for spec in fleet.values())
     usual = random.uniform(2.0, 60.0)
     gap = usual / slots / random.uniform(0.5, 0.9)
+    together, most = random.choice(_TOGETHER), random.choice((4, 16, 64))
     until = 0.75 * HOUR
 
-    def submit() -> None:
+    def made() -> Submitted:
         affinity, lane = _rules(random)
         kind = "render" if random.random() < 0.1 else "count"
         lane += 10_000 if kind == "render" else 0
-        world.submit(
+        return world.made(
             random.choice(list(customers)),
             min(600.0, random.expovariate(1 / usual)),
             kind=kind,
             affinity=affinity,
             lane=lane,
         )
+
+    def submit() -> None:
+        count = random.randint(2, most) if random.random() < together else 1
+        world.submit_together([made() for _ in range(count)])
         if world.timeline.now < until:
-            world.timeline.after(random.expovariate(1 / gap), submit)
+            world.timeline.after(random.expovariate(1 / (gap * count)), submit)
 
     world.timeline.after(1.0, submit)
     return world, until

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
@@ -12,7 +12,7 @@ from niyanta.domain.arrivals import Arrival
 from niyanta.domain.placement import Affinity
 from niyanta.domain.roster import Entitlement
 from niyanta.domain.workload import Status, WorkloadState
-from simulation.database import ACTOR, Away, Database
+from simulation.database import ACTOR, Away, Database, Submitted
 from simulation.leader import WORKER_LEASE, Coordinator
 from simulation.timeline import Timeline
 
@@ -216,31 +216,57 @@ class World:
         poison: str | None = None,
     ) -> Key | None:
         """Queue a workload; None when the service can't take it now."""
-        self._numbers[customer] += 1
-        key = (customer, f"{customer}-{self._numbers[customer]}")
-        new = Arrival(*key, kind, lane, affinity or Affinity(), self.timeline.now)
-        try:
-            if not self._submit_at_once(new, seconds, poison):
-                self.database.submit(new, seconds, poison)
-                self.tell("ready", customer, lane, self.timeline.now)
-        except Away:
-            return None
-        return key
+        new = self.made(customer, seconds, kind=kind, affinity=affinity, lane=lane, poison=poison)
+        return new.key if self.submit_together([new]) else None
 
-    def _submit_at_once(self, new: Arrival, seconds: float, poison: str | None) -> bool:
-        """Have it assigned as it is stored, if the coordinator that is asked can do so."""
-        asked = self.random.choice(self.coordinators)
-        found = asked.place_at_once(new)
-        if found is None:
+    def made(
+        self,
+        customer: str,
+        seconds: float,
+        *,
+        kind: str = "count",
+        affinity: Affinity | None = None,
+        lane: int = 1,
+        poison: str | None = None,
+    ) -> Submitted:
+        """A workload that is to be submitted now."""
+        self._numbers[customer] += 1
+        workload_id = f"{customer}-{self._numbers[customer]}"
+        arrival = Arrival(customer, workload_id, kind, lane, affinity or Affinity(), self.timeline.now)
+        return Submitted(arrival, seconds, poison)
+
+    def submit_together(self, submitted: Sequence[Submitted]) -> bool:
+        """Queue workloads in one transaction; False when the service can't take them now."""
+        try:
+            assigned = self._submit_at_once(submitted)
+            if assigned is None:
+                self.database.submit(submitted)
+        except Away:
             return False
-        placement, epoch = found
+        for new in submitted:
+            if not assigned or new.key not in assigned:
+                self.tell("ready", new.arrival.customer_id, new.arrival.placement_key, self.timeline.now)
+        return True
+
+    def _submit_at_once(self, submitted: Sequence[Submitted]) -> Collection[Key] | None:
+        """Have them assigned as they are stored, as far as the coordinator that is asked can do so.
+
+        Gives which were; None when nothing is stored.
+        """
+        asked = self.random.choice(self.coordinators)
+        found = asked.place_at_once([new.arrival for new in submitted])
+        if found is None:
+            return None
+        placements, epoch = found
+        workers = {placement.key: placement.worker for placement in placements}
         is_written = False
         try:
-            is_written = self.database.submit_assigned(new, seconds, poison, placement.worker, epoch)
+            is_written = self.database.submit_assigned(submitted, workers, epoch)
         finally:
-            asked.placed(placement, is_written=is_written)
-        self.count("at once" if is_written else "at once, refused")
-        return is_written
+            asked.placed(placements, is_written=is_written)
+        self.counts["at once" if is_written else "at once, refused"] += len(workers)
+        self.counts["at once, together"] += len(workers) if is_written and len(workers) > 1 else 0
+        return workers if is_written else None
 
     # --- links ----------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from niyanta.server.moves.commands import Commands
 from niyanta.server.services.checking import placement_key
 from niyanta.server.store.database import Database
 from niyanta.server.store.states import Change, Locked
-from niyanta.server.store.submissions import Assigning, SubmissionStore
+from niyanta.server.store.submissions import Assigning, NewWorkload, SubmissionStore
 from niyanta.server.store.workloads import WorkloadStore
 from niyanta.wire import messages
 from support.scripted_worker import ScriptedWorker
@@ -119,6 +119,20 @@ async def test_limits_and_priorities_hold(system: System) -> None:
         assert await _was_at_once(system, other)
         await worker.report(first.ref, messages.Started(), messages.Completed(b"{}"))
         assert (await worker.next_assignment()).ref.workload_id == ids[2]
+
+
+async def test_a_crowd_is_assigned_by_one_transaction_and_more_are_left_to_a_pass(system: System) -> None:
+    """While so many are stored no pass decides, so there is a bound."""
+    worker = await system.worker(capacity=200)
+    async with beating(worker):
+        await _serve_some(system, worker)
+        for count, is_expected in ((64, True), (65, False)):
+            batch = [{"workload_type": "count", "input_params": {"n": n}} for n in range(count)]
+            _, body, _ = await system.call("POST", "/workloads/batch", {"workloads": batch})
+            ids = [item["workload_id"] for item in body["results"]]
+            assignments = [await worker.next_assignment() for _ in ids]
+            assert sorted(one.ref.workload_id for one in assignments) == sorted(ids)
+            assert {await _was_at_once(system, found) for found in ids} == {is_expected}
 
 
 async def test_what_waits_in_the_lane_goes_first_even_if_nobody_told_of_it(system: System) -> None:
@@ -222,6 +236,33 @@ async def test_a_crowd_fills_all_slots_and_no_more(system: System) -> None:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
     assert tuple(await _ask(system, _COUNTS)) == (0, 0, 20)
+
+
+async def test_of_many_the_last_must_not_pass_what_is_ready(database_url: str) -> None:
+    """All of a lane are stored by one look at it: what is ready between them goes before the last."""
+    store = SubmissionStore()
+    database = await Database.open(database_url)
+    actor = Actor(ActorType.COORDINATOR, "c1")
+    first, between, last = (new_workload("cust_a", rank) for rank in range(3))
+
+    def assigning(*chosen: NewWorkload) -> Assigning:
+        changes = {}
+        for new in chosen:
+            change = Change.begin(Locked(new.created.state, new.created_at, DEFAULT_CONFIG, None))
+            change.then(transitions.schedule(change.state, new.created_at, actor, "w1", "i1", progress_percent=0))
+            changes[new.key] = change
+        return Assigning(0, changes)
+
+    try:
+        async with database.connection() as conn:
+            await add_customer(conn, "cust_a")
+            await store.insert_batch(conn, [between], {"cust_a": 9})
+            both = await store.insert_batch(conn, [first, last], {"cust_a": 9}, assigning=assigning(first, last))
+            assert (both.is_refused, both.is_fenced, dict(both.assigned)) == (True, False, {})
+            one = await store.insert_batch(conn, [first, last], {"cust_a": 9}, assigning=assigning(first))
+            assert (one.is_refused, set(one.assigned)) == (False, {first.key})
+    finally:
+        await database.close()
 
 
 async def test_what_is_stored_is_what_the_move_decided(database_url: str) -> None:

@@ -36,6 +36,7 @@ def test_submissions_are_assigned_as_they_are_stored() -> None:
     """The invariants hold over this way, too, and it is taken."""
     counts = SCENARIOS["control"](3).counts
     assert counts["at once"] > counts["workloads"] / 4
+    assert counts["at once, together"] > 0
 
 
 def test_a_large_system() -> None:

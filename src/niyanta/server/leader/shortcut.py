@@ -32,9 +32,8 @@ from niyanta.wire.changes import WorkloadChange
 
 __all__ = ["Shortcut", "SlotClaim"]
 
-_MOST_AT_ONCE = 8
-"""Submissions of one transaction. More are a pass's: they come when much is under way, and passes must not wait for
-the board until so many are stored."""
+_MOST_AT_ONCE = 64
+"""Submissions of one transaction. More are a pass's, which must not wait for the board until so many are stored."""
 
 
 class Shortcut:

@@ -67,7 +67,9 @@ WITH room AS MATERIALIZED (
 ), claim AS MATERIALIZED (
     SELECT EXISTS (SELECT FROM fence) AS leads, fits, in_time,
            fits AND in_time AND (:epoch::bigint IS NULL OR EXISTS (SELECT FROM fence) AND NOT EXISTS (
-               SELECT FROM given g WHERE g.assigned_status IS NOT NULL AND g.queue_rank > (
+               SELECT FROM (SELECT customer_id, placement_key, max(queue_rank) AS last_rank FROM given
+                             WHERE assigned_status IS NOT NULL GROUP BY 1, 2) g
+                WHERE g.last_rank > (
                       SELECT w.queue_rank FROM workloads w
                        WHERE w.ready AND w.customer_id = g.customer_id AND w.placement_key = g.placement_key
                        ORDER BY w.queue_rank LIMIT 1))) AS holds
