@@ -2,15 +2,19 @@
 
 Both systems are there all the time, and have their turns in short rounds. Client, coordinators, worker and both
 engines share the machine's cores, so two processes can't double what one does: what is left idle with one is to be
-had.
+had. What more cores would bring is seen where each process of the coordinator is given a fifth of one, and all else
+as much as it takes: then nothing but the coordinator is waited for.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import statistics
 import time
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 from bench.core import BODY, CONNECTIONS, NOWHERE, end_to_end, idle_latency
@@ -20,6 +24,9 @@ from bench.system import System, running_system
 __all__ = ["measure"]
 
 COUNTS = (1, 2)
+CPU_GROUPS = Path("/sys/fs/cgroup/cpu")
+SHARE = 0.2
+PERIOD_US = 20_000
 
 
 async def measure(quick: bool) -> dict[str, Any]:
@@ -36,6 +43,7 @@ async def measure(quick: bool) -> dict[str, Any]:
         for _ in range(2 if quick else 6):
             for count, system in systems.items():
                 rounds[count].append(await _round(system))
+        narrow = await _narrow(systems, 2 if quick else 5)
     found = {
         count: {key: round(statistics.median(one[key] for one in ones), 2) for key in ones[0]}
         for count, ones in rounds.items()
@@ -45,6 +53,7 @@ async def measure(quick: bool) -> dict[str, Any]:
         "one": one,
         "two": two,
         "two_against_one": {key: round(two[key] / one[key], 3) for key in one},
+        **narrow,
         "end_to_end_by_round": [
             " against ".join(str(each["end_to_end_per_second"]) for each in pair)
             for pair in zip(*reversed(rounds.values()), strict=True)
@@ -86,3 +95,39 @@ async def _reads(api: Api, count: int = 6_000) -> float:
     began = time.perf_counter()
     await asyncio.gather(*(read() for _ in range(CONNECTIONS)))
     return count / (time.perf_counter() - began)
+
+
+async def _narrow(systems: dict[int, System], times: int) -> dict[str, Any]:
+    """Rates where each process of the coordinator has a fifth of a core; nothing where that can't be arranged."""
+    if not os.access(CPU_GROUPS / "cpu.cfs_quota_us", os.W_OK):
+        return {}
+    rates: dict[int, list[float]] = {count: [] for count in systems}
+    with ExitStack() as held:
+        for system in systems.values():
+            for process in system.processes()["coordinator"]:
+                held.enter_context(_held_to(SHARE, process.pid))
+        for _ in range(times):
+            for count, system in systems.items():
+                began = time.perf_counter()
+                await system.api().submit(BODY, 2 * CONNECTIONS, count=2_000)
+                await system.until_idle()
+                rates[count].append(2_000 / (time.perf_counter() - began))
+    one, two = (statistics.median(found) for found in rates.values())
+    return {
+        "with_a_fifth_of_a_core_each": {"one": round(one), "two": round(two), "two_against_one": round(two / one, 3)}
+    }
+
+
+@contextmanager
+def _held_to(share: float, pid: int) -> Iterator[None]:
+    """A process has so much of a core, and no more."""
+    group = CPU_GROUPS / f"niyanta-bench-{pid}"
+    group.mkdir()
+    try:
+        (group / "cpu.cfs_period_us").write_text(f"{PERIOD_US}")
+        (group / "cpu.cfs_quota_us").write_text(f"{round(share * PERIOD_US)}")
+        (group / "cgroup.procs").write_text(f"{pid}")
+        yield
+    finally:
+        (CPU_GROUPS / "cgroup.procs").write_text(f"{pid}")
+        group.rmdir()
