@@ -49,7 +49,8 @@ __all__ = ["command"]
 @click.pass_context
 def command(ctx: click.Context, /, processes: int, **_: object) -> None:
     """Run one coordinator until SIGTERM. SIGHUP has it read its certificate again."""
-    given = {name: value for name, value in ctx.params.items() if name != "processes"}
+    given = dict(ctx.params)
+    del given["processes"]
     settings = CoordinatorSettings.from_environment(**given)
     configure_logging(settings.log_level)
     hide_memory()

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import click
 
-__all__ = ["MOST_PROCESSES", "process_count", "usable_cores"]
+from niyanta.domain.limits import MAX_PROCESSES
 
-MOST_PROCESSES = 64
+__all__ = ["process_count", "usable_cores"]
+
 _CPU_BOUND = Path("/sys/fs/cgroup/cpu.max")
 """Of a container: ``max 100000``, or microseconds in such a period."""
 
@@ -23,9 +24,9 @@ def process_count(_: click.Context, __: click.Parameter, value: str) -> int:
     """
     text = value.strip()
     if text == "auto":
-        return min(usable_cores(), MOST_PROCESSES)
-    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= MOST_PROCESSES:
-        raise click.BadParameter(f"{value!r} is neither a number from 1 to {MOST_PROCESSES} nor 'auto'.")
+        return min(usable_cores(), MAX_PROCESSES)
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= MAX_PROCESSES:
+        raise click.BadParameter(f"{value!r} is neither a number from 1 to {MAX_PROCESSES} nor 'auto'.")
     return int(text)
 
 

@@ -9,8 +9,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from niyanta.cli.cores import MOST_PROCESSES, process_count, usable_cores
+from niyanta.cli.cores import process_count, usable_cores
 from niyanta.cli.main import root
+from niyanta.domain.limits import MAX_PROCESSES
 from niyanta.server.settings import CoordinatorSettings
 
 
@@ -30,7 +31,7 @@ def test_one_unless_told() -> None:
 
 
 def test_auto_is_as_many_as_there_are_cores() -> None:
-    assert CliRunner().invoke(told, ["--processes", "auto"]).output == f"{min(usable_cores(), MOST_PROCESSES)}\n"
+    assert CliRunner().invoke(told, ["--processes", "auto"]).output == f"{min(usable_cores(), MAX_PROCESSES)}\n"
     assert 1 <= usable_cores() <= len(os.sched_getaffinity(0))
 
 
