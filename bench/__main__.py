@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 PARTS = ("core", "isolation", "interface", "failover")
-MORE = ("scale", "kills", "fairness", "peers", "tls", "audit", "console", "consoles")
+MORE = ("scale", "kills", "fairness", "peers", "processes", "tls", "audit", "console", "consoles")
 """Only when they are asked for: they take minutes each."""
 
 
@@ -43,8 +43,14 @@ def main() -> None:
     parser.add_argument(
         "--only", choices=(*PARTS, *MORE), action="append", help="one part; may be given several times"
     )
+    parser.add_argument(
+        "--processes", type=int, help="how many the coordinator has, but where a part compares their numbers"
+    )
     arguments = parser.parse_args()
+    if arguments.processes:
+        os.environ["NIYANTA_PROCESSES"] = str(arguments.processes)
     results: dict[str, Any] = {
+        "coordinator_processes": int(os.environ.get("NIYANTA_PROCESSES", "1")),
         "cores": os.cpu_count(),
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -53,7 +53,7 @@ class System:
             while not path.exists():
                 await asyncio.sleep(0.05)
             self.credentials = json.loads(path.read_text())
-            while not await self._is_ready():
+            while not (await self._is_ready() and self._all_serve()):
                 await asyncio.sleep(0.05)
         self.connection = await asyncpg.connect(self.credentials["database_url"], command_timeout=900)
         await self.connection.execute(
@@ -68,6 +68,12 @@ class System:
             return bool((await self.api().get("/ready")).get("status") == "ready")
         except (OSError, asyncio.IncompleteReadError, ValueError):
             return False
+
+    def _all_serve(self) -> bool:
+        """Whether all processes of the coordinator do; the first is ready before the others."""
+        if {**os.environ, **self._settings}.get("NIYANTA_PROCESSES", "1") == "1":
+            return True
+        return "coordinator.processes_started" in (self.data_dir / "logs" / "coordinator.log").read_text()
 
     @property
     def pid(self) -> int:

@@ -1,21 +1,21 @@
-"""``niyanta coordinator``: one replica."""
+"""``niyanta coordinator``: one replica, or several processes that are one each and share the ports."""
 
 from __future__ import annotations
 
-import asyncio
-import gc
-import signal
+import os
 import sys
+from functools import partial
 
 import click
-import uvloop
+from click.core import ParameterSource
 
+from niyanta.cli.cores import process_count
+from niyanta.cli.light import lightly
 from niyanta.cli.secret_options import SecretOption
-from niyanta.server.coordinator import Coordinator
+from niyanta.server.member import Member
 from niyanta.server.observability.logs import configure_logging
 from niyanta.server.settings import CoordinatorSettings
 from niyanta.worker.box.rights import hide_memory
-from niyanta.worker.program import watch_parent
 
 __all__ = ["command"]
 
@@ -37,60 +37,38 @@ __all__ = ["command"]
     help="Addresses or networks of proxies whose X-Forwarded-For is believed, with commas.",
 )
 @click.option("--id", "coordinator_id", envvar="NIYANTA_COORDINATOR_ID", help="Unique among replicas.")
-def command(
-    database_url: str,
-    nats_url: str,
-    host: str,
-    port: int,
-    grpc_port: int,
-    tls_cert: str | None,
-    tls_key: str | None,
-    behind_proxy: str | None,
-    coordinator_id: str | None,
-) -> None:
+@click.option(
+    "--processes",
+    envvar="NIYANTA_PROCESSES",
+    metavar="N|auto",
+    callback=process_count,
+    default="1",
+    show_default=True,
+    help="How many serve the ports together, each a replica; auto: one for each core.",
+)
+@click.pass_context
+def command(ctx: click.Context, /, processes: int, **_: object) -> None:
     """Run one coordinator until SIGTERM. SIGHUP has it read its certificate again."""
-    settings = CoordinatorSettings.from_environment(
-        database_url=database_url,
-        nats_url=nats_url,
-        host=host,
-        port=port,
-        grpc_port=grpc_port,
-        tls_cert=tls_cert,
-        tls_key=tls_key,
-        behind_proxy=behind_proxy,
-        coordinator_id=coordinator_id,
-    )
+    given = dict(ctx.params)
+    del given["processes"]
+    settings = CoordinatorSettings.from_environment(**given)
     configure_logging(settings.log_level)
     hide_memory()
-    uvloop.run(_run(settings))
+    member = Member.from_environment(os.environ)
+    # Each loads only what it runs: the parent of several processes is to be small.
+    if member is None and processes > 1:
+        from niyanta.cli.processes import run_processes
+
+        said = {name for name in given if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+        run_processes(settings, processes, said, partial(_say_where, settings))
+        return
+    with lightly():
+        from niyanta.cli.replica import run_replica
+
+    run_replica(settings, member, partial(_say_where, settings))
 
 
-def _rest_the_collector() -> None:
-    """What has been loaded by now stays for good, and requests leave few cycles behind: look at less, less often."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
-
-
-async def _run(settings: CoordinatorSettings) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    watch_parent(stop.set)
-    coordinator = Coordinator(settings)
-    if coordinator.speaks_tls:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, coordinator.reload_certificates)
-    await coordinator.start()
-    _rest_the_collector()
+def _say_where(settings: CoordinatorSettings, port: int, grpc_port: int) -> None:
     if sys.stdout.isatty():  # elsewhere the log says so
-        scheme = "https" if coordinator.speaks_tls else "http"
-        click.echo(
-            f"listening on {scheme}://{settings.host}:{coordinator.port}, gRPC on port {coordinator.grpc_port}"
-        )
-    ended = asyncio.create_task(coordinator.wait_failed())
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait([ended, stopping], return_when=asyncio.FIRST_COMPLETED)
-    await coordinator.stop()
-    stopping.cancel()
-    if not stop.is_set():
-        await ended
+        scheme = "https" if settings.tls_cert else "http"
+        click.echo(f"listening on {scheme}://{settings.host}:{port}, gRPC on port {grpc_port}")

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from niyanta.cli.children import Child, how_it_ended
+from niyanta.cli.children import Child, how_it_ended, keep, unless
 from niyanta.cli.dev_keys import CUSTOMER_ID, Credentials
 from niyanta.cli.overheard import HandlerOutput
 from niyanta.cli.secret_options import SecretOption
@@ -41,7 +41,6 @@ __all__ = ["command"]
 
 _POSTGRES_PORT = 5432
 _START_SECONDS = 120.0
-_LONG_SECONDS = 30.0  # who ran for so long has started well
 
 
 class _Dev:
@@ -79,7 +78,7 @@ class _Dev:
         lock = self._prepare_directory()
         await lock.acquire(wait_seconds=12.0)
         try:
-            if not await _unless(stop, self._bring_up()):
+            if not await unless(stop, self._bring_up()):
                 return
             for child in self.children:
                 self._keep(child.name, self._restart_when_it_ends(child))
@@ -260,18 +259,10 @@ class _Dev:
         click.echo(f"Press Ctrl-C to stop; what was submitted stays.{shown}")
 
     async def _restart_when_it_ends(self, child: Child) -> None:
-        clock = asyncio.get_running_loop().time
-        pause = 0.2
-        while True:
-            began = clock()
-            code = await child.wait()
-            if clock() - began > _LONG_SECONDS:
-                pause = 0.2
+        def say(code: int) -> None:
             click.echo(f"{child.name} ended ({how_it_ended(code)}): starting it again", err=True)
-            await asyncio.sleep(pause)
-            pause = min(10.0, pause * 2)
-            await child.start()
-            self._write_processes()
+
+        await keep(child, say, self._write_processes)
 
     async def _reload(self) -> None:
         """Whenever the workers' source has changed, put new ones in their place."""
@@ -321,20 +312,6 @@ class _Dev:
             await engine.stop()
             await engine.start()
             self._write_processes()
-
-
-async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
-    """Do the work; False when a signal to stop came first, which ends it."""
-    task, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait([task, stopping], return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            task.result()
-        return task.done()
-    finally:
-        for pending in (task, stopping):
-            pending.cancel()
-        await asyncio.gather(task, stopping, return_exceptions=True)
 
 
 def _examples_root() -> str:

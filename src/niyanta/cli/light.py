@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["left_out", "speaks_websocket"]
+__all__ = ["left_out", "lightly", "speaks_websocket"]
 
 
 @contextlib.contextmanager
@@ -20,6 +20,14 @@ def left_out(*packages: str) -> Iterator[None]:
     finally:
         for package in missing:
             del sys.modules[package]
+
+
+def lightly() -> contextlib.AbstractContextManager[None]:
+    """Import without what only colours need, nor what the broker's client has for WebSockets unless it needs that.
+
+    That client takes two fifths less time to import without.
+    """
+    return left_out("rich") if speaks_websocket() else left_out("rich", "aiohttp")
 
 
 def speaks_websocket(argv: Sequence[str] = sys.argv, environment: Mapping[str, str] = os.environ) -> bool:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import click
 from click.shell_completion import CompletionItem
 
-from niyanta.cli.light import left_out, speaks_websocket
+from niyanta.cli.light import left_out, lightly
 from niyanta.errors import ApiError, NiyantaError
 from niyanta.version import __version__
 
@@ -93,9 +93,7 @@ class _Lazy(click.Group):
             return None
         module, _, attribute = entry.place.partition(":")
         try:
-            # The client of the broker takes two fifths less time to import without what it has for WebSockets.
-            unneeded = () if not entry.is_light else ("rich",) if speaks_websocket() else ("rich", "aiohttp")
-            with left_out(*unneeded):
+            with lightly() if entry.is_light else left_out():
                 found = importlib.import_module(module)
         except ModuleNotFoundError as exc:
             if exc.name and exc.name.startswith("niyanta"):

@@ -246,6 +246,11 @@ GRACE_SECONDS = 5.0
 DRAIN_SECONDS = 30.0
 """What all attempts of a worker that is to end have to save a checkpoint."""
 
+# --- coordinators ---------------------------------------------------------------------------------
+
+MAX_PROCESSES = 64
+"""Of one coordinator, on the same ports."""
+
 # --- metrics --------------------------------------------------------------------------------------
 
 METRIC_CUSTOMERS = 100

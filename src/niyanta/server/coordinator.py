@@ -9,14 +9,15 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from niyanta.errors import ConfigurationError
 from niyanta.server.access.certificates import Certificates
 from niyanta.server.access.exposure import exposures
 from niyanta.server.fleet.broker_keys import BrokerKeys
 from niyanta.server.grpc.server import GrpcServer
 from niyanta.server.leader.election import Election
+from niyanta.server.member import Member
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.observability.tracing import current_context
+from niyanta.server.ports import BACKLOG, join, listen
 from niyanta.server.rest.frame.operation import Operation
 from niyanta.server.rest.uvicorn.server import HttpServer
 from niyanta.server.services.diagnosis import Severity, role_finding
@@ -42,8 +43,16 @@ _GRPC_ASKS_NOBODY = (
 )
 
 
+_open_with_fewer_connections = partial(Database.open, api_connections=2, customer_connections=2, vital_connections=3)
+"""For one of several processes: with the election's two it is half of what a process has that is alone."""
+
+
 class Coordinator:
     """One replica: REST, gRPC, event intake, and a candidate for leadership.
+
+    Args:
+        settings: What it needs to know.
+        member: Where several processes serve its ports: which of them it is. None where it is alone.
 
     Attributes:
         port: The TCP port that REST listens on, once started.
@@ -53,8 +62,9 @@ class Coordinator:
         broker: Its link, while it runs.
     """
 
-    def __init__(self, settings: CoordinatorSettings) -> None:
-        self.settings = settings
+    def __init__(self, settings: CoordinatorSettings, member: Member | None = None) -> None:
+        self.settings = settings = settings if member is None else settings.share(member.of)
+        self._member = member
         self.port = settings.port
         self.grpc_port = settings.grpc_port
         self.operations: list[Operation] = []
@@ -78,7 +88,7 @@ class Coordinator:
             ConnectionFailedError: The broker is away.
         """
         settings = self.settings
-        self._socket = _listen(settings.host, settings.port)
+        self._socket = (listen if self._member is None else join)(settings.host, settings.port)
         self._telemetry = Telemetry("niyanta-coordinator", settings.coordinator_id, context_of=current_context)
         self.port = self._socket.getsockname()[1]
         try:
@@ -87,10 +97,11 @@ class Coordinator:
                 log.warning(exposure.event, extra=exposure.told)
             if settings.tls_client_ca and not settings.requires_client_certificates:
                 log.warning("grpc.asks_for_no_certificate", extra={"why": _GRPC_ASKS_NOBODY})
-            self._grpc = GrpcServer(settings, self._certificates)
-            self.grpc_port = self._grpc.port
+            if self._member is None:
+                self._open_grpc()
             await schema.require_current(settings.database_url)
-            self.database = await Database.open(settings.database_url)
+            opened = Database.open if self._member is None else _open_with_fewer_connections
+            self.database = await opened(settings.database_url)
             role = role_finding(self.database.standing)
             if role.severity is not Severity.OK:
                 log.warning("coordinator.may_do_too_much", extra={"why": role.text, "advice": role.advice})
@@ -100,16 +111,22 @@ class Coordinator:
                 settings.nats_url, name=settings.coordinator_id, login=login, tls=settings.broker_tls
             )
             await self.broker.connect()
-            await self._serve(self.database, self.broker, self._grpc, keys)
+            # One that shares its port is given callers as soon as it listens, so it does that only now.
+            await self._serve(self.database, self.broker, self._grpc or self._open_grpc(), keys)
         except BaseException:
             await self.stop()
             raise
+
+    def _open_grpc(self) -> GrpcServer:
+        self._grpc = GrpcServer(self.settings, self._certificates, shares_port=self._member is not None)
+        self.grpc_port = self._grpc.port
+        return self._grpc
 
     async def _serve(
         self, database: Database, broker: Broker, grpc_server: GrpcServer, keys: BrokerKeys | None
     ) -> None:
         settings = self.settings
-        parts = Assembly(database, broker, settings, keys, self._telemetry, self._certificate_ends_at)
+        parts = Assembly(database, broker, settings, keys, self._telemetry, self._certificate_ends_at, self._member)
         await parts.prepare()
         self._election, self._live, self._feed = parts.election, parts.live, parts.feed
         api = parts.rest()
@@ -146,6 +163,7 @@ class Coordinator:
         assert self._grpc is not None  # noqa: S101
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(lasting(loop)) for loop in loops]
+            self._socket.listen(BACKLOG)
             await self._server.serve(sockets=[self._socket])
             await self._grpc.stop()
             for task in tasks:
@@ -208,21 +226,3 @@ async def _broker_keys(settings: CoordinatorSettings, database: Database) -> Bro
         allow_open_broker(settings.nats_url)
         return None
     return await BrokerKeys.load(database)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        # Python's own loop sends at once only from sockets of a listener that was made for TCP by name: else each
-        # answer of two parts waits for the client to confirm the first, 40 ms.
-        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(2048)
-        listener.setblocking(False)
-    except OSError as exc:
-        raise ConfigurationError(
-            f"cannot listen on {host}:{port}: {exc.strerror or exc}. Is another program on that port? "
-            "Choose another with --port, or 0 for a free one."
-        ) from exc
-    return listener

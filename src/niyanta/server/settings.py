@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import socket
@@ -172,6 +173,14 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
             raise ConfigurationError(f"a setting is missing or wrong: {exc}") from exc
         settings._check()
         return settings
+
+    def share(self, processes: int) -> CoordinatorSettings:
+        """The settings of one of several processes that serve the ports together: strangers are bounded in all."""
+        return msgspec.structs.replace(
+            self,
+            max_strangers=math.ceil(self.max_strangers / processes),
+            max_strangers_per_source=math.ceil(self.max_strangers_per_source / processes),
+        )
 
     @property
     def requires_client_certificates(self) -> bool:

@@ -47,12 +47,14 @@ from niyanta.server.leader.scheduler import Scheduler
 from niyanta.server.leader.sealer import Sealer
 from niyanta.server.leader.shortcut import Shortcut
 from niyanta.server.leader.upkeep import Upkeep
+from niyanta.server.member import Member
 from niyanta.server.moves.commands import Commands
 from niyanta.server.moves.feed import ChangeFeed
 from niyanta.server.moves.held_up import HeldUp
 from niyanta.server.moves.mover import Mover
 from niyanta.server.moves.spans import MoveSpans
 from niyanta.server.observability.metrics import Metrics
+from niyanta.server.observability.siblings import Siblings
 from niyanta.server.observability.tracing import Tracing
 from niyanta.server.rest.app import RestApi
 from niyanta.server.rest.console.pages import ConsolePages
@@ -139,6 +141,7 @@ class Assembly:
         keys: BrokerKeys | None = None,
         telemetry: Telemetry | None = None,
         certificate_ends_at: Callable[[], float | None] = lambda: None,
+        member: Member | None = None,
     ) -> None:
         self._database = database
         self._broker = broker
@@ -250,6 +253,7 @@ class Assembly:
             certificate_ends_at,
         )
         self._metric_export = self._exporting(telemetry)
+        self._siblings = None if member is None else Siblings(member, self._scrape)
         self.token_service = TokenService(self.customers, self.workloads, self.directory.customer_changed)
         self.operators = OperatorRecord(OperatorActionStore(database))
         self.sessions = SessionService(sessions, self.customers, self.directory.customer_changed)
@@ -289,6 +293,9 @@ class Assembly:
 
         return MetricExport(self.metrics, self.vitals.read, "niyanta-coordinator", self._settings.coordinator_id)
 
+    async def _scrape(self) -> bytes:
+        return await self.metrics.scrape(await self.vitals.read())
+
     def loops(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         """What runs as long as the coordinator does."""
         return [
@@ -313,7 +320,7 @@ class Assembly:
             self.lost_work.run,
             self.known_tokens.run,
             *([] if self.bouncer is None else [self.bouncer.run]),
-            *(part.run for part in (self._move_spans, self._metric_export) if part is not None),
+            *(part.run for part in (self._move_spans, self._metric_export, self._siblings) if part is not None),
         ]
 
     def rest(self) -> RestApi:
@@ -340,7 +347,7 @@ class Assembly:
             SessionRoutes(self.sessions),
             OperatorActionRoutes(self.operators, self.cursors),
             SystemRoutes(SystemService(self.vitals, self.customers, self.occupancy), settings.coordinator_id),
-            ProbeRoutes(self.health, self.vitals, self.metrics),
+            ProbeRoutes(self.health, self._scrape if self._siblings is None else self._siblings.scrape),
         )
         sockets = WorkloadSockets(self.gate, self.watches, settings)
         sessions = ConsoleSessions(self.gate, self.token_service)

@@ -60,7 +60,12 @@ def test_a_worker_starts_without_what_only_websockets_need() -> None:
 
 
 def test_a_coordinator_is_small_without_what_its_settings_do_not_ask_for() -> None:
-    assert {"aiohttp", "rich"} & loaded("coordinator", "--help") == set()
+    nowhere = ("--database-url", "postgresql://127.0.0.1:1/none", "--nats-url", "nats://127.0.0.1:1")
+    ports = ("--port", "0", "--grpc-port", "0")
+    alone = loaded("coordinator", *nowhere, *ports)
+    assert "niyanta.server.coordinator" in alone
+    assert {"aiohttp", "rich"} & alone == set()
+    assert {"asyncpg", "niyanta.server.coordinator"} & loaded("coordinator", "--help") == set()
 
 
 def test_what_was_left_out_can_be_imported_afterwards() -> None:

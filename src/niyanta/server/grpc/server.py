@@ -39,16 +39,20 @@ class GrpcServer:
     Args:
         settings: Where it listens, and its bounds.
         certificates: What is shown; None to speak plain.
+        shares_port: Whether other processes listen on the port, too, which their parent holds. Then there is no
+            second queue: the kernel's program would choose among the sockets of all of them (ADR 0038).
 
     Attributes:
         port: The TCP port.
     """
 
-    def __init__(self, settings: CoordinatorSettings, certificates: Certificates | None = None) -> None:
+    def __init__(
+        self, settings: CoordinatorSettings, certificates: Certificates | None = None, *, shares_port: bool = False
+    ) -> None:
         self._settings = settings
         self._stopping = asyncio.Event()
         self._when_stopping: Callable[[], None] = lambda: None
-        self._servers = [grpc.aio.server(options=_options(settings))]
+        self._servers = [grpc.aio.server(options=_options(settings, shares_port=shares_port))]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         try:
             self.port = _bind(self._servers[0], f"{host}:{settings.grpc_port}", settings, certificates)
@@ -57,12 +61,12 @@ class GrpcServer:
         if self.port == 0:
             raise _cannot_listen(settings)
         self._steering = Steering(self.port)
-        if self._steering.share():
+        if not shares_port and self._steering.share():
             self._add_second(f"{host}:{self.port}", certificates)
 
     def _add_second(self, place: str, certificates: Certificates | None) -> None:
         """Have a second server on the port, whose queue is for sources that flood."""
-        second = grpc.aio.server(options=_options(self._settings, is_second=True))
+        second = grpc.aio.server(options=_options(self._settings, shares_port=True))
         try:
             if not _bind(second, place, self._settings, certificates):
                 raise RuntimeError("it can't listen")
@@ -161,11 +165,11 @@ def _bind(
     return int(server.add_secure_port(place, credentials))
 
 
-def _options(settings: CoordinatorSettings, *, is_second: bool = False) -> list[tuple[str, int]]:
+def _options(settings: CoordinatorSettings, *, shares_port: bool) -> list[tuple[str, int]]:
     """Bounds against callers that take too much; what a method may take in particular is the frame's to check."""
     return [
-        # Else the servers of two programs share a port, and neither is told. The second joins this program's own.
-        ("grpc.so_reuseport", int(is_second)),
+        # Else the servers of two programs share a port, and neither is told. Only this program's own is joined.
+        ("grpc.so_reuseport", int(shares_port)),
         ("grpc.max_receive_message_length", settings.max_batch_body_bytes + 64 * _KIB),
         ("grpc.max_send_message_length", -1),
         ("grpc.max_concurrent_streams", settings.grpc_max_streams),

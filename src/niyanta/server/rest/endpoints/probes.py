@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.responses import Response
 
-from niyanta.server.observability.metrics import Metrics
 from niyanta.server.rest.bodies import workloads as bodies
 from niyanta.server.rest.frame.operation import Access, Call, Operation
 from niyanta.server.rest.frame.responses import json_response, timestamp
 from niyanta.server.services.health import Health
-from niyanta.server.services.vitals import Vitals
 
 __all__ = ["ProbeRoutes"]
 
@@ -20,12 +19,16 @@ _TAG = "Health & Monitoring"
 
 
 class ProbeRoutes:
-    """What load balancers and operators ask."""
+    """What load balancers and operators ask.
 
-    def __init__(self, health: Health, vitals: Vitals, metrics: Metrics) -> None:
+    Args:
+        health: Of what a request may need.
+        scrape: Reads the metrics, in the text format of Prometheus.
+    """
+
+    def __init__(self, health: Health, scrape: Callable[[], Awaitable[bytes]]) -> None:
         self._health = health
-        self._vitals = vitals
-        self._metrics = metrics
+        self._scrape = scrape
 
     @Operation(
         method="GET",
@@ -74,5 +77,4 @@ class ProbeRoutes:
     )
     async def metrics(self, call: Call) -> Response:
         """In the text format of Prometheus."""
-        text = await self._metrics.scrape(await self._vitals.read())
-        return Response(text, headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
+        return Response(await self._scrape(), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
