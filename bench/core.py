@@ -6,6 +6,7 @@ import asyncio
 import json
 import statistics
 import time
+from datetime import datetime
 from typing import Any
 
 from bench.load import Api, percentile
@@ -35,10 +36,15 @@ async def measure(quick: bool) -> dict[str, Any]:
 
 
 async def idle_latency(api: Api, samples: int) -> dict[str, float]:
-    """From the submit call to the handler's first line, one at a time, and the acknowledgement alone."""
+    """From the submit call to the handler's first line, one at a time, and the acknowledgement alone.
+
+    Where the slowest fiftieth has spent its time, beside the middle fifth: until the service took it, until the
+    statement that assigns it began, from there (commit, push, start) to the handler's first line.
+    """
     streams = await api.connect()
     to_start: list[float] = []
     to_ack: list[float] = []
+    stages: list[tuple[float, ...]] = []
     body = json.dumps(BODY).encode()
     for _ in range(samples):
         sent_wall, sent = time.time(), time.perf_counter()
@@ -50,12 +56,23 @@ async def idle_latency(api: Api, samples: int) -> dict[str, float]:
             workload = json.loads(found)
             if workload["status"] == "COMPLETED":
                 break
-        to_start.append(workload["result_data"]["began"] - sent_wall)
+        began = workload["result_data"]["began"]
+        to_start.append(began - sent_wall)
+        created, assigned = (
+            datetime.fromisoformat(workload[at]).timestamp() for at in ("created_at", "scheduled_at")
+        )
+        stages.append((began - sent_wall, created - sent_wall, assigned - created, began - assigned))
     streams[1].close()
+    stages.sort()
+    parts = {"middle": stages[samples * 2 // 5 : samples * 3 // 5], "slowest": stages[-max(1, samples // 50) :]}
     return {
         f"{name}_{label}_ms": round(percentile(values, share) * 1000, 2)
         for name, values in (("submit_to_start", to_start), ("acknowledgement", to_ack))
         for label, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
+    } | {
+        f"{name}_{stage}_ms": round(statistics.fmean(taken) * 1000, 2)
+        for name, rows in parts.items()
+        for stage, taken in zip(("to_start", "taken", "assigned", "started"), zip(*rows, strict=True), strict=True)
     }
 
 
@@ -104,10 +121,17 @@ async def by_backlog(system: System, quick: bool) -> dict[str, Any]:
 
 
 async def _steady(system: System, seconds: float) -> tuple[float, dict[str, float]]:
-    """Completions per second while batches put back into the queue what has left it."""
+    """Completions per second while batches put back into the queue what has left it.
+
+    The time begins with the first: what was put into the queue without a word is found after up to three seconds.
+    """
     api = system.api()
     streams = await api.connect()
-    first, began = await system.completed(), time.perf_counter()
+    first = before = await system.completed()
+    while first == before:
+        await asyncio.sleep(0.01)
+        first = await system.completed()
+    began = time.perf_counter()
     submitted = done = 0
     while time.perf_counter() - began < seconds:
         done = await system.completed() - first
