@@ -14,6 +14,7 @@ from niyanta.domain.limits import TIERS, Tier
 from niyanta.server.store.workers import WorkerStore
 from niyanta.wire import messages
 from niyanta.wire.messages import CancelAttempt, DrainWorker
+from support.cases import cases
 from support.pace import pace
 from support.system import System, beating, running_system
 
@@ -490,7 +491,7 @@ async def test_join_tokens_are_made_listed_and_revoked(system: System) -> None:
     assert (await system.call("GET", "/admin/join-tokens"))[0] == 403
 
 
-@pytest.mark.parametrize(
+@cases(
     "wrong",
     [
         {"name": ""},

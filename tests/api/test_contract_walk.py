@@ -18,6 +18,7 @@ import pytest
 from niyanta.server.services.workloads import WorkloadService
 from niyanta.wire import messages
 from niyanta.wire.messages import AttemptRef
+from support.cases import cases
 from support.contract_shapes import assert_shape
 from support.scripted_worker import ScriptedWorker
 from support.system import System, beating, running_system
@@ -533,7 +534,7 @@ async def test_errors_400(system: System, gpu: ScriptedWorker) -> None:
     assert body["error"]["request_id"].startswith("req_")
 
 
-@pytest.mark.parametrize("key", [None, "nonsense", "nyt_cust_a_" + "0" * 32])
+@cases("key", [None, "nonsense", "nyt_cust_a_" + "0" * 32])
 async def test_errors_401(system: System, key: str | None) -> None:
     status, body, _ = await system.call("GET", "/workloads", key=key)
     assert status == 401

@@ -12,6 +12,7 @@ import pytest
 from niyanta.server.store import failures as store
 from niyanta.wire import messages
 from niyanta.wire.v1 import workload_service_pb2 as pb
+from support.cases import cases
 from support.grpc_calls import Calls
 from support.scripted_worker import ScriptedWorker
 from support.system import System, beating, supported
@@ -137,7 +138,7 @@ async def test_too_many_to_count_says_from_when_on(system: System, monkeypatch: 
     assert body["counted_since"].endswith(":00:00.000Z")
 
 
-@pytest.mark.parametrize(
+@cases(
     ("query", "field"),
     [("since=x", "since"), ("limit=0", "limit"), ("limit=101", "limit"), ("order_by=name", "order_by"), ("q=1", "q")],
 )

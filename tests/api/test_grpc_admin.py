@@ -10,6 +10,7 @@ import pytest
 from niyanta.wire import messages
 from niyanta.wire.messages import DrainWorker
 from niyanta.wire.v1 import admin_service_pb2 as pb
+from support.cases import cases
 from support.grpc_calls import Calls, Refusal
 from support.system import System, beating
 
@@ -94,7 +95,7 @@ async def test_workers_are_filtered_by_status_and_paged(system: System, calls: C
         assert ids(await listed(calls, limit=2, cursor=body["pagination"]["next_cursor"])) == ["w2", "w3"]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("fields", "field"),
     [
         ({"limit": -1}, "limit"),

@@ -20,6 +20,7 @@ from niyanta.server.services.workloads import WorkloadService
 from niyanta.wire import messages
 from niyanta.wire.v1 import admin_service_pb2
 from niyanta.wire.v1 import workload_service_pb2 as pb
+from support.cases import cases
 from support.grpc_calls import Calls, Refusal, connected, submission
 from support.system import System, beating, running_system
 
@@ -132,10 +133,9 @@ async def damaged(calls: Calls, method: str, raw: bytes, key: str | None = "cust
     return Refusal.of(caught.value)
 
 
-@pytest.mark.parametrize(
+@cases(
     "raw",
     [b"\x0a\x02\xff\xfe", b"\x0a\xff", b"\x12\x0a" * 60 + b"\x00"],
-    ids=["not UTF-8", "cut off", "damaged within"],
 )
 async def test_damaged_requests_are_the_callers_fault(calls: Calls, raw: bytes) -> None:
     refusal = await damaged(calls, "SubmitWorkload", raw)

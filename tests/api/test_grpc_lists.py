@@ -11,6 +11,7 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 
 from niyanta.wire.v1 import workload_service_pb2 as pb
+from support.cases import cases
 from support.grpc_calls import Calls, fill, submission
 from support.system import System
 
@@ -37,7 +38,13 @@ def ids(answer: Any) -> list[str]:
     return [workload.workload_id for workload in answer.workloads]
 
 
-@pytest.mark.parametrize(
+@pytest.fixture
+async def seven(calls: Calls) -> list[str]:
+    """The ids of as many workloads, of both types and three priorities."""
+    return await some(calls)
+
+
+@cases(
     "query",
     [
         {},
@@ -50,10 +57,9 @@ def ids(answer: Any) -> list[str]:
         {"order_by": "started_at"},
         {"order": "asc"},
     ],
-    ids=str,
 )
-async def test_a_page_is_rests_page(system: System, calls: Calls, query: dict[str, Any]) -> None:
-    await some(calls)
+async def test_a_page_is_rests_page(system: System, calls: Calls, seven: list[str], query: dict[str, Any]) -> None:
+    assert len(seven) == 7
     words = "&".join(f"{name}={value}" for name, value in query.items())
     status, rest, _ = await system.call("GET", f"/workloads?{words}")
     assert status == 200
@@ -72,11 +78,10 @@ async def test_a_page_is_rests_page(system: System, calls: Calls, query: dict[st
         assert not workload.HasField("input_params")
 
 
-@pytest.mark.parametrize("order_by", ["created_at", "priority", "workload_type", "completed_at"])
+@cases("order_by", ["created_at", "priority", "workload_type", "completed_at"])
 async def test_cursors_lead_through_the_whole_list_and_fit_both_protocols(
-    system: System, calls: Calls, order_by: str
+    system: System, calls: Calls, seven: list[str], order_by: str
 ) -> None:
-    made = await some(calls)
     found: list[str] = []
     cursor = ""
     while True:
@@ -90,10 +95,10 @@ async def test_cursors_lead_through_the_whole_list_and_fit_both_protocols(
         assert answer.pagination.has_more == bool(cursor)
         if not cursor:
             break
-    assert sorted(found) == sorted(made)
+    assert sorted(found) == sorted(seven)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("query", "field"),
     [
         ({"limit": 101}, "limit"),
@@ -108,7 +113,6 @@ async def test_cursors_lead_through_the_whole_list_and_fit_both_protocols(
         ({"cursor": "x"}, "cursor"),
         ({"cursor": "x", "offset": 1}, "cursor"),
     ],
-    ids=str,
 )
 async def test_wrong_parameters_are_named(calls: Calls, query: dict[str, Any], field: str) -> None:
     refusal = await calls.refused("ListWorkloads", pb.ListWorkloadsRequest(**query))
@@ -167,7 +171,7 @@ async def test_a_batch_may_be_larger_than_a_submission_and_a_submission_may_not(
     assert refusal.info == {"max_bytes": str(1 << 20)}
 
 
-@pytest.mark.parametrize(
+@cases(
     ("items", "field"),
     [
         ([], "workloads"),
@@ -175,7 +179,6 @@ async def test_a_batch_may_be_larger_than_a_submission_and_a_submission_may_not(
         ([submission(), pb.SubmitWorkloadRequest(workload_type="count")], "workloads[1].input_params"),
         ([submission(), submission({"n": float("nan")})], "workloads[1].input_params.n"),
     ],
-    ids=["none", "too many", "without input", "nan"],
 )
 async def test_a_batch_that_is_wrong_as_a_whole(calls: Calls, items: list[Any], field: str) -> None:
     refusal = await calls.refused("SubmitWorkloadBatch", pb.SubmitWorkloadBatchRequest(workloads=items))
@@ -222,7 +225,7 @@ def filtered(status: Any) -> pb.CancelWorkloadBatchRequest:
     return pb.CancelWorkloadBatchRequest(filter=pb.WorkloadFilter(status=status))
 
 
-@pytest.mark.parametrize(
+@cases(
     ("request_", "field"),
     [
         (pb.CancelWorkloadBatchRequest(), "workload_ids"),

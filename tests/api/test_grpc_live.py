@@ -7,12 +7,12 @@ from typing import Any
 
 import grpc
 import msgspec
-import pytest
 
 from niyanta.wire import messages
 from niyanta.wire.changes import Changed
 from niyanta.wire.v1 import admin_service_pb2 as admin_pb
 from niyanta.wire.v1 import workload_service_pb2 as pb
+from support.cases import cases
 from support.grpc_calls import Calls, connected
 from support.system import System, beating, running_system, supported
 
@@ -107,7 +107,7 @@ async def test_who_comes_back_goes_on_where_it_was_over_rest_or_grpc(system: Sys
         assert b'"resumed":true' in await response.content.readuntil(b'"resumed":true')
 
 
-@pytest.mark.parametrize("last_id", ["0123456789ab.5", "nonsense", "1.2.3", "\0", "x" * 5000])
+@cases("last_id", ["0123456789ab.5", "nonsense", "1.2.3", "\0", "x" * 5000])
 async def test_an_id_that_is_not_known_is_told_as_something_missed(calls: Calls, last_id: str) -> None:
     feed = own(calls, last_id)
     assert [await feed.next(), await feed.next()] == [

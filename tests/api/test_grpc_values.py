@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from niyanta.errors import InvalidInputError, InvalidStateError
 from niyanta.server.grpc.values import json_of, moment_of, struct_of
 from niyanta.wire.v1 import workload_service_pb2 as pb
+from support.cases import cases
 from support.grpc_calls import Calls, Refusal, struct, submission
 from support.system import System
 
@@ -140,7 +141,7 @@ async def test_a_stored_integer_that_no_double_equals_is_named(configured: Syste
     assert "9007199254740993" in refusal.message
 
 
-@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+@cases("number", [math.nan, math.inf, -math.inf])
 async def test_nan_and_infinity_are_refused(configured: System, calls: Calls, number: float) -> None:
     refusal = await calls.refused("SubmitWorkload", submission({"a": [1, number]}))
     assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT

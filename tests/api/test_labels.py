@@ -11,6 +11,7 @@ from niyanta.domain.limits import MAX_LABELS
 from niyanta.server.store import listing
 from niyanta.wire import messages
 from niyanta.wire.v1 import workload_service_pb2 as pb
+from support.cases import cases
 from support.grpc_calls import Calls
 from support.system import System, beating, supported
 
@@ -60,7 +61,14 @@ async def test_labels_come_with_every_kind_of_submission_and_are_shown(system: S
     assert [workload.workload_id for workload in answer.workloads] == [remote]
 
 
-@pytest.mark.parametrize(
+@pytest.fixture
+async def served(system: System) -> System:
+    """With a type that can be submitted."""
+    await supported(system)
+    return system
+
+
+@cases(
     "labels",
     [
         {"": "x"},
@@ -74,17 +82,15 @@ async def test_labels_come_with_every_kind_of_submission_and_are_shown(system: S
         {"a": "x\n"},
         {str(n): "x" for n in range(MAX_LABELS + 1)},
     ],
-    ids=lambda labels: str(labels)[:20],
 )
-async def test_wrong_labels(system: System, labels: dict[str, str]) -> None:
-    await supported(system)
+async def test_wrong_labels(served: System, labels: dict[str, str]) -> None:
     body = {"workload_type": "count", "input_params": {}, "labels": labels}
-    status, answer, _ = await system.call("POST", "/workloads", body)
+    status, answer, _ = await served.call("POST", "/workloads", body)
     assert (status, answer["error"]["details"]["field"]) == (400, "labels"), answer
-    status, answer, _ = await system.call("POST", "/workloads/batch", {"workloads": [body]})
+    status, answer, _ = await served.call("POST", "/workloads/batch", {"workloads": [body]})
     assert (status, answer["results"][0]["error"]["details"]["field"]) == (202, "labels"), answer
     for path in ("/workloads/batch/cancel", "/workloads/replay"):
-        status, answer, _ = await system.call("POST", path, {"filter": {"labels": labels}})
+        status, answer, _ = await served.call("POST", path, {"filter": {"labels": labels}})
         assert (status, answer["error"]["details"]["field"]) == (400, "filter.labels"), answer
 
 
@@ -97,7 +103,7 @@ async def test_the_longest_labels(system: System) -> None:
     assert await listed(system, query) == [workload_id]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("query", "field"),
     [
         ("label=team", "label"),

@@ -10,11 +10,11 @@ from typing import Any
 
 import aiohttp
 import msgspec
-import pytest
 
 from niyanta import AsyncClient
 from niyanta.wire import messages
 from niyanta.wire.changes import Changed
+from support.cases import cases
 from support.system import System, beating, running_system, supported
 
 OWN, ALL = "/v1/workloads/events", "/v1/admin/events"
@@ -108,7 +108,7 @@ async def test_who_comes_back_goes_on_where_it_was(system: System) -> None:
         assert [(await second.next())["workload_id"] for _ in missed] == missed
 
 
-@pytest.mark.parametrize("last_id", ["", "0123456789ab.5", "nonsense", "1.2.3", "0123456789ab.99999999999999999999"])
+@cases("last_id", ["", "0123456789ab.5", "nonsense", "1.2.3", "0123456789ab.99999999999999999999"])
 async def test_an_id_that_is_not_known_is_told_as_something_missed(system: System, last_id: str) -> None:
     async with feed(system, last_id=last_id) as found:
         assert await found.next() == {"type": "ready", "resumed": False}

@@ -20,6 +20,7 @@ import pytest
 
 from niyanta.server.store import logs
 from niyanta.wire.v1 import workload_service_pb2 as pb
+from support.cases import cases
 from support.grpc_calls import Calls
 from support.system import System
 
@@ -108,8 +109,7 @@ def expected(level: str = "DEBUG") -> list[tuple[int, int]]:
     return [(1 + number % 2, number + 1) for number in numbers]
 
 
-@pytest.mark.parametrize("limit", [1, 7, 50, 100, 604, 1000])
-@pytest.mark.parametrize("order", ["asc", "desc"])
+@cases(("limit", "order"), itertools.product([1, 7, 50, 100, 604, 1000], ["asc", "desc"]))
 async def test_the_cursor_loses_no_line_and_repeats_none(
     system: System, workload_id: str, limit: int, order: str
 ) -> None:
@@ -123,7 +123,7 @@ async def test_the_cursor_loses_no_line_and_repeats_none(
     assert all(len(lines) == limit for lines in pages[:-1])
 
 
-@pytest.mark.parametrize("level", ["DEBUG", "INFO", "WARN", "ERROR"])
+@cases("level", ["DEBUG", "INFO", "WARN", "ERROR"])
 async def test_level_is_the_least_that_is_shown(system: System, workload_id: str, level: str) -> None:
     pages = await everything(system, workload_id, limit=99, level=level)
     assert names(list(itertools.chain(*pages))) == expected(level)
@@ -162,7 +162,7 @@ async def test_lines_that_come_while_somebody_reads_are_found(system: System, co
     assert names(body["logs"] + list(itertools.chain(*rest)))[-2:] == [(3, 1001), (3, 1002)]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("query", "field"),
     [
         ("tail=5&limit=5", "tail"),
@@ -217,9 +217,7 @@ def having(words: str, level: str = "DEBUG") -> list[tuple[int, int]]:
     return [place for place in expected(level) if words in f"line {place[0]}.{place[1]}"]
 
 
-@pytest.mark.parametrize("bound", [7, 100, 5000])
-@pytest.mark.parametrize("limit", [1, 10, 1000])
-@pytest.mark.parametrize("order", ["asc", "desc"])
+@cases(("order", "limit", "bound"), itertools.product(["asc", "desc"], [1, 10, 1000], [7, 100, 5000]))
 async def test_a_search_finds_every_line_once_and_a_page_of_it_looks_no_further_than_it_may(
     system: System, workload_id: str, monkeypatch: pytest.MonkeyPatch, order: str, limit: int, bound: int
 ) -> None:
@@ -325,7 +323,7 @@ async def test_in_text_no_message_passes_for_two_or_moves_a_terminal(system: Sys
     assert third == '    more\\x1b[2J\ttab\\x9b {"a": 1}'
 
 
-@pytest.mark.parametrize(
+@cases(
     ("accept", "kind"),
     [
         ("*/*", "application/json"),
@@ -355,7 +353,7 @@ async def test_a_foreign_log_is_as_missing_as_text_as_it_is_as_json(system: Syst
 # --- gRPC -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@cases(
     "query",
     [
         {},
@@ -366,7 +364,6 @@ async def test_a_foreign_log_is_as_missing_as_text_as_it_is_as_json(system: Syst
         {"q": "LINE 1", "limit": 4},
         {"q": "7", "tail": 3},
     ],
-    ids=str,
 )
 async def test_grpc_gives_rests_pages(system: System, calls: Calls, workload_id: str, query: dict[str, Any]) -> None:
     given = query | ({"level": f"LOG_LEVEL_{query['level']}"} if "level" in query else {})
@@ -401,7 +398,7 @@ async def test_grpc_carries_details_that_a_struct_can_not(system: System, calls:
     assert only.details["deep"] == "[" * 60 + "]" * 60
 
 
-@pytest.mark.parametrize(
+@cases(
     ("fields", "named"),
     [
         ({"limit": -1}, "limit"),
@@ -414,7 +411,6 @@ async def test_grpc_carries_details_that_a_struct_can_not(system: System, calls:
         ({"q": "  "}, "q"),
         ({"q": 201 * "a"}, "q"),
     ],
-    ids=str,
 )
 async def test_grpc_refuses_what_rest_refuses(
     calls: Calls, workload_id: str, fields: dict[str, Any], named: str

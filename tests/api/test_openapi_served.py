@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-import pytest
 import yaml
 from starlette.routing import Route
 
 from niyanta.server.rest.openapi.pages import DocumentPages
+from support.cases import cases
 from support.openapi_document import DOCUMENT
 from support.system import System
 
@@ -25,7 +25,7 @@ async def test_served_document_is_the_committed_one(system: System) -> None:
         assert yaml.safe_load(await response.text()) == DOCUMENT
 
 
-@pytest.mark.parametrize("path", ["/v1/openapi.json", "/v1/openapi.yaml", "/docs", "/docs/swagger-ui-bundle.js"])
+@cases("path", ["/v1/openapi.json", "/v1/openapi.yaml", "/docs", "/docs/swagger-ui-bundle.js"])
 async def test_an_unchanged_document_is_not_sent_twice(system: System, path: str) -> None:
     async with system.http.get(system.url(path)) as response:
         assert response.status == 200
@@ -82,7 +82,7 @@ async def test_page_shows_our_document_and_asks_no_validator(system: System) -> 
     assert "validatorUrl: null" in script
 
 
-@pytest.mark.parametrize(
+@cases(
     "name",
     ["swagger-editor.js", "nothing.js", "..%2Fdocs.py", "%2e%2e%2f%2e%2e%2fwiring.py", "index.html%00", "index.html"],
 )
@@ -92,7 +92,7 @@ async def test_other_files_are_not_served(system: System, name: str) -> None:
         assert (await response.json())["error"]["code"] == "NOT_FOUND"
 
 
-@pytest.mark.parametrize("path", ["/", "/docs/"])
+@cases("path", ["/", "/docs/"])
 async def test_the_root_leads_to_the_page(system: System, path: str) -> None:
     async with system.http.get(system.url(path), allow_redirects=False) as response:
         assert (response.status, response.headers["Location"]) == (307, "/docs")

@@ -12,6 +12,7 @@ import pytest
 
 from niyanta.wire import messages
 from niyanta.wire.v1 import workload_service_pb2 as pb
+from support.cases import cases
 from support.commit_cutter import commit_cutter
 from support.grpc_calls import Calls
 from support.scripted_worker import ScriptedWorker
@@ -187,7 +188,7 @@ async def test_many_by_a_filter_page_by_page(system: System) -> None:
     assert await origins(system) == sorted(originals)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("body", "field"),
     [
         ({"filter": {"status": "RUNNING"}}, "filter.status"),

@@ -21,6 +21,7 @@ from niyanta.errors import ForbiddenError
 from niyanta.server.rest.frame.operation import Access
 from niyanta.wire.v1 import workload_service_pb2 as pb
 from niyanta.wire.v1 import workload_service_pb2_grpc as stubs
+from support.cases import cases
 from support.openapi_document import operations
 from support.system import System, supported
 
@@ -96,7 +97,7 @@ async def test_an_admins_key_without_the_scope_administers_nothing(system: Syste
     assert (status, answer["error"]["details"]["scope"]) == (403, "admin")
 
 
-@pytest.mark.parametrize("scopes", [[], ["admin"], ["workloads"], ["workloads:read", "nothing"]])
+@cases("scopes", [[], ["admin"], ["workloads"], ["workloads:read", "nothing"]])
 async def test_scopes_that_a_role_has_not_are_refused(system: System, scopes: list[str]) -> None:
     status, answer, _ = await system.call("POST", KEYS, {"name": "x", "scopes": scopes}, key="admin")
     assert status == 400
@@ -123,7 +124,7 @@ async def test_nobody_makes_a_token_for_more_than_the_key(system: System) -> Non
     assert (await token_for(system, "admin"))["scopes"] == [*Scope]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("asked", "field"),
     [
         ({"expires_in_seconds": 0}, "expires_in_seconds"),

@@ -10,6 +10,7 @@ import pytest
 
 from niyanta.wire import messages
 from niyanta.wire.v1 import workload_service_pb2 as pb
+from support.cases import cases
 from support.grpc_calls import Calls
 from support.system import System, beating, supported
 
@@ -93,7 +94,14 @@ async def test_a_paused_one_is_changed(system: System) -> None:
         assert "nowhere" in (await system.get(workload_id))["pending_reason"]
 
 
-@pytest.mark.parametrize(
+@pytest.fixture
+async def waiting(system: System) -> str:
+    """A workload that no worker takes."""
+    await supported(system)
+    return await system.submit()
+
+
+@cases(
     ("body", "field"),
     [
         ({}, "priority"),
@@ -109,12 +117,10 @@ async def test_a_paused_one_is_changed(system: System) -> None:
         ({"input_params": {}}, "input_params"),
     ],
 )
-async def test_wrong_changes(system: System, body: dict[str, Any], field: str) -> None:
-    await supported(system)
-    workload_id = await system.submit()
-    status, answer, _ = await update(system, workload_id, body)
+async def test_wrong_changes(system: System, waiting: str, body: dict[str, Any], field: str) -> None:
+    status, answer, _ = await update(system, waiting, body)
     assert (status, answer["error"]["details"]["field"]) == (400, field), answer
-    assert (await system.get(workload_id))["version"] == 1
+    assert (await system.get(waiting))["version"] == 1
 
 
 async def test_another_version_is_a_conflict(system: System) -> None:

@@ -12,6 +12,7 @@ import pytest
 from niyanta.wire import messages
 from niyanta.wire.changes import Changed
 from niyanta.wire.messages import CancelAttempt, PauseAttempt, WithdrawPause
+from support.cases import cases
 from support.scripted_worker import ScriptedWorker
 from support.system import System, beating, supported
 
@@ -303,13 +304,19 @@ BAD_BODIES = [
 ]
 
 
-@pytest.mark.parametrize(("body", "names"), BAD_BODIES, ids=[str(i) for i in range(len(BAD_BODIES))])
-async def test_bad_bodies_get_a_clear_400(system: System, body: bytes, names: str) -> None:
+@pytest.fixture
+async def served(system: System) -> System:
+    """With a worker that serves ``count``."""
     await system.worker()
-    async with system.http.post(
-        f"http://127.0.0.1:{system.coordinator.port}/v1/workloads",
+    return system
+
+
+@cases(("body", "names"), BAD_BODIES)
+async def test_bad_bodies_get_a_clear_400(served: System, body: bytes, names: str) -> None:
+    async with served.http.post(
+        f"http://127.0.0.1:{served.coordinator.port}/v1/workloads",
         data=body,
-        headers={"Authorization": f"Bearer {system.keys['cust_a']}", "Content-Type": "application/json"},
+        headers={"Authorization": f"Bearer {served.keys['cust_a']}", "Content-Type": "application/json"},
     ) as response:
         answer = await response.json()
     assert response.status == 400, answer
