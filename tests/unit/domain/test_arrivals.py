@@ -55,10 +55,10 @@ def _queue(shop: Shop, new: Arrival) -> None:
 
 
 def by_passes(shop: Shop, arrivals: list[Arrival]) -> tuple[list[Placement], list[Placement]]:
-    """Queue them all, and have passes that know what their lanes ask for assign what they can: the first, and the rest.
+    """Queue them all; what the first pass assigns that knows what their lanes ask for, and what all later ones do.
 
-    The first one's turns are as many as arrive in new lanes. It doesn't know how many are in each, so it may read more
-    of one than are there, and leave to the next what it could have had from another.
+    Its turns are as many as arrive in new lanes. It doesn't know how many are in each, so it may read more of one
+    than are there, and leave to the next what it could have had from another.
     """
     shop.roster.choose(1)
     turns = sum(shop.roster.lanes.get(new.customer_id, new.placement_key) is None for new in arrivals)
@@ -149,7 +149,8 @@ def test_turns_limits_priorities_and_workers_are_those_of_a_pass(
     event(f"placed: {min(len(placed), 9)}, of a crowd: {len(new) > 6}")
     if placed:
         assert by_customer(first) <= by_customer(placed) <= by_customer(first + rest)
-        if len({(new.customer_id, new.placement_key) for new in arrivals}) == len({new.customer_id for new in arrivals}):
+        lanes = {(new.customer_id, new.placement_key) for new in arrivals}
+        if len(lanes) == len({customer for customer, _ in lanes}):
             assert told(placed) == told(first + rest)[: len(placed)]
     held = Counter(key[0] for key in shop.generations if shop.roster.holds(key))
     assert all(count <= past.most for count in held.values())
