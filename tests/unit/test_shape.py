@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -226,6 +226,25 @@ def test_public_types_share_a_name_only_when_listed() -> None:
     shared = {name: where for name, where in homes.items() if len(where) > 1}
     assert {name: where for name, where in shared.items() if name not in SHARED_CLASS_NAMES} == {}
     assert sorted(set(SHARED_CLASS_NAMES) - set(shared)) == [], "no longer shared"
+
+
+def _constants(body: Iterable[ast.stmt]) -> Iterator[str]:
+    """Those that stand in it; of a branch is only ever one taken, so those of branches don't count."""
+    for statement in body:
+        targets = statement.targets if isinstance(statement, ast.Assign) else []
+        if isinstance(statement, ast.AnnAssign) and statement.value is not None:
+            targets = [statement.target]
+        yield from (one.id for one in targets if isinstance(one, ast.Name) and one.id.isupper())
+
+
+def test_no_constant_takes_the_name_of_another() -> None:
+    twice = {
+        f"{_dotted(path)}.{name}"
+        for path in _modules()
+        for name, count in Counter(_constants(_tree(path).body)).items()
+        if count > 1
+    }
+    assert twice == set()
 
 
 def _raised() -> dict[str, set[str]]:

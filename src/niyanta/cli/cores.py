@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from niyanta.domain.limits import MAX_PROCESSES
+from niyanta.domain.limits import MAX_COORDINATOR_PROCESSES
 
 __all__ = ["process_count", "usable_cores"]
 
@@ -24,9 +24,9 @@ def process_count(_: click.Context, __: click.Parameter, value: str) -> int:
     """
     text = value.strip()
     if text == "auto":
-        return min(usable_cores(), MAX_PROCESSES)
-    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= MAX_PROCESSES:
-        raise click.BadParameter(f"{value!r} is neither a number from 1 to {MAX_PROCESSES} nor 'auto'.")
+        return min(usable_cores(), MAX_COORDINATOR_PROCESSES)
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= MAX_COORDINATOR_PROCESSES:
+        raise click.BadParameter(f"{value!r} is neither a number from 1 to {MAX_COORDINATOR_PROCESSES} nor 'auto'.")
     return int(text)
 
 

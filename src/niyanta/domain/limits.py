@@ -248,7 +248,7 @@ DRAIN_SECONDS = 30.0
 
 # --- coordinators ---------------------------------------------------------------------------------
 
-MAX_PROCESSES = 64
+MAX_COORDINATOR_PROCESSES = 64
 """Of one coordinator, on the same ports."""
 
 # --- metrics --------------------------------------------------------------------------------------

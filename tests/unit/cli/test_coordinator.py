@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from niyanta.cli.cores import process_count, usable_cores
 from niyanta.cli.main import root
-from niyanta.domain.limits import MAX_PROCESSES
+from niyanta.domain.limits import MAX_COORDINATOR_PROCESSES
 from niyanta.server.settings import CoordinatorSettings
 
 
@@ -31,7 +31,10 @@ def test_one_unless_told() -> None:
 
 
 def test_auto_is_as_many_as_there_are_cores() -> None:
-    assert CliRunner().invoke(told, ["--processes", "auto"]).output == f"{min(usable_cores(), MAX_PROCESSES)}\n"
+    assert (
+        CliRunner().invoke(told, ["--processes", "auto"]).output
+        == f"{min(usable_cores(), MAX_COORDINATOR_PROCESSES)}\n"
+    )
     assert 1 <= usable_cores() <= len(os.sched_getaffinity(0))
 
 
