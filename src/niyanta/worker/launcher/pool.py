@@ -126,10 +126,10 @@ class ProcessPool:
 
     def descriptors(self) -> list[int]:
         """What nobody else may hold: whoever does hides our death from the launcher."""
-        sockets = [runner.control for runner in self._runners.values()]
-        if self._socket is not None:
-            sockets.append(self._socket)
-        return [number for one in sockets if (number := one.fileno()) >= 0]
+        held = [number for runner in self._runners.values() for number in runner.descriptors()]
+        if self._socket is not None and (number := self._socket.fileno()) >= 0:
+            held.append(number)
+        return held
 
     # --- the launcher's socket ------------------------------------------------------------------
 

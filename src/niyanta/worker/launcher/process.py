@@ -9,7 +9,7 @@ import socket
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from niyanta.domain.records import LogLevel
 from niyanta.worker.handlers.text import LineSplitter
@@ -56,6 +56,9 @@ class Runner:
     """One process, warm or at work.
 
     Attributes:
+        sockets: What it is heard and spoken to by: two descriptors of one end.
+        hearing: Its transport reads.
+        writer: Only writes: that it can't any more must not end the reading of what is there.
         folder: Its own, the only one that it may write to.
         exited: Done once nothing of its tree is left.
         limited: Done once its limits are set; gives what went wrong, or None.
@@ -68,8 +71,9 @@ class Runner:
     """
 
     slot: str
-    control: socket.socket
+    sockets: tuple[socket.socket, socket.socket]
     reader: asyncio.StreamReader
+    hearing: asyncio.StreamWriter
     writer: asyncio.StreamWriter
     folder: Path
     pid: int | None = None
@@ -84,6 +88,10 @@ class Runner:
     user: int = 0
     _drained: asyncio.Future[None] = field(default_factory=_future)
     _ends: int = 0
+
+    def descriptors(self) -> list[int]:
+        """What nobody else may hold: whoever does hides our death from it."""
+        return [number for one in self.sockets if (number := one.fileno()) >= 0]
 
     def send(self, message: channel.ToRunner) -> None:
         """Say something to the process, unless it is gone."""
@@ -117,11 +125,12 @@ class Runner:
         """Let go of our ends. Idempotent."""
         for pump in self.pumps:
             pump.cancel()
-        self.writer.close()
+        self.dismiss()
 
     def dismiss(self) -> None:
         """Let it end by itself: no attempt will come. What it still writes is read."""
         self.writer.close()
+        self.hearing.close()
 
     def take_lines(self, level: str, lines: list[bytes]) -> None:
         """Hand on what the process wrote, or keep the last of it."""
@@ -134,8 +143,12 @@ class Runner:
 async def opened(slot: str, folder: Path, user: int) -> tuple[Runner, list[int]]:
     """A process that is yet to be started, in a folder that is made for it; and the ends of its pipes."""
     ours, theirs = socket.socketpair()
-    reader, writer = await asyncio.open_connection(sock=ours, limit=1 << 20)
-    runner = Runner(slot, ours, reader, writer, make_folder(folder, user), user=user)
+    ours.setblocking(False)  # the other descriptor shares it, and would have it block again
+    speaking = ours.dup()
+    reader, hearing = await asyncio.open_connection(sock=ours, limit=1 << 20)
+    _, writer = await asyncio.open_connection(sock=speaking)
+    cast("asyncio.Transport", writer.transport).pause_reading()
+    runner = Runner(slot, (ours, speaking), reader, hearing, writer, make_folder(folder, user), user=user)
     ends = [theirs.detach()]
     for level in (LogLevel.INFO, LogLevel.WARN):
         read, write = os.pipe()
