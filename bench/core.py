@@ -128,9 +128,10 @@ async def _steady(system: System, seconds: float) -> tuple[float, dict[str, floa
     api = system.api()
     streams = await api.connect()
     first = before = await system.completed()
-    while first == before:
-        await asyncio.sleep(0.01)
-        first = await system.completed()
+    async with asyncio.timeout(60):
+        while first == before:
+            await asyncio.sleep(0.01)
+            first = await system.completed()
     began = time.perf_counter()
     submitted = done = 0
     while time.perf_counter() - began < seconds:

@@ -205,18 +205,9 @@ class World:
 
     # --- what customers do ----------------------------------------------------------------------
 
-    def submit(
-        self,
-        customer: str,
-        seconds: float,
-        *,
-        kind: str = "count",
-        affinity: Affinity | None = None,
-        lane: int = 1,
-        poison: str | None = None,
-    ) -> Key | None:
-        """Queue a workload; None when the service can't take it now."""
-        new = self.made(customer, seconds, kind=kind, affinity=affinity, lane=lane, poison=poison)
+    def submit(self, customer: str, seconds: float, *, poison: str | None = None) -> Key | None:
+        """Queue a workload that may run anywhere; None when the service can't take it now."""
+        new = self.made(customer, seconds, poison=poison)
         return new.key if self.submit_together([new]) else None
 
     def made(

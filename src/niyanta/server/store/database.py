@@ -104,7 +104,7 @@ class TransactionConflictError(ServiceUnavailableError):
 
 @asynccontextmanager
 async def answered_within(seconds: float) -> AsyncIterator[None]:
-    """Fail when the time is up. What many wait for in turn, each would wait for as long as all before it."""
+    """Raise ServiceUnavailableError when the time is up: in a queue each would wait for as long as all before it."""
     try:
         async with asyncio.timeout(seconds):
             yield

@@ -22,7 +22,7 @@ _STATEMENT_MILLISECONDS = 10_000
 """The server ends what takes longer."""
 _SILENT_SECONDS = 12.0
 """For a statement's answer: after that the server, which ended it before, isn't heard. With what it takes to come in
-and to get a connection, a request is answered within 20 seconds."""
+and to get a connection, a request is answered in some 20 seconds."""
 _IDLE_MILLISECONDS = 3000
 """A transaction in which nothing is asked for so long is a frozen coordinator's: what it has locked is set free, so
 that others get on with it within the six seconds of a takeover."""
