@@ -265,9 +265,16 @@ _DEATHS = (
     Mutant(
         "exclusive goes on under a frozen agent",
         "an exclusive attempt ends before its lease can be handed on, also when its agent is frozen",
-        "if now >= (self.exclusive_until if slot.exclusive else self.alive_until):",
-        "if now >= self.alive_until:",
+        "return self.exclusive_until if slot.exclusive else self.alive_until",
+        "return self.alive_until",
         "chaos/test_worker_faults.py::test_a_frozen_agent_s_attempts_end_with_their_lease",
+    ),
+    Mutant(
+        "no time for what a handler has started",
+        "what a handler has started has its time to end, also when the handler is gone before",
+        "if left and slot.is_asked and now < min(",
+        "if left and False and now < min(",
+        "e2e/test_worker_attempts.py::test_what_a_handler_has_started_may_tidy_up_when_the_handler_is_gone",
     ),
     Mutant(
         "buried unasked",

@@ -350,6 +350,12 @@ async def test_a_command_goes_on_from_its_checkpoint(here: Station) -> None:
     again.disown()
 
 
+async def test_what_a_handler_has_started_may_tidy_up_when_the_handler_is_gone(here: Station, tmp_path: Path) -> None:
+    record = await here.run("leave_a_tidy_child", {"file": str(tmp_path / "file")}, timeout_seconds=1)
+    assert record.end == Failed("timed out after 1 s", timed_out=True)
+    assert (tmp_path / "file").read_text() == "tidied\n"
+
+
 async def test_the_signal_reaches_a_command_and_its_children(here: Station) -> None:
     record = await here.run("family", timeout_seconds=1)
     assert record.end == Failed("timed out after 1 s", timed_out=True)

@@ -56,6 +56,19 @@ def many_threads(ctx: SyncContext) -> int:
     return count
 
 
+@worker.workload("leave_a_tidy_child")
+def leave_a_tidy_child(ctx: SyncContext) -> None:
+    """Start a program that tidies up when it is told to end, and end at once when we are."""
+    tidy = """
+        trap 'sleep 0.5; echo tidied > "$0"; exit' TERM
+        echo up > "$0"
+        while :; do sleep 0.05; done
+    """
+    with open(os.devnull, "r+b") as nowhere:
+        argv = ["sh", "-c", tidy, ctx.input_params["file"]]
+        subprocess.Popen(argv, stdin=nowhere, stdout=nowhere, stderr=nowhere).wait()
+
+
 @worker.workload("daemonize")
 def daemonize(ctx: SyncContext) -> None:
     """Leave a daemon behind: forked twice, a session and an environment of its own. Then return, or wait."""
@@ -318,7 +331,7 @@ _shell(
     "family",
     """
     trap 'echo parent got it; exit 0' TERM
-    sh -c 'trap "echo child got it; exit 0" TERM; while :; do sleep 0.05; done' &
+    sh -c 'trap "sleep 0.5; echo child got it; exit 0" TERM; while :; do sleep 0.05; done' &
     while :; do sleep 0.05; done
     """,
 )

@@ -83,7 +83,7 @@ class _Run:
                     self._line(line, whole)
                 code = process.wait()
             except AttemptEnded:
-                self._end(process, output)
+                self._end(process, output, errors, reading)
                 raise
             except BaseException:
                 process.kill()
@@ -124,18 +124,26 @@ class _Run:
                 raise PermanentError(problem) from exc
             raise TransientError(problem) from exc
 
-    def _end(self, process: subprocess.Popen[bytes], output: _Output) -> None:
-        """The attempt is over: the program gets SIGTERM, here or with us, and the rest of our grace to obey it."""
+    def _end(
+        self, process: subprocess.Popen[bytes], output: _Output, errors: _Output, reading: threading.Thread
+    ) -> None:
+        """The attempt is over: the program gets SIGTERM, here or with us, and the rest of our grace to obey it.
+
+        So have those that it has started, for as long as they hold its outputs.
+        """
+        until = time.monotonic() + _GRACE_SECONDS
+        output.has_heirs = errors.has_heirs = True
         if process.poll() is None:
             process.terminate()
-        # What it says in the meantime counts as before; and it must not block on it.
+        # What they say in the meantime counts as before; and they must not block on it.
         rest = threading.Thread(target=self._read_rest, args=(output,), daemon=True)
         rest.start()
         try:
             process.wait(timeout=_GRACE_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
-        rest.join(timeout=_JOIN_SECONDS)
+        for thread in (rest, reading):
+            thread.join(timeout=max(_JOIN_SECONDS, until - time.monotonic()))
 
     def _read_rest(self, output: _Output) -> None:
         for line, whole in output.lines():
@@ -215,9 +223,14 @@ class _Run:
 
 
 class _Output:
-    """One of a program's output streams, until it or the program ends."""
+    """One of a program's output streams, until it or the program ends.
+
+    Attributes:
+        has_heirs: Whether it goes on without the program: others may have more to say.
+    """
 
     def __init__(self, process: subprocess.Popen[bytes], stream: IO[bytes] | None) -> None:
+        self.has_heirs = False
         self._process = process
         self._fd = -1 if stream is None else stream.fileno()
         self._lines: deque[tuple[bytes, bool]] = deque()
@@ -240,7 +253,7 @@ class _Output:
         ready, _, _ = select.select([self._fd], [], [], _POLL_SECONDS)
         if not ready:
             # Something that it left in the background may keep the pipe open.
-            return self._process.poll() is None
+            return self.has_heirs or self._process.poll() is None
         data = os.read(self._fd, MAX_EVENT_BYTES)
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:

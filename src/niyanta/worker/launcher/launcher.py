@@ -53,6 +53,8 @@ class Slot:
     memory_bytes: float = float("inf")
     processes: float = float("inf")
     kill_at: float = float("inf")
+    is_asked: bool = False
+    """Whether all of its processes were sent SIGTERM, and have until ``kill_at``."""
     code: int | None = None
     """The root's exit status; the slot ends once the rest of its tree is gone as well."""
     ending_since: float = 0.0
@@ -183,8 +185,8 @@ class Launcher:
                 # What is exclusive mustn't outlive its lease to clean up, should that be renewed meanwhile.
                 latest = self.exclusive_until if slot.exclusive else float("inf")
                 slot.kill_at = min(slot.kill_at, time.monotonic() + GRACE_SECONDS, latest)
+                slot.is_asked = True
             case {"do": "kill_now"} if slot is not None:
-                slot.kill_at = 0.0
                 self.kill(slot)
             case {"do": "exclusive"} if slot is not None:
                 slot.exclusive = True
@@ -302,7 +304,7 @@ class Launcher:
     def enforce(self, slot: Slot, table: processtree.Table | None) -> None:
         """End a slot whose lease is over, whose time to clean up is, or which has used too much."""
         now = time.monotonic()
-        if now >= (self.exclusive_until if slot.exclusive else self.alive_until):
+        if now >= self.lease_ends(slot):
             self.end(slot, Over.LEASE, 0)
         elif now >= slot.kill_at:
             self.kill(slot)
@@ -317,6 +319,10 @@ class Launcher:
                 used = processtree.memory_bytes(members, slot.memory_bytes)
                 if used > slot.memory_bytes:
                     self.end(slot, Over.MEMORY, used)
+
+    def lease_ends(self, slot: Slot) -> float:
+        """Until when it may run without a word of the agent's."""
+        return self.exclusive_until if slot.exclusive else self.alive_until
 
     def end(self, slot: Slot, why: Over, used_bytes: int) -> None:
         """Kill a slot's processes, for a reason that is told when they are gone."""
@@ -336,9 +342,15 @@ class Launcher:
         return bool(strays)
 
     def finish(self, slot: Slot, table: processtree.Table | None, strays: bool) -> None:
-        """The root has ended: end what it left running, and say so once that is gone."""
-        left = self.members(slot, table) or strays
-        if left and time.monotonic() - slot.ending_since < _MOST_ENDING_SECONDS:
+        """The root has ended: end what it left running, and say so once that is gone.
+
+        Where all were asked to end, the others have as long for it as the root had.
+        """
+        left, now = self.members(slot, table) or strays, time.monotonic()
+        if left and slot.is_asked and now < min(slot.kill_at, self.lease_ends(slot)):
+            slot.ending_since = now
+            return
+        if left and now - slot.ending_since < _MOST_ENDING_SECONDS:
             self.kill(slot)
             return
         del self.slots[slot.name]
@@ -373,6 +385,7 @@ class Launcher:
 
     def kill(self, slot: Slot) -> None:
         """SIGKILL the whole tree."""
+        slot.kill_at = 0.0
         if slot.group is not None:
             slot.group.kill()
             return
